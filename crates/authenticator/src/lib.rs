@@ -1,0 +1,1 @@
+//! A FIDO2 security key as a pure state machine.

@@ -1,0 +1,1 @@
+//! The vocabulary of CTAP: canonical CBOR, CTAP2 messages, COSE keys, attestation statements, CTAPHID.

@@ -1,0 +1,1 @@
+//! A rack of security keys: plugging, touching, persistence and control.

@@ -1,0 +1,1 @@
+//! Runs of keys, client and relying party that are judged.

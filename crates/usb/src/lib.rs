@@ -1,0 +1,1 @@
+//! A FIDO HID device on USB, and USB/IP: codec, server and userland client.
