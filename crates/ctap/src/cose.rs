@@ -1,0 +1,153 @@
+//! COSE public keys and algorithms (RFC 9052 §7, RFC 9053; WebAuthn Level 3 §5.8.5), by way of `coset`.
+
+use coset::iana::{self, EnumI64};
+use coset::{CborSerializable, CoseKey, CoseKeyBuilder, Label, RegisteredLabelWithPrivate};
+use thiserror::Error;
+
+/// A signature algorithm that keyrig's authenticator can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// ECDSA on P-256 with SHA-256, −7.
+    Es256,
+    /// EdDSA on Curve25519, −8.
+    EdDsa,
+    /// ECDSA on P-384 with SHA-384, −35.
+    Es384,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Es256, Self::EdDsa, Self::Es384];
+
+    /// The COSE algorithm identifier.
+    #[must_use]
+    pub fn identifier(self) -> i64 {
+        self.registered().to_i64()
+    }
+
+    /// The algorithm with this COSE identifier.
+    #[must_use]
+    pub fn from_identifier(identifier: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.identifier() == identifier)
+    }
+
+    /// The name that specifications and configuration files use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Es384 => "ES384",
+        }
+    }
+
+    fn registered(self) -> iana::Algorithm {
+        match self {
+            Self::Es256 => iana::Algorithm::ES256,
+            Self::EdDsa => iana::Algorithm::EdDSA,
+            Self::Es384 => iana::Algorithm::ES384,
+        }
+    }
+}
+
+/// A credential public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublicKey {
+    /// A point on P-256.
+    Es256 {
+        /// The x coordinate, big-endian.
+        x: [u8; 32],
+        /// The y coordinate, big-endian.
+        y: [u8; 32],
+    },
+    /// A point on Ed25519, compressed (RFC 8032).
+    EdDsa([u8; 32]),
+    /// A point on P-384.
+    Es384 {
+        /// The x coordinate, big-endian.
+        x: [u8; 48],
+        /// The y coordinate, big-endian.
+        y: [u8; 48],
+    },
+}
+
+/// Why bytes are not a public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidKey {
+    /// They are no COSE_Key.
+    #[error("not a COSE_Key")]
+    NotACoseKey,
+    /// The algorithm is none of [`Algorithm`], or missing.
+    #[error("the COSE_Key names no algorithm that is known here")]
+    UnknownAlgorithm,
+    /// Key type, curve or coordinates do not belong to the algorithm.
+    #[error("the COSE_Key's parameters do not belong to its algorithm")]
+    WrongParameters,
+}
+
+impl PublicKey {
+    /// The algorithm the key is for.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Es256 { .. } => Algorithm::Es256,
+            Self::EdDsa(_) => Algorithm::EdDsa,
+            Self::Es384 { .. } => Algorithm::Es384,
+        }
+    }
+
+    /// The COSE_Key, in canonical CBOR.
+    #[must_use]
+    pub fn to_cose(&self) -> Vec<u8> {
+        let builder = match self {
+            Self::Es256 { x, y } => CoseKeyBuilder::new_ec2_pub_key(iana::EllipticCurve::P_256, x.to_vec(), y.to_vec()),
+            Self::Es384 { x, y } => CoseKeyBuilder::new_ec2_pub_key(iana::EllipticCurve::P_384, x.to_vec(), y.to_vec()),
+            Self::EdDsa(point) => CoseKeyBuilder::new_okp_key()
+                .param(iana::OkpKeyParameter::Crv.to_i64(), iana::EllipticCurve::Ed25519.to_i64().into())
+                .param(iana::OkpKeyParameter::X.to_i64(), point.to_vec().into()),
+        };
+        let key = builder.algorithm(self.algorithm().registered()).build();
+        // Integers and byte strings in a map: nothing in it can fail to encode.
+        key.to_vec().unwrap_or_default()
+    }
+
+    /// Reads a COSE_Key.
+    ///
+    /// # Errors
+    /// [`InvalidKey`]. That the point lies on its curve is for the cryptography to find out.
+    pub fn from_cose(encoded: &[u8]) -> Result<Self, InvalidKey> {
+        let key = CoseKey::from_slice(encoded).map_err(|_| InvalidKey::NotACoseKey)?;
+        let Some(RegisteredLabelWithPrivate::Assigned(algorithm)) = key.alg else {
+            return Err(InvalidKey::UnknownAlgorithm);
+        };
+        let algorithm = Algorithm::from_identifier(algorithm.to_i64()).ok_or(InvalidKey::UnknownAlgorithm)?;
+        let parameter =
+            |label: i64| key.params.iter().find(|(key, _)| *key == Label::Int(label)).map(|(_, value)| value);
+        let coordinate = |label| parameter(label).and_then(|value| value.as_bytes()).ok_or(InvalidKey::WrongParameters);
+        let expect = |kind: iana::KeyType, curve: iana::EllipticCurve| {
+            // The curve has label −1 in both key types.
+            let found = parameter(iana::Ec2KeyParameter::Crv.to_i64()).and_then(|value| value.as_integer());
+            let fits = key.kty == coset::KeyType::Assigned(kind) && found == Some(curve.to_i64().into());
+            if fits { Ok(()) } else { Err(InvalidKey::WrongParameters) }
+        };
+        let (x, y) = (iana::Ec2KeyParameter::X.to_i64(), iana::Ec2KeyParameter::Y.to_i64());
+        match algorithm {
+            Algorithm::Es256 => {
+                expect(iana::KeyType::EC2, iana::EllipticCurve::P_256)?;
+                Ok(Self::Es256 { x: sized(coordinate(x)?)?, y: sized(coordinate(y)?)? })
+            }
+            Algorithm::Es384 => {
+                expect(iana::KeyType::EC2, iana::EllipticCurve::P_384)?;
+                Ok(Self::Es384 { x: sized(coordinate(x)?)?, y: sized(coordinate(y)?)? })
+            }
+            Algorithm::EdDsa => {
+                expect(iana::KeyType::OKP, iana::EllipticCurve::Ed25519)?;
+                Ok(Self::EdDsa(sized(coordinate(iana::OkpKeyParameter::X.to_i64())?)?))
+            }
+        }
+    }
+}
+
+fn sized<const N: usize>(bytes: &[u8]) -> Result<[u8; N], InvalidKey> {
+    bytes.try_into().map_err(|_| InvalidKey::WrongParameters)
+}
