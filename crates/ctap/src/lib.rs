@@ -15,6 +15,7 @@ pub mod cose;
 pub mod entities;
 pub mod get_assertion;
 pub mod get_info;
+pub mod hid;
 pub mod make_credential;
 pub mod status;
 

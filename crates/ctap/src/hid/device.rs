@@ -1,0 +1,526 @@
+//! The authenticator's side of CTAPHID: who may speak, what has come, what is going out.
+//!
+//! One transaction at a time: from its first packet until the last report of its response has been taken, every other
+//! channel is told `ERR_CHANNEL_BUSY`. Only `INIT` and `CANCEL` stand outside of that. Answers to `PING`, `WINK`,
+//! `LOCK` and `INIT` are made here; `CBOR` and `MSG` become a [`DeviceEvent::Request`]. Vendor commands (0x40 to 0x7F)
+//! aren't implemented: they get `ERR_INVALID_CMD`, as any command that isn't known.
+//!
+//! A device without randomness and clock: random bytes for channel ids and the time come with each call. Calls follow
+//! the driving contract in the [module's documentation](super).
+
+use core::mem;
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use super::channels::Channels;
+use super::{
+    Capabilities, ChannelId, Command, Continuation, ErrorCode, InitResponse, Initialization, KeepaliveStatus, Message,
+    MessageTooLong, NONCE_SIZE, PROTOCOL_VERSION, Packet, Reassembly, Report,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// How long the next packet of a message may take before `ERR_MSG_TIMEOUT`.
+const REASSEMBLY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The specification wants at least one keepalive in 100 ms (CTAP 2.1 §11.2.9.1.7). The rest is for the driver's timer
+/// and for the bus.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(80);
+
+/// The longest channel lock in seconds. CTAP 2.1 §11.2.9.2.2.
+const LONGEST_LOCK: u8 = 10;
+
+/// `INIT` responses and errors that wait for a host that doesn't read. Beyond that the oldest is forgotten: whoever
+/// asked for it has given up.
+const STANDALONE_CAPACITY: usize = 32;
+
+/// What the device says of itself in every `INIT` response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceConfig {
+    /// Its version as its maker counts: major, minor, build.
+    pub device_version: [u8; 3],
+    /// What it implements. Commands without their capability get `ERR_INVALID_CMD`.
+    pub capabilities: Capabilities,
+}
+
+/// Names one request, so that a late response doesn't answer another one. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(u64);
+
+/// Which protocol a request speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestKind {
+    /// CTAP2: a command byte and CBOR.
+    Cbor,
+    /// CTAP1/U2F: an APDU.
+    Msg,
+}
+
+impl RequestKind {
+    const fn command(self) -> Command {
+        match self {
+            Self::Cbor => Command::Cbor,
+            Self::Msg => Command::Msg,
+        }
+    }
+}
+
+/// What the authenticator has to act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceEvent {
+    /// A request has come: to be answered by [`Device::respond`].
+    Request {
+        /// Names the request.
+        id: RequestId,
+        /// The channel it came on.
+        channel: ChannelId,
+        /// Which protocol it speaks.
+        kind: RequestKind,
+        /// Its bytes, at least one.
+        payload: Vec<u8>,
+    },
+    /// The host cancels this CTAP2 request. It is still to be answered, with `CTAP2_ERR_KEEPALIVE_CANCEL` unless it is
+    /// too late for that.
+    Cancel(RequestId),
+    /// This request is gone: its channel was resynchronised, or power was lost. Nobody waits for the answer.
+    Abort(RequestId),
+    /// The host wants the user to see which device this is.
+    Wink,
+}
+
+/// Why a response, or the status of a request, was of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RespondError {
+    /// The request is gone: aborted, which [`DeviceEvent::Abort`] told, or answered already. Drop the response.
+    #[error("the CTAPHID request was aborted, or answered already")]
+    NotPending,
+    /// The caller's mistake: the response doesn't fit. The request still waits for one.
+    #[error(transparent)]
+    TooLong(#[from] MessageTooLong),
+}
+
+/// The authenticator's side of CTAPHID.
+#[derive(Debug)]
+pub struct Device {
+    config: DeviceConfig,
+    channels: Channels,
+    lock: Option<Lock>,
+    transaction: Transaction,
+    outgoing: VecDeque<Outgoing>,
+    events: VecDeque<DeviceEvent>,
+    requests: u64,
+}
+
+#[derive(Debug)]
+struct Lock {
+    channel: ChannelId,
+    until: Duration,
+}
+
+#[derive(Debug, Default)]
+enum Transaction {
+    #[default]
+    Idle,
+    Receiving {
+        action: Action,
+        message: Reassembly,
+        deadline: Duration,
+    },
+    Processing(Processing),
+    /// Until the last report of the response has been taken.
+    Responding(ChannelId),
+}
+
+impl Transaction {
+    fn channel(&self) -> Option<ChannelId> {
+        match self {
+            Self::Idle => None,
+            Self::Receiving { message, .. } => Some(message.channel()),
+            Self::Processing(processing) => Some(processing.channel),
+            Self::Responding(channel) => Some(*channel),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Processing {
+    id: RequestId,
+    channel: ChannelId,
+    kind: RequestKind,
+    status: KeepaliveStatus,
+    next_keepalive: Duration,
+    cancelled: bool,
+}
+
+/// What to do with a message once it is whole. `INIT` and `CANCEL` are acted on at once.
+#[derive(Clone, Copy, Debug)]
+enum Action {
+    Ping,
+    Wink,
+    Lock,
+    Request(RequestKind),
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    channel: ChannelId,
+    kind: OutgoingKind,
+    report: Report,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OutgoingKind {
+    Init,
+    Error,
+    Keepalive(KeepaliveStatus),
+    Response,
+}
+
+impl Device {
+    /// A device that has just got power.
+    #[must_use]
+    pub fn new(config: DeviceConfig) -> Self {
+        Self {
+            config,
+            channels: Channels::default(),
+            lock: None,
+            transaction: Transaction::Idle,
+            outgoing: VecDeque::new(),
+            events: VecDeque::new(),
+            requests: 0,
+        }
+    }
+
+    /// A report from the host. `random` fills its argument with random bytes, of which channel ids are made.
+    pub fn receive(&mut self, report: &Report, now: Duration, random: &mut dyn FnMut(&mut [u8])) {
+        self.handle_timeout(now);
+        match Packet::parse(report) {
+            Packet::Initialization(packet) => self.initialization(&packet, now, random),
+            Packet::Continuation(packet) => self.continuation(&packet, now),
+        }
+    }
+
+    /// Does what is due: gives up an unfinished message, sends a keepalive.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        let keepalive_waits = self.keepalive_waits();
+        match &mut self.transaction {
+            Transaction::Receiving { message, deadline, .. } if *deadline <= now => {
+                let channel = message.channel();
+                self.transaction = Transaction::Idle;
+                self.error(channel, ErrorCode::MsgTimeout);
+            }
+            Transaction::Processing(processing)
+                if processing.kind == RequestKind::Cbor && !keepalive_waits && processing.next_keepalive <= now =>
+            {
+                processing.next_keepalive = now.saturating_add(KEEPALIVE_INTERVAL);
+                let (channel, status) = (processing.channel, processing.status);
+                self.keepalive(channel, status);
+            }
+            _ => {}
+        }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::NotPending`] if nobody waits for it any more, [`RespondError::TooLong`] if it has more than
+    /// [`MAX_MESSAGE_SIZE`](super::MAX_MESSAGE_SIZE) bytes.
+    pub fn respond(&mut self, id: RequestId, payload: Vec<u8>) -> Result<(), RespondError> {
+        let processing = self.pending(id)?;
+        let message = Message::new(processing.channel, processing.kind.command(), payload)?;
+        self.answer(&message);
+        Ok(())
+    }
+
+    /// Says what is being done about a request. The host of a CTAP2 request hears of every change at once, and of a
+    /// lasting status every 80 ms; that of a CTAP1 request never does. A request begins as
+    /// [`KeepaliveStatus::Processing`].
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::NotPending`] if the request is gone.
+    pub fn set_status(&mut self, id: RequestId, status: KeepaliveStatus, now: Duration) -> Result<(), RespondError> {
+        let processing = self.pending(id)?;
+        if processing.status == status {
+            return Ok(());
+        }
+        processing.status = status;
+        if processing.kind == RequestKind::Cbor {
+            processing.next_keepalive = now.saturating_add(KEEPALIVE_INTERVAL);
+            let channel = processing.channel;
+            self.keepalive(channel, status);
+        }
+        Ok(())
+    }
+
+    /// Power was lost and is back: no channel is open, nothing waits to be sent, nobody holds the lock.
+    pub fn power_cycle(&mut self) {
+        self.abort();
+        self.channels.clear();
+        self.lock = None;
+        self.outgoing.clear();
+    }
+
+    /// The next report for the host. To be called only if the host has room for it.
+    #[must_use = "a report that is taken is never offered again"]
+    pub fn poll_report(&mut self) -> Option<Report> {
+        let outgoing = self.outgoing.pop_front()?;
+        if matches!(self.transaction, Transaction::Responding(_))
+            && outgoing.kind == OutgoingKind::Response
+            && !self.outgoing.iter().any(|waiting| waiting.kind == OutgoingKind::Response)
+        {
+            self.transaction = Transaction::Idle;
+        }
+        Some(outgoing.report)
+    }
+
+    /// What the authenticator has to act on next.
+    #[must_use = "an event that is taken is never offered again"]
+    pub fn poll_event(&mut self) -> Option<DeviceEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, in the time of `now`. A keepalive that the host
+    /// hasn't taken stops the clock: a host that doesn't read causes no work.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        match &self.transaction {
+            Transaction::Receiving { deadline, .. } => Some(*deadline),
+            Transaction::Processing(processing) if processing.kind == RequestKind::Cbor && !self.keepalive_waits() => {
+                Some(processing.next_keepalive)
+            }
+            _ => None,
+        }
+    }
+
+    fn initialization(&mut self, packet: &Initialization, now: Duration, random: &mut dyn FnMut(&mut [u8])) {
+        let outcome = match packet.command {
+            Command::Cancel => {
+                self.cancel(packet);
+                Ok(())
+            }
+            Command::Init => self.init(packet, random),
+            _ => self.begin(packet, now),
+        };
+        if let Err(code) = outcome {
+            self.error(packet.channel, code);
+        }
+    }
+
+    fn continuation(&mut self, packet: &Continuation, now: Duration) {
+        match mem::take(&mut self.transaction) {
+            Transaction::Receiving { action, mut message, .. } if message.channel() == packet.channel => {
+                match message.push(packet) {
+                    Ok(()) => self.advance(action, message, now),
+                    Err(_) => self.error(packet.channel, ErrorCode::InvalidSeq),
+                }
+            }
+            other => self.transaction = other,
+        }
+    }
+
+    /// Never answered, whatever is wrong with it. CTAP 2.1 §11.2.9.1.5.
+    fn cancel(&mut self, packet: &Initialization) {
+        if let Transaction::Processing(processing) = &mut self.transaction
+            && processing.channel == packet.channel
+            && processing.kind == RequestKind::Cbor
+            && packet.length == 0
+            && !mem::replace(&mut processing.cancelled, true)
+        {
+            self.events.push_back(DeviceEvent::Cancel(processing.id));
+        }
+    }
+
+    /// Neither a transaction nor a lock of another channel is in the way of `INIT`. CTAP 2.1 §11.2.9.1.3.
+    fn init(&mut self, packet: &Initialization, random: &mut dyn FnMut(&mut [u8])) -> Result<(), ErrorCode> {
+        if packet.channel == ChannelId::RESERVED {
+            return Err(ErrorCode::InvalidChannel);
+        }
+        let nonce = match packet.data.first_chunk::<NONCE_SIZE>() {
+            Some(nonce) if usize::from(packet.length) == NONCE_SIZE => *nonce,
+            _ => return Err(ErrorCode::InvalidLen),
+        };
+        let channel = if packet.channel == ChannelId::BROADCAST {
+            let locked = self.lock.as_ref().map(|lock| lock.channel);
+            self.channels.allocate(random, [self.transaction.channel(), locked])
+        } else if self.channels.hear(packet.channel) {
+            self.resynchronize(packet.channel);
+            packet.channel
+        } else {
+            return Err(ErrorCode::InvalidChannel);
+        };
+        let response = InitResponse {
+            nonce,
+            channel,
+            protocol_version: PROTOCOL_VERSION,
+            device_version: self.config.device_version,
+            capabilities: self.config.capabilities,
+        };
+        self.standalone(packet.channel, OutgoingKind::Init, response.to_report(packet.channel));
+        Ok(())
+    }
+
+    fn resynchronize(&mut self, channel: ChannelId) {
+        if self.transaction.channel() == Some(channel) {
+            self.abort();
+        }
+        self.outgoing.retain(|waiting| waiting.channel != channel || waiting.kind == OutgoingKind::Init);
+    }
+
+    fn abort(&mut self) {
+        if let Transaction::Processing(processing) = mem::take(&mut self.transaction) {
+            self.events.push_back(DeviceEvent::Abort(processing.id));
+        }
+    }
+
+    /// The first packet of a message. Busy comes before an unknown channel: while the device is busy nobody else learns
+    /// more than that.
+    fn begin(&mut self, packet: &Initialization, now: Duration) -> Result<(), ErrorCode> {
+        let channel = packet.channel;
+        if channel == ChannelId::RESERVED || channel == ChannelId::BROADCAST {
+            return Err(ErrorCode::InvalidChannel);
+        }
+        let taken_by_another = self.transaction.channel().is_some_and(|busy| busy != channel);
+        let locked_by_another = self.lock.as_ref().is_some_and(|lock| lock.channel != channel && now < lock.until);
+        if taken_by_another || locked_by_another {
+            return Err(ErrorCode::ChannelBusy);
+        }
+        if !self.channels.hear(channel) {
+            return Err(ErrorCode::InvalidChannel);
+        }
+        match self.transaction {
+            Transaction::Idle => {}
+            Transaction::Receiving { .. } => {
+                self.transaction = Transaction::Idle;
+                return Err(ErrorCode::InvalidSeq);
+            }
+            Transaction::Processing(_) | Transaction::Responding(_) => return Err(ErrorCode::ChannelBusy),
+        }
+        let action = self.action(packet.command).ok_or(ErrorCode::InvalidCmd)?;
+        let message = Reassembly::start(packet).map_err(|_| ErrorCode::InvalidLen)?;
+        let length_fits = match action {
+            Action::Ping => true,
+            Action::Wink => packet.length == 0,
+            Action::Lock => packet.length == 1,
+            Action::Request(_) => packet.length >= 1,
+        };
+        if !length_fits {
+            return Err(ErrorCode::InvalidLen);
+        }
+        self.advance(action, message, now);
+        Ok(())
+    }
+
+    fn action(&self, command: Command) -> Option<Action> {
+        let capabilities = self.config.capabilities;
+        match command {
+            Command::Ping => Some(Action::Ping),
+            Command::Lock => Some(Action::Lock),
+            Command::Wink if capabilities.contains(Capabilities::WINK) => Some(Action::Wink),
+            Command::Cbor if capabilities.contains(Capabilities::CBOR) => Some(Action::Request(RequestKind::Cbor)),
+            Command::Msg if !capabilities.contains(Capabilities::NMSG) => Some(Action::Request(RequestKind::Msg)),
+            _ => None,
+        }
+    }
+
+    fn advance(&mut self, action: Action, message: Reassembly, now: Duration) {
+        match message.finish() {
+            Ok(message) => self.act(action, message, now),
+            Err(message) => {
+                let deadline = now.saturating_add(REASSEMBLY_TIMEOUT);
+                self.transaction = Transaction::Receiving { action, message, deadline };
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, message: Message, now: Duration) {
+        match action {
+            Action::Ping => self.answer(&message),
+            Action::Wink => {
+                self.events.push_back(DeviceEvent::Wink);
+                self.answer(&message);
+            }
+            Action::Lock => self.set_lock(&message, now),
+            Action::Request(kind) => self.request(kind, message, now),
+        }
+    }
+
+    fn set_lock(&mut self, message: &Message, now: Duration) {
+        let channel = message.channel();
+        match message.payload() {
+            [0] => self.lock = None,
+            [seconds @ 1..=LONGEST_LOCK] => {
+                let until = now.saturating_add(Duration::from_secs(u64::from(*seconds)));
+                self.lock = Some(Lock { channel, until });
+            }
+            _ => return self.error(channel, ErrorCode::InvalidPar),
+        }
+        self.answer(&Message::empty(channel, Command::Lock));
+    }
+
+    fn request(&mut self, kind: RequestKind, message: Message, now: Duration) {
+        let id = RequestId(self.requests);
+        self.requests += 1;
+        let channel = message.channel();
+        self.transaction = Transaction::Processing(Processing {
+            id,
+            channel,
+            kind,
+            status: KeepaliveStatus::Processing,
+            next_keepalive: now.saturating_add(KEEPALIVE_INTERVAL),
+            cancelled: false,
+        });
+        self.events.push_back(DeviceEvent::Request { id, channel, kind, payload: message.into_payload() });
+    }
+
+    fn pending(&mut self, id: RequestId) -> Result<&mut Processing, RespondError> {
+        match &mut self.transaction {
+            Transaction::Processing(processing) if processing.id == id => Ok(processing),
+            _ => Err(RespondError::NotPending),
+        }
+    }
+
+    fn answer(&mut self, message: &Message) {
+        let channel = message.channel();
+        self.transaction = Transaction::Responding(channel);
+        self.outgoing.extend(message.reports().map(|report| Outgoing {
+            channel,
+            kind: OutgoingKind::Response,
+            report,
+        }));
+    }
+
+    fn error(&mut self, channel: ChannelId, code: ErrorCode) {
+        let report = Initialization::new(channel, Command::Error, 1, &[u8::from(code)]).to_report();
+        self.standalone(channel, OutgoingKind::Error, report);
+    }
+
+    fn standalone(&mut self, channel: ChannelId, kind: OutgoingKind, report: Report) {
+        let is_standalone = |waiting: &&Outgoing| matches!(waiting.kind, OutgoingKind::Init | OutgoingKind::Error);
+        if self.outgoing.iter().filter(is_standalone).count() >= STANDALONE_CAPACITY
+            && let Some(oldest) = self.outgoing.iter().position(|waiting| is_standalone(&waiting))
+        {
+            self.outgoing.remove(oldest);
+        }
+        self.outgoing.push_back(Outgoing { channel, kind, report });
+    }
+
+    /// At most two wait: that a touch is needed, which is never held back, and after it that it no longer is.
+    fn keepalive(&mut self, channel: ChannelId, status: KeepaliveStatus) {
+        let up_needed = OutgoingKind::Keepalive(KeepaliveStatus::UpNeeded);
+        let processing = OutgoingKind::Keepalive(KeepaliveStatus::Processing);
+        self.outgoing.retain(|waiting| waiting.kind != processing);
+        let kind = OutgoingKind::Keepalive(status);
+        if kind == up_needed && self.outgoing.iter().any(|waiting| waiting.kind == up_needed) {
+            return;
+        }
+        let report = Initialization::new(channel, Command::Keepalive, 1, &[u8::from(status)]).to_report();
+        self.outgoing.push_back(Outgoing { channel, kind, report });
+    }
+
+    fn keepalive_waits(&self) -> bool {
+        self.outgoing.iter().any(|waiting| matches!(waiting.kind, OutgoingKind::Keepalive(_)))
+    }
+}
