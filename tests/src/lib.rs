@@ -1,1 +1,3 @@
-//! The end-to-end suites live in `tests/tests/`.
+//! The end-to-end suites live in `tests/tests/`; here is what they share.
+
+pub mod guest;
