@@ -1,1 +1,92 @@
-//! A WebAuthn relying party to rehearse on.
+//! A WebAuthn relying party to rehearse on: users register security keys and log in with them, over HTTP, and a refusal says
+//! which check refused, what it expected and what it found.
+//!
+//! Verification is webauthn-rs's, in the form that Proxmox VE uses: security keys that prove user presence, without a PIN. What it
+//! leaves to its caller is here: challenges that are answered once and expire, credentials that belong to one user, a signature
+//! counter that is checked against the last login rather than against the beginning of this one.
+//!
+//! Everything is kept in memory, within bounds.
+//!
+//! | route | body | answer |
+//! |---|---|---|
+//! | `POST /api/register/begin` | `{"user"}` | `{"ceremony", "options": {"publicKey"}}` |
+//! | `POST /api/register/finish` | `{"ceremony", "name"?, "credential"}` | `{"user", "credential"}` |
+//! | `POST /api/login/begin` | `{"user"}` | `{"ceremony", "options": {"publicKey"}}` |
+//! | `POST /api/login/finish` | `{"ceremony", "credential"}` | `{"user", "credential"}` |
+//! | `GET /api/users/{user}/credentials` | | `{"user", "credentials": [..]}` |
+//!
+//! `options` and the `credential` that is sent are WebAuthn's own JSON (Level 3, §5.1.8 to §5.1.10 and §5.1.1). A `credential` that is
+//! answered is a [record](CredentialView). Any other answer is a [`Refusal`]: `{"refused_by": "relying_party", "code", "reason"}`.
+
+mod ceremony;
+mod client_data;
+mod clock;
+mod http;
+mod login;
+mod refusal;
+mod registration;
+mod server;
+mod settings;
+mod users;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use webauthn_rs::{Webauthn, WebauthnBuilder};
+
+pub use self::clock::{Clock, SystemClock};
+pub use self::http::{MAX_BODY_BYTES, router};
+pub use self::refusal::{Purpose, Refusal};
+pub use self::server::{SHUTDOWN_GRACE, Server, serve};
+pub use self::settings::{
+    DEFAULT_CHALLENGE_LIFETIME, MAX_CHALLENGE_LIFETIME, OriginProblem, RpIdProblem, Settings, SettingsError,
+};
+pub use self::users::{CredentialView, MAX_CREDENTIALS_PER_USER, MAX_USERS};
+
+pub use self::ceremony::{MAX_CEREMONIES, MAX_CEREMONIES_PER_USER};
+
+use self::ceremony::Ceremonies;
+use self::users::Users;
+
+/// A relying party: its settings, its users and the ceremonies that are under way.
+pub struct RelyingParty {
+    settings: Settings,
+    webauthn: Webauthn,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    users: Users,
+    ceremonies: Ceremonies,
+}
+
+impl RelyingParty {
+    /// A relying party without users.
+    ///
+    /// # Errors
+    /// When the settings could never work; the error says what is wrong and what to write instead.
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, SettingsError> {
+        let origins = settings.check()?;
+        let refused =
+            |error: webauthn_rs::prelude::WebauthnError| SettingsError::Verifier { reason: error.to_string() };
+        let (first, others) = origins.split_first().ok_or(SettingsError::NoOrigin)?;
+        let builder = WebauthnBuilder::new(&settings.rp_id, first)
+            .map_err(refused)?
+            .rp_name(&settings.name)
+            .timeout(settings.challenge_lifetime)
+            .danger_set_user_presence_only_security_keys(true);
+        let webauthn = others.iter().fold(builder, WebauthnBuilder::append_allowed_origin).build().map_err(refused)?;
+        Ok(Self { settings, webauthn, clock, state: Mutex::default() })
+    }
+
+    /// The settings this relying party was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A panic elsewhere cannot leave the state half changed: every change to it is a single insertion or removal.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

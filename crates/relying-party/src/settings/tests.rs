@@ -1,0 +1,120 @@
+//! The mistakes people make (each one seen in the field), and what they are told.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{RelyingParty, SystemClock};
+
+fn problem(settings: Settings) -> Option<SettingsError> {
+    RelyingParty::new(settings, Arc::new(SystemClock::new())).err()
+}
+
+#[test]
+fn settings_that_browsers_can_match_are_accepted() {
+    let cases = [
+        ("pve.example.com", "https://pve.example.com:8006"),
+        ("example.com", "https://pve.example.com"),
+        ("localhost", "http://localhost:8080"),
+        ("localhost", "http://app.localhost"),
+        ("xn--mnchen-3ya.example", "https://xn--mnchen-3ya.example"),
+        ("pve", "https://pve:8006"),
+        ("node_1.lan", "https://node_1.lan"),
+    ];
+    for (rp_id, origin) in cases {
+        assert_eq!(problem(Settings::new(rp_id, origin)), None, "{rp_id} {origin}");
+    }
+}
+
+#[test]
+fn a_wrong_rp_id_is_named_by_its_mistake() {
+    let cases = [
+        ("", RpIdProblem::Empty),
+        ("https://pve.example.com", RpIdProblem::Scheme),
+        ("https://pve.example.com:8006/", RpIdProblem::Scheme),
+        ("pve.example.com:8006", RpIdProblem::Port),
+        ("pve.example.com/", RpIdProblem::Path),
+        ("192.0.2.7", RpIdProblem::IpAddress),
+        ("127.1", RpIdProblem::IpAddress),
+        ("0x7f000001", RpIdProblem::IpAddress),
+        ("::1", RpIdProblem::IpAddress),
+        ("[2001:db8::1]", RpIdProblem::IpAddress),
+        ("PVE.example.com", RpIdProblem::UpperCase),
+        ("münchen.example", RpIdProblem::NotAscii),
+        ("pve.example.com.", RpIdProblem::OuterDot),
+        (".example.com", RpIdProblem::OuterDot),
+        ("pve..example.com", RpIdProblem::NotADomain),
+        ("pve example", RpIdProblem::NotADomain),
+        ("*.example.com", RpIdProblem::NotADomain),
+        ("-pve.example.com", RpIdProblem::NotADomain),
+    ];
+    for (rp_id, expected) in cases {
+        let error = problem(Settings::new(rp_id, "https://pve.example.com")).unwrap();
+        assert_eq!(error, SettingsError::RpId { rp_id: rp_id.to_owned(), problem: expected });
+        assert!(error.to_string().contains(&format!("{rp_id:?}")), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_origin_is_named_by_its_mistake() {
+    let names = |host: &str| (host.to_owned(), "pve.example.com".to_owned());
+    let outside = |host| {
+        let (host, rp_id) = names(host);
+        OriginProblem::OutsideRpId { host, rp_id }
+    };
+    let above = |host| {
+        let (host, rp_id) = names(host);
+        OriginProblem::HostAboveRpId { host, rp_id }
+    };
+    let path = |should_be: &str| OriginProblem::Path { should_be: should_be.to_owned() };
+    let as_browsers = |should_be: &str| OriginProblem::NotAsBrowsersWriteIt { should_be: should_be.to_owned() };
+    let scheme = |scheme: &str| OriginProblem::UnsupportedScheme { scheme: scheme.to_owned() };
+    let cases = [
+        ("pve.example.com", OriginProblem::NoScheme),
+        ("pve.example.com:8006", OriginProblem::NoScheme),
+        ("", OriginProblem::NoScheme),
+        ("ftp://pve.example.com", scheme("ftp")),
+        ("chrome-extension://abcdefgh", scheme("chrome-extension")),
+        ("android:apk-key-hash:AAAA", scheme("android")),
+        ("http://pve.example.com:8006", OriginProblem::InsecureScheme),
+        ("https://pve.example.com,https://pve2.example.com", OriginProblem::Several),
+        ("https://pve.example.com https://pve2.example.com", OriginProblem::Several),
+        ("https://root:x@pve.example.com", OriginProblem::UserInfo),
+        ("https://pve.example.com/login", path("https://pve.example.com")),
+        ("https://pve.example.com:8006/?v=1", path("https://pve.example.com:8006")),
+        ("https://pve.example.com/#v1", path("https://pve.example.com")),
+        ("https://pve.example.com/", as_browsers("https://pve.example.com")),
+        ("https://PVE.example.com", as_browsers("https://pve.example.com")),
+        ("https://pve.example.com:443", as_browsers("https://pve.example.com")),
+        ("https://192.0.2.7:8006", OriginProblem::IpAddress),
+        ("https://[::1]:8006", OriginProblem::IpAddress),
+        ("https://example.com", above("example.com")),
+        ("https://other.example.com", outside("other.example.com")),
+        ("https://evilpve.example.com", outside("evilpve.example.com")),
+        ("https://pve.example.com.evil.example", outside("pve.example.com.evil.example")),
+    ];
+    for (origin, expected) in cases {
+        // The second origin is checked as the first one is.
+        let mut settings = Settings::new("pve.example.com", "https://pve.example.com");
+        settings.origins.push(origin.to_owned());
+        let error = problem(settings).unwrap();
+        assert_eq!(error, SettingsError::Origin { origin: origin.to_owned(), problem: expected });
+    }
+    for origin in ["https://", "https://pve.example.com:port", "https://pve.example.com:99999"] {
+        let error = problem(Settings::new("pve.example.com", origin)).unwrap();
+        assert!(matches!(error, SettingsError::Origin { problem: OriginProblem::NotAUrl { .. }, .. }), "{error}");
+    }
+}
+
+#[test]
+fn everything_else_is_bounded() {
+    let good = || Settings::new("pve.example.com", "https://pve.example.com");
+    assert_eq!(problem(Settings { origins: Vec::new(), ..good() }), Some(SettingsError::NoOrigin));
+    for name in [String::new(), "x".repeat(65), "a\tb".to_owned()] {
+        assert_eq!(problem(Settings { name: name.clone(), ..good() }), Some(SettingsError::Name { name }));
+    }
+    for (lifetime, accepted) in [(999, false), (1_000, true), (600_000, true), (600_001, false)] {
+        let found = Duration::from_millis(lifetime);
+        let expected = (!accepted).then_some(SettingsError::ChallengeLifetime { found });
+        assert_eq!(problem(Settings { challenge_lifetime: found, ..good() }), expected);
+    }
+}
