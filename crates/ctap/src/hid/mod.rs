@@ -20,6 +20,35 @@
 //!    it expires. `poll_report` changes what `poll_timeout` says, so this comes last, also when a report was taken
 //!    much later than it was queued.
 //!
+//! ```
+//! use core::time::Duration;
+//! use keyrig_ctap::hid::{Capabilities, Command, Device, DeviceConfig, DeviceEvent, Host, HostEvent};
+//!
+//! let mut device = Device::new(DeviceConfig { device_version: [1, 0, 0], capabilities: Capabilities::CBOR });
+//! let mut host = Host::new();
+//! let (now, patience) = (Duration::ZERO, Duration::from_secs(2));
+//! let mut random = |bytes: &mut [u8]| bytes.fill(7);
+//! let mut carry = |host: &mut Host, device: &mut Device| {
+//!     while let Some(report) = host.poll_report() {
+//!         device.receive(&report, now, &mut random);
+//!     }
+//!     while let Some(DeviceEvent::Request { id, .. }) = device.poll_event() {
+//!         device.respond(id, vec![0x00]).unwrap();
+//!     }
+//!     while let Some(report) = device.poll_report() {
+//!         host.receive(&report, now);
+//!     }
+//! };
+//!
+//! host.open([1; 8], patience, now).unwrap();
+//! carry(&mut host, &mut device);
+//! assert!(matches!(host.poll_event(), Some(HostEvent::Opened(_))));
+//!
+//! host.request(Command::Cbor, vec![0x04], patience, now).unwrap();
+//! carry(&mut host, &mut device);
+//! assert_eq!(host.poll_event(), Some(HostEvent::Response(vec![0x00])));
+//! ```
+//!
 //! [`Duration`]: core::time::Duration
 
 mod channels;

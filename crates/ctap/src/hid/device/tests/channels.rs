@@ -138,6 +138,20 @@ fn init_drops_what_is_left_of_a_response() {
 }
 
 #[test]
+fn a_channel_that_speaks_outlives_a_younger_one_that_does_not() {
+    let mut bench = Bench::new();
+    let ping_a = first(A, PING, 1, &[1]);
+    assert_eq!(bench.exchange(ping_a), [ping_a]);
+    for number in 1..=255_u32 {
+        bench.random = vec![number.to_be_bytes()];
+        bench.send(first(BROADCAST, INIT, 8, &NONCE));
+        assert_eq!(bench.reports().len(), 1);
+    }
+    assert_eq!(bench.exchange(first(B, PING, 1, &[1])), [error(B, INVALID_CHANNEL)]);
+    assert_eq!(bench.exchange(ping_a), [ping_a]);
+}
+
+#[test]
 fn the_channel_that_was_silent_longest_makes_room_but_never_a_busy_or_locking_one() {
     let mut bench = Bench::new();
     assert_eq!(bench.exchange(first(B, LOCK, 1, &[10])), [first(B, LOCK, 0, &[])]);
@@ -146,13 +160,13 @@ fn the_channel_that_was_silent_longest_makes_room_but_never_a_busy_or_locking_on
     for number in 1..=254_u32 {
         bench.random = vec![number.to_be_bytes()];
         bench.send(first(BROADCAST, INIT, 8, &NONCE));
-        let _ = bench.reports();
+        assert_eq!(bench.reports().len(), 1);
     }
     assert_eq!(bench.exchange(first(A, INIT, 8, &NONCE)), [init_response(A, A, 5)], "256 are remembered");
     for number in 1000..1300_u32 {
         bench.random = vec![number.to_be_bytes()];
         bench.send(first(BROADCAST, INIT, 8, &NONCE));
-        let _ = bench.reports();
+        assert_eq!(bench.reports().len(), 1);
     }
     bench.device.respond(busy, vec![0]).unwrap();
     assert_eq!(bench.reports(), [first(B, CBOR, 1, &[0])]);

@@ -71,6 +71,7 @@ fn keepalive_says_up_needed_at_once_and_goes_on_saying_it() {
     assert_eq!(bench.reports(), [keepalive(2)]);
     bench.device.set_status(id, KeepaliveStatus::UpNeeded, bench.now).unwrap();
     assert_eq!(bench.reports(), NOTHING, "that is no change");
+    assert_eq!(bench.pass(50), [], "a change begins the interval anew");
     let keepalives = bench.pass(100);
     assert_eq!(keepalives.iter().map(|(_, report)| *report).collect::<Vec<_>>(), [keepalive(2)]);
     bench.device.set_status(id, KeepaliveStatus::Processing, bench.now).unwrap();
