@@ -1,1 +1,47 @@
-//! A FIDO2 security key as a pure state machine.
+//! One FIDO2 security key as a pure state machine: the same inputs, seed and clock give the same bytes.
+//!
+//! # The driving contract
+//!
+//! Whoever owns an [`Authenticator`] is its *driver*. Time is a parameter: a [`Duration`](core::time::Duration) since
+//! an epoch of the driver's choosing, never going back.
+//!
+//! **start → step → … → respond.** [`Authenticator::start`] takes a CTAP2 message and returns a [`Step`]:
+//!
+//! - [`Step::Commit`]: **make the changes durable, all or none, then say so** with [`Commit::committed`] or
+//!   [`Commit::failed`]. Until then the authenticator's memory is as before. A command may yield several commits. So an answer
+//!   that reports success implies that what it promises is durable.
+//! - [`Step::Gesture`]: **a user is asked for a touch.** The driver reports what came of it with [`Gesture::touched`],
+//!   [`Gesture::denied`], [`Gesture::cancelled`] or, once its deadline has passed, [`Gesture::timed_out`]. Nothing waits inside.
+//! - [`Step::Respond`]: **the command is over**, and this is its answer.
+//!
+//! **A step is consumed by what it is told.** Dropping one abandons its command, with nothing changed since its last commit:
+//! that is right when a transaction is aborted by CTAPHID_INIT. A step that is told something after the authenticator has
+//! started another command or lost its power answers `CTAP1_ERR_OTHER` and changes nothing.
+//!
+//! **Power is the driver's.** [`Authenticator::power_up`] is called once when the key gets power and again at every power
+//! cycle, and forgets all that is not stored.
+//!
+//! # Where things are
+//!
+//! One file per command; [`profile`] says which key it is, [`store`] what it keeps, [`attestation`] how it vouches for its
+//! credentials. PIN, credential management, large blobs and U2F become files beside these.
+
+pub mod attestation;
+mod authenticator;
+pub mod credential;
+pub mod environment;
+mod get_assertion;
+mod get_info;
+mod make_credential;
+pub mod portable_crypto;
+pub mod private_key;
+pub mod profile;
+mod reset;
+mod sealing;
+mod selection;
+mod step;
+pub mod store;
+
+pub use authenticator::Authenticator;
+pub use profile::Profile;
+pub use step::{Commit, Gesture, Reason, Step};

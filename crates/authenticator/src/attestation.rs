@@ -1,0 +1,215 @@
+//! Attestation certificates (WebAuthn Level 3 §8.2.1) under a root with TEST in its name.
+//!
+//! Everything follows from the root's secret of 32 bytes: the same secret gives the same certificates, byte for byte. All keys
+//! of a profile share one attestation key, as a maker's batch does.
+
+#[cfg(test)]
+mod tests;
+
+use core::str::FromStr;
+
+use hmac::{Hmac, KeyInit, Mac};
+use keyrig_ctap::Aaguid;
+use keyrig_ctap::cose::Algorithm;
+use sha2::Sha256;
+use thiserror::Error;
+use x509_cert::builder::profile::BuilderProfile;
+use x509_cert::builder::{Builder, CertificateBuilder};
+use x509_cert::certificate::{Rfc5280, TbsCertificate};
+use x509_cert::der::asn1::{ObjectIdentifier, OctetString, UtcTime};
+use x509_cert::der::{DateTime, Encode};
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier};
+use x509_cert::ext::{Extension, ToExtension};
+use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
+use x509_cert::time::{Time, Validity};
+use zeroize::Zeroizing;
+
+use crate::private_key::PrivateKey;
+use crate::profile::Profile;
+
+/// id-fido-gen-ce-aaguid.
+const AAGUID_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.1.1.4");
+
+const ROOT_NAME: &str = "CN=keyrig TEST attestation root,O=keyrig,C=XX";
+
+/// A certificate could not be made.
+#[derive(Debug, Error)]
+#[error("the attestation certificate for {subject} could not be made: {source}")]
+pub struct CertificateFailed {
+    subject: String,
+    source: x509_cert::builder::Error,
+}
+
+/// The TEST attestation root.
+pub struct Root {
+    secret: Zeroizing<[u8; 32]>,
+    certificate: Vec<u8>,
+}
+
+impl core::fmt::Debug for Root {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Root")
+    }
+}
+
+/// What an authenticator vouches with: a private key and its certificate.
+#[derive(Clone, Debug)]
+pub struct Attestation {
+    private_key: PrivateKey,
+    certificate: Vec<u8>,
+}
+
+impl Attestation {
+    /// The attestation private key.
+    #[must_use]
+    pub fn private_key(&self) -> &PrivateKey {
+        &self.private_key
+    }
+
+    /// The attestation certificate, DER. The root's is not sent along: a relying party has it, or does not trust it.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+}
+
+impl Root {
+    /// The root that follows from a secret.
+    ///
+    /// # Errors
+    /// [`CertificateFailed`] if the certificate cannot be encoded.
+    pub fn new(secret: [u8; 32]) -> Result<Self, CertificateFailed> {
+        let secret = Zeroizing::new(secret);
+        let key = derive(&secret, b"root");
+        let certificate = certificate(&secret, ROOT_NAME, &key, &key, Extensions::Root)?;
+        Ok(Self { secret, certificate })
+    }
+
+    /// The root certificate, DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// The attestation key of a profile and its certificate.
+    ///
+    /// # Errors
+    /// [`CertificateFailed`] if the certificate cannot be encoded.
+    pub fn issue(&self, profile: &Profile) -> Result<Attestation, CertificateFailed> {
+        let key = derive(&self.secret, &profile.aaguid.0);
+        let subject = format!("CN=keyrig TEST {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.aaguid);
+        let issuer = derive(&self.secret, b"root");
+        let certificate = certificate(&self.secret, &subject, &key, &issuer, Extensions::Leaf(profile.aaguid))?;
+        Ok(Attestation { private_key: key, certificate })
+    }
+}
+
+fn derive(secret: &[u8; 32], label: &[u8]) -> PrivateKey {
+    let mut counter = 0_u8;
+    PrivateKey::from_candidates(Algorithm::Es256, |bytes| {
+        counter = counter.wrapping_add(1);
+        bytes.copy_from_slice(&mac(secret, &[&[counter], b"attestation key", label]));
+    })
+}
+
+fn mac(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+enum Extensions {
+    Root,
+    Leaf(Aaguid),
+}
+
+struct CertificateProfile {
+    subject: Name,
+    issuer: Name,
+    extensions: Extensions,
+}
+
+impl BuilderProfile for CertificateProfile {
+    fn get_issuer(&self, _subject: &Name) -> Name {
+        self.issuer.clone()
+    }
+
+    fn get_subject(&self) -> Name {
+        self.subject.clone()
+    }
+
+    fn build_extensions(
+        &self,
+        subject_key: SubjectPublicKeyInfoRef<'_>,
+        issuer_key: SubjectPublicKeyInfoRef<'_>,
+        _certificate: &TbsCertificate,
+    ) -> Result<Vec<Extension>, x509_cert::builder::Error> {
+        let mut extensions = Vec::new();
+        match &self.extensions {
+            Extensions::Root => {
+                let usage = KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign);
+                extensions.push(usage.to_extension(&self.subject, &extensions)?);
+                let constraints = BasicConstraints { ca: true, path_len_constraint: Some(0) };
+                extensions.push(constraints.to_extension(&self.subject, &extensions)?);
+            }
+            Extensions::Leaf(aaguid) => {
+                let constraints = BasicConstraints { ca: false, path_len_constraint: None };
+                extensions.push((true, &constraints).to_extension(&self.subject, &extensions)?);
+                // The value is an OCTET STRING inside the extension's own, and never critical.
+                let value = OctetString::new(aaguid.0.as_slice())?;
+                extensions.push((AAGUID_EXTENSION, false, &value).to_extension(&self.subject, &extensions)?);
+                let identifier = AuthorityKeyIdentifier::try_from(issuer_key)?;
+                extensions.push((&identifier).to_extension(&self.subject, &extensions)?);
+            }
+        }
+        let identifier = SubjectKeyIdentifier::try_from(subject_key)?;
+        extensions.push((&identifier).to_extension(&self.subject, &extensions)?);
+        Ok(extensions)
+    }
+}
+
+fn certificate(
+    secret: &[u8; 32],
+    subject: &str,
+    key: &PrivateKey,
+    issuer_key: &PrivateKey,
+    extensions: Extensions,
+) -> Result<Vec<u8>, CertificateFailed> {
+    build(secret, subject, key, issuer_key, extensions)
+        .map_err(|source| CertificateFailed { subject: subject.to_owned(), source })
+}
+
+fn build(
+    secret: &[u8; 32],
+    subject: &str,
+    key: &PrivateKey,
+    issuer_key: &PrivateKey,
+    extensions: Extensions,
+) -> Result<Vec<u8>, x509_cert::builder::Error> {
+    let signing_key = |key: &PrivateKey| {
+        p256::ecdsa::SigningKey::from_slice(key.expose()).map_err(x509_cert::builder::Error::Signature)
+    };
+    let public_key = SubjectPublicKeyInfo::from_key(signing_key(key)?.verifying_key())?;
+    let signer = signing_key(issuer_key)?;
+    let profile =
+        CertificateProfile { subject: Name::from_str(subject)?, issuer: Name::from_str(ROOT_NAME)?, extensions };
+    // Positive and at most 20 bytes (RFC 5280 §4.1.2.2).
+    let mut serial: [u8; 16] = *mac(secret, &[b"serial number", subject.as_bytes()]).first_chunk().unwrap_or(&[1; 16]);
+    if let Some(first) = serial.first_mut() {
+        *first = *first & 0x7F | 0x40;
+    }
+    let serial = SerialNumber::<Rfc5280>::new(&serial)?;
+    let builder = CertificateBuilder::new(profile, serial, validity()?, public_key)?;
+    Ok(builder.build::<_, p256::ecdsa::DerSignature>(&signer)?.to_der()?)
+}
+
+/// Fixed, so that a certificate is the same on every day; the end is the last second that a UTCTime can say.
+fn validity() -> Result<Validity, x509_cert::builder::Error> {
+    let start = UtcTime::from_date_time(DateTime::new(2020, 1, 1, 0, 0, 0)?)?;
+    let end = UtcTime::from_date_time(DateTime::new(2049, 12, 31, 23, 59, 59)?)?;
+    Ok(Validity::new(Time::UtcTime(start), Time::UtcTime(end)))
+}

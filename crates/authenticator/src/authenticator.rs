@@ -1,0 +1,137 @@
+//! The authenticator: dispatching commands and carrying them from step to step.
+
+use core::time::Duration;
+
+use keyrig_ctap::entities::PinUvAuth;
+use keyrig_ctap::{Request, Status};
+
+use crate::attestation::Attestation;
+use crate::environment::Environment;
+use crate::get_assertion::{self, RememberedAssertion};
+use crate::profile::Profile;
+use crate::step::{Commit, GESTURE_TIMEOUT, Gesture, Progress, Step, Suspended};
+use crate::store::{Change, Store};
+use crate::{get_info, make_credential, reset, selection};
+
+/// One security key. See the crate's documentation for the driving contract.
+pub struct Authenticator {
+    pub(crate) profile: Profile,
+    pub(crate) attestation: Attestation,
+    pub(crate) environment: Box<dyn Environment>,
+    store: Store,
+    /// Counts commands and power cycles: a step of an earlier one is stale.
+    generation: u64,
+    pub(crate) powered_up_at: Duration,
+    /// What getNextAssertion goes on with: it lives until any other command.
+    pub(crate) remembered: Option<RememberedAssertion>,
+}
+
+impl core::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Authenticator").field("profile", &self.profile.name).finish_non_exhaustive()
+    }
+}
+
+impl Authenticator {
+    /// An authenticator that gets power at `now`.
+    #[must_use]
+    pub fn new(
+        profile: Profile,
+        attestation: Attestation,
+        environment: Box<dyn Environment>,
+        store: Store,
+        now: Duration,
+    ) -> Self {
+        Self { profile, attestation, environment, store, generation: 0, powered_up_at: now, remembered: None }
+    }
+
+    /// The power was interrupted and is back: pending commands are forgotten, the reset window opens.
+    pub fn power_up(&mut self, now: Duration) {
+        self.generation += 1;
+        self.powered_up_at = now;
+        self.remembered = None;
+    }
+
+    /// What it keeps.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Which key it is.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    pub(crate) fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Starts the command in a CTAP2 message: command byte and parameters. A command still pending is abandoned.
+    pub fn start(&mut self, message: &[u8], now: Duration) -> Step {
+        self.generation += 1;
+        let remembered = self.remembered.take();
+        let progress = if message.len() > usize::from(self.profile.max_msg_size) {
+            Status::RequestTooLarge.into()
+        } else {
+            match Request::decode(message) {
+                Ok(Request::MakeCredential(request)) => make_credential::start(self, request),
+                Ok(Request::GetAssertion(request)) => get_assertion::start(self, request),
+                Ok(Request::GetNextAssertion) => get_assertion::next(self, remembered, now),
+                Ok(Request::GetInfo) => get_info::start(self),
+                Ok(Request::Selection) => selection::start(),
+                Ok(Request::Reset) => reset::start(self, now),
+                Ok(_) => Status::InvalidCommand.into(),
+                Err(status) => status.into(),
+            }
+        };
+        self.step(progress, now)
+    }
+
+    pub(crate) fn resume(
+        &mut self,
+        suspended: Suspended,
+        now: Duration,
+        then: impl FnOnce(&mut Self, crate::step::Continuation) -> Progress,
+    ) -> Step {
+        if suspended.generation != self.generation {
+            return Step::Respond(vec![Status::OtherError.into()]);
+        }
+        let progress = then(self, suspended.then);
+        self.step(progress, now)
+    }
+
+    fn step(&mut self, progress: Progress, now: Duration) -> Step {
+        let generation = self.generation;
+        match progress {
+            Progress::Commit(changes, then) => {
+                Step::Commit(Commit { changes, suspended: Suspended { then, generation } })
+            }
+            Progress::Gesture(reason, then) => Step::Gesture(Gesture {
+                reason,
+                deadline: now.saturating_add(GESTURE_TIMEOUT),
+                suspended: Suspended { then, generation },
+            }),
+            Progress::Done(result) => {
+                Step::Respond(result.map_or_else(|status| vec![status.into()], |response| response.encode()))
+            }
+        }
+    }
+
+    /// The counter that the next signature carries, and the change that makes it durable.
+    pub(crate) fn next_counter(&self) -> Result<(u32, Change), Status> {
+        // A counter at its end would repeat: the key is worn out, after more than four thousand million signatures.
+        let counter = self.store.counter().checked_add(1).ok_or(Status::OtherError)?;
+        Ok((counter, Change::Counter(counter)))
+    }
+
+    /// The checks of `pinUvAuthParam` while there is no PIN (CTAP 2.3 §6.1.2 step 2, §6.2.2 step 2): no protocol is supported.
+    pub(crate) fn check_pin_uv_auth(&self, pin_uv_auth: &PinUvAuth) -> Result<(), Status> {
+        match (&pin_uv_auth.param, pin_uv_auth.protocol) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(Status::MissingParameter),
+            (Some(_), Some(_)) => Err(Status::InvalidParameter),
+        }
+    }
+}

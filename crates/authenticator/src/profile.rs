@@ -1,0 +1,262 @@
+//! Profiles: which key an authenticator is, as data.
+//!
+//! A profile describes the whole key that it is named after. What an authenticator says of itself is the profile intersected
+//! with what is built here: a key that announces what it cannot do would be found out by the first client that tries.
+//! [`Profile::withheld`] names the difference.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::entities::CredentialParameters;
+use keyrig_ctap::{Aaguid, get_info};
+use serde::{Deserialize, Deserializer};
+use thiserror::Error;
+
+use crate::credential::SHORTEST_ID;
+
+/// The profiles that come with keyrig: name and text.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("keyrig", include_str!("../../../fixtures/profiles/keyrig.toml")),
+    ("yubikey-5.7", include_str!("../../../fixtures/profiles/yubikey-5.7.toml")),
+    ("yubikey-5.4", include_str!("../../../fixtures/profiles/yubikey-5.4.toml")),
+];
+
+/// What is built, in the words of getInfo. FIDO_2_1 wants more than this (CTAP 2.1 §9), so it is not claimed.
+mod built {
+    pub(super) const VERSIONS: [&str; 1] = ["FIDO_2_0"];
+    pub(super) const OPTIONS: [&str; 3] = ["rk", "up", "plat"];
+    pub(super) const TRANSPORTS: [&str; 1] = ["usb"];
+    pub(super) const ATTESTATION_FORMATS: [&str; 1] = ["packed"];
+}
+
+/// One model of security key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The name by which it is chosen.
+    #[serde(skip)]
+    pub name: String,
+    /// What it is, for people.
+    pub description: String,
+    /// The maker whose identity it carries, if it is an imitation.
+    pub imitates: Option<String>,
+    versions: Vec<String>,
+    #[serde(default)]
+    extensions: Vec<String>,
+    /// The AAGUID.
+    #[serde(deserialize_with = "aaguid")]
+    pub aaguid: Aaguid,
+    #[serde(deserialize_with = "algorithms")]
+    algorithms: Vec<Algorithm>,
+    transports: Vec<String>,
+    #[serde(default)]
+    attestation_formats: Vec<String>,
+    #[serde(default)]
+    pin_uv_auth_protocols: Vec<u64>,
+    /// `maxMsgSize`, bytes.
+    pub max_msg_size: u16,
+    /// `maxCredentialCountInList`.
+    pub max_credential_count_in_list: Option<u16>,
+    /// `maxCredentialIdLength`, bytes.
+    pub max_credential_id_length: Option<u16>,
+    max_serialized_large_blob_array: Option<u64>,
+    max_cred_blob_length: Option<u64>,
+    max_rp_ids_for_set_min_pin_length: Option<u64>,
+    min_pin_length: Option<u64>,
+    force_pin_change: Option<bool>,
+    firmware_version: Option<u64>,
+    /// How many discoverable credentials fit.
+    pub discoverable_credentials: u32,
+    /// How long the ids of new credentials are, bytes.
+    #[serde(deserialize_with = "credential_id_length")]
+    pub credential_id_length: u16,
+    options: BTreeMap<String, bool>,
+    /// How it looks on USB.
+    pub usb: Usb,
+    ctaphid: CtapHid,
+    /// Fields that no record of a real key proves, and where their values come from.
+    #[serde(default)]
+    pub unproven: BTreeMap<String, String>,
+}
+
+/// How a key looks on USB.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usb {
+    /// `idVendor`.
+    pub vendor_id: u16,
+    /// `idProduct`.
+    pub product_id: u16,
+    /// `bcdDevice`.
+    pub device_release: u16,
+    /// The manufacturer string.
+    pub manufacturer: String,
+    /// The product string.
+    pub product: String,
+    /// The serial number string, if it has one.
+    pub serial: Option<String>,
+    /// `bInterval` of both endpoints, milliseconds at full speed.
+    pub interval: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CtapHid {
+    version: [u8; 3],
+    capabilities: Vec<Capability>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Capability {
+    Wink,
+    Cbor,
+    Nmsg,
+}
+
+/// Why a text is no profile.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("profile {name}: {reason}")]
+pub struct InvalidProfile {
+    /// The name under which it was read.
+    pub name: String,
+    /// What is wrong and where, over several lines.
+    pub reason: String,
+}
+
+impl Profile {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// [`InvalidProfile`] if the text is not TOML, or a field is missing, unknown or out of range.
+    pub fn parse(name: &str, text: &str) -> Result<Self, InvalidProfile> {
+        let invalid = |reason: String| InvalidProfile { name: name.to_owned(), reason };
+        let profile: Self = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        Ok(Self { name: name.to_owned(), ..profile })
+    }
+
+    /// The profile that comes with keyrig under this name.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<Self> {
+        let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+        Some(Self::parse(name, text).expect("a profile that comes with keyrig is valid: a test reads them all"))
+    }
+
+    /// The names of the profiles that come with keyrig.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// What an authenticator of this profile says of itself: only what works.
+    #[must_use]
+    pub fn info(&self) -> get_info::Response {
+        let kept = |values: &[String], built: &[&str]| -> Vec<String> {
+            values.iter().filter(|value| built.contains(&value.as_str())).cloned().collect()
+        };
+        get_info::Response {
+            versions: kept(&self.versions, &built::VERSIONS),
+            aaguid: self.aaguid,
+            options: self
+                .options
+                .iter()
+                .filter(|(name, _)| built::OPTIONS.contains(&name.as_str()))
+                .map(|(name, value)| (name.clone(), *value))
+                .collect(),
+            max_msg_size: Some(self.max_msg_size.into()),
+            max_credential_count_in_list: self.max_credential_count_in_list.map(u64::from),
+            max_credential_id_length: self.max_credential_id_length.map(u64::from),
+            transports: kept(&self.transports, &built::TRANSPORTS),
+            algorithms: self
+                .algorithms
+                .iter()
+                .map(|algorithm| CredentialParameters::public_key(algorithm.identifier()))
+                .collect(),
+            firmware_version: self.firmware_version,
+            attestation_formats: kept(&self.attestation_formats, &built::ATTESTATION_FORMATS),
+            ..get_info::Response::default()
+        }
+    }
+
+    /// What the real key says of itself and this one does not, as `member: value`.
+    #[must_use]
+    pub fn withheld(&self) -> Vec<String> {
+        let mut withheld = Vec::new();
+        let mut list = |member: &str, values: &[String], built: &[&str]| {
+            let missing = values.iter().filter(|value| !built.contains(&value.as_str()));
+            withheld.extend(missing.map(|value| format!("{member}: {value}")));
+        };
+        list("versions", &self.versions, &built::VERSIONS);
+        list("extensions", &self.extensions, &[]);
+        list("options", &self.options.keys().cloned().collect::<Vec<_>>(), &built::OPTIONS);
+        list("transports", &self.transports, &built::TRANSPORTS);
+        list("attestationFormats", &self.attestation_formats, &built::ATTESTATION_FORMATS);
+        let protocols: Vec<_> = self.pin_uv_auth_protocols.iter().map(u64::to_string).collect();
+        list("pinUvAuthProtocols", &protocols, &[]);
+        let mut number = |member: &str, value: Option<u64>| {
+            withheld.extend(value.map(|value| format!("{member}: {value}")));
+        };
+        number("maxSerializedLargeBlobArray", self.max_serialized_large_blob_array);
+        number("maxCredBlobLength", self.max_cred_blob_length);
+        number("maxRPIDsForSetMinPINLength", self.max_rp_ids_for_set_min_pin_length);
+        number("minPINLength", self.min_pin_length);
+        withheld.extend(self.force_pin_change.map(|value| format!("forcePINChange: {value}")));
+        if !self.ctaphid.capabilities.contains(&Capability::Nmsg) {
+            withheld.push("CTAPHID_MSG: U2F".to_owned());
+        }
+        withheld
+    }
+
+    /// Whether the authenticator can make a credential with this algorithm.
+    #[must_use]
+    pub fn supports(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
+    /// An option that the authenticator has.
+    pub(crate) fn option(&self, name: &str) -> Option<bool> {
+        self.options.get(name).copied().filter(|_| built::OPTIONS.contains(&name))
+    }
+
+    /// The device version in the answer to CTAPHID_INIT: major, minor, build.
+    #[must_use]
+    pub fn device_version(&self) -> [u8; 3] {
+        self.ctaphid.version
+    }
+
+    /// The capability flags in the answer to CTAPHID_INIT (CTAP 2.3 §11.2.9.1.3): only what works. As U2F is not built,
+    /// NMSG is always set.
+    #[must_use]
+    pub fn capabilities(&self) -> u8 {
+        let flags = self.ctaphid.capabilities.iter().map(|capability| match capability {
+            Capability::Wink => 0x01,
+            Capability::Cbor => 0x04,
+            Capability::Nmsg => 0x08,
+        });
+        flags.fold(0x08, |all, flag| all | flag)
+    }
+}
+
+fn aaguid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Aaguid, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorithm>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let known = |name: &String| Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name);
+    names
+        .iter()
+        .map(|name| known(name).ok_or_else(|| serde::de::Error::custom(format!("algorithm {name:?} is not known"))))
+        .collect()
+}
+
+fn credential_id_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let length = u16::deserialize(deserializer)?;
+    if usize::from(length) >= SHORTEST_ID && length <= 1023 {
+        Ok(length)
+    } else {
+        Err(serde::de::Error::custom(format!("a credential id has {SHORTEST_ID} to 1023 bytes")))
+    }
+}

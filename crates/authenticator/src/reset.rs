@@ -1,0 +1,23 @@
+//! authenticatorReset (CTAP 2.3 §6.6): everything is forgotten, by a touch soon after power-up.
+
+use core::time::Duration;
+
+use keyrig_ctap::{Response, Status};
+
+use crate::authenticator::Authenticator;
+use crate::step::{Progress, Reason};
+use crate::store::Store;
+
+/// How long after power-up a reset is taken.
+const WINDOW: Duration = Duration::from_secs(10);
+
+pub(crate) fn start(authenticator: &Authenticator, now: Duration) -> Progress {
+    if now.saturating_sub(authenticator.powered_up_at) > WINDOW {
+        return Status::NotAllowed.into();
+    }
+    Progress::gesture(Reason::Reset, |authenticator, _| {
+        let counter = authenticator.store().counter();
+        let changes = Store::blank(authenticator.environment.as_mut(), counter);
+        Progress::commit(changes, |_, _| Progress::Done(Ok(Response::Done)))
+    })
+}

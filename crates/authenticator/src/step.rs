@@ -1,0 +1,166 @@
+//! Steps: what a command yields to its driver, and how it goes on.
+
+use core::time::Duration;
+
+use keyrig_ctap::{Response, Status};
+
+use crate::authenticator::Authenticator;
+use crate::store::Change;
+
+/// How long a user has to make a gesture. CTAP 2.3 §6.1.2 leaves it to the authenticator, and wants at least 10 s.
+pub(crate) const GESTURE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What an authenticator wants from its driver next; see the crate's driving contract.
+#[derive(Debug)]
+#[must_use = "dropping a step abandons its command"]
+pub enum Step {
+    /// Changes are to be made durable.
+    Commit(Commit),
+    /// A user is asked for a gesture.
+    Gesture(Gesture),
+    /// The command is over: the answer, status byte first.
+    Respond(Vec<u8>),
+}
+
+/// What a command does next, inside the authenticator.
+pub(crate) enum Progress {
+    Commit(Vec<Change>, Continuation),
+    Gesture(Reason, Continuation),
+    Done(Result<Response, Status>),
+}
+
+/// The rest of a command.
+pub(crate) type Continuation = Box<dyn FnOnce(&mut Authenticator, Duration) -> Progress + Send>;
+
+impl Progress {
+    pub(crate) fn commit(
+        changes: Vec<Change>,
+        then: impl FnOnce(&mut Authenticator, Duration) -> Self + Send + 'static,
+    ) -> Self {
+        Self::Commit(changes, Box::new(then))
+    }
+
+    pub(crate) fn gesture(
+        reason: Reason,
+        then: impl FnOnce(&mut Authenticator, Duration) -> Self + Send + 'static,
+    ) -> Self {
+        Self::Gesture(reason, Box::new(then))
+    }
+}
+
+impl From<Status> for Progress {
+    fn from(status: Status) -> Self {
+        Self::Done(Err(status))
+    }
+}
+
+/// Why a user is asked for a gesture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// To register a credential.
+    MakeCredential,
+    /// To log in.
+    GetAssertion,
+    /// To choose this authenticator among several.
+    Selection,
+    /// To erase everything.
+    Reset,
+}
+
+impl Reason {
+    /// The command that asks, as CTAP spells it.
+    #[must_use]
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::MakeCredential => "authenticatorMakeCredential",
+            Self::GetAssertion => "authenticatorGetAssertion",
+            Self::Selection => "authenticatorSelection",
+            Self::Reset => "authenticatorReset",
+        }
+    }
+}
+
+/// A command in the middle, and the state of the authenticator that it belongs to.
+pub(crate) struct Suspended {
+    pub(crate) then: Continuation,
+    pub(crate) generation: u64,
+}
+
+impl core::fmt::Debug for Suspended {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Suspended({})", self.generation)
+    }
+}
+
+/// Changes that are to be made durable before the command goes on.
+#[derive(Debug)]
+#[must_use = "dropping a commit abandons its command"]
+pub struct Commit {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) suspended: Suspended,
+}
+
+impl Commit {
+    /// The changes, to be made durable all or none.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The changes are durable.
+    pub fn committed(self, authenticator: &mut Authenticator, now: Duration) -> Step {
+        authenticator.resume(self.suspended, now, |authenticator, then| {
+            authenticator.store_mut().apply(&self.changes);
+            then(authenticator, now)
+        })
+    }
+
+    /// The changes could not be made durable: the command ends with `CTAP1_ERR_OTHER`, and nothing has changed.
+    pub fn failed(self, authenticator: &mut Authenticator, now: Duration) -> Step {
+        authenticator.resume(self.suspended, now, |_, _| Status::OtherError.into())
+    }
+}
+
+/// A gesture that the user is asked for.
+#[derive(Debug)]
+#[must_use = "dropping a gesture abandons its command"]
+pub struct Gesture {
+    pub(crate) reason: Reason,
+    pub(crate) deadline: Duration,
+    pub(crate) suspended: Suspended,
+}
+
+impl Gesture {
+    /// Why the user is asked.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// When the authenticator gives up, on the driver's clock.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// The user touched the key.
+    pub fn touched(self, authenticator: &mut Authenticator, now: Duration) -> Step {
+        authenticator.resume(self.suspended, now, |authenticator, then| then(authenticator, now))
+    }
+
+    /// The user refused.
+    pub fn denied(self, authenticator: &mut Authenticator, now: Duration) -> Step {
+        authenticator.resume(self.suspended, now, |_, _| Status::OperationDenied.into())
+    }
+
+    /// The platform cancelled the command.
+    pub fn cancelled(self, authenticator: &mut Authenticator, now: Duration) -> Step {
+        authenticator.resume(self.suspended, now, |_, _| Status::KeepaliveCancel.into())
+    }
+
+    /// The deadline has passed.
+    pub fn timed_out(self, authenticator: &mut Authenticator, now: Duration) -> Step {
+        authenticator.resume(self.suspended, now, |_, _| Status::UserActionTimeout.into())
+    }
+}

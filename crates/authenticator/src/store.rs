@@ -1,0 +1,147 @@
+//! What an authenticator keeps: in memory for reading, and as records for whoever makes it durable.
+//!
+//! Storage is an output: a command yields [`Change`]s, and memory follows only after the driver has said that they are
+//! durable. A change is one record written or removed; the records of one commit belong in one transaction.
+
+mod records;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use records::{LoadError, Record};
+
+use crate::credential::{CredentialSecret, StoredCredential, rp_id_hash};
+use crate::environment::Environment;
+
+/// One change of what an authenticator keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Forget everything. Comes first in a commit, with a new secret behind it.
+    Clear,
+    /// The secret that credentials which live in their own id are made under.
+    Secret(CredentialSecret),
+    /// The signature counter.
+    Counter(u32),
+    /// Write a credential, in place of one with the same id.
+    Put(StoredCredential),
+    /// Remove the credential with this id.
+    Remove(Vec<u8>),
+}
+
+/// What an authenticator keeps, in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    secret: CredentialSecret,
+    counter: u32,
+    credentials: BTreeMap<Vec<u8>, StoredCredential>,
+    /// Ids of the discoverable credentials, by relying party and then by creation.
+    discoverable: BTreeMap<([u8; 32], u64), Vec<u8>>,
+    last_creation: u64,
+}
+
+impl Store {
+    /// The store of a new authenticator, and the changes that make it durable.
+    pub fn create(environment: &mut dyn Environment) -> (Self, Vec<Change>) {
+        let changes = Self::blank(environment, 0);
+        let mut store = Self::empty();
+        store.apply(&changes);
+        (store, changes)
+    }
+
+    /// Reads a store from its records, in any order.
+    ///
+    /// # Errors
+    /// [`LoadError`] names the record that is wrong or missing. Nothing is repaired or left out.
+    pub fn load(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Self, LoadError> {
+        let mut store = Self::empty();
+        store.apply(&records::decode_all(records)?);
+        Ok(store)
+    }
+
+    fn empty() -> Self {
+        Self {
+            secret: CredentialSecret([0; 32]),
+            counter: 0,
+            credentials: BTreeMap::new(),
+            discoverable: BTreeMap::new(),
+            last_creation: 0,
+        }
+    }
+
+    /// The changes that make a store blank. The counter goes on: a clone of an older state must never look newer.
+    pub(crate) fn blank(environment: &mut dyn Environment, counter: u32) -> Vec<Change> {
+        vec![Change::Clear, Change::Secret(CredentialSecret::generate(environment)), Change::Counter(counter)]
+    }
+
+    pub(crate) fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Clear => *self = Self::empty(),
+                Change::Secret(secret) => self.secret = secret.clone(),
+                Change::Counter(counter) => self.counter = *counter,
+                Change::Put(credential) => {
+                    self.remove(&credential.id);
+                    if let Some(discoverable) = &credential.discoverable {
+                        let key = (rp_id_hash(&credential.relying_party_id), discoverable.creation);
+                        self.discoverable.insert(key, credential.id.clone());
+                        self.last_creation = self.last_creation.max(discoverable.creation);
+                    }
+                    self.credentials.insert(credential.id.clone(), credential.clone());
+                }
+                Change::Remove(id) => self.remove(id),
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &[u8]) {
+        if let Some(credential) = self.credentials.remove(id)
+            && let Some(discoverable) = credential.discoverable
+        {
+            self.discoverable.remove(&(rp_id_hash(&credential.relying_party_id), discoverable.creation));
+        }
+    }
+
+    /// The secret that credentials which live in their own id are made under.
+    pub(crate) fn secret(&self) -> &CredentialSecret {
+        &self.secret
+    }
+
+    /// The signature counter: the value in the last assertion.
+    #[must_use]
+    pub fn counter(&self) -> u32 {
+        self.counter
+    }
+
+    /// The stored credential with this id, if it belongs to the relying party.
+    #[must_use]
+    pub fn find(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<&StoredCredential> {
+        self.credentials.get(id).filter(|credential| self::rp_id_hash(&credential.relying_party_id) == *rp_id_hash)
+    }
+
+    /// The discoverable credentials of a relying party, the newest first.
+    pub fn discoverable(&self, rp_id_hash: &[u8; 32]) -> impl Iterator<Item = &StoredCredential> {
+        self.discoverable
+            .range((*rp_id_hash, 0)..=(*rp_id_hash, u64::MAX))
+            .rev()
+            .filter_map(|(_, id)| self.credentials.get(id))
+    }
+
+    /// How many discoverable credentials are stored.
+    #[must_use]
+    pub fn discoverable_count(&self) -> usize {
+        self.discoverable.len()
+    }
+
+    /// All stored credentials.
+    pub fn credentials(&self) -> impl Iterator<Item = &StoredCredential> {
+        self.credentials.values()
+    }
+
+    /// The creation count for the next discoverable credential.
+    pub(crate) fn next_creation(&self) -> u64 {
+        self.last_creation.saturating_add(1)
+    }
+}

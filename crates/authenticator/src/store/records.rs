@@ -1,0 +1,144 @@
+//! The records of a store: a key and a value each, written in CBOR. Format 1.
+
+use keyrig_ctap::cbor::{Item, UnexpectedType, Writer};
+use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::entities::User;
+use thiserror::Error;
+
+use super::Change;
+use crate::credential::{CredentialSecret, Discoverable, StoredCredential};
+use crate::private_key::PrivateKey;
+
+const SECRET: &[u8] = b"secret";
+const COUNTER: &[u8] = b"counter";
+const CREDENTIAL: &[u8] = b"credential/";
+
+/// A change as the keeper of the records has to carry it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Remove every record.
+    Clear,
+    /// Write a record, in place of one with the same key.
+    Put {
+        /// The record's key.
+        key: Vec<u8>,
+        /// Its value; secret.
+        value: Vec<u8>,
+    },
+    /// Remove the record with this key, if there is one.
+    Remove {
+        /// The record's key.
+        key: Vec<u8>,
+    },
+}
+
+/// Records are no store.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LoadError {
+    /// A record has a key that this version does not know.
+    #[error("record {0:?} is unknown: it was written by another version")]
+    UnknownRecord(String),
+    /// A record's value is damaged.
+    #[error("record {0:?} is damaged")]
+    Damaged(String),
+    /// A record that every store has is missing.
+    #[error("record {0:?} is missing")]
+    Missing(&'static str),
+}
+
+impl Change {
+    /// The record that makes the change durable.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        match self {
+            Self::Clear => Record::Clear,
+            Self::Secret(secret) => Record::Put { key: SECRET.to_vec(), value: secret.0.to_vec() },
+            Self::Counter(counter) => Record::Put { key: COUNTER.to_vec(), value: counter.to_be_bytes().to_vec() },
+            Self::Put(credential) => Record::Put { key: credential_key(&credential.id), value: encode(credential) },
+            Self::Remove(id) => Record::Remove { key: credential_key(id) },
+        }
+    }
+}
+
+fn credential_key(id: &[u8]) -> Vec<u8> {
+    [CREDENTIAL, id].concat()
+}
+
+/// The changes that lead to a store with these records.
+pub(super) fn decode_all(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Vec<Change>, LoadError> {
+    let mut changes = Vec::new();
+    let (mut has_secret, mut has_counter) = (false, false);
+    for (key, value) in records {
+        let name = || String::from_utf8_lossy(&key).into_owned();
+        let damaged = || LoadError::Damaged(name());
+        changes.push(if key == SECRET {
+            has_secret = true;
+            Change::Secret(CredentialSecret(value.try_into().map_err(|_| damaged())?))
+        } else if key == COUNTER {
+            has_counter = true;
+            Change::Counter(u32::from_be_bytes(value.try_into().map_err(|_| damaged())?))
+        } else if let Some(id) = key.strip_prefix(CREDENTIAL) {
+            Change::Put(decode(id, &value).ok_or_else(damaged)?)
+        } else {
+            return Err(LoadError::UnknownRecord(name()));
+        });
+    }
+    match (has_secret, has_counter) {
+        (false, _) => Err(LoadError::Missing("secret")),
+        (_, false) => Err(LoadError::Missing("counter")),
+        _ => Ok(changes),
+    }
+}
+
+fn encode(credential: &StoredCredential) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.map(|map| {
+        map.entry(1, |w| w.text(&credential.relying_party_id));
+        map.entry(2, |w| w.integer(credential.private_key.algorithm().identifier()));
+        map.entry(3, |w| w.bytes(credential.private_key.expose()));
+        map.optional(4, credential.discoverable.as_ref(), |w, discoverable| {
+            let user = &discoverable.user;
+            w.map(|map| {
+                map.entry(1, |w| w.unsigned(discoverable.creation));
+                map.entry(2, |w| w.bytes(&user.id));
+                map.optional(3, user.name.as_deref(), Writer::text);
+                map.optional(4, user.display_name.as_deref(), Writer::text);
+            })
+        });
+    });
+    writer.finish()
+}
+
+fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
+    let (mut relying_party_id, mut algorithm, mut key, mut discoverable) = (None, None, None, None);
+    for (number, item) in Item::parse(value).ok()?.map().ok()? {
+        match number.unsigned().ok()? {
+            1 => relying_party_id = Some(item.text().ok()?.to_owned()),
+            2 => algorithm = Some(Algorithm::from_identifier(item.integer().ok()?)?),
+            3 => key = Some(item.bytes().ok()?),
+            4 => discoverable = Some(decode_discoverable(item)?),
+            _ => return None,
+        }
+    }
+    Some(StoredCredential {
+        id: id.to_vec(),
+        relying_party_id: relying_party_id?,
+        private_key: PrivateKey::from_bytes(algorithm?, key?)?,
+        discoverable,
+    })
+}
+
+fn decode_discoverable(item: Item<'_>) -> Option<Discoverable> {
+    let (mut creation, mut id, mut name, mut display_name) = (None, None, None, None);
+    let text = |item: Item<'_>| -> Result<String, UnexpectedType> { item.text().map(str::to_owned) };
+    for (number, item) in item.map().ok()? {
+        match number.unsigned().ok()? {
+            1 => creation = Some(item.unsigned().ok()?),
+            2 => id = Some(item.bytes().ok()?.to_vec()),
+            3 => name = Some(text(item).ok()?),
+            4 => display_name = Some(text(item).ok()?),
+            _ => return None,
+        }
+    }
+    Some(Discoverable { user: User { id: id?, name, display_name }, creation: creation? })
+}
