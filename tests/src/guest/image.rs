@@ -128,13 +128,7 @@ fn read_module(path: &Path) -> Result<Vec<u8>, BootError> {
     if path.extension().is_some_and(|extension| extension == "ko") {
         return fs::read(path).map_err(|error| host_error("read", path, error));
     }
-    let decompressed = kernel::output(Command::new("xz").arg("-dc").arg(path), "xz-utils")?;
-    if !decompressed.status.success() {
-        return Err(BootError::Unavailable(Unavailable::KernelPackage {
-            reason: format!("xz -dc {}: {}", path.display(), String::from_utf8_lossy(&decompressed.stderr).trim()),
-        }));
-    }
-    Ok(decompressed.stdout)
+    kernel::succeed(Command::new("xz").arg("-dc").arg(path), "xz-utils")
 }
 
 /// The names in the `depends=` entry of a module's `.modinfo` section (kernel: `MODULE_INFO`, scripts/mod/modpost.c).

@@ -34,12 +34,22 @@ pub(super) fn fetch() -> Result<Kernel, BootError> {
 
     let unpacked = cache.join(&package);
     if !unpacked.exists() {
-        let scratch = tempfile::tempdir_in(&cache).map_err(|error| host_error("create a folder in", &cache, error))?;
-        let partial = download_and_unpack(&package, scratch.path())?;
-        // Only a whole kernel ever has the final name.
-        fs::rename(&partial, &unpacked).map_err(|error| host_error("rename", &partial, error))?;
+        // Only a whole kernel ever has the final name; what an interrupted run left behind goes.
+        let partial = cache.join("partial");
+        remove(&partial)?;
+        fs::create_dir(&partial).map_err(|error| host_error("create", &partial, error))?;
+        let whole = download_and_unpack(&package, &partial)?;
+        fs::rename(&whole, &unpacked).map_err(|error| host_error("rename", &whole, error))?;
+        remove(&partial)?;
     }
     locate(&unpacked)
+}
+
+fn remove(folder: &Path) -> Result<(), BootError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(host_error("remove", folder, error)),
+        _ => Ok(()),
+    }
 }
 
 /// `$KEYRIG_CACHE`, else `$XDG_CACHE_HOME/keyrig`, else `~/.cache/keyrig`.
@@ -69,31 +79,18 @@ fn dependency(apt_cache_depends: &str) -> Option<&str> {
         .find(|name| name.starts_with("linux-image-"))
 }
 
-fn download_and_unpack(package: &str, scratch: &Path) -> Result<PathBuf, BootError> {
-    let downloaded = output(
+fn download_and_unpack(package: &str, folder: &Path) -> Result<PathBuf, BootError> {
+    succeed(
         Command::new("apt-get")
             .args(["-q", "-o", "Acquire::http::Timeout=30", "download", package])
-            .current_dir(scratch),
+            .current_dir(folder),
         "apt",
     )?;
-    let archive = only_entry(scratch, |name| name.ends_with(".deb"))?.ok_or_else(|| {
-        kernel_package(format!(
-            "apt-get download {package}: {}: {}",
-            downloaded.status,
-            String::from_utf8_lossy(&downloaded.stderr).trim()
-        ))
-    })?;
-    let partial = scratch.join("unpacked");
-    let unpacked = output(Command::new("dpkg").arg("-x").arg(&archive).arg(&partial), "dpkg")?;
-    if !unpacked.status.success() {
-        return Err(kernel_package(format!(
-            "dpkg -x {}: {}: {}",
-            archive.display(),
-            unpacked.status,
-            String::from_utf8_lossy(&unpacked.stderr).trim()
-        )));
-    }
-    Ok(partial)
+    let archive = only_entry(folder, |name| name.ends_with(".deb"))?
+        .ok_or_else(|| kernel_package(format!("apt-get download {package} left no file")))?;
+    let whole = folder.join("whole");
+    succeed(Command::new("dpkg").arg("-x").arg(&archive).arg(&whole), "dpkg")?;
+    Ok(whole)
 }
 
 fn locate(unpacked: &Path) -> Result<Kernel, BootError> {
@@ -127,8 +124,22 @@ fn kernel_package(reason: String) -> BootError {
     BootError::Unavailable(Unavailable::KernelPackage { reason })
 }
 
+/// Runs a program whose success the kernel depends on, and returns its standard output.
+pub(super) fn succeed(command: &mut Command, package: &'static str) -> Result<Vec<u8>, BootError> {
+    let output = output(command, package)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(kernel_package(format!(
+        "{}: {}: {}",
+        command.get_program().display(),
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
+}
+
 /// Runs a program whose words will be read, so in the C locale; a missing one is named with its package.
-pub(super) fn output(command: &mut Command, package: &'static str) -> Result<Output, BootError> {
+fn output(command: &mut Command, package: &'static str) -> Result<Output, BootError> {
     command.env("LC_ALL", "C").stdin(Stdio::null()).output().map_err(|error| {
         let program = PathBuf::from(command.get_program());
         match error.kind() {

@@ -248,12 +248,6 @@ impl Guest {
         self.accelerator
     }
 
-    /// How long it took until the guest answered.
-    #[must_use]
-    pub fn boot_time(&self) -> Duration {
-        self.boot_time
-    }
-
     /// Runs a script with `/bin/sh` as root, and returns when that shell has ended.
     ///
     /// Background processes live on to later scripts (their later output is lost unless redirected), except those of a
