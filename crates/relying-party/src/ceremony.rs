@@ -1,10 +1,11 @@
-//! Ceremonies under way: each has one challenge, for one purpose and one user, that can be answered once and not for ever.
+//! Ceremonies under way: each has one challenge, for one purpose and one user, that can be answered once and not for
+//! ever.
 //!
 //! webauthn-rs leaves all of this to its caller: it accepts the same state twice and never looks at its age.
 //!
-//! The number kept is bounded. A user who begins too many loses the oldest, which is the one least likely to be answered (a page
-//! loaded again, a client that gave up). When all users together begin too many, new ones are refused instead: nobody can push out
-//! what others have begun.
+//! The number kept is bounded. A user who begins too many loses the oldest, which is the one least likely to be
+//! answered (a page loaded again, a client that gave up). When all users together begin too many, new ones are refused
+//! instead: nobody can push out what others have begun.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -88,8 +89,8 @@ impl Ceremonies {
         Ok(entry.ceremony)
     }
 
-    /// The user handle that a registration under way has promised to a user who does not exist yet: a second one has to promise
-    /// the same, for either may succeed.
+    /// The user handle that a registration under way has promised to a user who does not exist yet: a second one has to
+    /// promise the same, for either may succeed.
     pub(crate) fn promised_user_id(&self, user: &str) -> Option<Uuid> {
         self.pending.values().find_map(|entry| match entry.ceremony.state {
             CeremonyState::Registration { user_id, .. } if entry.ceremony.user == user => Some(user_id),

@@ -1,7 +1,7 @@
 //! The client data, read a second time: webauthn-rs says that a check failed, this says what was found.
 //!
-//! Read as WebAuthn Level 3 asks (§7.1 and §7.2: UTF-8 decode, which strips a byte-order mark, then JSON) and with unknown members
-//! tolerated: Chromium adds some at random.
+//! Read as WebAuthn Level 3 asks (§7.1 and §7.2: UTF-8 decode, which strips a byte-order mark, then JSON) and with
+//! unknown members tolerated: Chromium adds some at random.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,7 +33,12 @@ impl ClientData {
         serde_json::from_slice(text).map_err(|error| Refusal::BadClientData { reason: error.to_string() })
     }
 
-    pub(crate) fn cross_origin(self) -> Refusal {
+    /// This relying party expects to be in nobody's frame (WebAuthn Level 3, §7.1 and §7.2: crossOrigin and topOrigin).
+    pub(crate) fn check_not_framed(self) -> Result<(), Refusal> {
+        if self.cross_origin || self.top_origin.is_some() { Err(self.cross_origin()) } else { Ok(()) }
+    }
+
+    fn cross_origin(self) -> Refusal {
         Refusal::CrossOrigin { top_origin: self.top_origin }
     }
 }
@@ -84,8 +89,8 @@ fn origin_mismatch(found: ClientData, settings: &Settings) -> Refusal {
     Refusal::OriginMismatch { expected: settings.origins.clone(), found: found.origin }
 }
 
-/// `id` is `rawId` in base64url (WebAuthn Level 3, §5.1): an ID that was encoded twice is found here, not by a login that finds
-/// no such credential.
+/// `id` is `rawId` in base64url (WebAuthn Level 3, §5.1): an ID that was encoded twice is found here, not by a login
+/// that finds no such credential.
 pub(crate) fn check_credential_id(id: &str, raw_id: &[u8]) -> Result<(), Refusal> {
     if id == URL_SAFE_NO_PAD.encode(raw_id) {
         Ok(())

@@ -1,9 +1,9 @@
-//! A WebAuthn relying party to rehearse on: users register security keys and log in with them, over HTTP, and a refusal says
-//! which check refused, what it expected and what it found.
+//! A WebAuthn relying party to rehearse on: users register security keys and log in with them, over HTTP, and a refusal
+//! says which check refused, what it expected and what it found.
 //!
-//! Verification is webauthn-rs's, in the form that Proxmox VE uses: security keys that prove user presence, without a PIN. What it
-//! leaves to its caller is here: challenges that are answered once and expire, credentials that belong to one user, a signature
-//! counter that is checked against the last login rather than against the beginning of this one.
+//! Verification is webauthn-rs's, in the form that Proxmox VE uses: security keys that prove user presence, without a
+//! PIN. What it leaves to its caller is here: challenges that are answered once and expire, credentials that belong to
+//! one user, a signature counter that is checked against the last login rather than against the beginning of this one.
 //!
 //! Everything is kept in memory, within bounds.
 //!
@@ -15,8 +15,9 @@
 //! | `POST /api/login/finish` | `{"ceremony", "credential"}` | `{"user", "credential"}` |
 //! | `GET /api/users/{user}/credentials` | | `{"user", "credentials": [..]}` |
 //!
-//! `options` and the `credential` that is sent are WebAuthn's own JSON (Level 3, §5.1.8 to §5.1.10 and §5.1.1). A `credential` that is
-//! answered is a [record](CredentialView). Any other answer is a [`Refusal`]: `{"refused_by": "relying_party", "code", "reason"}`.
+//! `options` and the `credential` that is sent are WebAuthn's own JSON (Level 3, §5.1.8 to §5.1.10 and §5.1.1). A
+//! `credential` that is answered is a [record](CredentialView). Any other answer is a [`Refusal`]: `{"refused_by":
+//! "relying_party", "code", "reason"}`.
 
 mod ceremony;
 mod client_data;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use webauthn_rs::{Webauthn, WebauthnBuilder};
 
+pub use self::ceremony::{MAX_CEREMONIES, MAX_CEREMONIES_PER_USER};
 pub use self::clock::{Clock, SystemClock};
 pub use self::http::{MAX_BODY_BYTES, router};
 pub use self::refusal::{Purpose, Refusal};
@@ -41,8 +43,6 @@ pub use self::settings::{
     DEFAULT_CHALLENGE_LIFETIME, MAX_CHALLENGE_LIFETIME, OriginProblem, RpIdProblem, Settings, SettingsError,
 };
 pub use self::users::{CredentialView, MAX_CREDENTIALS_PER_USER, MAX_USERS};
-
-pub use self::ceremony::{MAX_CEREMONIES, MAX_CEREMONIES_PER_USER};
 
 use self::ceremony::Ceremonies;
 use self::users::Users;
@@ -85,7 +85,8 @@ impl RelyingParty {
         &self.settings
     }
 
-    /// A panic elsewhere cannot leave the state half changed: every change to it is a single insertion or removal.
+    /// The state is whole even if a thread has panicked while it held the lock: checks come before changes, and no
+    /// change can panic.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -28,7 +28,8 @@ impl RelyingParty {
         Ok((id, options))
     }
 
-    /// Finishes a login: the user's name and the credential that was used. The ceremony is used up, whatever the outcome.
+    /// Finishes a login: the user's name and the credential that was used. The ceremony is used up, whatever the
+    /// outcome.
     pub(crate) fn finish_login(
         &self,
         ceremony: &str,
@@ -45,11 +46,9 @@ impl RelyingParty {
             .webauthn
             .finish_securitykey_authentication(credential, &state)
             .map_err(|error| self.explain_login(&error, &user, &challenge, credential))?;
-        // webauthn-rs looks at crossOrigin in registrations only, and at the userHandle of discoverable credentials only.
-        let client_data = ClientData::parse(credential.response.client_data_json.as_ref())?;
-        if client_data.cross_origin {
-            return Err(client_data.cross_origin());
-        }
+        // webauthn-rs looks at crossOrigin in registrations only, and at the userHandle of discoverable credentials
+        // only.
+        ClientData::parse(credential.response.client_data_json.as_ref())?.check_not_framed()?;
         let mut state = self.state();
         let user_id = state.users.get(&user).map(|known| known.id);
         if let Some(handle) = credential.get_user_unique_id()

@@ -1,4 +1,5 @@
-//! Why a request is refused: one variant and one stable code per cause, in words that say what was expected and what was found.
+//! Why a request is refused: one variant and one stable code per cause, in words that say what was expected and what
+//! was found.
 
 use std::fmt;
 use std::time::Duration;
@@ -225,7 +226,7 @@ pub enum Refusal {
         /// The verifier's words.
         reason: String,
     },
-    /// The verifier refused for a cause that has no code of its own.
+    /// The verifier refused for a cause that has no code of its own: its words and its name for it.
     #[error("verification failed: {reason}")]
     VerificationFailed {
         /// The verifier's words.
@@ -291,15 +292,18 @@ impl Refusal {
         }
     }
 
-    /// What webauthn-rs's error says when nothing more is known. Causes of which more is known (what was expected, what was found)
-    /// are told where it is known: in the ceremonies.
+    /// What webauthn-rs's error says when nothing more is known. Causes of which more is known (what was expected, what
+    /// was found) are told where it is known: in the ceremonies.
     pub(crate) fn from_verifier(error: &WebauthnError) -> Self {
         let reason = error.to_string();
         match error {
             WebauthnError::UserNotPresent => Self::UserNotPresent,
             WebauthnError::UserNotVerified => Self::UserNotVerified,
             WebauthnError::AuthenticationFailure | WebauthnError::SignatureInvalid => Self::BadSignature,
-            WebauthnError::CredentialAlteredAlgFromRequest => Self::AlgorithmNotOffered,
+            // It knows no EdDSA, so it never offers any.
+            WebauthnError::CredentialAlteredAlgFromRequest
+            | WebauthnError::COSEKeyEDUnsupported
+            | WebauthnError::SshPublicKeyEDUnsupported => Self::AlgorithmNotOffered,
             WebauthnError::CredentialMayNotBeHardwareBound | WebauthnError::CredentialBackupEligibilityInconsistent => {
                 Self::BackupState { reason }
             }
@@ -311,7 +315,6 @@ impl Refusal {
             | WebauthnError::AuthenticatorDataMissingExtension => Self::BadAuthenticatorData { reason },
             WebauthnError::COSEKeyInvalidCBORValue
             | WebauthnError::COSEKeyInvalidType
-            | WebauthnError::COSEKeyEDUnsupported
             | WebauthnError::COSEKeyECDSAXYInvalid
             | WebauthnError::COSEKeyRSANEInvalid
             | WebauthnError::COSEKeyECDSAInvalidCurve
@@ -337,7 +340,7 @@ impl Refusal {
             | WebauthnError::AttestationNotVerifiable
             | WebauthnError::AttestationChainNotTrusted(_)
             | WebauthnError::CertificatePublicKeyInvalid => Self::BadAttestation { reason },
-            _ => Self::VerificationFailed { reason },
+            _ => Self::VerificationFailed { reason: format!("{reason} ({error:?})") },
         }
     }
 }

@@ -4,14 +4,14 @@ use webauthn_rs::prelude::{CreationChallengeResponse, RegisterPublicKeyCredentia
 use webauthn_rs_proto::PublicKeyCredentialDescriptor;
 
 use crate::ceremony::{Ceremony, CeremonyState};
-use crate::client_data;
+use crate::client_data::{self, ClientData};
 use crate::refusal::{Purpose, Refusal};
 use crate::users::{self, CredentialView, Record};
 use crate::{RelyingParty, State};
 
 impl RelyingParty {
-    /// Begins to register a credential for a user, who need not exist yet: the ceremony's identifier and the options for
-    /// `navigator.credentials.create()`.
+    /// Begins to register a credential for a user, who need not exist yet: the ceremony's identifier and the options
+    /// for `navigator.credentials.create()`.
     pub(crate) fn begin_registration(&self, user: &str) -> Result<(String, CreationChallengeResponse), Refusal> {
         users::check_user_name(user)?;
         let mut guard = self.state();
@@ -20,8 +20,8 @@ impl RelyingParty {
         let known = users.get(user);
         let user_id = known.map(|known| known.id).or_else(|| ceremonies.promised_user_id(user));
         let user_id = user_id.unwrap_or_else(Uuid::new_v4);
-        // The exclusion list is for the client alone: given to webauthn-rs it makes a registered credential fail as one of a wrong
-        // algorithm. Whether anybody has the credential is checked at the end, for all users.
+        // The exclusion list is for the client alone: given to webauthn-rs it makes a registered credential fail as one
+        // of a wrong algorithm. Whether anybody has the credential is checked at the end, for all users.
         let (mut options, state) = self
             .webauthn
             .start_securitykey_registration(user_id, user, user, None, None, None)
@@ -44,8 +44,11 @@ impl RelyingParty {
         credential: &RegisterPublicKeyCredential,
     ) -> Result<(String, CredentialView), Refusal> {
         let now = self.clock.now();
+        // Held to the end: between the ceremony's removal and the user's appearance, another beginning would not know of
+        // the user handle that is about to be the user's.
+        let mut guard = self.state();
         let Ceremony { user, challenge, state } =
-            self.state().ceremonies.take(ceremony, now, self.settings.challenge_lifetime)?;
+            guard.ceremonies.take(ceremony, now, self.settings.challenge_lifetime)?;
         let CeremonyState::Registration { state, user_id } = state else {
             return Err(Refusal::WrongCeremony { expected: Purpose::Registration, found: state.purpose() });
         };
@@ -55,10 +58,11 @@ impl RelyingParty {
             .webauthn
             .finish_securitykey_registration(credential, &state)
             .map_err(|error| self.explain_registration(&error, &challenge, credential))?;
+        ClientData::parse(credential.response.client_data_json.as_ref())?.check_not_framed()?;
         if key.cred_id().as_slice() != credential.raw_id.as_slice() {
             return Err(Refusal::CredentialIdMismatch { reason: "rawId is not the ID in the attestation object" });
         }
-        let view = self.state().users.register(&user, user_id, key, name, now)?;
+        let view = guard.users.register(&user, user_id, key, name, now)?;
         tracing::info!(user, credential = view.id, "registered");
         Ok((user, view))
     }

@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 
 use crate::{RelyingParty, router};
 
-/// How long a shutdown waits for requests under way. A client that never ends its request cannot hold it longer.
+/// How long a shutdown waits for requests under way. A client that never ends its request cannot hold it longer: its
+/// connection is left to the end of the runtime.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// A relying party that is being served. Dropping it begins the shutdown as well, without waiting for its end.

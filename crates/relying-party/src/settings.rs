@@ -1,7 +1,7 @@
 //! Who the relying party says it is, and the mistakes people make when they say it.
 //!
-//! The checks come before webauthn-rs sees anything: it answers most of these mistakes with one word, `Configuration`, and accepts
-//! some that no browser can ever match. Public suffixes (`com`, `github.io`) are not looked at here.
+//! The checks come before webauthn-rs sees anything: it answers most of these mistakes with one word, `Configuration`,
+//! and accepts some that no browser can ever match. Public suffixes (`com`, `github.io`) are not looked at here.
 
 use std::time::Duration;
 
@@ -10,10 +10,14 @@ use url::{Host, Url};
 /// How long a challenge can be answered unless the settings say otherwise: what Proxmox VE gives its users.
 pub const DEFAULT_CHALLENGE_LIFETIME: Duration = Duration::from_secs(120);
 
-/// The longest challenge lifetime that is accepted: the upper end of what WebAuthn Level 3 recommends for a timeout is ten minutes.
+/// The longest challenge lifetime that is accepted: the upper end of what WebAuthn Level 3 recommends for a timeout is
+/// ten minutes.
 pub const MAX_CHALLENGE_LIFETIME: Duration = Duration::from_secs(600);
 
 const MAX_NAME_BYTES: usize = 64;
+
+/// RFC 1035, section 2.3.4, without the length byte in front and the root's behind.
+const MAX_DOMAIN_BYTES: usize = 253;
 
 /// What a relying party is: its identity and its one policy.
 ///
@@ -22,11 +26,13 @@ const MAX_NAME_BYTES: usize = 64;
 pub struct Settings {
     /// The RP ID (WebAuthn Level 3, §4): a domain, such as `pve.example.com`. Credentials are bound to it for good.
     pub rp_id: String,
-    /// The origins that ceremonies may come from, each as a browser writes it: scheme, host, and port unless it is the default.
+    /// The origins that ceremonies may come from, each as a browser writes it: scheme, host, and port unless it is the
+    /// default.
     pub origins: Vec<String>,
     /// The name an authenticator or a browser may show, 1 to 64 bytes.
     pub name: String,
-    /// How long a challenge can be answered: 1 s to [`MAX_CHALLENGE_LIFETIME`]. Browsers are told the same as `timeout`.
+    /// How long a challenge can be answered: 1 s to [`MAX_CHALLENGE_LIFETIME`]. Browsers are told the same as
+    /// `timeout`.
     pub challenge_lifetime: Duration,
 }
 
@@ -64,7 +70,8 @@ impl Settings {
     }
 }
 
-/// Why settings cannot work. All of these are mistakes of whoever wrote the settings, except [`SettingsError::Verifier`].
+/// Why settings cannot work. All of these are mistakes of whoever wrote the settings, except
+/// [`SettingsError::Verifier`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// The RP ID is not a domain as browsers compare them.
@@ -173,7 +180,8 @@ pub enum OriginProblem {
         /// The origin without it.
         should_be: String,
     },
-    /// It means the right thing but not in the form that browsers send: a trailing slash, upper case, a default port, Unicode.
+    /// It means the right thing but not in the form that browsers send: a trailing slash, upper case, a default port,
+    /// Unicode.
     #[error("browsers write it differently; write {should_be}")]
     NotAsBrowsersWriteIt {
         /// The origin as browsers write it.
@@ -226,7 +234,7 @@ fn check_rp_id(rp_id: &str) -> Result<(), RpIdProblem> {
         Err(RpIdProblem::UpperCase)
     } else if rp_id.starts_with('.') || rp_id.ends_with('.') {
         Err(RpIdProblem::OuterDot)
-    } else if !rp_id.split('.').all(is_label) || Host::parse(rp_id).is_err() {
+    } else if rp_id.len() > MAX_DOMAIN_BYTES || !rp_id.split('.').all(is_label) || Host::parse(rp_id).is_err() {
         Err(RpIdProblem::NotADomain)
     } else {
         Ok(())

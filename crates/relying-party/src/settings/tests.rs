@@ -46,6 +46,8 @@ fn a_wrong_rp_id_is_named_by_its_mistake() {
         ("pve example", RpIdProblem::NotADomain),
         ("*.example.com", RpIdProblem::NotADomain),
         ("-pve.example.com", RpIdProblem::NotADomain),
+        (&format!("{}.example", "x".repeat(64)), RpIdProblem::NotADomain),
+        (&format!("{}com", "example.".repeat(32)), RpIdProblem::NotADomain),
     ];
     for (rp_id, expected) in cases {
         let error = problem(Settings::new(rp_id, "https://pve.example.com")).unwrap();

@@ -120,8 +120,8 @@ async fn a_credential_logs_in_its_own_user_only() {
     assert_eq!((rig.stored("alice").await, rig.stored("bob").await), before);
 }
 
-/// What the client data or the authenticator data is changed to is never what was signed, so that each of these codes also shows
-/// that its check comes before the signature's.
+/// What the client data or the authenticator data is changed to is never what was signed, so that each of these codes
+/// also shows that its check comes before the signature's.
 #[tokio::test]
 async fn each_check_refuses_with_its_own_code_and_changes_nothing() {
     let member = |name: &'static str, value: Value| {

@@ -219,6 +219,7 @@ async fn each_check_refuses_with_its_own_code_and_stores_nothing() {
         (Box::new(member("origin", json!("android:apk-key-hash:AAAA"))), "origin_mismatch", "apk-key-hash"),
         (Box::new(member("origin", json!(7))), "bad_client_data", "integer `7`"),
         (Box::new(member("crossOrigin", json!(true))), "cross_origin", "frame"),
+        (Box::new(member("topOrigin", json!("https://evil.example"))), "cross_origin", "of \"https://evil.example\""),
         (Box::new(|credential| with_client_data(credential, |_| b"{".to_vec())), "bad_client_data", "EOF"),
         (
             Box::new(|credential| with_client_data(credential, |raw| [b"\xef\xbb\xbf".to_vec(), raw].concat())),
@@ -240,6 +241,17 @@ async fn each_check_refuses_with_its_own_code_and_stores_nothing() {
         (
             Box::new(|credential| with_authenticator_data(credential, |data| data[32] &= !0x40)),
             "bad_authenticator_data",
+            "",
+        ),
+        // The COSE key's algorithm, 3: -7 becomes -8, which its key type cannot have.
+        (
+            Box::new(|credential| {
+                with_authenticator_data(credential, |data| {
+                    let at = data.windows(5).position(|window| window == [0xa5, 1, 2, 3, 0x26]).unwrap();
+                    data[at + 4] = 0x27;
+                })
+            }),
+            "bad_public_key",
             "",
         ),
         // The credential's ID follows the AAGUID and its length.
@@ -304,6 +316,18 @@ async fn each_of_several_origins_is_accepted_and_a_refusal_names_them_all() {
             assert!([named, bare, ORIGIN].iter().all(|origin| reason.contains(origin)), "{reason}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_algorithm_that_was_not_offered_is_refused() {
+    let rig = Rig::new();
+    let begun = rig.begin_registration("alice").await;
+    let mut other = begun.clone();
+    other["options"]["publicKey"]["pubKeyCredParams"] = json!([{ "type": "public-key", "alg": -8 }]);
+    let credential = Key::default().create(&other).await.unwrap();
+    let (code, reason) = rig.refused(FINISH, finish(&begun, &credential)).await;
+    assert_eq!(code, "algorithm_not_offered", "{reason}");
+    assert!(rig.stored("alice").await.is_empty());
 }
 
 /// Chromium adds `other_keys_can_be_added_here` at random.

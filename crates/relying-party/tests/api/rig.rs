@@ -230,7 +230,8 @@ impl Key {
         Ok(serde_json::to_value(got).unwrap())
     }
 
-    /// The same, answered in a frame of another origin's page: passkey's client never says so, but it signs what it is given.
+    /// The same, answered in a frame of another origin's page: passkey's client never says so, but it signs what it is
+    /// given.
     pub(crate) async fn get_in_frame_of(&mut self, begun: &Value, top_origin: &str) -> Value {
         let credential = self.get(begun).await.unwrap();
         let credential = with_client_data_member(&credential, "crossOrigin", json!(true));

@@ -12,17 +12,24 @@ async fn started() -> Server {
     serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(relying_party)).unwrap()
 }
 
+fn head(path: &str, length: usize) -> String {
+    [
+        &format!("POST {path} HTTP/1.1"),
+        "Host: localhost",
+        "Connection: close",
+        "Content-Type: application/json",
+        &format!("Content-Length: {length}\r\n\r\n"),
+    ]
+    .join("\r\n")
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn it_serves_until_it_is_shut_down() {
     let server = started().await;
     let address = server.local_addr();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let body = r#"{"user":"alice"}"#;
-    let request = format!(
-        "POST /api/register/begin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(format!("{}{body}", head("/api/register/begin", body.len())).as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -37,6 +44,6 @@ async fn it_serves_until_it_is_shut_down() {
 async fn a_request_that_never_ends_does_not_hold_the_shutdown() {
     let server = started().await;
     let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-    stream.write_all(b"POST /api/login/begin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{").await.unwrap();
+    stream.write_all(format!("{}{{", head("/api/login/begin", 9)).as_bytes()).await.unwrap();
     server.shutdown().await.unwrap();
 }
