@@ -1,0 +1,304 @@
+//! Offers the plugged devices to hosts: over TCP, or over a stream that is attached already.
+//!
+//! A connection that has sent no complete request is cheap and on a deadline, and there are only
+//! so many of them: when one more comes, the oldest is closed. One that has imported a device may
+//! idle for ever, and there are only as many as there are devices.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    select,
+    sync::oneshot,
+    task::{JoinSet, yield_now},
+    time::timeout,
+};
+use tracing::{debug, warn};
+
+use crate::{
+    connection,
+    exports::{Exports, Import, ImportError},
+    stream::Buffered,
+    wire::{
+        WireError,
+        operations::{ImportReply, Request, encode_device_list, status},
+    },
+};
+
+/// What a server grants to hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many connections may exist that have not imported a device.
+    pub waiting_connections: usize,
+    /// How long such a connection has to send its request and take the reply.
+    pub request_timeout: Duration,
+    /// How many URBs of one imported device may be pending. More are completed with -ENOMEM.
+    pub pending_urbs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { waiting_connections: 64, request_timeout: Duration::from_secs(5), pending_urbs: 64 }
+    }
+}
+
+/// How a host and a device came apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detached {
+    /// The host closed the connection.
+    ByHost,
+    /// The key dropped its [`Attachment`](crate::Attachment).
+    ByKey,
+    /// The device was unplugged.
+    Unplugged,
+}
+
+/// Why a connection ended otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ServeError {
+    /// The device could not be imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The host broke the protocol; the connection was closed.
+    #[error("the host broke the USB/IP protocol: {0}")]
+    Wire(#[from] WireError),
+    /// The host took too long to send a complete request or to take the reply.
+    #[error("the host sent no complete request in time")]
+    TimedOut,
+    /// The connection failed.
+    #[error("the connection to the host failed: {0}")]
+    Connection(io::ErrorKind),
+}
+
+impl From<io::Error> for ServeError {
+    fn from(error: io::Error) -> Self {
+        Self::Connection(error.kind())
+    }
+}
+
+/// Serves every host that connects, until the listener fails. Dropping the future closes all
+/// connections.
+///
+/// # Errors
+///
+/// What made the listener unusable. A connection that fails is only logged.
+pub async fn serve(listener: TcpListener, exports: Exports, limits: Limits) -> io::Result<()> {
+    let mut connections = JoinSet::new();
+    let waiting = Waiting::default();
+    loop {
+        let stream = select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) if is_of_one_connection(&error) => continue,
+                // Out of file descriptors, most likely: the oldest waiting connection has one.
+                Err(error) => {
+                    if !waiting.evict_oldest() {
+                        return Err(error);
+                    }
+                    yield_now().await;
+                    continue;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        while waiting.len() >= limits.waiting_connections && waiting.evict_oldest() {}
+        let place = waiting.enter();
+        connections.spawn(serve_tcp(stream, exports.clone(), limits, place));
+    }
+}
+
+async fn serve_tcp(stream: TcpStream, exports: Exports, limits: Limits, place: Place) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "TCP_NODELAY was not set");
+    }
+    match serve_in_place(stream, &exports, limits, place).await {
+        Ok(Some(detached)) => debug!(?detached, "a host let a device go"),
+        Ok(None) => {}
+        Err(error) => warn!(%error, "a USB/IP connection was closed"),
+    }
+}
+
+/// Serves one host from its first request on: a list of the devices, or an import and all that
+/// follows. Returns `None` if the host imported nothing.
+///
+/// # Errors
+///
+/// Why the connection was closed. A version or an operation that is not ours is not answered, as
+/// by the kernel's usbipd.
+pub async fn serve_connection<S>(stream: S, exports: &Exports, limits: Limits) -> Result<Option<Detached>, ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let place = Waiting::default().enter();
+    serve_in_place(stream, exports, limits, place).await
+}
+
+/// Imports the device with this busid for a host that is attached to the stream already, and
+/// serves it: no request precedes the URBs. It is how the kernel's vhci gets a device from the
+/// same machine. The URBs must carry the device id of [`Plugged::record`](crate::Plugged::record).
+///
+/// # Errors
+///
+/// Why the import failed or the stream was closed.
+pub async fn serve_imported<S>(
+    stream: S,
+    exports: &Exports,
+    busid: &str,
+    limits: Limits,
+) -> Result<Detached, ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut import = exports.import(busid)?;
+    let mut stream = Buffered::new(stream);
+    connection::run(&mut stream, &mut import, limits.pending_urbs).await
+}
+
+async fn serve_in_place<S>(
+    stream: S,
+    exports: &Exports,
+    limits: Limits,
+    mut place: Place,
+) -> Result<Option<Detached>, ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = Buffered::new(stream);
+    let imported = select! {
+        imported = timeout(limits.request_timeout, answer(&mut stream, exports)) => {
+            imported.map_err(|_| ServeError::TimedOut)??
+        }
+        () = place.evicted() => return Err(ServeError::TimedOut),
+    };
+    drop(place);
+    match imported {
+        None => Ok(None),
+        Some(mut import) => connection::run(&mut stream, &mut import, limits.pending_urbs).await.map(Some),
+    }
+}
+
+/// Reads the request and sends the reply.
+async fn answer<S>(stream: &mut Buffered<S>, exports: &Exports) -> Result<Option<Import>, ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let request = loop {
+        match Request::decode(stream.input()) {
+            Ok(Some((request, taken))) => {
+                stream.consume(taken);
+                break request;
+            }
+            Ok(None) => {}
+            Err(error @ WireError::Text { .. }) => {
+                ImportReply::Refused(status::NOT_AVAILABLE).encode(stream.output());
+                poll_fn(|context| stream.poll_shutdown(context)).await?;
+                return Err(error.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let received = poll_fn(|context| stream.poll_receive(context)).await?;
+        if received == 0 {
+            return if stream.input().is_empty() {
+                Ok(None)
+            } else {
+                Err(ServeError::Connection(io::ErrorKind::UnexpectedEof))
+            };
+        }
+    };
+    let import = match request {
+        Request::DeviceList => {
+            encode_device_list(&exports.list(), stream.output());
+            None
+        }
+        Request::Import(busid) => {
+            let import = exports.import(busid.as_str());
+            let reply = match &import {
+                Ok(import) => ImportReply::Imported(import.lease.record()),
+                Err(ImportError::Busy { .. }) => ImportReply::Refused(status::DEVICE_BUSY),
+                Err(ImportError::NoDevice { .. }) => ImportReply::Refused(status::NO_DEVICE),
+            };
+            reply.encode(stream.output());
+            if let Err(error) = import {
+                poll_fn(|context| stream.poll_shutdown(context)).await?;
+                return Err(error.into());
+            }
+            import.ok()
+        }
+    };
+    if import.is_none() {
+        poll_fn(|context| stream.poll_shutdown(context)).await?;
+    } else {
+        poll_fn(|context| stream.poll_send(context)).await?;
+    }
+    Ok(import)
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// The connections that have not imported a device, oldest first.
+#[derive(Clone, Default)]
+struct Waiting(Arc<Mutex<WaitingQueue>>);
+
+#[derive(Default)]
+struct WaitingQueue {
+    next: u64,
+    places: VecDeque<(u64, oneshot::Sender<()>)>,
+}
+
+impl Waiting {
+    fn enter(&self) -> Place {
+        let (keep, evicted) = oneshot::channel();
+        let mut queue = self.lock();
+        let number = queue.next;
+        queue.next += 1;
+        queue.places.push_back((number, keep));
+        Place { waiting: self.clone(), number, evicted }
+    }
+
+    fn len(&self) -> usize {
+        self.lock().places.len()
+    }
+
+    fn evict_oldest(&self) -> bool {
+        self.lock().places.pop_front().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WaitingQueue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place among those that wait. Dropping it is leaving.
+struct Place {
+    waiting: Waiting,
+    number: u64,
+    evicted: oneshot::Receiver<()>,
+}
+
+impl Place {
+    /// Waits until this place is needed for another connection.
+    async fn evicted(&mut self) {
+        // Nothing is ever sent: the sender is dropped, and that is the news.
+        let _: Result<(), oneshot::error::RecvError> = (&mut self.evicted).await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.waiting.lock().places.retain(|(other, _)| *other != number);
+    }
+}
