@@ -1,5 +1,6 @@
 //! Scripts in, what they did out: the host's end of the control channel (its format is written in `agent.sh`).
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -7,8 +8,8 @@ use std::time::{Duration, Instant};
 /// The most that one message may carry in each of its three parts, in bytes.
 const PART_LIMIT: u64 = 256 * 1024 * 1024;
 
-/// What a script did in the guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a script did in the guest. Its `Debug` form shows bytes as text, for the messages of failing tests.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Output {
     /// What it and its foreground children wrote to standard output.
     pub stdout: Vec<u8>,
@@ -25,6 +26,18 @@ impl Output {
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Output")
+            .field("status", &self.status)
+            .field("stdout", &String::from_utf8_lossy(&self.stdout))
+            .field("stderr", &String::from_utf8_lossy(&self.stderr))
+            .field("kernel_log", &self.kernel_log)
+            .finish()
     }
 }
 
