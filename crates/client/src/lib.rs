@@ -1,1 +1,44 @@
-//! What a browser and a platform do with a security key.
+//! What a browser and a platform do with a security key: `navigator.credentials.create()` and `get()`.
+//!
+//! A [`Client`] stands for one page in one browser. It holds the rules that a page meets before any key is asked (secure
+//! context, origin against RP ID), builds clientDataJSON, asks all keys at once and takes the answer of the one that is
+//! touched. A [`Key`] is a name and a [`Channel`](channel::Channel), which carries CTAP messages: [`ctap_hid`] is the
+//! channel over 64-byte reports.
+//!
+//! Browsers differ; **Chromium is the model**, and where it departs from WebAuthn Level 3 the item concerned says so.
+//! What a server wants or accepts is no concern of this crate.
+//!
+//! | file | what |
+//! |---|---|
+//! | `origin`, `rp_id` | where the page is, and which RP IDs it may claim |
+//! | `json` | the options a page gets from its server, the credentials it sends back |
+//! | `client_data` | clientDataJSON |
+//! | `channel`, `ctap_hid` | how CTAP messages reach a key |
+//! | `key`, `ceremony` | one key; several keys, of which one is touched |
+//! | `credential_list` | exclude and allow lists, cut to what a key takes |
+//! | `create`, `get` | the two ceremonies |
+//! | `error` | who refused, and in which words |
+
+pub mod channel;
+pub mod client_data;
+pub mod ctap_hid;
+pub mod error;
+pub mod json;
+pub mod origin;
+pub mod rp_id;
+
+mod ceremony;
+mod client;
+mod create;
+mod credential_list;
+mod get;
+mod key;
+mod public_key;
+
+#[cfg(test)]
+mod testing;
+
+pub use client::{Account, Client, Rules};
+pub use error::{ClientError, DomException, RefusedBy};
+pub use key::{Exchange, Key};
+pub use origin::Origin;

@@ -1,0 +1,136 @@
+//! One page in one browser: where it is, and which rules it is held to.
+
+use core::fmt;
+use core::time::Duration;
+
+use keyrig_ctap::entities::User;
+
+use crate::client_data::ClientData;
+use crate::error::{ClientError, DomException, Refusal};
+use crate::origin::Origin;
+use crate::rp_id::{self, RpIdRefusal};
+
+/// What a ceremony without a timeout gets, and the most that any gets. Chromium's limit; it also gives each ten seconds at
+/// least, which would be long for a test of a timeout and isn't held to here.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Whether the page is held to a browser's rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rules {
+    /// It is: what a browser refuses is refused.
+    #[default]
+    Enforced,
+    /// Dangerous, and no browser: whatever the page's origin is, it may claim any RP ID, and a key's answer that a browser
+    /// would throw away (another RP ID's hash, user verification left out) reaches the page. clientDataJSON tells the
+    /// truth all the same. For finding out what a server or a key says to what no browser would send.
+    ForcedPast,
+}
+
+/// One of several accounts for the same site on a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The credential id.
+    pub credential_id: Vec<u8>,
+    /// The user, as far as the key tells: without user verification only the id.
+    pub user: Option<User>,
+}
+
+type ChooseAccount = Box<dyn Fn(&[Account]) -> Option<usize> + Send + Sync>;
+
+/// One page in one browser. [`create`](Self::create) and [`get`](Self::get) are its ceremonies.
+pub struct Client {
+    pub(crate) origin: Origin,
+    pub(crate) top_origin: Option<Origin>,
+    pub(crate) rules: Rules,
+    choose_account: ChooseAccount,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, top_origin, rules, choose_account: _ } = self;
+        f.debug_struct("Client")
+            .field("origin", origin)
+            .field("top_origin", top_origin)
+            .field("rules", rules)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A page at the top of its window, held to a browser's rules; it takes the first account that a key offers.
+    #[must_use]
+    pub fn new(origin: Origin) -> Self {
+        Self { origin, top_origin: None, rules: Rules::Enforced, choose_account: Box::new(|_| Some(0)) }
+    }
+
+    /// The page is a frame in another page, which has permitted it to use WebAuthn. If the two have different origins,
+    /// clientDataJSON says so.
+    #[must_use]
+    pub fn in_a_frame_of(mut self, top_origin: Origin) -> Self {
+        self.top_origin = Some(top_origin);
+        self
+    }
+
+    /// The rules that the page is held to.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Who chooses if a key has several accounts for the site: the index of one of them, or `None` for none.
+    #[must_use]
+    pub fn choosing_accounts(mut self, choose: impl Fn(&[Account]) -> Option<usize> + Send + Sync + 'static) -> Self {
+        self.choose_account = Box::new(choose);
+        self
+    }
+
+    pub(crate) fn choose(&self, accounts: &[Account]) -> Option<usize> {
+        (self.choose_account)(accounts).filter(|index| *index < accounts.len())
+    }
+
+    pub(crate) fn timeout(wanted: Option<Duration>) -> Duration {
+        wanted.map_or(LONGEST_TIMEOUT, |timeout| timeout.min(LONGEST_TIMEOUT))
+    }
+
+    /// Outside of a secure context there is nothing that a script could call.
+    pub(crate) fn check_secure_context(&self) -> Result<(), ClientError> {
+        if self.rules == Rules::Enforced && !self.origin.is_secure_context() {
+            let origin = self.origin.to_string();
+            return Err(Refusal::InsecureContext { origin }.named(DomException::TypeError));
+        }
+        Ok(())
+    }
+
+    /// The RP ID of a ceremony (WebAuthn Level 3 §5.1.3 steps 6 to 8, §5.1.4.1 steps 5 to 7).
+    pub(crate) fn rp_id(&self, claimed: Option<&str>) -> Result<String, ClientError> {
+        let refused = match rp_id::determine(&self.origin, claimed) {
+            Ok(rp_id) => return Ok(rp_id),
+            Err(refused) => refused,
+        };
+        let forced = match self.rules {
+            Rules::Enforced => None,
+            Rules::ForcedPast => claimed.map(str::to_owned).or_else(|| self.origin.host()),
+        };
+        forced.ok_or_else(|| {
+            let name = match refused {
+                RpIdRefusal::OpaqueOrigin => DomException::NotAllowedError,
+                _ => DomException::SecurityError,
+            };
+            Refusal::RpId(refused).named(name)
+        })
+    }
+
+    pub(crate) fn client_data_json(&self, kind: &str, challenge: &[u8]) -> Vec<u8> {
+        let top_origin = self.top_origin.as_ref().filter(|top| **top != self.origin || **top == Origin::Opaque);
+        let client_data = ClientData {
+            kind: kind.to_owned(),
+            challenge: challenge.to_vec(),
+            origin: self.origin.to_string(),
+            cross_origin: top_origin.is_some(),
+            top_origin: top_origin.map(ToString::to_string),
+            extra: serde_json::Map::new(),
+        };
+        client_data.to_json()
+    }
+}

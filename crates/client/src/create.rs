@@ -1,0 +1,236 @@
+//! create(): a new credential (WebAuthn Level 3 §5.1.3, CTAP 2.3 §6.1.1).
+
+use keyrig_ctap::attestation::Statement;
+use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
+use keyrig_ctap::entities::{
+    CredentialDescriptor, CredentialParameters, Options, PUBLIC_KEY, PinUvAuth, RelyingParty, User,
+};
+use keyrig_ctap::{Aaguid, Command, Request, get_info, make_credential};
+
+use crate::ceremony::{self, DEFAULT_TRANSPORT, Verdict, race, settle};
+use crate::channel::{Cancel, Channel};
+use crate::client::{Client, Rules};
+use crate::client_data::{self, ClientData};
+use crate::credential_list;
+use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
+use crate::json::{
+    Attachment, Attestation, AttestationResponse, Base64Url, CreationOptions, RegistrationCredential, Requirement,
+};
+use crate::key::Key;
+use crate::public_key;
+
+/// Most bytes in a user handle (WebAuthn Level 3 §5.4.3).
+const MAX_USER_HANDLE: usize = 64;
+
+/// ES256 and RS256, for a page that names none (WebAuthn Level 3 §5.1.3 step 9).
+const DEFAULT_ALGORITHMS: [i64; 2] = [-7, -257];
+
+/// What all keys are asked, before it is known what each can do.
+struct Wanted<'a> {
+    options: &'a CreationOptions,
+    rules: Rules,
+    rp_id: String,
+    client_data_hash: [u8; 32],
+    parameters: Vec<CredentialParameters>,
+}
+
+/// A key's answer, checked.
+struct Made {
+    info: get_info::Response,
+    response: make_credential::Response,
+    attested: AttestedCredentialData,
+    algorithm: i64,
+}
+
+impl Client {
+    /// `navigator.credentials.create()`: makes a credential on the key that is touched first. `abort` is the page's
+    /// `AbortSignal`. The keys can be used again afterwards, whatever came of it.
+    ///
+    /// As Chromium, it accepts an empty `user.id`, which the specification does not. The AAGUID is kept when no attestation
+    /// is wanted, as Level 3 and Firefox have it; Chromium still overwrites that of a security key with zeros.
+    ///
+    /// # Errors
+    /// [`ClientError`]: what the page sees, and why.
+    pub async fn create<C: Channel>(
+        &self,
+        options: &CreationOptions,
+        keys: &mut [Key<C>],
+        abort: Cancel,
+    ) -> Result<RegistrationCredential, ClientError> {
+        self.check_secure_context()?;
+        let length = options.user.id.len();
+        if length > MAX_USER_HANDLE {
+            return Err(Refusal::UserHandleTooLong { length }.named(DomException::TypeError));
+        }
+        let rp_id = self.rp_id(options.rp.id.as_deref())?;
+        let parameters = parameters(options)?;
+        let client_data_json = self.client_data_json(ClientData::CREATE, &options.challenge);
+        let client_data_hash = client_data::hash(&client_data_json);
+        let wanted = Wanted { options, rules: self.rules, rp_id, client_data_hash, parameters };
+        let wanted = &wanted;
+        let made = race(keys, Self::timeout(options.timeout), abort, |key, cancel| {
+            Box::pin(async move {
+                match wanted.make(key, &cancel).await {
+                    Ok(made) => Verdict::Answered(made),
+                    Err(cause) => settle(key, cause, &cancel).await,
+                }
+            })
+        })
+        .await?;
+        Ok(credential(made, options.attestation, client_data_json))
+    }
+}
+
+fn parameters(options: &CreationOptions) -> Result<Vec<CredentialParameters>, ClientError> {
+    if options.parameters.is_empty() {
+        return Ok(DEFAULT_ALGORITHMS.map(CredentialParameters::public_key).to_vec());
+    }
+    let known: Vec<_> = options.parameters.iter().filter(|parameters| parameters.kind == PUBLIC_KEY).cloned().collect();
+    if known.is_empty() {
+        return Err(Refusal::NoPublicKeyParameters.named(DomException::NotSupportedError));
+    }
+    Ok(known)
+}
+
+impl Wanted<'_> {
+    async fn make<C: Channel>(&self, key: &mut Key<C>, cancel: &Cancel) -> Result<Made, Cause> {
+        let info = key.get_info(cancel).await?;
+        let mut request = self.request(&info)?;
+        request.exclude_list = self.exclude_list(key, &info, &request, cancel).await?;
+        let response = key.make_credential(request, cancel).await?;
+        let (attested, algorithm) = self
+            .check(&response)
+            .map_err(|error| Cause::InvalidResponse { command: Command::MakeCredential, error })?;
+        Ok(Made { info, response, attested, algorithm })
+    }
+
+    fn request(&self, info: &get_info::Response) -> Result<make_credential::Request, Unsuitable> {
+        let selection = &self.options.authenticator_selection;
+        if selection.attachment.is_some_and(|wanted| wanted != attachment(info)) {
+            return Err(Unsuitable::Attachment);
+        }
+        let stores = info.option("rk") == Some(true);
+        let full = info.remaining_discoverable_credentials == Some(0);
+        let rk = match selection.discoverable() {
+            Requirement::Required if !stores => return Err(Unsuitable::ResidentKey),
+            Requirement::Required => Some(true),
+            Requirement::Preferred => (stores && !full).then_some(true),
+            Requirement::Discouraged => None,
+        };
+        let uv = ceremony::user_verification(info, selection.user_verification)?;
+        let user = &self.options.user;
+        let wants_attestation = self.options.attestation != Attestation::None;
+        let enterprise = self.options.attestation == Attestation::Enterprise && info.option("ep") == Some(true);
+        let formats =
+            if wants_attestation { self.options.attestation_formats.clone() } else { vec!["none".to_owned()] };
+        Ok(make_credential::Request {
+            client_data_hash: self.client_data_hash,
+            relying_party: RelyingParty { id: self.rp_id.clone(), name: Some(self.options.rp.name.clone()) },
+            user: User {
+                id: user.id.clone(),
+                name: Some(user.name.clone()),
+                display_name: Some(user.display_name.clone()),
+            },
+            parameters: self.parameters.clone(),
+            exclude_list: Vec::new(),
+            extensions: None,
+            options: Options { rk, up: None, uv },
+            pin_uv_auth: PinUvAuth::default(),
+            // Vendor-facilitated: the key knows which RP IDs may have it (CTAP 2.3 §7.1.1).
+            enterprise_attestation: enterprise.then_some(1),
+            // Keys that list no formats are older than this member.
+            attestation_formats_preference: (!info.attestation_formats.is_empty() && !formats.is_empty())
+                .then_some(formats),
+        })
+    }
+
+    /// If the list has to be cut, at most the one entry that is on the key is sent: it will refuse, once it is touched.
+    async fn exclude_list<C: Channel>(
+        &self,
+        key: &mut Key<C>,
+        info: &get_info::Response,
+        request: &make_credential::Request,
+        cancel: &Cancel,
+    ) -> Result<Vec<CredentialDescriptor>, Cause> {
+        let size = |part: &[CredentialDescriptor]| {
+            let request = make_credential::Request { exclude_list: part.to_vec(), ..request.clone() };
+            Request::MakeCredential(request).encode().len()
+        };
+        let mut parts = credential_list::parts(&self.options.exclude_credentials, info, size);
+        match parts.len() {
+            0 => Ok(Vec::new()),
+            1 => Ok(parts.remove(0)),
+            _ => Ok(credential_list::find(key, &self.rp_id, parts, cancel).await?.unwrap_or_default()),
+        }
+    }
+
+    fn check(&self, response: &make_credential::Response) -> Result<(AttestedCredentialData, i64), InvalidResponse> {
+        let data = AuthenticatorData::decode(&response.authenticator_data)?;
+        let attested = data.attested_credential_data.ok_or(InvalidResponse::NoAttestedCredentialData)?;
+        // A COSE_Key without an algorithm has one that wasn't offered.
+        let algorithm = public_key::algorithm(&attested.public_key).ok_or(InvalidResponse::Algorithm)?;
+        if self.rules == Rules::Enforced {
+            let required = self.options.authenticator_selection.user_verification == Requirement::Required;
+            if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
+                return Err(InvalidResponse::RpIdHash);
+            }
+            if required && !data.flags.contains(Flags::UV) {
+                return Err(InvalidResponse::NotVerified);
+            }
+            if !self.parameters.iter().any(|offered| offered.algorithm == algorithm) {
+                return Err(InvalidResponse::Algorithm);
+            }
+        }
+        Ok((attested, algorithm))
+    }
+}
+
+pub(crate) fn attachment(info: &get_info::Response) -> Attachment {
+    if info.option("plat") == Some(true) { Attachment::Platform } else { Attachment::CrossPlatform }
+}
+
+/// What the key reports, sorted and each once (WebAuthn Level 3 §5.2.1.1).
+pub(crate) fn transports(info: &get_info::Response) -> Vec<String> {
+    let mut transports = info.transports.clone();
+    if transports.is_empty() {
+        transports.push(DEFAULT_TRANSPORT.to_owned());
+    }
+    transports.sort();
+    transports.dedup();
+    transports
+}
+
+/// Level 3 §5.1.3, "If any authenticator indicates success": without attestation wanted, the statement goes, unless it is
+/// a self attestation that says nothing of the model.
+fn conveyed(statement: Statement, aaguid: Aaguid, wanted: Attestation) -> Statement {
+    match statement {
+        statement if wanted != Attestation::None => statement,
+        Statement::Packed { ref certificates, .. } if certificates.is_empty() && aaguid == Aaguid::default() => {
+            statement
+        }
+        _ => Statement::None,
+    }
+}
+
+fn credential(made: Made, attestation: Attestation, client_data_json: Vec<u8>) -> RegistrationCredential {
+    let Made { info, response, attested, algorithm } = made;
+    let statement = conveyed(response.statement, attested.aaguid, attestation);
+    RegistrationCredential {
+        id: Base64Url(attested.credential_id.clone()),
+        raw_id: Base64Url(attested.credential_id),
+        response: AttestationResponse {
+            client_data_json: Base64Url(client_data_json),
+            attestation_object: Base64Url(statement.attestation_object(&response.authenticator_data)),
+            authenticator_data: Base64Url(response.authenticator_data),
+            transports: transports(&info),
+            public_key: public_key::subject_public_key_info(&attested.public_key).map(Base64Url),
+            public_key_algorithm: algorithm,
+        },
+        authenticator_attachment: Some(attachment(&info).name().to_owned()),
+        client_extension_results: serde_json::Map::new(),
+        kind: PUBLIC_KEY.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Who refused, and in which words: the DOMException that a page sees, and the cause that a browser keeps to itself.
+
+use core::fmt;
+use core::time::Duration;
+
+use keyrig_ctap::{Command, Status, authenticator_data};
+use thiserror::Error;
+
+use crate::channel::ChannelError;
+use crate::json::InvalidJson;
+use crate::rp_id::RpIdRefusal;
+
+/// What a page sees of a refusal: the name of a DOMException (Web IDL §4.3), or of an exception of the language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DomException {
+    /// The page may not do this here.
+    SecurityError,
+    /// Not allowed, or timed out. Browsers fold most of what an authenticator says into this one.
+    NotAllowedError,
+    /// A credential of the exclude list is on the key that was touched.
+    InvalidStateError,
+    /// None of the algorithms is of a type that is known.
+    NotSupportedError,
+    /// The page aborted the ceremony.
+    AbortError,
+    /// A text is not base64url.
+    EncodingError,
+    /// A text is no JSON.
+    SyntaxError,
+    /// An option is missing or of another type than it must be; also what a script gets that calls an API which a page
+    /// outside of a secure context doesn't have.
+    TypeError,
+}
+
+impl fmt::Display for DomException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SecurityError => "SecurityError",
+            Self::NotAllowedError => "NotAllowedError",
+            Self::InvalidStateError => "InvalidStateError",
+            Self::NotSupportedError => "NotSupportedError",
+            Self::AbortError => "AbortError",
+            Self::EncodingError => "EncodingError",
+            Self::SyntaxError => "SyntaxError",
+            Self::TypeError => "TypeError",
+        })
+    }
+}
+
+/// Which side of the wire said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusedBy {
+    /// The browser, by its rules, or because of the user or the page in front of it.
+    Client,
+    /// A key: by a status, or by falling silent.
+    Authenticator,
+}
+
+/// A ceremony that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{name}: {reason}")]
+pub struct ClientError {
+    /// What the page sees.
+    pub name: DomException,
+    /// Why.
+    pub reason: Refusal,
+}
+
+impl ClientError {
+    /// Which side said no. The name doesn't tell: a `NotAllowedError` comes from either.
+    #[must_use]
+    pub fn refused_by(&self) -> RefusedBy {
+        let by_key = |failure: &KeyFailure| matches!(failure.cause, Cause::Status { .. } | Cause::Channel(_));
+        match &self.reason {
+            Refusal::Key(failure) if by_key(failure) => RefusedBy::Authenticator,
+            Refusal::EveryKey(failures) if failures.iter().any(by_key) => RefusedBy::Authenticator,
+            _ => RefusedBy::Client,
+        }
+    }
+}
+
+/// Why a ceremony came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The page is outside of a secure context, where scripts find no `navigator.credentials`.
+    #[error("{origin} is no secure context, so its pages have no navigator.credentials: serve them over https")]
+    InsecureContext {
+        /// The page's origin.
+        origin: String,
+    },
+    /// The RP ID is not the page's to claim.
+    #[error(transparent)]
+    RpId(#[from] RpIdRefusal),
+    /// The options are not of the form that they must have.
+    #[error(transparent)]
+    InvalidJson(#[from] InvalidJson),
+    /// `user.id` is too long.
+    #[error("user.id has {length} bytes: at most 64 fit")]
+    UserHandleTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// `pubKeyCredParams` has no entry of type `public-key`.
+    #[error("pubKeyCredParams has no entry of type \"public-key\"")]
+    NoPublicKeyParameters,
+    /// There is no key that could be asked.
+    #[error("no key is plugged in")]
+    NoKeys,
+    /// A key ended the ceremony, by a touch in most cases.
+    #[error(transparent)]
+    Key(#[from] KeyFailure),
+    /// Each key dropped out, in this order, and none is left to be touched.
+    #[error("no key is left: {}", listed(.0))]
+    EveryKey(Vec<KeyFailure>),
+    /// Nobody touched a key in time.
+    #[error("no key was touched within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// The page's `AbortSignal` ended the ceremony.
+    #[error("the page aborted the ceremony")]
+    Aborted,
+    /// The user chose none of the accounts on the key.
+    #[error("none of the accounts on the key was chosen")]
+    NoAccountChosen,
+}
+
+fn listed(failures: &[KeyFailure]) -> String {
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl From<InvalidJson> for ClientError {
+    fn from(error: InvalidJson) -> Self {
+        let name = error.name();
+        Refusal::InvalidJson(error).named(name)
+    }
+}
+
+impl Refusal {
+    pub(crate) fn named(self, name: DomException) -> ClientError {
+        ClientError { name, reason: self }
+    }
+}
+
+/// How one key failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("key {key:?}: {cause}")]
+pub struct KeyFailure {
+    /// The key's name.
+    pub key: String,
+    /// How it failed.
+    pub cause: Cause,
+}
+
+/// How a key failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Cause {
+    /// It answered with a status that is not OK.
+    #[error("it answered {command:?} with {status}{}", advice(*.status))]
+    Status {
+        /// The command that it refused.
+        command: Command,
+        /// What it answered.
+        status: Status,
+    },
+    /// No answer came.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// It can't do what the page wants, by its own account.
+    #[error(transparent)]
+    Unsuitable(#[from] Unsuitable),
+    /// Its answer is not what was asked for.
+    #[error("its answer to {command:?} is refused: {error}")]
+    InvalidResponse {
+        /// The command that it answered.
+        command: Command,
+        /// What is wrong with the answer.
+        error: InvalidResponse,
+    },
+}
+
+fn advice(status: Status) -> &'static str {
+    match status {
+        Status::CredentialExcluded => ": it is registered already with this site, use another key",
+        Status::NoCredentials | Status::InvalidCredential => {
+            ": it has no credential for this RP ID among those that are allowed, use the key that was registered"
+        }
+        Status::KeyStoreFull => ": delete a credential from it, or ask for one that isn't discoverable",
+        Status::PuatRequired => ": it has a PIN and wants it",
+        Status::UnsupportedAlgorithm => ": it has none of the algorithms in pubKeyCredParams",
+        Status::OperationDenied => ": the user refused",
+        Status::UserActionTimeout | Status::ActionTimeout => ": it wasn't touched in time",
+        Status::PinAuthBlocked | Status::UvBlocked => ": unplug it and plug it in again",
+        Status::PinBlocked => ": reset it, which deletes its credentials",
+        _ => "",
+    }
+}
+
+/// What a key can't do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unsuitable {
+    /// The page asked for the other `authenticatorAttachment`.
+    #[error("the page asks for another authenticatorAttachment")]
+    Attachment,
+    /// No credential of the list is reached by a transport that this key has.
+    #[error("no entry of allowCredentials lists a transport of it")]
+    Transport,
+    /// None of the credentials that are allowed is on it.
+    #[error("it has none of the credentials that are allowed: use the key that was registered")]
+    Credential,
+    /// `residentKey` is required.
+    #[error("the page requires a discoverable credential, and it stores none")]
+    ResidentKey,
+    /// `userVerification` is required.
+    #[error(
+        "the page requires user verification, and it has neither a fingerprint enrolled nor a PIN that could be used"
+    )]
+    UserVerification,
+}
+
+/// Why a browser refuses a key's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidResponse {
+    /// It is no CTAP2 response to the command; the status says what is wrong.
+    #[error("it can't be decoded ({0})")]
+    Undecodable(Status),
+    /// The authenticator data in it can't be decoded.
+    #[error(transparent)]
+    AuthenticatorData(#[from] authenticator_data::Invalid),
+    /// The authenticator data has no attested credential data.
+    #[error("the authenticator data has no attested credential data")]
+    NoAttestedCredentialData,
+    /// The authenticator data is for another RP ID.
+    #[error("the authenticator data has the hash of another RP ID")]
+    RpIdHash,
+    /// User verification was required, and the flag isn't set.
+    #[error("user verification was required, and the UV flag is not set")]
+    NotVerified,
+    /// The new credential's algorithm isn't one that was offered.
+    #[error("the credential has an algorithm that wasn't offered")]
+    Algorithm,
+    /// The credential isn't one of the allow list, or it isn't said which one it is.
+    #[error("it is signed by a credential that wasn't allowed")]
+    Credential,
+    /// It counts more credentials than a browser shows.
+    #[error("it counts {0} credentials")]
+    TooManyCredentials(u64),
+}

@@ -1,0 +1,199 @@
+//! get(): an assertion by a credential that exists (WebAuthn Level 3 §5.1.4, CTAP 2.3 §6.2.1).
+
+use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
+use keyrig_ctap::entities::{CredentialDescriptor, Options, PUBLIC_KEY, PinUvAuth};
+use keyrig_ctap::{Command, get_assertion, get_info};
+
+use crate::ceremony::{self, Verdict, race, settle};
+use crate::channel::{Cancel, Channel};
+use crate::client::{Account, Client, Rules};
+use crate::client_data::{self, ClientData};
+use crate::create::{attachment, transports};
+use crate::credential_list;
+use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
+use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, RequestOptions, Requirement};
+use crate::key::Key;
+
+/// Most accounts for one site that a key is asked for. No key made has room for as many.
+const MAX_ACCOUNTS: u64 = 1024;
+
+/// What all keys are asked.
+struct Wanted<'a> {
+    options: &'a RequestOptions,
+    rules: Rules,
+    rp_id: String,
+    client_data_hash: [u8; 32],
+}
+
+/// A key's answer, checked: one assertion per account, at least one.
+struct Signed {
+    info: get_info::Response,
+    assertions: Vec<Assertion>,
+}
+
+struct Assertion {
+    credential_id: Vec<u8>,
+    response: get_assertion::Response,
+}
+
+impl Client {
+    /// `navigator.credentials.get()`: has the key sign that is touched first. `abort` is the page's `AbortSignal`. The keys
+    /// can be used again afterwards, whatever came of it.
+    ///
+    /// # Errors
+    /// [`ClientError`]: what the page sees, and why.
+    pub async fn get<C: Channel>(
+        &self,
+        options: &RequestOptions,
+        keys: &mut [Key<C>],
+        abort: Cancel,
+    ) -> Result<AuthenticationCredential, ClientError> {
+        self.check_secure_context()?;
+        let rp_id = self.rp_id(options.rp_id.as_deref())?;
+        let client_data_json = self.client_data_json(ClientData::GET, &options.challenge);
+        let client_data_hash = client_data::hash(&client_data_json);
+        let wanted = Wanted { options, rules: self.rules, rp_id, client_data_hash };
+        let wanted = &wanted;
+        let Signed { info, mut assertions } = race(keys, Self::timeout(options.timeout), abort, |key, cancel| {
+            Box::pin(async move {
+                match wanted.sign(key, &cancel).await {
+                    Ok(signed) => Verdict::Answered(signed),
+                    Err(cause) => settle(key, cause, &cancel).await,
+                }
+            })
+        })
+        .await?;
+        let chosen = if assertions.len() > 1 { self.choose(&accounts(&assertions)) } else { Some(0) };
+        match chosen.filter(|index| *index < assertions.len()) {
+            Some(index) => Ok(credential(&info, assertions.swap_remove(index), client_data_json)),
+            None => Err(Refusal::NoAccountChosen.named(DomException::NotAllowedError)),
+        }
+    }
+}
+
+fn accounts(assertions: &[Assertion]) -> Vec<Account> {
+    let account = |Assertion { credential_id, response }: &Assertion| Account {
+        credential_id: credential_id.clone(),
+        user: response.user.clone(),
+    };
+    assertions.iter().map(account).collect()
+}
+
+impl Wanted<'_> {
+    async fn sign<C: Channel>(&self, key: &mut Key<C>, cancel: &Cancel) -> Result<Signed, Cause> {
+        let info = key.get_info(cancel).await?;
+        if !self.may_reach(&info) {
+            return Err(Unsuitable::Transport.into());
+        }
+        let uv = ceremony::user_verification(&info, self.options.user_verification)?;
+        let allow_list = self.allow_list(key, &info, cancel).await?;
+        let request = get_assertion::Request {
+            relying_party_id: self.rp_id.clone(),
+            client_data_hash: self.client_data_hash,
+            allow_list: allow_list.clone(),
+            extensions: None,
+            options: Options { rk: None, up: None, uv },
+            pin_uv_auth: PinUvAuth::default(),
+        };
+        let first = key.get_assertion(request, cancel).await?;
+        let more = match first.number_of_credentials {
+            // The user chose already, or the list did.
+            Some(_) if first.user_selected == Some(true) || !allow_list.is_empty() => 0,
+            Some(number) if number > MAX_ACCOUNTS => {
+                return Err(invalid(Command::GetAssertion, InvalidResponse::TooManyCredentials(number)));
+            }
+            number => number.unwrap_or(1).saturating_sub(1),
+        };
+        let mut assertions = vec![self.check(Command::GetAssertion, &allow_list, first)?];
+        for _ in 0..more {
+            let next = key.get_next_assertion(cancel).await?;
+            assertions.push(self.check(Command::GetNextAssertion, &allow_list, next)?);
+        }
+        Ok(Signed { info, assertions })
+    }
+
+    /// As Chromium: a key is asked if any entry may be on it; an entry that says nothing may be anywhere.
+    fn may_reach(&self, info: &get_info::Response) -> bool {
+        let transports = transports(info);
+        let reachable = |entry: &CredentialDescriptor| match entry.transports.as_deref() {
+            None | Some([]) => true,
+            Some(listed) => listed.iter().any(|transport| transports.contains(transport)),
+        };
+        self.options.allow_credentials.is_empty() || self.options.allow_credentials.iter().any(reachable)
+    }
+
+    /// What to send of the allow list. A list of which nothing is left must never be sent empty: that would ask for any
+    /// credential.
+    async fn allow_list<C: Channel>(
+        &self,
+        key: &mut Key<C>,
+        info: &get_info::Response,
+        cancel: &Cancel,
+    ) -> Result<Vec<CredentialDescriptor>, Cause> {
+        if self.options.allow_credentials.is_empty() {
+            return Ok(Vec::new());
+        }
+        let size = |part: &[CredentialDescriptor]| credential_list::silent_size(&self.rp_id, part);
+        let mut parts = credential_list::parts(&self.options.allow_credentials, info, size);
+        let found = match parts.len() {
+            0 => None,
+            1 => Some(parts.remove(0)),
+            _ => credential_list::find(key, &self.rp_id, parts, cancel).await?,
+        };
+        found.ok_or_else(|| Unsuitable::Credential.into())
+    }
+
+    fn check(
+        &self,
+        command: Command,
+        allow_list: &[CredentialDescriptor],
+        response: get_assertion::Response,
+    ) -> Result<Assertion, Cause> {
+        let credential_id = match (&response.credential, allow_list) {
+            (Some(credential), list)
+                if list.is_empty()
+                    || self.rules == Rules::ForcedPast
+                    || list.iter().any(|entry| entry.id == credential.id) =>
+            {
+                credential.id.clone()
+            }
+            (None, [only]) => only.id.clone(),
+            _ => return Err(invalid(command, InvalidResponse::Credential)),
+        };
+        let data = AuthenticatorData::decode(&response.authenticator_data)
+            .map_err(|error| invalid(command, InvalidResponse::AuthenticatorData(error)))?;
+        if self.rules == Rules::Enforced {
+            if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
+                return Err(invalid(command, InvalidResponse::RpIdHash));
+            }
+            if self.options.user_verification == Requirement::Required && !data.flags.contains(Flags::UV) {
+                return Err(invalid(command, InvalidResponse::NotVerified));
+            }
+        }
+        Ok(Assertion { credential_id, response })
+    }
+}
+
+fn invalid(command: Command, error: InvalidResponse) -> Cause {
+    Cause::InvalidResponse { command, error }
+}
+
+fn credential(info: &get_info::Response, assertion: Assertion, client_data_json: Vec<u8>) -> AuthenticationCredential {
+    let Assertion { credential_id, response } = assertion;
+    AuthenticationCredential {
+        id: Base64Url(credential_id.clone()),
+        raw_id: Base64Url(credential_id),
+        response: AssertionResponse {
+            client_data_json: Base64Url(client_data_json),
+            authenticator_data: Base64Url(response.authenticator_data),
+            signature: Base64Url(response.signature),
+            user_handle: response.user.map(|user| Base64Url(user.id)),
+        },
+        authenticator_attachment: Some(attachment(info).name().to_owned()),
+        client_extension_results: serde_json::Map::new(),
+        kind: PUBLIC_KEY.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! The JSON that pages and servers exchange (WebAuthn Level 3 §5.1.8 to §5.1.10): options in, credentials out.
+//!
+//! Options are read as a browser reads them: strictly where Web IDL is, and blind to members and enumeration values that it
+//! doesn't know. Credentials are plain public structs, so that a rig can alter them before they are written.
+
+mod options;
+mod reader;
+mod response;
+
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+use crate::error::DomException;
+
+pub use options::{
+    Attachment, Attestation, AuthenticatorSelection, CreationOptions, RelyingPartyEntity, RequestOptions, Requirement,
+    UserEntity,
+};
+pub use response::{AssertionResponse, AttestationResponse, AuthenticationCredential, RegistrationCredential};
+
+/// Bytes that JSON holds in base64url without padding (`Base64URLString`, WebAuthn Level 3 §5.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Base64Url(pub Vec<u8>);
+
+impl Base64Url {
+    /// Reads the text form. Padding, the letters of the other alphabet and white space are no part of it.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for Base64Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(&self.0))
+    }
+}
+
+impl Serialize for Base64Url {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why options are refused before anything else is looked at. Members are named by their path, such as
+/// `excludeCredentials[1].id`.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidJson {
+    /// The text is no JSON.
+    #[error("the options are no JSON: {0}")]
+    Syntax(String),
+    /// A member that must be there isn't.
+    #[error("the options lack {member}, which is required")]
+    Missing {
+        /// The member.
+        member: String,
+    },
+    /// A member has another type than it must have.
+    #[error("{member} is not {expected}")]
+    WrongType {
+        /// The member.
+        member: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A member isn't base64url.
+    #[error("{member} contains invalid base64url data: use the alphabet with - and _, without padding")]
+    Base64Url {
+        /// The member.
+        member: String,
+    },
+}
+
+impl InvalidJson {
+    /// What the page sees of it.
+    #[must_use]
+    pub fn name(&self) -> DomException {
+        match self {
+            Self::Syntax(_) => DomException::SyntaxError,
+            Self::Missing { .. } | Self::WrongType { .. } => DomException::TypeError,
+            Self::Base64Url { .. } => DomException::EncodingError,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Reading the members of a dictionary as Web IDL converts them (§3.2), for values that come out of JSON.
+//!
+//! Where a script would turn an object or an array into a text such as `[object Object]`, this is a type error: it never
+//! is what anybody meant.
+
+use core::fmt;
+
+use serde_json::{Map, Value};
+
+use super::{Base64Url, InvalidJson};
+
+/// A dictionary and the way to it.
+pub(super) struct Members<'a> {
+    path: String,
+    members: &'a Map<String, Value>,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn of_text<T>(
+        text: &str,
+        read: impl FnOnce(&Members<'_>) -> Result<T, InvalidJson>,
+    ) -> Result<T, InvalidJson> {
+        let value: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
+        read(&Members::of("the whole", &value)?.at_the_top())
+    }
+
+    fn of(path: impl fmt::Display, value: &'a Value) -> Result<Self, InvalidJson> {
+        let path = path.to_string();
+        match value {
+            Value::Object(members) => Ok(Self { path, members }),
+            _ => Err(InvalidJson::WrongType { member: path, expected: "a dictionary" }),
+        }
+    }
+
+    fn at_the_top(self) -> Self {
+        Self { path: String::new(), ..self }
+    }
+
+    fn path(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    fn wrong_type(&self, name: &str, expected: &'static str) -> InvalidJson {
+        InvalidJson::WrongType { member: self.path(name), expected }
+    }
+
+    fn missing(&self, name: &str) -> InvalidJson {
+        InvalidJson::Missing { member: self.path(name) }
+    }
+
+    /// A `DOMString`: `null` is the text "null", as for every script that passes it on.
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<String>, InvalidJson> {
+        self.members.get(name).map(|value| text(value).ok_or_else(|| self.wrong_type(name, "a string"))).transpose()
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<String, InvalidJson> {
+        self.optional_text(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    pub(super) fn bytes(&self, name: &str) -> Result<Vec<u8>, InvalidJson> {
+        let decoded = Base64Url::decode(&self.text(name)?);
+        decoded.map(|bytes| bytes.0).ok_or_else(|| InvalidJson::Base64Url { member: self.path(name) })
+    }
+
+    /// A `long`.
+    pub(super) fn integer(&self, name: &str) -> Result<i64, InvalidJson> {
+        let value = self.members.get(name).ok_or_else(|| self.missing(name))?;
+        let integer = value.as_i64().filter(|integer| i32::try_from(*integer).is_ok());
+        integer.ok_or_else(|| self.wrong_type(name, "an integer of 32 bits"))
+    }
+
+    /// An `unsigned long`.
+    pub(super) fn optional_unsigned(&self, name: &str) -> Result<Option<u64>, InvalidJson> {
+        let unsigned = |value: &Value| value.as_u64().filter(|number| u32::try_from(*number).is_ok());
+        let wrong_type = || self.wrong_type(name, "an unsigned integer of 32 bits");
+        self.members.get(name).map(|value| unsigned(value).ok_or_else(wrong_type)).transpose()
+    }
+
+    pub(super) fn optional_boolean(&self, name: &str) -> Result<Option<bool>, InvalidJson> {
+        let wrong_type = || self.wrong_type(name, "a boolean");
+        self.members.get(name).map(|value| value.as_bool().ok_or_else(wrong_type)).transpose()
+    }
+
+    pub(super) fn optional_dictionary(&self, name: &str) -> Result<Option<Members<'a>>, InvalidJson> {
+        // To Web IDL, null is an empty dictionary, and so is a member that isn't there.
+        let value = self.members.get(name).filter(|value| !value.is_null());
+        value.map(|value| Members::of(self.path(name), value)).transpose()
+    }
+
+    pub(super) fn dictionary(&self, name: &str) -> Result<Members<'a>, InvalidJson> {
+        self.optional_dictionary(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn optional_array(&self, name: &str) -> Result<Option<&'a Vec<Value>>, InvalidJson> {
+        let wrong_type = || self.wrong_type(name, "a sequence");
+        self.members.get(name).map(|value| value.as_array().ok_or_else(wrong_type)).transpose()
+    }
+
+    pub(super) fn optional_dictionaries<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&Members<'_>) -> Result<T, InvalidJson>,
+    ) -> Result<Option<Vec<T>>, InvalidJson> {
+        let Some(elements) = self.optional_array(name)? else { return Ok(None) };
+        let path = self.path(name);
+        let elements = elements.iter().enumerate();
+        elements
+            .map(|(index, value)| read(&Members::of(format_args!("{path}[{index}]"), value)?))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    pub(super) fn dictionaries<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&Members<'_>) -> Result<T, InvalidJson>,
+    ) -> Result<Vec<T>, InvalidJson> {
+        self.optional_dictionaries(name, read)?.ok_or_else(|| self.missing(name))
+    }
+
+    pub(super) fn optional_texts(&self, name: &str) -> Result<Option<Vec<String>>, InvalidJson> {
+        let Some(elements) = self.optional_array(name)? else { return Ok(None) };
+        let texts = elements.iter().map(text).collect::<Option<_>>();
+        texts.map(Some).ok_or_else(|| self.wrong_type(name, "a sequence of strings"))
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}

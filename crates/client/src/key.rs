@@ -1,0 +1,151 @@
+//! One key as a client knows it: a name, a way to it, and what it said of itself.
+
+use keyrig_ctap::hid::KeepaliveStatus;
+use keyrig_ctap::{Command, Request, Status, get_assertion, get_info, make_credential, parse_response};
+
+use crate::channel::{Cancel, Channel, ChannelError};
+use crate::error::{Cause, InvalidResponse};
+
+/// A key that ceremonies can ask.
+#[derive(Debug)]
+pub struct Key<C> {
+    name: String,
+    channel: C,
+    info: Option<get_info::Response>,
+    exchanges: Vec<Exchange>,
+}
+
+/// One request and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The request: command byte and parameters.
+    pub request: Vec<u8>,
+    /// What the key said it was doing, each change once.
+    pub statuses: Vec<KeepaliveStatus>,
+    /// The response: status byte and what follows. `None` if the client gave up waiting.
+    pub response: Option<Result<Vec<u8>, ChannelError>>,
+}
+
+impl Exchange {
+    /// The command that was sent.
+    #[must_use]
+    pub fn command(&self) -> Option<Command> {
+        self.request.first().map(|byte| Command::from(*byte))
+    }
+
+    /// The status that was answered, if any was.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        match &self.response {
+            Some(Ok(response)) => response.first().map(|byte| Status::from(*byte)),
+            _ => None,
+        }
+    }
+
+    /// How often the key asked for a touch: once, however long it kept asking.
+    #[must_use]
+    pub fn touch_prompts(&self) -> usize {
+        self.statuses.iter().filter(|status| **status == KeepaliveStatus::UpNeeded).count()
+    }
+}
+
+impl<C> Key<C> {
+    /// A key that has not been asked anything yet.
+    pub fn new(name: impl Into<String>, channel: C) -> Self {
+        Self { name: name.into(), channel, info: None, exchanges: Vec::new() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Everything that the last ceremony sent to this key, in order.
+    #[must_use]
+    pub fn exchanges(&self) -> &[Exchange] {
+        &self.exchanges
+    }
+
+    /// What the key last said of itself, if it was asked. Ceremonies ask once per key.
+    #[must_use]
+    pub fn info(&self) -> Option<&get_info::Response> {
+        self.info.as_ref()
+    }
+
+    /// Forgets what the key said of itself, so that the next ceremony asks again: after a reset, a new PIN, another
+    /// configuration.
+    pub fn forget_info(&mut self) {
+        self.info = None;
+    }
+
+    /// The way to the key, for another user.
+    pub fn into_channel(self) -> C {
+        self.channel
+    }
+
+    pub(crate) fn begin_ceremony(&mut self) {
+        self.exchanges.clear();
+    }
+}
+
+impl<C: Channel> Key<C> {
+    /// Sends a request and awaits what follows an OK.
+    pub(crate) async fn transact(&mut self, request: &Request, cancel: &Cancel) -> Result<Vec<u8>, Cause> {
+        let command = request.command();
+        let exchange =
+            self.exchanges.push_mut(Exchange { request: request.encode(), statuses: Vec::new(), response: None });
+        let statuses = &mut exchange.statuses;
+        let mut on_status = |status| {
+            if statuses.last() != Some(&status) {
+                statuses.push(status);
+            }
+        };
+        let response = self.channel.transact(&exchange.request, cancel.clone(), &mut on_status).await;
+        tracing::debug!(key = self.name, ?command, ?response, "exchange");
+        let response = exchange.response.insert(response).as_ref().map_err(Clone::clone)?;
+        if response.is_empty() {
+            return Err(undecodable(command)(Status::InvalidLength));
+        }
+        parse_response(response).map(<[u8]>::to_vec).map_err(|status| Cause::Status { command, status })
+    }
+
+    /// What the key says of itself; asked only once.
+    pub(crate) async fn get_info(&mut self, cancel: &Cancel) -> Result<get_info::Response, Cause> {
+        if let Some(info) = &self.info {
+            return Ok(info.clone());
+        }
+        let response = self.transact(&Request::GetInfo, cancel).await?;
+        let info = get_info::Response::decode(&response).map_err(undecodable(Command::GetInfo))?;
+        Ok(self.info.insert(info).clone())
+    }
+
+    pub(crate) async fn make_credential(
+        &mut self,
+        request: make_credential::Request,
+        cancel: &Cancel,
+    ) -> Result<make_credential::Response, Cause> {
+        let response = self.transact(&Request::MakeCredential(request), cancel).await?;
+        // It may have less room now than it said.
+        self.forget_info();
+        make_credential::Response::decode(&response).map_err(undecodable(Command::MakeCredential))
+    }
+
+    pub(crate) async fn get_assertion(
+        &mut self,
+        request: get_assertion::Request,
+        cancel: &Cancel,
+    ) -> Result<get_assertion::Response, Cause> {
+        let response = self.transact(&Request::GetAssertion(request), cancel).await?;
+        get_assertion::Response::decode(&response).map_err(undecodable(Command::GetAssertion))
+    }
+
+    pub(crate) async fn get_next_assertion(&mut self, cancel: &Cancel) -> Result<get_assertion::Response, Cause> {
+        let response = self.transact(&Request::GetNextAssertion, cancel).await?;
+        get_assertion::Response::decode(&response).map_err(undecodable(Command::GetNextAssertion))
+    }
+}
+
+fn undecodable(command: Command) -> impl Fn(Status) -> Cause {
+    move |status| Cause::InvalidResponse { command, error: InvalidResponse::Undecodable(status) }
+}

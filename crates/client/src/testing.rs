@@ -1,0 +1,186 @@
+//! For tests: a key that answers by a script, and answers that the specification gives.
+
+use keyrig_ctap::attestation::Statement;
+use keyrig_ctap::entities::{CredentialDescriptor, User};
+use keyrig_ctap::hid::KeepaliveStatus;
+use keyrig_ctap::{Command, Request, Response, Status, get_assertion, get_info, make_credential};
+use tokio::sync::Notify;
+
+use core::future::pending;
+use std::sync::Arc;
+
+use crate::channel::{Cancel, Channel, ChannelError};
+use crate::key::{Exchange, Key};
+use crate::{Client, Origin};
+
+/// WebAuthn Level 3 §16.1: all its vectors are for this site.
+pub(crate) const ORIGIN: &str = "https://example.org";
+
+/// §16.2, "ES256 Credential with No Attestation": the credential.
+pub(crate) const CREDENTIAL_ID: &str = "f91f391db4c9b2fde0ea70189cba3fb63f579ba6122b33ad94ff3ec330084be4";
+const AAGUID: &str = "8446ccb9ab1db374750b2367ff6f3a1f";
+pub(crate) const PUBLIC_KEY_X: &str = "afefa16f97ca9b2d23eb86ccb64098d20db90856062eb249c33a9b672f26df61";
+pub(crate) const PUBLIC_KEY_Y: &str = "930a56b87a2fca66334b03458abf879717c12cc68ed73290af2e2664796b9220";
+const RP_ID_HASH: &str = "bfabc37432958b063360d3ad6461c9c4735ae7f8edd46592a5e0f01452b2e4b5";
+
+/// §16.2: the attestation object, `none`.
+pub(crate) const ATTESTATION_OBJECT: &str = "a363666d74646e6f6e656761747453746d74a068617574684461746158a4bfabc37432958b063360d3ad6461c9c4735ae7f8edd46592a5e0f0\
+     1452b2e4b559000000008446ccb9ab1db374750b2367ff6f3a1f0020f91f391db4c9b2fde0ea70189cba3fb63f579ba6122b33ad94ff3ec3300\
+     84be4a5010203262001215820afefa16f97ca9b2d23eb86ccb64098d20db90856062eb249c33a9b672f26df61225820930a56b87a2fca66334b\
+     03458abf879717c12cc68ed73290af2e2664796b9220";
+
+/// §16.2: the assertion.
+pub(crate) const ASSERTION_CHALLENGE: &str = "39c0e7521417ba54d43e8dc95174f423dee9bf3cd804ff6d65c857c9abf4d408";
+pub(crate) const ASSERTION_CLIENT_DATA_HASH_INPUT: &str = r#"{"type":"webauthn.get","challenge":"OcDnUhQXulTUPo3JUXT0I97pvzzYBP9tZchXyav01Ag","origin":"https://example.org","crossOrigin":false}"#;
+pub(crate) const ASSERTION_AUTHENTICATOR_DATA: &str =
+    "bfabc37432958b063360d3ad6461c9c4735ae7f8edd46592a5e0f01452b2e4b51900000000";
+pub(crate) const ASSERTION_SIGNATURE: &str = "3046022100f50a4e2e4409249c4a853ba361282f09841df4dd4547a13a87780218deffcd380221008480ac0f0b93538174f575bf11a1dd5d78c6\
+     e486013f937295ea13653e331e87";
+
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    hex::decode(text).unwrap()
+}
+
+pub(crate) fn client() -> Client {
+    Client::new(ORIGIN.parse::<Origin>().unwrap())
+}
+
+/// §16.2's authenticator data, with other flags, RP ID hash or AAGUID if wanted.
+pub(crate) fn attested_data(rp_id_hash: &str, flags: u8, aaguid: &str) -> Vec<u8> {
+    let key = format!("a5010203262001215820{PUBLIC_KEY_X}225820{PUBLIC_KEY_Y}");
+    unhex(&format!("{rp_id_hash}{flags:02x}00000000{aaguid}0020{CREDENTIAL_ID}{key}"))
+}
+
+pub(crate) fn made() -> make_credential::Response {
+    make_credential::Response {
+        authenticator_data: attested_data(RP_ID_HASH, 0x59, AAGUID),
+        statement: Statement::None,
+        enterprise_attestation: None,
+        large_blob_key: None,
+    }
+}
+
+pub(crate) fn signed() -> get_assertion::Response {
+    get_assertion::Response {
+        credential: Some(CredentialDescriptor::public_key(unhex(CREDENTIAL_ID))),
+        authenticator_data: unhex(ASSERTION_AUTHENTICATOR_DATA),
+        signature: unhex(ASSERTION_SIGNATURE),
+        user: None,
+        number_of_credentials: None,
+        user_selected: None,
+        large_blob_key: None,
+    }
+}
+
+pub(crate) fn account(id: u8) -> get_assertion::Response {
+    get_assertion::Response {
+        credential: Some(CredentialDescriptor::public_key(vec![id])),
+        user: Some(User { id: vec![id], name: None, display_name: None }),
+        ..signed()
+    }
+}
+
+/// A key of today without a PIN, with room for lists of 8 and ids of 64 bytes.
+pub(crate) fn info() -> get_info::Response {
+    get_info::Response {
+        versions: vec!["FIDO_2_0".to_owned(), "FIDO_2_1".to_owned()],
+        options: vec![("rk".to_owned(), true), ("up".to_owned(), true), ("clientPin".to_owned(), false)],
+        max_msg_size: Some(1200),
+        max_credential_count_in_list: Some(8),
+        max_credential_id_length: Some(64),
+        transports: vec!["usb".to_owned()],
+        ..get_info::Response::default()
+    }
+}
+
+/// What a scripted key does about a request.
+pub(crate) enum Reply {
+    /// It answers at once.
+    Now(Vec<u8>),
+    /// It asks for a touch, and answers after it, or `CTAP2_ERR_KEEPALIVE_CANCEL` if it is cancelled first.
+    AfterTouch(Vec<u8>),
+    /// It says nothing, and doesn't listen to a cancel either.
+    Silence,
+    /// It blinks until it is touched, and is pulled out instead.
+    Unplugged,
+}
+
+pub(crate) fn ok(response: Response) -> Vec<u8> {
+    response.encode()
+}
+
+pub(crate) fn status(status: Status) -> Vec<u8> {
+    vec![status.into()]
+}
+
+type Script = Box<dyn FnMut(&Request) -> Reply + Send>;
+
+pub(crate) struct Scripted {
+    script: Script,
+    finger: Arc<Notify>,
+}
+
+impl Channel for Scripted {
+    async fn transact(
+        &mut self,
+        request: &[u8],
+        mut cancel: Cancel,
+        on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
+    ) -> Result<Vec<u8>, ChannelError> {
+        let request = Request::decode(request).expect("the client sends what can be decoded");
+        on_status(KeepaliveStatus::Processing);
+        match (self.script)(&request) {
+            Reply::Now(response) => Ok(response),
+            Reply::Silence => pending().await,
+            reply => {
+                // Twice: a key repeats itself every 80 ms.
+                on_status(KeepaliveStatus::UpNeeded);
+                on_status(KeepaliveStatus::UpNeeded);
+                tokio::select! {
+                    biased;
+                    () = cancel.requested() => Ok(status(Status::KeepaliveCancel)),
+                    () = self.finger.notified() => match reply {
+                        Reply::AfterTouch(response) => Ok(response),
+                        _ => Err(ChannelError::Unplugged),
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// A key that says `info` of itself and does everything else by a script. Touched by notifying what comes with it; a touch
+/// before it is asked for counts.
+pub(crate) fn key(
+    name: &str,
+    info: get_info::Response,
+    mut script: impl FnMut(&Request) -> Reply + Send + 'static,
+) -> (Key<Scripted>, Arc<Notify>) {
+    let finger = Arc::new(Notify::new());
+    let script: Script = Box::new(move |request| match request {
+        Request::GetInfo => Reply::Now(ok(Response::GetInfo(Box::new(info.clone())))),
+        other => script(other),
+    });
+    (Key::new(name, Scripted { script, finger: Arc::clone(&finger) }), finger)
+}
+
+/// A key that makes and signs once it is touched.
+pub(crate) fn willing(name: &str) -> (Key<Scripted>, Arc<Notify>) {
+    key(name, info(), |request| {
+        Reply::AfterTouch(match request {
+            Request::MakeCredential(_) => ok(Response::MakeCredential(Box::new(made()))),
+            Request::GetAssertion(_) => ok(Response::GetAssertion(Box::new(signed()))),
+            _ => ok(Response::Done),
+        })
+    })
+}
+
+/// Commands and the statuses that they were answered with.
+pub(crate) fn story(key: &Key<Scripted>) -> Vec<(Command, Option<Status>)> {
+    let told = |exchange: &Exchange| (exchange.command().unwrap(), exchange.status());
+    key.exchanges().iter().map(told).collect()
+}
+
+pub(crate) fn requests(key: &Key<Scripted>) -> Vec<Request> {
+    key.exchanges().iter().map(|exchange| Request::decode(&exchange.request).unwrap()).collect()
+}
