@@ -52,6 +52,12 @@ impl Authenticator {
         self.remembered = None;
     }
 
+    /// Fills `bytes` with randomness of the authenticator's environment: for what surrounds it and has to follow from the
+    /// same seed, such as CTAPHID's channel ids.
+    pub fn fill_random(&mut self, bytes: &mut [u8]) {
+        self.environment.random(bytes);
+    }
+
     /// What it keeps.
     #[must_use]
     pub fn store(&self) -> &Store {

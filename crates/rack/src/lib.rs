@@ -1,1 +1,21 @@
-//! A rack of security keys: plugging, touching, persistence and control.
+//! A rack of security keys: what makes several authenticators devices that are plugged in, touched, unplugged and kept.
+//!
+//! - [`Rack`] holds keys by [`KeyName`]. Each is owned by one task ([`key`]), which drives the authenticator, its CTAPHID
+//!   device and its database; everyone else sends messages. The rack itself is a task too: it owns the [`finger`].
+//! - [`state_directory`] makes keys last: a directory for each, with a lock and a format version.
+//! - [`control`] is what one may ask of a running rack, and [`control_socket`] the first face of it.
+//! - [`crypto`] chooses the library that computes with private keys.
+
+pub mod control;
+pub mod control_socket;
+pub mod crypto;
+mod database;
+pub mod finger;
+pub mod key;
+mod key_name;
+mod rack;
+pub mod state_directory;
+
+pub use key::{KeyGone, KeyHandle};
+pub use key_name::{InvalidKeyName, KeyName};
+pub use rack::{KeySpecification, MAX_KEYS, Options, Rack, RackError, RootOrigin};

@@ -1,0 +1,121 @@
+//! What one may ask of a running rack: commands and their answers.
+//!
+//! Every face of the rack, be it a socket, HTTP or a panel, speaks these same commands.
+
+use keyrig_authenticator::Reason;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::finger::TouchPolicy;
+use crate::key_name::KeyName;
+
+/// A command to a running rack. In JSON: `{"command":"touch","key":"a"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// List the keys.
+    List,
+    /// Touch a key that waits for it.
+    Touch {
+        /// The key.
+        key: KeyName,
+    },
+    /// Refuse for a key that waits for a touch.
+    Deny {
+        /// The key.
+        key: KeyName,
+    },
+    /// Pull a key out. Its host sees it go at once.
+    Unplug {
+        /// The key.
+        key: KeyName,
+    },
+    /// Put a key back in.
+    Plug {
+        /// The key.
+        key: KeyName,
+    },
+    /// Pull a key out and put it back in.
+    PowerCycle {
+        /// The key.
+        key: KeyName,
+    },
+    /// Put the finger over a key; without one, over the first that is plugged in.
+    Finger {
+        /// The key.
+        key: Option<KeyName>,
+    },
+    /// Change what the finger does.
+    TouchPolicy {
+        /// The policy.
+        policy: TouchPolicy,
+    },
+}
+
+/// The answer to a command that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The keys, in the order in which they came to the rack: after [`Command::List`] all of them, else the one named.
+    pub keys: Vec<KeyState>,
+    /// What the finger does.
+    pub touch: TouchPolicy,
+}
+
+/// A key as a rack lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyState {
+    /// Its name.
+    pub name: KeyName,
+    /// Its profile's name.
+    pub profile: String,
+    /// Its USB/IP bus id.
+    pub busid: String,
+    /// Whether it is plugged in.
+    pub plugged: bool,
+    /// Whether a host has it.
+    pub attached: bool,
+    /// Whether the finger is over it.
+    pub under_finger: bool,
+    /// The CTAP command for which it waits for a gesture.
+    pub waiting_for: Option<String>,
+    /// How many discoverable credentials it holds.
+    pub discoverable_credentials: usize,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// No key has this name.
+    #[error("no key is called {key}: the keys are {known}")]
+    UnknownKey {
+        /// The name.
+        key: KeyName,
+        /// The names of those that there are.
+        known: String,
+    },
+    /// The key does not wait for a gesture.
+    #[error("key {0} does not wait for a touch")]
+    NotWaiting(KeyName),
+    /// The key is already plugged in.
+    #[error("key {0} is plugged in already")]
+    Plugged(KeyName),
+    /// The key is already unplugged.
+    #[error("key {0} is not plugged in")]
+    Unplugged(KeyName),
+    /// The key cannot be plugged in.
+    #[error("key {key} cannot be plugged in: {reason}")]
+    CannotPlug {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        reason: String,
+    },
+    /// The rack or the key has stopped.
+    #[error("the rack has stopped")]
+    Stopped,
+}
+
+/// How a gesture's reason is listed.
+pub(crate) fn waiting_for(reason: Reason) -> String {
+    reason.command().to_owned()
+}

@@ -1,0 +1,234 @@
+//! The control socket: the rack's commands over a Unix socket, one JSON object a line, answered by one.
+//!
+//! The socket can be opened by its owner alone (mode 0600). A request is a [`Command`]; the answer is
+//! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":"…"}`.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::control::{Answer, Command};
+use crate::rack::Rack;
+
+/// The longest request, bytes.
+const MAX_REQUEST: u64 = 4096;
+
+/// The longest answer that a client takes, bytes: a full rack's list is a quarter of it.
+const MAX_ANSWER: u64 = 256 * 1024;
+
+/// How many connections are served at once; others wait to be accepted.
+const MAX_CONNECTIONS: usize = 32;
+
+/// Why a control socket can't be used.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// Another rack listens there.
+    #[error("{path} is the control socket of another keyrig that is running: name another with --control unix:PATH")]
+    InUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path is something else.
+    #[error("{path} is no socket, so it was left alone: name another with --control unix:PATH")]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Nobody listens there.
+    #[error("no keyrig listens on {path}: start one with 'keyrig serve', or say where it is with --control unix:PATH")]
+    NotRunning {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The rack refused the command.
+    #[error("{0}")]
+    Refused(String),
+    /// What listens there does not speak as a rack does.
+    #[error("what listens on {path} is no keyrig: {reason}")]
+    NotARack {
+        /// The path.
+        path: PathBuf,
+        /// What it did.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("{path}: {error}")]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        error: io::Error,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Reply {
+    Done {
+        ok: bool,
+        #[serde(flatten)]
+        answer: Answer,
+    },
+    Refused {
+        ok: bool,
+        error: String,
+    },
+}
+
+/// A control socket that is bound. Dropping it removes the socket.
+#[derive(Debug)]
+pub struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Binds the socket. One that a rack left behind when it was killed is replaced.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn bind(path: &Path) -> Result<Self, ControlError> {
+        let io = |error| ControlError::Io { path: path.to_owned(), error };
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if !metadata.file_type().is_socket() => {
+                return Err(ControlError::NotASocket { path: path.to_owned() });
+            }
+            Ok(_) => match UnixStream::connect(path).await {
+                Ok(_) => return Err(ControlError::InUse { path: path.to_owned() }),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(error) => return Err(io(error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io(error)),
+        }
+        // Bound in a directory that nobody else can enter and then renamed, so that it is never there with a wider mode.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io)?;
+        let private = parent.join(format!(".keyrig-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&private).map_err(io)?;
+        let bound = bind_private(&private, path);
+        let removed = fs::remove_dir_all(&private);
+        let listener = bound.map_err(io)?;
+        removed.map_err(io)?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Serves a rack until the listener fails.
+    ///
+    /// # Errors
+    /// What the operating system says of the listener.
+    pub async fn serve(&self, rack: Rack) -> io::Result<()> {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            let stream = tokio::select! {
+                accepted = self.listener.accept() => accepted?.0,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            };
+            let rack = rack.clone();
+            connections.spawn(async move {
+                if let Err(error) = serve_connection(stream, &rack).await {
+                    tracing::debug!(%error, "a control connection ended");
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+fn bind_private(private: &Path, path: &Path) -> io::Result<UnixListener> {
+    let socket = private.join("socket");
+    let listener = UnixListener::bind(&socket)?;
+    fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+    fs::rename(&socket, path)?;
+    Ok(listener)
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, path = %self.path.display(), "the control socket was gone already");
+        }
+    }
+}
+
+async fn serve_connection(stream: UnixStream, rack: &Rack) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let length = (&mut read).take(MAX_REQUEST).read_until(b'\n', &mut line).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        let complete = line.ends_with(b"\n");
+        let reply =
+            if complete { answer(&line, rack).await } else { refused("a request is one line of at most 4096 bytes") };
+        let mut reply = serde_json::to_vec(&reply)?;
+        reply.push(b'\n');
+        write.write_all(&reply).await?;
+        if !complete {
+            return Ok(());
+        }
+    }
+}
+
+async fn answer(line: &[u8], rack: &Rack) -> Reply {
+    match serde_json::from_slice::<Command>(line) {
+        Ok(command) => match rack.command(command).await {
+            Ok(answer) => Reply::Done { ok: true, answer },
+            Err(refusal) => refused(refusal),
+        },
+        Err(error) => refused(format!("this is no command: {error}")),
+    }
+}
+
+fn refused(error: impl ToString) -> Reply {
+    Reply::Refused { ok: false, error: error.to_string() }
+}
+
+/// Sends one command to the rack that listens on `path`.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn send(path: &Path, command: &Command) -> Result<Answer, ControlError> {
+    let io = |error| ControlError::Io { path: path.to_owned(), error };
+    let not_a_rack =
+        |reason: &dyn ToString| ControlError::NotARack { path: path.to_owned(), reason: reason.to_string() };
+    let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ControlError::NotRunning { path: path.to_owned() }
+        }
+        _ => io(error),
+    })?;
+    let (read, mut write) = stream.into_split();
+    let mut request = serde_json::to_vec(command).map_err(|error| io(error.into()))?;
+    request.push(b'\n');
+    write.write_all(&request).await.map_err(io)?;
+    let mut line = Vec::new();
+    BufReader::new(read.take(MAX_ANSWER)).read_until(b'\n', &mut line).await.map_err(io)?;
+    match serde_json::from_slice(&line) {
+        Ok(Reply::Done { ok: true, answer }) => Ok(answer),
+        Ok(Reply::Refused { ok: false, error }) => Err(ControlError::Refused(error)),
+        Ok(_) => Err(not_a_rack(&"it contradicts itself")),
+        Err(error) => Err(not_a_rack(&error)),
+    }
+}

@@ -1,0 +1,174 @@
+//! The task that owns a key, and the handle by which others speak to it.
+//!
+//! The task drives the authenticator and its CTAPHID device, keeps its database, and serves one attached host at a time. Commits
+//! are awaited off the task's thread; while one is on its way to the disk the key takes reports but finishes no command.
+
+mod command;
+mod task;
+
+use core::time::Duration;
+
+use keyrig_authenticator::{Authenticator, Profile, Reason};
+use keyrig_usb::{Exports, Identity};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::database::Database;
+use crate::finger::Gesture;
+use crate::key_name::KeyName;
+
+/// Speaks to the task that owns a key.
+#[derive(Clone, Debug)]
+pub struct KeyHandle {
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+/// The key is unplugged, or was pulled out before it answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the key is not plugged in")]
+pub struct KeyGone;
+
+/// What a key does for a command that came without CTAPHID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// It computes.
+    #[default]
+    Processing,
+    /// It waits for a touch.
+    UpNeeded,
+}
+
+/// Identifies one gesture that one key waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GestureId(u64);
+
+/// To a key's task.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Plug { done: oneshot::Sender<Result<(), keyrig_usb::PlugError>> },
+    Unplug { done: oneshot::Sender<()> },
+    Gesture { id: GestureId, gesture: Gesture },
+    Transact(Direct),
+}
+
+/// A CTAP message that came without CTAPHID.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    message: Vec<u8>,
+    reply: oneshot::Sender<Vec<u8>>,
+    cancel: oneshot::Receiver<()>,
+    progress: watch::Sender<Progress>,
+}
+
+/// From a key's task to the rack.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    Waiting { key: KeyName, id: GestureId, reason: Reason, since: Duration },
+    NotWaiting { key: KeyName, id: GestureId },
+    Attached { key: KeyName, attached: bool },
+    Stored { key: KeyName, discoverable_credentials: usize },
+    Winked { key: KeyName },
+}
+
+/// A CTAP command under way on a key, without CTAPHID.
+#[derive(Debug)]
+pub struct Transaction {
+    reply: oneshot::Receiver<Vec<u8>>,
+    cancel: Option<oneshot::Sender<()>>,
+    progress: watch::Receiver<Progress>,
+}
+
+impl KeyHandle {
+    /// Starts a CTAP command on the key, without CTAPHID and USB. If a command is under way already, the answer is
+    /// `CTAP1_ERR_CHANNEL_BUSY`.
+    ///
+    /// Dropping the transaction abandons the command, as CTAPHID_INIT would.
+    #[must_use]
+    pub fn transact(&self, message: Vec<u8>) -> Transaction {
+        let (reply, answer) = oneshot::channel();
+        let (cancel, cancelled) = oneshot::channel();
+        let (progress, watched) = watch::channel(Progress::default());
+        // A task that has ended drops the message, and the transaction finds out.
+        let _ = self.messages.send(Message::Transact(Direct { message, reply, cancel: cancelled, progress }));
+        Transaction { reply: answer, cancel: Some(cancel), progress: watched }
+    }
+
+    pub(crate) async fn plug(&self) -> Result<Result<(), keyrig_usb::PlugError>, KeyGone> {
+        let (done, plugged) = oneshot::channel();
+        self.messages.send(Message::Plug { done }).map_err(|_| KeyGone)?;
+        plugged.await.map_err(|_| KeyGone)
+    }
+
+    pub(crate) async fn unplug(&self) -> Result<(), KeyGone> {
+        let (done, unplugged) = oneshot::channel();
+        self.messages.send(Message::Unplug { done }).map_err(|_| KeyGone)?;
+        unplugged.await.map_err(|_| KeyGone)
+    }
+
+    pub(crate) fn gesture(&self, id: GestureId, gesture: Gesture) {
+        // A task that has ended waits for no gesture.
+        let _ = self.messages.send(Message::Gesture { id, gesture });
+    }
+}
+
+impl Transaction {
+    /// Waits for the answer. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`KeyGone`] if the key is unplugged or is pulled out meanwhile.
+    pub async fn answer(&mut self) -> Result<Vec<u8>, KeyGone> {
+        (&mut self.reply).await.map_err(|_| KeyGone)
+    }
+
+    /// Cancels the command, as CTAPHID_CANCEL does: the answer comes soon, and is
+    /// `CTAP2_ERR_KEEPALIVE_CANCEL` if the key waited for a touch.
+    pub fn cancel(&mut self) {
+        if let Some(cancel) = self.cancel.take() {
+            // The command may be over already.
+            let _ = cancel.send(());
+        }
+    }
+
+    /// What the key does. Changes are seen as they happen.
+    pub fn progress(&mut self) -> &mut watch::Receiver<Progress> {
+        &mut self.progress
+    }
+}
+
+/// What the task of a key starts with.
+pub(crate) struct Start {
+    pub(crate) name: KeyName,
+    pub(crate) busid: String,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) database: Option<Database>,
+    /// Held for as long as the key is in the rack.
+    pub(crate) lock: Option<std::fs::File>,
+    pub(crate) exports: Exports,
+    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    /// The rack's clock: all times count from here.
+    pub(crate) epoch: Instant,
+}
+
+/// Starts the task of a key, which ends when every handle is dropped.
+pub(crate) fn spawn(start: Start) -> KeyHandle {
+    let (messages, inbox) = mpsc::unbounded_channel();
+    tokio::spawn(task::Task::new(start, inbox).run());
+    KeyHandle { messages }
+}
+
+/// How the key looks on USB. A key of our own carries its name as serial number, so that hosts can tell two of them apart;
+/// an imitation carries what the imitated one does.
+fn identity(profile: &Profile, name: &KeyName) -> Identity {
+    let usb = &profile.usb;
+    let own = profile.imitates.is_none().then(|| name.to_string());
+    Identity {
+        vendor_id: usb.vendor_id,
+        product_id: usb.product_id,
+        bcd_device: usb.device_release,
+        manufacturer: usb.manufacturer.clone(),
+        product: usb.product.clone(),
+        serial: usb.serial.clone().or(own),
+        interval: usb.interval,
+    }
+}

@@ -1,0 +1,452 @@
+//! The task itself: one loop that takes what happens next, and carries it to where it belongs.
+
+use core::time::Duration;
+
+use keyrig_authenticator::{Authenticator, Commit, Gesture as PendingGesture, Step};
+use keyrig_ctap::Status;
+use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Report, RequestKind};
+use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::command::{Command, Outcome, Source, Wait};
+use super::{Direct, GestureId, Message, Notice, Progress, Start, identity};
+use crate::database::{Database, DatabaseError};
+use crate::finger::Gesture;
+use crate::key_name::KeyName;
+
+pub(super) struct Task {
+    name: KeyName,
+    busid: String,
+    authenticator: Authenticator,
+    hid: Device,
+    /// Absent while a commit is on its way to the disk, and always for a key that isn't kept.
+    database: Option<Database>,
+    _lock: Option<std::fs::File>,
+    exports: Exports,
+    plugged: Option<Plugged>,
+    attachment: Option<Attachment>,
+    /// The host has no room for the report that is due.
+    host_is_full: bool,
+    command: Option<Command>,
+    gestures: u64,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    notices: mpsc::UnboundedSender<Notice>,
+    epoch: Instant,
+}
+
+/// What happens next.
+enum Event {
+    Message(Option<Message>),
+    Attached(Attachment),
+    Report(Option<Report>),
+    Room,
+    HostGone,
+    Command(Outcome),
+    Deadline,
+}
+
+impl Task {
+    pub(super) fn new(start: Start, inbox: mpsc::UnboundedReceiver<Message>) -> Self {
+        let profile = start.authenticator.profile();
+        let hid = Device::new(DeviceConfig {
+            device_version: profile.device_version(),
+            capabilities: Capabilities(profile.capabilities()),
+        });
+        Self {
+            hid,
+            name: start.name,
+            busid: start.busid,
+            authenticator: start.authenticator,
+            database: start.database,
+            _lock: start.lock,
+            exports: start.exports,
+            plugged: None,
+            attachment: None,
+            host_is_full: false,
+            command: None,
+            gestures: 0,
+            inbox,
+            notices: start.notices,
+            epoch: start.epoch,
+        }
+    }
+
+    /// Runs until every handle to the key is dropped.
+    pub(super) async fn run(mut self) {
+        while let Some(event) = self.next().await {
+            match event {
+                Event::Message(None) => break,
+                Event::Message(Some(message)) => self.message(message).await,
+                Event::Attached(attachment) => self.attached(attachment).await,
+                Event::Report(Some(report)) => self.report(&report),
+                Event::Report(None) | Event::HostGone => self.detached().await,
+                Event::Room => {}
+                Event::Command(outcome) => self.outcome(outcome),
+                Event::Deadline => self.deadline(),
+            }
+            self.drain();
+        }
+        self.power_off().await;
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        let deadline = self.next_deadline().map(|deadline| self.epoch + deadline);
+        let Self { inbox, plugged, attachment, command, host_is_full, .. } = self;
+        let to_host = attachment.as_ref().map(|attachment| attachment.to_host.clone());
+        tokio::select! {
+            message = inbox.recv() => Some(Event::Message(message)),
+            attachment = attached(plugged), if attachment.is_none() => Some(Event::Attached(attachment)),
+            report = received(attachment) => Some(Event::Report(report)),
+            room = room(to_host), if *host_is_full => Some(if room { Event::Room } else { Event::HostGone }),
+            outcome = outcome(command) => Some(Event::Command(outcome)),
+            () = until(deadline) => Some(Event::Deadline),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let gesture = match &self.command {
+            Some(Command { wait: Wait::Gesture { gesture, .. }, .. }) => Some(gesture.deadline()),
+            _ => None,
+        };
+        [gesture, self.hid.poll_timeout()].into_iter().flatten().min()
+    }
+
+    async fn message(&mut self, message: Message) {
+        match message {
+            Message::Plug { done } => {
+                let result = self.plug();
+                // Whoever asked may have gone; the key is plugged in all the same.
+                let _ = done.send(result);
+            }
+            Message::Unplug { done } => {
+                self.unplug().await;
+                let _ = done.send(());
+            }
+            Message::Gesture { id, gesture } => self.gesture(id, gesture),
+            Message::Transact(direct) => self.transact(direct),
+        }
+    }
+
+    fn plug(&mut self) -> Result<(), PlugError> {
+        if self.plugged.is_none() {
+            let identity = identity(self.authenticator.profile(), &self.name);
+            self.plugged = Some(self.exports.plug(&self.busid, identity)?);
+            self.power_up();
+        }
+        Ok(())
+    }
+
+    async fn unplug(&mut self) {
+        self.power_off().await;
+        self.plugged = None;
+        self.let_host_go();
+    }
+
+    async fn attached(&mut self, attachment: Attachment) {
+        self.power_off().await;
+        self.power_up();
+        self.attachment = Some(attachment);
+        self.host_is_full = false;
+        self.notify(Notice::Attached { key: self.name.clone(), attached: true });
+    }
+
+    async fn detached(&mut self) {
+        self.power_off().await;
+        self.let_host_go();
+    }
+
+    fn let_host_go(&mut self) {
+        if self.attachment.take().is_some() {
+            self.notify(Notice::Attached { key: self.name.clone(), attached: false });
+        }
+    }
+
+    fn power_up(&mut self) {
+        let now = self.now();
+        self.authenticator.power_up(now);
+        self.hid.power_cycle();
+    }
+
+    /// Ends the command under way. A commit that is on its way to the disk is awaited, so that memory equals the disk.
+    async fn power_off(&mut self) {
+        let Some(command) = self.command.take() else { return };
+        match command.wait {
+            Wait::Gesture { id, .. } => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
+            Wait::Commit { commit, writing } => {
+                let (database, result) = writing.await.expect("writing to the database does not panic");
+                self.database = Some(database);
+                // What the command would do next is dropped with it.
+                let _ = self.written(commit, result);
+            }
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        let now = self.now();
+        let environment = &mut |bytes: &mut [u8]| self.authenticator.fill_random(bytes);
+        self.hid.receive(report, now, environment);
+    }
+
+    /// Acts on what CTAPHID says, then gives the host the reports it has room for.
+    fn drain(&mut self) {
+        while let Some(event) = self.hid.poll_event() {
+            match event {
+                DeviceEvent::Request { id, kind: RequestKind::Cbor, payload, .. } => {
+                    if self.command.is_none() {
+                        self.start(Source::Hid(id), &payload);
+                    } else {
+                        // A command that came without CTAPHID, or one that was aborted and whose commit is under way.
+                        self.answer(Source::Hid(id), vec![Status::ChannelBusy.into()]);
+                    }
+                }
+                // CTAPHID says NMSG as long as U2F is not built, and refuses MSG by itself.
+                DeviceEvent::Request { id, kind: RequestKind::Msg, .. } => {
+                    self.answer(Source::Hid(id), vec![0x6D, 0x00]);
+                }
+                DeviceEvent::Cancel(id) => self.end_gesture(id, PendingGesture::cancelled),
+                DeviceEvent::Abort(id) => self.abort(id),
+                DeviceEvent::Wink => self.notify(Notice::Winked { key: self.name.clone() }),
+            }
+        }
+        self.host_is_full = false;
+        if let Some(attachment) = &self.attachment {
+            loop {
+                match attachment.to_host.try_reserve() {
+                    Ok(room) => match self.hid.poll_report() {
+                        Some(report) => room.send(report),
+                        None => break,
+                    },
+                    Err(mpsc::error::TrySendError::Full(())) => {
+                        self.host_is_full = true;
+                        break;
+                    }
+                    Err(mpsc::error::TrySendError::Closed(())) => break,
+                }
+            }
+        }
+    }
+
+    fn transact(&mut self, direct: Direct) {
+        let Direct { message, reply, cancel, progress } = direct;
+        if self.plugged.is_none() {
+            return;
+        }
+        let source = Source::Direct { reply, cancel: Some(cancel), progress };
+        if self.command.is_some() {
+            self.answer(source, vec![Status::ChannelBusy.into()]);
+        } else {
+            self.start(source, &message);
+        }
+    }
+
+    fn start(&mut self, source: Source, message: &[u8]) {
+        let now = self.now();
+        let step = self.authenticator.start(message, now);
+        self.carry_on(source, step);
+    }
+
+    /// Carries a command to where it has to wait, or to its end.
+    fn carry_on(&mut self, source: Source, mut step: Step) {
+        loop {
+            step = match step {
+                Step::Respond(answer) => return self.answer(source, answer),
+                Step::Gesture(gesture) => return self.wait_for(source, gesture),
+                Step::Commit(commit) => match self.database.take() {
+                    None => {
+                        let now = self.now();
+                        self.apply(commit, now)
+                    }
+                    Some(database) => return self.write(source, commit, database),
+                },
+            }
+        }
+    }
+
+    fn apply(&mut self, commit: Commit, now: Duration) -> Step {
+        let before = self.authenticator.store().discoverable_count();
+        let step = commit.committed(&mut self.authenticator, now);
+        let after = self.authenticator.store().discoverable_count();
+        if before != after {
+            self.notify(Notice::Stored { key: self.name.clone(), discoverable_credentials: after });
+        }
+        step
+    }
+
+    fn wait_for(&mut self, source: Source, gesture: PendingGesture) {
+        let now = self.now();
+        match &source {
+            Source::Hid(id) => {
+                // The request is pending: it has just asked for this, or been touched once before.
+                let _ = self.hid.set_status(*id, KeepaliveStatus::UpNeeded, now);
+            }
+            Source::Direct { progress, .. } => drop(progress.send_replace(Progress::UpNeeded)),
+            Source::Nobody => return,
+        }
+        self.gestures += 1;
+        let id = GestureId(self.gestures);
+        let reason = gesture.reason();
+        self.command = Some(Command { source, wait: Wait::Gesture { id, gesture } });
+        self.notify(Notice::Waiting { key: self.name.clone(), id, reason, since: now });
+    }
+
+    fn write(&mut self, source: Source, commit: Commit, database: Database) {
+        if let Source::Hid(id) = &source {
+            // After a touch it computes again, and the disk may take its time.
+            let _ = self.hid.set_status(*id, KeepaliveStatus::Processing, self.epoch.elapsed());
+        }
+        let changes = commit.changes().to_vec();
+        let writing = tokio::task::spawn_blocking(move || {
+            let result = database.commit(&changes);
+            (database, result)
+        });
+        self.command = Some(Command { source, wait: Wait::Commit { commit, writing } });
+    }
+
+    fn written(&mut self, commit: Commit, result: Result<(), DatabaseError>) -> Step {
+        let now = self.now();
+        match result {
+            Ok(()) => self.apply(commit, now),
+            Err(error) => {
+                tracing::error!(key = %self.name, %error, "changes could not be made durable");
+                commit.failed(&mut self.authenticator, now)
+            }
+        }
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        let Some(Command { source, wait }) = self.command.take() else { return };
+        match (wait, outcome) {
+            (Wait::Commit { commit, .. }, Outcome::Written(database, result)) => {
+                self.database = Some(database);
+                let step = self.written(commit, result);
+                self.carry_on(source, step);
+            }
+            (Wait::Gesture { id, gesture }, Outcome::Cancelled) => {
+                self.notify(Notice::NotWaiting { key: self.name.clone(), id });
+                let now = self.now();
+                let step = gesture.cancelled(&mut self.authenticator, now);
+                self.carry_on(source, step);
+            }
+            (Wait::Gesture { id, .. }, _) => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
+            (wait @ Wait::Commit { .. }, _) => self.command = Some(Command { source: Source::Nobody, wait }),
+        }
+    }
+
+    fn gesture(&mut self, id: GestureId, gesture: Gesture) {
+        match self.command.take() {
+            Some(Command { source, wait: Wait::Gesture { id: waiting, gesture: pending } }) if waiting == id => {
+                self.notify(Notice::NotWaiting { key: self.name.clone(), id });
+                let now = self.now();
+                let step = match gesture {
+                    Gesture::Touch => pending.touched(&mut self.authenticator, now),
+                    Gesture::Deny => pending.denied(&mut self.authenticator, now),
+                };
+                self.carry_on(source, step);
+            }
+            // A gesture for a command that is over by now.
+            other => self.command = other,
+        }
+    }
+
+    /// Ends the wait of the CTAPHID request `id` for a gesture, if it waits for one.
+    fn end_gesture(
+        &mut self,
+        request: keyrig_ctap::hid::RequestId,
+        end: fn(PendingGesture, &mut Authenticator, Duration) -> Step,
+    ) {
+        match self.command.take() {
+            Some(Command { source: Source::Hid(pending), wait: Wait::Gesture { id, gesture } })
+                if pending == request =>
+            {
+                self.notify(Notice::NotWaiting { key: self.name.clone(), id });
+                let now = self.now();
+                let step = end(gesture, &mut self.authenticator, now);
+                self.carry_on(Source::Hid(pending), step);
+            }
+            other => self.command = other,
+        }
+    }
+
+    /// The host takes back its request: nobody waits for the answer.
+    fn abort(&mut self, request: keyrig_ctap::hid::RequestId) {
+        match self.command.take() {
+            Some(Command { source: Source::Hid(pending), wait }) if pending == request => match wait {
+                Wait::Gesture { id, .. } => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
+                wait @ Wait::Commit { .. } => self.command = Some(Command { source: Source::Nobody, wait }),
+            },
+            other => self.command = other,
+        }
+    }
+
+    fn deadline(&mut self) {
+        let now = self.now();
+        self.hid.handle_timeout(now);
+        match self.command.take() {
+            Some(Command { source, wait: Wait::Gesture { id, gesture } }) if gesture.deadline() <= now => {
+                self.notify(Notice::NotWaiting { key: self.name.clone(), id });
+                let step = gesture.timed_out(&mut self.authenticator, now);
+                self.carry_on(source, step);
+            }
+            other => self.command = other,
+        }
+    }
+
+    fn answer(&mut self, source: Source, answer: Vec<u8>) {
+        match source {
+            Source::Hid(id) => {
+                if let Err(error) = self.hid.respond(id, answer) {
+                    tracing::debug!(key = %self.name, %error, "an answer that nobody waits for");
+                }
+            }
+            // Nobody may wait for it any more.
+            Source::Direct { reply, .. } => drop(reply.send(answer)),
+            Source::Nobody => {}
+        }
+    }
+
+    fn notify(&self, notice: Notice) {
+        // The rack may have ended before its keys.
+        let _ = self.notices.send(notice);
+    }
+}
+
+async fn attached(plugged: &mut Option<Plugged>) -> Attachment {
+    match plugged {
+        Some(plugged) => plugged.attached().await,
+        None => core::future::pending().await,
+    }
+}
+
+async fn received(attachment: &mut Option<Attachment>) -> Option<Report> {
+    match attachment {
+        Some(attachment) => attachment.from_host.recv().await,
+        None => core::future::pending().await,
+    }
+}
+
+/// Waits until the host has room for a report; false if it has gone.
+async fn room(to_host: Option<mpsc::Sender<Report>>) -> bool {
+    match to_host {
+        Some(to_host) => to_host.reserve().await.is_ok(),
+        None => core::future::pending().await,
+    }
+}
+
+async fn outcome(command: &mut Option<Command>) -> Outcome {
+    match command {
+        Some(command) => command.outcome().await,
+        None => core::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => core::future::pending().await,
+    }
+}

@@ -1,0 +1,463 @@
+//! The rack: keys by name, and the task that moves the finger over them.
+
+use core::time::Duration;
+use std::path::PathBuf;
+
+use keyrig_authenticator::attestation::{CertificateFailed, Root};
+use keyrig_authenticator::environment::{Environment, Seeded};
+use keyrig_authenticator::store::Store;
+use keyrig_authenticator::{Authenticator, Profile, Reason};
+use keyrig_usb::Exports;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use zeroize::Zeroizing;
+
+use crate::control::{Answer, Command, KeyState, Refusal, waiting_for};
+use crate::crypto::System;
+use crate::finger::{Finger, Gesture, Place};
+use crate::key::{GestureId, KeyHandle, Notice, Start};
+use crate::key_name::KeyName;
+use crate::state_directory::{StateDirectory, StateError, StoredKey};
+
+/// The most keys in a rack: each has a port of one bus.
+pub const MAX_KEYS: usize = 127;
+
+/// What a rack is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What the finger does, and over which key.
+    pub finger: Finger,
+    /// The seed from which everything random follows. Without one, randomness is the operating system's.
+    pub seed: Option<u64>,
+    /// Where keys are kept. Without it they live as long as the rack.
+    pub state: Option<PathBuf>,
+}
+
+/// A key that a rack is to hold.
+#[derive(Clone, Debug)]
+pub struct KeySpecification {
+    /// Its name.
+    pub name: KeyName,
+    /// Which key it is.
+    pub profile: Profile,
+}
+
+/// Where the secret of the TEST attestation root came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootOrigin {
+    /// It follows from the seed.
+    Seed,
+    /// It is kept in the state directory.
+    State,
+    /// It was made for this rack and goes with it.
+    Process,
+}
+
+/// Why a rack could not be set up.
+#[derive(Debug, Error)]
+pub enum RackError {
+    /// There are no keys in it.
+    #[error("a rack without a key is of no use: name one with --key PROFILE")]
+    NoKeys,
+    /// There are too many keys in it.
+    #[error("{0} keys are too many for a rack: it holds {MAX_KEYS}")]
+    TooManyKeys(usize),
+    /// Two keys have the same name.
+    #[error("two keys are called {0}: give one another name with --key PROFILE=NAME")]
+    SameName(KeyName),
+    /// The finger is to be over a key that there is none of.
+    #[error("the finger cannot be over {0}: no key is called so")]
+    NoSuchFinger(KeyName),
+    /// A seed and a state directory contradict each other.
+    #[error(
+        "a seed promises the same bytes from the same start, and a state directory is another start each time: use one of the two"
+    )]
+    SeedAndState,
+    /// The state directory can't be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// An attestation certificate could not be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateFailed),
+    /// A key could not be plugged in.
+    #[error("key {key} cannot be plugged in: {reason}")]
+    Plug {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A running rack. Its keys go when the last clone is dropped.
+#[derive(Clone)]
+pub struct Rack {
+    requests: mpsc::UnboundedSender<Request>,
+    exports: Exports,
+    keys: Vec<(KeyName, KeyHandle)>,
+    root_certificate: Vec<u8>,
+    root_origin: RootOrigin,
+    crypto: &'static str,
+}
+
+impl core::fmt::Debug for Rack {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Rack").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+struct Request {
+    command: Command,
+    answer: oneshot::Sender<Result<Answer, Refusal>>,
+}
+
+impl Rack {
+    /// Sets up a rack with all its keys plugged in. Must be called within a tokio runtime with time enabled.
+    ///
+    /// # Errors
+    /// [`RackError`]: no key is left behind.
+    pub async fn start(options: Options, specifications: Vec<KeySpecification>) -> Result<Self, RackError> {
+        check(&options, &specifications)?;
+        let epoch = Instant::now();
+        let state = options.state.as_deref().map(StateDirectory::open).transpose()?;
+        let (secret, root_origin) = root_secret(&options, state.as_ref())?;
+        let root = Root::new(*secret)?;
+        let exports = Exports::new();
+        let (notices, noticed) = mpsc::unbounded_channel();
+        let mut entries = Vec::new();
+        let mut crypto = "";
+        for (index, KeySpecification { name, profile }) in specifications.into_iter().enumerate() {
+            let mut environment = environment(options.seed, &name);
+            crypto = environment.crypto().name();
+            let (store, database, lock) = match &state {
+                Some(state) => {
+                    let StoredKey { store, database, lock } = state.open_key(&name, &profile, environment.as_mut())?;
+                    (store, Some(database), Some(lock))
+                }
+                None => (Store::create(environment.as_mut()).0, None, None),
+            };
+            let busid = format!("1-{}", index + 1);
+            let attestation = root.issue(&profile)?;
+            let mut entry = Entry {
+                name: name.clone(),
+                profile: profile.name.clone(),
+                busid: busid.clone(),
+                plugged: false,
+                attached: false,
+                waiting: None,
+                discoverable_credentials: store.discoverable_count(),
+                handle: crate::key::spawn(Start {
+                    name,
+                    busid,
+                    authenticator: Authenticator::new(profile, attestation, environment, store, epoch.elapsed()),
+                    database,
+                    lock,
+                    exports: exports.clone(),
+                    notices: notices.clone(),
+                    epoch,
+                }),
+            };
+            entry
+                .plug()
+                .await
+                .map_err(|refusal| RackError::Plug { key: entry.name.clone(), reason: refusal.to_string() })?;
+            entries.push(entry);
+        }
+        let keys = entries.iter().map(|entry| (entry.name.clone(), entry.handle.clone())).collect();
+        let (requests, asked) = mpsc::unbounded_channel();
+        let task = Task { entries, finger: options.finger, asked, noticed, epoch };
+        tokio::spawn(task.run());
+        Ok(Self { requests, exports, keys, root_certificate: root.certificate().to_vec(), root_origin, crypto })
+    }
+
+    /// Carries out a command.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was done.
+    pub async fn command(&self, command: Command) -> Result<Answer, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(Request { command, answer }).map_err(|_| Refusal::Stopped)?;
+        answered.await.unwrap_or(Err(Refusal::Stopped))
+    }
+
+    /// The key with this name, to speak to without CTAPHID and USB.
+    #[must_use]
+    pub fn key(&self, name: &KeyName) -> Option<&KeyHandle> {
+        self.keys.iter().find(|(key, _)| key == name).map(|(_, handle)| handle)
+    }
+
+    /// The keys as USB devices, for whatever gives them to a host.
+    #[must_use]
+    pub fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    /// The certificate of the TEST attestation root, DER.
+    #[must_use]
+    pub fn root_certificate(&self) -> &[u8] {
+        &self.root_certificate
+    }
+
+    /// Where the root came from.
+    #[must_use]
+    pub fn root_origin(&self) -> RootOrigin {
+        self.root_origin
+    }
+
+    /// The library that computes with private keys.
+    #[must_use]
+    pub fn crypto(&self) -> &'static str {
+        self.crypto
+    }
+}
+
+fn check(options: &Options, specifications: &[KeySpecification]) -> Result<(), RackError> {
+    if specifications.is_empty() {
+        return Err(RackError::NoKeys);
+    }
+    if specifications.len() > MAX_KEYS {
+        return Err(RackError::TooManyKeys(specifications.len()));
+    }
+    for (index, specification) in specifications.iter().enumerate() {
+        if specifications.iter().take(index).any(|earlier| earlier.name == specification.name) {
+            return Err(RackError::SameName(specification.name.clone()));
+        }
+    }
+    if let Some(over) = &options.finger.over
+        && !specifications.iter().any(|specification| specification.name == *over)
+    {
+        return Err(RackError::NoSuchFinger(over.clone()));
+    }
+    if options.seed.is_some() && options.state.is_some() {
+        return Err(RackError::SeedAndState);
+    }
+    Ok(())
+}
+
+fn root_secret(
+    options: &Options,
+    state: Option<&StateDirectory>,
+) -> Result<(Zeroizing<[u8; 32]>, RootOrigin), RackError> {
+    Ok(match (options.seed, state) {
+        (Some(seed), _) => (Zeroizing::new(derive(seed, "attestation root")), RootOrigin::Seed),
+        (None, Some(state)) => (state.attestation_root(&mut System::new())?, RootOrigin::State),
+        (None, None) => {
+            let mut secret = Zeroizing::new([0; 32]);
+            System::new().random(secret.as_mut());
+            (secret, RootOrigin::Process)
+        }
+    })
+}
+
+fn environment(seed: Option<u64>, name: &KeyName) -> Box<dyn Environment> {
+    match seed {
+        Some(seed) => Box::new(Seeded::new(derive(seed, &format!("key {name}")))),
+        None => Box::new(System::new()),
+    }
+}
+
+fn derive(seed: u64, purpose: &str) -> [u8; 32] {
+    Sha256::new().chain_update(b"keyrig seed").chain_update(seed.to_be_bytes()).chain_update(purpose).finalize().into()
+}
+
+/// One key as the rack's task knows it.
+struct Entry {
+    name: KeyName,
+    profile: String,
+    busid: String,
+    plugged: bool,
+    attached: bool,
+    waiting: Option<Waiting>,
+    discoverable_credentials: usize,
+    handle: KeyHandle,
+}
+
+struct Waiting {
+    id: GestureId,
+    reason: Reason,
+    since: Duration,
+}
+
+impl Entry {
+    async fn plug(&mut self) -> Result<(), Refusal> {
+        if self.plugged {
+            return Err(Refusal::Plugged(self.name.clone()));
+        }
+        let plugged = self.handle.plug().await.map_err(|_| Refusal::Stopped)?;
+        plugged.map_err(|error| Refusal::CannotPlug { key: self.name.clone(), reason: error.to_string() })?;
+        self.plugged = true;
+        Ok(())
+    }
+
+    async fn unplug(&mut self) -> Result<(), Refusal> {
+        if !self.plugged {
+            return Err(Refusal::Unplugged(self.name.clone()));
+        }
+        self.handle.unplug().await.map_err(|_| Refusal::Stopped)?;
+        self.plugged = false;
+        self.waiting = None;
+        Ok(())
+    }
+
+    fn gesture(&mut self, gesture: Gesture) -> Result<(), Refusal> {
+        let waiting = self.waiting.take().ok_or_else(|| Refusal::NotWaiting(self.name.clone()))?;
+        self.handle.gesture(waiting.id, gesture);
+        Ok(())
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            name: &self.name,
+            plugged: self.plugged,
+            waiting_since: self.waiting.as_ref().map(|waiting| waiting.since),
+        }
+    }
+}
+
+struct Task {
+    entries: Vec<Entry>,
+    finger: Finger,
+    asked: mpsc::UnboundedReceiver<Request>,
+    noticed: mpsc::UnboundedReceiver<Notice>,
+    epoch: Instant,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut again = None;
+        loop {
+            let deadline = again.map(|again| self.epoch + again);
+            tokio::select! {
+                // What keys have said comes before what is asked about them.
+                biased;
+                notice = self.noticed.recv() => match notice {
+                    Some(notice) => self.notice(notice),
+                    None => return,
+                },
+                request = self.asked.recv() => match request {
+                    Some(Request { command, answer }) => {
+                        let result = self.command(command).await;
+                        self.catch_up();
+                        // Whoever asked may have gone.
+                        let _ = answer.send(result.map(|only| self.answer(only.as_ref())));
+                    }
+                    None => return,
+                },
+                () = until(deadline) => {}
+            }
+            again = self.move_finger();
+        }
+    }
+
+    /// Takes in what keys have said meanwhile, so that an answer shows the state after its command.
+    fn catch_up(&mut self) {
+        while let Ok(notice) = self.noticed.try_recv() {
+            self.notice(notice);
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Waiting { key, id, reason, since } => {
+                tracing::debug!(%key, command = reason.command(), "waits for a touch");
+                if let Some(entry) = self.entry(&key) {
+                    entry.waiting = Some(Waiting { id, reason, since });
+                }
+            }
+            Notice::NotWaiting { key, id } => {
+                if let Some(entry) = self.entry(&key)
+                    && entry.waiting.as_ref().is_some_and(|waiting| waiting.id == id)
+                {
+                    entry.waiting = None;
+                }
+            }
+            Notice::Attached { key, attached } => {
+                tracing::debug!(%key, attached, "host");
+                if let Some(entry) = self.entry(&key) {
+                    entry.attached = attached;
+                }
+            }
+            Notice::Stored { key, discoverable_credentials } => {
+                if let Some(entry) = self.entry(&key) {
+                    entry.discoverable_credentials = discoverable_credentials;
+                }
+            }
+            Notice::Winked { key } => tracing::info!(%key, "winks"),
+        }
+    }
+
+    fn entry(&mut self, name: &KeyName) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.name == *name)
+    }
+
+    fn known(&mut self, name: &KeyName) -> Result<&mut Entry, Refusal> {
+        let known = || self.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>().join(", ");
+        let unknown = Refusal::UnknownKey { key: name.clone(), known: known() };
+        self.entry(name).ok_or(unknown)
+    }
+
+    /// Carries out a command, and says which key its answer is about.
+    async fn command(&mut self, command: Command) -> Result<Option<KeyName>, Refusal> {
+        match command {
+            Command::List => Ok(None),
+            Command::Touch { key } => self.known(&key)?.gesture(Gesture::Touch).map(|()| Some(key)),
+            Command::Deny { key } => self.known(&key)?.gesture(Gesture::Deny).map(|()| Some(key)),
+            Command::Unplug { key } => self.known(&key)?.unplug().await.map(|()| Some(key)),
+            Command::Plug { key } => self.known(&key)?.plug().await.map(|()| Some(key)),
+            Command::PowerCycle { key } => {
+                let entry = self.known(&key)?;
+                entry.unplug().await?;
+                entry.plug().await?;
+                Ok(Some(key))
+            }
+            Command::Finger { key } => {
+                if let Some(key) = &key {
+                    self.known(key)?;
+                }
+                self.finger.over = key;
+                Ok(None)
+            }
+            Command::TouchPolicy { policy } => {
+                self.finger.policy = policy;
+                Ok(None)
+            }
+        }
+    }
+
+    fn answer(&self, only: Option<&KeyName>) -> Answer {
+        let places: Vec<_> = self.entries.iter().map(Entry::place).collect();
+        let state = |entry: &Entry| KeyState {
+            name: entry.name.clone(),
+            profile: entry.profile.clone(),
+            busid: entry.busid.clone(),
+            plugged: entry.plugged,
+            attached: entry.attached,
+            under_finger: self.finger.is_over(&entry.name, &places),
+            waiting_for: entry.waiting.as_ref().map(|waiting| waiting_for(waiting.reason)),
+            discoverable_credentials: entry.discoverable_credentials,
+        };
+        let wanted = |entry: &&Entry| only.is_none_or(|name| entry.name == *name);
+        Answer { keys: self.entries.iter().filter(wanted).map(state).collect(), touch: self.finger.policy }
+    }
+
+    /// Makes the gestures that are due, and says when the finger has to be asked again.
+    fn move_finger(&mut self) -> Option<Duration> {
+        let places: Vec<_> = self.entries.iter().map(Entry::place).collect();
+        let (gestures, again) = self.finger.decide(&places, self.epoch.elapsed());
+        let gestures: Vec<_> = gestures.into_iter().map(|(name, gesture)| (name.clone(), gesture)).collect();
+        for (name, gesture) in gestures {
+            // It waited a moment ago, or the finger would not have been moved.
+            let _ = self.entry(&name).map(|entry| entry.gesture(gesture));
+        }
+        again
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => core::future::pending().await,
+    }
+}

@@ -1,0 +1,314 @@
+//! The state directory: what makes keys last.
+//!
+//! ```text
+//! DIR/format              "keyrig state 1"
+//! DIR/lock                held while something is created in DIR
+//! DIR/attestation-root    the secret of the TEST attestation root, 32 bytes
+//! DIR/keys/NAME/format    "keyrig key 1"
+//! DIR/keys/NAME/profile   the name of its profile
+//! DIR/keys/NAME/lock      held while the key is in a rack
+//! DIR/keys/NAME/store     its database
+//! ```
+//!
+//! A key's directory is whole: it can be copied, kept and put elsewhere. What is created is created under another name and
+//! renamed, so that a process killed at any moment leaves it whole or not there. What is not understood is refused, and nothing
+//! in it is overwritten. Everything is readable by its owner alone, because private keys are in it.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use keyrig_authenticator::Profile;
+use keyrig_authenticator::environment::Environment;
+use keyrig_authenticator::store::Store;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::database::{Database, DatabaseError};
+use crate::key_name::KeyName;
+
+const STATE_FORMAT: &str = "keyrig state 1\n";
+const KEY_FORMAT: &str = "keyrig key 1\n";
+/// The beginnings of what other versions write.
+const STATE_FORMAT_FAMILY: &str = "keyrig state ";
+const KEY_FORMAT_FAMILY: &str = "keyrig key ";
+
+/// A file of one line is read no further than this.
+const MAX_LINE: u64 = 256;
+
+/// Why a state directory can't be used. Nothing in it was changed.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// The directory holds something else.
+    #[error("{path} is not a state directory of keyrig: it has no file \"format\". Name an empty or a new directory")]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It was written by another version.
+    #[error("{path} was written by another version of keyrig ({found:?}): this one reads {expected:?}")]
+    Version {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+        /// What this version writes.
+        expected: &'static str,
+    },
+    /// Another process has it.
+    #[error("{path} is locked: another keyrig uses it. Stop that one, or use another name or directory")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The key is of another profile.
+    #[error("the key in {path} is a {found}, not a {wanted}: ask for --key {found}=NAME, or use another name")]
+    OtherProfile {
+        /// The key's directory.
+        path: PathBuf,
+        /// Its profile.
+        found: String,
+        /// The profile that was asked for.
+        wanted: String,
+    },
+    /// Something in it is damaged or missing.
+    #[error("{path} is damaged: {reason}. Restore it from a copy, or move it away")]
+    Damaged {
+        /// What is damaged.
+        path: PathBuf,
+        /// In which way.
+        reason: String,
+    },
+    /// The file system refused.
+    #[error("{path}: {error}")]
+    FileSystem {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        error: io::Error,
+    },
+}
+
+trait At<T> {
+    fn at(self, path: &Path) -> Result<T, StateError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: &Path) -> Result<T, StateError> {
+        self.map_err(|error| StateError::FileSystem { path: path.to_owned(), error })
+    }
+}
+
+/// A state directory that this version understands.
+#[derive(Clone, Debug)]
+pub struct StateDirectory {
+    path: PathBuf,
+}
+
+/// A key of a state directory, opened: nobody else has it until this is dropped.
+pub(crate) struct StoredKey {
+    pub(crate) database: Database,
+    pub(crate) store: Store,
+    pub(crate) lock: File,
+}
+
+impl StateDirectory {
+    /// Opens a state directory, and makes it if it is not there or empty.
+    ///
+    /// # Errors
+    /// [`StateError`]: nothing that was there has been changed.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let state = Self { path: path.to_owned() };
+        let format = path.join("format");
+        if read_line(&format)?.is_none() {
+            make_directory(path)?;
+            refuse_foreign(path)?;
+            // Whoever comes first makes it, and the others wait for that short time.
+            let _lock = lock(&path.join("lock"), Wait::Yes)?;
+            if read_line(&format)?.is_none() {
+                refuse_foreign(path)?;
+                make_directory(&path.join("keys"))?;
+                write_new(&format, STATE_FORMAT.as_bytes())?;
+            }
+        }
+        check_format(&format, STATE_FORMAT, STATE_FORMAT_FAMILY)?;
+        Ok(state)
+    }
+
+    /// The secret of the TEST attestation root; made from `environment` if there is none yet.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn attestation_root(&self, environment: &mut dyn Environment) -> Result<Zeroizing<[u8; 32]>, StateError> {
+        let path = self.path.join("attestation-root");
+        let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
+        let mut secret = Zeroizing::new([0; 32]);
+        match read_limited(&path)? {
+            Some(bytes) => {
+                let length = bytes.len();
+                let bytes: [u8; 32] = bytes.try_into().map_err(|_| StateError::Damaged {
+                    path: path.clone(),
+                    reason: format!("it has {length} bytes instead of 32"),
+                })?;
+                *secret = bytes;
+            }
+            None => {
+                environment.random(secret.as_mut());
+                write_new(&path, secret.as_ref())?;
+            }
+        }
+        Ok(secret)
+    }
+
+    /// Opens the key with this name, and makes it if it is not there.
+    pub(crate) fn open_key(
+        &self,
+        name: &KeyName,
+        profile: &Profile,
+        environment: &mut dyn Environment,
+    ) -> Result<StoredKey, StateError> {
+        let path = self.path.join("keys").join(name.as_str());
+        if !path.try_exists().at(&path)? {
+            let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
+            if !path.try_exists().at(&path)? {
+                make_key(&path, profile, environment)?;
+            }
+        }
+        check_format(&path.join("format"), KEY_FORMAT, KEY_FORMAT_FAMILY)?;
+        let found = read_line(&path.join("profile"))?.ok_or_else(|| missing(&path.join("profile")))?;
+        let found = found.trim_end();
+        if found != profile.name {
+            return Err(StateError::OtherProfile { path, found: found.to_owned(), wanted: profile.name.clone() });
+        }
+        let lock = lock(&path.join("lock"), Wait::No)?;
+        let store_path = path.join("store");
+        if !store_path.try_exists().at(&store_path)? {
+            return Err(missing(&store_path));
+        }
+        let (database, store) = Database::open(&store_path).map_err(|error| database_error(&store_path, error))?;
+        Ok(StoredKey { database, store, lock })
+    }
+}
+
+/// Makes a key's directory under another name and renames it.
+fn make_key(path: &Path, profile: &Profile, environment: &mut dyn Environment) -> Result<(), StateError> {
+    let temporary = temporary(path);
+    // Left by a process that was killed in here; the directory's lock is held, so nobody is in it now.
+    if temporary.try_exists().at(&temporary)? {
+        fs::remove_dir_all(&temporary).at(&temporary)?;
+    }
+    make_directory(&temporary)?;
+    let (_, changes) = Store::create(environment);
+    let store = temporary.join("store");
+    Database::create(&store, &changes).map_err(|error| database_error(&store, error))?;
+    write_new(&temporary.join("profile"), format!("{}\n", profile.name).as_bytes())?;
+    write_new(&temporary.join("format"), KEY_FORMAT.as_bytes())?;
+    fs::rename(&temporary, path).at(path)?;
+    synchronise_parent(path)
+}
+
+fn database_error(path: &Path, error: DatabaseError) -> StateError {
+    if let DatabaseError::Redb(error) = &error
+        && matches!(**error, redb::Error::DatabaseAlreadyOpen)
+    {
+        return StateError::Locked { path: path.to_owned() };
+    }
+    StateError::Damaged { path: path.to_owned(), reason: error.to_string() }
+}
+
+fn missing(path: &Path) -> StateError {
+    StateError::Damaged { path: path.to_owned(), reason: "it is missing".to_owned() }
+}
+
+fn make_directory(path: &Path) -> Result<(), StateError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).at(path)
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".new")
+}
+
+/// Writes a file that is not there, whole or not at all.
+fn write_new(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    let temporary = temporary(path);
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).at(&temporary)?;
+    file.write_all(content).at(&temporary)?;
+    file.sync_all().at(&temporary)?;
+    fs::rename(&temporary, path).at(path)?;
+    synchronise_parent(path)
+}
+
+fn synchronise_parent(path: &Path) -> Result<(), StateError> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    File::open(parent).and_then(|directory| directory.sync_all()).at(parent)
+}
+
+/// Refuses a directory with anything in it that the making of a state directory does not leave when it is killed.
+fn refuse_foreign(path: &Path) -> Result<(), StateError> {
+    let ours = |name: &str| matches!(name, "lock" | "keys") || is_temporary(name);
+    if entries(path)?.all(|name| ours(&name)) { Ok(()) } else { Err(StateError::Foreign { path: path.to_owned() }) }
+}
+
+fn entries(path: &Path) -> Result<impl Iterator<Item = String>, StateError> {
+    let entries: Result<Vec<_>, _> = fs::read_dir(path).at(path)?.collect();
+    Ok(entries.at(path)?.into_iter().map(|entry| entry.file_name().to_string_lossy().into_owned()))
+}
+
+fn read_limited(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    match File::open(path) {
+        Ok(file) => {
+            let mut content = Vec::new();
+            file.take(MAX_LINE).read_to_end(&mut content).at(path)?;
+            Ok(Some(content))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).at(path),
+    }
+}
+
+fn read_line(path: &Path) -> Result<Option<String>, StateError> {
+    Ok(read_limited(path)?.map(|content| String::from_utf8_lossy(&content).into_owned()))
+}
+
+fn check_format(path: &Path, expected: &'static str, family: &str) -> Result<(), StateError> {
+    match read_line(path)? {
+        Some(found) if found == expected => Ok(()),
+        Some(found) if found.starts_with(family) => Err(StateError::Version {
+            path: path.to_owned(),
+            found: found.trim_end().to_owned(),
+            expected: expected.trim_end(),
+        }),
+        Some(_) => {
+            Err(StateError::Damaged { path: path.to_owned(), reason: "it names no format of keyrig".to_owned() })
+        }
+        None => Err(missing(path)),
+    }
+}
+
+enum Wait {
+    Yes,
+    No,
+}
+
+fn lock(path: &Path, wait: Wait) -> Result<File, StateError> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).at(path)?;
+    match wait {
+        Wait::Yes => file.lock().at(path)?,
+        Wait::No => file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => StateError::Locked { path: path.to_owned() },
+            TryLockError::Error(error) => StateError::FileSystem { path: path.to_owned(), error },
+        })?,
+    }
+    Ok(file)
+}
