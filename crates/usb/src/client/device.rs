@@ -22,7 +22,7 @@ use crate::{
 
 /// IN URBs that are pending while there is room for what they bring. One would do; with more, a
 /// message of many reports does not wait for the next request after each.
-const PENDING_IN: usize = 8;
+const PENDING_IN: usize = 32;
 /// OUT URBs that may be pending. Servers bound what they queue.
 const PENDING_OUT: usize = 32;
 /// Reports that are kept for the caller before IN URBs stop, as many as Linux's hidraw keeps.

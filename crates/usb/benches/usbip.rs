@@ -1,0 +1,124 @@
+//! What the USB/IP server and client add to the socket beneath them.
+//!
+//! A key that echoes reports, over TCP loopback, everything on one thread. Beside it the floor: a
+//! bare echo that moves the same messages (USBIP_CMD_SUBMIT with 64 bytes and its 48-byte reply,
+//! USBIP_CMD_SUBMIT and its reply with 64 bytes, for each report) in as few system calls as
+//! possible: one write and one read on each side, without a device, queues or channels.
+//!
+//! Run it pinned to one core (`taskset -c 0`); where the threads of a machine sleep decides more
+//! than any code.
+
+use std::{hint::black_box, time::Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use keyrig_usb::{Attachment, Exports, Identity, Limits, Plugged, REPORT_SIZE, Report, client, serve};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+};
+
+const HEADER: usize = 48;
+/// A CTAPHID message of 1024 bytes: 57 in the first report, 59 in each of the others.
+const PING_1024: usize = 18;
+
+async fn echo_key(mut plugged: Plugged) {
+    loop {
+        let Attachment { to_host, mut from_host } = plugged.attached().await;
+        while let Some(report) = from_host.recv().await {
+            if to_host.send(report).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// Answers `reports` times an OUT and an IN command in one write, as soon as all have come.
+async fn bare_echo(mut stream: TcpStream, reports: usize) -> std::io::Result<()> {
+    let mut commands = vec![0; reports * (2 * HEADER + REPORT_SIZE)];
+    let mut replies = vec![0; commands.len()];
+    loop {
+        stream.read_exact(&mut commands).await?;
+        replies.copy_from_slice(&commands);
+        stream.write_all(&replies).await?;
+    }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn floor(criterion: &mut Criterion, name: &str, reports: usize) -> std::io::Result<()> {
+    let runtime = runtime()?;
+    let mut stream = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let near = TcpStream::connect(listener.local_addr()?).await?;
+        let (far, _) = listener.accept().await?;
+        near.set_nodelay(true)?;
+        far.set_nodelay(true)?;
+        tokio::spawn(bare_echo(far, reports));
+        std::io::Result::Ok(near)
+    })?;
+    let commands = vec![7; reports * (2 * HEADER + REPORT_SIZE)];
+    let mut replies = vec![0; commands.len()];
+    criterion.bench_function(&format!("{name}/floor"), |bencher| {
+        bencher.iter_custom(|iterations| {
+            runtime.block_on(async {
+                let began = Instant::now();
+                for _ in 0..iterations {
+                    stream.write_all(&commands).await.expect("loopback");
+                    stream.read_exact(&mut replies).await.expect("loopback");
+                    black_box(&replies);
+                }
+                began.elapsed()
+            })
+        });
+    });
+    Ok(())
+}
+
+fn device(criterion: &mut Criterion, name: &str, reports: usize) -> std::io::Result<()> {
+    let runtime = runtime()?;
+    let mut device = runtime.block_on(async {
+        let exports = Exports::new();
+        let plugged = exports.plug("1-1", Identity::default()).map_err(std::io::Error::other)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(serve(listener, exports, Limits::default()));
+        tokio::spawn(echo_key(plugged));
+        client::import(address, "1-1").await.map_err(std::io::Error::other)
+    })?;
+    let message: Vec<Report> = vec![[7; REPORT_SIZE]; reports];
+    criterion.bench_function(&format!("{name}/keyrig"), |bencher| {
+        bencher.iter_custom(|iterations| {
+            runtime.block_on(async {
+                let began = Instant::now();
+                for _ in 0..iterations {
+                    device.send_all(&message).await.expect("an echo");
+                    for _ in 0..reports {
+                        black_box(device.recv().await.expect("an echo"));
+                    }
+                }
+                began.elapsed()
+            })
+        });
+    });
+    Ok(())
+}
+
+fn round_trips(criterion: &mut Criterion) {
+    for (name, reports) in [("one report", 1), ("1024 bytes", PING_1024)] {
+        floor(criterion, name, reports).expect("loopback");
+        device(criterion, name, reports).expect("loopback");
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(50)
+        .warm_up_time(std::time::Duration::from_secs(1))
+        .measurement_time(std::time::Duration::from_secs(3));
+    targets = round_trips
+}
+criterion_main!(benches);
