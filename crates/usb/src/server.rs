@@ -107,7 +107,12 @@ pub async fn serve(listener: TcpListener, exports: Exports, limits: Limits) -> i
                     continue;
                 }
             },
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                if let Err(error) = ended {
+                    warn!(%error, "a USB/IP connection's task failed: a fault of this server");
+                }
+                continue;
+            }
         };
         while waiting.len() >= limits.waiting_connections && waiting.evict_oldest() {}
         let place = waiting.enter();
@@ -127,7 +132,7 @@ async fn serve_tcp(stream: TcpStream, exports: Exports, limits: Limits, place: P
 }
 
 /// Serves one host from its first request on: a list of the devices, or an import and all that
-/// follows. Returns `None` if the host imported nothing.
+/// follows. Returns `None` if the host imported nothing. Needs a runtime with its time enabled.
 ///
 /// # Errors
 ///

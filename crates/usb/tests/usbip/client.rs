@@ -246,3 +246,73 @@ async fn a_keyboard_is_not_a_fido_device() {
         ClientError::NotFido(NotFido::Usage { page: 1, usage: 6 })
     );
 }
+
+#[tokio::test]
+async fn close_unlinks_every_pending_urb_before_it_closes_the_connection() {
+    let exports = Exports::new();
+    let plugged = exports.plug("1-1", identity()).unwrap();
+    let record = plugged.record();
+    let (host, host_tap) = duplex(64 * 1024);
+    let (device_tap, served) = duplex(64 * 1024);
+    let connection = tokio::spawn(async move { serve_imported(served, &exports, "1-1", Limits::default()).await });
+    // Passes everything on and keeps what the host sends.
+    let (mut from_host, mut to_host) = tokio::io::split(host_tap);
+    let (mut from_device, mut to_device) = tokio::io::split(device_tap);
+    tokio::spawn(async move { tokio::io::copy(&mut from_device, &mut to_host).await });
+    let recorder = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            let count = from_host.read(&mut chunk).await.unwrap();
+            if count == 0 {
+                to_device.shutdown().await.unwrap();
+                return kept;
+            }
+            kept.extend(&chunk[..count]);
+            to_device.write_all(&chunk[..count]).await.unwrap();
+        }
+    });
+    let device = client::attach(host, &record).await.unwrap();
+    device.close().await.unwrap();
+    let kept = recorder.await.unwrap();
+    assert_eq!(connection.await.unwrap(), Ok(keyrig_usb::Detached::ByHost));
+
+    // No command of this exchange has data.
+    let (mut pending, mut unlinked) = (Vec::new(), Vec::new());
+    for message in kept.chunks(48) {
+        let word = |at: usize| u32::from_be_bytes(message[at..at + 4].try_into().unwrap());
+        match (word(0), word(12), word(16)) {
+            (1, 1, 4) => pending.push(word(4)),
+            (1, _, 0) => assert!(unlinked.is_empty(), "a request after the first unlink"),
+            (2, _, _) => unlinked.push(word(20)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(!pending.is_empty());
+    assert_eq!(unlinked, pending);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_keep_their_order_when_key_host_and_server_run_in_parallel() {
+    let exports = Exports::new();
+    let (address, server) = server(&exports, Limits::default()).await;
+    let mut hosts = tokio::task::JoinSet::new();
+    for busid in ["1-1", "1-2", "1-3"] {
+        tokio::spawn(echo(exports.plug(busid, identity()).unwrap()));
+        hosts.spawn(async move {
+            let mut device = client::import(address, busid).await.unwrap();
+            for round in 0..200_u8 {
+                let message: Vec<Report> = (0..round % 20).map(report).collect();
+                device.send_all(&message).await.unwrap();
+                for sent in message {
+                    assert_eq!(device.recv().await.unwrap(), sent);
+                }
+            }
+            device.close().await.unwrap();
+        });
+    }
+    while let Some(ended) = hosts.join_next().await {
+        ended.unwrap();
+    }
+    server.abort();
+}
