@@ -14,11 +14,11 @@ use core::task::Poll;
 use core::time::Duration;
 
 use keyrig_ctap::entities::{CredentialParameters, Options, PinUvAuth, RelyingParty, User};
-use keyrig_ctap::{Command, Request, Status, get_info, make_credential};
+use keyrig_ctap::{Request, Status, get_info, make_credential};
 use tokio::time::{sleep, timeout};
 
 use crate::channel::{Cancel, Canceller, Channel};
-use crate::error::{Cause, ClientError, DomException, KeyFailure, Refusal, Unsuitable};
+use crate::error::{Cause, ClientError, DomException, InvalidResponse, KeyFailure, Refusal, Unsuitable};
 use crate::json::Requirement;
 use crate::key::Key;
 
@@ -155,7 +155,7 @@ fn weight(cause: &Cause) -> Weight {
             | Status::PuatRequired => Weight::Untouched,
             _ => Weight::Out,
         },
-        Cause::InvalidResponse { command: Command::GetInfo, .. } | Cause::Channel(_) => Weight::Out,
+        Cause::InvalidResponse { error: InvalidResponse::Undecodable(_), .. } | Cause::Channel(_) => Weight::Out,
         Cause::InvalidResponse { .. } => Weight::Touched,
         Cause::Unsuitable(Unsuitable::Attachment | Unsuitable::Transport) => Weight::Out,
         Cause::Unsuitable(_) => Weight::Untouched,

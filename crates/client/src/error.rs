@@ -154,7 +154,7 @@ pub struct KeyFailure {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Cause {
     /// It answered with a status that is not OK.
-    #[error("it answered {command:?} with {status}{}", advice(*.status))]
+    #[error("it answered authenticator{command:?} with {status}{}", advice(*.status))]
     Status {
         /// The command that it refused.
         command: Command,
@@ -168,7 +168,7 @@ pub enum Cause {
     #[error(transparent)]
     Unsuitable(#[from] Unsuitable),
     /// Its answer is not what was asked for.
-    #[error("its answer to {command:?} is refused: {error}")]
+    #[error("its answer to authenticator{command:?} is refused: {error}")]
     InvalidResponse {
         /// The command that it answered.
         command: Command,
@@ -243,4 +243,59 @@ pub enum InvalidResponse {
     /// It counts more credentials than a browser shows.
     #[error("it counts {0} credentials")]
     TooManyCredentials(u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_where_and_what_to_do() {
+        let failure = |key: &str, cause| KeyFailure { key: key.to_owned(), cause };
+        let excluded = Cause::Status { command: Command::MakeCredential, status: Status::CredentialExcluded };
+        let gone = failure("spare", ChannelError::Unplugged.into());
+        let unsuitable = failure("old", Unsuitable::ResidentKey.into());
+        for (refusal, name, sentence) in [
+            (
+                Refusal::Key(failure("blue", excluded)),
+                DomException::InvalidStateError,
+                "InvalidStateError: key \"blue\": it answered authenticatorMakeCredential with \
+                 CTAP2_ERR_CREDENTIAL_EXCLUDED: it is registered already with this site, use another key",
+            ),
+            (
+                Refusal::EveryKey(vec![gone, unsuitable]),
+                DomException::NotAllowedError,
+                "NotAllowedError: no key is left: key \"spare\": it was unplugged: plug it in again; key \"old\": the page \
+                 requires a discoverable credential, and it stores none",
+            ),
+            (
+                RpIdRefusal::NotADomain("example.com:8006".to_owned()).into(),
+                DomException::SecurityError,
+                "SecurityError: the RP ID \"example.com:8006\" is no domain: write it without scheme, port and path",
+            ),
+        ] {
+            assert_eq!(refusal.named(name).to_string(), sentence);
+        }
+    }
+
+    /// The name alone doesn't tell who said no.
+    #[test]
+    fn who_refused_is_told_by_the_cause() {
+        let failure = |cause| KeyFailure { key: "A".to_owned(), cause };
+        let status = || failure(Cause::Status { command: Command::GetAssertion, status: Status::NoCredentials });
+        let invalid =
+            || failure(Cause::InvalidResponse { command: Command::GetAssertion, error: InvalidResponse::RpIdHash });
+        for (refusal, expected) in [
+            (Refusal::Key(status()), RefusedBy::Authenticator),
+            (Refusal::Key(failure(ChannelError::TimedOut.into())), RefusedBy::Authenticator),
+            (Refusal::EveryKey(vec![invalid(), status()]), RefusedBy::Authenticator),
+            (Refusal::EveryKey(vec![invalid(), invalid()]), RefusedBy::Client),
+            (Refusal::Key(failure(Unsuitable::UserVerification.into())), RefusedBy::Client),
+            (Refusal::TimedOut(Duration::from_secs(1)), RefusedBy::Client),
+            (Refusal::Aborted, RefusedBy::Client),
+            (Refusal::NoKeys, RefusedBy::Client),
+        ] {
+            assert_eq!(refusal.named(DomException::NotAllowedError).refused_by(), expected);
+        }
+    }
 }

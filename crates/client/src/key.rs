@@ -102,7 +102,8 @@ impl<C: Channel> Key<C> {
             }
         };
         let response = self.channel.transact(&exchange.request, cancel.clone(), &mut on_status).await;
-        tracing::debug!(key = self.name, ?command, ?response, "exchange");
+        let status = response.as_ref().map(|response| response.first().map(|byte| Status::from(*byte)));
+        tracing::debug!(key = self.name, ?command, ?status, "exchange");
         let response = exchange.response.insert(response).as_ref().map_err(Clone::clone)?;
         if response.is_empty() {
             return Err(undecodable(command)(Status::InvalidLength));

@@ -31,7 +31,7 @@ pub(crate) const ATTESTATION_OBJECT: &str = "a363666d74646e6f6e656761747453746d7
 
 /// §16.2: the assertion.
 pub(crate) const ASSERTION_CHALLENGE: &str = "39c0e7521417ba54d43e8dc95174f423dee9bf3cd804ff6d65c857c9abf4d408";
-pub(crate) const ASSERTION_CLIENT_DATA_HASH_INPUT: &str = r#"{"type":"webauthn.get","challenge":"OcDnUhQXulTUPo3JUXT0I97pvzzYBP9tZchXyav01Ag","origin":"https://example.org","crossOrigin":false}"#;
+pub(crate) const ASSERTION_CLIENT_DATA_JSON: &str = r#"{"type":"webauthn.get","challenge":"OcDnUhQXulTUPo3JUXT0I97pvzzYBP9tZchXyav01Ag","origin":"https://example.org","crossOrigin":false}"#;
 pub(crate) const ASSERTION_AUTHENTICATOR_DATA: &str =
     "bfabc37432958b063360d3ad6461c9c4735ae7f8edd46592a5e0f01452b2e4b51900000000";
 pub(crate) const ASSERTION_SIGNATURE: &str = "3046022100f50a4e2e4409249c4a853ba361282f09841df4dd4547a13a87780218deffcd380221008480ac0f0b93538174f575bf11a1dd5d78c6\
