@@ -51,7 +51,9 @@ async fn gives_the_page_what_the_specifications_vector_has() {
     assert_eq!(credential.response.user_handle, None);
     let Request::GetAssertion(request) = requests(&keys[0]).remove(1) else { panic!("not asked") };
     assert_eq!(request.relying_party_id, "example.org");
-    assert_eq!(request.client_data_hash, client_data::hash(ASSERTION_CLIENT_DATA_JSON.as_bytes()));
+    // sha256sum of that clientDataJSON.
+    let expected = "676a6e380fd31ea5710705c7be1ac4889b037895d0a25291f51251b7d7b1df02";
+    assert_eq!(hex::encode(request.client_data_hash), expected);
     assert_eq!(request.allow_list, options().allow_credentials);
     assert_eq!(request.options, Options::default());
     assert_eq!(keys[0].exchanges()[1].touch_prompts(), 1, "touch asked for exactly once");
