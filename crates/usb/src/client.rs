@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    Setup,
     report_descriptor::NotFido,
     stream::Buffered,
     wire::{
@@ -148,6 +149,12 @@ pub enum ClientError {
     Busid {
         /// What was given.
         busid: String,
+    },
+    /// The caller's mistake: a control request that does not read, or for more than 4096 bytes.
+    #[error("{setup:x?} does not read at most 4096 bytes from the device")]
+    ControlRequest {
+        /// The request.
+        setup: Setup,
     },
     /// The server cannot be reached.
     #[error("the USB/IP server cannot be reached: {0}")]

@@ -27,8 +27,8 @@ const PENDING_IN: usize = 32;
 const PENDING_OUT: usize = 32;
 /// Reports that are kept for the caller before IN URBs stop, as many as Linux's hidraw keeps.
 const KEPT_REPORTS: usize = 64;
-/// The longest descriptor that is asked for.
-const MAX_DESCRIPTOR: u16 = 4096;
+/// The longest data stage that is asked for, so that every reply fits the input buffer.
+const MAX_DATA_STAGE: u16 = 4096;
 
 const GET_DESCRIPTOR: u8 = 0x06;
 const SET_CONFIGURATION: u8 = 0x09;
@@ -66,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FidoDevice<S> {
         let wrong = ClientError::Descriptor { which: "configuration" };
         let head = link.descriptor(0x80, descriptor_type::CONFIGURATION, 0, 0, 9);
         let total = match *head.await? {
-            [_, _, low, high, ..] => u16::from_le_bytes([low, high]).min(MAX_DESCRIPTOR),
+            [_, _, low, high, ..] => u16::from_le_bytes([low, high]).min(MAX_DATA_STAGE),
             _ => return Err(wrong),
         };
         let configuration = link.descriptor(0x80, descriptor_type::CONFIGURATION, 0, 0, total);
@@ -148,12 +148,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FidoDevice<S> {
     }
 
     /// Makes one control request that reads from the device, for what [`identity`](Self::identity)
-    /// does not tell. Its data stage has at most `setup.length` bytes.
+    /// does not tell. Its data stage has at most `setup.length` bytes, itself at most 4096.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Transfer`] with -32 if the device stalls the request; as [`send`](Self::send).
+    /// [`ClientError::ControlRequest`] if the request does not read or asks for too much,
+    /// [`ClientError::Transfer`] with -32 if the device stalls it; as [`send`](Self::send).
     pub async fn control_in(&mut self, setup: Setup) -> Result<Vec<u8>, ClientError> {
+        if !setup.is_in() || setup.length > MAX_DATA_STAGE {
+            return Err(ClientError::ControlRequest { setup });
+        }
         self.link.control(setup).await
     }
 
@@ -294,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                     descriptor_type::REPORT,
                     0,
                     u16::from(interface.number),
-                    interface.report_descriptor_length.min(MAX_DESCRIPTOR),
+                    interface.report_descriptor_length.min(MAX_DATA_STAGE),
                 )
                 .await?;
             match report_descriptor::parse(&bytes) {

@@ -157,6 +157,14 @@ async fn a_stalled_request_is_a_failed_transfer_and_the_device_stays() {
     // GET_DESCRIPTOR(device qualifier): a full-speed device has none (USB 2.0 §9.6.2).
     let qualifier = Setup::decode([0x80, 6, 0, 6, 0, 0, 10, 0]);
     assert_eq!(device.control_in(qualifier).await.unwrap_err(), ClientError::Transfer { endpoint: 0, status: -32 });
+    // GET_STATUS.
+    let status = Setup::decode([0x80, 0, 0, 0, 0, 0, 2, 0]);
+    assert_eq!(device.control_in(status).await, Ok(vec![0, 0]));
+    // Not a request to read, and one for more than is kept.
+    for wrong in [[0x00, 9, 1, 0, 0, 0, 8, 0], [0x80, 6, 0, 2, 0, 0, 1, 0x10]] {
+        let setup = Setup::decode(wrong);
+        assert_eq!(device.control_in(setup).await, Err(ClientError::ControlRequest { setup }));
+    }
     device.send(&report(1)).await.unwrap();
     assert_eq!(device.recv().await.unwrap(), report(1));
     key.abort();
