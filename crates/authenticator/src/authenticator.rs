@@ -108,7 +108,7 @@ impl Authenticator {
         self.step(progress, now)
     }
 
-    fn step(&mut self, progress: Progress, now: Duration) -> Step {
+    pub(crate) fn step(&mut self, progress: Progress, now: Duration) -> Step {
         let generation = self.generation;
         match progress {
             Progress::Commit(changes, then) => {

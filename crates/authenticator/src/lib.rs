@@ -16,7 +16,11 @@
 //!
 //! **A step is consumed by what it is told.** Dropping one abandons its command, with nothing changed since its last commit:
 //! that is right when a transaction is aborted by CTAPHID_INIT. A step that is told something after the authenticator has
-//! started another command or lost its power answers `CTAP1_ERR_OTHER` and changes nothing.
+//! started another command or lost its power answers `CTAP1_ERR_OTHER` and changes nothing, but for one thing:
+//!
+//! **What is durable is said, even late.** A commit that has become durable is told so before the next command is started; if
+//! the power was interrupted first, it is still told, and memory follows the disk. Only a commit that is not on disk and will
+//! not be may be dropped.
 //!
 //! **Power is the driver's.** [`Authenticator::power_up`] is called once when the key gets power and again at every power
 //! cycle, and forgets all that is not stored.

@@ -1,5 +1,8 @@
 //! Steps: what a command yields to its driver, and how it goes on.
 
+#[cfg(test)]
+mod tests;
+
 use core::time::Duration;
 
 use keyrig_ctap::{Response, Status};
@@ -109,11 +112,12 @@ impl Commit {
     }
 
     /// The changes are durable.
+    ///
+    /// Memory follows the disk even if the command is over, because the power was interrupted meanwhile or another command
+    /// was started: then that is all that happens, and the answer is `CTAP1_ERR_OTHER`.
     pub fn committed(self, authenticator: &mut Authenticator, now: Duration) -> Step {
-        authenticator.resume(self.suspended, now, |authenticator, then| {
-            authenticator.store_mut().apply(&self.changes);
-            then(authenticator, now)
-        })
+        authenticator.store_mut().apply(&self.changes);
+        authenticator.resume(self.suspended, now, |authenticator, then| then(authenticator, now))
     }
 
     /// The changes could not be made durable: the command ends with `CTAP1_ERR_OTHER`, and nothing has changed.
