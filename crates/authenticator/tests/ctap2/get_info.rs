@@ -1,0 +1,87 @@
+//! authenticatorGetInfo (CTAP 2.3 §6.4) of every profile, and that what it says is so.
+
+use keyrig_authenticator::Profile;
+use sk_cbor::Value;
+
+use crate::support::codec::{
+    EDDSA, ES256, ES384, GET_INFO, Parameters, algorithms, array, body, boolean, bytes, cose, int, map, status, text,
+};
+use crate::support::{Driver, built_in};
+
+/// What a profile's getInfo has to be, by number.
+fn expected(name: &str) -> Vec<(i64, Value)> {
+    let (aaguid, size, offered, firmware) = match name {
+        "keyrig" => ("6b657972696740008000000000000001", 1280, &[ES256, EDDSA, ES384][..], 1),
+        "yubikey-5.7" => ("a25342c03cdc44148e46f4807fca511c", 1280, &[ES256, EDDSA, ES384][..], 0x50701),
+        "yubikey-5.4" => ("2fc0579f811347eab116bb5a8db9202a", 1200, &[ES256, EDDSA][..], 0x50403),
+        other => panic!("a profile without a case: {other}"),
+    };
+    let mut members = vec![
+        (0x01, array([text("FIDO_2_0")])),
+        (0x03, bytes(&hex::decode(aaguid).unwrap())),
+        (0x04, map([("rk", boolean(true)), ("up", boolean(true)), ("plat", boolean(false))])),
+        (0x05, int(size)),
+        (0x07, int(8)),
+        (0x08, int(128)),
+        (0x09, array([text("usb")])),
+        (0x0A, algorithms(offered)),
+        (0x0E, int(firmware)),
+    ];
+    if name == "keyrig" {
+        members.push((0x16, array([text("packed")])));
+    }
+    members
+}
+
+#[test]
+fn every_profile_says_what_it_is_and_no_more_than_works() {
+    for name in Profile::built_in_names() {
+        let mut key = Driver::of(built_in(name));
+        let answer = key.send(&[GET_INFO]);
+        let members: Vec<_> = body(&answer).into_iter().collect();
+        assert_eq!(members, expected(name), "{name}");
+        assert_eq!(key.seen, [], "needs neither a touch nor the disk");
+    }
+}
+
+/// CTAP 2.3 §8: text keys by length, then by bytes.
+#[test]
+fn options_are_in_canonical_order() {
+    for name in Profile::built_in_names() {
+        let answer = Driver::of(built_in(name)).send(&[GET_INFO]);
+        let options = b"\x04\xA3\x62rk\xF5\x62up\xF5\x64plat\xF4\x05";
+        assert!(answer.windows(options.len()).any(|window| window == options), "{name}");
+    }
+}
+
+#[test]
+fn parameters_of_get_info_are_of_no_consequence() {
+    let mut key = Driver::new();
+    let answer = key.send(&[GET_INFO]);
+    assert_eq!(key.send(&[GET_INFO, 0xA0]), answer);
+}
+
+#[test]
+fn every_algorithm_that_is_announced_makes_credentials() {
+    for name in Profile::built_in_names() {
+        let mut key = Driver::of(built_in(name));
+        let announced = body(&key.send(&[GET_INFO]))[&0x0A].clone().extract_array().unwrap();
+        for parameters in announced {
+            let request = Parameters::make_credential("example.com", "u").with(4, array([parameters.clone()]));
+            let created = key.create(&request);
+            let algorithm = parameters.extract_map().unwrap().remove(0).1;
+            assert_eq!(cose(&created.public_key, 3), algorithm, "{name}");
+        }
+    }
+}
+
+#[test]
+fn get_info_stays_the_same_through_a_life() {
+    let mut key = Driver::new();
+    let new = key.send(&[GET_INFO]);
+    key.create(&Parameters::discoverable("example.com", "u"));
+    assert_eq!(key.send(&[GET_INFO]), new);
+    key.power_up();
+    assert_eq!(key.status(&[0x07]), status::OK);
+    assert_eq!(key.send(&[GET_INFO]), new);
+}

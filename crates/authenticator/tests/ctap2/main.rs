@@ -1,0 +1,16 @@
+//! One authenticator, driven by its contract, judged against CTAP 2.3 by a codec that is not keyrig's.
+
+#![cfg(test)]
+
+mod commits;
+mod determinism;
+mod exclude_list;
+mod gestures;
+mod get_assertion;
+mod get_info;
+mod get_next_assertion;
+mod make_credential;
+mod reset;
+mod robustness;
+#[path = "../support/mod.rs"]
+mod support;
