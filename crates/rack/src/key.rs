@@ -130,9 +130,11 @@ impl Transaction {
         }
     }
 
-    /// What the key does. Changes are seen as they happen.
-    pub fn progress(&mut self) -> &mut watch::Receiver<Progress> {
-        &mut self.progress
+    /// The answer, as [`answer`](Self::answer) awaits it, beside what the key does: changes are seen as they happen, and end
+    /// when the command does.
+    pub fn parts(&mut self) -> (impl Future<Output = Result<Vec<u8>, KeyGone>>, &mut watch::Receiver<Progress>) {
+        let Self { reply, progress, .. } = self;
+        (async { reply.await.map_err(|_| KeyGone) }, progress)
     }
 }
 

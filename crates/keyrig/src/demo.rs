@@ -1,0 +1,91 @@
+//! `keyrig demo`: the main job, step by step.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use keyrig_scenario::demo::{self, Introduction};
+use keyrig_scenario::report::{Report, Step};
+
+use crate::failure::{Failure, GREEN, PLAIN, RED, print, print_json};
+
+#[derive(Args)]
+#[command(after_help = "\
+Two software keys are exported over USB/IP on loopback; a client that keeps a browser's rules reaches them there and registers
+and logs in at a relying party over HTTP. Refusals are part of it, each with who refused and why. Nothing is installed or
+left behind.")]
+pub(crate) struct Arguments {
+    /// Write report.json and report.txt to this directory too
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+
+    /// Print one JSON object: {"ok", "steps": [{"name", "ok", "refused_by"?, "reason"?, "ms"}]}
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    if let Some(directory) = &arguments.report {
+        fs::create_dir_all(directory).map_err(|error| Failure::Write(directory.clone(), error))?;
+    }
+    let people = !arguments.json;
+    let mut printed = Ok(());
+    let introduce = |introduction: &Introduction| {
+        if people {
+            anstream::println!("{}\n", introduction_text(introduction));
+        }
+    };
+    let report = demo::run(introduce, |step| {
+        if people && printed.is_ok() {
+            printed = print_step(step);
+        }
+    })
+    .await?;
+    printed?;
+    if arguments.json {
+        print_json(&report)?;
+    } else {
+        print(format!("\n{}", conclusion(&report)))?;
+    }
+    if let Some(directory) = &arguments.report {
+        write_report(directory, &report)?;
+    }
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn introduction_text(introduction: &Introduction) -> String {
+    format!(
+        "relying party  {}\nUSB/IP server  {}\ncryptography   {}",
+        introduction.origin, introduction.usbip, introduction.crypto
+    )
+}
+
+fn print_step(step: &Step) -> Result<(), Failure> {
+    let colour = if step.ok { GREEN } else { RED };
+    let mut lines = step.lines().into_iter();
+    if let Some(first) = lines.next() {
+        let (mark, rest) = first.split_at_checked(4).unwrap_or(("", &first));
+        print(format!("{colour}{mark}{PLAIN}{rest}"))?;
+    }
+    lines.try_for_each(print)
+}
+
+fn conclusion(report: &Report) -> String {
+    let failed = report.steps.iter().filter(|step| !step.ok).count();
+    match failed {
+        0 => format!("all {} steps went as they should", report.steps.len()),
+        _ => format!("{failed} of {} steps went wrong", report.steps.len()),
+    }
+}
+
+fn write_report(directory: &Path, report: &Report) -> Result<(), Failure> {
+    let write = |name: &str, content: String| {
+        let path = directory.join(name);
+        fs::write(&path, content).map_err(|error| Failure::Write(path, error))
+    };
+    let json = serde_json::to_string_pretty(report).map_err(|error| Failure::Print(error.into()))?;
+    write("report.json", json + "\n")?;
+    let lines: Vec<_> = report.steps.iter().flat_map(Step::lines).collect();
+    write("report.txt", format!("{}\n\n{}\n", lines.join("\n"), conclusion(report)))
+}

@@ -1,0 +1,72 @@
+//! What ends a command: its words, and its exit status.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Reset, Style};
+use keyrig_rack::RackError;
+use keyrig_rack::control_socket::ControlError;
+use keyrig_scenario::demo::DemoError;
+use thiserror::Error;
+
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(crate) const PLAIN: Reset = Reset;
+
+/// Why a command could not do what it was asked for.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Rack(#[from] RackError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error(
+        "{0} is in use by another program (another keyrig, or usbipd): stop that one, or choose another port with --usbip ADDRESS:PORT"
+    )]
+    PortInUse(SocketAddr),
+    #[error("{0} cannot be listened on: {1}")]
+    Listen(SocketAddr, #[source] io::Error),
+    #[error("the USB/IP server stopped: {0}")]
+    UsbIp(#[source] io::Error),
+    #[error("{0} cannot be written: {1}")]
+    Write(PathBuf, #[source] io::Error),
+    #[error("nothing can be printed: {0}")]
+    Print(#[source] io::Error),
+    #[error("the runtime could not be started: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_)
+            | Self::Rack(
+                RackError::NoKeys
+                | RackError::TooManyKeys(_)
+                | RackError::SameName(_)
+                | RackError::NoSuchFinger(_)
+                | RackError::SeedAndState,
+            ) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Prints a line. A reader that has gone ends the command.
+pub(crate) fn print(line: impl AsRef<str>) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{}", line.as_ref()).and_then(|()| out.flush()).map_err(Failure::Print)
+}
+
+/// Prints a value as one line of JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(serde_json::to_string(value).map_err(|error| Failure::Print(error.into()))?)
+}

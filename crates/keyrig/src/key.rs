@@ -1,0 +1,148 @@
+//! `keyrig key`: speaking to a running rack.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+use keyrig_rack::KeyName;
+use keyrig_rack::control::{Answer, Command, KeyState};
+use keyrig_rack::control_socket;
+use keyrig_rack::finger::TouchPolicy;
+
+use crate::failure::{Failure, print, print_json};
+
+#[derive(Args)]
+#[command(after_help = "\
+The rack is found by --control, else by the environment variable KEYRIG_CONTROL, else where 'keyrig serve' puts its
+control socket by default. Without a subcommand's --json the answer is for people.
+
+Examples:
+  keyrig key list
+  keyrig key touch primary          the key must be waiting for a touch: 'list' shows it
+  keyrig key unplug primary")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+
+    /// The control socket of the rack
+    #[arg(long, value_name = "unix:PATH", global = true)]
+    control: Option<ControlArgument>,
+
+    /// Print the answer as one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the keys and what each waits for
+    List,
+    /// Touch a key that waits for it
+    Touch(Named),
+    /// Refuse at a key that waits for a touch
+    Deny(Named),
+    /// Pull a key out
+    Unplug(Named),
+    /// Put a key back in
+    Plug(Named),
+    /// Pull a key out and put it back in
+    PowerCycle(Named),
+    /// Put the finger over a key; without a name, over the first that is plugged in
+    Finger {
+        /// The key's name
+        name: Option<KeyName>,
+    },
+    /// Change what the finger does
+    TouchPolicy {
+        /// auto, every, manual, deny or after=MILLISECONDS
+        policy: TouchPolicy,
+    },
+}
+
+#[derive(Args)]
+struct Named {
+    /// The key's name
+    name: KeyName,
+}
+
+/// `unix:PATH`.
+#[derive(Clone)]
+pub(crate) struct ControlArgument(PathBuf);
+
+impl FromStr for ControlArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some("") | None => Err("a control socket is written unix:PATH".to_owned()),
+            Some(path) => Ok(Self(path.into())),
+        }
+    }
+}
+
+impl ControlArgument {
+    /// The path that was given, or where it is by default: beside other sockets of this user.
+    pub(crate) fn path_or_default(argument: Option<&Self>) -> PathBuf {
+        let environment = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let from_environment = || {
+            let path = environment("KEYRIG_CONTROL")?;
+            Some(path.to_str().and_then(|text| text.strip_prefix("unix:")).map_or_else(|| path.clone(), PathBuf::from))
+        };
+        argument
+            .map(|argument| argument.0.clone())
+            .or_else(from_environment)
+            .or_else(|| environment("XDG_RUNTIME_DIR").map(|directory| directory.join("keyrig.sock")))
+            .or_else(|| environment("HOME").map(|home| home.join(".keyrig/control.sock")))
+            .unwrap_or_else(|| Path::new("keyrig.sock").to_owned())
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let path = ControlArgument::path_or_default(arguments.control.as_ref());
+    let command = match arguments.action {
+        Action::List => Command::List,
+        Action::Touch(Named { name: key }) => Command::Touch { key },
+        Action::Deny(Named { name: key }) => Command::Deny { key },
+        Action::Unplug(Named { name: key }) => Command::Unplug { key },
+        Action::Plug(Named { name: key }) => Command::Plug { key },
+        Action::PowerCycle(Named { name: key }) => Command::PowerCycle { key },
+        Action::Finger { name: key } => Command::Finger { key },
+        Action::TouchPolicy { policy } => Command::TouchPolicy { policy },
+    };
+    let answer = control_socket::send(&path, &command).await?;
+    if arguments.json {
+        print_json(&answer)?
+    } else {
+        print_answer(&answer)?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_answer(answer: &Answer) -> Result<(), Failure> {
+    let width = answer.keys.iter().map(|key| key.name.as_str().len()).max().unwrap_or_default();
+    for key in &answer.keys {
+        let finger = if key.under_finger { "finger" } else { "" };
+        print(format!(
+            "{:<width$}  {:<14} {:<6} {:<6}  {}",
+            key.name.as_str(),
+            key.profile,
+            key.busid,
+            finger,
+            state(key)
+        ))?;
+    }
+    print(format!("touch policy: {}", answer.touch))
+}
+
+fn state(key: &KeyState) -> String {
+    let place = match (key.plugged, key.attached) {
+        (false, _) => "unplugged",
+        (true, false) => "plugged in, no host",
+        (true, true) => "attached to a host",
+    };
+    match &key.waiting_for {
+        Some(command) => format!("{place}, waits for a touch ({command})"),
+        None => place.to_owned(),
+    }
+}

@@ -1,0 +1,106 @@
+//! `keyrig profiles`: which keys can be imitated, and how far.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use keyrig_authenticator::Profile;
+use serde::Serialize;
+
+use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
+
+#[derive(Args)]
+#[command(after_help = "\
+A key says of itself only what works: what a profile's original can do beyond that is listed as withheld.")]
+pub(crate) struct Arguments {
+    /// Show this profile
+    name: Option<String>,
+
+    /// Print JSON: one object, or a list of them
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    description: String,
+    imitates: Option<String>,
+    aaguid: String,
+    usb: String,
+    versions: Vec<String>,
+    algorithms: Vec<i64>,
+    discoverable_credentials: u32,
+    withheld: Vec<String>,
+    unproven: std::collections::BTreeMap<String, String>,
+}
+
+impl From<&Profile> for Shown {
+    fn from(profile: &Profile) -> Self {
+        let info = profile.info();
+        Self {
+            name: profile.name.clone(),
+            description: profile.description.clone(),
+            imitates: profile.imitates.clone(),
+            aaguid: profile.aaguid.to_string(),
+            usb: format!("{:04x}:{:04x}", profile.usb.vendor_id, profile.usb.product_id),
+            versions: info.versions,
+            algorithms: info.algorithms.iter().map(|parameters| parameters.algorithm).collect(),
+            discoverable_credentials: profile.discoverable_credentials,
+            withheld: profile.withheld(),
+            unproven: profile.unproven.clone(),
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    match &arguments.name {
+        Some(name) => {
+            let profile = Profile::built_in(name).ok_or_else(|| {
+                let known = Profile::built_in_names().collect::<Vec<_>>().join(", ");
+                Failure::Usage(format!("there is no profile {name:?}: the profiles are {known}"))
+            })?;
+            let shown = Shown::from(&profile);
+            if arguments.json { print_json(&shown)? } else { print_one(&shown)? }
+        }
+        None => {
+            let all: Vec<_> = Profile::built_in_names().filter_map(Profile::built_in).collect();
+            let all: Vec<_> = all.iter().map(Shown::from).collect();
+            if arguments.json { print_json(&all)? } else { print_all(&all)? }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_all(all: &[Shown]) -> Result<(), Failure> {
+    for shown in all {
+        print(format!("{:<14} {}  {}", shown.name, shown.usb, shown.description))?;
+        let withheld = match shown.withheld.len() {
+            0 => "nothing withheld".to_owned(),
+            count => format!("{count} features of the original withheld: 'keyrig profiles {}' names them", shown.name),
+        };
+        print(format!("{:<14} {}; {withheld}", "", shown.versions.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn print_one(shown: &Shown) -> Result<(), Failure> {
+    print(format!("{}: {}", shown.name, shown.description))?;
+    if let Some(maker) = &shown.imitates {
+        print(format!("{YELLOW}imitation{PLAIN} of a key by {maker}, attested by keyrig's TEST root"))?;
+    }
+    print(format!("  USB id                    {}", shown.usb))?;
+    print(format!("  AAGUID                    {}", shown.aaguid))?;
+    print(format!("  versions                  {}", shown.versions.join(", ")))?;
+    let algorithms: Vec<_> = shown.algorithms.iter().map(i64::to_string).collect();
+    print(format!("  COSE algorithms           {}", algorithms.join(", ")))?;
+    print(format!("  discoverable credentials  {}", shown.discoverable_credentials))?;
+    if !shown.withheld.is_empty() {
+        print("withheld, because it is not built:")?;
+        shown.withheld.iter().try_for_each(|entry| print(format!("  {entry}")))?;
+    }
+    if !shown.unproven.is_empty() {
+        print("not proved by a record of a real key:")?;
+        shown.unproven.iter().try_for_each(|(field, source)| print(format!("  {field}: {source}")))?;
+    }
+    Ok(())
+}

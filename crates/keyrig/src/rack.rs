@@ -1,0 +1,85 @@
+//! The options that set up a rack.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use keyrig_authenticator::Profile;
+use keyrig_rack::finger::{Finger, TouchPolicy};
+use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
+
+use crate::failure::Failure;
+
+/// The rack: which keys there are, and who touches them.
+#[derive(Args)]
+#[command(next_help_heading = "Rack")]
+pub(crate) struct RackArguments {
+    /// A key to hold, by its profile ('keyrig profiles' lists them) and a name of yours; again for more keys
+    #[arg(long = "key", value_name = "PROFILE[=NAME]", default_value = "keyrig")]
+    keys: Vec<KeyArgument>,
+
+    /// Keep the keys in this directory; without it they are gone when the program ends
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    /// What the finger does: auto touches the key it is over as soon as that waits, every touches all, manual leaves it to
+    /// 'keyrig key touch', deny refuses, after=MS touches after a while
+    #[arg(long, value_name = "POLICY", default_value = "auto")]
+    touch: TouchPolicy,
+
+    /// The key that the finger is over; without it, the first that is plugged in
+    #[arg(long, value_name = "NAME")]
+    finger: Option<KeyName>,
+
+    /// Have everything random follow from this number: same requests, same bytes. Such keys are no secret
+    #[arg(long, value_name = "N", conflicts_with = "state")]
+    seed: Option<u64>,
+}
+
+#[derive(Clone)]
+struct KeyArgument(KeySpecification);
+
+impl FromStr for KeyArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (profile, name) = text.split_once('=').unwrap_or((text, text));
+        let known = || Profile::built_in_names().collect::<Vec<_>>().join(", ");
+        let profile = Profile::built_in(profile)
+            .ok_or_else(|| format!("there is no profile {profile:?}: the profiles are {}", known()))?;
+        let name = name.parse().map_err(|error: keyrig_rack::InvalidKeyName| error.to_string())?;
+        Ok(Self(KeySpecification { name, profile }))
+    }
+}
+
+impl RackArguments {
+    pub(crate) async fn start(&self) -> Result<Rack, Failure> {
+        let options = Options {
+            finger: Finger { policy: self.touch, over: self.finger.clone() },
+            seed: self.seed,
+            state: self.state.clone(),
+        };
+        Ok(Rack::start(options, self.keys.iter().map(|key| key.0.clone()).collect()).await?)
+    }
+
+    /// What one should know of these keys, a line each.
+    pub(crate) fn notes(&self, rack: &Rack) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut makers: Vec<_> = self.keys.iter().filter_map(|key| key.0.profile.imitates.as_deref()).collect();
+        makers.sort_unstable();
+        makers.dedup();
+        for maker in makers {
+            notes.push(format!(
+                "imitation: a key here carries {maker}'s identity; its attestation is keyrig's TEST root's"
+            ));
+        }
+        notes.push(match rack.root_origin() {
+            RootOrigin::Seed => "the TEST attestation root follows from the seed".to_owned(),
+            RootOrigin::State => "the TEST attestation root is kept in the state directory".to_owned(),
+            RootOrigin::Process => {
+                "the TEST attestation root lives as long as this process: --state DIR keeps it".to_owned()
+            }
+        });
+        notes
+    }
+}

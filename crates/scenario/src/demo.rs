@@ -1,0 +1,322 @@
+//! The main job, end to end: two keys over USB/IP, a browser's rules, a relying party.
+//!
+//! Nothing is arranged behind the scenes: the keys are reached through TCP on loopback, by the server that `keyrig serve` starts,
+//! and the relying party over HTTP. Each step says what it expects, so that the demo fails if a refusal does not come.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use keyrig_authenticator::Profile;
+use keyrig_client::channel::Cancel;
+use keyrig_client::ctap_hid::CtapHidChannel;
+use keyrig_client::json::{CreationOptions, RequestOptions};
+use keyrig_client::origin::InvalidUrl;
+use keyrig_client::{Client, ClientError, Key, RefusedBy, Rules};
+use keyrig_ctap::{Command as CtapCommand, Status};
+use keyrig_rack::control::{Command, Refusal};
+use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RackError};
+use keyrig_relying_party::{RelyingParty, Settings, SettingsError, SystemClock};
+use keyrig_usb::Limits;
+use keyrig_usb::client::{ClientError as UsbError, list};
+use serde_json::Value;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::report::{Party, Refused, Report, Step, milliseconds};
+use crate::site::{Begun, Site, SiteError};
+use crate::transport::{UsbIpPipe, usb_ip};
+
+const USER: &str = "root@pam";
+const PRIMARY: &str = "primary";
+const BACKUP: &str = "backup";
+
+/// Where somebody might put a page that looks like the relying party's.
+const OTHER_ORIGIN: &str = "https://localhost.example";
+
+type UsbKey = Key<CtapHidChannel<UsbIpPipe>>;
+
+/// The demo could not be run: something under it failed, not a step of it.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    /// The keys.
+    #[error(transparent)]
+    Rack(#[from] RackError),
+    /// A command to the rack.
+    #[error(transparent)]
+    Control(#[from] Refusal),
+    /// The way to the keys.
+    #[error("a key could not be reached over USB/IP: {0}")]
+    Usb(#[from] UsbError),
+    /// The relying party's settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The way to the relying party.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The relying party's origin.
+    #[error(transparent)]
+    Origin(#[from] InvalidUrl),
+    /// The operating system.
+    #[error("no port on 127.0.0.1 could be had: {0}")]
+    Listen(#[from] std::io::Error),
+    /// Something that comes with keyrig is not there.
+    #[error("{0} does not come with this keyrig")]
+    Missing(&'static str),
+}
+
+/// What is said before the first step.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// The origin of the relying party's pages.
+    pub origin: String,
+    /// Where the keys are exported.
+    pub usbip: SocketAddr,
+    /// The library that computes with private keys.
+    pub crypto: &'static str,
+}
+
+/// Runs the demo. `on_start` is called once everything stands, `on_step` after each step.
+///
+/// # Errors
+/// [`DemoError`] if it could not be run. A step that did not go as expected is in the report.
+pub async fn run(on_start: impl FnOnce(&Introduction), on_step: impl FnMut(&Step)) -> Result<Report, DemoError> {
+    let begun = Instant::now();
+    let rack = Rack::start(Options::default(), vec![key("keyrig", PRIMARY)?, key("yubikey-5.7", BACKUP)?]).await?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let usbip = listener.local_addr()?;
+    let exporting = tokio::spawn(keyrig_usb::serve(listener, rack.exports().clone(), Limits::default()));
+
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    let origin = format!("http://localhost:{}", address.port());
+    let settings = Settings::new("localhost", &origin);
+    let relying_party = Arc::new(RelyingParty::new(settings, Arc::new(SystemClock::default()))?);
+    let server = keyrig_relying_party::serve(listener, relying_party)?;
+    on_start(&Introduction { origin: origin.clone(), usbip, crypto: rack.crypto() });
+
+    let mut demo = Demo {
+        client: Client::new(origin.parse()?),
+        site: Site::new(&origin, "localhost", address)?,
+        keys: Vec::new(),
+        rack,
+        usbip,
+        steps: Vec::new(),
+        on_step,
+        begun,
+    };
+    demo.steps().await?;
+    let steps = demo.steps;
+    drop(demo.keys);
+    server.shutdown().await?;
+    exporting.abort();
+    Ok(Report::new(steps))
+}
+
+fn key(profile: &'static str, name: &'static str) -> Result<KeySpecification, DemoError> {
+    let profile = Profile::built_in(profile).ok_or(DemoError::Missing(profile))?;
+    Ok(KeySpecification { name: name_of(name)?, profile })
+}
+
+fn name_of(name: &'static str) -> Result<KeyName, DemoError> {
+    name.parse().map_err(|_| DemoError::Missing(name))
+}
+
+/// What a step came to: what there is to say, or who refused.
+type Outcome = Result<Option<String>, Refused>;
+
+/// What a step is expected to come to.
+enum Expected {
+    Success,
+    RefusedBy(Party),
+}
+
+struct Demo<S> {
+    client: Client,
+    site: Site,
+    keys: Vec<UsbKey>,
+    rack: Rack,
+    usbip: SocketAddr,
+    steps: Vec<Step>,
+    on_step: S,
+    begun: Instant,
+}
+
+impl<S: FnMut(&Step)> Demo<S> {
+    async fn steps(&mut self) -> Result<(), DemoError> {
+        use Expected::{RefusedBy, Success};
+
+        let outcome = self.import_keys().await?;
+        self.step("plug in two keys over USB/IP", Success, outcome);
+
+        for name in [PRIMARY, BACKUP] {
+            self.put_finger_over(name).await?;
+            let outcome = self.register(name).await?;
+            self.step(&format!("register the {name} key"), Success, outcome);
+        }
+        for name in [PRIMARY, BACKUP] {
+            self.put_finger_over(name).await?;
+            let outcome = self.log_in(name).await?;
+            self.step(&format!("log in with the {name} key"), Success, outcome);
+        }
+
+        self.put_finger_over(PRIMARY).await?;
+        let outcome = self.register(PRIMARY).await?;
+        self.step("register the primary key a second time", RefusedBy(Party::Authenticator), outcome);
+
+        self.rack.command(Command::Finger { key: None }).await?;
+        self.rack.command(Command::Unplug { key: name_of(PRIMARY)? }).await?;
+        let outcome = self.log_in(BACKUP).await?;
+        self.step("unplug the primary key, log in with the backup", Success, outcome);
+
+        let page = Client::new(OTHER_ORIGIN.parse()?);
+        let outcome = self.register_from(&page, "phished").await?;
+        self.step("register from a page on another origin", RefusedBy(Party::Client), outcome);
+
+        let page = Client::new(OTHER_ORIGIN.parse()?).with_rules(Rules::ForcedPast);
+        let outcome = self.register_from(&page, "phished").await?;
+        self.step("the same, forced past the client", RefusedBy(Party::RelyingParty), outcome);
+
+        let outcome = self.registered().await?;
+        self.step("the relying party knows the two keys, and no other", Success, outcome);
+        Ok(())
+    }
+
+    fn step(&mut self, name: &str, expected: Expected, outcome: Outcome) {
+        let ok = match (&expected, &outcome) {
+            (Expected::Success, Ok(_)) => true,
+            (Expected::RefusedBy(party), Err(refused)) => refused.by == *party,
+            _ => false,
+        };
+        let (refused_by, reason, detail) = match outcome {
+            Ok(detail) => (None, None, detail),
+            Err(refused) => (Some(refused.by), Some(refused.reason), None),
+        };
+        let ms = milliseconds(self.begun.elapsed());
+        let step = Step { name: name.to_owned(), ok, refused_by, reason, detail, ms };
+        (self.on_step)(&step);
+        self.steps.push(step);
+        self.begun = Instant::now();
+    }
+
+    async fn put_finger_over(&self, name: &'static str) -> Result<(), DemoError> {
+        self.rack.command(Command::Finger { key: Some(name_of(name)?) }).await?;
+        Ok(())
+    }
+
+    /// Imports what the server lists, as a host does that knows nothing else.
+    async fn import_keys(&mut self) -> Result<Outcome, DemoError> {
+        let mut seen = Vec::new();
+        for (device, name) in list(self.usbip).await?.iter().zip([PRIMARY, BACKUP]) {
+            let record = &device.device;
+            let busid = record.busid.as_str();
+            self.keys.push(Key::new(name, usb_ip(self.usbip, busid).await?));
+            seen.push(format!("{name} {:04x}:{:04x} on bus {busid}", record.vendor_id, record.product_id));
+        }
+        Ok(if self.keys.len() == 2 {
+            Ok(Some(seen.join(", ")))
+        } else {
+            Err(Refused { by: Party::Authenticator, reason: format!("{} keys are listed, not 2", self.keys.len()) })
+        })
+    }
+
+    async fn register(&mut self, name: &str) -> Result<Outcome, DemoError> {
+        let begun = match self.site.begin_registration(USER).await? {
+            Ok(begun) => begun,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let made = self.client.create(&begun.options, &mut self.keys, Cancel::never()).await;
+        self.finish_registration(&begun, name, made.map(|made| made.to_json())).await
+    }
+
+    async fn register_from(&mut self, page: &Client, name: &str) -> Result<Outcome, DemoError> {
+        let begun = match self.site.begin_registration(USER).await? {
+            Ok(begun) => begun,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        // Such a page passes on what it likes. With the exclude list the key would refuse before it came to the origin.
+        let mut options = begun.options.clone();
+        options.exclude_credentials.clear();
+        let made = page.create(&options, &mut self.keys, Cancel::never()).await;
+        self.finish_registration(&begun, name, made.map(|made| made.to_json())).await
+    }
+
+    async fn finish_registration(
+        &self,
+        begun: &Begun<CreationOptions>,
+        name: &str,
+        made: Result<String, ClientError>,
+    ) -> Result<Outcome, DemoError> {
+        let credential = match made {
+            Ok(made) => value(&made),
+            Err(error) => return Ok(Err(refused(&error))),
+        };
+        Ok(self
+            .site
+            .finish_registration(begun, name, &credential)
+            .await?
+            .map(|_| self.what_keys_saw(CtapCommand::MakeCredential)))
+    }
+
+    async fn log_in(&mut self, name: &str) -> Result<Outcome, DemoError> {
+        let begun: Begun<RequestOptions> = match self.site.begin_login(USER).await? {
+            Ok(begun) => begun,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let credential = match self.client.get(&begun.options, &mut self.keys, Cancel::never()).await {
+            Ok(signed) => value(&signed.to_json()),
+            Err(error) => return Ok(Err(refused(&error))),
+        };
+        let answer = match self.site.finish_login(&begun, &credential).await? {
+            Ok(answer) => answer,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let used = answer.pointer("/credential/name").and_then(Value::as_str).unwrap_or_default();
+        Ok(if used == name {
+            Ok(self.what_keys_saw(CtapCommand::GetAssertion))
+        } else {
+            Err(Refused { by: Party::RelyingParty, reason: format!("it logged in {used:?}, not {name:?}") })
+        })
+    }
+}
+
+impl<S> Demo<S> {
+    /// What became of the command on each key.
+    fn what_keys_saw(&self, command: CtapCommand) -> Option<String> {
+        let saw = self.keys.iter().map(|key| {
+            let exchange = key.exchanges().iter().rev().find(|exchange| exchange.command() == Some(command));
+            let what = match exchange.map(|exchange| (exchange.status(), exchange.touch_prompts())) {
+                Some((Some(Status::Ok), 1)) => "touched once".to_owned(),
+                Some((Some(Status::KeepaliveCancel), 1)) => "blinked and was cancelled".to_owned(),
+                Some((Some(status), prompts)) => format!("{status} after {prompts} requests for a touch"),
+                Some((None, _)) | None => "unplugged".to_owned(),
+            };
+            format!("{} {what}", key.name())
+        });
+        Some(saw.collect::<Vec<_>>().join(", "))
+    }
+
+    async fn registered(&self) -> Result<Outcome, DemoError> {
+        let keys = match self.site.registered_keys(USER).await? {
+            Ok(keys) => keys,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        Ok(if keys == [PRIMARY, BACKUP] {
+            Ok(Some(format!("{USER} has {}", keys.join(" and "))))
+        } else {
+            Err(Refused { by: Party::RelyingParty, reason: format!("{USER} has {keys:?}") })
+        })
+    }
+}
+
+fn value(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+fn refused(error: &ClientError) -> Refused {
+    let by = match error.refused_by() {
+        RefusedBy::Client => Party::Client,
+        RefusedBy::Authenticator => Party::Authenticator,
+    };
+    Refused { by, reason: error.to_string() }
+}

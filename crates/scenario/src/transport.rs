@@ -1,0 +1,87 @@
+//! The client's ways to keys: USB/IP in user space, and straight into a rack in the same process.
+
+use std::io;
+use std::net::SocketAddr;
+
+use keyrig_client::channel::{Cancel, Channel, ChannelError};
+use keyrig_client::ctap_hid::{CtapHidChannel, ReportPipe};
+use keyrig_ctap::hid::{KeepaliveStatus, Report};
+use keyrig_rack::key::{KeyHandle, Progress};
+use keyrig_usb::client::{ClientError, FidoDevice, import};
+use tokio::net::TcpStream;
+
+/// Reports over USB/IP, to whatever server exports the key.
+#[derive(Debug)]
+pub struct UsbIpPipe(FidoDevice<TcpStream>);
+
+impl UsbIpPipe {
+    /// Imports the device with this bus id.
+    ///
+    /// # Errors
+    /// [`ClientError`]: why it can't be had.
+    pub async fn import(server: SocketAddr, busid: &str) -> Result<Self, ClientError> {
+        import(server, busid).await.map(Self)
+    }
+}
+
+/// Imports the key with this bus id and speaks CTAPHID with it.
+///
+/// # Errors
+/// [`ClientError`]: why it can't be had.
+pub async fn usb_ip(server: SocketAddr, busid: &str) -> Result<CtapHidChannel<UsbIpPipe>, ClientError> {
+    UsbIpPipe::import(server, busid).await.map(CtapHidChannel::new)
+}
+
+impl ReportPipe for UsbIpPipe {
+    async fn send(&mut self, report: Report) -> io::Result<()> {
+        self.0.send(&report).await.map_err(as_io)
+    }
+
+    async fn receive(&mut self) -> io::Result<Report> {
+        self.0.recv().await.map_err(as_io)
+    }
+}
+
+fn as_io(error: ClientError) -> io::Error {
+    let kind = match &error {
+        ClientError::Unplugged => io::ErrorKind::NotConnected,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+/// CTAP messages to a key of a rack in the same process: no CTAPHID, no USB.
+#[derive(Clone, Debug)]
+pub struct InProcess(pub KeyHandle);
+
+impl Channel for InProcess {
+    async fn transact(
+        &mut self,
+        request: &[u8],
+        mut cancel: Cancel,
+        on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
+    ) -> Result<Vec<u8>, ChannelError> {
+        let mut transaction = self.0.transact(request.to_vec());
+        let mut watching = true;
+        let mut cancelled = false;
+        loop {
+            let (answer, progress) = transaction.parts();
+            tokio::select! {
+                biased;
+                changed = progress.changed(), if watching => match changed {
+                    Ok(()) => on_status(match *progress.borrow_and_update() {
+                        Progress::Processing => KeepaliveStatus::Processing,
+                        Progress::UpNeeded => KeepaliveStatus::UpNeeded,
+                    }),
+                    // The command is over: only its answer is to come.
+                    Err(_) => watching = false,
+                },
+                answer = answer => return answer.map_err(|_| ChannelError::Unplugged),
+                () = cancel.requested(), if !cancelled => {
+                    cancelled = true;
+                    transaction.cancel();
+                }
+            }
+        }
+    }
+}
