@@ -1,7 +1,7 @@
 //! COSE public keys and algorithms (RFC 9052 §7, RFC 9053; WebAuthn Level 3 §5.8.5), by way of `coset`.
 
 use coset::iana::{self, EnumI64};
-use coset::{CborSerializable, CoseKey, CoseKeyBuilder, Label, RegisteredLabelWithPrivate};
+use coset::{CborSerializable, CoseError, CoseKey, CoseKeyBuilder, Label, RegisteredLabelWithPrivate};
 use thiserror::Error;
 
 /// A signature algorithm that keyrig's authenticator can use.
@@ -116,7 +116,12 @@ impl PublicKey {
     /// # Errors
     /// [`InvalidKey`]. That the point lies on its curve is for the cryptography to find out.
     pub fn from_cose(encoded: &[u8]) -> Result<Self, InvalidKey> {
-        let key = CoseKey::from_slice(encoded).map_err(|_| InvalidKey::NotACoseKey)?;
+        let key = CoseKey::from_slice(encoded).map_err(|error| match error {
+            // Only the algorithm has values for private use; the key type has none.
+            CoseError::UnregisteredIanaNonPrivateValue => InvalidKey::UnknownAlgorithm,
+            CoseError::UnregisteredIanaValue => InvalidKey::WrongParameters,
+            _ => InvalidKey::NotACoseKey,
+        })?;
         let Some(RegisteredLabelWithPrivate::Assigned(algorithm)) = key.alg else {
             return Err(InvalidKey::UnknownAlgorithm);
         };
