@@ -114,8 +114,9 @@ impl Authenticator {
             Progress::Commit(changes, then) => {
                 Step::Commit(Commit { changes, suspended: Suspended { then, generation } })
             }
-            Progress::Gesture(reason, then) => Step::Gesture(Gesture {
+            Progress::Gesture(reason, refusals, then) => Step::Gesture(Gesture {
                 reason,
+                refusals,
                 deadline: now.saturating_add(GESTURE_TIMEOUT),
                 suspended: Suspended { then, generation },
             }),

@@ -13,7 +13,7 @@ use crate::credential::{StoredCredential, rp_id_hash};
 use crate::make_credential::check_list;
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
-use crate::step::{Progress, Reason};
+use crate::step::{Progress, Reason, Refusals};
 
 /// How long getNextAssertion may be called after the last answer (CTAP 2.3 §6.3).
 const NEXT_ASSERTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,7 +74,7 @@ pub(crate) fn start(authenticator: &Authenticator, request: Request) -> Progress
     let user_present = request.options.up != Some(false);
     let scope = Scope { rp_id_hash, client_data_hash: request.client_data_hash, user_present };
     if user_present {
-        Progress::gesture(Reason::GetAssertion, move |authenticator, _| {
+        Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
             assert(authenticator, scope, candidate, remaining, true).unwrap_or_else(Progress::from)
         })
     } else {

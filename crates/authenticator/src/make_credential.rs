@@ -11,7 +11,7 @@ use crate::authenticator::Authenticator;
 use crate::credential::{Discoverable, StoredCredential, rp_id_hash};
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
-use crate::step::{Progress, Reason};
+use crate::step::{Progress, Reason, Refusals};
 use crate::store::Change;
 
 /// The longest user handle, bytes (WebAuthn Level 3 §5.4.3).
@@ -26,12 +26,13 @@ pub(crate) fn start(authenticator: &Authenticator, request: Request) -> Progress
         Err(status) => return status.into(),
     };
     let rp_id_hash = rp_id_hash(&request.relying_party.id);
-    let excluded = request.exclude_list.iter().any(|descriptor| holds(authenticator, &rp_id_hash, descriptor));
-    Progress::gesture(Reason::MakeCredential, move |authenticator, _| {
-        // Only now: an answer without a touch would tell any website which keys are plugged in.
-        if excluded {
-            return Status::CredentialExcluded.into();
-        }
+    if request.exclude_list.iter().any(|descriptor| holds(authenticator, &rp_id_hash, descriptor)) {
+        // Only after a gesture: an answer without one would tell any website which keys are plugged in.
+        return Progress::gesture(Reason::MakeCredential, Refusals::OF_AN_EXCLUDED, |_, _| {
+            Status::CredentialExcluded.into()
+        });
+    }
+    Progress::gesture(Reason::MakeCredential, Refusals::OF_A_CEREMONY, move |authenticator, _| {
         create(authenticator, request, rp_id_hash, algorithm).unwrap_or_else(Progress::from)
     })
 }

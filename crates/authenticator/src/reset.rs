@@ -5,7 +5,7 @@ use core::time::Duration;
 use keyrig_ctap::{Response, Status};
 
 use crate::authenticator::Authenticator;
-use crate::step::{Progress, Reason};
+use crate::step::{Progress, Reason, Refusals};
 use crate::store::Store;
 
 /// How long after power-up a reset is taken.
@@ -15,7 +15,7 @@ pub(crate) fn start(authenticator: &Authenticator, now: Duration) -> Progress {
     if now.saturating_sub(authenticator.powered_up_at) > WINDOW {
         return Status::NotAllowed.into();
     }
-    Progress::gesture(Reason::Reset, |authenticator, _| {
+    Progress::gesture(Reason::Reset, Refusals::OF_A_CHOICE, |authenticator, _| {
         let counter = authenticator.store().counter();
         let changes = Store::blank(authenticator.environment.as_mut(), counter);
         Progress::commit(changes, |_, _| Progress::Done(Ok(Response::Done)))

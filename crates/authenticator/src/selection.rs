@@ -2,8 +2,8 @@
 
 use keyrig_ctap::Response;
 
-use crate::step::{Progress, Reason};
+use crate::step::{Progress, Reason, Refusals};
 
 pub(crate) fn start() -> Progress {
-    Progress::gesture(Reason::Selection, |_, _| Progress::Done(Ok(Response::Done)))
+    Progress::gesture(Reason::Selection, Refusals::OF_A_CHOICE, |_, _| Progress::Done(Ok(Response::Done)))
 }

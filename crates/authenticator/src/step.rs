@@ -28,7 +28,7 @@ pub enum Step {
 /// What a command does next, inside the authenticator.
 pub(crate) enum Progress {
     Commit(Vec<Change>, Continuation),
-    Gesture(Reason, Continuation),
+    Gesture(Reason, Refusals, Continuation),
     Done(Result<Response, Status>),
 }
 
@@ -45,10 +45,30 @@ impl Progress {
 
     pub(crate) fn gesture(
         reason: Reason,
+        refusals: Refusals,
         then: impl FnOnce(&mut Authenticator, Duration) -> Self + Send + 'static,
     ) -> Self {
-        Self::Gesture(reason, Box::new(then))
+        Self::Gesture(reason, refusals, Box::new(then))
     }
+}
+
+/// What a command answers if the gesture does not come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusals {
+    pub(crate) denied: Status,
+    pub(crate) timed_out: Status,
+}
+
+impl Refusals {
+    /// makeCredential and getAssertion don't tell the two apart (CTAP 2.3 §6.1.2 step 14, §6.2.2 step 9).
+    pub(crate) const OF_A_CEREMONY: Self = Self { denied: Status::OperationDenied, timed_out: Status::OperationDenied };
+
+    /// Selection and reset do (CTAP 2.3 §6.6, §6.9).
+    pub(crate) const OF_A_CHOICE: Self = Self { denied: Status::OperationDenied, timed_out: Status::UserActionTimeout };
+
+    /// What a credential is excluded by is said, whatever the user does (CTAP 2.3 §6.1.2 step 12).
+    pub(crate) const OF_AN_EXCLUDED: Self =
+        Self { denied: Status::CredentialExcluded, timed_out: Status::CredentialExcluded };
 }
 
 impl From<Status> for Progress {
@@ -132,6 +152,7 @@ impl Commit {
 pub struct Gesture {
     pub(crate) reason: Reason,
     pub(crate) deadline: Duration,
+    pub(crate) refusals: Refusals,
     pub(crate) suspended: Suspended,
 }
 
@@ -155,7 +176,7 @@ impl Gesture {
 
     /// The user refused.
     pub fn denied(self, authenticator: &mut Authenticator, now: Duration) -> Step {
-        authenticator.resume(self.suspended, now, |_, _| Status::OperationDenied.into())
+        authenticator.resume(self.suspended, now, move |_, _| self.refusals.denied.into())
     }
 
     /// The platform cancelled the command.
@@ -165,6 +186,6 @@ impl Gesture {
 
     /// The deadline has passed.
     pub fn timed_out(self, authenticator: &mut Authenticator, now: Duration) -> Step {
-        authenticator.resume(self.suspended, now, |_, _| Status::UserActionTimeout.into())
+        authenticator.resume(self.suspended, now, move |_, _| self.refusals.timed_out.into())
     }
 }

@@ -36,6 +36,9 @@ fn every_outcome_has_its_status_and_only_a_touch_changes_anything() {
         (User::StaysAway, status::USER_ACTION_TIMEOUT),
     ] {
         for (reason, message) in commands() {
+            // CTAP 2.3 §6.1.2 step 14 and §6.2.2 step 9: there, a user who stays away has not consented.
+            let ceremony = matches!(reason, Reason::MakeCredential | Reason::GetAssertion);
+            let expected = if ceremony && user == User::StaysAway { status::OPERATION_DENIED } else { expected };
             let mut key = key();
             let before = key.disk.clone();
             key.user = user;
