@@ -3,7 +3,7 @@
 //! Every face of the rack, be it a socket, HTTP or a panel, speaks these same commands.
 
 use keyrig_authenticator::Reason;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::finger::TouchPolicy;
@@ -14,6 +14,7 @@ use crate::key_name::KeyName;
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
     /// List the keys.
+    #[serde(deserialize_with = "nothing_more")]
     List,
     /// Touch a key that waits for it.
     Touch {
@@ -52,10 +53,18 @@ pub enum Command {
     },
 }
 
+/// A command without members has none: serde by itself would let unknown ones pass here.
+fn nothing_more<'de, D: Deserializer<'de>>(members: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Nothing::deserialize(members).map(|Nothing {}| ())
+}
+
 /// The answer to a command that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The keys, in the order in which they came to the rack: after [`Command::List`] all of them, else the one named.
+    /// The keys, in the order in which they came to the rack: after a command that names a key that one, else all of them.
     pub keys: Vec<KeyState>,
     /// What the finger does.
     pub touch: TouchPolicy,

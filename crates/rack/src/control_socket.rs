@@ -5,11 +5,12 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -85,12 +86,16 @@ enum Reply {
     },
 }
 
-/// A control socket that is bound. Dropping it removes the socket.
+/// A control socket that is bound. Dropping it removes the socket, unless another is in its place by then.
 #[derive(Debug)]
 pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
+    file: FileId,
 }
+
+/// What tells a file from another one at its path: device and inode.
+type FileId = (u64, u64);
 
 impl ControlSocket {
     /// Binds the socket. One that a rack left behind when it was killed is replaced.
@@ -114,13 +119,18 @@ impl ControlSocket {
         // Bound in a directory that nobody else can enter and then renamed, so that it is never there with a wider mode.
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io)?;
-        let private = parent.join(format!(".keyrig-{}", std::process::id()));
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(|error| io(io::Error::other(error.to_string())))?;
+        // Short, because a socket's path may have no more than 107 bytes. Not our process id: in containers that is always the
+        // same, and one that was killed in here would be in the way for ever.
+        let private = parent.join(format!(".{:08x}", u32::from_be_bytes(random)));
         DirBuilder::new().mode(0o700).create(&private).map_err(io)?;
         let bound = bind_private(&private, path);
         let removed = fs::remove_dir_all(&private);
-        let listener = bound.map_err(io)?;
+        let (listener, file) = bound.map_err(io)?;
+        let socket = Self { listener, path: path.to_owned(), file };
         removed.map_err(io)?;
-        Ok(Self { listener, path: path.to_owned() })
+        Ok(socket)
     }
 
     /// Where it is.
@@ -153,17 +163,27 @@ impl ControlSocket {
     }
 }
 
-fn bind_private(private: &Path, path: &Path) -> io::Result<UnixListener> {
-    let socket = private.join("socket");
+fn bind_private(private: &Path, path: &Path) -> io::Result<(UnixListener, FileId)> {
+    let socket = private.join("s");
     let listener = UnixListener::bind(&socket)?;
     fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+    let file = file_id(&socket)?;
     fs::rename(&socket, path)?;
-    Ok(listener)
+    Ok((listener, file))
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
+        let removed = match file_id(&self.path) {
+            Ok(file) if file != self.file => return,
+            Ok(_) => fs::remove_file(&self.path),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
             tracing::debug!(%error, path = %self.path.display(), "the control socket was gone already");
         }
     }
@@ -192,7 +212,9 @@ async fn serve_connection(stream: UnixStream, rack: &Rack) -> io::Result<()> {
 }
 
 async fn answer(line: &[u8], rack: &Rack) -> Reply {
-    match serde_json::from_slice::<Command>(line) {
+    // By way of an object, because serde takes an array of the members' values for a command too.
+    let object = serde_json::from_slice::<Map<String, Value>>(line);
+    match object.and_then(|object| Command::deserialize(Value::Object(object))) {
         Ok(command) => match rack.command(command).await {
             Ok(answer) => Reply::Done { ok: true, answer },
             Err(refusal) => refused(refusal),

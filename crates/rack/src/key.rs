@@ -117,6 +117,9 @@ impl Transaction {
     ///
     /// # Errors
     /// [`KeyGone`] if the key is unplugged or is pulled out meanwhile.
+    ///
+    /// # Panics
+    /// If it has given the answer already.
     pub async fn answer(&mut self) -> Result<Vec<u8>, KeyGone> {
         (&mut self.reply).await.map_err(|_| KeyGone)
     }
@@ -144,12 +147,12 @@ pub(crate) struct Start {
     pub(crate) busid: String,
     pub(crate) authenticator: Authenticator,
     pub(crate) database: Option<Database>,
-    /// Held for as long as the key is in the rack.
-    pub(crate) lock: Option<std::fs::File>,
     pub(crate) exports: Exports,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     /// The rack's clock: all times count from here.
     pub(crate) epoch: Instant,
+    /// Dropped last, when the task has ended.
+    pub(crate) running: watch::Receiver<()>,
 }
 
 /// Starts the task of a key, which ends when every handle is dropped.

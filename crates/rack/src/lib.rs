@@ -15,7 +15,9 @@ pub mod key;
 mod key_name;
 mod rack;
 pub mod state_directory;
+pub mod vhci;
 
+pub use database::{Database, NotDurable};
 pub use key::{KeyGone, KeyHandle};
 pub use key_name::{InvalidKeyName, KeyName};
 pub use rack::{KeySpecification, MAX_KEYS, Options, Rack, RackError, RootOrigin};

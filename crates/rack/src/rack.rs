@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use keyrig_authenticator::attestation::{CertificateFailed, Root};
 use keyrig_authenticator::environment::{Environment, Seeded};
@@ -10,7 +11,7 @@ use keyrig_authenticator::{Authenticator, Profile, Reason};
 use keyrig_usb::Exports;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use zeroize::Zeroizing;
 
@@ -19,7 +20,7 @@ use crate::crypto::System;
 use crate::finger::{Finger, Gesture, Place};
 use crate::key::{GestureId, KeyHandle, Notice, Start};
 use crate::key_name::KeyName;
-use crate::state_directory::{StateDirectory, StateError, StoredKey};
+use crate::state_directory::{StateDirectory, StateError};
 
 /// The most keys in a rack: each has a port of one bus.
 pub const MAX_KEYS: usize = 127;
@@ -100,6 +101,8 @@ pub struct Rack {
     root_certificate: Vec<u8>,
     root_origin: RootOrigin,
     crypto: &'static str,
+    /// Every key's task listens, and says nothing: it has ended when it listens no more.
+    tasks: Arc<watch::Sender<()>>,
 }
 
 impl core::fmt::Debug for Rack {
@@ -117,9 +120,22 @@ impl Rack {
     /// Sets up a rack with all its keys plugged in. Must be called within a tokio runtime with time enabled.
     ///
     /// # Errors
-    /// [`RackError`]: no key is left behind.
+    /// [`RackError`]: no key is left behind, nor a lock in the state directory.
     pub async fn start(options: Options, specifications: Vec<KeySpecification>) -> Result<Self, RackError> {
         check(&options, &specifications)?;
+        let tasks = Arc::new(watch::Sender::new(()));
+        let started = Self::start_keys(options, specifications, &tasks).await;
+        if started.is_err() {
+            tasks.closed().await;
+        }
+        started
+    }
+
+    async fn start_keys(
+        options: Options,
+        specifications: Vec<KeySpecification>,
+        tasks: &Arc<watch::Sender<()>>,
+    ) -> Result<Self, RackError> {
         let epoch = Instant::now();
         let state = options.state.as_deref().map(StateDirectory::open).transpose()?;
         let (secret, root_origin) = root_secret(&options, state.as_ref())?;
@@ -131,12 +147,12 @@ impl Rack {
         for (index, KeySpecification { name, profile }) in specifications.into_iter().enumerate() {
             let mut environment = environment(options.seed, &name);
             crypto = environment.crypto().name();
-            let (store, database, lock) = match &state {
+            let (database, store) = match &state {
                 Some(state) => {
-                    let StoredKey { store, database, lock } = state.open_key(&name, &profile, environment.as_mut())?;
-                    (store, Some(database), Some(lock))
+                    let (database, store) = state.open_key(&name, &profile, environment.as_mut())?;
+                    (Some(database), store)
                 }
-                None => (Store::create(environment.as_mut()).0, None, None),
+                None => (None, Store::create(environment.as_mut()).0),
             };
             let busid = format!("1-{}", index + 1);
             let attestation = root.issue(&profile)?;
@@ -153,10 +169,10 @@ impl Rack {
                     busid,
                     authenticator: Authenticator::new(profile, attestation, environment, store, epoch.elapsed()),
                     database,
-                    lock,
                     exports: exports.clone(),
                     notices: notices.clone(),
                     epoch,
+                    running: tasks.subscribe(),
                 }),
             };
             entry
@@ -169,7 +185,15 @@ impl Rack {
         let (requests, asked) = mpsc::unbounded_channel();
         let task = Task { entries, finger: options.finger, asked, noticed, epoch };
         tokio::spawn(task.run());
-        Ok(Self { requests, exports, keys, root_certificate: root.certificate().to_vec(), root_origin, crypto })
+        Ok(Self {
+            requests,
+            exports,
+            keys,
+            root_certificate: root.certificate().to_vec(),
+            root_origin,
+            crypto,
+            tasks: Arc::clone(tasks),
+        })
     }
 
     /// Carries out a command.
@@ -180,6 +204,13 @@ impl Rack {
         let (answer, answered) = oneshot::channel();
         self.requests.send(Request { command, answer }).map_err(|_| Refusal::Stopped)?;
         answered.await.unwrap_or(Err(Refusal::Stopped))
+    }
+
+    /// Resolves when all keys have ended: what they were writing is on the disk, and others may have their state directory. That
+    /// is some time after the last clone of the rack and of its [`KeyHandle`]s is dropped.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let tasks = Arc::clone(&self.tasks);
+        async move { tasks.closed().await }
     }
 
     /// The key with this name, to speak to without CTAPHID and USB.

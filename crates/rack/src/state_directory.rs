@@ -110,13 +110,6 @@ pub struct StateDirectory {
     path: PathBuf,
 }
 
-/// A key of a state directory, opened: nobody else has it until this is dropped.
-pub(crate) struct StoredKey {
-    pub(crate) database: Database,
-    pub(crate) store: Store,
-    pub(crate) lock: File,
-}
-
 impl StateDirectory {
     /// Opens a state directory, and makes it if it is not there or empty.
     ///
@@ -134,13 +127,17 @@ impl StateDirectory {
                 refuse_foreign(path)?;
                 make_directory(&path.join("keys"))?;
                 write_new(&format, STATE_FORMAT.as_bytes())?;
+                synchronise_parent(path)?;
             }
         }
         check_format(&format, STATE_FORMAT, STATE_FORMAT_FAMILY)?;
-        Ok(state)
+        // Made before the format: without it, keys that there were would be made anew, and blank.
+        let keys = path.join("keys");
+        if keys.is_dir() { Ok(state) } else { Err(missing(&keys)) }
     }
 
-    /// The secret of the TEST attestation root; made from `environment` if there is none yet.
+    /// The secret of the TEST attestation root; made from `environment` if there is none yet, and no key either that one vouches
+    /// for.
     ///
     /// # Errors
     /// [`StateError`].
@@ -151,12 +148,10 @@ impl StateDirectory {
         match read_limited(&path)? {
             Some(bytes) => {
                 let length = bytes.len();
-                let bytes: [u8; 32] = bytes.try_into().map_err(|_| StateError::Damaged {
-                    path: path.clone(),
-                    reason: format!("it has {length} bytes instead of 32"),
-                })?;
-                *secret = bytes;
+                *secret =
+                    bytes.try_into().map_err(|_| damaged(&path, format!("it has {length} bytes instead of 32")))?;
             }
+            None if entries(&self.path.join("keys"))?.any(|name| !name.starts_with('.')) => return Err(missing(&path)),
             None => {
                 environment.random(secret.as_mut());
                 write_new(&path, secret.as_ref())?;
@@ -165,13 +160,17 @@ impl StateDirectory {
         Ok(secret)
     }
 
-    /// Opens the key with this name, and makes it if it is not there.
-    pub(crate) fn open_key(
+    /// Opens the key with this name for a driver of its own, as a rack does: what the key keeps, and the database that makes its
+    /// commits durable. Makes the key from `environment` if it is not there.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn open_key(
         &self,
         name: &KeyName,
         profile: &Profile,
         environment: &mut dyn Environment,
-    ) -> Result<StoredKey, StateError> {
+    ) -> Result<(Database, Store), StateError> {
         let path = self.path.join("keys").join(name.as_str());
         if !path.try_exists().at(&path)? {
             let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
@@ -180,18 +179,16 @@ impl StateDirectory {
             }
         }
         check_format(&path.join("format"), KEY_FORMAT, KEY_FORMAT_FAMILY)?;
-        let found = read_line(&path.join("profile"))?.ok_or_else(|| missing(&path.join("profile")))?;
-        let found = found.trim_end();
+        let found = profile_name(&path.join("profile"))?;
         if found != profile.name {
-            return Err(StateError::OtherProfile { path, found: found.to_owned(), wanted: profile.name.clone() });
+            return Err(StateError::OtherProfile { path, found, wanted: profile.name.clone() });
         }
         let lock = lock(&path.join("lock"), Wait::No)?;
         let store_path = path.join("store");
         if !store_path.try_exists().at(&store_path)? {
             return Err(missing(&store_path));
         }
-        let (database, store) = Database::open(&store_path).map_err(|error| database_error(&store_path, error))?;
-        Ok(StoredKey { database, store, lock })
+        Database::open(&store_path, lock).map_err(|error| database_error(&store_path, error))
     }
 }
 
@@ -213,16 +210,36 @@ fn make_key(path: &Path, profile: &Profile, environment: &mut dyn Environment) -
 }
 
 fn database_error(path: &Path, error: DatabaseError) -> StateError {
-    if let DatabaseError::Redb(error) = &error
-        && matches!(**error, redb::Error::DatabaseAlreadyOpen)
-    {
-        return StateError::Locked { path: path.to_owned() };
+    match error {
+        DatabaseError::Redb(error) => match *error {
+            redb::Error::DatabaseAlreadyOpen => StateError::Locked { path: path.to_owned() },
+            // These two kinds are what the database makes of a file that is none of its own, or is too short.
+            redb::Error::Io(error)
+                if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+            {
+                StateError::FileSystem { path: path.to_owned(), error }
+            }
+            error => damaged(path, error.to_string()),
+        },
+        DatabaseError::Load(error) => damaged(path, error.to_string()),
     }
-    StateError::Damaged { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn missing(path: &Path) -> StateError {
-    StateError::Damaged { path: path.to_owned(), reason: "it is missing".to_owned() }
+    damaged(path, "it is missing")
+}
+
+fn damaged(path: &Path, reason: impl Into<String>) -> StateError {
+    StateError::Damaged { path: path.to_owned(), reason: reason.into() }
+}
+
+/// The name in a key's file `profile`: one whole line.
+fn profile_name(path: &Path) -> Result<String, StateError> {
+    let line = read_line(path)?.ok_or_else(|| missing(path))?;
+    match line.strip_suffix('\n') {
+        Some(name) if !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()) => Ok(name.to_owned()),
+        _ => Err(damaged(path, "it names no profile")),
+    }
 }
 
 fn make_directory(path: &Path) -> Result<(), StateError> {
@@ -232,10 +249,6 @@ fn make_directory(path: &Path) -> Result<(), StateError> {
 fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.new"))
-}
-
-fn is_temporary(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(".new")
 }
 
 /// Writes a file that is not there, whole or not at all.
@@ -254,10 +267,23 @@ fn synchronise_parent(path: &Path) -> Result<(), StateError> {
     File::open(parent).and_then(|directory| directory.sync_all()).at(parent)
 }
 
-/// Refuses a directory with anything in it that the making of a state directory does not leave when it is killed.
+/// Refuses a directory with anything in it that the making of a state directory does not leave when it is killed: a lock of no
+/// bytes, no keys yet, a format under its other name.
 fn refuse_foreign(path: &Path) -> Result<(), StateError> {
-    let ours = |name: &str| matches!(name, "lock" | "keys") || is_temporary(name);
-    if entries(path)?.all(|name| ours(&name)) { Ok(()) } else { Err(StateError::Foreign { path: path.to_owned() }) }
+    for name in entries(path)? {
+        let entry = path.join(&name);
+        let metadata = fs::symlink_metadata(&entry).at(&entry)?;
+        let ours = match name.as_str() {
+            "lock" => metadata.is_file() && metadata.len() == 0,
+            "keys" => metadata.is_dir() && entries(&entry)?.next().is_none(),
+            ".format.new" => metadata.is_file() && STATE_FORMAT.starts_with(&read_line(&entry)?.unwrap_or_default()),
+            _ => false,
+        };
+        if !ours {
+            return Err(StateError::Foreign { path: path.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 fn entries(path: &Path) -> Result<impl Iterator<Item = String>, StateError> {
@@ -266,10 +292,12 @@ fn entries(path: &Path) -> Result<impl Iterator<Item = String>, StateError> {
 }
 
 fn read_limited(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
-    match File::open(path) {
-        Ok(file) => {
+    match fs::metadata(path) {
+        // Opening a pipe would wait for a writer.
+        Ok(metadata) if !metadata.is_file() => Err(damaged(path, "it is no file")),
+        Ok(_) => {
             let mut content = Vec::new();
-            file.take(MAX_LINE).read_to_end(&mut content).at(path)?;
+            File::open(path).and_then(|file| file.take(MAX_LINE).read_to_end(&mut content)).at(path)?;
             Ok(Some(content))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -284,14 +312,12 @@ fn read_line(path: &Path) -> Result<Option<String>, StateError> {
 fn check_format(path: &Path, expected: &'static str, family: &str) -> Result<(), StateError> {
     match read_line(path)? {
         Some(found) if found == expected => Ok(()),
-        Some(found) if found.starts_with(family) => Err(StateError::Version {
+        Some(found) if found.starts_with(family) && found.ends_with('\n') => Err(StateError::Version {
             path: path.to_owned(),
             found: found.trim_end().to_owned(),
             expected: expected.trim_end(),
         }),
-        Some(_) => {
-            Err(StateError::Damaged { path: path.to_owned(), reason: "it names no format of keyrig".to_owned() })
-        }
+        Some(_) => Err(damaged(path, "it names no format of keyrig")),
         None => Err(missing(path)),
     }
 }

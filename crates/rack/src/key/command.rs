@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{GestureId, Progress};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, NotDurable};
 
 /// Where a command came from, and its answer goes.
 pub(super) enum Source {
@@ -27,12 +27,12 @@ pub(super) enum Source {
 /// What a command waits for.
 pub(super) enum Wait {
     Gesture { id: GestureId, gesture: Gesture },
-    Commit { commit: Commit, writing: JoinHandle<(Database, Result<(), DatabaseError>)> },
+    Commit { commit: Commit, writing: JoinHandle<(Database, Result<(), NotDurable>)> },
 }
 
 /// What happens next to the command under way, apart from what others send.
 pub(super) enum Outcome {
-    Written(Database, Result<(), DatabaseError>),
+    Written(Database, Result<(), NotDurable>),
     Cancelled,
     Abandoned,
 }

@@ -6,12 +6,12 @@ use keyrig_authenticator::{Authenticator, Commit, Gesture as PendingGesture, Ste
 use keyrig_ctap::Status;
 use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Report, RequestKind};
 use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::command::{Command, Outcome, Source, Wait};
 use super::{Direct, GestureId, Message, Notice, Progress, Start, identity};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, NotDurable};
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
 
@@ -22,7 +22,6 @@ pub(super) struct Task {
     hid: Device,
     /// Absent while a commit is on its way to the disk, and always for a key that isn't kept.
     database: Option<Database>,
-    _lock: Option<std::fs::File>,
     exports: Exports,
     plugged: Option<Plugged>,
     attachment: Option<Attachment>,
@@ -33,6 +32,8 @@ pub(super) struct Task {
     inbox: mpsc::UnboundedReceiver<Message>,
     notices: mpsc::UnboundedSender<Notice>,
     epoch: Instant,
+    /// The last of the fields, so that everything above is let go when it is dropped.
+    _running: watch::Receiver<()>,
 }
 
 /// What happens next.
@@ -59,7 +60,6 @@ impl Task {
             busid: start.busid,
             authenticator: start.authenticator,
             database: start.database,
-            _lock: start.lock,
             exports: start.exports,
             plugged: None,
             attachment: None,
@@ -69,6 +69,7 @@ impl Task {
             inbox,
             notices: start.notices,
             epoch: start.epoch,
+            _running: start.running,
         }
     }
 
@@ -278,15 +279,11 @@ impl Task {
     }
 
     fn wait_for(&mut self, source: Source, gesture: PendingGesture) {
-        let now = self.now();
-        match &source {
-            Source::Hid(id) => {
-                // The request is pending: it has just asked for this, or been touched once before.
-                let _ = self.hid.set_status(*id, KeepaliveStatus::UpNeeded, now);
-            }
-            Source::Direct { progress, .. } => drop(progress.send_replace(Progress::UpNeeded)),
-            Source::Nobody => return,
+        if matches!(source, Source::Nobody) {
+            return;
         }
+        let now = self.now();
+        self.show(&source, Progress::UpNeeded);
         self.gestures += 1;
         let id = GestureId(self.gestures);
         let reason = gesture.reason();
@@ -294,11 +291,26 @@ impl Task {
         self.notify(Notice::Waiting { key: self.name.clone(), id, reason, since: now });
     }
 
-    fn write(&mut self, source: Source, commit: Commit, database: Database) {
-        if let Source::Hid(id) = &source {
-            // After a touch it computes again, and the disk may take its time.
-            let _ = self.hid.set_status(*id, KeepaliveStatus::Processing, self.epoch.elapsed());
+    /// Tells whoever waits for the answer what the key does.
+    fn show(&mut self, source: &Source, progress: Progress) {
+        let now = self.now();
+        match source {
+            Source::Hid(id) => {
+                let status = match progress {
+                    Progress::Processing => KeepaliveStatus::Processing,
+                    Progress::UpNeeded => KeepaliveStatus::UpNeeded,
+                };
+                // The request is pending: whatever ends it has taken the command away before.
+                let _ = self.hid.set_status(*id, status, now);
+            }
+            Source::Direct { progress: shown, .. } => drop(shown.send_replace(progress)),
+            Source::Nobody => {}
         }
+    }
+
+    fn write(&mut self, source: Source, commit: Commit, database: Database) {
+        // After a touch it computes again, and the disk may take its time.
+        self.show(&source, Progress::Processing);
         let changes = commit.changes().to_vec();
         let writing = tokio::task::spawn_blocking(move || {
             let result = database.commit(&changes);
@@ -307,7 +319,7 @@ impl Task {
         self.command = Some(Command { source, wait: Wait::Commit { commit, writing } });
     }
 
-    fn written(&mut self, commit: Commit, result: Result<(), DatabaseError>) -> Step {
+    fn written(&mut self, commit: Commit, result: Result<(), NotDurable>) -> Step {
         let now = self.now();
         match result {
             Ok(()) => self.apply(commit, now),

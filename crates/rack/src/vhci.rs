@@ -1,0 +1,423 @@
+//! Keys plugged into this machine's kernel, through the virtual host controller of its module `vhci-hcd`.
+//!
+//! The kernel takes one end of a socket pair and speaks USB/IP on it; the key is served on the other (`drivers/usb/usbip/
+//! vhci_sysfs.c`, `attach_store`). So no TCP port is open, and no other program is needed. The kernel holds its end until the
+//! device is gone, and lets the device go when ours is closed: by [`Attachments::close`], or by the end of the process. The
+//! `detach` file is never written to: a port's number may be another device's by the time it is written.
+//!
+//! An unplugged key is gone from the kernel, and is attached again, to a port that is free then, when it is plugged in. A key
+//! that the *kernel* let go (`usbip detach`) stays detached until it is unplugged and plugged in, as a real one would after its
+//! port was switched off.
+
+mod nodes;
+mod ports;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keyrig_usb::wire::operations::DeviceRecord;
+use keyrig_usb::{Detached, Exports, Limits, Presence, ServeError, serve_imported};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use self::nodes::{HidrawNode, Nodes};
+use self::ports::{Hub, Port, State};
+use crate::key_name::KeyName;
+
+/// Where the kernel shows its virtual host controllers: the files of all of them belong to the first.
+const CONTROLLER: &str = "/sys/devices/platform/vhci_hcd.0";
+
+/// How long the kernel may take to let a device go.
+const RELEASE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a key cannot be attached to this kernel.
+#[derive(Debug, Error)]
+pub enum VhciError {
+    /// The kernel module is not loaded.
+    #[error(
+        "this kernel has no virtual USB host controller ({CONTROLLER} is missing). Load its module: sudo modprobe vhci-hcd"
+    )]
+    NoModule,
+    /// Only root may attach devices.
+    #[error("{} is not ours to write: attaching a device takes root. Run: sudo keyrig attach ...", path.display())]
+    NoRights {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Every port is taken.
+    #[error(
+        "all {ports} ports of the virtual USB host controller are taken. See what is attached: usbip port; free one: sudo usbip detach -p PORT"
+    )]
+    NoFreePort {
+        /// How many ports there are for full-speed devices.
+        ports: usize,
+    },
+    /// The kernel says something else than the kernels that are known.
+    #[error("{} has a line that is not understood: {line:?}. Linux 4.13 or later is needed", path.display())]
+    UnknownStatus {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: String,
+    },
+    /// The kernel refused, or its files could not be used.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Kernel {
+        /// What was done.
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+}
+
+/// The virtual host controllers of this kernel.
+#[derive(Clone, Debug)]
+pub struct Vhci {
+    directory: PathBuf,
+}
+
+impl Vhci {
+    /// Finds the controllers and makes sure that devices may be attached to them.
+    ///
+    /// # Errors
+    ///
+    /// [`VhciError::NoModule`] or [`VhciError::NoRights`], each with the command that mends it.
+    pub fn open() -> Result<Self, VhciError> {
+        Self::open_in(Path::new(CONTROLLER))
+    }
+
+    fn open_in(directory: &Path) -> Result<Self, VhciError> {
+        let vhci = Self { directory: directory.to_owned() };
+        vhci.attach_file()?;
+        Ok(vhci)
+    }
+
+    fn attach_file(&self) -> Result<File, VhciError> {
+        let path = self.directory.join("attach");
+        File::options().write(true).open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => VhciError::NoModule,
+            // A container's /sys is read-only.
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => VhciError::NoRights { path },
+            _ => VhciError::Kernel { action: "open", path, source: error },
+        })
+    }
+
+    /// Gives the kernel a device, and returns its port and the stream that the kernel speaks USB/IP on.
+    fn attach(&self, device: &DeviceRecord) -> Result<(u32, UnixStream), VhciError> {
+        let path = self.directory.join("attach");
+        let failed = |action| {
+            let path = path.clone();
+            move |source| VhciError::Kernel { action, path, source }
+        };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed("make a socket pair for"))?;
+        ours.set_nonblocking(true).map_err(failed("make a socket pair for"))?;
+        let ours = UnixStream::from_std(ours).map_err(failed("make a socket pair for"))?;
+        loop {
+            let port = self.free_port()?;
+            let request = format!("{port} {} {} {}\n", theirs.as_raw_fd(), device.device_id(), device.speed);
+            match self.attach_file()?.write_all(request.as_bytes()) {
+                Ok(()) => return Ok((port, ours)),
+                // Another program was faster: the port is not free any more.
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                Err(error) => return Err(failed("attach a device by")(error)),
+            }
+        }
+    }
+
+    fn free_port(&self) -> Result<u32, VhciError> {
+        let ports: Vec<_> = self.ports()?.into_iter().filter(|port| port.hub == Hub::High).collect();
+        let free = ports.iter().find(|port| port.state == State::Free);
+        free.map(|port| port.number).ok_or(VhciError::NoFreePort { ports: ports.len() })
+    }
+
+    /// The ports of all controllers: `status` is the first one's, `status.1` the second's.
+    fn ports(&self) -> Result<Vec<Port>, VhciError> {
+        let mut ports = Vec::new();
+        for controller in 0_u32.. {
+            let name = if controller == 0 { "status".to_owned() } else { format!("status.{controller}") };
+            let path = self.directory.join(name);
+            let status = match fs::read_to_string(&path) {
+                Ok(status) => status,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && controller > 0 => break,
+                Err(source) => return Err(VhciError::Kernel { action: "read", path, source }),
+            };
+            let parsed = ports::parse(&status);
+            ports.extend(parsed.map_err(|line| VhciError::UnknownStatus { path, line: line.to_owned() })?);
+        }
+        Ok(ports)
+    }
+}
+
+/// What happened to an attached key.
+#[derive(Debug)]
+pub enum Event {
+    /// The kernel has the key.
+    Attached {
+        /// The key.
+        key: KeyName,
+        /// Its port, as `usbip port` counts them.
+        port: u32,
+    },
+    /// Programs find the key at this node, once udev has given them the right to.
+    Node {
+        /// The key.
+        key: KeyName,
+        /// The node.
+        path: PathBuf,
+    },
+    /// The key was unplugged. It will be attached again when it is plugged in.
+    Unplugged {
+        /// The key.
+        key: KeyName,
+    },
+    /// The kernel let the key go. It will be attached again when it is unplugged and plugged in.
+    DetachedByKernel {
+        /// The key.
+        key: KeyName,
+    },
+    /// The key could not be attached again, or its connection failed. The next attempt is when it is unplugged and plugged in.
+    Failed {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Keys that are kept attached to this kernel. Dropping it detaches them, but does not wait for the kernel.
+pub struct Attachments {
+    vhci: Vhci,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// Absent where the kernel's announcements cannot be heard.
+    nodes: Option<Nodes>,
+    keys: BTreeMap<u32, KeyName>,
+    stop: watch::Sender<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Attachments {
+    /// Attaches keys, each by its name and its busid in `exports`. All must be plugged in.
+    ///
+    /// # Errors
+    ///
+    /// Why a key was not attached: those before it are detached again.
+    pub async fn start(
+        vhci: Vhci,
+        exports: &Exports,
+        keys: impl IntoIterator<Item = (KeyName, String)>,
+    ) -> Result<Self, VhciError> {
+        let nodes = Nodes::listen().inspect_err(|error| tracing::debug!(%error, "device nodes will not be known")).ok();
+        let (sender, events) = mpsc::unbounded_channel();
+        let stop = watch::Sender::new(());
+        let mut attachments = Self { vhci, events, nodes, keys: BTreeMap::new(), stop, tasks: JoinSet::new() };
+        for (name, busid) in keys {
+            let key = Key {
+                presence: exports.plugged(&busid).await,
+                name,
+                busid,
+                exports: exports.clone(),
+                vhci: attachments.vhci.clone(),
+                events: sender.clone(),
+            };
+            match key.attach() {
+                Ok(stream) => drop(attachments.tasks.spawn(key.keep(stream, attachments.stop.subscribe()))),
+                Err(error) => {
+                    attachments.close().await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(attachments)
+    }
+
+    /// Waits for what happens next. Cancel-safe.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                // A key's port is known before its node is.
+                biased;
+                Some(event) = self.events.recv() => {
+                    if let Event::Attached { key, port } = &event {
+                        self.keys.insert(*port, key.clone());
+                    }
+                    return event;
+                }
+                node = new_node(&self.nodes) => match node {
+                    Ok(node) => if let Some(event) = self.node(node) {
+                        return event;
+                    },
+                    Err(error) => {
+                        tracing::warn!(%error, "the kernel's announcements cannot be heard any more");
+                        self.nodes = None;
+                    }
+                },
+            }
+        }
+    }
+
+    fn node(&self, HidrawNode { local_busid, name }: HidrawNode) -> Option<Event> {
+        let ports = self.vhci.ports().inspect_err(|error| tracing::warn!(%error, "a node's key is not known")).ok()?;
+        let port = ports.iter().find(|port| port.state == State::Used && port.local_busid == local_busid)?;
+        let key = self.keys.get(&port.number)?.clone();
+        Some(Event::Node { key, path: Path::new("/dev").join(name) })
+    }
+
+    /// Detaches all keys and waits until the kernel has let them go.
+    pub async fn close(mut self) {
+        self.stop.send_replace(());
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "an attachment's task failed: a fault of keyrig");
+            }
+        }
+    }
+}
+
+async fn new_node(nodes: &Option<Nodes>) -> io::Result<HidrawNode> {
+    match nodes {
+        Some(nodes) => nodes.next().await,
+        None => core::future::pending().await,
+    }
+}
+
+/// A key that is kept attached.
+struct Key {
+    name: KeyName,
+    busid: String,
+    presence: Presence,
+    exports: Exports,
+    vhci: Vhci,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Key {
+    fn attach(&self) -> Result<UnixStream, VhciError> {
+        let (port, stream) = self.vhci.attach(&self.presence.record())?;
+        self.tell(Event::Attached { key: self.name.clone(), port });
+        Ok(stream)
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody has to listen.
+        let _ = self.events.send(event);
+    }
+
+    /// Serves the key, and attaches it again whenever it was plugged in again, until told to stop.
+    async fn keep(mut self, stream: UnixStream, mut stop: watch::Receiver<()>) {
+        let mut attached = Some(stream);
+        loop {
+            if let Some(mut stream) = attached.take() {
+                let ended = tokio::select! {
+                    ended = serve_imported(&mut stream, &self.exports, &self.busid, Limits::default()) => Some(ended),
+                    _ = stop.changed() => None,
+                };
+                release(stream).await;
+                match ended {
+                    Some(ended) => self.tell(self.end(ended)),
+                    None => return,
+                }
+            }
+            let plugged = async {
+                self.presence.unplugged().await;
+                self.exports.plugged(&self.busid).await
+            };
+            self.presence = tokio::select! {
+                presence = plugged => presence,
+                _ = stop.changed() => return,
+            };
+            match self.attach() {
+                Ok(stream) => attached = Some(stream),
+                Err(error) => self.tell(Event::Failed { key: self.name.clone(), reason: error.to_string() }),
+            }
+        }
+    }
+
+    fn end(&self, ended: Result<Detached, ServeError>) -> Event {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        let key = self.name.clone();
+        match ended {
+            Ok(Detached::Unplugged | Detached::ByKey)
+            | Err(ServeError::Import(keyrig_usb::ImportError::NoDevice { .. })) => Event::Unplugged { key },
+            Ok(Detached::ByHost) | Err(ServeError::Connection(BrokenPipe | ConnectionReset)) => {
+                Event::DetachedByKernel { key }
+            }
+            Err(error) => Event::Failed { key, reason: error.to_string() },
+        }
+    }
+}
+
+/// Closes our end in good order: the kernel sees an end, not a reset, and has let go of its end when this returns.
+async fn release(mut stream: UnixStream) {
+    let released = async {
+        stream.shutdown().await?;
+        let mut requests = [0; 1024];
+        while stream.read(&mut requests).await? > 0 {}
+        Ok::<(), io::Error>(())
+    };
+    match timeout(RELEASE_LIMIT, released).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the kernel had closed its end"),
+        Err(_) => tracing::warn!("the kernel has not let go of a device within {RELEASE_LIMIT:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADING: &str = "hub port sta spd dev      sockfd local_busid\n";
+
+    /// What the kernel shows, as far as it is read: a directory with these files.
+    fn controller(files: &[(&str, String)]) -> (tempfile::TempDir, Vhci) {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("attach"), "").unwrap();
+        for (name, content) in files {
+            fs::write(directory.path().join(name), content).unwrap();
+        }
+        let vhci = Vhci::open_in(directory.path()).unwrap();
+        (directory, vhci)
+    }
+
+    #[test]
+    fn without_the_module_the_command_that_loads_it_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Vhci::open_in(&directory.path().join("vhci_hcd.0")).unwrap_err();
+        assert!(matches!(error, VhciError::NoModule), "{error}");
+        assert!(error.to_string().ends_with("sudo modprobe vhci-hcd"), "{error}");
+    }
+
+    #[test]
+    fn the_first_free_port_of_any_high_speed_hub_is_taken() {
+        let first = format!(
+            "{HEADING}hs  0000 006 002 00010002 000003 1-1\nhs  0001 007 000 00000000 000000 0-0\n\
+             ss  0002 004 000 00000000 000000 0-0\nss  0003 004 000 00000000 000000 0-0\n"
+        );
+        let second = format!(
+            "{HEADING}hs  0004 005 002 00010003 000004 0-0\nhs  0005 004 000 00000000 000000 0-0\n\
+             ss  0006 004 000 00000000 000000 0-0\nss  0007 004 000 00000000 000000 0-0\n"
+        );
+        let (_directory, vhci) = controller(&[("status", first.clone()), ("status.1", second)]);
+        assert_eq!(vhci.free_port().unwrap(), 5);
+        let (_directory, vhci) = controller(&[("status", first)]);
+        let error = vhci.free_port().unwrap_err();
+        assert!(matches!(error, VhciError::NoFreePort { ports: 2 }), "{error}");
+    }
+
+    #[test]
+    fn a_status_of_another_kernel_is_named_with_its_file_and_line() {
+        let (_directory, vhci) = controller(&[("status", format!("{HEADING}hs  0000 042\n"))]);
+        let error = vhci.free_port().unwrap_err();
+        let VhciError::UnknownStatus { path, line } = &error else { panic!("{error}") };
+        assert_eq!((path.file_name().unwrap(), line.as_str()), ("status".as_ref(), "hs  0000 042"));
+    }
+}

@@ -1,0 +1,131 @@
+//! Which device nodes the kernel makes, heard from the kernel itself.
+//!
+//! The kernel announces each new device to a netlink group that anyone may listen to (netlink(7), `NETLINK_KOBJECT_UEVENT`;
+//! `lib/kobject_uevent.c`). The message is `ACTION@DEVPATH` and `NAME=VALUE` strings, each ended by a zero byte.
+
+use std::io;
+
+use rustix::io::Errno;
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+
+/// The group that the kernel sends to itself. Group 2 is udev's.
+const KERNEL_GROUP: u32 = 1;
+/// More than the kernel ever sends (`UEVENT_BUFFER_SIZE` and the heading).
+const MESSAGE_SIZE: usize = 4096;
+
+/// A hidraw node that a USB device was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HidrawNode {
+    /// What the kernel calls the USB device.
+    pub(super) local_busid: String,
+    /// The name of the node in `/dev`.
+    pub(super) name: String,
+}
+
+/// Listens for new nodes. The socket is of another family than its type says: tokio has no type for netlink sockets, and knows
+/// of this one only when it is ready to be read.
+pub(super) struct Nodes(UnixDatagram);
+
+impl Nodes {
+    pub(super) fn listen() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
+        bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
+        Ok(Self(UnixDatagram::from_std(socket.into())?))
+    }
+
+    /// Waits for the next hidraw node. Cancel-safe.
+    pub(super) async fn next(&self) -> io::Result<HidrawNode> {
+        let mut buffer = [0; MESSAGE_SIZE];
+        loop {
+            let received = self.0.async_io(Interest::READABLE, || {
+                let (_, length, sender) = recvfrom(&self.0, &mut buffer[..], RecvFlags::empty())?;
+                Ok((length, sender))
+            });
+            let (length, sender) = match received.await {
+                Ok(received) => received,
+                // Too many came at once, and some were lost.
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => continue,
+                Err(error) => return Err(error),
+            };
+            let sender = sender.and_then(|address| SocketAddrNetlink::try_from(address).ok());
+            // The kernel's own address is 0; processes with the right to may send to the group too.
+            if sender.is_some_and(|sender| sender.pid() == 0)
+                && let Some(node) = buffer.get(..length).and_then(hidraw_node)
+            {
+                return Ok(node);
+            }
+        }
+    }
+}
+
+/// The hidraw node of a USB device that a message announces.
+fn hidraw_node(message: &[u8]) -> Option<HidrawNode> {
+    let mut strings = message.split(|byte| *byte == 0).filter_map(|string| str::from_utf8(string).ok());
+    let path = strings.next()?.strip_prefix("add@")?;
+    let (mut is_hidraw, mut name) = (false, None);
+    for string in strings {
+        match string.split_once('=') {
+            Some(("SUBSYSTEM", subsystem)) => is_hidraw = subsystem == "hidraw",
+            Some(("DEVNAME", value)) => name = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    let mut folders = path.split('/');
+    // A virtual host controller, its root hub, the device.
+    folders.find(|folder| folder.starts_with("vhci_hcd."))?;
+    folders.next().filter(|folder| folder.starts_with("usb"))?;
+    let local_busid = folders.next()?.to_owned();
+    is_hidraw.then_some(HidrawNode { local_busid, name: name? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "/devices/platform/vhci_hcd.0/usb1/1-2/1-2:1.0/0003:1209:0001.0002/hidraw/hidraw3";
+
+    fn message(action: &str, path: &str, subsystem: &str) -> Vec<u8> {
+        let strings = [
+            format!("{action}@{path}"),
+            format!("ACTION={action}"),
+            format!("DEVPATH={path}"),
+            format!("SUBSYSTEM={subsystem}"),
+            "MAJOR=247".to_owned(),
+            "MINOR=3".to_owned(),
+            "DEVNAME=hidraw3".to_owned(),
+            "SEQNUM=1234".to_owned(),
+        ];
+        strings.into_iter().flat_map(|string| (string + "\0").into_bytes()).collect()
+    }
+
+    #[test]
+    fn a_node_is_found_by_its_usb_device() {
+        let node = HidrawNode { local_busid: "1-2".to_owned(), name: "hidraw3".to_owned() };
+        assert_eq!(hidraw_node(&message("add", PATH, "hidraw")), Some(node));
+    }
+
+    #[test]
+    fn other_messages_announce_no_node() {
+        for (action, path, subsystem) in [
+            ("remove", PATH, "hidraw"),
+            ("add", PATH, "hid"),
+            ("add", "/devices/virtual/misc/uhid/0003:1209:0001.0001/hidraw/hidraw0", "hidraw"),
+            ("add", "/devices/pci0000:00/usb1/1-2/1-2:1.0/0003:1209:0001.0002/hidraw/hidraw3", "hidraw"),
+            ("add", "/devices/platform/vhci_hcd.0/usb1", "hidraw"),
+        ] {
+            assert_eq!(hidraw_node(&message(action, path, subsystem)), None, "{action} {path} {subsystem}");
+        }
+        for bytes in [&b""[..], b"\0", b"libudev\0\xfe\xed\xca\xfe", b"add@/\0SUBSYSTEM=hidraw"] {
+            assert_eq!(hidraw_node(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn anyone_may_listen() {
+        Nodes::listen().unwrap();
+    }
+}

@@ -1,0 +1,149 @@
+//! The ports of the kernel's virtual host controllers, as the `status` files list them.
+//!
+//! The format is that of Linux 4.13 and later (`drivers/usb/usbip/vhci_sysfs.c`, `status_show_vhci`): a heading, then a line
+//! for each port of a controller's two hubs. Older ones lack the first column.
+
+const HEADING: [&str; 7] = ["hub", "port", "sta", "spd", "dev", "sockfd", "local_busid"];
+
+/// A hub of a virtual host controller: each has one for the speeds up to high speed, and one for SuperSpeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hub {
+    High,
+    Super,
+}
+
+/// What a port does (`drivers/usb/usbip/usbip_common.h`, `enum usbip_device_status`, the values of vhci).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing is attached to it.
+    Free,
+    /// Something is attached to it and has no address yet; or its controller is not ready.
+    NotAssigned,
+    /// Its device has an address.
+    Used,
+    /// Its connection failed, and it is about to be reset.
+    Failed,
+}
+
+/// A line of a status file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Port {
+    pub(super) hub: Hub,
+    /// The number that `attach` takes: it counts through all controllers.
+    pub(super) number: u32,
+    pub(super) state: State,
+    /// What the kernel calls the device; `0-0` where there is none.
+    pub(super) local_busid: String,
+}
+
+/// The ports in a status file, or the line that is not understood.
+pub(super) fn parse(status: &str) -> Result<Vec<Port>, &str> {
+    let mut lines = status.lines();
+    let heading = lines.next().unwrap_or_default();
+    if !heading.split_ascii_whitespace().eq(HEADING) {
+        return Err(heading);
+    }
+    lines.map(|line| port(line).ok_or(line)).collect()
+}
+
+fn port(line: &str) -> Option<Port> {
+    let mut words = line.split_ascii_whitespace();
+    let hub = match words.next()? {
+        "hs" => Hub::High,
+        "ss" => Hub::Super,
+        _ => return None,
+    };
+    let number = decimal(words.next()?)?;
+    let state = match decimal(words.next()?)? {
+        4 => State::Free,
+        5 => State::NotAssigned,
+        6 => State::Used,
+        7 => State::Failed,
+        _ => return None,
+    };
+    decimal(words.next()?)?;
+    let device_id = words.next()?;
+    u32::from_str_radix(device_id, 16).ok().filter(|_| !device_id.starts_with('+'))?;
+    // A file descriptor; sixteen zeros where the controller is not ready.
+    decimal(words.next()?)?;
+    let local_busid = words.next()?.to_owned();
+    words.next().is_none().then_some(Port { hub, number, state, local_busid })
+}
+
+fn decimal(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Linux 6.1 prints it, with a full-speed device on the first port and one without an address on the second.
+    const STATUS: &str = "\
+hub port sta spd dev      sockfd local_busid
+hs  0000 006 002 00010002 000003 1-1
+hs  0001 005 002 00010003 000004 0-0
+hs  0002 004 000 00000000 000000 0-0
+ss  0003 004 000 00000000 000000 0-0
+ss  0004 007 000 00000000 000000 0-0
+";
+
+    /// A second controller that is not ready (`status_show_not_ready`).
+    const NOT_READY: &str = "\
+hub port sta spd dev      sockfd local_busid
+hs  0030 005 000 00000000 0000000000000000 0-0
+ss  0045 005 000 00000000 0000000000000000 0-0
+";
+
+    fn port(hub: Hub, number: u32, state: State, local_busid: &str) -> Port {
+        Port { hub, number, state, local_busid: local_busid.to_owned() }
+    }
+
+    #[test]
+    fn ports_are_read_as_the_kernel_prints_them() {
+        assert_eq!(
+            parse(STATUS).unwrap(),
+            [
+                port(Hub::High, 0, State::Used, "1-1"),
+                port(Hub::High, 1, State::NotAssigned, "0-0"),
+                port(Hub::High, 2, State::Free, "0-0"),
+                port(Hub::Super, 3, State::Free, "0-0"),
+                port(Hub::Super, 4, State::Failed, "0-0"),
+            ]
+        );
+        assert_eq!(
+            parse(NOT_READY).unwrap(),
+            [port(Hub::High, 30, State::NotAssigned, "0-0"), port(Hub::Super, 45, State::NotAssigned, "0-0")]
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_print_is_refused_with_its_line() {
+        for line in [
+            "",
+            "xs  0000 004 000 00000000 000000 0-0",
+            "hs  -001 004 000 00000000 000000 0-0",
+            "hs  +001 004 000 00000000 000000 0-0",
+            "hs  4294967296 004 000 00000000 000000 0-0",
+            "hs  0000 003 000 00000000 000000 0-0",
+            "hs  0000 004 x 00000000 000000 0-0",
+            "hs  0000 004 000 g0000000 000000 0-0",
+            "hs  0000 004 000 +0000000 000000 0-0",
+            "hs  0000 004 000 00000000 -1 0-0",
+            "hs  0000 004 000 00000000 000000",
+            "hs  0000 004 000 00000000 000000 0-0 more",
+        ] {
+            let status = format!("hub port sta spd dev      sockfd local_busid\n{line}\n");
+            assert_eq!(parse(&status), Err(line));
+        }
+    }
+
+    #[test]
+    fn other_headings_are_refused() {
+        // The second is Linux 4.12's: it had no SuperSpeed hub.
+        for heading in ["", "prt sta spd bus dev socket           local_busid", "hub port sta"] {
+            assert_eq!(parse(&format!("{heading}\n")), Err(heading));
+        }
+        assert_eq!(parse(""), Err(""));
+    }
+}

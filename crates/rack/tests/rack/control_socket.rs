@@ -1,0 +1,390 @@
+//! The control socket: who may open it, what it answers to what, and whose place it does not take.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use keyrig_ctap::Request;
+use keyrig_rack::Rack;
+use keyrig_rack::control::Command;
+use keyrig_rack::control_socket::{ControlError, ControlSocket, send};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::requests::make_credential;
+use crate::support::{handle, name, rack};
+
+struct Served {
+    _directory: TempDir,
+    path: PathBuf,
+    rack: Rack,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+async fn served(policy: &str, names: &[&str]) -> Served {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("control");
+    let rack = rack(policy, names).await;
+    let socket = ControlSocket::bind(&path).await.unwrap();
+    let serving = rack.clone();
+    let task = tokio::spawn(async move { socket.serve(serving).await });
+    Served { _directory: directory, path, rack, task }
+}
+
+/// Sends bytes, closes the way there, and reads the answers until the rack closes the way back.
+async fn exchange(path: &Path, bytes: &[u8]) -> Vec<Value> {
+    let (read, mut write) = UnixStream::connect(path).await.unwrap().into_split();
+    write.write_all(bytes).await.unwrap();
+    drop(write);
+    let mut answers = String::new();
+    BufReader::new(read).read_to_string(&mut answers).await.unwrap();
+    answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn ask(path: &Path, request: Value) -> Value {
+    let mut line = request.to_string();
+    line.push('\n');
+    let mut answers = exchange(path, line.as_bytes()).await;
+    assert_eq!(answers.len(), 1, "{request}");
+    answers.remove(0)
+}
+
+fn refused(error: &str) -> Value {
+    json!({"ok": false, "error": error})
+}
+
+#[track_caller]
+fn assert_refused(answer: &Value, beginning: &str) {
+    assert_eq!(answer["ok"], false, "{answer}");
+    let error = answer["error"].as_str().unwrap();
+    assert!(error.starts_with(beginning), "{error}");
+    assert_eq!(answer.as_object().unwrap().len(), 2, "{answer}");
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[tokio::test]
+async fn it_is_open_to_its_owner_alone_and_leaves_nothing_beside_it() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("new/control");
+    let socket = ControlSocket::bind(&path).await.unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(path.parent().unwrap()), 0o700, "a directory that it makes");
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    assert_eq!(socket.path(), path);
+    drop(socket);
+    assert!(!path.exists());
+}
+
+#[test]
+fn it_is_never_at_its_path_with_a_wider_mode() {
+    // Whoever looks while sockets come and go sees one that is the owner's or none.
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("control");
+    let (done, looking) = (AtomicBool::new(false), path.clone());
+    std::thread::scope(|scope| {
+        let looker = scope.spawn(|| {
+            let mut modes = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                modes.extend(fs::symlink_metadata(&looking).map(|metadata| metadata.permissions().mode() & 0o7777));
+            }
+            modes
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let bound = runtime.block_on(async {
+            for _ in 0..300 {
+                drop(ControlSocket::bind(&path).await?);
+            }
+            ControlSocket::bind(&path).await
+        });
+        done.store(true, Ordering::Relaxed);
+        bound.unwrap();
+        assert!(looker.join().unwrap().into_iter().all(|mode| mode == 0o600));
+    });
+}
+
+#[tokio::test]
+async fn a_path_as_long_as_a_socket_may_have_is_taken() {
+    // sockaddr_un has 108 bytes for it with the zero at its end (unix(7)).
+    let directory = TempDir::new().unwrap();
+    let room = 107 - directory.path().as_os_str().len() - 1;
+    let path = directory.path().join("c".repeat(room));
+    let socket = ControlSocket::bind(&path).await.unwrap();
+    assert_eq!(socket.path().as_os_str().len(), 107);
+    UnixStream::connect(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_socket_of_a_running_rack_is_not_taken() {
+    let served = served("manual", &["a"]).await;
+    assert!(
+        matches!(ControlSocket::bind(&served.path).await, Err(ControlError::InUse { path }) if path == served.path)
+    );
+    assert_eq!(ask(&served.path, json!({"command": "list"})).await["ok"], true);
+}
+
+#[tokio::test]
+async fn a_socket_that_a_killed_rack_left_is_replaced() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("control");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    // What a process that was killed while it bound would leave, had it our process id.
+    fs::create_dir(directory.path().join(format!(".keyrig-{}", std::process::id()))).unwrap();
+    let _socket = ControlSocket::bind(&path).await.unwrap();
+    UnixStream::connect(&path).await.unwrap();
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[tokio::test]
+async fn what_is_no_socket_is_left_alone() {
+    let directory = TempDir::new().unwrap();
+    let (file, link, folder) =
+        (directory.path().join("file"), directory.path().join("link"), directory.path().join("folder"));
+    fs::write(&file, "mine").unwrap();
+    std::os::unix::fs::symlink("elsewhere", &link).unwrap();
+    fs::create_dir(&folder).unwrap();
+    for path in [&file, &link, &folder] {
+        assert!(
+            matches!(ControlSocket::bind(path).await, Err(ControlError::NotASocket { path: named }) if named == *path)
+        );
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("elsewhere"));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+}
+
+#[tokio::test]
+async fn going_it_leaves_the_socket_of_its_successor() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("control");
+    let first = ControlSocket::bind(&path).await.unwrap();
+    fs::remove_file(&path).unwrap();
+    let _second = ControlSocket::bind(&path).await.unwrap();
+    drop(first);
+    UnixStream::connect(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn sockets_of_one_directory_can_be_bound_at_once() {
+    let directory = TempDir::new().unwrap();
+    let mut binding = JoinSet::new();
+    for number in 0..20 {
+        let path = directory.path().join(number.to_string());
+        binding.spawn(async move { ControlSocket::bind(&path).await });
+    }
+    let sockets = binding.join_all().await;
+    assert!(sockets.iter().all(Result::is_ok), "{sockets:?}");
+}
+
+fn key(name: &str, port: u32, under_finger: bool) -> Value {
+    json!({
+        "name": name, "profile": "keyrig", "busid": format!("1-{port}"), "plugged": true, "attached": false,
+        "under_finger": under_finger, "waiting_for": null, "discoverable_credentials": 0,
+    })
+}
+
+fn changed(mut key: Value, member: &str, value: impl Into<Value>) -> Value {
+    key[member] = value.into();
+    key
+}
+
+#[tokio::test]
+async fn every_command_has_its_answer() {
+    let served = served("manual", &["a", "b"]).await;
+    let path = &served.path;
+    let (a, b) = (key("a", 1, true), key("b", 2, false));
+    let done = |keys: &[&Value], touch: &str| json!({"ok": true, "keys": keys, "touch": touch});
+
+    assert_eq!(ask(path, json!({"command": "list"})).await, done(&[&a, &b], "manual"));
+
+    let mut wait_a = handle(&served.rack, "a").transact(make_credential("user", true));
+    wait_a.parts().1.wait_for(|progress| *progress == keyrig_rack::key::Progress::UpNeeded).await.unwrap();
+    let waiting = changed(a.clone(), "waiting_for", "authenticatorMakeCredential");
+    assert_eq!(ask(path, json!({"command": "list"})).await, done(&[&waiting, &b], "manual"));
+    assert_eq!(ask(path, json!({"command": "touch", "key": "a"})).await, done(&[&a], "manual"));
+    assert_eq!(wait_a.answer().await.unwrap()[0], 0);
+    let a = changed(a, "discoverable_credentials", 1);
+    assert_eq!(ask(path, json!({"command": "list"})).await, done(&[&a, &b], "manual"));
+
+    let mut wait_b = handle(&served.rack, "b").transact(Request::Selection.encode());
+    wait_b.parts().1.wait_for(|progress| *progress == keyrig_rack::key::Progress::UpNeeded).await.unwrap();
+    assert_eq!(ask(path, json!({"command": "deny", "key": "b"})).await, done(&[&b], "manual"));
+    assert_eq!(wait_b.answer().await.unwrap(), [0x27], "CTAP2_ERR_OPERATION_DENIED");
+
+    let gone = changed(changed(a.clone(), "plugged", false), "under_finger", false);
+    assert_eq!(ask(path, json!({"command": "unplug", "key": "a"})).await, done(&[&gone], "manual"));
+    assert_eq!(ask(path, json!({"command": "plug", "key": "a"})).await, done(&[&a], "manual"));
+    assert_eq!(ask(path, json!({"command": "power-cycle", "key": "a"})).await, done(&[&a], "manual"));
+
+    let over_b = [changed(a.clone(), "under_finger", false), changed(b.clone(), "under_finger", true)];
+    assert_eq!(ask(path, json!({"command": "finger", "key": "b"})).await, done(&[&over_b[0], &over_b[1]], "manual"));
+    assert_eq!(ask(path, json!({"command": "finger", "key": null})).await, done(&[&a, &b], "manual"));
+    assert_eq!(ask(path, json!({"command": "finger"})).await, done(&[&a, &b], "manual"));
+    for policy in ["every", "deny", "after=250", "manual", "auto"] {
+        let answer = ask(path, json!({"command": "touch-policy", "policy": policy})).await;
+        assert_eq!(answer, done(&[&a, &b], policy));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_why() {
+    let served = served("manual", &["a", "b"]).await;
+    let path = &served.path;
+    let unknown = "no key is called c: the keys are a, b";
+    for command in ["touch", "deny", "unplug", "plug", "power-cycle", "finger"] {
+        assert_eq!(ask(path, json!({"command": command, "key": "c"})).await, refused(unknown), "{command}");
+    }
+    for command in ["touch", "deny"] {
+        let answer = ask(path, json!({"command": command, "key": "a"})).await;
+        assert_eq!(answer, refused("key a does not wait for a touch"), "{command}");
+    }
+    assert_eq!(ask(path, json!({"command": "plug", "key": "a"})).await, refused("key a is plugged in already"));
+    ask(path, json!({"command": "unplug", "key": "a"})).await;
+    for command in ["unplug", "power-cycle"] {
+        let answer = ask(path, json!({"command": command, "key": "a"})).await;
+        assert_eq!(answer, refused("key a is not plugged in"), "{command}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_command_is_refused_and_the_connection_goes_on() {
+    let served = served("manual", &["a"]).await;
+    let mut requests: Vec<Vec<u8>> = [
+        r#"{"command":"explode"}"#,
+        r#"{"command":"list","key":"a"}"#,
+        r#"{"command":"touch","key":"a","twice":true}"#,
+        r#"{"command":"touch"}"#,
+        r#"{"command":"touch","key":"../a"}"#,
+        r#"{"command":"touch","key":7}"#,
+        r#"{"command":"finger","kye":"a"}"#,
+        r#"{"command":"touch-policy","policy":"sometimes"}"#,
+        r#"{"key":"a"}"#,
+        r#"{"command":"list"} {"command":"list"}"#,
+        r#"["list"]"#,
+        "null",
+        "{",
+        "",
+        "touch a",
+    ]
+    .map(Vec::from)
+    .to_vec();
+    requests.push(b"{\"command\":\"touch\",\"key\":\"\xff\xfe\"}".to_vec());
+    requests.push(b"\xff\x00\x80".to_vec());
+    requests.push("[".repeat(4000).into_bytes());
+    for request in requests {
+        let bytes = [&request[..], b"\n{\"command\":\"list\"}\n"].concat();
+        let answers = exchange(&served.path, &bytes).await;
+        assert_eq!(answers.len(), 2, "{}", String::from_utf8_lossy(&request));
+        assert_refused(&answers[0], "this is no command: ");
+        assert_eq!(answers[1]["ok"], true);
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_one_whole_line_of_4096_bytes_at_most() {
+    let served = served("manual", &["a"]).await;
+    let of_length = |length: usize| {
+        let mut request = br#"{"command":"list"}"#.to_vec();
+        request.resize(length - 1, b' ');
+        request.push(b'\n');
+        request
+    };
+    let no_line = "a request is one line of at most 4096 bytes";
+    let longest = exchange(&served.path, &of_length(4096)).await;
+    assert_eq!(longest[0]["ok"], true);
+    for request in [of_length(4097), of_length(5000), vec![b'{'; 4096], br#"{"command":"list"}"#.to_vec()] {
+        assert_eq!(exchange(&served.path, &request).await, [refused(no_line)], "{} bytes", request.len());
+    }
+    assert_eq!(exchange(&served.path, b"").await, [] as [Value; 0], "a client that says nothing");
+    assert_eq!(ask(&served.path, json!({"command": "list"})).await["ok"], true);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_for_its_answer_disturbs_nobody() {
+    let served = served("manual", &["a"]).await;
+    for _ in 0..50 {
+        let mut stream = UnixStream::connect(&served.path).await.unwrap();
+        stream.write_all(b"{\"command\":\"list\"}\n{\"comm").await.unwrap();
+    }
+    assert_eq!(ask(&served.path, json!({"command": "list"})).await["ok"], true);
+}
+
+#[tokio::test]
+async fn a_hundred_connections_are_served() {
+    let served = served("manual", &["a"]).await;
+    let mut clients = JoinSet::new();
+    for _ in 0..100 {
+        let path = served.path.clone();
+        clients.spawn(async move {
+            let mut stream = BufReader::new(UnixStream::connect(&path).await.unwrap());
+            for _ in 0..3 {
+                stream.write_all(b"{\"command\":\"list\"}\n").await.unwrap();
+                let mut answer = String::new();
+                stream.read_line(&mut answer).await.unwrap();
+                assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["ok"], true);
+            }
+        });
+    }
+    clients.join_all().await;
+}
+
+#[tokio::test]
+async fn send_gives_the_answer_or_the_refusal() {
+    let served = served("manual", &["a"]).await;
+    let answer = send(&served.path, &Command::List).await.unwrap();
+    assert_eq!(answer, served.rack.command(Command::List).await.unwrap());
+    match send(&served.path, &Command::Touch { key: name("a") }).await {
+        Err(ControlError::Refused(reason)) => assert_eq!(reason, "key a does not wait for a touch"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn send_to_nobody_says_so() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("control");
+    assert!(matches!(send(&path, &Command::List).await, Err(ControlError::NotRunning { .. })), "no file");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(matches!(send(&path, &Command::List).await, Err(ControlError::NotRunning { .. })), "nobody listens");
+}
+
+#[tokio::test]
+async fn send_to_what_is_no_rack_says_so() {
+    let answers: [&[u8]; 6] = [
+        b"",
+        b"220 mail.example ESMTP\r\n",
+        b"{\"ok\":true}\n",
+        b"{\"ok\":true,\"error\":\"x\"}\n",
+        b"{\"ok\":false,\"keys\":[],\"touch\":\"auto\"}\n",
+        &[b'['; 1_000_000],
+    ];
+    for bytes in answers {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("control");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let other = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            stream.read_line(&mut String::new()).await.unwrap();
+            // The client may have heard enough before it is all said.
+            let _ = stream.write_all(bytes).await;
+        });
+        assert!(matches!(send(&path, &Command::List).await, Err(ControlError::NotARack { .. })));
+        other.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_socket_goes_with_its_server() {
+    let served = served("manual", &["a"]).await;
+    served.task.abort();
+    assert!(served.task.await.unwrap_err().is_cancelled());
+    assert!(!served.path.exists());
+}
