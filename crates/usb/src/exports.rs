@@ -33,6 +33,8 @@ const FROM_HOST: usize = 4;
 #[derive(Clone, Default)]
 pub struct Exports {
     devices: Arc<Mutex<BTreeMap<Location, Arc<Device>>>>,
+    /// Told of each device that is plugged in.
+    arrivals: Arc<watch::Sender<()>>,
 }
 
 impl Exports {
@@ -69,6 +71,8 @@ impl Exports {
             return Err(PlugError::Taken { busid: device.busid.as_str().to_owned() });
         }
         devices.insert(location, Arc::clone(&device));
+        drop(devices);
+        self.arrivals.send_replace(());
         Ok(Plugged { exports: self.clone(), device, _present: present })
     }
 
@@ -78,6 +82,22 @@ impl Exports {
             .values()
             .map(|device| ListedDevice { device: device.record(), interfaces: vec![[descriptors::HID_CLASS, 0, 0]] })
             .collect()
+    }
+
+    /// Waits until a device with this busid is plugged in: who attaches devices to a host by itself learns from it when to.
+    /// Waits for ever if `busid` is not of the form that [`plug`](Self::plug) takes. Cancel-safe.
+    pub async fn plugged(&self, busid: &str) -> Presence {
+        let mut arrivals = self.arrivals.subscribe();
+        loop {
+            // What is plugged in from here on is told.
+            arrivals.mark_unchanged();
+            let device = Location::parse(busid).and_then(|location| lock(&self.devices).get(&location).cloned());
+            if let Some(device) = device {
+                return Presence { device };
+            }
+            // The sender lives as long as this set.
+            let _ = arrivals.changed().await;
+        }
     }
 
     pub(crate) fn import(&self, busid: &str) -> Result<Import, ImportError> {
@@ -129,6 +149,24 @@ impl Plugged {
 impl Drop for Plugged {
     fn drop(&mut self) {
         lock(&self.exports.devices).remove(&self.device.location);
+    }
+}
+
+/// A device from the moment it was plugged in until it is unplugged: another one with the same busid is another presence.
+pub struct Presence {
+    device: Arc<Device>,
+}
+
+impl Presence {
+    /// The device as hosts see it.
+    pub fn record(&self) -> DeviceRecord {
+        self.device.record()
+    }
+
+    /// Waits until the device is unplugged. Cancel-safe.
+    pub async fn unplugged(&self) {
+        // Nothing is ever sent: the sender is dropped, and that is the news.
+        let _ = self.device.unplugged.clone().changed().await;
     }
 }
 
@@ -261,4 +299,42 @@ pub enum ImportError {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_busid_gets_the_device_that_is_plugged_in_there() {
+        let exports = Exports::new();
+        let mut waiting = pin!(exports.plugged("1-2"));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        let _other = exports.plug("1-1", Identity::default()).unwrap();
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        let plugged = exports.plug("1-2", Identity::default()).unwrap();
+        assert_eq!(waiting.await.record(), plugged.record());
+        assert_eq!(exports.plugged("1-2").await.record(), plugged.record());
+    }
+
+    #[tokio::test]
+    async fn a_presence_ends_with_its_device_even_if_another_took_the_busid_at_once() {
+        let exports = Exports::new();
+        let first = exports.plug("1-1", Identity::default()).unwrap();
+        let presence = exports.plugged("1-1").await;
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(pin!(presence.unplugged()).poll(&mut context).is_pending());
+        drop(first);
+        let _second = exports.plug("1-1", Identity::default()).unwrap();
+        assert_eq!(pin!(presence.unplugged()).poll(&mut context), Poll::Ready(()));
+        let presence = exports.plugged("1-1").await;
+        assert!(pin!(presence.unplugged()).poll(&mut context).is_pending());
+    }
 }

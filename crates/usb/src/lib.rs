@@ -27,7 +27,7 @@ mod urbs;
 pub mod wire;
 
 pub use control::{ControlEndpoint, ControlReply, Endpoint, Setup};
-pub use exports::{Attachment, Exports, ImportError, PlugError, Plugged};
+pub use exports::{Attachment, Exports, ImportError, PlugError, Plugged, Presence};
 pub use identity::{Identity, IdentityError};
 pub use server::{Detached, Limits, ServeError, serve, serve_connection, serve_imported};
 
