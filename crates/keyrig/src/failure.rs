@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Reset, Style};
 use keyrig_rack::RackError;
 use keyrig_rack::control_socket::ControlError;
+use keyrig_rack::vhci::VhciError;
 use keyrig_scenario::demo::DemoError;
 use thiserror::Error;
 
@@ -25,6 +26,8 @@ pub(crate) enum Failure {
     Rack(#[from] RackError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error(transparent)]
+    Vhci(#[from] VhciError),
     #[error(transparent)]
     Demo(#[from] DemoError),
     #[error(

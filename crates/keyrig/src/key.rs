@@ -101,7 +101,7 @@ impl ControlArgument {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let path = ControlArgument::path_or_default(arguments.control.as_ref());
     let command = match arguments.action {
-        Action::List => Command::List,
+        Action::List => Command::List {},
         Action::Touch(Named { name: key }) => Command::Touch { key },
         Action::Deny(Named { name: key }) => Command::Deny { key },
         Action::Unplug(Named { name: key }) => Command::Unplug { key },

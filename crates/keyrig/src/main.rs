@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong.
 
+mod attach;
 mod demo;
 mod failure;
 mod key;
@@ -29,6 +30,7 @@ const AFTER_HELP: &str = "\
 Start with:
   keyrig demo                       see two keys register and log in, and who refuses what
   keyrig serve                      give software keys to USB/IP clients
+  sudo keyrig attach                plug software keys into this kernel: browsers and ssh find them
   keyrig key list                   what the keys of a running 'keyrig serve' do
 
 KEYRIG_LOG=debug shows what happens inside (on standard error).
@@ -40,6 +42,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Give software keys to USB/IP clients until interrupted
     Serve(serve::Arguments),
+    /// Plug software keys into this machine's kernel until interrupted
+    Attach(attach::Arguments),
     /// Speak to the keys of a running rack
     Key(key::Arguments),
     /// List the keys that can be imitated, or show one
@@ -66,6 +70,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         match command {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Attach(arguments) => attach::run(arguments).await,
             Command::Key(arguments) => key::run(arguments).await,
             Command::Profiles(arguments) => profiles::run(&arguments),
         }

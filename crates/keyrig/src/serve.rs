@@ -91,7 +91,7 @@ async fn announce(
     control: &ControlSocket,
     usbip: SocketAddr,
 ) -> Result<(), Failure> {
-    let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
+    let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     if arguments.json {
         return print_json(&Listening {
             usbip,

@@ -1,0 +1,124 @@
+//! `keyrig attach`: keys plugged into this machine's kernel.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keyrig_rack::control::Command;
+use keyrig_rack::control_socket::ControlSocket;
+use keyrig_rack::vhci::{Attachments, Event, Vhci};
+use keyrig_rack::{KeyName, Rack};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
+use crate::key::ControlArgument;
+use crate::rack::RackArguments;
+
+#[derive(Args)]
+#[command(after_help = "\
+It takes root, and a kernel module that most distributions have:
+  sudo modprobe vhci-hcd
+  sudo keyrig attach
+Browsers, ssh and all others then find the key as they find any security key, until Ctrl-C.
+
+Examples:
+  sudo keyrig attach --key keyrig=a --key yubikey-5.7=b --touch manual
+  sudo keyrig key touch a
+  sudo keyrig key unplug a")]
+pub(crate) struct Arguments {
+    /// Where 'keyrig key' finds this rack
+    #[arg(long, value_name = "unix:PATH")]
+    control: Option<ControlArgument>,
+
+    /// Print each event as one line of JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    rack: RackArguments,
+}
+
+/// A line of `--json`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Line<'a> {
+    Started { control: PathBuf, crypto: &'static str },
+    Attached { key: &'a KeyName, port: u32 },
+    Node { key: &'a KeyName, path: PathBuf },
+    Unplugged { key: &'a KeyName },
+    DetachedByKernel { key: &'a KeyName },
+    Failed { key: &'a KeyName, reason: &'a str },
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    // First, so that whoever lacks the module or the rights hears it before keys are made.
+    let vhci = Vhci::open()?;
+    let rack = arguments.rack.start().await?;
+    let control = ControlSocket::bind(&ControlArgument::path_or_default(arguments.control.as_ref())).await?;
+    let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
+    let profiles: BTreeMap<_, _> = keys.iter().map(|key| (key.name.clone(), key.profile.clone())).collect();
+    let keys = keys.into_iter().map(|key| (key.name, key.busid));
+    let mut attachments = Attachments::start(vhci, rack.exports(), keys).await?;
+    announce(&arguments, &rack, &control)?;
+    let report = async {
+        loop {
+            let event = attachments.next().await;
+            let line = if arguments.json { print_json(&line(&event)) } else { print(text(&event, &profiles)) };
+            if let Err(failure) = line {
+                return failure;
+            }
+        }
+    };
+    let ended = tokio::select! {
+        failure = report => Err(failure),
+        result = control.serve(rack.clone()) => {
+            result.map_err(|error| Failure::Write(control.path().to_owned(), error))
+        }
+        _ = interrupted.recv() => Ok(()),
+        _ = terminated.recv() => Ok(()),
+    };
+    attachments.close().await;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+fn announce(arguments: &Arguments, rack: &Rack, control: &ControlSocket) -> Result<(), Failure> {
+    if arguments.json {
+        return print_json(&Line::Started { control: control.path().to_owned(), crypto: rack.crypto() });
+    }
+    print(format!("control  unix:{}", control.path().display()))?;
+    for note in arguments.rack.notes(rack) {
+        print(format!("{YELLOW}note{PLAIN}     {note}"))?;
+    }
+    print("Ctrl-C detaches the keys and ends it.")
+}
+
+fn line(event: &Event) -> Line<'_> {
+    match event {
+        Event::Attached { key, port } => Line::Attached { key, port: *port },
+        Event::Node { key, path } => Line::Node { key, path: path.clone() },
+        Event::Unplugged { key } => Line::Unplugged { key },
+        Event::DetachedByKernel { key } => Line::DetachedByKernel { key },
+        Event::Failed { key, reason } => Line::Failed { key, reason },
+    }
+}
+
+fn text(event: &Event, profiles: &BTreeMap<KeyName, String>) -> String {
+    match event {
+        Event::Attached { key, port } => {
+            let profile = profiles.get(key).map(String::as_str).unwrap_or_default();
+            format!("key      {key}, a {profile}, is on port {port} of this kernel's virtual USB")
+        }
+        Event::Node { key, path } => format!("key      {key} is {}", path.display()),
+        Event::Unplugged { key } => format!("key      {key} is unplugged: 'keyrig key plug {key}' plugs it in again"),
+        Event::DetachedByKernel { key } => format!(
+            "{YELLOW}note{PLAIN}     key {key} was detached by the kernel (by 'usbip detach', perhaps): 'keyrig key power-cycle {key}' attaches it again"
+        ),
+        Event::Failed { key, reason } => format!(
+            "{YELLOW}note{PLAIN}     key {key} is not attached: {reason}. 'keyrig key power-cycle {key}' tries again"
+        ),
+    }
+}
