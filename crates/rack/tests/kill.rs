@@ -1,0 +1,368 @@
+//! Keys killed with SIGKILL: at every commit of every command that makes one, and under load.
+//!
+//! The test starts itself again as a child ([`child`], picked by name), which drives a key of a state directory by the
+//! authenticator's contract. At the commit that it was told to stop at it says so and waits; there it is killed. The points are
+//! enumerated by the driver: they go on until the command answers before it comes to the next one.
+
+#![cfg(test)]
+
+#[path = "support/requests.rs"]
+mod requests;
+
+use core::time::Duration;
+use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use keyrig_authenticator::attestation::Root;
+use keyrig_authenticator::environment::Seeded;
+use keyrig_authenticator::store::Store;
+use keyrig_authenticator::{Authenticator, Profile, Step};
+use keyrig_ctap::Request;
+use keyrig_rack::finger::{Finger, TouchPolicy};
+use keyrig_rack::state_directory::StateDirectory;
+use keyrig_rack::{Database, KeyName, KeySpecification, Options, Rack};
+use tempfile::TempDir;
+
+use requests::{asserted, get_assertion, made, make_credential, silent_assertion};
+
+/// What the child is told, by environment variables of these names.
+const DIRECTORY: &str = "KEYRIG_TEST_DIRECTORY";
+const COMMAND: &str = "KEYRIG_TEST_COMMAND";
+const STOP: &str = "KEYRIG_TEST_STOP";
+
+/// While a process is started, it has all locks of this one: tests that start some and then take locks go one by one.
+static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+
+fn key_name() -> KeyName {
+    "a".parse().unwrap()
+}
+
+fn profile() -> Profile {
+    Profile::built_in("keyrig").unwrap()
+}
+
+fn open(directory: &Path) -> (Database, Store) {
+    StateDirectory::open(directory).unwrap().open_key(&key_name(), &profile(), &mut Seeded::new([1; 32])).unwrap()
+}
+
+/// An authenticator that has just got power, on what `store` keeps. All randomness is the same in each.
+fn authenticator(store: Store) -> Authenticator {
+    let attestation = Root::new([2; 32]).unwrap().issue(&profile()).unwrap();
+    Authenticator::new(profile(), attestation, Box::new(Seeded::new([3; 32])), store, Duration::ZERO)
+}
+
+/// Drives a command to its answer; `at_commit` hears of each commit before and after it is made durable.
+fn drive(
+    authenticator: &mut Authenticator,
+    database: &Database,
+    message: &[u8],
+    mut at_commit: impl FnMut(usize, Moment),
+) -> Vec<u8> {
+    let now = Duration::from_secs(1);
+    let mut commits = 0;
+    let mut step = authenticator.start(message, now);
+    loop {
+        step = match step {
+            Step::Respond(answer) => return answer,
+            Step::Gesture(gesture) => gesture.touched(authenticator, now),
+            Step::Commit(commit) => {
+                at_commit(commits, Moment::Before);
+                database.commit(commit.changes()).unwrap();
+                at_commit(commits, Moment::After);
+                commits += 1;
+                commit.committed(authenticator, now)
+            }
+        }
+    }
+}
+
+fn simply(authenticator: &mut Authenticator, database: &Database, message: &[u8]) -> Vec<u8> {
+    drive(authenticator, database, message, |_, _| {})
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moment {
+    Before,
+    After,
+}
+
+impl Moment {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
+/// The command in which the child is killed.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    name: &'static str,
+    /// Messages that the child sends before it, in the same life of the key.
+    first: fn() -> Vec<Vec<u8>>,
+    command: fn() -> Vec<u8>,
+    commits: usize,
+}
+
+const CASES: [Case; 7] = [
+    Case {
+        name: "makeCredential, discoverable",
+        first: Vec::new,
+        command: || make_credential("carol", true),
+        commits: 1,
+    },
+    Case {
+        name: "makeCredential, overwriting",
+        first: Vec::new,
+        command: || make_credential("alice", true),
+        commits: 1,
+    },
+    Case {
+        name: "makeCredential, in its id",
+        first: Vec::new,
+        command: || make_credential("carol", false),
+        commits: 1,
+    },
+    Case { name: "getAssertion", first: Vec::new, command: || get_assertion(&[]), commits: 1 },
+    Case { name: "getAssertion, silent", first: Vec::new, command: || silent_assertion(&[]), commits: 1 },
+    Case {
+        name: "getNextAssertion",
+        first: || vec![get_assertion(&[])],
+        command: || Request::GetNextAssertion.encode(),
+        commits: 1,
+    },
+    Case { name: "reset", first: Vec::new, command: || Request::Reset.encode(), commits: 1 },
+];
+
+/// A key with two discoverable credentials and one that lives in its id.
+fn prepare(directory: &Path) -> Vec<u8> {
+    let (database, store) = open(directory);
+    let mut key = authenticator(store);
+    made(&simply(&mut key, &database, &make_credential("alice", true)));
+    made(&simply(&mut key, &database, &make_credential("bob", true)));
+    made(&simply(&mut key, &database, &make_credential("dave", false))).0
+}
+
+/// The key as it is before the command, after it, and what it answers, when nobody is killed.
+fn undisturbed(case: &Case) -> (Store, Store, Vec<u8>, Vec<u8>) {
+    let directory = TempDir::new().unwrap();
+    let in_its_id = prepare(directory.path());
+    let (database, store) = open(directory.path());
+    let mut key = authenticator(store);
+    for message in (case.first)() {
+        asserted(&simply(&mut key, &database, &message));
+    }
+    let before = key.store().clone();
+    let answer = simply(&mut key, &database, &(case.command)());
+    (before, key.store().clone(), answer, in_its_id)
+}
+
+/// A child that is killed when this is dropped.
+struct Killed {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Killed {
+    fn start(role: &str, directory: &Path, variables: &[(&str, String)]) -> Self {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", role, "--ignored", "--nocapture", "--test-threads=1"])
+            .env(DIRECTORY, directory)
+            .envs(variables.iter().map(|(name, value)| (*name, value.as_str())))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    /// The next line that is the child's own, and not the test runner's.
+    fn line(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            assert!(self.output.read_line(&mut line).unwrap() > 0, "the child ended: {:?}", self.child.wait());
+            // The test runner leaves its own line open while a test runs.
+            if let Some((_, own)) = line.trim_end().split_once("keyrig: ") {
+                return own.to_owned();
+            }
+        }
+    }
+
+    /// SIGKILL, and what the child had written until then.
+    fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status}");
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Killed already, unless the test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn say(line: &str) {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "keyrig: {line}").unwrap();
+    output.flush().unwrap();
+}
+
+fn wait_to_be_killed() {
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+#[ignore = "the child of other tests, which start it"]
+fn child() {
+    let Ok(directory) = env::var(DIRECTORY) else { return };
+    let case = &CASES[env::var(COMMAND).unwrap().parse::<usize>().unwrap()];
+    let stop = env::var(STOP).unwrap();
+    let (database, store) = open(Path::new(&directory));
+    let mut key = authenticator(store);
+    for message in (case.first)() {
+        simply(&mut key, &database, &message);
+    }
+    let answer = drive(&mut key, &database, &(case.command)(), |number, moment| {
+        if stop == format!("{number} {}", moment.name()) {
+            say(&stop);
+            wait_to_be_killed();
+        }
+    });
+    say(&format!("answered {}", hex(&answer)));
+    wait_to_be_killed();
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|index| u8::from_str_radix(&text[2 * index..2 * index + 2], 16).unwrap()).collect()
+}
+
+/// The key after the kill holds what `expected` holds, and does what that should do.
+fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, what: &str) {
+    let (database, store) = open(directory);
+    assert_eq!(store, *expected, "{what}");
+    let counter = store.counter();
+    let mut key = authenticator(store);
+    let mut allowed: Vec<Vec<u8>> = key.store().credentials().map(|credential| credential.id.clone()).collect();
+    if was_reset {
+        assert_eq!(allowed, Vec::<Vec<u8>>::new(), "{what}");
+        assert_eq!(
+            simply(&mut key, &database, &get_assertion(&[in_its_id])),
+            [0x2E],
+            "{what}: CTAP2_ERR_NO_CREDENTIALS"
+        );
+    } else {
+        allowed.push(in_its_id.to_vec());
+    }
+    for (index, id) in (1..).zip(&allowed) {
+        let (found, count) = asserted(&simply(&mut key, &database, &get_assertion(&[id])));
+        assert_eq!((found, count), (id.clone(), counter + index), "{what}: the counter goes on from what was durable");
+    }
+}
+
+#[test]
+fn a_key_killed_between_any_two_commits_comes_back_as_before_or_after() {
+    let _one = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (index, case) in CASES.iter().enumerate() {
+        let (before, after, answer, in_its_id) = undisturbed(case);
+        assert_ne!(before, after, "{}: a command that changes nothing tests nothing", case.name);
+        let is_reset = case.name == "reset";
+        let mut points = 0;
+        'points: for number in 0.. {
+            for moment in [Moment::Before, Moment::After] {
+                let directory = TempDir::new().unwrap();
+                assert_eq!(prepare(directory.path()), in_its_id, "the same randomness makes the same key");
+                let stop = format!("{number} {}", moment.name());
+                let variables = [(COMMAND, index.to_string()), (STOP, stop.clone())];
+                let mut killed = Killed::start("child", directory.path(), &variables);
+                let line = killed.line();
+                killed.kill();
+                let what = format!("{}, killed at {line}", case.name);
+                if let Some(given) = line.strip_prefix("answered ") {
+                    // No such commit: the command had answered, so that what it promised is there.
+                    assert_eq!(unhex(given), answer, "{what}");
+                    judge(directory.path(), &after, &in_its_id, is_reset, &what);
+                    break 'points;
+                }
+                assert_eq!(line, stop, "{what}");
+                points += 1;
+                // Of several commits all but the last leave a state between; none of these commands has more than one.
+                let expected = if moment == Moment::Before { &before } else { &after };
+                judge(directory.path(), expected, &in_its_id, is_reset && moment == Moment::After, &what);
+            }
+        }
+        assert_eq!(points, 2 * case.commits, "{}: before and after each commit", case.name);
+    }
+}
+
+#[test]
+#[ignore = "the child of other tests, which start it"]
+fn registering_child() {
+    let Ok(directory) = env::var(DIRECTORY) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let rack = start(Path::new(&directory)).await;
+        let key = rack.key(&key_name()).unwrap().clone();
+        // Bounded, should nobody kill it.
+        for number in 0..500 {
+            let answer = key.transact(make_credential(&format!("user {number}"), true)).answer().await.unwrap();
+            say(&hex(&made(&answer).0));
+        }
+    });
+    wait_to_be_killed();
+}
+
+async fn start(directory: &Path) -> Rack {
+    let finger = Finger { policy: TouchPolicy::Auto, over: None };
+    let options = Options { finger, seed: None, state: Some(directory.to_owned()) };
+    Rack::start(options, vec![KeySpecification { name: key_name(), profile: profile() }]).await.unwrap()
+}
+
+#[test]
+fn what_a_rack_acknowledged_under_load_survives_its_kill() {
+    let _one = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for lines in [1, 2, 5, 13, 34] {
+        let directory = TempDir::new().unwrap();
+        let mut killed = Killed::start("registering_child", directory.path(), &[]);
+        let mut acknowledged: Vec<String> = (0..lines).map(|_| killed.line()).collect();
+        let rest = killed.kill();
+        // What it had said before it was killed counts too, but for a line that it did not finish.
+        let said = rest.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        acknowledged.extend(said.filter_map(|line| line.trim_end().strip_prefix("keyrig: ")).map(str::to_owned));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let rack = start(directory.path()).await;
+            let key = rack.key(&key_name()).unwrap();
+            let mut last = u32::try_from(acknowledged.len()).unwrap();
+            for id in &acknowledged {
+                let id = unhex(id);
+                let (found, counter) = asserted(&key.transact(get_assertion(&[&id])).answer().await.unwrap());
+                assert_eq!(found, id);
+                assert!(counter > last, "one count for each registration, and they never come again");
+                last = counter;
+            }
+            // At most the registration under way is there beyond those that were acknowledged.
+            let stored =
+                rack.command(keyrig_rack::control::Command::List).await.unwrap().keys[0].discoverable_credentials;
+            assert!(
+                (acknowledged.len()..=acknowledged.len() + 1).contains(&stored),
+                "{stored} of {}",
+                acknowledged.len()
+            );
+        });
+    }
+}
