@@ -16,7 +16,6 @@ mod key_name;
 mod rack;
 pub mod state_directory;
 pub mod vhci;
-pub mod vhci;
 
 pub use database::{Database, NotDurable};
 pub use key::{KeyGone, KeyHandle};
