@@ -4,7 +4,9 @@ use core::time::Duration;
 
 use keyrig_authenticator::{Authenticator, Commit, Gesture as PendingGesture, Step};
 use keyrig_ctap::Status;
-use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Report, RequestKind};
+use keyrig_ctap::hid::{
+    Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Report, RequestId, RequestKind,
+};
 use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -28,6 +30,8 @@ pub(super) struct Task {
     /// The host has no room for the report that is due.
     host_is_full: bool,
     command: Option<Command>,
+    /// The host's next request, while a commit of the one that it took back is still on its way.
+    next_request: Option<(RequestId, Vec<u8>)>,
     gestures: u64,
     inbox: mpsc::UnboundedReceiver<Message>,
     notices: mpsc::UnboundedSender<Notice>,
@@ -65,6 +69,7 @@ impl Task {
             attachment: None,
             host_is_full: false,
             command: None,
+            next_request: None,
             gestures: 0,
             inbox,
             notices: start.notices,
@@ -175,6 +180,7 @@ impl Task {
 
     /// Ends the command under way. A commit that is on its way to the disk is awaited, so that memory equals the disk.
     async fn power_off(&mut self) {
+        self.next_request = None;
         let Some(command) = self.command.take() else { return };
         match command.wait {
             Wait::Gesture { id, .. } => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
@@ -195,22 +201,33 @@ impl Task {
 
     /// Acts on what CTAPHID says, then gives the host the reports it has room for.
     fn drain(&mut self) {
+        if self.command.is_none()
+            && let Some((id, payload)) = self.next_request.take()
+        {
+            self.start(Source::Hid(id), &payload);
+        }
         while let Some(event) = self.hid.poll_event() {
             match event {
                 DeviceEvent::Request { id, kind: RequestKind::Cbor, payload, .. } => {
-                    if self.command.is_none() {
-                        self.start(Source::Hid(id), &payload);
-                    } else {
-                        // A command that came without CTAPHID, or one that was aborted and whose commit is under way.
-                        self.answer(Source::Hid(id), vec![Status::ChannelBusy.into()]);
+                    match &self.command {
+                        None => self.start(Source::Hid(id), &payload),
+                        Some(Command { source: Source::Nobody, .. }) => self.next_request = Some((id, payload)),
+                        // A command that came without CTAPHID is under way.
+                        Some(_) => self.answer(Source::Hid(id), vec![Status::ChannelBusy.into()]),
                     }
                 }
                 // CTAPHID says NMSG as long as U2F is not built, and refuses MSG by itself.
                 DeviceEvent::Request { id, kind: RequestKind::Msg, .. } => {
                     self.answer(Source::Hid(id), vec![0x6D, 0x00]);
                 }
-                DeviceEvent::Cancel(id) => self.end_gesture(id, PendingGesture::cancelled),
-                DeviceEvent::Abort(id) => self.abort(id),
+                DeviceEvent::Cancel(id) => match self.next_request.take_if(|(next, _)| *next == id) {
+                    Some(_) => self.answer(Source::Hid(id), vec![Status::KeepaliveCancel.into()]),
+                    None => self.end_gesture(id, PendingGesture::cancelled),
+                },
+                DeviceEvent::Abort(id) => {
+                    self.next_request = self.next_request.take().filter(|(next, _)| *next != id);
+                    self.abort(id);
+                }
                 DeviceEvent::Wink => self.notify(Notice::Winked { key: self.name.clone() }),
             }
         }
@@ -366,11 +383,7 @@ impl Task {
     }
 
     /// Ends the wait of the CTAPHID request `id` for a gesture, if it waits for one.
-    fn end_gesture(
-        &mut self,
-        request: keyrig_ctap::hid::RequestId,
-        end: fn(PendingGesture, &mut Authenticator, Duration) -> Step,
-    ) {
+    fn end_gesture(&mut self, request: RequestId, end: fn(PendingGesture, &mut Authenticator, Duration) -> Step) {
         match self.command.take() {
             Some(Command { source: Source::Hid(pending), wait: Wait::Gesture { id, gesture } })
                 if pending == request =>
@@ -385,7 +398,7 @@ impl Task {
     }
 
     /// The host takes back its request: nobody waits for the answer.
-    fn abort(&mut self, request: keyrig_ctap::hid::RequestId) {
+    fn abort(&mut self, request: RequestId) {
         match self.command.take() {
             Some(Command { source: Source::Hid(pending), wait }) if pending == request => match wait {
                 Wait::Gesture { id, .. } => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),

@@ -302,7 +302,7 @@ async fn a_request_is_one_whole_line_of_4096_bytes_at_most() {
     for request in [of_length(4097), of_length(5000), vec![b'{'; 4096], br#"{"command":"list"}"#.to_vec()] {
         assert_eq!(exchange(&served.path, &request).await, [refused(no_line)], "{} bytes", request.len());
     }
-    assert_eq!(exchange(&served.path, b"").await, [] as [Value; 0], "a client that says nothing");
+    assert!(exchange(&served.path, b"").await.is_empty(), "a client that says nothing");
     assert_eq!(ask(&served.path, json!({"command": "list"})).await["ok"], true);
 }
 

@@ -3,7 +3,10 @@
 #![cfg(test)]
 
 mod control_socket;
+mod in_process;
+mod many;
 #[path = "../support/requests.rs"]
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;
+mod touch;

@@ -155,6 +155,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         &mut self.device
     }
 
+    /// Waits until the device is gone, whatever it still says.
+    pub(crate) async fn gone(&mut self) {
+        loop {
+            match self.device.recv().await {
+                Ok(_) => {}
+                Err(ClientError::Unplugged) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
     /// Closes as a kernel does.
     pub(crate) async fn close(self) {
         self.device.close().await.unwrap();
@@ -181,6 +192,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             }
             if self.keepalives.last() == Some(&KeepaliveStatus::UpNeeded) {
                 return;
+            }
+        }
+    }
+
+    /// Waits until the key says that it computes, having said that it wants a touch: what it commits is on its way.
+    pub(crate) async fn processing_after_touch(&mut self) {
+        self.up_needed().await;
+        while self.keepalives.last() != Some(&KeepaliveStatus::Processing) {
+            match self.event().await.unwrap() {
+                HostEvent::Keepalive(status) => self.keepalives.push(status),
+                other => panic!("{other:?} instead of a keepalive"),
             }
         }
     }

@@ -1,0 +1,99 @@
+//! Racks as a whole: many keys, what cannot be a rack, and what is let go.
+
+use keyrig_rack::finger::Finger;
+use keyrig_rack::state_directory::StateError;
+use keyrig_rack::{MAX_KEYS, Options, Rack, RackError};
+use keyrig_usb::client;
+use tempfile::TempDir;
+
+use crate::support::{Channel, list, name, on_key, plug, rack, serve_usbip, specifications, state, unplug};
+
+#[tokio::test]
+async fn a_hundred_keys_are_plugged_listed_and_unplugged() {
+    let names: Vec<String> = (1..=100).map(|number| format!("key-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let rack = rack("auto", &names).await;
+    let (server, _) = serve_usbip(&rack).await;
+    let keys = list(&rack).await;
+    assert_eq!(keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), names, "in the order in which they came");
+    assert!(keys.iter().all(|key| key.plugged && !key.attached));
+    let busids: Vec<_> =
+        client::list(server).await.unwrap().iter().map(|d| d.device.busid.as_str().to_owned()).collect();
+    assert_eq!(busids, keys.iter().map(|key| key.busid.clone()).collect::<Vec<_>>());
+    let last = Channel::open(server, "1-100").await;
+    assert!(state(&rack, "key-100").await.attached);
+    for key in &names {
+        on_key(&rack, unplug, key).await.unwrap();
+    }
+    assert!(list(&rack).await.iter().all(|key| !key.plugged && !key.attached && !key.under_finger));
+    assert!(client::list(server).await.unwrap().is_empty());
+    drop(last);
+    on_key(&rack, plug, "key-50").await.unwrap();
+    assert_eq!(client::list(server).await.unwrap()[0].device.busid.as_str(), "1-50");
+}
+
+#[tokio::test]
+async fn what_can_be_no_rack_is_refused() {
+    let over = |key: &str| Finger { over: Some(name(key)), ..Finger::default() };
+    let many: Vec<String> = (0..=MAX_KEYS).map(|number| number.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let both = Options { seed: Some(1), state: Some("/nonexistent".into()), ..Options::default() };
+    let start = |options, names: &[&str]| Rack::start(options, specifications(names));
+    assert!(matches!(start(Options::default(), &[]).await, Err(RackError::NoKeys)));
+    assert!(matches!(start(Options::default(), &many).await, Err(RackError::TooManyKeys(128))));
+    assert!(
+        matches!(start(Options::default(), &["a", "b", "a"]).await, Err(RackError::SameName(key)) if key == name("a"))
+    );
+    let finger = Options { finger: over("c"), ..Options::default() };
+    assert!(matches!(start(finger, &["a"]).await, Err(RackError::NoSuchFinger(key)) if key == name("c")));
+    assert!(matches!(start(both, &["a"]).await, Err(RackError::SeedAndState)));
+}
+
+fn kept(directory: &TempDir) -> Options {
+    Options { state: Some(directory.path().join("state")), ..Options::default() }
+}
+
+#[tokio::test]
+async fn a_rack_that_has_ended_holds_nothing() {
+    let directory = TempDir::new().unwrap();
+    for _ in 0..5 {
+        let rack = Rack::start(kept(&directory), specifications(&["a", "b", "c"])).await.unwrap();
+        let second = Rack::start(kept(&directory), specifications(&["b"])).await;
+        assert!(matches!(second, Err(RackError::State(StateError::Locked { .. }))));
+        let exports = rack.exports().clone();
+        assert_eq!(exports.list().len(), 3);
+        let ended = rack.ended();
+        let clone = rack.clone();
+        drop(rack);
+        assert_eq!(list(&clone).await.len(), 3, "a clone keeps it");
+        drop(clone);
+        ended.await;
+        assert!(exports.list().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_rack_that_could_not_start_holds_nothing() {
+    let directory = TempDir::new().unwrap();
+    let first = Rack::start(kept(&directory), specifications(&["c"])).await.unwrap();
+    for _ in 0..5 {
+        let failed = Rack::start(kept(&directory), specifications(&["a", "b", "c"])).await;
+        assert!(matches!(failed, Err(RackError::State(StateError::Locked { path })) if path.ends_with("keys/c/lock")));
+        let others = Rack::start(kept(&directory), specifications(&["a", "b"])).await.unwrap();
+        let ended = others.ended();
+        drop(others);
+        ended.await;
+    }
+    assert_eq!(list(&first).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_host_sees_its_device_go_with_the_rack() {
+    let rack = rack("auto", &["a"]).await;
+    let (server, _) = serve_usbip(&rack).await;
+    let mut host = Channel::open(server, "1-1").await;
+    let ended = rack.ended();
+    drop(rack);
+    ended.await;
+    host.gone().await;
+}
