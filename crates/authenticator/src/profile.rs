@@ -209,6 +209,12 @@ impl Profile {
         withheld
     }
 
+    /// The algorithms with which the authenticator makes credentials, preferred first.
+    #[must_use]
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
     /// Whether the authenticator can make a credential with this algorithm.
     #[must_use]
     pub fn supports(&self, algorithm: Algorithm) -> bool {

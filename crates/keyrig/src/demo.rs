@@ -12,9 +12,9 @@ use crate::failure::{Failure, GREEN, PLAIN, RED, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-Two software keys are exported over USB/IP on loopback; a client that keeps a browser's rules reaches them there and registers
-and logs in at a relying party over HTTP. Refusals are part of it, each with who refused and why. Nothing is installed or
-left behind.")]
+Two software keys are exported over USB/IP on loopback; a client that keeps a browser's rules reaches them there and \
+registers and logs in at a relying party over HTTP. Refusals are part of it, each with who refused and why. Nothing is \
+installed or left behind.")]
 pub(crate) struct Arguments {
     /// Write report.json and report.txt to this directory too
     #[arg(long, value_name = "DIR")]

@@ -14,8 +14,8 @@ use crate::failure::{Failure, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-The rack is found by --control, else by the environment variable KEYRIG_CONTROL, else where 'keyrig serve' puts its
-control socket by default. Without a subcommand's --json the answer is for people.
+The rack is found by --control, else by the environment variable KEYRIG_CONTROL, else where 'keyrig serve' and 'keyrig \
+attach' put their control socket by default.
 
 Examples:
   keyrig key list

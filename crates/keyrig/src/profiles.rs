@@ -10,7 +10,7 @@ use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-A key says of itself only what works: what a profile's original can do beyond that is listed as withheld.")]
+A key says of itself only what works. What belongs to a profile beyond that is listed as withheld.")]
 pub(crate) struct Arguments {
     /// Show this profile
     name: Option<String>,
@@ -28,7 +28,7 @@ struct Shown {
     aaguid: String,
     usb: String,
     versions: Vec<String>,
-    algorithms: Vec<i64>,
+    algorithms: Vec<String>,
     discoverable_credentials: u32,
     withheld: Vec<String>,
     unproven: std::collections::BTreeMap<String, String>,
@@ -44,7 +44,11 @@ impl From<&Profile> for Shown {
             aaguid: profile.aaguid.to_string(),
             usb: format!("{:04x}:{:04x}", profile.usb.vendor_id, profile.usb.product_id),
             versions: info.versions,
-            algorithms: info.algorithms.iter().map(|parameters| parameters.algorithm).collect(),
+            algorithms: profile
+                .algorithms()
+                .iter()
+                .map(|algorithm| format!("{} ({})", algorithm.name(), algorithm.identifier()))
+                .collect(),
             discoverable_credentials: profile.discoverable_credentials,
             withheld: profile.withheld(),
             unproven: profile.unproven.clone(),
@@ -76,7 +80,7 @@ fn print_all(all: &[Shown]) -> Result<(), Failure> {
         print(format!("{:<14} {}  {}", shown.name, shown.usb, shown.description))?;
         let withheld = match shown.withheld.len() {
             0 => "nothing withheld".to_owned(),
-            count => format!("{count} features of the original withheld: 'keyrig profiles {}' names them", shown.name),
+            count => format!("{count} features withheld: 'keyrig profiles {}' names them", shown.name),
         };
         print(format!("{:<14} {}; {withheld}", "", shown.versions.join(", ")))?;
     }
@@ -88,19 +92,26 @@ fn print_one(shown: &Shown) -> Result<(), Failure> {
     if let Some(maker) = &shown.imitates {
         print(format!("{YELLOW}imitation{PLAIN} of a key by {maker}, attested by keyrig's TEST root"))?;
     }
-    print(format!("  USB id                    {}", shown.usb))?;
-    print(format!("  AAGUID                    {}", shown.aaguid))?;
-    print(format!("  versions                  {}", shown.versions.join(", ")))?;
-    let algorithms: Vec<_> = shown.algorithms.iter().map(i64::to_string).collect();
-    print(format!("  COSE algorithms           {}", algorithms.join(", ")))?;
-    print(format!("  discoverable credentials  {}", shown.discoverable_credentials))?;
+    print(format!("  USB id                      {}", shown.usb))?;
+    print(format!("  AAGUID                      {}", shown.aaguid))?;
+    print(format!("  versions                    {}", shown.versions.join(", ")))?;
+    print(format!("  COSE algorithms             {}", shown.algorithms.join(", ")))?;
+    print(format!("  discoverable credentials    {}", shown.discoverable_credentials))?;
     if !shown.withheld.is_empty() {
         print("withheld, because it is not built:")?;
-        shown.withheld.iter().try_for_each(|entry| print(format!("  {entry}")))?;
+        for entries in shown.withheld.chunk_by(|left, right| member(left) == member(right)) {
+            let values: Vec<_> = entries.iter().filter_map(|entry| Some(entry.split_once(": ")?.1)).collect();
+            print(format!("  {:<28}{}", entries.first().map_or("", |entry| member(entry)), values.join(", ")))?;
+        }
     }
     if !shown.unproven.is_empty() {
         print("not proved by a record of a real key:")?;
         shown.unproven.iter().try_for_each(|(field, source)| print(format!("  {field}: {source}")))?;
     }
     Ok(())
+}
+
+/// The member that an entry of the withheld is about.
+fn member(entry: &str) -> &str {
+    entry.split_once(": ").map_or(entry, |(member, _)| member)
 }
