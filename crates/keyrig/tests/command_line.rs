@@ -13,15 +13,15 @@ fn keyrig(arguments: &[&str]) -> Output {
         .env_remove("KEYRIG_CONTROL")
         .env_remove("KEYRIG_LOG")
         .output()
-        .unwrap()
+        .expect("keyrig runs")
 }
 
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).expect("text")
 }
 
 fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    String::from_utf8(output.stderr.clone()).expect("text")
 }
 
 fn json(output: &Output) -> Value {
@@ -43,22 +43,22 @@ impl Serving {
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap();
+            .expect("keyrig runs");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, listening: serde_json::from_str(&line).unwrap() }
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        Self { child, listening: serde_json::from_str(&line).expect("an object") }
     }
 
     fn key(&self, arguments: &[&str]) -> Output {
-        let control = format!("unix:{}", self.listening["control"].as_str().unwrap());
+        let control = format!("unix:{}", self.listening.get("control").and_then(Value::as_str).expect("a path"));
         keyrig(&[&["key", "--json", "--control", &control], arguments].concat())
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
     }
 }
 
