@@ -13,8 +13,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
-use crate::key::ControlArgument;
-use crate::rack::RackArguments;
+use crate::rack::RunningArguments;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -28,16 +27,8 @@ Examples:
   sudo keyrig key touch a
   sudo keyrig key unplug a")]
 pub(crate) struct Arguments {
-    /// Where 'keyrig key' finds this rack
-    #[arg(long, value_name = "unix:PATH")]
-    control: Option<ControlArgument>,
-
-    /// Print each event as one line of JSON
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    rack: RackArguments,
+    running: RunningArguments,
 }
 
 /// A line of `--json`.
@@ -57,8 +48,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     // First, so that whoever lacks the module or the rights hears it before keys are made.
     let vhci = Vhci::open()?;
-    let rack = arguments.rack.start().await?;
-    let control = ControlSocket::bind(&ControlArgument::path_or_default(arguments.control.as_ref())).await?;
+    let rack = arguments.running.rack.start().await?;
+    let control = arguments.running.bind_control().await?;
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     let profiles: BTreeMap<_, _> = keys.iter().map(|key| (key.name.clone(), key.profile.clone())).collect();
     let keys = keys.into_iter().map(|key| (key.name, key.busid));
@@ -67,7 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let report = async {
         loop {
             let event = attachments.next().await;
-            let line = if arguments.json { print_json(&line(&event)) } else { print(text(&event, &profiles)) };
+            let line = if arguments.running.json { print_json(&line(&event)) } else { print(text(&event, &profiles)) };
             if let Err(failure) = line {
                 return failure;
             }
@@ -86,11 +77,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn announce(arguments: &Arguments, rack: &Rack, control: &ControlSocket) -> Result<(), Failure> {
-    if arguments.json {
+    if arguments.running.json {
         return print_json(&Line::Started { control: control.path().to_owned(), crypto: rack.crypto() });
     }
     print(format!("control  unix:{}", control.path().display()))?;
-    for note in arguments.rack.notes(rack) {
+    for note in arguments.running.rack.notes(rack) {
         print(format!("{YELLOW}note{PLAIN}     {note}"))?;
     }
     print("Ctrl-C detaches the keys and ends it.")

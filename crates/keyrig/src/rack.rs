@@ -5,10 +5,33 @@ use std::str::FromStr;
 
 use clap::Args;
 use keyrig_authenticator::Profile;
+use keyrig_rack::control_socket::ControlSocket;
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
 
 use crate::failure::Failure;
+use crate::key::ControlArgument;
+
+/// What every command takes that runs a rack.
+#[derive(Args)]
+pub(crate) struct RunningArguments {
+    /// Where 'keyrig key' finds this rack
+    #[arg(long, value_name = "unix:PATH")]
+    control: Option<ControlArgument>,
+
+    /// Print JSON, an object a line, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) rack: RackArguments,
+}
+
+impl RunningArguments {
+    pub(crate) async fn bind_control(&self) -> Result<ControlSocket, Failure> {
+        Ok(ControlSocket::bind(&ControlArgument::path_or_default(self.control.as_ref())).await?)
+    }
+}
 
 /// The rack: which keys there are, and who touches them.
 #[derive(Args)]

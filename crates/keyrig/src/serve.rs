@@ -14,8 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
-use crate::key::ControlArgument;
-use crate::rack::RackArguments;
+use crate::rack::RunningArguments;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -36,16 +35,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     open_to_network: bool,
 
-    /// Where 'keyrig key' finds this rack
-    #[arg(long, value_name = "unix:PATH")]
-    control: Option<ControlArgument>,
-
-    /// Print what is listened on as one JSON object
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    rack: RackArguments,
+    running: RunningArguments,
 }
 
 #[derive(Serialize)]
@@ -66,8 +57,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
-    let rack = arguments.rack.start().await?;
-    let control = ControlSocket::bind(&ControlArgument::path_or_default(arguments.control.as_ref())).await?;
+    let rack = arguments.running.rack.start().await?;
+    let control = arguments.running.bind_control().await?;
     let listener = TcpListener::bind(arguments.usbip).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => Failure::PortInUse(arguments.usbip),
         _ => Failure::Listen(arguments.usbip, error),
@@ -92,7 +83,7 @@ async fn announce(
     usbip: SocketAddr,
 ) -> Result<(), Failure> {
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
-    if arguments.json {
+    if arguments.running.json {
         return print_json(&Listening {
             usbip,
             control: control.path().to_owned(),
@@ -111,7 +102,7 @@ async fn announce(
         let finger = if key.under_finger { ", under the finger" } else { "" };
         print(format!("key      {} on bus {}, a {}{finger}", key.name, key.busid, key.profile))?;
     }
-    for note in arguments.rack.notes(rack) {
+    for note in arguments.running.rack.notes(rack) {
         print(format!("{YELLOW}note{PLAIN}     {note}"))?;
     }
     print("Ctrl-C ends it.")

@@ -3,6 +3,8 @@
 //!
 //! Register is packed attestation with a certificate: one key generated, one signature. Login is one signature.
 
+mod requests;
+
 use core::hint::black_box;
 use core::time::Duration;
 
@@ -14,11 +16,11 @@ use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_authenticator::store::Store;
 use keyrig_authenticator::{Authenticator, Profile, Step};
 use keyrig_ctap::cose::Algorithm;
-use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
-use keyrig_ctap::{Request, get_assertion, make_credential};
 use keyrig_rack::crypto::{Graviola, System};
-use keyrig_rack::{KeySpecification, Options as RackOptions, Rack};
+use keyrig_rack::{KeySpecification, Options, Rack};
 use tokio::runtime::Builder;
+
+use crate::requests::{credential_id, login, register};
 
 fn libraries() -> Vec<fn() -> Box<dyn Crypto>> {
     let mut libraries: Vec<fn() -> Box<dyn Crypto>> = vec![|| Box::new(Portable)];
@@ -26,40 +28,6 @@ fn libraries() -> Vec<fn() -> Box<dyn Crypto>> {
         libraries.push(|| Box::new(Graviola::new().expect("found above")));
     }
     libraries
-}
-
-fn register() -> Vec<u8> {
-    Request::MakeCredential(make_credential::Request {
-        client_data_hash: [1; 32],
-        relying_party: RelyingParty { id: "example.com".into(), name: Some("Example".into()) },
-        user: User { id: vec![1; 16], name: Some("root@pam".into()), display_name: Some("root".into()) },
-        parameters: vec![CredentialParameters::public_key(-7), CredentialParameters::public_key(-257)],
-        exclude_list: Vec::new(),
-        extensions: None,
-        options: Options::default(),
-        pin_uv_auth: PinUvAuth::default(),
-        enterprise_attestation: None,
-        attestation_formats_preference: None,
-    })
-    .encode()
-}
-
-fn login(credential_id: Vec<u8>, up: bool) -> Vec<u8> {
-    Request::GetAssertion(get_assertion::Request {
-        relying_party_id: "example.com".into(),
-        client_data_hash: [2; 32],
-        allow_list: vec![CredentialDescriptor::public_key(credential_id)],
-        extensions: None,
-        options: Options { up: (!up).then_some(false), ..Options::default() },
-        pin_uv_auth: PinUvAuth::default(),
-    })
-    .encode()
-}
-
-fn credential_id(response: &[u8]) -> Vec<u8> {
-    let response = make_credential::Response::decode(response.get(1..).expect("a status")).expect("a credential");
-    let data = keyrig_ctap::authenticator_data::AuthenticatorData::decode(&response.authenticator_data);
-    data.expect("authenticator data").attested_credential_data.expect("a credential").credential_id
 }
 
 /// Drives a command to its end, with a touch and nothing durable.
@@ -128,7 +96,7 @@ fn committing(criterion: &mut Criterion) {
         let (rack, key) = runtime.block_on(async {
             let profile = Profile::built_in("keyrig").expect("it comes with keyrig");
             let specification = KeySpecification { name: "a".parse().expect("a name"), profile };
-            let options = RackOptions { state, ..RackOptions::default() };
+            let options = Options { state, ..Options::default() };
             let rack = Rack::start(options, vec![specification]).await.expect("a rack");
             let key = rack.key(&"a".parse().expect("a name")).expect("it is there").clone();
             (rack, key)

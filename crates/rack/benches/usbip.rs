@@ -7,6 +7,8 @@
 //! Host, server and key share one thread, so pin the bench to one core (`taskset -c 0`): where the threads of a machine sleep decides
 //! more than any code.
 
+mod requests;
+
 use core::hint::black_box;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -14,16 +16,15 @@ use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyrig_authenticator::Profile;
-use keyrig_ctap::authenticator_data::AuthenticatorData;
-use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
 use keyrig_ctap::hid::{Command, Host, HostEvent};
-use keyrig_ctap::{Request, get_assertion, make_credential};
-use keyrig_rack::{KeySpecification, Options as RackOptions, Rack};
+use keyrig_rack::{KeySpecification, Options, Rack};
 use keyrig_usb::wire::transfers::{Command as Urb, Direction, Submit};
 use keyrig_usb::{Limits, REPORT_SIZE, Report, serve_imported};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+
+use crate::requests::{credential_id, login, register};
 
 /// USBIP_CMD_SUBMIT and USBIP_RET_SUBMIT without data.
 const HEADER: usize = 48;
@@ -190,37 +191,6 @@ fn floor(criterion: &mut Criterion, name: &str, reports: (usize, usize)) {
     });
 }
 
-fn register() -> Vec<u8> {
-    Request::MakeCredential(make_credential::Request {
-        client_data_hash: [1; 32],
-        relying_party: RelyingParty { id: "example.com".into(), name: Some("Example".into()) },
-        user: User { id: vec![1; 16], name: Some("root@pam".into()), display_name: Some("root".into()) },
-        parameters: vec![CredentialParameters::public_key(-7), CredentialParameters::public_key(-257)],
-        exclude_list: Vec::new(),
-        extensions: None,
-        options: Options::default(),
-        pin_uv_auth: PinUvAuth::default(),
-        enterprise_attestation: None,
-        attestation_formats_preference: None,
-    })
-    .encode()
-}
-
-fn login(response: &[u8]) -> Vec<u8> {
-    let response = make_credential::Response::decode(response.get(1..).expect("a status")).expect("a credential");
-    let data = AuthenticatorData::decode(&response.authenticator_data).expect("authenticator data");
-    let id = data.attested_credential_data.expect("a credential").credential_id;
-    Request::GetAssertion(get_assertion::Request {
-        relying_party_id: "example.com".into(),
-        client_data_hash: [2; 32],
-        allow_list: vec![CredentialDescriptor::public_key(id)],
-        extensions: None,
-        options: Options::default(),
-        pin_uv_auth: PinUvAuth::default(),
-    })
-    .encode()
-}
-
 fn commands(criterion: &mut Criterion) {
     // With a seed the deterministic library computes, without one the fast one.
     for seed in [None, Some(1)] {
@@ -228,8 +198,7 @@ fn commands(criterion: &mut Criterion) {
         let (rack, mut channel) = runtime.block_on(async {
             let profile = Profile::built_in("keyrig").expect("it comes with keyrig");
             let specification = KeySpecification { name: "a".parse().expect("a name"), profile };
-            let rack =
-                Rack::start(RackOptions { seed, ..RackOptions::default() }, vec![specification]).await.expect("a rack");
+            let rack = Rack::start(Options { seed, ..Options::default() }, vec![specification]).await.expect("a rack");
             let device_id = rack.exports().list().first().expect("plugged in").device.device_id();
             let (near, far) = connection().await;
             let exports = rack.exports().clone();
@@ -243,7 +212,7 @@ fn commands(criterion: &mut Criterion) {
             ("PING of 1024 bytes", Command::Ping, vec![7; 1024]),
             ("getInfo", Command::Cbor, vec![0x04]),
             ("makeCredential", Command::Cbor, register()),
-            ("getAssertion", Command::Cbor, login(&registered)),
+            ("getAssertion", Command::Cbor, login(credential_id(&registered), true)),
         ];
         for (name, command, payload) in cases {
             let computes = matches!(name, "makeCredential" | "getAssertion");

@@ -23,7 +23,9 @@ pub use options::{
     Attachment, Attestation, AuthenticatorSelection, CreationOptions, RelyingPartyEntity, RequestOptions, Requirement,
     UserEntity,
 };
-pub use response::{AssertionResponse, AttestationResponse, AuthenticationCredential, RegistrationCredential};
+pub use response::{
+    AssertionResponse, AttestationResponse, AuthenticationCredential, PublicKeyCredential, RegistrationCredential,
+};
 
 /// Bytes that JSON holds in base64url without padding (`Base64URLString`, WebAuthn Level 3 §5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

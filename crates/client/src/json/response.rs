@@ -5,16 +5,16 @@ use serde_json::{Map, Value};
 
 use super::Base64Url;
 
-/// `RegistrationResponseJSON`: the credential that create() made.
+/// A `PublicKeyCredential` in JSON, around what a ceremony came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RegistrationCredential {
+pub struct PublicKeyCredential<Response> {
     /// `id`, in base64url: the credential id.
     pub id: Base64Url,
     /// `rawId`: the same again.
     pub raw_id: Base64Url,
     /// `response`.
-    pub response: AttestationResponse,
+    pub response: Response,
     /// `authenticatorAttachment`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authenticator_attachment: Option<String>,
@@ -23,6 +23,21 @@ pub struct RegistrationCredential {
     /// `type`: `public-key`.
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+/// `RegistrationResponseJSON`: the credential that create() made.
+pub type RegistrationCredential = PublicKeyCredential<AttestationResponse>;
+
+/// `AuthenticationResponseJSON`: the assertion that get() got.
+pub type AuthenticationCredential = PublicKeyCredential<AssertionResponse>;
+
+impl<Response: Serialize> PublicKeyCredential<Response> {
+    /// The text that the page sends.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Texts, numbers and maps with text keys: nothing in it can fail to be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// `AuthenticatorAttestationResponseJSON`.
@@ -45,26 +60,6 @@ pub struct AttestationResponse {
     pub attestation_object: Base64Url,
 }
 
-/// `AuthenticationResponseJSON`: the assertion that get() got.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AuthenticationCredential {
-    /// `id`, in base64url: the credential id.
-    pub id: Base64Url,
-    /// `rawId`: the same again.
-    pub raw_id: Base64Url,
-    /// `response`.
-    pub response: AssertionResponse,
-    /// `authenticatorAttachment`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authenticator_attachment: Option<String>,
-    /// `clientExtensionResults`.
-    pub client_extension_results: Map<String, Value>,
-    /// `type`: `public-key`.
-    #[serde(rename = "type")]
-    pub kind: String,
-}
-
 /// `AuthenticatorAssertionResponseJSON`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,18 +75,3 @@ pub struct AssertionResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_handle: Option<Base64Url>,
 }
-
-macro_rules! to_json {
-    ($($credential:ident),*) => {
-        $(impl $credential {
-            /// The text that the page sends.
-            #[must_use]
-            pub fn to_json(&self) -> String {
-                // Texts, numbers and maps with text keys: nothing in it can fail to be written.
-                serde_json::to_string(self).unwrap_or_default()
-            }
-        })*
-    };
-}
-
-to_json!(RegistrationCredential, AuthenticationCredential);
