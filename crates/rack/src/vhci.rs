@@ -5,6 +5,10 @@
 //! device is gone, and lets the device go when ours is closed: by [`Attachments::close`], or by the end of the process. The
 //! `detach` file is never written to: a port's number may be another device's by the time it is written.
 //!
+//! A port is taken only when the kernel has removed the device that was on it before. For a moment after a disconnect the port is
+//! free and the old device still there; an equal device that appears then is taken for the old one (`drivers/usb/core/hub.c`,
+//! `hub_port_connect_change`), and is never set up. For the same reason ports are used in turn.
+//!
 //! An unplugged key is gone from the kernel, and is attached again, to a port that is free then, when it is plugged in. A key
 //! that the *kernel* let go (`usbip detach`) stays detached until it is unplugged and plugged in, as a real one would after its
 //! port was switched off.
@@ -17,6 +21,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use keyrig_usb::wire::operations::DeviceRecord;
@@ -84,6 +90,8 @@ pub enum VhciError {
 #[derive(Clone, Debug)]
 pub struct Vhci {
     directory: PathBuf,
+    /// Ports from this one on are tried first.
+    next_port: Arc<AtomicU32>,
 }
 
 impl Vhci {
@@ -97,7 +105,7 @@ impl Vhci {
     }
 
     fn open_in(directory: &Path) -> Result<Self, VhciError> {
-        let vhci = Self { directory: directory.to_owned() };
+        let vhci = Self { directory: directory.to_owned(), next_port: Arc::default() };
         vhci.attach_file()?;
         Ok(vhci)
     }
@@ -135,9 +143,33 @@ impl Vhci {
     }
 
     fn free_port(&self) -> Result<u32, VhciError> {
-        let ports: Vec<_> = self.ports()?.into_iter().filter(|port| port.hub == Hub::High).collect();
-        let free = ports.iter().find(|port| port.state == State::Free);
-        free.map(|port| port.number).ok_or(VhciError::NoFreePort { ports: ports.len() })
+        let mut ports: Vec<_> = self.ports()?.into_iter().filter(|port| port.hub == Hub::High).collect();
+        let next = self.next_port.load(Ordering::Relaxed);
+        ports.sort_by_key(|port| (port.number < next, port.number));
+        for port in &ports {
+            if port.state == State::Free && !self.has_device(port)? {
+                self.next_port.store(port.number + 1, Ordering::Relaxed);
+                return Ok(port.number);
+            }
+        }
+        Err(VhciError::NoFreePort { ports: ports.len() })
+    }
+
+    /// Whether there is a device on a port of a high-speed hub, be it one that is about to be removed.
+    fn has_device(&self, port: &Port) -> Result<bool, VhciError> {
+        let controller = self.directory.with_file_name(format!("vhci_hcd.{}", port.controller));
+        let failed = |source| VhciError::Kernel { action: "read", path: controller.clone(), source };
+        for entry in fs::read_dir(&controller).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let Some(bus) = name.to_str().and_then(|name| name.strip_prefix("usb")) else { continue };
+            let root_hub = controller.join(&name);
+            // 480 Mbit/s: the other one is the SuperSpeed hub.
+            let is_high_speed = fs::read_to_string(root_hub.join("speed")).is_ok_and(|speed| speed.trim_end() == "480");
+            if is_high_speed && root_hub.join(format!("{bus}-{}", port.hub_port)).exists() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The ports of all controllers: `status` is the first one's, `status.1` the second's.
@@ -151,7 +183,7 @@ impl Vhci {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && controller > 0 => break,
                 Err(source) => return Err(VhciError::Kernel { action: "read", path, source }),
             };
-            let parsed = ports::parse(&status);
+            let parsed = ports::parse(controller, &status);
             ports.extend(parsed.map_err(|line| VhciError::UnknownStatus { path, line: line.to_owned() })?);
         }
         Ok(ports)
@@ -377,15 +409,25 @@ mod tests {
 
     const HEADING: &str = "hub port sta spd dev      sockfd local_busid\n";
 
-    /// What the kernel shows, as far as it is read: a directory with these files.
-    fn controller(files: &[(&str, String)]) -> (tempfile::TempDir, Vhci) {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("attach"), "").unwrap();
-        for (name, content) in files {
-            fs::write(directory.path().join(name), content).unwrap();
+    /// What the kernel shows, as far as it is read: two controllers, of which the first has these files, and these devices on
+    /// high-speed and SuperSpeed hubs.
+    fn controllers(files: &[(&str, &str)], devices: &[&str]) -> (tempfile::TempDir, Vhci) {
+        let platform = tempfile::tempdir().unwrap();
+        for (hub, speed) in [("0/usb1", "480\n"), ("0/usb2", "5000\n"), ("1/usb3", "480\n"), ("1/usb4", "5000\n")] {
+            let hub = platform.path().join(format!("vhci_hcd.{hub}"));
+            fs::create_dir_all(&hub).unwrap();
+            fs::write(hub.join("speed"), speed).unwrap();
         }
-        let vhci = Vhci::open_in(directory.path()).unwrap();
-        (directory, vhci)
+        let first = platform.path().join("vhci_hcd.0");
+        fs::write(first.join("attach"), "").unwrap();
+        for (name, content) in files {
+            fs::write(first.join(name), format!("{HEADING}{content}")).unwrap();
+        }
+        for device in devices {
+            fs::create_dir(platform.path().join(device)).unwrap();
+        }
+        let vhci = Vhci::open_in(&first).unwrap();
+        (platform, vhci)
     }
 
     #[test]
@@ -396,26 +438,52 @@ mod tests {
         assert!(error.to_string().ends_with("sudo modprobe vhci-hcd"), "{error}");
     }
 
+    const FIRST: &str = "\
+hs  0000 006 002 00010002 000003 1-1
+hs  0001 007 000 00000000 000000 0-0
+ss  0002 004 000 00000000 000000 0-0
+ss  0003 004 000 00000000 000000 0-0
+";
+    const SECOND: &str = "\
+hs  0004 005 002 00010003 000004 0-0
+hs  0005 004 000 00000000 000000 0-0
+ss  0006 004 000 00000000 000000 0-0
+ss  0007 004 000 00000000 000000 0-0
+";
+    const FREE: &str = "\
+hs  0000 004 000 00000000 000000 0-0
+hs  0001 004 000 00000000 000000 0-0
+hs  0002 004 000 00000000 000000 0-0
+";
+
     #[test]
-    fn the_first_free_port_of_any_high_speed_hub_is_taken() {
-        let first = format!(
-            "{HEADING}hs  0000 006 002 00010002 000003 1-1\nhs  0001 007 000 00000000 000000 0-0\n\
-             ss  0002 004 000 00000000 000000 0-0\nss  0003 004 000 00000000 000000 0-0\n"
-        );
-        let second = format!(
-            "{HEADING}hs  0004 005 002 00010003 000004 0-0\nhs  0005 004 000 00000000 000000 0-0\n\
-             ss  0006 004 000 00000000 000000 0-0\nss  0007 004 000 00000000 000000 0-0\n"
-        );
-        let (_directory, vhci) = controller(&[("status", first.clone()), ("status.1", second)]);
+    fn a_free_port_of_any_high_speed_hub_is_taken() {
+        let (_platform, vhci) = controllers(&[("status", FIRST), ("status.1", SECOND)], &[]);
         assert_eq!(vhci.free_port().unwrap(), 5);
-        let (_directory, vhci) = controller(&[("status", first)]);
+        let (_platform, vhci) = controllers(&[("status", FIRST)], &[]);
         let error = vhci.free_port().unwrap_err();
         assert!(matches!(error, VhciError::NoFreePort { ports: 2 }), "{error}");
     }
 
     #[test]
+    fn a_port_whose_last_device_is_still_there_is_not_free() {
+        let devices = ["vhci_hcd.0/usb1/1-1", "vhci_hcd.0/usb2/2-2", "vhci_hcd.1/usb3/3-2"];
+        let (platform, vhci) = controllers(&[("status", FREE)], &devices);
+        assert_eq!(vhci.free_port().unwrap(), 1);
+        fs::remove_dir(platform.path().join("vhci_hcd.0/usb1/1-1")).unwrap();
+        assert_eq!(Vhci::open_in(&vhci.directory).unwrap().free_port().unwrap(), 0);
+    }
+
+    #[test]
+    fn ports_are_used_in_turn() {
+        let (_platform, vhci) = controllers(&[("status", FREE)], &[]);
+        let ports: Vec<_> = (0..4).map(|_| vhci.free_port().unwrap()).collect();
+        assert_eq!(ports, [0, 1, 2, 0]);
+    }
+
+    #[test]
     fn a_status_of_another_kernel_is_named_with_its_file_and_line() {
-        let (_directory, vhci) = controller(&[("status", format!("{HEADING}hs  0000 042\n"))]);
+        let (_platform, vhci) = controllers(&[("status", "hs  0000 042\n")], &[]);
         let error = vhci.free_port().unwrap_err();
         let VhciError::UnknownStatus { path, line } = &error else { panic!("{error}") };
         assert_eq!((path.file_name().unwrap(), line.as_str()), ("status".as_ref(), "hs  0000 042"));

@@ -28,7 +28,11 @@ pub(super) enum State {
 /// A line of a status file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Port {
+    /// Which controller it belongs to, from 0.
+    pub(super) controller: u32,
     pub(super) hub: Hub,
+    /// Which port of that hub it is, from 1.
+    pub(super) hub_port: u32,
     /// The number that `attach` takes: it counts through all controllers.
     pub(super) number: u32,
     pub(super) state: State,
@@ -36,17 +40,23 @@ pub(super) struct Port {
     pub(super) local_busid: String,
 }
 
-/// The ports in a status file, or the line that is not understood.
-pub(super) fn parse(status: &str) -> Result<Vec<Port>, &str> {
+/// The ports in the status file of a controller, or the line that is not understood.
+pub(super) fn parse(controller: u32, status: &str) -> Result<Vec<Port>, &str> {
     let mut lines = status.lines();
     let heading = lines.next().unwrap_or_default();
     if !heading.split_ascii_whitespace().eq(HEADING) {
         return Err(heading);
     }
-    lines.map(|line| port(line).ok_or(line)).collect()
+    let (mut high, mut superspeed) = (0, 0);
+    let mut next = |hub| {
+        let hub_port = if hub == Hub::High { &mut high } else { &mut superspeed };
+        *hub_port += 1;
+        *hub_port
+    };
+    lines.map(|line| port(controller, line, &mut next).ok_or(line)).collect()
 }
 
-fn port(line: &str) -> Option<Port> {
+fn port(controller: u32, line: &str, next: &mut impl FnMut(Hub) -> u32) -> Option<Port> {
     let mut words = line.split_ascii_whitespace();
     let hub = match words.next()? {
         "hs" => Hub::High,
@@ -67,7 +77,7 @@ fn port(line: &str) -> Option<Port> {
     // A file descriptor; sixteen zeros where the controller is not ready.
     decimal(words.next()?)?;
     let local_busid = words.next()?.to_owned();
-    words.next().is_none().then_some(Port { hub, number, state, local_busid })
+    words.next().is_none().then(|| Port { controller, hub, hub_port: next(hub), number, state, local_busid })
 }
 
 fn decimal(text: &str) -> Option<u32> {
@@ -95,25 +105,25 @@ hs  0030 005 000 00000000 0000000000000000 0-0
 ss  0045 005 000 00000000 0000000000000000 0-0
 ";
 
-    fn port(hub: Hub, number: u32, state: State, local_busid: &str) -> Port {
-        Port { hub, number, state, local_busid: local_busid.to_owned() }
+    fn port(hub: Hub, hub_port: u32, number: u32, state: State, local_busid: &str) -> Port {
+        Port { controller: number / 30, hub, hub_port, number, state, local_busid: local_busid.to_owned() }
     }
 
     #[test]
     fn ports_are_read_as_the_kernel_prints_them() {
         assert_eq!(
-            parse(STATUS).unwrap(),
+            parse(0, STATUS).unwrap(),
             [
-                port(Hub::High, 0, State::Used, "1-1"),
-                port(Hub::High, 1, State::NotAssigned, "0-0"),
-                port(Hub::High, 2, State::Free, "0-0"),
-                port(Hub::Super, 3, State::Free, "0-0"),
-                port(Hub::Super, 4, State::Failed, "0-0"),
+                port(Hub::High, 1, 0, State::Used, "1-1"),
+                port(Hub::High, 2, 1, State::NotAssigned, "0-0"),
+                port(Hub::High, 3, 2, State::Free, "0-0"),
+                port(Hub::Super, 1, 3, State::Free, "0-0"),
+                port(Hub::Super, 2, 4, State::Failed, "0-0"),
             ]
         );
         assert_eq!(
-            parse(NOT_READY).unwrap(),
-            [port(Hub::High, 30, State::NotAssigned, "0-0"), port(Hub::Super, 45, State::NotAssigned, "0-0")]
+            parse(1, NOT_READY).unwrap(),
+            [port(Hub::High, 1, 30, State::NotAssigned, "0-0"), port(Hub::Super, 1, 45, State::NotAssigned, "0-0")]
         );
     }
 
@@ -134,7 +144,7 @@ ss  0045 005 000 00000000 0000000000000000 0-0
             "hs  0000 004 000 00000000 000000 0-0 more",
         ] {
             let status = format!("hub port sta spd dev      sockfd local_busid\n{line}\n");
-            assert_eq!(parse(&status), Err(line));
+            assert_eq!(parse(0, &status), Err(line));
         }
     }
 
@@ -142,8 +152,8 @@ ss  0045 005 000 00000000 0000000000000000 0-0
     fn other_headings_are_refused() {
         // The second is Linux 4.12's: it had no SuperSpeed hub.
         for heading in ["", "prt sta spd bus dev socket           local_busid", "hub port sta"] {
-            assert_eq!(parse(&format!("{heading}\n")), Err(heading));
+            assert_eq!(parse(0, &format!("{heading}\n")), Err(heading));
         }
-        assert_eq!(parse(""), Err(""));
+        assert_eq!(parse(0, ""), Err(""));
     }
 }
