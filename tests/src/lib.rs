@@ -1,3 +1,5 @@
 //! The end-to-end suites live in `tests/tests/`; here is what they share.
 
 pub mod guest;
+pub mod kernel_case;
+pub mod program;
