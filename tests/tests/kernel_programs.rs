@@ -1,0 +1,238 @@
+//! Programs that people use, with keys that a real kernel has: libfido2's tools, OpenSSH, udev.
+//!
+//! Every case is a script in the guest; what it checks, it checks with the tools themselves.
+
+use keyrig_tests::kernel_case;
+
+/// The lines under a heading of the README that a user is to run.
+#[cfg(test)]
+fn readme_lines(heading: &str) -> &'static str {
+    let section = include_str!("../../README.md").split("\n## ").find(|section| section.starts_with(heading)).unwrap();
+    section.split("```\n").nth(1).unwrap()
+}
+
+#[test]
+fn the_lines_of_the_readme_attach_a_key_that_programs_find() {
+    let lines = readme_lines("A key in your own browser\n");
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    kernel_case::run(&format!(
+        "# What the guest has no need of: it is root, has the module, and the program is built.
+        mkdir -p bin target/release
+        printf '#!/bin/sh\nexec \"$@\"\n' >bin/sudo
+        printf '#!/bin/sh\ntest \"$*\" = vhci-hcd && test -d /sys/module/vhci_hcd\n' >bin/modprobe
+        printf '#!/bin/sh\ntest \"$*\" = \"build --release\"\n' >bin/cargo
+        chmod 755 bin/*
+        ln -s \"$keyrig\" target/release/keyrig
+        cat >readme <<'END'\n{lines}END
+        mkfifo lines
+        PATH=$work/bin:$PATH sh -e readme >lines 2>&1 &
+        shell=$!
+        exec 5<lines
+        node_of keyrig
+        rack=$(pgrep -P $shell keyrig)
+        make_credential $node es256 c
+        assert $node es256 c
+        kill -INT $rack
+        wait $shell
+        rack=
+        gone"
+    ));
+}
+
+#[test]
+fn fido2_token_lists_the_key_and_shows_what_it_is() {
+    let Some(output) = kernel_case::run(
+        "attach_a
+        fido2-token -L
+        fido2-token -I $node
+        stop",
+    ) else {
+        return;
+    };
+    let text = output.text();
+    for line in [
+        "vendor=0x1209, product=0x0001 (keyrig keyrig software security key)",
+        "proto: 0x02\n",
+        "(wink, cbor",
+        "aaguid: 6b657972696740008000000000000001\n",
+        "algorithms: es256 (public-key), eddsa (public-key), es384 (public-key)\n",
+        "maxmsgsiz: 1280\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert_eq!(text.matches("/dev/hidraw").count(), 1, "{text}");
+}
+
+/// A credential whose id the relying party keeps.
+fn non_discoverable(algorithm: &str) {
+    kernel_case::run(&format!(
+        "attach_a
+        make_credential $node {algorithm} c
+        assert $node {algorithm} c
+        # Verification can fail: another challenge was not signed.
+        random 32 >other && tail -n +2 c.assertion >>other
+        ! fido2-assert -V -p -i other c.pem {algorithm} 2>/dev/null || fail 'another client data hash was verified'
+        stop"
+    ));
+}
+
+/// A credential that the key finds by the RP ID alone.
+fn discoverable(algorithm: &str) {
+    kernel_case::run(&format!(
+        "attach_a
+        make_credential $node {algorithm} c -r
+        {{ random 32; echo example.com; }} >challenge
+        fido2-assert -G -r -i challenge -o assertion $node
+        fido2-assert -V -p -i assertion c.pem {algorithm}
+        # The fifth line is the user handle, as it was given.
+        test \"$(sed -n 5p assertion)\" = \"$(sed -n 4p c.request)\" || fail 'another user handle'
+        stop"
+    ));
+}
+
+#[test]
+fn fido2_cred_and_assert_es256() {
+    non_discoverable("es256");
+}
+
+#[test]
+fn fido2_cred_and_assert_eddsa() {
+    non_discoverable("eddsa");
+}
+
+#[test]
+fn fido2_cred_and_assert_es384() {
+    non_discoverable("es384");
+}
+
+#[test]
+fn fido2_cred_and_assert_es256_discoverable() {
+    discoverable("es256");
+}
+
+#[test]
+fn fido2_cred_and_assert_eddsa_discoverable() {
+    discoverable("eddsa");
+}
+
+#[test]
+fn fido2_cred_and_assert_es384_discoverable() {
+    discoverable("es384");
+}
+
+fn ssh(key_type: &str) {
+    kernel_case::run(&format!(
+        "attach_a
+        ssh-keygen -q -t {key_type} -N '' -f id
+        echo 'a file' >file
+        ssh-keygen -q -Y sign -f id -n file file
+        echo \"alice $(cat id.pub)\" >allowed
+        ssh-keygen -Y verify -f allowed -I alice -n file -s file.sig <file
+        ! ssh-keygen -Y verify -f allowed -I alice -n file -s file.sig </dev/null || fail 'another file was verified'
+        stop"
+    ));
+}
+
+#[test]
+fn ssh_keygen_ed25519_sk_signs_and_verifies() {
+    ssh("ed25519-sk");
+}
+
+#[test]
+fn ssh_keygen_ecdsa_sk_signs_and_verifies() {
+    ssh("ecdsa-sk");
+}
+
+#[test]
+fn two_keys_are_two_nodes_and_the_finger_is_on_one() {
+    kernel_case::run(
+        "start attach --key keyrig=a --key keyrig=b --finger b
+        node_of a; a=$node
+        node_of b; b=$node
+        test $a != $b
+        credential_request >request
+        fido2-cred -M -i request -o credential $a &
+        program=$!
+        await '*waits for a touch*key=a*'
+        # Nobody touches a: b is served, a goes on waiting until the finger is over it.
+        make_credential $b es256 b
+        test ! -s credential
+        key finger a
+        wait $program
+        fido2-cred -V -i credential >/dev/null
+        stop",
+    );
+}
+
+#[test]
+fn a_program_killed_while_the_key_waits_for_a_touch_leaves_it_to_the_next() {
+    kernel_case::run(
+        "attach_a --touch manual
+        credential_request >request
+        fido2-cred -M -i request -o credential $node &
+        program=$!
+        await '*waits for a touch*'
+        kill -KILL $program
+        wait $program || true
+        # As with any key, it goes on blinking until it is touched or gives up.
+        key touch a
+        key touch-policy auto
+        make_credential $node es256 next
+        assert $node es256 next
+        stop",
+    );
+}
+
+#[test]
+fn a_program_that_ends_within_a_message_leaves_the_key_to_the_next() {
+    let program = env!("CARGO_BIN_EXE_ctaphid");
+    kernel_case::run(&format!(
+        "attach_a
+        '{program}' abandon $node
+        make_credential $node es256 next
+        stop"
+    ));
+}
+
+#[test]
+fn udev_tags_the_node_as_a_security_token_of_the_user_at_the_seat() {
+    let Some(output) = kernel_case::run(
+        "attach_a
+        udevadm wait --timeout=20 --settle $node
+        udevadm info --query=property --property=ID_FIDO_TOKEN,ID_SECURITY_TOKEN,CURRENT_TAGS $node
+        stop",
+    ) else {
+        return;
+    };
+    let text = output.text();
+    assert!(text.contains("ID_FIDO_TOKEN=1\nID_SECURITY_TOKEN=1\n"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("CURRENT_TAGS=") && line.contains(":uaccess:")), "{text}");
+}
+
+#[test]
+fn the_udev_rule_of_this_project_does_it_where_systemd_s_does_not() {
+    let rule = include_str!("../../scripts/70-keyrig.rules");
+    let Some(output) = kernel_case::run(&format!(
+        "mkdir -p /run/udev/rules.d
+        ln -s /dev/null /run/udev/rules.d/60-fido-id.rules
+        attach_a
+        udevadm wait --timeout=20 --settle $node
+        udevadm info --query=property --property=ID_FIDO_TOKEN,CURRENT_TAGS $node
+        echo now with the rule
+        cat >/run/udev/rules.d/70-keyrig.rules <<'END'\n{rule}\nEND
+        udevadm control --reload
+        key power-cycle a
+        node_of a
+        udevadm wait --timeout=20 --settle $node
+        udevadm info --query=property --property=ID_FIDO_TOKEN,CURRENT_TAGS $node
+        rm /run/udev/rules.d/60-fido-id.rules /run/udev/rules.d/70-keyrig.rules
+        udevadm control --reload
+        stop"
+    )) else {
+        return;
+    };
+    let text = output.text();
+    let (without, with) = text.split_once("now with the rule\n").unwrap();
+    assert!(!without.contains("ID_FIDO_TOKEN") && !without.contains("uaccess"), "{text}");
+    assert!(with.contains("ID_FIDO_TOKEN=1\n") && with.contains(":uaccess:"), "{text}");
+}
