@@ -15,12 +15,12 @@ mkfifo lines
 exec 5<lines
 while read -r line; do case $line in *' is /dev/'*) break ;; esac; done <&5
 echo "hidraw, vhci by socket pair: $("$ctaphid" time 200 "/dev/${line##*/}")"
-kill %1; wait
+kill $! && wait $!
 "$keyrig" serve --control unix:$PWD/b --usbip 127.0.0.1:3240 >lines &
 exec 5<lines
 while read -r line; do case $line in *Ctrl-C*) break ;; esac; done <&5
 echo "USB/IP in user space:        $("$ctaphid" time 200 127.0.0.1:3240 1-1)"
-kill %2; wait
+kill $! && wait $!
 "#;
 
 fn main() {
