@@ -15,14 +15,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("keyrig-rack", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb"]),
     (
         "keyrig-scenario",
-        &[
-            "keyrig-ctap",
-            "keyrig-authenticator",
-            "keyrig-usb",
-            "keyrig-rack",
-            "keyrig-client",
-            "keyrig-relying-party",
-        ],
+        &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb", "keyrig-rack", "keyrig-client", "keyrig-relying-party"],
     ),
     ("keyrig", &["keyrig-authenticator", "keyrig-usb", "keyrig-rack", "keyrig-scenario"]),
     // The end-to-end suites may use anything.
@@ -56,15 +49,14 @@ fn metadata() -> Value {
 /// The ordinary dependencies of every member: not those of its tests.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = metadata();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    metadata["packages"]
-        .as_array()
-        .expect("packages")
+    let list = |value: &Value, member: &str| value.get(member).and_then(Value::as_array).cloned().expect("a list");
+    let name = |value: &Value| value.get("name").and_then(Value::as_str).expect("a name").to_owned();
+    let ordinary = |dependency: &Value| dependency.get("kind").is_some_and(Value::is_null);
+    list(&metadata, "packages")
         .iter()
         .map(|package| {
-            let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
-            let ordinary = dependencies.filter(|dependency| dependency["kind"].is_null());
-            (text(&package["name"]), ordinary.map(|dependency| text(&dependency["name"])).collect())
+            let dependencies = list(package, "dependencies");
+            (name(package), dependencies.iter().filter(|dependency| ordinary(dependency)).map(name).collect())
         })
         .collect()
 }
