@@ -215,6 +215,8 @@ fn the_udev_rule_of_this_project_does_it_where_systemd_s_does_not() {
     let Some(output) = kernel_case::run(&format!(
         "mkdir -p /run/udev/rules.d
         ln -s /dev/null /run/udev/rules.d/60-fido-id.rules
+        # By itself udevd looks for changed rules every three seconds at most.
+        udevadm control --reload
         attach_a
         udevadm wait --timeout=20 --settle $node
         udevadm info --query=property --property=ID_FIDO_TOKEN,CURRENT_TAGS $node
