@@ -2,7 +2,6 @@
 //!
 //! Every face of the rack, be it a socket, HTTP or a panel, speaks these same commands.
 
-use keyrig_authenticator::Reason;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
@@ -122,9 +121,4 @@ pub enum Refusal {
     /// The rack or the key has stopped.
     #[error("the rack has stopped")]
     Stopped,
-}
-
-/// How a gesture's reason is listed.
-pub(crate) fn waiting_for(reason: Reason) -> String {
-    reason.command().to_owned()
 }

@@ -15,6 +15,7 @@ pub mod key;
 mod key_name;
 mod rack;
 pub mod state_directory;
+mod timer;
 pub mod vhci;
 
 pub use database::{Database, NotDurable};

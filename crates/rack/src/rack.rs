@@ -12,15 +12,16 @@ use keyrig_usb::Exports;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::control::{Answer, Command, KeyState, Refusal, waiting_for};
+use crate::control::{Answer, Command, KeyState, Refusal};
 use crate::crypto::System;
 use crate::finger::{Finger, Gesture, Place};
 use crate::key::{GestureId, KeyHandle, Notice, Start};
 use crate::key_name::KeyName;
 use crate::state_directory::{StateDirectory, StateError};
+use crate::timer::until;
 
 /// The most keys in a rack: each has a port of one bus.
 pub const MAX_KEYS: usize = 127;
@@ -466,7 +467,7 @@ impl Task {
             plugged: entry.plugged,
             attached: entry.attached,
             under_finger: self.finger.is_over(&entry.name, &places),
-            waiting_for: entry.waiting.as_ref().map(|waiting| waiting_for(waiting.reason)),
+            waiting_for: entry.waiting.as_ref().map(|waiting| waiting.reason.command().to_owned()),
             discoverable_credentials: entry.discoverable_credentials,
         };
         let wanted = |entry: &&Entry| only.is_none_or(|name| entry.name == *name);
@@ -483,12 +484,5 @@ impl Task {
             let _ = self.entry(&name).map(|entry| entry.gesture(gesture));
         }
         again
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => core::future::pending().await,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::ctap_hid::CtapHidChannel;
-use keyrig_client::json::{CreationOptions, RequestOptions};
+use keyrig_client::json::RequestOptions;
 use keyrig_client::origin::InvalidUrl;
 use keyrig_client::{Client, ClientError, Key, RefusedBy, Rules};
 use keyrig_ctap::{Command as CtapCommand, Status};
@@ -151,7 +151,7 @@ impl<S: FnMut(&Step)> Demo<S> {
 
         for name in [PRIMARY, BACKUP] {
             self.put_finger_over(name).await?;
-            let outcome = self.register(name).await?;
+            let outcome = self.register(name, None).await?;
             self.step(&format!("register the {name} key"), Success, outcome);
         }
         for name in [PRIMARY, BACKUP] {
@@ -161,7 +161,7 @@ impl<S: FnMut(&Step)> Demo<S> {
         }
 
         self.put_finger_over(PRIMARY).await?;
-        let outcome = self.register(PRIMARY).await?;
+        let outcome = self.register(PRIMARY, None).await?;
         self.step("register the primary key a second time", RefusedBy(Party::Authenticator), outcome);
 
         self.rack.command(Command::Finger { key: None }).await?;
@@ -170,11 +170,11 @@ impl<S: FnMut(&Step)> Demo<S> {
         self.step("unplug the primary key, log in with the backup", Success, outcome);
 
         let page = Client::new(OTHER_ORIGIN.parse()?);
-        let outcome = self.register_from(&page, "phished").await?;
+        let outcome = self.register("phished", Some(&page)).await?;
         self.step("register from a page on another origin", RefusedBy(Party::Client), outcome);
 
         let page = Client::new(OTHER_ORIGIN.parse()?).with_rules(Rules::ForcedPast);
-        let outcome = self.register_from(&page, "phished").await?;
+        let outcome = self.register("phished", Some(&page)).await?;
         self.step("the same, forced past the client", RefusedBy(Party::RelyingParty), outcome);
 
         let outcome = self.registered().await?;
@@ -220,42 +220,23 @@ impl<S: FnMut(&Step)> Demo<S> {
         })
     }
 
-    async fn register(&mut self, name: &str) -> Result<Outcome, DemoError> {
-        let begun = match self.site.begin_registration(USER).await? {
+    /// Registers a key from the relying party's own page, or from `other_page`.
+    async fn register(&mut self, name: &str, other_page: Option<&Client>) -> Result<Outcome, DemoError> {
+        let mut begun = match self.site.begin_registration(USER).await? {
             Ok(begun) => begun,
             Err(refused) => return Ok(Err(refused)),
         };
-        let made = self.client.create(&begun.options, &mut self.keys, Cancel::never()).await;
-        self.finish_registration(&begun, name, made.map(|made| made.to_json())).await
-    }
-
-    async fn register_from(&mut self, page: &Client, name: &str) -> Result<Outcome, DemoError> {
-        let begun = match self.site.begin_registration(USER).await? {
-            Ok(begun) => begun,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        // Such a page passes on what it likes. With the exclude list the key would refuse before it came to the origin.
-        let mut options = begun.options.clone();
-        options.exclude_credentials.clear();
-        let made = page.create(&options, &mut self.keys, Cancel::never()).await;
-        self.finish_registration(&begun, name, made.map(|made| made.to_json())).await
-    }
-
-    async fn finish_registration(
-        &self,
-        begun: &Begun<CreationOptions>,
-        name: &str,
-        made: Result<String, ClientError>,
-    ) -> Result<Outcome, DemoError> {
-        let credential = match made {
-            Ok(made) => value(&made),
+        if other_page.is_some() {
+            // Such a page passes on what it likes. With the exclude list the key would refuse before it came to the origin.
+            begun.options.exclude_credentials.clear();
+        }
+        let page = other_page.unwrap_or(&self.client);
+        let credential = match page.create(&begun.options, &mut self.keys, Cancel::never()).await {
+            Ok(made) => value(&made.to_json()),
             Err(error) => return Ok(Err(refused(&error))),
         };
-        Ok(self
-            .site
-            .finish_registration(begun, name, &credential)
-            .await?
-            .map(|_| self.what_keys_saw(CtapCommand::MakeCredential)))
+        let answer = self.site.finish_registration(&begun, name, &credential).await?;
+        Ok(answer.map(|_| self.what_keys_saw(CtapCommand::MakeCredential)))
     }
 
     async fn log_in(&mut self, name: &str) -> Result<Outcome, DemoError> {

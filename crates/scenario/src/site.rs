@@ -55,12 +55,6 @@ impl Site {
         Ok(Self { http, origin: origin.to_owned() })
     }
 
-    /// The origin of its pages.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
     /// Begins a registration.
     ///
     /// # Errors

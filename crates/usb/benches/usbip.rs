@@ -55,14 +55,19 @@ fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
+async fn connection() -> std::io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let near = TcpStream::connect(listener.local_addr()?).await?;
+    let (far, _) = listener.accept().await?;
+    near.set_nodelay(true)?;
+    far.set_nodelay(true)?;
+    Ok((near, far))
+}
+
 fn floor(criterion: &mut Criterion, name: &str, reports: usize) -> std::io::Result<()> {
     let runtime = runtime()?;
     let mut stream = runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let near = TcpStream::connect(listener.local_addr()?).await?;
-        let (far, _) = listener.accept().await?;
-        near.set_nodelay(true)?;
-        far.set_nodelay(true)?;
+        let (near, far) = connection().await?;
         tokio::spawn(bare_echo(far, reports));
         std::io::Result::Ok(near)
     })?;
@@ -160,11 +165,7 @@ async fn ping_key(mut plugged: Plugged) {
 fn one_by_one(criterion: &mut Criterion, with_device: bool) -> std::io::Result<()> {
     let runtime = runtime()?;
     let mut stream = runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let near = TcpStream::connect(listener.local_addr()?).await?;
-        let (far, _) = listener.accept().await?;
-        near.set_nodelay(true)?;
-        far.set_nodelay(true)?;
+        let (near, far) = connection().await?;
         if with_device {
             let exports = Exports::new();
             let plugged = exports.plug("1-1", Identity::default()).map_err(std::io::Error::other)?;

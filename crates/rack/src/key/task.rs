@@ -9,13 +9,14 @@ use keyrig_ctap::hid::{
 };
 use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::command::{Command, Outcome, Source, Wait};
 use super::{Direct, GestureId, Message, Notice, Progress, Start, identity};
 use crate::database::{Database, NotDurable};
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
+use crate::timer::until;
 
 pub(super) struct Task {
     name: KeyName,
@@ -465,13 +466,6 @@ async fn room(to_host: Option<mpsc::Sender<Report>>) -> bool {
 async fn outcome(command: &mut Option<Command>) -> Outcome {
     match command {
         Some(command) => command.outcome().await,
-        None => core::future::pending().await,
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
         None => core::future::pending().await,
     }
 }
