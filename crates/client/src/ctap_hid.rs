@@ -53,11 +53,6 @@ impl<P: ReportPipe> CtapHidChannel<P> {
         Self { pipe, host: Host::new(), epoch: Instant::now(), in_step: true }
     }
 
-    /// The pipe, for another user.
-    pub fn into_pipe(self) -> P {
-        self.pipe
-    }
-
     fn now(&self) -> Duration {
         self.epoch.elapsed()
     }

@@ -79,11 +79,6 @@ impl<C> Key<C> {
         self.info = None;
     }
 
-    /// The way to the key, for another user.
-    pub fn into_channel(self) -> C {
-        self.channel
-    }
-
     pub(crate) fn begin_ceremony(&mut self) {
         self.exchanges.clear();
     }
