@@ -2,7 +2,7 @@
 
 use crate::cbor::Writer;
 use crate::status::Status;
-use crate::{get_assertion, get_info, make_credential};
+use crate::{client_pin, get_assertion, get_info, make_credential};
 
 /// The command byte of a CTAP2 request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +84,8 @@ pub enum Request {
     GetNextAssertion,
     /// authenticatorGetInfo.
     GetInfo,
+    /// authenticatorClientPIN.
+    ClientPin(client_pin::Request),
     /// authenticatorSelection.
     Selection,
     /// authenticatorReset.
@@ -99,6 +101,7 @@ impl Request {
             Self::GetAssertion(_) => Command::GetAssertion,
             Self::GetNextAssertion => Command::GetNextAssertion,
             Self::GetInfo => Command::GetInfo,
+            Self::ClientPin(_) => Command::ClientPin,
             Self::Selection => Command::Selection,
             Self::Reset => Command::Reset,
         }
@@ -113,6 +116,9 @@ impl Request {
                 request.encode(&mut writer);
             }
             Self::GetAssertion(request) => {
+                request.encode(&mut writer);
+            }
+            Self::ClientPin(request) => {
                 request.encode(&mut writer);
             }
             Self::GetNextAssertion | Self::GetInfo | Self::Selection | Self::Reset => {}
@@ -134,6 +140,7 @@ impl Request {
             Command::GetAssertion => get_assertion::Request::decode(parameters).map(Self::GetAssertion),
             Command::GetNextAssertion => Ok(Self::GetNextAssertion),
             Command::GetInfo => Ok(Self::GetInfo),
+            Command::ClientPin => client_pin::Request::decode(parameters).map(Self::ClientPin),
             Command::Selection => Ok(Self::Selection),
             Command::Reset => Ok(Self::Reset),
             _ => Err(Status::InvalidCommand),
@@ -151,6 +158,8 @@ pub enum Response {
     GetAssertion(Box<get_assertion::Response>),
     /// To authenticatorGetInfo.
     GetInfo(Box<get_info::Response>),
+    /// To authenticatorClientPIN, but for setPIN and changePIN.
+    ClientPin(Box<client_pin::Response>),
     /// Success with nothing to say.
     Done,
 }
@@ -168,6 +177,9 @@ impl Response {
                 response.encode(&mut writer);
             }
             Self::GetInfo(response) => {
+                response.encode(&mut writer);
+            }
+            Self::ClientPin(response) => {
                 response.encode(&mut writer);
             }
             Self::Done => {}

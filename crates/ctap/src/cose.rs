@@ -4,6 +4,10 @@ use coset::iana::{self, EnumI64};
 use coset::{CborSerializable, CoseError, CoseKey, CoseKeyBuilder, Label, RegisteredLabelWithPrivate};
 use thiserror::Error;
 
+use crate::cbor::{Item, Writer};
+use crate::entities::{integer_entries, owned_bytes};
+use crate::status::Status;
+
 /// A signature algorithm that keyrig's authenticator can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -150,6 +154,60 @@ impl PublicKey {
                 Ok(Self::EdDsa(sized(coordinate(iana::OkpKeyParameter::X.to_i64())?)?))
             }
         }
+    }
+}
+
+/// A key-agreement key of a PIN/UV auth protocol: a point on P-256 (CTAP 2.3 §6.5.6).
+///
+/// As a COSE_Key its algorithm is −25, ECDH-ES+HKDF-256, although no protocol derives its secrets that way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyAgreementKey {
+    /// The x coordinate, big-endian.
+    pub x: [u8; 32],
+    /// The y coordinate, big-endian.
+    pub y: [u8; 32],
+}
+
+impl KeyAgreementKey {
+    /// The COSE algorithm identifier of ECDH-ES+HKDF-256.
+    pub const ALGORITHM: i64 = -25;
+
+    /// Reads a COSE_Key. That the point lies on its curve is for the cryptography to find out.
+    ///
+    /// # Errors
+    /// [`Status::CborUnexpectedType`] if it is no map, or a member has another type than it must;
+    /// [`Status::InvalidParameter`] if it is no key for this (CTAP 2.3 §6.5.5.5: what `decapsulate` refuses).
+    pub(crate) fn decode(item: Item<'_>) -> Result<Self, Status> {
+        let (mut kind, mut algorithm, mut curve, mut x, mut y) = (None, None, None, None, None);
+        for (label, value) in integer_entries(item)? {
+            match label {
+                1 => kind = Some(value.integer()?),
+                3 => algorithm = Some(value.integer()?),
+                -1 => curve = Some(value.integer()?),
+                -2 => x = Some(owned_bytes(value)?),
+                -3 => y = Some(owned_bytes(value)?),
+                _ => {}
+            }
+        }
+        let (kty, crv) = (iana::KeyType::EC2.to_i64(), iana::EllipticCurve::P_256.to_i64());
+        if (kind, algorithm, curve) != (Some(kty), Some(Self::ALGORITHM), Some(crv)) {
+            return Err(Status::InvalidParameter);
+        }
+        let coordinate = |bytes: Option<Vec<u8>>| {
+            bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or(Status::InvalidParameter)
+        };
+        Ok(Self { x: coordinate(x)?, y: coordinate(y)? })
+    }
+
+    /// Appends the COSE_Key.
+    pub(crate) fn encode<'w>(&self, writer: &'w mut Writer) -> &'w mut Writer {
+        writer.map(|map| {
+            map.entry(1, |w| w.integer(iana::KeyType::EC2.to_i64()));
+            map.entry(3, |w| w.integer(Self::ALGORITHM));
+            map.entry(-1, |w| w.integer(iana::EllipticCurve::P_256.to_i64()));
+            map.entry(-2, |w| w.bytes(&self.x));
+            map.entry(-3, |w| w.bytes(&self.y));
+        })
     }
 }
 

@@ -95,6 +95,11 @@ pub(crate) fn numbered_entries<'a>(item: Item<'a>) -> Result<impl Iterator<Item 
     Ok(item.map()?.filter_map(|(key, value)| Some((key.unsigned().ok()?, value))))
 }
 
+/// The entries of a map that have integer keys of either sign, as a COSE_Key has; others are unknown members.
+pub(crate) fn integer_entries<'a>(item: Item<'a>) -> Result<impl Iterator<Item = (i64, Item<'a>)>, UnexpectedType> {
+    Ok(item.map()?.filter_map(|(key, value)| Some((key.integer().ok()?, value))))
+}
+
 impl RelyingParty {
     pub(crate) fn decode(item: Item<'_>) -> Result<Self, Status> {
         let (mut id, mut name) = (None, None);

@@ -10,6 +10,7 @@ pub mod aaguid;
 pub mod attestation;
 pub mod authenticator_data;
 pub mod cbor;
+pub mod client_pin;
 pub mod command;
 pub mod cose;
 pub mod entities;

@@ -5,6 +5,7 @@
 
 mod attestation;
 mod authenticator_data;
+mod client_pin;
 mod commands;
 mod cose;
 mod get_assertion;

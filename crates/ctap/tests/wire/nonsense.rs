@@ -2,7 +2,7 @@
 
 use keyrig_ctap::authenticator_data::AuthenticatorData;
 use keyrig_ctap::cose::PublicKey;
-use keyrig_ctap::{Request, Response, get_assertion, get_info, make_credential};
+use keyrig_ctap::{Request, Response, client_pin, get_assertion, get_info, make_credential};
 use proptest::prelude::*;
 
 use crate::hex;
@@ -21,6 +21,8 @@ fn valid() -> Vec<Vec<u8>> {
         format!("a3 01 81 6161 03 50 {} 04 a1 62726b f5", "00".repeat(16)),
         format!("{hash} c1 0000001c {} 0001 ff a0 a0", "00".repeat(16)),
         format!("a5 0102 0326 2001 215820{hash} 225820{hash}"),
+        format!("06 a5 0102 0209 03 a5 0102 033818 2001 215820{hash} 225820{hash} 0918ff 0a6161"),
+        "a4 02 4101 0308 04f4 0503".to_owned(),
     ]
     .iter()
     .map(|text| hex(text))
@@ -42,6 +44,10 @@ fn decode_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(response) = get_info::Response::decode(bytes) {
         let answer = Response::GetInfo(Box::new(response.clone())).encode();
         prop_assert_eq!(get_info::Response::decode(&answer[1..]), Ok(response));
+    }
+    if let Ok(response) = client_pin::Response::decode(bytes) {
+        let answer = Response::ClientPin(Box::new(response.clone())).encode();
+        prop_assert_eq!(client_pin::Response::decode(&answer[1..]), Ok(response));
     }
     if let Ok(data) = AuthenticatorData::decode(bytes) {
         prop_assert_eq!(data.encode(), bytes);
@@ -77,7 +83,7 @@ proptest! {
 
     #[test]
     fn spliced_messages_are_judged(
-        left in 0..7_usize, right in 0..7_usize, cut in any::<prop::sample::Index>(), paste in any::<prop::sample::Index>(),
+        left in 0..9_usize, right in 0..9_usize, cut in any::<prop::sample::Index>(), paste in any::<prop::sample::Index>(),
     ) {
         let valid = valid();
         let (left, right) = (&valid[left], &valid[right]);
