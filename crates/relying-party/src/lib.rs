@@ -24,10 +24,16 @@ mod client_data;
 mod clock;
 mod http;
 mod login;
+mod place;
+mod property_string;
+mod qr;
+mod recovery_keys;
 mod refusal;
 mod registration;
 mod server;
 mod settings;
+mod tfa_option;
+mod totp;
 mod users;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,11 +43,19 @@ use webauthn_rs::{Webauthn, WebauthnBuilder};
 pub use self::ceremony::{MAX_CEREMONIES, MAX_CEREMONIES_PER_USER};
 pub use self::clock::{Clock, SystemClock};
 pub use self::http::{MAX_BODY_BYTES, router};
+pub use self::place::Place;
+pub use self::property_string::PropertyProblem;
+pub use self::qr::{TooLongForQr, qr_svg, qr_terminal};
+pub use self::recovery_keys::{
+    FEW_RECOVERY_KEYS, NotARecoveryKey, RECOVERY_KEYS, RECOVERY_SECRET_BYTES, RecoveryHash, RecoveryKey, RecoveryKeySet,
+};
 pub use self::refusal::{Purpose, Refusal};
 pub use self::server::{SHUTDOWN_GRACE, Server, serve};
 pub use self::settings::{
     DEFAULT_CHALLENGE_LIFETIME, MAX_CHALLENGE_LIFETIME, OriginProblem, RpIdProblem, Settings, SettingsError,
 };
+pub use self::tfa_option::{TfaOption, TfaOptionError, TfaOptionProblem};
+pub use self::totp::{AcceptedCode, CodeRefused, TOTP_SECRET_BYTES, TOTP_WINDOW, Totp, TotpAlgorithm, TotpRefused};
 pub use self::users::{CredentialView, MAX_CREDENTIALS_PER_USER, MAX_USERS};
 
 use self::ceremony::Ceremonies;
