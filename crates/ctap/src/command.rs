@@ -2,7 +2,7 @@
 
 use crate::cbor::Writer;
 use crate::status::Status;
-use crate::{client_pin, get_assertion, get_info, make_credential};
+use crate::{client_pin, config, credential_management, get_assertion, get_info, large_blobs, make_credential};
 
 /// The command byte of a CTAP2 request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +30,8 @@ pub enum Command {
     LargeBlobs,
     /// authenticatorConfig, 0x0D.
     Config,
+    /// The prototype of authenticatorCredentialManagement, 0x41: what `credentialMgmtPreview` announces.
+    CredentialManagementPreview,
     /// Any other byte, vendor commands (0x40 to 0xBF) among them.
     Other(u8),
 }
@@ -48,6 +50,7 @@ impl From<u8> for Command {
             0x0B => Self::Selection,
             0x0C => Self::LargeBlobs,
             0x0D => Self::Config,
+            0x41 => Self::CredentialManagementPreview,
             other => Self::Other(other),
         }
     }
@@ -67,6 +70,7 @@ impl From<Command> for u8 {
             Command::Selection => 0x0B,
             Command::LargeBlobs => 0x0C,
             Command::Config => 0x0D,
+            Command::CredentialManagementPreview => 0x41,
             Command::Other(byte) => byte,
         }
     }
@@ -86,6 +90,14 @@ pub enum Request {
     GetInfo,
     /// authenticatorClientPIN.
     ClientPin(client_pin::Request),
+    /// authenticatorCredentialManagement.
+    CredentialManagement(credential_management::Request),
+    /// The prototype of authenticatorCredentialManagement.
+    CredentialManagementPreview(credential_management::Request),
+    /// authenticatorLargeBlobs.
+    LargeBlobs(large_blobs::Request),
+    /// authenticatorConfig.
+    Config(config::Request),
     /// authenticatorSelection.
     Selection,
     /// authenticatorReset.
@@ -102,6 +114,10 @@ impl Request {
             Self::GetNextAssertion => Command::GetNextAssertion,
             Self::GetInfo => Command::GetInfo,
             Self::ClientPin(_) => Command::ClientPin,
+            Self::CredentialManagement(_) => Command::CredentialManagement,
+            Self::CredentialManagementPreview(_) => Command::CredentialManagementPreview,
+            Self::LargeBlobs(_) => Command::LargeBlobs,
+            Self::Config(_) => Command::Config,
             Self::Selection => Command::Selection,
             Self::Reset => Command::Reset,
         }
@@ -119,6 +135,15 @@ impl Request {
                 request.encode(&mut writer);
             }
             Self::ClientPin(request) => {
+                request.encode(&mut writer);
+            }
+            Self::CredentialManagement(request) | Self::CredentialManagementPreview(request) => {
+                request.encode(&mut writer);
+            }
+            Self::LargeBlobs(request) => {
+                request.encode(&mut writer);
+            }
+            Self::Config(request) => {
                 request.encode(&mut writer);
             }
             Self::GetNextAssertion | Self::GetInfo | Self::Selection | Self::Reset => {}
@@ -141,6 +166,14 @@ impl Request {
             Command::GetNextAssertion => Ok(Self::GetNextAssertion),
             Command::GetInfo => Ok(Self::GetInfo),
             Command::ClientPin => client_pin::Request::decode(parameters).map(Self::ClientPin),
+            Command::CredentialManagement => {
+                credential_management::Request::decode(parameters).map(Self::CredentialManagement)
+            }
+            Command::CredentialManagementPreview => {
+                credential_management::Request::decode(parameters).map(Self::CredentialManagementPreview)
+            }
+            Command::LargeBlobs => large_blobs::Request::decode(parameters).map(Self::LargeBlobs),
+            Command::Config => config::Request::decode(parameters).map(Self::Config),
             Command::Selection => Ok(Self::Selection),
             Command::Reset => Ok(Self::Reset),
             _ => Err(Status::InvalidCommand),
@@ -160,6 +193,10 @@ pub enum Response {
     GetInfo(Box<get_info::Response>),
     /// To authenticatorClientPIN, but for setPIN and changePIN.
     ClientPin(Box<client_pin::Response>),
+    /// To authenticatorCredentialManagement, but for deleteCredential and updateUserInformation.
+    CredentialManagement(Box<credential_management::Response>),
+    /// To authenticatorLargeBlobs, if bytes were read.
+    LargeBlobs(large_blobs::Response),
     /// Success with nothing to say.
     Done,
 }
@@ -180,6 +217,12 @@ impl Response {
                 response.encode(&mut writer);
             }
             Self::ClientPin(response) => {
+                response.encode(&mut writer);
+            }
+            Self::CredentialManagement(response) => {
+                response.encode(&mut writer);
+            }
+            Self::LargeBlobs(response) => {
                 response.encode(&mut writer);
             }
             Self::Done => {}

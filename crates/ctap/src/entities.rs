@@ -245,7 +245,7 @@ pub struct PinUvAuth {
 
 /// The `extensions` member as it was encoded: a map from extension identifier to input.
 ///
-/// What is in it belongs to the extensions; here it is only known to be a map.
+/// What is in it belongs to [`extensions`](crate::extensions); here it is only known to be a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extensions(Vec<u8>);
 
@@ -263,6 +263,11 @@ impl Extensions {
     #[must_use]
     pub fn encoded(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Takes a map that was written here.
+    pub(crate) fn of(encoded: Vec<u8>) -> Self {
+        Self(encoded)
     }
 
     pub(crate) fn decode(item: Item<'_>) -> Result<Self, Status> {

@@ -2,7 +2,7 @@
 
 use crate::aaguid::Aaguid;
 use crate::cbor::{Item, Writer};
-use crate::entities::{CredentialParameters, list, numbered_entries, owned_text, text_entries};
+use crate::entities::{CredentialParameters, list, numbered_entries, owned_bytes, owned_text, text_entries};
 use crate::status::Status;
 
 /// What an authenticator says of itself.
@@ -45,10 +45,34 @@ pub struct Response {
     pub max_rp_ids_for_set_min_pin_length: Option<u64>,
     /// 0x11 `preferredPlatformUvAttempts`.
     pub preferred_platform_uv_attempts: Option<u64>,
+    /// 0x12 `uvModality`: bits of the FIDO registry's user verification methods.
+    pub uv_modality: Option<u64>,
+    /// 0x13 `certifications`: identifiers and levels, in any order: the encoding sorts them.
+    pub certifications: Vec<(String, u64)>,
     /// 0x14 `remainingDiscoverableCredentials`.
     pub remaining_discoverable_credentials: Option<u64>,
+    /// 0x15 `vendorPrototypeConfigCommands`.
+    pub vendor_prototype_config_commands: Vec<u64>,
     /// 0x16 `attestationFormats`.
     pub attestation_formats: Vec<String>,
+    /// 0x17 `uvCountSinceLastPinEntry`.
+    pub uv_count_since_last_pin_entry: Option<u64>,
+    /// 0x18 `longTouchForReset`: a reset wants a long touch; false: it could be made to want one.
+    pub long_touch_for_reset: Option<bool>,
+    /// 0x19 `encIdentifier`: an identifier of the device, encrypted under the persistent token.
+    pub enc_identifier: Option<Vec<u8>>,
+    /// 0x1A `transportsForReset`.
+    pub transports_for_reset: Vec<String>,
+    /// 0x1B `pinComplexityPolicy`: whether there is one beyond the minimum length.
+    pub pin_complexity_policy: Option<bool>,
+    /// 0x1C `pinComplexityPolicyURL`: where the policy is explained.
+    pub pin_complexity_policy_url: Option<Vec<u8>>,
+    /// 0x1D `maxPINLength`, Unicode code points.
+    pub max_pin_length: Option<u64>,
+    /// 0x1E `encCredStoreState`: changes when what is stored does, encrypted under the persistent token.
+    pub enc_cred_store_state: Option<Vec<u8>>,
+    /// 0x1F `authenticatorConfigCommands`: the subcommands of authenticatorConfig.
+    pub authenticator_config_commands: Vec<u64>,
 }
 
 impl Response {
@@ -88,8 +112,24 @@ impl Response {
                 0x0F => info.max_cred_blob_length = Some(value.unsigned()?),
                 0x10 => info.max_rp_ids_for_set_min_pin_length = Some(value.unsigned()?),
                 0x11 => info.preferred_platform_uv_attempts = Some(value.unsigned()?),
+                0x12 => info.uv_modality = Some(value.unsigned()?),
+                0x13 => {
+                    for (name, value) in text_entries(value)? {
+                        info.certifications.push((name.to_owned(), value.unsigned()?));
+                    }
+                }
                 0x14 => info.remaining_discoverable_credentials = Some(value.unsigned()?),
+                0x15 => info.vendor_prototype_config_commands = list(value, |item| item.unsigned())?,
                 0x16 => info.attestation_formats = list(value, owned_text)?,
+                0x17 => info.uv_count_since_last_pin_entry = Some(value.unsigned()?),
+                0x18 => info.long_touch_for_reset = Some(value.boolean()?),
+                0x19 => info.enc_identifier = Some(owned_bytes(value)?),
+                0x1A => info.transports_for_reset = list(value, owned_text)?,
+                0x1B => info.pin_complexity_policy = Some(value.boolean()?),
+                0x1C => info.pin_complexity_policy_url = Some(owned_bytes(value)?),
+                0x1D => info.max_pin_length = Some(value.unsigned()?),
+                0x1E => info.enc_cred_store_state = Some(owned_bytes(value)?),
+                0x1F => info.authenticator_config_commands = list(value, |item| item.unsigned())?,
                 _ => {}
             }
         }
@@ -103,11 +143,18 @@ impl Response {
         fn texts<'w>(writer: &'w mut Writer, texts: &[String]) -> &'w mut Writer {
             writer.array_of(texts, |w, text| w.text(text))
         }
+        fn numbers<'w>(writer: &'w mut Writer, numbers: &[u64]) -> &'w mut Writer {
+            writer.array_of(numbers, |w, number| w.unsigned(*number))
+        }
         fn filled<T>(list: &[T]) -> Option<&[T]> {
             (!list.is_empty()).then_some(list)
         }
-        let mut options = self.options.clone();
-        options.sort_by(|(left, _), (right, _)| (left.len(), left).cmp(&(right.len(), right)));
+        fn sorted<T: Clone>(entries: &[(String, T)]) -> Vec<(String, T)> {
+            let mut entries = entries.to_vec();
+            entries.sort_by(|(left, _), (right, _)| (left.len(), left).cmp(&(right.len(), right)));
+            entries
+        }
+        let (options, certifications) = (sorted(&self.options), sorted(&self.certifications));
         writer.map(|map| {
             map.entry(0x01, |w| texts(w, &self.versions));
             map.optional(0x02, filled(&self.extensions), texts);
@@ -120,9 +167,7 @@ impl Response {
                 })
             });
             map.optional(0x05, self.max_msg_size, Writer::unsigned);
-            map.optional(0x06, filled(&self.pin_uv_auth_protocols), |w, protocols| {
-                w.array_of(protocols, |w, protocol| w.unsigned(*protocol))
-            });
+            map.optional(0x06, filled(&self.pin_uv_auth_protocols), numbers);
             map.optional(0x07, self.max_credential_count_in_list, Writer::unsigned);
             map.optional(0x08, self.max_credential_id_length, Writer::unsigned);
             map.optional(0x09, filled(&self.transports), texts);
@@ -136,8 +181,26 @@ impl Response {
             map.optional(0x0F, self.max_cred_blob_length, Writer::unsigned);
             map.optional(0x10, self.max_rp_ids_for_set_min_pin_length, Writer::unsigned);
             map.optional(0x11, self.preferred_platform_uv_attempts, Writer::unsigned);
+            map.optional(0x12, self.uv_modality, Writer::unsigned);
+            map.optional(0x13, filled(&certifications), |w, certifications| {
+                w.map(|map| {
+                    for (name, level) in certifications {
+                        map.text_entry(name, |w| w.unsigned(*level));
+                    }
+                })
+            });
             map.optional(0x14, self.remaining_discoverable_credentials, Writer::unsigned);
+            map.optional(0x15, filled(&self.vendor_prototype_config_commands), numbers);
             map.optional(0x16, filled(&self.attestation_formats), texts);
+            map.optional(0x17, self.uv_count_since_last_pin_entry, Writer::unsigned);
+            map.optional(0x18, self.long_touch_for_reset, Writer::boolean);
+            map.optional(0x19, self.enc_identifier.as_deref(), Writer::bytes);
+            map.optional(0x1A, filled(&self.transports_for_reset), texts);
+            map.optional(0x1B, self.pin_complexity_policy, Writer::boolean);
+            map.optional(0x1C, self.pin_complexity_policy_url.as_deref(), Writer::bytes);
+            map.optional(0x1D, self.max_pin_length, Writer::unsigned);
+            map.optional(0x1E, self.enc_cred_store_state.as_deref(), Writer::bytes);
+            map.optional(0x1F, filled(&self.authenticator_config_commands), numbers);
         })
     }
 }

@@ -12,11 +12,15 @@ pub mod authenticator_data;
 pub mod cbor;
 pub mod client_pin;
 pub mod command;
+pub mod config;
 pub mod cose;
+pub mod credential_management;
 pub mod entities;
+pub mod extensions;
 pub mod get_assertion;
 pub mod get_info;
 pub mod hid;
+pub mod large_blobs;
 pub mod make_credential;
 pub mod status;
 

@@ -37,7 +37,7 @@ fn the_answer_of_a_real_key_is_read_and_written() {
 #[test]
 fn every_member_has_its_number() {
     let bytes = hex(&format!(
-        "b3
+        "b8 1f
          01 81 684649444f5f325f31
          02 81 {}
          03 50 000102030405060708090a0b0c0d0e0f
@@ -55,8 +55,20 @@ fn every_member_has_its_number() {
          0f 1820
          10 01
          11 03
+         12 02
+         13 a2 644649444f 01 68464950532d464950 02
          14 1864
-         16 82 667061636b6564 646e6f6e65",
+         15 81 00
+         16 82 667061636b6564 646e6f6e65
+         17 05
+         1818 f4
+         1819 42 0102
+         181a 81 63757362
+         181b f5
+         181c 4161
+         181d 183f
+         181e 4103
+         181f 82 02 03",
         text("credBlob"),
     ));
     let info = Response {
@@ -77,8 +89,20 @@ fn every_member_has_its_number() {
         max_cred_blob_length: Some(32),
         max_rp_ids_for_set_min_pin_length: Some(1),
         preferred_platform_uv_attempts: Some(3),
+        uv_modality: Some(2),
+        certifications: vec![("FIDO".into(), 1), ("FIPS-FIP".into(), 2)],
         remaining_discoverable_credentials: Some(100),
+        vendor_prototype_config_commands: vec![0],
         attestation_formats: vec!["packed".into(), "none".into()],
+        uv_count_since_last_pin_entry: Some(5),
+        long_touch_for_reset: Some(false),
+        enc_identifier: Some(vec![1, 2]),
+        transports_for_reset: vec!["usb".into()],
+        pin_complexity_policy: Some(true),
+        pin_complexity_policy_url: Some(b"a".to_vec()),
+        max_pin_length: Some(63),
+        enc_cred_store_state: Some(vec![3]),
+        authenticator_config_commands: vec![2, 3],
     };
     assert_eq!(Response::decode(&bytes), Ok(info.clone()));
     assert_eq!(written(&info), bytes);

@@ -7,9 +7,13 @@ mod attestation;
 mod authenticator_data;
 mod client_pin;
 mod commands;
+mod config;
 mod cose;
+mod credential_management;
+mod extensions;
 mod get_assertion;
 mod get_info;
+mod large_blobs;
 mod make_credential;
 mod nonsense;
 

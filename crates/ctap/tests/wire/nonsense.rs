@@ -2,7 +2,9 @@
 
 use keyrig_ctap::authenticator_data::AuthenticatorData;
 use keyrig_ctap::cose::PublicKey;
-use keyrig_ctap::{Request, Response, client_pin, get_assertion, get_info, make_credential};
+use keyrig_ctap::entities::Extensions;
+use keyrig_ctap::extensions::{GetAssertionInputs, MakeCredentialInputs};
+use keyrig_ctap::{Request, Response, client_pin, credential_management, get_assertion, get_info, make_credential};
 use proptest::prelude::*;
 
 use crate::hex;
@@ -23,6 +25,10 @@ fn valid() -> Vec<Vec<u8>> {
         format!("a5 0102 0326 2001 215820{hash} 225820{hash}"),
         format!("06 a5 0102 0209 03 a5 0102 033818 2001 215820{hash} 225820{hash} 0918ff 0a6161"),
         "a4 02 4101 0308 04f4 0503".to_owned(),
+        format!("0a a4 01 04 02 a3 01 5820{hash} 02 a2 626964 4102 6474797065 6a7075626c69632d6b6579 03 a1 626964 4101 03 02 04 4103"),
+        "0c a5 02 43 010203 03 190100 04 11 05 42 0304 06 02".to_owned(),
+        "0d a4 01 03 02 a3 01 08 02 81 6161 03 f5 03 02 04 42 0304".to_owned(),
+        "ab 01 02 02 17 03 a1 626964 6161 05 03 06 a1 626964 4101 07 a2 626964 4102 6474797065 6a7075626c69632d6b6579 08 a0 09 04 0a 03 0b 4109 0c f5".to_owned(),
     ]
     .iter()
     .map(|text| hex(text))
@@ -48,6 +54,18 @@ fn decode_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(response) = client_pin::Response::decode(bytes) {
         let answer = Response::ClientPin(Box::new(response.clone())).encode();
         prop_assert_eq!(client_pin::Response::decode(&answer[1..]), Ok(response));
+    }
+    if let Ok(response) = credential_management::Response::decode(bytes) {
+        let answer = Response::CredentialManagement(Box::new(response.clone())).encode();
+        prop_assert_eq!(credential_management::Response::decode(&answer[1..]), Ok(response));
+    }
+    if let Ok(extensions) = Extensions::new(bytes.to_vec()) {
+        if let Some(encoded) = MakeCredentialInputs::decode(&extensions).ok().and_then(|inputs| inputs.encode()) {
+            prop_assert_eq!(MakeCredentialInputs::decode(&encoded), MakeCredentialInputs::decode(&extensions));
+        }
+        if let Some(encoded) = GetAssertionInputs::decode(&extensions).ok().and_then(|inputs| inputs.encode()) {
+            prop_assert_eq!(GetAssertionInputs::decode(&encoded), GetAssertionInputs::decode(&extensions));
+        }
     }
     if let Ok(data) = AuthenticatorData::decode(bytes) {
         prop_assert_eq!(data.encode(), bytes);
@@ -83,10 +101,10 @@ proptest! {
 
     #[test]
     fn spliced_messages_are_judged(
-        left in 0..9_usize, right in 0..9_usize, cut in any::<prop::sample::Index>(), paste in any::<prop::sample::Index>(),
+        left in any::<usize>(), right in any::<usize>(), cut in any::<prop::sample::Index>(), paste in any::<prop::sample::Index>(),
     ) {
         let valid = valid();
-        let (left, right) = (&valid[left], &valid[right]);
+        let (left, right) = (&valid[left % valid.len()], &valid[right % valid.len()]);
         decode_as_everything(&[&left[..cut.index(left.len())], &right[paste.index(right.len())..]].concat())?;
     }
 }
