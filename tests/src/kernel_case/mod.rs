@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const PRELUDE: &str = include_str!("prelude.sh");
 
 /// What the kernel says of a key that is attached, used and detached, and of nothing that went wrong. `*` stands for any text.
-const USUAL: [&str; 20] = [
+const USUAL: [&str; 21] = [
     // drivers/usb/usbip/vhci_sysfs.c, attach_store
     "vhci_hcd vhci_hcd.*: pdev(*) rhport(*) sockfd(*)",
     "vhci_hcd vhci_hcd.*: devid(*) speed(2) speed_str(full-speed)",
@@ -27,6 +27,8 @@ const USUAL: [&str; 20] = [
     "vhci_hcd: stop threads",
     "vhci_hcd: release socket",
     "vhci_hcd: disconnect device",
+    // drivers/usb/usbip/vhci_rx.c, vhci_recv_ret_unlink: an URB was answered while its UNLINK was on the way.
+    "vhci_hcd: the urb (seqnum *) was already given back",
     // drivers/usb/core/hub.c
     "usb *-*: new full-speed USB device number * using vhci_hcd",
     "usb *-*: reset full-speed USB device number * using vhci_hcd",
