@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use webauthn_rs::prelude::{PublicKeyCredential, RegisterPublicKeyCredential};
 
-use crate::users::{self, CredentialView};
+use crate::registered::{self as users, CredentialView};
 use crate::{Refusal, RelyingParty};
 
 /// The longest request body that is read. An answer with a chain of attestation certificates is below 8 KiB.

@@ -6,7 +6,7 @@ use crate::RelyingParty;
 use crate::ceremony::{Ceremony, CeremonyState};
 use crate::client_data::{self, ClientData};
 use crate::refusal::{Purpose, Refusal};
-use crate::users::{self, CredentialView};
+use crate::registered::{self as users, CredentialView};
 
 impl RelyingParty {
     /// Begins a login: the ceremony's identifier and the options for `navigator.credentials.get()`.

@@ -6,7 +6,7 @@ use webauthn_rs_proto::PublicKeyCredentialDescriptor;
 use crate::ceremony::{Ceremony, CeremonyState};
 use crate::client_data::{self, ClientData};
 use crate::refusal::{Purpose, Refusal};
-use crate::users::{self, CredentialView, Record};
+use crate::registered::{self as users, CredentialView, Record};
 use crate::{RelyingParty, State};
 
 impl RelyingParty {

@@ -1,169 +1,420 @@
-//! Users and their credentials, in memory and within bounds.
-//!
-//! A user comes into being with the first credential: before that there is nothing to remember.
+//! Users: `name@realm`, a role, and a password where the realm keeps passwords here.
 
-use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
-use webauthn_rs::prelude::{AuthenticationResult, Credential, CredentialID, SecurityKey, Uuid};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
-use crate::refusal::Refusal;
+use crate::audit_log::{self, Actor, EventKind};
+use crate::password::PasswordHash;
+use crate::random;
+use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
+use crate::{realms, sessions};
 
-/// How many users there can be.
-pub const MAX_USERS: usize = 4096;
+const MAX_NAME_BYTES: usize = 64;
+const MAX_REALM_BYTES: usize = 32;
+const MAX_COMMENT_BYTES: usize = 256;
 
-/// How many credentials a user can have. Firefox stops at 20 in one login: there is room to see that happen.
-pub const MAX_CREDENTIALS_PER_USER: usize = 32;
-
-const MAX_USER_NAME_BYTES: usize = 64;
-const MAX_CREDENTIAL_NAME_BYTES: usize = 64;
-
-/// A credential as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CredentialView {
-    /// The credential ID in base64url without padding.
-    pub id: String,
-    /// The name its user gave it, or `key 1`, `key 2` and so on.
-    pub name: String,
-    /// When it was registered, in seconds since 1970.
-    pub created: u64,
-    /// When it last logged in, in seconds since 1970.
-    pub last_used: Option<u64>,
-    /// The signature counter as of its registration or last login.
-    pub counter: u32,
-}
-
-#[derive(Default)]
-pub(crate) struct Users {
-    by_name: HashMap<String, User>,
-    owners: HashMap<CredentialID, String>,
-}
-
-pub(crate) struct User {
-    /// WebAuthn's user handle: random, the same for all of the user's credentials (Level 3, §14.6.1).
-    pub(crate) id: Uuid,
-    pub(crate) credentials: Vec<Record>,
-}
-
-/// The credential record (WebAuthn Level 3, §4) and what the user sees of it.
-pub(crate) struct Record {
-    pub(crate) key: SecurityKey,
+/// A user's name and realm.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserName {
     name: String,
-    created: SystemTime,
-    last_used: Option<SystemTime>,
+    realm: String,
 }
 
-impl Record {
-    pub(crate) fn credential(&self) -> Credential {
-        self.key.clone().into()
+/// A text is no user name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a user is NAME@REALM, such as root@pam: a name of 1 to 64 of the characters A-Z a-z 0-9 . _ - + @, and a realm of 1 to 32 of A-Z a-z 0-9 . _ -"
+)]
+pub struct InvalidUserName;
+
+impl UserName {
+    /// The part before the last `@`.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    pub(crate) fn view(&self) -> CredentialView {
-        CredentialView {
-            id: URL_SAFE_NO_PAD.encode(self.key.cred_id()),
-            name: self.name.clone(),
-            created: unix_seconds(self.created),
-            last_used: self.last_used.map(unix_seconds),
-            counter: self.credential().counter,
+    /// The part after it.
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+}
+
+impl FromStr for UserName {
+    type Err = InvalidUserName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUserName> {
+        let (name, realm) = text.rsplit_once('@').ok_or(InvalidUserName)?;
+        let of =
+            |text: &str, more: &[u8]| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte));
+        let fits = |text: &str, most| (1..=most).contains(&text.len());
+        if fits(name, MAX_NAME_BYTES) && of(name, b"._-+@") && fits(realm, MAX_REALM_BYTES) && of(realm, b"._-") {
+            Ok(Self { name: name.to_owned(), realm: realm.to_owned() })
+        } else {
+            Err(InvalidUserName)
         }
     }
 }
 
-impl Users {
-    pub(crate) fn get(&self, user: &str) -> Option<&User> {
-        self.by_name.get(user)
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.realm)
     }
+}
 
-    /// The name of the user a credential is registered to.
-    pub(crate) fn owner(&self, credential: &[u8]) -> Option<&str> {
-        self.owners.get(credential).map(String::as_str)
+impl Serialize for UserName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
+}
 
-    pub(crate) fn record(&self, user: &str, credential: &[u8]) -> Option<&Record> {
-        self.get(user)?.credentials.iter().find(|record| record.key.cred_id() == credential)
-    }
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, also to others' factors.
+    Administrator,
+    /// What concerns the user alone.
+    User,
+    /// Like a user, and sees who has which factors, and the events.
+    Auditor,
+}
 
-    /// Whether the user can be given one more credential.
-    pub(crate) fn check_room(&self, user: &str) -> Result<(), Refusal> {
-        match self.get(user) {
-            None if self.by_name.len() >= MAX_USERS => Err(Refusal::TooManyUsers),
-            Some(found) if found.credentials.len() >= MAX_CREDENTIALS_PER_USER => {
-                Err(Refusal::TooManyCredentials { user: user.to_owned() })
-            }
-            _ => Ok(()),
+impl Role {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::User => "user",
+            Self::Auditor => "auditor",
         }
     }
+}
 
-    /// Gives the user a credential that nobody has, and makes the user if need be.
-    pub(crate) fn register(
-        &mut self,
-        user: &str,
-        user_id: Uuid,
-        key: SecurityKey,
-        name: Option<String>,
-        now: SystemTime,
-    ) -> Result<CredentialView, Refusal> {
-        if let Some(owner) = self.owner(key.cred_id()) {
-            return Err(Refusal::AlreadyRegistered { to_same_user: owner == user });
-        }
-        self.check_room(user)?;
-        let credentials = self.get(user).map_or(0, |user| user.credentials.len());
-        let name = name.unwrap_or_else(|| format!("key {}", credentials + 1));
-        let record = Record { key, name, created: now, last_used: None };
-        let view = record.view();
-        self.owners.insert(record.key.cred_id().clone(), user.to_owned());
-        let user = self.by_name.entry(user.to_owned());
-        user.or_insert_with(|| User { id: user_id, credentials: Vec::new() }).credentials.push(record);
-        Ok(view)
+/// A text is no role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a role is administrator, user or auditor")]
+pub struct InvalidRole;
+
+impl FromStr for Role {
+    type Err = InvalidRole;
+
+    fn from_str(name: &str) -> Result<Self, InvalidRole> {
+        let found = [Self::Administrator, Self::User, Self::Auditor].into_iter().find(|role| role.name() == name);
+        found.ok_or(InvalidRole)
     }
+}
 
-    /// Updates the credential record after a login that was verified.
+impl ToSql for Role {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.name().into())
+    }
+}
+
+impl FromSql for Role {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let name = value.as_str()?;
+        name.parse().map_err(|InvalidRole| FromSqlError::Other(format!("the role of a user is {name:?}").into()))
+    }
+}
+
+/// A user's row in the database. A name that is given again later is another user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UserId(pub(crate) i64);
+
+impl ToSql for UserId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for UserId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(Self)
+    }
+}
+
+/// A user, and the state of the account's locks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct User {
+    /// The row.
+    #[serde(skip)]
+    pub id: UserId,
+    /// `name@realm`.
+    pub name: UserName,
+    /// WebAuthn's user handle: random, never anything personal (Level 3, §14.6.1).
+    #[serde(skip)]
+    pub handle: Vec<u8>,
+    /// What the user may do.
+    pub role: Role,
+    /// Whether the user may log in.
+    pub enabled: bool,
+    /// For people.
+    pub comment: String,
+    /// When the user was added.
+    #[serde(serialize_with = "unix_time::serialize")]
+    pub created: SystemTime,
+    /// When a session last began.
+    #[serde(serialize_with = "unix_time::option::serialize")]
+    pub last_login: Option<SystemTime>,
+    /// Failures of second factors in a row.
+    pub failures: u32,
+    /// Until when the account is locked; it may be over.
+    #[serde(serialize_with = "unix_time::option::serialize")]
+    pub locked_until: Option<SystemTime>,
+    /// Wrong codes of TOTP since the last right one.
+    pub totp_failures: u32,
+    /// Whether TOTP is locked.
+    pub totp_locked: bool,
+}
+
+impl User {
+    /// Whether the account is locked at this moment: for an hour after too many failures in a row.
+    pub fn is_locked(&self, now: SystemTime) -> bool {
+        self.locked_until.is_some_and(|until| now < until)
+    }
+}
+
+/// What to change of a user; `None` leaves a thing as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserChange {
+    /// What the user may do.
+    pub role: Option<Role>,
+    /// Whether the user may log in. Disabling ends the user's sessions.
+    pub enabled: Option<bool>,
+    /// For people, at most 256 bytes.
+    pub comment: Option<String>,
+}
+
+/// Why a user could not be added, found or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    Unknown(UserName),
+    /// There is one already.
+    #[error("there is a user {0} already")]
+    Exists(UserName),
+    /// There is no such realm.
+    #[error("there is no realm {0:?}; realms are pam and pve")]
+    UnknownRealm(String),
+    /// The comment is too long or has control characters.
+    #[error("a comment is at most 256 bytes without control characters")]
+    Comment,
+    /// Nobody could administer what is left.
+    #[error("{0} is the only administrator who is enabled; make another one first")]
+    LastAdministrator(UserName),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for UserError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Store {
+    /// Adds a user with a password.
     ///
-    /// The counter is compared with the record as it is now: another login may have finished since this one began, and
-    /// webauthn-rs knows the record only as it was then.
-    pub(crate) fn log_in(
-        &mut self,
-        user: &str,
-        result: &AuthenticationResult,
+    /// # Errors
+    /// [`UserError`] if there is one of that name, or no such realm.
+    pub fn add_user(
+        &self,
+        name: &UserName,
+        role: Role,
+        password: &PasswordHash,
+        actor: &Actor,
         now: SystemTime,
-    ) -> Result<CredentialView, Refusal> {
-        let record = self
-            .by_name
-            .get_mut(user)
-            .and_then(|user| user.credentials.iter_mut().find(|record| record.key.cred_id() == result.cred_id()));
-        let record = record.ok_or(Refusal::UnknownCredential { registered_to_another_user: false })?;
-        let (stored, found) = (record.credential().counter, result.counter());
-        if found <= stored && (found, stored) != (0, 0) {
-            return Err(Refusal::CounterRegression { stored, found });
+    ) -> Result<User, UserError> {
+        self.write(|transaction| {
+            if realms::find(transaction, name.realm())?.is_none() {
+                return Err(UserError::UnknownRealm(name.realm().to_owned()));
+            }
+            let added = transaction
+                .prepare_cached(
+                    "INSERT INTO users (name, realm, handle, role, enabled, comment, created)
+                     VALUES (?, ?, ?, ?, 1, '', ?)",
+                )?
+                .execute(params![name.name(), name.realm(), random::bytes::<16>(), role, milliseconds(now)]);
+            match added {
+                Ok(_) => {}
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    return Err(UserError::Exists(name.clone()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let id = UserId(transaction.last_insert_rowid());
+            write_password(transaction, id, password, now)?;
+            audit_log::record(transaction, now, EventKind::UserAdded, &name.to_string(), actor, role.name())?;
+            known(transaction, name)
+        })
+    }
+
+    /// All users, by realm and name.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub fn users(&self) -> Result<Vec<User>, StoreError> {
+        self.read(all)
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// [`UserError::Unknown`] if there is none of that name.
+    pub fn user(&self, name: &UserName) -> Result<User, UserError> {
+        self.read(|connection| known(connection, name))
+    }
+
+    /// Changes a user.
+    ///
+    /// # Errors
+    /// [`UserError`] if there is none of that name, or no administrator would be left.
+    pub fn change_user(
+        &self,
+        name: &UserName,
+        change: &UserChange,
+        actor: &Actor,
+        now: SystemTime,
+    ) -> Result<User, UserError> {
+        if change.comment.as_ref().is_some_and(|text| text.len() > MAX_COMMENT_BYTES || text.contains(char::is_control))
+        {
+            return Err(UserError::Comment);
         }
-        record.key.update_credential(result);
-        record.last_used = Some(now);
-        Ok(record.view())
+        self.write(|transaction| {
+            let user = known(transaction, name)?;
+            transaction
+                .prepare_cached(
+                    "UPDATE users SET role = coalesce(?, role), enabled = coalesce(?, enabled),
+                     comment = coalesce(?, comment) WHERE id = ?",
+                )?
+                .execute(params![change.role, change.enabled, change.comment, user.id])?;
+            if change.enabled == Some(false) {
+                sessions::end_all(transaction, user.id)?;
+            }
+            check_an_administrator_is_left(transaction, &user)?;
+            let detail = [
+                change.role.map(|role| format!("role {}", role.name())),
+                change.enabled.map(|enabled| if enabled { "enabled" } else { "disabled" }.to_owned()),
+                change.comment.as_ref().map(|_| "comment".to_owned()),
+            ];
+            let detail: Vec<_> = detail.into_iter().flatten().collect();
+            audit_log::record(transaction, now, EventKind::UserChanged, &name.to_string(), actor, &detail.join(", "))?;
+            known(transaction, name)
+        })
+    }
+
+    /// Deletes a user with everything that is the user's; the events stay.
+    ///
+    /// # Errors
+    /// [`UserError`] if there is none of that name, or no administrator would be left.
+    pub fn delete_user(&self, name: &UserName, actor: &Actor, now: SystemTime) -> Result<(), UserError> {
+        self.write(|transaction| {
+            let user = known(transaction, name)?;
+            transaction.prepare_cached("DELETE FROM users WHERE id = ?")?.execute([user.id])?;
+            check_an_administrator_is_left(transaction, &user)?;
+            audit_log::record(transaction, now, EventKind::UserDeleted, &name.to_string(), actor, "")?;
+            Ok(())
+        })
+    }
+
+    /// Sets a password, and ends the user's sessions: they may be those of whoever knew the old one.
+    ///
+    /// # Errors
+    /// [`UserError::Unknown`] if there is no such user.
+    pub fn set_password(
+        &self,
+        name: &UserName,
+        password: &PasswordHash,
+        actor: &Actor,
+        now: SystemTime,
+    ) -> Result<(), UserError> {
+        self.write(|transaction| {
+            let user = known(transaction, name)?;
+            write_password(transaction, user.id, password, now)?;
+            sessions::end_all(transaction, user.id)?;
+            audit_log::record(transaction, now, EventKind::PasswordChanged, &name.to_string(), actor, "")?;
+            Ok(())
+        })
     }
 }
 
-/// User names are 1 to 64 of the characters that account names and mail addresses use.
-pub(crate) fn check_user_name(name: &str) -> Result<(), Refusal> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@' | b'+');
-    if (1..=MAX_USER_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) {
+/// There was none before the first: only who takes one away has to leave another.
+fn check_an_administrator_is_left(connection: &Connection, changed: &User) -> Result<(), UserError> {
+    let is_left = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM users WHERE role = ? AND enabled = 1)")?
+        .query_row([Role::Administrator], |row| row.get(0))?;
+    if is_left || changed.role != Role::Administrator || !changed.enabled {
         Ok(())
     } else {
-        Err(Refusal::BadUserName)
+        Err(UserError::LastAdministrator(changed.name.clone()))
     }
 }
 
-/// Names of credentials are 1 to 64 bytes of any text without control characters.
-pub(crate) fn check_credential_name(name: &str) -> Result<(), Refusal> {
-    if (1..=MAX_CREDENTIAL_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control) {
-        Ok(())
-    } else {
-        Err(Refusal::BadCredentialName)
-    }
+fn write_password(
+    connection: &Connection,
+    user: UserId,
+    password: &PasswordHash,
+    now: SystemTime,
+) -> Result<(), StoreError> {
+    connection.prepare_cached("INSERT OR REPLACE INTO local_passwords VALUES (?, ?, ?)")?.execute(params![
+        user,
+        password.as_str(),
+        milliseconds(now)
+    ])?;
+    Ok(())
 }
 
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).as_ref().map_or(0, Duration::as_secs)
+const SELECT: &str =
+    "SELECT id, name, realm, handle, role, enabled, comment, created, last_login, failures, locked_until,
+    totp_failures, totp_locked FROM users";
+
+fn known(connection: &Connection, name: &UserName) -> Result<User, UserError> {
+    find(connection, name)?.ok_or_else(|| UserError::Unknown(name.clone()))
+}
+
+pub(crate) fn find(connection: &Connection, name: &UserName) -> Result<Option<User>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE realm = ? AND name = ?"))?;
+    Ok(statement.query_row([name.realm(), name.name()], read_user).optional()?)
+}
+
+pub(crate) fn all(connection: &Connection) -> Result<Vec<User>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY realm, name"))?;
+    Ok(statement.query_map([], read_user)?.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn by_id(connection: &Connection, id: UserId) -> Result<Option<User>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
+    Ok(statement.query_row([id], read_user).optional()?)
+}
+
+/// The password of a user whose realm keeps passwords here.
+pub(crate) fn local_password(connection: &Connection, user: UserId) -> Result<Option<PasswordHash>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT hash FROM local_passwords WHERE user = ?")?;
+    let found: Option<String> = statement.query_row([user], |row| row.get(0)).optional()?;
+    Ok(found.map(PasswordHash::from_store))
+}
+
+fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get(0)?,
+        name: UserName { name: row.get(1)?, realm: row.get(2)? },
+        handle: row.get(3)?,
+        role: row.get(4)?,
+        enabled: row.get(5)?,
+        comment: row.get(6)?,
+        created: moment(row.get(7)?),
+        last_login: row.get::<_, Option<i64>>(8)?.map(moment),
+        failures: row.get(9)?,
+        locked_until: row.get::<_, Option<i64>>(10)?.map(moment),
+        totp_failures: row.get(11)?,
+        totp_locked: row.get(12)?,
+    })
 }

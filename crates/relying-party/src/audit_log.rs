@@ -1,0 +1,232 @@
+//! The log of security events: who did what to whom, and when. Events are only ever added; the database refuses anything
+//! else.
+
+use std::time::SystemTime;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
+use crate::users::UserName;
+
+macro_rules! event_kinds {
+    ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal,)+) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum EventKind {
+            $($(#[doc = $doc])+ $kind,)+
+        }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)+];
+
+            /// Its stable name.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// A session began.
+    LoggedIn = "logged_in",
+    /// A login was refused; the report says why.
+    LoginRefused = "login_refused",
+    /// A login was blocked because an enrolled factor cannot be checked at present.
+    LoginBlocked = "login_blocked",
+    /// A user ended a session.
+    LoggedOut = "logged_out",
+    /// All sessions of a user were ended.
+    SessionsEnded = "sessions_ended",
+    /// A factor was added.
+    FactorAdded = "factor_added",
+    /// A factor was not added; the report says why.
+    EnrolmentRefused = "enrolment_refused",
+    /// A factor was renamed, enabled or disabled.
+    FactorChanged = "factor_changed",
+    /// A factor was deleted.
+    FactorDeleted = "factor_deleted",
+    /// A recovery key was used up.
+    RecoveryKeyUsed = "recovery_key_used",
+    /// TOTP was locked after too many wrong codes.
+    TotpLocked = "totp_locked",
+    /// An account was locked after too many failures in a row.
+    AccountLocked = "account_locked",
+    /// The locks of an account were released.
+    Unlocked = "unlocked",
+    /// A signature counter went back: perhaps a clone.
+    CloneSuspected = "clone_suspected",
+    /// The password was not given again correctly.
+    ConfirmationFailed = "confirmation_failed",
+    /// A user was added.
+    UserAdded = "user_added",
+    /// A user was changed.
+    UserChanged = "user_changed",
+    /// A user was deleted.
+    UserDeleted = "user_deleted",
+    /// A password was set.
+    PasswordChanged = "password_changed",
+    /// A realm was changed.
+    RealmChanged = "realm_changed",
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl ToSql for EventKind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.name().into())
+    }
+}
+
+impl FromSql for EventKind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let name = value.as_str()?;
+        let found = Self::ALL.iter().find(|kind| kind.name() == name);
+        found.copied().ok_or_else(|| FromSqlError::Other(format!("the kind of an event is {name:?}").into()))
+    }
+}
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// Somebody over HTTP who has not proved to be anybody.
+    Nobody,
+    /// A user of this relying party.
+    User(UserName),
+    /// Whoever may use the command line on the database.
+    CommandLine,
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("nobody"),
+            Self::User(user) => user.fmt(f),
+            Self::CommandLine => f.write_str("command line"),
+        }
+    }
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event {
+    /// Its number: higher is later.
+    pub id: i64,
+    /// When it happened.
+    #[serde(serialize_with = "unix_time::serialize")]
+    pub time: SystemTime,
+    /// What happened.
+    pub kind: EventKind,
+    /// Whom it concerns: a user's name as it was then, or as somebody gave it.
+    pub user: Option<String>,
+    /// Who did it: a user's name, `command line` or `nobody`.
+    pub actor: String,
+    /// What there is to say about it.
+    pub detail: String,
+    /// What the user was told in place of the cause; [`Store::report`] has the report.
+    pub report_id: Option<String>,
+}
+
+/// Which events are read.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Only those that concern this user.
+    pub user: Option<String>,
+    /// Only those before this number.
+    pub before: Option<i64>,
+    /// At most so many, the latest; `None` is all.
+    pub limit: Option<u32>,
+}
+
+impl Store {
+    /// Events, the latest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, time, kind, user, actor, detail, report_id FROM events
+                 WHERE (?1 IS NULL OR user = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3",
+            )?;
+            let limit = filter.limit.map_or(-1, i64::from);
+            let events = statement
+                .query_map(params![filter.user, filter.before.unwrap_or(i64::MAX), limit], read_event)?
+                .collect::<Result<_, _>>()?;
+            Ok(events)
+        })
+    }
+
+    /// The event and the report that a refused user was given this identifier of.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub fn report(&self, report_id: &str) -> Result<Option<(Event, Value)>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, time, kind, user, actor, detail, report_id, report FROM events WHERE report_id = ?1",
+            )?;
+            let found = statement.query_row([report_id], |row| Ok((read_event(row)?, row.get::<_, String>(7)?)));
+            let Some((event, report)) = found.optional()? else {
+                return Ok(None);
+            };
+            let report = serde_json::from_str(&report)
+                .map_err(|error| StoreError::Damaged { what: format!("report {report_id}: {error}") })?;
+            Ok(Some((event, report)))
+        })
+    }
+}
+
+fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        id: row.get(0)?,
+        time: moment(row.get(1)?),
+        kind: row.get(2)?,
+        user: row.get(3)?,
+        actor: row.get(4)?,
+        detail: row.get(5)?,
+        report_id: row.get(6)?,
+    })
+}
+
+/// Adds an event, in the transaction of what it says.
+pub(crate) fn record(
+    connection: &Connection,
+    now: SystemTime,
+    kind: EventKind,
+    user: &str,
+    actor: &Actor,
+    detail: &str,
+) -> Result<(), StoreError> {
+    record_with_report(connection, now, kind, user, actor, detail, None)
+}
+
+/// The same, with the report that a user was given the identifier of.
+pub(crate) fn record_with_report(
+    connection: &Connection,
+    now: SystemTime,
+    kind: EventKind,
+    user: &str,
+    actor: &Actor,
+    detail: &str,
+    report: Option<(&str, &Value)>,
+) -> Result<(), StoreError> {
+    let (report_id, report) = report.map(|(id, report)| (id, report.to_string())).unzip();
+    connection
+        .prepare_cached(
+            "INSERT INTO events (time, kind, user, actor, detail, report_id, report) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![milliseconds(now), kind, user, actor.to_string(), detail, report_id, report])?;
+    tracing::info!(kind = kind.name(), user, %actor, detail, report_id, "event");
+    Ok(())
+}

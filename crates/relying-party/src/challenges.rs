@@ -1,0 +1,177 @@
+//! Challenges: each is for one purpose, one user and one session (or login under way), and can be answered once and not
+//! for ever. They are in the store, so that what began in one process can end in another.
+//!
+//! The number kept is bounded. A session that begins too many loses the oldest, which is the one least likely to be
+//! answered (a page loaded again, a client that gave up). Challenges that belong to no user are begun by anybody: when
+//! there are too many of these, new ones are refused, so that nobody can push out what others have begun.
+
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::random;
+use crate::store::{StoreError, milliseconds};
+use crate::users::UserId;
+
+/// How many challenges one session or login keeps; beginning another drops the oldest.
+pub const MAX_CHALLENGES_PER_SESSION: usize = 32;
+
+/// How many logins that nobody has proved a password for are kept; beginning another is refused until some expire.
+pub const MAX_ANONYMOUS_LOGINS: usize = 2048;
+
+/// How many logins of one user are kept between password and second factor; beginning another drops the oldest.
+pub const MAX_LOGINS_PER_USER: usize = 256;
+
+/// What a challenge is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To prove possession of a credential after the password.
+    Login,
+    /// To log in with a discoverable credential alone.
+    Passkey,
+    /// To register a credential.
+    Registration,
+    /// To show that an app has the secret.
+    TotpEnrolment,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Passkey => "passkey",
+            Self::Registration => "registration",
+            Self::TotpEnrolment => "totp",
+        }
+    }
+}
+
+/// Why a challenge can't be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Gone {
+    /// Never begun, answered already, pushed out by later ones, or begun for something or somebody else.
+    #[error(
+        "there is no such challenge: it was answered already (each is good for one answer), or begun for something else"
+    )]
+    Unknown,
+    /// It came too late.
+    #[error("the challenge has expired")]
+    Expired,
+}
+
+/// Keeps a challenge and returns its identifier. `state` is what its end needs to know.
+pub(crate) fn begin(
+    connection: &Connection,
+    purpose: Purpose,
+    user: Option<UserId>,
+    session: &[u8; 32],
+    state: &impl Serialize,
+    now: SystemTime,
+    lifetime: Duration,
+) -> Result<String, StoreError> {
+    // What has expired is kept for as long again, so that a late answer hears why it is refused.
+    let stale = milliseconds(now.checked_sub(lifetime).unwrap_or(SystemTime::UNIX_EPOCH));
+    connection.prepare_cached("DELETE FROM challenges WHERE expires <= ?")?.execute([stale])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM challenges WHERE id IN
+             (SELECT id FROM challenges WHERE session = ? ORDER BY expires DESC LIMIT -1 OFFSET ?)",
+        )?
+        .execute(params![session, MAX_CHALLENGES_PER_SESSION - 1])?;
+    let id = random::token();
+    let state = serde_json::to_string(state)
+        .map_err(|error| StoreError::Damaged { what: format!("a challenge cannot be written: {error}") })?;
+    connection.prepare_cached("INSERT INTO challenges VALUES (?, ?, ?, ?, ?, ?)")?.execute(params![
+        random::stored(&id),
+        purpose.name(),
+        user,
+        session,
+        milliseconds(now + lifetime),
+        state,
+    ])?;
+    Ok(id)
+}
+
+/// Takes a challenge out for its one and only answer. One that was begun for something or somebody else stays.
+pub(crate) fn take<T: DeserializeOwned>(
+    connection: &Connection,
+    id: &str,
+    purpose: Purpose,
+    user: Option<UserId>,
+    session: &[u8; 32],
+    now: SystemTime,
+) -> Result<Result<T, Gone>, StoreError> {
+    let taken: Option<(i64, String)> = connection
+        .prepare_cached(
+            "DELETE FROM challenges WHERE id = ? AND purpose = ? AND user IS ? AND session = ? RETURNING expires, state",
+        )?
+        .query_row(params![random::stored(id), purpose.name(), user, session], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((expires, state)) = taken else {
+        return Ok(Err(Gone::Unknown));
+    };
+    if expires <= milliseconds(now) {
+        return Ok(Err(Gone::Expired));
+    }
+    let state = serde_json::from_str(&state)
+        .map_err(|error| StoreError::Damaged { what: format!("challenges.state: {error}") })?;
+    Ok(Ok(state))
+}
+
+/// A login whose first step was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// What the store calls it.
+    pub(crate) id: [u8; 32],
+    /// Whose password was given; nobody's if a passkey will say who it is.
+    pub(crate) user: Option<UserId>,
+}
+
+/// Begins a login and returns its secret identifier; `None` if too many are under way.
+pub(crate) fn begin_login(
+    connection: &Connection,
+    user: Option<UserId>,
+    now: SystemTime,
+    lifetime: Duration,
+) -> Result<Option<(String, Login)>, StoreError> {
+    connection.prepare_cached("DELETE FROM logins WHERE expires <= ?")?.execute([milliseconds(now)])?;
+    if user.is_some() {
+        connection
+            .prepare_cached(
+                "DELETE FROM logins WHERE id IN
+                 (SELECT id FROM logins WHERE user = ? ORDER BY expires DESC LIMIT -1 OFFSET ?)",
+            )?
+            .execute(params![user, MAX_LOGINS_PER_USER - 1])?;
+    } else {
+        let anonymous: usize = connection
+            .prepare_cached("SELECT count(*) FROM logins WHERE user IS NULL")?
+            .query_row([], |row| row.get(0))?;
+        if anonymous >= MAX_ANONYMOUS_LOGINS {
+            return Ok(None);
+        }
+    }
+    let token = random::token();
+    let login = Login { id: random::stored(&token), user };
+    connection.prepare_cached("INSERT INTO logins VALUES (?, ?, ?)")?.execute(params![
+        login.id,
+        user,
+        milliseconds(now + lifetime)
+    ])?;
+    Ok(Some((token, login)))
+}
+
+/// The login under way with this identifier.
+pub(crate) fn find_login(connection: &Connection, token: &str, now: SystemTime) -> Result<Option<Login>, StoreError> {
+    let id = random::stored(token);
+    let mut statement = connection.prepare_cached("SELECT user FROM logins WHERE id = ? AND expires > ?")?;
+    let user = statement.query_row(params![id, milliseconds(now)], |row| row.get(0)).optional()?;
+    Ok(user.map(|user| Login { id, user }))
+}
+
+/// Ends a login that succeeded: it leads to one session. Whether it was still there.
+pub(crate) fn end_login(connection: &Connection, login: &Login) -> Result<bool, StoreError> {
+    connection.prepare_cached("DELETE FROM challenges WHERE session = ?")?.execute([login.id])?;
+    Ok(connection.prepare_cached("DELETE FROM logins WHERE id = ?")?.execute([login.id])? == 1)
+}

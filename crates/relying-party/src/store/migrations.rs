@@ -1,0 +1,38 @@
+//! The tables, as a sequence of steps from an empty database to today's. Steps are only ever added.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// `krrp`: marks the file as ours (SQLite's `application_id`).
+const APPLICATION_ID: i32 = 0x6b72_7270;
+
+const STEPS: [&str; 1] = [include_str!("001_accounts.sql")];
+
+/// Brings a database to today's format. Several processes may do so at once: the first does it, the others find it done.
+pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_new = (found, application, tables) == (0, 0, 0);
+    if !is_new && application != APPLICATION_ID {
+        return Err(StoreError::NotOurs { file: file.to_owned() });
+    }
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    if found == known {
+        return Ok(());
+    }
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! What lasts: one SQLite database, that several processes may have open at once.
+//!
+//! A change is one transaction, and it is on the disk (`synchronous = FULL`) before it is answered: killed at any moment,
+//! what was acknowledged is there and what was used up stays used up. Whoever changes something also writes the
+//! [event](crate::audit_log) that says so, in the same transaction.
+//!
+//! All of it blocks: call it off the threads that serve.
+
+mod migrations;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// The database's file name in its directory.
+pub const DATABASE_FILE: &str = "relying-party.sqlite";
+
+/// How long a change waits for another process's to end.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The database of a relying party.
+pub struct Store {
+    /// SQLite has one writer at a time; within this process they queue here rather than in its retries.
+    writer: Mutex<Connection>,
+    /// Connections that nobody reads with at the moment. There are as many as have ever read at once.
+    readers: Mutex<Vec<Connection>>,
+    /// `None` is a database in memory, which its one connection both reads and writes.
+    file: Option<PathBuf>,
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory for the database can't be made or used.
+    #[error("the state directory {} cannot be used: {error}", .directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// The operating system's words.
+        error: std::io::Error,
+    },
+    /// The file is another program's, or no database.
+    #[error("{} is not a database of keyrig's relying party; choose another --state directory", .file.display())]
+    NotOurs {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The database was written by a newer keyrig.
+    #[error(
+        "the database has the format {found}, this keyrig knows {known}: use the keyrig that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The format found.
+        found: u32,
+        /// The newest format known.
+        known: u32,
+    },
+    /// What is stored can't be what was written.
+    #[error("the database is damaged: {what}")]
+    Damaged {
+        /// Which value, and what is wrong with it.
+        what: String,
+    },
+    /// SQLite failed.
+    #[error("the database failed: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            // A value that is not of its column's type, or that the type's own reader refused.
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..) => Self::Damaged { what: error.to_string() },
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database in a directory, and makes both if they are not there. The directory that is made is for its
+    /// owner alone (mode 0700), as is the database (0600): secrets of TOTP are in it.
+    ///
+    /// # Errors
+    /// [`StoreError`], saying what to do.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::Directory { directory: directory.to_owned(), error };
+        make_private_directory(directory).map_err(failed)?;
+        let file = directory.join(DATABASE_FILE);
+        make_private_file(&file).map_err(failed)?;
+        let mut writer = connect(&file)?;
+        migrations::migrate(&mut writer, &file)?;
+        Ok(Self { writer: Mutex::new(writer), readers: Mutex::default(), file: Some(file) })
+    }
+
+    /// A database that ends with this value.
+    ///
+    /// # Errors
+    /// [`StoreError`] if SQLite fails.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let mut writer = Connection::open_in_memory()?;
+        prepare(&writer)?;
+        migrations::migrate(&mut writer, Path::new(":memory:"))?;
+        Ok(Self { writer: Mutex::new(writer), readers: Mutex::default(), file: None })
+    }
+
+    /// Reads what belongs together, as of one moment.
+    pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        let Some(file) = &self.file else {
+            return read(&lock(&self.writer));
+        };
+        let idle = lock(&self.readers).pop();
+        let connection = idle.map_or_else(|| connect(file), Ok)?;
+        // One snapshot for all statements; it ends with nothing to write.
+        let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
+        let found = read(&transaction)?;
+        transaction.commit().map_err(StoreError::from)?;
+        lock(&self.readers).push(connection);
+        Ok(found)
+    }
+
+    /// Changes all or, where `change` fails, nothing. What it returns is on the disk.
+    pub(crate) fn write<T, E: From<StoreError>>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut writer = lock(&self.writer);
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+        let changed = change(&transaction)?;
+        transaction.commit().map_err(StoreError::from)?;
+        Ok(changed)
+    }
+}
+
+/// A transaction that a panic interrupted was rolled back when it was dropped: the connection is as good as before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connect(file: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(file)?;
+    prepare(&connection).map_err(|error| match error {
+        StoreError::Sqlite(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            StoreError::NotOurs { file: file.to_owned() }
+        }
+        other => other,
+    })?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // What was deleted is overwritten: secrets of factors that are gone are not to be found in the file.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(())
+}
+
+fn make_private_directory(directory: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+/// SQLite gives its journal the mode of the database.
+fn make_private_file(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
+}
+
+/// Moments are stored as milliseconds since 1970.
+pub(crate) fn milliseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The moment that is stored as `milliseconds`.
+pub(crate) fn moment(milliseconds: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds.try_into().unwrap_or(0))
+}
+
+/// Seconds since 1970, as the API shows moments.
+pub(crate) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// For a text column whose value nobody can have written: what the column holds, and which value it is.
+pub(crate) fn unreadable(column: &'static str, value: &str) -> rusqlite::Error {
+    let words = format!("{column} is {value:?}");
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, words.into())
+}
+
+/// Serialises a moment as seconds since 1970, as the API shows all of them.
+pub(crate) mod unix_time {
+    use std::time::SystemTime;
+
+    use serde::Serializer;
+
+    pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(super::seconds(*time))
+    }
+
+    pub(crate) mod option {
+        use std::time::SystemTime;
+
+        use serde::Serializer;
+
+        pub(crate) fn serialize<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => serializer.serialize_some(&super::super::seconds(*time)),
+                None => serializer.serialize_none(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

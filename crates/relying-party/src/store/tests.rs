@@ -1,0 +1,193 @@
+//! The database: what it refuses to open, what it keeps to itself, and what a failed change leaves.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::audit_log::{Actor, EventFilter, EventKind};
+use crate::password::{PasswordCost, PasswordHash};
+use crate::users::{Role, UserChange, UserError, UserName};
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn password() -> PasswordHash {
+    PasswordHash::new("correct horse", PasswordCost::DangerNone).unwrap()
+}
+
+fn name(name: &str) -> UserName {
+    name.parse().unwrap()
+}
+
+fn with_user(store: &Store, user: &str) -> Result<(), UserError> {
+    store.add_user(&name(user), Role::User, &password(), &Actor::CommandLine, NOW).map(drop)
+}
+
+#[test]
+fn what_was_written_is_there_when_it_is_opened_again() {
+    let directory = TempDir::new().unwrap();
+    with_user(&Store::open(directory.path()).unwrap(), "alice@pve").unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.user(&name("alice@pve")).unwrap().role, Role::User);
+    let realms: Vec<_> = store.realms().unwrap().into_iter().map(|realm| realm.name).collect();
+    assert_eq!(realms, ["pam", "pve"]);
+}
+
+#[test]
+fn two_processes_see_what_the_other_wrote() {
+    let directory = TempDir::new().unwrap();
+    let [one, other] = [(); 2].map(|()| Store::open(directory.path()).unwrap());
+    with_user(&one, "alice@pve").unwrap();
+    with_user(&other, "bob@pve").unwrap();
+    for store in [one, other] {
+        assert_eq!(store.users().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn several_open_a_new_database_at_once() {
+    let directory = TempDir::new().unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let directory = directory.path();
+            scope.spawn(move || with_user(&Store::open(directory).unwrap(), &format!("user{number}@pve")).unwrap());
+        }
+    });
+    assert_eq!(Store::open(directory.path()).unwrap().users().unwrap().len(), 8);
+}
+
+#[test]
+fn the_database_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let parent = TempDir::new().unwrap();
+    let directory = parent.path().join("a").join("state");
+    let store = Store::open(&directory).unwrap();
+    with_user(&store, "alice@pve").unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join(DATABASE_FILE);
+    let is_refused = || matches!(Store::open(directory.path()), Err(StoreError::NotOurs { .. }));
+    std::fs::write(&file, "this is somebody's letter, and it is longer than the header of a database: ".repeat(20))
+        .unwrap();
+    assert!(is_refused());
+    std::fs::remove_file(&file).unwrap();
+    Connection::open(&file).unwrap().execute_batch("CREATE TABLE users (id)").unwrap();
+    assert!(is_refused());
+    let tables: u32 =
+        Connection::open(&file).unwrap().query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[test]
+fn a_newer_format_is_refused_and_not_changed() {
+    let directory = TempDir::new().unwrap();
+    drop(Store::open(directory.path()).unwrap());
+    let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    raw.pragma_update(None, "user_version", 1000).unwrap();
+    let error = Store::open(directory.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 1000, known: 1 }), "{error}");
+}
+
+#[test]
+fn a_change_that_fails_changes_nothing() {
+    let store = Store::in_memory().unwrap();
+    with_user(&store, "alice@pve").unwrap();
+    let failed: Result<(), StoreError> = store.write(|transaction| {
+        transaction.execute("DELETE FROM users", [])?;
+        Err(StoreError::Damaged { what: "on purpose".to_owned() })
+    });
+    assert!(failed.is_err());
+    assert_eq!(store.users().unwrap().len(), 1);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        store.write(|transaction| -> Result<(), StoreError> {
+            transaction.execute("DELETE FROM users", [])?;
+            panic!("on purpose");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(store.users().unwrap().len(), 1);
+}
+
+#[test]
+fn events_can_be_neither_changed_nor_deleted() {
+    let store = Store::in_memory().unwrap();
+    with_user(&store, "alice@pve").unwrap();
+    for statement in ["DELETE FROM events", "UPDATE events SET actor = 'nobody'"] {
+        let refused = store.write(|transaction| Ok::<_, StoreError>(transaction.execute(statement, [])?));
+        assert!(refused.unwrap_err().to_string().contains("only ever added"));
+    }
+    store.delete_user(&name("alice@pve"), &Actor::CommandLine, NOW).unwrap();
+    let events = store.events(&EventFilter::default()).unwrap();
+    let kinds: Vec<_> = events.iter().map(|event| (event.kind, event.user.as_deref())).collect();
+    assert_eq!(kinds, [(EventKind::UserDeleted, Some("alice@pve")), (EventKind::UserAdded, Some("alice@pve"))]);
+}
+
+#[test]
+fn readers_and_writers_do_not_wait_for_each_other_for_ever() {
+    let directory = TempDir::new().unwrap();
+    let store = Arc::new(Store::open(directory.path()).unwrap());
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let store = store.clone();
+            scope.spawn(move || {
+                for round in 0..10 {
+                    with_user(&store, &format!("user{number}.{round}@pve")).unwrap();
+                    assert!(!store.users().unwrap().is_empty());
+                }
+            });
+        }
+    });
+    assert_eq!(store.users().unwrap().len(), 40);
+}
+
+#[test]
+fn a_user_exists_once_in_a_realm_that_exists() {
+    let store = Store::in_memory().unwrap();
+    with_user(&store, "alice@pve").unwrap();
+    with_user(&store, "alice@pam").unwrap();
+    assert!(matches!(with_user(&store, "alice@pve"), Err(UserError::Exists(_))));
+    assert!(matches!(with_user(&store, "alice@ldap"), Err(UserError::UnknownRealm(realm)) if realm == "ldap"));
+    assert!(matches!(store.user(&name("bob@pve")), Err(UserError::Unknown(_))));
+    assert_ne!(store.user(&name("alice@pve")).unwrap().handle, store.user(&name("alice@pam")).unwrap().handle);
+}
+
+#[test]
+fn the_last_administrator_stays() {
+    let store = Store::in_memory().unwrap();
+    let actor = Actor::CommandLine;
+    for (user, role) in [("root@pam", Role::Administrator), ("alice@pve", Role::User)] {
+        store.add_user(&name(user), role, &password(), &actor, NOW).unwrap();
+    }
+    let root = name("root@pam");
+    let demoted = UserChange { role: Some(Role::User), ..UserChange::default() };
+    let disabled = UserChange { enabled: Some(false), ..UserChange::default() };
+    for change in [&demoted, &disabled] {
+        assert!(matches!(store.change_user(&root, change, &actor, NOW), Err(UserError::LastAdministrator(_))));
+    }
+    assert!(matches!(store.delete_user(&root, &actor, NOW), Err(UserError::LastAdministrator(_))));
+    assert!(store.user(&root).unwrap().enabled);
+    let promoted = UserChange { role: Some(Role::Administrator), ..UserChange::default() };
+    store.change_user(&name("alice@pve"), &promoted, &actor, NOW).unwrap();
+    store.delete_user(&root, &actor, NOW).unwrap();
+}
+
+#[test]
+fn user_names_are_a_name_and_a_realm() {
+    for good in ["root@pam", "a@b", "first.last+tag@example.com@pve", "A-b_9@pve", &format!("{}@pve", "x".repeat(64))] {
+        assert_eq!(name(good).to_string(), good);
+    }
+    let long = format!("{}@pve", "x".repeat(65));
+    for bad in ["", "root", "@pam", "root@", "a b@pve", "a/b@pve", "zoë@pve", "a\0@pve", "<b>@pve", "a@p'e", &long] {
+        assert!(bad.parse::<UserName>().is_err(), "{bad:?}");
+    }
+}
