@@ -1,5 +1,5 @@
 //! The vocabulary of CTAP, which both sides speak: canonical CBOR, CTAP2 requests and responses, status codes,
-//! authenticator data, COSE keys, attestation statements, and CTAPHID.
+//! authenticator data, COSE keys, attestation statements, CTAP1/U2F messages, and CTAPHID.
 //!
 //! Everything here is pure: no I/O, no clock, no randomness, no private keys. Wire formats have two views: a strict one
 //! that parses or names what is wrong, and one that can build nonsense, because a test rig must send it.
@@ -23,6 +23,7 @@ pub mod hid;
 pub mod large_blobs;
 pub mod make_credential;
 pub mod status;
+pub mod u2f;
 
 pub use aaguid::Aaguid;
 pub use command::{Command, Request, Response, parse_response};
