@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Reset, Style};
 use keyrig_rack::RackError;
 use keyrig_rack::control_socket::ControlError;
+use keyrig_rack::ctaphid_endpoint::EndpointError;
 use keyrig_rack::vhci::VhciError;
 use keyrig_scenario::demo::DemoError;
 use thiserror::Error;
@@ -27,17 +28,21 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error(transparent)]
+    Bind(#[from] EndpointError),
+    #[error(transparent)]
     Vhci(#[from] VhciError),
     #[error(transparent)]
     Demo(#[from] DemoError),
     #[error(
-        "{0} is in use by another program (another keyrig, or usbipd): stop that one, or choose another port with --usbip ADDRESS:PORT"
+        "{address} is in use by another program (another keyrig, or usbipd): stop that one, or choose another port with {option} ADDRESS:PORT"
     )]
-    PortInUse(SocketAddr),
+    PortInUse { address: SocketAddr, option: &'static str },
     #[error("{0} cannot be listened on: {1}")]
     Listen(SocketAddr, #[source] io::Error),
     #[error("the USB/IP server stopped: {0}")]
     UsbIp(#[source] io::Error),
+    #[error("{0} cannot be served any longer: {1}")]
+    Endpoint(String, #[source] io::Error),
     #[error("{0} cannot be written: {1}")]
     Write(PathBuf, #[source] io::Error),
     #[error("nothing can be printed: {0}")]

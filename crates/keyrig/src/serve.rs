@@ -1,17 +1,21 @@
-//! `keyrig serve`: keys for USB/IP clients.
+//! `keyrig serve`: keys for USB/IP clients, and for programs that speak CTAPHID over a datagram socket.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use std::str::FromStr;
+
 use clap::Args;
-use keyrig_rack::Rack;
 use keyrig_rack::control::{Command, KeyState};
 use keyrig_rack::control_socket::ControlSocket;
+use keyrig_rack::ctaphid_endpoint::{self, Endpoint, EndpointAddress};
+use keyrig_rack::{KeyHandle, KeyName, Rack, pico_controller};
 use keyrig_usb::Limits;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
 use crate::rack::RunningArguments;
@@ -25,13 +29,30 @@ Examples:
 
 Another program on this machine then sees the keys:
   usbip list -r 127.0.0.1                  list them; another port: usbip --tcp-port PORT list -r 127.0.0.1
-  sudo usbip attach -r 127.0.0.1 -b 1-1    plug one in, with the kernel module vhci-hcd")]
+  sudo usbip attach -r 127.0.0.1 -b 1-1    plug one in, with the kernel module vhci-hcd
+
+Programs that speak CTAPHID by themselves need no USB: one 64-byte report a datagram, over a SOCK_SEQPACKET socket or UDP
+  keyrig serve --ctaphid unix:/tmp/key
+  keyrig serve --ctaphid udp:127.0.0.1:8111
+  keyrig serve --key keyrig=a --key keyrig=b --ctaphid a=unix:/tmp/a --ctaphid b=unix:/tmp/b
+with python-fido2's tests/device, whose --controller switches touch and power:
+  keyrig serve --ctaphid unix:/tmp/key --pico-controller 127.0.0.1:8099 --touch manual")]
 pub(crate) struct Arguments {
     /// Where to export the keys over USB/IP; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3240")]
     usbip: SocketAddr,
 
-    /// Allow --usbip to be an address that others can reach. USB/IP asks nobody who they are: whoever reaches it has the keys
+    /// Give a key to programs that speak CTAPHID over a datagram socket, whose file only this user can open, or over UDP, which
+    /// every user of this machine can reach; again for more. NAME= says which key, where there are several
+    #[arg(long, value_name = "[NAME=]unix:PATH|udp:ADDRESS:PORT")]
+    ctaphid: Vec<CtaphidArgument>,
+
+    /// Where to serve the switches for touch and power that python-fido2's device suite asks for by --controller; port 0 takes a
+    /// free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pico_controller: Option<SocketAddr>,
+
+    /// Allow addresses that others can reach. Nobody there is asked who they are: whoever reaches one has the keys
     #[arg(long)]
     open_to_network: bool,
 
@@ -39,41 +60,148 @@ pub(crate) struct Arguments {
     running: RunningArguments,
 }
 
+/// `[NAME=]unix:PATH` or `[NAME=]udp:ADDRESS:PORT`.
+#[derive(Clone)]
+struct CtaphidArgument {
+    key: Option<KeyName>,
+    address: EndpointAddress,
+}
+
+impl FromStr for CtaphidArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A name has no colon; what comes before the first '=' of a path has the one of unix:.
+        let (key, address) = match text.split_once('=') {
+            Some((key, address)) if !key.contains(':') => (Some(key), address),
+            _ => (None, text),
+        };
+        let key = key.map(str::parse).transpose().map_err(|error: keyrig_rack::InvalidKeyName| error.to_string())?;
+        let address = address.parse().map_err(|error: ctaphid_endpoint::InvalidEndpointAddress| error.to_string())?;
+        Ok(Self { key, address })
+    }
+}
+
 #[derive(Serialize)]
 struct Listening {
     usbip: SocketAddr,
+    ctaphid: Vec<ListeningEndpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pico_controller: Option<SocketAddr>,
     control: PathBuf,
     attestation_root: &'static str,
     crypto: &'static str,
     keys: Vec<KeyState>,
 }
 
+#[derive(Serialize)]
+struct ListeningEndpoint {
+    key: KeyName,
+    address: String,
+}
+
+/// A datagram endpoint, and the key that it gives.
+struct CtaphidEndpoint {
+    name: KeyName,
+    handle: KeyHandle,
+    endpoint: Endpoint,
+}
+
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    if !arguments.usbip.ip().is_loopback() && !arguments.open_to_network {
-        return Err(Failure::Usage(format!(
-            "{} can be reached by others, and USB/IP asks nobody who they are: add --open-to-network if that is meant",
-            arguments.usbip
-        )));
-    }
+    check_reach(&arguments)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let rack = arguments.running.rack.start().await?;
     let control = arguments.running.bind_control().await?;
-    let listener = TcpListener::bind(arguments.usbip).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::PortInUse(arguments.usbip),
-        _ => Failure::Listen(arguments.usbip, error),
-    })?;
-    let usbip = listener.local_addr().map_err(|error| Failure::Listen(arguments.usbip, error))?;
-    announce(&arguments, &rack, &control, usbip).await?;
-    tokio::select! {
-        result = keyrig_usb::serve(listener, rack.exports().clone(), Limits::default()) => {
-            result.map_err(Failure::UsbIp)?;
-        }
-        result = control.serve(rack.clone()) => result.map_err(|error| Failure::Write(control.path().to_owned(), error))?,
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
+    let (usbip_listener, usbip) = bind(arguments.usbip, "--usbip").await?;
+    let pico = match arguments.pico_controller {
+        Some(address) => Some(bind(address, "--pico-controller").await?),
+        None => None,
+    };
+    let endpoints = bind_endpoints(&arguments.ctaphid, &rack).await?;
+    announce(&arguments, &rack, &control, usbip, pico.as_ref().map(|(_, address)| *address), &endpoints).await?;
+    let mut serving = JoinSet::new();
+    for CtaphidEndpoint { handle, endpoint, .. } in endpoints {
+        serving.spawn(async move {
+            let served = endpoint.serve(handle).await;
+            served.map_err(|error| Failure::Endpoint(endpoint.address().to_string(), error))
+        });
     }
-    Ok(ExitCode::SUCCESS)
+    if let Some((listener, address)) = pico {
+        let rack = rack.clone();
+        serving.spawn(async move {
+            pico_controller::serve(listener, rack).await.map_err(|error| Failure::Endpoint(address.to_string(), error))
+        });
+    }
+    let ended = tokio::select! {
+        result = keyrig_usb::serve(usbip_listener, rack.exports().clone(), Limits::default()) => {
+            result.map_err(Failure::UsbIp)
+        }
+        result = control.serve(rack.clone()) => {
+            result.map_err(|error| Failure::Write(control.path().to_owned(), error))
+        }
+        Some(result) = serving.join_next(), if !serving.is_empty() => {
+            result.unwrap_or_else(|error| Err(Failure::Runtime(error.into())))
+        }
+        _ = interrupted.recv() => Ok(()),
+        _ = terminated.recv() => Ok(()),
+    };
+    // The sockets' files go with the tasks that serve them.
+    serving.shutdown().await;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Refuses addresses that others can reach, unless they are meant.
+fn check_reach(arguments: &Arguments) -> Result<(), Failure> {
+    let udp = arguments.ctaphid.iter().filter_map(|argument| match argument.address {
+        EndpointAddress::Udp(address) => Some((address, "CTAPHID over UDP")),
+        EndpointAddress::Unix(_) => None,
+    });
+    let others = arguments.pico_controller.map(|address| (address, "the controller"));
+    for (address, what) in [(arguments.usbip, "USB/IP")].into_iter().chain(udp).chain(others) {
+        if !address.ip().is_loopback() && !arguments.open_to_network {
+            return Err(Failure::Usage(format!(
+                "{address} can be reached by others, and {what} asks nobody who they are: add --open-to-network if that is meant"
+            )));
+        }
+    }
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listen = |error| Failure::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::PortInUse { address, option },
+        _ => listen(error),
+    })?;
+    let bound = listener.local_addr().map_err(listen)?;
+    Ok((listener, bound))
+}
+
+async fn bind_endpoints(arguments: &[CtaphidArgument], rack: &Rack) -> Result<Vec<CtaphidEndpoint>, Failure> {
+    let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
+    let known = || keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut endpoints = Vec::new();
+    for CtaphidArgument { key, address } in arguments {
+        let name = match (key, keys.as_slice()) {
+            (Some(name), _) => name.clone(),
+            (None, [only]) => only.name.clone(),
+            (None, _) => {
+                return Err(Failure::Usage(format!(
+                    "--ctaphid {address} does not say which key it gives: write --ctaphid NAME={address} with one of {}",
+                    known()
+                )));
+            }
+        };
+        let Some(handle) = rack.key(&name).cloned() else {
+            return Err(Failure::Usage(format!(
+                "--ctaphid {name}={address}: no key is called {name}: the keys are {}",
+                known()
+            )));
+        };
+        endpoints.push(CtaphidEndpoint { name, handle, endpoint: Endpoint::bind(address.clone()).await? });
+    }
+    Ok(endpoints)
 }
 
 async fn announce(
@@ -81,11 +209,21 @@ async fn announce(
     rack: &Rack,
     control: &ControlSocket,
     usbip: SocketAddr,
+    pico_controller: Option<SocketAddr>,
+    endpoints: &[CtaphidEndpoint],
 ) -> Result<(), Failure> {
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     if arguments.running.json {
         return print_json(&Listening {
             usbip,
+            ctaphid: endpoints
+                .iter()
+                .map(|CtaphidEndpoint { name, endpoint, .. }| ListeningEndpoint {
+                    key: name.clone(),
+                    address: endpoint.address().to_string(),
+                })
+                .collect(),
+            pico_controller,
             control: control.path().to_owned(),
             attestation_root: match rack.root_origin() {
                 keyrig_rack::RootOrigin::Seed => "seed",
@@ -97,6 +235,12 @@ async fn announce(
         });
     }
     print(format!("USB/IP   {usbip}"))?;
+    for CtaphidEndpoint { name, endpoint, .. } in endpoints {
+        print(format!("CTAPHID  {} for key {name}", endpoint.address()))?;
+    }
+    if let Some(address) = pico_controller {
+        print(format!("switches http://{address}"))?;
+    }
     print(format!("control  unix:{}", control.path().display()))?;
     for key in &keys {
         let finger = if key.under_finger { ", under the finger" } else { "" };

@@ -196,6 +196,44 @@ fn a_port_in_use_is_named_with_what_to_do() {
 }
 
 #[test]
+fn serve_says_where_its_datagram_endpoints_and_switches_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("b.socket");
+    let unix = format!("unix:{}", socket.display());
+    let serving = Serving::start(
+        directory.path(),
+        &[
+            ["--key", "keyrig=a", "--key", "keyrig=b", "--pico-controller", "127.0.0.1:0"].as_slice(),
+            &["--ctaphid", "a=udp:127.0.0.1:0", "--ctaphid", &format!("b={unix}")],
+        ]
+        .concat(),
+    );
+    let endpoints = &serving.listening["ctaphid"];
+    assert_eq!(endpoints[0]["key"], "a");
+    assert!(!endpoints[0]["address"].as_str().unwrap().ends_with(":0"), "the port that it got: {endpoints}");
+    assert_eq!(endpoints[1], serde_json::json!({"key": "b", "address": unix}));
+    assert!(!serving.listening["pico_controller"].as_str().unwrap().ends_with(":0"));
+    assert!(socket.exists());
+}
+
+#[test]
+fn an_endpoint_says_which_key_it_gives_where_there_are_several() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = format!("unix:{}/control", directory.path().display());
+    let socket = directory.path().join("socket");
+    for (argument, expected) in [
+        (format!("unix:{}", socket.display()), "--ctaphid NAME=unix:"),
+        (format!("c=unix:{}", socket.display()), "no key is called c: the keys are a, b"),
+    ] {
+        let rack = ["serve", "--usbip", "127.0.0.1:0", "--control", &control, "--key", "keyrig=a", "--key", "keyrig=b"];
+        let output = keyrig(&[&rack[..], &["--ctaphid", &argument]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+        assert!(!socket.exists());
+    }
+}
+
+#[test]
 fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
     for (arguments, expected) in [
         (&["serve", "--key", "yubikey"][..], "the profiles are keyrig, yubikey-5.7, yubikey-5.4"),
@@ -206,6 +244,10 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         (&["serve", "--seed", "1", "--state", "x"], "cannot be used with"),
         (&["serve", "--usbip", "0.0.0.0:3240"], "--open-to-network"),
         (&["serve", "--control", "/tmp/x"], "unix:PATH"),
+        (&["serve", "--ctaphid", "/tmp/x"], "unix:PATH or udp:ADDRESS:PORT"),
+        (&["serve", "--ctaphid", "a/b=unix:/tmp/x"], "1 to 32 letters"),
+        (&["serve", "--ctaphid", "udp:0.0.0.0:0"], "--open-to-network"),
+        (&["serve", "--pico-controller", "0.0.0.0:0"], "--open-to-network"),
         (&["profiles", "yubikey-9"], "the profiles are"),
         (&["key", "toch", "a"], "'touch'"),
         (&["dmeo"], "'demo'"),
@@ -242,9 +284,11 @@ fn profiles_name_what_is_withheld_and_what_is_unproven() {
 #[test]
 fn serve_ends_in_order_when_it_is_told_to() {
     let directory = tempfile::tempdir().unwrap();
-    let mut serving = Serving::start(directory.path(), &[]);
+    let endpoint = directory.path().join("endpoint");
+    let mut serving = Serving::start(directory.path(), &["--ctaphid", &format!("unix:{}", endpoint.display())]);
     let terminated = Command::new("kill").arg(serving.child.id().to_string()).status().unwrap();
     assert!(terminated.success());
     assert_eq!(serving.child.wait().unwrap().code(), Some(0));
     assert!(!directory.path().join("control").exists(), "the control socket is removed");
+    assert!(!endpoint.exists(), "and so is the endpoint's");
 }

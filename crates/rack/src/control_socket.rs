@@ -3,9 +3,7 @@
 //! The socket can be opened by its owner alone (mode 0600). A request is a [`Command`]; the answer is
 //! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":"…"}`.
 
-use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::control::{Answer, Command};
 use crate::rack::Rack;
+use crate::unix_socket::{self, BindError, SocketFile};
 
 /// The longest request, bytes.
 const MAX_REQUEST: u64 = 4096;
@@ -90,12 +89,8 @@ enum Reply {
 #[derive(Debug)]
 pub struct ControlSocket {
     listener: UnixListener,
-    path: PathBuf,
-    file: FileId,
+    file: SocketFile,
 }
-
-/// What tells a file from another one at its path: device and inode.
-type FileId = (u64, u64);
 
 impl ControlSocket {
     /// Binds the socket. One that a rack left behind when it was killed is replaced.
@@ -103,40 +98,21 @@ impl ControlSocket {
     /// # Errors
     /// [`ControlError`].
     pub async fn bind(path: &Path) -> Result<Self, ControlError> {
-        let io = |error| ControlError::Io { path: path.to_owned(), error };
-        match fs::symlink_metadata(path) {
-            Ok(metadata) if !metadata.file_type().is_socket() => {
-                return Err(ControlError::NotASocket { path: path.to_owned() });
+        let (listener, file) = unix_socket::bind(path, |path| UnixListener::bind(path)).await.map_err(|error| {
+            let path = path.to_owned();
+            match error {
+                BindError::InUse => ControlError::InUse { path },
+                BindError::NotASocket => ControlError::NotASocket { path },
+                BindError::Io(error) => ControlError::Io { path, error },
             }
-            Ok(_) => match UnixStream::connect(path).await {
-                Ok(_) => return Err(ControlError::InUse { path: path.to_owned() }),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(error) => return Err(io(error)),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io(error)),
-        }
-        // Bound in a directory that nobody else can enter and then renamed, so that it is never there with a wider mode.
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io)?;
-        let mut random = [0; 4];
-        getrandom::fill(&mut random).map_err(|error| io(io::Error::other(error.to_string())))?;
-        // Short, because a socket's path may have no more than 107 bytes. Not our process id: in containers that is always the
-        // same, and one that was killed in here would be in the way for ever.
-        let private = parent.join(format!(".{:08x}", u32::from_be_bytes(random)));
-        DirBuilder::new().mode(0o700).create(&private).map_err(io)?;
-        let bound = bind_private(&private, path);
-        let removed = fs::remove_dir_all(&private);
-        let (listener, file) = bound.map_err(io)?;
-        let socket = Self { listener, path: path.to_owned(), file };
-        removed.map_err(io)?;
-        Ok(socket)
+        })?;
+        Ok(Self { listener, file })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Serves a rack until the listener fails.
@@ -159,32 +135,6 @@ impl ControlSocket {
                 }
                 drop(place);
             });
-        }
-    }
-}
-
-fn bind_private(private: &Path, path: &Path) -> io::Result<(UnixListener, FileId)> {
-    let socket = private.join("s");
-    let listener = UnixListener::bind(&socket)?;
-    fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
-    let file = file_id(&socket)?;
-    fs::rename(&socket, path)?;
-    Ok((listener, file))
-}
-
-fn file_id(path: &Path) -> io::Result<FileId> {
-    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        let removed = match file_id(&self.path) {
-            Ok(file) if file != self.file => return,
-            Ok(_) => fs::remove_file(&self.path),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = removed {
-            tracing::debug!(%error, path = %self.path.display(), "the control socket was gone already");
         }
     }
 }

@@ -4,11 +4,13 @@
 //! are awaited off the task's thread; while one is on its way to the disk the key takes reports but finishes no command.
 
 mod command;
+mod connection;
 mod task;
 
 use core::time::Duration;
 
 use keyrig_authenticator::{Authenticator, Profile, Reason};
+use keyrig_ctap::hid::{Peer, Report};
 use keyrig_usb::{Exports, Identity};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,10 +20,15 @@ use crate::database::Database;
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
 
+pub use connection::Connection;
+pub(crate) use connection::ToKey;
+
 /// Speaks to the task that owns a key.
 #[derive(Clone, Debug)]
 pub struct KeyHandle {
     messages: mpsc::UnboundedSender<Message>,
+    /// What programs without USB send. Bounded: a program that floods the key waits.
+    reports: mpsc::Sender<(Peer, Report)>,
 }
 
 /// The key is unplugged, or was pulled out before it answered.
@@ -50,6 +57,7 @@ pub(crate) enum Message {
     Unplug { done: oneshot::Sender<()> },
     Gesture { id: GestureId, gesture: Gesture },
     Transact(Direct),
+    Connect { to_program: mpsc::Sender<Report>, connected: oneshot::Sender<Peer> },
 }
 
 /// A CTAP message that came without CTAPHID.
@@ -158,8 +166,9 @@ pub(crate) struct Start {
 /// Starts the task of a key, which ends when every handle is dropped.
 pub(crate) fn spawn(start: Start) -> KeyHandle {
     let (messages, inbox) = mpsc::unbounded_channel();
-    tokio::spawn(task::Task::new(start, inbox).run());
-    KeyHandle { messages }
+    let (reports, from_programs) = mpsc::channel(connection::TO_KEY);
+    tokio::spawn(task::Task::new(start, inbox, from_programs).run());
+    KeyHandle { messages, reports }
 }
 
 /// How the key looks on USB. A key of our own carries its name as serial number, so that hosts can tell two of them apart;

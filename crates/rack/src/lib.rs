@@ -3,22 +3,26 @@
 //! - [`Rack`] holds keys by [`KeyName`]. Each is owned by one task ([`key`]), which drives the authenticator, its CTAPHID
 //!   device and its database; everyone else sends messages. The rack itself is a task too: it owns the [`finger`].
 //! - [`state_directory`] makes keys last: a directory for each, with a lock and a format version.
-//! - [`control`] is what one may ask of a running rack, and [`control_socket`] the first face of it.
+//! - [`ctaphid_endpoint`] gives a key to programs that speak CTAPHID over a datagram socket, without USB.
+//! - [`control`] is what one may ask of a running rack; [`control_socket`] and [`pico_controller`] are faces of it.
 //! - [`crypto`] chooses the library that computes with private keys.
 
 pub mod control;
 pub mod control_socket;
 pub mod crypto;
+pub mod ctaphid_endpoint;
 mod database;
 pub mod finger;
 pub mod key;
 mod key_name;
+pub mod pico_controller;
 mod rack;
 pub mod state_directory;
 mod timer;
+mod unix_socket;
 pub mod vhci;
 
 pub use database::{Database, NotDurable};
-pub use key::{KeyGone, KeyHandle};
+pub use key::{Connection, KeyGone, KeyHandle};
 pub use key_name::{InvalidKeyName, KeyName};
 pub use rack::{KeySpecification, MAX_KEYS, Options, Rack, RackError, RootOrigin};

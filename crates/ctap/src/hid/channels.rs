@@ -3,20 +3,25 @@
 //! Hosts never give a channel back, so a device that has given out as many as it remembers forgets the one that has
 //! been silent longest. Its owner gets `ERR_INVALID_CHANNEL` and opens another. CTAP 2.1 §11.2.3.
 
-use super::ChannelId;
+use super::{ChannelId, Peer};
 
 /// Channels remembered at a time.
 pub(super) const CAPACITY: usize = 256;
 
-/// Open channels, the one that has been silent longest first.
+/// Open channels and whose they are, the one that has been silent longest first.
 #[derive(Debug, Default)]
-pub(super) struct Channels(Vec<ChannelId>);
+pub(super) struct Channels(Vec<(ChannelId, Peer)>);
 
 impl Channels {
     /// Gives out a channel, forgetting another if there are too many, but never one of those in use.
-    pub(super) fn allocate(&mut self, random: &mut dyn FnMut(&mut [u8]), in_use: [Option<ChannelId>; 2]) -> ChannelId {
+    pub(super) fn allocate(
+        &mut self,
+        peer: Peer,
+        random: &mut dyn FnMut(&mut [u8]),
+        in_use: [Option<ChannelId>; 2],
+    ) -> ChannelId {
         if self.0.len() >= CAPACITY
-            && let Some(silent) = self.0.iter().position(|channel| !in_use.contains(&Some(*channel)))
+            && let Some(silent) = self.0.iter().position(|(channel, _)| !in_use.contains(&Some(*channel)))
         {
             self.0.remove(silent);
         }
@@ -24,21 +29,26 @@ impl Channels {
         random(&mut bytes);
         let mut channel = ChannelId(u32::from_be_bytes(bytes));
         // Counting on from a number that is taken ends soon, even if the randomness is broken.
-        while channel == ChannelId::RESERVED || channel == ChannelId::BROADCAST || self.0.contains(&channel) {
+        while channel == ChannelId::RESERVED || channel == ChannelId::BROADCAST || self.owner(channel).is_some() {
             channel = ChannelId(channel.0.wrapping_add(1));
         }
-        self.0.push(channel);
+        self.0.push((channel, peer));
         channel
     }
 
-    /// Whether the channel is open; if so, it has just been heard of.
-    pub(super) fn hear(&mut self, channel: ChannelId) -> bool {
-        let Some(position) = self.0.iter().position(|open| *open == channel) else {
+    /// Whether the channel is open for this peer; if so, it has just been heard of.
+    pub(super) fn hear(&mut self, channel: ChannelId, peer: Peer) -> bool {
+        let Some(position) = self.0.iter().position(|open| *open == (channel, peer)) else {
             return false;
         };
         self.0.remove(position);
-        self.0.push(channel);
+        self.0.push((channel, peer));
         true
+    }
+
+    /// Who opened the channel, if it is open.
+    pub(super) fn owner(&self, channel: ChannelId) -> Option<Peer> {
+        self.0.iter().find(|(open, _)| *open == channel).map(|(_, peer)| *peer)
     }
 
     /// Forgets all.

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use super::channels::Channels;
 use super::{
     Capabilities, ChannelId, Command, Continuation, ErrorCode, InitResponse, Initialization, KeepaliveStatus, Message,
-    MessageTooLong, NONCE_SIZE, PROTOCOL_VERSION, Packet, Reassembly, Report,
+    MessageTooLong, NONCE_SIZE, PROTOCOL_VERSION, Packet, Peer, Reassembly, Report,
 };
 
 #[cfg(test)]
@@ -164,6 +164,7 @@ enum Action {
 
 #[derive(Debug)]
 struct Outgoing {
+    to: Peer,
     channel: ChannelId,
     kind: OutgoingKind,
     report: Report,
@@ -194,10 +195,16 @@ impl Device {
 
     /// A report from the host. `random` fills its argument with random bytes, of which channel ids are made.
     pub fn receive(&mut self, report: &Report, now: Duration, random: &mut dyn FnMut(&mut [u8])) {
+        self.receive_from(Peer::default(), report, now, random);
+    }
+
+    /// A report from one of several hosts that share the device. A channel belongs to the peer that opened it, and is
+    /// `ERR_INVALID_CHANNEL` for the others; each peer's answers are for it alone.
+    pub fn receive_from(&mut self, from: Peer, report: &Report, now: Duration, random: &mut dyn FnMut(&mut [u8])) {
         self.handle_timeout(now);
         match Packet::parse(report) {
-            Packet::Initialization(packet) => self.initialization(&packet, now, random),
-            Packet::Continuation(packet) => self.continuation(&packet, now),
+            Packet::Initialization(packet) => self.initialization(from, &packet, now, random),
+            Packet::Continuation(packet) => self.continuation(from, &packet, now),
         }
     }
 
@@ -208,7 +215,7 @@ impl Device {
             Transaction::Receiving { message, deadline, .. } if *deadline <= now => {
                 let channel = message.channel();
                 self.transaction = Transaction::Idle;
-                self.error(channel, ErrorCode::MsgTimeout);
+                self.error(self.owner(channel), channel, ErrorCode::MsgTimeout);
             }
             Transaction::Processing(processing)
                 if processing.kind == RequestKind::Cbor && !keepalive_waits && processing.next_keepalive <= now =>
@@ -266,14 +273,21 @@ impl Device {
     /// The next report for the host. To be called only if the host has room for it.
     #[must_use = "a report that is taken is never offered again"]
     pub fn poll_report(&mut self) -> Option<Report> {
-        let outgoing = self.outgoing.pop_front()?;
+        self.poll_report_to(|_| true).map(|(_, report)| report)
+    }
+
+    /// The next report for one of several hosts, among those that have room for it.
+    #[must_use = "a report that is taken is never offered again"]
+    pub fn poll_report_to(&mut self, has_room: impl Fn(Peer) -> bool) -> Option<(Peer, Report)> {
+        let next = self.outgoing.iter().position(|waiting| has_room(waiting.to))?;
+        let outgoing = self.outgoing.remove(next)?;
         if matches!(self.transaction, Transaction::Responding(_))
             && outgoing.kind == OutgoingKind::Response
             && !self.outgoing.iter().any(|waiting| waiting.kind == OutgoingKind::Response)
         {
             self.transaction = Transaction::Idle;
         }
-        Some(outgoing.report)
+        Some((outgoing.to, outgoing.report))
     }
 
     /// What the authenticator has to act on next.
@@ -295,26 +309,33 @@ impl Device {
         }
     }
 
-    fn initialization(&mut self, packet: &Initialization, now: Duration, random: &mut dyn FnMut(&mut [u8])) {
+    fn initialization(
+        &mut self,
+        from: Peer,
+        packet: &Initialization,
+        now: Duration,
+        random: &mut dyn FnMut(&mut [u8]),
+    ) {
         let outcome = match packet.command {
             Command::Cancel => {
-                self.cancel(packet);
+                self.cancel(from, packet);
                 Ok(())
             }
-            Command::Init => self.init(packet, random),
-            _ => self.begin(packet, now),
+            Command::Init => self.init(from, packet, random),
+            _ => self.begin(from, packet, now),
         };
         if let Err(code) = outcome {
-            self.error(packet.channel, code);
+            self.error(from, packet.channel, code);
         }
     }
 
-    fn continuation(&mut self, packet: &Continuation, now: Duration) {
+    fn continuation(&mut self, from: Peer, packet: &Continuation, now: Duration) {
+        let owned = self.channels.owner(packet.channel) == Some(from);
         match mem::take(&mut self.transaction) {
-            Transaction::Receiving { action, mut message, .. } if message.channel() == packet.channel => {
+            Transaction::Receiving { action, mut message, .. } if owned && message.channel() == packet.channel => {
                 match message.push(packet) {
                     Ok(()) => self.advance(action, message, now),
-                    Err(_) => self.error(packet.channel, ErrorCode::InvalidSeq),
+                    Err(_) => self.error(from, packet.channel, ErrorCode::InvalidSeq),
                 }
             }
             other => self.transaction = other,
@@ -322,9 +343,11 @@ impl Device {
     }
 
     /// Never answered, whatever is wrong with it. CTAP 2.1 §11.2.9.1.5.
-    fn cancel(&mut self, packet: &Initialization) {
+    fn cancel(&mut self, from: Peer, packet: &Initialization) {
+        let owned = self.channels.owner(packet.channel) == Some(from);
         if let Transaction::Processing(processing) = &mut self.transaction
             && processing.channel == packet.channel
+            && owned
             && processing.kind == RequestKind::Cbor
             && packet.length == 0
             && !mem::replace(&mut processing.cancelled, true)
@@ -334,7 +357,12 @@ impl Device {
     }
 
     /// Neither a transaction nor a lock of another channel is in the way of `INIT`. CTAP 2.1 §11.2.9.1.3.
-    fn init(&mut self, packet: &Initialization, random: &mut dyn FnMut(&mut [u8])) -> Result<(), ErrorCode> {
+    fn init(
+        &mut self,
+        from: Peer,
+        packet: &Initialization,
+        random: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<(), ErrorCode> {
         if packet.channel == ChannelId::RESERVED {
             return Err(ErrorCode::InvalidChannel);
         }
@@ -344,8 +372,8 @@ impl Device {
         };
         let channel = if packet.channel == ChannelId::BROADCAST {
             let locked = self.lock.as_ref().map(|lock| lock.channel);
-            self.channels.allocate(random, [self.transaction.channel(), locked])
-        } else if self.channels.hear(packet.channel) {
+            self.channels.allocate(from, random, [self.transaction.channel(), locked])
+        } else if self.channels.hear(packet.channel, from) {
             self.resynchronize(packet.channel);
             packet.channel
         } else {
@@ -358,7 +386,7 @@ impl Device {
             device_version: self.config.device_version,
             capabilities: self.config.capabilities,
         };
-        self.standalone(packet.channel, OutgoingKind::Init, response.to_report(packet.channel));
+        self.standalone(from, packet.channel, OutgoingKind::Init, response.to_report(packet.channel));
         Ok(())
     }
 
@@ -377,7 +405,7 @@ impl Device {
 
     /// The first packet of a message. Busy comes before an unknown channel: while the device is busy nobody else learns
     /// more than that.
-    fn begin(&mut self, packet: &Initialization, now: Duration) -> Result<(), ErrorCode> {
+    fn begin(&mut self, from: Peer, packet: &Initialization, now: Duration) -> Result<(), ErrorCode> {
         let channel = packet.channel;
         if channel == ChannelId::RESERVED || channel == ChannelId::BROADCAST {
             return Err(ErrorCode::InvalidChannel);
@@ -387,7 +415,7 @@ impl Device {
         if taken_by_another || locked_by_another {
             return Err(ErrorCode::ChannelBusy);
         }
-        if !self.channels.hear(channel) {
+        if !self.channels.hear(channel, from) {
             return Err(ErrorCode::InvalidChannel);
         }
         match self.transaction {
@@ -455,7 +483,7 @@ impl Device {
                 let until = now.saturating_add(Duration::from_secs(u64::from(*seconds)));
                 self.lock = Some(Lock { channel, until });
             }
-            _ => return self.error(channel, ErrorCode::InvalidPar),
+            _ => return self.error(self.owner(channel), channel, ErrorCode::InvalidPar),
         }
         self.answer(&Message::empty(channel, Command::Lock));
     }
@@ -485,26 +513,33 @@ impl Device {
     fn answer(&mut self, message: &Message) {
         let channel = message.channel();
         self.transaction = Transaction::Responding(channel);
+        let to = self.owner(channel);
         self.outgoing.extend(message.reports().map(|report| Outgoing {
+            to,
             channel,
             kind: OutgoingKind::Response,
             report,
         }));
     }
 
-    fn error(&mut self, channel: ChannelId, code: ErrorCode) {
-        let report = Initialization::new(channel, Command::Error, 1, &[u8::from(code)]).to_report();
-        self.standalone(channel, OutgoingKind::Error, report);
+    /// Whose the channel of a transaction is: such a channel is never forgotten.
+    fn owner(&self, channel: ChannelId) -> Peer {
+        self.channels.owner(channel).unwrap_or_default()
     }
 
-    fn standalone(&mut self, channel: ChannelId, kind: OutgoingKind, report: Report) {
+    fn error(&mut self, to: Peer, channel: ChannelId, code: ErrorCode) {
+        let report = Initialization::new(channel, Command::Error, 1, &[u8::from(code)]).to_report();
+        self.standalone(to, channel, OutgoingKind::Error, report);
+    }
+
+    fn standalone(&mut self, to: Peer, channel: ChannelId, kind: OutgoingKind, report: Report) {
         let is_standalone = |waiting: &&Outgoing| matches!(waiting.kind, OutgoingKind::Init | OutgoingKind::Error);
         if self.outgoing.iter().filter(is_standalone).count() >= STANDALONE_CAPACITY
             && let Some(oldest) = self.outgoing.iter().position(|waiting| is_standalone(&waiting))
         {
             self.outgoing.remove(oldest);
         }
-        self.outgoing.push_back(Outgoing { channel, kind, report });
+        self.outgoing.push_back(Outgoing { to, channel, kind, report });
     }
 
     /// At most two wait: that a touch is needed, which is never held back, and after it that it no longer is.
@@ -517,7 +552,8 @@ impl Device {
             return;
         }
         let report = Initialization::new(channel, Command::Keepalive, 1, &[u8::from(status)]).to_report();
-        self.outgoing.push_back(Outgoing { channel, kind, report });
+        let to = self.owner(channel);
+        self.outgoing.push_back(Outgoing { to, channel, kind, report });
     }
 
     fn keepalive_waits(&self) -> bool {

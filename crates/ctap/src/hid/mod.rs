@@ -85,6 +85,11 @@ pub const NONCE_SIZE: usize = 8;
 /// The version of CTAPHID that an `INIT` response announces. CTAP 2.1 §11.2.9.1.3.
 pub const PROTOCOL_VERSION: u8 = 2;
 
+/// One of the hosts that share a device: programs on one socket, say, each of which is to hear of its own channels only. The
+/// driver numbers them. A USB device has one host, and needs none of this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Peer(pub u64);
+
 /// Names one conversation between a host application and the device. CTAP 2.1 §11.2.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelId(pub u32);

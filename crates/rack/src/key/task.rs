@@ -1,14 +1,15 @@
 //! The task itself: one loop that takes what happens next, and carries it to where it belongs.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use keyrig_authenticator::{Authenticator, Commit, Gesture as PendingGesture, Step};
 use keyrig_ctap::Status;
 use keyrig_ctap::hid::{
-    Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Report, RequestId, RequestKind,
+    Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestId, RequestKind,
 };
 use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::command::{Command, Outcome, Source, Wait};
@@ -17,6 +18,9 @@ use crate::database::{Database, NotDurable};
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
 use crate::timer::until;
+
+/// The host that has the key over USB. Programs that speak CTAPHID without USB are counted on from here.
+const USB_HOST: Peer = Peer(0);
 
 pub(super) struct Task {
     name: KeyName,
@@ -30,11 +34,15 @@ pub(super) struct Task {
     attachment: Option<Attachment>,
     /// The host has no room for the report that is due.
     host_is_full: bool,
+    /// Programs that speak CTAPHID without USB, since the key last got power.
+    programs: BTreeMap<Peer, mpsc::Sender<Report>>,
+    last_program: Peer,
     command: Option<Command>,
     /// The host's next request, while a commit of the one that it took back is still on its way.
     next_request: Option<(RequestId, Vec<u8>)>,
     gestures: u64,
     inbox: mpsc::UnboundedReceiver<Message>,
+    from_programs: mpsc::Receiver<(Peer, Report)>,
     notices: mpsc::UnboundedSender<Notice>,
     epoch: Instant,
     /// The last of the fields, so that everything above is let go when it is dropped.
@@ -46,6 +54,7 @@ enum Event {
     Message(Option<Message>),
     Attached(Attachment),
     Report(Option<Report>),
+    ProgramReport(Peer, Report),
     Room,
     HostGone,
     Command(Outcome),
@@ -53,7 +62,11 @@ enum Event {
 }
 
 impl Task {
-    pub(super) fn new(start: Start, inbox: mpsc::UnboundedReceiver<Message>) -> Self {
+    pub(super) fn new(
+        start: Start,
+        inbox: mpsc::UnboundedReceiver<Message>,
+        from_programs: mpsc::Receiver<(Peer, Report)>,
+    ) -> Self {
         let profile = start.authenticator.profile();
         let hid = Device::new(DeviceConfig {
             device_version: profile.device_version(),
@@ -69,10 +82,13 @@ impl Task {
             plugged: None,
             attachment: None,
             host_is_full: false,
+            programs: BTreeMap::new(),
+            last_program: USB_HOST,
             command: None,
             next_request: None,
             gestures: 0,
             inbox,
+            from_programs,
             notices: start.notices,
             epoch: start.epoch,
             _running: start.running,
@@ -86,7 +102,10 @@ impl Task {
                 Event::Message(None) => break,
                 Event::Message(Some(message)) => self.message(message).await,
                 Event::Attached(attachment) => self.attached(attachment).await,
-                Event::Report(Some(report)) => self.report(&report),
+                Event::Report(Some(report)) => self.report(USB_HOST, &report),
+                // From before the key last lost power, if the program is not known.
+                Event::ProgramReport(peer, report) if self.programs.contains_key(&peer) => self.report(peer, &report),
+                Event::ProgramReport(..) => {}
                 Event::Report(None) | Event::HostGone => self.detached().await,
                 Event::Room => {}
                 Event::Command(outcome) => self.outcome(outcome),
@@ -99,12 +118,13 @@ impl Task {
 
     async fn next(&mut self) -> Option<Event> {
         let deadline = self.next_deadline().map(|deadline| self.epoch + deadline);
-        let Self { inbox, plugged, attachment, command, host_is_full, .. } = self;
+        let Self { inbox, from_programs, plugged, attachment, command, host_is_full, .. } = self;
         let to_host = attachment.as_ref().map(|attachment| attachment.to_host.clone());
         tokio::select! {
             message = inbox.recv() => Some(Event::Message(message)),
             attachment = attached(plugged), if attachment.is_none() => Some(Event::Attached(attachment)),
             report = received(attachment) => Some(Event::Report(report)),
+            Some((peer, report)) = from_programs.recv() => Some(Event::ProgramReport(peer, report)),
             room = room(to_host), if *host_is_full => Some(if room { Event::Room } else { Event::HostGone }),
             outcome = outcome(command) => Some(Event::Command(outcome)),
             () = until(deadline) => Some(Event::Deadline),
@@ -136,6 +156,19 @@ impl Task {
             }
             Message::Gesture { id, gesture } => self.gesture(id, gesture),
             Message::Transact(direct) => self.transact(direct),
+            Message::Connect { to_program, connected } => self.connect(to_program, connected),
+        }
+    }
+
+    fn connect(&mut self, to_program: mpsc::Sender<Report>, connected: oneshot::Sender<Peer>) {
+        if self.plugged.is_none() {
+            return;
+        }
+        self.programs.retain(|_, program| !program.is_closed());
+        self.last_program.0 += 1;
+        let peer = self.last_program;
+        if connected.send(peer).is_ok() {
+            self.programs.insert(peer, to_program);
         }
     }
 
@@ -150,6 +183,7 @@ impl Task {
 
     async fn unplug(&mut self) {
         self.power_off().await;
+        self.programs.clear();
         self.plugged = None;
         self.let_host_go();
     }
@@ -162,8 +196,10 @@ impl Task {
         self.notify(Notice::Attached { key: self.name.clone(), attached: true });
     }
 
+    /// A key that its host lets go has lost power. Programs without USB find it again at once: it is still plugged in.
     async fn detached(&mut self) {
         self.power_off().await;
+        self.forget_peers();
         self.let_host_go();
     }
 
@@ -176,6 +212,12 @@ impl Task {
     fn power_up(&mut self) {
         let now = self.now();
         self.authenticator.power_up(now);
+        self.forget_peers();
+    }
+
+    /// Closes all channels. Programs see their connections end.
+    fn forget_peers(&mut self) {
+        self.programs.clear();
         self.hid.power_cycle();
     }
 
@@ -194,10 +236,10 @@ impl Task {
         }
     }
 
-    fn report(&mut self, report: &Report) {
+    fn report(&mut self, from: Peer, report: &Report) {
         let now = self.now();
         let environment = &mut |bytes: &mut [u8]| self.authenticator.fill_random(bytes);
-        self.hid.receive(report, now, environment);
+        self.hid.receive_from(from, report, now, environment);
     }
 
     /// Acts on what CTAPHID says, then gives the host the reports it has room for.
@@ -232,19 +274,28 @@ impl Task {
                 DeviceEvent::Wink => self.notify(Notice::Winked { key: self.name.clone() }),
             }
         }
-        self.host_is_full = false;
-        if let Some(attachment) = &self.attachment {
-            loop {
-                match attachment.to_host.try_reserve() {
-                    Ok(room) => match self.hid.poll_report() {
-                        Some(report) => room.send(report),
-                        None => break,
-                    },
-                    Err(mpsc::error::TrySendError::Full(())) => {
-                        self.host_is_full = true;
-                        break;
+        self.send_reports();
+    }
+
+    /// Gives the host and the programs the reports that they have room for. A program that has left several messages unread
+    /// loses reports, as one does that does not read its hidraw node.
+    fn send_reports(&mut self) {
+        loop {
+            let room = self.attachment.as_ref().map(|attachment| attachment.to_host.try_reserve());
+            self.host_is_full = matches!(room, Some(Err(mpsc::error::TrySendError::Full(()))));
+            let host_has_room = matches!(room, Some(Ok(_)));
+            match self.hid.poll_report_to(|peer| peer != USB_HOST || host_has_room) {
+                None => return,
+                Some((USB_HOST, report)) => {
+                    if let Some(Ok(room)) = room {
+                        room.send(report);
                     }
-                    Err(mpsc::error::TrySendError::Closed(())) => break,
+                }
+                Some((peer, report)) => {
+                    let sent = self.programs.get(&peer).map(|program| program.try_send(report));
+                    if let Some(Err(error)) = sent {
+                        tracing::debug!(key = %self.name, peer = peer.0, %error, "a program lost a report");
+                    }
                 }
             }
         }

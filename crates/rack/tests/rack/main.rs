@@ -3,8 +3,10 @@
 #![cfg(test)]
 
 mod control_socket;
+mod ctaphid_endpoint;
 mod in_process;
 mod many;
+mod pico_controller;
 #[path = "../support/requests.rs"]
 mod requests;
 #[path = "../support/mod.rs"]

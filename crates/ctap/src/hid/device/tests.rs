@@ -9,6 +9,7 @@ use core::time::Duration;
 mod busy;
 mod channels;
 mod commands;
+mod peers;
 mod requests;
 
 const A: [u8; 4] = [0x11, 0x22, 0x33, 0x44];

@@ -1,0 +1,323 @@
+//! The datagram endpoint: a key for programs that speak CTAPHID without USB, one 64-byte report a datagram.
+//!
+//! What would be a device node is a socket. Over `unix:PATH` (`SOCK_SEQPACKET`, mode 0600) a program connects, sends reports
+//! without a report id and receives such; when the key loses power its connection ends, and while the key is unplugged a new
+//! connection is closed at once. Over `udp:ADDRESS:PORT` each address that sends is a peer, and a key that is unplugged is
+//! silent.
+//!
+//! Several programs may use a key at the same time, and beside a USB host: each hears of its own channels only.
+
+use core::fmt;
+use core::str::FromStr;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keyrig_ctap::hid::{REPORT_SIZE, Report};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use thiserror::Error;
+use tokio::io::Interest;
+use tokio::net::{UdpSocket, UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::key::{KeyHandle, ToKey};
+use crate::unix_socket::{self, BindError, SocketFile};
+
+/// How many programs an endpoint serves at once. Over a Unix socket others wait to be accepted; over UDP, where nobody says
+/// goodbye, the one that has been silent longest is forgotten.
+const MAX_PEERS: usize = 32;
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 32;
+
+/// Where an endpoint is: `unix:PATH` or `udp:ADDRESS:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointAddress {
+    /// A `SOCK_SEQPACKET` socket at this path.
+    Unix(PathBuf),
+    /// A UDP socket. Port 0 takes a free one.
+    Udp(SocketAddr),
+}
+
+/// A text is no endpoint's address.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is no CTAPHID endpoint: it is written unix:PATH or udp:ADDRESS:PORT, such as udp:127.0.0.1:8111")]
+pub struct InvalidEndpointAddress(String);
+
+impl FromStr for EndpointAddress {
+    type Err = InvalidEndpointAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndpointAddress> {
+        let invalid = || InvalidEndpointAddress(text.chars().take(200).collect());
+        match text.split_once(':') {
+            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            Some(("udp", address)) => address.parse().map(Self::Udp).map_err(|_| invalid()),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+impl fmt::Display for EndpointAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Udp(address) => write!(f, "udp:{address}"),
+        }
+    }
+}
+
+/// Why an endpoint can't be used.
+#[derive(Debug, Error)]
+pub enum EndpointError {
+    /// Another program listens there.
+    #[error("another program listens on {0}: stop that one, or choose another address with --ctaphid")]
+    InUse(EndpointAddress),
+    /// The path is something else.
+    #[error("{path} is no socket, so it was left alone: name another with --ctaphid unix:PATH")]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{address} cannot be listened on: {error}")]
+    Io {
+        /// The address.
+        address: EndpointAddress,
+        /// What the operating system says.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// An endpoint that is bound. Dropping it closes it, and removes its socket's file.
+#[derive(Debug)]
+pub struct Endpoint {
+    address: EndpointAddress,
+    socket: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix { listener: UnixListener, _file: SocketFile },
+    Udp(Arc<UdpSocket>),
+}
+
+impl Endpoint {
+    /// Binds an endpoint. A Unix socket that a program left behind when it was killed is replaced.
+    ///
+    /// # Errors
+    /// [`EndpointError`].
+    pub async fn bind(address: EndpointAddress) -> Result<Self, EndpointError> {
+        match address {
+            EndpointAddress::Unix(path) => match unix_socket::bind(&path, listen_for_datagrams).await {
+                Ok((listener, file)) => {
+                    let socket = Socket::Unix { listener, _file: file };
+                    Ok(Self { address: EndpointAddress::Unix(path), socket })
+                }
+                Err(BindError::InUse) => Err(EndpointError::InUse(EndpointAddress::Unix(path))),
+                Err(BindError::NotASocket) => Err(EndpointError::NotASocket { path }),
+                Err(BindError::Io(error)) => Err(EndpointError::Io { address: EndpointAddress::Unix(path), error }),
+            },
+            EndpointAddress::Udp(address) => {
+                let bound = async {
+                    let socket = UdpSocket::bind(address).await?;
+                    Ok((socket.local_addr()?, socket))
+                };
+                match bound.await {
+                    Ok((address, socket)) => {
+                        Ok(Self { address: EndpointAddress::Udp(address), socket: Socket::Udp(Arc::new(socket)) })
+                    }
+                    Err(error) => Err(of_udp(address, error)),
+                }
+            }
+        }
+    }
+
+    /// Where it is, with the port that it got.
+    #[must_use]
+    pub fn address(&self) -> &EndpointAddress {
+        &self.address
+    }
+
+    /// Gives the key to every program that comes, until the socket fails or the rack has ended.
+    ///
+    /// # Errors
+    /// What the operating system says of the socket.
+    pub async fn serve(&self, key: KeyHandle) -> io::Result<()> {
+        match &self.socket {
+            Socket::Unix { listener, .. } => serve_unix(listener, &key).await,
+            Socket::Udp(socket) => serve_udp(socket, &key).await,
+        }
+    }
+}
+
+fn of_udp(address: SocketAddr, error: io::Error) -> EndpointError {
+    let in_use = error.kind() == io::ErrorKind::AddrInUse;
+    let address = EndpointAddress::Udp(address);
+    if in_use { EndpointError::InUse(address) } else { EndpointError::Io { address, error } }
+}
+
+/// Tokio has no type for `SOCK_SEQPACKET` sockets; its type for streams reads and writes one datagram at a time on them.
+fn listen_for_datagrams(path: &Path) -> io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, BACKLOG)?;
+    UnixListener::from_std(StdUnixListener::from(socket))
+}
+
+async fn serve_unix(listener: &UnixListener, key: &KeyHandle) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_PEERS));
+    let mut connections = JoinSet::new();
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let key = key.clone();
+        connections.spawn(async move {
+            if let Err(error) = serve_connection(&stream, &key).await {
+                tracing::debug!(%error, "a CTAPHID connection ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Serves a program until it or the key goes.
+async fn serve_connection(stream: &UnixStream, key: &KeyHandle) -> io::Result<()> {
+    // The end of the connection says that there is no key.
+    let Ok(mut connection) = key.connect().await else { return Ok(()) };
+    let mut dropped = Dropped::default();
+    loop {
+        tokio::select! {
+            report = connection.receive() => match report {
+                // While the program does not read it is not read from either.
+                Some(report) => while !is_done(stream.try_write(&report))? {
+                    stream.writable().await?;
+                },
+                None => return Ok(()),
+            },
+            ready = stream.ready(Interest::READABLE) => {
+                let ready = ready?;
+                let mut datagram = [0; REPORT_SIZE + 1];
+                match stream.try_read(&mut datagram) {
+                    // An empty datagram, or the end.
+                    Ok(0) if ready.is_read_closed() => return Ok(()),
+                    Ok(length) => if let Some(report) = dropped.unless_report(&datagram, length)
+                        && connection.send(report).await.is_err()
+                    {
+                        return Ok(());
+                    },
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            },
+        }
+    }
+}
+
+fn is_done(written: io::Result<usize>) -> io::Result<bool> {
+    match written {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A program that sends from an address of its own.
+struct UdpPeer {
+    address: SocketAddr,
+    to_key: ToKey,
+    answering: AbortHandle,
+}
+
+async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) -> io::Result<()> {
+    // The one that has been silent longest first.
+    let mut peers: Vec<UdpPeer> = Vec::new();
+    let mut answering = JoinSet::new();
+    let mut dropped = Dropped::default();
+    loop {
+        let mut datagram = [0; REPORT_SIZE + 1];
+        let (length, address) = match socket.recv_from(&mut datagram).await {
+            Ok(received) => received,
+            // What came of a report to a program that has gone.
+            Err(error) if is_of_one_peer(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        let Some(report) = dropped.unless_report(&datagram, length) else { continue };
+        // Those whose connection to the key has ended.
+        while answering.try_join_next().is_some() {}
+        peers.retain(|peer| !peer.answering.is_finished());
+        let peer = match peers.iter().position(|peer| peer.address == address) {
+            Some(known) => peers.remove(known),
+            None => {
+                let Ok(connection) = key.connect().await else {
+                    tracing::debug!(%address, "a report for a key that is not plugged in was dropped");
+                    continue;
+                };
+                let (to_key, from_key) = connection.into_halves();
+                let answering = answering.spawn(answer(Arc::clone(socket), address, from_key));
+                UdpPeer { address, to_key, answering }
+            }
+        };
+        if peer.to_key.send(report).await.is_err() {
+            return Ok(());
+        }
+        peers.push(peer);
+        if peers.len() > MAX_PEERS {
+            peers.remove(0).answering.abort();
+        }
+    }
+}
+
+/// Sends a program what the key has for it, until the key loses power.
+async fn answer(socket: Arc<UdpSocket>, address: SocketAddr, mut from_key: mpsc::Receiver<Report>) {
+    while let Some(report) = from_key.recv().await {
+        if let Err(error) = socket.send_to(&report, address).await {
+            tracing::debug!(%error, %address, "a report could not be sent");
+        }
+    }
+}
+
+fn is_of_one_peer(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
+/// Counts the datagrams that were no reports.
+#[derive(Debug, Default)]
+struct Dropped(u64);
+
+impl Dropped {
+    /// The report, if a datagram of this length is one. The buffer has room for one byte more than a report has.
+    fn unless_report(&mut self, datagram: &[u8; REPORT_SIZE + 1], length: usize) -> Option<Report> {
+        if length == REPORT_SIZE {
+            return datagram.first_chunk().copied();
+        }
+        self.0 += 1;
+        let of = if length > REPORT_SIZE { "more than 64 bytes".to_owned() } else { format!("{length} bytes") };
+        tracing::debug!(of, dropped = self.0, "a datagram that is no report was dropped");
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_as_they_are_written() {
+        for address in ["unix:/run/key", "unix:a:b=c", "udp:127.0.0.1:8111", "udp:[::1]:0"] {
+            assert_eq!(address.parse::<EndpointAddress>().unwrap().to_string(), address);
+        }
+        for wrong in
+            ["", "unix:", "/run/key", "udp:", "udp:8111", "udp:localhost:8111", "udp:127.0.0.1", "tcp:127.0.0.1:1"]
+        {
+            assert!(wrong.parse::<EndpointAddress>().is_err(), "{wrong:?}");
+        }
+    }
+}

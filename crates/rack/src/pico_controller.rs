@@ -1,0 +1,126 @@
+//! Switches for touch and power over HTTP, by the paths that python-fido2's device suite asks of the Raspberry Pi Pico that
+//! works its keys: a face of the control commands.
+//!
+//! `GET /` says what there is; `GET /usbN/touch/on` puts the finger on the key at port N until `off` takes it away, and
+//! `GET /usbN/power/off` pulls the key out until `on` puts it back. The key at port N is the one on bus id 1-N; a rack that
+//! holds one key has it at every port, as the suite's own default is port 6.
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::control::{Command, KeyState, Refusal};
+use crate::finger::TouchPolicy;
+use crate::key_name::KeyName;
+use crate::rack::Rack;
+
+const PATHS: &str = "The paths are /, /usbN/touch/on, /usbN/touch/off, /usbN/power/on and /usbN/power/off.\n";
+
+/// Serves the switches of a rack until the listener fails.
+///
+/// Who may connect is decided by the address that the listener is bound to: it should be a loopback address.
+///
+/// # Errors
+/// What the operating system says of the listener.
+pub async fn serve(listener: TcpListener, rack: Rack) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/", get(list))
+        .route("/{port}/{switch}/{position}", get(turn))
+        .fallback(|| async { not_found("there is nothing here") })
+        .layer(middleware::from_fn(refuse_web_pages))
+        .with_state(rack);
+    axum::serve(listener, router).await
+}
+
+/// A GET that changes something can be sent by any page in a browser on this machine. Browsers say so.
+async fn refuse_web_pages(headers: HeaderMap, request: Request, next: Next) -> Response {
+    if headers.contains_key("origin") || headers.contains_key("sec-fetch-site") {
+        return (StatusCode::FORBIDDEN, "this is for programs: requests from web pages are refused\n").into_response();
+    }
+    next.run(request).await
+}
+
+async fn list(State(rack): State<Rack>) -> Response {
+    match rack.command(Command::List).await {
+        Ok(answer) => {
+            let line = |key: &KeyState| {
+                let state = if key.plugged { "plugged in" } else { "unplugged" };
+                format!("{}: key {}, a {}, {state}\n", port_of(key), key.name, key.profile)
+            };
+            (answer.keys.iter().map(line).collect::<String>() + PATHS).into_response()
+        }
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// A switch that a path names.
+enum Switch {
+    Touch,
+    Power,
+}
+
+async fn turn(State(rack): State<Rack>, Path((port, switch, position)): Path<(String, String, String)>) -> Response {
+    let switch = match switch.as_str() {
+        "touch" => Switch::Touch,
+        "power" => Switch::Power,
+        _ => return not_found("there is no such switch"),
+    };
+    let on = match position.as_str() {
+        "on" => true,
+        "off" => false,
+        _ => return not_found("a switch is on or off"),
+    };
+    let keys = match rack.command(Command::List).await {
+        Ok(answer) => answer.keys,
+        Err(refusal) => return refused(&refusal),
+    };
+    let Some(key) = key_at(&port, &keys) else { return not_found("there is no key at this port") };
+    let turned = match switch {
+        Switch::Touch => touch(&rack, key, on).await,
+        Switch::Power => power(&rack, key, on).await,
+    };
+    match turned {
+        Ok(()) => "ok\n".into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn key_at(port: &str, keys: &[KeyState]) -> Option<KeyName> {
+    port.strip_prefix("usb")?.parse::<u16>().ok()?;
+    match keys {
+        [only] => Some(only.name.clone()),
+        keys => keys.iter().find(|key| port_of(key) == port).map(|key| key.name.clone()),
+    }
+}
+
+fn port_of(key: &KeyState) -> String {
+    format!("usb{}", key.busid.rsplit_once('-').map_or("", |(_, port)| port))
+}
+
+async fn touch(rack: &Rack, key: KeyName, on: bool) -> Result<(), Refusal> {
+    if on {
+        rack.command(Command::Finger { key: Some(key) }).await?;
+    }
+    let policy = if on { TouchPolicy::Auto } else { TouchPolicy::Manual };
+    rack.command(Command::TouchPolicy { policy }).await.map(drop)
+}
+
+async fn power(rack: &Rack, key: KeyName, on: bool) -> Result<(), Refusal> {
+    let command = if on { Command::Plug { key } } else { Command::Unplug { key } };
+    match rack.command(command).await {
+        Ok(_) | Err(Refusal::Plugged(_) | Refusal::Unplugged(_)) => Ok(()),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn not_found(reason: &str) -> Response {
+    (StatusCode::NOT_FOUND, format!("{reason}. {PATHS}")).into_response()
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    (StatusCode::CONFLICT, format!("{refusal}\n")).into_response()
+}

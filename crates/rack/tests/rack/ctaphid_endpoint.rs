@@ -1,0 +1,390 @@
+//! Keys without USB: programs that speak CTAPHID over datagram sockets, several at a time and beside a USB host.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use keyrig_ctap::Request;
+use keyrig_rack::Rack;
+use keyrig_rack::control_socket::{ControlError, ControlSocket};
+use keyrig_rack::ctaphid_endpoint::{Endpoint, EndpointAddress, EndpointError};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use tempfile::TempDir;
+use tokio::net::{UdpSocket, UnixStream};
+use tokio::time::timeout;
+
+use crate::requests::{made, make_credential};
+use crate::support::{Channel, name, on_key, plug, power_cycle, rack, serve_usbip, state, touch_key, unplug};
+
+const PING: u8 = 0x81;
+const INIT: u8 = 0x86;
+const CBOR: u8 = 0x90;
+const CANCEL: u8 = 0x91;
+const KEEPALIVE: u8 = 0xBB;
+const ERROR: u8 = 0xBF;
+const CHANNEL_BUSY: u8 = 0x06;
+const INVALID_CHANNEL: u8 = 0x0B;
+
+/// What is silent for so long is not coming. Waited for in full only where silence is what is tested.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The key "a" of a rack, served at both kinds of address.
+struct Served {
+    rack: Rack,
+    _directory: TempDir,
+    path: PathBuf,
+    udp: SocketAddr,
+}
+
+async fn served(policy: &str) -> Served {
+    let rack = rack(policy, &["a"]).await;
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("key");
+    serve(&rack, EndpointAddress::Unix(path.clone())).await;
+    let EndpointAddress::Udp(udp) = serve(&rack, "udp:127.0.0.1:0".parse().unwrap()).await else { panic!() };
+    Served { rack, _directory: directory, path, udp }
+}
+
+async fn serve(rack: &Rack, address: EndpointAddress) -> EndpointAddress {
+    let endpoint = Endpoint::bind(address).await.unwrap();
+    let address = endpoint.address().clone();
+    let key = rack.key(&name("a")).unwrap().clone();
+    tokio::spawn(async move { endpoint.serve(key).await });
+    address
+}
+
+enum Socket {
+    Unix(UnixStream),
+    Udp(UdpSocket),
+}
+
+/// A program that takes nothing for granted: a report that is not for it fails the test.
+struct Program {
+    socket: Socket,
+    nonces: BTreeSet<[u8; 8]>,
+    channels: BTreeSet<[u8; 4]>,
+}
+
+fn seqpacket(path: &Path) -> UnixStream {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    connect(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    UnixStream::from_std(socket.into()).unwrap()
+}
+
+impl Program {
+    fn over(socket: Socket) -> Self {
+        Self { socket, nonces: BTreeSet::new(), channels: BTreeSet::new() }
+    }
+
+    fn unix(served: &Served) -> Self {
+        Self::over(Socket::Unix(seqpacket(&served.path)))
+    }
+
+    async fn udp(served: &Served) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(served.udp).await.unwrap();
+        Self::over(Socket::Udp(socket))
+    }
+
+    /// One of each kind.
+    async fn both(served: &Served) -> [Self; 2] {
+        [Self::unix(served), Self::udp(served).await]
+    }
+
+    async fn send_datagram(&mut self, datagram: &[u8]) {
+        match &self.socket {
+            Socket::Unix(stream) => loop {
+                stream.writable().await.unwrap();
+                match stream.try_write(datagram) {
+                    Ok(length) => break assert_eq!(length, datagram.len()),
+                    Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+                }
+            },
+            Socket::Udp(socket) => drop(socket.send(datagram).await.unwrap()),
+        }
+    }
+
+    async fn send(&mut self, channel: [u8; 4], command: u8, payload: &[u8]) {
+        let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        let (first, rest) = payload.split_at(payload.len().min(57));
+        let packets = [[&channel, &[command][..], &length, first].concat()]
+            .into_iter()
+            .chain(rest.chunks(59).zip(0..).map(|(data, sequence)| [&channel, &[sequence][..], data].concat()));
+        for mut packet in packets {
+            packet.resize(64, 0);
+            self.send_datagram(&packet).await;
+        }
+    }
+
+    /// The next report; `None` when the connection has ended.
+    async fn next(&mut self) -> Option<[u8; 64]> {
+        let mut datagram = [0; 100];
+        let length = timeout(PATIENCE, async {
+            match &self.socket {
+                Socket::Unix(stream) => loop {
+                    stream.readable().await.unwrap();
+                    match stream.try_read(&mut datagram) {
+                        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                        read => break read.unwrap(),
+                    }
+                },
+                Socket::Udp(socket) => socket.recv(&mut datagram).await.unwrap(),
+            }
+        });
+        let length = length.await.expect("the key answers");
+        if length == 0 {
+            return None;
+        }
+        assert_eq!(length, 64);
+        let report: [u8; 64] = datagram[..64].try_into().unwrap();
+        let channel: [u8; 4] = report[..4].try_into().unwrap();
+        let nonce: [u8; 8] = report[7..15].try_into().unwrap();
+        let own = if report[..5] == [0xFF, 0xFF, 0xFF, 0xFF, INIT] {
+            self.nonces.contains(&nonce)
+        } else {
+            self.channels.contains(&channel)
+        };
+        assert!(own, "a report for another program: {report:02x?}");
+        Some(report)
+    }
+
+    /// A whole message; keepalives are passed over.
+    async fn message(&mut self) -> (u8, Vec<u8>) {
+        let first = loop {
+            let report = self.next().await.unwrap();
+            if report[4] != KEEPALIVE {
+                break report;
+            }
+        };
+        let length = usize::from(u16::from_be_bytes([first[5], first[6]]));
+        let mut payload = first[7..].to_vec();
+        while payload.len() < length {
+            payload.extend_from_slice(&self.next().await.unwrap()[5..]);
+        }
+        payload.truncate(length);
+        (first[4], payload)
+    }
+
+    async fn open(&mut self, nonce: [u8; 8]) -> [u8; 4] {
+        self.nonces.insert(nonce);
+        self.send([0xFF; 4], INIT, &nonce).await;
+        let (command, payload) = self.message().await;
+        assert_eq!((command, &payload[..8]), (INIT, &nonce[..]));
+        let channel = payload[8..12].try_into().unwrap();
+        self.channels.insert(channel);
+        channel
+    }
+
+    async fn transact(&mut self, channel: [u8; 4], command: u8, payload: &[u8]) -> (u8, Vec<u8>) {
+        self.send(channel, command, payload).await;
+        self.message().await
+    }
+
+    async fn wait_for_up_needed(&mut self) {
+        loop {
+            let report = self.next().await.unwrap();
+            assert_eq!(report[4], KEEPALIVE);
+            if report[7] == 2 {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the connection ends.
+    async fn ended(&mut self) {
+        while self.next().await.is_some() {}
+    }
+}
+
+#[tokio::test]
+async fn a_program_uses_a_key_over_either_socket() {
+    let served = served("auto").await;
+    for mut program in Program::both(&served).await {
+        let channel = program.open([1; 8]).await;
+        let ping: Vec<u8> = (0..=255).cycle().take(7609).collect();
+        assert_eq!(program.transact(channel, PING, &ping).await, (PING, ping));
+        let (command, answer) = program.transact(channel, CBOR, &make_credential("user", true)).await;
+        assert_eq!(command, CBOR);
+        made(&answer);
+    }
+}
+
+#[tokio::test]
+async fn programs_hear_of_their_own_channels_only() {
+    let served = served("manual").await;
+    let [mut waiting, mut udp] = Program::both(&served).await;
+    let mut unix = Program::unix(&served);
+    // The same nonce: each has its own answer all the same.
+    let channel = waiting.open([7; 8]).await;
+    waiting.send(channel, CBOR, &Request::Selection.encode()).await;
+    waiting.wait_for_up_needed().await;
+    for other in [&mut udp, &mut unix] {
+        let channel = other.open([7; 8]).await;
+        assert_eq!(other.transact(channel, CBOR, &[4]).await, (ERROR, vec![CHANNEL_BUSY]));
+    }
+    // A channel is its opener's: another program neither cancels nor aborts what goes on there.
+    udp.channels.insert(channel);
+    udp.send(channel, CANCEL, &[]).await;
+    assert_eq!(udp.transact(channel, INIT, &[9; 8]).await, (ERROR, vec![INVALID_CHANNEL]));
+    on_key(&served.rack, touch_key, "a").await.unwrap();
+    assert_eq!(waiting.message().await, (CBOR, vec![0]));
+}
+
+#[tokio::test]
+async fn a_datagram_that_is_no_report_is_dropped_and_the_next_is_served() {
+    let served = served("auto").await;
+    for mut program in Program::both(&served).await {
+        let channel = program.open([1; 8]).await;
+        for length in [0, 1, 63, 65, 66, 1000] {
+            let mut datagram = [&channel[..], &[PING, 0, 1, 1]].concat();
+            datagram.resize(length, 0);
+            program.send_datagram(&datagram).await;
+        }
+        assert_eq!(program.transact(channel, PING, &[2]).await, (PING, vec![2]));
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_read_harms_no_other() {
+    let served = served("auto").await;
+    let [mut mute_unix, mut mute_udp] = Program::both(&served).await;
+    let channel = mute_udp.open([1; 8]).await;
+    for _ in 0..2_000 {
+        mute_udp.send(channel, PING, &[1]).await;
+    }
+    let channel = mute_unix.open([1; 8]).await;
+    // As much as the sockets take; then its own sending waits, and nobody else's.
+    for _ in 0..100 {
+        mute_unix.send(channel, PING, &[3; 57]).await;
+    }
+    for mut program in Program::both(&served).await {
+        let channel = program.open([2; 8]).await;
+        loop {
+            match program.transact(channel, CBOR, &Request::Selection.encode()).await {
+                (ERROR, code) => assert_eq!(code, [CHANNEL_BUSY]),
+                answer => break assert_eq!(answer, (CBOR, vec![0])),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unplugged_key_ends_connections_and_a_plugged_one_is_there_again() {
+    let served = served("auto").await;
+    let [mut unix, mut udp] = Program::both(&served).await;
+    unix.open([1; 8]).await;
+    let channel = udp.open([1; 8]).await;
+    on_key(&served.rack, unplug, "a").await.unwrap();
+    unix.ended().await;
+    Program::unix(&served).ended().await;
+    on_key(&served.rack, plug, "a").await.unwrap();
+    // UDP has no connection to end, but the channel is gone.
+    assert_eq!(udp.transact(channel, PING, &[2]).await, (ERROR, vec![INVALID_CHANNEL]));
+    for mut program in [Program::unix(&served), udp] {
+        let channel = program.open([2; 8]).await;
+        assert_eq!(program.transact(channel, PING, &[3]).await, (PING, vec![3]));
+    }
+}
+
+#[tokio::test]
+async fn a_power_cycle_ends_what_a_program_waits_for() {
+    let served = served("manual").await;
+    let mut program = Program::unix(&served);
+    let channel = program.open([1; 8]).await;
+    program.send(channel, CBOR, &Request::Selection.encode()).await;
+    program.wait_for_up_needed().await;
+    on_key(&served.rack, power_cycle, "a").await.unwrap();
+    program.ended().await;
+    assert_eq!(state(&served.rack, "a").await.waiting_for, None);
+}
+
+#[tokio::test]
+async fn a_key_is_used_over_usb_and_by_programs_at_the_same_time() {
+    let served = served("manual").await;
+    let (usbip, _) = serve_usbip(&served.rack).await;
+    let mut before = Program::unix(&served);
+    before.open([1; 8]).await;
+    // That a host takes the key is a power-up, as ever.
+    let mut host = Channel::open(usbip, "1-1").await;
+    before.ended().await;
+
+    for mut program in Program::both(&served).await {
+        let channel = program.open([2; 8]).await;
+        host.request_until_up_needed(Request::Selection.encode()).await;
+        assert_eq!(program.transact(channel, CBOR, &[4]).await, (ERROR, vec![CHANNEL_BUSY]));
+        on_key(&served.rack, touch_key, "a").await.unwrap();
+        assert_eq!(host.answer().await.unwrap(), [0]);
+
+        program.send(channel, CBOR, &Request::Selection.encode()).await;
+        program.wait_for_up_needed().await;
+        on_key(&served.rack, touch_key, "a").await.unwrap();
+        assert_eq!(program.message().await, (CBOR, vec![0]));
+    }
+
+    let mut after = Program::unix(&served);
+    after.open([3; 8]).await;
+    host.close().await;
+    after.ended().await;
+    let mut next = Program::unix(&served);
+    let channel = next.open([4; 8]).await;
+    assert_eq!(next.transact(channel, PING, &[5]).await, (PING, vec![5]));
+}
+
+#[tokio::test]
+async fn a_thirty_third_program_waits_over_unix_and_displaces_over_udp() {
+    let served = served("auto").await;
+    let mut programs = Vec::new();
+    for _ in 0..32 {
+        let mut program = Program::unix(&served);
+        program.open([1; 8]).await;
+        programs.push(program);
+    }
+    let mut late = Program::unix(&served);
+    late.nonces.insert([2; 8]);
+    late.send([0xFF; 4], INIT, &[2; 8]).await;
+    drop(programs);
+    assert_eq!(late.message().await.0, INIT);
+
+    let mut programs = Vec::new();
+    for _ in 0..33 {
+        let mut program = Program::udp(&served).await;
+        let channel = program.open([1; 8]).await;
+        programs.push((program, channel));
+    }
+    let (second, channel) = &mut programs[1];
+    assert_eq!(second.transact(*channel, PING, &[1]).await, (PING, vec![1]));
+    let (first, channel) = &mut programs[0];
+    assert_eq!(first.transact(*channel, PING, &[1]).await, (ERROR, vec![INVALID_CHANNEL]));
+    let channel = first.open([3; 8]).await;
+    assert_eq!(first.transact(channel, PING, &[1]).await, (PING, vec![1]));
+}
+
+#[tokio::test]
+async fn the_socket_is_its_owner_s_and_never_another_s() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("key");
+    let address = || EndpointAddress::Unix(path.clone());
+    // One that a killed program left is replaced.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let endpoint = Endpoint::bind(address()).await.unwrap();
+    assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert!(matches!(Endpoint::bind(address()).await, Err(EndpointError::InUse(named)) if named == address()));
+    assert!(matches!(ControlSocket::bind(&path).await, Err(ControlError::InUse { .. })));
+    drop(endpoint);
+    assert!(!path.exists());
+
+    let control = ControlSocket::bind(&path).await.unwrap();
+    assert!(matches!(Endpoint::bind(address()).await, Err(EndpointError::InUse(named)) if named == address()));
+    drop(control);
+    fs::write(&path, "mine").unwrap();
+    assert!(matches!(Endpoint::bind(address()).await, Err(EndpointError::NotASocket { path: named }) if named == path));
+    assert_eq!(fs::read(&path).unwrap(), b"mine");
+
+    let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = EndpointAddress::Udp(taken.local_addr().unwrap());
+    assert!(matches!(Endpoint::bind(address.clone()).await, Err(EndpointError::InUse(named)) if named == address));
+}
