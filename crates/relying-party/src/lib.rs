@@ -55,6 +55,7 @@ mod tfa_option;
 mod totp;
 #[allow(dead_code, reason = "the HTTP API is yet to use all of it")]
 mod users;
+pub mod verifier;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

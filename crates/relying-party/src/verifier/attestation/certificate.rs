@@ -1,0 +1,192 @@
+//! Attestation certificates, and what their formats ask of them (WebAuthn Level 3, §8.2.1 and §8.6).
+
+use keyrig_ctap::Aaguid;
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::certificate::{CertificateInner, Raw, Version};
+use x509_cert::der::asn1::{ObjectIdentifier, OctetStringRef};
+use x509_cert::der::{Decode, Encode, Reader, SliceReader};
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+
+use crate::verifier::public_key::{Hash, Library, PublicKey, Scheme};
+
+const COUNTRY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.6");
+const ORGANISATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+const ORGANISATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const ID_FIDO_GEN_CE_AAGUID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.1.1.4");
+
+const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+const ECDSA_WITH_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
+const ECDSA_WITH_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4");
+const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
+const SHA384_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
+const SHA512_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// A certificate as it was encoded, and what is in it.
+///
+/// Read without RFC 5280's narrower rules: certificates of real keys have serial numbers that these do not allow.
+#[derive(Debug, Clone)]
+pub(super) struct Certificate {
+    pub(super) der: Vec<u8>,
+    tbs: Vec<u8>,
+    parsed: CertificateInner<Raw>,
+    pub(super) public_key: Result<PublicKey, String>,
+}
+
+impl Certificate {
+    pub(super) fn parse(der: &[u8]) -> Result<Self, String> {
+        let parsed =
+            CertificateInner::<Raw>::from_der(der).map_err(|error| format!("a certificate that is no DER: {error}"))?;
+        // What was signed is the encoding that was sent, not one made from what was read.
+        let tbs = SliceReader::new(der)
+            .and_then(|mut reader| {
+                reader.sequence(|certificate| {
+                    let tbs = certificate.tlv_bytes()?.to_vec();
+                    while !certificate.is_finished() {
+                        certificate.tlv_bytes()?;
+                    }
+                    Ok(tbs)
+                })
+            })
+            .map_err(|error: x509_cert::der::Error| format!("a certificate that is no DER: {error}"))?;
+        let public_key = PublicKey::from_certificate(parsed.tbs_certificate().subject_public_key_info());
+        Ok(Self { der: der.to_vec(), tbs, parsed, public_key })
+    }
+
+    pub(super) fn subject(&self) -> String {
+        self.parsed.tbs_certificate().subject().to_string()
+    }
+
+    pub(super) fn issuer(&self) -> String {
+        self.parsed.tbs_certificate().issuer().to_string()
+    }
+
+    /// Whether this certificate's issuer is that one's subject, compared as encoded.
+    pub(super) fn names_as_issuer(&self, issuer: &Self) -> bool {
+        let (name, subject) =
+            (self.parsed.tbs_certificate().issuer().to_der(), issuer.parsed.tbs_certificate().subject().to_der());
+        name.is_ok_and(|name| subject.is_ok_and(|subject| name == subject))
+    }
+
+    /// Whether the issuer's key signed this certificate.
+    pub(super) fn is_signed_by(&self, issuer: &Self, library: Library) -> Result<bool, String> {
+        let algorithm = self.parsed.signature_algorithm();
+        if algorithm != self.parsed.tbs_certificate().signature() {
+            return Err("a certificate that names two signature algorithms".to_owned());
+        }
+        let scheme = match algorithm.oid {
+            ECDSA_WITH_SHA256 => Scheme::Ecdsa(Hash::Sha256),
+            ECDSA_WITH_SHA384 => Scheme::Ecdsa(Hash::Sha384),
+            ECDSA_WITH_SHA512 => Scheme::Ecdsa(Hash::Sha512),
+            SHA256_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha256),
+            SHA384_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha384),
+            SHA512_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha512),
+            ED25519 => Scheme::EdDsa,
+            other => return Err(format!("a certificate signed with {other}, which is not supported here")),
+        };
+        let key = issuer.public_key.as_ref().map_err(Clone::clone)?;
+        let signature = self.parsed.signature().as_bytes().ok_or("a signature that is no whole number of bytes")?;
+        Ok(key.verify(library, scheme, &[&self.tbs], signature))
+    }
+
+    /// Whether a time, in seconds since 1970, is within the certificate's validity.
+    pub(super) fn is_valid_at(&self, unix_seconds: u64) -> bool {
+        let validity = self.parsed.tbs_certificate().validity();
+        let second = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+        (second(validity.not_before)..=second(validity.not_after)).contains(&unix_seconds)
+    }
+
+    pub(super) fn validity(&self) -> String {
+        let validity = self.parsed.tbs_certificate().validity();
+        format!("{} to {}", validity.not_before, validity.not_after)
+    }
+
+    /// Whether the certificate may issue others, with `below` further issuers between it and the end of the path (RFC 5280,
+    /// §4.2.1.3 and §4.2.1.9).
+    pub(super) fn may_issue(&self, below: usize) -> Result<(), String> {
+        let subject = self.subject();
+        match self.extension::<BasicConstraints>()? {
+            Some(BasicConstraints { ca: true, path_len_constraint }) => {
+                if path_len_constraint.is_some_and(|limit| below > usize::from(limit)) {
+                    return Err(format!("{subject} may not be so far above the end of the path"));
+                }
+            }
+            _ => return Err(format!("{subject} is no CA")),
+        }
+        match self.extension::<KeyUsage>()? {
+            Some(usage) if !usage.key_cert_sign() => Err(format!("{subject} may not sign certificates")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The AAGUID that the certificate is for, if it names one: an octet string of 16 bytes, in an extension that is not
+    /// critical.
+    pub(super) fn aaguid(&self) -> Option<Result<Aaguid, String>> {
+        let extensions = self.parsed.tbs_certificate().extensions()?;
+        let extension = extensions.iter().find(|extension| extension.extn_id == ID_FIDO_GEN_CE_AAGUID)?;
+        let value = || {
+            if extension.critical {
+                return Err("an AAGUID extension that is critical".to_owned());
+            }
+            let wrong = "an AAGUID extension that is no octet string of 16 bytes".to_owned();
+            let inner = <&OctetStringRef>::from_der(extension.extn_value.as_bytes()).map_err(|_| wrong.clone())?;
+            inner.as_bytes().try_into().map(Aaguid).map_err(|_| wrong)
+        };
+        Some(value())
+    }
+
+    fn extension<'a, T>(&'a self) -> Result<Option<T>, String>
+    where
+        T: Decode<'a, Error = x509_cert::der::Error> + x509_cert::der::oid::AssociatedOid,
+    {
+        match self.parsed.tbs_certificate().get_extension::<T>() {
+            Ok(extension) => Ok(extension.map(|(_, value)| value)),
+            Err(error) => Err(format!("an extension of {} that is no DER: {error}", self.subject())),
+        }
+    }
+
+    /// The values of an attribute of the subject.
+    fn subject_values(&self, attribute: ObjectIdentifier) -> Vec<String> {
+        let text = |found: &AttributeTypeAndValue| String::from_utf8_lossy(found.value.value()).into_owned();
+        self.parsed.tbs_certificate().subject().iter().filter(|it| it.oid == attribute).map(text).collect()
+    }
+}
+
+/// What §8.2.1 asks of the certificate of a packed attestation, as far as this one does not have it.
+pub(super) fn packed_requirements(certificate: &Certificate) -> Vec<String> {
+    let mut problems = Vec::new();
+    if certificate.parsed.tbs_certificate().version() != Version::V3 {
+        problems.push("version 3 is required".to_owned());
+    }
+    let country = certificate.subject_values(COUNTRY);
+    if !country.iter().any(|code| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())) {
+        problems.push(format!("the subject's C has to be an ISO 3166 code of two letters, and is {country:?}"));
+    }
+    for (attribute, name) in [(ORGANISATION, "O"), (COMMON_NAME, "CN")] {
+        if certificate.subject_values(attribute).iter().all(String::is_empty) {
+            problems.push(format!("the subject has no {name}"));
+        }
+    }
+    let unit = certificate.subject_values(ORGANISATIONAL_UNIT);
+    if !unit.iter().any(|unit| unit == "Authenticator Attestation") {
+        problems.push(format!("the subject's OU has to be \"Authenticator Attestation\", and is {unit:?}"));
+    }
+    match certificate.extension::<BasicConstraints>() {
+        Ok(Some(BasicConstraints { ca: false, .. })) => {}
+        Ok(Some(_)) => problems.push("the basic constraints say CA, and have to say that it is none".to_owned()),
+        Ok(None) => problems.push("there are no basic constraints, which have to say that it is no CA".to_owned()),
+        Err(problem) => problems.push(problem),
+    }
+    problems.extend(certificate.public_key.as_ref().err().cloned());
+    problems
+}
+
+/// What §8.6 asks of the certificate of a fido-u2f attestation: a key on P-256.
+pub(super) fn fido_u2f_requirements(certificate: &Certificate) -> Vec<String> {
+    match &certificate.public_key {
+        Ok(PublicKey::P256(_)) => Vec::new(),
+        Ok(_) => vec!["a key that is not on P-256".to_owned()],
+        Err(problem) => vec![problem.clone()],
+    }
+}

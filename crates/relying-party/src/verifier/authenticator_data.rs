@@ -1,0 +1,192 @@
+//! Authenticator data, read as far as it goes, and the checks of its head that both ceremonies share (WebAuthn Level 3,
+//! §6.1).
+
+use keyrig_ctap::Aaguid;
+use keyrig_ctap::authenticator_data::Flags;
+use keyrig_ctap::cbor::Item;
+use sha2::{Digest, Sha256};
+
+use super::check::Check;
+use super::expectations::{BackupPolicy, FlagPolicy};
+use super::hex;
+use super::report::{Findings, Outcome};
+
+/// rpIdHash, flags and signCount: what authenticator data is at least.
+const HEAD_BYTES: usize = 32 + 1 + 4;
+
+pub(super) struct AuthenticatorData<'a> {
+    pub(super) head: Option<Head>,
+    pub(super) attested: Option<Attested<'a>>,
+    pub(super) extensions: Option<Item<'a>>,
+    pub(super) problem: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub(super) rp_id_hash: [u8; 32],
+    pub(super) flags: Flags,
+    pub(super) sign_count: u32,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Attested<'a> {
+    pub(super) aaguid: Aaguid,
+    pub(super) credential_id: &'a [u8],
+    /// `None` if what follows the credential id is no CBOR.
+    pub(super) public_key: Option<&'a [u8]>,
+}
+
+impl<'a> AuthenticatorData<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Self {
+        let mut parsed = Self { head: None, attested: None, extensions: None, problem: None };
+        parsed.problem = parsed.read(bytes).err();
+        parsed
+    }
+
+    fn read(&mut self, bytes: &'a [u8]) -> Result<(), String> {
+        let short = || format!("{} bytes, and the head alone has {HEAD_BYTES}", bytes.len());
+        let (rp_id_hash, rest) = bytes.split_first_chunk::<32>().ok_or_else(short)?;
+        let ([flags], rest) = rest.split_first_chunk::<1>().ok_or_else(short)?;
+        let (sign_count, mut rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+        let flags = Flags(*flags);
+        self.head = Some(Head { rp_id_hash: *rp_id_hash, flags, sign_count: u32::from_be_bytes(*sign_count) });
+        if flags.contains(Flags::AT) {
+            let short = |part: &str| format!("it ends inside the {part} that the AT flag announces");
+            let (aaguid, tail) = rest.split_first_chunk::<16>().ok_or_else(|| short("AAGUID"))?;
+            let (length, tail) = tail.split_first_chunk::<2>().ok_or_else(|| short("credential id's length"))?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            let (credential_id, tail) = tail.split_at_checked(length).ok_or_else(|| short("credential id"))?;
+            let attested = self.attested.insert(Attested { aaguid: Aaguid(*aaguid), credential_id, public_key: None });
+            let (key, tail) = Item::parse_prefix(tail)
+                .map_err(|error| format!("the credential public key is no canonical CBOR: {error}"))?;
+            attested.public_key = Some(key.encoded());
+            rest = tail;
+        }
+        if flags.contains(Flags::ED) {
+            let (extensions, tail) = Item::parse_prefix(rest)
+                .map_err(|error| format!("the extensions that the ED flag announces are no canonical CBOR: {error}"))?;
+            extensions.map().map_err(|_| "the extensions that the ED flag announces are no map".to_owned())?;
+            self.extensions = Some(extensions);
+            rest = tail;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(format!("{} bytes follow what the flags announce", rest.len())) }
+    }
+
+    pub(super) fn flag(&self, flag: Flags) -> Option<bool> {
+        self.head.map(|head| head.flags.contains(flag))
+    }
+}
+
+pub(super) struct Expected<'a> {
+    pub(super) rp_id: &'a str,
+    /// If the appid extension was used.
+    pub(super) app_id: Option<&'a str>,
+    pub(super) user_presence: bool,
+    pub(super) user_verification: bool,
+    pub(super) backup: BackupPolicy,
+    /// At authentication, what the BE flag was at registration: `Err` if there is no record to compare with.
+    pub(super) backup_eligible: Option<Result<bool, Check>>,
+}
+
+/// Checks authenticator data, from [`Check::AuthenticatorData`] to [`Check::BackupState`].
+pub(super) fn check(findings: &mut Findings, data: &AuthenticatorData<'_>, expected: &Expected<'_>) {
+    let shape = "the parts that the flags announce";
+    match &data.problem {
+        None => findings.decide(Check::AuthenticatorData, true, shape, shape),
+        Some(problem) => findings.decide(Check::AuthenticatorData, false, shape, problem.clone()),
+    };
+    let Some(head) = data.head else {
+        let unread = [Check::RpIdHash, Check::UserPresent, Check::UserVerified, Check::BackupStateConsistent];
+        let unchanged = expected.backup_eligible.map(|_| Check::BackupEligibilityUnchanged);
+        for check in unread.into_iter().chain(unchanged).chain([Check::BackupEligibility, Check::BackupState]) {
+            findings.not_evaluated(check, Check::AuthenticatorData);
+        }
+        return;
+    };
+    check_rp_id_hash(findings, head, expected);
+    let flag = |name: &'static str, unset: &'static str, set: bool| if set { name } else { unset };
+    let (up, uv) = (head.flags.contains(Flags::UP), head.flags.contains(Flags::UV));
+    if expected.user_presence {
+        findings.decide(Check::UserPresent, up, "UP set", flag("UP set", "UP not set", up));
+    } else {
+        findings.not_applicable(Check::UserPresent, "a conditional creation needs no user presence");
+    }
+    if expected.user_verification {
+        let finding = findings.decide(Check::UserVerified, uv, "UV set", flag("UV set", "UV not set", uv));
+        if !uv {
+            finding.explanation = Some(
+                "the key asked for neither PIN nor biometrics; it may have none set, and some browsers then go on without"
+                    .into(),
+            );
+        }
+    } else {
+        findings.not_applicable(Check::UserVerified, "user verification is not required");
+    }
+    let (be, bs) = (head.flags.contains(Flags::BE), head.flags.contains(Flags::BS));
+    let found = match (be, bs) {
+        (false, false) => "neither BE nor BS set",
+        (true, false) => "BE set, BS not set",
+        (true, true) => "BE and BS set",
+        (false, true) => "BS set without BE",
+    };
+    findings.decide(Check::BackupStateConsistent, be || !bs, "BS only with BE", found);
+    match expected.backup_eligible {
+        Some(Ok(before)) => {
+            let finding = findings.decide(
+                Check::BackupEligibilityUnchanged,
+                before == be,
+                flag("BE set, as at registration", "BE not set, as at registration", before),
+                flag("BE set", "BE not set", be),
+            );
+            if before != be {
+                finding.explanation = Some("a credential cannot become synchronisable, or cease to be".into());
+            }
+        }
+        Some(Err(because)) => findings.not_evaluated(Check::BackupEligibilityUnchanged, because),
+        None => {}
+    }
+    check_flag(findings, Check::BackupEligibility, expected.backup.eligibility, be, ["BE set", "BE not set"]);
+    check_flag(findings, Check::BackupState, expected.backup.state, bs, ["BS set", "BS not set"]);
+}
+
+fn check_flag(
+    findings: &mut Findings,
+    check: Check,
+    policy: FlagPolicy,
+    is_set: bool,
+    [set, unset]: [&'static str; 2],
+) {
+    let found = if is_set { set } else { unset };
+    match policy {
+        FlagPolicy::Any => {
+            findings.add(check, Outcome::NotApplicable, "either is acceptable", found);
+        }
+        FlagPolicy::Required => {
+            findings.decide(check, is_set, set, found);
+        }
+        FlagPolicy::Refused => {
+            findings.decide(check, !is_set, unset, found);
+        }
+    }
+}
+
+fn check_rp_id_hash(findings: &mut Findings, head: Head, expected: &Expected<'_>) {
+    let (name, kind) = match expected.app_id {
+        Some(app_id) => (app_id, "AppID"),
+        None => (expected.rp_id, "RP ID"),
+    };
+    let hash: [u8; 32] = Sha256::digest(name).into();
+    let pass = hash == head.rp_id_hash;
+    let finding = findings.decide(
+        Check::RpIdHash,
+        pass,
+        format!("{}, the hash of the {kind} {name}", hex(&hash)),
+        hex(&head.rp_id_hash),
+    );
+    if !pass {
+        finding.explanation = Some(
+            "the credential belongs to another RP ID: the relying party's was changed, or the ceremony was another's"
+                .into(),
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! The checks of the client data, which both ceremonies share (WebAuthn Level 3, §5.8.1).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::check::Check;
+use super::expectations::Framing;
+use super::origin::{self, OriginRule};
+use super::report::{Ceremony, Findings, Text};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Of what clientDataJSON holds, how much a report repeats.
+const MAX_SHOWN: usize = 300;
+
+pub(super) struct Expected<'a> {
+    pub(super) ceremony: Ceremony,
+    pub(super) challenge: &'a [u8],
+    pub(super) origins: &'a [OriginRule],
+    pub(super) framing: Framing<'a>,
+}
+
+/// Checks the client data, from [`Check::ClientDataJson`] to [`Check::TopOrigin`].
+pub(super) fn check(findings: &mut Findings, client_data_json: &[u8], expected: &Expected<'_>) {
+    match parse(client_data_json) {
+        Ok(client_data) => {
+            findings.add(Check::ClientDataJson, super::Outcome::Pass, "a JSON object", "a JSON object");
+            check_type(findings, &client_data, expected.ceremony);
+            check_challenge(findings, &client_data, expected.challenge);
+            check_origin(findings, &client_data, expected.origins);
+            check_framing(findings, &client_data, expected.framing);
+        }
+        Err(reason) => {
+            findings.decide(Check::ClientDataJson, false, "a JSON object", reason);
+            for check in [Check::ClientDataType, Check::Challenge, Check::Origin, Check::CrossOrigin, Check::TopOrigin]
+            {
+                findings.not_evaluated(check, Check::ClientDataJson);
+            }
+        }
+    }
+}
+
+/// UTF-8 decode (Encoding Standard, §6) strips a byte-order mark and replaces what is not UTF-8; then JSON, where the last
+/// of several members of one name counts, as in a browser's `JSON.parse`.
+fn parse(client_data_json: &[u8]) -> Result<Map<String, Value>, String> {
+    let bytes = client_data_json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(client_data_json);
+    serde_json::from_str(&String::from_utf8_lossy(bytes)).map_err(|error| format!("no JSON object: {error}"))
+}
+
+/// A member that has to be a string.
+fn text<'a>(client_data: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
+    match client_data.get(name) {
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => Err(format!("{}, which is no string", shown(&other.to_string()))),
+        None => Err(format!("no {name}")),
+    }
+}
+
+fn check_type(findings: &mut Findings, client_data: &Map<String, Value>, ceremony: Ceremony) {
+    let expected = match ceremony {
+        Ceremony::Registration => "webauthn.create",
+        Ceremony::Authentication => "webauthn.get",
+    };
+    match text(client_data, "type") {
+        Ok(found) if found == expected => {
+            findings.decide(Check::ClientDataType, true, expected, expected);
+        }
+        Ok(found) => {
+            let finding = findings.decide(Check::ClientDataType, false, expected, shown(found));
+            if matches!(found, "webauthn.create" | "webauthn.get") {
+                finding.explanation = Some("it is the client data of the other ceremony".into());
+            }
+        }
+        Err(found) => {
+            findings.decide(Check::ClientDataType, false, expected, found);
+        }
+    }
+}
+
+fn check_challenge(findings: &mut Findings, client_data: &Map<String, Value>, challenge: &[u8]) {
+    let expected = URL_SAFE_NO_PAD.encode(challenge);
+    match text(client_data, "challenge") {
+        Ok(found) => {
+            let pass = found == expected;
+            let same = || URL_SAFE_NO_PAD.decode(normalised(found)).is_ok_and(|found| found == challenge);
+            let explanation =
+                (!pass && same()).then_some("the same bytes, in another base64 than base64url without padding");
+            let finding = findings.decide(Check::Challenge, pass, expected, shown(found));
+            finding.explanation = explanation.map(Text::from);
+        }
+        Err(found) => {
+            findings.decide(Check::Challenge, false, expected, found);
+        }
+    }
+}
+
+fn normalised(base64: &str) -> String {
+    base64.trim_end_matches('=').replace('+', "-").replace('/', "_")
+}
+
+fn check_origin(findings: &mut Findings, client_data: &Map<String, Value>, rules: &[OriginRule]) {
+    let expected = origin::describe(rules);
+    match text(client_data, "origin") {
+        Ok(found) => {
+            let pass = rules.iter().any(|rule| rule.matches(found));
+            let finding = findings.decide(Check::Origin, pass, expected, shown(found));
+            finding.explanation = (!pass).then(|| origin::explain(found, rules));
+        }
+        Err(found) => {
+            findings.decide(Check::Origin, false, expected, found);
+        }
+    }
+}
+
+fn check_framing(findings: &mut Findings, client_data: &Map<String, Value>, framing: Framing<'_>) {
+    let allowed = match framing {
+        Framing::Refused => None,
+        Framing::AllowedIn(rules) => Some(rules),
+    };
+    let expected = if allowed.is_some() { "true or false" } else { "false" };
+    match client_data.get("crossOrigin") {
+        Some(Value::Bool(true)) => {
+            let finding = findings.decide(Check::CrossOrigin, allowed.is_some(), expected, "true");
+            if allowed.is_none() {
+                finding.explanation = Some(
+                    "the page is in a frame of a page on another origin, which this relying party does not expect"
+                        .into(),
+                );
+            }
+        }
+        Some(Value::Bool(false)) => {
+            findings.decide(Check::CrossOrigin, true, expected, "false");
+        }
+        // The member came with Level 2: older clients leave it out, and a page that is not framed may.
+        None => {
+            findings.decide(Check::CrossOrigin, true, expected, "no crossOrigin");
+        }
+        Some(other) => {
+            let found = format!("{}, which is no boolean", shown(&other.to_string()));
+            findings.decide(Check::CrossOrigin, false, expected, found);
+        }
+    }
+    let expected = allowed.map_or(Text::from("no topOrigin"), |rules| match rules {
+        [] => "no topOrigin".into(),
+        rules => format!("{}, in a frame of another origin", origin::describe(rules)).into(),
+    });
+    match text(client_data, "topOrigin") {
+        Ok(found) => {
+            let framed = client_data.get("crossOrigin") == Some(&Value::Bool(true));
+            let rules = allowed.unwrap_or_default();
+            let pass = framed && rules.iter().any(|rule| rule.matches(found));
+            let finding = findings.decide(Check::TopOrigin, pass, expected, shown(found));
+            if !framed {
+                finding.explanation = Some("topOrigin is there only if crossOrigin is true".into());
+            } else if !pass && !rules.is_empty() {
+                finding.explanation = Some(origin::explain(found, rules));
+            }
+        }
+        Err(_) if !client_data.contains_key("topOrigin") => findings.not_applicable(Check::TopOrigin, "no topOrigin"),
+        Err(found) => {
+            findings.decide(Check::TopOrigin, false, expected, found);
+        }
+    }
+}
+
+/// Text from the client as a report repeats it: cut where it is too long.
+pub(super) fn shown(text: &str) -> Text {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len()).into(),
+        None => text.to_owned().into(),
+    }
+}

@@ -1,0 +1,195 @@
+//! What a browser sends: WebAuthn's JSON (Level 3, §5.1 "toJSON"), this crate's own reading of it.
+//!
+//! Only what is no credential at all is an error here. Whether it is a good one is for the checks to say.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+/// `RegistrationResponseJSON`: what `navigator.credentials.create()` led to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RegistrationResponse {
+    /// `id`, as it was written.
+    pub id: String,
+    /// `rawId`, decoded.
+    pub raw_id: Vec<u8>,
+    /// `type`.
+    pub credential_type: String,
+    /// `response.clientDataJSON`, decoded: the bytes that are hashed.
+    pub client_data_json: Vec<u8>,
+    /// `response.attestationObject`, decoded.
+    pub attestation_object: Vec<u8>,
+    /// `response.transports`, as the client gave them.
+    pub transports: Vec<String>,
+    /// `clientExtensionResults`; empty if it is not there.
+    pub client_extension_results: Map<String, Value>,
+}
+
+/// `AuthenticationResponseJSON`: what `navigator.credentials.get()` led to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuthenticationResponse {
+    /// `id`, as it was written.
+    pub id: String,
+    /// `rawId`, decoded.
+    pub raw_id: Vec<u8>,
+    /// `type`.
+    pub credential_type: String,
+    /// `response.clientDataJSON`, decoded: the bytes that are hashed.
+    pub client_data_json: Vec<u8>,
+    /// `response.authenticatorData`, decoded.
+    pub authenticator_data: Vec<u8>,
+    /// `response.signature`, decoded.
+    pub signature: Vec<u8>,
+    /// `response.userHandle`, decoded; `None` if it is not there or null.
+    pub user_handle: Option<Vec<u8>>,
+    /// `clientExtensionResults`; empty if it is not there.
+    pub client_extension_results: Map<String, Value>,
+}
+
+/// Why JSON is no credential.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// It is not JSON.
+    #[error("the credential is not JSON: {reason}")]
+    NotJson {
+        /// The parser's words, with line and column.
+        reason: String,
+    },
+    /// A member is missing.
+    #[error("the credential has no {member}; send what PublicKeyCredential.toJSON() gives")]
+    Missing {
+        /// The member, such as `response.clientDataJSON`.
+        member: &'static str,
+    },
+    /// A member has another JSON type.
+    #[error("the credential's {member} is not {expected}; send what PublicKeyCredential.toJSON() gives")]
+    WrongType {
+        /// The member.
+        member: &'static str,
+        /// The JSON type that it has to have.
+        expected: &'static str,
+    },
+    /// A member is not base64url without padding.
+    #[error("the credential's {member} is not base64url without padding: {reason}")]
+    NotBase64Url {
+        /// The member.
+        member: &'static str,
+        /// The decoder's words, with the position.
+        reason: String,
+    },
+}
+
+impl RegistrationResponse {
+    /// Reads `RegistrationResponseJSON`. Members that are not known are ignored.
+    ///
+    /// # Errors
+    /// When a member that is needed is missing, of another type, or no base64url.
+    pub fn from_json(json: &[u8]) -> Result<Self, CredentialError> {
+        Self::from_value(&parse(json)?)
+    }
+
+    /// The same from JSON that was parsed before.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn from_value(credential: &Value) -> Result<Self, CredentialError> {
+        let response = Members::of(credential, "the credential").and_then(|it| it.object("response", "response"))?;
+        let credential = Members::of(credential, "the credential")?;
+        Ok(Self {
+            id: credential.text("id", "id")?,
+            raw_id: credential.bytes("rawId", "rawId")?,
+            credential_type: credential.text("type", "type")?,
+            client_data_json: response.bytes("clientDataJSON", "response.clientDataJSON")?,
+            attestation_object: response.bytes("attestationObject", "response.attestationObject")?,
+            transports: response.texts("transports", "response.transports")?,
+            client_extension_results: credential.map("clientExtensionResults", "clientExtensionResults")?,
+        })
+    }
+}
+
+impl AuthenticationResponse {
+    /// Reads `AuthenticationResponseJSON`. Members that are not known are ignored.
+    ///
+    /// # Errors
+    /// When a member that is needed is missing, of another type, or no base64url.
+    pub fn from_json(json: &[u8]) -> Result<Self, CredentialError> {
+        Self::from_value(&parse(json)?)
+    }
+
+    /// The same from JSON that was parsed before.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn from_value(credential: &Value) -> Result<Self, CredentialError> {
+        let credential = Members::of(credential, "the credential")?;
+        let response = credential.object("response", "response")?;
+        Ok(Self {
+            id: credential.text("id", "id")?,
+            raw_id: credential.bytes("rawId", "rawId")?,
+            credential_type: credential.text("type", "type")?,
+            client_data_json: response.bytes("clientDataJSON", "response.clientDataJSON")?,
+            authenticator_data: response.bytes("authenticatorData", "response.authenticatorData")?,
+            signature: response.bytes("signature", "response.signature")?,
+            user_handle: response.optional_bytes("userHandle", "response.userHandle")?,
+            client_extension_results: credential.map("clientExtensionResults", "clientExtensionResults")?,
+        })
+    }
+}
+
+fn parse(json: &[u8]) -> Result<Value, CredentialError> {
+    serde_json::from_slice(json).map_err(|error| CredentialError::NotJson { reason: error.to_string() })
+}
+
+#[derive(Clone, Copy)]
+struct Members<'a>(&'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    fn of(value: &'a Value, member: &'static str) -> Result<Self, CredentialError> {
+        value.as_object().map(Self).ok_or(CredentialError::WrongType { member, expected: "an object" })
+    }
+
+    fn optional(self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn required(self, name: &str, member: &'static str) -> Result<&'a Value, CredentialError> {
+        self.optional(name).ok_or(CredentialError::Missing { member })
+    }
+
+    fn object(self, name: &str, member: &'static str) -> Result<Self, CredentialError> {
+        Self::of(self.required(name, member)?, member)
+    }
+
+    fn text(self, name: &str, member: &'static str) -> Result<String, CredentialError> {
+        text(self.required(name, member)?, member).map(str::to_owned)
+    }
+
+    fn bytes(self, name: &str, member: &'static str) -> Result<Vec<u8>, CredentialError> {
+        decode(self.required(name, member)?, member)
+    }
+
+    fn optional_bytes(self, name: &str, member: &'static str) -> Result<Option<Vec<u8>>, CredentialError> {
+        self.optional(name).map(|value| decode(value, member)).transpose()
+    }
+
+    fn texts(self, name: &str, member: &'static str) -> Result<Vec<String>, CredentialError> {
+        let wrong = CredentialError::WrongType { member, expected: "an array of strings" };
+        let Some(value) = self.optional(name) else { return Ok(Vec::new()) };
+        let array = value.as_array().ok_or_else(|| wrong.clone())?;
+        array.iter().map(|value| value.as_str().map(str::to_owned).ok_or_else(|| wrong.clone())).collect()
+    }
+
+    fn map(self, name: &str, member: &'static str) -> Result<Map<String, Value>, CredentialError> {
+        self.optional(name).map_or_else(|| Ok(Map::new()), |value| Self::of(value, member).map(|it| it.0.clone()))
+    }
+}
+
+fn text<'a>(value: &'a Value, member: &'static str) -> Result<&'a str, CredentialError> {
+    value.as_str().ok_or(CredentialError::WrongType { member, expected: "a string" })
+}
+
+fn decode(value: &Value, member: &'static str) -> Result<Vec<u8>, CredentialError> {
+    URL_SAFE_NO_PAD
+        .decode(text(value, member)?)
+        .map_err(|error| CredentialError::NotBase64Url { member, reason: error.to_string() })
+}

@@ -1,0 +1,187 @@
+//! Registration: every check of WebAuthn Level 3, §7.1.
+
+use keyrig_ctap::authenticator_data::Flags;
+use sha2::{Digest, Sha256};
+
+use super::attestation::{self, AttestationObject};
+use super::authenticator_data::{self, AuthenticatorData};
+use super::check::Check;
+use super::client_data;
+use super::credential::RegistrationResponse;
+use super::expectations::{CredentialRecord, RegistrationExpectations};
+use super::extensions;
+use super::public_key::{CredentialKey, Library, algorithm_name};
+use super::report::{Ceremony, Findings, Report};
+use super::{MAX_CREDENTIAL_ID_BYTES, check_credential, hex};
+
+/// A registration that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Every check.
+    pub report: Report,
+    /// What to keep, if the registration is accepted.
+    pub record: Option<CredentialRecord>,
+}
+
+/// Evaluates every check of a registration.
+#[must_use]
+pub fn verify_registration(response: &RegistrationResponse, expected: &RegistrationExpectations<'_>) -> Registration {
+    verify_with(Library::fastest(), response, expected)
+}
+
+pub(super) fn verify_with(
+    library: Library,
+    response: &RegistrationResponse,
+    expected: &RegistrationExpectations<'_>,
+) -> Registration {
+    let mut findings = Findings::new(Ceremony::Registration);
+    check_credential(&mut findings, &response.credential_type, &response.id, &response.raw_id);
+    let client_data = client_data::Expected {
+        ceremony: Ceremony::Registration,
+        challenge: expected.challenge,
+        origins: expected.origins,
+        framing: expected.framing,
+    };
+    client_data::check(&mut findings, &response.client_data_json, &client_data);
+
+    let object = AttestationObject::parse(&response.attestation_object);
+    let shape = "a CBOR map with fmt, attStmt and authData";
+    match &object.problem {
+        None => findings.decide(Check::AttestationObject, true, shape, shape),
+        Some(problem) => findings.decide(Check::AttestationObject, false, shape, problem.clone()),
+    };
+    let data = AuthenticatorData::parse(object.authenticator_data.unwrap_or_default());
+    let key = check_authenticator_data(&mut findings, &object, &data, response, expected, library);
+    let attestation = attestation::Input {
+        object: &object,
+        authenticator_data: &data,
+        client_data_hash: Sha256::digest(&response.client_data_json).into(),
+        credential_key: key.as_ref(),
+        policy: expected.attestation,
+        now: expected.now,
+        library,
+    };
+    attestation::check(&mut findings, &attestation);
+
+    let (unregistered, registered) = ("an id that no user has", "an id that a user has already");
+    let found = if expected.already_registered { registered } else { unregistered };
+    let finding = findings.decide(Check::CredentialIdUnregistered, !expected.already_registered, unregistered, found);
+    if expected.already_registered {
+        finding.explanation =
+            Some("the key was enrolled before; excludeCredentials keeps a client from offering it again".into());
+    }
+    extensions::check(&mut findings, &response.client_extension_results, data.extensions, expected.extensions);
+
+    let report = findings.into_report(Ceremony::Registration);
+    let record = report.is_accepted().then(|| record(response, &data, expected)).flatten();
+    Registration { report, record }
+}
+
+/// From [`Check::AuthenticatorData`] to [`Check::Algorithm`]; returns the credential public key if it can be used.
+fn check_authenticator_data(
+    findings: &mut Findings,
+    object: &AttestationObject<'_>,
+    data: &AuthenticatorData<'_>,
+    response: &RegistrationResponse,
+    expected: &RegistrationExpectations<'_>,
+    library: Library,
+) -> Option<CredentialKey> {
+    if object.authenticator_data.is_none() {
+        const UNREAD: [Check; 11] = [
+            Check::AuthenticatorData,
+            Check::RpIdHash,
+            Check::UserPresent,
+            Check::UserVerified,
+            Check::BackupStateConsistent,
+            Check::BackupEligibility,
+            Check::BackupState,
+            Check::AttestedCredentialData,
+            Check::CredentialIdMatch,
+            Check::CredentialIdLength,
+            Check::PublicKey,
+        ];
+        for check in UNREAD.into_iter().chain([Check::Algorithm]) {
+            findings.not_evaluated(check, Check::AttestationObject);
+        }
+        return None;
+    }
+    let head = authenticator_data::Expected {
+        rp_id: expected.rp_id,
+        app_id: None,
+        user_presence: expected.user_presence,
+        user_verification: expected.user_verification,
+        backup: expected.backup,
+        backup_eligible: None,
+    };
+    authenticator_data::check(findings, data, &head);
+    let Some(attested) = data.attested else {
+        let cut = data.flag(Flags::AT) != Some(false);
+        let because = if cut { Check::AuthenticatorData } else { Check::AttestedCredentialData };
+        if cut {
+            findings.not_evaluated(Check::AttestedCredentialData, because);
+        } else {
+            findings.decide(Check::AttestedCredentialData, false, "attested credential data", "AT not set");
+        }
+        for check in [Check::CredentialIdMatch, Check::CredentialIdLength, Check::PublicKey, Check::Algorithm] {
+            findings.not_evaluated(check, because);
+        }
+        return None;
+    };
+    findings.decide(Check::AttestedCredentialData, true, "attested credential data", "attested credential data");
+    let id = attested.credential_id;
+    findings.decide(Check::CredentialIdMatch, id == response.raw_id, hex(&response.raw_id), hex(id));
+    let length = format!("{} bytes", id.len());
+    findings.decide(Check::CredentialIdLength, id.len() <= MAX_CREDENTIAL_ID_BYTES, "at most 1023 bytes", length);
+    let Some(encoded) = attested.public_key else {
+        findings.not_evaluated(Check::PublicKey, Check::AuthenticatorData);
+        findings.not_evaluated(Check::Algorithm, Check::AuthenticatorData);
+        return None;
+    };
+    let key = check_public_key(findings, encoded, library);
+    match &key {
+        Some(key) => {
+            let offered: Vec<_> = expected.algorithms.iter().map(|it| algorithm_name(*it)).collect();
+            let pass = expected.algorithms.contains(&key.algorithm);
+            findings.decide(Check::Algorithm, pass, offered.join(", or "), algorithm_name(key.algorithm));
+        }
+        None => findings.not_evaluated(Check::Algorithm, Check::PublicKey),
+    }
+    key
+}
+
+fn check_public_key(findings: &mut Findings, encoded: &[u8], library: Library) -> Option<CredentialKey> {
+    let expected = "a COSE_Key of a known algorithm";
+    match CredentialKey::from_cose(encoded) {
+        Ok(key) if key.key.is_sound(library) => {
+            findings.decide(Check::PublicKey, true, expected, format!("a key for {}", algorithm_name(key.algorithm)));
+            Some(key)
+        }
+        Ok(_) => {
+            findings.decide(Check::PublicKey, false, expected, "coordinates of no point on the curve");
+            None
+        }
+        Err(problem) => {
+            findings.decide(Check::PublicKey, false, expected, problem);
+            None
+        }
+    }
+}
+
+fn record(
+    response: &RegistrationResponse,
+    data: &AuthenticatorData<'_>,
+    expected: &RegistrationExpectations<'_>,
+) -> Option<CredentialRecord> {
+    let (head, attested) = data.head.zip(data.attested)?;
+    Some(CredentialRecord {
+        id: attested.credential_id.to_vec(),
+        public_key: attested.public_key?.to_vec(),
+        sign_count: head.sign_count,
+        uv_initialized: head.flags.contains(Flags::UV),
+        transports: response.transports.clone(),
+        backup_eligible: head.flags.contains(Flags::BE),
+        backup_state: head.flags.contains(Flags::BS),
+        aaguid: attested.aaguid,
+        user_handle: expected.user_handle.to_vec(),
+    })
+}

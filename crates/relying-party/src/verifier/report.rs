@@ -1,0 +1,215 @@
+//! What came out of a ceremony: every check, and what it means together.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+
+use super::check::Check;
+
+/// Text of a report: fixed where it can be, so that a report costs few allocations.
+pub type Text = Cow<'static, str>;
+
+/// Which ceremony a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ceremony {
+    /// WebAuthn Level 3, §7.1.
+    Registration,
+    /// WebAuthn Level 3, §7.2.
+    Authentication,
+}
+
+impl Ceremony {
+    /// Its checks, in the order of reports.
+    #[must_use]
+    pub fn checks(self) -> &'static [Check] {
+        match self {
+            Self::Registration => Check::REGISTRATION,
+            Self::Authentication => Check::AUTHENTICATION,
+        }
+    }
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// What was found is what was expected.
+    Pass,
+    /// It is not.
+    Fail,
+    /// The ceremony has nothing that the check would look at, or the policy wants nothing.
+    NotApplicable,
+    /// What the check looks at could not be read because another check failed.
+    NotEvaluated {
+        /// The check that failed before.
+        because: Check,
+    },
+}
+
+/// One check with its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The check.
+    pub check: Check,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// Whether a failure refuses the ceremony. Policies may have some checks reported only.
+    pub enforced: bool,
+    /// What was expected, for people.
+    pub expected: Text,
+    /// What was found, for people.
+    pub found: Text,
+    /// What the difference means and what to do about it, where that is known.
+    pub explanation: Option<Text>,
+}
+
+impl Finding {
+    /// Whether this finding refuses the ceremony.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.enforced && self.outcome == Outcome::Fail
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut finding = serializer.serialize_struct("Finding", 8)?;
+        finding.serialize_field("id", &self.check)?;
+        finding.serialize_field("outcome", self.outcome.name())?;
+        if let Outcome::NotEvaluated { because } = self.outcome {
+            finding.serialize_field("because", &because)?;
+        }
+        finding.serialize_field("enforced", &self.enforced)?;
+        finding.serialize_field("requirement", self.check.requirement())?;
+        finding.serialize_field("specification", &self.check.link())?;
+        finding.serialize_field("expected", &self.expected)?;
+        finding.serialize_field("found", &self.found)?;
+        if let Some(explanation) = &self.explanation {
+            finding.serialize_field("explanation", explanation)?;
+        }
+        finding.end()
+    }
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotApplicable => "not_applicable",
+            Self::NotEvaluated { .. } => "not_evaluated",
+        }
+    }
+}
+
+/// What all findings mean together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing refuses the ceremony.
+    Accepted,
+    /// Something does.
+    Refused,
+}
+
+/// Every check of one ceremony. As JSON: `{"ceremony", "verdict", "refused_by": [id..], "checks": [..]}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Which ceremony it was.
+    pub ceremony: Ceremony,
+    /// The findings: exactly those of [`Ceremony::checks`], in that order.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The verdict: refused if any enforced check failed.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.findings.iter().any(Finding::refuses) { Verdict::Refused } else { Verdict::Accepted }
+    }
+
+    /// Whether the verdict is [`Verdict::Accepted`].
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.verdict() == Verdict::Accepted
+    }
+
+    /// Every failed check, enforced or not, in the order of the report.
+    pub fn failed(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.outcome == Outcome::Fail)
+    }
+
+    /// What became of a check; `None` if the ceremony does not have it.
+    #[must_use]
+    pub fn finding(&self, check: Check) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.check == check)
+    }
+}
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let refused_by: Vec<Check> =
+            self.findings.iter().filter(|finding| finding.refuses()).map(|finding| finding.check).collect();
+        let mut report = serializer.serialize_struct("Report", 4)?;
+        report.serialize_field("ceremony", &self.ceremony)?;
+        report.serialize_field("verdict", &self.verdict())?;
+        report.serialize_field("refused_by", &refused_by)?;
+        report.serialize_field("checks", &self.findings)?;
+        report.end()
+    }
+}
+
+/// Findings while they are made.
+pub(super) struct Findings {
+    findings: Vec<Finding>,
+}
+
+impl Findings {
+    pub(super) fn new(ceremony: Ceremony) -> Self {
+        Self { findings: Vec::with_capacity(ceremony.checks().len()) }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        check: Check,
+        outcome: Outcome,
+        expected: impl Into<Text>,
+        found: impl Into<Text>,
+    ) -> &mut Finding {
+        let finding = Finding {
+            check,
+            outcome,
+            enforced: true,
+            expected: expected.into(),
+            found: found.into(),
+            explanation: None,
+        };
+        self.findings.push(finding);
+        self.findings.last_mut().expect("it was just pushed")
+    }
+
+    pub(super) fn decide(
+        &mut self,
+        check: Check,
+        pass: bool,
+        expected: impl Into<Text>,
+        found: impl Into<Text>,
+    ) -> &mut Finding {
+        self.add(check, if pass { Outcome::Pass } else { Outcome::Fail }, expected, found)
+    }
+
+    pub(super) fn not_applicable(&mut self, check: Check, why: impl Into<Text>) {
+        self.add(check, Outcome::NotApplicable, "", why);
+    }
+
+    pub(super) fn not_evaluated(&mut self, check: Check, because: Check) {
+        let found = format!("not read, as the check {} failed", because.id());
+        self.add(check, Outcome::NotEvaluated { because }, "", found);
+    }
+
+    pub(super) fn into_report(self, ceremony: Ceremony) -> Report {
+        Report { ceremony, findings: self.findings }
+    }
+}

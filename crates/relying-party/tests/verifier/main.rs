@@ -1,0 +1,6 @@
+//! The verifier against ceremonies that nobody here made, and against what goes wrong with them.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions)]
+
+mod ceremonies;
+mod vectors;
