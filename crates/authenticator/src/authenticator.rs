@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 
-use keyrig_ctap::entities::PinUvAuth;
 use keyrig_ctap::{Request, Status};
 
 use crate::attestation::Attestation;
+use crate::client_pin::{self, KeyAgreementKeys};
 use crate::environment::Environment;
 use crate::get_assertion::{self, RememberedAssertion};
+use crate::pin_uv_auth_token::PinUvAuthToken;
 use crate::profile::Profile;
 use crate::step::{Commit, GESTURE_TIMEOUT, Gesture, Progress, Step, Suspended};
 use crate::store::{Change, Store};
@@ -24,6 +25,11 @@ pub struct Authenticator {
     pub(crate) powered_up_at: Duration,
     /// What getNextAssertion goes on with: it lives until any other command.
     pub(crate) remembered: Option<RememberedAssertion>,
+    pub(crate) key_agreement_keys: KeyAgreementKeys,
+    /// The pinUvAuthToken in use.
+    pub(crate) token: Option<PinUvAuthToken>,
+    /// Wrong PINs since the last right one or power-up.
+    pub(crate) consecutive_mismatches: u8,
 }
 
 impl core::fmt::Debug for Authenticator {
@@ -42,14 +48,34 @@ impl Authenticator {
         store: Store,
         now: Duration,
     ) -> Self {
-        Self { profile, attestation, environment, store, generation: 0, powered_up_at: now, remembered: None }
+        Self {
+            profile,
+            attestation,
+            environment,
+            store,
+            generation: 0,
+            powered_up_at: now,
+            remembered: None,
+            key_agreement_keys: KeyAgreementKeys::default(),
+            token: None,
+            consecutive_mismatches: 0,
+        }
     }
 
-    /// The power was interrupted and is back: pending commands are forgotten, the reset window opens.
+    /// The power was interrupted and is back: pending commands and tokens are forgotten, the reset window opens, and PINs may be
+    /// entered again.
     pub fn power_up(&mut self, now: Duration) {
         self.generation += 1;
         self.powered_up_at = now;
         self.remembered = None;
+        self.forget_pin_entry();
+    }
+
+    /// What a power-up and a reset forget of PINs that were entered.
+    pub(crate) fn forget_pin_entry(&mut self) {
+        self.key_agreement_keys = KeyAgreementKeys::default();
+        self.token = None;
+        self.consecutive_mismatches = 0;
     }
 
     /// Fills `bytes` with randomness of the authenticator's environment: for what surrounds it and has to follow from the
@@ -77,6 +103,7 @@ impl Authenticator {
     /// Starts the command in a CTAP2 message: command byte and parameters. A command still pending is abandoned.
     pub fn start(&mut self, message: &[u8], now: Duration) -> Step {
         self.generation += 1;
+        self.end_token_by_timer(now);
         let remembered = self.remembered.take();
         let progress = if message.len() > usize::from(self.profile.max_msg_size) {
             Status::RequestTooLarge.into()
@@ -86,6 +113,7 @@ impl Authenticator {
                 Ok(Request::GetAssertion(request)) => get_assertion::start(self, request),
                 Ok(Request::GetNextAssertion) => get_assertion::next(self, remembered, now),
                 Ok(Request::GetInfo) => get_info::start(self),
+                Ok(Request::ClientPin(request)) => client_pin::start(self, request),
                 Ok(Request::Selection) => selection::start(),
                 Ok(Request::Reset) => reset::start(self, now),
                 Ok(_) => Status::InvalidCommand.into(),
@@ -131,14 +159,5 @@ impl Authenticator {
         // A counter at its end would repeat: the key is worn out, after more than four thousand million signatures.
         let counter = self.store.counter().checked_add(1).ok_or(Status::OtherError)?;
         Ok((counter, Change::Counter(counter)))
-    }
-
-    /// The checks of `pinUvAuthParam` while there is no PIN (CTAP 2.3 §6.1.2 step 2, §6.2.2 step 2): no protocol is supported.
-    pub(crate) fn check_pin_uv_auth(&self, pin_uv_auth: &PinUvAuth) -> Result<(), Status> {
-        match (&pin_uv_auth.param, pin_uv_auth.protocol) {
-            (None, _) => Ok(()),
-            (Some(_), None) => Err(Status::MissingParameter),
-            (Some(_), Some(_)) => Err(Status::InvalidParameter),
-        }
     }
 }

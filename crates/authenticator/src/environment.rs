@@ -2,10 +2,11 @@
 //!
 //! [`Seeded`] is the environment of tests and of replay: everything in it follows from a seed.
 
-use keyrig_ctap::cose::PublicKey;
+use keyrig_ctap::cose::{KeyAgreementKey, PublicKey};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::portable_crypto::Portable;
 use crate::private_key::PrivateKey;
@@ -36,9 +37,16 @@ pub trait Crypto: Send + Sync {
     /// # Errors
     /// [`CryptoFailed`] if the library refuses.
     fn sign(&self, key: &PrivateKey, message: &[&[u8]]) -> Result<Vec<u8>, CryptoFailed>;
+
+    /// What a key on P-256 and the key of the other side have in common: the x coordinate of the shared point, big-endian
+    /// (SEC 1 §3.3.1).
+    ///
+    /// # Errors
+    /// [`CryptoFailed`] if the other side's point is not on the curve, or the key is for another one.
+    fn diffie_hellman(&self, key: &PrivateKey, peer: &KeyAgreementKey) -> Result<Zeroizing<[u8; 32]>, CryptoFailed>;
 }
 
-/// The cryptographic library refused: for want of randomness, say.
+/// The cryptographic library refused: for want of randomness, say, or because a point is not on its curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the cryptographic library refused to compute with a private key")]
 pub struct CryptoFailed;

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
+use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
 use keyrig_ctap::get_assertion::{Request, Response};
 use keyrig_ctap::{Response as Answer, Status};
@@ -14,6 +15,7 @@ use crate::make_credential::check_list;
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
 use crate::step::{Progress, Reason, Refusals};
+use crate::user_verification::{check_uv_option, touch_probe};
 
 /// How long getNextAssertion may be called after the last answer (CTAP 2.3 §6.3).
 const NEXT_ASSERTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,6 +35,7 @@ struct Scope {
     rp_id_hash: [u8; 32],
     client_data_hash: [u8; 32],
     user_present: bool,
+    user_verified: bool,
 }
 
 /// A credential that can answer.
@@ -47,20 +50,19 @@ impl From<&StoredCredential> for Candidate {
         Self {
             id: credential.id.clone(),
             private_key: credential.private_key.clone(),
-            // Without user verification nothing that identifies the user but the handle (CTAP 2.3 §6.2.2).
-            user: credential.discoverable.as_ref().map(|discoverable| User {
-                id: discoverable.user.id.clone(),
-                name: None,
-                display_name: None,
-            }),
+            user: credential.discoverable.as_ref().map(|discoverable| discoverable.user.clone()),
         }
     }
 }
 
-pub(crate) fn start(authenticator: &Authenticator, request: Request) -> Progress {
-    if let Err(status) = check(authenticator, &request) {
-        return status.into();
+pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
+    if let Some(probe) = touch_probe(authenticator, &request.pin_uv_auth, Reason::GetAssertion) {
+        return probe;
     }
+    let user_verified = match check(authenticator, &request) {
+        Ok(user_verified) => user_verified,
+        Err(status) => return status.into(),
+    };
     let rp_id_hash = rp_id_hash(&request.relying_party_id);
     let (candidate, remaining) = if request.allow_list.is_empty() {
         let mut credentials = authenticator.store().discoverable(&rp_id_hash);
@@ -72,9 +74,10 @@ pub(crate) fn start(authenticator: &Authenticator, request: Request) -> Progress
     };
     let Some(candidate) = candidate else { return Status::NoCredentials.into() };
     let user_present = request.options.up != Some(false);
-    let scope = Scope { rp_id_hash, client_data_hash: request.client_data_hash, user_present };
+    let scope = Scope { rp_id_hash, client_data_hash: request.client_data_hash, user_present, user_verified };
     if user_present {
         Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
+            authenticator.consume_token();
             assert(authenticator, scope, candidate, remaining, true).unwrap_or_else(Progress::from)
         })
     } else {
@@ -82,15 +85,26 @@ pub(crate) fn start(authenticator: &Authenticator, request: Request) -> Progress
     }
 }
 
-fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status> {
-    authenticator.check_pin_uv_auth(&request.pin_uv_auth)?;
-    if request.options.uv == Some(true) {
-        return Err(Status::InvalidOption);
-    }
+/// Whether the user is verified.
+fn check(authenticator: &mut Authenticator, request: &Request) -> Result<bool, Status> {
+    authenticator.check_pin_uv_auth_protocol(&request.pin_uv_auth)?;
+    // Step 4.
+    check_uv_option(&request.options, &request.pin_uv_auth)?;
     if request.options.rk.is_some() {
         return Err(Status::UnsupportedOption);
     }
-    check_list(authenticator, &request.allow_list)
+    // Step 5: a pre-flight stays possible.
+    if authenticator.always_uv() && request.options.up != Some(false) && request.pin_uv_auth.param.is_none() {
+        return Err(Status::PuatRequired);
+    }
+    check_list(authenticator, &request.allow_list)?;
+    // Step 6.
+    authenticator.verify_user(
+        &request.pin_uv_auth,
+        &request.client_data_hash,
+        Permissions::GA,
+        &request.relying_party_id,
+    )
 }
 
 fn find(authenticator: &Authenticator, rp_id_hash: &[u8; 32], descriptor: &CredentialDescriptor) -> Option<Candidate> {
@@ -133,7 +147,7 @@ fn sign(
 ) -> Result<Response, Status> {
     let data = AuthenticatorData {
         rp_id_hash: scope.rp_id_hash,
-        flags: Flags::default().with_if(Flags::UP, scope.user_present),
+        flags: Flags::default().with_if(Flags::UP, scope.user_present).with_if(Flags::UV, scope.user_verified),
         counter,
         attested_credential_data: None,
         extensions: None,
@@ -143,7 +157,10 @@ fn sign(
         credential: Some(CredentialDescriptor::public_key(candidate.id)),
         authenticator_data: sealed.authenticator_data,
         signature: sealed.signature,
-        user: candidate.user,
+        // Without user verification nothing that identifies the user but the handle (§6.2.2).
+        user: candidate
+            .user
+            .map(|user| if scope.user_verified { user } else { User { name: None, display_name: None, ..user } }),
         number_of_credentials,
         user_selected: None,
         large_blob_key: None,

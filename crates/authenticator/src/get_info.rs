@@ -6,5 +6,18 @@ use crate::authenticator::Authenticator;
 use crate::step::Progress;
 
 pub(crate) fn start(authenticator: &Authenticator) -> Progress {
-    Progress::Done(Ok(Response::GetInfo(Box::new(authenticator.profile.info()))))
+    let mut info = authenticator.profile.info();
+    let configuration = authenticator.store().configuration();
+    // What the profile says is that of a new key.
+    for (option, value) in &mut info.options {
+        match option.as_str() {
+            "alwaysUv" => *value = authenticator.always_uv(),
+            "clientPin" => *value = authenticator.is_protected(),
+            "makeCredUvNotRqd" => *value = authenticator.make_cred_uv_not_rqd(),
+            _ => {}
+        }
+    }
+    info.force_pin_change = info.force_pin_change.map(|_| configuration.force_pin_change);
+    info.min_pin_length = info.min_pin_length.map(|_| authenticator.min_pin_length().into());
+    Progress::Done(Ok(Response::GetInfo(Box::new(info))))
 }

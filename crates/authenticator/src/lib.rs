@@ -28,15 +28,19 @@
 //! # Where things are
 //!
 //! One file per command; [`profile`] says which key it is, [`store`] what it keeps, [`attestation`] how it vouches for its
-//! credentials. PIN, credential management, large blobs and U2F become files beside these.
+//! credentials. Credential management, large blobs and U2F become files beside these.
 
 pub mod attestation;
 mod authenticator;
+mod client_pin;
 pub mod credential;
 pub mod environment;
 mod get_assertion;
 mod get_info;
 mod make_credential;
+mod pin;
+mod pin_uv_auth_protocol;
+mod pin_uv_auth_token;
 pub mod portable_crypto;
 pub mod private_key;
 pub mod profile;
@@ -45,6 +49,7 @@ mod sealing;
 mod selection;
 mod step;
 pub mod store;
+mod user_verification;
 
 pub use authenticator::Authenticator;
 pub use profile::Profile;

@@ -2,6 +2,7 @@
 
 use keyrig_ctap::attestation::Statement;
 use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
+use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::{CredentialDescriptor, PUBLIC_KEY, User};
 use keyrig_ctap::make_credential::{Request, Response};
@@ -13,6 +14,7 @@ use crate::private_key::PrivateKey;
 use crate::sealing::seal;
 use crate::step::{Progress, Reason, Refusals};
 use crate::store::Change;
+use crate::user_verification::{check_uv_option, touch_probe};
 
 /// The longest user handle, bytes (WebAuthn Level 3 §5.4.3).
 const MAX_USER_ID: usize = 64;
@@ -20,9 +22,18 @@ const MAX_USER_ID: usize = 64;
 /// How much of a name is kept, bytes (CTAP 2.3 §6.1.2; WebAuthn Level 3 §6.4.1).
 const MAX_NAME: usize = 64;
 
-pub(crate) fn start(authenticator: &Authenticator, request: Request) -> Progress {
-    let algorithm = match check(authenticator, &request) {
-        Ok(algorithm) => algorithm,
+/// What the checks of a request found.
+struct Checked {
+    algorithm: Algorithm,
+    user_verified: bool,
+}
+
+pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
+    if let Some(probe) = touch_probe(authenticator, &request.pin_uv_auth, Reason::MakeCredential) {
+        return probe;
+    }
+    let Checked { algorithm, user_verified } = match check(authenticator, &request) {
+        Ok(checked) => checked,
         Err(status) => return status.into(),
     };
     let rp_id_hash = rp_id_hash(&request.relying_party.id);
@@ -33,12 +44,14 @@ pub(crate) fn start(authenticator: &Authenticator, request: Request) -> Progress
         });
     }
     Progress::gesture(Reason::MakeCredential, Refusals::OF_A_CEREMONY, move |authenticator, _| {
-        create(authenticator, request, rp_id_hash, algorithm).unwrap_or_else(Progress::from)
+        authenticator.consume_token();
+        create(authenticator, request, rp_id_hash, algorithm, user_verified).unwrap_or_else(Progress::from)
     })
 }
 
-fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, Status> {
-    authenticator.check_pin_uv_auth(&request.pin_uv_auth)?;
+fn check(authenticator: &mut Authenticator, request: &Request) -> Result<Checked, Status> {
+    authenticator.check_pin_uv_auth_protocol(&request.pin_uv_auth)?;
+    // Step 3.
     let algorithm = request
         .parameters
         .iter()
@@ -46,12 +59,27 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
         .filter_map(|parameters| Algorithm::from_identifier(parameters.algorithm))
         .find(|algorithm| authenticator.profile.supports(*algorithm))
         .ok_or(Status::UnsupportedAlgorithm)?;
-    if request.options.uv == Some(true) || request.options.up == Some(false) {
+    // Step 5.
+    check_uv_option(&request.options, &request.pin_uv_auth)?;
+    if request.options.up == Some(false) {
         return Err(Status::InvalidOption);
     }
-    if request.options.rk == Some(true) && authenticator.profile.option("rk") != Some(true) {
+    let discoverable = request.options.rk == Some(true);
+    if discoverable && authenticator.profile.option("rk") != Some(true) {
         return Err(Status::UnsupportedOption);
     }
+    // Steps 6 to 8: who wants more than a touch. A new key with alwaysUv wants a PIN to be set first.
+    let unverified_is_enough = if authenticator.always_uv() {
+        false
+    } else if authenticator.make_cred_uv_not_rqd() {
+        !(discoverable && authenticator.is_protected())
+    } else {
+        !authenticator.is_protected()
+    };
+    if request.pin_uv_auth.param.is_none() && !unverified_is_enough {
+        return Err(Status::PuatRequired);
+    }
+    // Step 9: no key here has the ep option.
     if request.enterprise_attestation.is_some() {
         return Err(Status::InvalidParameter);
     }
@@ -59,7 +87,14 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
         return Err(Status::InvalidLength);
     }
     check_list(authenticator, &request.exclude_list)?;
-    Ok(algorithm)
+    // Step 11.
+    let user_verified = authenticator.verify_user(
+        &request.pin_uv_auth,
+        &request.client_data_hash,
+        Permissions::MC,
+        &request.relying_party.id,
+    )?;
+    Ok(Checked { algorithm, user_verified })
 }
 
 /// A list longer than what getInfo promises is not searched in part.
@@ -81,6 +116,7 @@ fn create(
     request: Request,
     rp_id_hash: [u8; 32],
     algorithm: Algorithm,
+    user_verified: bool,
 ) -> Result<Progress, Status> {
     let (counter, counter_change) = authenticator.next_counter()?;
     let id_length = usize::from(authenticator.profile.credential_id_length);
@@ -98,7 +134,8 @@ fn create(
     };
     let client_data_hash = request.client_data_hash;
     Ok(Progress::commit(changes, move |authenticator, _| {
-        let response = attest(authenticator, rp_id_hash, counter, id, &private_key, &client_data_hash);
+        let flags = Flags::UP.with_if(Flags::UV, user_verified).with_if(Flags::AT, true);
+        let response = attest(authenticator, rp_id_hash, flags, counter, id, &private_key, &client_data_hash);
         Progress::Done(response.map(|response| Answer::MakeCredential(Box::new(response))))
     }))
 }
@@ -139,6 +176,7 @@ fn truncated(mut name: String) -> String {
 fn attest(
     authenticator: &Authenticator,
     rp_id_hash: [u8; 32],
+    flags: Flags,
     counter: u32,
     credential_id: Vec<u8>,
     private_key: &PrivateKey,
@@ -147,7 +185,7 @@ fn attest(
     let public_key = authenticator.environment.crypto().public_key(private_key).map_err(|_| Status::OtherError)?;
     let data = AuthenticatorData {
         rp_id_hash,
-        flags: Flags::UP.with_if(Flags::AT, true),
+        flags,
         counter,
         attested_credential_data: Some(AttestedCredentialData {
             aaguid: authenticator.profile.aaguid,

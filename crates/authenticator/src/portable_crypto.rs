@@ -2,9 +2,10 @@
 
 use ecdsa::hazmat::sign_prehashed_rfc6979;
 use ed25519_dalek::Signer;
-use keyrig_ctap::cose::{Algorithm, PublicKey};
+use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
 use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256, Sha384};
+use zeroize::Zeroizing;
 
 use crate::environment::{Crypto, CryptoFailed};
 use crate::private_key::PrivateKey;
@@ -52,6 +53,26 @@ impl Crypto for Portable {
             Algorithm::EdDsa => Ok(ed25519(key)?.sign(&message.concat()).to_bytes().to_vec()),
         }
     }
+
+    fn diffie_hellman(&self, key: &PrivateKey, peer: &KeyAgreementKey) -> Result<Zeroizing<[u8; 32]>, CryptoFailed> {
+        if key.algorithm() != Algorithm::Es256 {
+            return Err(CryptoFailed);
+        }
+        let scalar = p256::NonZeroScalar::try_from(key.expose()).map_err(|_| CryptoFailed)?;
+        let peer = p256::PublicKey::from_sec1_bytes(&uncompressed(peer)).map_err(|_| CryptoFailed)?;
+        let shared = p256::ecdh::diffie_hellman(&scalar, peer.as_affine());
+        Ok(Zeroizing::new((*shared.raw_secret_bytes()).into()))
+    }
+}
+
+/// A key as an uncompressed point (SEC 1 §2.3.3).
+#[must_use]
+pub fn uncompressed(key: &KeyAgreementKey) -> [u8; 65] {
+    let mut point = [4; 65];
+    for (to, from) in point.iter_mut().skip(1).zip(key.x.iter().chain(&key.y)) {
+        *to = *from;
+    }
+    point
 }
 
 fn ed25519(key: &PrivateKey) -> Result<ed25519_dalek::SigningKey, CryptoFailed> {
@@ -125,6 +146,36 @@ mod tests {
             "99ef4aeb15f178cea1fe40db2603138f130e740a19624526203b6351d0a3a94fa329c145786e679e7b82c71a38628ac8",
         );
         assert_eq!(Portable.sign(&key, &[b"sample"]).unwrap(), signature);
+    }
+
+    /// RFC 5903 §8.1: 256-bit random ECP group.
+    #[test]
+    fn diffie_hellman_is_that_of_rfc_5903() {
+        let x = |hex: &str| <[u8; 32]>::try_from(hex::decode(hex).unwrap()).unwrap();
+        let initiator = key(Algorithm::Es256, "c88f01f510d9ac3f70a292daa2316de544e9aab8afe84049c62a9c57862d1433");
+        let responder = KeyAgreementKey {
+            x: x("d12dfb5289c8d4f81208b70270398c342296970a0bccb74c736fc7554494bf63"),
+            y: x("56fbf3ca366cc23e8157854c13c58d6aac23f046ada30f8353e74f33039872ab"),
+        };
+        let shared = x("d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de");
+        assert_eq!(*Portable.diffie_hellman(&initiator, &responder).unwrap(), shared);
+    }
+
+    #[test]
+    fn diffie_hellman_takes_no_point_off_the_curve_and_no_key_of_another_curve() {
+        let secret = PrivateKey::from_bytes(Algorithm::Es256, &[1; 32]).unwrap();
+        let PublicKey::Es256 { x, y } = Portable.public_key(&secret).unwrap() else { panic!() };
+        let peer = KeyAgreementKey { x, y };
+        assert!(Portable.diffie_hellman(&secret, &peer).is_ok());
+        let mut off = peer;
+        off.y[31] ^= 1;
+        assert_eq!(Portable.diffie_hellman(&secret, &off), Err(CryptoFailed));
+        let zero = KeyAgreementKey { x: [0; 32], y: [0; 32] };
+        assert_eq!(Portable.diffie_hellman(&secret, &zero), Err(CryptoFailed));
+        for algorithm in [Algorithm::EdDsa, Algorithm::Es384] {
+            let other = PrivateKey::from_bytes(algorithm, &vec![1; PrivateKey::length(algorithm)]).unwrap();
+            assert_eq!(Portable.diffie_hellman(&other, &peer), Err(CryptoFailed));
+        }
     }
 
     /// RFC 8032 §7.1, test 2.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::credential::SHORTEST_ID;
+use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -27,7 +28,7 @@ const BUILT_IN: [(&str, &str); 3] = [
 /// What is built, in the words of getInfo. FIDO_2_1 wants more than this (CTAP 2.1 §9), so it is not claimed.
 mod built {
     pub(super) const VERSIONS: [&str; 1] = ["FIDO_2_0"];
-    pub(super) const OPTIONS: [&str; 3] = ["rk", "up", "plat"];
+    pub(super) const OPTIONS: [&str; 6] = ["rk", "up", "plat", "clientPin", "pinUvAuthToken", "makeCredUvNotRqd"];
     pub(super) const TRANSPORTS: [&str; 1] = ["usb"];
     pub(super) const ATTESTATION_FORMATS: [&str; 1] = ["packed"];
 }
@@ -65,8 +66,9 @@ pub struct Profile {
     max_serialized_large_blob_array: Option<u64>,
     max_cred_blob_length: Option<u64>,
     max_rp_ids_for_set_min_pin_length: Option<u64>,
-    min_pin_length: Option<u64>,
+    min_pin_length: Option<u8>,
     force_pin_change: Option<bool>,
+    pin_complexity_policy: Option<bool>,
     firmware_version: Option<u64>,
     /// How many discoverable credentials fit.
     pub discoverable_credentials: u32,
@@ -174,6 +176,9 @@ impl Profile {
                 .iter()
                 .map(|algorithm| CredentialParameters::public_key(algorithm.identifier()))
                 .collect(),
+            pin_uv_auth_protocols: self.pin_uv_auth_protocols.clone(),
+            force_pin_change: self.force_pin_change,
+            min_pin_length: self.min_pin_length.map(u64::from),
             firmware_version: self.firmware_version,
             attestation_formats: kept(&self.attestation_formats, &built::ATTESTATION_FORMATS),
             ..get_info::Response::default()
@@ -193,16 +198,12 @@ impl Profile {
         list("options", &self.options.keys().cloned().collect::<Vec<_>>(), &built::OPTIONS);
         list("transports", &self.transports, &built::TRANSPORTS);
         list("attestationFormats", &self.attestation_formats, &built::ATTESTATION_FORMATS);
-        let protocols: Vec<_> = self.pin_uv_auth_protocols.iter().map(u64::to_string).collect();
-        list("pinUvAuthProtocols", &protocols, &[]);
         let mut number = |member: &str, value: Option<u64>| {
             withheld.extend(value.map(|value| format!("{member}: {value}")));
         };
         number("maxSerializedLargeBlobArray", self.max_serialized_large_blob_array);
         number("maxCredBlobLength", self.max_cred_blob_length);
         number("maxRPIDsForSetMinPINLength", self.max_rp_ids_for_set_min_pin_length);
-        number("minPINLength", self.min_pin_length);
-        withheld.extend(self.force_pin_change.map(|value| format!("forcePINChange: {value}")));
         if !self.ctaphid.capabilities.contains(&Capability::Nmsg) {
             withheld.push("CTAPHID_MSG: U2F".to_owned());
         }
@@ -219,6 +220,21 @@ impl Profile {
     #[must_use]
     pub fn supports(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
+    }
+
+    /// The PIN/UV auth protocols, preferred first.
+    pub(crate) fn pin_uv_auth_protocols(&self) -> &[u64] {
+        &self.pin_uv_auth_protocols
+    }
+
+    /// `minPINLength` of a new key, code points: the specification's, if the profile does not say.
+    pub(crate) fn min_pin_length(&self) -> u8 {
+        self.min_pin_length.unwrap_or(SHORTEST_PIN)
+    }
+
+    /// Whether PINs that are easily guessed are refused.
+    pub(crate) fn enforces_pin_complexity(&self) -> bool {
+        self.pin_complexity_policy == Some(true)
     }
 
     /// An option that the authenticator has.

@@ -18,6 +18,9 @@ pub(crate) fn start(authenticator: &Authenticator, now: Duration) -> Progress {
     Progress::gesture(Reason::Reset, Refusals::OF_A_CHOICE, |authenticator, _| {
         let counter = authenticator.store().counter();
         let changes = Store::blank(authenticator.environment.as_mut(), counter);
-        Progress::commit(changes, |_, _| Progress::Done(Ok(Response::Done)))
+        Progress::commit(changes, |authenticator, _| {
+            authenticator.forget_pin_entry();
+            Progress::Done(Ok(Response::Done))
+        })
     })
 }

@@ -3,6 +3,7 @@
 //! Storage is an output: a command yields [`Change`]s, and memory follows only after the driver has said that they are
 //! durable. A change is one record written or removed; the records of one commit belong in one transaction.
 
+mod configuration;
 mod records;
 
 #[cfg(test)]
@@ -10,10 +11,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use configuration::Configuration;
 pub use records::{LoadError, Record};
 
 use crate::credential::{CredentialSecret, StoredCredential, rp_id_hash};
 use crate::environment::Environment;
+use crate::pin::{MAX_PIN_RETRIES, Pin};
+use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 
 /// One change of what an authenticator keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +33,14 @@ pub enum Change {
     Put(StoredCredential),
     /// Remove the credential with this id.
     Remove(Vec<u8>),
+    /// What is kept of the PIN.
+    Pin(Pin),
+    /// How many wrong PINs there may still be.
+    PinRetries(u8),
+    /// The persistentPinUvAuthToken, or that there is none any more.
+    PersistentPinUvAuthToken(Option<PersistentPinUvAuthToken>),
+    /// What authenticatorConfig set.
+    Configuration(Configuration),
 }
 
 /// What an authenticator keeps, in memory.
@@ -40,6 +52,10 @@ pub struct Store {
     /// Ids of the discoverable credentials, by relying party and then by creation.
     discoverable: BTreeMap<([u8; 32], u64), Vec<u8>>,
     last_creation: u64,
+    pin: Option<Pin>,
+    pin_retries: u8,
+    persistent_token: Option<PersistentPinUvAuthToken>,
+    configuration: Configuration,
 }
 
 impl Store {
@@ -68,6 +84,10 @@ impl Store {
             credentials: BTreeMap::new(),
             discoverable: BTreeMap::new(),
             last_creation: 0,
+            pin: None,
+            pin_retries: MAX_PIN_RETRIES,
+            persistent_token: None,
+            configuration: Configuration::default(),
         }
     }
 
@@ -92,6 +112,10 @@ impl Store {
                     self.credentials.insert(credential.id.clone(), credential.clone());
                 }
                 Change::Remove(id) => self.remove(id),
+                Change::Pin(pin) => self.pin = Some(pin.clone()),
+                Change::PinRetries(retries) => self.pin_retries = *retries,
+                Change::PersistentPinUvAuthToken(token) => self.persistent_token = token.clone(),
+                Change::Configuration(configuration) => self.configuration = configuration.clone(),
             }
         }
     }
@@ -107,6 +131,28 @@ impl Store {
     /// The secret that credentials which live in their own id are made under.
     pub(crate) fn secret(&self) -> &CredentialSecret {
         &self.secret
+    }
+
+    /// What is kept of the PIN, if one is set.
+    pub(crate) fn pin(&self) -> Option<&Pin> {
+        self.pin.as_ref()
+    }
+
+    /// How many wrong PINs there may still be.
+    #[must_use]
+    pub fn pin_retries(&self) -> u8 {
+        self.pin_retries
+    }
+
+    /// The persistentPinUvAuthToken, if a platform has it.
+    pub(crate) fn persistent_token(&self) -> Option<&PersistentPinUvAuthToken> {
+        self.persistent_token.as_ref()
+    }
+
+    /// What authenticatorConfig set.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
     }
 
     /// The signature counter: the value in the last assertion.

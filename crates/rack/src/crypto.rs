@@ -8,9 +8,9 @@ use graviola::key_agreement::{p256, p384};
 use graviola::signing::ecdsa::{Curve, P256, P384, SigningKey};
 use graviola::signing::eddsa::Ed25519SigningKey;
 use keyrig_authenticator::environment::{Crypto, CryptoFailed, Environment};
-use keyrig_authenticator::portable_crypto::{Portable, coordinates};
+use keyrig_authenticator::portable_crypto::{Portable, coordinates, uncompressed};
 use keyrig_authenticator::private_key::PrivateKey;
-use keyrig_ctap::cose::{Algorithm, PublicKey};
+use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
 use zeroize::Zeroizing;
 
 /// The longest DER encoding of an ECDSA signature on P-384: two integers of 49 bytes with a head of two each, and a head.
@@ -63,6 +63,15 @@ impl Crypto for Graviola {
             }
         };
         signed.map(<[u8]>::to_vec).map_err(|_| CryptoFailed)
+    }
+
+    fn diffie_hellman(&self, key: &PrivateKey, peer: &KeyAgreementKey) -> Result<Zeroizing<[u8; 32]>, CryptoFailed> {
+        if key.algorithm() != Algorithm::Es256 {
+            return Err(CryptoFailed);
+        }
+        let key = p256::StaticPrivateKey::from_bytes(key.expose()).map_err(|_| CryptoFailed)?;
+        let peer = p256::PublicKey::from_x962_uncompressed(&uncompressed(peer)).map_err(|_| CryptoFailed)?;
+        Ok(Zeroizing::new(key.diffie_hellman(&peer).map_err(|_| CryptoFailed)?.0))
     }
 }
 
@@ -131,6 +140,26 @@ mod tests {
         let Some(fast) = Graviola::new() else { return eprintln!("skipped: this CPU cannot run graviola") };
         for key in keys() {
             assert_eq!(fast.public_key(&key), Portable.public_key(&key), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn both_libraries_agree_on_shared_secrets_and_on_what_is_no_point() {
+        let Some(fast) = Graviola::new() else { return eprintln!("skipped: this CPU cannot run graviola") };
+        let peers: Vec<_> = keys()
+            .filter_map(|key| match fast.public_key(&key) {
+                Ok(PublicKey::Es256 { x, y }) => Some(KeyAgreementKey { x, y }),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(peers.len(), 3);
+        for (key, peer) in keys().flat_map(|key| peers.iter().map(move |peer| (key.clone(), peer))) {
+            let expected = Portable.diffie_hellman(&key, peer);
+            assert_eq!(expected.is_ok(), key.algorithm() == Algorithm::Es256);
+            assert_eq!(fast.diffie_hellman(&key, peer), expected, "{key:?}");
+            let mut off = *peer;
+            off.x[0] ^= 1;
+            assert_eq!(fast.diffie_hellman(&key, &off), Err(CryptoFailed), "{key:?}");
         }
     }
 

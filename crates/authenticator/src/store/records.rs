@@ -1,17 +1,25 @@
 //! The records of a store: a key and a value each, written in CBOR. Format 1.
+//!
+//! Every store has a secret and a counter; what else is missing is as on a new key. So the stores of earlier versions load.
 
 use keyrig_ctap::cbor::{Item, UnexpectedType, Writer};
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
 use thiserror::Error;
 
-use super::Change;
+use super::{Change, Configuration};
 use crate::credential::{CredentialSecret, Discoverable, StoredCredential};
+use crate::pin::Pin;
+use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::private_key::PrivateKey;
 
 const SECRET: &[u8] = b"secret";
 const COUNTER: &[u8] = b"counter";
 const CREDENTIAL: &[u8] = b"credential/";
+const PIN: &[u8] = b"pin";
+const PIN_RETRIES: &[u8] = b"pin retries";
+const PERSISTENT_TOKEN: &[u8] = b"persistent token";
+const CONFIGURATION: &[u8] = b"configuration";
 
 /// A change as the keeper of the records has to carry it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +60,22 @@ impl Change {
     pub fn record(&self) -> Record {
         match self {
             Self::Clear => Record::Clear,
-            Self::Secret(secret) => Record::Put { key: SECRET.to_vec(), value: secret.0.to_vec() },
-            Self::Counter(counter) => Record::Put { key: COUNTER.to_vec(), value: counter.to_be_bytes().to_vec() },
+            Self::Secret(secret) => put(SECRET, secret.0.to_vec()),
+            Self::Counter(counter) => put(COUNTER, counter.to_be_bytes().to_vec()),
             Self::Put(credential) => Record::Put { key: credential_key(&credential.id), value: encode(credential) },
             Self::Remove(id) => Record::Remove { key: credential_key(id) },
+            // The number of code points, and the hash.
+            Self::Pin(pin) => put(PIN, [&[pin.code_points], &pin.hash[..]].concat()),
+            Self::PinRetries(retries) => put(PIN_RETRIES, vec![*retries]),
+            Self::PersistentPinUvAuthToken(Some(token)) => put(PERSISTENT_TOKEN, token.0.to_vec()),
+            Self::PersistentPinUvAuthToken(None) => Record::Remove { key: PERSISTENT_TOKEN.to_vec() },
+            Self::Configuration(configuration) => put(CONFIGURATION, configuration.encode()),
         }
     }
+}
+
+fn put(key: &[u8], value: Vec<u8>) -> Record {
+    Record::Put { key: key.to_vec(), value }
 }
 
 fn credential_key(id: &[u8]) -> Vec<u8> {
@@ -79,6 +97,17 @@ pub(super) fn decode_all(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) 
             Change::Counter(u32::from_be_bytes(value.try_into().map_err(|_| damaged())?))
         } else if let Some(id) = key.strip_prefix(CREDENTIAL) {
             Change::Put(decode(id, &value).ok_or_else(damaged)?)
+        } else if key == PIN {
+            let (code_points, hash) = value.split_first().ok_or_else(damaged)?;
+            Change::Pin(Pin { code_points: *code_points, hash: hash.try_into().map_err(|_| damaged())? })
+        } else if key == PIN_RETRIES {
+            let [retries] = value.try_into().map_err(|_| damaged())?;
+            Change::PinRetries(retries)
+        } else if key == PERSISTENT_TOKEN {
+            let token = PersistentPinUvAuthToken(value.try_into().map_err(|_| damaged())?);
+            Change::PersistentPinUvAuthToken(Some(token))
+        } else if key == CONFIGURATION {
+            Change::Configuration(Configuration::decode(&value).ok_or_else(damaged)?)
         } else {
             return Err(LoadError::UnknownRecord(name()));
         });

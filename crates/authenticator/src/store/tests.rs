@@ -92,3 +92,61 @@ fn a_record_that_is_damaged_unknown_or_missing_is_named() {
     }
     assert_eq!(Store::load([]), Err(LoadError::Missing("secret")));
 }
+
+#[test]
+fn what_is_kept_of_pins_and_configuration_survives_and_a_reset_takes_it_back() {
+    let mut environment = Seeded::new([1; 32]);
+    let (mut store, changes) = Store::create(&mut environment);
+    let mut disk = BTreeMap::new();
+    persisted(&mut disk, &changes);
+    let configuration = Configuration {
+        always_uv: Some(true),
+        min_pin_length: Some(6),
+        force_pin_change: true,
+        min_pin_length_rp_ids: vec!["example.com".into(), "example.org".into()],
+        pin_complexity_policy: true,
+        long_touch_for_reset: true,
+    };
+    let token = PersistentPinUvAuthToken([7; 32]);
+    let set = vec![
+        Change::Pin(Pin { hash: [3; 16], code_points: 63 }),
+        Change::PinRetries(0),
+        Change::PersistentPinUvAuthToken(Some(token)),
+        Change::Configuration(configuration.clone()),
+    ];
+    for changes in [set, vec![Change::PersistentPinUvAuthToken(None)], Store::blank(&mut environment, 0)] {
+        persisted(&mut disk, &changes);
+        store.apply(&changes);
+        assert_eq!(Store::load(disk.clone()).unwrap(), store);
+        if disk.len() > 2 {
+            assert_eq!((store.pin_retries(), store.configuration()), (0, &configuration));
+        }
+    }
+    assert_eq!((store.pin(), store.pin_retries(), store.persistent_token()), (None, 8, None));
+    assert_eq!(store.configuration(), &Configuration::default());
+}
+
+/// What the first version wrote: a secret, a counter, and credentials of four members.
+#[test]
+fn a_store_of_the_first_version_loads() {
+    let record = |text: &str| hex::decode(text.replace(' ', "")).unwrap();
+    let credential =
+        format!("a4 01 6b 6578616d706c652e636f6d 02 26 03 5820 {} 04 a3 01 01 02 41 01 03 61 75", "01".repeat(32));
+    let disk = BTreeMap::from([
+        (b"secret".to_vec(), vec![7; 32]),
+        (b"counter".to_vec(), vec![0, 0, 0, 9]),
+        (b"credential/id".to_vec(), record(&credential)),
+    ]);
+    let store = Store::load(disk.clone()).unwrap();
+    assert_eq!((store.counter(), store.discoverable_count(), store.pin_retries()), (9, 1, 8));
+    for (key, value) in [
+        ("pin", vec![4; 16]),
+        ("pin retries", vec![1, 2]),
+        ("persistent token", vec![0; 31]),
+        ("configuration", vec![0xA1, 0x18, 0x63, 0xF5]),
+    ] {
+        let mut disk = disk.clone();
+        disk.insert(key.into(), value);
+        assert_eq!(Store::load(disk), Err(LoadError::Damaged(key.to_owned())));
+    }
+}

@@ -224,7 +224,7 @@ fn members_are_missed_or_of_the_wrong_type() {
         ("pinUvAuthParam", request().with(6, int(1)), status::CBOR_UNEXPECTED_TYPE),
         ("pinUvAuthProtocol", request().with(7, text("1")), status::CBOR_UNEXPECTED_TYPE),
         ("param without protocol", request().with(6, bytes(&[1; 16])), status::MISSING_PARAMETER),
-        ("param with protocol", request().with(6, bytes(&[1; 16])).with(7, int(1)), status::INVALID_PARAMETER),
+        ("param with protocol 3", request().with(6, bytes(&[1; 16])).with(7, int(3)), status::INVALID_PARAMETER),
         ("unknown members", request().with(8, int(1)).with(-1, array([])), status::OK),
         ("unknown extension", request().with(4, map([("appid", text("x"))])), status::OK),
     ] {

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod client_pin;
 mod commits;
 mod determinism;
 mod exclude_list;
@@ -14,3 +15,4 @@ mod reset;
 mod robustness;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;

@@ -273,13 +273,13 @@ fn options_are_judged_as_step_5_says() {
     assert_eq!(Driver::new().status(&request().with(7, map([])).create()), status::OK);
 }
 
-/// CTAP 2.3 §6.1.2 step 2, for an authenticator that supports no PIN/UV protocol.
+/// CTAP 2.3 §6.1.2 step 2.
 #[test]
 fn pin_uv_auth_param_needs_a_supported_protocol() {
     assert_statuses([
         ("without protocol", request().with(8, bytes(&[1; 16])), status::MISSING_PARAMETER),
-        ("protocol 1", request().with(8, bytes(&[1; 16])).with(9, int(1)), status::INVALID_PARAMETER),
-        ("protocol 2", request().with(8, bytes(&[1; 32])).with(9, int(2)), status::INVALID_PARAMETER),
+        ("protocol 0", request().with(8, bytes(&[1; 16])).with(9, int(0)), status::INVALID_PARAMETER),
+        ("protocol 3", request().with(8, bytes(&[1; 32])).with(9, int(3)), status::INVALID_PARAMETER),
         ("protocol alone", request().with(9, int(1)), status::OK),
     ]);
 }

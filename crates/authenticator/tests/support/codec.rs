@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use sk_cbor::Value;
 
+use super::platform::Token;
+
 pub(crate) const MAKE_CREDENTIAL: u8 = 0x01;
 pub(crate) const GET_ASSERTION: u8 = 0x02;
 pub(crate) const GET_INFO: u8 = 0x04;
+pub(crate) const CLIENT_PIN: u8 = 0x06;
 pub(crate) const RESET: u8 = 0x07;
 pub(crate) const GET_NEXT_ASSERTION: u8 = 0x08;
 pub(crate) const SELECTION: u8 = 0x0B;
@@ -33,7 +36,16 @@ pub(crate) mod status {
     pub(crate) const NO_CREDENTIALS: u8 = 0x2E;
     pub(crate) const USER_ACTION_TIMEOUT: u8 = 0x2F;
     pub(crate) const NOT_ALLOWED: u8 = 0x30;
+    pub(crate) const PIN_INVALID: u8 = 0x31;
+    pub(crate) const PIN_BLOCKED: u8 = 0x32;
+    pub(crate) const PIN_AUTH_INVALID: u8 = 0x33;
+    pub(crate) const PIN_AUTH_BLOCKED: u8 = 0x34;
+    pub(crate) const PIN_NOT_SET: u8 = 0x35;
+    pub(crate) const PUAT_REQUIRED: u8 = 0x36;
+    pub(crate) const PIN_POLICY_VIOLATION: u8 = 0x37;
     pub(crate) const REQUEST_TOO_LARGE: u8 = 0x39;
+    pub(crate) const INVALID_SUBCOMMAND: u8 = 0x3E;
+    pub(crate) const UNAUTHORIZED_PERMISSION: u8 = 0x40;
     pub(crate) const OTHER: u8 = 0x7F;
 }
 
@@ -42,6 +54,7 @@ pub(crate) const EDDSA: i64 = -8;
 pub(crate) const ES384: i64 = -35;
 
 pub(crate) const UP: u8 = 0x01;
+pub(crate) const UV: u8 = 0x04;
 pub(crate) const AT: u8 = 0x40;
 
 pub(crate) fn text(value: &str) -> Value {
@@ -114,6 +127,23 @@ impl Parameters {
     /// getAssertion with `allowList`.
     pub(crate) fn allow(rp_id: &str, ids: &[&[u8]]) -> Self {
         Self::get_assertion(rp_id).with(3, descriptors(ids))
+    }
+
+    /// authenticatorClientPIN with a subcommand.
+    pub(crate) fn client_pin(subcommand: i64) -> Self {
+        Self(BTreeMap::from([(2, int(subcommand))]))
+    }
+
+    /// makeCredential with a `pinUvAuthParam` by this token.
+    pub(crate) fn created_by(self, token: &Token) -> Self {
+        let param = token.authenticate(&self.hash(1));
+        self.with(8, bytes(&param)).with(9, int(token.protocol))
+    }
+
+    /// getAssertion with a `pinUvAuthParam` by this token.
+    pub(crate) fn got_by(self, token: &Token) -> Self {
+        let param = token.authenticate(&self.hash(2));
+        self.with(6, bytes(&param)).with(7, int(token.protocol))
     }
 
     pub(crate) fn with(mut self, number: i64, value: Value) -> Self {

@@ -1,0 +1,358 @@
+//! authenticatorClientPIN (CTAP 2.3 §6.5.5).
+
+use core::time::Duration;
+
+use keyrig_ctap::client_pin::{Permissions, Request, Response, Subcommand};
+use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
+use keyrig_ctap::{Response as Answer, Status};
+
+use crate::authenticator::Authenticator;
+use crate::pin::{MAX_PIN_RETRIES, Pin, PinPolicy};
+use crate::pin_uv_auth_protocol::{PinUvAuthProtocol, SharedSecret};
+use crate::pin_uv_auth_token::{PersistentPinUvAuthToken, PinUvAuthToken};
+use crate::private_key::PrivateKey;
+use crate::step::Progress;
+use crate::store::{Change, Configuration};
+
+/// How many wrong PINs in a row block PIN entry until the next power-up (§6.5.5.6).
+const MAX_CONSECUTIVE_MISMATCHES: u8 = 3;
+
+/// The key-agreement keys of the PIN/UV auth protocols, each made when it is first asked for.
+#[derive(Default)]
+pub(crate) struct KeyAgreementKeys {
+    one: Option<PrivateKey>,
+    two: Option<PrivateKey>,
+}
+
+impl KeyAgreementKeys {
+    fn of(&mut self, protocol: PinUvAuthProtocol) -> &mut Option<PrivateKey> {
+        match protocol {
+            PinUvAuthProtocol::One => &mut self.one,
+            PinUvAuthProtocol::Two => &mut self.two,
+        }
+    }
+}
+
+/// What a request has to have for a subcommand.
+fn required<T>(parameter: Option<T>) -> Result<T, Status> {
+    parameter.ok_or(Status::MissingParameter)
+}
+
+pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
+    if authenticator.profile.option("clientPin").is_none() {
+        return Status::InvalidCommand.into();
+    }
+    let progress = match request.subcommand {
+        Subcommand::GetPinRetries => get_pin_retries(authenticator),
+        Subcommand::GetKeyAgreement => get_key_agreement(authenticator, &request),
+        Subcommand::SetPin => set_pin(authenticator, request),
+        Subcommand::ChangePin => change_pin(authenticator, request),
+        Subcommand::GetPinToken => get_pin_token(authenticator, request),
+        Subcommand::GetPinUvAuthTokenUsingPinWithPermissions if authenticator.has_permissions() => {
+            get_pin_uv_auth_token_using_pin_with_permissions(authenticator, request)
+        }
+        // There is no built-in user verification.
+        _ => Err(Status::InvalidSubcommand),
+    };
+    progress.unwrap_or_else(Progress::from)
+}
+
+fn answer(response: Response) -> Progress {
+    Progress::Done(Ok(Answer::ClientPin(Box::new(response))))
+}
+
+/// getPINRetries (§6.5.5.2).
+fn get_pin_retries(authenticator: &Authenticator) -> Result<Progress, Status> {
+    // YubiKeys say so, and clients built on them rely on it; the specification is silent.
+    authenticator.store().pin().ok_or(Status::PinNotSet)?;
+    Ok(answer(Response {
+        pin_retries: Some(authenticator.store().pin_retries().into()),
+        power_cycle_state: Some(authenticator.needs_power_cycle()),
+        ..Response::default()
+    }))
+}
+
+/// getKeyAgreement (§6.5.5.4).
+fn get_key_agreement(authenticator: &mut Authenticator, request: &Request) -> Result<Progress, Status> {
+    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
+    let key = authenticator.key_agreement_key(protocol);
+    let public = authenticator.environment.crypto().public_key(&key).map_err(|_| Status::OtherError)?;
+    let PublicKey::Es256 { x, y } = public else { return Err(Status::OtherError) };
+    Ok(answer(Response { key_agreement: Some(KeyAgreementKey { x, y }), ..Response::default() }))
+}
+
+/// setPIN (§6.5.5.5).
+fn set_pin(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
+    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
+    let peer = required(request.key_agreement)?;
+    let (new_pin_enc, param) = (required(request.new_pin_enc)?, required(request.pin_uv_auth_param)?);
+    if authenticator.store().pin().is_some() {
+        return Err(Status::PinAuthInvalid);
+    }
+    let secret = authenticator.decapsulate(protocol, &peer)?;
+    if !secret.verify(&[&new_pin_enc], &param) {
+        return Err(Status::PinAuthInvalid);
+    }
+    let padded = secret.decrypt(&new_pin_enc).ok_or(Status::PinAuthInvalid)?;
+    let pin = Pin::from_padded(&padded, authenticator.pin_policy())?;
+    let changes = vec![Change::Pin(pin), Change::PinRetries(MAX_PIN_RETRIES)];
+    Ok(Progress::commit(changes, |_, _| Progress::Done(Ok(Answer::Done))))
+}
+
+/// changePIN (§6.5.5.6).
+fn change_pin(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
+    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
+    let peer = required(request.key_agreement)?;
+    let (pin_hash_enc, new_pin_enc) = (required(request.pin_hash_enc)?, required(request.new_pin_enc)?);
+    let param = required(request.pin_uv_auth_param)?;
+    authenticator.check_pin_can_be_entered()?;
+    let secret = authenticator.decapsulate(protocol, &peer)?;
+    if !secret.verify(&[&new_pin_enc, &pin_hash_enc], &param) {
+        return Err(Status::PinAuthInvalid);
+    }
+    Ok(enter_pin(authenticator, secret, pin_hash_enc, move |authenticator, secret, _| {
+        match new_pin(authenticator, &secret, &new_pin_enc) {
+            Ok(pin) => {
+                let configuration =
+                    Configuration { force_pin_change: false, ..authenticator.store().configuration().clone() };
+                let changes = vec![
+                    Change::PinRetries(MAX_PIN_RETRIES),
+                    Change::Pin(pin),
+                    Change::Configuration(configuration),
+                    Change::PersistentPinUvAuthToken(None),
+                ];
+                Progress::commit(changes, |authenticator, _| {
+                    authenticator.pin_was_right();
+                    authenticator.token = None;
+                    Progress::Done(Ok(Answer::Done))
+                })
+            }
+            // The old PIN was right, whatever is wrong with the new one.
+            Err(status) => Progress::commit(vec![Change::PinRetries(MAX_PIN_RETRIES)], move |authenticator, _| {
+                authenticator.pin_was_right();
+                status.into()
+            }),
+        }
+    }))
+}
+
+fn new_pin(authenticator: &Authenticator, secret: &SharedSecret, new_pin_enc: &[u8]) -> Result<Pin, Status> {
+    let padded = secret.decrypt(new_pin_enc).ok_or(Status::PinAuthInvalid)?;
+    let pin = Pin::from_padded(&padded, authenticator.pin_policy())?;
+    let store = authenticator.store();
+    if store.configuration().force_pin_change && store.pin().is_some_and(|old| old.matches(&pin.hash)) {
+        return Err(Status::PinPolicyViolation);
+    }
+    Ok(pin)
+}
+
+/// getPinToken (§6.5.5.7.1).
+fn get_pin_token(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
+    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
+    let (peer, pin_hash_enc) = (required(request.key_agreement)?, required(request.pin_hash_enc)?);
+    if authenticator.has_permissions() && (request.permissions.is_some() || request.rp_id.is_some()) {
+        return Err(Status::InvalidParameter);
+    }
+    authenticator.check_pin_can_be_entered()?;
+    let secret = authenticator.decapsulate(protocol, &peer)?;
+    Ok(enter_pin(authenticator, secret, pin_hash_enc, |authenticator, secret, now| {
+        if authenticator.store().configuration().force_pin_change {
+            return refuse_until_pin_is_changed(Status::PinInvalid);
+        }
+        let protocol = secret.protocol();
+        Progress::commit(vec![Change::PinRetries(MAX_PIN_RETRIES)], move |authenticator, _| {
+            authenticator.pin_was_right();
+            let has_permissions = authenticator.has_permissions();
+            let environment = authenticator.environment.as_mut();
+            let token = if has_permissions {
+                PinUvAuthToken::issue(environment, protocol, Permissions::MC | Permissions::GA, None, now)
+            } else {
+                PinUvAuthToken::pin_token(environment, protocol, authenticator.token.take())
+            };
+            hand_out(authenticator, &secret, token)
+        })
+    }))
+}
+
+/// getPinUvAuthTokenUsingPinWithPermissions (§6.5.5.7.2).
+fn get_pin_uv_auth_token_using_pin_with_permissions(
+    authenticator: &mut Authenticator,
+    request: Request,
+) -> Result<Progress, Status> {
+    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
+    let (peer, pin_hash_enc) = (required(request.key_agreement)?, required(request.pin_hash_enc)?);
+    let permissions = required(request.permissions)?;
+    if permissions == Permissions::default() {
+        return Err(Status::InvalidParameter);
+    }
+    let permissions = authenticator.authorized(permissions)?;
+    // mc and ga need an RP ID (§6.5.5.7, the table of permissions); the others have none, but for cm, which may.
+    let bound = Permissions::MC | Permissions::GA;
+    let rp_id = request.rp_id.filter(|_| permissions.intersects(bound | Permissions::CM));
+    if permissions.intersects(bound) && rp_id.is_none() {
+        return Err(Status::MissingParameter);
+    }
+    authenticator.check_pin_can_be_entered()?;
+    let secret = authenticator.decapsulate(protocol, &peer)?;
+    Ok(enter_pin(authenticator, secret, pin_hash_enc, move |authenticator, secret, now| {
+        if authenticator.store().configuration().force_pin_change {
+            return refuse_until_pin_is_changed(Status::PinPolicyViolation);
+        }
+        let right = Change::PinRetries(MAX_PIN_RETRIES);
+        if permissions == Permissions::PCMR {
+            return persistent_token(authenticator, secret, right);
+        }
+        Progress::commit(vec![right], move |authenticator, _| {
+            authenticator.pin_was_right();
+            let environment = authenticator.environment.as_mut();
+            let token = PinUvAuthToken::issue(environment, secret.protocol(), permissions, rp_id, now);
+            hand_out(authenticator, &secret, token)
+        })
+    }))
+}
+
+/// The persistent token is made when it is first asked for, and handed out again after that.
+fn persistent_token(authenticator: &mut Authenticator, secret: SharedSecret, right: Change) -> Progress {
+    let known = authenticator.store().persistent_token().cloned();
+    let token = known.unwrap_or_else(|| PersistentPinUvAuthToken::generate(authenticator.environment.as_mut()));
+    let changes = vec![right, Change::PersistentPinUvAuthToken(Some(token.clone()))];
+    Progress::commit(changes, move |authenticator, _| {
+        authenticator.pin_was_right();
+        let encrypted = secret.encrypt(authenticator.environment.as_mut(), &token.0);
+        answer(Response { pin_uv_auth_token: Some(encrypted), ..Response::default() })
+    })
+}
+
+/// `resetPinUvAuthToken` for all protocols, and `beginUsingPinUvAuthToken`: there is one token in use at a time.
+fn hand_out(authenticator: &mut Authenticator, secret: &SharedSecret, token: PinUvAuthToken) -> Progress {
+    let encrypted = secret.encrypt(authenticator.environment.as_mut(), token.bytes());
+    authenticator.token = Some(token);
+    answer(Response { pin_uv_auth_token: Some(encrypted), ..Response::default() })
+}
+
+/// `forcePINChange`: no token before the PIN was changed, though it was right.
+fn refuse_until_pin_is_changed(status: Status) -> Progress {
+    Progress::commit(vec![Change::PinRetries(MAX_PIN_RETRIES)], move |authenticator, _| {
+        authenticator.pin_was_right();
+        status.into()
+    })
+}
+
+/// Spends a retry, durably and before anything is compared, and goes on with `then` if the PIN is right
+/// (§6.5.5.6, §6.5.5.7.1, §6.5.5.7.2).
+///
+/// `then` makes the retries full again in a commit of its own.
+fn enter_pin(
+    authenticator: &Authenticator,
+    secret: SharedSecret,
+    pin_hash_enc: Vec<u8>,
+    then: impl FnOnce(&mut Authenticator, SharedSecret, Duration) -> Progress + Send + 'static,
+) -> Progress {
+    let retries = authenticator.store().pin_retries().saturating_sub(1);
+    Progress::commit(vec![Change::PinRetries(retries)], move |authenticator, now| {
+        let hash = secret.decrypt(&pin_hash_enc);
+        let right = hash.zip(authenticator.store().pin()).is_some_and(|(hash, pin)| pin.matches(&hash));
+        if right { then(authenticator, secret, now) } else { pin_was_wrong(authenticator, secret.protocol()).into() }
+    })
+}
+
+/// A new key-agreement key, and which of three statuses it is.
+fn pin_was_wrong(authenticator: &mut Authenticator, protocol: PinUvAuthProtocol) -> Status {
+    *authenticator.key_agreement_keys.of(protocol) = None;
+    authenticator.consecutive_mismatches = authenticator.consecutive_mismatches.saturating_add(1);
+    if authenticator.store().pin_retries() == 0 {
+        Status::PinBlocked
+    } else if authenticator.needs_power_cycle() {
+        Status::PinAuthBlocked
+    } else {
+        Status::PinInvalid
+    }
+}
+
+impl Authenticator {
+    /// Whether tokens have permissions: before CTAP 2.1 they had none.
+    fn has_permissions(&self) -> bool {
+        self.profile.option("pinUvAuthToken") == Some(true)
+    }
+
+    /// Whether PIN entry is blocked until the next power-up.
+    pub(crate) fn needs_power_cycle(&self) -> bool {
+        self.consecutive_mismatches >= MAX_CONSECUTIVE_MISMATCHES
+    }
+
+    fn pin_was_right(&mut self) {
+        self.consecutive_mismatches = 0;
+    }
+
+    fn check_pin_can_be_entered(&self) -> Result<(), Status> {
+        if self.store().pin().is_none() {
+            Err(Status::PinNotSet)
+        } else if self.store().pin_retries() == 0 {
+            Err(Status::PinBlocked)
+        } else if self.needs_power_cycle() {
+            Err(Status::PinAuthBlocked)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What a new PIN has to be.
+    pub(crate) fn pin_policy(&self) -> PinPolicy {
+        PinPolicy {
+            min_length: self.min_pin_length(),
+            complexity: self.store().configuration().pin_complexity_policy || self.profile.enforces_pin_complexity(),
+        }
+    }
+
+    /// `minPINLength`, code points.
+    pub(crate) fn min_pin_length(&self) -> u8 {
+        self.store().configuration().min_pin_length.unwrap_or(self.profile.min_pin_length())
+    }
+
+    /// The permissions of a request that this key knows, if it has all that they are for (§6.5.5.7.2).
+    fn authorized(&self, permissions: Permissions) -> Result<Permissions, Status> {
+        let known = Permissions::MC
+            | Permissions::GA
+            | Permissions::CM
+            | Permissions::BE
+            | Permissions::LBW
+            | Permissions::ACFG
+            | Permissions::PCMR;
+        let permissions = permissions.intersection(known);
+        let has = |option: &str| self.profile.option(option).is_some();
+        for (permission, allowed) in [
+            (Permissions::CM, has("credMgmt")),
+            (Permissions::BE, has("bioEnroll")),
+            (Permissions::LBW, has("largeBlobs")),
+            (Permissions::ACFG, has("authnrCfg")),
+            // It cannot be had together with others.
+            (Permissions::PCMR, has("perCredMgmtRO") && permissions == Permissions::PCMR),
+        ] {
+            if permissions.contains(permission) && !allowed {
+                return Err(Status::UnauthorizedPermission);
+            }
+        }
+        Ok(permissions)
+    }
+
+    /// The key-agreement key of a protocol.
+    fn key_agreement_key(&mut self, protocol: PinUvAuthProtocol) -> PrivateKey {
+        let environment = self.environment.as_mut();
+        let generate = || PrivateKey::from_candidates(Algorithm::Es256, |bytes| environment.random(bytes));
+        self.key_agreement_keys.of(protocol).get_or_insert_with(generate).clone()
+    }
+
+    /// `decapsulate`: what this key shares with a platform (§6.5.6).
+    ///
+    /// # Errors
+    /// [`Status::InvalidParameter`] if the platform's point is none of P-256.
+    pub(crate) fn decapsulate(
+        &mut self,
+        protocol: PinUvAuthProtocol,
+        peer: &KeyAgreementKey,
+    ) -> Result<SharedSecret, Status> {
+        let key = self.key_agreement_key(protocol);
+        let z = self.environment.crypto().diffie_hellman(&key, peer).map_err(|_| Status::InvalidParameter)?;
+        Ok(protocol.shared_secret(&z))
+    }
+}
