@@ -199,7 +199,8 @@ fn the_usage_timer_ends_a_token() {
 
 #[test]
 fn a_token_dies_of_power_up_of_reset_of_a_changed_pin_and_of_the_next_token() {
-    let end: [(&str, fn(&mut Driver)); 4] = [
+    type End = fn(&mut Driver);
+    let end: [(&str, End); 4] = [
         ("power-up", Driver::power_up),
         ("reset", |key| {
             assert_eq!(key.status(&[RESET]), status::OK);
