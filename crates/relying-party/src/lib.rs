@@ -35,6 +35,7 @@ mod login;
 #[allow(dead_code, reason = "the HTTP API is yet to use all of it")]
 mod password;
 mod place;
+mod policy;
 mod property_string;
 mod qr;
 #[allow(dead_code, reason = "the HTTP API is yet to use all of it")]
@@ -58,6 +59,7 @@ mod users;
 pub mod verifier;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use webauthn_rs::{Webauthn, WebauthnBuilder};
 
@@ -70,6 +72,9 @@ pub use self::http::{MAX_BODY_BYTES, router};
 pub use self::locks::{FAILURES, LOCK_TIME, TOTP_FAILURES};
 pub use self::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordCost, PasswordHash};
 pub use self::place::Place;
+pub use self::policy::{
+    DecidedBy, Difference, FramedLogin, InvalidPolicy, Policy, Preference, SignatureCounter, UnknownPolicy, UserHandle,
+};
 pub use self::property_string::PropertyProblem;
 pub use self::qr::{TooLongForQr, qr_svg, qr_terminal};
 pub use self::realms::{Realm, RealmError, RealmKind, Requirement};
@@ -81,7 +86,7 @@ pub use self::registered::{CredentialView, MAX_CREDENTIALS_PER_USER, MAX_USERS};
 pub use self::server::{SHUTDOWN_GRACE, Server, serve};
 pub use self::sessions::{CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, ENROLMENT_LIFETIME, SESSION_LIFETIME};
 pub use self::settings::{
-    DEFAULT_CHALLENGE_LIFETIME, MAX_CHALLENGE_LIFETIME, OriginProblem, RpIdProblem, Settings, SettingsError,
+    Attestation, ConfigError, ConfigProblem, MAX_CONFIG_BYTES, OriginProblem, RpIdProblem, Settings, SettingsError,
 };
 pub use self::store::{DATABASE_FILE, Store, StoreError};
 pub use self::tfa_option::{TfaOption, TfaOptionError, TfaOptionProblem};
@@ -118,7 +123,7 @@ impl RelyingParty {
         let builder = WebauthnBuilder::new(&settings.rp_id, first)
             .map_err(refused)?
             .rp_name(&settings.name)
-            .timeout(settings.challenge_lifetime)
+            .timeout(Duration::from_millis(settings.policy.timeout_ms.into()))
             .danger_set_user_presence_only_security_keys(true);
         let webauthn = others.iter().fold(builder, WebauthnBuilder::append_allowed_origin).build().map_err(refused)?;
         Ok(Self { settings, webauthn, clock, state: Mutex::default() })

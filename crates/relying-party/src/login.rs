@@ -24,7 +24,7 @@ impl RelyingParty {
             challenge: options.public_key.challenge.to_vec(),
             state: CeremonyState::Login { state: Box::new(login) },
         };
-        let id = state.ceremonies.begin(ceremony, self.clock.now(), self.settings.challenge_lifetime)?;
+        let id = state.ceremonies.begin(ceremony, self.clock.now(), self.settings.policy.challenge_lifetime)?;
         Ok((id, options))
     }
 
@@ -37,7 +37,7 @@ impl RelyingParty {
     ) -> Result<(String, CredentialView), Refusal> {
         let now = self.clock.now();
         let Ceremony { user, challenge, state } =
-            self.state().ceremonies.take(ceremony, now, self.settings.challenge_lifetime)?;
+            self.state().ceremonies.take(ceremony, now, self.settings.policy.challenge_lifetime)?;
         let CeremonyState::Login { state } = state else {
             return Err(Refusal::WrongCeremony { expected: Purpose::Login, found: state.purpose() });
         };

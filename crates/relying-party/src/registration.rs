@@ -32,7 +32,7 @@ impl RelyingParty {
             challenge: options.public_key.challenge.to_vec(),
             state: CeremonyState::Registration { state: Box::new(state), user_id },
         };
-        let id = ceremonies.begin(ceremony, self.clock.now(), self.settings.challenge_lifetime)?;
+        let id = ceremonies.begin(ceremony, self.clock.now(), self.settings.policy.challenge_lifetime)?;
         Ok((id, options))
     }
 
@@ -48,7 +48,7 @@ impl RelyingParty {
         // the user handle that is about to be the user's.
         let mut guard = self.state();
         let Ceremony { user, challenge, state } =
-            guard.ceremonies.take(ceremony, now, self.settings.challenge_lifetime)?;
+            guard.ceremonies.take(ceremony, now, self.settings.policy.challenge_lifetime)?;
         let CeremonyState::Registration { state, user_id } = state else {
             return Err(Refusal::WrongCeremony { expected: Purpose::Registration, found: state.purpose() });
         };

@@ -3,62 +3,92 @@
 //! The checks come before webauthn-rs sees anything: it answers most of these mistakes with one word, `Configuration`,
 //! and accepts some that no browser can ever match. Public suffixes (`com`, `github.io`) are not looked at here.
 
-use std::time::Duration;
+mod config_file;
+mod datacenter_cfg;
+mod error;
 
+use keyrig_ctap::Aaguid;
 use url::{Host, Url};
 
-/// How long a challenge can be answered unless the settings say otherwise: what Proxmox VE gives its users.
-pub const DEFAULT_CHALLENGE_LIFETIME: Duration = Duration::from_secs(120);
-
-/// The longest challenge lifetime that is accepted: the upper end of what WebAuthn Level 3 recommends for a timeout is
-/// ten minutes.
-pub const MAX_CHALLENGE_LIFETIME: Duration = Duration::from_secs(600);
+pub use self::config_file::MAX_CONFIG_BYTES;
+pub use self::error::{ConfigError, ConfigProblem};
+use crate::policy::Policy;
 
 const MAX_NAME_BYTES: usize = 64;
 
 /// RFC 1035, section 2.3.4, without the length byte in front and the root's behind.
 const MAX_DOMAIN_BYTES: usize = 253;
 
-/// What a relying party is: its identity and its one policy.
+/// What a relying party is, and how it behaves.
 ///
-/// Nothing is checked until [`RelyingParty::new`](crate::RelyingParty::new).
+/// Nothing is checked until [`RelyingParty::new`](crate::RelyingParty::new), except in settings that were read from a
+/// file: these are sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The RP ID (WebAuthn Level 3, §4): a domain, such as `pve.example.com`. Credentials are bound to it for good.
     pub rp_id: String,
     /// The origins that ceremonies may come from, each as a browser writes it: scheme, host, and port unless it is the
-    /// default.
+    /// default. If there is none, it is that of the request: [`Settings::origin_of_host`].
     pub origins: Vec<String>,
+    /// Origins that are no pages: `android:apk-key-hash:HASH` of an app, `chrome-extension://ID` of an extension. They
+    /// are compared to the letter.
+    pub app_origins: Vec<String>,
+    /// Whether the hosts below those of `origins` are allowed too, with the same scheme and port.
+    pub allow_subdomains: bool,
     /// The name an authenticator or a browser may show, 1 to 64 bytes.
     pub name: String,
-    /// How long a challenge can be answered: 1 s to [`MAX_CHALLENGE_LIFETIME`]. Browsers are told the same as
-    /// `timeout`.
-    pub challenge_lifetime: Duration,
+    /// Whether users can log in by a passkey alone, without a name and a password.
+    pub passkey_login: bool,
+    /// Which attestation a registration must have.
+    pub attestation: Attestation,
+    /// How it behaves where relying parties differ.
+    pub policy: Policy,
+}
+
+/// Which attestation a registration must have. A statement that does not verify is never accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Attestation {
+    /// None: browsers are not asked for any.
+    #[default]
+    None,
+    /// Some, from anybody: self attestation will do.
+    Any,
+    /// A certificate that leads to one of these roots.
+    Root {
+        /// Certificates, DER.
+        roots: Vec<Vec<u8>>,
+    },
+    /// One of these models, proven by a certificate that leads to one of these roots.
+    Aaguid {
+        /// The models.
+        aaguids: Vec<Aaguid>,
+        /// Certificates, DER.
+        roots: Vec<Vec<u8>>,
+    },
 }
 
 impl Settings {
-    /// Settings with one origin, the RP ID as the name, and [`DEFAULT_CHALLENGE_LIFETIME`].
+    /// Settings with one origin, the RP ID as the name, and the default policy.
     pub fn new(rp_id: impl Into<String>, origin: impl Into<String>) -> Self {
         let rp_id = rp_id.into();
         Self {
             name: rp_id.clone(),
             rp_id,
             origins: vec![origin.into()],
-            challenge_lifetime: DEFAULT_CHALLENGE_LIFETIME,
+            app_origins: Vec::new(),
+            allow_subdomains: false,
+            passkey_login: false,
+            attestation: Attestation::None,
+            policy: Policy::strict(),
         }
     }
 
     /// The origins as URLs, once everything in the settings has been found sound.
     pub(crate) fn check(&self) -> Result<Vec<Url>, SettingsError> {
         check_rp_id(&self.rp_id).map_err(|problem| SettingsError::RpId { rp_id: self.rp_id.clone(), problem })?;
-        if self.origins.is_empty() {
-            return Err(SettingsError::NoOrigin);
-        }
-        if self.name.is_empty() || self.name.len() > MAX_NAME_BYTES || self.name.chars().any(char::is_control) {
-            return Err(SettingsError::Name { name: self.name.clone() });
-        }
-        if self.challenge_lifetime < Duration::from_secs(1) || self.challenge_lifetime > MAX_CHALLENGE_LIFETIME {
-            return Err(SettingsError::ChallengeLifetime { found: self.challenge_lifetime });
+        check_name(&self.name)?;
+        for origin in &self.app_origins {
+            check_app_origin(origin).map_err(|problem| SettingsError::Origin { origin: origin.clone(), problem })?;
         }
         self.origins
             .iter()
@@ -67,6 +97,28 @@ impl Settings {
                     .map_err(|problem| SettingsError::Origin { origin: origin.clone(), problem })
             })
             .collect()
+    }
+
+    /// The origin of a page that was asked for by this `Host` header: what is allowed if the settings name none.
+    ///
+    /// `over_tls` is whether the request came over TLS, to us or to the proxy before us. Whoever sends another `Host`
+    /// wins nothing: the host has to be the RP ID or below it.
+    ///
+    /// # Errors
+    /// When no page of that host could use the RP ID.
+    pub fn origin_of_host(&self, host: &str, over_tls: bool) -> Result<String, SettingsError> {
+        let scheme = if over_tls { "https" } else { "http" };
+        let origin = format!("{scheme}://{host}");
+        let in_a_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        let written = match Url::parse(&origin) {
+            // As the browser writes it that sent the header.
+            Ok(url) if host.bytes().all(in_a_host) => url.origin().ascii_serialization(),
+            _ => origin.clone(),
+        };
+        match check_origin(&written, &self.rp_id) {
+            Ok(_) => Ok(written),
+            Err(problem) => Err(SettingsError::Origin { origin, problem }),
+        }
     }
 }
 
@@ -98,12 +150,6 @@ pub enum SettingsError {
     Name {
         /// The name as it was written.
         name: String,
-    },
-    /// The challenge lifetime is out of bounds.
-    #[error("a challenge lifetime of {found:?} is out of bounds: it has to be 1 to 600 seconds")]
-    ChallengeLifetime {
-        /// The lifetime as it was given.
-        found: Duration,
     },
     /// The settings passed every check here, yet the verifier does not take them: a gap in the checks, so our bug.
     #[error(
@@ -162,6 +208,9 @@ pub enum OriginProblem {
     /// It has plain http on a host that is not localhost.
     #[error("it is plain http, where browsers have no WebAuthn except on localhost; serve https")]
     InsecureScheme,
+    /// It looks like an app's or an extension's, and is none.
+    #[error("it is neither android:apk-key-hash: with 43 characters of base64url, nor chrome-extension:// with an id")]
+    NotAnAppOrigin,
     /// Several origins stand in one string.
     #[error("it looks like several origins in one; give each as an entry of its own")]
     Several,
@@ -287,6 +336,28 @@ fn check_origin(origin: &str, rp_id: &str) -> Result<Url, OriginProblem> {
     } else {
         let (host, rp_id) = names();
         Err(OriginProblem::OutsideRpId { host, rp_id })
+    }
+}
+
+/// The origins that Android and Chromium write for apps and extensions.
+fn check_app_origin(origin: &str) -> Result<(), OriginProblem> {
+    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let hash = origin.strip_prefix("android:apk-key-hash:");
+    let extension = origin.strip_prefix("chrome-extension://");
+    if hash.is_some_and(|hash| hash.len() == 43 && hash.bytes().all(base64url))
+        || extension.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'a'..=b'p')))
+    {
+        Ok(())
+    } else {
+        Err(OriginProblem::NotAnAppOrigin)
+    }
+}
+
+fn check_name(name: &str) -> Result<(), SettingsError> {
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control) {
+        Ok(())
+    } else {
+        Err(SettingsError::Name { name: name.to_owned() })
     }
 }
 

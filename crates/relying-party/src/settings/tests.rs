@@ -114,9 +114,56 @@ fn everything_else_is_bounded() {
     for name in [String::new(), "x".repeat(65), "a\tb".to_owned()] {
         assert_eq!(problem(Settings { name: name.clone(), ..good() }), Some(SettingsError::Name { name }));
     }
-    for (lifetime, accepted) in [(999, false), (1_000, true), (600_000, true), (600_001, false)] {
-        let found = Duration::from_millis(lifetime);
-        let expected = (!accepted).then_some(SettingsError::ChallengeLifetime { found });
-        assert_eq!(problem(Settings { challenge_lifetime: found, ..good() }), expected);
+}
+
+#[test]
+fn origins_of_apps_are_accepted_to_the_letter() {
+    let with = |origin: &str| {
+        let good = Settings::new("pve.example.com", "https://pve.example.com");
+        problem(Settings { app_origins: vec![origin.to_owned()], ..good })
+    };
+    let hash = "kw5b3MqhXtyZIrwLl0kIT2hPzvjS2rRKJ4rGoVvvu2c";
+    assert_eq!(with(&format!("android:apk-key-hash:{hash}")), None);
+    assert_eq!(with("chrome-extension://nngceckbapebfimnlniiiahkandclblb"), None);
+    for origin in [
+        &format!("android:apk-key-hash:{hash}="),
+        &format!("android:apk-key-hash-sha256:{hash}"),
+        "chrome-extension://nngceckbapebfimnlniiiahkandclblb/",
+        "https://pve.example.com",
+        "",
+    ] {
+        let expected = SettingsError::Origin { origin: origin.to_owned(), problem: OriginProblem::NotAnAppOrigin };
+        assert_eq!(with(origin), Some(expected));
+    }
+}
+
+/// What Proxmox VE does where the origin is unset, but for the scheme, which it takes to be https.
+#[test]
+fn without_origins_the_requests_host_is_the_origin() {
+    let settings = Settings { origins: Vec::new(), ..Settings::new("example.com", "") };
+    assert_eq!(settings.check(), Ok(Vec::new()));
+    for (host, over_tls, expected) in [
+        ("pve.example.com:8006", true, "https://pve.example.com:8006"),
+        ("PVE.example.com", true, "https://pve.example.com"),
+        ("example.com:443", true, "https://example.com"),
+    ] {
+        assert_eq!(settings.origin_of_host(host, over_tls), Ok(expected.to_owned()));
+    }
+    let local = Settings { origins: Vec::new(), ..Settings::new("localhost", "") };
+    assert_eq!(local.origin_of_host("localhost:8006", false), Ok("http://localhost:8006".to_owned()));
+    for (host, over_tls) in [
+        ("pve.example.com", false),
+        ("evil-example.com", true),
+        ("example.com.evil.example", true),
+        ("192.0.2.7:8006", true),
+        ("[::1]:8006", true),
+        ("com", true),
+        ("", true),
+        ("example.com/", true),
+        ("user@evil.example", true),
+        ("evil.example@example.com", true),
+        ("example.com:99999", true),
+    ] {
+        assert!(settings.origin_of_host(host, over_tls).is_err(), "{host:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyrig_relying_party::{DEFAULT_CHALLENGE_LIFETIME, MAX_CEREMONIES, MAX_CEREMONIES_PER_USER};
+use keyrig_relying_party::{MAX_CEREMONIES, MAX_CEREMONIES_PER_USER, Policy};
 use serde_json::{Value, json};
 
 use crate::rig::{Key, Rig, decode, encode, finish, with_client_data, with_client_data_member};
@@ -18,7 +18,7 @@ async fn a_registered_key_logs_in() {
     let options = &begun["options"]["publicKey"];
     assert_eq!(options["rpId"], "pve.example.com");
     assert_eq!(options["userVerification"], "discouraged");
-    assert_eq!(options["timeout"], json!(DEFAULT_CHALLENGE_LIFETIME.as_millis()));
+    assert_eq!(options["timeout"], json!(300_000));
     let credential = key.get(&begun).await.unwrap();
     rig.clock.advance(Duration::from_secs(7));
     let answer = rig.accepted(FINISH, finish(&begun, &credential)).await;
@@ -82,7 +82,7 @@ async fn a_challenge_expires() {
     let before = rig.stored("alice").await;
     let begun = rig.begin_login("alice").await;
     let credential = key.get(&begun).await.unwrap();
-    rig.clock.advance(DEFAULT_CHALLENGE_LIFETIME);
+    rig.clock.advance(Policy::strict().challenge_lifetime);
     assert_eq!(rig.refused(FINISH, finish(&begun, &credential)).await.0, "expired_challenge");
     assert_eq!(rig.stored("alice").await, before);
 }
@@ -309,6 +309,6 @@ async fn when_all_begin_too_many_what_was_begun_can_still_be_finished() {
     // That made room for one; when all have expired there is room for everybody.
     rig.begin_registration("bob").await;
     assert_eq!(rig.refused("/api/login/begin", json!({ "user": "alice" })).await.0, "too_many_ceremonies");
-    rig.clock.advance(DEFAULT_CHALLENGE_LIFETIME);
+    rig.clock.advance(Policy::strict().challenge_lifetime);
     rig.log_in("alice", &mut key).await;
 }

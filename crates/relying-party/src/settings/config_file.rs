@@ -1,0 +1,282 @@
+//! Settings from a file: a `datacenter.cfg` of Proxmox VE as it is, or, if the name ends in `.toml`, our own.
+//!
+//! ```toml
+//! datacenter_cfg = "datacenter.cfg"      # name, RP ID, origin and allow-subdomains from there; what follows goes before
+//!
+//! name = "Example"
+//! rp_id = "example.com"
+//! origins = ["https://pve1.example.com:8006", "https://pve2.example.com:8006"]
+//! app_origins = ["android:apk-key-hash:…"]
+//! allow_subdomains = false
+//! passkey_login = true
+//!
+//! policy = "proxmox-9"                   # or "mine.toml"
+//! challenge_lifetime_s = 60              # these four change the policy
+//! user_verification = "required"
+//! resident_key = "required"
+//! signature_counter = "report"
+//!
+//! [attestation]
+//! accept = "aaguid"                      # "none", "any", "root", "aaguid"
+//! aaguids = ["d7a423ad-3e19-4492-9200-78137dccc136"]
+//! roots = ["root.pem"]
+//! ```
+//!
+//! Every field may be left out. Paths are taken from the file's own directory.
+
+use std::fs;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use keyrig_ctap::Aaguid;
+use serde::Deserialize;
+use toml::Spanned;
+use x509_cert::Certificate;
+use x509_cert::der::Encode;
+
+use super::error::{ConfigError, ConfigProblem, part_of_origin, part_of_rp_id};
+use super::{Attestation, Settings, check_app_origin, check_name, check_origin, check_rp_id, datacenter_cfg};
+use crate::place::Place;
+use crate::policy::{Policy, Preference, SignatureCounter};
+
+/// The longest file of settings, policy or certificates that is read, in bytes.
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    datacenter_cfg: Option<Spanned<String>>,
+    name: Option<Spanned<String>>,
+    rp_id: Option<Spanned<String>>,
+    origins: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    app_origins: Vec<Spanned<String>>,
+    allow_subdomains: Option<bool>,
+    #[serde(default)]
+    passkey_login: bool,
+    policy: Option<Spanned<String>>,
+    challenge_lifetime_s: Option<Spanned<i64>>,
+    user_verification: Option<Preference>,
+    resident_key: Option<Preference>,
+    signature_counter: Option<SignatureCounter>,
+    attestation: Option<Spanned<AttestationTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttestationTable {
+    accept: Accept,
+    #[serde(default)]
+    aaguids: Vec<Spanned<String>>,
+    #[serde(default)]
+    roots: Vec<Spanned<String>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Accept {
+    None,
+    Any,
+    Root,
+    Aaguid,
+}
+
+impl Settings {
+    /// The settings of a file, which are sound.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the character that is wrong.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            Self::from_toml(file, &read(file)?)
+        } else {
+            Self::from_datacenter_cfg(file)
+        }
+    }
+
+    fn from_datacenter_cfg(file: &Path) -> Result<Self, ConfigError> {
+        let text = read(file)?;
+        datacenter_cfg::parse(&text).map_err(|(at, problem)| error(file, &text, at, problem))
+    }
+
+    fn from_toml(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let wrong = |at: Range<usize>, problem| error(file, text, at, problem);
+        let table: File = toml::from_str(text).map_err(|found| {
+            let problem = ConfigProblem::Toml { reason: found.message().to_owned() };
+            wrong(found.span().unwrap_or(text.len()..text.len()), problem)
+        })?;
+        let beside = |name: &str| file.parent().unwrap_or(Path::new("")).join(name);
+        let base = match &table.datacenter_cfg {
+            Some(name) => Some(Self::from_datacenter_cfg(&beside(name.get_ref()))?),
+            None => None,
+        };
+        let policy = policy(&table, &beside).map_err(|failure| failure.at(&wrong))?;
+        let end = text.len()..text.len();
+        let rp_id = match (&table.rp_id, &base) {
+            (Some(rp_id), _) => rp_id.get_ref().clone(),
+            (None, Some(base)) => base.rp_id.clone(),
+            (None, None) => {
+                let how = "write rp_id = \"DOMAIN\", such as rp_id = \"pve.example.com\"";
+                return Err(wrong(end, ConfigProblem::Missing { what: "rp_id", how }));
+            }
+        };
+        if let Some(written) = &table.rp_id {
+            check_rp_id(&rp_id).map_err(|problem| {
+                wrong(within(text, written, part_of_rp_id(&rp_id, problem)), ConfigProblem::RpId(problem))
+            })?;
+        }
+        let origin_wrong = |written: &Spanned<String>, problem| {
+            wrong(within(text, written, part_of_origin(written.get_ref(), &problem)), ConfigProblem::Origin(problem))
+        };
+        for written in table.origins.iter().flatten() {
+            check_origin(written.get_ref(), &rp_id).map_err(|problem| origin_wrong(written, problem))?;
+        }
+        for written in &table.app_origins {
+            check_app_origin(written.get_ref()).map_err(|problem| origin_wrong(written, problem))?;
+        }
+        if let Some(written) = &table.name {
+            check_name(written.get_ref()).map_err(|_| wrong(written.span(), ConfigProblem::Name))?;
+        }
+        let attestation = attestation(&table, &beside).map_err(|failure| failure.at(&wrong))?;
+        let texts = |list: &[Spanned<String>]| list.iter().map(|text| text.get_ref().clone()).collect::<Vec<_>>();
+        let base_origins = || base.iter().flat_map(|base| base.origins.clone()).collect();
+        let settings = Self {
+            name: match (table.name, &base) {
+                (Some(name), _) => name.into_inner(),
+                (None, Some(base)) => base.name.clone(),
+                (None, None) => rp_id.clone(),
+            },
+            origins: table.origins.as_deref().map_or_else(base_origins, texts),
+            app_origins: texts(&table.app_origins),
+            allow_subdomains: table
+                .allow_subdomains
+                .unwrap_or_else(|| base.as_ref().is_some_and(|base| base.allow_subdomains)),
+            passkey_login: table.passkey_login,
+            attestation,
+            policy,
+            rp_id,
+        };
+        // What stands in two files can be sound in each and not together.
+        settings.check().map_err(|problem| {
+            let at = table.rp_id.as_ref().map_or(end, Spanned::span);
+            wrong(at, ConfigProblem::Toml { reason: problem.to_string() })
+        })?;
+        Ok(settings)
+    }
+}
+
+/// What is wrong here, or in another file that is named here.
+enum Failure {
+    Here(Range<usize>, ConfigProblem),
+    There(ConfigError),
+}
+
+impl Failure {
+    fn at(self, wrong: &dyn Fn(Range<usize>, ConfigProblem) -> ConfigError) -> ConfigError {
+        match self {
+            Self::Here(at, problem) => wrong(at, problem),
+            Self::There(error) => error,
+        }
+    }
+}
+
+fn policy(table: &File, beside: &dyn Fn(&str) -> std::path::PathBuf) -> Result<Policy, Failure> {
+    let mut policy = match &table.policy {
+        Some(name) if name.get_ref().ends_with(".toml") => {
+            let text = read(&beside(name.get_ref())).map_err(Failure::There)?;
+            Policy::parse(name.get_ref(), &text).map_err(|problem| Failure::Here(name.span(), problem.into()))?
+        }
+        Some(name) => Policy::built_in(name.get_ref()).map_err(|problem| Failure::Here(name.span(), problem.into()))?,
+        None => Policy::strict(),
+    };
+    if let Some(written) = &table.challenge_lifetime_s {
+        let found = *written.get_ref();
+        policy.challenge_lifetime = match u64::try_from(found) {
+            Ok(seconds @ 1..=600) => Duration::from_secs(seconds),
+            _ => return Err(Failure::Here(written.span(), ConfigProblem::ChallengeLifetime { found })),
+        };
+    }
+    policy.user_verification = table.user_verification.unwrap_or(policy.user_verification);
+    policy.resident_key = table.resident_key.unwrap_or(policy.resident_key);
+    policy.signature_counter = table.signature_counter.unwrap_or(policy.signature_counter);
+    Ok(policy)
+}
+
+fn attestation(table: &File, beside: &dyn Fn(&str) -> std::path::PathBuf) -> Result<Attestation, Failure> {
+    let Some(spanned) = &table.attestation else { return Ok(Attestation::None) };
+    let AttestationTable { accept, aaguids, roots } = spanned.get_ref();
+    let missing = |what, how| Failure::Here(spanned.span(), ConfigProblem::Missing { what, how });
+    let unused = |field: &Spanned<String>, what: &str| {
+        let reason = format!("accept does not use {what}; remove them, or write accept = \"root\" or \"aaguid\"");
+        Failure::Here(field.span(), ConfigProblem::Toml { reason })
+    };
+    let (wants_aaguids, wants_roots) = match accept {
+        Accept::None | Accept::Any => (false, false),
+        Accept::Root => (false, true),
+        Accept::Aaguid => (true, true),
+    };
+    match (aaguids.first(), roots.first()) {
+        (Some(aaguid), _) if !wants_aaguids => return Err(unused(aaguid, "aaguids")),
+        (_, Some(root)) if !wants_roots => return Err(unused(root, "roots")),
+        (None, _) if wants_aaguids => return Err(missing("aaguids", "name the models that are accepted")),
+        (_, None) if wants_roots => {
+            return Err(missing("roots", "name the files of the makers' root certificates: roots = [\"FILE.pem\"]"));
+        }
+        _ => {}
+    }
+    let mut certificates = Vec::new();
+    for root in roots {
+        let text = read(&beside(root.get_ref())).map_err(Failure::There)?;
+        let unreadable = |reason: String| Failure::Here(root.span(), ConfigProblem::Certificates { reason });
+        if !text.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(unreadable("there is no -----BEGIN CERTIFICATE----- in the file".to_owned()));
+        }
+        let chain = Certificate::load_pem_chain(text.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
+        for certificate in chain {
+            certificates.push(certificate.to_der().map_err(|error| unreadable(error.to_string()))?);
+        }
+    }
+    let aaguid = |text: &Spanned<String>| -> Result<Aaguid, Failure> {
+        text.get_ref().parse().map_err(|_| Failure::Here(text.span(), ConfigProblem::Aaguid))
+    };
+    Ok(match accept {
+        Accept::None => Attestation::None,
+        Accept::Any => Attestation::Any,
+        Accept::Root => Attestation::Root { roots: certificates },
+        Accept::Aaguid => {
+            Attestation::Aaguid { aaguids: aaguids.iter().map(aaguid).collect::<Result<_, _>>()?, roots: certificates }
+        }
+    })
+}
+
+/// Where a part of a string stands in the file: exact for a string without escapes, else the string as a whole.
+fn within(text: &str, written: &Spanned<String>, part: Range<usize>) -> Range<usize> {
+    let span = written.span();
+    let inner = span.start + 1..span.end.saturating_sub(1);
+    if text.get(inner.clone()) == Some(written.get_ref()) {
+        inner.start + part.start..inner.start + part.end
+    } else {
+        span
+    }
+}
+
+fn read(file: &Path) -> Result<String, ConfigError> {
+    let failed = |problem| ConfigError { file: file.to_owned(), place: None, problem };
+    let unreadable = |error: std::io::Error| failed(ConfigProblem::Unreadable { reason: error.to_string() });
+    let mut text = String::new();
+    let opened = fs::File::open(file).map_err(unreadable)?;
+    opened.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() > usize::try_from(MAX_CONFIG_BYTES).unwrap_or(usize::MAX) {
+        return Err(failed(ConfigProblem::TooLong));
+    }
+    Ok(text)
+}
+
+fn error(file: &Path, text: &str, at: Range<usize>, problem: ConfigProblem) -> ConfigError {
+    ConfigError { file: file.to_owned(), place: Some(Box::new(Place::of(text, at))), problem }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! The `webauthn:` line of Proxmox VE's `datacenter.cfg`, read as it is: `webauthn: rp=NAME,id=DOMAIN,origin=URL`.
+//!
+//! Other lines are none of our business. One that was meant to be this one and is not would leave a relying party
+//! without its settings, so it is an error.
+
+use std::ops::Range;
+
+use super::error::{ConfigProblem, part_of_origin, part_of_rp_id};
+use super::{Settings, check_name, check_origin, check_rp_id};
+use crate::policy::Policy;
+use crate::property_string::{self, Property, PropertyProblem};
+use crate::settings::Attestation;
+
+/// The name of the line.
+const KEY: &str = "webauthn";
+
+/// The settings of a whole `datacenter.cfg`; or what is wrong, and at which bytes of it.
+pub(super) fn parse(text: &str) -> Result<Settings, (Range<usize>, ConfigProblem)> {
+    let mut found: Option<(usize, Range<usize>)> = None;
+    let mut start = 0;
+    for (index, line) in text.split('\n').enumerate() {
+        let at = start..start + line.trim_end().len();
+        start += line.len() + 1;
+        let Some(value_at) = value(text, at)? else { continue };
+        match found {
+            Some((first, _)) => {
+                let at = start - line.len() - 1;
+                return Err((at..at + KEY.len(), ConfigProblem::SecondWebauthnLine { first }));
+            }
+            None => found = Some((index + 1, value_at)),
+        }
+    }
+    let (_, at) = found.ok_or((text.len()..text.len(), ConfigProblem::NoWebauthnLine))?;
+    settings(text.get(at.clone()).unwrap_or_default()).map_err(|(part, problem)| {
+        let place = at.start + part.start..at.start + part.end;
+        (place, problem)
+    })
+}
+
+/// Where the value of a line is, if it is the `webauthn:` line.
+fn value(text: &str, line: Range<usize>) -> Result<Option<Range<usize>>, (Range<usize>, ConfigProblem)> {
+    let content = text.get(line.clone()).unwrap_or_default();
+    let trimmed = content.trim_start();
+    let indent = content.len() - trimmed.len();
+    let name = trimmed.split([':', '=', ' ', '\t']).next().unwrap_or_default();
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    if name.starts_with('#') || !plain.eq_ignore_ascii_case(KEY) {
+        return Ok(None);
+    }
+    let whole =
+        |range: Range<usize>| (line.start + range.start..line.start + range.end, ConfigProblem::NotTheWebauthnLine);
+    if indent > 0 {
+        return Err(whole(0..indent));
+    }
+    if name != KEY {
+        return Err(whole(0..name.len()));
+    }
+    let behind = content.get(KEY.len()..).unwrap_or_default();
+    let Some(value) = behind.strip_prefix(':') else {
+        return Err(whole(KEY.len()..(KEY.len() + 1).min(content.len())));
+    };
+    let start = KEY.len() + 1 + (value.len() - value.trim_start().len());
+    Ok(Some(line.start + start..line.end))
+}
+
+fn settings(line: &str) -> Result<Settings, (Range<usize>, ConfigProblem)> {
+    let properties = property_string::parse(line).map_err(|(at, problem)| match problem {
+        // `origin=https://a,https://b`
+        PropertyProblem::NoValue { found } if found.contains("://") => (at, ConfigProblem::SecondOrigin),
+        problem => (at, problem.into()),
+    })?;
+    let end = line.len()..line.len();
+    let (mut rp, mut id, mut origin, mut allow_subdomains) = (None, None, None, true);
+    for property in &properties {
+        match property.key {
+            "rp" => rp = Some(property),
+            "id" => id = Some(property),
+            "origin" => origin = Some(property),
+            // As every boolean of Proxmox VE is written.
+            "allow-subdomains" => match property.value.to_ascii_lowercase().as_str() {
+                "1" | "on" | "yes" | "true" => allow_subdomains = true,
+                "0" | "off" | "no" | "false" => allow_subdomains = false,
+                found => {
+                    let found = found.to_owned();
+                    return Err((property.value_at.clone(), ConfigProblem::NotABoolean { found }));
+                }
+            },
+            found => {
+                let found = found.to_owned();
+                return Err((property.key_at.clone(), ConfigProblem::UnknownProperty { found }));
+            }
+        }
+    }
+    // Proxmox VE reads a line without them, and then has no WebAuthn at all.
+    let missing = |what, how| (end.clone(), ConfigProblem::Missing { what, how });
+    let id = id.ok_or_else(|| missing("id", "write id=DOMAIN, the RP ID, such as id=pve.example.com"))?;
+    let rp = rp.ok_or_else(|| missing("rp", "write rp=NAME, what users are shown"))?;
+    check_name(rp.value).map_err(|_| (rp.value_at.clone(), ConfigProblem::Name))?;
+    check_rp_id(id.value)
+        .map_err(|problem| (within(id, part_of_rp_id(id.value, problem)), ConfigProblem::RpId(problem)))?;
+    if let Some(origin) = origin {
+        check_origin(origin.value, id.value).map_err(|problem| {
+            (within(origin, part_of_origin(origin.value, &problem)), ConfigProblem::Origin(problem))
+        })?;
+    }
+    Ok(Settings {
+        rp_id: id.value.to_owned(),
+        origins: origin.iter().map(|origin| origin.value.to_owned()).collect(),
+        app_origins: Vec::new(),
+        allow_subdomains,
+        name: rp.value.to_owned(),
+        passkey_login: false,
+        attestation: Attestation::None,
+        policy: Policy::strict(),
+    })
+}
+
+fn within(property: &Property<'_>, part: Range<usize>) -> Range<usize> {
+    property.value_at.start + part.start..property.value_at.start + part.end
+}
+
+#[cfg(test)]
+mod tests;
