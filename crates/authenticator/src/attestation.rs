@@ -16,7 +16,7 @@ use thiserror::Error;
 use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{Builder, CertificateBuilder};
 use x509_cert::certificate::{Rfc5280, TbsCertificate};
-use x509_cert::der::asn1::{ObjectIdentifier, OctetString, UtcTime};
+use x509_cert::der::asn1::{BitString, ObjectIdentifier, OctetString, UtcTime};
 use x509_cert::der::{DateTime, Encode};
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier};
 use x509_cert::ext::{Extension, ToExtension};
@@ -28,6 +28,9 @@ use zeroize::Zeroizing;
 
 use crate::private_key::PrivateKey;
 use crate::profile::Profile;
+
+/// id-fido-u2f-ce-transports (FIDO U2F Authenticator Transports Extension 1.2 §3).
+const U2F_TRANSPORTS_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.2.1.1");
 
 /// id-fido-gen-ce-aaguid.
 const AAGUID_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.1.1.4");
@@ -54,11 +57,12 @@ impl core::fmt::Debug for Root {
     }
 }
 
-/// What an authenticator vouches with: a private key and its certificate.
+/// What an authenticator vouches with: a private key and its certificates.
 #[derive(Clone, Debug)]
 pub struct Attestation {
     private_key: PrivateKey,
     certificate: Vec<u8>,
+    u2f_certificate: Vec<u8>,
 }
 
 impl Attestation {
@@ -72,6 +76,12 @@ impl Attestation {
     #[must_use]
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
+    }
+
+    /// The attestation certificate of CTAP1/U2F, DER: for the same key, but without an AAGUID, as U2F has none.
+    #[must_use]
+    pub fn u2f_certificate(&self) -> &[u8] {
+        &self.u2f_certificate
     }
 }
 
@@ -93,7 +103,7 @@ impl Root {
         &self.certificate
     }
 
-    /// The attestation key of a profile and its certificate.
+    /// The attestation key of a profile and its certificates.
     ///
     /// # Errors
     /// [`CertificateFailed`] if the certificate cannot be encoded.
@@ -101,8 +111,10 @@ impl Root {
         let key = derive(&self.secret, &profile.aaguid.0);
         let subject = format!("CN=keyrig TEST {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.aaguid);
         let issuer = derive(&self.secret, b"root");
-        let certificate = certificate(&self.secret, &subject, &key, &issuer, Extensions::Leaf(profile.aaguid))?;
-        Ok(Attestation { private_key: key, certificate })
+        let leaf = certificate(&self.secret, &subject, &key, &issuer, Extensions::Leaf(profile.aaguid))?;
+        let subject = format!("CN=keyrig TEST U2F {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.name);
+        let u2f_certificate = certificate(&self.secret, &subject, &key, &issuer, Extensions::U2fLeaf)?;
+        Ok(Attestation { private_key: key, certificate: leaf, u2f_certificate })
     }
 }
 
@@ -125,6 +137,7 @@ fn mac(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 enum Extensions {
     Root,
     Leaf(Aaguid),
+    U2fLeaf,
 }
 
 struct CertificateProfile {
@@ -156,12 +169,19 @@ impl BuilderProfile for CertificateProfile {
                 let constraints = BasicConstraints { ca: true, path_len_constraint: Some(0) };
                 extensions.push(constraints.to_extension(&self.subject, &extensions)?);
             }
-            Extensions::Leaf(aaguid) => {
+            Extensions::Leaf(_) | Extensions::U2fLeaf => {
                 let constraints = BasicConstraints { ca: false, path_len_constraint: None };
                 extensions.push((true, &constraints).to_extension(&self.subject, &extensions)?);
-                // The value is an OCTET STRING inside the extension's own, and never critical.
-                let value = OctetString::new(aaguid.0.as_slice())?;
-                extensions.push((AAGUID_EXTENSION, false, &value).to_extension(&self.subject, &extensions)?);
+                // Neither of the two is ever critical.
+                if let Extensions::Leaf(aaguid) = &self.extensions {
+                    // The value is an OCTET STRING inside the extension's own.
+                    let value = OctetString::new(aaguid.0.as_slice())?;
+                    extensions.push((AAGUID_EXTENSION, false, &value).to_extension(&self.subject, &extensions)?);
+                } else {
+                    // Bit 2 from the left is USB.
+                    let usb = BitString::new(5, [0x20])?;
+                    extensions.push((U2F_TRANSPORTS_EXTENSION, false, &usb).to_extension(&self.subject, &extensions)?);
+                }
                 let identifier = AuthorityKeyIdentifier::try_from(issuer_key)?;
                 extensions.push((&identifier).to_extension(&self.subject, &extensions)?);
             }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use keyrig_ctap::u2f::StatusWord;
 use keyrig_ctap::{Request, Status};
 
 use crate::attestation::Attestation;
@@ -10,9 +11,9 @@ use crate::environment::Environment;
 use crate::get_assertion::{self, RememberedAssertion};
 use crate::pin_uv_auth_token::PinUvAuthToken;
 use crate::profile::Profile;
-use crate::step::{Commit, GESTURE_TIMEOUT, Gesture, Progress, Step, Suspended};
+use crate::step::{Commit, GESTURE_TIMEOUT, Gesture, Progress, Protocol, Step, Suspended};
 use crate::store::{Change, Store};
-use crate::{get_info, make_credential, reset, selection};
+use crate::{get_info, make_credential, reset, selection, u2f};
 
 /// One security key. See the crate's documentation for the driving contract.
 pub struct Authenticator {
@@ -30,6 +31,7 @@ pub struct Authenticator {
     pub(crate) token: Option<PinUvAuthToken>,
     /// Wrong PINs since the last right one or power-up.
     pub(crate) consecutive_mismatches: u8,
+    pub(crate) u2f_presence: u2f::Presence,
 }
 
 impl core::fmt::Debug for Authenticator {
@@ -59,6 +61,7 @@ impl Authenticator {
             key_agreement_keys: KeyAgreementKeys::default(),
             token: None,
             consecutive_mismatches: 0,
+            u2f_presence: u2f::Presence::default(),
         }
     }
 
@@ -68,6 +71,7 @@ impl Authenticator {
         self.generation += 1;
         self.powered_up_at = now;
         self.remembered = None;
+        self.u2f_presence = u2f::Presence::default();
         self.forget_pin_entry();
     }
 
@@ -120,7 +124,17 @@ impl Authenticator {
                 Err(status) => status.into(),
             }
         };
-        self.step(progress, now)
+        self.step(progress, Protocol::Ctap2, now)
+    }
+
+    /// Starts the request in a CTAP1/U2F message: an APDU. A command still pending is abandoned.
+    ///
+    /// It asks for no gesture: see the driving contract.
+    pub fn start_u2f(&mut self, message: &[u8], now: Duration) -> Step {
+        self.generation += 1;
+        self.remembered = None;
+        let progress = u2f::start(self, message, now);
+        self.step(progress, Protocol::U2f, now)
     }
 
     pub(crate) fn resume(
@@ -129,27 +143,35 @@ impl Authenticator {
         now: Duration,
         then: impl FnOnce(&mut Self, crate::step::Continuation) -> Progress,
     ) -> Step {
+        let protocol = suspended.protocol;
         if suspended.generation != self.generation {
-            return Step::Respond(vec![Status::OtherError.into()]);
+            return Step::Respond(protocol.refusal(Status::OtherError));
         }
         let progress = then(self, suspended.then);
-        self.step(progress, now)
+        self.step(progress, protocol, now)
     }
 
-    pub(crate) fn step(&mut self, progress: Progress, now: Duration) -> Step {
+    pub(crate) fn step(&mut self, progress: Progress, protocol: Protocol, now: Duration) -> Step {
         let generation = self.generation;
         match progress {
             Progress::Commit(changes, then) => {
-                Step::Commit(Commit { changes, suspended: Suspended { then, generation } })
+                Step::Commit(Commit { changes, suspended: Suspended { then, generation, protocol } })
             }
-            Progress::Gesture(reason, refusals, then) => Step::Gesture(Gesture {
-                reason,
-                refusals,
-                deadline: now.saturating_add(GESTURE_TIMEOUT),
-                suspended: Suspended { then, generation },
-            }),
+            Progress::Gesture(reason, refusals, then) => {
+                // From now on a touch is meant for this.
+                self.u2f_presence = u2f::Presence::default();
+                Step::Gesture(Gesture {
+                    reason,
+                    refusals,
+                    deadline: now.saturating_add(GESTURE_TIMEOUT),
+                    suspended: Suspended { then, generation, protocol },
+                })
+            }
             Progress::Done(result) => {
-                Step::Respond(result.map_or_else(|status| vec![status.into()], |response| response.encode()))
+                Step::Respond(result.map_or_else(|status| protocol.refusal(status), |response| response.encode()))
+            }
+            Progress::DoneU2f(result) => {
+                Step::Respond(result.map_or_else(StatusWord::response, keyrig_ctap::u2f::success))
             }
         }
     }

@@ -17,6 +17,10 @@ pub(crate) fn start(authenticator: &Authenticator) -> Progress {
             _ => {}
         }
     }
+    // U2F cannot verify a user (CTAP 2.3 §7.2.4).
+    if authenticator.always_uv() {
+        info.versions.retain(|version| version != keyrig_ctap::u2f::VERSION);
+    }
     info.force_pin_change = info.force_pin_change.map(|_| configuration.force_pin_change);
     info.min_pin_length = info.min_pin_length.map(|_| authenticator.min_pin_length().into());
     Progress::Done(Ok(Response::GetInfo(Box::new(info))))

@@ -14,6 +14,11 @@
 //!   [`Gesture::denied`], [`Gesture::cancelled`] or, once its deadline has passed, [`Gesture::timed_out`]. Nothing waits inside.
 //! - [`Step::Respond`]: **the command is over**, and this is its answer.
 //!
+//! **CTAP1/U2F waits by being asked again.** [`Authenticator::start_u2f`] takes a U2F message and never yields a gesture: without a
+//! touch it answers `SW_CONDITIONS_NOT_SATISFIED` at once, and the client repeats itself. As long as it does,
+//! [`Authenticator::u2f_waiting`] says what for, and the driver reports what the user does with [`Authenticator::touch_u2f`] and
+//! [`Authenticator::deny_u2f`]. A touch stays for a while, and the next request that wants one takes it.
+//!
 //! **A step is consumed by what it is told.** Dropping one abandons its command, with nothing changed since its last commit:
 //! that is right when a transaction is aborted by CTAPHID_INIT. A step that is told something after the authenticator has
 //! started another command or lost its power answers `CTAP1_ERR_OTHER` and changes nothing, but for one thing:
@@ -27,8 +32,8 @@
 //!
 //! # Where things are
 //!
-//! One file per command; [`profile`] says which key it is, [`store`] what it keeps, [`attestation`] how it vouches for its
-//! credentials. Credential management, large blobs and U2F become files beside these.
+//! One file per command, and one for CTAP1/U2F; [`profile`] says which key it is, [`store`] what it keeps, [`attestation`] how
+//! it vouches for its credentials. Credential management and large blobs become files beside these.
 
 pub mod attestation;
 mod authenticator;
@@ -49,8 +54,10 @@ mod sealing;
 mod selection;
 mod step;
 pub mod store;
+mod u2f;
 mod user_verification;
 
 pub use authenticator::Authenticator;
 pub use profile::Profile;
 pub use step::{Commit, Gesture, Reason, Step};
+pub use u2f::Waiting;

@@ -25,9 +25,12 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("yubikey-5.4", include_str!("../../../fixtures/profiles/yubikey-5.4.toml")),
 ];
 
+/// The version string of keys that have CTAP1/U2F.
+const U2F_V2: &str = keyrig_ctap::u2f::VERSION;
+
 /// What is built, in the words of getInfo. FIDO_2_1 wants more than this (CTAP 2.1 §9), so it is not claimed.
 mod built {
-    pub(super) const VERSIONS: [&str; 1] = ["FIDO_2_0"];
+    pub(super) const VERSIONS: [&str; 2] = ["FIDO_2_0", super::U2F_V2];
     pub(super) const OPTIONS: [&str; 6] = ["rk", "up", "plat", "clientPin", "pinUvAuthToken", "makeCredUvNotRqd"];
     pub(super) const TRANSPORTS: [&str; 1] = ["usb"];
     pub(super) const ATTESTATION_FORMATS: [&str; 1] = ["packed"];
@@ -116,7 +119,6 @@ struct CtapHid {
 enum Capability {
     Wink,
     Cbor,
-    Nmsg,
 }
 
 /// Why a text is no profile.
@@ -204,9 +206,6 @@ impl Profile {
         number("maxSerializedLargeBlobArray", self.max_serialized_large_blob_array);
         number("maxCredBlobLength", self.max_cred_blob_length);
         number("maxRPIDsForSetMinPINLength", self.max_rp_ids_for_set_min_pin_length);
-        if !self.ctaphid.capabilities.contains(&Capability::Nmsg) {
-            withheld.push("CTAPHID_MSG: U2F".to_owned());
-        }
         withheld
     }
 
@@ -248,16 +247,20 @@ impl Profile {
         self.ctaphid.version
     }
 
-    /// The capability flags in the answer to CTAPHID_INIT (CTAP 2.3 §11.2.9.1.3): only what works. As U2F is not built,
-    /// NMSG is always set.
+    /// The capability flags in the answer to CTAPHID_INIT (CTAP 2.3 §11.2.9.1.3). A key without CTAP1/U2F says NMSG.
     #[must_use]
     pub fn capabilities(&self) -> u8 {
         let flags = self.ctaphid.capabilities.iter().map(|capability| match capability {
             Capability::Wink => 0x01,
             Capability::Cbor => 0x04,
-            Capability::Nmsg => 0x08,
         });
-        flags.fold(0x08, |all, flag| all | flag)
+        flags.fold(if self.has_u2f() { 0 } else { 0x08 }, |all, flag| all | flag)
+    }
+
+    /// Whether the key has CTAP1/U2F.
+    #[must_use]
+    pub fn has_u2f(&self) -> bool {
+        self.versions.iter().any(|version| version == U2F_V2)
     }
 }
 

@@ -5,6 +5,7 @@ mod tests;
 
 use core::time::Duration;
 
+use keyrig_ctap::u2f::StatusWord;
 use keyrig_ctap::{Response, Status};
 
 use crate::authenticator::Authenticator;
@@ -21,7 +22,7 @@ pub enum Step {
     Commit(Commit),
     /// A user is asked for a gesture.
     Gesture(Gesture),
-    /// The command is over: the answer, status byte first.
+    /// The command is over: the answer, status byte first; to a CTAP1/U2F message, status word last.
     Respond(Vec<u8>),
 }
 
@@ -30,6 +31,25 @@ pub(crate) enum Progress {
     Commit(Vec<Change>, Continuation),
     Gesture(Reason, Refusals, Continuation),
     Done(Result<Response, Status>),
+    /// A CTAP1/U2F message is answered: the data of a success, or why not.
+    DoneU2f(Result<Vec<u8>, StatusWord>),
+}
+
+/// In whose words a command is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Protocol {
+    Ctap2,
+    U2f,
+}
+
+impl Protocol {
+    /// The answer to a command that ends by what is wrong with the key, or with its driver.
+    pub(crate) fn refusal(self, status: Status) -> Vec<u8> {
+        match self {
+            Self::Ctap2 => vec![status.into()],
+            Self::U2f => StatusWord::UnknownError.response(),
+        }
+    }
 }
 
 /// The rest of a command.
@@ -89,10 +109,14 @@ pub enum Reason {
     Selection,
     /// To erase everything.
     Reset,
+    /// To register by CTAP1/U2F.
+    U2fRegister,
+    /// To log in by CTAP1/U2F.
+    U2fAuthenticate,
 }
 
 impl Reason {
-    /// The command that asks, as CTAP spells it.
+    /// The command that asks, as its specification spells it.
     #[must_use]
     pub fn command(self) -> &'static str {
         match self {
@@ -100,6 +124,8 @@ impl Reason {
             Self::GetAssertion => "authenticatorGetAssertion",
             Self::Selection => "authenticatorSelection",
             Self::Reset => "authenticatorReset",
+            Self::U2fRegister => "U2F_REGISTER",
+            Self::U2fAuthenticate => "U2F_AUTHENTICATE",
         }
     }
 }
@@ -108,6 +134,7 @@ impl Reason {
 pub(crate) struct Suspended {
     pub(crate) then: Continuation,
     pub(crate) generation: u64,
+    pub(crate) protocol: Protocol,
 }
 
 impl core::fmt::Debug for Suspended {
@@ -134,13 +161,14 @@ impl Commit {
     /// The changes are durable.
     ///
     /// Memory follows the disk even if the command is over, because the power was interrupted meanwhile or another command
-    /// was started: then that is all that happens, and the answer is `CTAP1_ERR_OTHER`.
+    /// was started: then that is all that happens, and the answer is `CTAP1_ERR_OTHER`, or 0x6F00 of CTAP1/U2F.
     pub fn committed(self, authenticator: &mut Authenticator, now: Duration) -> Step {
         authenticator.store_mut().apply(&self.changes);
         authenticator.resume(self.suspended, now, |authenticator, then| then(authenticator, now))
     }
 
-    /// The changes could not be made durable: the command ends with `CTAP1_ERR_OTHER`, and nothing has changed.
+    /// The changes could not be made durable: the command ends with `CTAP1_ERR_OTHER`, or 0x6F00 of CTAP1/U2F, and nothing has
+    /// changed.
     pub fn failed(self, authenticator: &mut Authenticator, now: Duration) -> Step {
         authenticator.resume(self.suspended, now, |_, _| Status::OtherError.into())
     }

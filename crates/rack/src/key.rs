@@ -10,7 +10,7 @@ mod task;
 use core::time::Duration;
 
 use keyrig_authenticator::{Authenticator, Profile, Reason};
-use keyrig_ctap::hid::{Peer, Report};
+use keyrig_ctap::hid::{Peer, Report, RequestKind};
 use keyrig_usb::{Exports, Identity};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -63,6 +63,7 @@ pub(crate) enum Message {
 /// A CTAP message that came without CTAPHID.
 #[derive(Debug)]
 pub(crate) struct Direct {
+    kind: RequestKind,
     message: Vec<u8>,
     reply: oneshot::Sender<Vec<u8>>,
     cancel: oneshot::Receiver<()>,
@@ -94,11 +95,22 @@ impl KeyHandle {
     /// Dropping the transaction abandons the command, as CTAPHID_INIT would.
     #[must_use]
     pub fn transact(&self, message: Vec<u8>) -> Transaction {
+        self.start(RequestKind::Cbor, message)
+    }
+
+    /// Sends the key a CTAP1/U2F message, without CTAPHID and USB. If a command is under way, the answer is that of a key that
+    /// was not touched: ask again.
+    #[must_use]
+    pub fn transact_u2f(&self, message: Vec<u8>) -> Transaction {
+        self.start(RequestKind::Msg, message)
+    }
+
+    fn start(&self, kind: RequestKind, message: Vec<u8>) -> Transaction {
         let (reply, answer) = oneshot::channel();
         let (cancel, cancelled) = oneshot::channel();
         let (progress, watched) = watch::channel(Progress::default());
         // A task that has ended drops the message, and the transaction finds out.
-        let _ = self.messages.send(Message::Transact(Direct { message, reply, cancel: cancelled, progress }));
+        let _ = self.messages.send(Message::Transact(Direct { kind, message, reply, cancel: cancelled, progress }));
         Transaction { reply: answer, cancel: Some(cancel), progress: watched }
     }
 

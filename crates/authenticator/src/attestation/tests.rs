@@ -31,12 +31,31 @@ fn the_leaf_meets_the_requirements_for_packed_attestation_certificates() {
     assert_eq!(aaguid.extn_value.as_bytes(), [&[0x04, 0x10][..], &profile.aaguid.0].concat());
 }
 
+/// WebAuthn Level 3 §8.6: P-256, and U2F has no AAGUID. The bits are those of the transports extension: USB is bit 2.
+#[test]
+fn the_leaf_of_u2f_says_usb_and_no_aaguid() {
+    let root = Root::new([3; 32]).unwrap();
+    let attestation = root.issue(&Profile::built_in("keyrig").unwrap()).unwrap();
+    let packed = Certificate::from_der(attestation.certificate()).unwrap();
+    let leaf = Certificate::from_der(attestation.u2f_certificate()).unwrap();
+    let key = |certificate: &Certificate| certificate.tbs_certificate().subject_public_key_info().clone();
+    assert_eq!(key(&leaf), key(&packed));
+    assert!(extension(&leaf, "1.3.6.1.4.1.45724.1.1.4").is_none());
+    let transports = extension(&leaf, "1.3.6.1.4.1.45724.2.1.1").unwrap();
+    assert!(!transports.critical);
+    assert_eq!(transports.extn_value.as_bytes(), [0x03, 0x02, 0x05, 0x20]);
+    assert_ne!(leaf.tbs_certificate().serial_number(), packed.tbs_certificate().serial_number());
+    assert!(leaf.tbs_certificate().subject().to_string().contains("TEST"));
+}
+
 #[test]
 fn the_leaf_is_signed_by_the_root_and_the_root_by_itself() {
-    let (root, leaf, _) = leaf();
+    let (root, leaf, profile) = leaf();
+    let u2f = Root::new([3; 32]).unwrap().issue(&profile).unwrap();
+    let u2f = Certificate::from_der(u2f.u2f_certificate()).unwrap();
     let key = root.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes();
     let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key).unwrap();
-    for certificate in [&root, &leaf] {
+    for certificate in [&root, &leaf, &u2f] {
         let signature = p256::ecdsa::DerSignature::try_from(certificate.signature().raw_bytes()).unwrap();
         key.verify(&certificate.tbs_certificate().to_der().unwrap(), &signature).unwrap();
         assert_eq!(certificate.tbs_certificate().issuer(), root.tbs_certificate().subject());

@@ -55,7 +55,7 @@ fn answer(step: Step) -> Vec<u8> {
 }
 
 fn start(authenticator: &mut Authenticator) -> Commit {
-    commit(authenticator.step(twice(), Duration::ZERO))
+    commit(authenticator.step(twice(), Protocol::Ctap2, Duration::ZERO))
 }
 
 fn durable(commit: Commit, authenticator: &mut Authenticator, disk: &mut Disk) -> Step {

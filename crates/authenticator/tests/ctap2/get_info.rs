@@ -21,8 +21,9 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
         options.extend([("pinUvAuthToken", true), ("makeCredUvNotRqd", true)]);
     }
     let options = options.into_iter().map(|(name, value)| (text(name), boolean(value))).collect();
+    let versions = if name == "keyrig" { ["FIDO_2_0", "U2F_V2"] } else { ["U2F_V2", "FIDO_2_0"] };
     let mut members = vec![
-        (0x01, array([text("FIDO_2_0")])),
+        (0x01, array(versions.map(text))),
         (0x03, bytes(&hex::decode(aaguid).unwrap())),
         (0x04, Value::map(options)),
         (0x05, int(size)),

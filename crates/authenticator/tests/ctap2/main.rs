@@ -16,3 +16,4 @@ mod robustness;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;
+mod u2f;

@@ -3,11 +3,12 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use keyrig_authenticator::{Authenticator, Commit, Gesture as PendingGesture, Step};
+use keyrig_authenticator::{Authenticator, Commit, Gesture as PendingGesture, Step, Waiting};
 use keyrig_ctap::Status;
 use keyrig_ctap::hid::{
     Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestId, RequestKind,
 };
+use keyrig_ctap::u2f::StatusWord;
 use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -39,7 +40,9 @@ pub(super) struct Task {
     last_program: Peer,
     command: Option<Command>,
     /// The host's next request, while a commit of the one that it took back is still on its way.
-    next_request: Option<(RequestId, Vec<u8>)>,
+    next_request: Option<(RequestId, RequestKind, Vec<u8>)>,
+    /// CTAP1/U2F waits for a touch: there is no command that does.
+    u2f_waiting: Option<(GestureId, Waiting)>,
     gestures: u64,
     inbox: mpsc::UnboundedReceiver<Message>,
     from_programs: mpsc::Receiver<(Peer, Report)>,
@@ -86,6 +89,7 @@ impl Task {
             last_program: USB_HOST,
             command: None,
             next_request: None,
+            u2f_waiting: None,
             gestures: 0,
             inbox,
             from_programs,
@@ -112,6 +116,7 @@ impl Task {
                 Event::Deadline => self.deadline(),
             }
             self.drain();
+            self.watch_u2f();
         }
         self.power_off().await;
     }
@@ -140,7 +145,9 @@ impl Task {
             Some(Command { wait: Wait::Gesture { gesture, .. }, .. }) => Some(gesture.deadline()),
             _ => None,
         };
-        [gesture, self.hid.poll_timeout()].into_iter().flatten().min()
+        let u2f =
+            self.u2f_waiting.and_then(|_| self.authenticator.u2f_waiting(self.now())).map(|waiting| waiting.until);
+        [gesture, u2f, self.hid.poll_timeout()].into_iter().flatten().min()
     }
 
     async fn message(&mut self, message: Message) {
@@ -224,6 +231,8 @@ impl Task {
     /// Ends the command under way. A commit that is on its way to the disk is awaited, so that memory equals the disk.
     async fn power_off(&mut self) {
         self.next_request = None;
+        self.authenticator.deny_u2f();
+        self.watch_u2f();
         let Some(command) = self.command.take() else { return };
         match command.wait {
             Wait::Gesture { id, .. } => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
@@ -245,30 +254,24 @@ impl Task {
     /// Acts on what CTAPHID says, then gives the host the reports it has room for.
     fn drain(&mut self) {
         if self.command.is_none()
-            && let Some((id, payload)) = self.next_request.take()
+            && let Some((id, kind, payload)) = self.next_request.take()
         {
-            self.start(Source::Hid(id), &payload);
+            self.start(Source::Hid(id), kind, &payload);
         }
         while let Some(event) = self.hid.poll_event() {
             match event {
-                DeviceEvent::Request { id, kind: RequestKind::Cbor, payload, .. } => {
-                    match &self.command {
-                        None => self.start(Source::Hid(id), &payload),
-                        Some(Command { source: Source::Nobody, .. }) => self.next_request = Some((id, payload)),
-                        // A command that came without CTAPHID is under way.
-                        Some(_) => self.answer(Source::Hid(id), vec![Status::ChannelBusy.into()]),
-                    }
-                }
-                // CTAPHID says NMSG as long as U2F is not built, and refuses MSG by itself.
-                DeviceEvent::Request { id, kind: RequestKind::Msg, .. } => {
-                    self.answer(Source::Hid(id), vec![0x6D, 0x00]);
-                }
-                DeviceEvent::Cancel(id) => match self.next_request.take_if(|(next, _)| *next == id) {
+                DeviceEvent::Request { id, kind, payload, .. } => match &self.command {
+                    None => self.start(Source::Hid(id), kind, &payload),
+                    Some(Command { source: Source::Nobody, .. }) => self.next_request = Some((id, kind, payload)),
+                    // A command that came without CTAPHID is under way.
+                    Some(_) => self.answer(Source::Hid(id), busy(kind)),
+                },
+                DeviceEvent::Cancel(id) => match self.next_request.take_if(|(next, ..)| *next == id) {
                     Some(_) => self.answer(Source::Hid(id), vec![Status::KeepaliveCancel.into()]),
                     None => self.end_gesture(id, PendingGesture::cancelled),
                 },
                 DeviceEvent::Abort(id) => {
-                    self.next_request = self.next_request.take().filter(|(next, _)| *next != id);
+                    self.next_request = self.next_request.take().filter(|(next, ..)| *next != id);
                     self.abort(id);
                 }
                 DeviceEvent::Wink => self.notify(Notice::Winked { key: self.name.clone() }),
@@ -302,22 +305,53 @@ impl Task {
     }
 
     fn transact(&mut self, direct: Direct) {
-        let Direct { message, reply, cancel, progress } = direct;
+        let Direct { kind, message, reply, cancel, progress } = direct;
         if self.plugged.is_none() {
             return;
         }
         let source = Source::Direct { reply, cancel: Some(cancel), progress };
         if self.command.is_some() {
-            self.answer(source, vec![Status::ChannelBusy.into()]);
+            self.answer(source, busy(kind));
         } else {
-            self.start(source, &message);
+            self.start(source, kind, &message);
         }
     }
 
-    fn start(&mut self, source: Source, message: &[u8]) {
+    fn start(&mut self, source: Source, kind: RequestKind, message: &[u8]) {
         let now = self.now();
-        let step = self.authenticator.start(message, now);
+        let step = match kind {
+            RequestKind::Cbor => self.authenticator.start(message, now),
+            RequestKind::Msg => self.authenticator.start_u2f(message, now),
+        };
         self.carry_on(source, step);
+    }
+
+    /// Tells the rack of what CTAP1/U2F waits for, as far as it has changed.
+    fn watch_u2f(&mut self) {
+        let now = self.now();
+        let waiting = self.authenticator.u2f_waiting(now);
+        match (&mut self.u2f_waiting, waiting) {
+            (None, None) => return,
+            // It was asked again.
+            (Some((_, before)), Some(waiting)) if before.reason == waiting.reason => {
+                *before = waiting;
+                return;
+            }
+            _ => {}
+        }
+        if let Some((id, _)) = self.u2f_waiting.take() {
+            self.notify(Notice::NotWaiting { key: self.name.clone(), id });
+        }
+        if let Some(waiting) = waiting {
+            let id = self.next_gesture();
+            self.u2f_waiting = Some((id, waiting));
+            self.notify(Notice::Waiting { key: self.name.clone(), id, reason: waiting.reason, since: now });
+        }
+    }
+
+    fn next_gesture(&mut self) -> GestureId {
+        self.gestures += 1;
+        GestureId(self.gestures)
     }
 
     /// Carries a command to where it has to wait, or to its end.
@@ -353,8 +387,8 @@ impl Task {
         }
         let now = self.now();
         self.show(&source, Progress::UpNeeded);
-        self.gestures += 1;
-        let id = GestureId(self.gestures);
+        self.watch_u2f();
+        let id = self.next_gesture();
         let reason = gesture.reason();
         self.command = Some(Command { source, wait: Wait::Gesture { id, gesture } });
         self.notify(Notice::Waiting { key: self.name.clone(), id, reason, since: now });
@@ -419,6 +453,14 @@ impl Task {
     }
 
     fn gesture(&mut self, id: GestureId, gesture: Gesture) {
+        if self.u2f_waiting.is_some_and(|(waiting, _)| waiting == id) {
+            let now = self.now();
+            match gesture {
+                Gesture::Touch => self.authenticator.touch_u2f(now),
+                Gesture::Deny => self.authenticator.deny_u2f(),
+            }
+            return;
+        }
         match self.command.take() {
             Some(Command { source, wait: Wait::Gesture { id: waiting, gesture: pending } }) if waiting == id => {
                 self.notify(Notice::NotWaiting { key: self.name.clone(), id });
@@ -489,6 +531,14 @@ impl Task {
     fn notify(&self, notice: Notice) {
         // The rack may have ended before its keys.
         let _ = self.notices.send(notice);
+    }
+}
+
+/// The answer while a command is under way that came another way. CTAP1/U2F knows but one word for later.
+fn busy(kind: RequestKind) -> Vec<u8> {
+    match kind {
+        RequestKind::Cbor => vec![Status::ChannelBusy.into()],
+        RequestKind::Msg => StatusWord::ConditionsNotSatisfied.response(),
     }
 }
 

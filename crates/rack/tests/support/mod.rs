@@ -173,8 +173,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
 
     /// Starts a transaction.
     pub(crate) async fn request(&mut self, message: Vec<u8>) {
+        self.request_as(HidCommand::Cbor, message).await;
+    }
+
+    async fn request_as(&mut self, command: HidCommand, message: Vec<u8>) {
         self.keepalives.clear();
-        self.host.request(HidCommand::Cbor, message, PATIENCE, self.epoch.elapsed()).unwrap();
+        self.host.request(command, message, PATIENCE, self.epoch.elapsed()).unwrap();
         self.send().await.unwrap();
     }
 
@@ -233,7 +237,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
 
     /// A transaction from its start to its end.
     pub(crate) async fn transact(&mut self, message: Vec<u8>) -> Vec<u8> {
-        self.request(message).await;
+        self.transact_as(HidCommand::Cbor, message).await
+    }
+
+    /// The same by another CTAPHID command.
+    pub(crate) async fn transact_as(&mut self, command: HidCommand, message: Vec<u8>) -> Vec<u8> {
+        self.request_as(command, message).await;
         self.answer().await.unwrap()
     }
 

@@ -1,0 +1,183 @@
+//! CTAP1/U2F (FIDO U2F Raw Message Formats 1.2; CTAP 2.3 §10): register, authenticate, version.
+//!
+//! Its touch is a latch: a request that wants one and finds none is refused at once, and repeated by the client. A key that was
+//! asked a moment ago counts as waiting; a touch is kept for a while, and the request that succeeds by it takes it away.
+//!
+//! A key handle is the id of a credential that lives in it, so what was registered here logs in over CTAP2 as well, under the
+//! RP ID whose hash is the application parameter, and what was made there logs in here.
+
+use core::time::Duration;
+
+use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
+use keyrig_ctap::cose::{Algorithm, PublicKey};
+use keyrig_ctap::u2f::{Authentication, Control, Registration, Request, StatusWord, VERSION};
+
+use crate::authenticator::Authenticator;
+use crate::private_key::PrivateKey;
+use crate::sealing::seal;
+use crate::step::{Progress, Reason};
+
+/// How long a key counts as waiting after it was asked: clients ask some times in a second.
+const WAITING: Duration = Duration::from_secs(2);
+
+/// How long a touch is kept for the request that it is meant for.
+const TOUCH: Duration = Duration::from_secs(10);
+
+/// The longest key handle: its length is one byte.
+const MAX_KEY_HANDLE: usize = 255;
+
+/// Whether the user is waited for, and was there.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    waiting: Option<Waiting>,
+    touched_until: Option<Duration>,
+}
+
+/// What CTAP1/U2F waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What was asked for.
+    pub reason: Reason,
+    /// Until when the key counts as waiting if it is not asked again, on the driver's clock.
+    pub until: Duration,
+}
+
+impl Authenticator {
+    /// What CTAP1/U2F waits for at `now`: a request that wanted a touch came a moment ago, and none has satisfied it.
+    #[must_use]
+    pub fn u2f_waiting(&self, now: Duration) -> Option<Waiting> {
+        self.u2f_presence.waiting.filter(|waiting| now < waiting.until)
+    }
+
+    /// The user touched the key. Without a request that waits for it a touch means nothing.
+    pub fn touch_u2f(&mut self, now: Duration) {
+        if self.u2f_waiting(now).is_some() {
+            self.u2f_presence = Presence { waiting: None, touched_until: Some(now.saturating_add(TOUCH)) };
+        }
+    }
+
+    /// The user refused. The protocol has no word for it: the key waits for nothing until it is asked again.
+    pub fn deny_u2f(&mut self) {
+        self.u2f_presence = Presence::default();
+    }
+
+    /// Takes the touch, if there is one.
+    fn take_u2f_touch(&mut self, now: Duration) -> bool {
+        let touched = self.u2f_presence.touched_until.take().is_some_and(|until| now < until);
+        if touched {
+            self.u2f_presence.waiting = None;
+        }
+        touched
+    }
+
+    fn wait_for_u2f_touch(&mut self, reason: Reason, now: Duration) -> StatusWord {
+        self.u2f_presence.waiting = Some(Waiting { reason, until: now.saturating_add(WAITING) });
+        StatusWord::ConditionsNotSatisfied
+    }
+}
+
+pub(crate) fn start(authenticator: &mut Authenticator, message: &[u8], now: Duration) -> Progress {
+    let result = if authenticator.profile.has_u2f() {
+        Request::decode(message).and_then(|request| answer(authenticator, request, now))
+    } else {
+        Err(StatusWord::InsNotSupported)
+    };
+    result.unwrap_or_else(|word| Progress::DoneU2f(Err(word)))
+}
+
+fn answer(authenticator: &mut Authenticator, request: Request, now: Duration) -> Result<Progress, StatusWord> {
+    match request {
+        Request::Version => Ok(Progress::DoneU2f(Ok(VERSION.as_bytes().to_vec()))),
+        // U2F cannot verify a user (CTAP 2.3 §7.2.4).
+        _ if authenticator.always_uv() => Err(StatusWord::CommandNotAllowed),
+        Request::Register { challenge, application } => {
+            if !authenticator.take_u2f_touch(now) {
+                return Err(authenticator.wait_for_u2f_touch(Reason::U2fRegister, now));
+            }
+            register(authenticator, &challenge, &application).map(|data| Progress::DoneU2f(Ok(data)))
+        }
+        Request::Authenticate { control, challenge, application, key_handle } => {
+            let private_key = find(authenticator, &application, &key_handle).ok_or(StatusWord::WrongData)?;
+            let user_present = match control {
+                Control::CheckOnly => return Err(StatusWord::ConditionsNotSatisfied),
+                Control::DontEnforceUserPresenceAndSign => authenticator.take_u2f_touch(now),
+                Control::EnforceUserPresenceAndSign if authenticator.take_u2f_touch(now) => true,
+                Control::EnforceUserPresenceAndSign => {
+                    return Err(authenticator.wait_for_u2f_touch(Reason::U2fAuthenticate, now));
+                }
+            };
+            let (counter, change) = authenticator.next_counter().map_err(|_| StatusWord::UnknownError)?;
+            Ok(Progress::commit(vec![change], move |authenticator, _| {
+                Progress::DoneU2f(authenticate(
+                    authenticator,
+                    &private_key,
+                    application,
+                    &challenge,
+                    counter,
+                    user_present,
+                ))
+            }))
+        }
+    }
+}
+
+/// Makes a credential that lives in its key handle.
+fn register(
+    authenticator: &mut Authenticator,
+    challenge: &[u8; 32],
+    application: &[u8; 32],
+) -> Result<Vec<u8>, StatusWord> {
+    let length = usize::from(authenticator.profile.credential_id_length).min(MAX_KEY_HANDLE);
+    let secret = authenticator.store().secret().clone();
+    let (key_handle, private_key) =
+        secret.make(authenticator.environment.as_mut(), application, Algorithm::Es256, length);
+    let crypto = authenticator.environment.crypto();
+    let Ok(PublicKey::Es256 { x, y }) = crypto.public_key(&private_key) else {
+        return Err(StatusWord::UnknownError);
+    };
+    let mut public_key = [4; 65];
+    for (to, from) in public_key.iter_mut().skip(1).zip(x.into_iter().chain(y)) {
+        *to = from;
+    }
+    let signed = Registration::signed(application, challenge, &key_handle, &public_key);
+    let attestation = &authenticator.attestation;
+    let signature = crypto.sign(attestation.private_key(), &[&signed]).map_err(|_| StatusWord::UnknownError)?;
+    let certificate = attestation.u2f_certificate().to_vec();
+    Ok(Registration { public_key, key_handle, certificate, signature }.encode())
+}
+
+/// The private key behind a key handle, if it may be used without user verification.
+fn find(authenticator: &Authenticator, application: &[u8; 32], key_handle: &[u8]) -> Option<PrivateKey> {
+    let stored = authenticator.store().find(application, key_handle).map(|credential| credential.private_key.clone());
+    let private_key = stored.or_else(|| authenticator.store().secret().open(application, key_handle))?;
+    (private_key.algorithm() == Algorithm::Es256).then_some(private_key)
+}
+
+/// Signs what WebAuthn signs, too: application parameter, user presence byte and counter are authenticator data of 37 bytes
+/// (CTAP 2.3 §10.3).
+fn authenticate(
+    authenticator: &Authenticator,
+    private_key: &PrivateKey,
+    application: [u8; 32],
+    challenge: &[u8; 32],
+    counter: u32,
+    user_present: bool,
+) -> Result<Vec<u8>, StatusWord> {
+    let data = AuthenticatorData {
+        rp_id_hash: application,
+        flags: Flags::default().with_if(Flags::UP, user_present),
+        counter,
+        attested_credential_data: None,
+        extensions: None,
+    };
+    let sealed = seal(authenticator, &data, challenge, private_key).map_err(|_| StatusWord::UnknownError)?;
+    // Sealing may have changed what it was given, so the answer is cut from what was signed.
+    let rest = sealed.authenticator_data.get(application.len()..).and_then(|rest| <&[u8; 5]>::try_from(rest).ok());
+    let Some([user_presence, counter @ ..]) = rest else { return Err(StatusWord::UnknownError) };
+    let authentication = Authentication {
+        user_presence: *user_presence,
+        counter: u32::from_be_bytes(*counter),
+        signature: sealed.signature,
+    };
+    Ok(authentication.encode())
+}
