@@ -2,6 +2,7 @@
 //!
 //! Every face of the rack, be it a socket, HTTP or a panel, speaks these same commands.
 
+use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
@@ -50,6 +51,15 @@ pub enum Command {
         /// The policy.
         policy: TouchPolicy,
     },
+    /// Send a CTAP message to a key and await its answer, without CTAPHID and USB. A key that carries out a command for a host
+    /// answers `CTAP1_ERR_CHANNEL_BUSY`.
+    Transact {
+        /// The key.
+        key: KeyName,
+        /// The message: command byte and parameters, at most as long as CTAPHID carries; in hexadecimal.
+        #[serde(with = "hex::serde")]
+        message: Vec<u8>,
+    },
 }
 
 /// A command without members has none: serde by itself would let unknown ones pass here.
@@ -67,6 +77,21 @@ pub struct Answer {
     pub keys: Vec<KeyState>,
     /// What the finger does.
     pub touch: TouchPolicy,
+    /// What the key answered to [`Command::Transact`]: status byte and what follows; in hexadecimal.
+    #[serde(default, with = "hexadecimal", skip_serializing_if = "Option::is_none")]
+    pub message: Option<Vec<u8>>,
+}
+
+mod hexadecimal {
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(message: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+        hex::serde::serialize(message.as_deref().unwrap_or_default(), serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+        hex::serde::deserialize(deserializer).map(Some)
+    }
 }
 
 /// A key as a rack lists it.
@@ -118,6 +143,9 @@ pub enum Refusal {
         /// Why.
         reason: String,
     },
+    /// The message is longer than any key takes.
+    #[error("the message has {0} bytes: CTAPHID carries at most {MAX_MESSAGE_SIZE}")]
+    MessageTooLong(usize),
     /// The rack or the key has stopped.
     #[error("the rack has stopped")]
     Stopped,

@@ -1,8 +1,10 @@
 //! The control socket: the rack's commands over a Unix socket, one JSON object a line, answered by one.
 //!
 //! The socket can be opened by its owner alone (mode 0600). A request is a [`Command`]; the answer is
-//! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":"…"}`.
+//! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":"…"}`; to [`Command::Transact`] it has a `message` besides.
+//! A client that closes its way to the rack while it awaits that answer cancels the key's command, as CTAPHID_CANCEL does.
 
+use core::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -19,8 +21,11 @@ use crate::control::{Answer, Command};
 use crate::rack::Rack;
 use crate::unix_socket::{self, BindError, SocketFile};
 
-/// The longest request, bytes.
-const MAX_REQUEST: u64 = 4096;
+/// The longest request, bytes: the longest CTAP message fits in hexadecimal.
+const MAX_REQUEST: u64 = 16 * 1024;
+
+/// How much is read after a line that is too long, bytes.
+const MAX_IGNORED: u64 = 1024 * 1024;
 
 /// The longest answer that a client takes, bytes: a full rack's list is a quarter of it.
 const MAX_ANSWER: u64 = 256 * 1024;
@@ -150,22 +155,36 @@ async fn serve_connection(stream: UnixStream, rack: &Rack) -> io::Result<()> {
             return Ok(());
         }
         let complete = line.ends_with(b"\n");
-        let reply =
-            if complete { answer(&line, rack).await } else { refused("a request is one line of at most 4096 bytes") };
+        let reply = if complete {
+            answer(&line, rack, closed(&mut read)).await
+        } else {
+            refused("a request is one line of at most 16384 bytes")
+        };
         let mut reply = serde_json::to_vec(&reply)?;
         reply.push(b'\n');
         write.write_all(&reply).await?;
         if !complete {
+            // What is left unread would reset the connection, and the client might not get to read why.
+            write.shutdown().await?;
+            tokio::io::copy(&mut read.take(MAX_IGNORED), &mut tokio::io::sink()).await?;
             return Ok(());
         }
     }
 }
 
-async fn answer(line: &[u8], rack: &Rack) -> Reply {
+/// Completes if the client closes its way here. What it sends meanwhile waits for its turn, and tells nothing of the end.
+async fn closed(read: &mut (impl AsyncBufRead + Unpin)) {
+    match read.fill_buf().await {
+        Ok([]) | Err(_) => {}
+        Ok(_) => pending().await,
+    }
+}
+
+async fn answer(line: &[u8], rack: &Rack, closed: impl Future<Output = ()>) -> Reply {
     // By way of an object, because serde takes an array of the members' values for a command too.
     let object = serde_json::from_slice::<Map<String, Value>>(line);
     match object.and_then(|object| Command::deserialize(Value::Object(object))) {
-        Ok(command) => match rack.command(command).await {
+        Ok(command) => match rack.command_until(command, closed).await {
             Ok(answer) => Reply::Done { ok: true, answer },
             Err(refusal) => refused(refusal),
         },
@@ -182,6 +201,19 @@ fn refused(error: impl ToString) -> Reply {
 /// # Errors
 /// [`ControlError`].
 pub async fn send(path: &Path, command: &Command) -> Result<Answer, ControlError> {
+    send_until(path, command, pending()).await
+}
+
+/// Sends one command to the rack that listens on `path`; if `cancelled` completes before the answer is there, a message to a
+/// key is cancelled, and the key's answer is awaited all the same.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn send_until(
+    path: &Path,
+    command: &Command,
+    cancelled: impl Future<Output = ()>,
+) -> Result<Answer, ControlError> {
     let io = |error| ControlError::Io { path: path.to_owned(), error };
     let not_a_rack =
         |reason: &dyn ToString| ControlError::NotARack { path: path.to_owned(), reason: reason.to_string() };
@@ -196,7 +228,18 @@ pub async fn send(path: &Path, command: &Command) -> Result<Answer, ControlError
     request.push(b'\n');
     write.write_all(&request).await.map_err(io)?;
     let mut line = Vec::new();
-    BufReader::new(read.take(MAX_ANSWER)).read_until(b'\n', &mut line).await.map_err(io)?;
+    let mut read = BufReader::new(read.take(MAX_ANSWER));
+    let answered = read.read_until(b'\n', &mut line);
+    tokio::pin!(answered);
+    tokio::select! {
+        biased;
+        read = &mut answered => read,
+        () = cancelled => {
+            write.shutdown().await.map_err(io)?;
+            answered.await
+        }
+    }
+    .map_err(io)?;
     match serde_json::from_slice(&line) {
         Ok(Reply::Done { ok: true, answer }) => Ok(answer),
         Ok(Reply::Refused { ok: false, error }) => Err(ControlError::Refused(error)),

@@ -1,5 +1,6 @@
 //! The rack: keys by name, and the task that moves the finger over them.
 
+use core::future::pending;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use keyrig_authenticator::attestation::{CertificateFailed, Root};
 use keyrig_authenticator::environment::{Environment, Seeded};
 use keyrig_authenticator::store::Store;
 use keyrig_authenticator::{Authenticator, Profile, Reason};
+use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_usb::Exports;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -202,6 +204,44 @@ impl Rack {
     /// # Errors
     /// [`Refusal`]: nothing was done.
     pub async fn command(&self, command: Command) -> Result<Answer, Refusal> {
+        self.command_until(command, pending()).await
+    }
+
+    /// Carries out a command; if `cancelled` completes while a key still has a message of [`Command::Transact`], the key is
+    /// told to cancel as CTAPHID_CANCEL would, and its answer is awaited all the same.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was done, or the key was pulled out meanwhile.
+    pub async fn command_until(
+        &self,
+        command: Command,
+        cancelled: impl Future<Output = ()>,
+    ) -> Result<Answer, Refusal> {
+        let Command::Transact { key, message } = command else { return self.ask(command).await };
+        let handle = self.key(&key).ok_or_else(|| unknown(&key, self.keys.iter().map(|(name, _)| name)))?;
+        if message.len() > MAX_MESSAGE_SIZE {
+            return Err(Refusal::MessageTooLong(message.len()));
+        }
+        // Not in the rack's task: it has to be free to move the finger.
+        let mut transaction = handle.transact(message);
+        let ended = tokio::select! {
+            biased;
+            answer = transaction.answer() => Some(answer),
+            () = cancelled => None,
+        };
+        let answer = match ended {
+            Some(answer) => answer,
+            None => {
+                transaction.cancel();
+                transaction.answer().await
+            }
+        };
+        let message = answer.map_err(|_| Refusal::Unplugged(key.clone()))?;
+        let state = self.ask(Command::Transact { key, message: Vec::new() }).await?;
+        Ok(Answer { message: Some(message), ..state })
+    }
+
+    async fn ask(&self, command: Command) -> Result<Answer, Refusal> {
         let (answer, answered) = oneshot::channel();
         self.requests.send(Request { command, answer }).map_err(|_| Refusal::Stopped)?;
         answered.await.unwrap_or(Err(Refusal::Stopped))
@@ -243,6 +283,10 @@ impl Rack {
     pub fn crypto(&self) -> &'static str {
         self.crypto
     }
+}
+
+fn unknown<'a>(key: &KeyName, known: impl Iterator<Item = &'a KeyName>) -> Refusal {
+    Refusal::UnknownKey { key: key.clone(), known: known.map(KeyName::as_str).collect::<Vec<_>>().join(", ") }
 }
 
 fn check(options: &Options, specifications: &[KeySpecification]) -> Result<(), RackError> {
@@ -425,8 +469,7 @@ impl Task {
     }
 
     fn known(&mut self, name: &KeyName) -> Result<&mut Entry, Refusal> {
-        let known = || self.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>().join(", ");
-        let unknown = Refusal::UnknownKey { key: name.clone(), known: known() };
+        let unknown = unknown(name, self.entries.iter().map(|entry| &entry.name));
         self.entry(name).ok_or(unknown)
     }
 
@@ -455,6 +498,8 @@ impl Task {
                 self.finger.policy = policy;
                 Ok(None)
             }
+            // The message itself goes past this task.
+            Command::Transact { key, .. } => self.known(&key).map(|_| Some(key)),
         }
     }
 
@@ -471,7 +516,11 @@ impl Task {
             discoverable_credentials: entry.discoverable_credentials,
         };
         let wanted = |entry: &&Entry| only.is_none_or(|name| entry.name == *name);
-        Answer { keys: self.entries.iter().filter(wanted).map(state).collect(), touch: self.finger.policy }
+        Answer {
+            keys: self.entries.iter().filter(wanted).map(state).collect(),
+            touch: self.finger.policy,
+            message: None,
+        }
     }
 
     /// Makes the gestures that are due, and says when the finger has to be asked again.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use keyrig_ctap::Request;
 use keyrig_rack::Rack;
 use keyrig_rack::control::Command;
-use keyrig_rack::control_socket::{ControlError, ControlSocket, send};
+use keyrig_rack::control_socket::{ControlError, ControlSocket, send, send_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -234,6 +234,86 @@ async fn every_command_has_its_answer() {
 }
 
 #[tokio::test]
+async fn a_message_goes_to_a_key_and_its_answer_comes_back() {
+    let served = served("auto", &["a", "b"]).await;
+    let answer = ask_and_listen(&served.path, json!({"command": "transact", "key": "b", "message": "04"})).await;
+    let expected = handle(&served.rack, "b").transact(vec![4]).answer().await.unwrap();
+    assert_eq!(expected[0], 0, "CTAP2_OK");
+    let b = key("b", 2, false);
+    assert_eq!(answer, json!({"ok": true, "keys": [b], "touch": "auto", "message": hex::encode(expected)}));
+    let longest = "00".repeat(7609);
+    let answer = ask_and_listen(&served.path, json!({"command": "transact", "key": "a", "message": longest})).await;
+    assert_eq!(answer["message"], "39", "CTAP2_ERR_REQUEST_TOO_LARGE");
+    let selection = json!({"command": "transact", "key": "a", "message": "0b"});
+    assert_eq!(ask_and_listen(&served.path, selection.clone()).await["message"], "00", "touched by the finger");
+
+    let refused_messages = [
+        (json!({"command": "transact", "key": "c", "message": "04"}), "no key is called c: the keys are a, b"),
+        (json!({"command": "transact", "key": "a", "message": "0"}), "this is no command: "),
+        (json!({"command": "transact", "key": "a", "message": "zz"}), "this is no command: "),
+        (json!({"command": "transact", "key": "a"}), "this is no command: "),
+        (
+            json!({"command": "transact", "key": "a", "message": "00".repeat(7610)}),
+            "the message has 7610 bytes: CTAPHID carries at most 7609",
+        ),
+    ];
+    for (request, reason) in refused_messages {
+        assert_refused(&ask_and_listen(&served.path, request).await, reason);
+    }
+    ask(&served.path, json!({"command": "unplug", "key": "a"})).await;
+    assert_eq!(ask_and_listen(&served.path, selection).await, refused("key a is not plugged in"));
+}
+
+/// As [`ask`], but with the way to the rack open until the answer is there.
+async fn ask_and_listen(path: &Path, request: Value) -> Value {
+    let mut stream = BufReader::new(UnixStream::connect(path).await.unwrap());
+    stream.write_all(format!("{request}\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_line(&mut answer).await.unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[tokio::test]
+async fn closing_the_way_there_cancels_what_a_key_waits_with() {
+    let served = served("manual", &["a"]).await;
+    let (read, mut write) = UnixStream::connect(&served.path).await.unwrap().into_split();
+    write.write_all(b"{\"command\":\"transact\",\"key\":\"a\",\"message\":\"0b\"}\n").await.unwrap();
+    waits(&served.rack).await;
+    drop(write);
+    let mut answer = String::new();
+    BufReader::new(read).read_line(&mut answer).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["message"], "2d", "CTAP2_ERR_KEEPALIVE_CANCEL");
+    assert_eq!(answer["keys"], json!([key("a", 1, true)]), "it waits no more");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_takes_its_message_with_it() {
+    let served = served("manual", &["a"]).await;
+    let mut stream = UnixStream::connect(&served.path).await.unwrap();
+    stream.write_all(b"{\"command\":\"transact\",\"key\":\"a\",\"message\":\"0b\"}\n").await.unwrap();
+    waits(&served.rack).await;
+    drop(stream);
+    while served.rack.command(Command::List).await.unwrap().keys[0].waiting_for.is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn send_until_brings_the_answer_of_a_key_that_was_told_to_cancel() {
+    let served = served("manual", &["a"]).await;
+    let command = Command::Transact { key: name("a"), message: Request::Selection.encode() };
+    let answer = send_until(&served.path, &command, waits(&served.rack)).await.unwrap();
+    assert_eq!(answer.message, Some(vec![0x2d]));
+}
+
+async fn waits(rack: &Rack) {
+    while rack.command(Command::List).await.unwrap().keys[0].waiting_for.is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_says_why() {
     let served = served("manual", &["a", "b"]).await;
     let path = &served.path;
@@ -288,7 +368,7 @@ async fn what_is_no_command_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_request_is_one_whole_line_of_4096_bytes_at_most() {
+async fn a_request_is_one_whole_line_of_16384_bytes_at_most() {
     let served = served("manual", &["a"]).await;
     let of_length = |length: usize| {
         let mut request = br#"{"command":"list"}"#.to_vec();
@@ -296,10 +376,10 @@ async fn a_request_is_one_whole_line_of_4096_bytes_at_most() {
         request.push(b'\n');
         request
     };
-    let no_line = "a request is one line of at most 4096 bytes";
-    let longest = exchange(&served.path, &of_length(4096)).await;
+    let no_line = "a request is one line of at most 16384 bytes";
+    let longest = exchange(&served.path, &of_length(16384)).await;
     assert_eq!(longest[0]["ok"], true);
-    for request in [of_length(4097), of_length(5000), vec![b'{'; 4096], br#"{"command":"list"}"#.to_vec()] {
+    for request in [of_length(16385), of_length(20000), vec![b'{'; 16384], br#"{"command":"list"}"#.to_vec()] {
         assert_eq!(exchange(&served.path, &request).await, [refused(no_line)], "{} bytes", request.len());
     }
     assert!(exchange(&served.path, b"").await.is_empty(), "a client that says nothing");
