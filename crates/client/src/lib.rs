@@ -33,6 +33,7 @@ mod create;
 mod credential_list;
 mod get;
 mod key;
+mod pin_uv_auth_protocol;
 mod public_key;
 
 #[cfg(test)]
