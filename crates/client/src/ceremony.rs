@@ -5,6 +5,9 @@
 //! that can: as in Chromium it blinks all the same, and what it has to say is said only if it is the one that the user
 //! touches. A key that fails for reasons of its own (unplugged, out of its mind) drops out.
 //!
+//! Before anybody is asked for a PIN, it has to be known for which key: with several, all that want one blink first, and the
+//! one that is touched takes the ceremony for itself ([`Turn::select`]).
+//!
 //! Chromium would go on waiting for another key to be plugged in when none is left. Here the set of keys is given, so the
 //! ceremony ends.
 
@@ -12,14 +15,14 @@ use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use keyrig_ctap::entities::{CredentialParameters, Options, PinUvAuth, RelyingParty, User};
 use keyrig_ctap::{Request, Status, get_info, make_credential};
 use tokio::time::{sleep, timeout};
 
-use crate::channel::{Cancel, Canceller, Channel};
+use crate::channel::{Cancel, Canceller, Channel, ChannelError};
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, KeyFailure, Refusal, Unsuitable};
-use crate::json::Requirement;
 use crate::key::Key;
 
 /// How long keys have to answer after they were told to cancel.
@@ -40,12 +43,52 @@ pub(crate) enum Verdict<T> {
 
 pub(crate) type Asking<'k, T> = Pin<Box<dyn Future<Output = Verdict<T>> + Send + 'k>>;
 
+/// One key's part in a ceremony of several.
+pub(crate) struct Turn {
+    index: usize,
+    cancel: Cancel,
+    everyone: Arc<[Canceller]>,
+    taken_by: Arc<OnceLock<usize>>,
+}
+
+impl Turn {
+    /// Requested if another key has won, or the ceremony is over.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Has the user say which key it is to be, by a touch if there are several; the others are told to cancel.
+    pub(crate) async fn select<C: Channel>(&self, key: &mut Key<C>) -> Result<(), Cause> {
+        if self.everyone.len() > 1 && self.taken_by.get() != Some(&self.index) {
+            await_touch(key, &self.cancel).await?;
+        }
+        self.take()
+    }
+
+    /// The user has chosen this key: the others are told to cancel, and whatever comes of this one ends the ceremony.
+    pub(crate) fn take(&self) -> Result<(), Cause> {
+        if *self.taken_by.get_or_init(|| self.index) != self.index {
+            return Err(ChannelError::CancelledUnsent.into());
+        }
+        for (index, canceller) in self.everyone.iter().enumerate() {
+            if index != self.index {
+                canceller.cancel();
+            }
+        }
+        Ok(())
+    }
+
+    fn is_taken(&self) -> bool {
+        self.taken_by.get() == Some(&self.index)
+    }
+}
+
 /// Asks all keys; `ask` is what is done with each.
 pub(crate) async fn race<'k, C: Channel, T>(
     keys: &'k mut [Key<C>],
     patience: Duration,
     mut abort: Cancel,
-    ask: impl Fn(&'k mut Key<C>, Cancel) -> Asking<'k, T>,
+    ask: impl Fn(&'k mut Key<C>, Turn) -> Asking<'k, T>,
 ) -> Result<T, ClientError> {
     if abort.is_requested() {
         return Err(Refusal::Aborted.named(DomException::AbortError));
@@ -53,12 +96,16 @@ pub(crate) async fn race<'k, C: Channel, T>(
     if keys.is_empty() {
         return Err(Refusal::NoKeys.named(DomException::NotAllowedError));
     }
-    let canceller = Canceller::new();
+    let everyone: Arc<[Canceller]> = keys.iter().map(|_| Canceller::new()).collect();
+    let taken_by = Arc::new(OnceLock::new());
     let mut asked: Vec<_> = keys
         .iter_mut()
-        .map(|key| {
+        .zip(everyone.iter())
+        .enumerate()
+        .map(|(index, (key, canceller))| {
             key.begin_ceremony();
-            Some(ask(key, canceller.token()))
+            let (everyone, taken_by) = (Arc::clone(&everyone), Arc::clone(&taken_by));
+            Some(ask(key, Turn { index, cancel: canceller.token(), everyone, taken_by }))
         })
         .collect();
     let mut failures = Vec::new();
@@ -69,15 +116,19 @@ pub(crate) async fn race<'k, C: Channel, T>(
             biased;
             () = abort.requested() => break Err(Refusal::Aborted.named(DomException::AbortError)),
             verdict = next(&mut asked) => match verdict {
-                Some(Verdict::Answered(answer)) => break Ok(answer),
-                Some(Verdict::Ended(failure)) => break Err(ended_by(failure)),
-                Some(Verdict::DroppedOut(failure)) => failures.push(failure),
+                // Another key was chosen already.
+                Some((index, _)) if taken_by.get().is_some_and(|taken| *taken != index) => {}
+                Some((_, Verdict::Answered(answer))) => break Ok(answer),
+                Some((_, Verdict::Ended(failure))) => break Err(ended_by(failure)),
+                Some((_, Verdict::DroppedOut(failure))) => failures.push(failure),
                 None => break Err(nobody_left(failures)),
             },
             () = &mut deadline => break Err(Refusal::TimedOut(patience).named(DomException::NotAllowedError)),
         }
     };
-    canceller.cancel();
+    for canceller in everyone.iter() {
+        canceller.cancel();
+    }
     let others = async { while next(&mut asked).await.is_some() {} };
     if timeout(CANCEL_PATIENCE, others).await.is_err() {
         tracing::warn!("a key didn't answer after it was told to cancel");
@@ -85,15 +136,15 @@ pub(crate) async fn race<'k, C: Channel, T>(
     outcome
 }
 
-/// The next verdict of any key; `None` if all have given theirs.
-async fn next<T>(asked: &mut [Option<Asking<'_, T>>]) -> Option<Verdict<T>> {
+/// The next verdict of any key, and which key's it is; `None` if all have given theirs.
+async fn next<T>(asked: &mut [Option<Asking<'_, T>>]) -> Option<(usize, Verdict<T>)> {
     poll_fn(|context| {
         let mut pending = false;
-        for slot in &mut *asked {
+        for (index, slot) in asked.iter_mut().enumerate() {
             let Some(asking) = slot else { continue };
             if let Poll::Ready(verdict) = asking.as_mut().poll(context) {
                 *slot = None;
-                return Poll::Ready(Some(verdict));
+                return Poll::Ready(Some((index, verdict)));
             }
             pending = true;
         }
@@ -121,12 +172,13 @@ fn nobody_left(mut failures: Vec<KeyFailure>) -> ClientError {
 }
 
 /// What a failure means for the ceremony, after a touch if it takes one to find out.
-pub(crate) async fn settle<C: Channel, T>(key: &mut Key<C>, cause: Cause, cancel: &Cancel) -> Verdict<T> {
+pub(crate) async fn settle<C: Channel, T>(key: &mut Key<C>, cause: Cause, turn: &Turn) -> Verdict<T> {
     let failure = KeyFailure { key: key.name().to_owned(), cause };
     match weight(&failure.cause) {
+        _ if turn.is_taken() => Verdict::Ended(failure),
         Weight::Touched => Verdict::Ended(failure),
         Weight::Out => Verdict::DroppedOut(failure),
-        Weight::Untouched => match await_touch(key, cancel).await {
+        Weight::Untouched => match await_touch(key, turn.cancel()).await {
             Ok(()) => Verdict::Ended(failure),
             // Why it can't help says more than why it can't blink.
             Err(_) => Verdict::DroppedOut(failure),
@@ -147,6 +199,7 @@ fn weight(cause: &Cause) -> Weight {
     match cause {
         Cause::Status { status, .. } => match status {
             Status::CredentialExcluded | Status::OperationDenied | Status::KeyStoreFull => Weight::Touched,
+            Status::PinInvalid | Status::PinAuthBlocked | Status::PinBlocked => Weight::Touched,
             Status::NoCredentials
             | Status::InvalidCredential
             | Status::UnsupportedAlgorithm
@@ -156,7 +209,7 @@ fn weight(cause: &Cause) -> Weight {
             _ => Weight::Out,
         },
         Cause::InvalidResponse { error: InvalidResponse::Undecodable(_), .. } | Cause::Channel(_) => Weight::Out,
-        Cause::InvalidResponse { .. } => Weight::Touched,
+        Cause::InvalidResponse { .. } | Cause::Pin(_) => Weight::Touched,
         Cause::Unsuitable(Unsuitable::Attachment | Unsuitable::Transport) => Weight::Out,
         Cause::Unsuitable(_) => Weight::Untouched,
     }
@@ -202,15 +255,5 @@ fn unwanted_credential(info: &get_info::Response) -> make_credential::Request {
     }
 }
 
-/// The `uv` option for what the page wants of a key that may verify the user by itself, by a fingerprint for instance.
-///
-/// Firefox lets a key without any user verification pass where it is required; Chromium doesn't.
-pub(crate) fn user_verification(info: &get_info::Response, wanted: Requirement) -> Result<Option<bool>, Unsuitable> {
-    let built_in = info.option("uv") == Some(true);
-    let always = info.option("alwaysUv") == Some(true);
-    match wanted {
-        Requirement::Required if !built_in => Err(Unsuitable::UserVerification),
-        Requirement::Discouraged if !always => Ok(None),
-        _ => Ok(built_in.then_some(true)),
-    }
-}
+#[cfg(test)]
+mod tests;

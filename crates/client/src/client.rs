@@ -8,6 +8,7 @@ use keyrig_ctap::entities::User;
 use crate::client_data::ClientData;
 use crate::error::{ClientError, DomException, Refusal};
 use crate::origin::Origin;
+use crate::pin::{Pin, PinRequest};
 use crate::rp_id::{self, RpIdRefusal};
 
 /// What a ceremony without a timeout gets, and the most that any gets. Chromium's limit; it also gives each ten seconds at
@@ -21,7 +22,8 @@ pub enum Rules {
     #[default]
     Enforced,
     /// Dangerous, and no browser: whatever the page's origin is, it may claim any RP ID, and a key's answer that a browser
-    /// would throw away (another RP ID's hash, user verification left out) reaches the page. clientDataJSON tells the
+    /// would throw away (another RP ID's hash, user verification left out) reaches the page. A key that can't verify the user is
+    /// asked without, even if the page requires it. clientDataJSON tells the
     /// truth all the same. For finding out what a server or a key says to what no browser would send.
     ForcedPast,
 }
@@ -35,6 +37,7 @@ pub struct Account {
     pub user: Option<User>,
 }
 
+type AskForPin = Box<crate::pin::AskForPin>;
 type ChooseAccount = Box<dyn Fn(&[Account]) -> Option<usize> + Send + Sync>;
 
 /// One page in one browser. [`create`](Self::create) and [`get`](Self::get) are its ceremonies.
@@ -43,11 +46,12 @@ pub struct Client {
     pub(crate) top_origin: Option<Origin>,
     pub(crate) rules: Rules,
     choose_account: ChooseAccount,
+    pub(crate) ask_for_pin: Option<AskForPin>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, top_origin, rules, choose_account: _ } = self;
+        let Self { origin, top_origin, rules, choose_account: _, ask_for_pin: _ } = self;
         f.debug_struct("Client")
             .field("origin", origin)
             .field("top_origin", top_origin)
@@ -57,10 +61,17 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A page at the top of its window, held to a browser's rules; it takes the first account that a key offers.
+    /// A page at the top of its window, held to a browser's rules; it takes the first account that a key offers,
+    /// and has nobody to ask for a PIN.
     #[must_use]
     pub fn new(origin: Origin) -> Self {
-        Self { origin, top_origin: None, rules: Rules::Enforced, choose_account: Box::new(|_| Some(0)) }
+        Self {
+            origin,
+            top_origin: None,
+            rules: Rules::Enforced,
+            choose_account: Box::new(|_| Some(0)),
+            ask_for_pin: None,
+        }
     }
 
     /// The page is a frame in another page, which has permitted it to use WebAuthn. If the two have different origins,
@@ -85,12 +96,37 @@ impl Client {
         self
     }
 
+    /// Who is asked for a key's PIN. Without anybody, the page is in a browser that has no dialog for it: user verification
+    /// by a PIN is then as good as not there.
+    ///
+    /// It is asked again after a mistake, which [`PinRequest`] tells of, until it gives no PIN: an answer that is always the
+    /// same would spend the key's retries.
+    #[must_use]
+    pub fn asking_for_pin(mut self, ask: impl Fn(&PinRequest) -> Option<Pin> + Send + Sync + 'static) -> Self {
+        self.ask_for_pin = Some(Box::new(ask));
+        self
+    }
+
+    /// Gives this PIN when one is asked for, and none after a mistake.
+    #[must_use]
+    pub fn with_pin(self, pin: Pin) -> Self {
+        self.asking_for_pin(move |request| request.mistake.is_none().then(|| pin.clone()))
+    }
+
     pub(crate) fn choose(&self, accounts: &[Account]) -> Option<usize> {
         (self.choose_account)(accounts).filter(|index| *index < accounts.len())
     }
 
     pub(crate) fn timeout(wanted: Option<Duration>) -> Duration {
         wanted.map_or(LONGEST_TIMEOUT, |timeout| timeout.min(LONGEST_TIMEOUT))
+    }
+
+    /// What the rules say, or what is done instead if the page is forced past them.
+    pub(crate) fn unless_forced<T, E>(&self, verdict: Result<T, E>, instead: T) -> Result<T, E> {
+        match self.rules {
+            Rules::Enforced => verdict,
+            Rules::ForcedPast => Ok(verdict.unwrap_or(instead)),
+        }
     }
 
     /// Outside of a secure context there is nothing that a script could call.

@@ -2,15 +2,17 @@
 
 use keyrig_ctap::attestation::Statement;
 use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
+use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{
     CredentialDescriptor, CredentialParameters, Options, PUBLIC_KEY, PinUvAuth, RelyingParty, User,
 };
 use keyrig_ctap::{Aaguid, Command, Request, get_info, make_credential};
 
-use crate::ceremony::{self, DEFAULT_TRANSPORT, Verdict, race, settle};
+use crate::ceremony::{DEFAULT_TRANSPORT, Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Client, Rules};
 use crate::client_data::{self, ClientData};
+use crate::client_pin::Purpose;
 use crate::credential_list;
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
 use crate::json::{
@@ -18,6 +20,7 @@ use crate::json::{
 };
 use crate::key::Key;
 use crate::public_key;
+use crate::user_verification::{self, Method, Registration};
 
 /// Most bytes in a user handle (WebAuthn Level 3 §5.4.3).
 const MAX_USER_HANDLE: usize = 64;
@@ -27,8 +30,8 @@ const DEFAULT_ALGORITHMS: [i64; 2] = [-7, -257];
 
 /// What all keys are asked, before it is known what each can do.
 struct Wanted<'a> {
+    client: &'a Client,
     options: &'a CreationOptions,
-    rules: Rules,
     rp_id: String,
     client_data_hash: [u8; 32],
     parameters: Vec<CredentialParameters>,
@@ -66,13 +69,13 @@ impl Client {
         let parameters = parameters(options)?;
         let client_data_json = self.client_data_json(ClientData::CREATE, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);
-        let wanted = Wanted { options, rules: self.rules, rp_id, client_data_hash, parameters };
+        let wanted = Wanted { client: self, options, rp_id, client_data_hash, parameters };
         let wanted = &wanted;
-        let made = race(keys, Self::timeout(options.timeout), abort, |key, cancel| {
+        let made = race(keys, Self::timeout(options.timeout), abort, |key, turn| {
             Box::pin(async move {
-                match wanted.make(key, &cancel).await {
+                match wanted.make(key, &turn).await {
                     Ok(made) => Verdict::Answered(made),
-                    Err(cause) => settle(key, cause, &cancel).await,
+                    Err(cause) => settle(key, cause, &turn).await,
                 }
             })
         })
@@ -93,10 +96,26 @@ fn parameters(options: &CreationOptions) -> Result<Vec<CredentialParameters>, Cl
 }
 
 impl Wanted<'_> {
-    async fn make<C: Channel>(&self, key: &mut Key<C>, cancel: &Cancel) -> Result<Made, Cause> {
+    async fn make<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Result<Made, Cause> {
+        let cancel = turn.cancel();
         let info = key.get_info(cancel).await?;
         let mut request = self.request(&info)?;
-        request.exclude_list = self.exclude_list(key, &info, &request, cancel).await?;
+        let method = self.user_verification(&info, request.options.rk == Some(true))?;
+        request.pin_uv_auth = method.placeholder();
+        let parts = self.exclude_list(&info, &request);
+        // Asking which part it is takes the permission to get assertions.
+        let asks = if parts.len() > 1 { Permissions::GA } else { Permissions::default() };
+        let purpose = Purpose { permissions: Permissions::MC | asks, rp_id: Some(&self.rp_id) };
+        let verification = method.verify(key, self.client.ask_for_pin.as_deref(), purpose, turn).await?;
+        request.options.uv = verification.uv_option();
+        request.pin_uv_auth = verification.authenticate(&self.client_data_hash);
+        // If the list has to be cut, at most the one entry that is on the key is sent: it will refuse, once it is touched.
+        request.exclude_list = match <[_; 1]>::try_from(parts) {
+            Ok([whole]) => whole,
+            Err(parts) => {
+                credential_list::find(key, &self.rp_id, parts, verification.token(), cancel).await?.unwrap_or_default()
+            }
+        };
         let response = key.make_credential(request, cancel).await?;
         let (attested, algorithm) = self
             .check(&response)
@@ -117,7 +136,6 @@ impl Wanted<'_> {
             Requirement::Preferred => (stores && !full).then_some(true),
             Requirement::Discouraged => None,
         };
-        let uv = ceremony::user_verification(info, selection.user_verification)?;
         let user = &self.options.user;
         let wants_attestation = self.options.attestation != Attestation::None;
         let enterprise = self.options.attestation == Attestation::Enterprise && info.option("ep") == Some(true);
@@ -134,7 +152,7 @@ impl Wanted<'_> {
             parameters: self.parameters.clone(),
             exclude_list: Vec::new(),
             extensions: None,
-            options: Options { rk, up: None, uv },
+            options: Options { rk, up: None, uv: None },
             pin_uv_auth: PinUvAuth::default(),
             // Vendor-facilitated: the key knows which RP IDs may have it (CTAP 2.3 §7.1.1).
             enterprise_attestation: enterprise.then_some(1),
@@ -144,24 +162,23 @@ impl Wanted<'_> {
         })
     }
 
-    /// If the list has to be cut, at most the one entry that is on the key is sent: it will refuse, once it is touched.
-    async fn exclude_list<C: Channel>(
+    fn user_verification(&self, info: &get_info::Response, discoverable: bool) -> Result<Method, Unsuitable> {
+        let wanted = self.options.authenticator_selection.user_verification;
+        let registration = Registration { wanted, discoverable, u2f_possible: false };
+        let method = user_verification::for_make_credential(info, &registration, self.client.ask_for_pin.is_some());
+        self.client.unless_forced(method, Method::Nothing)
+    }
+
+    fn exclude_list(
         &self,
-        key: &mut Key<C>,
         info: &get_info::Response,
         request: &make_credential::Request,
-        cancel: &Cancel,
-    ) -> Result<Vec<CredentialDescriptor>, Cause> {
+    ) -> Vec<Vec<CredentialDescriptor>> {
         let size = |part: &[CredentialDescriptor]| {
             let request = make_credential::Request { exclude_list: part.to_vec(), ..request.clone() };
             Request::MakeCredential(request).encode().len()
         };
-        let mut parts = credential_list::parts(&self.options.exclude_credentials, info, size);
-        match parts.len() {
-            0 => Ok(Vec::new()),
-            1 => Ok(parts.remove(0)),
-            _ => Ok(credential_list::find(key, &self.rp_id, parts, cancel).await?.unwrap_or_default()),
-        }
+        credential_list::parts(&self.options.exclude_credentials, info, size)
     }
 
     fn check(&self, response: &make_credential::Response) -> Result<(AttestedCredentialData, i64), InvalidResponse> {
@@ -169,7 +186,7 @@ impl Wanted<'_> {
         let attested = data.attested_credential_data.ok_or(InvalidResponse::NoAttestedCredentialData)?;
         // A COSE_Key without an algorithm has one that wasn't offered.
         let algorithm = public_key::algorithm(&attested.public_key).ok_or(InvalidResponse::Algorithm)?;
-        if self.rules == Rules::Enforced {
+        if self.client.rules == Rules::Enforced {
             let required = self.options.authenticator_selection.user_verification == Requirement::Required;
             if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
                 return Err(InvalidResponse::RpIdHash);

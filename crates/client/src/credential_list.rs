@@ -4,12 +4,13 @@
 //! Longer ids are not its own and are left out. If the rest fits, it is sent as it is. If not, the platform asks without
 //! user presence, part by part, and then sends the one entry that is there (§6.1.1 and §6.2.1: platforms "preflight").
 
-use keyrig_ctap::entities::{CredentialDescriptor, Options, PinUvAuth};
+use keyrig_ctap::entities::{CredentialDescriptor, Options};
 use keyrig_ctap::{Request, Status, get_assertion, get_info};
 
 use crate::channel::{Cancel, Channel};
 use crate::error::Cause;
 use crate::key::Key;
+use crate::pin_uv_auth_token::PinUvAuthToken;
 
 /// What a key takes that doesn't say: CTAP 2.3 §6.4 for the size of messages; for the count Chromium assumes this.
 const DEFAULT_MAX_MSG_SIZE: u64 = 1024;
@@ -48,15 +49,17 @@ fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Asks without user presence which part has a credential that is on the key, and returns what of the list to send then.
+/// Asks without user presence which part has a credential that is on the key, and returns what of the list to send then. With
+/// a token the key also admits to credentials that it keeps from whoever isn't verified (CTAP 2.3 §12.1).
 pub(crate) async fn find<C: Channel>(
     key: &mut Key<C>,
     rp_id: &str,
     parts: Vec<Vec<CredentialDescriptor>>,
+    token: Option<&PinUvAuthToken>,
     cancel: &Cancel,
 ) -> Result<Option<Vec<CredentialDescriptor>>, Cause> {
     for part in parts {
-        match key.get_assertion(silent(rp_id, part.clone()), cancel).await {
+        match key.get_assertion(silent(rp_id, part.clone(), token), cancel).await {
             Ok(response) => {
                 let named = response.credential.filter(|found| part.iter().any(|entry| entry.id == found.id));
                 return Ok(Some(named.map_or(part, |found| vec![CredentialDescriptor::public_key(found.id)])));
@@ -69,18 +72,19 @@ pub(crate) async fn find<C: Channel>(
 }
 
 /// The size of the silent question.
-pub(crate) fn silent_size(rp_id: &str, part: &[CredentialDescriptor]) -> usize {
-    Request::GetAssertion(silent(rp_id, part.to_vec())).encode().len()
+pub(crate) fn silent_size(rp_id: &str, part: &[CredentialDescriptor], token: Option<&PinUvAuthToken>) -> usize {
+    Request::GetAssertion(silent(rp_id, part.to_vec(), token)).encode().len()
 }
 
-fn silent(rp_id: &str, part: Vec<CredentialDescriptor>) -> get_assertion::Request {
+fn silent(rp_id: &str, part: Vec<CredentialDescriptor>, token: Option<&PinUvAuthToken>) -> get_assertion::Request {
+    // Nobody sees this signature.
+    let client_data_hash = [0; 32];
     get_assertion::Request {
         relying_party_id: rp_id.to_owned(),
-        // Nobody sees this signature.
-        client_data_hash: [0; 32],
+        client_data_hash,
         allow_list: part,
         extensions: None,
         options: Options { up: Some(false), ..Options::default() },
-        pin_uv_auth: PinUvAuth::default(),
+        pin_uv_auth: token.map(|token| token.authenticate(&client_data_hash)).unwrap_or_default(),
     }
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::channel::ChannelError;
 use crate::json::InvalidJson;
+use crate::pin::PinProblem;
 use crate::rp_id::RpIdRefusal;
 
 /// What a page sees of a refusal: the name of a DOMException (Web IDL §4.3), or of an exception of the language.
@@ -70,7 +71,11 @@ impl ClientError {
     /// Which side said no. The name doesn't tell: a `NotAllowedError` comes from either.
     #[must_use]
     pub fn refused_by(&self) -> RefusedBy {
-        let by_key = |failure: &KeyFailure| matches!(failure.cause, Cause::Status { .. } | Cause::Channel(_));
+        let by_key = |failure: &KeyFailure| match failure.cause {
+            Cause::Status { .. } | Cause::Channel(_) => true,
+            Cause::Pin(problem) => matches!(problem, PinProblem::PowerCycleNeeded | PinProblem::Blocked),
+            Cause::Unsuitable(_) | Cause::InvalidResponse { .. } => false,
+        };
         match &self.reason {
             Refusal::Key(failure) if by_key(failure) => RefusedBy::Authenticator,
             Refusal::EveryKey(failures) if failures.iter().any(by_key) => RefusedBy::Authenticator,
@@ -167,6 +172,9 @@ pub enum Cause {
     /// It can't do what the page wants, by its own account.
     #[error(transparent)]
     Unsuitable(#[from] Unsuitable),
+    /// There is nothing to be done with its PIN, or without it.
+    #[error(transparent)]
+    Pin(#[from] PinProblem),
     /// Its answer is not what was asked for.
     #[error("its answer to authenticator{command:?} is refused: {error}")]
     InvalidResponse {
@@ -185,6 +193,9 @@ fn advice(status: Status) -> &'static str {
         }
         Status::KeyStoreFull => ": delete a credential from it, or ask for one that isn't discoverable",
         Status::PuatRequired => ": it has a PIN and wants it",
+        Status::PinInvalid => ": the PIN is wrong",
+        Status::PinPolicyViolation => ": it refuses the PIN by its policy, choose a longer one",
+        Status::ChannelBusy => ": another program uses it, wait for that one",
         Status::UnsupportedAlgorithm => ": it has none of the algorithms in pubKeyCredParams",
         Status::OperationDenied => ": the user refused",
         Status::UserActionTimeout | Status::ActionTimeout => ": it wasn't touched in time",
@@ -209,6 +220,9 @@ pub enum Unsuitable {
     /// `residentKey` is required.
     #[error("the page requires a discoverable credential, and it stores none")]
     ResidentKey,
+    /// Built-in user verification is blocked, and there is no PIN instead.
+    #[error("it takes no finger after too many that it didn't know, and has no PIN: unplug it and plug it in again")]
+    UserVerificationBlocked,
     /// `userVerification` is required.
     #[error(
         "the page requires user verification, and it has neither a fingerprint enrolled nor a PIN that could be used"
@@ -240,6 +254,15 @@ pub enum InvalidResponse {
     /// The credential isn't one of the allow list, or it isn't said which one it is.
     #[error("it is signed by a credential that wasn't allowed")]
     Credential,
+    /// A member isn't there that has to be.
+    #[error("it has no {0}")]
+    Missing(&'static str),
+    /// The key agreement key isn't on its curve.
+    #[error("its key agreement key is no point on P-256")]
+    KeyAgreement,
+    /// The token has a length that it may not have.
+    #[error("its pinUvAuthToken has a length that its protocol doesn't allow")]
+    TokenLength,
     /// It counts more credentials than a browser shows.
     #[error("it counts {0} credentials")]
     TooManyCredentials(u64),

@@ -1,26 +1,29 @@
 //! get(): an assertion by a credential that exists (WebAuthn Level 3 §5.1.4, CTAP 2.3 §6.2.1).
 
 use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
-use keyrig_ctap::entities::{CredentialDescriptor, Options, PUBLIC_KEY, PinUvAuth};
+use keyrig_ctap::client_pin::Permissions;
+use keyrig_ctap::entities::{CredentialDescriptor, Options, PUBLIC_KEY};
 use keyrig_ctap::{Command, get_assertion, get_info};
 
-use crate::ceremony::{self, Verdict, race, settle};
+use crate::ceremony::{Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Account, Client, Rules};
 use crate::client_data::{self, ClientData};
+use crate::client_pin::Purpose;
 use crate::create::{attachment, transports};
 use crate::credential_list;
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
 use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, RequestOptions, Requirement};
 use crate::key::Key;
+use crate::user_verification::{self, Method, Verification};
 
 /// Most accounts for one site that a key is asked for. No key made has room for as many.
 const MAX_ACCOUNTS: u64 = 1024;
 
 /// What all keys are asked.
 struct Wanted<'a> {
+    client: &'a Client,
     options: &'a RequestOptions,
-    rules: Rules,
     rp_id: String,
     client_data_hash: [u8; 32],
 }
@@ -52,13 +55,13 @@ impl Client {
         let rp_id = self.rp_id(options.rp_id.as_deref())?;
         let client_data_json = self.client_data_json(ClientData::GET, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);
-        let wanted = Wanted { options, rules: self.rules, rp_id, client_data_hash };
+        let wanted = Wanted { client: self, options, rp_id, client_data_hash };
         let wanted = &wanted;
-        let Signed { info, mut assertions } = race(keys, Self::timeout(options.timeout), abort, |key, cancel| {
+        let Signed { info, mut assertions } = race(keys, Self::timeout(options.timeout), abort, |key, turn| {
             Box::pin(async move {
-                match wanted.sign(key, &cancel).await {
+                match wanted.sign(key, &turn).await {
                     Ok(signed) => Verdict::Answered(signed),
-                    Err(cause) => settle(key, cause, &cancel).await,
+                    Err(cause) => settle(key, cause, &turn).await,
                 }
             })
         })
@@ -80,20 +83,25 @@ fn accounts(assertions: &[Assertion]) -> Vec<Account> {
 }
 
 impl Wanted<'_> {
-    async fn sign<C: Channel>(&self, key: &mut Key<C>, cancel: &Cancel) -> Result<Signed, Cause> {
+    async fn sign<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Result<Signed, Cause> {
+        let cancel = turn.cancel();
         let info = key.get_info(cancel).await?;
         if !self.may_reach(&info) {
             return Err(Unsuitable::Transport.into());
         }
-        let uv = ceremony::user_verification(&info, self.options.user_verification)?;
-        let allow_list = self.allow_list(key, &info, cancel).await?;
+        let can_ask = self.client.ask_for_pin.is_some();
+        let method = user_verification::for_get_assertion(&info, self.options.user_verification, can_ask);
+        let method = self.client.unless_forced(method, Method::Nothing)?;
+        let purpose = Purpose { permissions: Permissions::GA, rp_id: Some(&self.rp_id) };
+        let verification = method.verify(key, self.client.ask_for_pin.as_deref(), purpose, turn).await?;
+        let allow_list = self.allow_list(key, &info, &verification, cancel).await?;
         let request = get_assertion::Request {
             relying_party_id: self.rp_id.clone(),
             client_data_hash: self.client_data_hash,
             allow_list: allow_list.clone(),
             extensions: None,
-            options: Options { rk: None, up: None, uv },
-            pin_uv_auth: PinUvAuth::default(),
+            options: Options { rk: None, up: None, uv: verification.uv_option() },
+            pin_uv_auth: verification.authenticate(&self.client_data_hash),
         };
         let first = key.get_assertion(request, cancel).await?;
         let more = match first.number_of_credentials {
@@ -128,17 +136,19 @@ impl Wanted<'_> {
         &self,
         key: &mut Key<C>,
         info: &get_info::Response,
+        verification: &Verification,
         cancel: &Cancel,
     ) -> Result<Vec<CredentialDescriptor>, Cause> {
         if self.options.allow_credentials.is_empty() {
             return Ok(Vec::new());
         }
-        let size = |part: &[CredentialDescriptor]| credential_list::silent_size(&self.rp_id, part);
+        let token = verification.token();
+        let size = |part: &[CredentialDescriptor]| credential_list::silent_size(&self.rp_id, part, token);
         let mut parts = credential_list::parts(&self.options.allow_credentials, info, size);
         let found = match parts.len() {
             0 => None,
             1 => Some(parts.remove(0)),
-            _ => credential_list::find(key, &self.rp_id, parts, cancel).await?,
+            _ => credential_list::find(key, &self.rp_id, parts, token, cancel).await?,
         };
         found.ok_or_else(|| Unsuitable::Credential.into())
     }
@@ -152,7 +162,7 @@ impl Wanted<'_> {
         let credential_id = match (&response.credential, allow_list) {
             (Some(credential), list)
                 if list.is_empty()
-                    || self.rules == Rules::ForcedPast
+                    || self.client.rules == Rules::ForcedPast
                     || list.iter().any(|entry| entry.id == credential.id) =>
             {
                 credential.id.clone()
@@ -162,7 +172,7 @@ impl Wanted<'_> {
         };
         let data = AuthenticatorData::decode(&response.authenticator_data)
             .map_err(|error| invalid(command, InvalidResponse::AuthenticatorData(error)))?;
-        if self.rules == Rules::Enforced {
+        if self.client.rules == Rules::Enforced {
             if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
                 return Err(invalid(command, InvalidResponse::RpIdHash));
             }

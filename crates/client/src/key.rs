@@ -142,6 +142,6 @@ impl<C: Channel> Key<C> {
     }
 }
 
-fn undecodable(command: Command) -> impl Fn(Status) -> Cause {
+pub(crate) fn undecodable(command: Command) -> impl Fn(Status) -> Cause {
     move |status| Cause::InvalidResponse { command, error: InvalidResponse::Undecodable(status) }
 }

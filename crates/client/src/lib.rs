@@ -17,6 +17,8 @@
 //! | `key`, `ceremony` | one key; several keys, of which one is touched |
 //! | `credential_list` | exclude and allow lists, cut to what a key takes |
 //! | `create`, `get` | the two ceremonies |
+//! | `user_verification` | whether a key verifies the user, and how |
+//! | `pin`, `client_pin`, `pin_uv_auth_protocol`, `pin_uv_auth_token` | PINs and what they yield |
 //! | `error` | who refused, and in which words |
 
 pub mod channel;
@@ -25,21 +27,28 @@ pub mod ctap_hid;
 pub mod error;
 pub mod json;
 pub mod origin;
+pub mod pin;
 pub mod rp_id;
 
 mod ceremony;
 mod client;
+mod client_pin;
 mod create;
 mod credential_list;
 mod get;
 mod key;
 mod pin_uv_auth_protocol;
+mod pin_uv_auth_token;
 mod public_key;
+mod user_verification;
 
 #[cfg(test)]
 mod testing;
 
 pub use client::{Account, Client, Rules};
+pub use client_pin::PinRetries;
 pub use error::{ClientError, DomException, RefusedBy};
 pub use key::{Exchange, Key};
 pub use origin::Origin;
+pub use pin::Pin;
+pub use pin_uv_auth_token::PinUvAuthToken;

@@ -7,6 +7,7 @@ use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
+use keyrig_ctap::cose::KeyAgreementKey;
 use keyrig_ctap::get_info;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use p256::{PublicKey, Sec1Point, SecretKey, ecdh};
@@ -20,7 +21,7 @@ const BLOCK: usize = 16;
 
 /// A PIN/UV auth protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PinUvAuthProtocol {
+pub(crate) enum PinUvAuthProtocol {
     /// Protocol one (CTAP 2.3 §6.5.6).
     One,
     /// Protocol two (CTAP 2.3 §6.5.7).
@@ -30,7 +31,7 @@ pub enum PinUvAuthProtocol {
 impl PinUvAuthProtocol {
     /// Its number on the wire.
     #[must_use]
-    pub fn number(self) -> u64 {
+    pub(crate) fn number(self) -> u64 {
         match self {
             Self::One => 1,
             Self::Two => 2,
@@ -40,7 +41,7 @@ impl PinUvAuthProtocol {
     /// Which protocol to speak with a key: the first of its list that is known here, since the list is in the key's order
     /// of preference (CTAP 2.3 §6.5.5.4). A CTAP 2.0 key with a PIN may give no list, and speaks protocol one.
     #[must_use]
-    pub fn of(info: &get_info::Response) -> Option<Self> {
+    pub(crate) fn of(info: &get_info::Response) -> Option<Self> {
         let listed = &info.pin_uv_auth_protocols;
         if listed.is_empty() {
             return info.option("clientPin").map(|_| Self::One);
@@ -56,8 +57,8 @@ impl PinUvAuthProtocol {
     /// (`encapsulate`, CTAP 2.3 §6.5.4).
     pub(crate) fn encapsulate(
         self,
-        authenticator: &Coordinates,
-    ) -> Result<(Coordinates, SharedSecret), AgreementError> {
+        authenticator: &KeyAgreementKey,
+    ) -> Result<(KeyAgreementKey, SharedSecret), AgreementError> {
         loop {
             let mut scalar = Zeroizing::new([0; 32]);
             getrandom::fill(scalar.as_mut()).map_err(|error| ChannelError::System(error.to_string()))?;
@@ -68,14 +69,18 @@ impl PinUvAuthProtocol {
         }
     }
 
-    fn agree(self, own: &SecretKey, other: &Coordinates) -> Result<(Coordinates, SharedSecret), AgreementError> {
+    pub(crate) fn agree(
+        self,
+        own: &SecretKey,
+        other: &KeyAgreementKey,
+    ) -> Result<(KeyAgreementKey, SharedSecret), AgreementError> {
         let point = Sec1Point::from_affine_coordinates(&other.x.into(), &other.y.into(), false);
         let other = PublicKey::from_sec1_bytes(point.as_bytes()).map_err(|_| AgreementError::NotOnTheCurve)?;
         let shared = ecdh::diffie_hellman(own.to_nonzero_scalar(), other.as_affine());
         let public = own.public_key().to_sec1_point(false);
         let coordinate = |bytes: Option<&_>| bytes.map(|bytes: &p256::FieldBytes| <[u8; 32]>::from(*bytes));
         let (x, y) = coordinate(public.x()).zip(coordinate(public.y())).ok_or(AgreementError::NotOnTheCurve)?;
-        Ok((Coordinates { x, y }, SharedSecret::derive(self, shared.raw_secret_bytes())))
+        Ok((KeyAgreementKey { x, y }, SharedSecret::derive(self, shared.raw_secret_bytes())))
     }
 
     /// `pinUvAuthParam` over a message, under a token or another key (`authenticate`).
@@ -92,13 +97,6 @@ impl PinUvAuthProtocol {
     pub(crate) fn is_token_length(self, length: usize) -> bool {
         matches!((self, length), (Self::One, 16) | (_, 32))
     }
-}
-
-/// A point on P-256, big-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Coordinates {
-    pub(crate) x: [u8; 32],
-    pub(crate) y: [u8; 32],
 }
 
 /// Why there is no shared secret.

@@ -1,16 +1,22 @@
 //! For tests: a key that answers by a script, and answers that the specification gives.
 
 use keyrig_ctap::attestation::Statement;
+use keyrig_ctap::client_pin::{self, Permissions};
+use keyrig_ctap::cose::KeyAgreementKey;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
 use keyrig_ctap::hid::KeepaliveStatus;
 use keyrig_ctap::{Command, Request, Response, Status, get_assertion, get_info, make_credential};
+use p256::SecretKey;
+use p256::elliptic_curve::sec1::ToSec1Point;
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use core::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::channel::{Cancel, Channel, ChannelError};
 use crate::key::{Exchange, Key};
+use crate::pin_uv_auth_protocol::PinUvAuthProtocol;
 use crate::{Client, Origin};
 
 /// WebAuthn Level 3 §16.1: all its vectors are for this site.
@@ -183,4 +189,163 @@ pub(crate) fn story(key: &Key<Scripted>) -> Vec<(Command, Option<Status>)> {
 
 pub(crate) fn requests(key: &Key<Scripted>) -> Vec<Request> {
     key.exchanges().iter().map(|exchange| Request::decode(&exchange.request).unwrap()).collect()
+}
+
+/// What a key of [`with_pin`] gives as its pinUvAuthToken.
+pub(crate) const TOKEN: [u8; 32] = [0x77; 32];
+
+/// What a key knows of its PIN, for tests to look at.
+pub(crate) struct PinState {
+    pub(crate) pin: Option<Vec<u8>>,
+    pub(crate) retries: u64,
+    pub(crate) wrong_in_a_row: u64,
+    pub(crate) force_change: bool,
+    /// PINs that it refuses by its policy.
+    pub(crate) refuses: Vec<&'static str>,
+    /// Subcommand, permissions and RP ID of every token that it gave.
+    pub(crate) tokens: Vec<(client_pin::Subcommand, Option<Permissions>, Option<String>)>,
+}
+
+impl PinState {
+    pub(crate) fn of(pin: Option<&str>) -> Self {
+        Self {
+            pin: pin.map(|pin| pin.as_bytes().to_vec()),
+            retries: 8,
+            wrong_in_a_row: 0,
+            force_change: false,
+            refuses: Vec::new(),
+            tokens: Vec::new(),
+        }
+    }
+
+    pub(crate) fn answer(&mut self, own: &SecretKey, request: &client_pin::Request) -> Vec<u8> {
+        use client_pin::Subcommand;
+        let respond = |response| ok(Response::ClientPin(Box::new(response)));
+        match request.subcommand {
+            Subcommand::GetPinRetries => respond(client_pin::Response {
+                pin_retries: Some(self.retries),
+                power_cycle_state: Some(self.wrong_in_a_row >= 3),
+                ..client_pin::Response::default()
+            }),
+            Subcommand::GetKeyAgreement => {
+                let point = own.public_key().to_sec1_point(false);
+                let coordinate = |bytes: Option<&p256::FieldBytes>| (*bytes.unwrap()).into();
+                let key_agreement = Some(KeyAgreementKey { x: coordinate(point.x()), y: coordinate(point.y()) });
+                respond(client_pin::Response { key_agreement, ..client_pin::Response::default() })
+            }
+            _ => match self.change(own, request) {
+                Ok(Some(token)) => {
+                    respond(client_pin::Response { pin_uv_auth_token: Some(token), ..client_pin::Response::default() })
+                }
+                Ok(None) => ok(Response::Done),
+                Err(refused) => status(refused),
+            },
+        }
+    }
+
+    /// The token, whatever proof of the user the request has.
+    pub(crate) fn token(&mut self, own: &SecretKey, request: &client_pin::Request) -> Vec<u8> {
+        let (_, secret) = PinUvAuthProtocol::Two.agree(own, &request.key_agreement.unwrap()).unwrap();
+        let token = Some(secret.encrypt(&TOKEN).unwrap());
+        let response = client_pin::Response { pin_uv_auth_token: token, ..client_pin::Response::default() };
+        ok(Response::ClientPin(Box::new(response)))
+    }
+
+    /// Everything under a shared secret, as CTAP 2.3 §6.5.5.5 to §6.5.5.7 has it.
+    fn change(&mut self, own: &SecretKey, request: &client_pin::Request) -> Result<Option<Vec<u8>>, Status> {
+        use client_pin::Subcommand;
+        let protocol =
+            if request.pin_uv_auth_protocol == Some(1) { PinUvAuthProtocol::One } else { PinUvAuthProtocol::Two };
+        let (_, secret) = protocol.agree(own, &request.key_agreement.unwrap()).unwrap();
+        let param = request.pin_uv_auth_param.clone().unwrap_or_default();
+        let new_pin_enc = request.new_pin_enc.clone().unwrap_or_default();
+        let pin_hash_enc = request.pin_hash_enc.clone().unwrap_or_default();
+        match request.subcommand {
+            Subcommand::SetPin => {
+                assert_eq!((param, &self.pin), (secret.authenticate(&new_pin_enc), &None));
+            }
+            Subcommand::ChangePin => {
+                assert_eq!(param, secret.authenticate(&[&new_pin_enc[..], &pin_hash_enc].concat()));
+                self.verify(&secret.decrypt(&pin_hash_enc).unwrap())?;
+            }
+            subcommand => {
+                self.verify(&secret.decrypt(&pin_hash_enc).unwrap())?;
+                if self.force_change {
+                    return Err(Status::PinPolicyViolation);
+                }
+                self.tokens.push((subcommand, request.permissions, request.rp_id.clone()));
+                return Ok(Some(secret.encrypt(&TOKEN).unwrap()));
+            }
+        }
+        let padded = secret.decrypt(&new_pin_enc).unwrap();
+        assert_eq!(padded.len(), 64);
+        let length = padded.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        let new = padded[..length].to_vec();
+        if self.refuses.iter().any(|refused| refused.as_bytes() == new)
+            || (self.force_change && self.pin == Some(new.clone()))
+        {
+            return Err(Status::PinPolicyViolation);
+        }
+        self.pin = Some(new);
+        self.force_change = false;
+        Ok(None)
+    }
+
+    fn verify(&mut self, hash: &[u8]) -> Result<(), Status> {
+        if self.retries == 0 {
+            return Err(Status::PinBlocked);
+        }
+        if self.wrong_in_a_row >= 3 {
+            return Err(Status::PinAuthBlocked);
+        }
+        if Sha256::digest(self.pin.as_ref().unwrap())[..16] == *hash {
+            self.retries = 8;
+            self.wrong_in_a_row = 0;
+            return Ok(());
+        }
+        self.retries -= 1;
+        self.wrong_in_a_row += 1;
+        Err(match (self.retries, self.wrong_in_a_row) {
+            (0, _) => Status::PinBlocked,
+            (_, 3..) => Status::PinAuthBlocked,
+            _ => Status::PinInvalid,
+        })
+    }
+}
+
+/// A key with a PIN or room for one. What it says of itself follows from `info` and its state; everything that isn't about the
+/// PIN it does by a script.
+pub(crate) fn with_pin(
+    name: &str,
+    info: get_info::Response,
+    state: PinState,
+    mut script: impl FnMut(&Request) -> Reply + Send + 'static,
+) -> (Key<Scripted>, Arc<Notify>, Arc<Mutex<PinState>>) {
+    let state = Arc::new(Mutex::new(state));
+    let shared = Arc::clone(&state);
+    let own = SecretKey::from_slice(&[0x42; 32]).unwrap();
+    let finger = Arc::new(Notify::new());
+    let script: Script = Box::new(move |request| {
+        let mut state = shared.lock().unwrap();
+        match request {
+            Request::GetInfo => {
+                let mut info = info.clone();
+                info.options.retain(|(option, _)| option != "clientPin");
+                info.options.push(("clientPin".to_owned(), state.pin.is_some()));
+                info.force_pin_change = Some(state.force_change);
+                Reply::Now(ok(Response::GetInfo(Box::new(info))))
+            }
+            Request::ClientPin(request) => Reply::Now(state.answer(&own, request)),
+            other => script(other),
+        }
+    });
+    (Key::new(name, Scripted { script, finger: Arc::clone(&finger) }), finger, state)
+}
+
+/// What a key of CTAP 2.1 says of itself, that has a PIN or can have one.
+pub(crate) fn pin_info() -> get_info::Response {
+    let mut info = info();
+    info.pin_uv_auth_protocols = vec![2, 1];
+    info.options.push(("pinUvAuthToken".to_owned(), true));
+    info
 }

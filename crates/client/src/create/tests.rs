@@ -434,7 +434,7 @@ async fn an_exclude_list_that_does_not_fit_is_asked_for_in_parts() {
 #[test]
 fn lists_are_cut_by_count_length_and_message_size() {
     let list: Vec<_> = (0..20).map(|id| CredentialDescriptor::public_key(vec![id; 64])).collect();
-    let size = |part: &[CredentialDescriptor]| credential_list::silent_size("example.org", part);
+    let size = |part: &[CredentialDescriptor]| credential_list::silent_size("example.org", part, None);
     for (count, msg_size, expected_first) in
         [(None, None, 1), (Some(0), None, 1), (Some(8), None, 8), (Some(100), Some(1024), 11)]
     {

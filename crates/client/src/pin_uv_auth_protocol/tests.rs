@@ -10,9 +10,9 @@ const OWN_Y: &str = "ec802ee7d22bd4e100f12e48537eb4e7e96ed3a47a0a3bd5f5eeab65001
 const OTHER_X: &str = "0501d5bc78da9252560a26cb08fcc60cbe0b6d3b8e1d1fcee514fac0af675168";
 const OTHER_Y: &str = "d551b3ed46f665731f95b4532939c25d91db7eb844bd96d4abd4083785f8df47";
 
-fn coordinates(x: &str, y: &str) -> Coordinates {
+fn coordinates(x: &str, y: &str) -> KeyAgreementKey {
     let sized = |text| unhex(text).try_into().unwrap();
-    Coordinates { x: sized(x), y: sized(y) }
+    KeyAgreementKey { x: sized(x), y: sized(y) }
 }
 
 fn agreed(protocol: PinUvAuthProtocol) -> SharedSecret {
@@ -108,7 +108,7 @@ fn ciphertexts_that_no_authenticator_should_send() {
 
 #[test]
 fn a_point_off_the_curve_is_refused() {
-    let other = Coordinates { x: [1; 32], y: [2; 32] };
+    let other = KeyAgreementKey { x: [1; 32], y: [2; 32] };
     assert_eq!(PinUvAuthProtocol::Two.encapsulate(&other).err(), Some(AgreementError::NotOnTheCurve));
 }
 

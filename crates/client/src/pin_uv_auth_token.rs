@@ -1,0 +1,192 @@
+//! The token by which a key knows that its user was verified, and the conversation that yields one.
+
+use keyrig_ctap::entities::PinUvAuth;
+use keyrig_ctap::{Status, get_info};
+use zeroize::Zeroizing;
+
+use crate::channel::{Cancel, Channel};
+use crate::client_pin::Purpose;
+use crate::error::Cause;
+use crate::key::Key;
+use crate::pin::{self, AskForPin, Pin, PinMistake, PinProblem, PinReason, PinRequest};
+use crate::pin_uv_auth_protocol::PinUvAuthProtocol;
+
+/// How often a PIN is asked for that no key could have, before whoever gives it is taken for a program.
+const PATIENCE: usize = 8;
+
+/// A `pinUvAuthToken`.
+pub struct PinUvAuthToken {
+    protocol: PinUvAuthProtocol,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+impl PinUvAuthToken {
+    pub(crate) fn new(protocol: PinUvAuthProtocol, secret: Zeroizing<Vec<u8>>) -> Self {
+        Self { protocol, secret }
+    }
+
+    /// `pinUvAuthParam` over a message, and the protocol's number.
+    pub(crate) fn authenticate(&self, message: &[u8]) -> PinUvAuth {
+        PinUvAuth {
+            param: Some(self.protocol.authenticate(&self.secret, message)),
+            protocol: Some(self.protocol.number()),
+        }
+    }
+}
+
+impl core::fmt::Debug for PinUvAuthToken {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PinUvAuthToken").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}
+
+/// Gets a token by the key's PIN, which the user is asked for until it is right, the user gives up, or the key does.
+///
+/// As a browser does, it says what was wrong with the last PIN and how many tries are left; has a first PIN set where there
+/// is none, and another one where the key demands it (CTAP 2.3 §6.5.5.7: `forcePINChange`).
+pub(crate) async fn by_pin<C: Channel>(
+    key: &mut Key<C>,
+    ask: &AskForPin,
+    purpose: Purpose<'_>,
+    cancel: &Cancel,
+) -> Result<PinUvAuthToken, Cause> {
+    let info = key.get_info(cancel).await?;
+    match info.option("clientPin") {
+        None => return Err(PinProblem::NotSupported.into()),
+        Some(false) => {
+            let pin = set(key, &info, ask, cancel).await?;
+            return key.token_by_pin(&pin, purpose, cancel).await;
+        }
+        Some(true) => {}
+    }
+    let mut mistake = None;
+    loop {
+        let current = current(key, ask, mistake, cancel).await?;
+        if info.force_pin_change != Some(true) {
+            match key.token_by_pin(&current, purpose, cancel).await {
+                Ok(token) => return Ok(token),
+                Err(Cause::Status { status: Status::PinInvalid, .. }) => {
+                    mistake = Some(PinMistake::Wrong);
+                    continue;
+                }
+                // The PIN is right, and has to be another: the minimum length was raised since getInfo, for instance.
+                Err(Cause::Status { status: Status::PinPolicyViolation, .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        match change(key, &current, ask, cancel).await {
+            Ok(new) => return key.token_by_pin(&new, purpose, cancel).await,
+            Err(Cause::Status { status: Status::PinInvalid, .. }) => mistake = Some(PinMistake::Wrong),
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+/// Gets a token by built-in user verification. A key that takes no more of it may be left to its PIN: `None`.
+pub(crate) async fn by_built_in_uv<C: Channel>(
+    key: &mut Key<C>,
+    purpose: Purpose<'_>,
+    cancel: &Cancel,
+) -> Result<Option<PinUvAuthToken>, Cause> {
+    let mut retries = key.uv_retries(cancel).await?;
+    while retries > 0 {
+        match key.token_by_built_in_uv(purpose, cancel).await {
+            Ok(token) => return Ok(Some(token)),
+            // The finger wasn't recognised: once more.
+            Err(Cause::Status { status: Status::UvInvalid, .. }) => retries -= 1,
+            Err(Cause::Status { status: Status::UvBlocked, .. }) => break,
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(None)
+}
+
+/// Asks for the PIN that the key has.
+async fn current<C: Channel>(
+    key: &mut Key<C>,
+    ask: &AskForPin,
+    mut mistake: Option<PinMistake>,
+    cancel: &Cancel,
+) -> Result<Pin, Cause> {
+    let retries = key.pin_retries(cancel).await?;
+    if retries.left == 0 {
+        return Err(PinProblem::Blocked.into());
+    }
+    if retries.power_cycle_needed {
+        return Err(PinProblem::PowerCycleNeeded.into());
+    }
+    for _ in 0..PATIENCE {
+        let request = PinRequest {
+            key: key.name().to_owned(),
+            reason: PinReason::Verify,
+            mistake,
+            retries: Some(retries.left),
+            minimum_length: pin::MIN_CODE_POINTS,
+        };
+        let given = ask(&request).ok_or(PinProblem::NotGiven)?;
+        match given.check_current() {
+            Ok(()) => return Ok(given),
+            Err(impossible) => mistake = Some(impossible),
+        }
+    }
+    Err(mistake.map_or(PinProblem::NotGiven, PinProblem::Mistake).into())
+}
+
+/// Has a first PIN set.
+async fn set<C: Channel>(
+    key: &mut Key<C>,
+    info: &get_info::Response,
+    ask: &AskForPin,
+    cancel: &Cancel,
+) -> Result<Pin, Cause> {
+    let mut mistake = None;
+    for _ in 0..PATIENCE {
+        let new = new_pin(key.name(), PinReason::Set, info, None, ask, mistake)?;
+        match key.set_pin(&new, cancel).await {
+            Ok(()) => return Ok(new),
+            Err(Cause::Status { status: Status::PinPolicyViolation, .. }) => mistake = Some(PinMistake::Policy),
+            Err(other) => return Err(other),
+        }
+    }
+    Err(PinProblem::Mistake(PinMistake::Policy).into())
+}
+
+/// Has another PIN set in place of `current`.
+async fn change<C: Channel>(key: &mut Key<C>, current: &Pin, ask: &AskForPin, cancel: &Cancel) -> Result<Pin, Cause> {
+    let mut mistake = None;
+    for _ in 0..PATIENCE {
+        let info = key.get_info(cancel).await?;
+        let new = new_pin(key.name(), PinReason::Change, &info, Some(current), ask, mistake)?;
+        match key.change_pin(current, &new, cancel).await {
+            Ok(()) => return Ok(new),
+            Err(Cause::Status { status: Status::PinPolicyViolation, .. }) => mistake = Some(PinMistake::Policy),
+            Err(other) => return Err(other),
+        }
+    }
+    Err(PinProblem::Mistake(PinMistake::Policy).into())
+}
+
+/// Asks for a new PIN until it is one that the key could take.
+fn new_pin(
+    key: &str,
+    reason: PinReason,
+    info: &get_info::Response,
+    current: Option<&Pin>,
+    ask: &AskForPin,
+    mut mistake: Option<PinMistake>,
+) -> Result<Pin, PinProblem> {
+    for _ in 0..PATIENCE {
+        let minimum_length = pin::minimum(info);
+        let request = PinRequest { key: key.to_owned(), reason, mistake, retries: None, minimum_length };
+        let new = ask(&request).ok_or(PinProblem::NotGiven)?;
+        mistake = match new.check_new(info) {
+            Ok(()) if Some(&new) == current => Some(PinMistake::SameAsCurrent),
+            Ok(()) => return Ok(new),
+            Err(mistake) => Some(mistake),
+        };
+    }
+    Err(mistake.map_or(PinProblem::NotGiven, PinProblem::Mistake))
+}
+
+#[cfg(test)]
+mod tests;
