@@ -8,10 +8,13 @@ use crate::testing::*;
 
 const PURPOSE: Purpose<'_> = Purpose { permissions: Permissions::GA, rp_id: Some("example.org") };
 
+/// What was asked: which PIN, after which mistake, with how many tries left.
+type Asked = (PinReason, Option<PinMistake>, Option<u64>);
+
 /// Answers by a list, and remembers what it was asked.
 struct User {
     answers: Mutex<Vec<Option<&'static str>>>,
-    asked: Mutex<Vec<(PinReason, Option<PinMistake>, Option<u64>)>>,
+    asked: Mutex<Vec<Asked>>,
 }
 
 impl User {
@@ -28,7 +31,7 @@ impl User {
 
 struct Told {
     outcome: Result<PinUvAuthToken, Cause>,
-    asked: Vec<(PinReason, Option<PinMistake>, Option<u64>)>,
+    asked: Vec<Asked>,
     state: Arc<Mutex<PinState>>,
 }
 
