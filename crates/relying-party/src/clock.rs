@@ -1,37 +1,22 @@
 //! Time as a parameter, so that a test can let a challenge expire without waiting.
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
-/// Where a relying party reads the time: for the lifetime of challenges and for the dates of credentials.
+/// Where a relying party reads the time: for the lifetime of challenges and sessions, for codes of TOTP, and for dates.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now. It must not go backwards.
+    /// The time now.
     fn now(&self) -> SystemTime;
 }
 
-/// The machine's clock: wall time as it was when this value was made, advanced by the monotonic clock.
+/// The machine's clock.
 ///
-/// A later correction of the machine's time therefore neither expires nor revives a challenge.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemClock {
-    started: Instant,
-    started_at: SystemTime,
-}
-
-impl SystemClock {
-    /// A clock that starts at the machine's present time.
-    pub fn new() -> Self {
-        Self { started: Instant::now(), started_at: SystemTime::now() }
-    }
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// Moments are stored and compared by several processes, and across restarts: only the wall clock means the same to all. A
+/// machine whose clock is set back keeps challenges and sessions alive for as long; one whose clock is wrong refuses codes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> SystemTime {
-        self.started_at + self.started.elapsed()
+        SystemTime::now()
     }
 }

@@ -106,6 +106,21 @@ impl Passwords {
         Self { turns: Arc::new(Semaphore::new(cores)), waiting: Arc::new(Semaphore::new(cores + MAX_WAITING)), dummy }
     }
 
+    /// The hash of a password that is being set.
+    pub(crate) async fn hash(
+        &self,
+        password: Zeroizing<String>,
+        cost: PasswordCost,
+    ) -> Result<Result<PasswordHash, InvalidPassword>, Busy> {
+        let _waiting = self.waiting.try_acquire().map_err(|_| Busy)?;
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| Busy)?;
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            PasswordHash::new(&password, cost)
+        });
+        hashed.await.map_err(|_| Busy)
+    }
+
     /// Whether a password is the one of a hash. Without a hash the answer is no, after the same time.
     pub(crate) async fn verify(
         &self,

@@ -22,8 +22,6 @@ pub struct Realm {
     pub comment: String,
     /// The second factor that a login needs.
     pub requirement: Requirement,
-    /// Whether a user who lacks the required factor is led through enrolment after the password (true), or refused.
-    pub enrolment_at_login: bool,
 }
 
 /// Where the passwords of a realm come from. Both kinds keep them here.
@@ -145,7 +143,6 @@ impl Store {
         &self,
         name: &str,
         requirement: Requirement,
-        enrolment_at_login: bool,
         actor: &Actor,
         now: SystemTime,
     ) -> Result<Realm, RealmError> {
@@ -160,24 +157,20 @@ impl Store {
         };
         self.write(|transaction| {
             let changed = transaction
-                .prepare_cached(
-                    "UPDATE realms SET requirement = ?, oath_digits = ?, oath_step = ?, enrolment_at_login = ?
-                     WHERE name = ?",
-                )
-                .and_then(|mut statement| statement.execute(params![kind, digits, step, enrolment_at_login, name]))
+                .prepare_cached("UPDATE realms SET requirement = ?, oath_digits = ?, oath_step = ? WHERE name = ?")
+                .and_then(|mut statement| statement.execute(params![kind, digits, step, name]))
                 .map_err(StoreError::from)?;
             if changed == 0 {
                 return Err(RealmError::Unknown(name.to_owned()));
             }
-            let without = if enrolment_at_login { "led through enrolment" } else { "refused" };
-            let detail = format!("realm {name} requires {requirement}; who lacks it is {without}");
+            let detail = format!("realm {name} requires {requirement}");
             audit_log::record(transaction, now, EventKind::RealmChanged, "", actor, &detail)?;
             find(transaction, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
         })
     }
 }
 
-const SELECT: &str = "SELECT name, kind, comment, requirement, oath_digits, oath_step, enrolment_at_login FROM realms";
+const SELECT: &str = "SELECT name, kind, comment, requirement, oath_digits, oath_step FROM realms";
 
 pub(crate) fn find(connection: &Connection, name: &str) -> Result<Option<Realm>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE name = ?"))?;
@@ -194,11 +187,5 @@ fn read_realm(row: &Row<'_>) -> rusqlite::Result<Realm> {
         // Nothing weaker may be assumed.
         other => return Err(unreadable("realms.requirement", other)),
     };
-    Ok(Realm {
-        name: row.get(0)?,
-        kind: row.get(1)?,
-        comment: row.get(2)?,
-        requirement,
-        enrolment_at_login: row.get(6)?,
-    })
+    Ok(Realm { name: row.get(0)?, kind: row.get(1)?, comment: row.get(2)?, requirement })
 }

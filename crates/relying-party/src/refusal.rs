@@ -1,48 +1,29 @@
-//! Why a request is refused: one variant and one stable code per cause, in words that say what was expected and what
-//! was found.
-
-use std::fmt;
-use std::time::Duration;
+//! What is answered when something is refused: a stable code for programs and a sentence for people.
+//!
+//! Whatever a login is refused for, the answer is the same: whoever tries learns neither who exists nor what was wrong. The
+//! cause is in the [report](crate::Store::report) whose identifier is answered, for administrators; on a rehearsal site
+//! ([`Options::explain`](crate::Options)) it is in the answer too.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use webauthn_rs::prelude::WebauthnError;
+use serde_json::Value;
 
-/// What a ceremony is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To give a user another credential.
-    Registration,
-    /// To prove possession of a credential.
-    Login,
-}
-
-impl Purpose {
-    /// The `type` of its client data (WebAuthn Level 3, §5.8.1).
-    pub(crate) fn client_data_type(self) -> &'static str {
-        match self {
-            Self::Registration => "webauthn.create",
-            Self::Login => "webauthn.get",
-        }
-    }
-}
-
-impl fmt::Display for Purpose {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Registration => "registration",
-            Self::Login => "login",
-        })
-    }
-}
+use crate::factors::FactorError;
+use crate::password::{Busy, InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
+use crate::realms::{RealmError, Requirement};
+use crate::settings::SettingsError;
+use crate::store::StoreError;
+use crate::totp::TotpRefused;
+use crate::users::{InvalidUserName, UserError};
+use crate::verifier::CredentialError;
 
 /// A refusal: its text is the `reason` that is sent, [`Refusal::code`] the `code`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The body is not the JSON that the route takes.
-    #[error("the request body cannot be read: {reason}")]
+    #[error("the request cannot be read: {reason}")]
     BadRequest {
         /// What is wrong, and at which place.
         reason: String,
@@ -71,173 +52,130 @@ pub enum Refusal {
         path: String,
     },
     /// A user name that cannot be one.
-    #[error("a user name is 1 to 64 of the characters A-Z a-z 0-9 . _ - @ +")]
-    BadUserName,
-    /// A credential's name that cannot be one.
-    #[error("a credential's name is 1 to 64 bytes without control characters")]
-    BadCredentialName,
-    /// Nobody has that name.
-    #[error("there is no user {user}; a user comes into being with the first registration")]
-    UnknownUser {
-        /// The name asked for.
-        user: String,
+    #[error(transparent)]
+    BadUserName(#[from] InvalidUserName),
+    /// A login is refused, for whatever cause.
+    #[error("{}", .report.reason("authentication failure"))]
+    AuthenticationFailed {
+        /// What an administrator can look up.
+        report: ReportForUser,
     },
-    /// A login of a user who has nothing to log in with.
-    #[error("the user {user} has no credential; register one first")]
-    NoCredentials {
-        /// The name asked for.
-        user: String,
+    /// A login is blocked because an enrolled factor cannot be checked at present: nothing weaker will do instead.
+    #[error("{}", .report.reason("a second factor of this account cannot be checked at present; ask an administrator and name the report"))]
+    LoginBlocked {
+        /// What an administrator can look up.
+        report: ReportForUser,
     },
-    /// No ceremony has that identifier: never begun, finished already, or dropped because its user began too many.
-    #[error(
-        "there is no such ceremony: it was never begun, is finished already (a challenge is good for one answer), or its user has begun too many since; begin again"
-    )]
-    UnknownCeremony,
-    /// A ceremony was sent to the finish of the other kind. It is used up by that.
-    #[error("this ceremony is a {found}, sent to the end of a {expected}; begin again and finish it where it belongs")]
-    WrongCeremony {
-        /// What the route finishes.
-        expected: Purpose,
-        /// What the ceremony was begun as.
-        found: Purpose,
+    /// The realm requires a factor that the user does not have, and does not let users enrol at this point.
+    #[error("the realm requires a second factor ({requirement}), and this account has none; ask an administrator")]
+    FactorRequired {
+        /// What it requires.
+        requirement: Requirement,
     },
-    /// The answer came too late.
-    #[error("the challenge has expired: it had to be answered within {} s; begin again", .lifetime.as_secs())]
-    ExpiredChallenge {
-        /// How long the challenge could be answered.
-        lifetime: Duration,
+    /// A factor is not added.
+    #[error("{}", .report.reason("the enrolment was refused"))]
+    EnrolmentRefused {
+        /// What an administrator can look up.
+        report: ReportForUser,
     },
-    /// [`MAX_CEREMONIES`](crate::MAX_CEREMONIES) are under way.
-    #[error("too many ceremonies are under way; try again when some have finished or expired")]
-    TooManyCeremonies,
-    /// There are [`MAX_USERS`](crate::MAX_USERS) already.
-    #[error("there are as many users as this relying party keeps ({})", crate::MAX_USERS)]
-    TooManyUsers,
-    /// The user has [`MAX_CREDENTIALS_PER_USER`](crate::MAX_CREDENTIALS_PER_USER) already.
-    #[error("the user {user} has as many credentials as a user can have ({})", crate::MAX_CREDENTIALS_PER_USER)]
-    TooManyCredentials {
-        /// The user.
-        user: String,
-    },
-    /// The credential belongs to this user or another.
-    #[error("this credential is registered already, to {}; use another security key", if *.to_same_user { "this user" } else { "another user" })]
-    AlreadyRegistered {
-        /// Whether it belongs to the user who registers it again.
-        to_same_user: bool,
-    },
-    /// `id` is not base64url of `rawId`, or `rawId` is not the credential's ID.
-    #[error("the credential's id, rawId and the ID that the authenticator made do not agree: {reason}")]
-    CredentialIdMismatch {
-        /// Which of them disagree.
-        reason: &'static str,
-    },
-    /// The client data is not JSON, or lacks a member.
-    #[error("clientDataJSON cannot be read: {reason}")]
-    BadClientData {
-        /// What is wrong, and at which place.
+    /// The code that was to confirm a new TOTP factor is not right.
+    #[error("the code is not right: {reason}")]
+    ConfirmationCodeWrong {
+        /// What is wrong with it.
         reason: String,
     },
-    /// The client data is that of another operation.
-    #[error("clientDataJSON has the type {found:?}, expected {expected:?}")]
-    WrongType {
-        /// The type this ceremony has.
-        expected: &'static str,
-        /// The type found.
-        found: String,
+    /// The login that was begun is not known, or no longer.
+    #[error("this login is not known, or took too long; begin again with the password")]
+    UnknownLogin,
+    /// There is no session, or no longer.
+    #[error("nobody is logged in here: there is no session, or it is over; log in")]
+    NotLoggedIn,
+    /// The session is for enrolment only.
+    #[error("this session is for adding the factor that the realm requires, and for nothing else")]
+    EnrolmentOnly,
+    /// The token against cross-site requests is missing or another session's.
+    #[error("the X-CSRF-Token header is not that of this session")]
+    BadCsrfToken,
+    /// The role does not allow it.
+    #[error("this takes the role {needed}")]
+    Forbidden {
+        /// The roles that may.
+        needed: &'static str,
     },
-    /// The client data answers another challenge.
-    #[error("clientDataJSON answers the challenge {found:?}, expected {expected:?}")]
-    ChallengeMismatch {
-        /// This ceremony's challenge, base64url.
-        expected: String,
-        /// The challenge found.
-        found: String,
+    /// The password has to be given again first.
+    #[error("give the password again first: it is asked for before factors change, and good for {} s", crate::CONFIRMATION_LIFETIME.as_secs())]
+    ConfirmationRequired,
+    /// The password that was given again is wrong.
+    #[error("the password is wrong{}", if *.session_ended { "; the session was ended" } else { "" })]
+    ConfirmationFailed {
+        /// Whether that was once too often.
+        session_ended: bool,
     },
-    /// The client data comes from an origin that is not allowed.
-    #[error("the page's origin is {found:?}, expected {}", one_of(.expected))]
-    OriginMismatch {
-        /// The origins allowed.
-        expected: Vec<String>,
-        /// The origin found.
-        found: String,
-    },
-    /// The operation ran in a frame of another site's page.
-    #[error("the page ran in a cross-origin frame{}, expected a page of its own", .top_origin.as_ref().map_or(String::new(), |origin| format!(" of {origin:?}")))]
-    CrossOrigin {
-        /// The origin of the page around the frame, if the client said so.
-        top_origin: Option<String>,
-    },
-    /// The authenticator data is for another RP ID.
-    #[error("the authenticator answered for another RP ID: its rpIdHash is not the SHA-256 of {rp_id:?}")]
-    RpIdHashMismatch {
-        /// The RP ID expected.
-        rp_id: String,
-    },
-    /// The UP flag is 0.
-    #[error("the authenticator did not test user presence: the UP flag is 0, expected 1")]
-    UserNotPresent,
-    /// The UV flag is 0 where the credential's registration makes it necessary.
-    #[error("the authenticator did not verify the user: the UV flag is 0, expected 1")]
-    UserNotVerified,
-    /// The assertion's userHandle is another user's.
-    #[error("the userHandle is not that of the user who logs in")]
-    UserHandleMismatch,
-    /// The assertion is by a credential that this login does not allow.
-    #[error("the credential is not one that this login allows: it is registered to {}", if *.registered_to_another_user { "another user" } else { "nobody, or was registered after this login began" })]
-    UnknownCredential {
-        /// Whether somebody else has it.
-        registered_to_another_user: bool,
-    },
-    /// The signature does not verify under the credential's public key.
-    #[error("the signature does not verify under the credential's public key")]
-    BadSignature,
-    /// The signature counter did not grow: perhaps a clone.
-    #[error("the signature counter is {found}, expected more than {stored}: the key may have been cloned")]
-    CounterRegression {
-        /// The counter of the credential record.
-        stored: u32,
-        /// The counter found.
-        found: u32,
-    },
-    /// The BE and BS flags contradict each other or the credential record.
-    #[error("the backup flags (BE, BS) are not those of a credential that stays on its security key: {reason}")]
-    BackupState {
-        /// The verifier's words.
+    /// A password that cannot be set.
+    #[error("a password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes")]
+    BadPassword,
+    /// What was begun is not known, answered already, or too old.
+    #[error("{reason}; begin again")]
+    ChallengeGone {
+        /// Which of these.
         reason: String,
     },
-    /// The public key is of an algorithm that was not asked for.
-    #[error("the credential's algorithm is none of those offered in pubKeyCredParams")]
-    AlgorithmNotOffered,
-    /// The authenticator data or the attestation object around it is malformed.
-    #[error("the authenticator's answer cannot be read: {reason}")]
-    BadAuthenticatorData {
-        /// The verifier's words.
+    /// Logging in by a passkey alone is not enabled here.
+    #[error("logging in by a passkey alone is not enabled here")]
+    PasskeyLoginDisabled,
+    /// WebAuthn cannot be used because of its settings.
+    #[error("WebAuthn cannot be used at present: its settings are wrong; ask an administrator")]
+    WebauthnUnavailable {
+        /// What is wrong with them: for the log.
         reason: String,
     },
-    /// The public key is malformed.
-    #[error("the credential's public key cannot be used: {reason}")]
-    BadPublicKey {
-        /// The verifier's words.
+    /// What was sent as a credential is none.
+    #[error(transparent)]
+    BadCredential(#[from] CredentialError),
+    /// TOTP can't be as asked for.
+    #[error(transparent)]
+    BadTotp(#[from] TotpRefused),
+    /// A user can't be added, found or changed.
+    #[error(transparent)]
+    User(UserError),
+    /// A factor can't be added, found, changed or deleted.
+    #[error(transparent)]
+    Factor(FactorError),
+    /// A realm can't be found or changed.
+    #[error(transparent)]
+    Realm(RealmError),
+    /// There is no report of that identifier.
+    #[error("there is no report {id:?}")]
+    UnknownReport {
+        /// The identifier.
+        id: String,
+    },
+    /// More passwords or logins are under way than can be dealt with.
+    #[error("too much is under way here; try again in a moment")]
+    Busy,
+    /// The store failed: nothing was done.
+    #[error("the relying party cannot reach its database; nothing was done")]
+    Unavailable {
+        /// What failed: for the log.
         reason: String,
     },
-    /// The attestation statement does not verify.
-    #[error("the attestation does not verify: {reason}")]
-    BadAttestation {
-        /// The verifier's words.
-        reason: String,
-    },
-    /// The verifier refused for a cause that has no code of its own: its words and its name for it.
-    #[error("verification failed: {reason}")]
-    VerificationFailed {
-        /// The verifier's words.
-        reason: String,
-    },
-    /// This relying party could not do its part: our bug.
-    #[error("the relying party failed: {reason}; this is a bug in keyrig, please report it")]
-    Internal {
-        /// What failed.
-        reason: String,
-    },
+}
+
+/// What a user is told of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportForUser {
+    /// The identifier that an administrator can look up.
+    pub id: String,
+    /// The report itself, on a rehearsal site.
+    pub explanation: Option<Value>,
+}
+
+impl ReportForUser {
+    /// The sentence that is the same for every cause, or on a rehearsal site the cause.
+    fn reason<'a>(&'a self, same_for_all: &'a str) -> &'a str {
+        let explained = self.explanation.as_ref().and_then(|report| report.get("explanation")).and_then(Value::as_str);
+        explained.unwrap_or(same_for_all)
+    }
 }
 
 impl Refusal {
@@ -258,96 +196,121 @@ impl Refusal {
             Self::BodyTooLarge { .. } => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::NotFound { .. } => ("not_found", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed { .. } => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
-            Self::BadUserName => ("bad_user_name", StatusCode::BAD_REQUEST),
-            Self::BadCredentialName => ("bad_credential_name", StatusCode::BAD_REQUEST),
-            Self::UnknownUser { .. } => ("unknown_user", StatusCode::NOT_FOUND),
-            Self::NoCredentials { .. } => ("no_credentials", StatusCode::NOT_FOUND),
-            Self::UnknownCeremony => ("unknown_ceremony", StatusCode::NOT_FOUND),
-            Self::WrongCeremony { .. } => ("wrong_ceremony", StatusCode::CONFLICT),
-            Self::ExpiredChallenge { .. } => ("expired_challenge", StatusCode::GONE),
-            Self::TooManyCeremonies => ("too_many_ceremonies", StatusCode::TOO_MANY_REQUESTS),
-            Self::TooManyUsers => ("too_many_users", StatusCode::CONFLICT),
-            Self::TooManyCredentials { .. } => ("too_many_credentials", StatusCode::CONFLICT),
-            Self::AlreadyRegistered { .. } => ("already_registered", StatusCode::CONFLICT),
-            Self::CredentialIdMismatch { .. } => ("credential_id_mismatch", StatusCode::FORBIDDEN),
-            Self::BadClientData { .. } => ("bad_client_data", StatusCode::FORBIDDEN),
-            Self::WrongType { .. } => ("wrong_type", StatusCode::FORBIDDEN),
-            Self::ChallengeMismatch { .. } => ("challenge_mismatch", StatusCode::FORBIDDEN),
-            Self::OriginMismatch { .. } => ("origin_mismatch", StatusCode::FORBIDDEN),
-            Self::CrossOrigin { .. } => ("cross_origin", StatusCode::FORBIDDEN),
-            Self::RpIdHashMismatch { .. } => ("rp_id_hash_mismatch", StatusCode::FORBIDDEN),
-            Self::UserNotPresent => ("user_not_present", StatusCode::FORBIDDEN),
-            Self::UserNotVerified => ("user_not_verified", StatusCode::FORBIDDEN),
-            Self::UserHandleMismatch => ("user_handle_mismatch", StatusCode::FORBIDDEN),
-            Self::UnknownCredential { .. } => ("unknown_credential", StatusCode::FORBIDDEN),
-            Self::BadSignature => ("bad_signature", StatusCode::FORBIDDEN),
-            Self::CounterRegression { .. } => ("counter_regression", StatusCode::FORBIDDEN),
-            Self::BackupState { .. } => ("backup_state", StatusCode::FORBIDDEN),
-            Self::AlgorithmNotOffered => ("algorithm_not_offered", StatusCode::FORBIDDEN),
-            Self::BadAuthenticatorData { .. } => ("bad_authenticator_data", StatusCode::FORBIDDEN),
-            Self::BadPublicKey { .. } => ("bad_public_key", StatusCode::FORBIDDEN),
-            Self::BadAttestation { .. } => ("bad_attestation", StatusCode::FORBIDDEN),
-            Self::VerificationFailed { .. } => ("verification_failed", StatusCode::FORBIDDEN),
-            Self::Internal { .. } => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::BadUserName(_) => ("bad_user_name", StatusCode::BAD_REQUEST),
+            Self::AuthenticationFailed { .. } => ("authentication_failed", StatusCode::UNAUTHORIZED),
+            Self::LoginBlocked { .. } => ("login_blocked", StatusCode::SERVICE_UNAVAILABLE),
+            Self::FactorRequired { .. } => ("factor_required", StatusCode::UNAUTHORIZED),
+            Self::EnrolmentRefused { .. } => ("enrolment_refused", StatusCode::FORBIDDEN),
+            Self::ConfirmationCodeWrong { .. } => ("confirmation_code_wrong", StatusCode::FORBIDDEN),
+            Self::UnknownLogin => ("unknown_login", StatusCode::UNAUTHORIZED),
+            Self::NotLoggedIn => ("not_logged_in", StatusCode::UNAUTHORIZED),
+            Self::EnrolmentOnly => ("enrolment_only", StatusCode::FORBIDDEN),
+            Self::BadCsrfToken => ("bad_csrf_token", StatusCode::FORBIDDEN),
+            Self::Forbidden { .. } => ("forbidden", StatusCode::FORBIDDEN),
+            Self::ConfirmationRequired => ("confirmation_required", StatusCode::FORBIDDEN),
+            Self::ConfirmationFailed { .. } => ("confirmation_failed", StatusCode::FORBIDDEN),
+            Self::BadPassword => ("bad_password", StatusCode::BAD_REQUEST),
+            Self::ChallengeGone { .. } => ("challenge_gone", StatusCode::GONE),
+            Self::PasskeyLoginDisabled => ("passkey_login_disabled", StatusCode::FORBIDDEN),
+            Self::WebauthnUnavailable { .. } => ("webauthn_unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            Self::BadCredential(_) => ("bad_credential", StatusCode::BAD_REQUEST),
+            Self::BadTotp(_) => ("bad_totp", StatusCode::BAD_REQUEST),
+            Self::User(error) => match error {
+                UserError::Unknown(_) => ("unknown_user", StatusCode::NOT_FOUND),
+                UserError::Exists(_) => ("user_exists", StatusCode::CONFLICT),
+                UserError::UnknownRealm(_) => ("unknown_realm", StatusCode::NOT_FOUND),
+                UserError::Comment => ("bad_comment", StatusCode::BAD_REQUEST),
+                UserError::LastAdministrator(_) => ("last_administrator", StatusCode::CONFLICT),
+                UserError::Store(_) => UNAVAILABLE,
+            },
+            Self::Factor(error) => match error {
+                FactorError::UnknownUser(_) => ("unknown_user", StatusCode::NOT_FOUND),
+                FactorError::Unknown { .. } => ("unknown_factor", StatusCode::NOT_FOUND),
+                FactorError::Description => ("bad_description", StatusCode::BAD_REQUEST),
+                FactorError::TooMany(_) => ("too_many_factors", StatusCode::CONFLICT),
+                FactorError::RecoveryKeysExist(_) => ("recovery_keys_exist", StatusCode::CONFLICT),
+                FactorError::CredentialExists { .. } => ("credential_exists", StatusCode::CONFLICT),
+                FactorError::Required { .. } => ("factor_is_required", StatusCode::CONFLICT),
+                FactorError::Store(_) => UNAVAILABLE,
+            },
+            Self::Realm(error) => match error {
+                RealmError::Unknown(_) => ("unknown_realm", StatusCode::NOT_FOUND),
+                RealmError::Oath { .. } => ("bad_oath", StatusCode::BAD_REQUEST),
+                RealmError::Store(_) => UNAVAILABLE,
+            },
+            Self::UnknownReport { .. } => ("unknown_report", StatusCode::NOT_FOUND),
+            Self::Busy => ("busy", StatusCode::TOO_MANY_REQUESTS),
+            Self::Unavailable { .. } => UNAVAILABLE,
         }
     }
 
-    /// What webauthn-rs's error says when nothing more is known. Causes of which more is known (what was expected, what
-    /// was found) are told where it is known: in the ceremonies.
-    pub(crate) fn from_verifier(error: &WebauthnError) -> Self {
-        let reason = error.to_string();
-        match error {
-            WebauthnError::UserNotPresent => Self::UserNotPresent,
-            WebauthnError::UserNotVerified => Self::UserNotVerified,
-            WebauthnError::AuthenticationFailure | WebauthnError::SignatureInvalid => Self::BadSignature,
-            // It knows no EdDSA, so it never offers any.
-            WebauthnError::CredentialAlteredAlgFromRequest
-            | WebauthnError::COSEKeyEDUnsupported
-            | WebauthnError::SshPublicKeyEDUnsupported => Self::AlgorithmNotOffered,
-            WebauthnError::CredentialMayNotBeHardwareBound | WebauthnError::CredentialBackupEligibilityInconsistent => {
-                Self::BackupState { reason }
-            }
-            WebauthnError::ParseCBORFailure(_)
-            | WebauthnError::ParseNOMFailure
-            | WebauthnError::ParseInsufficientBytesAvailable
-            | WebauthnError::MissingAttestationCredentialData
-            | WebauthnError::InvalidExtensions
-            | WebauthnError::AuthenticatorDataMissingExtension => Self::BadAuthenticatorData { reason },
-            WebauthnError::COSEKeyInvalidCBORValue
-            | WebauthnError::COSEKeyInvalidType
-            | WebauthnError::COSEKeyECDSAXYInvalid
-            | WebauthnError::COSEKeyRSANEInvalid
-            | WebauthnError::COSEKeyECDSAInvalidCurve
-            | WebauthnError::COSEKeyEDDSAXInvalid
-            | WebauthnError::COSEKeyEDDSAInvalidCurve
-            | WebauthnError::COSEKeyInvalidAlgorithm
-            | WebauthnError::CredentialInsecureCryptography
-            | WebauthnError::EcdsaPointInvalid
-            | WebauthnError::RsaParametersInvalid => Self::BadPublicKey { reason },
-            WebauthnError::AttestationNotSupported
-            | WebauthnError::AttestationStatementMapInvalid
-            | WebauthnError::AttestationStatementResponseMissing
-            | WebauthnError::AttestationStatementResponseInvalid
-            | WebauthnError::AttestationStatementSigMissing
-            | WebauthnError::AttestationStatementSigInvalid
-            | WebauthnError::AttestationStatementX5CMissing
-            | WebauthnError::AttestationStatementX5CInvalid
-            | WebauthnError::AttestationStatementAlgMissing
-            | WebauthnError::AttestationStatementAlgMismatch
-            | WebauthnError::AttestationStatementAlgInvalid
-            | WebauthnError::AttestationCertificateAAGUIDMismatch
-            | WebauthnError::AttestationCertificateRequirementsNotMet
-            | WebauthnError::AttestationNotVerifiable
-            | WebauthnError::AttestationChainNotTrusted(_)
-            | WebauthnError::CertificatePublicKeyInvalid => Self::BadAttestation { reason },
-            _ => Self::VerificationFailed { reason: format!("{reason} ({error:?})") },
+    fn report(&self) -> Option<&ReportForUser> {
+        match self {
+            Self::AuthenticationFailed { report }
+            | Self::LoginBlocked { report }
+            | Self::EnrolmentRefused { report } => Some(report),
+            _ => None,
         }
     }
 }
 
-fn one_of(origins: &[String]) -> String {
-    let quoted: Vec<_> = origins.iter().map(|origin| format!("{origin:?}")).collect();
-    quoted.join(" or ")
+const UNAVAILABLE: (&str, StatusCode) = ("unavailable", StatusCode::SERVICE_UNAVAILABLE);
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable { reason: error.to_string() }
+    }
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<UserError> for Refusal {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::Store(error) => error.into(),
+            other => Self::User(other),
+        }
+    }
+}
+
+impl From<FactorError> for Refusal {
+    fn from(error: FactorError) -> Self {
+        match error {
+            FactorError::Store(error) => error.into(),
+            other => Self::Factor(other),
+        }
+    }
+}
+
+impl From<RealmError> for Refusal {
+    fn from(error: RealmError) -> Self {
+        match error {
+            RealmError::Store(error) => error.into(),
+            other => Self::Realm(other),
+        }
+    }
+}
+
+impl From<SettingsError> for Refusal {
+    fn from(error: SettingsError) -> Self {
+        Self::WebauthnUnavailable { reason: error.to_string() }
+    }
+}
+
+impl From<Busy> for Refusal {
+    fn from(Busy: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<InvalidPassword> for Refusal {
+    fn from(InvalidPassword: InvalidPassword) -> Self {
+        Self::BadPassword
+    }
 }
 
 #[derive(Serialize)]
@@ -355,13 +318,28 @@ struct Body<'a> {
     refused_by: &'static str,
     code: &'a str,
     reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a Value>,
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (code, status) = self.code_and_status();
-        let reason = self.to_string();
-        tracing::info!(code, reason, "refused");
-        (status, Json(Body { refused_by: "relying_party", code, reason })).into_response()
+        match &self {
+            Self::Unavailable { reason } => tracing::error!(code, reason, "the store failed"),
+            Self::WebauthnUnavailable { reason } => tracing::error!(code, reason, "the settings of WebAuthn are wrong"),
+            other => tracing::debug!(code, reason = %other, "refused"),
+        }
+        let report = self.report();
+        let body = Body {
+            refused_by: "relying_party",
+            code,
+            reason: self.to_string(),
+            report_id: report.map(|report| report.id.as_str()),
+            report: report.and_then(|report| report.explanation.as_ref()),
+        };
+        (status, Json(body)).into_response()
     }
 }

@@ -31,7 +31,7 @@ pub(crate) enum SessionKind {
 }
 
 impl SessionKind {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::Enrolment => "enrolment",

@@ -134,9 +134,6 @@ pub enum SettingsError {
         /// What is wrong with it.
         problem: RpIdProblem,
     },
-    /// No origin is allowed, so no ceremony could succeed.
-    #[error("no origin is given: add the address that users open, such as https://pve.example.com:8006")]
-    NoOrigin,
     /// An origin is not one that a browser sends, or one that cannot use the RP ID.
     #[error("the origin {origin:?} cannot work: {problem}")]
     Origin {

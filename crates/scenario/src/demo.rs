@@ -9,13 +9,15 @@ use std::sync::Arc;
 use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::ctap_hid::CtapHidChannel;
-use keyrig_client::json::RequestOptions;
 use keyrig_client::origin::InvalidUrl;
 use keyrig_client::{Client, ClientError, Key, RefusedBy, Rules};
 use keyrig_ctap::{Command as CtapCommand, Status};
 use keyrig_rack::control::{Command, Refusal};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RackError};
-use keyrig_relying_party::{RelyingParty, Settings, SettingsError, SystemClock};
+use keyrig_relying_party::{
+    Actor, Clock, Options as SiteOptions, PasswordCost, PasswordHash, RelyingParty, Role, Settings, Store, StoreError,
+    SystemClock, UserError,
+};
 use keyrig_usb::Limits;
 use keyrig_usb::client::{ClientError as UsbError, list};
 use serde_json::Value;
@@ -24,10 +26,12 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::report::{Party, Refused, Report, Step, milliseconds};
-use crate::site::{Begun, Site, SiteError};
+use crate::site::{PasswordStep, Site, SiteError};
 use crate::transport::{UsbIpPipe, usb_ip};
 
 const USER: &str = "root@pam";
+/// Good for as long as the demo runs, on an address of this machine that only this user knows.
+const PASSWORD: &str = "demonstration";
 const PRIMARY: &str = "primary";
 const BACKUP: &str = "backup";
 
@@ -48,9 +52,12 @@ pub enum DemoError {
     /// The way to the keys.
     #[error("a key could not be reached over USB/IP: {0}")]
     Usb(#[from] UsbError),
-    /// The relying party's settings.
+    /// The relying party's database.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Store(#[from] StoreError),
+    /// The relying party's one user.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// The way to the relying party.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -90,9 +97,8 @@ pub async fn run(on_start: impl FnOnce(&Introduction), on_step: impl FnMut(&Step
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let origin = format!("http://localhost:{}", address.port());
-    let settings = Settings::new("localhost", &origin);
-    let relying_party = Arc::new(RelyingParty::new(settings, Arc::new(SystemClock::default()))?);
-    let server = keyrig_relying_party::serve(listener, relying_party)?;
+    let relying_party = relying_party(Settings::new("localhost", &origin))?;
+    let server = keyrig_relying_party::serve(listener, Arc::new(relying_party))?;
     on_start(&Introduction { origin: origin.clone(), usbip, crypto: rack.crypto() });
 
     let mut demo = Demo {
@@ -111,6 +117,15 @@ pub async fn run(on_start: impl FnOnce(&Introduction), on_step: impl FnMut(&Step
     server.shutdown().await?;
     exporting.abort();
     Ok(Report::new(steps))
+}
+
+/// A relying party that tells why it refuses, with one user.
+fn relying_party(settings: Settings) -> Result<RelyingParty, DemoError> {
+    let (store, clock) = (Store::in_memory()?, Arc::new(SystemClock));
+    let password = PasswordHash::new(PASSWORD, PasswordCost::Full).map_err(|_| DemoError::Missing(PASSWORD))?;
+    let name = USER.parse().map_err(|_| DemoError::Missing(USER))?;
+    store.add_user(&name, Role::Administrator, &password, &Actor::CommandLine, clock.now())?;
+    Ok(RelyingParty::new(Ok(settings), SiteOptions { explain: true, ..SiteOptions::new(store) }, clock))
 }
 
 fn key(profile: &'static str, name: &'static str) -> Result<KeySpecification, DemoError> {
@@ -149,6 +164,9 @@ impl<S: FnMut(&Step)> Demo<S> {
         let outcome = self.import_keys().await?;
         self.step("plug in two keys over USB/IP", Success, outcome);
 
+        let outcome = self.log_in_with_the_password_alone().await?;
+        self.step("log in with the password, and give it again", Success, outcome);
+
         for name in [PRIMARY, BACKUP] {
             self.put_finger_over(name).await?;
             let outcome = self.register(name, None).await?;
@@ -157,7 +175,7 @@ impl<S: FnMut(&Step)> Demo<S> {
         for name in [PRIMARY, BACKUP] {
             self.put_finger_over(name).await?;
             let outcome = self.log_in(name).await?;
-            self.step(&format!("log in with the {name} key"), Success, outcome);
+            self.step(&format!("log in with the password and the {name} key"), Success, outcome);
         }
 
         self.put_finger_over(PRIMARY).await?;
@@ -220,11 +238,23 @@ impl<S: FnMut(&Step)> Demo<S> {
         })
     }
 
+    /// There is no second factor yet.
+    async fn log_in_with_the_password_alone(&mut self) -> Result<Outcome, DemoError> {
+        let step = match self.site.log_in(USER, PASSWORD).await? {
+            Ok(step) => step,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
+        if !matches!(step, PasswordStep::LoggedIn) {
+            return Ok(Err(unexpected(&step)));
+        }
+        Ok(self.site.confirm(PASSWORD).await?.map(|_| None).map_err(Refused::from))
+    }
+
     /// Registers a key from the relying party's own page, or from `other_page`.
     async fn register(&mut self, name: &str, other_page: Option<&Client>) -> Result<Outcome, DemoError> {
-        let mut begun = match self.site.begin_registration(USER).await? {
+        let mut begun = match self.site.begin_registration(false).await? {
             Ok(begun) => begun,
-            Err(refused) => return Ok(Err(refused)),
+            Err(refusal) => return Ok(Err(refusal.into())),
         };
         if other_page.is_some() {
             // Such a page passes on what it likes. With the exclude list the key would refuse before it came to the origin.
@@ -235,28 +265,55 @@ impl<S: FnMut(&Step)> Demo<S> {
             Ok(made) => value(&made.to_json()),
             Err(error) => return Ok(Err(refused(&error))),
         };
-        let answer = self.site.finish_registration(&begun, name, &credential).await?;
-        Ok(answer.map(|_| self.what_keys_saw(CtapCommand::MakeCredential)))
+        let answer = self.site.finish_registration(&begun.challenge, name, &credential).await?;
+        Ok(answer.map(|_| self.what_keys_saw(CtapCommand::MakeCredential)).map_err(Refused::from))
     }
 
+    /// Logs in as somebody else's browser would: with the password, then with the key that is touched.
     async fn log_in(&mut self, name: &str) -> Result<Outcome, DemoError> {
-        let begun: Begun<RequestOptions> = match self.site.begin_login(USER).await? {
-            Ok(begun) => begun,
-            Err(refused) => return Ok(Err(refused)),
+        let mut browser = self.site.another_browser();
+        let step = match browser.log_in(USER, PASSWORD).await? {
+            Ok(step) => step,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
+        let PasswordStep::SecondFactor(offered) = step else {
+            return Ok(Err(unexpected(&step)));
+        };
+        let Some(begun) = offered.webauthn else {
+            return Ok(Err(Refused { by: Party::RelyingParty, reason: "it offers no security key".to_owned() }));
         };
         let credential = match self.client.get(&begun.options, &mut self.keys, Cancel::never()).await {
             Ok(signed) => value(&signed.to_json()),
             Err(error) => return Ok(Err(refused(&error))),
         };
-        let answer = match self.site.finish_login(&begun, &credential).await? {
-            Ok(answer) => answer,
-            Err(refused) => return Ok(Err(refused)),
+        if let Err(refusal) = browser.finish_login_by_key(&offered.login, &begun.challenge, &credential).await? {
+            return Ok(Err(refusal.into()));
+        }
+        let id = credential.get("id").cloned().unwrap_or_default();
+        let factors = match browser.factors().await? {
+            Ok(factors) => factors,
+            Err(refusal) => return Ok(Err(refusal.into())),
         };
-        let used = answer.pointer("/credential/name").and_then(Value::as_str).unwrap_or_default();
+        let used = factors.iter().find(|factor| factor.get("credential_id") == Some(&id));
+        let used = used.and_then(|factor| factor.get("description")).and_then(Value::as_str).unwrap_or_default();
         Ok(if used == name {
             Ok(self.what_keys_saw(CtapCommand::GetAssertion))
         } else {
             Err(Refused { by: Party::RelyingParty, reason: format!("it logged in {used:?}, not {name:?}") })
+        })
+    }
+
+    async fn registered(&mut self) -> Result<Outcome, DemoError> {
+        let factors = match self.site.factors().await? {
+            Ok(factors) => factors,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
+        let description = |factor: &Value| factor.get("description").and_then(Value::as_str).map(str::to_owned);
+        let keys: Vec<String> = factors.iter().filter_map(description).collect();
+        Ok(if keys == [PRIMARY, BACKUP] {
+            Ok(Some(format!("{USER} has {}", keys.join(" and "))))
+        } else {
+            Err(Refused { by: Party::RelyingParty, reason: format!("{USER} has {keys:?}") })
         })
     }
 }
@@ -276,22 +333,14 @@ impl<S> Demo<S> {
         });
         Some(saw.collect::<Vec<_>>().join(", "))
     }
-
-    async fn registered(&self) -> Result<Outcome, DemoError> {
-        let keys = match self.site.registered_keys(USER).await? {
-            Ok(keys) => keys,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        Ok(if keys == [PRIMARY, BACKUP] {
-            Ok(Some(format!("{USER} has {}", keys.join(" and "))))
-        } else {
-            Err(Refused { by: Party::RelyingParty, reason: format!("{USER} has {keys:?}") })
-        })
-    }
 }
 
 fn value(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or_default()
+}
+
+fn unexpected(step: &PasswordStep) -> Refused {
+    Refused { by: Party::RelyingParty, reason: format!("the password led to {step:?}") }
 }
 
 fn refused(error: &ClientError) -> Refused {

@@ -20,7 +20,7 @@ use crate::users::{self, User, UserId, UserName};
 
 use self::recovery::StoredRecoveryKeys;
 use self::totp::StoredTotp;
-use self::webauthn::CredentialRecord;
+use self::webauthn::StoredCredential;
 
 /// How many factors a user can have. Firefox stops at 20 credentials in one login: there is room to see that happen.
 pub const MAX_FACTORS_PER_USER: usize = 64;
@@ -333,7 +333,8 @@ impl Requirement {
         self == Self::None || factors.iter().any(|factor| factor.enabled && self.is_met_by(&factor.secret))
     }
 
-    /// Whether this factor alone is what a realm requires. WebAuthn is more than TOTP, so `oath` is content with it.
+    /// Whether this factor alone is what a realm requires. WebAuthn is more than TOTP, so `oath` is content with it; a
+    /// policy may differ.
     pub(crate) fn is_met_by(self, factor: &Stored) -> bool {
         match (self, factor) {
             (_, Stored::Webauthn(_)) | (Self::None, _) => true,
@@ -366,7 +367,7 @@ pub(crate) struct StoredFactor {
 }
 
 pub(crate) enum Stored {
-    Webauthn(Box<CredentialRecord>),
+    Webauthn(Box<StoredCredential>),
     Totp(Box<StoredTotp>),
     Recovery(StoredRecoveryKeys),
     Unreadable { kind: String, reason: String },

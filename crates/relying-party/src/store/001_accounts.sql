@@ -8,14 +8,12 @@ CREATE TABLE realms (
     -- 'none', 'oath', 'any' or 'webauthn'
     requirement TEXT NOT NULL,
     oath_digits INTEGER,
-    oath_step INTEGER,
-    -- Whether who lacks the required factor is led through enrolment after the password, or refused.
-    enrolment_at_login INTEGER NOT NULL
+    oath_step INTEGER
 ) STRICT;
 
 INSERT INTO realms VALUES
-    ('pam', 'pam', 'Accounts of the machine', 'none', NULL, NULL, 1),
-    ('pve', 'pve', 'Accounts of the cluster', 'none', NULL, NULL, 1);
+    ('pam', 'pam', 'Accounts of the machine', 'none', NULL, NULL),
+    ('pve', 'pve', 'Accounts of the cluster', 'none', NULL, NULL);
 
 CREATE TABLE users (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

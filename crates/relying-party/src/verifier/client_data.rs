@@ -114,9 +114,10 @@ fn check_origin(findings: &mut Findings, client_data: &Map<String, Value>, rules
 }
 
 fn check_framing(findings: &mut Findings, client_data: &Map<String, Value>, framing: Framing<'_>) {
-    let allowed = match framing {
-        Framing::Refused => None,
-        Framing::AllowedIn(rules) => Some(rules),
+    let (allowed, anywhere) = match framing {
+        Framing::Refused => (None, false),
+        Framing::AllowedIn(rules) => (Some(rules), false),
+        Framing::AllowedAnywhere => (Some(&[][..]), true),
     };
     let expected = if allowed.is_some() { "true or false" } else { "false" };
     match client_data.get("crossOrigin") {
@@ -142,6 +143,7 @@ fn check_framing(findings: &mut Findings, client_data: &Map<String, Value>, fram
         }
     }
     let expected = allowed.map_or(Text::from("no topOrigin"), |rules| match rules {
+        [] if anywhere => "any, in a frame of another origin".into(),
         [] => "no topOrigin".into(),
         rules => format!("{}, in a frame of another origin", origin::describe(rules)).into(),
     });
@@ -149,7 +151,7 @@ fn check_framing(findings: &mut Findings, client_data: &Map<String, Value>, fram
         Ok(found) => {
             let framed = client_data.get("crossOrigin") == Some(&Value::Bool(true));
             let rules = allowed.unwrap_or_default();
-            let pass = framed && rules.iter().any(|rule| rule.matches(found));
+            let pass = framed && (anywhere || rules.iter().any(|rule| rule.matches(found)));
             let finding = findings.decide(Check::TopOrigin, pass, expected, shown(found));
             if !framed {
                 finding.explanation = Some("topOrigin is there only if crossOrigin is true".into());

@@ -131,6 +131,8 @@ pub enum Framing<'a> {
     Refused,
     /// It may, and if the client says in which page, in these.
     AllowedIn(&'a [OriginRule]),
+    /// It may, in any page: whoever frames it can trick its users into what they did not mean to do.
+    AllowedAnywhere,
 }
 
 /// How the user of an authentication is known.

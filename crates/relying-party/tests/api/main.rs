@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod login;
 #[cfg(test)]
-mod registration;
+mod realms;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]

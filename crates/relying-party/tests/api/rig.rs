@@ -8,10 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyrig_relying_party::{Clock, RelyingParty, Settings, router};
+use keyrig_relying_party::{
+    Actor, CSRF_HEADER, Clock, Event, EventFilter, EventKind, Options, PasswordCost, PasswordHash, Policy,
+    RelyingParty, Requirement, Role, Settings, Store, Totp, router,
+};
 use passkey::authenticator::{Authenticator, MemoryStore, UiHint, UserCheck, UserValidationMethod};
 use passkey::client::{Client, DefaultClientData, DefaultClientDataWithCustomHash, WebauthnError};
 use passkey::crypto::rust_crypto::RustCryptoBackend;
@@ -24,6 +27,7 @@ use url::Url;
 
 pub(crate) const RP_ID: &str = "pve.example.com";
 pub(crate) const ORIGIN: &str = "https://pve.example.com:8006";
+pub(crate) const HOST: &str = "pve.example.com:8006";
 
 /// 22 November 2026.
 const START: Duration = Duration::from_secs(1_795_305_600);
@@ -43,8 +47,11 @@ impl Clock for TestClock {
     }
 }
 
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
 /// A relying party, reached through its router.
 pub(crate) struct Rig {
+    pub(crate) relying_party: Arc<RelyingParty>,
     pub(crate) router: Router,
     pub(crate) clock: Arc<TestClock>,
 }
@@ -54,79 +61,187 @@ impl Rig {
         Self::with_settings(Settings::new(RP_ID, ORIGIN))
     }
 
+    pub(crate) fn with_policy(policy: &str) -> Self {
+        let settings = Settings::new(RP_ID, ORIGIN);
+        Self::with_settings(Settings { policy: Policy::built_in(policy).unwrap(), ..settings })
+    }
+
     pub(crate) fn with_settings(settings: Settings) -> Self {
+        Self::on(Store::in_memory().unwrap(), Ok(settings), true)
+    }
+
+    pub(crate) fn on(store: Store, settings: Result<Settings, String>, explain: bool) -> Self {
         let clock = Arc::new(TestClock(Mutex::new(SystemTime::UNIX_EPOCH + START)));
-        let relying_party = RelyingParty::new(settings, clock.clone()).unwrap();
-        Self { router: router(Arc::new(relying_party)), clock }
+        let password_cost = PasswordCost::DangerNone;
+        let options = Options { password_cost, explain, ..Options::new(store) };
+        let relying_party = Arc::new(RelyingParty::new(settings, options, clock.clone()));
+        Self { router: router(relying_party.clone()), relying_party, clock }
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let status = response.status();
-        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap())
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    pub(crate) fn store(&self) -> &Store {
+        self.relying_party.store()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
-        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    /// A user with [`PASSWORD`].
+    pub(crate) fn add_user(&self, name: &str, role: Role) {
+        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
+        self.store().add_user(&name.parse().unwrap(), role, &hash, &Actor::CommandLine, self.clock.now()).unwrap();
     }
 
-    /// Posts what has to succeed.
-    pub(crate) async fn accepted(&self, path: &str, body: Value) -> Value {
-        let (status, answer) = self.post(path, &body).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-        answer
+    pub(crate) fn require(&self, realm: &str, requirement: Requirement) {
+        self.store().set_requirement(realm, requirement, &Actor::CommandLine, self.clock.now()).unwrap();
     }
 
-    /// Posts what has to be refused, and returns the code and the reason.
-    pub(crate) async fn refused(&self, path: &str, body: Value) -> (String, String) {
-        let (status, answer) = self.post(path, &body).await;
-        assert!(status.is_client_error(), "{status} {answer}");
-        assert_eq!(answer["refused_by"], "relying_party");
-        (text(&answer["code"]), text(&answer["reason"]))
+    pub(crate) fn browser(&self) -> Browser {
+        Browser { router: self.router.clone(), cookie: None, csrf_token: None }
     }
 
-    pub(crate) async fn begin_registration(&self, user: &str) -> Value {
-        self.accepted("/api/register/begin", json!({ "user": user })).await
+    /// A browser in which a new user is logged in, and has given the password again.
+    pub(crate) async fn new_user(&self, name: &str) -> Browser {
+        self.add_user(name, Role::User);
+        let mut browser = self.browser();
+        assert_eq!(browser.log_in(name).await["state"], "logged_in");
+        browser.confirm().await;
+        browser
     }
 
-    pub(crate) async fn begin_login(&self, user: &str) -> Value {
-        self.accepted("/api/login/begin", json!({ "user": user })).await
-    }
-
-    /// A whole registration; returns the record.
-    pub(crate) async fn register(&self, user: &str, key: &mut Key) -> Value {
-        let begun = self.begin_registration(user).await;
-        let credential = key.create(&begun).await.unwrap();
-        self.accepted("/api/register/finish", finish(&begun, &credential)).await["credential"].clone()
-    }
-
-    /// A whole login; returns the record.
-    pub(crate) async fn log_in(&self, user: &str, key: &mut Key) -> Value {
-        let begun = self.begin_login(user).await;
-        let credential = key.get(&begun).await.unwrap();
-        let answer = self.accepted("/api/login/finish", finish(&begun, &credential)).await;
-        assert_eq!(answer["user"], user);
-        answer["credential"].clone()
-    }
-
-    /// What is stored of a user: nothing at all, or the records.
-    pub(crate) async fn stored(&self, user: &str) -> Vec<Value> {
-        match self.get(&format!("/api/users/{user}/credentials")).await {
-            (StatusCode::OK, answer) => answer["credentials"].as_array().unwrap().clone(),
-            (StatusCode::NOT_FOUND, answer) if answer["code"] == "unknown_user" => Vec::new(),
-            (status, answer) => panic!("{status} {answer}"),
-        }
+    /// The events of one kind, the latest first.
+    pub(crate) fn events(&self, kind: EventKind) -> Vec<Event> {
+        let events = self.store().events(&EventFilter::default()).unwrap();
+        events.into_iter().filter(|event| event.kind == kind).collect()
     }
 }
 
-pub(crate) fn finish(begun: &Value, credential: &Value) -> Value {
-    json!({ "ceremony": begun["ceremony"], "credential": credential })
+/// A browser: a cookie jar for one site, and the page's token against cross-site requests.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    router: Router,
+    pub(crate) cookie: Option<String>,
+    pub(crate) csrf_token: Option<String>,
+}
+
+impl Browser {
+    pub(crate) async fn raw(&mut self, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, headers, serde_json::from_slice(&body).unwrap())
+    }
+
+    pub(crate) async fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, HOST);
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        if let Some(token) = &self.csrf_token {
+            request = request.header(CSRF_HEADER, token);
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let (status, headers, answer) = self.raw(request.body(body).unwrap()).await;
+        if let Some(cookie) = headers.get(header::SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+            self.cookie = (!cookie.ends_with('=')).then_some(cookie);
+            self.csrf_token = answer["session"]["csrf_token"].as_str().map(str::to_owned);
+        }
+        (status, answer)
+    }
+
+    /// What has to succeed.
+    pub(crate) async fn accepted(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let (status, answer) = self.send(method, path, body.as_ref()).await;
+        assert_eq!(status, StatusCode::OK, "{method} {path}: {answer}");
+        answer
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: Value) -> Value {
+        self.accepted("POST", path, Some(body)).await
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Value {
+        self.accepted("GET", path, None).await
+    }
+
+    /// What has to be refused; returns the whole answer.
+    pub(crate) async fn refused(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let (status, answer) = self.send(method, path, body.as_ref()).await;
+        assert!(status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE, "{status} {answer}");
+        assert_eq!(answer["refused_by"], "relying_party");
+        answer
+    }
+
+    /// The code of what has to be refused.
+    pub(crate) async fn refused_code(&mut self, method: &str, path: &str, body: Option<Value>) -> String {
+        text(&self.refused(method, path, body).await["code"])
+    }
+
+    /// Gives the right password.
+    pub(crate) async fn log_in(&mut self, user: &str) -> Value {
+        self.post("/api/login", json!({ "user": user, "password": PASSWORD })).await
+    }
+
+    pub(crate) async fn confirm(&mut self) {
+        self.post("/api/session/confirm", json!({ "password": PASSWORD })).await;
+    }
+
+    pub(crate) async fn begin_registration(&mut self) -> Value {
+        self.post("/api/factors/webauthn/begin", json!({})).await
+    }
+
+    /// A whole registration; returns the factor.
+    pub(crate) async fn register(&mut self, key: &mut Key, description: &str) -> Value {
+        let begun = self.begin_registration().await;
+        let credential = key.create(&begun).await.unwrap();
+        let body = registration(&begun, description, &credential);
+        self.post("/api/factors/webauthn", body).await["factor"].clone()
+    }
+
+    /// A whole enrolment of TOTP; returns what an app then has.
+    pub(crate) async fn enrol_totp(&mut self, rig: &Rig) -> Totp {
+        let begun = self.post("/api/factors/totp/begin", json!({})).await;
+        let totp = Totp::from_uri(begun["uri"].as_str().unwrap()).unwrap();
+        let code = totp.code(rig.clock.now());
+        let body = json!({ "challenge": begun["challenge"], "description": "app", "code": code });
+        self.post("/api/factors/totp", body).await;
+        // That code is used up.
+        rig.clock.advance(Duration::from_secs(30));
+        totp
+    }
+
+    pub(crate) async fn add_recovery_keys(&mut self) -> Vec<String> {
+        let answer = self.post("/api/factors/recovery", json!({ "description": "paper" })).await;
+        answer["recovery_keys"].as_array().unwrap().iter().map(text).collect()
+    }
+
+    /// Password, then the answer of a key.
+    pub(crate) async fn log_in_with(&mut self, user: &str, key: &mut Key) -> Value {
+        let offered = self.log_in(user).await;
+        let credential = key.get(&offered["factors"]["webauthn"]).await.unwrap();
+        self.post("/api/login/webauthn", login(&offered, &credential)).await
+    }
+
+    pub(crate) async fn factors(&mut self) -> Vec<Value> {
+        self.get("/api/factors").await.as_array().unwrap().clone()
+    }
+}
+
+pub(crate) fn registration(begun: &Value, description: &str, credential: &Value) -> Value {
+    json!({ "challenge": begun["challenge"], "description": description, "credential": credential })
+}
+
+/// The end of a login whose first answer was `offered`.
+pub(crate) fn login(offered: &Value, credential: &Value) -> Value {
+    let challenge = &offered["factors"]["webauthn"]["challenge"];
+    json!({ "login": offered["login"], "challenge": challenge, "credential": credential })
 }
 
 pub(crate) fn text(value: &Value) -> String {
@@ -158,16 +273,19 @@ pub(crate) fn with_client_data_member(credential: &Value, member: &str, value: V
     })
 }
 
-/// A client with a software authenticator that is always touched and never verifies its user.
+/// A client with a software authenticator that is always touched, and verifies its user if it is told to.
 ///
 /// Cloning it is what an attacker does: the same credentials at the same counters.
 #[derive(Clone, Default)]
 pub(crate) struct Key {
     store: MemoryStore,
     without_counter: bool,
+    verifies_user: bool,
 }
 
-struct Touch;
+struct Touch {
+    verifies_user: bool,
+}
 
 impl UserValidationMethod for Touch {
     type PasskeyItem = Passkey;
@@ -183,11 +301,12 @@ impl UserValidationMethod for Touch {
         'a: 'async_trait,
         'life0: 'async_trait,
     {
+        let verifies_user = self.verifies_user;
         Box::pin(async move {
             match hint {
                 // passkey leaves it to its user interface to end the operation here.
                 UiHint::InformExcludedCredentialFound(_) => Err(Ctap2Error::CredentialExcluded),
-                _ => Ok(UserCheck { presence, verification: false }),
+                _ => Ok(UserCheck { presence, verification: verifies_user }),
             }
         })
     }
@@ -197,7 +316,7 @@ impl UserValidationMethod for Touch {
     }
 
     fn is_verification_enabled(&self) -> Option<bool> {
-        None
+        self.verifies_user.then_some(true)
     }
 }
 
@@ -206,15 +325,32 @@ impl Key {
         Self { without_counter: true, ..Self::default() }
     }
 
+    pub(crate) fn verifying_user() -> Self {
+        Self { verifies_user: true, ..Self::default() }
+    }
+
     fn authenticator(&self) -> Authenticator<MemoryStore, Touch, RustCryptoBackend> {
-        let mut authenticator = Authenticator::new(Aaguid::new_empty(), self.store.clone(), Touch, RustCryptoBackend);
+        let touch = Touch { verifies_user: self.verifies_user };
+        let mut authenticator = Authenticator::new(Aaguid::new_empty(), self.store.clone(), touch, RustCryptoBackend);
         authenticator.set_make_credentials_with_signature_counter(!self.without_counter);
         authenticator
     }
 
+    /// passkey's client asks for verification where that is preferred, even of an authenticator that cannot; browsers do not.
+    fn options(&self, begun: &Value) -> Value {
+        let mut options = begun["options"].clone();
+        for place in ["/publicKey/userVerification", "/publicKey/authenticatorSelection/userVerification"] {
+            let wish = options.pointer_mut(place).filter(|wish| **wish == "preferred" && !self.verifies_user);
+            if let Some(wish) = wish {
+                *wish = json!("discouraged");
+            }
+        }
+        options
+    }
+
     /// `navigator.credentials.create()`: the RegistrationResponseJSON.
     pub(crate) async fn create(&mut self, begun: &Value) -> Result<Value, WebauthnError> {
-        let options = serde_json::from_value(begun["options"].clone()).unwrap();
+        let options = serde_json::from_value(self.options(begun)).unwrap();
         let mut client = Client::new(self.authenticator());
         let created = client.register(&Url::parse(ORIGIN).unwrap(), options, DefaultClientData).await?;
         self.store.clone_from(client.authenticator().store());
@@ -223,26 +359,31 @@ impl Key {
 
     /// `navigator.credentials.get()`: the AuthenticationResponseJSON.
     pub(crate) async fn get(&mut self, begun: &Value) -> Result<Value, WebauthnError> {
-        let options = serde_json::from_value(begun["options"].clone()).unwrap();
+        let options = serde_json::from_value(self.options(begun)).unwrap();
         let mut client = Client::new(self.authenticator());
         let got = client.authenticate(&Url::parse(ORIGIN).unwrap(), options, DefaultClientData).await?;
         self.store.clone_from(client.authenticator().store());
         Ok(serde_json::to_value(got).unwrap())
     }
 
-    /// The same, answered in a frame of another origin's page: passkey's client never says so, but it signs what it is
-    /// given.
-    pub(crate) async fn get_in_frame_of(&mut self, begun: &Value, top_origin: &str) -> Value {
-        let credential = self.get(begun).await.unwrap();
-        let credential = with_client_data_member(&credential, "crossOrigin", json!(true));
-        let credential = with_client_data_member(&credential, "topOrigin", json!(top_origin));
+    /// The same over client data with other members than the client would write: it signs what it is given.
+    pub(crate) async fn get_with_members(&mut self, begun: &Value, members: &[(&str, Value)]) -> Value {
+        let mut credential = self.get(begun).await.unwrap();
+        for (name, value) in members {
+            credential = with_client_data_member(&credential, name, value.clone());
+        }
         let hash = Sha256::digest(decode(&credential["response"]["clientDataJSON"])).to_vec();
-        let options = serde_json::from_value(begun["options"].clone()).unwrap();
+        let options = serde_json::from_value(self.options(begun)).unwrap();
         let mut client = Client::new(self.authenticator());
         let signed =
             client.authenticate(&Url::parse(ORIGIN).unwrap(), options, DefaultClientDataWithCustomHash(hash)).await;
+        self.store.clone_from(client.authenticator().store());
         let mut signed = serde_json::to_value(signed.unwrap()).unwrap();
         signed["response"]["clientDataJSON"] = credential["response"]["clientDataJSON"].clone();
         signed
+    }
+
+    pub(crate) fn stop_verifying(&mut self) {
+        self.verifies_user = false;
     }
 }

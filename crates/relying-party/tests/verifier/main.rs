@@ -2,9 +2,5 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions)]
 
-mod attestations;
-mod authentications;
 mod ceremonies;
-mod origins;
-mod registrations;
 mod vectors;

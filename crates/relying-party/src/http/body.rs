@@ -1,0 +1,71 @@
+//! What requests carry: a JSON body, parts of the path, and the host that was asked for; or the refusal that says what is
+//! wrong with it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::MAX_BODY_BYTES;
+use crate::webauthn::Page;
+use crate::{Refusal, RelyingParty};
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(Refusal::BadContentType),
+            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Refusal::BodyTooLarge { limit: MAX_BODY_BYTES })
+            }
+            Err(error) => Err(Refusal::BadRequest { reason: error.body_text() }),
+        }
+    }
+}
+
+/// The parts of the path.
+pub(super) struct InPath<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(found)) => Ok(Self(found)),
+            Err(error) => Err(Refusal::BadRequest { reason: error.body_text() }),
+        }
+    }
+}
+
+/// The query.
+pub(super) struct InQuery<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(found)) => Ok(Self(found)),
+            Err(error) => Err(Refusal::BadRequest { reason: error.body_text() }),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<RelyingParty>> for Page {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Refusal> {
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        // A request without one can't be a browser's; it matches no origin.
+        Ok(Self { host: host.unwrap_or_default().to_owned(), over_tls: state.over_tls })
+    }
+}

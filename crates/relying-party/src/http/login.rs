@@ -1,0 +1,152 @@
+//! Login over HTTP.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::body::Body;
+use super::session::SessionView;
+use crate::login::{Answer, LoggedIn, Step};
+use crate::sessions::SessionKind;
+use crate::users::UserName;
+use crate::verifier::AuthenticationResponse;
+use crate::webauthn::Page;
+use crate::{Refusal, RelyingParty};
+
+type Shared = State<Arc<RelyingParty>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Password {
+    user: String,
+    password: Zeroizing<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoginOnly {
+    login: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Code {
+    login: String,
+    code: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecoveryKey {
+    login: String,
+    key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credential {
+    login: String,
+    challenge: String,
+    credential: Value,
+}
+
+pub(super) async fn password(
+    State(relying_party): Shared,
+    Body(Password { user, password }): Body<Password>,
+) -> Result<Response, Refusal> {
+    let name: UserName = user.parse()?;
+    Ok(match relying_party.log_in(name, password).await? {
+        Step::Session(logged_in) => session(&relying_party, &logged_in),
+        Step::SecondFactor(offer) => {
+            let body = json!({
+                "state": "second_factor",
+                "login": offer.login,
+                "factors": {
+                    "webauthn": offer.webauthn,
+                    "totp": offer.totp,
+                    "totp_locked": offer.totp_locked,
+                    "recovery": offer.recovery,
+                },
+            });
+            Json(body).into_response()
+        }
+    })
+}
+
+/// A session with its cookie.
+fn session(relying_party: &RelyingParty, logged_in: &LoggedIn) -> Response {
+    let view = SessionView::of(logged_in);
+    let body = match logged_in.session.kind {
+        SessionKind::Full => json!({ "state": "logged_in", "session": view }),
+        SessionKind::Enrolment => json!({
+            "state": "enrolment_required",
+            "requirement": logged_in.requirement,
+            "session": view,
+        }),
+    };
+    (relying_party.set_cookie(&logged_in.session), Json(body)).into_response()
+}
+
+async fn finish(relying_party: Arc<RelyingParty>, login: String, answer: Answer) -> Result<Response, Refusal> {
+    let logged_in = relying_party.finish_login(login, answer).await?;
+    Ok(session(&relying_party, &logged_in))
+}
+
+pub(super) async fn totp(
+    State(relying_party): Shared,
+    Body(Code { login, code }): Body<Code>,
+) -> Result<Response, Refusal> {
+    finish(relying_party, login, Answer::Totp(code)).await
+}
+
+pub(super) async fn recovery(
+    State(relying_party): Shared,
+    Body(RecoveryKey { login, key }): Body<RecoveryKey>,
+) -> Result<Response, Refusal> {
+    finish(relying_party, login, Answer::Recovery(key)).await
+}
+
+pub(super) async fn begin_webauthn(
+    State(relying_party): Shared,
+    Body(LoginOnly { login }): Body<LoginOnly>,
+) -> Result<Response, Refusal> {
+    let ceremony = relying_party.begin_login_ceremony(login).await?;
+    Ok(Json(ceremony).into_response())
+}
+
+pub(super) async fn webauthn(
+    State(relying_party): Shared,
+    page: Page,
+    Body(Credential { login, challenge, credential }): Body<Credential>,
+) -> Result<Response, Refusal> {
+    let credential = Box::new(AuthenticationResponse::from_value(&credential)?);
+    finish(relying_party, login, Answer::Webauthn { challenge, credential, page }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+pub(super) async fn begin_passkey(
+    State(relying_party): Shared,
+    Body(Nothing {}): Body<Nothing>,
+) -> Result<Response, Refusal> {
+    let (login, ceremony) = relying_party.begin_passkey_login().await?;
+    let body = json!({ "login": login, "challenge": ceremony.challenge, "options": ceremony.options });
+    Ok(Json(body).into_response())
+}
+
+pub(super) async fn passkey(
+    State(relying_party): Shared,
+    page: Page,
+    Body(Credential { login, challenge, credential }): Body<Credential>,
+) -> Result<Response, Refusal> {
+    let response = AuthenticationResponse::from_value(&credential)?;
+    let logged_in = relying_party.finish_passkey_login(login, challenge, response, page).await?;
+    Ok(session(&relying_party, &logged_in))
+}

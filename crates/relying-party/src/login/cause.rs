@@ -1,0 +1,132 @@
+//! Why a login or an enrolment is refused: what the report says, and the user only on a rehearsal site.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::realms::Requirement;
+use crate::store::seconds;
+use crate::totp::CodeRefused;
+use crate::verifier::{Finding, Report};
+
+/// The cause of a refusal.
+#[derive(Debug, Clone)]
+pub(crate) enum Cause {
+    UnknownUser,
+    UserDisabled,
+    /// The realm has no password of this user.
+    NoPassword,
+    WrongPassword,
+    PasswordUnreadable,
+    AccountLocked {
+        until: SystemTime,
+    },
+    TotpLocked,
+    NoTotp,
+    WrongCode(CodeRefused),
+    NoRecoveryKeys,
+    WrongRecoveryKey,
+    NoWebauthn,
+    ChallengeGone {
+        reason: String,
+    },
+    /// A check of the verification failed, or of the verifier whose verdict the policy lets decide.
+    Verification {
+        report: Box<Report>,
+        /// The words of the other verifier, if its verdict decided.
+        decided: Option<String>,
+    },
+    /// The factor was right, and is not what the realm wants.
+    NotAccepted {
+        requirement: Requirement,
+    },
+    /// No account has the credential that a passkey login came with.
+    UnknownCredential,
+    /// An enabled factor cannot be checked.
+    Unservable {
+        factor: String,
+        reason: String,
+    },
+}
+
+impl Cause {
+    /// Its stable name.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownUser => "unknown_user",
+            Self::UserDisabled => "user_disabled",
+            Self::NoPassword => "no_password",
+            Self::WrongPassword => "wrong_password",
+            Self::PasswordUnreadable => "password_unreadable",
+            Self::AccountLocked { .. } => "account_locked",
+            Self::TotpLocked => "totp_locked",
+            Self::NoTotp => "no_totp",
+            Self::WrongCode(CodeRefused::NotACode { .. }) => "not_a_code",
+            Self::WrongCode(CodeRefused::Wrong { .. }) => "wrong_code",
+            Self::WrongCode(CodeRefused::Reused) => "code_reused",
+            Self::NoRecoveryKeys => "no_recovery_keys",
+            Self::WrongRecoveryKey => "wrong_recovery_key",
+            Self::NoWebauthn => "no_webauthn",
+            Self::ChallengeGone { .. } => "challenge_gone",
+            Self::Verification { .. } => "verification",
+            Self::NotAccepted { .. } => "factor_not_accepted",
+            Self::UnknownCredential => "unknown_credential",
+            Self::Unservable { .. } => "factor_unservable",
+        }
+    }
+
+    /// What happened, in a sentence.
+    pub(crate) fn explanation(&self) -> String {
+        match self {
+            Self::UnknownUser => "there is no such user".to_owned(),
+            Self::UserDisabled => "the user is disabled".to_owned(),
+            Self::NoPassword => "the user has no password here".to_owned(),
+            Self::WrongPassword => "the password is wrong".to_owned(),
+            Self::PasswordUnreadable => {
+                "the hash of the password in the database cannot be read: set a new one".to_owned()
+            }
+            Self::AccountLocked { until } => {
+                format!("the account is locked until {} (seconds since 1970), recovery included", seconds(*until))
+            }
+            Self::TotpLocked => {
+                "TOTP is locked after too many wrong codes, until a recovery key is used or an administrator unlocks"
+                    .to_owned()
+            }
+            Self::NoTotp => "the user has no TOTP that is enabled".to_owned(),
+            Self::WrongCode(refused) => refused.to_string(),
+            Self::NoRecoveryKeys => "the user has no recovery keys that are enabled".to_owned(),
+            Self::WrongRecoveryKey => "that is no recovery key of the user, or it is used up".to_owned(),
+            Self::NoWebauthn => "the user has no WebAuthn credential that is enabled".to_owned(),
+            Self::ChallengeGone { reason } => reason.clone(),
+            Self::Verification { decided: Some(words), .. } => format!("the verifier of the policy refuses: {words}"),
+            Self::Verification { report, decided: None } => {
+                let refusing: Vec<String> =
+                    report.findings.iter().filter(|finding| finding.refuses()).map(sentence).collect();
+                refusing.join("; ")
+            }
+            Self::NotAccepted { requirement } => {
+                format!("the factor was right, but the realm accepts another kind only ({requirement})")
+            }
+            Self::UnknownCredential => "no account has this credential".to_owned(),
+            Self::Unservable { factor, reason } => format!("the factor {factor} cannot be checked: {reason}"),
+        }
+    }
+
+    /// The report, JSON.
+    pub(crate) fn report(&self) -> Value {
+        let mut report = json!({ "cause": self.name(), "explanation": self.explanation() });
+        if let Self::Verification { report: verification, .. } = self
+            && let Some(members) = report.as_object_mut()
+        {
+            // Its members are strings, booleans and lists of them: nothing that JSON can't say.
+            members.insert("verification".to_owned(), json!(verification));
+        }
+        report
+    }
+}
+
+/// `origin: found "…", expected "…"`.
+fn sentence(finding: &Finding) -> String {
+    let explanation = finding.explanation.as_ref().map_or(String::new(), |text| format!(" ({text})"));
+    format!("{}: found {}, expected {}{explanation}", finding.check.id(), finding.found, finding.expected)
+}

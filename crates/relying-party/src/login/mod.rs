@@ -1,0 +1,361 @@
+//! Login: password, then one of the factors that the user has, then a session.
+//!
+//! **Nothing is dropped.** Whoever has an enabled factor is asked for one, whatever the realm requires. If any of the
+//! enabled factors cannot be checked (it can't be read, or the settings of WebAuthn are wrong), the login is blocked; and
+//! a store that fails ends the request before anything is decided.
+//!
+//! A step is one transaction, so that whatever it uses up (a challenge, a code, a recovery key) and what that leads to (a
+//! session, or a failure that counts) are on the disk together or not at all.
+
+mod cause;
+mod passkey;
+mod second_factor;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+pub(crate) use self::cause::Cause;
+pub(crate) use self::second_factor::Answer;
+
+use crate::audit_log::{self, Actor, EventKind};
+use crate::challenges::{self, Login, Purpose};
+use crate::factors::webauthn::StoredCredential;
+use crate::factors::{self, FactorKind, Stored, StoredFactor};
+use crate::notices::{self, Notice};
+use crate::password::Verified;
+use crate::realms::{self, Realm, Requirement};
+use crate::refusal::{Refusal, ReportForUser};
+use crate::sessions::{self, NewSession, SessionKind};
+use crate::store::{StoreError, milliseconds};
+use crate::users::{self, User, UserId, UserName};
+use crate::webauthn::{self, Webauthn};
+use crate::{RelyingParty, random};
+
+/// How long a user has between the password and the second factor; each challenge has a lifetime of its own.
+const LOGIN_LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// What a step of a login led to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A session began; one that is for enrolment only, if the realm requires what the user does not have.
+    Session(Box<LoggedIn>),
+    /// A second factor is needed.
+    SecondFactor(Box<Offer>),
+}
+
+/// A session that began.
+#[derive(Debug)]
+pub(crate) struct LoggedIn {
+    pub(crate) session: NewSession,
+    pub(crate) user: User,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) requirement: Requirement,
+}
+
+/// The factors that a user can choose from.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Offer {
+    /// The secret identifier of the login under way.
+    pub(crate) login: String,
+    /// Whether a code of TOTP will do.
+    pub(crate) totp: bool,
+    /// Whether there is TOTP, but locked.
+    pub(crate) totp_locked: bool,
+    /// How many recovery keys are left.
+    pub(crate) recovery: Option<usize>,
+    /// The ceremony that a security key can end.
+    pub(crate) webauthn: Option<Ceremony>,
+}
+
+/// A ceremony that has begun.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Ceremony {
+    /// Its secret identifier.
+    pub(crate) challenge: String,
+    /// What the page hands to `navigator.credentials`: `{"publicKey": ..}`.
+    pub(crate) options: Value,
+}
+
+/// What the end of a login ceremony needs to know.
+#[derive(Serialize, Deserialize)]
+struct LoginChallenge {
+    challenge: Vec<u8>,
+    allowed: Vec<Vec<u8>>,
+}
+
+/// A user who is logging in, as of one transaction.
+struct Account {
+    user: User,
+    requirement: Requirement,
+    factors: Vec<StoredFactor>,
+}
+
+/// What is decided within a transaction: a refusal is committed like everything else.
+type Decision<T> = Result<Result<T, Refusal>, StoreError>;
+
+impl Account {
+    fn load(connection: &Connection, user: UserId) -> Result<Option<Self>, StoreError> {
+        let Some(user) = users::by_id(connection, user)? else {
+            return Ok(None);
+        };
+        let damaged = || StoreError::Damaged { what: format!("the realm {} of a user is missing", user.name.realm()) };
+        let Realm { requirement, .. } = realms::find(connection, user.name.realm())?.ok_or_else(damaged)?;
+        let factors = factors::load(connection, user.id)?;
+        Ok(Some(Self { user, requirement, factors }))
+    }
+
+    fn enabled(&self) -> impl Iterator<Item = &StoredFactor> {
+        self.factors.iter().filter(|factor| factor.enabled)
+    }
+
+    fn has_factors(&self) -> bool {
+        self.enabled().next().is_some()
+    }
+
+    fn credentials(&self) -> Vec<&StoredCredential> {
+        let credential = |factor: &'_ StoredFactor| matches!(factor.secret, Stored::Webauthn(_));
+        let enabled = self.enabled().filter(|factor| credential(factor));
+        enabled
+            .filter_map(|factor| match &factor.secret {
+                Stored::Webauthn(credential) => Some(&**credential),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl RelyingParty {
+    /// The first step: a password.
+    pub(crate) async fn log_in(self: &Arc<Self>, name: UserName, password: Zeroizing<String>) -> Result<Step, Refusal> {
+        let wanted = name.clone();
+        let known = self
+            .work(move |this| {
+                this.store.read(|connection| {
+                    let Some(user) = users::find(connection, &wanted)? else {
+                        return Ok(None);
+                    };
+                    let hash = users::local_password(connection, user.id)?;
+                    Ok(Some((user, hash)))
+                })
+            })
+            .await?;
+        let (user, hash) = known.unzip();
+        let hash = hash.flatten();
+        let cause = match &user {
+            None => Some(Cause::UnknownUser),
+            Some(_) if hash.is_none() => Some(Cause::NoPassword),
+            Some(user) if !user.enabled => Some(Cause::UserDisabled),
+            Some(_) => None,
+        };
+        // Computed in every case, so that the time of the answer does not tell who exists.
+        let verified = self.passwords.verify(password, hash).await?;
+        let cause = cause.or(match verified {
+            Verified::Right => None,
+            Verified::Wrong => Some(Cause::WrongPassword),
+            Verified::Unreadable => Some(Cause::PasswordUnreadable),
+        });
+        self.work(move |this| {
+            let now = this.clock.now();
+            this.store.write(|transaction| {
+                let account = match &user {
+                    Some(user) if cause.is_none() => Account::load(transaction, user.id)?,
+                    _ => None,
+                };
+                let cause = cause.or(account.is_none().then_some(Cause::UnknownUser));
+                match (account, cause) {
+                    (Some(account), None) => this.after_password(transaction, &account, now),
+                    (_, cause) => {
+                        let cause = cause.unwrap_or(Cause::UnknownUser);
+                        Ok(Err(this.refuse(transaction, &name.to_string(), &cause, now)?))
+                    }
+                }
+            })?
+        })
+        .await
+    }
+
+    /// The password was right.
+    fn after_password(&self, connection: &Connection, account: &Account, now: SystemTime) -> Decision<Step> {
+        let name = account.user.name.to_string();
+        if let Some(cause) = self.obstacle(account, now) {
+            return Ok(Err(self.refuse(connection, &name, &cause, now)?));
+        }
+        if !account.has_factors() {
+            return self.without_factor(connection, account, now);
+        }
+        let Some((token, login)) = challenges::begin_login(connection, Some(account.user.id), now, LOGIN_LIFETIME)?
+        else {
+            return Ok(Err(Refusal::Busy));
+        };
+        let offer = self.offer(connection, account, &login, token, now)?;
+        if !offer.totp && offer.recovery.is_none() && offer.webauthn.is_none() {
+            // Only TOTP, and that is locked; or recovery keys that are used up.
+            let cause = if offer.totp_locked { Cause::TotpLocked } else { Cause::NoRecoveryKeys };
+            return Ok(Err(self.refuse(connection, &name, &cause, now)?));
+        }
+        Ok(Ok(Step::SecondFactor(Box::new(offer))))
+    }
+
+    /// The password was right, and there is no factor to ask for.
+    fn without_factor(&self, connection: &Connection, account: &Account, now: SystemTime) -> Decision<Step> {
+        let kind = match account.requirement {
+            Requirement::None => SessionKind::Full,
+            _ if self.policy.enrol_at_login => SessionKind::Enrolment,
+            requirement => {
+                let (name, detail) = (account.user.name.to_string(), format!("lacks what is required: {requirement}"));
+                audit_log::record(connection, now, EventKind::LoginRefused, &name, &Actor::Nobody, &detail)?;
+                return Ok(Err(Refusal::FactorRequired { requirement }));
+            }
+        };
+        let logged_in = self.begin_session(connection, account, kind, "password", now)?;
+        Ok(Ok(Step::Session(Box::new(logged_in))))
+    }
+
+    /// What keeps a user from logging in who knows the password.
+    fn obstacle(&self, account: &Account, now: SystemTime) -> Option<Cause> {
+        if !account.user.enabled {
+            return Some(Cause::UserDisabled);
+        }
+        if let Some(until) = account.user.locked_until
+            && account.user.is_locked(now)
+        {
+            return Some(Cause::AccountLocked { until });
+        }
+        account.enabled().find_map(|factor| {
+            let reason = match (&factor.secret, &self.webauthn) {
+                (Stored::Unreadable { reason, .. }, _) => reason,
+                (Stored::Webauthn(_), Err(problem)) => problem,
+                _ => return None,
+            };
+            Some(Cause::Unservable { factor: factor.describe(), reason: reason.clone() })
+        })
+    }
+
+    /// The factors that this user can choose from.
+    fn offer(
+        &self,
+        connection: &Connection,
+        account: &Account,
+        login: &Login,
+        token: String,
+        now: SystemTime,
+    ) -> Result<Offer, StoreError> {
+        let mut offer = Offer { login: token, ..Offer::default() };
+        // Where the user has what the realm requires, that is asked for. The policy that shuts security keys out of `oath`
+        // offers them all the same, as Proxmox VE does.
+        let is_satisfied = account.requirement.is_satisfied_by(&account.factors);
+        for factor in account.enabled() {
+            let is_met = account.requirement.is_met_by(&factor.secret);
+            match &factor.secret {
+                Stored::Totp(_) if is_met || !is_satisfied => {
+                    offer.totp_locked = account.user.totp_locked;
+                    offer.totp = !account.user.totp_locked;
+                }
+                Stored::Recovery(keys) if keys.remaining() > 0 => offer.recovery = Some(keys.remaining()),
+                _ => {}
+            }
+        }
+        if let Ok(webauthn) = &self.webauthn
+            && !account.credentials().is_empty()
+        {
+            offer.webauthn = Some(self.begin_ceremony(connection, webauthn, account, login, now)?);
+        }
+        Ok(offer)
+    }
+
+    fn begin_ceremony(
+        &self,
+        connection: &Connection,
+        webauthn: &Webauthn,
+        account: &Account,
+        login: &Login,
+        now: SystemTime,
+    ) -> Result<Ceremony, StoreError> {
+        let allowed = account.credentials();
+        let challenge = random::bytes::<32>();
+        let options = webauthn.request_options(&challenge, &allowed, webauthn::Login::SecondFactor);
+        let state = LoginChallenge {
+            challenge: challenge.to_vec(),
+            allowed: allowed.iter().map(|credential| credential.record.id.clone()).collect(),
+        };
+        let lifetime = self.policy.challenge_lifetime;
+        let challenge =
+            challenges::begin(connection, Purpose::Login, Some(account.user.id), &login.id, &state, now, lifetime)?;
+        Ok(Ceremony { challenge, options })
+    }
+
+    /// Everything was right: a session begins, or enrolment if the realm requires what the user does not have.
+    fn begin_session(
+        &self,
+        connection: &Connection,
+        account: &Account,
+        kind: SessionKind,
+        by: &str,
+        now: SystemTime,
+    ) -> Result<LoggedIn, StoreError> {
+        let user = &account.user;
+        // Who has only just given the password need not give it again for the enrolment that it leads to.
+        let session = sessions::begin(connection, user.id, kind, kind == SessionKind::Enrolment, now)?;
+        connection
+            .prepare_cached("UPDATE users SET last_login = ? WHERE id = ?")?
+            .execute(params![milliseconds(now), user.id])?;
+        let detail = match kind {
+            SessionKind::Full => format!("by {by}"),
+            SessionKind::Enrolment => format!("by {by}, for enrolment only: {} is required", account.requirement),
+        };
+        let actor = Actor::User(user.name.clone());
+        audit_log::record(connection, now, EventKind::LoggedIn, &user.name.to_string(), &actor, &detail)?;
+        let factors = factors::load(connection, user.id)?;
+        Ok(LoggedIn {
+            session,
+            notices: notices::of(user, &factors),
+            user: user.clone(),
+            requirement: account.requirement,
+        })
+    }
+
+    /// Writes down why a login is refused, and makes the answer that is the same for every cause.
+    fn refuse(
+        &self,
+        connection: &Connection,
+        user: &str,
+        cause: &Cause,
+        now: SystemTime,
+    ) -> Result<Refusal, StoreError> {
+        let is_blocked = matches!(cause, Cause::Unservable { .. });
+        let kind = if is_blocked { EventKind::LoginBlocked } else { EventKind::LoginRefused };
+        let report = self.report(connection, kind, user, &Actor::Nobody, cause, now)?;
+        Ok(if is_blocked { Refusal::LoginBlocked { report } } else { Refusal::AuthenticationFailed { report } })
+    }
+
+    /// Writes a report, and says what the user is told of it.
+    pub(crate) fn report(
+        &self,
+        connection: &Connection,
+        kind: EventKind,
+        user: &str,
+        actor: &Actor,
+        cause: &Cause,
+        now: SystemTime,
+    ) -> Result<ReportForUser, StoreError> {
+        let (id, report) = (random::name(), cause.report());
+        let detail = cause.explanation();
+        audit_log::record_with_report(connection, now, kind, user, actor, &detail, Some((&id, &report)))?;
+        Ok(ReportForUser { id, explanation: self.explain.then_some(report) })
+    }
+}
+
+/// What a factor is called in events.
+fn kind_of(secret: &Stored) -> &'static str {
+    match secret {
+        Stored::Webauthn(_) => FactorKind::Webauthn.name(),
+        Stored::Totp(_) => FactorKind::Totp.name(),
+        Stored::Recovery(_) => FactorKind::Recovery.name(),
+        Stored::Unreadable { .. } => "unreadable",
+    }
+}

@@ -1,0 +1,95 @@
+//! Login by a discoverable credential alone: it says who the user is, and its key has verified the user.
+
+use std::sync::Arc;
+
+use super::second_factor::Assertion;
+use super::{Account, Cause, Ceremony, Decision, LOGIN_LIFETIME, LoggedIn, LoginChallenge};
+use crate::RelyingParty;
+use crate::challenges::{self, Purpose};
+use crate::factors;
+use crate::random;
+use crate::refusal::Refusal;
+use crate::verifier::AuthenticationResponse;
+use crate::webauthn::{self, Page, Webauthn};
+
+impl RelyingParty {
+    fn passkey_webauthn(&self) -> Result<&Webauthn, Refusal> {
+        let webauthn =
+            self.webauthn.as_ref().map_err(|reason| Refusal::WebauthnUnavailable { reason: reason.clone() })?;
+        if webauthn.settings.passkey_login { Ok(webauthn) } else { Err(Refusal::PasskeyLoginDisabled) }
+    }
+
+    /// Begins a login of whoever it will turn out to be: the login's secret identifier, and the ceremony.
+    pub(crate) async fn begin_passkey_login(self: &Arc<Self>) -> Result<(String, Ceremony), Refusal> {
+        self.work(|this| {
+            let webauthn = this.passkey_webauthn()?;
+            let now = this.clock.now();
+            this.store.write(|transaction| -> Decision<_> {
+                let Some((token, login)) = challenges::begin_login(transaction, None, now, LOGIN_LIFETIME)? else {
+                    return Ok(Err(Refusal::Busy));
+                };
+                let challenge = random::bytes::<32>();
+                let options = webauthn.request_options(&challenge, &[], webauthn::Login::Passkey);
+                let state = LoginChallenge { challenge: challenge.to_vec(), allowed: Vec::new() };
+                let lifetime = this.policy.challenge_lifetime;
+                let challenge =
+                    challenges::begin(transaction, Purpose::Passkey, None, &login.id, &state, now, lifetime)?;
+                Ok(Ok((token, Ceremony { challenge, options })))
+            })?
+        })
+        .await
+    }
+
+    /// Ends it.
+    pub(crate) async fn finish_passkey_login(
+        self: &Arc<Self>,
+        login: String,
+        challenge: String,
+        response: AuthenticationResponse,
+        page: Page,
+    ) -> Result<LoggedIn, Refusal> {
+        self.work(move |this| {
+            this.passkey_webauthn()?;
+            let now = this.clock.now();
+            this.store.write(|transaction| -> Decision<LoggedIn> {
+                let login = challenges::find_login(transaction, &login, now)?.filter(|login| login.user.is_none());
+                let Some(login) = login else {
+                    return Ok(Err(Refusal::UnknownLogin));
+                };
+                let taken = challenges::take::<LoginChallenge>(
+                    transaction,
+                    &challenge,
+                    Purpose::Passkey,
+                    None,
+                    &login.id,
+                    now,
+                )?;
+                let nobody = "(passkey)";
+                let taken = match taken {
+                    Ok(taken) => taken,
+                    Err(gone) => {
+                        let cause = Cause::ChallengeGone { reason: gone.to_string() };
+                        return Ok(Err(this.refuse(transaction, nobody, &cause, now)?));
+                    }
+                };
+                let owner = factors::owner_of_credential(transaction, &response.raw_id)?;
+                let account = owner.map(|user| Account::load(transaction, user)).transpose()?.flatten();
+                let Some(account) = account else {
+                    return Ok(Err(this.refuse(transaction, nobody, &Cause::UnknownCredential, now)?));
+                };
+                let name = account.user.name.to_string();
+                if let Some(cause) = this.obstacle(&account, now) {
+                    return Ok(Err(this.refuse(transaction, &name, &cause, now)?));
+                }
+                let assertion =
+                    Assertion { begun: &taken, response: &response, login: webauthn::Login::Passkey, page: &page };
+                match this.verify_credential(transaction, &account, &assertion, now)? {
+                    Ok(factor) => this.accept(transaction, &account, &login, factor, now),
+                    // Not counted: anybody can name a credential, and must not lock its owner out by that.
+                    Err(cause) => Ok(Err(this.refuse(transaction, &name, &cause, now)?)),
+                }
+            })?
+        })
+        .await
+    }
+}

@@ -1,0 +1,272 @@
+//! The second step of a login: a code, a recovery key, or the answer of a security key.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rusqlite::Connection;
+
+use super::{Account, Cause, Ceremony, Decision, LoggedIn, LoginChallenge, kind_of};
+use crate::RelyingParty;
+use crate::audit_log::{self, Actor, EventKind};
+use crate::challenges::{self, Login, Purpose};
+use crate::factors::{self, Stored, StoredFactor, recovery, totp, webauthn as credentials};
+use crate::locks;
+use crate::policy::SignatureCounter;
+use crate::refusal::Refusal;
+use crate::sessions::SessionKind;
+use crate::store::StoreError;
+use crate::totp::CodeRefused;
+use crate::users::UserId;
+use crate::verifier::{AuthenticationResponse, Check, Outcome};
+use crate::webauthn::{self, Page};
+
+/// What a user answers with.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// A code of TOTP.
+    Totp(String),
+    /// A recovery key.
+    Recovery(String),
+    /// The identifier of the ceremony, and `AuthenticationResponseJSON`.
+    Webauthn { challenge: String, credential: Box<AuthenticationResponse>, page: Page },
+}
+
+/// The answer of a key, with what it answers.
+pub(super) struct Assertion<'a> {
+    pub(super) begun: &'a LoginChallenge,
+    pub(super) response: &'a AuthenticationResponse,
+    pub(super) login: webauthn::Login,
+    pub(super) page: &'a Page,
+}
+
+impl RelyingParty {
+    /// A new ceremony for a login under way, such as after one that failed.
+    pub(crate) async fn begin_login_ceremony(self: &Arc<Self>, login: String) -> Result<Ceremony, Refusal> {
+        self.work(move |this| {
+            let now = this.clock.now();
+            this.store.write(|transaction| -> Decision<Ceremony> {
+                let Some((login, account)) = find(transaction, &login, now)? else {
+                    return Ok(Err(Refusal::UnknownLogin));
+                };
+                if let Some(cause) = this.obstacle(&account, now) {
+                    return Ok(Err(this.refuse(transaction, &account.user.name.to_string(), &cause, now)?));
+                }
+                match &this.webauthn {
+                    Ok(webauthn) if !account.credentials().is_empty() => {
+                        Ok(Ok(this.begin_ceremony(transaction, webauthn, &account, &login, now)?))
+                    }
+                    _ => {
+                        let name = account.user.name.to_string();
+                        Ok(Err(this.refuse(transaction, &name, &Cause::NoWebauthn, now)?))
+                    }
+                }
+            })?
+        })
+        .await
+    }
+
+    /// Ends a login by a second factor.
+    pub(crate) async fn finish_login(self: &Arc<Self>, login: String, answer: Answer) -> Result<LoggedIn, Refusal> {
+        self.work(move |this| {
+            let now = this.clock.now();
+            this.store.write(|transaction| -> Decision<LoggedIn> {
+                let Some((login, account)) = find(transaction, &login, now)? else {
+                    return Ok(Err(Refusal::UnknownLogin));
+                };
+                this.check_answer(transaction, &account, &login, &answer, now)
+            })?
+        })
+        .await
+    }
+
+    fn check_answer(
+        &self,
+        connection: &Connection,
+        account: &Account,
+        login: &Login,
+        answer: &Answer,
+        now: SystemTime,
+    ) -> Decision<LoggedIn> {
+        let name = account.user.name.to_string();
+        // Used up whatever follows.
+        let challenge = match answer {
+            Answer::Webauthn { challenge, .. } => {
+                let user = Some(account.user.id);
+                Some(challenges::take::<LoginChallenge>(connection, challenge, Purpose::Login, user, &login.id, now)?)
+            }
+            _ => None,
+        };
+        if let Some(cause) = self.obstacle(account, now) {
+            return Ok(Err(self.refuse(connection, &name, &cause, now)?));
+        }
+        let checked = match (answer, challenge) {
+            (Answer::Totp(code), _) => self.check_code(connection, account, code, now)?,
+            (Answer::Recovery(key), _) => self.check_recovery_key(connection, account, key, now)?,
+            (Answer::Webauthn { credential, page, .. }, Some(Ok(challenge))) => {
+                let assertion =
+                    Assertion { begun: &challenge, response: credential, login: webauthn::Login::SecondFactor, page };
+                self.verify_credential(connection, account, &assertion, now)?
+            }
+            (Answer::Webauthn { .. }, Some(Err(gone))) => Err(Cause::ChallengeGone { reason: gone.to_string() }),
+            (Answer::Webauthn { .. }, None) => Err(Cause::NoWebauthn),
+        };
+        let factor = match checked {
+            Ok(factor) => factor,
+            Err(cause) => {
+                if cause.counts_as_failure() {
+                    locks::count_failure(connection, &account.user, cause.is_of_totp(), now)?;
+                }
+                return Ok(Err(self.refuse(connection, &name, &cause, now)?));
+            }
+        };
+        self.accept(connection, account, login, factor, now)
+    }
+
+    /// A factor was right: is it what the realm wants?
+    pub(super) fn accept(
+        &self,
+        connection: &Connection,
+        account: &Account,
+        login: &Login,
+        factor: &StoredFactor,
+        now: SystemTime,
+    ) -> Decision<LoggedIn> {
+        let requirement = account.requirement;
+        let name = account.user.name.to_string();
+        let is_recovery = matches!(factor.secret, Stored::Recovery(_));
+        let is_shut_out = self.policy.oath_realm_excludes_webauthn
+            && matches!(requirement, crate::realms::Requirement::Oath { .. })
+            && matches!(factor.secret, Stored::Webauthn(_));
+        let is_met = requirement.is_met_by(&factor.secret) && !is_shut_out;
+        let is_satisfied = requirement.is_satisfied_by(&account.factors);
+        let kind = if is_met || (is_recovery && (is_satisfied || !self.policy.enrol_at_login)) {
+            SessionKind::Full
+        } else if !is_satisfied && self.policy.enrol_at_login {
+            SessionKind::Enrolment
+        } else {
+            return Ok(Err(self.refuse(connection, &name, &Cause::NotAccepted { requirement }, now)?));
+        };
+        // It leads to one session, whoever else has sent the right answer at the same time.
+        if !challenges::end_login(connection, login)? {
+            return Ok(Err(Refusal::UnknownLogin));
+        }
+        factors::mark_used(connection, account.user.id, &factor.id, now)?;
+        let resets_totp = is_recovery || matches!(factor.secret, Stored::Totp(_));
+        locks::count_success(connection, &account.user, resets_totp)?;
+        let by = format!("{} {:?}", kind_of(&factor.secret), factor.description);
+        Ok(Ok(self.begin_session(connection, account, kind, &by, now)?))
+    }
+
+    fn check_code<'a>(
+        &self,
+        connection: &Connection,
+        account: &'a Account,
+        code: &str,
+        now: SystemTime,
+    ) -> Result<Result<&'a StoredFactor, Cause>, StoreError> {
+        if account.user.totp_locked {
+            return Ok(Err(Cause::TotpLocked));
+        }
+        let mut refused = None;
+        for factor in account.enabled() {
+            let Stored::Totp(totp) = &factor.secret else { continue };
+            match totp.check(code, now) {
+                Ok(accepted) => {
+                    totp::accept(connection, &factor.id, accepted)?;
+                    return Ok(Ok(factor));
+                }
+                // Of several, the one whose code it was says more.
+                Err(CodeRefused::Reused) => refused = Some(CodeRefused::Reused),
+                Err(other) => refused = refused.or(Some(other)),
+            }
+        }
+        Ok(Err(refused.map_or(Cause::NoTotp, Cause::WrongCode)))
+    }
+
+    fn check_recovery_key<'a>(
+        &self,
+        connection: &Connection,
+        account: &'a Account,
+        key: &str,
+        now: SystemTime,
+    ) -> Result<Result<&'a StoredFactor, Cause>, StoreError> {
+        for factor in account.enabled() {
+            let Stored::Recovery(keys) = &factor.secret else { continue };
+            let Some(number) = keys.find(key) else {
+                return Ok(Err(Cause::WrongRecoveryKey));
+            };
+            if !recovery::use_up(connection, &factor.id, number, now)? {
+                return Ok(Err(Cause::WrongRecoveryKey));
+            }
+            let (name, left) = (account.user.name.clone(), keys.remaining() - 1);
+            let detail = format!("number {number}; {left} are left");
+            let kind = EventKind::RecoveryKeyUsed;
+            audit_log::record(connection, now, kind, &name.to_string(), &Actor::User(name), &detail)?;
+            return Ok(Ok(factor));
+        }
+        Ok(Err(Cause::NoRecoveryKeys))
+    }
+
+    /// Verifies an answer under the record as it is now, and updates that.
+    pub(super) fn verify_credential<'a>(
+        &self,
+        connection: &Connection,
+        account: &'a Account,
+        assertion: &Assertion<'_>,
+        now: SystemTime,
+    ) -> Result<Result<&'a StoredFactor, Cause>, StoreError> {
+        let Assertion { begun, response, login, page } = *assertion;
+        // `obstacle` has seen to it that it is there if the user has credentials.
+        let Ok(webauthn) = &self.webauthn else {
+            return Ok(Err(Cause::NoWebauthn));
+        };
+        let found = account.enabled().find_map(|factor| match &factor.secret {
+            Stored::Webauthn(credential) if credential.record.id == response.raw_id => Some((factor, &**credential)),
+            _ => None,
+        });
+        let stored = found.map(|(_, credential)| credential);
+        let verified = webauthn.verify_authentication(response, &begun.challenge, &begun.allowed, stored, login, page);
+        let counter = verified.report.finding(Check::SignatureCounter);
+        if let Some(counter) = counter.filter(|finding| finding.outcome == Outcome::Fail) {
+            let detail = format!("signature counter: found {}, expected {}", counter.found, counter.expected);
+            let name = account.user.name.to_string();
+            audit_log::record(connection, now, EventKind::CloneSuspected, &name, &Actor::Nobody, &detail)?;
+        }
+        let (Some(mut update), Some((factor, credential))) = (verified.update, found) else {
+            return Ok(Err(Cause::Verification { report: Box::new(verified.report), decided: None }));
+        };
+        if self.policy.signature_counter == SignatureCounter::Unsaved {
+            update.sign_count = credential.record.sign_count;
+        }
+        credentials::update(connection, &factor.id, update)?;
+        Ok(Ok(factor))
+    }
+}
+
+impl Cause {
+    /// Whether somebody tried a factor that was wrong. What cannot have been a guess does not count.
+    fn counts_as_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongCode(_)
+                | Self::TotpLocked
+                | Self::WrongRecoveryKey
+                | Self::Verification { .. }
+                | Self::UnknownCredential
+        )
+    }
+
+    /// Reused codes count too: whoever looked over a shoulder has one.
+    fn is_of_totp(&self) -> bool {
+        matches!(self, Self::WrongCode(_))
+    }
+}
+
+/// A login under way that a password began, with the account as it is now.
+fn find(connection: &Connection, token: &str, now: SystemTime) -> Result<Option<(Login, Account)>, StoreError> {
+    let Some(login) = challenges::find_login(connection, token, now)? else {
+        return Ok(None);
+    };
+    let account = login.user.map(|user: UserId| Account::load(connection, user)).transpose()?.flatten();
+    Ok(account.map(|account| (login, account)))
+}

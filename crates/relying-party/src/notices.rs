@@ -1,0 +1,60 @@
+//! What users are told about their own account once they are in.
+
+use serde::Serialize;
+
+use crate::factors::{Stored, StoredFactor};
+use crate::recovery_keys::FEW_RECOVERY_KEYS;
+use crate::users::{Role, User};
+
+/// Something to tell a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// Its stable name.
+    pub code: &'static str,
+    /// For people.
+    pub text: String,
+}
+
+/// What there is to tell a user who has these factors.
+pub(crate) fn of(user: &User, factors: &[StoredFactor]) -> Vec<Notice> {
+    let enabled: Vec<&Stored> = factors.iter().filter(|factor| factor.enabled).map(|factor| &factor.secret).collect();
+    let security_keys = enabled.iter().filter(|factor| matches!(factor, Stored::Webauthn(_))).count();
+    let mut notices = Vec::new();
+    let mut tell = |code, text: String| notices.push(Notice { code, text });
+    if enabled.is_empty() {
+        tell("no_second_factor", "this account has no second factor: whoever has the password is in".to_owned());
+    }
+    if user.role == Role::Administrator && security_keys == 1 {
+        let text =
+            "this administrator has a single security key: enrol a second one as a backup, and keep it elsewhere";
+        tell("backup_key_missing", text.to_owned());
+    }
+    let recovery = enabled.iter().find_map(|factor| match factor {
+        Stored::Recovery(keys) => Some(keys.remaining()),
+        _ => None,
+    });
+    match recovery {
+        None if !enabled.is_empty() => {
+            tell("no_recovery_keys", "there are no recovery keys: make them now, and keep them on paper".to_owned());
+        }
+        Some(left) if left <= FEW_RECOVERY_KEYS => {
+            tell("few_recovery_keys", format!("{left} recovery keys are left: delete them and make new ones"));
+        }
+        _ => {}
+    }
+    for factor in factors {
+        if let Stored::Totp(totp) = &factor.secret
+            && let Some(drift) = totp.drift
+            && drift != 0
+        {
+            let direction = if drift < 0 { "behind" } else { "ahead" };
+            let text = format!(
+                "the clock of {:?} is one step of {} s {direction} of the clock here; one more and its codes fail",
+                factor.description,
+                totp.totp.step()
+            );
+            tell("totp_drift", text);
+        }
+    }
+    notices
+}

@@ -1,0 +1,110 @@
+//! A relying party: settings, store and clock, and how work that blocks is kept off the threads that serve.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::password::{PasswordCost, Passwords};
+use crate::policy::{DecidedBy, Policy};
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::webauthn::Webauthn;
+
+/// How many requests work on the store at once; others wait for their turn.
+const WORKERS: usize = 32;
+
+/// What a relying party is made of, beside its settings.
+#[derive(Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub store: Store,
+    /// What is expensive about a password, for hashes that are made from now on.
+    pub password_cost: PasswordCost,
+    /// Whether users are told why a login was refused, as on a rehearsal site. It tells attackers as well.
+    pub explain: bool,
+    /// Whether pages come over TLS, from here or from a proxy in front: cookies are `Secure` then.
+    pub over_tls: bool,
+}
+
+impl Options {
+    /// A relying party on this store that tells nobody why.
+    pub fn new(store: Store) -> Self {
+        Self { store, password_cost: PasswordCost::Full, explain: false, over_tls: false }
+    }
+}
+
+/// A relying party.
+pub struct RelyingParty {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) passwords: Passwords,
+    pub(crate) policy: Policy,
+    /// `Err` says why WebAuthn cannot be used: nobody who has enrolled a credential can log in then.
+    pub(crate) webauthn: Result<Webauthn, String>,
+    pub(crate) password_cost: PasswordCost,
+    pub(crate) explain: bool,
+    pub(crate) over_tls: bool,
+    workers: Semaphore,
+}
+
+impl RelyingParty {
+    /// A relying party with these settings.
+    ///
+    /// Settings that can't work, or can't be read (an error, with the reason), do not keep it from serving: who has no
+    /// WebAuthn credential can log in. Who has one cannot, not even by another factor, until the settings are mended: a
+    /// second factor is never dropped because of a mistake. [`Self::webauthn_problem`] says what is wrong.
+    pub fn new(settings: Result<Settings, String>, options: Options, clock: Arc<dyn Clock>) -> Self {
+        let policy = settings.as_ref().map_or_else(|_| Policy::strict(), |settings| settings.policy.clone());
+        let webauthn = settings.and_then(|settings| match settings.policy.decided_by {
+            DecidedBy::Keyrig => Webauthn::new(settings).map_err(|error| error.to_string()),
+            DecidedBy::WebauthnRs => {
+                Err("its policy leaves the verdict to webauthn-rs, which is yet to come".to_owned())
+            }
+        });
+        let pages_are_https = webauthn.as_ref().is_ok_and(Webauthn::pages_are_https);
+        Self {
+            store: options.store,
+            clock,
+            passwords: Passwords::new(options.password_cost),
+            policy,
+            webauthn,
+            password_cost: options.password_cost,
+            explain: options.explain,
+            over_tls: options.over_tls || pages_are_https,
+            workers: Semaphore::new(WORKERS),
+        }
+    }
+
+    /// Why WebAuthn cannot be used, if it can't.
+    pub fn webauthn_problem(&self) -> Option<&str> {
+        self.webauthn.as_ref().err().map(String::as_str)
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Does what blocks, off the threads that serve.
+    pub(crate) async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        // It is never closed.
+        let _turn = self.workers.acquire().await.map_err(|_| Refusal::Busy)?;
+        let relying_party = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&relying_party)).await;
+        done.unwrap_or_else(|error| Err(Refusal::Unavailable { reason: error.to_string() }))
+    }
+}
+
+impl std::fmt::Debug for RelyingParty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RelyingParty")
+            .field("store", &self.store)
+            .field("policy", &self.policy.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,226 @@
+//! WebAuthn by the settings: the options that browsers get, and what is expected of the answers.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::factors::webauthn::StoredCredential;
+use crate::policy::{FramedLogin, Preference, SignatureCounter, UserHandle};
+use crate::settings::{Attestation, Settings, SettingsError};
+use crate::users::User;
+use crate::verifier::{
+    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, CounterPolicy, Framing,
+    OriginRule, Registration, RegistrationExpectations, RegistrationResponse, TrustAnchors, User as KnownBy,
+    verify_authentication, verify_registration,
+};
+
+/// Settings that were found sound.
+pub(crate) struct Webauthn {
+    pub(crate) settings: Settings,
+    /// What the settings allow; the request's own host is allowed if they name no page.
+    origins: Vec<OriginRule>,
+    trust_anchors: TrustAnchors,
+}
+
+/// The page that a request says it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    /// The `Host` header.
+    pub(crate) host: String,
+    pub(crate) over_tls: bool,
+}
+
+/// What a login with a credential is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// The second factor of a user whose password was right.
+    SecondFactor,
+    /// The only factor: the credential says who it is, and verifies the user.
+    Passkey,
+}
+
+impl Webauthn {
+    pub(crate) fn new(settings: Settings) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let rule = |origin: &String| {
+            OriginRule::exact(origin.clone()).map_err(|error| SettingsError::Verifier { reason: error.to_string() })
+        };
+        let mut origins = Vec::new();
+        for origin in &settings.origins {
+            let rule = rule(origin)?;
+            origins.push(if settings.allow_subdomains {
+                rule.with_subdomains().map_err(|error| SettingsError::Verifier { reason: error.to_string() })?
+            } else {
+                rule
+            });
+        }
+        for origin in &settings.app_origins {
+            origins.push(rule(origin)?);
+        }
+        let roots: &[Vec<u8>] = match &settings.attestation {
+            Attestation::None | Attestation::Any => &[],
+            Attestation::Root { roots } | Attestation::Aaguid { roots, .. } => roots,
+        };
+        let trust_anchors = TrustAnchors::from_der(roots.iter().map(Vec::as_slice))
+            .map_err(|error| SettingsError::Verifier { reason: error.to_string() })?;
+        Ok(Self { settings, origins, trust_anchors })
+    }
+
+    pub(crate) fn pages_are_https(&self) -> bool {
+        let origins = &self.settings.origins;
+        !origins.is_empty() && origins.iter().all(|origin| origin.starts_with("https://"))
+    }
+
+    /// What the origin of an answer may be. A host that can't use the RP ID adds nothing, so that the report of the
+    /// verification says what was found in place of what.
+    fn origins(&self, page: &Page) -> Vec<OriginRule> {
+        let mut origins = self.origins.clone();
+        if self.settings.origins.is_empty()
+            && let Ok(origin) = self.settings.origin_of_host(&page.host, page.over_tls)
+            && let Ok(rule) = OriginRule::exact(origin)
+        {
+            origins.push(rule);
+        }
+        origins
+    }
+
+    /// The options for `navigator.credentials.create()` (WebAuthn Level 3, §5.4), in JSON.
+    pub(crate) fn creation_options(
+        &self,
+        user: &User,
+        user_handle: &[u8],
+        challenge: &[u8],
+        exclude: &[&StoredCredential],
+        passkey: bool,
+    ) -> Value {
+        let policy = &self.settings.policy;
+        let (resident_key, user_verification) = if passkey {
+            (Preference::Required, Preference::Required)
+        } else {
+            (policy.resident_key, policy.user_verification)
+        };
+        let parameters = policy.algorithms.iter().map(|alg| json!({ "type": "public-key", "alg": alg }));
+        let attestation = if self.settings.attestation == Attestation::None { "none" } else { "direct" };
+        json!({ "publicKey": {
+            "rp": { "id": self.settings.rp_id, "name": self.settings.name },
+            "user": {
+                "id": URL_SAFE_NO_PAD.encode(user_handle),
+                "name": user.name,
+                "displayName": user.name,
+            },
+            "challenge": URL_SAFE_NO_PAD.encode(challenge),
+            "pubKeyCredParams": parameters.collect::<Vec<_>>(),
+            "timeout": policy.timeout_ms,
+            "excludeCredentials": exclude.iter().map(|record| descriptor(record)).collect::<Vec<_>>(),
+            "authenticatorSelection": {
+                "residentKey": resident_key.as_str(),
+                "requireResidentKey": resident_key == Preference::Required,
+                "userVerification": user_verification.as_str(),
+            },
+            "hints": policy.hints,
+            "attestation": attestation,
+            "extensions": { "credProps": true },
+        }})
+    }
+
+    /// The options for `navigator.credentials.get()` (WebAuthn Level 3, §5.5), in JSON.
+    pub(crate) fn request_options(&self, challenge: &[u8], allow: &[&StoredCredential], login: Login) -> Value {
+        let policy = &self.settings.policy;
+        let user_verification = match login {
+            Login::SecondFactor => policy.user_verification,
+            Login::Passkey => Preference::Required,
+        };
+        json!({ "publicKey": {
+            "challenge": URL_SAFE_NO_PAD.encode(challenge),
+            "timeout": policy.timeout_ms,
+            "rpId": self.settings.rp_id,
+            "allowCredentials": allow.iter().map(|record| descriptor(record)).collect::<Vec<_>>(),
+            "userVerification": user_verification.as_str(),
+            "hints": policy.hints,
+        }})
+    }
+
+    /// The handle that a registration names.
+    pub(crate) fn user_handle(&self, user: &User) -> Vec<u8> {
+        match self.settings.policy.user_handle {
+            UserHandle::PerUser => user.handle.clone(),
+            UserHandle::PerRegistration => crate::random::bytes::<16>().to_vec(),
+        }
+    }
+
+    /// Verifies the end of a registration that was begun with this challenge and handle.
+    pub(crate) fn verify_registration(
+        &self,
+        response: &RegistrationResponse,
+        begun: (&[u8], &[u8]),
+        passkey: bool,
+        already_registered: bool,
+        page: &Page,
+        now: std::time::SystemTime,
+    ) -> Registration {
+        let (challenge, user_handle) = begun;
+        let policy = &self.settings.policy;
+        let origins = self.origins(page);
+        let attestation = match &self.settings.attestation {
+            Attestation::None => AttestationPolicy::none(),
+            Attestation::Any => AttestationPolicy::any(),
+            Attestation::Root { .. } => AttestationPolicy::by_root(&self.trust_anchors),
+            Attestation::Aaguid { aaguids, .. } => AttestationPolicy::by_aaguid(aaguids, &self.trust_anchors),
+        };
+        let expected = RegistrationExpectations {
+            user_verification: passkey || policy.user_verification == Preference::Required,
+            algorithms: &policy.algorithms,
+            attestation,
+            already_registered,
+            ..RegistrationExpectations::new(challenge, &self.settings.rp_id, &origins, user_handle, now)
+        };
+        verify_registration(response, &expected)
+    }
+
+    /// Verifies the end of a login that was begun with this challenge.
+    pub(crate) fn verify_authentication(
+        &self,
+        response: &AuthenticationResponse,
+        challenge: &[u8],
+        allow: &[Vec<u8>],
+        record: Option<&StoredCredential>,
+        login: Login,
+        page: &Page,
+    ) -> Authentication {
+        let policy = &self.settings.policy;
+        let origins = self.origins(page);
+        let expected = AuthenticationExpectations {
+            framing: match policy.framed_login {
+                FramedLogin::Refused => Framing::Refused,
+                FramedLogin::Accepted => Framing::AllowedAnywhere,
+            },
+            user_verification: login == Login::Passkey || policy.user_verification == Preference::Required,
+            counter: match policy.signature_counter {
+                SignatureCounter::Refuse | SignatureCounter::Unsaved => CounterPolicy::Refuse,
+                SignatureCounter::Report => CounterPolicy::Report,
+            },
+            user: match login {
+                Login::SecondFactor => KnownBy::Identified,
+                Login::Passkey => KnownBy::ByUserHandle,
+            },
+            ..AuthenticationExpectations::new(
+                challenge,
+                &self.settings.rp_id,
+                &origins,
+                allow,
+                record.map(|stored| &stored.record),
+            )
+        };
+        verify_authentication(response, &expected)
+    }
+}
+
+fn descriptor(StoredCredential { record, .. }: &StoredCredential) -> Value {
+    let mut descriptor = json!({ "type": "public-key", "id": URL_SAFE_NO_PAD.encode(&record.id) });
+    if !record.transports.is_empty()
+        && let Some(descriptor) = descriptor.as_object_mut()
+    {
+        descriptor.insert("transports".to_owned(), json!(record.transports));
+    }
+    descriptor
+}
