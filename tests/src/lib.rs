@@ -4,3 +4,5 @@ pub mod guest;
 pub mod judge;
 pub mod kernel_case;
 pub mod program;
+pub mod program_case;
+pub mod serving;

@@ -120,17 +120,29 @@ fn fido2_cred_and_assert_es384_discoverable() {
     discoverable("es384");
 }
 
-fn ssh(key_type: &str) {
-    kernel_case::run(&format!(
+/// A case in which programs ask for a PIN: `$terminal` types it.
+fn with_terminal(script: &str) {
+    kernel_case::run(&format!("terminal='{}'\n{script}", env!("CARGO_BIN_EXE_terminal")));
+}
+
+#[test]
+fn fido2_token_sets_and_changes_a_pin() {
+    with_terminal("attach_a; pin_case; stop");
+}
+
+#[test]
+fn pam_u2f_lets_in_who_has_the_key() {
+    with_terminal(
         "attach_a
-        ssh-keygen -q -t {key_type} -N '' -f id
-        echo 'a file' >file
-        ssh-keygen -q -Y sign -f id -n file file
-        echo \"alice $(cat id.pub)\" >allowed
-        ssh-keygen -Y verify -f allowed -I alice -n file -s file.sig <file
-        ! ssh-keygen -Y verify -f allowed -I alice -n file -s file.sig </dev/null || fail 'another file was verified'
-        stop"
-    ));
+        pam_service >/etc/pam.d/keyrig-test
+        pam_case env
+        rm /etc/pam.d/keyrig-test
+        stop",
+    );
+}
+
+fn ssh(key_type: &str) {
+    kernel_case::run(&format!("attach_a; ssh-keygen -q -t {key_type} -N '' -f id; ssh_sign_and_verify id; stop"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::program;
 /// How long a case may take under software emulation.
 const LIMIT: Duration = Duration::from_secs(120);
 
-const PRELUDE: &str = include_str!("prelude.sh");
+const PRELUDE: &str = concat!(include_str!("../tools.sh"), include_str!("prelude.sh"));
 
 /// What the kernel says of a key that is attached, used and detached, and of nothing that went wrong. `*` stands for any text.
 const USUAL: [&str; 21] = [
@@ -44,7 +44,7 @@ const USUAL: [&str; 21] = [
 
 /// Runs a case in this test binary's guest, or says that it is skipped and returns `None`.
 ///
-/// The script is POSIX shell, after `prelude.sh` beside this file, with `$keyrig` the program under test.
+/// The script is POSIX shell, after `tools.sh` and `prelude.sh` beside this file, with `$keyrig` the program under test.
 ///
 /// # Panics
 ///

@@ -1,0 +1,81 @@
+//! Runs a program on a terminal of its own and types what it asks for: libfido2's tools and OpenSSH read PINs from the terminal
+//! and from nothing else.
+//!
+//! `terminal [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...` types each answer once its prompt has been printed after the one
+//! before. What the program prints goes to standard output, and its exit status is this program's. A prompt that did not come
+//! is an error.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::process::{Command, ExitCode};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let Some((dialogue, program)) =
+        arguments.iter().position(|argument| argument == "--").and_then(|at| arguments.split_at_checked(at))
+    else {
+        eprintln!("usage: terminal [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...");
+        return ExitCode::from(2);
+    };
+    let dialogue = dialogue.chunks_exact(2).filter_map(<[String]>::first_chunk).collect();
+    match run(dialogue, program.get(1..).unwrap_or_default()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("terminal: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(dialogue: Vec<&[String; 2]>, program: &[String]) -> io::Result<ExitCode> {
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&controller)?;
+    unlockpt(&controller)?;
+    let name = ptsname(&controller, Vec::new())?;
+    // Opened without O_NOCTTY it would become this program's own terminal, if it had none.
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = File::from(rustix::fs::open(&name, flags, Mode::empty())?);
+    // A new session, whose controlling terminal is the program's standard input.
+    let mut child = Command::new("setsid")
+        .args(["--ctty", "--wait"])
+        .args(program)
+        .stdin(terminal.try_clone()?)
+        .stdout(terminal.try_clone()?)
+        .stderr(terminal)
+        .spawn()?;
+    let unanswered = converse(File::from(controller), dialogue)?;
+    let status = child.wait()?;
+    if let Some([prompt, _]) = unanswered {
+        return Err(io::Error::other(format!("the program ended ({status}) without asking {prompt:?}")));
+    }
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)))
+}
+
+/// Answers until the program has ended; the first prompt that did not come is returned.
+fn converse(mut terminal: File, dialogue: Vec<&[String; 2]>) -> io::Result<Option<&[String; 2]>> {
+    let mut dialogue = dialogue.into_iter().peekable();
+    let mut unread = Vec::new();
+    let mut buffer = [0; 1024];
+    loop {
+        let printed = match terminal.read(&mut buffer) {
+            // Nobody has the terminal open any more (pty(7)).
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => 0,
+            read => read?,
+        };
+        let Some(printed @ [_, ..]) = buffer.get(..printed) else { return Ok(dialogue.next()) };
+        io::stdout().write_all(printed)?;
+        io::stdout().flush()?;
+        unread.extend_from_slice(printed);
+        while let Some([prompt, answer]) = dialogue.peek()
+            && let Some(at) = unread.windows(prompt.len()).position(|window| window == prompt.as_bytes())
+        {
+            unread.drain(..at + prompt.len());
+            terminal.write_all(format!("{answer}\n").as_bytes())?;
+            dialogue.next();
+        }
+    }
+}

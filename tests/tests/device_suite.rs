@@ -1,0 +1,121 @@
+//! python-fido2's device suite, which Yubico runs against its keys: tests of a client, PINs, configuration, credential management,
+//! extensions and large blobs. None may fail, and what is skipped is listed with its reason in `device_suite/skips.toml`.
+
+#![cfg(test)]
+
+use std::fs;
+use std::time::Duration;
+
+use keyrig_tests::judge;
+use keyrig_tests::serving::Serving;
+use serde::Deserialize;
+use tokio::process::Command;
+
+/// Some ten power cycles and a hundred touches, at the suite's own pace.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// How the suite reaches the key: a plugin in `device_suite`.
+#[derive(Clone, Copy)]
+enum Way {
+    Datagrams,
+    UsbIp,
+}
+
+/// What became of a test, as the plugin `verdicts.py` writes it.
+#[derive(Debug, Deserialize)]
+struct Verdict {
+    test: String,
+    outcome: String,
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Skips {
+    skip: Vec<Skip>,
+}
+
+/// Tests that may be skipped.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Skip {
+    profiles: Vec<String>,
+    /// How their names begin, below `tests/device/`.
+    tests: String,
+    /// What the suite says.
+    says: String,
+    /// Why that is right.
+    #[serde(rename = "because")]
+    _because: String,
+}
+
+async fn suite(profile: &str, way: Way) {
+    let cache = judge::tree(".cache/device-suite");
+    if !cache.join("installed").exists() {
+        judge::skip("the suite is not installed: tests/device_suite/install does it");
+        return;
+    }
+    let plugin = match way {
+        Way::Datagrams => "over_datagrams",
+        Way::UsbIp => "over_usbip",
+    };
+    let serving = Serving::start(profile, "manual").await;
+    let verdicts = serving.directory().join("verdicts");
+    // Its own path, so that what the suite says of files does not depend on where this tree is.
+    let mut command = Command::new(cache.join("venv/bin/python"));
+    command
+        .args(["-m", "pytest", "--quiet", "--tb=short", "-p", "no:cacheprovider", "-p", plugin, "-p", "verdicts"])
+        .args(["tests/device", "--controller", &serving.pico_controller()])
+        .current_dir(cache.join("fido2-2.2.1"))
+        .env("PYTHONPATH", judge::tree("tests/device_suite"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("KEYRIG_CTAPHID", serving.ctaphid())
+        .env("KEYRIG_USBIP", serving.usbip())
+        .env("KEYRIG_VERDICTS", &verdicts);
+    let output = judge::run(&mut command, b"", LIMIT).await;
+    let verdicts: Vec<Verdict> = fs::read_to_string(&verdicts)
+        .expect("the suite has run")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a verdict"))
+        .collect();
+    let failed: Vec<_> = verdicts.iter().filter(|verdict| verdict.outcome == "failed").collect();
+    assert!(failed.is_empty() && output.success, "{failed:#?}\n{output}");
+    judge_skips(profile, &verdicts);
+    let passed = verdicts.iter().filter(|verdict| verdict.outcome == "passed").count();
+    assert!(passed > 0, "{output}");
+}
+
+fn judge_skips(profile: &str, verdicts: &[Verdict]) {
+    let skips = fs::read_to_string(judge::tree("tests/device_suite/skips.toml")).expect("the list");
+    let skips: Skips = toml::from_str(&skips).expect("TOML");
+    let skips: Vec<_> = skips.skip.iter().filter(|skip| skip.profiles.iter().any(|name| name == profile)).collect();
+    let covers = |skip: &Skip, verdict: &Verdict| {
+        let name = verdict.test.trim_start_matches("tests/device/");
+        verdict.outcome == "skipped" && name.starts_with(&skip.tests) && verdict.reason == skip.says
+    };
+    let unexpected: Vec<_> = verdicts
+        .iter()
+        .filter(|verdict| verdict.outcome == "skipped" && !skips.iter().any(|skip| covers(skip, verdict)))
+        .collect();
+    assert!(unexpected.is_empty(), "skipped, and not in skips.toml for {profile}: {unexpected:#?}");
+}
+
+#[tokio::test]
+async fn keyrig_over_datagrams() {
+    suite("keyrig", Way::Datagrams).await;
+}
+
+#[tokio::test]
+async fn keyrig_over_usbip() {
+    suite("keyrig", Way::UsbIp).await;
+}
+
+#[tokio::test]
+async fn yubikey_5_7_over_datagrams() {
+    suite("yubikey-5.7", Way::Datagrams).await;
+}
+
+#[tokio::test]
+async fn yubikey_5_4_over_datagrams() {
+    suite("yubikey-5.4", Way::Datagrams).await;
+}
