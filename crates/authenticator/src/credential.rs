@@ -1,16 +1,19 @@
 //! Credentials: those that are stored, and those that live in their own id.
 //!
 //! A credential that lives in its own id costs the authenticator no storage: the id is a nonce, a byte that says which
-//! algorithm, and an authentication tag over both and the relying party; the private key is derived from the id under a
-//! secret of the device. So ids can have whatever length a profile wants, and a reset, which replaces the secret, ends all of
-//! them at once.
+//! algorithm and what its extensions left, and an authentication tag over both and the relying party; the private key is
+//! derived from the id under a secret of the device. So ids can have whatever length a profile wants, and a reset, which
+//! replaces the secret, ends all of them at once.
+//!
+//! What hmac-secret and largeBlobKey need is derived from the id of either kind in the same way, and takes no place.
 
 use hmac::{Hmac, KeyInit, Mac};
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
+use keyrig_ctap::extensions::CredentialProtection;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::ZeroizeOnDrop;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::environment::Environment;
 use crate::private_key::PrivateKey;
@@ -26,6 +29,30 @@ pub struct StoredCredential {
     pub private_key: PrivateKey,
     /// The account, if the credential is discoverable. An import or a U2F handle is stored without.
     pub discoverable: Option<Discoverable>,
+    /// What the extensions of its creation left.
+    pub properties: Properties,
+    /// `largeBlobKey`: whether it has a key for the large-blob array.
+    pub has_large_blob_key: bool,
+    /// `credBlob`: what was stored with it; empty if nothing was.
+    pub cred_blob: Vec<u8>,
+}
+
+/// What extensions leave with a credential of either kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// `credProtect`.
+    pub protection: CredentialProtection,
+    /// `thirdPartyPayment`.
+    pub third_party_payment: bool,
+}
+
+/// A credential that lives in its own id, opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedCredential {
+    /// The private key.
+    pub private_key: PrivateKey,
+    /// What the extensions of its creation left.
+    pub properties: Properties,
 }
 
 /// What makes a stored credential discoverable.
@@ -71,12 +98,13 @@ impl CredentialSecret {
         environment: &mut dyn Environment,
         rp_id_hash: &[u8; 32],
         algorithm: Algorithm,
+        properties: Properties,
         length: usize,
     ) -> (Vec<u8>, PrivateKey) {
         let mut id = vec![0; length.max(SHORTEST_ID) - TAG_LENGTH];
         if let Some((parameters, nonce)) = id.split_last_mut() {
             environment.random(nonce);
-            *parameters = parameter(algorithm);
+            *parameters = parameter(algorithm, properties);
         }
         let tag = self.tag(rp_id_hash, &id);
         id.extend_from_slice(&tag);
@@ -84,8 +112,8 @@ impl CredentialSecret {
         (id, key)
     }
 
-    /// The private key of the credential that lives in `id`, if `id` was made here and for this relying party.
-    pub(crate) fn open(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<PrivateKey> {
+    /// The credential that lives in `id`, if `id` was made here and for this relying party.
+    pub(crate) fn open(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<OpenedCredential> {
         if id.len() < SHORTEST_ID {
             return None;
         }
@@ -93,8 +121,18 @@ impl CredentialSecret {
         if !bool::from(self.tag(rp_id_hash, body).ct_eq(tag)) {
             return None;
         }
-        let algorithm = Algorithm::ALL.into_iter().find(|algorithm| body.last() == Some(&parameter(*algorithm)))?;
-        Some(self.derive(rp_id_hash, id, algorithm))
+        let (algorithm, properties) = parameters(*body.last()?)?;
+        Some(OpenedCredential { private_key: self.derive(rp_id_hash, id, algorithm), properties })
+    }
+
+    /// `CredRandomWithUV` or `CredRandomWithoutUV` of a credential (CTAP 2.3 §12.7).
+    pub(crate) fn cred_random(&self, id: &[u8], user_verified: bool) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.mac(&[b"CredRandom", &[user_verified.into()], id]))
+    }
+
+    /// `largeBlobKey` of a credential (CTAP 2.3 §12.3).
+    pub(crate) fn large_blob_key(&self, id: &[u8]) -> [u8; 32] {
+        self.mac(&[b"largeBlobKey", id])
     }
 
     fn tag(&self, rp_id_hash: &[u8; 32], body: &[u8]) -> [u8; TAG_LENGTH] {
@@ -125,18 +163,52 @@ impl CredentialSecret {
     }
 }
 
-fn parameter(algorithm: Algorithm) -> u8 {
-    match algorithm {
+/// The algorithm in bits 0 to 2, the protection in bits 3 and 4, payment in bit 5.
+fn parameter(algorithm: Algorithm, properties: Properties) -> u8 {
+    let algorithm = match algorithm {
         Algorithm::Es256 => 0,
         Algorithm::EdDsa => 1,
         Algorithm::Es384 => 2,
-    }
+    };
+    let protection = match properties.protection {
+        CredentialProtection::UserVerificationOptional => 0,
+        CredentialProtection::UserVerificationOptionalWithCredentialIdList => 1,
+        CredentialProtection::UserVerificationRequired => 2,
+    };
+    algorithm | protection << 3 | u8::from(properties.third_party_payment) << 5
+}
+
+fn parameters(byte: u8) -> Option<(Algorithm, Properties)> {
+    let algorithm = match byte & 0b111 {
+        0 => Algorithm::Es256,
+        1 => Algorithm::EdDsa,
+        2 => Algorithm::Es384,
+        _ => return None,
+    };
+    let protection = match byte >> 3 & 0b11 {
+        0 => CredentialProtection::UserVerificationOptional,
+        1 => CredentialProtection::UserVerificationOptionalWithCredentialIdList,
+        2 => CredentialProtection::UserVerificationRequired,
+        _ => return None,
+    };
+    let third_party_payment = match byte >> 5 {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    Some((algorithm, Properties { protection, third_party_payment }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::environment::Seeded;
+
+    fn every_properties() -> impl Iterator<Item = Properties> {
+        (1..=3).filter_map(CredentialProtection::from_number).flat_map(|protection| {
+            [false, true].map(|third_party_payment| Properties { protection, third_party_payment })
+        })
+    }
 
     #[test]
     fn a_credential_lives_in_an_id_of_the_wanted_length() {
@@ -145,10 +217,12 @@ mod tests {
         let site = rp_id_hash("example.com");
         for algorithm in Algorithm::ALL {
             for length in [SHORTEST_ID, 48, 64, 128] {
-                let (id, key) = secret.make(&mut environment, &site, algorithm, length);
-                assert_eq!(id.len(), length);
-                assert_eq!(key.algorithm(), algorithm);
-                assert_eq!(secret.open(&site, &id), Some(key));
+                for properties in every_properties() {
+                    let (id, private_key) = secret.make(&mut environment, &site, algorithm, properties, length);
+                    assert_eq!(id.len(), length);
+                    assert_eq!(private_key.algorithm(), algorithm);
+                    assert_eq!(secret.open(&site, &id), Some(OpenedCredential { private_key, properties }));
+                }
             }
         }
     }
@@ -158,7 +232,7 @@ mod tests {
         let mut environment = Seeded::new([7; 32]);
         let secret = CredentialSecret::generate(&mut environment);
         let site = rp_id_hash("example.com");
-        let (id, _) = secret.make(&mut environment, &site, Algorithm::Es256, 48);
+        let (id, _) = secret.make(&mut environment, &site, Algorithm::Es256, Properties::default(), 48);
         assert_eq!(secret.open(&rp_id_hash("example.org"), &id), None);
         assert_eq!(CredentialSecret::generate(&mut environment).open(&site, &id), None);
         for position in 0..id.len() {
@@ -168,6 +242,38 @@ mod tests {
         }
         for length in 0..id.len() {
             assert_eq!(secret.open(&site, &id[..length]), None);
+        }
+    }
+
+    /// Ids that earlier versions made had the algorithm alone in the byte.
+    #[test]
+    fn every_parameter_byte_says_one_thing_or_nothing() {
+        for (byte, algorithm) in [(0, Algorithm::Es256), (1, Algorithm::EdDsa), (2, Algorithm::Es384)] {
+            assert_eq!(parameters(byte), Some((algorithm, Properties::default())));
+        }
+        let mut known = 0;
+        for byte in 0..=u8::MAX {
+            if let Some((algorithm, properties)) = parameters(byte) {
+                assert_eq!(parameter(algorithm, properties), byte);
+                known += 1;
+            }
+        }
+        assert_eq!(known, 3 * 3 * 2);
+    }
+
+    #[test]
+    fn secrets_of_a_credential_differ_by_credential_and_by_use() {
+        let mut environment = Seeded::new([7; 32]);
+        let secret = CredentialSecret::generate(&mut environment);
+        let all = [
+            *secret.cred_random(b"one", true),
+            *secret.cred_random(b"one", false),
+            *secret.cred_random(b"two", true),
+            secret.large_blob_key(b"one"),
+            secret.large_blob_key(b"two"),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(all.iter().skip(index + 1).all(|other| other != one));
         }
     }
 }

@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
+use keyrig_ctap::extensions::{CredentialProtection, GetAssertionInputs, GetAssertionOutputs};
 use keyrig_ctap::get_assertion::{Request, Response};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
-use crate::credential::{StoredCredential, rp_id_hash};
+use crate::credential::{OpenedCredential, Properties, StoredCredential, rp_id_hash};
+use crate::hmac_secret::Salts;
 use crate::make_credential::check_list;
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
@@ -21,7 +23,6 @@ use crate::user_verification::{check_uv_option, touch_probe};
 const NEXT_ASSERTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What getNextAssertion goes on with.
-#[derive(Clone)]
 pub(crate) struct RememberedAssertion {
     scope: Scope,
     /// Ids of the credentials still to come.
@@ -30,12 +31,13 @@ pub(crate) struct RememberedAssertion {
 }
 
 /// What all assertions of one request have in common.
-#[derive(Clone)]
 struct Scope {
     rp_id_hash: [u8; 32],
     client_data_hash: [u8; 32],
     user_present: bool,
     user_verified: bool,
+    inputs: GetAssertionInputs,
+    salts: Option<Salts>,
 }
 
 /// A credential that can answer.
@@ -43,6 +45,9 @@ struct Candidate {
     id: Vec<u8>,
     private_key: PrivateKey,
     user: Option<User>,
+    properties: Properties,
+    has_large_blob_key: bool,
+    cred_blob: Vec<u8>,
 }
 
 impl From<&StoredCredential> for Candidate {
@@ -51,6 +56,9 @@ impl From<&StoredCredential> for Candidate {
             id: credential.id.clone(),
             private_key: credential.private_key.clone(),
             user: credential.discoverable.as_ref().map(|discoverable| discoverable.user.clone()),
+            properties: credential.properties,
+            has_large_blob_key: credential.has_large_blob_key,
+            cred_blob: credential.cred_blob.clone(),
         }
     }
 }
@@ -59,34 +67,44 @@ pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Prog
     if let Some(probe) = touch_probe(authenticator, &request.pin_uv_auth, Reason::GetAssertion) {
         return probe;
     }
-    let user_verified = match check(authenticator, &request) {
-        Ok(user_verified) => user_verified,
-        Err(status) => return status.into(),
-    };
-    let rp_id_hash = rp_id_hash(&request.relying_party_id);
-    let (candidate, remaining) = if request.allow_list.is_empty() {
-        let mut credentials = authenticator.store().discoverable(&rp_id_hash);
-        let first = credentials.next().map(Candidate::from);
-        (first, credentials.map(|credential| credential.id.clone()).collect())
-    } else {
-        let found = request.allow_list.iter().find_map(|descriptor| find(authenticator, &rp_id_hash, descriptor));
-        (found, VecDeque::new())
-    };
-    let Some(candidate) = candidate else { return Status::NoCredentials.into() };
+    prepare(authenticator, request).unwrap_or_else(Progress::from)
+}
+
+/// Steps 2 to 7, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
+fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
+    check(authenticator, &request)?;
+    let inputs = inputs(authenticator, &request)?;
+    // Step 6.
+    let (rp_id, hash) = (&request.relying_party_id, &request.client_data_hash);
+    let user_verified = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::GA, rp_id)?;
+    // Step 7.
+    let rp_id_hash = rp_id_hash(rp_id);
+    let (candidate, remaining) = locate(authenticator, &rp_id_hash, &request.allow_list, user_verified);
+    let candidate = candidate.ok_or(Status::NoCredentials)?;
     let user_present = request.options.up != Some(false);
-    let scope = Scope { rp_id_hash, client_data_hash: request.client_data_hash, user_present, user_verified };
+    if inputs.large_blob_key == Some(false) {
+        return Err(Status::InvalidOption);
+    }
+    // §12.7: secrets are for a user who is there.
+    if inputs.hmac_secret.is_some() && !user_present {
+        return Err(Status::UnsupportedOption);
+    }
+    let salts = inputs.hmac_secret.as_ref().map(|input| Salts::open(authenticator, input)).transpose()?;
+    let client_data_hash = request.client_data_hash;
+    let scope = Scope { rp_id_hash, client_data_hash, user_present, user_verified, inputs, salts };
     if user_present {
-        Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
+        Ok(Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
+            // Step 10.
             authenticator.consume_token();
             assert(authenticator, scope, candidate, remaining, true).unwrap_or_else(Progress::from)
-        })
+        }))
     } else {
-        assert(authenticator, scope, candidate, remaining, true).unwrap_or_else(Progress::from)
+        assert(authenticator, scope, candidate, remaining, true)
     }
 }
 
-/// Whether the user is verified.
-fn check(authenticator: &mut Authenticator, request: &Request) -> Result<bool, Status> {
+/// Steps 2 to 5.
+fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status> {
     authenticator.check_pin_uv_auth_protocol(&request.pin_uv_auth)?;
     // Step 4.
     check_uv_option(&request.options, &request.pin_uv_auth)?;
@@ -97,14 +115,38 @@ fn check(authenticator: &mut Authenticator, request: &Request) -> Result<bool, S
     if authenticator.always_uv() && request.options.up != Some(false) && request.pin_uv_auth.param.is_none() {
         return Err(Status::PuatRequired);
     }
-    check_list(authenticator, &request.allow_list)?;
-    // Step 6.
-    authenticator.verify_user(
-        &request.pin_uv_auth,
-        &request.client_data_hash,
-        Permissions::GA,
-        &request.relying_party_id,
-    )
+    check_list(authenticator, &request.allow_list)
+}
+
+/// The inputs of the extensions that this key has; whatever is said of others is ignored.
+fn inputs(authenticator: &Authenticator, request: &Request) -> Result<GetAssertionInputs, Status> {
+    let Some(extensions) = &request.extensions else { return Ok(GetAssertionInputs::default()) };
+    let known = extensions.filtered(|identifier| authenticator.profile.has_extension(identifier));
+    GetAssertionInputs::decode(&known)
+}
+
+/// The credential that answers first, and the ids of those that come after: the newest first, or the first of the allow list
+/// that lives here. What `credProtect` hides is not there (§12.1).
+fn locate(
+    authenticator: &Authenticator,
+    rp_id_hash: &[u8; 32],
+    allow_list: &[CredentialDescriptor],
+    user_verified: bool,
+) -> (Option<Candidate>, VecDeque<Vec<u8>>) {
+    if allow_list.is_empty() {
+        let shown = |credential: &&StoredCredential| {
+            user_verified || credential.properties.protection == CredentialProtection::UserVerificationOptional
+        };
+        let mut credentials = authenticator.store().discoverable(rp_id_hash).filter(shown);
+        let first = credentials.next().map(Candidate::from);
+        (first, credentials.map(|credential| credential.id.clone()).collect())
+    } else {
+        let shown = |candidate: &Candidate| {
+            user_verified || candidate.properties.protection != CredentialProtection::UserVerificationRequired
+        };
+        let found = allow_list.iter().filter_map(|descriptor| find(authenticator, rp_id_hash, descriptor)).find(shown);
+        (found, VecDeque::new())
+    }
 }
 
 fn find(authenticator: &Authenticator, rp_id_hash: &[u8; 32], descriptor: &CredentialDescriptor) -> Option<Candidate> {
@@ -113,8 +155,10 @@ fn find(authenticator: &Authenticator, rp_id_hash: &[u8; 32], descriptor: &Crede
     }
     let stored = authenticator.store().find(rp_id_hash, &descriptor.id).map(Candidate::from);
     stored.or_else(|| {
-        let private_key = authenticator.store().secret().open(rp_id_hash, &descriptor.id)?;
-        Some(Candidate { id: descriptor.id.clone(), private_key, user: None })
+        let OpenedCredential { private_key, properties } =
+            authenticator.store().secret().open(rp_id_hash, &descriptor.id)?;
+        let id = descriptor.id.clone();
+        Some(Candidate { id, private_key, user: None, properties, has_large_blob_key: false, cred_blob: Vec::new() })
     })
 }
 
@@ -139,20 +183,27 @@ fn assert(
 }
 
 fn sign(
-    authenticator: &Authenticator,
+    authenticator: &mut Authenticator,
     scope: &Scope,
     candidate: Candidate,
     counter: u32,
     number_of_credentials: Option<u64>,
 ) -> Result<Response, Status> {
+    let extensions = outputs(authenticator, scope, &candidate).encode();
     let data = AuthenticatorData {
         rp_id_hash: scope.rp_id_hash,
-        flags: Flags::default().with_if(Flags::UP, scope.user_present).with_if(Flags::UV, scope.user_verified),
+        flags: Flags::default()
+            .with_if(Flags::UP, scope.user_present)
+            .with_if(Flags::UV, scope.user_verified)
+            .with_if(Flags::ED, extensions.is_some()),
         counter,
         attested_credential_data: None,
-        extensions: None,
+        extensions,
     };
     let sealed = seal(authenticator, &data, &scope.client_data_hash, &candidate.private_key)?;
+    let wants_large_blob_key = scope.inputs.large_blob_key == Some(true) && candidate.has_large_blob_key;
+    let large_blob_key =
+        wants_large_blob_key.then(|| authenticator.store().secret().large_blob_key(&candidate.id).to_vec());
     Ok(Response {
         credential: Some(CredentialDescriptor::public_key(candidate.id)),
         authenticator_data: sealed.authenticator_data,
@@ -163,8 +214,18 @@ fn sign(
             .map(|user| if scope.user_verified { user } else { User { name: None, display_name: None, ..user } }),
         number_of_credentials,
         user_selected: None,
-        large_blob_key: None,
+        large_blob_key,
     })
+}
+
+fn outputs(authenticator: &mut Authenticator, scope: &Scope, candidate: &Candidate) -> GetAssertionOutputs {
+    let wanted = |input: Option<bool>| input == Some(true);
+    GetAssertionOutputs {
+        cred_blob: wanted(scope.inputs.cred_blob).then(|| candidate.cred_blob.clone()),
+        hmac_secret: scope.salts.as_ref().map(|salts| salts.outputs(authenticator, &candidate.id, scope.user_verified)),
+        third_party_payment: wanted(scope.inputs.third_party_payment)
+            .then_some(candidate.properties.third_party_payment),
+    }
 }
 
 /// authenticatorGetNextAssertion. `remembered` was taken out of the authenticator: whatever goes wrong, it is gone.

@@ -42,6 +42,7 @@ pub mod credential;
 pub mod environment;
 mod get_assertion;
 mod get_info;
+mod hmac_secret;
 mod make_credential;
 mod pin;
 mod pin_uv_auth_protocol;

@@ -5,11 +5,13 @@ use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData,
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::{CredentialDescriptor, PUBLIC_KEY, User};
+use keyrig_ctap::extensions::{CredentialProtection, MakeCredentialInputs, MakeCredentialOutputs};
 use keyrig_ctap::make_credential::{Request, Response};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
-use crate::credential::{Discoverable, StoredCredential, rp_id_hash};
+use crate::credential::{Discoverable, Properties, StoredCredential, rp_id_hash};
+use crate::hmac_secret::Salts;
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
 use crate::step::{Progress, Reason, Refusals};
@@ -22,34 +24,63 @@ const MAX_USER_ID: usize = 64;
 /// How much of a name is kept, bytes (CTAP 2.3 §6.1.2; WebAuthn Level 3 §6.4.1).
 const MAX_NAME: usize = 64;
 
-/// What the checks of a request found.
+/// A request that was found good, and what was found in it.
 struct Checked {
+    request: Request,
+    rp_id_hash: [u8; 32],
     algorithm: Algorithm,
     user_verified: bool,
+    inputs: MakeCredentialInputs,
+    salts: Option<Salts>,
+}
+
+/// A credential that was made, and what is still to be said of it.
+struct Made {
+    id: Vec<u8>,
+    private_key: PrivateKey,
+    outputs: MakeCredentialOutputs,
+    large_blob_key: Option<Vec<u8>>,
 }
 
 pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
     if let Some(probe) = touch_probe(authenticator, &request.pin_uv_auth, Reason::MakeCredential) {
         return probe;
     }
-    let Checked { algorithm, user_verified } = match check(authenticator, &request) {
-        Ok(checked) => checked,
-        Err(status) => return status.into(),
-    };
-    let rp_id_hash = rp_id_hash(&request.relying_party.id);
-    if request.exclude_list.iter().any(|descriptor| holds(authenticator, &rp_id_hash, descriptor)) {
-        // Only after a gesture: an answer without one would tell any website which keys are plugged in.
-        return Progress::gesture(Reason::MakeCredential, Refusals::OF_AN_EXCLUDED, |_, _| {
-            Status::CredentialExcluded.into()
-        });
-    }
-    Progress::gesture(Reason::MakeCredential, Refusals::OF_A_CEREMONY, move |authenticator, _| {
-        authenticator.consume_token();
-        create(authenticator, request, rp_id_hash, algorithm, user_verified).unwrap_or_else(Progress::from)
-    })
+    prepare(authenticator, request).unwrap_or_else(Progress::from)
 }
 
-fn check(authenticator: &mut Authenticator, request: &Request) -> Result<Checked, Status> {
+/// Steps 2 to 12, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
+fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
+    let algorithm = check(authenticator, &request)?;
+    let inputs = inputs(authenticator, &request)?;
+    // Step 11.
+    let (rp_id, hash) = (&request.relying_party.id, &request.client_data_hash);
+    let user_verified = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::MC, rp_id)?;
+    // Step 12.
+    let rp_id_hash = rp_id_hash(rp_id);
+    if request.exclude_list.iter().any(|descriptor| excludes(authenticator, &rp_id_hash, descriptor, user_verified)) {
+        // Only after a gesture: an answer without one would tell any website which keys are plugged in.
+        return Ok(Progress::gesture(Reason::MakeCredential, Refusals::OF_AN_EXCLUDED, |_, _| {
+            Status::CredentialExcluded.into()
+        }));
+    }
+    // §12.3: the key belongs to a discoverable credential.
+    if inputs.large_blob_key.is_some_and(|wanted| !wanted || request.options.rk != Some(true)) {
+        return Err(Status::InvalidOption);
+    }
+    // §12.8: there is no hmac-secret-mc without hmac-secret.
+    let salts = inputs.hmac_secret_mc.as_ref().filter(|_| inputs.hmac_secret == Some(true));
+    let salts = salts.map(|input| Salts::open(authenticator, input)).transpose()?;
+    let checked = Checked { request, rp_id_hash, algorithm, user_verified, inputs, salts };
+    Ok(Progress::gesture(Reason::MakeCredential, Refusals::OF_A_CEREMONY, move |authenticator, _| {
+        // Step 15.
+        authenticator.consume_token();
+        create(authenticator, checked).unwrap_or_else(Progress::from)
+    }))
+}
+
+/// Steps 2 to 9: the algorithm of the credential.
+fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, Status> {
     authenticator.check_pin_uv_auth_protocol(&request.pin_uv_auth)?;
     // Step 3.
     let algorithm = request
@@ -69,14 +100,14 @@ fn check(authenticator: &mut Authenticator, request: &Request) -> Result<Checked
         return Err(Status::UnsupportedOption);
     }
     // Steps 6 to 8: who wants more than a touch. A new key with alwaysUv wants a PIN to be set first.
-    let unverified_is_enough = if authenticator.always_uv() {
+    let touch_is_enough = if authenticator.always_uv() {
         false
     } else if authenticator.make_cred_uv_not_rqd() {
         !(discoverable && authenticator.is_protected())
     } else {
         !authenticator.is_protected()
     };
-    if request.pin_uv_auth.param.is_none() && !unverified_is_enough {
+    if request.pin_uv_auth.param.is_none() && !touch_is_enough {
         return Err(Status::PuatRequired);
     }
     // Step 9: no key here has the ep option.
@@ -87,14 +118,7 @@ fn check(authenticator: &mut Authenticator, request: &Request) -> Result<Checked
         return Err(Status::InvalidLength);
     }
     check_list(authenticator, &request.exclude_list)?;
-    // Step 11.
-    let user_verified = authenticator.verify_user(
-        &request.pin_uv_auth,
-        &request.client_data_hash,
-        Permissions::MC,
-        &request.relying_party.id,
-    )?;
-    Ok(Checked { algorithm, user_verified })
+    Ok(algorithm)
 }
 
 /// A list longer than what getInfo promises is not searched in part.
@@ -105,106 +129,171 @@ pub(crate) fn check_list(authenticator: &Authenticator, list: &[CredentialDescri
     }
 }
 
-fn holds(authenticator: &Authenticator, rp_id_hash: &[u8; 32], descriptor: &CredentialDescriptor) -> bool {
-    descriptor.is_public_key()
-        && (authenticator.store().find(rp_id_hash, &descriptor.id).is_some()
-            || authenticator.store().secret().open(rp_id_hash, &descriptor.id).is_some())
+/// The inputs of the extensions that this key has; whatever is said of others is ignored.
+fn inputs(authenticator: &Authenticator, request: &Request) -> Result<MakeCredentialInputs, Status> {
+    let Some(extensions) = &request.extensions else { return Ok(MakeCredentialInputs::default()) };
+    let known = extensions.filtered(|identifier| authenticator.profile.has_extension(identifier));
+    MakeCredentialInputs::decode(&known)
 }
 
-fn create(
-    authenticator: &mut Authenticator,
-    request: Request,
-    rp_id_hash: [u8; 32],
-    algorithm: Algorithm,
+/// Whether a credential of the exclude list lives here, and may be known to: one that wants user verification is not there
+/// without it (step 12).
+fn excludes(
+    authenticator: &Authenticator,
+    rp_id_hash: &[u8; 32],
+    descriptor: &CredentialDescriptor,
     user_verified: bool,
-) -> Result<Progress, Status> {
+) -> bool {
+    let store = authenticator.store();
+    let stored = || store.find(rp_id_hash, &descriptor.id).map(|credential| credential.properties);
+    let opened = || store.secret().open(rp_id_hash, &descriptor.id).map(|credential| credential.properties);
+    descriptor.is_public_key()
+        && stored().or_else(opened).is_some_and(|properties| {
+            user_verified || properties.protection != CredentialProtection::UserVerificationRequired
+        })
+}
+
+/// Steps 16 to 18.
+fn create(authenticator: &mut Authenticator, checked: Checked) -> Result<Progress, Status> {
     let (counter, counter_change) = authenticator.next_counter()?;
-    let id_length = usize::from(authenticator.profile.credential_id_length);
     let mut changes = vec![counter_change];
-    let (id, private_key) = if request.options.rk == Some(true) {
-        let credential = discoverable(authenticator, request.relying_party.id, &rp_id_hash, request.user, algorithm)?;
-        let (replaced, credential) = credential;
+    let (id, private_key) = if checked.request.options.rk == Some(true) {
+        let (replaced, credential) = discoverable(authenticator, &checked)?;
         changes.extend(replaced.map(Change::Remove));
         let made = (credential.id.clone(), credential.private_key.clone());
         changes.push(Change::Put(credential));
         made
     } else {
+        let id_length = usize::from(authenticator.profile.credential_id_length);
         let secret = authenticator.store().secret().clone();
-        secret.make(authenticator.environment.as_mut(), &rp_id_hash, algorithm, id_length)
+        let environment = authenticator.environment.as_mut();
+        secret.make(environment, &checked.rp_id_hash, checked.algorithm, properties(&checked.inputs), id_length)
     };
-    let client_data_hash = request.client_data_hash;
+    let large_blob_key =
+        checked.inputs.large_blob_key.map(|_| authenticator.store().secret().large_blob_key(&id).to_vec());
+    let outputs = outputs(authenticator, &checked, &id);
+    let made = Made { id, private_key, outputs, large_blob_key };
     Ok(Progress::commit(changes, move |authenticator, _| {
-        let flags = Flags::UP.with_if(Flags::UV, user_verified).with_if(Flags::AT, true);
-        let response = attest(authenticator, rp_id_hash, flags, counter, id, &private_key, &client_data_hash);
+        let response = attest(authenticator, &checked, made, counter);
         Progress::Done(response.map(|response| Answer::MakeCredential(Box::new(response))))
     }))
 }
 
-/// A new discoverable credential, and the id of the one that it replaces: a relying party has at most one per user.
+fn properties(inputs: &MakeCredentialInputs) -> Properties {
+    Properties {
+        protection: inputs.cred_protect.unwrap_or_default(),
+        third_party_payment: inputs.third_party_payment == Some(true),
+    }
+}
+
+/// What of `credBlob` is stored: all or nothing, and only with a discoverable credential (§12.2).
+fn stored_blob<'a>(authenticator: &Authenticator, checked: &'a Checked) -> Option<&'a Vec<u8>> {
+    let max = authenticator.profile.max_cred_blob_length();
+    checked.inputs.cred_blob.as_ref().filter(|blob| checked.request.options.rk == Some(true) && blob.len() <= max)
+}
+
+/// A new discoverable credential, and the id of the one that it replaces: a relying party has at most one per user (step 17).
 fn discoverable(
     authenticator: &mut Authenticator,
-    relying_party_id: String,
-    rp_id_hash: &[u8; 32],
-    user: User,
-    algorithm: Algorithm,
+    checked: &Checked,
 ) -> Result<(Option<Vec<u8>>, StoredCredential), Status> {
-    let store = authenticator.store();
+    let (store, user) = (authenticator.store(), &checked.request.user);
     let same_user = |credential: &&StoredCredential| {
         credential.discoverable.as_ref().is_some_and(|discoverable| discoverable.user.id == user.id)
     };
-    let replaced = store.discoverable(rp_id_hash).find(same_user).map(|credential| credential.id.clone());
+    let replaced = store.discoverable(&checked.rp_id_hash).find(same_user).map(|credential| credential.id.clone());
     let capacity = usize::try_from(authenticator.profile.discoverable_credentials).unwrap_or(usize::MAX);
     if replaced.is_none() && store.discoverable_count() >= capacity {
         return Err(Status::KeyStoreFull);
     }
     let creation = store.next_creation();
+    let cred_blob = stored_blob(authenticator, checked).cloned().unwrap_or_default();
     let environment = authenticator.environment.as_mut();
     let mut id = vec![0; usize::from(authenticator.profile.credential_id_length)];
     environment.random(&mut id);
-    let private_key = PrivateKey::from_candidates(algorithm, |bytes| environment.random(bytes));
-    let user = User { id: user.id, name: user.name.map(truncated), display_name: user.display_name.map(truncated) };
-    let discoverable = Some(Discoverable { user, creation });
-    Ok((replaced, StoredCredential { id, relying_party_id, private_key, discoverable }))
+    let private_key = PrivateKey::from_candidates(checked.algorithm, |bytes| environment.random(bytes));
+    let user = User {
+        id: user.id.clone(),
+        name: user.name.clone().map(truncated),
+        display_name: user.display_name.clone().map(truncated),
+    };
+    let credential = StoredCredential {
+        id,
+        relying_party_id: checked.request.relying_party.id.clone(),
+        private_key,
+        discoverable: Some(Discoverable { user, creation }),
+        properties: properties(&checked.inputs),
+        has_large_blob_key: checked.inputs.large_blob_key == Some(true),
+        cred_blob,
+    };
+    Ok((replaced, credential))
 }
 
 /// A name as far as it is kept: cut on a code point's boundary.
-fn truncated(mut name: String) -> String {
+pub(crate) fn truncated(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(MAX_NAME));
     name
 }
 
-fn attest(
-    authenticator: &Authenticator,
-    rp_id_hash: [u8; 32],
-    flags: Flags,
-    counter: u32,
-    credential_id: Vec<u8>,
-    private_key: &PrivateKey,
-    client_data_hash: &[u8; 32],
-) -> Result<Response, Status> {
-    let public_key = authenticator.environment.crypto().public_key(private_key).map_err(|_| Status::OtherError)?;
+fn outputs(authenticator: &mut Authenticator, checked: &Checked, id: &[u8]) -> MakeCredentialOutputs {
+    let inputs = &checked.inputs;
+    let configuration = authenticator.store().configuration();
+    // §12.5, §12.6: these are told to relying parties that authenticatorConfig named.
+    let is_named = configuration.min_pin_length_rp_ids.contains(&checked.request.relying_party.id);
+    let told = |input: Option<bool>| input == Some(true) && is_named;
+    MakeCredentialOutputs {
+        cred_protect: inputs.cred_protect,
+        cred_blob: inputs.cred_blob.as_ref().map(|_| stored_blob(authenticator, checked).is_some()),
+        min_pin_length: told(inputs.min_pin_length).then(|| authenticator.min_pin_length().into()),
+        pin_complexity_policy: told(inputs.pin_complexity_policy).then(|| authenticator.pin_policy().complexity),
+        hmac_secret: inputs.hmac_secret.filter(|wanted| *wanted),
+        hmac_secret_mc: checked.salts.as_ref().map(|salts| salts.outputs(authenticator, id, checked.user_verified)),
+        third_party_payment: None,
+    }
+}
+
+/// Step 19.
+fn attest(authenticator: &Authenticator, checked: &Checked, made: Made, counter: u32) -> Result<Response, Status> {
+    let public_key =
+        authenticator.environment.crypto().public_key(&made.private_key).map_err(|_| Status::OtherError)?;
+    let extensions = made.outputs.encode();
     let data = AuthenticatorData {
-        rp_id_hash,
-        flags,
+        rp_id_hash: checked.rp_id_hash,
+        flags: Flags::UP
+            .with_if(Flags::UV, checked.user_verified)
+            .with_if(Flags::AT, true)
+            .with_if(Flags::ED, extensions.is_some()),
         counter,
         attested_credential_data: Some(AttestedCredentialData {
             aaguid: authenticator.profile.aaguid,
-            credential_id,
+            credential_id: made.id,
             public_key: public_key.to_cose(),
         }),
-        extensions: None,
+        extensions,
     };
-    let sealed = seal(authenticator, &data, client_data_hash, authenticator.attestation.private_key())?;
-    Ok(Response {
-        authenticator_data: sealed.authenticator_data,
-        statement: Statement::Packed {
-            algorithm: authenticator.attestation.private_key().algorithm().identifier(),
+    let (authenticator_data, statement) = if wants_none(authenticator, &checked.request) {
+        (data.encode(), Statement::None)
+    } else {
+        let key = authenticator.attestation.private_key();
+        let sealed = seal(authenticator, &data, &checked.request.client_data_hash, key)?;
+        let statement = Statement::Packed {
+            algorithm: key.algorithm().identifier(),
             signature: sealed.signature,
             certificates: vec![authenticator.attestation.certificate().to_vec()],
-        },
-        enterprise_attestation: None,
-        large_blob_key: None,
-    })
+        };
+        (sealed.authenticator_data, statement)
+    };
+    Ok(Response { authenticator_data, statement, enterprise_attestation: None, large_blob_key: made.large_blob_key })
+}
+
+/// Whether, of what `attestationFormatsPreference` names and the key can do, the first is `none`.
+fn wants_none(authenticator: &Authenticator, request: &Request) -> bool {
+    let formats: Vec<&str> = authenticator.profile.attestation_formats().collect();
+    let mut preference = request.attestation_formats_preference.iter().flatten();
+    !formats.is_empty()
+        && preference
+            .find(|format| *format == "none" || formats.contains(&format.as_str()))
+            .is_some_and(|format| format == "none")
 }
 
 #[cfg(test)]

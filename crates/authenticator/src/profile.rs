@@ -32,6 +32,15 @@ const U2F_V2: &str = keyrig_ctap::u2f::VERSION;
 mod built {
     pub(super) const VERSIONS: [&str; 2] = ["FIDO_2_0", super::U2F_V2];
     pub(super) const OPTIONS: [&str; 6] = ["rk", "up", "plat", "clientPin", "pinUvAuthToken", "makeCredUvNotRqd"];
+    pub(super) const EXTENSIONS: [&str; 7] = [
+        "credBlob",
+        "credProtect",
+        "hmac-secret",
+        "hmac-secret-mc",
+        "minPinLength",
+        "pinComplexityPolicy",
+        "thirdPartyPayment",
+    ];
     pub(super) const TRANSPORTS: [&str; 1] = ["usb"];
     pub(super) const ATTESTATION_FORMATS: [&str; 1] = ["packed"];
 }
@@ -67,7 +76,7 @@ pub struct Profile {
     /// `maxCredentialIdLength`, bytes.
     pub max_credential_id_length: Option<u16>,
     max_serialized_large_blob_array: Option<u64>,
-    max_cred_blob_length: Option<u64>,
+    max_cred_blob_length: Option<u16>,
     max_rp_ids_for_set_min_pin_length: Option<u64>,
     min_pin_length: Option<u8>,
     force_pin_change: Option<bool>,
@@ -162,6 +171,7 @@ impl Profile {
         };
         get_info::Response {
             versions: kept(&self.versions, &built::VERSIONS),
+            extensions: kept(&self.extensions, &built::EXTENSIONS),
             aaguid: self.aaguid,
             options: self
                 .options
@@ -182,6 +192,7 @@ impl Profile {
             force_pin_change: self.force_pin_change,
             min_pin_length: self.min_pin_length.map(u64::from),
             firmware_version: self.firmware_version,
+            max_cred_blob_length: self.max_cred_blob_length.map(u64::from),
             attestation_formats: kept(&self.attestation_formats, &built::ATTESTATION_FORMATS),
             ..get_info::Response::default()
         }
@@ -196,7 +207,7 @@ impl Profile {
             withheld.extend(missing.map(|value| format!("{member}: {value}")));
         };
         list("versions", &self.versions, &built::VERSIONS);
-        list("extensions", &self.extensions, &[]);
+        list("extensions", &self.extensions, &built::EXTENSIONS);
         list("options", &self.options.keys().cloned().collect::<Vec<_>>(), &built::OPTIONS);
         list("transports", &self.transports, &built::TRANSPORTS);
         list("attestationFormats", &self.attestation_formats, &built::ATTESTATION_FORMATS);
@@ -204,7 +215,6 @@ impl Profile {
             withheld.extend(value.map(|value| format!("{member}: {value}")));
         };
         number("maxSerializedLargeBlobArray", self.max_serialized_large_blob_array);
-        number("maxCredBlobLength", self.max_cred_blob_length);
         number("maxRPIDsForSetMinPINLength", self.max_rp_ids_for_set_min_pin_length);
         withheld
     }
@@ -234,6 +244,22 @@ impl Profile {
     /// Whether PINs that are easily guessed are refused.
     pub(crate) fn enforces_pin_complexity(&self) -> bool {
         self.pin_complexity_policy == Some(true)
+    }
+
+    /// Whether the authenticator has an extension.
+    pub(crate) fn has_extension(&self, identifier: &str) -> bool {
+        built::EXTENSIONS.contains(&identifier) && self.extensions.iter().any(|extension| extension == identifier)
+    }
+
+    /// `maxCredBlobLength`, bytes.
+    pub(crate) fn max_cred_blob_length(&self) -> usize {
+        self.max_cred_blob_length.map_or(0, usize::from)
+    }
+
+    /// The attestation statement formats, if the authenticator says which: only then it knows of
+    /// `attestationFormatsPreference`.
+    pub(crate) fn attestation_formats(&self) -> impl Iterator<Item = &str> {
+        self.attestation_formats.iter().map(String::as_str).filter(|format| built::ATTESTATION_FORMATS.contains(format))
     }
 
     /// An option that the authenticator has.

@@ -9,7 +9,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use configuration::Configuration;
 pub use records::{LoadError, Record};
@@ -51,7 +51,8 @@ pub struct Store {
     credentials: BTreeMap<Vec<u8>, StoredCredential>,
     /// Ids of the discoverable credentials, by relying party and then by creation.
     discoverable: BTreeMap<([u8; 32], u64), Vec<u8>>,
-    last_creation: u64,
+    /// The creation counts in use.
+    creations: BTreeSet<u64>,
     pin: Option<Pin>,
     pin_retries: u8,
     persistent_token: Option<PersistentPinUvAuthToken>,
@@ -83,7 +84,7 @@ impl Store {
             counter: 0,
             credentials: BTreeMap::new(),
             discoverable: BTreeMap::new(),
-            last_creation: 0,
+            creations: BTreeSet::new(),
             pin: None,
             pin_retries: MAX_PIN_RETRIES,
             persistent_token: None,
@@ -107,7 +108,7 @@ impl Store {
                     if let Some(discoverable) = &credential.discoverable {
                         let key = (rp_id_hash(&credential.relying_party_id), discoverable.creation);
                         self.discoverable.insert(key, credential.id.clone());
-                        self.last_creation = self.last_creation.max(discoverable.creation);
+                        self.creations.insert(discoverable.creation);
                     }
                     self.credentials.insert(credential.id.clone(), credential.clone());
                 }
@@ -125,6 +126,7 @@ impl Store {
             && let Some(discoverable) = credential.discoverable
         {
             self.discoverable.remove(&(rp_id_hash(&credential.relying_party_id), discoverable.creation));
+            self.creations.remove(&discoverable.creation);
         }
     }
 
@@ -188,6 +190,6 @@ impl Store {
 
     /// The creation count for the next discoverable credential.
     pub(crate) fn next_creation(&self) -> u64 {
-        self.last_creation.saturating_add(1)
+        self.creations.last().map_or(1, |last| last.saturating_add(1))
     }
 }

@@ -10,9 +10,11 @@ use core::time::Duration;
 
 use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
 use keyrig_ctap::cose::{Algorithm, PublicKey};
+use keyrig_ctap::extensions::CredentialProtection;
 use keyrig_ctap::u2f::{Authentication, Control, Registration, Request, StatusWord, VERSION};
 
 use crate::authenticator::Authenticator;
+use crate::credential::{OpenedCredential, Properties};
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
 use crate::step::{Progress, Reason};
@@ -130,7 +132,7 @@ fn register(
     let length = usize::from(authenticator.profile.credential_id_length).min(MAX_KEY_HANDLE);
     let secret = authenticator.store().secret().clone();
     let (key_handle, private_key) =
-        secret.make(authenticator.environment.as_mut(), application, Algorithm::Es256, length);
+        secret.make(authenticator.environment.as_mut(), application, Algorithm::Es256, Properties::default(), length);
     let crypto = authenticator.environment.crypto();
     let Ok(PublicKey::Es256 { x, y }) = crypto.public_key(&private_key) else {
         return Err(StatusWord::UnknownError);
@@ -146,11 +148,18 @@ fn register(
     Ok(Registration { public_key, key_handle, certificate, signature }.encode())
 }
 
-/// The private key behind a key handle, if it may be used without user verification.
+/// The private key behind a key handle, if it may be used without user verification: a key handle is an allow list of one, so
+/// only `userVerificationRequired` is in the way (CTAP 2.3 §12.1).
 fn find(authenticator: &Authenticator, application: &[u8; 32], key_handle: &[u8]) -> Option<PrivateKey> {
-    let stored = authenticator.store().find(application, key_handle).map(|credential| credential.private_key.clone());
-    let private_key = stored.or_else(|| authenticator.store().secret().open(application, key_handle))?;
-    (private_key.algorithm() == Algorithm::Es256).then_some(private_key)
+    let store = authenticator.store();
+    let stored = store.find(application, key_handle).map(|credential| OpenedCredential {
+        private_key: credential.private_key.clone(),
+        properties: credential.properties,
+    });
+    let found = stored.or_else(|| store.secret().open(application, key_handle))?;
+    let usable = found.private_key.algorithm() == Algorithm::Es256
+        && found.properties.protection != CredentialProtection::UserVerificationRequired;
+    usable.then_some(found.private_key)
 }
 
 /// Signs what WebAuthn signs, too: application parameter, user presence byte and counter are authenticator data of 37 bytes

@@ -259,6 +259,20 @@ impl Extensions {
         Ok(Self(encoded))
     }
 
+    /// The entries whose identifiers are wanted: an authenticator ignores the extensions that it does not have, whatever their
+    /// inputs are.
+    #[must_use]
+    pub fn filtered(&self, mut wanted: impl FnMut(&str) -> bool) -> Self {
+        let mut writer = Writer::new();
+        writer.map(|map| {
+            let entries = Item::parse(&self.0).ok().and_then(|item| text_entries(item).ok());
+            for (identifier, input) in entries.into_iter().flatten().filter(|(identifier, _)| wanted(identifier)) {
+                map.text_entry(identifier, |w| w.raw(input.encoded()));
+            }
+        });
+        Self(writer.finish())
+    }
+
     /// The encoded map.
     #[must_use]
     pub fn encoded(&self) -> &[u8] {

@@ -28,6 +28,9 @@ struct Shown {
     aaguid: String,
     usb: String,
     versions: Vec<String>,
+    extensions: Vec<String>,
+    options: std::collections::BTreeMap<String, bool>,
+    pin_uv_auth_protocols: Vec<u64>,
     algorithms: Vec<String>,
     discoverable_credentials: u32,
     withheld: Vec<String>,
@@ -44,6 +47,9 @@ impl From<&Profile> for Shown {
             aaguid: profile.aaguid.to_string(),
             usb: format!("{:04x}:{:04x}", profile.usb.vendor_id, profile.usb.product_id),
             versions: info.versions,
+            extensions: info.extensions,
+            options: info.options.into_iter().collect(),
+            pin_uv_auth_protocols: info.pin_uv_auth_protocols,
             algorithms: profile
                 .algorithms()
                 .iter()
@@ -95,6 +101,15 @@ fn print_one(shown: &Shown) -> Result<(), Failure> {
     print(format!("  USB id                      {}", shown.usb))?;
     print(format!("  AAGUID                      {}", shown.aaguid))?;
     print(format!("  versions                    {}", shown.versions.join(", ")))?;
+    if !shown.extensions.is_empty() {
+        print(format!("  extensions                  {}", shown.extensions.join(", ")))?;
+    }
+    let options = shown.options.iter().map(|(name, on)| if *on { name.clone() } else { format!("{name}=false") });
+    print(format!("  options                     {}", options.collect::<Vec<_>>().join(", ")))?;
+    if !shown.pin_uv_auth_protocols.is_empty() {
+        let protocols: Vec<_> = shown.pin_uv_auth_protocols.iter().map(u64::to_string).collect();
+        print(format!("  PIN/UV auth protocols       {}", protocols.join(", ")))?;
+    }
     print(format!("  COSE algorithms             {}", shown.algorithms.join(", ")))?;
     print(format!("  discoverable credentials    {}", shown.discoverable_credentials))?;
     if !shown.withheld.is_empty() {

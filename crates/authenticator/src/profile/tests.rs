@@ -32,17 +32,17 @@ fn get_info_says_only_what_is_built_and_the_rest_is_named() {
     let profile = Profile::built_in("yubikey-5.7").unwrap();
     let info = profile.info();
     assert_eq!(info.versions, ["U2F_V2", "FIDO_2_0"]);
-    assert_eq!(info.extensions, Vec::<String>::new());
+    assert_eq!(info.extensions, ["credProtect", "hmac-secret", "credBlob", "minPinLength"]);
     assert_eq!(info.option("credMgmt"), None);
     assert_eq!((info.option("rk"), info.option("up"), info.option("plat")), (Some(true), Some(true), Some(false)));
     assert_eq!(info.firmware_version, Some(0x50701));
     let withheld = profile.withheld();
     for expected in [
         "versions: FIDO_2_1",
-        "extensions: credProtect",
+        "extensions: largeBlobKey",
         "options: credMgmt",
         "transports: nfc",
-        "maxCredBlobLength: 32",
+        "maxSerializedLargeBlobArray: 4096",
     ] {
         assert!(withheld.iter().any(|entry| entry == expected), "{expected} in {withheld:?}");
     }

@@ -5,10 +5,11 @@
 use keyrig_ctap::cbor::{Item, UnexpectedType, Writer};
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
+use keyrig_ctap::extensions::CredentialProtection;
 use thiserror::Error;
 
 use super::{Change, Configuration};
-use crate::credential::{CredentialSecret, Discoverable, StoredCredential};
+use crate::credential::{CredentialSecret, Discoverable, Properties, StoredCredential};
 use crate::pin::Pin;
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::private_key::PrivateKey;
@@ -134,18 +135,30 @@ fn encode(credential: &StoredCredential) -> Vec<u8> {
                 map.optional(4, user.display_name.as_deref(), Writer::text);
             })
         });
+        // What is as it is without extensions is left out, and so read as earlier versions wrote it.
+        let Properties { protection, third_party_payment } = credential.properties;
+        let protection = (protection != CredentialProtection::default()).then_some(protection);
+        map.optional(5, protection, |w, level| w.unsigned(level.into()));
+        map.optional(6, third_party_payment.then_some(true), Writer::boolean);
+        map.optional(7, credential.has_large_blob_key.then_some(true), Writer::boolean);
+        map.optional(8, (!credential.cred_blob.is_empty()).then_some(&credential.cred_blob), |w, blob| w.bytes(blob));
     });
     writer.finish()
 }
 
 fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
     let (mut relying_party_id, mut algorithm, mut key, mut discoverable) = (None, None, None, None);
+    let (mut properties, mut has_large_blob_key, mut cred_blob) = (Properties::default(), false, Vec::new());
     for (number, item) in Item::parse(value).ok()?.map().ok()? {
         match number.unsigned().ok()? {
             1 => relying_party_id = Some(item.text().ok()?.to_owned()),
             2 => algorithm = Some(Algorithm::from_identifier(item.integer().ok()?)?),
             3 => key = Some(item.bytes().ok()?),
             4 => discoverable = Some(decode_discoverable(item)?),
+            5 => properties.protection = CredentialProtection::from_number(item.unsigned().ok()?)?,
+            6 => properties.third_party_payment = item.boolean().ok()?,
+            7 => has_large_blob_key = item.boolean().ok()?,
+            8 => cred_blob = item.bytes().ok()?.to_vec(),
             _ => return None,
         }
     }
@@ -154,6 +167,9 @@ fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
         relying_party_id: relying_party_id?,
         private_key: PrivateKey::from_bytes(algorithm?, key?)?,
         discoverable,
+        properties,
+        has_large_blob_key,
+        cred_blob,
     })
 }
 

@@ -1,8 +1,9 @@
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
+use keyrig_ctap::extensions::CredentialProtection;
 
 use super::*;
-use crate::credential::Discoverable;
+use crate::credential::{Discoverable, Properties};
 use crate::environment::Seeded;
 use crate::private_key::PrivateKey;
 
@@ -15,6 +16,9 @@ fn credential(id: &[u8], site: &str, user: Option<(&[u8], u64)>) -> StoredCreden
             user: User { id: id.to_vec(), name: Some("root@pam".into()), display_name: None },
             creation,
         }),
+        properties: Properties::default(),
+        has_large_blob_key: false,
+        cred_blob: Vec::new(),
     }
 }
 
@@ -38,6 +42,15 @@ fn memory_and_records_agree_after_every_change() {
     for changes in [
         vec![Change::Counter(7), Change::Put(credential(b"one", "example.com", Some((b"u1", 1))))],
         vec![Change::Put(credential(b"two", "example.com", None))],
+        vec![Change::Put(StoredCredential {
+            properties: Properties {
+                protection: CredentialProtection::UserVerificationRequired,
+                third_party_payment: true,
+            },
+            has_large_blob_key: true,
+            cred_blob: vec![1, 2, 3],
+            ..credential(b"two", "example.com", Some((b"u2", 9)))
+        })],
         vec![Change::Put(credential(b"one", "example.com", Some((b"u2", 2))))],
         vec![Change::Remove(b"two".to_vec()), Change::Remove(b"never".to_vec())],
         Store::blank(&mut environment, 7),

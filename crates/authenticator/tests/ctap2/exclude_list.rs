@@ -1,6 +1,6 @@
 //! The exclude list of authenticatorMakeCredential (CTAP 2.3 §6.1.2 step 12).
 
-use keyrig_authenticator::credential::StoredCredential;
+use keyrig_authenticator::credential::{Properties, StoredCredential};
 use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_authenticator::store::Change;
 use keyrig_authenticator::{Authenticator, Profile, Reason, Step};
@@ -20,6 +20,9 @@ fn key() -> (Driver, [Vec<u8>; 3]) {
         relying_party_id: SITE.to_owned(),
         private_key: PrivateKey::from_bytes(Algorithm::Es256, &[7; 32]).unwrap(),
         discoverable: None,
+        properties: Properties::default(),
+        has_large_blob_key: false,
+        cred_blob: Vec::new(),
     };
     persist(&mut key.disk, &[Change::Put(imported)]);
     let mut key = key.restarted();

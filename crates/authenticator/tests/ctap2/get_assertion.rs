@@ -1,7 +1,7 @@
 //! authenticatorGetAssertion (CTAP 2.3 §6.2).
 
 use keyrig_authenticator::Reason;
-use keyrig_authenticator::credential::StoredCredential;
+use keyrig_authenticator::credential::{Properties, StoredCredential};
 use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_authenticator::store::Change;
 use keyrig_ctap::cose::Algorithm;
@@ -64,6 +64,9 @@ fn an_imported_credential_signs_if_it_is_listed_but_is_not_discovered() {
         relying_party_id: SITE.to_owned(),
         private_key: PrivateKey::from_bytes(Algorithm::Es256, &private).unwrap(),
         discoverable: None,
+        properties: Properties::default(),
+        has_large_blob_key: false,
+        cred_blob: Vec::new(),
     };
     let mut key = Driver::new();
     persist(&mut key.disk, &[Change::Put(imported)]);

@@ -38,6 +38,23 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
     if name != "yubikey-5.4" {
         members.push((0x0C, boolean(false)));
     }
+    let extensions = match name {
+        "keyrig" => &[
+            "credBlob",
+            "credProtect",
+            "hmac-secret",
+            "hmac-secret-mc",
+            "minPinLength",
+            "pinComplexityPolicy",
+            "thirdPartyPayment",
+        ][..],
+        "yubikey-5.7" => &["credProtect", "hmac-secret", "credBlob", "minPinLength"],
+        _ => &["credProtect", "hmac-secret"],
+    };
+    members.push((0x02, array(extensions.iter().map(|extension| text(extension)))));
+    if name != "yubikey-5.4" {
+        members.push((0x0F, int(32)));
+    }
     if name == "keyrig" {
         members.push((0x16, array([text("packed")])));
     }

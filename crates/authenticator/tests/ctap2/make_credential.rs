@@ -198,7 +198,7 @@ fn unknown_members_are_ignored_everywhere() {
 /// An extension that the authenticator does not have is ignored: no output, and ED is clear.
 #[test]
 fn extensions_that_are_not_supported_have_no_output() {
-    let parameters = request().with(6, map([("credProtect", int(2)), ("hmac-secret", boolean(true))]));
+    let parameters = request().with(6, map([("appid", text("x")), ("previewSign", boolean(true))]));
     let created = Driver::new().create(&parameters);
     assert_eq!(created.data.flags, UP | AT);
 }

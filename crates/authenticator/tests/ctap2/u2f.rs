@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
-use crate::support::codec::{AT, EDDSA, ES256, GET_INFO, Parameters, RESET, UP, algorithms, status};
+use crate::support::codec::{AT, EDDSA, ES256, GET_INFO, Parameters, RESET, UP, algorithms, boolean, int, map, status};
 use crate::support::{Driver, Event, Fate, ROOT, User, altered};
 
 const NO_ERROR: [u8; 2] = [0x90, 0x00];
@@ -277,6 +277,23 @@ fn a_credential_of_another_algorithm_is_no_key_handle() {
     assert_eq!(key.send_u2f(&authenticate(CHECK_ONLY, SITE, &created.id)), WRONG_DATA);
     let created = key.create(&Parameters::make_credential(SITE, "u").with(4, algorithms(&[ES256])));
     assert_eq!(key.send_u2f(&authenticate(CHECK_ONLY, SITE, &created.id)), CONDITIONS_NOT_SATISFIED);
+}
+
+/// CTAP 2.3 §12.1: U2F verifies nobody, and a key handle is an allow list of one.
+#[test]
+fn a_credential_that_wants_user_verification_is_no_key_handle() {
+    for rk in [true, false] {
+        for (level, expected) in [(1, CONDITIONS_NOT_SATISFIED), (2, CONDITIONS_NOT_SATISFIED), (3, WRONG_DATA)] {
+            let mut key = Driver::new();
+            let request = Parameters::make_credential(SITE, "u")
+                .with(6, map([("credProtect", int(level))]))
+                .with(7, map([("rk", boolean(rk))]));
+            let created = key.create(&request);
+            for control in [CHECK_ONLY, ENFORCE] {
+                assert_eq!(key.send_u2f(&authenticate(control, SITE, &created.id)), expected, "rk {rk}, level {level}");
+            }
+        }
+    }
 }
 
 #[test]

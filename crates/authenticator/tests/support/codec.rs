@@ -56,6 +56,7 @@ pub(crate) const ES384: i64 = -35;
 pub(crate) const UP: u8 = 0x01;
 pub(crate) const UV: u8 = 0x04;
 pub(crate) const AT: u8 = 0x40;
+pub(crate) const ED: u8 = 0x80;
 
 pub(crate) fn text(value: &str) -> Value {
     Value::text_string(value.to_owned())
@@ -205,6 +206,8 @@ pub(crate) struct AuthenticatorData {
     pub(crate) flags: u8,
     pub(crate) counter: u32,
     pub(crate) attested: Option<Attested>,
+    /// Extension outputs by identifier.
+    pub(crate) extensions: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Clone, Debug)]
@@ -216,15 +219,36 @@ pub(crate) struct Attested {
 
 impl AuthenticatorData {
     fn read(raw: Vec<u8>) -> Self {
-        let attested = (raw.len() > 37).then(|| {
-            let length = usize::from(u16::from_be_bytes([raw[53], raw[54]]));
-            // The reader takes one item and no bytes behind it: there are no extensions.
-            let public_key = sk_cbor::reader::read(&raw[55 + length..]).expect("a canonical COSE_Key");
-            Attested { aaguid: raw[37..53].to_vec(), id: raw[55..55 + length].to_vec(), public_key }
+        let (fixed, mut rest) = raw.split_at(37);
+        let flags = fixed[32];
+        let attested = (flags & AT != 0).then(|| {
+            let length = usize::from(u16::from_be_bytes([rest[16], rest[17]]));
+            let (id, tail) = rest[18..].split_at(length);
+            let (public_key, tail) = first_item(tail);
+            let attested = Attested { aaguid: rest[..16].to_vec(), id: id.to_vec(), public_key };
+            rest = tail;
+            attested
         });
-        let counter = u32::from_be_bytes(raw[33..37].try_into().unwrap());
-        Self { rp_id_hash: raw[..32].to_vec(), flags: raw[32], counter, attested, raw }
+        let extensions = (flags & ED != 0).then(|| {
+            let (extensions, tail) = first_item(rest);
+            rest = tail;
+            fields(&extensions)
+        });
+        assert_eq!(rest, [], "nothing follows what the flags announce");
+        let counter = u32::from_be_bytes(fixed[33..].try_into().unwrap());
+        Self { rp_id_hash: fixed[..32].to_vec(), flags, counter, attested, extensions, raw }
     }
+
+    /// The output of an extension.
+    pub(crate) fn extension(&self, identifier: &str) -> Option<Value> {
+        self.extensions.as_ref().and_then(|extensions| extensions.get(identifier)).cloned()
+    }
+}
+
+/// The canonical item that bytes begin with, and what follows it. No item is the beginning of another.
+fn first_item(bytes: &[u8]) -> (Value, &[u8]) {
+    let item = |end: usize| sk_cbor::reader::read(&bytes[..end]).ok().map(|item| (item, &bytes[end..]));
+    (1..=bytes.len()).find_map(item).expect("a canonical item")
 }
 
 /// The answer of makeCredential.
@@ -237,6 +261,7 @@ pub(crate) struct Created {
     pub(crate) public_key: Value,
     /// The numbers of its members.
     pub(crate) members: Vec<i64>,
+    pub(crate) large_blob_key: Option<Vec<u8>>,
 }
 
 impl Created {
@@ -250,6 +275,7 @@ impl Created {
             id: attested.id,
             public_key: attested.public_key,
             members: body.keys().copied().collect(),
+            large_blob_key: body.get(&5).map(|key| key.clone().extract_byte_string().unwrap()),
             data,
         }
     }
@@ -266,6 +292,7 @@ pub(crate) struct Assertion {
     pub(crate) number_of_credentials: Option<u64>,
     /// The numbers of its members.
     pub(crate) members: Vec<i64>,
+    pub(crate) large_blob_key: Option<Vec<u8>>,
 }
 
 impl Assertion {
@@ -280,6 +307,7 @@ impl Assertion {
             user: body.get(&4).map(fields),
             number_of_credentials: body.get(&5).map(|number| number.clone().extract_unsigned().unwrap()),
             members: body.keys().copied().collect(),
+            large_blob_key: body.get(&7).map(|key| key.clone().extract_byte_string().unwrap()),
         }
     }
 

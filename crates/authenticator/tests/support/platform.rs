@@ -1,5 +1,7 @@
 //! The platform's side of PINs (CTAP 2.3 §6.5), written apart from the authenticator's.
 
+use std::collections::BTreeMap;
+
 use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use hmac::Mac;
 use p256::elliptic_curve::sec1::ToSec1Point;
@@ -160,6 +162,13 @@ impl Platform {
             Some(rp_id) => request.with(10, text(rp_id)),
             None => request,
         }
+    }
+
+    /// The input of hmac-secret and hmac-secret-mc, of one salt or two.
+    pub(crate) fn salts(&self, salts: &[u8]) -> BTreeMap<i64, Value> {
+        let salt_enc = self.encrypt(salts);
+        let salt_auth = self.authenticate(&salt_enc);
+        BTreeMap::from([(1, self.key.clone()), (2, bytes(&salt_enc)), (3, bytes(&salt_auth)), (4, int(self.protocol))])
     }
 
     /// The token in an answer.
