@@ -141,8 +141,9 @@ fn check_authenticator_data(
     match &key {
         Some(key) => {
             let offered: Vec<_> = expected.algorithms.iter().map(|it| algorithm_name(*it)).collect();
+            let offered = if offered.is_empty() { "none at all".to_owned() } else { offered.join(", or ") };
             let pass = expected.algorithms.contains(&key.algorithm);
-            findings.decide(Check::Algorithm, pass, offered.join(", or "), algorithm_name(key.algorithm));
+            findings.decide(Check::Algorithm, pass, offered, algorithm_name(key.algorithm));
         }
         None => findings.not_evaluated(Check::Algorithm, Check::PublicKey),
     }

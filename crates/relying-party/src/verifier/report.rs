@@ -204,7 +204,13 @@ impl Findings {
         self.add(check, Outcome::NotApplicable, "", why);
     }
 
+    /// `because` is the check that kept this one from being evaluated: it failed, or was itself kept by one that did.
     pub(super) fn not_evaluated(&mut self, check: Check, because: Check) {
+        let earlier = self.findings.iter().find(|finding| finding.check == because).map(|finding| finding.outcome);
+        let because = match earlier {
+            Some(Outcome::NotEvaluated { because }) => because,
+            _ => because,
+        };
         let found = format!("not read, as the check {} failed", because.id());
         self.add(check, Outcome::NotEvaluated { because }, "", found);
     }

@@ -1,5 +1,6 @@
 //! Ceremonies to start from: the specification's test vectors (WebAuthn Level 3, §16).
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -31,6 +32,12 @@ pub(crate) struct Vector {
     pub(crate) name: String,
     #[serde(rename = "title")]
     _title: String,
+    /// The scalar, of credentials on P-256 and P-384.
+    #[serde(default, deserialize_with = "hex")]
+    pub(crate) credential_private_key: Vec<u8>,
+    /// Of the attestation certificate's key: the specification gives it, and nothing here signs with it.
+    #[serde(rename = "attestation_private_key")]
+    _attestation_private_key: Option<String>,
     pub(crate) registration: RegistrationVector,
     #[serde(deserialize_with = "hex")]
     pub(crate) credential_id: Vec<u8>,
@@ -61,22 +68,23 @@ pub(crate) struct AuthenticationVector {
     pub(crate) signature: Vec<u8>,
 }
 
-fn hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+pub(crate) fn hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     hex::decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
-pub(crate) fn vectors() -> Vectors {
-    let vectors: Vectors = serde_json::from_str(include_str!("webauthn-level-3.json")).unwrap();
-    assert_eq!(vectors.rp_id, RP_ID);
-    vectors
+pub(crate) fn vectors() -> &'static Vectors {
+    static VECTORS: LazyLock<Vectors> =
+        LazyLock::new(|| serde_json::from_str(include_str!("webauthn-level-3.json")).unwrap());
+    assert_eq!(VECTORS.rp_id, RP_ID);
+    &VECTORS
 }
 
 pub(crate) fn vector(name: &str) -> Vector {
-    vectors().vectors.into_iter().find(|vector| vector.name == name).unwrap()
+    vectors().vectors.iter().find(|vector| vector.name == name).unwrap().clone()
 }
 
 pub(crate) fn origins() -> Vec<OriginRule> {
-    vec![OriginRule::exact(vectors().origin).unwrap()]
+    vec![OriginRule::exact(&vectors().origin).unwrap()]
 }
 
 pub(crate) fn trust_anchors() -> TrustAnchors {

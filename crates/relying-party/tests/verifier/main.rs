@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions)]
 
+mod attestations;
+mod authentications;
 mod ceremonies;
+mod origins;
+mod registrations;
 mod vectors;

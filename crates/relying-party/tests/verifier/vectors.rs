@@ -10,7 +10,7 @@ use crate::ceremonies::{assert_whole, failed, origins, trust_anchors, vectors};
 fn registrations_are_accepted() {
     let (origins, anchors) = (origins(), trust_anchors());
     let tops = [OriginRule::exact("https://example.com").unwrap()];
-    for vector in vectors().vectors {
+    for vector in &vectors().vectors {
         let mut expected = vector.expected_registration(&origins);
         if vector.name.contains("Origin") {
             expected.framing = Framing::AllowedIn(&tops);
@@ -36,7 +36,7 @@ fn registrations_are_accepted() {
 fn authentications_are_accepted() {
     let origins = origins();
     let tops = [OriginRule::exact("https://example.com").unwrap()];
-    for vector in vectors().vectors {
+    for vector in &vectors().vectors {
         let (record, allowed) = (vector.record(), [vector.credential_id.clone()]);
         let mut expected = vector.expected_authentication(&origins, &allowed, &record);
         if vector.name.contains("Origin") {

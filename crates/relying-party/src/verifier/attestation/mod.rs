@@ -323,7 +323,8 @@ fn check_aaguid(findings: &mut Findings, input: &Input<'_>) {
         (Some(acceptable), Some(attested)) => {
             let expected: Vec<_> = acceptable.iter().map(ToString::to_string).collect();
             let pass = acceptable.contains(&attested.aaguid);
-            findings.decide(check, pass, expected.join(", or "), attested.aaguid.to_string());
+            let expected = if expected.is_empty() { "none at all".to_owned() } else { expected.join(", or ") };
+            findings.decide(check, pass, expected, attested.aaguid.to_string());
         }
     }
 }

@@ -1,0 +1,95 @@
+//! Clients in Rust that nobody here wrote, against keys of a rack over the datagram endpoint: Mozilla's, which Firefox has, and
+//! libwebauthn. Their programs are in `tests/clients`, a workspace of its own.
+
+#![cfg(test)]
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use keyrig_authenticator::Profile;
+use keyrig_rack::ctaphid_endpoint::{Endpoint, EndpointAddress};
+use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
+use keyrig_tests::judge;
+use tokio::process;
+
+/// A client asks for a touch a dozen times, and is answered at once each time.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The program of a client, built if it isn't yet; what it needs of the system is in `scripts/packages/clients.txt`.
+fn program(name: &str) -> Option<process::Command> {
+    for library in ["libudev", "dbus-1"] {
+        let found = Command::new("pkg-config").args(["--exists", library]).status();
+        if !found.is_ok_and(|status| status.success()) {
+            judge::skip(&format!("the clients are built with {library}, which pkg-config does not find"));
+            return None;
+        }
+    }
+    let workspace = judge::tree("tests/clients");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--package", name])
+        .current_dir(&workspace)
+        // What cargo tells this test is of this workspace.
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{name} was not built: {}", String::from_utf8_lossy(&built.stderr));
+    Some(process::Command::new(workspace.join("target/debug").join(name)))
+}
+
+/// Runs a client with a new key of a profile, and compares the steps that it reports.
+async fn run(client: &str, profile: &str, steps: &[&str]) {
+    let Some(mut program) = program(client) else { return };
+    let name: KeyName = "key".parse().unwrap();
+    let profile = Profile::built_in(profile).unwrap();
+    let rack = Rack::start(Options::default(), vec![KeySpecification { name: name.clone(), profile }]).await.unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let endpoint = Endpoint::bind(EndpointAddress::Udp(any)).await.unwrap();
+    let EndpointAddress::Udp(address) = *endpoint.address() else { panic!("it is bound elsewhere") };
+    let key = rack.key(&name).unwrap().clone();
+    let output = tokio::select! {
+        output = judge::run(program.arg(address.to_string()), b"", LIMIT) => output,
+        failed = endpoint.serve(key) => panic!("the endpoint ended: {failed:?}"),
+    };
+    assert!(output.success, "{output}");
+    let told: Vec<_> = output.stdout.lines().filter_map(|line| line.strip_prefix("ok ")).collect();
+    assert_eq!(told, steps, "{output}");
+}
+
+#[tokio::test]
+async fn mozilla() {
+    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4"] {
+        let steps = [
+            "register",
+            "sign",
+            "exclude list",
+            "long allow list",
+            "two accounts",
+            "set a PIN",
+            "register with the PIN, after a wrong one",
+            "sign with the PIN",
+        ];
+        run("keyrig-client-mozilla", profile, &steps).await;
+    }
+}
+
+#[tokio::test]
+async fn libwebauthn() {
+    for profile in ["keyrig", "yubikey-5.7"] {
+        let steps = [
+            "register",
+            "sign",
+            "exclude list",
+            "long allow list",
+            "two accounts",
+            "U2F: register, sign, exclude list",
+            "set a PIN",
+            "register with the PIN, after a wrong one",
+            "sign with the PIN by both protocols",
+            "prf and credProtect",
+            "credential management",
+            "authenticator configuration",
+        ];
+        run("keyrig-client-libwebauthn", profile, &steps).await;
+    }
+}
