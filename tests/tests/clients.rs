@@ -38,7 +38,7 @@ fn program(name: &str) -> Option<process::Command> {
 }
 
 /// Runs a client with a new key of a profile, and compares the steps that it reports.
-async fn run(client: &str, profile: &str, steps: &[&str]) {
+async fn run(client: &str, groups: &[&str], profile: &str, steps: &[&str]) {
     let Some(mut program) = program(client) else { return };
     let name: KeyName = "key".parse().unwrap();
     let profile = Profile::built_in(profile).unwrap();
@@ -48,7 +48,7 @@ async fn run(client: &str, profile: &str, steps: &[&str]) {
     let EndpointAddress::Udp(address) = *endpoint.address() else { panic!("it is bound elsewhere") };
     let key = rack.key(&name).unwrap().clone();
     let output = tokio::select! {
-        output = judge::run(program.arg(address.to_string()), b"", LIMIT) => output,
+        output = judge::run(program.arg(address.to_string()).args(groups), b"", LIMIT) => output,
         failed = endpoint.serve(key) => panic!("the endpoint ended: {failed:?}"),
     };
     assert!(output.success, "{output}");
@@ -69,7 +69,7 @@ async fn mozilla() {
             "register with the PIN, after a wrong one",
             "sign with the PIN",
         ];
-        run("keyrig-client-mozilla", profile, &steps).await;
+        run("keyrig-client-mozilla", &[], profile, &steps).await;
     }
 }
 
@@ -82,14 +82,10 @@ async fn libwebauthn() {
             "exclude list",
             "long allow list",
             "two accounts",
-            "U2F: register, sign, exclude list",
             "set a PIN",
             "register with the PIN, after a wrong one",
             "sign with the PIN by both protocols",
-            "prf and credProtect",
-            "credential management",
-            "authenticator configuration",
         ];
-        run("keyrig-client-libwebauthn", profile, &steps).await;
+        run("keyrig-client-libwebauthn", &[], profile, &steps).await;
     }
 }

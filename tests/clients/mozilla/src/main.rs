@@ -7,6 +7,8 @@ mod device;
 use std::sync::mpsc::{self, Receiver, channel};
 use std::thread;
 
+use authenticator::authenticatorservice::{RegisterArgs, SignArgs};
+use authenticator::crypto::COSEAlgorithm;
 use authenticator::ctap2::attestation::AuthenticatorDataFlags;
 use authenticator::ctap2::commands::client_pin::SetNewPin;
 use authenticator::ctap2::commands::{CommandError, StatusCode};
@@ -14,8 +16,6 @@ use authenticator::ctap2::server::{
     AuthenticationExtensionsClientInputs, PublicKeyCredentialDescriptor, PublicKeyCredentialParameters,
     PublicKeyCredentialUserEntity, RelyingParty, ResidentKeyRequirement, Transport, UserVerificationRequirement,
 };
-use authenticator::authenticatorservice::{RegisterArgs, SignArgs};
-use authenticator::crypto::COSEAlgorithm;
 use authenticator::errors::{AuthenticatorError, HIDError};
 use authenticator::statecallback::StateCallback;
 use authenticator::{FidoDevice, FidoDeviceIO, Pin, RegisterResult, SignResult, StatusPinUv, StatusUpdate, ctap2};
@@ -200,21 +200,20 @@ fn with_pin(ceremonies: &mut Ceremonies, one: &[u8]) {
     assert_eq!((asked.pin, &asked.wrong[..]), (1, &[Some(7)][..]), "one attempt of eight was wrong");
     ok("register with the PIN, after a wrong one");
 
-    let (signed, asked) =
-        ceremonies.sign(SignArgs { user_verification_req: required, pin: Some(Pin::new(PIN)), ..login(&[one.to_vec()]) });
+    let (signed, asked) = ceremonies.sign(SignArgs {
+        user_verification_req: required,
+        pin: Some(Pin::new(PIN)),
+        ..login(&[one.to_vec()])
+    });
     assert_eq!(signed.expect("signed").assertion.auth_data.flags, verified);
     assert_eq!((asked.pin, asked.wrong.len()), (0, 0));
     ok("sign with the PIN");
 }
 
 /// What says who was there, of the flags.
-const FLAGS: AuthenticatorDataFlags =
-    AuthenticatorDataFlags::USER_PRESENT.union(AuthenticatorDataFlags::USER_VERIFIED);
+const FLAGS: AuthenticatorDataFlags = AuthenticatorDataFlags::USER_PRESENT.union(AuthenticatorDataFlags::USER_VERIFIED);
 
 fn has_no_credentials<T>(outcome: &authenticator::Result<T>) -> bool {
     use CommandError::StatusCode as Answered;
-    matches!(
-        outcome,
-        Err(AuthenticatorError::HIDError(HIDError::Command(Answered(StatusCode::NoCredentials, _))))
-    )
+    matches!(outcome, Err(AuthenticatorError::HIDError(HIDError::Command(Answered(StatusCode::NoCredentials, _)))))
 }
