@@ -360,3 +360,6 @@ fn pkcs1_der(modulus: &[u8], exponent: &[u8]) -> Option<Vec<u8>> {
         pkcs1::RsaPublicKey { modulus: UintRef::new(modulus).ok()?, public_exponent: UintRef::new(exponent).ok()? };
     key.to_der().ok()
 }
+
+#[cfg(test)]
+mod tests;
