@@ -5,6 +5,8 @@
 mod attestations;
 mod authentications;
 mod ceremonies;
+mod differential;
+mod documentation;
 mod origins;
 mod registrations;
 mod vectors;
