@@ -55,6 +55,7 @@
 //! and realms takes a session in which the password was given again.
 
 mod audit_log;
+mod audit_report;
 mod challenges;
 mod clock;
 mod enrolment;
@@ -83,6 +84,7 @@ mod users;
 pub mod verifier;
 mod webauthn;
 
+pub use self::audit_report::{AuditReport, AuditedUser, Finding};
 pub use self::audit_log::{Actor, Event, EventFilter, EventKind};
 pub use self::challenges::{MAX_ANONYMOUS_LOGINS, MAX_CHALLENGES_PER_SESSION, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
@@ -97,6 +99,7 @@ pub use self::policy::{
 };
 pub use self::property_string::PropertyProblem;
 pub use self::qr::{TooLongForQr, qr_svg, qr_terminal};
+pub use self::random::random_password;
 pub use self::realms::{Realm, RealmError, RealmKind, Requirement};
 pub use self::recovery_keys::{
     FEW_RECOVERY_KEYS, NotARecoveryKey, RECOVERY_KEYS, RECOVERY_SECRET_BYTES, RecoveryHash, RecoveryKey, RecoveryKeySet,
@@ -109,6 +112,6 @@ pub use self::settings::{
     Attestation, ConfigError, ConfigProblem, MAX_CONFIG_BYTES, OriginProblem, RpIdProblem, Settings, SettingsError,
 };
 pub use self::store::{DATABASE_FILE, Store, StoreError};
-pub use self::tfa_option::{TfaOption, TfaOptionError, TfaOptionProblem};
+pub use self::tfa_option::{TfaOptionError, TfaOptionProblem};
 pub use self::totp::{AcceptedCode, CodeRefused, TOTP_SECRET_BYTES, TOTP_WINDOW, Totp, TotpAlgorithm, TotpRefused};
 pub use self::users::{InvalidRole, InvalidUserName, Role, User, UserChange, UserError, UserId, UserName};

@@ -3,32 +3,11 @@
 //! Proxmox VE has the types `oath` and `yubico`. `any` and `webauthn` are ours: a realm of Proxmox VE can ask for one-time
 //! codes, and not for security keys.
 
-use std::fmt;
 use std::str::FromStr;
 
 use crate::place::Place;
 use crate::property_string::{self, Property, PropertyProblem};
-
-/// What a realm asks for beside the password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TfaOption {
-    /// One-time codes by the clock: `type=oath,digits=6,step=30`.
-    Oath {
-        /// How many digits a code has: 6 to 8.
-        digits: u8,
-        /// How long a step is in seconds: at least 10.
-        step: u16,
-    },
-    /// Whichever factor the user has: `type=any`.
-    Any,
-    /// A security key: `type=webauthn`.
-    Webauthn,
-}
-
-impl TfaOption {
-    /// What `type=oath` alone means.
-    pub const OATH: Self = Self::Oath { digits: 6, step: 30 };
-}
+use crate::realms::Requirement;
 
 /// An option that cannot be read, with the place in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +34,9 @@ pub enum TfaOptionProblem {
         /// What stands there.
         found: String,
     },
+    /// `none`.
+    #[error("asking for nothing is written without --tfa: --delete tfa")]
+    Nothing,
     /// `type=yubico`.
     #[error(
         "yubico asks Yubico's servers about one-time passwords, which this relying party does not do; write type=oath, type=webauthn or type=any"
@@ -88,18 +70,22 @@ pub enum TfaOptionProblem {
     },
 }
 
-impl FromStr for TfaOption {
+/// Reads the form of the option. What asks for nothing has none: in Proxmox VE the option is deleted then.
+impl FromStr for Requirement {
     type Err = TfaOptionError;
 
     fn from_str(text: &str) -> Result<Self, TfaOptionError> {
         let error = |at, problem| TfaOptionError { place: Place::of(text, at), problem };
+        if matches!(text, "none" | "type=none") {
+            return Err(error(0..text.len(), TfaOptionProblem::Nothing));
+        }
         let properties = property_string::parse(text).map_err(|(at, problem)| error(at, problem.into()))?;
         let Some(kind) = properties.iter().find(|property| property.key == "type") else {
             return Err(error(0..0, TfaOptionProblem::NoType));
         };
         let found = kind.value.to_owned();
         let (mut option, known) = match kind.value {
-            "oath" => (Self::OATH, "oath has digits and step"),
+            "oath" => (Self::Oath { digits: 6, step: 30 }, "oath has digits and step"),
             "any" => (Self::Any, "any has no other property"),
             "webauthn" => (Self::Webauthn, "webauthn has no other property"),
             "yubico" => return Err(error(kind.value_at.clone(), TfaOptionProblem::Yubico)),
@@ -130,13 +116,14 @@ impl FromStr for TfaOption {
     }
 }
 
-/// The form that is read.
-impl fmt::Display for TfaOption {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Requirement {
+    /// The option that says so, `None` if nothing is asked for.
+    pub fn tfa_option(self) -> Option<String> {
         match self {
-            Self::Oath { digits, step } => write!(formatter, "type=oath,digits={digits},step={step}"),
-            Self::Any => formatter.write_str("type=any"),
-            Self::Webauthn => formatter.write_str("type=webauthn"),
+            Self::None => None,
+            Self::Oath { digits, step } => Some(format!("type=oath,digits={digits},step={step}")),
+            Self::Any => Some("type=any".to_owned()),
+            Self::Webauthn => Some("type=webauthn".to_owned()),
         }
     }
 }

@@ -5,16 +5,16 @@ use super::*;
 #[test]
 fn options_are_read_and_written() {
     for (text, expected, written) in [
-        ("type=oath", TfaOption::Oath { digits: 6, step: 30 }, "type=oath,digits=6,step=30"),
-        ("type=oath,digits=6,step=30", TfaOption::OATH, "type=oath,digits=6,step=30"),
-        ("digits=8,step=10,type=oath", TfaOption::Oath { digits: 8, step: 10 }, "type=oath,digits=8,step=10"),
-        ("type=oath,step=3600", TfaOption::Oath { digits: 6, step: 3600 }, "type=oath,digits=6,step=3600"),
-        ("type=any", TfaOption::Any, "type=any"),
-        ("type=webauthn", TfaOption::Webauthn, "type=webauthn"),
+        ("type=oath", Requirement::Oath { digits: 6, step: 30 }, "type=oath,digits=6,step=30"),
+        ("type=oath,digits=6,step=30", Requirement::Oath { digits: 6, step: 30 }, "type=oath,digits=6,step=30"),
+        ("digits=8,step=10,type=oath", Requirement::Oath { digits: 8, step: 10 }, "type=oath,digits=8,step=10"),
+        ("type=oath,step=3600", Requirement::Oath { digits: 6, step: 3600 }, "type=oath,digits=6,step=3600"),
+        ("type=any", Requirement::Any, "type=any"),
+        ("type=webauthn", Requirement::Webauthn, "type=webauthn"),
     ] {
-        assert_eq!(text.parse(), Ok(expected), "{text}");
-        assert_eq!(expected.to_string(), written);
-        assert_eq!(written.parse(), Ok(expected));
+        assert_eq!(text.parse::<Requirement>(), Ok(expected), "{text}");
+        assert_eq!(expected.tfa_option().as_deref(), Some(written));
+        assert_eq!(written.parse::<Requirement>(), Ok(expected));
     }
 }
 
@@ -25,6 +25,7 @@ fn what_is_wrong_is_pointed_at() {
     let cases = [
         ("type=totp", 6, TfaOptionProblem::Oath { found: "totp".to_owned() }),
         ("type=yubico,id=1,key=x", 6, TfaOptionProblem::Yubico),
+        ("none", 1, TfaOptionProblem::Nothing),
         ("type=OATH", 6, TfaOptionProblem::UnknownType { found: "OATH".to_owned() }),
         ("digits=6", 1, TfaOptionProblem::NoType),
         ("oath", 1, PropertyProblem::NoValue { found: "oath".to_owned() }.into()),
@@ -51,17 +52,22 @@ fn what_is_wrong_is_pointed_at() {
         ),
     ];
     for (text, column, problem) in cases {
-        let error = text.parse::<TfaOption>().unwrap_err();
+        let error = text.parse::<Requirement>().unwrap_err();
         assert_eq!((error.place.column, &error.problem), (column, &problem), "{text:?}");
     }
 }
 
 #[test]
 fn the_error_names_the_right_form_and_shows_the_place() {
-    let error = "type=totp".parse::<TfaOption>().unwrap_err().to_string();
+    let error = "type=totp".parse::<Requirement>().unwrap_err().to_string();
     assert_eq!(
         error,
         "the --tfa option cannot be read: a realm's type is called oath, not totp: write type=oath,digits=6,step=30\n\
          1 | type=totp\n  |      ^^^^"
     );
+}
+
+#[test]
+fn what_asks_for_nothing_has_no_option() {
+    assert_eq!(Requirement::None.tfa_option(), None);
 }

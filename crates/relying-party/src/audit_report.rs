@@ -1,0 +1,293 @@
+//! Who has which factors, when they were last used, and who needs looking after: as text, CSV and JSON.
+
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use x509_cert::der::DateTime;
+
+use crate::factors::{Factor, FactorDetail};
+use crate::realms::Requirement;
+use crate::recovery_keys::FEW_RECOVERY_KEYS;
+use crate::store::{Store, StoreError, unix_time};
+use crate::users::{Role, User};
+
+/// Everybody, and what there is to say about each.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditReport {
+    /// As of when.
+    #[serde(serialize_with = "unix_time::serialize")]
+    pub time: SystemTime,
+    /// The users, by realm and name.
+    pub users: Vec<AuditedUser>,
+}
+
+/// A user, the factors, and what there is to say about them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditedUser {
+    /// The user.
+    #[serde(flatten)]
+    pub user: User,
+    /// What the realm requires.
+    pub requirement: Requirement,
+    /// The factors, the oldest first.
+    pub factors: Vec<Factor>,
+    /// What there is to say, the gravest first.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that an administrator should know of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// The database has a factor that cannot be read: it blocks the login.
+    FactorUnreadable,
+    /// Too many failures in a row: nobody is let in for a while.
+    Locked,
+    /// Too many wrong codes: a recovery key or an administrator lifts it.
+    TotpLocked,
+    /// No factor beside the password.
+    NoFactor,
+    /// Factors, and none of the kind that the realm requires.
+    LacksRequiredFactor,
+    /// One factor and nothing to fall back on.
+    OnlyOneFactor,
+    /// An administrator with one security key.
+    OnlyOneSecurityKey,
+    /// Factors, and no recovery keys that are left.
+    NoRecoveryKeys,
+    /// Three recovery keys or fewer are left.
+    FewRecoveryKeys,
+    /// A factor is there and disabled.
+    FactorDisabled,
+    /// The user cannot log in.
+    UserDisabled,
+}
+
+impl Finding {
+    /// Its words, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::FactorUnreadable => "has a factor that cannot be read, and cannot log in",
+            Self::Locked => "is locked",
+            Self::TotpLocked => "is locked out of TOTP",
+            Self::NoFactor => "has no second factor",
+            Self::LacksRequiredFactor => "lacks the factor that the realm requires",
+            Self::OnlyOneFactor => "has only one factor",
+            Self::OnlyOneSecurityKey => "is an administrator with only one security key",
+            Self::NoRecoveryKeys => "has no recovery keys",
+            Self::FewRecoveryKeys => "has few recovery keys left",
+            Self::FactorDisabled => "has a factor that is disabled",
+            Self::UserDisabled => "is disabled",
+        }
+    }
+
+    /// Its stable name, as in JSON and CSV.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FactorUnreadable => "factor_unreadable",
+            Self::Locked => "locked",
+            Self::TotpLocked => "totp_locked",
+            Self::NoFactor => "no_factor",
+            Self::LacksRequiredFactor => "lacks_required_factor",
+            Self::OnlyOneFactor => "only_one_factor",
+            Self::OnlyOneSecurityKey => "only_one_security_key",
+            Self::NoRecoveryKeys => "no_recovery_keys",
+            Self::FewRecoveryKeys => "few_recovery_keys",
+            Self::FactorDisabled => "factor_disabled",
+            Self::UserDisabled => "user_disabled",
+        }
+    }
+}
+
+impl Store {
+    /// The report on everybody.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub fn audit(&self, now: SystemTime) -> Result<AuditReport, StoreError> {
+        let realms = self.realms()?;
+        let users = self.users_with_factors()?.into_iter().map(|(user, factors)| {
+            let realm = realms.iter().find(|realm| realm.name == user.name.realm());
+            let requirement = realm.map_or(Requirement::None, |realm| realm.requirement);
+            let findings = findings(&user, requirement, &factors, now);
+            AuditedUser { user, requirement, factors, findings }
+        });
+        Ok(AuditReport { time: now, users: users.collect() })
+    }
+}
+
+fn findings(user: &User, requirement: Requirement, factors: &[Factor], now: SystemTime) -> Vec<Finding> {
+    let enabled = || factors.iter().filter(|factor| factor.enabled);
+    let security_keys = enabled().filter(|factor| matches!(factor.detail, FactorDetail::Webauthn { .. })).count();
+    let recovery_keys: usize = enabled()
+        .map(|factor| match factor.detail {
+            FactorDetail::Recovery { remaining, .. } => remaining,
+            _ => 0,
+        })
+        .sum();
+    // Recovery keys are what one falls back on.
+    let proper = enabled().filter(|factor| !matches!(factor.detail, FactorDetail::Recovery { .. })).count();
+    let unreadable = enabled().any(|factor| matches!(factor.detail, FactorDetail::Unreadable { .. }));
+    let meets = |factor: &Factor| match (&factor.detail, requirement) {
+        (_, Requirement::None) | (FactorDetail::Webauthn { .. }, _) => true,
+        (FactorDetail::Totp { .. }, Requirement::Any) => true,
+        (FactorDetail::Totp { digits, step, .. }, Requirement::Oath { digits: wanted, step: every }) => {
+            (*digits, *step) == (wanted, u64::from(every))
+        }
+        _ => false,
+    };
+    let lacks = proper > 0 && requirement != Requirement::None && !enabled().any(meets);
+    let found = [
+        (Finding::FactorUnreadable, unreadable),
+        (Finding::Locked, user.is_locked(now)),
+        (Finding::TotpLocked, user.totp_locked),
+        (Finding::NoFactor, proper == 0),
+        (Finding::LacksRequiredFactor, lacks),
+        (Finding::OnlyOneFactor, proper == 1 && recovery_keys == 0),
+        (Finding::OnlyOneSecurityKey, user.role == Role::Administrator && security_keys == 1),
+        (Finding::NoRecoveryKeys, proper > 0 && recovery_keys == 0),
+        (Finding::FewRecoveryKeys, (1..=FEW_RECOVERY_KEYS).contains(&recovery_keys)),
+        (Finding::FactorDisabled, factors.iter().any(|factor| !factor.enabled)),
+        (Finding::UserDisabled, !user.enabled),
+    ];
+    found.into_iter().filter(|(_, is_so)| *is_so).map(|(finding, _)| finding).collect()
+}
+
+impl AuditReport {
+    /// For people: a user a paragraph, and at the end what needs looking after.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for audited in &self.users {
+            let AuditedUser { user, requirement, factors, findings } = audited;
+            let login = user.last_login.map_or("never logged in".to_owned(), |at| format!("last login {}", date(at)));
+            line(&mut text, format_args!("{}  {}, {login}", user.name, user.role.name()));
+            if *requirement != Requirement::None {
+                line(&mut text, format_args!("    realm {} requires {requirement}", user.name.realm()));
+            }
+            for factor in factors {
+                line(&mut text, format_args!("    {}", factor_text(factor)));
+            }
+            if let Some(until) = user.locked_until.filter(|_| user.is_locked(self.time)) {
+                line(&mut text, format_args!("  ! is locked until {}", date(until)));
+            }
+            for finding in findings.iter().filter(|finding| **finding != Finding::Locked) {
+                line(&mut text, format_args!("  ! {}", finding.words()));
+            }
+        }
+        let with = |finding: Finding| self.users.iter().filter(|user| user.findings.contains(&finding)).count();
+        line(
+            &mut text,
+            format_args!(
+                "\n{} users: {} without a second factor, {} with only one, {} locked, {} locked out of TOTP",
+                self.users.len(),
+                with(Finding::NoFactor),
+                with(Finding::OnlyOneFactor),
+                with(Finding::Locked),
+                with(Finding::TotpLocked)
+            ),
+        );
+        text
+    }
+
+    /// For spreadsheets (RFC 4180): a line per factor, and one for a user who has none. What a spreadsheet would take for
+    /// a formula has a `'` before it.
+    pub fn csv(&self) -> String {
+        let mut text = "user,role,user_enabled,last_login,locked_until,totp_locked,realm_requires,findings,factor,id,description,created,last_used,enabled,detail\r\n".to_owned();
+        for AuditedUser { user, requirement, factors, findings } in &self.users {
+            let findings: Vec<_> = findings.iter().map(|finding| finding.name()).collect();
+            let of_user = [
+                user.name.to_string(),
+                user.role.name().to_owned(),
+                user.enabled.to_string(),
+                user.last_login.map(date).unwrap_or_default(),
+                user.locked_until.filter(|_| user.is_locked(self.time)).map(date).unwrap_or_default(),
+                user.totp_locked.to_string(),
+                requirement.tfa_option().unwrap_or_default(),
+                findings.join(" "),
+            ];
+            let of_factor = |factor: &Factor| {
+                [
+                    factor.kind().to_owned(),
+                    factor.id.clone(),
+                    factor.description.clone(),
+                    date(factor.created),
+                    factor.last_used.map(date).unwrap_or_default(),
+                    factor.enabled.to_string(),
+                    detail(&factor.detail),
+                ]
+            };
+            for factor in factors {
+                record(&mut text, of_user.iter().chain(&of_factor(factor)));
+            }
+            if factors.is_empty() {
+                record(&mut text, of_user.iter().chain(&<[String; 7]>::default()));
+            }
+        }
+        text
+    }
+}
+
+/// A factor on a line, for people.
+pub(crate) fn factor_text(factor: &Factor) -> String {
+    let used = factor.last_used.map_or("never used".to_owned(), |at| format!("last used {}", date(at)));
+    let disabled = if factor.enabled { "" } else { ", disabled" };
+    let detail = detail(&factor.detail);
+    format!(
+        "{:<9} {}  {:?}  added {}, {used}{disabled}; {detail}",
+        factor.kind(),
+        factor.id,
+        factor.description,
+        date(factor.created)
+    )
+}
+
+impl Factor {
+    /// A line about it, for people: kind, identifier, description, dates.
+    pub fn text(&self) -> String {
+        factor_text(self)
+    }
+}
+
+fn detail(detail: &FactorDetail) -> String {
+    match detail {
+        FactorDetail::Webauthn { rp_id, counter, backup_eligible, .. } => {
+            let synced = if *backup_eligible { ", may be synchronised" } else { "" };
+            format!("for {rp_id}, counter {counter}{synced}")
+        }
+        FactorDetail::Totp { algorithm, digits, step, drift } => {
+            let drift = drift.filter(|drift| *drift != 0).map(|drift| format!(", clock off by {drift:+} steps"));
+            format!("{algorithm}, {digits} digits every {step} s{}", drift.unwrap_or_default())
+        }
+        FactorDetail::Recovery { remaining, of } => format!("{remaining} of {of} left"),
+        FactorDetail::Unreadable { reason, .. } => format!("cannot be read: {reason}"),
+    }
+}
+
+/// A moment as RFC 3339 has it, to the second, UTC.
+pub(crate) fn date(time: SystemTime) -> String {
+    DateTime::from_system_time(time).map_or_else(|_| "an impossible time".to_owned(), |time| time.to_string())
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{arguments}");
+}
+
+fn record<'a>(text: &mut String, cells: impl Iterator<Item = &'a String>) {
+    for (index, cell) in cells.enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        let formula = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+        if cell.contains([',', '"', '\r', '\n']) {
+            let _ = write!(text, "\"{formula}{}\"", cell.replace('"', "\"\""));
+        } else {
+            let _ = write!(text, "{formula}{cell}");
+        }
+    }
+    text.push_str("\r\n");
+}
+
+#[cfg(test)]
+mod tests;
