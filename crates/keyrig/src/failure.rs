@@ -10,6 +10,9 @@ use keyrig_rack::RackError;
 use keyrig_rack::control_socket::ControlError;
 use keyrig_rack::ctaphid_endpoint::EndpointError;
 use keyrig_rack::vhci::VhciError;
+use keyrig_relying_party::{
+    ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, UnknownPolicy, UserError,
+};
 use keyrig_scenario::demo::DemoError;
 use thiserror::Error;
 
@@ -47,6 +50,32 @@ pub(crate) enum Failure {
     Write(PathBuf, #[source] io::Error),
     #[error("nothing can be printed: {0}")]
     Print(#[source] io::Error),
+    #[error("{0} cannot be read: {1}")]
+    Read(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error(transparent)]
+    UserName(#[from] InvalidUserName),
+    #[error(transparent)]
+    Factor(#[from] FactorError),
+    #[error("{0}: --force")]
+    NeedsForce(FactorError),
+    #[error(transparent)]
+    Realm(#[from] RealmError),
+    #[error(transparent)]
+    Password(#[from] InvalidPassword),
+    #[error(transparent)]
+    Policy(#[from] UnknownPolicy),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("there is no database in {}: is --state right? 'keyrig rp serve' and 'keyrig rp user add' make one", .0.display())]
+    NoDatabase(PathBuf),
+    #[error("there is no report {0}")]
+    NoReport(String),
+    #[error("nothing was deleted")]
+    NotConfirmed,
     #[error("the runtime could not be started: {0}")]
     Runtime(#[source] io::Error),
 }
@@ -55,6 +84,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_)
+            | Self::Policy(_)
             | Self::Rack(
                 RackError::NoKeys
                 | RackError::TooManyKeys(_)

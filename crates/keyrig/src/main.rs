@@ -8,6 +8,7 @@ mod failure;
 mod key;
 mod profiles;
 mod rack;
+mod rp;
 mod serve;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     Attach(attach::Arguments),
     /// Speak to the keys of a running rack
     Key(key::Arguments),
+    /// Administer a relying party to rehearse on
+    Rp(rp::Arguments),
     /// List the keys that can be imitated, or show one
     Profiles(profiles::Arguments),
 }
@@ -72,6 +75,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Attach(arguments) => attach::run(arguments).await,
             Command::Key(arguments) => key::run(arguments).await,
+            Command::Rp(arguments) => rp::run(arguments),
             Command::Profiles(arguments) => profiles::run(&arguments),
         }
     })

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use x509_cert::der::DateTime;
 
+use crate::audit_log::Event;
 use crate::factors::{Factor, FactorDetail};
 use crate::realms::Requirement;
 use crate::recovery_keys::FEW_RECOVERY_KEYS;
@@ -155,6 +156,18 @@ fn findings(user: &User, requirement: Requirement, factors: &[Factor], now: Syst
 }
 
 impl AuditReport {
+    /// The users of a realm who can log in and lack what it requires.
+    pub fn lacking(&self, realm: &str) -> Vec<String> {
+        let lacks = |audited: &&AuditedUser| {
+            let lack = |finding: &Finding| matches!(finding, Finding::NoFactor | Finding::LacksRequiredFactor);
+            audited.user.name.realm() == realm
+                && audited.user.enabled
+                && audited.requirement != Requirement::None
+                && audited.findings.iter().any(lack)
+        };
+        self.users.iter().filter(lacks).map(|audited| audited.user.name.to_string()).collect()
+    }
+
     /// For people: a user a paragraph, and at the end what needs looking after.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -246,6 +259,18 @@ impl Factor {
     /// A line about it, for people: kind, identifier, description, dates.
     pub fn text(&self) -> String {
         factor_text(self)
+    }
+}
+
+impl Event {
+    /// A line about it, for people: when, what, whom it concerns, by whom.
+    pub fn text(&self) -> String {
+        let user = self.user.as_deref().filter(|user| !user.is_empty()).unwrap_or("-");
+        let report = self.report_id.as_ref().map(|id| format!(" (report {id})")).unwrap_or_default();
+        let detail = if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
+        // Names come from whoever sent them: a terminal is not to be told anything by one.
+        let text = format!("{} {} {user} by {}{detail}{report}", date(self.time), self.kind.name(), self.actor);
+        text.replace(char::is_control, " ")
     }
 }
 

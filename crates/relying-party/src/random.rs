@@ -19,6 +19,18 @@ pub(crate) fn name() -> String {
     format!("{:016x}", u64::from_be_bytes(bytes()))
 }
 
+/// A password for somebody to whom it is shown once: 100 random bits in four groups, of characters that are not taken for
+/// each other.
+pub fn random_password() -> String {
+    const ALPHABET: [char; 32] = [
+        '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p', 'q',
+        'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', 'i',
+    ];
+    let characters = bytes::<20>().map(|byte| ALPHABET.get(usize::from(byte % 32)).copied().unwrap_or('2'));
+    let groups: Vec<String> = characters.chunks(5).map(|group| group.iter().collect()).collect();
+    groups.join("-")
+}
+
 /// A bearer token of 256 bits, base64url.
 pub(crate) fn token() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<32>())

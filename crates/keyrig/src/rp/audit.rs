@@ -1,0 +1,79 @@
+//! `keyrig rp audit`, `events` and `report`: what an administrator looks at.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Args;
+use keyrig_relying_party::EventFilter;
+use serde_json::json;
+
+use super::State;
+use crate::failure::{Failure, print, print_json};
+
+#[derive(Args)]
+pub(crate) struct AuditArguments {
+    /// Print CSV, a line per factor
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Args)]
+pub(crate) struct EventsArguments {
+    /// Only those that concern this user, as it was written then
+    #[arg(long)]
+    user: Option<String>,
+    /// How many, the latest
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u32,
+    /// Print JSON, an object a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Args)]
+pub(crate) struct ReportArguments {
+    /// The identifier that the user was told
+    id: String,
+    #[command(flatten)]
+    state: State,
+}
+
+pub(super) fn audit(arguments: &AuditArguments) -> Result<ExitCode, Failure> {
+    let report = arguments.state.open()?.audit(SystemTime::now())?;
+    if arguments.json {
+        print_json(&report)?;
+    } else if arguments.csv {
+        print(report.csv().trim_end_matches('\n'))?;
+    } else {
+        print(report.text().trim_end())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The latest last, as logs are read.
+pub(super) fn events(arguments: &EventsArguments) -> Result<ExitCode, Failure> {
+    let filter = EventFilter { user: arguments.user.clone(), before: None, limit: Some(arguments.limit) };
+    for event in arguments.state.open()?.events(&filter)?.iter().rev() {
+        if arguments.json {
+            print_json(event)?;
+        } else {
+            print(event.text())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
+    let found = arguments.state.open()?.report(&arguments.id)?;
+    let (event, report) = found.ok_or_else(|| Failure::NoReport(arguments.id.clone()))?;
+    let whole = json!({ "event": event, "report": report });
+    print(serde_json::to_string_pretty(&whole).map_err(|error| Failure::Print(error.into()))?)?;
+    Ok(ExitCode::SUCCESS)
+}

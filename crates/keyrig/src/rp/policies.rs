@@ -1,0 +1,41 @@
+//! `keyrig rp policies`: what each does that the default does not, and why that is a risk.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use keyrig_relying_party::Policy;
+
+use crate::failure::{Failure, print, print_json};
+
+#[derive(Args)]
+#[command(after_help = "\
+A policy is chosen in the file that 'keyrig rp serve --config FILE.toml' reads: policy = \"proxmox-9\".")]
+pub(crate) struct Arguments {
+    /// One policy only
+    name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let policies: Vec<Policy> = match &arguments.name {
+        Some(name) => vec![Policy::built_in(name)?],
+        None => Policy::built_in_names().map(Policy::built_in).collect::<Result<_, _>>()?,
+    };
+    if arguments.json {
+        print_json(&policies)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (index, policy) in policies.iter().enumerate() {
+        if index > 0 {
+            print("")?;
+        }
+        print(format!("{}: {}", policy.name, policy.description))?;
+        for difference in &policy.differences {
+            print(format!("  it {}", difference.does))?;
+            print(format!("    risk: {}", difference.risk))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

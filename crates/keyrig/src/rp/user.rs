@@ -1,0 +1,290 @@
+//! `keyrig rp user`: users and their factors, as `pveum user` has them.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+use keyrig_relying_party::{Actor, Factor, FactorError, Role, UserChange, Which};
+
+use super::{PasswordSource, State, UserName, confirm, password};
+use crate::failure::{Failure, print, print_json};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the users
+    List(Listing),
+    /// Add a user
+    Add(Add),
+    /// Change a user's role, or enable or disable the user
+    Modify(Modify),
+    /// Delete a user, and all that belongs to the user
+    Delete(Delete),
+    /// Users' second factors
+    Tfa {
+        #[command(subcommand)]
+        action: Tfa,
+    },
+}
+
+#[derive(Args)]
+struct Listing {
+    #[command(flatten)]
+    state: State,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Add {
+    /// NAME@REALM; the realms are pam and pve
+    user: UserName,
+    /// What the user may do: administrator, auditor, user
+    #[arg(long, default_value = "user")]
+    role: Role,
+    /// The password: the first line of a file, or - for standard input. Without it one is made up and printed
+    #[arg(long, value_name = "FILE|-")]
+    password: Option<PasswordSource>,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Args)]
+struct Modify {
+    /// NAME@REALM
+    user: UserName,
+    /// What the user may do: administrator, auditor, user
+    #[arg(long)]
+    role: Option<Role>,
+    /// Whether the user can log in: 1 or 0. 0 ends all sessions
+    #[arg(long, value_name = "1|0", value_parser = one_or_zero)]
+    enable: Option<bool>,
+    /// A comment
+    #[arg(long)]
+    comment: Option<String>,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Args)]
+struct Delete {
+    /// NAME@REALM
+    user: UserName,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Args)]
+pub(crate) struct Password {
+    /// NAME@REALM
+    user: UserName,
+    /// The password: the first line of a file, or - for standard input. Without it one is made up and printed
+    #[arg(long, value_name = "FILE|-")]
+    password: Option<PasswordSource>,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Subcommand)]
+enum Tfa {
+    /// List the factors of a user, or of everybody
+    List {
+        /// NAME@REALM
+        user: Option<UserName>,
+        #[command(flatten)]
+        list: Listing,
+    },
+    /// Delete a factor of a user, or all of them
+    Delete {
+        /// NAME@REALM
+        user: UserName,
+        /// The factor. Without it every factor of the user is deleted
+        #[arg(long)]
+        id: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Even if the user then lacks what the realm requires
+        #[arg(long)]
+        force: bool,
+        // As guides have it: to be told what is right.
+        #[arg(hide = true)]
+        positional_id: Option<String>,
+        #[command(flatten)]
+        state: State,
+    },
+    /// Release a user's locks: of TOTP after 8 wrong codes, and of the account after 100 failures in a row
+    Unlock {
+        /// NAME@REALM
+        user: UserName,
+        #[command(flatten)]
+        state: State,
+    },
+    // As guides have it: to be told what is right.
+    #[command(hide = true)]
+    Add {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        anything: Vec<String>,
+    },
+}
+
+fn one_or_zero(text: &str) -> Result<bool, String> {
+    match text {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err("write 1 or 0".to_owned()),
+    }
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let now = SystemTime::now();
+    match arguments.action {
+        Action::List(list) => list_users(&list)?,
+        Action::Add(add) => {
+            let store = add.state.open_or_make()?;
+            let (hash, made_up) = password(add.password.as_ref())?;
+            store.add_user(&add.user, add.role, &hash, &Actor::CommandLine, now)?;
+            print(format!("added {}, {}", add.user, add.role.name()))?;
+            show_password(made_up)?;
+        }
+        Action::Modify(Modify { user, role, enable, comment, state }) => {
+            if role.is_none() && enable.is_none() && comment.is_none() {
+                return Err(Failure::Usage("nothing is to be changed: say --role, --enable or --comment".to_owned()));
+            }
+            let change = UserChange { role, enabled: enable, comment };
+            let changed = state.open()?.change_user(&user, &change, &Actor::CommandLine, now)?;
+            let enabled = if changed.enabled { "enabled" } else { "disabled" };
+            print(format!("{user} is {}, {enabled}", changed.role.name()))?;
+        }
+        Action::Delete(Delete { user, yes, state }) => {
+            let store = state.open()?;
+            let factors = store.factors(&user)?;
+            print(format!("{user} and {}", all_of(&factors)))?;
+            if !yes && !confirm("Delete the user?")? {
+                return Err(Failure::NotConfirmed);
+            }
+            store.delete_user(&user, &Actor::CommandLine, now)?;
+            print(format!("deleted {user}"))?;
+        }
+        Action::Tfa { action } => tfa(action, now)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list_users(list: &Listing) -> Result<(), Failure> {
+    let store = list.state.open()?;
+    let users = store.users()?;
+    if list.json {
+        return print_json(&users);
+    }
+    for user in users {
+        let enabled = if user.enabled { "" } else { ", disabled" };
+        let locked = if user.is_locked(SystemTime::now()) { ", locked" } else { "" };
+        let totp = if user.totp_locked { ", locked out of TOTP" } else { "" };
+        print(format!("{}  {}{enabled}{locked}{totp}", user.name, user.role.name()))?;
+    }
+    Ok(())
+}
+
+fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
+    match action {
+        Tfa::List { user, list } => list_factors(user.as_ref(), &list),
+        Tfa::Delete { user, positional_id: Some(id), .. } => Err(Failure::Usage(format!(
+            "the factor is named by an option: keyrig rp user tfa delete {user} --id {id}\n(without --id every factor of {user} would be deleted)"
+        ))),
+        Tfa::Delete { user, id, yes, force, positional_id: None, state } => {
+            let store = state.open()?;
+            let factors = store.factors(&user)?;
+            let which = match &id {
+                Some(id) => Which::One(id),
+                None => Which::All,
+            };
+            if let Which::All = which {
+                if factors.is_empty() {
+                    return print(format!("{user} has no factor"));
+                }
+                print(format!("without --id every factor of {user} is deleted: {}", all_of(&factors)))?;
+                for factor in &factors {
+                    print(format!("  {}", factor.text()))?;
+                }
+                if !yes && !confirm("Delete them?")? {
+                    return Err(Failure::NotConfirmed);
+                }
+            }
+            let deleted = store.delete_factors(&user, which, force, &Actor::CommandLine, now).map_err(|error| match error {
+                FactorError::Required { .. } => Failure::NeedsForce(error),
+                error => error.into(),
+            })?;
+            for factor in &deleted {
+                print(format!("deleted {} {} {:?} of {user}", factor.kind(), factor.id, factor.description))?;
+            }
+            let left = store.factors(&user)?;
+            print(if left.is_empty() { format!("{user} has no factor left") } else { format!("left: {}", all_of(&left)) })
+        }
+        Tfa::Unlock { user, state } => {
+            let was_locked = state.open()?.unlock(&user, &Actor::CommandLine, now)?;
+            print(if was_locked { format!("unlocked {user}") } else { format!("{user} was not locked") })
+        }
+        Tfa::Add { .. } => Err(Failure::Usage(
+            "a factor is added by the user, on the page: nobody else has the key, the app or the paper. For the command \
+             line there are keyrig rp user tfa list, delete and unlock"
+                .to_owned(),
+        )),
+    }
+}
+
+fn list_factors(user: Option<&UserName>, list: &Listing) -> Result<(), Failure> {
+    let store = list.state.open()?;
+    let report = store.audit(SystemTime::now())?;
+    let users: Vec<_> =
+        report.users.into_iter().filter(|found| user.is_none_or(|user| found.user.name == *user)).collect();
+    if let (Some(user), true) = (user, users.is_empty()) {
+        return Err(FactorError::UnknownUser(user.clone()).into());
+    }
+    if list.json {
+        return print_json(&users);
+    }
+    for found in users {
+        let totp = if found.user.totp_locked { " (locked out of TOTP)" } else { "" };
+        let locked = if found.user.is_locked(report.time) { " (locked)" } else { "" };
+        print(format!("{}{locked}{totp}", found.user.name))?;
+        if found.factors.is_empty() {
+            print("  no factor")?;
+        }
+        for factor in &found.factors {
+            print(format!("  {}", factor.text()))?;
+        }
+    }
+    Ok(())
+}
+
+fn all_of(factors: &[Factor]) -> String {
+    match factors.len() {
+        0 => "no factor".to_owned(),
+        1 => "1 factor".to_owned(),
+        number => format!("{number} factors"),
+    }
+}
+
+pub(super) fn set_password(arguments: &Password) -> Result<ExitCode, Failure> {
+    let store = arguments.state.open()?;
+    store.user(&arguments.user)?;
+    let (hash, made_up) = password(arguments.password.as_ref())?;
+    store.set_password(&arguments.user, &hash, &Actor::CommandLine, SystemTime::now())?;
+    print(format!("{} has a new password; all sessions are over", arguments.user))?;
+    show_password(made_up)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_password(made_up: Option<String>) -> Result<(), Failure> {
+    made_up.map_or(Ok(()), |password| print(format!("password: {password}")))
+}

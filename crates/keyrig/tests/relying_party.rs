@@ -1,0 +1,204 @@
+//! `keyrig rp`: the administrator's commands, and what those are told who write them as guides do.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn rp(state: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
+        .arg("rp")
+        .args(arguments)
+        .arg("--state")
+        .arg(state)
+        .env_remove("KEYRIG_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("keyrig runs");
+    // Whether the program reads it is its own affair.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    child.wait_with_output().expect("it ends")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// A state directory, and what commands on it print.
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        rp(self.0.path(), arguments, "")
+    }
+
+    fn done(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.done(arguments)).expect("JSON")
+    }
+
+    fn failed(&self, arguments: &[&str], status: i32) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty(), "{arguments:?}: {}", text(&output.stdout));
+        text(&output.stderr)
+    }
+}
+
+#[test]
+fn users_come_change_and_go() {
+    let site = Site::new();
+    let added = site.done(&["user", "add", "root@pam", "--role", "administrator"]);
+    let password = added.lines().find_map(|line| line.strip_prefix("password: ")).expect("one was made up");
+    assert!(password.len() >= 20, "{password}");
+    let output = rp(site.0.path(), &["user", "add", "alice@pve", "--password", "-"], "correct horse\nbattery\n");
+    assert_eq!(text(&output.stdout), "added alice@pve, user\n", "a password that was given is not shown");
+
+    assert_eq!(site.done(&["user", "list"]), "root@pam  administrator\nalice@pve  user\n");
+    assert_eq!(
+        site.done(&["user", "modify", "alice@pve", "--role", "auditor", "--enable", "0"]),
+        "alice@pve is auditor, disabled\n"
+    );
+    let users = site.json(&["user", "list", "--json"]);
+    assert_eq!(
+        (&users[1]["name"], &users[1]["role"], &users[1]["enabled"]),
+        (&"alice@pve".into(), &"auditor".into(), &false.into())
+    );
+    assert!(site.done(&["passwd", "alice@pve"]).contains("password: "));
+
+    assert!(site.failed(&["user", "add", "alice@pve"], 1).contains("there is a user alice@pve already"));
+    assert!(site.failed(&["user", "add", "alice@ldap"], 1).contains("realms are pam and pve"));
+    assert!(site.failed(&["user", "modify", "root@pam", "--role", "user"], 1).contains("only administrator"));
+    let short = rp(site.0.path(), &["passwd", "alice@pve", "--password", "-"], "short\n");
+    assert!(text(&short.stderr).contains("a password has 8 to 512 bytes"), "{}", text(&short.stderr));
+    let asked = site.run(&["user", "delete", "alice@pve"]);
+    assert_eq!(asked.status.code(), Some(2), "nobody is there to answer");
+    assert!(text(&asked.stdout).contains("alice@pve and no factor") && text(&asked.stderr).contains("--yes"));
+    site.done(&["user", "delete", "alice@pve", "--yes"]);
+    assert_eq!(site.done(&["user", "list"]), "root@pam  administrator\n");
+}
+
+#[test]
+fn realms_take_the_option_as_proxmox_writes_it() {
+    let site = Site::new();
+    site.done(&["user", "add", "alice@pve"]);
+    let changed = site.done(&["realm", "modify", "pve", "--tfa", "type=oath,digits=8,step=60"]);
+    assert_eq!(changed, "pve  type=oath,digits=8,step=60\nthese lack it: alice@pve\n");
+    assert_eq!(site.done(&["realm", "list"]), "pam  no second factor required\npve  type=oath,digits=8,step=60\n");
+    assert_eq!(site.done(&["realm", "modify", "pve", "--delete", "tfa"]), "pve  no second factor required\n");
+    assert!(site.failed(&["realm", "modify", "ldap", "--tfa", "type=any"], 1).contains("realms are pam and pve"));
+}
+
+/// What guides say, and what is right.
+#[test]
+fn what_guides_get_wrong_is_answered_with_the_right_form() {
+    let site = Site::new();
+    site.done(&["user", "add", "root@pam"]);
+    let cases = [
+        (&["realm", "modify", "pam", "--tfa", "type=totp"][..], "write type=oath,digits=6,step=30"),
+        (&["realm", "modify", "pam", "--tfa", "type=totp"], "1 | type=totp\n  |      ^^^^"),
+        (&["realm", "modify", "pam", "--tfa", "type=yubico,id=1,key=2"], "type=oath, type=webauthn or type=any"),
+        (&["realm", "modify", "pam", "--tfa", "type=oath,digits=5"], "it has to be 6, 7 or 8"),
+        (&["realm", "modify", "pam", "--tfa", "none"], "--delete tfa"),
+        (&["realm", "modify", "pam"], "--tfa <OPTION>"),
+        (&["user", "tfa", "delete", "root@pam", "abc123"], "keyrig rp user tfa delete root@pam --id abc123"),
+        (&["user", "tfa", "add", "root@pam", "totp"], "a factor is added by the user, on the page"),
+        (&["user", "tfa", "list", "root"], "a user is NAME@REALM, such as root@pam"),
+        (&["user", "tfa", "unlok", "root@pam"], "'unlock'"),
+        (&["user", "modify", "root@pam"], "nothing is to be changed"),
+        (&["policies", "proxmox-8"], "the policies are strict-l3, proxmox-9, webauthn-rs"),
+    ];
+    for (arguments, expected) in cases {
+        // 'policies' and what clap refuses take no --state.
+        let error = if arguments[0] == "policies" {
+            let output = Command::new(env!("CARGO_BIN_EXE_keyrig")).arg("rp").args(arguments).output().unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            text(&output.stderr)
+        } else {
+            site.failed(arguments, 2)
+        };
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_misspelt_does_not_look_empty() {
+    let site = Site::new();
+    for arguments in [&["user", "list"][..], &["audit"], &["events"], &["user", "tfa", "unlock", "root@pam"]] {
+        assert!(site.failed(arguments, 1).contains("is --state right?"), "{arguments:?}");
+    }
+    assert!(std::fs::read_dir(site.0.path()).unwrap().next().is_none(), "nothing has come into being");
+    std::fs::write(site.0.path().join("relying-party.sqlite"), "not a database, but long enough to look like a file")
+        .unwrap();
+    assert!(site.failed(&["user", "list"], 1).contains("is not a database of keyrig's relying party"));
+}
+
+#[test]
+fn users_without_factors_are_told_apart() {
+    let site = Site::new();
+    site.done(&["user", "add", "root@pam", "--role", "administrator"]);
+    site.done(&["user", "add", "alice@pve"]);
+    assert_eq!(site.done(&["user", "tfa", "list"]), "root@pam\n  no factor\nalice@pve\n  no factor\n");
+    assert_eq!(site.done(&["user", "tfa", "list", "alice@pve"]), "alice@pve\n  no factor\n");
+    assert!(site.failed(&["user", "tfa", "list", "bob@pve"], 1).contains("there is no user bob@pve"));
+    assert_eq!(site.done(&["user", "tfa", "delete", "alice@pve"]), "alice@pve has no factor\n");
+    assert_eq!(site.done(&["user", "tfa", "unlock", "alice@pve"]), "alice@pve was not locked\n");
+    assert!(
+        site.failed(&["user", "tfa", "delete", "alice@pve", "--id", "x"], 1).contains("alice@pve has no factor \"x\"")
+    );
+
+    let audit = site.done(&["audit"]);
+    assert!(
+        audit.ends_with("2 users: 2 without a second factor, 0 with only one, 0 locked, 0 locked out of TOTP\n"),
+        "{audit}"
+    );
+    assert_eq!(site.json(&["audit", "--json"])["users"][0]["findings"][0], "no_factor");
+    assert!(site.done(&["audit", "--csv"]).contains("alice@pve,user,true,,,false,,no_factor,,,,,,,"));
+    let events = site.done(&["events"]);
+    let kinds: Vec<_> = events.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(kinds, ["user_added", "user_added", "unlocked"], "{events}");
+    assert_eq!(site.done(&["events", "--user", "alice@pve", "--limit", "1"]).lines().count(), 1);
+    assert!(site.failed(&["report", "nothing"], 1).contains("there is no report nothing"));
+}
+
+/// SQL and HTML are text like any other.
+#[test]
+fn texts_are_kept_as_they_are() {
+    let site = Site::new();
+    site.done(&["user", "add", "root@pam", "--role", "administrator"]);
+    let evil = "'); DROP TABLE users; -- <script>";
+    site.done(&["user", "modify", "root@pam", "--comment", evil]);
+    assert_eq!(site.json(&["user", "list", "--json"])[0]["comment"], evil);
+    assert!(site.failed(&["user", "add", "a'b@pve"], 2).contains("a user is NAME@REALM"));
+    assert!(site.failed(&["user", "modify", "root@pam", "--comment", "a\u{1b}[31m"], 1).contains("control characters"));
+}
+
+#[test]
+fn policies_say_what_they_do_and_why_it_is_a_risk() {
+    let policies = |arguments: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_keyrig")).args(["rp", "policies"]).args(arguments).output().unwrap();
+        assert!(output.status.success());
+        text(&output.stdout)
+    };
+    let all = policies(&[]);
+    assert!(all.starts_with("strict-l3: "), "{all}");
+    for expected in ["proxmox-9: ", "webauthn-rs: ", "takes an answer for 120 s", "risk: "] {
+        assert!(all.contains(expected), "{expected} in {all}");
+    }
+    assert_eq!(all.matches("  it ").count(), all.matches("    risk: ").count());
+    let one: Value = serde_json::from_str(&policies(&["proxmox-9", "--json"])).unwrap();
+    assert_eq!((&one[0]["name"], &one[0]["challenge_lifetime_s"]), (&"proxmox-9".into(), &120.into()));
+}
