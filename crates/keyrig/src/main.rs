@@ -33,6 +33,7 @@ Start with:
   keyrig serve                      give software keys to USB/IP clients
   sudo keyrig attach                plug software keys into this kernel: browsers and ssh find them
   keyrig key list                   what the keys of a running 'keyrig serve' do
+  keyrig rp serve                   a site to log in to, at http://localhost:8006
 
 KEYRIG_LOG=debug shows what happens inside (on standard error).
 Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong.";
@@ -47,7 +48,7 @@ enum Command {
     Attach(attach::Arguments),
     /// Speak to the keys of a running rack
     Key(key::Arguments),
-    /// Administer a relying party to rehearse on
+    /// Serve a relying party to rehearse on, and administer it
     Rp(rp::Arguments),
     /// List the keys that can be imitated, or show one
     Profiles(profiles::Arguments),
@@ -75,7 +76,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Attach(arguments) => attach::run(arguments).await,
             Command::Key(arguments) => key::run(arguments).await,
-            Command::Rp(arguments) => rp::run(arguments),
+            Command::Rp(arguments) => rp::run(arguments).await,
             Command::Profiles(arguments) => profiles::run(&arguments),
         }
     })

@@ -3,6 +3,7 @@
 mod audit;
 mod policies;
 mod realm;
+mod serve;
 mod user;
 
 use std::io::{BufRead, IsTerminal};
@@ -21,6 +22,7 @@ Everything is kept in --state; without it in $XDG_STATE_HOME/keyrig/relying-part
 The commands work while a server runs on the same directory.
 
 Examples:
+  keyrig rp serve                                    a site at http://localhost:8006, with the administrator root@pam
   keyrig rp user tfa list                            everybody's factors
   keyrig rp user tfa delete alice@pve --id ID        without --id: all of them
   keyrig rp realm modify pve --tfa type=oath,digits=6,step=30
@@ -32,6 +34,8 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Serve the relying party and its page until interrupted
+    Serve(serve::Arguments),
     /// Users and their factors
     User(user::Arguments),
     /// Set a user's password
@@ -140,8 +144,9 @@ fn confirm(question: &str) -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.action {
+        Action::Serve(arguments) => serve::run(arguments).await,
         Action::User(arguments) => user::run(arguments),
         Action::Passwd(arguments) => user::set_password(&arguments),
         Action::Realm(arguments) => realm::run(arguments),

@@ -64,6 +64,7 @@ mod http;
 mod locks;
 mod login;
 mod notices;
+mod page;
 mod password;
 mod place;
 mod policy;
@@ -84,8 +85,8 @@ mod users;
 pub mod verifier;
 mod webauthn;
 
-pub use self::audit_report::{AuditReport, AuditedUser, Finding};
 pub use self::audit_log::{Actor, Event, EventFilter, EventKind};
+pub use self::audit_report::{AuditReport, AuditedUser, Finding};
 pub use self::challenges::{MAX_ANONYMOUS_LOGINS, MAX_CHALLENGES_PER_SESSION, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};

@@ -62,8 +62,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Modify(modify) => {
             let requirement = modify.tfa.unwrap_or(Requirement::None);
             let store = modify.state.open()?;
-            let realm =
-                store.set_requirement(&modify.realm, requirement, true, &Actor::CommandLine, SystemTime::now())?;
+            let realm = store.set_requirement(&modify.realm, requirement, &Actor::CommandLine, SystemTime::now())?;
             print(text(&realm))?;
             let lacking = store.audit(SystemTime::now())?.lacking(&realm.name);
             if !lacking.is_empty() {

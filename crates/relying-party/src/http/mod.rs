@@ -17,7 +17,7 @@ use axum::routing::{delete, get, patch, post, put};
 
 pub use self::session::CSRF_HEADER;
 
-use crate::{Refusal, RelyingParty};
+use crate::{Refusal, RelyingParty, page};
 
 /// The longest request body that is read. An answer with a chain of attestation certificates is below 8 KiB.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -57,6 +57,7 @@ pub fn router(relying_party: Arc<RelyingParty>) -> Router {
         .route("/api/realms/{realm}", put(administration::change_realm))
         .route("/api/events", get(administration::events))
         .route("/api/reports/{id}", get(administration::report))
+        .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -1,0 +1,226 @@
+//! `keyrig rp serve`: the relying party and its page.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use clap::Args;
+use keyrig_relying_party::{Actor, Options, RelyingParty, Role, Settings, SystemClock, UserError, UserName};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{PasswordSource, State, password};
+use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
+
+/// Who can do everything on a new site.
+const ADMINISTRATOR: &str = "root@pam";
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keyrig rp serve                                  http://localhost:8006, for trying it in a browser on this machine
+  keyrig rp serve --explain --state ./site         tells users why a login was refused: for rehearsals
+  keyrig rp serve --config datacenter.cfg          name, RP ID and origin as Proxmox VE has them
+  keyrig rp serve --config site.toml               and all that a datacenter.cfg cannot say: several origins, a policy, …
+
+Passwords and sessions go in clear text: on another address than this machine's own, put a proxy with TLS before it.")]
+pub(crate) struct Arguments {
+    /// Where to listen: localhost:PORT is 127.0.0.1 and ::1; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "localhost:8006")]
+    listen: Listen,
+
+    /// Allow --listen to be an address that others can reach
+    #[arg(long)]
+    open_to_network: bool,
+
+    /// Settings: a datacenter.cfg of Proxmox VE, or a TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Tell users why a login was refused. It tells attackers as well: for rehearsals only
+    #[arg(long)]
+    explain: bool,
+
+    /// The first password of root@pam: the first line of a file, or - for standard input. Without it one is made up and
+    /// printed once
+    #[arg(long, value_name = "FILE|-")]
+    initial_password: Option<PasswordSource>,
+
+    /// Print what it listens on as one line of JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Listen {
+    Localhost(u16),
+    Address(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("localhost:").map(str::parse) {
+            Some(Ok(port)) => Ok(Self::Localhost(port)),
+            Some(Err(_)) => Err("the port is a number up to 65535".to_owned()),
+            None => text
+                .parse()
+                .map(Self::Address)
+                .map_err(|_| "write ADDRESS:PORT, such as localhost:8006 or 127.0.0.1:8006".to_owned()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Listening<'a> {
+    url: String,
+    listen: Vec<SocketAddr>,
+    state: PathBuf,
+    policy: &'a str,
+    rp_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial_password: Option<String>,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    if let Listen::Address(address) = arguments.listen
+        && !address.ip().is_loopback()
+        && !arguments.open_to_network
+    {
+        return Err(Failure::Usage(format!(
+            "{address} can be reached by others, and passwords go in clear text: add --open-to-network if that is meant"
+        )));
+    }
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let (listeners, missing) = bind(arguments.listen).await?;
+    let listen: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let port = listen.first().map_or(0, SocketAddr::port);
+    let settings = match &arguments.config {
+        Some(file) => Settings::load(file)?,
+        // For trying it: what the page can do is on.
+        None => Settings {
+            name: "keyrig".to_owned(),
+            passkey_login: true,
+            ..Settings::new("localhost", format!("http://localhost:{port}"))
+        },
+    };
+    let store = arguments.state.open_or_make()?;
+    let initial_password = first_administrator(&arguments, &store)?;
+    let (policy, rp_id) = (settings.policy.name.clone(), settings.rp_id.clone());
+    let origins = settings.origins.clone();
+    let options = Options { explain: arguments.explain, ..Options::new(store) };
+    let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
+    let host = match arguments.listen {
+        Listen::Localhost(_) => "localhost".to_owned(),
+        Listen::Address(address) => match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        },
+    };
+    let listening = Listening {
+        url: format!("http://{host}:{port}"),
+        listen,
+        state: arguments.state.directory()?,
+        policy: &policy,
+        rp_id: &rp_id,
+        initial_password,
+    };
+    announce(&arguments, &listening, &origins, relying_party.webauthn_problem(), missing)?;
+    let mut servers = Vec::new();
+    for listener in listeners {
+        let address = listener.local_addr().map_err(Failure::Runtime)?;
+        let server = keyrig_relying_party::serve(listener, relying_party.clone());
+        servers.push((address, server.map_err(|error| Failure::Listen(address, error))?));
+    }
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    for (address, server) in servers {
+        server.shutdown().await.map_err(|error| Failure::Listen(address, error))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The listeners; and why `::1` is not among them, if it should be.
+async fn bind(listen: Listen) -> Result<(Vec<TcpListener>, Option<String>), Failure> {
+    let bind = async |address: SocketAddr| {
+        TcpListener::bind(address).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => Failure::PortInUse { address, option: "--listen" },
+            _ => Failure::Listen(address, error),
+        })
+    };
+    match listen {
+        Listen::Address(address) => Ok((vec![bind(address).await?], None)),
+        Listen::Localhost(port) => {
+            let first = bind((Ipv4Addr::LOCALHOST, port).into()).await?;
+            let port = first.local_addr().map_err(Failure::Runtime)?.port();
+            // A machine may have no IPv6.
+            match bind((Ipv6Addr::LOCALHOST, port).into()).await {
+                Ok(second) => Ok((vec![first, second], None)),
+                Err(error @ Failure::PortInUse { .. }) => Err(error),
+                Err(error) => Ok((vec![first], Some(error.to_string()))),
+            }
+        }
+    }
+}
+
+/// Makes root@pam if nobody is there, and returns a password that was made up.
+fn first_administrator(arguments: &Arguments, store: &keyrig_relying_party::Store) -> Result<Option<String>, Failure> {
+    if !store.users()?.is_empty() {
+        return Ok(None);
+    }
+    let name: UserName = ADMINISTRATOR.parse()?;
+    let (hash, made_up) = password(arguments.initial_password.as_ref())?;
+    match store.add_user(&name, Role::Administrator, &hash, &Actor::CommandLine, SystemTime::now()) {
+        Ok(_) => Ok(made_up),
+        // Another process was faster, and its password counts.
+        Err(UserError::Exists(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn announce(
+    arguments: &Arguments,
+    listening: &Listening<'_>,
+    origins: &[String],
+    problem: Option<&str>,
+    missing: Option<String>,
+) -> Result<(), Failure> {
+    if arguments.json {
+        return print_json(listening);
+    }
+    print(format!("site     {}", listening.url))?;
+    print(format!("state    {}", listening.state.display()))?;
+    print(format!("WebAuthn RP ID {}, policy {}", listening.rp_id, listening.policy))?;
+    for origin in origins.iter().filter(|origin| **origin != listening.url) {
+        print(format!("         from {origin}"))?;
+    }
+    match &listening.initial_password {
+        Some(password) => print(format!("login    {ADMINISTRATOR}, password {password} (this is shown once)"))?,
+        None => print(format!(
+            "login    {ADMINISTRATOR}, or whoever was added; a forgotten password: keyrig rp passwd USER"
+        ))?,
+    }
+    let mut notes = Vec::new();
+    if arguments.explain {
+        notes.push("users, and attackers, are told why a login is refused".to_owned());
+    }
+    if let Some(problem) = problem {
+        notes.push(format!("WebAuthn cannot be used, and whoever has a security key cannot log in: {problem}"));
+    }
+    notes.extend(missing.map(|reason| format!("only IPv4: {reason}")));
+    for note in notes {
+        print(format!("{YELLOW}note{PLAIN}     {note}"))?;
+    }
+    print("Ctrl-C ends it.")
+}
