@@ -3,17 +3,19 @@
 use core::time::Duration;
 
 use keyrig_ctap::u2f::StatusWord;
-use keyrig_ctap::{Request, Status};
+use keyrig_ctap::{Command, Request, Status};
 
 use crate::attestation::Attestation;
 use crate::client_pin::{self, KeyAgreementKeys};
+use crate::credential_management::{self, Enumeration, Version};
 use crate::environment::Environment;
 use crate::get_assertion::{self, RememberedAssertion};
+use crate::large_blobs::{self, PendingArray};
 use crate::pin_uv_auth_token::PinUvAuthToken;
 use crate::profile::Profile;
 use crate::step::{Commit, GESTURE_TIMEOUT, Gesture, Progress, Protocol, Step, Suspended};
 use crate::store::{Change, Store};
-use crate::{get_info, make_credential, reset, selection, u2f};
+use crate::{config, get_info, make_credential, reset, selection, u2f};
 
 /// One security key. See the crate's documentation for the driving contract.
 pub struct Authenticator {
@@ -26,6 +28,10 @@ pub struct Authenticator {
     pub(crate) powered_up_at: Duration,
     /// What getNextAssertion goes on with: it lives until any other command.
     pub(crate) remembered: Option<RememberedAssertion>,
+    /// What credential management goes on enumerating: it lives until any other command.
+    pub(crate) enumeration: Option<Enumeration>,
+    /// A large-blob array of which not all fragments have come.
+    pub(crate) pending_array: Option<PendingArray>,
     pub(crate) key_agreement_keys: KeyAgreementKeys,
     /// The pinUvAuthToken in use.
     pub(crate) token: Option<PinUvAuthToken>,
@@ -58,6 +64,8 @@ impl Authenticator {
             generation: 0,
             powered_up_at: now,
             remembered: None,
+            enumeration: None,
+            pending_array: None,
             key_agreement_keys: KeyAgreementKeys::default(),
             token: None,
             consecutive_mismatches: 0,
@@ -71,6 +79,8 @@ impl Authenticator {
         self.generation += 1;
         self.powered_up_at = now;
         self.remembered = None;
+        self.enumeration = None;
+        self.pending_array = None;
         self.u2f_presence = u2f::Presence::default();
         self.forget_pin_entry();
     }
@@ -108,9 +118,11 @@ impl Authenticator {
     pub fn start(&mut self, message: &[u8], now: Duration) -> Step {
         self.generation += 1;
         self.end_token_by_timer(now);
-        let remembered = self.remembered.take();
+        let (remembered, enumeration) = (self.remembered.take(), self.enumeration.take());
         let progress = if message.len() > usize::from(self.profile.max_msg_size) {
             Status::RequestTooLarge.into()
+        } else if message.first().is_some_and(|command| !self.has_command((*command).into())) {
+            Status::InvalidCommand.into()
         } else {
             match Request::decode(message) {
                 Ok(Request::MakeCredential(request)) => make_credential::start(self, request),
@@ -118,6 +130,14 @@ impl Authenticator {
                 Ok(Request::GetNextAssertion) => get_assertion::next(self, remembered, now),
                 Ok(Request::GetInfo) => get_info::start(self),
                 Ok(Request::ClientPin(request)) => client_pin::start(self, request),
+                Ok(Request::CredentialManagement(request)) => {
+                    credential_management::start(self, request, Version::Final, enumeration, now)
+                }
+                Ok(Request::CredentialManagementPreview(request)) => {
+                    credential_management::start(self, request, Version::Prototype, enumeration, now)
+                }
+                Ok(Request::LargeBlobs(request)) => large_blobs::start(self, request),
+                Ok(Request::Config(request)) => config::start(self, request),
                 Ok(Request::Selection) => selection::start(),
                 Ok(Request::Reset) => reset::start(self, now),
                 Ok(_) => Status::InvalidCommand.into(),
@@ -133,8 +153,22 @@ impl Authenticator {
     pub fn start_u2f(&mut self, message: &[u8], now: Duration) -> Step {
         self.generation += 1;
         self.remembered = None;
+        self.enumeration = None;
         let progress = u2f::start(self, message, now);
         self.step(progress, Protocol::U2f, now)
+    }
+
+    /// Whether the key has a command, by its options: one that it has not is refused whatever follows its byte.
+    fn has_command(&self, command: Command) -> bool {
+        let option = match command {
+            Command::ClientPin => "clientPin",
+            Command::CredentialManagement => "credMgmt",
+            Command::CredentialManagementPreview => "credentialMgmtPreview",
+            Command::LargeBlobs => "largeBlobs",
+            Command::Config => "authnrCfg",
+            _ => return true,
+        };
+        self.profile.option(option).is_some()
     }
 
     pub(crate) fn resume(

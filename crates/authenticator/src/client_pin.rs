@@ -39,9 +39,6 @@ fn required<T>(parameter: Option<T>) -> Result<T, Status> {
 }
 
 pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
-    if authenticator.profile.option("clientPin").is_none() {
-        return Status::InvalidCommand.into();
-    }
     let progress = match request.subcommand {
         Subcommand::GetPinRetries => get_pin_retries(authenticator),
         Subcommand::GetKeyAgreement => get_key_agreement(authenticator, &request),

@@ -21,6 +21,10 @@ pub(crate) fn start(authenticator: &Authenticator) -> Progress {
     if authenticator.always_uv() {
         info.versions.retain(|version| version != keyrig_ctap::u2f::VERSION);
     }
+    info.remaining_discoverable_credentials =
+        info.remaining_discoverable_credentials.map(|_| authenticator.remaining_discoverable_credentials());
+    info.long_touch_for_reset = info.long_touch_for_reset.map(|_| configuration.long_touch_for_reset);
+    info.pin_complexity_policy = info.pin_complexity_policy.map(|_| authenticator.pin_policy().complexity);
     info.force_pin_change = info.force_pin_change.map(|_| configuration.force_pin_change);
     info.min_pin_length = info.min_pin_length.map(|_| authenticator.min_pin_length().into());
     Progress::Done(Ok(Response::GetInfo(Box::new(info))))

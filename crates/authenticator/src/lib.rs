@@ -33,16 +33,19 @@
 //! # Where things are
 //!
 //! One file per command, and one for CTAP1/U2F; [`profile`] says which key it is, [`store`] what it keeps, [`attestation`] how
-//! it vouches for its credentials. Credential management and large blobs become files beside these.
+//! it vouches for its credentials.
 
 pub mod attestation;
 mod authenticator;
 mod client_pin;
+mod config;
 pub mod credential;
+mod credential_management;
 pub mod environment;
 mod get_assertion;
 mod get_info;
 mod hmac_secret;
+mod large_blobs;
 mod make_credential;
 mod pin;
 mod pin_uv_auth_protocol;

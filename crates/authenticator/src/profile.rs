@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use keyrig_ctap::config::Subcommand;
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::CredentialParameters;
 use keyrig_ctap::{Aaguid, get_info};
@@ -28,15 +29,30 @@ const BUILT_IN: [(&str, &str); 3] = [
 /// The version string of keys that have CTAP1/U2F.
 const U2F_V2: &str = keyrig_ctap::u2f::VERSION;
 
-/// What is built, in the words of getInfo. FIDO_2_1 wants more than this (CTAP 2.1 §9), so it is not claimed.
+/// What is built, in the words of getInfo.
 mod built {
-    pub(super) const VERSIONS: [&str; 2] = ["FIDO_2_0", super::U2F_V2];
-    pub(super) const OPTIONS: [&str; 6] = ["rk", "up", "plat", "clientPin", "pinUvAuthToken", "makeCredUvNotRqd"];
-    pub(super) const EXTENSIONS: [&str; 7] = [
+    pub(super) const VERSIONS: [&str; 5] = ["FIDO_2_0", "FIDO_2_1", "FIDO_2_1_PRE", "FIDO_2_3", super::U2F_V2];
+    pub(super) const OPTIONS: [&str; 13] = [
+        "rk",
+        "up",
+        "plat",
+        "clientPin",
+        "pinUvAuthToken",
+        "makeCredUvNotRqd",
+        "alwaysUv",
+        "authnrCfg",
+        "credMgmt",
+        "credentialMgmtPreview",
+        "largeBlobs",
+        "perCredMgmtRO",
+        "setMinPINLength",
+    ];
+    pub(super) const EXTENSIONS: [&str; 8] = [
         "credBlob",
         "credProtect",
         "hmac-secret",
         "hmac-secret-mc",
+        "largeBlobKey",
         "minPinLength",
         "pinComplexityPolicy",
         "thirdPartyPayment",
@@ -81,6 +97,16 @@ pub struct Profile {
     min_pin_length: Option<u8>,
     force_pin_change: Option<bool>,
     pin_complexity_policy: Option<bool>,
+    max_pin_length: Option<u8>,
+    long_touch_for_reset: Option<bool>,
+    #[serde(default)]
+    transports_for_reset: Vec<String>,
+    /// Whether getInfo says how many discoverable credentials still fit.
+    #[serde(default)]
+    remaining_discoverable_credentials: bool,
+    /// Whether getInfo names the subcommands of authenticatorConfig.
+    #[serde(default)]
+    authenticator_config_commands: bool,
     firmware_version: Option<u64>,
     /// How many discoverable credentials fit.
     pub discoverable_credentials: u32,
@@ -191,6 +217,20 @@ impl Profile {
             pin_uv_auth_protocols: self.pin_uv_auth_protocols.clone(),
             force_pin_change: self.force_pin_change,
             min_pin_length: self.min_pin_length.map(u64::from),
+            max_serialized_large_blob_array: self.option("largeBlobs").and(self.max_serialized_large_blob_array),
+            max_rp_ids_for_set_min_pin_length: self.max_rp_ids_for_set_min_pin_length(),
+            remaining_discoverable_credentials: self
+                .remaining_discoverable_credentials
+                .then_some(self.discoverable_credentials.into()),
+            long_touch_for_reset: self.long_touch_for_reset,
+            transports_for_reset: kept(&self.transports_for_reset, &built::TRANSPORTS),
+            pin_complexity_policy: self.pin_complexity_policy,
+            max_pin_length: self.max_pin_length.map(u64::from),
+            authenticator_config_commands: self
+                .config_commands()
+                .filter(|_| self.authenticator_config_commands)
+                .map(u64::from)
+                .collect(),
             firmware_version: self.firmware_version,
             max_cred_blob_length: self.max_cred_blob_length.map(u64::from),
             attestation_formats: kept(&self.attestation_formats, &built::ATTESTATION_FORMATS),
@@ -211,11 +251,6 @@ impl Profile {
         list("options", &self.options.keys().cloned().collect::<Vec<_>>(), &built::OPTIONS);
         list("transports", &self.transports, &built::TRANSPORTS);
         list("attestationFormats", &self.attestation_formats, &built::ATTESTATION_FORMATS);
-        let mut number = |member: &str, value: Option<u64>| {
-            withheld.extend(value.map(|value| format!("{member}: {value}")));
-        };
-        number("maxSerializedLargeBlobArray", self.max_serialized_large_blob_array);
-        number("maxRPIDsForSetMinPINLength", self.max_rp_ids_for_set_min_pin_length);
         withheld
     }
 
@@ -260,6 +295,32 @@ impl Profile {
     /// `attestationFormatsPreference`.
     pub(crate) fn attestation_formats(&self) -> impl Iterator<Item = &str> {
         self.attestation_formats.iter().map(String::as_str).filter(|format| built::ATTESTATION_FORMATS.contains(format))
+    }
+
+    /// Whether the key has a policy for PINs beyond their length, in force or not.
+    pub(crate) fn has_pin_complexity_policy(&self) -> bool {
+        self.pin_complexity_policy.is_some()
+    }
+
+    /// `maxSerializedLargeBlobArray`, bytes: what the specification wants at least, if the profile does not say.
+    pub(crate) fn max_serialized_large_blob_array(&self) -> u64 {
+        self.max_serialized_large_blob_array.unwrap_or(1024)
+    }
+
+    /// `maxRPIDsForSetMinPINLength`, if the key has setMinPINLength.
+    pub(crate) fn max_rp_ids_for_set_min_pin_length(&self) -> Option<u64> {
+        self.option("setMinPINLength").and(self.max_rp_ids_for_set_min_pin_length)
+    }
+
+    /// The subcommands of authenticatorConfig that the key has.
+    pub(crate) fn config_commands(&self) -> impl Iterator<Item = Subcommand> {
+        let has = [
+            (Subcommand::ToggleAlwaysUv, self.option("alwaysUv").is_some()),
+            (Subcommand::SetMinPinLength, self.option("setMinPINLength") == Some(true)),
+            (Subcommand::EnableLongTouchForReset, self.long_touch_for_reset.is_some()),
+        ];
+        let configurable = self.option("authnrCfg") == Some(true);
+        has.into_iter().filter(move |(_, has)| *has && configurable).map(|(subcommand, _)| subcommand)
     }
 
     /// An option that the authenticator has.

@@ -15,11 +15,14 @@ pub(crate) fn start(authenticator: &Authenticator, now: Duration) -> Progress {
     if now.saturating_sub(authenticator.powered_up_at) > WINDOW {
         return Status::NotAllowed.into();
     }
-    Progress::gesture(Reason::Reset, Refusals::OF_A_CHOICE, |authenticator, _| {
+    let long = authenticator.store().configuration().long_touch_for_reset;
+    let reason = if long { Reason::ResetByLongTouch } else { Reason::Reset };
+    Progress::gesture(reason, Refusals::OF_A_CHOICE, |authenticator, _| {
         let counter = authenticator.store().counter();
         let changes = Store::blank(authenticator.environment.as_mut(), counter);
         Progress::commit(changes, |authenticator, _| {
             authenticator.forget_pin_entry();
+            authenticator.pending_array = None;
             Progress::Done(Ok(Response::Done))
         })
     })

@@ -109,6 +109,8 @@ pub enum Reason {
     Selection,
     /// To erase everything.
     Reset,
+    /// To erase everything, by a long touch.
+    ResetByLongTouch,
     /// To register by CTAP1/U2F.
     U2fRegister,
     /// To log in by CTAP1/U2F.
@@ -116,6 +118,15 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// How long the touch has to last; zero if a moment will do. A long touch is one of at least five seconds (CTAP 2.3 §6.6).
+    #[must_use]
+    pub fn touch(self) -> Duration {
+        match self {
+            Self::ResetByLongTouch => Duration::from_secs(5),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The command that asks, as its specification spells it.
     #[must_use]
     pub fn command(self) -> &'static str {
@@ -123,7 +134,7 @@ impl Reason {
             Self::MakeCredential => "authenticatorMakeCredential",
             Self::GetAssertion => "authenticatorGetAssertion",
             Self::Selection => "authenticatorSelection",
-            Self::Reset => "authenticatorReset",
+            Self::Reset | Self::ResetByLongTouch => "authenticatorReset",
             Self::U2fRegister => "U2F_REGISTER",
             Self::U2fAuthenticate => "U2F_AUTHENTICATE",
         }

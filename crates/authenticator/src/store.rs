@@ -9,6 +9,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
+use core::ops::Bound::{Excluded, Unbounded};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use configuration::Configuration;
@@ -16,6 +17,7 @@ pub use records::{LoadError, Record};
 
 use crate::credential::{CredentialSecret, StoredCredential, rp_id_hash};
 use crate::environment::Environment;
+use crate::large_blobs;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 
@@ -41,6 +43,8 @@ pub enum Change {
     PersistentPinUvAuthToken(Option<PersistentPinUvAuthToken>),
     /// What authenticatorConfig set.
     Configuration(Configuration),
+    /// The serialized large-blob array.
+    LargeBlobs(Vec<u8>),
 }
 
 /// What an authenticator keeps, in memory.
@@ -57,6 +61,7 @@ pub struct Store {
     pin_retries: u8,
     persistent_token: Option<PersistentPinUvAuthToken>,
     configuration: Configuration,
+    large_blobs: Vec<u8>,
 }
 
 impl Store {
@@ -89,6 +94,7 @@ impl Store {
             pin_retries: MAX_PIN_RETRIES,
             persistent_token: None,
             configuration: Configuration::default(),
+            large_blobs: large_blobs::INITIAL.to_vec(),
         }
     }
 
@@ -117,6 +123,7 @@ impl Store {
                 Change::PinRetries(retries) => self.pin_retries = *retries,
                 Change::PersistentPinUvAuthToken(token) => self.persistent_token = token.clone(),
                 Change::Configuration(configuration) => self.configuration = configuration.clone(),
+                Change::LargeBlobs(array) => self.large_blobs.clone_from(array),
             }
         }
     }
@@ -157,10 +164,22 @@ impl Store {
         &self.configuration
     }
 
+    /// The serialized large-blob array.
+    #[must_use]
+    pub fn large_blobs(&self) -> &[u8] {
+        &self.large_blobs
+    }
+
     /// The signature counter: the value in the last assertion.
     #[must_use]
     pub fn counter(&self) -> u32 {
         self.counter
+    }
+
+    /// The stored credential with this id, whoever it belongs to.
+    #[must_use]
+    pub fn credential(&self, id: &[u8]) -> Option<&StoredCredential> {
+        self.credentials.get(id)
     }
 
     /// The stored credential with this id, if it belongs to the relying party.
@@ -175,6 +194,17 @@ impl Store {
             .range((*rp_id_hash, 0)..=(*rp_id_hash, u64::MAX))
             .rev()
             .filter_map(|(_, id)| self.credentials.get(id))
+    }
+
+    /// The relying parties that have discoverable credentials, by the hash of their RP ID, each once.
+    pub fn relying_parties(&self) -> impl Iterator<Item = [u8; 32]> {
+        // They are sorted: the next one begins behind the last credential of this one.
+        let next = |after: &[u8; 32]| {
+            let mut behind = self.discoverable.range((Excluded((*after, u64::MAX)), Unbounded));
+            behind.next().map(|((hash, _), _)| *hash)
+        };
+        let first = self.discoverable.keys().next().map(|(hash, _)| *hash);
+        core::iter::successors(first, next)
     }
 
     /// How many discoverable credentials are stored.

@@ -16,6 +16,7 @@ use crate::private_key::PrivateKey;
 
 const SECRET: &[u8] = b"secret";
 const COUNTER: &[u8] = b"counter";
+const LARGE_BLOBS: &[u8] = b"large blobs";
 const CREDENTIAL: &[u8] = b"credential/";
 const PIN: &[u8] = b"pin";
 const PIN_RETRIES: &[u8] = b"pin retries";
@@ -71,6 +72,7 @@ impl Change {
             Self::PersistentPinUvAuthToken(Some(token)) => put(PERSISTENT_TOKEN, token.0.to_vec()),
             Self::PersistentPinUvAuthToken(None) => Record::Remove { key: PERSISTENT_TOKEN.to_vec() },
             Self::Configuration(configuration) => put(CONFIGURATION, configuration.encode()),
+            Self::LargeBlobs(array) => put(LARGE_BLOBS, array.clone()),
         }
     }
 }
@@ -109,6 +111,8 @@ pub(super) fn decode_all(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) 
             Change::PersistentPinUvAuthToken(Some(token))
         } else if key == CONFIGURATION {
             Change::Configuration(Configuration::decode(&value).ok_or_else(damaged)?)
+        } else if key == LARGE_BLOBS {
+            Change::LargeBlobs(value)
         } else {
             return Err(LoadError::UnknownRecord(name()));
         });

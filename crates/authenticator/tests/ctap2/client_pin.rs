@@ -183,7 +183,10 @@ fn the_length_of_a_pin_is_judged_in_code_points_and_in_bytes() {
 
 #[test]
 fn a_profiles_minimum_length_and_complexity_policy_are_held() {
-    let mut key = Driver::of(altered(&[("min_pin_length = 4", "min_pin_length = 6\npin_complexity_policy = true")]));
+    let mut key = Driver::of(altered(&[
+        ("min_pin_length = 4", "min_pin_length = 6"),
+        ("pin_complexity_policy = false", "pin_complexity_policy = true"),
+    ]));
     assert_eq!(body(&key.send(&[GET_INFO]))[&0x0D], int(6));
     for (pin, expected) in [
         ("24680", status::PIN_POLICY_VIOLATION),

@@ -16,14 +16,39 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
         "yubikey-5.4" => ("2fc0579f811347eab116bb5a8db9202a", 1200, &[ES256, EDDSA][..], 0x50403),
         other => panic!("a profile without a case: {other}"),
     };
-    let mut options = vec![("rk", true), ("up", true), ("plat", false), ("clientPin", false)];
-    if name != "yubikey-5.4" {
-        options.extend([("pinUvAuthToken", true), ("makeCredUvNotRqd", true)]);
-    }
-    let options = options.into_iter().map(|(name, value)| (text(name), boolean(value))).collect();
-    let versions = if name == "keyrig" { ["FIDO_2_0", "U2F_V2"] } else { ["U2F_V2", "FIDO_2_0"] };
+    // In canonical order: by length, then by bytes (CTAP 2.3 §8).
+    let options = [
+        ("rk", true),
+        ("up", true),
+        ("plat", false),
+        ("alwaysUv", false),
+        ("credMgmt", true),
+        ("authnrCfg", true),
+        ("clientPin", false),
+        ("largeBlobs", true),
+        ("perCredMgmtRO", true),
+        ("pinUvAuthToken", true),
+        ("setMinPINLength", true),
+        ("makeCredUvNotRqd", true),
+        ("credentialMgmtPreview", true),
+    ];
+    let has = |option: &str| match name {
+        "keyrig" => true,
+        "yubikey-5.7" => option != "perCredMgmtRO",
+        _ => ["rk", "up", "plat", "clientPin", "credentialMgmtPreview"].contains(&option),
+    };
+    let options = options
+        .into_iter()
+        .filter(|(option, _)| has(option))
+        .map(|(name, value)| (text(name), boolean(value)))
+        .collect();
+    let versions = match name {
+        "keyrig" => &["FIDO_2_3", "FIDO_2_1", "FIDO_2_0", "U2F_V2"][..],
+        "yubikey-5.7" => &["U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1"],
+        _ => &["U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE"],
+    };
     let mut members = vec![
-        (0x01, array(versions.map(text))),
+        (0x01, array(versions.iter().map(|version| text(version)))),
         (0x03, bytes(&hex::decode(aaguid).unwrap())),
         (0x04, Value::map(options)),
         (0x05, int(size)),
@@ -36,7 +61,8 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
         (0x0E, int(firmware)),
     ];
     if name != "yubikey-5.4" {
-        members.push((0x0C, boolean(false)));
+        let rp_ids = if name == "keyrig" { 8 } else { 1 };
+        members.extend([(0x0B, int(4096)), (0x0C, boolean(false)), (0x10, int(rp_ids))]);
     }
     let extensions = match name {
         "keyrig" => &[
@@ -44,11 +70,12 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
             "credProtect",
             "hmac-secret",
             "hmac-secret-mc",
+            "largeBlobKey",
             "minPinLength",
             "pinComplexityPolicy",
             "thirdPartyPayment",
         ][..],
-        "yubikey-5.7" => &["credProtect", "hmac-secret", "credBlob", "minPinLength"],
+        "yubikey-5.7" => &["credProtect", "hmac-secret", "largeBlobKey", "credBlob", "minPinLength"],
         _ => &["credProtect", "hmac-secret"],
     };
     members.push((0x02, array(extensions.iter().map(|extension| text(extension)))));
@@ -56,7 +83,15 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
         members.push((0x0F, int(32)));
     }
     if name == "keyrig" {
-        members.push((0x16, array([text("packed")])));
+        members.extend([
+            (0x14, int(1000)),
+            (0x16, array([text("packed")])),
+            (0x18, boolean(false)),
+            (0x1A, array([text("usb")])),
+            (0x1B, boolean(false)),
+            (0x1D, int(63)),
+            (0x1F, array([int(2), int(3), int(4)])),
+        ]);
     }
     members.sort_by_key(|(number, _)| *number);
     members
@@ -95,11 +130,15 @@ fn every_algorithm_that_is_announced_makes_credentials() {
 }
 
 #[test]
-fn get_info_stays_the_same_through_a_life() {
+fn get_info_counts_what_still_fits_and_is_that_of_a_new_key_after_a_reset() {
     let mut key = Driver::new();
     let new = key.send(&[GET_INFO]);
+    key.create(&Parameters::make_credential("example.com", "u"));
+    assert_eq!(key.send(&[GET_INFO]), new, "what lives in its id takes no room");
     key.create(&Parameters::discoverable("example.com", "u"));
-    assert_eq!(key.send(&[GET_INFO]), new);
+    let mut counted = body(&new);
+    counted.insert(0x14, int(999));
+    assert_eq!(body(&key.send(&[GET_INFO])), counted);
     key.power_up();
     assert_eq!(key.status(&[0x07]), status::OK);
     assert_eq!(key.send(&[GET_INFO]), new);

@@ -4,6 +4,8 @@
 
 mod client_pin;
 mod commits;
+mod config;
+mod credential_management;
 mod determinism;
 mod exclude_list;
 mod extensions;
@@ -12,6 +14,7 @@ mod get_assertion;
 mod get_info;
 mod get_next_assertion;
 mod hmac_secret;
+mod large_blobs;
 mod make_credential;
 mod reset;
 mod robustness;

@@ -22,10 +22,12 @@ pub(crate) mod status {
     pub(crate) const INVALID_COMMAND: u8 = 0x01;
     pub(crate) const INVALID_PARAMETER: u8 = 0x02;
     pub(crate) const INVALID_LENGTH: u8 = 0x03;
+    pub(crate) const INVALID_SEQ: u8 = 0x04;
     pub(crate) const CBOR_UNEXPECTED_TYPE: u8 = 0x11;
     pub(crate) const INVALID_CBOR: u8 = 0x12;
     pub(crate) const MISSING_PARAMETER: u8 = 0x14;
     pub(crate) const LIMIT_EXCEEDED: u8 = 0x15;
+    pub(crate) const LARGE_BLOB_STORAGE_FULL: u8 = 0x18;
     pub(crate) const CREDENTIAL_EXCLUDED: u8 = 0x19;
     pub(crate) const UNSUPPORTED_ALGORITHM: u8 = 0x26;
     pub(crate) const OPERATION_DENIED: u8 = 0x27;
@@ -44,6 +46,7 @@ pub(crate) mod status {
     pub(crate) const PUAT_REQUIRED: u8 = 0x36;
     pub(crate) const PIN_POLICY_VIOLATION: u8 = 0x37;
     pub(crate) const REQUEST_TOO_LARGE: u8 = 0x39;
+    pub(crate) const INTEGRITY_FAILURE: u8 = 0x3D;
     pub(crate) const INVALID_SUBCOMMAND: u8 = 0x3E;
     pub(crate) const UNAUTHORIZED_PERMISSION: u8 = 0x40;
     pub(crate) const OTHER: u8 = 0x7F;
