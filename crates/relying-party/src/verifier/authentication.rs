@@ -11,7 +11,7 @@ use super::credential::AuthenticationResponse;
 use super::expectations::{AuthenticationExpectations, CounterPolicy, CredentialRecord, RecordUpdate, User};
 use super::extensions;
 use super::public_key::{CredentialKey, Library, PublicKey, Scheme, algorithm_name};
-use super::report::{Ceremony, Findings, Outcome, Report};
+use super::report::{Ceremony, Decision, Findings, Outcome, Report};
 use super::{check_credential, hex};
 
 /// An authentication that was looked at.
@@ -21,6 +21,22 @@ pub struct Authentication {
     pub report: Report,
     /// What to change in the record, if the authentication is accepted.
     pub update: Option<RecordUpdate>,
+    /// What would be changed, as far as the response has it.
+    candidate: Option<RecordUpdate>,
+}
+
+impl Authentication {
+    /// The same report, with another verifier's verdict instead of ours. What cannot be read here is refused all the same, as
+    /// there is nothing to store.
+    #[must_use]
+    pub fn decided_by(mut self, mut decision: Decision) -> Self {
+        if self.candidate.is_none() && decision.refusal.is_none() {
+            decision.refusal = Some(format!("{} accepts it, but it cannot be read here", decision.verifier));
+        }
+        self.report.decided_by = Some(decision);
+        self.update = self.candidate.filter(|_| self.report.is_accepted());
+        self
+    }
 }
 
 /// Evaluates every check of an authentication.
@@ -82,8 +98,9 @@ pub(super) fn verify_with(
     extensions::check(&mut findings, &response.client_extension_results, data.extensions, expected.extensions);
 
     let report = findings.into_report(Ceremony::Authentication);
-    let update = report.is_accepted().then(|| update(&data, record)).flatten();
-    Authentication { report, update }
+    let candidate = update(&data, record);
+    let update = candidate.filter(|_| report.is_accepted());
+    Authentication { report, update, candidate }
 }
 
 /// From [`Check::AllowCredentials`] to [`Check::UserHandle`].

@@ -23,6 +23,7 @@ mod origin;
 mod public_key;
 mod registration;
 mod report;
+mod webauthn_rs;
 
 pub use self::attestation::{InvalidTrustAnchor, TrustAnchors};
 pub use self::authentication::{Authentication, verify_authentication};
@@ -35,7 +36,8 @@ pub use self::expectations::{
 pub use self::origin::{InvalidOrigin, OriginRule};
 pub use self::public_key::SUPPORTED_ALGORITHMS;
 pub use self::registration::{Registration, verify_registration};
-pub use self::report::{Ceremony, Finding, Outcome, Report, Text, Verdict};
+pub use self::report::{Ceremony, Decision, Finding, Outcome, Report, Text, Verdict};
+pub use self::webauthn_rs::{StoredRegistration, WebauthnRs};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -109,6 +109,18 @@ impl OriginRule {
         &self.origin
     }
 
+    /// Whether subdomains are allowed.
+    #[must_use]
+    pub fn allows_subdomains(&self) -> bool {
+        self.subdomains
+    }
+
+    /// Whether every port is.
+    #[must_use]
+    pub fn allows_any_port(&self) -> bool {
+        self.any_port
+    }
+
     /// Whether the rule allows an origin.
     #[must_use]
     pub fn matches(&self, found: &str) -> bool {

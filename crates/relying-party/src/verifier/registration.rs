@@ -11,7 +11,7 @@ use super::credential::RegistrationResponse;
 use super::expectations::{CredentialRecord, RegistrationExpectations};
 use super::extensions;
 use super::public_key::{CredentialKey, Library, algorithm_name};
-use super::report::{Ceremony, Findings, Report};
+use super::report::{Ceremony, Decision, Findings, Report};
 use super::{MAX_CREDENTIAL_ID_BYTES, check_credential, hex};
 
 /// A registration that was looked at.
@@ -21,6 +21,22 @@ pub struct Registration {
     pub report: Report,
     /// What to keep, if the registration is accepted.
     pub record: Option<CredentialRecord>,
+    /// What would be kept, as far as the response has it.
+    candidate: Option<CredentialRecord>,
+}
+
+impl Registration {
+    /// The same report, with another verifier's verdict instead of ours. What cannot be read here is refused all the same, as
+    /// there is nothing to store.
+    #[must_use]
+    pub fn decided_by(mut self, mut decision: Decision) -> Self {
+        if self.candidate.is_none() && decision.refusal.is_none() {
+            decision.refusal = Some(format!("{} accepts it, but it cannot be read here", decision.verifier));
+        }
+        self.report.decided_by = Some(decision);
+        self.record = self.candidate.clone().filter(|_| self.report.is_accepted());
+        self
+    }
 }
 
 /// Evaluates every check of a registration.
@@ -73,8 +89,9 @@ pub(super) fn verify_with(
     extensions::check(&mut findings, &response.client_extension_results, data.extensions, expected.extensions);
 
     let report = findings.into_report(Ceremony::Registration);
-    let record = report.is_accepted().then(|| record(response, &data, expected)).flatten();
-    Registration { report, record }
+    let candidate = record(response, &data, expected);
+    let record = candidate.clone().filter(|_| report.is_accepted());
+    Registration { report, record, candidate }
 }
 
 /// From [`Check::AuthenticatorData`] to [`Check::Algorithm`]; returns the credential public key if it can be used.

@@ -114,20 +114,35 @@ pub enum Verdict {
     Refused,
 }
 
-/// Every check of one ceremony. As JSON: `{"ceremony", "verdict", "refused_by": [id..], "checks": [..]}`.
+/// The verdict of another verifier, where a policy lets it decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Whose verdict it is.
+    pub verifier: &'static str,
+    /// Why it refuses, in its own words; `None` if it accepts.
+    pub refusal: Option<String>,
+}
+
+/// Every check of one ceremony. As JSON: `{"ceremony", "verdict", "decided_by"?, "refused_by": [id..], "checks": [..]}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Which ceremony it was.
     pub ceremony: Ceremony,
     /// The findings: exactly those of [`Ceremony::checks`], in that order.
     pub findings: Vec<Finding>,
+    /// Who decides, if not the findings.
+    pub decided_by: Option<Decision>,
 }
 
 impl Report {
-    /// The verdict: refused if any enforced check failed.
+    /// The verdict: refused if any enforced check failed, unless somebody else decides.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if self.findings.iter().any(Finding::refuses) { Verdict::Refused } else { Verdict::Accepted }
+        let refused = match &self.decided_by {
+            Some(decision) => decision.refusal.is_some(),
+            None => self.findings.iter().any(Finding::refuses),
+        };
+        if refused { Verdict::Refused } else { Verdict::Accepted }
     }
 
     /// Whether the verdict is [`Verdict::Accepted`].
@@ -152,9 +167,12 @@ impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let refused_by: Vec<Check> =
             self.findings.iter().filter(|finding| finding.refuses()).map(|finding| finding.check).collect();
-        let mut report = serializer.serialize_struct("Report", 4)?;
+        let mut report = serializer.serialize_struct("Report", 5)?;
         report.serialize_field("ceremony", &self.ceremony)?;
         report.serialize_field("verdict", &self.verdict())?;
+        if let Some(decision) = &self.decided_by {
+            report.serialize_field("decided_by", decision)?;
+        }
         report.serialize_field("refused_by", &refused_by)?;
         report.serialize_field("checks", &self.findings)?;
         report.end()
@@ -216,6 +234,6 @@ impl Findings {
     }
 
     pub(super) fn into_report(self, ceremony: Ceremony) -> Report {
-        Report { ceremony, findings: self.findings }
+        Report { ceremony, findings: self.findings, decided_by: None }
     }
 }

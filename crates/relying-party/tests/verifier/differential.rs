@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use keyrig_relying_party::verifier::{
     AuthenticationExpectations, AuthenticationResponse, CredentialRecord, OriginRule, RegistrationExpectations,
-    RegistrationResponse, verify_authentication, verify_registration,
+    RegistrationResponse, StoredRegistration, WebauthnRs, verify_authentication, verify_registration,
 };
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
@@ -168,6 +168,22 @@ struct Verdicts {
     other: Result<(), String>,
 }
 
+/// The registration and the record of the key, as they would be stored.
+fn stored(key: &Key, user_handle: &[u8]) -> (Parts, CredentialRecord) {
+    let record = CredentialRecord {
+        id: key.id.clone(),
+        public_key: key.cose_key(),
+        sign_count: REGISTERED_COUNTER,
+        uv_initialized: true,
+        transports: Vec::new(),
+        backup_eligible: false,
+        backup_state: false,
+        aaguid: keyrig_ctap::Aaguid([0; 16]),
+        user_handle: user_handle.to_vec(),
+    };
+    (key.register(b"the challenge of the registration"), record)
+}
+
 fn our_registration(key: &Key, parts: &Parts, challenge: &[u8]) -> Vec<&'static str> {
     let response = RegistrationResponse::from_value(&key.registration_json(parts)).unwrap();
     let origins = [OriginRule::exact(ORIGIN).unwrap()];
@@ -181,17 +197,7 @@ fn our_registration(key: &Key, parts: &Parts, challenge: &[u8]) -> Vec<&'static 
 fn our_authentication(key: &Key, parts: &Parts, challenge: &[u8], user_handle: &[u8]) -> Vec<&'static str> {
     let response = AuthenticationResponse::from_value(&key.authentication_json(parts)).unwrap();
     let origins = [OriginRule::exact(ORIGIN).unwrap()];
-    let record = CredentialRecord {
-        id: key.id.clone(),
-        public_key: key.cose_key(),
-        sign_count: REGISTERED_COUNTER,
-        uv_initialized: true,
-        transports: Vec::new(),
-        backup_eligible: false,
-        backup_state: false,
-        aaguid: keyrig_ctap::Aaguid([0; 16]),
-        user_handle: user_handle.to_vec(),
-    };
+    let (_, record) = stored(key, user_handle);
     let allowed = [key.id.clone()];
     let mut expected = AuthenticationExpectations::new(challenge, RP_ID, &origins, &allowed, Some(&record));
     expected.user_verification = true;
@@ -456,6 +462,54 @@ fn registrations() -> Vec<Case> {
         .webauthn_rs("it does not look at the statement, which is an empty map (§8.7)"),
     ]);
     cases
+}
+
+/// The glue by which a policy lets webauthn-rs decide comes to the verdict that webauthn-rs comes to by itself, over a ceremony
+/// that webauthn-rs did not begin.
+#[test]
+fn webauthn_rs_decides_what_it_would_have_decided_itself() {
+    let key = Key::new();
+    let origins = [OriginRule::exact(ORIGIN).unwrap()];
+    let judge = WebauthnRs { rp_id: RP_ID, origins: &origins, user_verification: true };
+    let challenge = [0x23; 32];
+    for case in registrations() {
+        let mut parts = key.register(&challenge);
+        (case.mutate)(&mut parts);
+        let response = RegistrationResponse::from_value(&key.registration_json(&parts)).unwrap();
+        let decision = judge.judge_registration(&response, &challenge);
+        let itself = webauthn_rs_registration(&key, case.mutate).0.other;
+        assert_eq!(decision.refusal.is_none(), itself.is_ok(), "{}: {decision:?}, {itself:?}", case.name);
+        let expected = RegistrationExpectations::new(&challenge, RP_ID, &origins, b"user", now());
+        let decided = verify_registration(&response, &expected).decided_by(decision);
+        let readable = !case.fails.contains(&"attestation-object");
+        assert_eq!(decided.report.is_accepted(), itself.is_ok() && readable, "{}", case.name);
+        assert_eq!(decided.record.is_some(), itself.is_ok() && readable, "{}", case.name);
+    }
+    let (registered, record) = stored(&key, b"user");
+    let object = none_attestation(&registered.authenticator_data);
+    let stored = StoredRegistration { client_data_json: &registered.client_data, attestation_object: &object };
+    for case in authentications() {
+        let mut parts = key.log_in(&challenge);
+        (case.mutate)(&mut parts);
+        let response = AuthenticationResponse::from_value(&key.authentication_json(&parts)).unwrap();
+        let decision = judge.judge_authentication(&response, &challenge, &record, stored);
+        let itself = webauthn_rs_authentication(&key, case.mutate).other;
+        assert_eq!(decision.refusal.is_none(), itself.is_ok(), "{}: {decision:?}, {itself:?}", case.name);
+    }
+    // Security keys, with and without user verification; a counter that has moved on; another origin than at registration.
+    let security_key = WebauthnRs { user_verification: false, ..judge };
+    let login = |judge: WebauthnRs<'_>, record: &CredentialRecord| {
+        let response = AuthenticationResponse::from_value(&key.authentication_json(&key.log_in(&challenge))).unwrap();
+        judge.judge_authentication(&response, &challenge, record, stored).refusal
+    };
+    assert_eq!(login(security_key, &record), None);
+    let ahead = CredentialRecord { sign_count: REGISTERED_COUNTER + 1, ..record.clone() };
+    assert_eq!(login(security_key, &ahead), Some("CredentialPossibleCompromise".to_owned()));
+    let elsewhere = [OriginRule::exact("https://www.example.org").unwrap()];
+    assert_eq!(login(WebauthnRs { origins: &elsewhere, ..judge }, &record), Some("InvalidRPOrigin".to_owned()));
+    let below = [OriginRule::exact("https://example.org").unwrap().with_subdomains().unwrap()];
+    assert_eq!(login(WebauthnRs { origins: &below, ..judge }, &record), None);
+    assert!(login(WebauthnRs { origins: &[], ..judge }, &record).is_some(), "what cannot be asked is refused");
 }
 
 #[test]
