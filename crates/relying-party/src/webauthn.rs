@@ -130,14 +130,21 @@ impl Webauthn {
             Login::SecondFactor => policy.user_verification,
             Login::Passkey => Preference::Required,
         };
-        json!({ "publicKey": {
+        let mut options = json!({
             "challenge": URL_SAFE_NO_PAD.encode(challenge),
             "timeout": policy.timeout_ms,
             "rpId": self.settings.rp_id,
-            "allowCredentials": allow.iter().map(|record| descriptor(record)).collect::<Vec<_>>(),
             "userVerification": user_verification.as_str(),
             "hints": policy.hints,
-        }})
+        });
+        // An empty list means the same as none; some clients look for a credential that is in it.
+        if !allow.is_empty()
+            && let Some(members) = options.as_object_mut()
+        {
+            let allowed = allow.iter().map(|credential| descriptor(credential));
+            members.insert("allowCredentials".to_owned(), allowed.collect());
+        }
+        json!({ "publicKey": options })
     }
 
     /// The handle that a registration names.

@@ -1,7 +1,17 @@
 //! The relying party over its HTTP API, against a client and an authenticator that nobody here wrote (passkey).
 
 #[cfg(test)]
+mod administration;
+#[cfg(test)]
+mod enrolment;
+#[cfg(test)]
+mod fail_closed;
+#[cfg(test)]
+mod locks;
+#[cfg(test)]
 mod login;
+#[cfg(test)]
+mod passkey;
 #[cfg(test)]
 mod realms;
 #[cfg(test)]
@@ -10,3 +20,5 @@ mod requests;
 mod rig;
 #[cfg(test)]
 mod serving;
+#[cfg(test)]
+mod sessions;

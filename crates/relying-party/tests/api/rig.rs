@@ -71,9 +71,12 @@ impl Rig {
     }
 
     pub(crate) fn on(store: Store, settings: Result<Settings, String>, explain: bool) -> Self {
-        let clock = Arc::new(TestClock(Mutex::new(SystemTime::UNIX_EPOCH + START)));
         let password_cost = PasswordCost::DangerNone;
-        let options = Options { password_cost, explain, ..Options::new(store) };
+        Self::with_options(settings, Options { password_cost, explain, ..Options::new(store) })
+    }
+
+    pub(crate) fn with_options(settings: Result<Settings, String>, options: Options) -> Self {
+        let clock = Arc::new(TestClock(Mutex::new(SystemTime::UNIX_EPOCH + START)));
         let relying_party = Arc::new(RelyingParty::new(settings, options, clock.clone()));
         Self { router: router(relying_party.clone()), relying_party, clock }
     }
@@ -344,6 +347,12 @@ impl Key {
             if let Some(wish) = wish {
                 *wish = json!("discouraged");
             }
+        }
+        // Its store finds credentials by their id only; a key looks for what it has under the RP ID.
+        let request = &mut options["publicKey"];
+        if request["rpId"].is_string() && request["allowCredentials"].is_null() {
+            let all = self.store.keys().map(|id| json!({ "type": "public-key", "id": encode(id) }));
+            request["allowCredentials"] = all.collect();
         }
         options
     }
