@@ -187,6 +187,9 @@ async fn ceremonies() -> Ceremonies {
     let stranger = Plugged::new("keyrig").await.root();
     for profile in Profile::built_in_names() {
         let mut plugged = Plugged::new(profile).await;
+        if !plugged.profile.has_ctap2() {
+            continue;
+        }
         let algorithms: Vec<_> = plugged.profile.algorithms().iter().map(|algorithm| algorithm.name()).collect();
         for (algorithm, identifier) in ALGORITHMS.into_iter().filter(|(name, _)| algorithms.contains(name)) {
             for (attestation, format) in FORMATS {

@@ -160,7 +160,11 @@ impl Authenticator {
 
     /// Whether the key has a command, by its options: one that it has not is refused whatever follows its byte.
     fn has_command(&self, command: Command) -> bool {
+        if !self.profile.has_ctap2() {
+            return false;
+        }
         let option = match command {
+            Command::Selection => return self.profile.knows_ctap_2_1(),
             Command::ClientPin => "clientPin",
             Command::CredentialManagement => "credMgmt",
             Command::CredentialManagementPreview => "credentialMgmtPreview",

@@ -20,10 +20,12 @@ use crate::credential::SHORTEST_ID;
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("keyrig", include_str!("../../../fixtures/profiles/keyrig.toml")),
     ("yubikey-5.7", include_str!("../../../fixtures/profiles/yubikey-5.7.toml")),
     ("yubikey-5.4", include_str!("../../../fixtures/profiles/yubikey-5.4.toml")),
+    ("security-key-5.1", include_str!("../../../fixtures/profiles/security-key-5.1.toml")),
+    ("u2f-only", include_str!("../../../fixtures/profiles/u2f-only.toml")),
 ];
 
 /// The version string of keys that have CTAP1/U2F.
@@ -80,6 +82,7 @@ pub struct Profile {
     pub aaguid: Aaguid,
     #[serde(deserialize_with = "algorithms")]
     algorithms: Vec<Algorithm>,
+    #[serde(default)]
     transports: Vec<String>,
     #[serde(default)]
     attestation_formats: Vec<String>,
@@ -212,6 +215,7 @@ impl Profile {
             algorithms: self
                 .algorithms
                 .iter()
+                .filter(|_| self.knows_ctap_2_1())
                 .map(|algorithm| CredentialParameters::public_key(algorithm.identifier()))
                 .collect(),
             pin_uv_auth_protocols: self.pin_uv_auth_protocols.clone(),
@@ -264,6 +268,18 @@ impl Profile {
     #[must_use]
     pub fn supports(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
+    }
+
+    /// Whether the key has CTAP2: one that has not knows CTAP1/U2F alone.
+    #[must_use]
+    pub fn has_ctap2(&self) -> bool {
+        self.ctaphid.capabilities.contains(&Capability::Cbor)
+    }
+
+    /// Whether the key is of CTAP 2.1, a preview of it or later: only then it has authenticatorSelection, and `algorithms` in
+    /// getInfo.
+    pub(crate) fn knows_ctap_2_1(&self) -> bool {
+        self.versions.iter().any(|version| !["FIDO_2_0", U2F_V2].contains(&version.as_str()))
     }
 
     /// The PIN/UV auth protocols, preferred first.

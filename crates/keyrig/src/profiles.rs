@@ -83,12 +83,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn print_all(all: &[Shown]) -> Result<(), Failure> {
     for shown in all {
-        print(format!("{:<14} {}  {}", shown.name, shown.usb, shown.description))?;
+        print(format!("{:<16} {}  {}", shown.name, shown.usb, shown.description))?;
         let withheld = match shown.withheld.len() {
             0 => "nothing withheld".to_owned(),
+            1 => format!("1 feature withheld: 'keyrig profiles {}' names it", shown.name),
             count => format!("{count} features withheld: 'keyrig profiles {}' names them", shown.name),
         };
-        print(format!("{:<14} {}; {withheld}", "", shown.versions.join(", ")))?;
+        print(format!("{:<16} {}; {withheld}", "", shown.versions.join(", ")))?;
     }
     Ok(())
 }
@@ -104,8 +105,10 @@ fn print_one(shown: &Shown) -> Result<(), Failure> {
     if !shown.extensions.is_empty() {
         print(format!("  extensions                  {}", shown.extensions.join(", ")))?;
     }
-    let options = shown.options.iter().map(|(name, on)| if *on { name.clone() } else { format!("{name}=false") });
-    print(format!("  options                     {}", options.collect::<Vec<_>>().join(", ")))?;
+    if !shown.options.is_empty() {
+        let options = shown.options.iter().map(|(name, on)| if *on { name.clone() } else { format!("{name}=false") });
+        print(format!("  options                     {}", options.collect::<Vec<_>>().join(", ")))?;
+    }
     if !shown.pin_uv_auth_protocols.is_empty() {
         let protocols: Vec<_> = shown.pin_uv_auth_protocols.iter().map(u64::to_string).collect();
         print(format!("  PIN/UV auth protocols       {}", protocols.join(", ")))?;

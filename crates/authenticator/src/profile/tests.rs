@@ -53,7 +53,7 @@ fn a_field_that_is_unknown_missing_or_out_of_range_is_named() {
     let (_, text) = BUILT_IN[0];
     for (change, expected) in [
         (text.replace("max_msg_size", "max_message_size"), "max_message_size"),
-        (text.replace("transports = [\"usb\"]\n", ""), "transports"),
+        (text.replace("algorithms = [\"ES256\", \"EdDSA\", \"ES384\"]\n", ""), "algorithms"),
         (text.replace("\"ES384\"", "\"ES512\""), "ES512"),
         (text.replace("credential_id_length = 64", "credential_id_length = 16"), "32 to 1023"),
         (text.replace("6b657972-", "6b65797-"), "AAGUID"),

@@ -1,6 +1,5 @@
 //! credProtect, credBlob, minPinLength, pinComplexityPolicy and thirdPartyPayment (CTAP 2.3 §12).
 
-use keyrig_authenticator::Profile;
 use keyrig_authenticator::store::{Change, Configuration};
 use sk_cbor::Value;
 
@@ -9,7 +8,7 @@ use crate::support::codec::{
     map, status, text,
 };
 use crate::support::platform::permission;
-use crate::support::{Driver, Event, altered, built_in, persist};
+use crate::support::{Driver, Event, altered, built_in, ctap2_profiles, persist};
 
 const PIN: &str = "1234";
 const SITE: &str = "example.com";
@@ -214,7 +213,7 @@ fn all_extensions_together_keep_their_outputs_in_canonical_order() {
 
 #[test]
 fn get_info_names_the_extensions_of_the_profile_and_each_works() {
-    for name in Profile::built_in_names() {
+    for name in ctap2_profiles() {
         let info = body(&Driver::of(built_in(name)).send(&[GET_INFO]));
         let Some(extensions) = info.get(&2) else { continue };
         for extension in extensions.clone().extract_array().unwrap() {

@@ -1,15 +1,26 @@
 //! authenticatorGetInfo (CTAP 2.3 §6.4) of every profile, and that what it says is so.
 
-use keyrig_authenticator::Profile;
 use sk_cbor::Value;
 
 use crate::support::codec::{
-    EDDSA, ES256, ES384, GET_INFO, Parameters, algorithms, array, body, boolean, bytes, cose, int, status, text,
+    EDDSA, ES256, ES384, GET_INFO, Parameters, algorithms, array, body, boolean, bytes, cose, int, map, status, text,
 };
-use crate::support::{Driver, built_in};
+use crate::support::{Driver, built_in, ctap2_profiles};
 
 /// What a profile's getInfo has to be, by number.
 fn expected(name: &str) -> Vec<(i64, Value)> {
+    // CTAP 2.0 knows six members.
+    if name == "security-key-5.1" {
+        let options = [("rk", true), ("up", true), ("plat", false), ("clientPin", false)];
+        return vec![
+            (0x01, array([text("U2F_V2"), text("FIDO_2_0")])),
+            (0x02, array([text("hmac-secret")])),
+            (0x03, bytes(&hex::decode("f8a011f38c0a4d15800617111f9edc7d").unwrap())),
+            (0x04, map(options.map(|(name, value)| (name, boolean(value))))),
+            (0x05, int(1200)),
+            (0x06, array([int(1)])),
+        ];
+    }
     let (aaguid, size, offered, firmware) = match name {
         "keyrig" => ("6b657972696740008000000000000001", 1280, &[ES256, EDDSA, ES384][..], 1),
         "yubikey-5.7" => ("a25342c03cdc44148e46f4807fca511c", 1280, &[ES256, EDDSA, ES384][..], 0x50701),
@@ -99,13 +110,29 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
 
 #[test]
 fn every_profile_says_what_it_is_and_no_more_than_works() {
-    for name in Profile::built_in_names() {
+    for name in ctap2_profiles() {
         let mut key = Driver::of(built_in(name));
         let answer = key.send(&[GET_INFO]);
         let members: Vec<_> = body(&answer).into_iter().collect();
         assert_eq!(members, expected(name), "{name}");
         assert_eq!(key.seen, [], "needs neither a touch nor the disk");
     }
+}
+
+#[test]
+fn a_key_that_knows_u2f_alone_has_no_command_of_ctap2() {
+    let mut key = Driver::of(built_in("u2f-only"));
+    assert_eq!(built_in("u2f-only").capabilities(), 0x01, "WINK, and neither CBOR nor NMSG");
+    for command in [0x01, 0x02, 0x04, 0x06, 0x07, 0x08, 0x0B] {
+        assert_eq!(key.send(&[command]), [status::INVALID_COMMAND]);
+    }
+}
+
+/// authenticatorSelection came with CTAP 2.1.
+#[test]
+fn a_key_of_ctap_2_0_is_not_selected() {
+    let mut key = Driver::of(built_in("security-key-5.1"));
+    assert_eq!(key.send(&[0x0B]), [status::INVALID_COMMAND]);
 }
 
 #[test]
@@ -117,10 +144,10 @@ fn parameters_of_get_info_are_of_no_consequence() {
 
 #[test]
 fn every_algorithm_that_is_announced_makes_credentials() {
-    for name in Profile::built_in_names() {
+    for name in ctap2_profiles() {
         let mut key = Driver::of(built_in(name));
-        let announced = body(&key.send(&[GET_INFO]))[&0x0A].clone().extract_array().unwrap();
-        for parameters in announced {
+        let announced = body(&key.send(&[GET_INFO])).remove(&0x0A).map(|list| list.extract_array().unwrap());
+        for parameters in announced.unwrap_or_default() {
             let request = Parameters::make_credential("example.com", "u").with(4, array([parameters.clone()]));
             let created = key.create(&request);
             let algorithm = parameters.extract_map().unwrap().remove(0).1;

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 use crate::support::codec::{
     AT, EDDSA, ES256, ES384, Parameters, UP, algorithms, array, boolean, bytes, cose, int, map, status, text,
 };
-use crate::support::{Driver, Event, altered, built_in};
-use keyrig_authenticator::{Profile, Reason};
+use crate::support::{Driver, Event, altered, built_in, ctap2_profiles};
+use keyrig_authenticator::Reason;
 
 const SITE: &str = "example.com";
 
@@ -23,7 +23,7 @@ fn assert_statuses<'a>(cases: impl IntoIterator<Item = (&'a str, Parameters, u8)
 
 #[test]
 fn the_answer_is_a_packed_statement_over_data_with_up_and_at() {
-    for name in Profile::built_in_names() {
+    for name in ctap2_profiles() {
         for parameters in [request(), Parameters::discoverable(SITE, "root")] {
             let profile = built_in(name);
             let mut key = Driver::of(profile.clone());
@@ -42,7 +42,7 @@ fn the_answer_is_a_packed_statement_over_data_with_up_and_at() {
 /// CTAP 2.3 §6.4: maxMsgSize holds for both directions.
 #[test]
 fn an_answer_fits_the_maximum_message_size() {
-    for name in Profile::built_in_names() {
+    for name in ctap2_profiles() {
         let mut key = Driver::of(built_in(name));
         let answer = key.send(&Parameters::discoverable(SITE, "root").create());
         assert!(answer.len() <= usize::from(built_in(name).max_msg_size), "{name}: {}", answer.len());

@@ -64,6 +64,11 @@ pub(crate) fn built_in(name: &str) -> Profile {
     Profile::built_in(name).unwrap()
 }
 
+/// The names of the profiles that know CTAP2.
+pub(crate) fn ctap2_profiles() -> impl Iterator<Item = &'static str> {
+    Profile::built_in_names().filter(|name| built_in(name).has_ctap2())
+}
+
 /// keyrig's own key with some lines of its profile replaced.
 pub(crate) fn altered(changes: &[(&str, &str)]) -> Profile {
     let mut text = include_str!("../../../../fixtures/profiles/keyrig.toml").to_owned();
