@@ -112,7 +112,8 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status>
         return Err(Status::UnsupportedOption);
     }
     // Step 5: a pre-flight stays possible.
-    if authenticator.always_uv() && request.options.up != Some(false) && request.pin_uv_auth.param.is_none() {
+    let unverified = request.pin_uv_auth.param.is_none() || !authenticator.is_protected();
+    if authenticator.always_uv() && request.options.up != Some(false) && unverified {
         return Err(Status::PuatRequired);
     }
     check_list(authenticator, &request.allow_list)

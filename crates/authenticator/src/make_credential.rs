@@ -99,7 +99,7 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
     if discoverable && authenticator.profile.option("rk") != Some(true) {
         return Err(Status::UnsupportedOption);
     }
-    // Steps 6 to 8: who wants more than a touch. A new key with alwaysUv wants a PIN to be set first.
+    // Steps 6 to 8: who wants more than a touch. A new key with alwaysUv wants a PIN to be set first, whatever is sent.
     let touch_is_enough = if authenticator.always_uv() {
         false
     } else if authenticator.make_cred_uv_not_rqd() {
@@ -107,7 +107,7 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
     } else {
         !authenticator.is_protected()
     };
-    if request.pin_uv_auth.param.is_none() && !touch_is_enough {
+    if !touch_is_enough && (request.pin_uv_auth.param.is_none() || !authenticator.is_protected()) {
         return Err(Status::PuatRequired);
     }
     // Step 9: no key here has the ep option.

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod case_table;
 mod client_pin;
 mod commits;
 mod config;
