@@ -6,6 +6,8 @@
 
 #![cfg(test)]
 
+#[path = "support/platform.rs"]
+mod platform;
 #[path = "support/requests.rs"]
 mod requests;
 
@@ -20,12 +22,16 @@ use keyrig_authenticator::attestation::Root;
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::store::Store;
 use keyrig_authenticator::{Authenticator, Profile, Step};
-use keyrig_ctap::Request;
+use keyrig_ctap::client_pin::Permissions;
+use keyrig_ctap::entities::{CredentialDescriptor, User};
+use keyrig_ctap::{Request, config, credential_management, large_blobs};
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::state_directory::StateDirectory;
 use keyrig_rack::{Database, KeyName, KeySpecification, Options, Rack};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use platform::Send;
 use requests::{asserted, get_assertion, made, make_credential, silent_assertion};
 
 /// What the child is told, by environment variables of these names.
@@ -102,41 +108,127 @@ impl Moment {
 #[derive(Clone, Copy, Debug)]
 struct Case {
     name: &'static str,
-    /// Messages that the child sends before it, in the same life of the key.
-    first: fn() -> Vec<Vec<u8>>,
-    command: fn() -> Vec<u8>,
+    /// Brings the key to where the command is sent, in the same life of the key, and returns the command.
+    command: fn(Send<'_>) -> Vec<u8>,
     commits: usize,
 }
 
-const CASES: [Case; 7] = [
-    Case {
-        name: "makeCredential, discoverable",
-        first: Vec::new,
-        command: || make_credential("carol", true),
-        commits: 1,
-    },
-    Case {
-        name: "makeCredential, overwriting",
-        first: Vec::new,
-        command: || make_credential("alice", true),
-        commits: 1,
-    },
-    Case {
-        name: "makeCredential, in its id",
-        first: Vec::new,
-        command: || make_credential("carol", false),
-        commits: 1,
-    },
-    Case { name: "getAssertion", first: Vec::new, command: || get_assertion(&[]), commits: 1 },
-    Case { name: "getAssertion, silent", first: Vec::new, command: || silent_assertion(&[]), commits: 1 },
+const PIN: &str = "1357";
+
+const CASES: [Case; 17] = [
+    Case { name: "makeCredential, discoverable", command: |_| make_credential("carol", true), commits: 1 },
+    Case { name: "makeCredential, overwriting", command: |_| make_credential("alice", true), commits: 1 },
+    Case { name: "makeCredential, in its id", command: |_| make_credential("carol", false), commits: 1 },
+    Case { name: "getAssertion", command: |_| get_assertion(&[]), commits: 1 },
+    Case { name: "getAssertion, silent", command: |_| silent_assertion(&[]), commits: 1 },
     Case {
         name: "getNextAssertion",
-        first: || vec![get_assertion(&[])],
-        command: || Request::GetNextAssertion.encode(),
+        command: |send| {
+            asserted(&send(&get_assertion(&[])));
+            Request::GetNextAssertion.encode()
+        },
         commits: 1,
     },
-    Case { name: "reset", first: Vec::new, command: || Request::Reset.encode(), commits: 1 },
+    Case { name: "reset", command: |_| Request::Reset.encode(), commits: 1 },
+    Case { name: "setPIN", command: |send| platform::set_pin(send, PIN), commits: 1 },
+    Case {
+        name: "changePIN",
+        command: |send| {
+            with_pin(send);
+            platform::change_pin(send, PIN, "2468")
+        },
+        // A retry is spent before the PIN is compared.
+        commits: 2,
+    },
+    Case {
+        name: "a token",
+        command: |send| {
+            with_pin(send);
+            platform::get_token(send, PIN, Permissions::CM)
+        },
+        commits: 2,
+    },
+    Case {
+        name: "a token by a wrong PIN",
+        command: |send| {
+            with_pin(send);
+            platform::get_token(send, "2468", Permissions::CM)
+        },
+        commits: 1,
+    },
+    Case {
+        name: "deleteCredential",
+        command: |send| manage(send, credential_management::Subcommand::DeleteCredential),
+        commits: 1,
+    },
+    Case {
+        name: "updateUserInformation",
+        command: |send| manage(send, credential_management::Subcommand::UpdateUserInformation),
+        commits: 1,
+    },
+    Case {
+        name: "largeBlobs",
+        command: |_| {
+            // An empty array with a byte more in its encoding; the hash is that of the specification's rule.
+            let content = [0x80, 0x00];
+            let array = [&content[..], &Sha256::digest(content)[..16]].concat();
+            let length = u64::try_from(array.len()).ok();
+            let request = large_blobs::Request { set: Some(array), offset: Some(0), length, ..Default::default() };
+            Request::LargeBlobs(request).encode()
+        },
+        commits: 1,
+    },
+    Case {
+        name: "setMinPINLength",
+        command: |send| {
+            let parameters = config::Parameters { new_min_pin_length: Some(8), ..Default::default() };
+            configure(send, config::Subcommand::SetMinPinLength, parameters)
+        },
+        commits: 1,
+    },
+    Case {
+        name: "enableLongTouchForReset",
+        command: |send| configure(send, config::Subcommand::EnableLongTouchForReset, config::Parameters::default()),
+        commits: 1,
+    },
+    Case {
+        name: "a persistent token",
+        command: |send| {
+            with_pin(send);
+            platform::get_token(send, PIN, Permissions::PCMR)
+        },
+        commits: 2,
+    },
 ];
+
+/// A PIN, of which a retry has been spent: one that is given back would be seen.
+fn with_pin(send: Send<'_>) {
+    let set = platform::set_pin(send, PIN);
+    assert_eq!(send(&set), [0]);
+    let wrong = platform::get_token(send, "0000", Permissions::CM);
+    assert_eq!(send(&wrong), [0x31], "CTAP2_ERR_PIN_INVALID");
+}
+
+fn manage(send: Send<'_>, subcommand: credential_management::Subcommand) -> Vec<u8> {
+    let (id, _) = made(&send(&make_credential("erin", true)));
+    with_pin(send);
+    let update = subcommand == credential_management::Subcommand::UpdateUserInformation;
+    let parameters = credential_management::Parameters {
+        credential_id: Some(CredentialDescriptor::public_key(id)),
+        user: update.then(|| User { id: b"erin".to_vec(), name: Some("Erin".into()), display_name: None }),
+        rp_id_hash: None,
+    };
+    let mut request = credential_management::Request::new(subcommand, parameters);
+    request.pin_uv_auth = platform::authorize(send, PIN, Permissions::CM, &request.authenticated_message());
+    Request::CredentialManagement(request).encode()
+}
+
+fn configure(send: Send<'_>, subcommand: config::Subcommand, parameters: config::Parameters) -> Vec<u8> {
+    with_pin(send);
+    let mut request = config::Request::new(subcommand, parameters);
+    request.pin_uv_auth = platform::authorize(send, PIN, Permissions::ACFG, &request.authenticated_message());
+    Request::Config(request).encode()
+}
 
 /// A key with two discoverable credentials and one that lives in its id.
 fn prepare(directory: &Path) -> Vec<u8> {
@@ -147,18 +239,36 @@ fn prepare(directory: &Path) -> Vec<u8> {
     made(&simply(&mut key, &database, &make_credential("dave", false))).0
 }
 
-/// The key as it is before the command, after it, and what it answers, when nobody is killed.
-fn undisturbed(case: &Case) -> (Store, Store, Vec<u8>, Vec<u8>) {
+/// What happens when nobody is killed.
+struct Undisturbed {
+    /// What the key keeps before the command, and after each of its commits.
+    states: Vec<Store>,
+    answer: Vec<u8>,
+    in_its_id: Vec<u8>,
+}
+
+fn undisturbed(case: &Case) -> Undisturbed {
     let directory = TempDir::new().unwrap();
     let in_its_id = prepare(directory.path());
     let (database, store) = open(directory.path());
     let mut key = authenticator(store);
-    for message in (case.first)() {
-        asserted(&simply(&mut key, &database, &message));
-    }
-    let before = key.store().clone();
-    let answer = simply(&mut key, &database, &(case.command)());
-    (before, key.store().clone(), answer, in_its_id)
+    let command = (case.command)(&mut |message| simply(&mut key, &database, message));
+    let mut states = vec![key.store().clone()];
+    let now = Duration::from_secs(1);
+    let mut step = key.start(&command, now);
+    let answer = loop {
+        step = match step {
+            Step::Respond(answer) => break answer,
+            Step::Gesture(gesture) => gesture.touched(&mut key, now),
+            Step::Commit(commit) => {
+                database.commit(commit.changes()).unwrap();
+                let step = commit.committed(&mut key, now);
+                states.push(key.store().clone());
+                step
+            }
+        }
+    };
+    Undisturbed { states, answer, in_its_id }
 }
 
 /// A child that is killed when this is dropped.
@@ -230,10 +340,8 @@ fn child() {
     let stop = env::var(STOP).unwrap();
     let (database, store) = open(Path::new(&directory));
     let mut key = authenticator(store);
-    for message in (case.first)() {
-        simply(&mut key, &database, &message);
-    }
-    let answer = drive(&mut key, &database, &(case.command)(), |number, moment| {
+    let command = (case.command)(&mut |message| simply(&mut key, &database, message));
+    let answer = drive(&mut key, &database, &command, |number, moment| {
         if stop == format!("{number} {}", moment.name()) {
             say(&stop);
             wait_to_be_killed();
@@ -278,8 +386,12 @@ fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, 
 fn a_key_killed_between_any_two_commits_comes_back_as_before_or_after() {
     let _one = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
     for (index, case) in CASES.iter().enumerate() {
-        let (before, after, answer, in_its_id) = undisturbed(case);
+        let Undisturbed { states, answer, in_its_id } = undisturbed(case);
+        let (before, after) = (states.first().unwrap(), states.last().unwrap());
         assert_ne!(before, after, "{}: a command that changes nothing tests nothing", case.name);
+        for between in &states[..states.len() - 1] {
+            assert!(between.pin_retries() <= before.pin_retries(), "{}: a retry was gained", case.name);
+        }
         let is_reset = case.name == "reset";
         let mut points = 0;
         'points: for number in 0.. {
@@ -295,13 +407,12 @@ fn a_key_killed_between_any_two_commits_comes_back_as_before_or_after() {
                 if let Some(given) = line.strip_prefix("answered ") {
                     // No such commit: the command had answered, so that what it promised is there.
                     assert_eq!(unhex(given), answer, "{what}");
-                    judge(directory.path(), &after, &in_its_id, is_reset, &what);
+                    judge(directory.path(), after, &in_its_id, is_reset, &what);
                     break 'points;
                 }
                 assert_eq!(line, stop, "{what}");
                 points += 1;
-                // Of several commits all but the last leave a state between; none of these commands has more than one.
-                let expected = if moment == Moment::Before { &before } else { &after };
+                let expected = &states[if moment == Moment::Before { number } else { number + 1 }];
                 judge(directory.path(), expected, &in_its_id, is_reset && moment == Moment::After, &what);
             }
         }

@@ -24,7 +24,7 @@ const PIN: &str = "1357";
 const SITE: &str = "example.com";
 
 /// A request; §6.11: 32×0xff || 0x0d || uint8(subCommand) || subCommandParams.
-fn request(subcommand: u8, parameters: Option<Value>, token: Option<&Token>) -> Parameters {
+pub(crate) fn request(subcommand: u8, parameters: Option<Value>, token: Option<&Token>) -> Parameters {
     let mut message = [&[0xFF; 32][..], &[CONFIG, subcommand]].concat();
     let mut request = Parameters(BTreeMap::from([(1, int(subcommand.into()))]));
     if let Some(parameters) = parameters {
@@ -37,7 +37,7 @@ fn request(subcommand: u8, parameters: Option<Value>, token: Option<&Token>) -> 
     }
 }
 
-fn parameters<const N: usize>(entries: [(i64, Value); N]) -> Option<Value> {
+pub(crate) fn parameters<const N: usize>(entries: [(i64, Value); N]) -> Option<Value> {
     Some(Value::map(entries.into_iter().map(|(key, value)| (int(key), value)).collect()))
 }
 

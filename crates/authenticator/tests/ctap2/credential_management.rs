@@ -39,20 +39,20 @@ fn of_site(site: &str) -> Value {
     parameters([(1, bytes(&hash(site)))])
 }
 
-fn of_credential(id: &[u8]) -> Value {
+pub(crate) fn of_credential(id: &[u8]) -> Value {
     parameters([(2, descriptor(id))])
 }
 
-fn with_user(id: &[u8], user: Value) -> Value {
+pub(crate) fn with_user(id: &[u8], user: Value) -> Value {
     parameters([(2, descriptor(id)), (3, user)])
 }
 
-fn user(id: &str, name: &str, display_name: &str) -> Value {
+pub(crate) fn user(id: &str, name: &str, display_name: &str) -> Value {
     map([("id", bytes(id.as_bytes())), ("name", text(name)), ("displayName", text(display_name))])
 }
 
 /// A request, and what `pinUvAuthParam` is over: the subcommand and, but for the first two, its parameters.
-fn request(subcommand: u8, parameters: Option<Value>, token: Option<&Token>) -> Parameters {
+pub(crate) fn request(subcommand: u8, parameters: Option<Value>, token: Option<&Token>) -> Parameters {
     let mut message = vec![subcommand];
     let mut request = Parameters(BTreeMap::from([(1, int(subcommand.into()))]));
     if let Some(parameters) = parameters {

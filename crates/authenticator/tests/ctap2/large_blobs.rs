@@ -18,7 +18,7 @@ const MAX_FRAGMENT: usize = 1280 - 64;
 const INITIAL: &str = "8076be8b528d0075f7aae98d6fa57a6d3c";
 
 /// A serialized large-blob array of `length` bytes in all. What is in it is not the authenticator's business.
-fn array(length: usize) -> Vec<u8> {
+pub(crate) fn array(length: usize) -> Vec<u8> {
     let content: Vec<u8> = (0..length - 16).map(|index| u8::try_from(index % 251).unwrap()).collect();
     [&content[..], &Sha256::digest(&content)[..16]].concat()
 }
@@ -28,7 +28,7 @@ fn get(offset: i64, length: i64) -> Parameters {
 }
 
 /// A fragment; the whole length with the first.
-fn set(offset: usize, fragment: &[u8], length: Option<usize>) -> Parameters {
+pub(crate) fn set(offset: usize, fragment: &[u8], length: Option<usize>) -> Parameters {
     let number = |number: usize| int(number.try_into().unwrap());
     let request = Parameters(BTreeMap::from([(2, bytes(fragment)), (3, number(offset))]));
     match length {
@@ -38,7 +38,7 @@ fn set(offset: usize, fragment: &[u8], length: Option<usize>) -> Parameters {
 }
 
 /// §6.10.2: 32×0xff || h'0c00' || uint32LittleEndian(offset) || SHA-256(contents of set byte string).
-fn written_by(request: Parameters, token: &Token) -> Parameters {
+pub(crate) fn written_by(request: Parameters, token: &Token) -> Parameters {
     let offset: u64 = request.0[&3].clone().extract_unsigned().unwrap();
     let offset = u32::try_from(offset).unwrap();
     let message = [&[0xFF; 32][..], &[0x0C, 0x00], &offset.to_le_bytes(), &Sha256::digest(request.hash(2))].concat();

@@ -15,6 +15,7 @@ mod get_assertion;
 mod get_info;
 mod get_next_assertion;
 mod hmac_secret;
+mod kill_points;
 mod large_blobs;
 mod make_credential;
 mod reset;

@@ -21,7 +21,7 @@ const CLA_NOT_SUPPORTED: [u8; 2] = [0x6E, 0x00];
 const INS_NOT_SUPPORTED: [u8; 2] = [0x6D, 0x00];
 const UNKNOWN: [u8; 2] = [0x6F, 0x00];
 
-const ENFORCE: u8 = 0x03;
+pub(crate) const ENFORCE: u8 = 0x03;
 const CHECK_ONLY: u8 = 0x07;
 const DONT_ENFORCE: u8 = 0x08;
 
@@ -42,14 +42,14 @@ fn register(site: &str) -> Vec<u8> {
     apdu(0x01, 0, &[CHALLENGE, application(site)].concat())
 }
 
-fn authenticate(control: u8, site: &str, key_handle: &[u8]) -> Vec<u8> {
+pub(crate) fn authenticate(control: u8, site: &str, key_handle: &[u8]) -> Vec<u8> {
     let length = u8::try_from(key_handle.len()).unwrap();
     apdu(0x02, control, &[&CHALLENGE[..], &application(site), &[length], key_handle].concat())
 }
 
-struct Registered {
-    public_key: Vec<u8>,
-    key_handle: Vec<u8>,
+pub(crate) struct Registered {
+    pub(crate) public_key: Vec<u8>,
+    pub(crate) key_handle: Vec<u8>,
 }
 
 /// Reads and verifies a registration (§4.3).
@@ -90,7 +90,7 @@ impl Driver {
         self.send_u2f(message)
     }
 
-    fn register(&mut self, site: &str) -> Registered {
+    pub(crate) fn register(&mut self, site: &str) -> Registered {
         registered(&self.touched_u2f(&register(site)), site)
     }
 

@@ -3,6 +3,7 @@
 use core::future::{Future, pending};
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use keyrig_authenticator::{Commit, Gesture};
 use keyrig_ctap::hid::RequestId;
@@ -26,8 +27,16 @@ pub(super) enum Source {
 
 /// What a command waits for.
 pub(super) enum Wait {
-    Gesture { id: GestureId, gesture: Gesture },
-    Commit { commit: Commit, writing: JoinHandle<(Database, Result<(), NotDurable>)> },
+    /// `held_until` is when a touch that has begun will have lasted long enough.
+    Gesture {
+        id: GestureId,
+        gesture: Gesture,
+        held_until: Option<Duration>,
+    },
+    Commit {
+        commit: Commit,
+        writing: JoinHandle<(Database, Result<(), NotDurable>)>,
+    },
 }
 
 /// What happens next to the command under way, apart from what others send.

@@ -142,7 +142,9 @@ impl Task {
 
     fn next_deadline(&self) -> Option<Duration> {
         let gesture = match &self.command {
-            Some(Command { wait: Wait::Gesture { gesture, .. }, .. }) => Some(gesture.deadline()),
+            Some(Command { wait: Wait::Gesture { gesture, held_until, .. }, .. }) => {
+                Some(held_until.map_or(gesture.deadline(), |held| held.min(gesture.deadline())))
+            }
             _ => None,
         };
         let u2f =
@@ -390,7 +392,7 @@ impl Task {
         self.watch_u2f();
         let id = self.next_gesture();
         let reason = gesture.reason();
-        self.command = Some(Command { source, wait: Wait::Gesture { id, gesture } });
+        self.command = Some(Command { source, wait: Wait::Gesture { id, gesture, held_until: None } });
         self.notify(Notice::Waiting { key: self.name.clone(), id, reason, since: now });
     }
 
@@ -441,7 +443,7 @@ impl Task {
                 let step = self.written(commit, result);
                 self.carry_on(source, step);
             }
-            (Wait::Gesture { id, gesture }, Outcome::Cancelled) => {
+            (Wait::Gesture { id, gesture, .. }, Outcome::Cancelled) => {
                 self.notify(Notice::NotWaiting { key: self.name.clone(), id });
                 let now = self.now();
                 let step = gesture.cancelled(&mut self.authenticator, now);
@@ -462,9 +464,15 @@ impl Task {
             return;
         }
         match self.command.take() {
-            Some(Command { source, wait: Wait::Gesture { id: waiting, gesture: pending } }) if waiting == id => {
+            Some(Command { source, wait: Wait::Gesture { id: waiting, gesture: pending, .. } }) if waiting == id => {
                 self.notify(Notice::NotWaiting { key: self.name.clone(), id });
                 let now = self.now();
+                let touch = pending.reason().touch();
+                if gesture == Gesture::Touch && !touch.is_zero() {
+                    let held_until = Some(now.saturating_add(touch));
+                    self.command = Some(Command { source, wait: Wait::Gesture { id, gesture: pending, held_until } });
+                    return;
+                }
                 let step = match gesture {
                     Gesture::Touch => pending.touched(&mut self.authenticator, now),
                     Gesture::Deny => pending.denied(&mut self.authenticator, now),
@@ -479,7 +487,7 @@ impl Task {
     /// Ends the wait of the CTAPHID request `id` for a gesture, if it waits for one.
     fn end_gesture(&mut self, request: RequestId, end: fn(PendingGesture, &mut Authenticator, Duration) -> Step) {
         match self.command.take() {
-            Some(Command { source: Source::Hid(pending), wait: Wait::Gesture { id, gesture } })
+            Some(Command { source: Source::Hid(pending), wait: Wait::Gesture { id, gesture, .. } })
                 if pending == request =>
             {
                 self.notify(Notice::NotWaiting { key: self.name.clone(), id });
@@ -506,7 +514,11 @@ impl Task {
         let now = self.now();
         self.hid.handle_timeout(now);
         match self.command.take() {
-            Some(Command { source, wait: Wait::Gesture { id, gesture } }) if gesture.deadline() <= now => {
+            Some(Command { source, wait: Wait::Gesture { gesture, held_until: Some(held), .. } }) if held <= now => {
+                let step = gesture.touched(&mut self.authenticator, now);
+                self.carry_on(source, step);
+            }
+            Some(Command { source, wait: Wait::Gesture { id, gesture, .. } }) if gesture.deadline() <= now => {
                 self.notify(Notice::NotWaiting { key: self.name.clone(), id });
                 let step = gesture.timed_out(&mut self.authenticator, now);
                 self.carry_on(source, step);

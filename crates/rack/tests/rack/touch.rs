@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use keyrig_ctap::Request;
 use keyrig_ctap::hid::KeepaliveStatus;
+use keyrig_ctap::{Request, config};
 use keyrig_rack::control::{Command, Refusal};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -307,4 +307,26 @@ async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
         output = future => Some(output),
         () = core::future::ready(()) => None,
     }
+}
+
+/// CTAP 2.3 §6.6: with longTouchForReset a reset wants a touch of at least five seconds.
+#[tokio::test(start_paused = true)]
+async fn a_long_touch_lasts_and_can_be_cancelled_meanwhile() {
+    let rack = rack("auto", &["a"]).await;
+    let mut a = Channel::open_in_memory(&rack, "1-1").await;
+    let enable = config::Request::new(config::Subcommand::EnableLongTouchForReset, config::Parameters::default());
+    assert_eq!(a.transact(Request::Config(enable).encode()).await, [0]);
+    a.request_until_up_needed(Request::Reset.encode()).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    a.cancel().await;
+    assert_eq!(a.answer().await.unwrap(), KEEPALIVE_CANCEL);
+    let asked = Instant::now();
+    assert_eq!(a.transact(Request::Reset.encode()).await, [0]);
+    assert!((5000..5100).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+    // The reset took the long touch back.
+    on_key(&rack, power_cycle, "a").await.unwrap();
+    let mut a = Channel::open_in_memory(&rack, "1-1").await;
+    let asked = Instant::now();
+    assert_eq!(a.transact(Request::Reset.encode()).await, [0]);
+    assert!(asked.elapsed() < Duration::from_secs(1));
 }
