@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::password::{PasswordCost, Passwords};
-use crate::policy::{DecidedBy, Policy};
+use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -57,12 +57,7 @@ impl RelyingParty {
     /// second factor is never dropped because of a mistake. [`Self::webauthn_problem`] says what is wrong.
     pub fn new(settings: Result<Settings, String>, options: Options, clock: Arc<dyn Clock>) -> Self {
         let policy = settings.as_ref().map_or_else(|_| Policy::strict(), |settings| settings.policy.clone());
-        let webauthn = settings.and_then(|settings| match settings.policy.decided_by {
-            DecidedBy::Keyrig => Webauthn::new(settings).map_err(|error| error.to_string()),
-            DecidedBy::WebauthnRs => {
-                Err("its policy leaves the verdict to webauthn-rs, which is yet to come".to_owned())
-            }
-        });
+        let webauthn = settings.and_then(|settings| Webauthn::new(settings).map_err(|error| error.to_string()));
         let pages_are_https = webauthn.as_ref().is_ok_and(Webauthn::pages_are_https);
         Self {
             store: options.store,

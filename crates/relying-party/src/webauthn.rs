@@ -5,13 +5,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::factors::webauthn::StoredCredential;
-use crate::policy::{FramedLogin, Preference, SignatureCounter, UserHandle};
+use crate::policy::{DecidedBy, FramedLogin, Preference, SignatureCounter, UserHandle};
 use crate::settings::{Attestation, Settings, SettingsError};
 use crate::users::User;
 use crate::verifier::{
     AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, CounterPolicy, Framing,
-    OriginRule, Registration, RegistrationExpectations, RegistrationResponse, TrustAnchors, User as KnownBy,
-    verify_authentication, verify_registration,
+    OriginRule, Registration, RegistrationExpectations, RegistrationResponse, StoredRegistration, TrustAnchors,
+    User as KnownBy, WebauthnRs, verify_authentication, verify_registration,
 };
 
 /// Settings that were found sound.
@@ -147,6 +147,12 @@ impl Webauthn {
         json!({ "publicKey": options })
     }
 
+    /// The verifier of the policy in which webauthn-rs decides.
+    fn webauthn_rs<'a>(&'a self, origins: &'a [OriginRule], passkey: bool) -> WebauthnRs<'a> {
+        let user_verification = passkey || self.settings.policy.user_verification == Preference::Required;
+        WebauthnRs { rp_id: &self.settings.rp_id, origins, user_verification }
+    }
+
     /// The handle that a registration names.
     pub(crate) fn user_handle(&self, user: &User) -> Vec<u8> {
         match self.settings.policy.user_handle {
@@ -181,7 +187,14 @@ impl Webauthn {
             already_registered,
             ..RegistrationExpectations::new(challenge, &self.settings.rp_id, &origins, user_handle, now)
         };
-        verify_registration(response, &expected)
+        let registration = verify_registration(response, &expected);
+        match policy.decided_by {
+            DecidedBy::Keyrig => registration,
+            DecidedBy::WebauthnRs => {
+                let judge = self.webauthn_rs(&origins, passkey);
+                registration.decided_by(judge.judge_registration(response, challenge))
+            }
+        }
     }
 
     /// Verifies the end of a login that was begun with this challenge.
@@ -218,7 +231,19 @@ impl Webauthn {
                 record.map(|stored| &stored.record),
             )
         };
-        verify_authentication(response, &expected)
+        let authentication = verify_authentication(response, &expected);
+        match (policy.decided_by, record) {
+            // Without a record there is nothing that webauthn-rs could judge; our report refuses.
+            (DecidedBy::Keyrig, _) | (DecidedBy::WebauthnRs, None) => authentication,
+            (DecidedBy::WebauthnRs, Some(stored)) => {
+                let judge = self.webauthn_rs(&origins, login == Login::Passkey);
+                let registration = StoredRegistration {
+                    client_data_json: &stored.client_data,
+                    attestation_object: &stored.attestation_object,
+                };
+                authentication.decided_by(judge.judge_authentication(response, challenge, &stored.record, registration))
+            }
+        }
     }
 }
 

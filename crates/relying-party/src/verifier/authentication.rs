@@ -26,14 +26,11 @@ pub struct Authentication {
 }
 
 impl Authentication {
-    /// The same report, with another verifier's verdict instead of ours. What cannot be read here is refused all the same, as
-    /// there is nothing to store.
+    /// The same report, with another verifier's verdict instead of ours: except for what that leaves to its caller, and for
+    /// what cannot be read here, which is refused all the same.
     #[must_use]
-    pub fn decided_by(mut self, mut decision: Decision) -> Self {
-        if self.candidate.is_none() && decision.refusal.is_none() {
-            decision.refusal = Some(format!("{} accepts it, but it cannot be read here", decision.verifier));
-        }
-        self.report.decided_by = Some(decision);
+    pub fn decided_by(mut self, decision: Decision) -> Self {
+        self.report.decide_by(decision, self.candidate.is_some());
         self.update = self.candidate.filter(|_| self.report.is_accepted());
         self
     }

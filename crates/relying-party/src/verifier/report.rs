@@ -114,6 +114,9 @@ pub enum Verdict {
     Refused,
 }
 
+/// What another verifier leaves to its caller, and what a verdict of its therefore does not outweigh.
+const OF_THE_CALLER: [Check; 3] = [Check::AllowCredentials, Check::CredentialRecord, Check::CredentialIdUnregistered];
+
 /// The verdict of another verifier, where a policy lets it decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
@@ -149,6 +152,20 @@ impl Report {
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         self.verdict() == Verdict::Accepted
+    }
+
+    /// Lets another verifier decide. What it accepts is refused all the same if a check fails that it leaves to its caller, or
+    /// if there is nothing to store, as the response cannot be read here.
+    pub(super) fn decide_by(&mut self, mut decision: Decision, is_readable: bool) {
+        let callers = self.findings.iter().find(|it| it.refuses() && OF_THE_CALLER.contains(&it.check));
+        if decision.refusal.is_none() {
+            decision.refusal = match callers {
+                Some(finding) => Some(format!("{} leaves {} to its caller", decision.verifier, finding.check.id())),
+                None if !is_readable => Some(format!("{} accepts it, but it cannot be read here", decision.verifier)),
+                None => None,
+            };
+        }
+        self.decided_by = Some(decision);
     }
 
     /// Every failed check, enforced or not, in the order of the report.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod administration;
 #[cfg(test)]
+mod decided_by_webauthn_rs;
+#[cfg(test)]
 mod enrolment;
 #[cfg(test)]
 mod fail_closed;

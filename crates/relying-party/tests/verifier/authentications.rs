@@ -14,21 +14,21 @@ use sha2::{Digest, Sha256};
 use crate::ceremonies::{RP_ID, USER_HANDLE, Vector, assert_whole, failed, origins, vector};
 
 /// UP and UV.
-const FLAGS: u8 = 0x05;
-const STORED_COUNTER: u32 = 7;
+pub(crate) const FLAGS: u8 = 0x05;
+pub(crate) const STORED_COUNTER: u32 = 7;
 
 /// A good login with the key of a vector, and what can be changed in it.
 #[derive(Clone)]
-struct Login {
-    vector: Vector,
+pub(crate) struct Login {
+    pub(crate) vector: Vector,
     record: CredentialRecord,
-    client_data_json: Vec<u8>,
-    authenticator_data: Vec<u8>,
-    response: AuthenticationResponse,
+    pub(crate) client_data_json: Vec<u8>,
+    pub(crate) authenticator_data: Vec<u8>,
+    pub(crate) response: AuthenticationResponse,
 }
 
 impl Login {
-    fn good() -> Self {
+    pub(crate) fn good() -> Self {
         let vector = vector("none-es256");
         let mut record = vector.record();
         record.sign_count = STORED_COUNTER;
@@ -47,7 +47,7 @@ impl Login {
     }
 
     /// Signs what there is, as the key would have.
-    fn sign(&mut self) {
+    pub(crate) fn sign(&mut self) {
         let key = SigningKey::from_slice(&self.vector.credential_private_key).unwrap();
         let message = [&self.authenticator_data[..], &Sha256::digest(&self.client_data_json)].concat();
         let signature: DerSignature = key.sign(&message);
@@ -56,11 +56,11 @@ impl Login {
         self.response.authenticator_data.clone_from(&self.authenticator_data);
     }
 
-    fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         self.report_with(|_| {})
     }
 
-    fn report_with(&self, change: impl FnOnce(&mut AuthenticationExpectations<'_>)) -> Report {
+    pub(crate) fn report_with(&self, change: impl FnOnce(&mut AuthenticationExpectations<'_>)) -> Report {
         let (origins, allowed) = (origins(), [self.vector.credential_id.clone()]);
         let mut expected = self.vector.expected_authentication(&origins, &allowed, &self.record);
         expected.user_verification = true;
@@ -72,12 +72,12 @@ impl Login {
     }
 }
 
-fn client_data(vector: &Vector, origin: &str) -> String {
+pub(crate) fn client_data(vector: &Vector, origin: &str) -> String {
     let challenge = URL_SAFE_NO_PAD.encode(&vector.authentication.challenge);
     format!(r#"{{"type":"webauthn.get","challenge":"{challenge}","origin":"{origin}","crossOrigin":false}}"#)
 }
 
-fn authenticator_data(rp_id: &str, flags: u8, counter: u32) -> Vec<u8> {
+pub(crate) fn authenticator_data(rp_id: &str, flags: u8, counter: u32) -> Vec<u8> {
     [&Sha256::digest(rp_id)[..], &[flags], &counter.to_be_bytes()].concat()
 }
 

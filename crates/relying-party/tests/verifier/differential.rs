@@ -493,9 +493,24 @@ fn webauthn_rs_decides_what_it_would_have_decided_itself() {
         (case.mutate)(&mut parts);
         let response = AuthenticationResponse::from_value(&key.authentication_json(&parts)).unwrap();
         let decision = judge.judge_authentication(&response, &challenge, &record, stored);
+        let allowed = [key.id.clone()];
+        let expected = AuthenticationExpectations::new(&challenge, RP_ID, &origins, &allowed, Some(&record));
+        let decided = verify_authentication(&response, &expected).decided_by(decision.clone());
+        assert_eq!(decided.update.is_some(), decision.refusal.is_none(), "{}", case.name);
         let itself = webauthn_rs_authentication(&key, case.mutate).other;
         assert_eq!(decision.refusal.is_none(), itself.is_ok(), "{}: {decision:?}, {itself:?}", case.name);
     }
+    // What it leaves to its caller is not outweighed by its verdict.
+    let parts = key.register(&challenge);
+    let response = RegistrationResponse::from_value(&key.registration_json(&parts)).unwrap();
+    let mut expected = RegistrationExpectations::new(&challenge, RP_ID, &origins, b"user", now());
+    expected.already_registered = true;
+    let decision = judge.judge_registration(&response, &challenge);
+    assert_eq!(decision.refusal, None);
+    let decided = verify_registration(&response, &expected).decided_by(decision);
+    assert_eq!(decided.record, None);
+    let refusal = decided.report.decided_by.unwrap().refusal.unwrap();
+    assert_eq!(refusal, "webauthn-rs leaves credential-id-unregistered to its caller");
     // Security keys, with and without user verification; a counter that has moved on; another origin than at registration.
     let security_key = WebauthnRs { user_verification: false, ..judge };
     let login = |judge: WebauthnRs<'_>, record: &CredentialRecord| {

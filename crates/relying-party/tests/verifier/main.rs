@@ -7,6 +7,8 @@ mod authentications;
 mod ceremonies;
 mod differential;
 mod documentation;
+mod misconfigurations;
 mod origins;
 mod registrations;
+mod robustness;
 mod vectors;
