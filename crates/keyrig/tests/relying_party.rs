@@ -202,3 +202,36 @@ fn policies_say_what_they_do_and_why_it_is_a_risk() {
     let one: Value = serde_json::from_str(&policies(&["proxmox-9", "--json"])).unwrap();
     assert_eq!((&one[0]["name"], &one[0]["challenge_lifetime_s"]), (&"proxmox-9".into(), &120.into()));
 }
+
+#[test]
+fn a_config_that_is_half_one_is_pointed_at_and_nothing_is_served() {
+    let site = Site::new();
+    let config = site.0.path().join("datacenter.cfg");
+    std::fs::write(&config, "keyboard: de\nwebauthn: rp=x,id=example.com,origin=pve.example.com:8006\n").unwrap();
+    let state = site.0.path().join("state");
+    let output = rp(&state, &["serve", "--listen", "localhost:0", "--config", config.to_str().expect("text")], "");
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    let place = format!("{}:2:38: the origin cannot work: it has no scheme", config.display());
+    assert!(error.contains(&place), "{error}");
+    assert!(error.contains("\n  |                                      ^^^^^^^^^^^^^^^^^^^^"), "{error}");
+    assert!(!state.exists(), "nothing has come into being");
+}
+
+#[test]
+fn where_to_listen_is_checked_first() {
+    let site = Site::new();
+    assert!(site.failed(&["serve", "--listen", "0.0.0.0:8006"], 2).contains("--open-to-network"));
+    assert!(site.failed(&["serve", "--listen", "8006"], 2).contains("such as localhost:8006"));
+    assert!(site.failed(&["serve", "--listen", "localhost:80060"], 2).contains("up to 65535"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let error = site.failed(&["serve", "--listen", &format!("localhost:{port}")], 1);
+    assert!(error.contains(&format!("127.0.0.1:{port} is in use")) && error.contains("--listen"), "{error}");
+    assert!(
+        site.failed(&["serve", "--listen", "localhost:0", "--initial-password", "/nowhere"], 1).contains("/nowhere")
+    );
+    assert!(
+        site.failed(&["serve", "--listen", "localhost:0", "--initial-password", "-"], 1).contains("8 to 512 bytes")
+    );
+}

@@ -84,7 +84,7 @@ function say(text, good, detail) {
 function fail(error) {
   if (error instanceof Refused) {
     const { code, reason, report_id: id, report } = error.body;
-    say(`Refused (${code}): ${reason}${id ? ` Report ${id}.` : ''}`, false, report);
+    say(`Refused (${code}): ${reason}${id ? ` (report ${id})` : ''}`, false, report);
     if (code === 'not_logged_in') show(null);
   } else if (error instanceof DOMException) {
     say(`The browser says ${error.name}: ${error.message}`, false);

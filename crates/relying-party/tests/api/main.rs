@@ -13,6 +13,8 @@ mod locks;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod passkey;
 #[cfg(test)]
 mod realms;
