@@ -80,9 +80,9 @@ fn get_key_agreement(authenticator: &mut Authenticator, request: &Request) -> Re
 
 /// setPIN (§6.5.5.5).
 fn set_pin(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
-    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
-    let peer = required(request.key_agreement)?;
+    let (number, peer) = (required(request.pin_uv_auth_protocol)?, required(request.key_agreement)?);
     let (new_pin_enc, param) = (required(request.new_pin_enc)?, required(request.pin_uv_auth_param)?);
+    let protocol = authenticator.pin_uv_auth_protocol(Some(number))?;
     if authenticator.store().pin().is_some() {
         return Err(Status::PinAuthInvalid);
     }
@@ -98,10 +98,10 @@ fn set_pin(authenticator: &mut Authenticator, request: Request) -> Result<Progre
 
 /// changePIN (§6.5.5.6).
 fn change_pin(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
-    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
-    let peer = required(request.key_agreement)?;
+    let (number, peer) = (required(request.pin_uv_auth_protocol)?, required(request.key_agreement)?);
     let (pin_hash_enc, new_pin_enc) = (required(request.pin_hash_enc)?, required(request.new_pin_enc)?);
     let param = required(request.pin_uv_auth_param)?;
+    let protocol = authenticator.pin_uv_auth_protocol(Some(number))?;
     authenticator.check_pin_can_be_entered()?;
     let secret = authenticator.decapsulate(protocol, &peer)?;
     if !secret.verify(&[&new_pin_enc, &pin_hash_enc], &param) {
@@ -145,8 +145,9 @@ fn new_pin(authenticator: &Authenticator, secret: &SharedSecret, new_pin_enc: &[
 
 /// getPinToken (§6.5.5.7.1).
 fn get_pin_token(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
-    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
-    let (peer, pin_hash_enc) = (required(request.key_agreement)?, required(request.pin_hash_enc)?);
+    let (number, peer) = (required(request.pin_uv_auth_protocol)?, required(request.key_agreement)?);
+    let pin_hash_enc = required(request.pin_hash_enc)?;
+    let protocol = authenticator.pin_uv_auth_protocol(Some(number))?;
     if authenticator.has_permissions() && (request.permissions.is_some() || request.rp_id.is_some()) {
         return Err(Status::InvalidParameter);
     }
@@ -176,9 +177,9 @@ fn get_pin_uv_auth_token_using_pin_with_permissions(
     authenticator: &mut Authenticator,
     request: Request,
 ) -> Result<Progress, Status> {
-    let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
-    let (peer, pin_hash_enc) = (required(request.key_agreement)?, required(request.pin_hash_enc)?);
-    let permissions = required(request.permissions)?;
+    let (number, peer) = (required(request.pin_uv_auth_protocol)?, required(request.key_agreement)?);
+    let (pin_hash_enc, permissions) = (required(request.pin_hash_enc)?, required(request.permissions)?);
+    let protocol = authenticator.pin_uv_auth_protocol(Some(number))?;
     if permissions == Permissions::default() {
         return Err(Status::InvalidParameter);
     }
@@ -316,10 +317,11 @@ impl Authenticator {
             | Permissions::ACFG
             | Permissions::PCMR;
         let permissions = permissions.intersection(known);
-        let has = |option: &str| self.profile.option(option).is_some();
+        let has = |option: &str| self.profile.option(option) == Some(true);
         for (permission, allowed) in [
             (Permissions::CM, has("credMgmt")),
-            (Permissions::BE, has("bioEnroll")),
+            // Whether fingerprints are enrolled or not.
+            (Permissions::BE, self.profile.option("bioEnroll").is_some()),
             (Permissions::LBW, has("largeBlobs")),
             (Permissions::ACFG, has("authnrCfg")),
             // It cannot be had together with others.

@@ -94,7 +94,7 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
     let scope = Scope { rp_id_hash, client_data_hash, user_present, user_verified, inputs, salts };
     if user_present {
         Ok(Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
-            // Step 10.
+            // Step 9.
             authenticator.consume_token();
             assert(authenticator, scope, candidate, remaining, true).unwrap_or_else(Progress::from)
         }))
@@ -112,9 +112,8 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status>
         return Err(Status::UnsupportedOption);
     }
     // Step 5: a pre-flight stays possible.
-    let unverified = request.pin_uv_auth.param.is_none() || !authenticator.is_protected();
-    if authenticator.always_uv() && request.options.up != Some(false) && unverified {
-        return Err(Status::PuatRequired);
+    if request.options.up != Some(false) {
+        authenticator.check_always_uv(&request.pin_uv_auth)?;
     }
     check_list(authenticator, &request.allow_list)
 }

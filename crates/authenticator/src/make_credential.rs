@@ -73,7 +73,7 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
     let salts = salts.map(|input| Salts::open(authenticator, input)).transpose()?;
     let checked = Checked { request, rp_id_hash, algorithm, user_verified, inputs, salts };
     Ok(Progress::gesture(Reason::MakeCredential, Refusals::OF_A_CEREMONY, move |authenticator, _| {
-        // Step 15.
+        // Step 14.
         authenticator.consume_token();
         create(authenticator, checked).unwrap_or_else(Progress::from)
     }))
@@ -99,15 +99,10 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
     if discoverable && authenticator.profile.option("rk") != Some(true) {
         return Err(Status::UnsupportedOption);
     }
-    // Steps 6 to 8: who wants more than a touch. A new key with alwaysUv wants a PIN to be set first, whatever is sent.
-    let touch_is_enough = if authenticator.always_uv() {
-        false
-    } else if authenticator.make_cred_uv_not_rqd() {
-        !(discoverable && authenticator.is_protected())
-    } else {
-        !authenticator.is_protected()
-    };
-    if !touch_is_enough && (request.pin_uv_auth.param.is_none() || !authenticator.is_protected()) {
+    authenticator.check_always_uv(&request.pin_uv_auth)?;
+    // Steps 7 and 8.
+    let touch_is_enough = !authenticator.is_protected() || !discoverable && authenticator.make_cred_uv_not_rqd();
+    if request.pin_uv_auth.param.is_none() && !touch_is_enough {
         return Err(Status::PuatRequired);
     }
     // Step 9: no key here has the ep option.

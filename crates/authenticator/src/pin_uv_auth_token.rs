@@ -176,8 +176,8 @@ impl Authenticator {
         }
     }
 
-    /// What a user's touch ends: `clearUserVerifiedFlag` and `clearPinUvAuthTokenPermissionsExceptLbw` (§6.1.2 step 15,
-    /// §6.2.2 step 10).
+    /// What a user's touch ends: `clearUserVerifiedFlag` and `clearPinUvAuthTokenPermissionsExceptLbw` (§6.1.2 step 14,
+    /// §6.2.2 step 9).
     ///
     /// Without mc and ga nothing asks for the flag any more, so it needs no place of its own.
     pub(crate) fn consume_token(&mut self) {

@@ -38,6 +38,12 @@ impl Authenticator {
         self.profile.option("alwaysUv").is_some_and(|default| self.store().configuration().always_uv.unwrap_or(default))
     }
 
+    /// What `alwaysUv` wants of a ceremony: a PIN that is set, and a `pinUvAuthParam` by it (§6.1.2 step 6, §6.2.2 step 5).
+    pub(crate) fn check_always_uv(&self, pin_uv_auth: &PinUvAuth) -> Result<(), Status> {
+        let satisfied = self.is_protected() && pin_uv_auth.param.is_some();
+        if self.always_uv() && !satisfied { Err(Status::PuatRequired) } else { Ok(()) }
+    }
+
     /// `makeCredUvNotRqd`: whether non-discoverable credentials are made without user verification, though a PIN is set.
     pub(crate) fn make_cred_uv_not_rqd(&self) -> bool {
         self.profile.option("makeCredUvNotRqd") == Some(true) && !self.always_uv()

@@ -261,6 +261,9 @@ fn every_mandatory_parameter_is_missed() {
         let request = platform.change_pin(PIN, b"5678").without(member);
         assert_eq!(key.client_pin(&request), status::MISSING_PARAMETER, "{member}");
     }
+    // It is said before what is wrong with others (step 1 of each subcommand).
+    let request = platform.get_pin_token(PIN).without(6).with(1, int(3));
+    assert_eq!(key.client_pin(&request), status::MISSING_PARAMETER);
     let agreement = Parameters::client_pin(subcommand::GET_KEY_AGREEMENT);
     assert_eq!(key.client_pin(&agreement), status::MISSING_PARAMETER);
     assert_eq!(key.client_pin(&agreement.without(2).with(1, int(2))), status::MISSING_PARAMETER);

@@ -4,12 +4,13 @@
 use core::time::Duration;
 
 use keyrig_authenticator::Reason;
+use keyrig_authenticator::store::{Change, Configuration};
 
 use crate::support::codec::{
     AT, Created, GET_NEXT_ASSERTION, Parameters, RESET, UP, UV, boolean, bytes, int, map, status, text,
 };
 use crate::support::platform::{Platform, Token, permission};
-use crate::support::{Driver, Event, User, altered, built_in};
+use crate::support::{Driver, Event, User, altered, built_in, persist};
 
 const PIN: &str = "1234";
 const SITE: &str = "example.com";
@@ -69,7 +70,7 @@ fn names_are_told_only_to_a_verified_user() {
     assert_eq!(next.data.flags, UP | UV);
 }
 
-/// CTAP 2.3 §6.1.2 step 15 and §6.2.2 step 10: a touch ends mc and ga, as it ends cm and acfg.
+/// CTAP 2.3 §6.1.2 step 14 and §6.2.2 step 9: a touch ends mc and ga, as it ends cm and acfg.
 #[test]
 fn a_token_is_good_for_one_touch() {
     let mut key = with_pin();
@@ -296,6 +297,35 @@ fn an_empty_param_asks_for_a_touch_and_says_whether_there_is_a_pin() {
             key.user = User::Touches;
         }
     }
+}
+
+/// CTAP 2.3 §6.1.2 step 6, §6.2.2 step 5: first a PIN has to be set.
+#[test]
+fn always_uv_wants_a_pin_and_a_token_but_not_of_a_pre_flight() {
+    let mut key = Driver::new();
+    let created = key.create(&Parameters::discoverable(SITE, "u"));
+    persist(
+        &mut key.disk,
+        &[Change::Configuration(Configuration { always_uv: Some(true), ..Configuration::default() })],
+    );
+    let mut key = key.restarted();
+    let forged = Token { protocol: 2, bytes: vec![0; 32] };
+    let make = || Parameters::make_credential(SITE, "u");
+    let get = || Parameters::allow(SITE, &[&created.id]);
+    for message in [make().create(), make().created_by(&forged).create(), get().get(), get().got_by(&forged).get()] {
+        assert_eq!(key.status(&message), status::PUAT_REQUIRED);
+        assert_eq!(key.seen, []);
+    }
+    let pre_flight = get().with(5, map([("up", boolean(false))]));
+    assert_eq!(key.assertion(&pre_flight, &created.public_key).data.flags, 0);
+    key.set_pin(PIN);
+    assert_eq!(key.status(&make().create()), status::PUAT_REQUIRED, "makeCredUvNotRqd is false now");
+    assert_eq!(key.status(&get().get()), status::PUAT_REQUIRED);
+    assert_eq!(key.status(&make().created_by(&forged).create()), status::PIN_AUTH_INVALID);
+    let token = mc(&mut key);
+    key.create(&make().created_by(&token));
+    let token = ga(&mut key);
+    assert_eq!(key.assertion(&get().got_by(&token), &created.public_key).data.flags, UP | UV);
 }
 
 /// The specification is silent: no token is in use, so nothing verifies.
