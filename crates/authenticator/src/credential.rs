@@ -130,6 +130,16 @@ impl CredentialSecret {
         Zeroizing::new(self.mac(&[b"CredRandom", &[user_verified.into()], id]))
     }
 
+    /// What `encIdentifier` says: the same until a reset (CTAP 2.3 §6.4).
+    pub(crate) fn device_identifier(&self) -> [u8; 16] {
+        first_half(self.mac(&[b"device identifier"]))
+    }
+
+    /// What `encCredStoreState` says, with `content` standing for what is stored (CTAP 2.3 §6.4).
+    pub(crate) fn credential_store_state(&self, content: &[u8; 32]) -> [u8; 16] {
+        first_half(self.mac(&[b"credential store state", content]))
+    }
+
     /// `largeBlobKey` of a credential (CTAP 2.3 §12.3).
     pub(crate) fn large_blob_key(&self, id: &[u8]) -> [u8; 32] {
         self.mac(&[b"largeBlobKey", id])
@@ -164,6 +174,10 @@ impl CredentialSecret {
 }
 
 /// The algorithm in bits 0 to 2, the protection in bits 3 and 4, payment in bit 5.
+fn first_half(whole: [u8; 32]) -> [u8; 16] {
+    *whole.first_chunk().unwrap_or(&[0; 16])
+}
+
 fn parameter(algorithm: Algorithm, properties: Properties) -> u8 {
     let algorithm = match algorithm {
         Algorithm::Es256 => 0,

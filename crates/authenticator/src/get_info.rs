@@ -1,11 +1,19 @@
 //! authenticatorGetInfo (CTAP 2.3 §6.4).
 
+use aes::Aes128;
+use aes::cipher::{Block, BlockModeEncrypt, KeyIvInit};
+use hkdf::Hkdf;
 use keyrig_ctap::Response;
+use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::authenticator::Authenticator;
+use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::step::Progress;
 
-pub(crate) fn start(authenticator: &Authenticator) -> Progress {
+const BLOCK: usize = 16;
+
+pub(crate) fn start(authenticator: &mut Authenticator) -> Progress {
     let mut info = authenticator.profile.info();
     let configuration = authenticator.store().configuration();
     // What the profile says is that of a new key.
@@ -27,5 +35,31 @@ pub(crate) fn start(authenticator: &Authenticator) -> Progress {
     info.pin_complexity_policy = info.pin_complexity_policy.map(|_| authenticator.pin_policy().complexity);
     info.force_pin_change = info.force_pin_change.map(|_| configuration.force_pin_change);
     info.min_pin_length = info.min_pin_length.map(|_| authenticator.min_pin_length().into());
+    if authenticator.profile.option("perCredMgmtRO") == Some(true)
+        && let Some(token) = authenticator.store().persistent_token().cloned()
+    {
+        let identifier = authenticator.store().secret().device_identifier();
+        info.enc_identifier = Some(encrypt(authenticator, &token, b"encIdentifier", identifier));
+        let state = authenticator.store().credential_store_state();
+        info.enc_cred_store_state = Some(encrypt(authenticator, &token, b"encCredStoreState", state));
+    }
     Progress::Done(Ok(Response::GetInfo(Box::new(info))))
+}
+
+/// Encrypts a member for whoever has the persistentPinUvAuthToken: an initialization vector, and a block under AES-128-CBC with a
+/// key that HKDF derives from the token (§6.4, encIdentifier and encCredStoreState).
+fn encrypt(
+    authenticator: &mut Authenticator,
+    token: &PersistentPinUvAuthToken,
+    member: &[u8],
+    plaintext: [u8; BLOCK],
+) -> Vec<u8> {
+    let mut key = Zeroizing::new([0; 16]);
+    let hkdf = Hkdf::<Sha256>::new(Some(&[0; 32]), &token.0);
+    hkdf.expand(member, key.as_mut_slice()).expect("HKDF yields 16 bytes");
+    let mut iv = [0; BLOCK];
+    authenticator.environment.random(&mut iv);
+    let mut block = Block::<Aes128>::from(plaintext);
+    cbc::Encryptor::<Aes128>::new(&(*key).into(), &iv.into()).encrypt_block(&mut block);
+    [iv, block.into()].concat()
 }

@@ -57,6 +57,8 @@ pub struct Store {
     discoverable: BTreeMap<([u8; 32], u64), Vec<u8>>,
     /// The creation counts in use.
     creations: BTreeSet<u64>,
+    /// Stands for all credentials: the exclusive or of their records' hashes, so that one more or less costs one hash.
+    content: [u8; 32],
     pin: Option<Pin>,
     pin_retries: u8,
     persistent_token: Option<PersistentPinUvAuthToken>,
@@ -90,6 +92,7 @@ impl Store {
             credentials: BTreeMap::new(),
             discoverable: BTreeMap::new(),
             creations: BTreeSet::new(),
+            content: [0; 32],
             pin: None,
             pin_retries: MAX_PIN_RETRIES,
             persistent_token: None,
@@ -116,6 +119,7 @@ impl Store {
                         self.discoverable.insert(key, credential.id.clone());
                         self.creations.insert(discoverable.creation);
                     }
+                    self.change_content(credential);
                     self.credentials.insert(credential.id.clone(), credential.clone());
                 }
                 Change::Remove(id) => self.remove(id),
@@ -129,12 +133,24 @@ impl Store {
     }
 
     fn remove(&mut self, id: &[u8]) {
-        if let Some(credential) = self.credentials.remove(id)
-            && let Some(discoverable) = credential.discoverable
-        {
+        let Some(credential) = self.credentials.remove(id) else { return };
+        self.change_content(&credential);
+        if let Some(discoverable) = credential.discoverable {
             self.discoverable.remove(&(rp_id_hash(&credential.relying_party_id), discoverable.creation));
             self.creations.remove(&discoverable.creation);
         }
+    }
+
+    /// A credential comes or goes.
+    fn change_content(&mut self, credential: &StoredCredential) {
+        for (byte, change) in self.content.iter_mut().zip(records::hash(credential)) {
+            *byte ^= change;
+        }
+    }
+
+    /// A value that changes whenever what is stored of credentials does, and tells nothing else.
+    pub(crate) fn credential_store_state(&self) -> [u8; 16] {
+        self.secret.credential_store_state(&self.content)
     }
 
     /// The secret that credentials which live in their own id are made under.

@@ -6,6 +6,7 @@ use keyrig_ctap::cbor::{Item, UnexpectedType, Writer};
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
 use keyrig_ctap::extensions::CredentialProtection;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{Change, Configuration};
@@ -122,6 +123,11 @@ pub(super) fn decode_all(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) 
         (_, false) => Err(LoadError::Missing("counter")),
         _ => Ok(changes),
     }
+}
+
+/// A hash of all that is kept of a credential.
+pub(super) fn hash(credential: &StoredCredential) -> [u8; 32] {
+    Sha256::new().chain_update(credential_key(&credential.id)).chain_update(encode(credential)).finalize().into()
 }
 
 fn encode(credential: &StoredCredential) -> Vec<u8> {

@@ -53,6 +53,7 @@ fn memory_and_records_agree_after_every_change() {
         })],
         vec![Change::Put(credential(b"one", "example.com", Some((b"u2", 2))))],
         vec![Change::Remove(b"two".to_vec()), Change::Remove(b"never".to_vec())],
+        vec![Change::LargeBlobs(vec![1; 17])],
         Store::blank(&mut environment, 7),
     ] {
         persisted(&mut disk, &changes);
@@ -162,4 +163,38 @@ fn a_store_of_the_first_version_loads() {
         disk.insert(key.into(), value);
         assert_eq!(Store::load(disk), Err(LoadError::Damaged(key.to_owned())));
     }
+}
+
+#[test]
+fn relying_parties_come_once_each() {
+    let (mut store, _) = Store::create(&mut Seeded::new([1; 32]));
+    assert_eq!(store.relying_parties().count(), 0);
+    let sites = ["a.example", "b.example", "c.example"];
+    for (index, site) in (1..).zip(sites.iter().cycle().take(7)) {
+        store.apply(&[Change::Put(credential(&[index], site, Some((&[index], index.into()))))]);
+    }
+    store.apply(&[Change::Put(credential(b"stored", "d.example", None))]);
+    let mut expected = sites.map(rp_id_hash);
+    expected.sort_unstable();
+    assert_eq!(store.relying_parties().collect::<Vec<_>>(), expected);
+}
+
+/// encCredStoreState (CTAP 2.3 §6.4): another value for another content, and the same for the same, however it came about.
+#[test]
+fn the_state_of_the_credentials_follows_their_content() {
+    let (mut store, _) = Store::create(&mut Seeded::new([1; 32]));
+    let one = credential(b"one", "example.com", Some((b"u1", 1)));
+    let mut seen = vec![store.credential_store_state()];
+    store.apply(&[Change::Counter(9), Change::LargeBlobs(vec![1; 17]), Change::Remove(b"never".to_vec())]);
+    assert_eq!(store.credential_store_state(), seen[0]);
+    let renamed =
+        StoredCredential { discoverable: credential(b"one", "", Some((b"u2", 1))).discoverable, ..one.clone() };
+    let two = credential(b"two", "example.com", Some((b"u2", 2)));
+    for change in [Change::Put(one.clone()), Change::Put(renamed), Change::Put(two)] {
+        store.apply(&[change]);
+        assert!(!seen.contains(&store.credential_store_state()));
+        seen.push(store.credential_store_state());
+    }
+    store.apply(&[Change::Remove(b"two".to_vec()), Change::Put(one)]);
+    assert_eq!(store.credential_store_state(), seen[1]);
 }

@@ -1,10 +1,13 @@
 //! authenticatorGetInfo (CTAP 2.3 §6.4) of every profile, and that what it says is so.
 
+use aes::cipher::{Array, BlockModeDecrypt, KeyIvInit};
 use sk_cbor::Value;
 
 use crate::support::codec::{
-    EDDSA, ES256, ES384, GET_INFO, Parameters, algorithms, array, body, boolean, bytes, cose, int, map, status, text,
+    EDDSA, ES256, ES384, GET_INFO, Parameters, RESET, algorithms, array, body, boolean, bytes, cose, int, map, status,
+    text,
 };
+use crate::support::platform::{Platform, Token, hkdf, permission};
 use crate::support::{Driver, built_in, ctap2_profiles};
 
 /// What a profile's getInfo has to be, by number.
@@ -169,4 +172,56 @@ fn get_info_counts_what_still_fits_and_is_that_of_a_new_key_after_a_reset() {
     key.power_up();
     assert_eq!(key.status(&[0x07]), status::OK);
     assert_eq!(key.send(&[GET_INFO]), new);
+}
+
+/// A member that only the holder of the persistent token can read (§6.4): an initialization vector and a block under AES-128-CBC.
+fn decrypted(key: &mut Driver, token: &Token, number: i64, label: &str) -> Vec<u8> {
+    let member = body(&key.send(&[GET_INFO]))[&number].clone().extract_byte_string().unwrap();
+    assert_eq!(member.len(), 32);
+    let (iv, block) = member.split_at(16);
+    let mut block = Array::try_from(block).unwrap();
+    let secret = hkdf(&token.bytes, label);
+    let mut decryptor = cbc::Decryptor::<aes::Aes128>::new(secret[..16].try_into().unwrap(), iv.try_into().unwrap());
+    decryptor.decrypt_block(&mut block);
+    block.to_vec()
+}
+
+/// encIdentifier and encCredStoreState (§6.4).
+#[test]
+fn who_has_the_persistent_token_recognizes_the_key_and_sees_that_credentials_changed() {
+    const PIN: &str = "1357";
+    const SITE: &str = "example.com";
+    fn identifier(key: &mut Driver, token: &Token) -> Vec<u8> {
+        decrypted(key, token, 0x19, "encIdentifier")
+    }
+    fn state(key: &mut Driver, token: &Token) -> Vec<u8> {
+        decrypted(key, token, 0x1E, "encCredStoreState")
+    }
+    fn has_either(key: &mut Driver) -> bool {
+        let info = body(&key.send(&[GET_INFO]));
+        info.contains_key(&0x19) || info.contains_key(&0x1E)
+    }
+    let mut key = Driver::new();
+    assert!(!has_either(&mut key), "nobody could read them");
+    key.set_pin(PIN);
+    let token = key.token(2, PIN, permission::PCMR, None).unwrap();
+    let (who, empty) = (identifier(&mut key, &token), state(&mut key, &token));
+    assert_ne!(who, empty);
+    assert_ne!(key.send(&[GET_INFO]), key.send(&[GET_INFO]), "who cannot read them cannot recognize the key by them");
+    key.create(&Parameters::make_credential(SITE, "u"));
+    assert_eq!(state(&mut key, &token), empty, "nothing was stored");
+    let mc = key.token(2, PIN, permission::MC, Some(SITE)).unwrap();
+    let created = key.create(&Parameters::discoverable(SITE, "u").created_by(&mc));
+    let filled = state(&mut key, &token);
+    assert_ne!(filled, empty);
+    key.assertion(&Parameters::get_assertion(SITE), &created.public_key);
+    let mut key = key.restarted();
+    assert_eq!((identifier(&mut key, &token), state(&mut key, &token)), (who.clone(), filled));
+    let change = Platform::agree(&mut key, 2).change_pin(PIN, b"2468");
+    assert_eq!(key.client_pin(&change), status::OK);
+    assert!(!has_either(&mut key), "the token has ended with the PIN");
+    assert_eq!(key.status(&[RESET]), status::OK);
+    key.set_pin(PIN);
+    let token = key.token(2, PIN, permission::PCMR, None).unwrap();
+    assert_ne!(identifier(&mut key, &token), who, "a reset makes another key of it");
 }

@@ -7,7 +7,9 @@ use crate::support::codec::{
     GET_ASSERTION, GET_INFO, GET_NEXT_ASSERTION, MAKE_CREDENTIAL, Parameters, RESET, SELECTION, array, boolean, bytes,
     int, map, status, text,
 };
+use crate::support::platform::permission;
 use crate::support::{Driver, User};
+use crate::{config, credential_management, large_blobs};
 
 const SITE: &str = "example.com";
 
@@ -235,6 +237,41 @@ fn every_flipped_bit_of_a_valid_request_is_answered() {
         }
         key.user = User::Touches;
         assert_eq!(key.status(&message), status::OK, "the key still works");
+    }
+}
+
+/// What a token has authorized is done, and nothing else: no bit of it can be another.
+#[test]
+fn no_flipped_bit_of_an_authorized_request_changes_anything() {
+    const PIN: &str = "1357";
+    let mut key = Driver::new();
+    let created = key.create(&Parameters::discoverable(SITE, "one"));
+    key.set_pin(PIN);
+    let wanted = permission::CM | permission::LBW | permission::ACFG;
+    let token = key.token(2, PIN, wanted, None).unwrap();
+    let user = credential_management::user("one", "Uno", "Numero Uno");
+    let update = credential_management::with_user(&created.id, user);
+    let blobs = large_blobs::array(40);
+    let settings = config::parameters([(1, int(4)), (2, array([text(SITE)]))]);
+    // Each of them can be repeated, and leaves the disk as it is.
+    for message in [
+        credential_management::request(0x07, Some(update), Some(&token)).message(0x0A),
+        large_blobs::written_by(large_blobs::set(0, &blobs, Some(40)), &token).message(0x0C),
+        config::request(0x03, settings, Some(&token)).message(0x0D),
+    ] {
+        assert_eq!(key.send(&message), [status::OK]);
+        let disk = key.disk.clone();
+        key.user = User::Denies;
+        let mut altered = message.clone();
+        for index in 0..message.len() {
+            for bit in 0..8 {
+                altered[index] ^= 1 << bit;
+                key.send(&altered);
+                assert_eq!(key.disk, disk, "byte {index}, bit {bit} of {message:02x?}");
+                altered[index] ^= 1 << bit;
+            }
+        }
+        assert_eq!(key.send(&message), [status::OK], "the key still works");
     }
 }
 

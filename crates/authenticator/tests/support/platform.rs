@@ -44,7 +44,7 @@ fn authenticate(protocol: i64, key: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 /// HKDF (RFC 5869) of one block, with 32 zeros as salt.
-fn hkdf(z: &[u8], info: &str) -> [u8; 32] {
+pub(crate) fn hkdf(z: &[u8], info: &str) -> [u8; 32] {
     let prk = hmac_sha256(&[0; 32], z);
     hmac_sha256(&prk, &[info.as_bytes(), &[1]].concat()).try_into().unwrap()
 }
