@@ -98,6 +98,8 @@ fn judge_skips(profile: &str, verdicts: &[Verdict]) {
         .filter(|verdict| verdict.outcome == "skipped" && !skips.iter().any(|skip| covers(skip, verdict)))
         .collect();
     assert!(unexpected.is_empty(), "skipped, and not in skips.toml for {profile}: {unexpected:#?}");
+    let stale: Vec<_> = skips.iter().filter(|skip| !verdicts.iter().any(|verdict| covers(skip, verdict))).collect();
+    assert!(stale.is_empty(), "in skips.toml for {profile}, and not skipped: {stale:#?}");
 }
 
 #[tokio::test]

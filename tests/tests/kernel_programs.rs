@@ -156,6 +156,11 @@ fn ssh_keygen_ecdsa_sk_signs_and_verifies() {
 }
 
 #[test]
+fn ssh_keygen_ed25519_sk_resident_and_verify_required() {
+    with_terminal("attach_a; ssh_resident_case ed25519-sk; stop");
+}
+
+#[test]
 fn two_keys_are_two_nodes_and_the_finger_is_on_one() {
     kernel_case::run(
         "start attach --key keyrig=a --key keyrig=b --finger b

@@ -137,12 +137,18 @@ fn print_answer(answer: &Answer) -> Result<(), Failure> {
 
 fn state(key: &KeyState) -> String {
     let place = match (key.plugged, key.attached) {
-        (false, _) => "unplugged",
-        (true, false) => "plugged in, no host",
-        (true, true) => "attached to a host",
+        (false, _) => "unplugged".to_owned(),
+        (true, false) if key.programs > 0 => format!("used by {}", programs(key.programs)),
+        (true, false) => "plugged in, no host".to_owned(),
+        (true, true) if key.programs > 0 => format!("attached to a host, used by {}", programs(key.programs)),
+        (true, true) => "attached to a host".to_owned(),
     };
     match &key.waiting_for {
         Some(command) => format!("{place}, waits for a touch ({command})"),
-        None => place.to_owned(),
+        None => place,
     }
+}
+
+fn programs(count: usize) -> String {
+    if count == 1 { "1 program".to_owned() } else { format!("{count} programs") }
 }

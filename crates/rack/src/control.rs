@@ -105,8 +105,10 @@ pub struct KeyState {
     pub busid: String,
     /// Whether it is plugged in.
     pub plugged: bool,
-    /// Whether a host has it.
+    /// Whether a USB host has it.
     pub attached: bool,
+    /// How many programs use it without USB, at a datagram endpoint.
+    pub programs: usize,
     /// Whether the finger is over it.
     pub under_finger: bool,
     /// The CTAP command for which it waits for a gesture.

@@ -58,6 +58,7 @@ pub(crate) enum Message {
     Gesture { id: GestureId, gesture: Gesture },
     Transact(Direct),
     Connect { to_program: mpsc::Sender<Report>, connected: oneshot::Sender<Peer> },
+    Disconnect { peer: Peer },
 }
 
 /// A CTAP message that came without CTAPHID.
@@ -76,6 +77,7 @@ pub(crate) enum Notice {
     Waiting { key: KeyName, id: GestureId, reason: Reason, since: Duration },
     NotWaiting { key: KeyName, id: GestureId },
     Attached { key: KeyName, attached: bool },
+    Programs { key: KeyName, programs: usize },
     Stored { key: KeyName, discoverable_credentials: usize },
     Winked { key: KeyName },
 }

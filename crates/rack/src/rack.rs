@@ -165,6 +165,7 @@ impl Rack {
                 busid: busid.clone(),
                 plugged: false,
                 attached: false,
+                programs: 0,
                 waiting: None,
                 discoverable_credentials: store.discoverable_count(),
                 handle: crate::key::spawn(Start {
@@ -345,6 +346,7 @@ struct Entry {
     busid: String,
     plugged: bool,
     attached: bool,
+    programs: usize,
     waiting: Option<Waiting>,
     discoverable_credentials: usize,
     handle: KeyHandle,
@@ -455,6 +457,12 @@ impl Task {
                     entry.attached = attached;
                 }
             }
+            Notice::Programs { key, programs } => {
+                tracing::debug!(%key, programs, "programs without USB");
+                if let Some(entry) = self.entry(&key) {
+                    entry.programs = programs;
+                }
+            }
             Notice::Stored { key, discoverable_credentials } => {
                 if let Some(entry) = self.entry(&key) {
                     entry.discoverable_credentials = discoverable_credentials;
@@ -511,6 +519,7 @@ impl Task {
             busid: entry.busid.clone(),
             plugged: entry.plugged,
             attached: entry.attached,
+            programs: entry.programs,
             under_finger: self.finger.is_over(&entry.name, &places),
             waiting_for: entry.waiting.as_ref().map(|waiting| waiting.reason.command().to_owned()),
             discoverable_credentials: entry.discoverable_credentials,

@@ -26,6 +26,8 @@ pub struct Connection {
 pub(crate) struct ToKey {
     peer: Peer,
     reports: mpsc::Sender<(Peer, Report)>,
+    /// To say goodbye. Weak, because a key ends with its handles.
+    messages: mpsc::WeakUnboundedSender<Message>,
 }
 
 impl KeyHandle {
@@ -38,7 +40,8 @@ impl KeyHandle {
         let (connected, peer) = oneshot::channel();
         self.messages.send(Message::Connect { to_program, connected }).map_err(|_| KeyGone)?;
         let peer = peer.await.map_err(|_| KeyGone)?;
-        Ok(Connection { to_key: ToKey { peer, reports: self.reports.clone() }, from_key })
+        let to_key = ToKey { peer, reports: self.reports.clone(), messages: self.messages.downgrade() };
+        Ok(Connection { to_key, from_key })
     }
 }
 
@@ -64,5 +67,14 @@ impl Connection {
 impl ToKey {
     pub(crate) async fn send(&self, report: Report) -> Result<(), KeyGone> {
         self.reports.send((self.peer, report)).await.map_err(|_| KeyGone)
+    }
+}
+
+impl Drop for ToKey {
+    fn drop(&mut self) {
+        if let Some(messages) = self.messages.upgrade() {
+            // The key may have ended.
+            let _ = messages.send(Message::Disconnect { peer: self.peer });
+        }
     }
 }

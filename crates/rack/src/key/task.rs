@@ -166,6 +166,11 @@ impl Task {
             Message::Gesture { id, gesture } => self.gesture(id, gesture),
             Message::Transact(direct) => self.transact(direct),
             Message::Connect { to_program, connected } => self.connect(to_program, connected),
+            Message::Disconnect { peer } => {
+                if self.programs.remove(&peer).is_some() {
+                    self.notify_programs();
+                }
+            }
         }
     }
 
@@ -173,12 +178,16 @@ impl Task {
         if self.plugged.is_none() {
             return;
         }
-        self.programs.retain(|_, program| !program.is_closed());
         self.last_program.0 += 1;
         let peer = self.last_program;
         if connected.send(peer).is_ok() {
             self.programs.insert(peer, to_program);
+            self.notify_programs();
         }
+    }
+
+    fn notify_programs(&self) {
+        self.notify(Notice::Programs { key: self.name.clone(), programs: self.programs.len() });
     }
 
     fn plug(&mut self) -> Result<(), PlugError> {
@@ -192,7 +201,7 @@ impl Task {
 
     async fn unplug(&mut self) {
         self.power_off().await;
-        self.programs.clear();
+        self.forget_peers();
         self.plugged = None;
         self.let_host_go();
     }
@@ -226,7 +235,10 @@ impl Task {
 
     /// Closes all channels. Programs see their connections end.
     fn forget_peers(&mut self) {
-        self.programs.clear();
+        if !self.programs.is_empty() {
+            self.programs.clear();
+            self.notify_programs();
+        }
         self.hid.power_cycle();
     }
 

@@ -205,11 +205,16 @@ async fn a_program_uses_a_key_over_either_socket() {
     let served = served("auto").await;
     for mut program in Program::both(&served).await {
         let channel = program.open([1; 8]).await;
+        assert_eq!(state(&served.rack, "a").await.programs, 1);
         let ping: Vec<u8> = (0..=255).cycle().take(7609).collect();
         assert_eq!(program.transact(channel, PING, &ping).await, (PING, ping));
         let (command, answer) = program.transact(channel, CBOR, &make_credential("user", true)).await;
         assert_eq!(command, CBOR);
         made(&answer);
+        // A connection ends with its program. Over UDP nobody says goodbye: the key loses power.
+        drop(program);
+        on_key(&served.rack, power_cycle, "a").await.unwrap();
+        assert_eq!(state(&served.rack, "a").await.programs, 0);
     }
 }
 
