@@ -17,7 +17,17 @@ const ALLOWED: [(&str, &[&str]); 9] = [
         "keyrig-scenario",
         &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb", "keyrig-rack", "keyrig-client", "keyrig-relying-party"],
     ),
-    ("keyrig", &["keyrig-authenticator", "keyrig-usb", "keyrig-rack", "keyrig-relying-party", "keyrig-scenario"]),
+    (
+        "keyrig",
+        &[
+            "keyrig-authenticator",
+            "keyrig-client",
+            "keyrig-usb",
+            "keyrig-rack",
+            "keyrig-relying-party",
+            "keyrig-scenario",
+        ],
+    ),
     // The end-to-end suites may use anything.
     (
         "keyrig-tests",

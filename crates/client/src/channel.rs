@@ -53,6 +53,9 @@ pub enum ChannelError {
     /// The end was requested before the key had taken the request.
     #[error("it was told to cancel before it had taken the request")]
     CancelledUnsent,
+    /// What carries messages to the key failed, in its own words.
+    #[error("{0}")]
+    Carrier(String),
     /// The operating system failed to read, to write, or to give random bytes.
     #[error("the operating system failed: {0}")]
     System(String),

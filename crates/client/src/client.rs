@@ -37,7 +37,7 @@ pub struct Account {
     pub user: Option<User>,
 }
 
-type AskForPin = Box<crate::pin::AskForPin>;
+type AskForPin = Box<crate::pin::AskForPin<'static>>;
 type ChooseAccount = Box<dyn Fn(&[Account]) -> Option<usize> + Send + Sync>;
 
 /// One page in one browser. [`create`](Self::create) and [`get`](Self::get) are its ceremonies.

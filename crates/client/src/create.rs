@@ -8,6 +8,8 @@ use keyrig_ctap::entities::{
 };
 use keyrig_ctap::{Aaguid, Command, Request, get_info, make_credential};
 
+use serde_json::{Map, Value};
+
 use crate::ceremony::{DEFAULT_TRANSPORT, Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Client, Rules};
@@ -15,6 +17,7 @@ use crate::client_data::{self, ClientData};
 use crate::client_pin::Purpose;
 use crate::credential_list;
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
+use crate::extensions;
 use crate::json::{
     Attachment, Attestation, AttestationResponse, Base64Url, CreationOptions, RegistrationCredential, Requirement,
 };
@@ -43,6 +46,7 @@ struct Made {
     response: make_credential::Response,
     attested: AttestedCredentialData,
     algorithm: i64,
+    extension_results: Map<String, Value>,
 }
 
 impl Client {
@@ -69,6 +73,7 @@ impl Client {
         let parameters = parameters(options)?;
         let client_data_json = self.client_data_json(ClientData::CREATE, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);
+        extensions::check_creation(&options.extensions)?;
         let wanted = Wanted { client: self, options, rp_id, client_data_hash, parameters };
         let wanted = &wanted;
         let made = race(keys, Self::timeout(options.timeout), abort, |key, turn| {
@@ -116,11 +121,23 @@ impl Wanted<'_> {
                 credential_list::find(key, &self.rp_id, parts, verification.token(), cancel).await?.unwrap_or_default()
             }
         };
+        let discoverable = request.options.rk == Some(true);
+        let mut inputs = extensions::creation_inputs(self.options, &info, discoverable)?;
+        let mut secret = None;
+        if let Some(values) = extensions::creation_salts(&self.options.extensions, &info) {
+            let (key_agreement, shared) = key.shared_secret(&info, cancel).await?;
+            inputs.hmac_secret_mc = Some(extensions::hmac_secret_input(values, key_agreement, &shared)?);
+            secret = Some(shared);
+        }
+        request.extensions = inputs.encode();
         let response = key.make_credential(request, cancel).await?;
-        let (attested, algorithm) = self
-            .check(&response)
-            .map_err(|error| Cause::InvalidResponse { command: Command::MakeCredential, error })?;
-        Ok(Made { info, response, attested, algorithm })
+        let invalid = |error| Cause::InvalidResponse { command: Command::MakeCredential, error };
+        let (data, attested, algorithm) = self.check(&response).map_err(invalid)?;
+        let (extensions, blob_key) = (&self.options.extensions, response.large_blob_key.as_deref());
+        let extension_results =
+            extensions::creation_results(extensions, &data, discoverable, blob_key, secret.as_ref())
+                .map_err(|status| invalid(InvalidResponse::Undecodable(status)))?;
+        Ok(Made { info, response, attested, algorithm, extension_results })
     }
 
     fn request(&self, info: &get_info::Response) -> Result<make_credential::Request, Unsuitable> {
@@ -181,9 +198,12 @@ impl Wanted<'_> {
         credential_list::parts(&self.options.exclude_credentials, info, size)
     }
 
-    fn check(&self, response: &make_credential::Response) -> Result<(AttestedCredentialData, i64), InvalidResponse> {
-        let data = AuthenticatorData::decode(&response.authenticator_data)?;
-        let attested = data.attested_credential_data.ok_or(InvalidResponse::NoAttestedCredentialData)?;
+    fn check(
+        &self,
+        response: &make_credential::Response,
+    ) -> Result<(AuthenticatorData, AttestedCredentialData, i64), InvalidResponse> {
+        let mut data = AuthenticatorData::decode(&response.authenticator_data)?;
+        let attested = data.attested_credential_data.take().ok_or(InvalidResponse::NoAttestedCredentialData)?;
         // A COSE_Key without an algorithm has one that wasn't offered.
         let algorithm = public_key::algorithm(&attested.public_key).ok_or(InvalidResponse::Algorithm)?;
         if self.client.rules == Rules::Enforced {
@@ -198,7 +218,7 @@ impl Wanted<'_> {
                 return Err(InvalidResponse::Algorithm);
             }
         }
-        Ok((attested, algorithm))
+        Ok((data, attested, algorithm))
     }
 }
 
@@ -230,7 +250,7 @@ fn conveyed(statement: Statement, aaguid: Aaguid, wanted: Attestation) -> Statem
 }
 
 fn credential(made: Made, attestation: Attestation, client_data_json: Vec<u8>) -> RegistrationCredential {
-    let Made { info, response, attested, algorithm } = made;
+    let Made { info, response, attested, algorithm, extension_results } = made;
     let statement = conveyed(response.statement, attested.aaguid, attestation);
     RegistrationCredential {
         id: Base64Url(attested.credential_id.clone()),
@@ -244,7 +264,7 @@ fn credential(made: Made, attestation: Attestation, client_data_json: Vec<u8>) -
             public_key_algorithm: algorithm,
         },
         authenticator_attachment: Some(attachment(&info).name().to_owned()),
-        client_extension_results: serde_json::Map::new(),
+        client_extension_results: extension_results,
         kind: PUBLIC_KEY.to_owned(),
     }
 }

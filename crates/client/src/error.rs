@@ -7,6 +7,7 @@ use keyrig_ctap::{Command, Status, authenticator_data};
 use thiserror::Error;
 
 use crate::channel::ChannelError;
+use crate::extensions::ExtensionMisuse;
 use crate::json::InvalidJson;
 use crate::pin::PinProblem;
 use crate::rp_id::RpIdRefusal;
@@ -108,6 +109,9 @@ pub enum Refusal {
     /// `pubKeyCredParams` has no entry of type `public-key`.
     #[error("pubKeyCredParams has no entry of type \"public-key\"")]
     NoPublicKeyParameters,
+    /// An extension is asked for as it can't be.
+    #[error(transparent)]
+    Extension(#[from] ExtensionMisuse),
     /// There is no key that could be asked.
     #[error("no key is plugged in")]
     NoKeys,
@@ -194,6 +198,8 @@ fn advice(status: Status) -> &'static str {
         Status::KeyStoreFull => ": delete a credential from it, or ask for one that isn't discoverable",
         Status::PuatRequired => ": it has a PIN and wants it",
         Status::PinInvalid => ": the PIN is wrong",
+        Status::NotAllowed => ": it doesn't do that now (a reset: only right after it was plugged in)",
+        Status::UnauthorizedPermission => ": the token isn't good for this",
         Status::PinPolicyViolation => ": it refuses the PIN by its policy, choose a longer one",
         Status::ChannelBusy => ": another program uses it, wait for that one",
         Status::UnsupportedAlgorithm => ": it has none of the algorithms in pubKeyCredParams",
@@ -220,6 +226,24 @@ pub enum Unsuitable {
     /// `residentKey` is required.
     #[error("the page requires a discoverable credential, and it stores none")]
     ResidentKey,
+    /// `enforceCredentialProtectionPolicy`.
+    #[error("the page insists on credential protection, and it has none")]
+    CredentialProtection,
+    /// It has no credential management.
+    #[error("it can't list or delete its credentials: reset it to delete all of them")]
+    CredentialManagement,
+    /// It has no authenticatorConfig.
+    #[error("it can't be configured")]
+    Configuration,
+    /// It has no large blobs, or `largeBlob` needs what the request doesn't ask for.
+    #[error("it stores no large blob with this credential")]
+    LargeBlob,
+    /// The large-blob array would be too long.
+    #[error("the large blob doesn't fit: its large-blob array takes {room} bytes in all")]
+    LargeBlobTooLong {
+        /// What it takes, bytes.
+        room: u64,
+    },
     /// Built-in user verification is blocked, and there is no PIN instead.
     #[error("it takes no finger after too many that it didn't know, and has no PIN: unplug it and plug it in again")]
     UserVerificationBlocked,
@@ -260,6 +284,9 @@ pub enum InvalidResponse {
     /// The key agreement key isn't on its curve.
     #[error("its key agreement key is no point on P-256")]
     KeyAgreement,
+    /// The large-blob array is longer than any key's.
+    #[error("its large-blob array has no end")]
+    LargeBlobArray,
     /// The token has a length that it may not have.
     #[error("its pinUvAuthToken has a length that its protocol doesn't allow")]
     TokenLength,

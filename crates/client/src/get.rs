@@ -5,6 +5,8 @@ use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{CredentialDescriptor, Options, PUBLIC_KEY};
 use keyrig_ctap::{Command, get_assertion, get_info};
 
+use serde_json::{Map, Value};
+
 use crate::ceremony::{Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Account, Client, Rules};
@@ -13,8 +15,10 @@ use crate::client_pin::Purpose;
 use crate::create::{attachment, transports};
 use crate::credential_list;
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
+use crate::extensions::{self, LargeBlobOutcome};
 use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, RequestOptions, Requirement};
 use crate::key::Key;
+use crate::large_blobs::LargeBlobKey;
 use crate::user_verification::{self, Method, Verification};
 
 /// Most accounts for one site that a key is asked for. No key made has room for as many.
@@ -37,6 +41,7 @@ struct Signed {
 struct Assertion {
     credential_id: Vec<u8>,
     response: get_assertion::Response,
+    extension_results: Map<String, Value>,
 }
 
 impl Client {
@@ -55,6 +60,7 @@ impl Client {
         let rp_id = self.rp_id(options.rp_id.as_deref())?;
         let client_data_json = self.client_data_json(ClientData::GET, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);
+        extensions::check_request(options)?;
         let wanted = Wanted { client: self, options, rp_id, client_data_hash };
         let wanted = &wanted;
         let Signed { info, mut assertions } = race(keys, Self::timeout(options.timeout), abort, |key, turn| {
@@ -75,7 +81,7 @@ impl Client {
 }
 
 fn accounts(assertions: &[Assertion]) -> Vec<Account> {
-    let account = |Assertion { credential_id, response }: &Assertion| Account {
+    let account = |Assertion { credential_id, response, .. }: &Assertion| Account {
         credential_id: credential_id.clone(),
         user: response.user.clone(),
     };
@@ -90,16 +96,29 @@ impl Wanted<'_> {
             return Err(Unsuitable::Transport.into());
         }
         let can_ask = self.client.ask_for_pin.is_some();
-        let method = user_verification::for_get_assertion(&info, self.options.user_verification, can_ask);
+        let method = user_verification::for_get_assertion(&info, self.user_verification(&info), can_ask);
         let method = self.client.unless_forced(method, Method::Nothing)?;
-        let purpose = Purpose { permissions: Permissions::GA, rp_id: Some(&self.rp_id) };
+        let writes = if self.blob_to_write().is_some() { Permissions::LBW } else { Permissions::default() };
+        let purpose = Purpose { permissions: Permissions::GA | writes, rp_id: Some(&self.rp_id) };
         let verification = method.verify(key, self.client.ask_for_pin.as_deref(), purpose, turn).await?;
         let allow_list = self.allow_list(key, &info, &verification, cancel).await?;
+        let extensions = &self.options.extensions;
+        let mut inputs = extensions::request_inputs(extensions, &info);
+        let mut secret = None;
+        let only = match &allow_list[..] {
+            [only] => Some(&only.id[..]),
+            _ => None,
+        };
+        if let Some(values) = extensions.prf.as_ref().and_then(|prf| extensions::request_salts(prf, &info, only)) {
+            let (key_agreement, shared) = key.shared_secret(&info, cancel).await?;
+            inputs.hmac_secret = Some(extensions::hmac_secret_input(values, key_agreement, &shared)?);
+            secret = Some(shared);
+        }
         let request = get_assertion::Request {
             relying_party_id: self.rp_id.clone(),
             client_data_hash: self.client_data_hash,
             allow_list: allow_list.clone(),
-            extensions: None,
+            extensions: inputs.encode(),
             options: Options { rk: None, up: None, uv: verification.uv_option() },
             pin_uv_auth: verification.authenticate(&self.client_data_hash),
         };
@@ -112,12 +131,67 @@ impl Wanted<'_> {
             }
             number => number.unwrap_or(1).saturating_sub(1),
         };
-        let mut assertions = vec![self.check(Command::GetAssertion, &allow_list, first)?];
+        let mut checked = vec![self.check(Command::GetAssertion, &allow_list, first)?];
         for _ in 0..more {
             let next = key.get_next_assertion(cancel).await?;
-            assertions.push(self.check(Command::GetNextAssertion, &allow_list, next)?);
+            checked.push(self.check(Command::GetNextAssertion, &allow_list, next)?);
+        }
+        let mut assertions = Vec::new();
+        for (data, credential_id, response) in checked {
+            let large_blob = self.large_blob(key, &response, &verification, cancel).await?;
+            let extension_results = extensions::request_results(extensions, &data, large_blob, secret.as_ref())
+                .map_err(|status| invalid(Command::GetAssertion, InvalidResponse::Undecodable(status)))?;
+            assertions.push(Assertion { credential_id, response, extension_results });
         }
         Ok(Signed { info, assertions })
+    }
+
+    fn blob_to_write(&self) -> Option<&[u8]> {
+        self.options.extensions.large_blob.as_ref()?.write.as_deref()
+    }
+
+    /// What the page wants; with a blob to write, a key that has a PIN takes it from nobody who isn't verified.
+    fn user_verification(&self, info: &get_info::Response) -> Requirement {
+        match self.options.user_verification {
+            Requirement::Discouraged if self.blob_to_write().is_some() && info.option("clientPin") == Some(true) => {
+                Requirement::Preferred
+            }
+            wanted => wanted,
+        }
+    }
+
+    /// Reads or writes the blob of the credential that signed. That it can't be written is an answer (WebAuthn Level 3 §10.1.5).
+    async fn large_blob<C: Channel>(
+        &self,
+        key: &mut Key<C>,
+        response: &get_assertion::Response,
+        verification: &Verification,
+        cancel: &Cancel,
+    ) -> Result<Option<LargeBlobOutcome>, Cause> {
+        let Some(wanted) = &self.options.extensions.large_blob else { return Ok(None) };
+        let blob_key = response.large_blob_key.as_deref().and_then(|key| LargeBlobKey::try_from(key).ok());
+        if let Some(blob) = &wanted.write {
+            let written = match &blob_key {
+                Some(blob_key) => key.write_large_blob(blob_key, blob, verification.token(), cancel).await,
+                None => Err(Unsuitable::LargeBlob.into()),
+            };
+            return match written {
+                Ok(()) => Ok(Some(LargeBlobOutcome::Written(true))),
+                Err(Cause::Channel(error)) => Err(error.into()),
+                Err(cause) => {
+                    tracing::debug!(%cause, "the large blob was not written");
+                    Ok(Some(LargeBlobOutcome::Written(false)))
+                }
+            };
+        }
+        if wanted.read != Some(true) {
+            return Ok(None);
+        }
+        let blob = match &blob_key {
+            Some(blob_key) => key.large_blob(blob_key, cancel).await?,
+            None => None,
+        };
+        Ok(Some(LargeBlobOutcome::Read(blob)))
     }
 
     /// As Chromium: a key is asked if any entry may be on it; an entry that says nothing may be anywhere.
@@ -144,10 +218,11 @@ impl Wanted<'_> {
         }
         let token = verification.token();
         let size = |part: &[CredentialDescriptor]| credential_list::silent_size(&self.rp_id, part, token);
-        let mut parts = credential_list::parts(&self.options.allow_credentials, info, size);
-        let found = match parts.len() {
-            0 => None,
-            1 => Some(parts.remove(0)),
+        let parts = credential_list::parts(&self.options.allow_credentials, info, size);
+        let prf = self.options.extensions.prf.as_ref();
+        let found = match &parts[..] {
+            [] => None,
+            [all] if !extensions::needs_to_know_the_credential(prf, all) => Some(all.clone()),
             _ => credential_list::find(key, &self.rp_id, parts, token, cancel).await?,
         };
         found.ok_or_else(|| Unsuitable::Credential.into())
@@ -158,7 +233,7 @@ impl Wanted<'_> {
         command: Command,
         allow_list: &[CredentialDescriptor],
         response: get_assertion::Response,
-    ) -> Result<Assertion, Cause> {
+    ) -> Result<(AuthenticatorData, Vec<u8>, get_assertion::Response), Cause> {
         let credential_id = match (&response.credential, allow_list) {
             (Some(credential), list)
                 if list.is_empty()
@@ -180,7 +255,7 @@ impl Wanted<'_> {
                 return Err(invalid(command, InvalidResponse::NotVerified));
             }
         }
-        Ok(Assertion { credential_id, response })
+        Ok((data, credential_id, response))
     }
 }
 
@@ -189,7 +264,7 @@ fn invalid(command: Command, error: InvalidResponse) -> Cause {
 }
 
 fn credential(info: &get_info::Response, assertion: Assertion, client_data_json: Vec<u8>) -> AuthenticationCredential {
-    let Assertion { credential_id, response } = assertion;
+    let Assertion { credential_id, response, extension_results } = assertion;
     AuthenticationCredential {
         id: Base64Url(credential_id.clone()),
         raw_id: Base64Url(credential_id),
@@ -200,7 +275,7 @@ fn credential(info: &get_info::Response, assertion: Assertion, client_data_json:
             user_handle: response.user.map(|user| Base64Url(user.id)),
         },
         authenticator_attachment: Some(attachment(info).name().to_owned()),
-        client_extension_results: serde_json::Map::new(),
+        client_extension_results: extension_results,
         kind: PUBLIC_KEY.to_owned(),
     }
 }

@@ -106,8 +106,11 @@ impl<C: Channel> Key<C> {
         parse_response(response).map(<[u8]>::to_vec).map_err(|status| Cause::Status { command, status })
     }
 
-    /// What the key says of itself; asked only once.
-    pub(crate) async fn get_info(&mut self, cancel: &Cancel) -> Result<get_info::Response, Cause> {
+    /// What the key says of itself (authenticatorGetInfo); asked only once, until something changes it.
+    ///
+    /// # Errors
+    /// [`Cause`]: why it doesn't say.
+    pub async fn get_info(&mut self, cancel: &Cancel) -> Result<get_info::Response, Cause> {
         if let Some(info) = &self.info {
             return Ok(info.clone());
         }

@@ -17,8 +17,10 @@
 //! | `key`, `ceremony` | one key; several keys, of which one is touched |
 //! | `credential_list` | exclude and allow lists, cut to what a key takes |
 //! | `create`, `get` | the two ceremonies |
+//! | `extensions` | client extensions: inputs for a key, outputs for the page |
 //! | `user_verification` | whether a key verifies the user, and how |
 //! | `pin`, `client_pin`, `pin_uv_auth_protocol`, `pin_uv_auth_token` | PINs and what they yield |
+//! | `credential_management`, `large_blobs`, `config` | what is on a key, and how it is set up |
 //! | `error` | who refused, and in which words |
 
 pub mod channel;
@@ -33,10 +35,14 @@ pub mod rp_id;
 mod ceremony;
 mod client;
 mod client_pin;
+mod config;
 mod create;
 mod credential_list;
+pub mod credential_management;
+mod extensions;
 mod get;
 mod key;
+pub mod large_blobs;
 mod pin_uv_auth_protocol;
 mod pin_uv_auth_token;
 mod public_key;
@@ -47,8 +53,13 @@ mod testing;
 
 pub use client::{Account, Client, Rules};
 pub use client_pin::PinRetries;
+pub use config::PinRules;
 pub use error::{ClientError, DomException, RefusedBy};
+pub use extensions::ExtensionMisuse;
 pub use key::{Exchange, Key};
+pub use keyrig_ctap::Status;
+pub use keyrig_ctap::client_pin::Permissions;
+pub use keyrig_ctap::get_info::Response as Info;
 pub use origin::Origin;
 pub use pin::Pin;
 pub use pin_uv_auth_token::PinUvAuthToken;

@@ -136,7 +136,7 @@ pub struct PinRequest {
 }
 
 /// Asks a user for a PIN. `None`: the user gives none.
-pub type AskForPin = dyn Fn(&PinRequest) -> Option<Pin> + Send + Sync;
+pub type AskForPin<'a> = dyn Fn(&PinRequest) -> Option<Pin> + Send + Sync + 'a;
 
 /// Why there is nothing to be done with a PIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -1,5 +1,6 @@
 //! The token by which a key knows that its user was verified, and the conversation that yields one.
 
+use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::PinUvAuth;
 use keyrig_ctap::{Status, get_info};
 use zeroize::Zeroizing;
@@ -40,13 +41,41 @@ impl core::fmt::Debug for PinUvAuthToken {
     }
 }
 
+impl<C: Channel> Key<C> {
+    /// Verifies the user, by the key itself or by its PIN, for what the permissions say; bound to an RP ID if one is given. Older
+    /// keys know no permissions: their token is good for everything they do.
+    ///
+    /// # Errors
+    /// [`Cause`]: the user was not verified.
+    pub async fn pin_uv_auth_token(
+        &mut self,
+        permissions: Permissions,
+        rp_id: Option<&str>,
+        ask: &AskForPin<'_>,
+        cancel: &Cancel,
+    ) -> Result<PinUvAuthToken, Cause> {
+        let info = self.get_info(cancel).await?;
+        let purpose = Purpose { permissions, rp_id };
+        if info.option("uv") == Some(true)
+            && info.option("pinUvAuthToken") == Some(true)
+            && let Some(token) = by_built_in_uv(self, purpose, cancel).await?
+        {
+            return Ok(token);
+        }
+        if info.option("clientPin") == Some(false) {
+            return Err(PinProblem::NotSet.into());
+        }
+        by_pin(self, ask, purpose, cancel).await
+    }
+}
+
 /// Gets a token by the key's PIN, which the user is asked for until it is right, the user gives up, or the key does.
 ///
 /// As a browser does, it says what was wrong with the last PIN and how many tries are left; has a first PIN set where there
 /// is none, and another one where the key demands it (CTAP 2.3 §6.5.5.7: `forcePINChange`).
 pub(crate) async fn by_pin<C: Channel>(
     key: &mut Key<C>,
-    ask: &AskForPin,
+    ask: &AskForPin<'_>,
     purpose: Purpose<'_>,
     cancel: &Cancel,
 ) -> Result<PinUvAuthToken, Cause> {
@@ -104,7 +133,7 @@ pub(crate) async fn by_built_in_uv<C: Channel>(
 /// Asks for the PIN that the key has.
 async fn current<C: Channel>(
     key: &mut Key<C>,
-    ask: &AskForPin,
+    ask: &AskForPin<'_>,
     mut mistake: Option<PinMistake>,
     cancel: &Cancel,
 ) -> Result<Pin, Cause> {
@@ -136,7 +165,7 @@ async fn current<C: Channel>(
 async fn set<C: Channel>(
     key: &mut Key<C>,
     info: &get_info::Response,
-    ask: &AskForPin,
+    ask: &AskForPin<'_>,
     cancel: &Cancel,
 ) -> Result<Pin, Cause> {
     let mut mistake = None;
@@ -152,7 +181,12 @@ async fn set<C: Channel>(
 }
 
 /// Has another PIN set in place of `current`.
-async fn change<C: Channel>(key: &mut Key<C>, current: &Pin, ask: &AskForPin, cancel: &Cancel) -> Result<Pin, Cause> {
+async fn change<C: Channel>(
+    key: &mut Key<C>,
+    current: &Pin,
+    ask: &AskForPin<'_>,
+    cancel: &Cancel,
+) -> Result<Pin, Cause> {
     let mut mistake = None;
     for _ in 0..PATIENCE {
         let info = key.get_info(cancel).await?;
@@ -172,7 +206,7 @@ fn new_pin(
     reason: PinReason,
     info: &get_info::Response,
     current: Option<&Pin>,
-    ask: &AskForPin,
+    ask: &AskForPin<'_>,
     mut mistake: Option<PinMistake>,
 ) -> Result<Pin, PinProblem> {
     for _ in 0..PATIENCE {

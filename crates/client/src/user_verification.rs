@@ -70,7 +70,7 @@ impl Method {
     pub(crate) async fn verify<C: Channel>(
         self,
         key: &mut Key<C>,
-        ask: Option<&AskForPin>,
+        ask: Option<&AskForPin<'_>>,
         purpose: Purpose<'_>,
         turn: &Turn,
     ) -> Result<Verification, Cause> {

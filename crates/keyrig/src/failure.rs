@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Reset, Style};
+use keyrig_client::error::KeyFailure;
 use keyrig_rack::RackError;
 use keyrig_rack::control_socket::ControlError;
 use keyrig_rack::ctaphid_endpoint::EndpointError;
@@ -32,6 +33,14 @@ pub(crate) enum Failure {
     Control(#[from] ControlError),
     #[error(transparent)]
     Bind(#[from] EndpointError),
+    #[error(transparent)]
+    Key(#[from] KeyFailure),
+    #[error("key {key:?}: {reason}")]
+    AtKey { key: String, reason: String },
+    #[error("{0} cannot be read: {1}")]
+    Read(String, #[source] io::Error),
+    #[error("the two PINs differ: nothing was changed")]
+    PinsDiffer,
     #[error(transparent)]
     Vhci(#[from] VhciError),
     #[error(transparent)]

@@ -1,4 +1,7 @@
-//! `keyrig key`: speaking to a running rack.
+//! `keyrig key`: speaking to a running rack and to the keys in it.
+
+mod credentials;
+mod pin;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,7 +23,9 @@ attach' put their control socket by default.
 Examples:
   keyrig key list
   keyrig key touch primary          the key must be waiting for a touch: 'list' shows it
-  keyrig key unplug primary")]
+  keyrig key unplug primary
+  keyrig key pin set primary        asks for the PIN; --pin-file FILE reads it, - from standard input
+  keyrig key credentials list primary")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -53,6 +58,12 @@ enum Action {
         /// The key's name
         name: Option<KeyName>,
     },
+    /// Set or change a key's PIN, or ask how many tries are left
+    #[command(subcommand)]
+    Pin(pin::Action),
+    /// List or delete the discoverable credentials on a key
+    #[command(subcommand)]
+    Credentials(credentials::Action),
     /// Change what the finger does
     TouchPolicy {
         /// auto, every, manual, deny or after=MILLISECONDS
@@ -109,6 +120,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::PowerCycle(Named { name: key }) => Command::PowerCycle { key },
         Action::Finger { name: key } => Command::Finger { key },
         Action::TouchPolicy { policy } => Command::TouchPolicy { policy },
+        Action::Pin(action) => return pin::run(action, path, arguments.json).await,
+        Action::Credentials(action) => return credentials::run(action, path, arguments.json).await,
     };
     let answer = control_socket::send(&path, &command).await?;
     if arguments.json {

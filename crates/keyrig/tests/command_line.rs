@@ -301,3 +301,77 @@ fn serve_ends_in_order_when_it_is_told_to() {
     assert!(!directory.path().join("control").exists(), "the control socket is removed");
     assert!(!endpoint.exists(), "and so is the endpoint's");
 }
+
+/// Runs `keyrig key` with text on standard input and no terminal.
+fn key_with_input(serving: &Serving, arguments: &[&str], input: &str) -> Output {
+    let control = format!("unix:{}", serving.listening.get("control").and_then(Value::as_str).expect("a path"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
+        .args(["key", "--control", &control])
+        .args(arguments)
+        .env_remove("KEYRIG_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("keyrig runs");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn a_pin_is_set_changed_and_asked_about() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = Serving::start(directory.path(), &["--key", "keyrig=a"]);
+    let run = |arguments: &[&str], input: &str| {
+        let output = key_with_input(&serving, arguments, input);
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let done = |text: &str| (Some(0), format!("{text}\n"), String::new());
+    let refused = |text: &str| (Some(1), String::new(), format!("error: key \"a\": {text}\n"));
+
+    assert_eq!(run(&["pin", "retries", "a"], ""), done("a: no PIN is set; 'keyrig key pin set a' sets one"));
+    let set = ["pin", "set", "a", "--pin-file", "-"];
+    assert_eq!(run(&set, "123\n"), refused("the PIN is too short: it must have at least 4 characters"));
+    // A line as Windows ends it.
+    assert_eq!(run(&set, "1234\r\nno part of it"), done("a: the PIN is set"));
+    assert_eq!(run(&set, "1234\n"), refused("it has a PIN already: 'keyrig key pin change a' changes it"));
+    let change = ["pin", "change", "a", "--pin-file", "-", "--new-pin-file", "-"];
+    assert_eq!(run(&change, "9999\n567890\n"), refused("the PIN is wrong, 7 tries left"));
+    let file = directory.path().join("pin");
+    std::fs::write(&file, "567890").unwrap();
+    let by_file = ["pin", "change", "a", "--pin-file", "-", "--new-pin-file", file.to_str().unwrap()];
+    assert_eq!(run(&by_file, "1234"), done("a: the PIN is changed"));
+    assert_eq!(run(&["pin", "retries", "a"], ""), done("a: 8 tries left"));
+    let status = json(&serving.key(&["pin", "retries", "a"]));
+    let expected = serde_json::json!({"key": "a", "pin_set": true, "retries": 8, "power_cycle_needed": false});
+    assert_eq!(status, expected);
+
+    for left in [7, 6] {
+        assert_eq!(run(&change, "9999\n1234\n"), refused(&format!("the PIN is wrong, {left} tries left")));
+    }
+    let blocked = "it takes no PIN after three wrong ones in a row: 'keyrig key power-cycle a' lets it take one again";
+    assert_eq!(run(&change, "9999\n1234\n"), refused(blocked));
+    assert_eq!(run(&["pin", "retries", "a"], ""), done("a: 5 tries left, after 'keyrig key power-cycle a'"));
+    assert!(serving.key(&["power-cycle", "a"]).status.success());
+    assert_eq!(run(&change, "567890\n1234\n"), done("a: the PIN is changed"));
+}
+
+#[test]
+fn a_key_that_is_not_there_or_a_pin_that_cannot_be_had_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = Serving::start(directory.path(), &["--key", "keyrig=a"]);
+    let unknown = key_with_input(&serving, &["pin", "retries", "b"], "");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(stderr(&unknown), "error: no key is called b: the keys are a\n");
+    let missing = key_with_input(&serving, &["pin", "set", "a", "--pin-file", "/nowhere/pin"], "");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).starts_with("error: /nowhere/pin cannot be read: "), "{}", stderr(&missing));
+    let nothing = key_with_input(&serving, &["pin", "set", "a", "--pin-file", "-"], "");
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(stderr(&nothing).contains("too short"), "{}", stderr(&nothing));
+    // The PIN is no argument: others could read it.
+    assert_eq!(key_with_input(&serving, &["pin", "set", "a", "1234"], "").status.code(), Some(2));
+    serving.key(&["unplug", "a"]);
+    let unplugged = key_with_input(&serving, &["pin", "retries", "a"], "");
+    assert_eq!(stderr(&unplugged), "error: key a is not plugged in\n");
+}

@@ -25,6 +25,7 @@ fn options() -> CreationOptions {
         },
         attestation: Attestation::None,
         attestation_formats: Vec::new(),
+        extensions: crate::json::CreationExtensions::default(),
     }
 }
 

@@ -13,6 +13,7 @@ fn options() -> RequestOptions {
         rp_id: None,
         allow_credentials: vec![CredentialDescriptor::public_key(unhex(CREDENTIAL_ID))],
         user_verification: Requirement::Discouraged,
+        extensions: crate::json::RequestExtensions::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Options are read as a browser reads them: strictly where Web IDL is, and blind to members and enumeration values that it
 //! doesn't know. Credentials are plain public structs, so that a rig can alter them before they are written.
 
+mod extensions;
 mod options;
 mod reader;
 mod response;
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 use crate::error::DomException;
 
+pub use extensions::{CreationExtensions, LargeBlobInputs, LargeBlobSupport, PrfInputs, PrfValues, RequestExtensions};
 pub use options::{
     Attachment, Attestation, AuthenticatorSelection, CreationOptions, RelyingPartyEntity, RequestOptions, Requirement,
     UserEntity,

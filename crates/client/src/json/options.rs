@@ -5,6 +5,7 @@ use core::time::Duration;
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters};
 
 use super::InvalidJson;
+use super::extensions::{CreationExtensions, RequestExtensions};
 use super::reader::Members;
 
 /// The options of create() (WebAuthn Level 3 §5.4).
@@ -28,6 +29,8 @@ pub struct CreationOptions {
     pub attestation: Attestation,
     /// `attestationFormats`, most wanted first.
     pub attestation_formats: Vec<String>,
+    /// `extensions`.
+    pub extensions: CreationExtensions,
 }
 
 /// The options of get() (WebAuthn Level 3 §5.5).
@@ -43,6 +46,8 @@ pub struct RequestOptions {
     pub allow_credentials: Vec<CredentialDescriptor>,
     /// `userVerification`.
     pub user_verification: Requirement,
+    /// `extensions`.
+    pub extensions: RequestExtensions,
 }
 
 /// `PublicKeyCredentialRpEntity`.
@@ -195,6 +200,7 @@ impl CreationOptions {
                     .unwrap_or_default(),
                 attestation: attestation.and_then(|text| Attestation::from_text(&text)).unwrap_or_default(),
                 attestation_formats: members.optional_texts("attestationFormats")?.unwrap_or_default(),
+                extensions: extensions(members, CreationExtensions::read)?,
             })
         })
     }
@@ -213,9 +219,21 @@ impl RequestOptions {
                 rp_id: members.optional_text("rpId")?,
                 allow_credentials: members.optional_dictionaries("allowCredentials", descriptor)?.unwrap_or_default(),
                 user_verification: user_verification(members)?,
+                extensions: extensions(members, RequestExtensions::read)?,
             })
         })
     }
+}
+
+fn extensions<T: Default>(
+    members: &Members<'_>,
+    read: impl FnOnce(&Members<'_>) -> Result<T, InvalidJson>,
+) -> Result<T, InvalidJson> {
+    members
+        .optional_dictionary("extensions")?
+        .map(|extensions| read(&extensions))
+        .transpose()
+        .map(Option::unwrap_or_default)
 }
 
 fn timeout(members: &Members<'_>) -> Result<Option<Duration>, InvalidJson> {

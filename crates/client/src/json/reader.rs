@@ -4,6 +4,7 @@
 //! is what anybody meant.
 
 use core::fmt;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -40,7 +41,7 @@ impl<'a> Members<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    fn wrong_type(&self, name: &str, expected: &'static str) -> InvalidJson {
+    pub(super) fn wrong_type(&self, name: &str, expected: &'static str) -> InvalidJson {
         InvalidJson::WrongType { member: self.path(name), expected }
     }
 
@@ -58,8 +59,14 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn bytes(&self, name: &str) -> Result<Vec<u8>, InvalidJson> {
-        let decoded = Base64Url::decode(&self.text(name)?);
-        decoded.map(|bytes| bytes.0).ok_or_else(|| InvalidJson::Base64Url { member: self.path(name) })
+        self.optional_bytes(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// A `Base64URLString` that stands for bytes.
+    pub(super) fn optional_bytes(&self, name: &str) -> Result<Option<Vec<u8>>, InvalidJson> {
+        let Some(text) = self.optional_text(name)? else { return Ok(None) };
+        let decoded = Base64Url::decode(&text);
+        decoded.map(|bytes| Some(bytes.0)).ok_or_else(|| InvalidJson::Base64Url { member: self.path(name) })
     }
 
     /// A `long`.
@@ -106,6 +113,22 @@ impl<'a> Members<'a> {
         let elements = elements.iter().enumerate();
         elements
             .map(|(index, value)| read(&Members::of(format_args!("{path}[{index}]"), value)?))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    /// A `record<DOMString, …>` of dictionaries.
+    pub(super) fn optional_record<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&Members<'_>) -> Result<T, InvalidJson>,
+    ) -> Result<Option<BTreeMap<String, T>>, InvalidJson> {
+        let Some(value) = self.members.get(name) else { return Ok(None) };
+        let path = self.path(name);
+        let record = Members::of(&path, value)?;
+        let entries = record.members.iter();
+        entries
+            .map(|(key, value)| Ok((key.clone(), read(&Members::of(format_args!("{path}[{key:?}]"), value)?)?)))
             .collect::<Result<_, _>>()
             .map(Some)
     }

@@ -156,6 +156,7 @@ fn request_options_need_only_a_challenge() {
         rp_id: None,
         allow_credentials: Vec::new(),
         user_verification: Requirement::Preferred,
+        extensions: RequestExtensions::default(),
     };
     assert_eq!(options, nothing_else);
     assert_eq!(
