@@ -248,12 +248,15 @@ pub(crate) fn creation_results(
         put("credProps", json!({"rk": discoverable}));
     }
     if extensions.prf.is_some() {
-        let mut prf = json!({"enabled": has_secret});
         let evaluated = outputs.hmac_secret_mc.as_deref().zip(secret);
-        if let Some(values) = evaluated.and_then(|(encrypted, secret)| prf_results(encrypted, secret)) {
-            prf["results"] = values;
-        }
-        put("prf", prf);
+        let values = evaluated.and_then(|(encrypted, secret)| prf_results(encrypted, secret));
+        put(
+            "prf",
+            match values {
+                Some(values) => json!({"enabled": has_secret, "results": values}),
+                None => json!({"enabled": has_secret}),
+            },
+        );
     }
     if extensions.large_blob.is_some() {
         put("largeBlob", json!({"supported": large_blob_key.is_some()}));

@@ -37,8 +37,6 @@ pub(crate) enum Failure {
     Key(#[from] KeyFailure),
     #[error("key {key:?}: {reason}")]
     AtKey { key: String, reason: String },
-    #[error("{0} cannot be read: {1}")]
-    Read(String, #[source] io::Error),
     #[error("the two PINs differ: nothing was changed")]
     PinsDiffer,
     #[error(transparent)]

@@ -83,7 +83,7 @@ pub enum PasswordStep {
     /// A session for enrolling what the realm requires, and for nothing else.
     EnrolmentRequired,
     /// A second factor is needed.
-    SecondFactor(SecondFactor),
+    SecondFactor(Box<SecondFactor>),
 }
 
 /// The second factors that a user can choose from.
@@ -137,13 +137,13 @@ impl Site {
                 let factors = answer.get("factors").ok_or_else(|| missing("factors"))?;
                 let is = |name| factors.get(name).and_then(Value::as_bool).unwrap_or_default();
                 let ceremony = factors.get("webauthn").filter(|ceremony| !ceremony.is_null());
-                PasswordStep::SecondFactor(SecondFactor {
+                PasswordStep::SecondFactor(Box::new(SecondFactor {
                     login,
                     totp: is("totp"),
                     totp_locked: is("totp_locked"),
                     recovery: factors.get("recovery").and_then(Value::as_u64),
                     webauthn: ceremony.map(|begun| read_begun(path, begun, RequestOptions::from_json)).transpose()?,
-                })
+                }))
             }
             _ => return Err(missing("state")),
         }))

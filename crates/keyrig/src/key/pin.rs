@@ -292,11 +292,11 @@ fn read(file: &PinFile) -> Result<String, Failure> {
     };
     match file {
         PinFile::StandardInput => {
-            limited(&mut io::stdin().lock()).map_err(|error| Failure::Read("standard input".to_owned(), error))
+            limited(&mut io::stdin().lock()).map_err(|error| Failure::Read("standard input".into(), error))
         }
         PinFile::File(path) => {
             let opened = File::open(path).and_then(|mut file| limited(&mut file));
-            opened.map_err(|error| Failure::Read(path.display().to_string(), error))
+            opened.map_err(|error| Failure::Read(path.clone(), error))
         }
     }
 }
