@@ -9,6 +9,7 @@ mod control_socket;
 mod extensions;
 mod pin;
 mod reset;
+mod stored;
 
 use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
