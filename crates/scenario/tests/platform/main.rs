@@ -2,7 +2,7 @@
 //! key and how it is set up. Each flow runs straight into the rack, through CTAPHID and USB/IP, and by the control socket where
 //! that is a way for it.
 
-#![allow(clippy::indexing_slicing, reason = "the flows are tests; that they are called by tests is not seen")]
+#![cfg(test)]
 
 #[macro_use]
 mod ways;
