@@ -168,7 +168,7 @@ impl Person {
 
     async fn second_factor(&mut self) -> SecondFactor {
         match self.give_password().await {
-            PasswordStep::SecondFactor(offer) => offer,
+            PasswordStep::SecondFactor(offer) => *offer,
             other => panic!("a second factor is asked for, not {other:?}"),
         }
     }
