@@ -193,7 +193,7 @@ impl Rig {
     async fn give_password(&self) -> (Site, SecondFactor) {
         let mut browser = self.site.another_browser();
         match accepted(browser.log_in(USER, PASSWORD).await) {
-            PasswordStep::SecondFactor(offered) => (browser, offered),
+            PasswordStep::SecondFactor(offered) => (browser, *offered),
             other => panic!("{other:?}"),
         }
     }
