@@ -12,7 +12,8 @@ use keyrig_rack::control_socket::ControlError;
 use keyrig_rack::ctaphid_endpoint::EndpointError;
 use keyrig_rack::vhci::VhciError;
 use keyrig_relying_party::{
-    ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, UnknownPolicy, UserError,
+    ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, TooLongForQr, TotpRefused,
+    UnknownPolicy, UserError,
 };
 use keyrig_scenario::demo::DemoError;
 use thiserror::Error;
@@ -77,6 +78,10 @@ pub(crate) enum Failure {
     Policy(#[from] UnknownPolicy),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Totp(#[from] TotpRefused),
+    #[error(transparent)]
+    Qr(#[from] TooLongForQr),
     #[error("there is no database in {}: is --state right? 'keyrig rp serve' and 'keyrig rp user add' make one", .0.display())]
     NoDatabase(PathBuf),
     #[error("there is no report {0}")]
@@ -92,6 +97,7 @@ impl Failure {
         match self {
             Self::Usage(_)
             | Self::Policy(_)
+            | Self::Totp(_)
             | Self::Rack(
                 RackError::NoKeys
                 | RackError::TooManyKeys(_)

@@ -4,6 +4,7 @@ mod audit;
 mod policies;
 mod realm;
 mod serve;
+mod totp;
 mod user;
 
 use std::io::{BufRead, IsTerminal};
@@ -48,6 +49,8 @@ enum Action {
     Events(audit::EventsArguments),
     /// What a refused user was told by its identifier only
     Report(audit::ReportArguments),
+    /// The code that an authenticator app would show, or its address as a QR code
+    Totp(totp::Arguments),
     /// The policies that come with keyrig, and what each does that the default does not
     Policies(policies::Arguments),
 }
@@ -153,6 +156,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Audit(arguments) => audit::audit(&arguments),
         Action::Events(arguments) => audit::events(&arguments),
         Action::Report(arguments) => audit::report(&arguments),
+        Action::Totp(arguments) => totp::run(&arguments),
         Action::Policies(arguments) => policies::run(&arguments),
     }
 }

@@ -37,7 +37,13 @@ impl Drop for Serving {
 
 impl Serving {
     fn start() -> Self {
+        Self::start_with(&[], "")
+    }
+
+    /// With further options, and a `datacenter.cfg` beside the state.
+    fn start_with(options: &[&str], config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("datacenter.cfg"), config).expect("it is written");
         let password = directory.path().join("password");
         std::fs::write(&password, format!("{PASSWORD}\n")).expect("it is written");
         let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
@@ -45,6 +51,8 @@ impl Serving {
             .arg(&password)
             .arg("--state")
             .arg(directory.path().join("state"))
+            .args(options)
+            .current_dir(directory.path())
             .env_remove("KEYRIG_LOG")
             .stdout(Stdio::piped())
             .spawn()
@@ -66,9 +74,10 @@ impl Serving {
         self.directory.path().join("password")
     }
 
-    fn browser(&self) -> Site {
+    /// A browser that asks for this host, and gets here whatever it is.
+    fn browser(&self, host: &str) -> Site {
         let address = ([127, 0, 0, 1], self.port).into();
-        Site::new(&format!("http://localhost:{}", self.port), "localhost", address).expect("an HTTP client")
+        Site::new(&format!("http://{host}:{}", self.port), host, address).expect("an HTTP client")
     }
 }
 
@@ -143,6 +152,10 @@ const KEYS: [&str; 4] = ["primary", "backup", "new", "spare"];
 
 impl Person {
     async fn new(serving: &Serving, name: &'static str) -> Self {
+        Self::at(serving, name, "http", "localhost").await
+    }
+
+    async fn at(serving: &Serving, name: &'static str, scheme: &str, host: &str) -> Self {
         let called = |key: &str| key.parse::<KeyName>().expect("a name");
         let profile = || Profile::built_in("keyrig").expect("built in");
         let specifications = KEYS.map(|key| KeySpecification { name: called(key), profile: profile() }).to_vec();
@@ -150,9 +163,9 @@ impl Person {
         let rack = Rack::start(options, specifications).await.expect("a rack");
         let key = |key| Key::new(key, InProcess(rack.key(&called(key)).expect("it is there").clone()));
         let keys = KEYS.map(key).into();
-        let origin = format!("http://localhost:{}", serving.port);
+        let origin = format!("{scheme}://{host}:{}", serving.port);
         let page = Client::new(origin.parse().expect("an origin"));
-        Self { rack, keys, page, site: serving.browser(), name, password: PASSWORD.to_owned() }
+        Self { rack, keys, page, site: serving.browser(host), name, password: PASSWORD.to_owned() }
     }
 
     async fn touch(&self, key: &str) {
@@ -358,4 +371,21 @@ fn the_first_password_is_printed_once() {
     assert!(first["initial_password"].as_str().expect("made up").len() >= 20);
     assert_eq!(first["listen"][0].as_str().and_then(|address| address.split(':').next()), Some("127.0.0.1"));
     assert!(serve().get("initial_password").is_none());
+}
+
+/// As Proxmox VE has it: without `origin` it is https and the request's host, here the one that a proxy passes on.
+#[tokio::test]
+async fn without_an_origin_the_host_that_was_asked_for_is_the_origin() {
+    let options = ["--config", "datacenter.cfg", "--behind-tls", "--explain"];
+    let serving = Serving::start_with(&options, "keyboard: de\nwebauthn: rp=Example,id=example.com\n");
+    let mut root = Person::at(&serving, "root@pam", "https", "pve.example.com").await;
+    assert!(matches!(root.give_password().await, PasswordStep::LoggedIn));
+    root.add_key("primary").await;
+    assert!(root.log_in_by_key("primary").await);
+    // The browser was on one node, and the request came for another.
+    root.site = serving.browser("pve2.example.com");
+    assert!(!root.log_in_by_key("primary").await);
+    let events = run(&["rp", "events"], &serving.state());
+    let refused = events.lines().last().expect("there are some");
+    assert!(refused.contains("login_refused") && refused.contains("origin"), "{refused}");
 }

@@ -235,3 +235,30 @@ fn where_to_listen_is_checked_first() {
         site.failed(&["serve", "--listen", "localhost:0", "--initial-password", "-"], 1).contains("8 to 512 bytes")
     );
 }
+
+/// RFC 6238, appendix B: the last six digits of the codes with SHA-1.
+#[test]
+fn the_app_shows_the_code_and_the_address() {
+    const URI: &str = "otpauth://totp/Example:root%40pam?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example";
+    let totp = |arguments: &[&str], input: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
+            .args(["rp", "totp"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("keyrig runs");
+        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        child.wait_with_output().expect("it ends")
+    };
+    for (at, expected) in [("59", "287082"), ("1111111109", "081804"), ("2000000000", "279037")] {
+        assert_eq!(text(&totp(&[URI, "--at", at], "").stdout), format!("{expected}\n"));
+        assert_eq!(text(&totp(&["-", "--at", at], URI).stdout), format!("{expected}\n"));
+    }
+    let drawn = text(&totp(&["-", "--qr"], URI).stdout);
+    assert!(drawn.lines().count() > 15 && drawn.contains('█') && !drawn.contains("GEZD"), "{drawn}");
+    let output = totp(&["otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&counter=1"], "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("only TOTP is supported"), "{}", text(&output.stderr));
+}

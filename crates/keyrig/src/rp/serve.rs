@@ -22,12 +22,12 @@ const ADMINISTRATOR: &str = "root@pam";
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  keyrig rp serve                                  http://localhost:8006, for trying it in a browser on this machine
-  keyrig rp serve --explain --state ./site         tells users why a login was refused: for rehearsals
-  keyrig rp serve --config datacenter.cfg          name, RP ID and origin as Proxmox VE has them
-  keyrig rp serve --config site.toml               and all that a datacenter.cfg cannot say: several origins, a policy, …
+  keyrig rp serve                              http://localhost:8006, for a browser on this machine
+  keyrig rp serve --explain --state ./site     tells users why a login was refused
+  keyrig rp serve --config datacenter.cfg      name, RP ID and origin as Proxmox VE has them
+  keyrig rp serve --config site.toml           several origins, a policy, attestation, …
 
-Passwords and sessions go in clear text: on another address than this machine's own, put a proxy with TLS before it.")]
+Passwords and sessions go in clear text: on another address than this machine's own, put a proxy with TLS before it, and say --behind-tls.")]
 pub(crate) struct Arguments {
     /// Where to listen: localhost:PORT is 127.0.0.1 and ::1; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "localhost:8006")]
@@ -36,6 +36,11 @@ pub(crate) struct Arguments {
     /// Allow --listen to be an address that others can reach
     #[arg(long)]
     open_to_network: bool,
+
+    /// Pages come through a proxy that adds TLS: cookies are Secure, and where the settings name no origin it is https://
+    /// and the Host that the proxy passes on
+    #[arg(long)]
+    behind_tls: bool,
 
     /// Settings: a datacenter.cfg of Proxmox VE, or a TOML file
     #[arg(long, value_name = "FILE")]
@@ -117,7 +122,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let initial_password = first_administrator(&arguments, &store)?;
     let (policy, rp_id) = (settings.policy.name.clone(), settings.rp_id.clone());
     let origins = settings.origins.clone();
-    let options = Options { explain: arguments.explain, ..Options::new(store) };
+    let options = Options { explain: arguments.explain, over_tls: arguments.behind_tls, ..Options::new(store) };
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
     let host = match arguments.listen {
         Listen::Localhost(_) => "localhost".to_owned(),
@@ -202,6 +207,9 @@ fn announce(
     print(format!("site     {}", listening.url))?;
     print(format!("state    {}", listening.state.display()))?;
     print(format!("WebAuthn RP ID {}, policy {}", listening.rp_id, listening.policy))?;
+    if origins.is_empty() {
+        print("         from the host of each request, as the settings name no origin")?;
+    }
     for origin in origins.iter().filter(|origin| **origin != listening.url) {
         print(format!("         from {origin}"))?;
     }

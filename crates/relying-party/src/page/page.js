@@ -54,6 +54,9 @@ function askForPassword() {
 
 // `navigator.credentials`, from and to WebAuthn's own JSON.
 async function credential(operation, options) {
+  if (/^[\d.]+$|:/.test(location.hostname)) {
+    throw new Error('Browsers have no WebAuthn on an IP address: open this page by a name, such as localhost.');
+  }
   if (!window.isSecureContext || !window.PublicKeyCredential) {
     throw new Error('This browser has no WebAuthn on this page: it needs https, or http://localhost.');
   }
