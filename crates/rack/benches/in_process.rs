@@ -1,8 +1,10 @@
 //! What the authenticator adds to bare cryptography: CTAP bytes in, CTAP bytes out, for both cryptographic libraries; and what a
 //! commit costs on the disk.
 //!
-//! Register is packed attestation with a certificate: one key generated, one signature. Login is one signature.
+//! Register is packed attestation with a certificate: one key generated, one signature. Login is one signature. A token for a PIN is
+//! one key agreement.
 
+mod platform;
 mod requests;
 
 use core::hint::black_box;
@@ -10,16 +12,21 @@ use core::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyrig_authenticator::attestation::Root;
+use keyrig_authenticator::credential::{Discoverable, Properties, StoredCredential};
 use keyrig_authenticator::environment::{Crypto, Environment};
 use keyrig_authenticator::portable_crypto::Portable;
 use keyrig_authenticator::private_key::PrivateKey;
-use keyrig_authenticator::store::Store;
+use keyrig_authenticator::store::{Change, Record, Store};
 use keyrig_authenticator::{Authenticator, Profile, Step};
-use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
+use keyrig_ctap::entities::{Options as RequestOptions, PinUvAuth, User};
+use keyrig_ctap::{Request, get_assertion};
 use keyrig_rack::crypto::{Graviola, System};
 use keyrig_rack::{KeySpecification, Options, Rack};
+use sha2::{Digest, Sha256};
 use tokio::runtime::Builder;
 
+use crate::platform::{Platform, key_agreement_key};
 use crate::requests::{credential_id, login, register};
 
 fn libraries() -> Vec<fn() -> Box<dyn Crypto>> {
@@ -45,9 +52,13 @@ fn carry_out(key: &mut Authenticator, request: &[u8]) -> Vec<u8> {
 
 fn authenticator(library: Box<dyn Crypto>) -> Authenticator {
     let mut environment = System::with(library);
+    let (store, _) = Store::create(&mut environment);
+    authenticator_with(environment, store)
+}
+
+fn authenticator_with(environment: System, store: Store) -> Authenticator {
     let profile = Profile::built_in("keyrig").expect("it comes with keyrig");
     let attestation = Root::new([1; 32]).and_then(|root| root.issue(&profile)).expect("a certificate");
-    let (store, _) = Store::create(&mut environment);
     Authenticator::new(profile, attestation, Box::new(environment), store, Duration::ZERO)
 }
 
@@ -88,6 +99,81 @@ fn computing(criterion: &mut Criterion) {
     }
 }
 
+/// A PIN is entered: one key agreement, and two commits that cost nothing here.
+fn entering_a_pin(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("getPinUvAuthTokenUsingPinWithPermissions");
+    for library in libraries() {
+        let (name, crypto) = (library().name(), library());
+        let mut key = authenticator(library());
+        let theirs = key_agreement_key(&carry_out(&mut key, &Platform::get_key_agreement()));
+        let ours = PrivateKey::from_bytes(Algorithm::Es256, &[7; 32]).expect("a scalar");
+        let Ok(PublicKey::Es256 { x, y }) = crypto.public_key(&ours) else { panic!("a key on P-256") };
+        let z = crypto.diffie_hellman(&ours, &theirs).expect("a point on the curve");
+        let shared_secret = Sha256::digest(z.as_slice()).into();
+        let platform = Platform { key: KeyAgreementKey { x, y }, shared_secret };
+        assert_eq!(carry_out(&mut key, &platform.set_pin("2468")), [0]);
+        let request = platform.get_token("2468");
+        assert_eq!(carry_out(&mut key, &request).first(), Some(&0));
+        group.bench_function(format!("{name}/bare key agreement"), |bencher| {
+            bencher.iter(|| crypto.diffie_hellman(&ours, black_box(&theirs)).expect("a point on the curve"));
+        });
+        group.bench_function(format!("{name}/authenticator"), |bencher| {
+            bencher.iter(|| carry_out(&mut key, black_box(&request)));
+        });
+    }
+    group.finish();
+}
+
+/// A login without a list, among more and more discoverable credentials of as many relying parties: the same for all.
+fn looking_up(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("login without a list, by discoverable credentials");
+    for count in [1_u64, 1_000, 100_000] {
+        let mut environment = System::new();
+        let (_, changes) = Store::create(&mut environment);
+        let stored = (1..=count).map(|number| Change::Put(credential(number)));
+        let records = changes.into_iter().chain(stored).filter_map(|change| match change.record() {
+            Record::Put { key, value } => Some((key, value)),
+            Record::Clear | Record::Remove { .. } => None,
+        });
+        let store = Store::load(records).expect("records of a store");
+        let mut key = authenticator_with(environment, store);
+        let request = login_without_a_list(format!("site{}.example", count / 2 + 1));
+        assert_eq!(carry_out(&mut key, &request).first(), Some(&0));
+        group.bench_function(count.to_string(), |bencher| {
+            bencher.iter(|| carry_out(&mut key, black_box(&request)));
+        });
+    }
+    group.finish();
+}
+
+/// A login without a list of credentials, and without a touch.
+fn login_without_a_list(rp_id: String) -> Vec<u8> {
+    Request::GetAssertion(get_assertion::Request {
+        relying_party_id: rp_id,
+        client_data_hash: [2; 32],
+        allow_list: Vec::new(),
+        extensions: None,
+        options: RequestOptions { up: Some(false), ..RequestOptions::default() },
+        pin_uv_auth: PinUvAuth::default(),
+    })
+    .encode()
+}
+
+fn credential(number: u64) -> StoredCredential {
+    StoredCredential {
+        id: [&[1; 40][..], &number.to_be_bytes()].concat(),
+        relying_party_id: format!("site{number}.example"),
+        private_key: PrivateKey::from_bytes(Algorithm::Es256, &[1; 32]).expect("a scalar"),
+        discoverable: Some(Discoverable {
+            user: User { id: vec![1; 16], name: Some("root@pam".into()), display_name: None },
+            creation: number,
+        }),
+        properties: Properties::default(),
+        has_large_blob_key: false,
+        cred_blob: Vec::new(),
+    }
+}
+
 fn committing(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -114,6 +200,6 @@ fn committing(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(40).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = computing, committing
+    targets = computing, entering_a_pin, looking_up, committing
 }
 criterion_main!(benches);
