@@ -149,7 +149,7 @@ impl RelyingParty {
             let format = verified.report.finding(Check::AttestationFormat);
             let attestation_format = format.map_or_else(String::new, |finding| finding.found.to_string());
             let Some(record) = verified.record else {
-                let cause = Cause::Verification { report: Box::new(verified.report), decided: None };
+                let cause = Cause::Verification(Box::new(verified.report));
                 return this.store.write(|transaction| {
                     let (name, kind) = (session.user.name.clone(), EventKind::EnrolmentRefused);
                     let actor = Actor::User(name.clone());

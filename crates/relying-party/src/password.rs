@@ -151,3 +151,6 @@ impl Passwords {
         Ok(compared.await.unwrap_or(Verified::Unreadable))
     }
 }
+
+#[cfg(test)]
+mod tests;

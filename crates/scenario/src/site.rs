@@ -180,10 +180,11 @@ impl Site {
     /// [`SiteError`]; a refusal is an answer.
     pub async fn begin_login_ceremony(&mut self, login: &str) -> Answer<Begun<RequestOptions>> {
         let path = "/api/login/webauthn/begin";
-        let answer = self.request(Method::POST, path, Some(&json!({ "login": login }))).await?;
-        answer
-            .map(|begun| read_begun(path, &begun, RequestOptions::from_json))
-            .map_or_else(|refusal| Ok(Err(refusal)), |begun| begun.map(Ok))
+        let answer = match self.request(Method::POST, path, Some(&json!({ "login": login }))).await? {
+            Ok(answer) => answer,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        Ok(Ok(read_begun(path, &answer, RequestOptions::from_json)?))
     }
 
     /// Begins a login by a passkey alone: the login's secret identifier, and the ceremony.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderName, Method};
 use axum::response::{AppendHeaders, IntoResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -31,13 +31,16 @@ const COOKIE_NAME: &str = "keyrig_session";
 /// Browsers take a cookie of this prefix only from the host itself, over TLS.
 const SECURE_COOKIE_NAME: &str = "__Host-keyrig_session";
 
+/// The one header of an answer that gives a browser its session, or takes it.
+type SetCookie = AppendHeaders<[(HeaderName, String); 1]>;
+
 impl RelyingParty {
     fn cookie_name(&self) -> &'static str {
         if self.over_tls { SECURE_COOKIE_NAME } else { COOKIE_NAME }
     }
 
     /// The header that gives a browser its session.
-    pub(super) fn set_cookie(&self, session: &NewSession) -> AppendHeaders<[(axum::http::HeaderName, String); 1]> {
+    pub(super) fn set_cookie(&self, session: &NewSession) -> SetCookie {
         let lifetime = match session.kind {
             SessionKind::Full => sessions::SESSION_LIFETIME,
             SessionKind::Enrolment => sessions::ENROLMENT_LIFETIME,
@@ -45,11 +48,11 @@ impl RelyingParty {
         self.cookie(&session.token, lifetime.as_secs())
     }
 
-    fn clear_cookie(&self) -> AppendHeaders<[(axum::http::HeaderName, String); 1]> {
+    fn clear_cookie(&self) -> SetCookie {
         self.cookie("", 0)
     }
 
-    fn cookie(&self, value: &str, max_age: u64) -> AppendHeaders<[(axum::http::HeaderName, String); 1]> {
+    fn cookie(&self, value: &str, max_age: u64) -> SetCookie {
         let (name, secure) = (self.cookie_name(), if self.over_tls { "; Secure" } else { "" });
         let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
         AppendHeaders([(SET_COOKIE, cookie)])

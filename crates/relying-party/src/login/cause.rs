@@ -30,12 +30,8 @@ pub(crate) enum Cause {
     ChallengeGone {
         reason: String,
     },
-    /// A check of the verification failed, or of the verifier whose verdict the policy lets decide.
-    Verification {
-        report: Box<Report>,
-        /// The words of the other verifier, if its verdict decided.
-        decided: Option<String>,
-    },
+    /// The verification came to a refusal.
+    Verification(Box<Report>),
     /// The factor was right, and is not what the realm wants.
     NotAccepted {
         requirement: Requirement,
@@ -68,7 +64,7 @@ impl Cause {
             Self::WrongRecoveryKey => "wrong_recovery_key",
             Self::NoWebauthn => "no_webauthn",
             Self::ChallengeGone { .. } => "challenge_gone",
-            Self::Verification { .. } => "verification",
+            Self::Verification(_) => "verification",
             Self::NotAccepted { .. } => "factor_not_accepted",
             Self::UnknownCredential => "unknown_credential",
             Self::Unservable { .. } => "factor_unservable",
@@ -98,12 +94,16 @@ impl Cause {
             Self::WrongRecoveryKey => "that is no recovery key of the user, or it is used up".to_owned(),
             Self::NoWebauthn => "the user has no WebAuthn credential that is enabled".to_owned(),
             Self::ChallengeGone { reason } => reason.clone(),
-            Self::Verification { decided: Some(words), .. } => format!("the verifier of the policy refuses: {words}"),
-            Self::Verification { report, decided: None } => {
-                let refusing: Vec<String> =
-                    report.findings.iter().filter(|finding| finding.refuses()).map(sentence).collect();
-                refusing.join("; ")
-            }
+            Self::Verification(report) => match &report.decided_by {
+                Some(decision) => {
+                    let words = decision.refusal.as_deref().unwrap_or("it gives no reason");
+                    format!("{}, whose verdict the policy follows, refuses: {words}", decision.verifier)
+                }
+                None => {
+                    let refusing = report.findings.iter().filter(|finding| finding.refuses());
+                    refusing.map(sentence).collect::<Vec<_>>().join("; ")
+                }
+            },
             Self::NotAccepted { requirement } => {
                 format!("the factor was right, but the realm accepts another kind only ({requirement})")
             }
@@ -115,7 +115,7 @@ impl Cause {
     /// The report, JSON.
     pub(crate) fn report(&self) -> Value {
         let mut report = json!({ "cause": self.name(), "explanation": self.explanation() });
-        if let Self::Verification { report: verification, .. } = self
+        if let Self::Verification(verification) = self
             && let Some(members) = report.as_object_mut()
         {
             // Its members are strings, booleans and lists of them: nothing that JSON can't say.

@@ -233,7 +233,7 @@ impl RelyingParty {
             audit_log::record(connection, now, EventKind::CloneSuspected, &name, &Actor::Nobody, &detail)?;
         }
         let (Some(mut update), Some((factor, credential))) = (verified.update, found) else {
-            return Ok(Err(Cause::Verification { report: Box::new(verified.report), decided: None }));
+            return Ok(Err(Cause::Verification(Box::new(verified.report))));
         };
         if self.policy.signature_counter == SignatureCounter::Unsaved {
             update.sign_count = credential.record.sign_count;
@@ -251,7 +251,7 @@ impl Cause {
             Self::WrongCode(_)
                 | Self::TotpLocked
                 | Self::WrongRecoveryKey
-                | Self::Verification { .. }
+                | Self::Verification(_)
                 | Self::UnknownCredential
         )
     }
