@@ -1,4 +1,5 @@
-//! CTAP2 messages to an authenticator that is driven by its contract: raw bytes, and valid requests with some bytes altered.
+//! CTAP2 messages to an authenticator that is driven by its contract: raw bytes, and valid requests with some bytes altered,
+//! which are authenticated by a token afterwards if the fuzzer likes.
 //!
 //! What must hold: no panic; an answer comes; memory equals disk after every command; a refusal is a status alone; what was
 //! decoded is encoded to what decodes to the same.
@@ -9,13 +10,19 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use hmac::{Hmac, KeyInit, Mac};
 use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::store::{Change, Record, Store};
 use keyrig_authenticator::{Authenticator, Profile, Step};
+use keyrig_ctap::client_pin::{self, Permissions};
+use keyrig_ctap::cose::KeyAgreementKey;
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
-use keyrig_ctap::{Request, get_assertion, make_credential};
+use keyrig_ctap::{Request, config, credential_management, get_assertion, large_blobs, make_credential};
 use libfuzzer_sys::fuzz_target;
+use p256::elliptic_curve::sec1::ToSec1Point;
+use sha2::{Digest, Sha256};
 
 static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::built_in("keyrig").unwrap());
 static ATTESTATION: LazyLock<Attestation> = LazyLock::new(|| Root::new([0x52; 32]).unwrap().issue(&PROFILE).unwrap());
@@ -29,6 +36,114 @@ struct World<'a> {
     now: Duration,
     /// Ids of credentials that were made, newest last.
     ids: Vec<Vec<u8>>,
+    platform: Platform,
+}
+
+/// The platform's side of PIN/UV auth protocol one (CTAP 2.3 §6.5.6), and the last token that it was given.
+struct Platform {
+    key: KeyAgreementKey,
+    secret: [u8; 32],
+    token: Option<Vec<u8>>,
+}
+
+const PIN: &[u8] = b"1234";
+
+impl Platform {
+    fn none() -> Self {
+        Self { key: KeyAgreementKey { x: [0; 32], y: [0; 32] }, secret: [0; 32], token: None }
+    }
+
+    /// From the answer to getKeyAgreement.
+    fn agree(answer: &[u8]) -> Self {
+        let theirs = client_pin::Response::decode(&answer[1..]).unwrap().key_agreement.unwrap();
+        let theirs = p256::PublicKey::from_sec1_bytes(&[&[4], &theirs.x[..], &theirs.y].concat()).unwrap();
+        let ours = p256::SecretKey::from_slice(&[0x42; 32]).unwrap();
+        let shared = p256::ecdh::diffie_hellman(ours.to_nonzero_scalar(), theirs.as_affine());
+        let point = ours.public_key().to_sec1_point(false).as_bytes().to_vec();
+        let key = KeyAgreementKey { x: point[1..33].try_into().unwrap(), y: point[33..].try_into().unwrap() };
+        Self { key, secret: Sha256::digest(shared.raw_secret_bytes()).into(), token: None }
+    }
+
+    fn encrypt(&self, plaintext: &[u8]) -> Vec<u8> {
+        let mut encryptor = cbc::Encryptor::<aes::Aes256>::new(&self.secret.into(), &[0; 16].into());
+        let mut blocks = Vec::new();
+        for block in plaintext.chunks(16) {
+            let mut block = Array::try_from(block).unwrap();
+            encryptor.encrypt_block(&mut block);
+            blocks.extend_from_slice(&block);
+        }
+        blocks
+    }
+
+    fn decrypt(&self, ciphertext: &[u8]) -> Vec<u8> {
+        let mut decryptor = cbc::Decryptor::<aes::Aes256>::new(&self.secret.into(), &[0; 16].into());
+        let mut blocks = Vec::new();
+        for block in ciphertext.chunks_exact(16) {
+            let mut block = Array::try_from(block).unwrap();
+            decryptor.decrypt_block(&mut block);
+            blocks.extend_from_slice(&block);
+        }
+        blocks
+    }
+
+    fn request(&self, subcommand: client_pin::Subcommand) -> client_pin::Request {
+        client_pin::Request {
+            pin_uv_auth_protocol: Some(1),
+            key_agreement: Some(self.key),
+            ..client_pin::Request::new(subcommand)
+        }
+    }
+
+    fn pin_hash(&self) -> Option<Vec<u8>> {
+        Some(self.encrypt(&Sha256::digest(PIN)[..16]))
+    }
+
+    fn set_pin(&self) -> client_pin::Request {
+        let mut padded = PIN.to_vec();
+        padded.resize(64, 0);
+        let new_pin = self.encrypt(&padded);
+        client_pin::Request {
+            pin_uv_auth_param: Some(authenticate(&self.secret, &new_pin)),
+            new_pin_enc: Some(new_pin),
+            ..self.request(client_pin::Subcommand::SetPin)
+        }
+    }
+
+    fn get_token(&self, permissions: u8) -> client_pin::Request {
+        client_pin::Request {
+            pin_hash_enc: self.pin_hash(),
+            permissions: Some(Permissions(permissions.into())),
+            rp_id: Some("example.com".to_owned()),
+            ..self.request(client_pin::Subcommand::GetPinUvAuthTokenUsingPinWithPermissions)
+        }
+    }
+
+    /// Puts a right `pinUvAuthParam` into a request, whatever else is in it.
+    fn authenticate(&self, request: &mut Request) {
+        let Some(token) = &self.token else { return };
+        let authenticated = |message: &[u8]| PinUvAuth { param: Some(authenticate(token, message)), protocol: Some(1) };
+        match request {
+            Request::MakeCredential(request) => request.pin_uv_auth = authenticated(&request.client_data_hash),
+            Request::GetAssertion(request) => request.pin_uv_auth = authenticated(&request.client_data_hash),
+            Request::CredentialManagement(request) | Request::CredentialManagementPreview(request) => {
+                request.pin_uv_auth = authenticated(&request.authenticated_message());
+            }
+            Request::LargeBlobs(request) => {
+                if let (Some(set), Some(Ok(offset))) = (&request.set, request.offset.map(u32::try_from)) {
+                    let hash = Sha256::digest(set).into();
+                    request.pin_uv_auth = authenticated(&large_blobs::authenticated_message(offset, &hash));
+                }
+            }
+            Request::Config(request) => request.pin_uv_auth = authenticated(&request.authenticated_message()),
+            _ => {}
+        }
+    }
+}
+
+fn authenticate(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(message);
+    mac.finalize().into_bytes()[..16].to_vec()
 }
 
 fn persist(disk: &mut Disk, changes: &[Change]) {
@@ -49,7 +164,19 @@ impl<'a> World<'a> {
         let store = Store::load(disk.clone()).unwrap();
         let environment = Box::new(Seeded::new([2; 32]));
         let key = Authenticator::new(PROFILE.clone(), ATTESTATION.clone(), environment, store, Duration::ZERO);
-        Self { choices, key, disk, now: Duration::ZERO, ids: Vec::new() }
+        Self { choices, key, disk, now: Duration::ZERO, ids: Vec::new(), platform: Platform::none() }
+    }
+
+    /// A key agreement, without choices.
+    fn agree(&mut self) {
+        let request = client_pin::Request {
+            pin_uv_auth_protocol: Some(1),
+            ..client_pin::Request::new(client_pin::Subcommand::GetKeyAgreement)
+        };
+        let Step::Respond(answer) = self.key.start(&Request::ClientPin(request).encode(), self.now) else {
+            panic!("getKeyAgreement wants nothing")
+        };
+        self.platform = Platform { token: self.platform.token.take(), ..Platform::agree(&answer) };
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -66,7 +193,7 @@ impl<'a> World<'a> {
     }
 
     fn step(&mut self) -> Option<()> {
-        let message = match self.byte()? % 16 {
+        let message = match self.byte()? % 32 {
             0 => self.bytes()?,
             1 => {
                 let seconds = self.byte()?;
@@ -75,6 +202,10 @@ impl<'a> World<'a> {
             }
             2 => {
                 self.key.power_up(self.now);
+                return Some(());
+            }
+            3 => {
+                self.agree();
                 return Some(());
             }
             template => {
@@ -89,7 +220,13 @@ impl<'a> World<'a> {
                     8 => message.extend(self.bytes()?),
                     _ => {}
                 }
-                message
+                match Request::decode(&message) {
+                    Ok(mut request) if self.byte()? % 4 != 0 => {
+                        self.platform.authenticate(&mut request);
+                        request.encode()
+                    }
+                    _ => message,
+                }
             }
         };
         self.send(&message)
@@ -98,6 +235,10 @@ impl<'a> World<'a> {
     /// A valid request. Which of its members are there, and some values, are the fuzzer's choice.
     fn template(&mut self, template: u8) -> Option<Vec<u8>> {
         let choice = self.byte()?;
+        // Most sessions have no PIN in them, and are quicker without a key agreement.
+        if (17..=21).contains(&template) && self.platform.secret == [0; 32] {
+            self.agree();
+        }
         let flag = |bit: u8| (choice >> bit) & 1 == 1;
         let site = if flag(0) { "example.com" } else { "example.org" };
         let list: Vec<CredentialDescriptor> = match (flag(1), self.ids.last()) {
@@ -106,7 +247,7 @@ impl<'a> World<'a> {
             (false, _) => Vec::new(),
         };
         let request = match template {
-            3..=6 => Request::MakeCredential(make_credential::Request {
+            4..=8 => Request::MakeCredential(make_credential::Request {
                 client_data_hash: [choice; 32],
                 relying_party: RelyingParty { id: site.to_owned(), name: flag(2).then(|| "Example".to_owned()) },
                 user: User { id: vec![template], name: Some("user".to_owned()), display_name: None },
@@ -118,7 +259,7 @@ impl<'a> World<'a> {
                 enterprise_attestation: None,
                 attestation_formats_preference: flag(5).then(|| vec!["packed".to_owned(), "none".to_owned()]),
             }),
-            7..=10 => Request::GetAssertion(get_assertion::Request {
+            9..=12 => Request::GetAssertion(get_assertion::Request {
                 relying_party_id: site.to_owned(),
                 client_data_hash: [choice; 32],
                 allow_list: list,
@@ -126,10 +267,45 @@ impl<'a> World<'a> {
                 options: Options { rk: None, up: flag(2).then(|| flag(3)), uv: flag(4).then_some(false) },
                 pin_uv_auth: PinUvAuth::default(),
             }),
-            11 => Request::GetNextAssertion,
-            12 => Request::GetInfo,
-            13 => Request::Selection,
-            14 => Request::Reset,
+            13 => Request::GetNextAssertion,
+            14 => Request::GetInfo,
+            15 => Request::Selection,
+            16 => Request::Reset,
+            17 | 18 => Request::ClientPin(self.platform.set_pin()),
+            19..=21 => Request::ClientPin(self.platform.get_token(choice | 0x37)),
+            22..=24 => {
+                let parameters = credential_management::Parameters {
+                    rp_id_hash: flag(2).then(|| Sha256::digest(site).into()),
+                    credential_id: list.first().cloned(),
+                    user: flag(3).then(|| User { id: vec![4], name: Some("renamed".to_owned()), display_name: None }),
+                };
+                let subcommand = credential_management::Subcommand::from(u64::from(choice >> 4));
+                let request = credential_management::Request::new(subcommand, parameters);
+                if flag(0) {
+                    Request::CredentialManagementPreview(request)
+                } else {
+                    Request::CredentialManagement(request)
+                }
+            }
+            25 | 26 => {
+                let fragment = self.bytes()?;
+                Request::LargeBlobs(large_blobs::Request {
+                    get: flag(0).then_some(u64::from(choice) * 8),
+                    length: flag(1).then_some(u64::try_from(fragment.len()).unwrap()),
+                    set: flag(2).then_some(fragment),
+                    offset: Some(if flag(3) { 0 } else { choice.into() }),
+                    pin_uv_auth: PinUvAuth::default(),
+                })
+            }
+            27 | 28 => {
+                let parameters = config::Parameters {
+                    new_min_pin_length: flag(2).then_some(u64::from(choice & 7)),
+                    min_pin_length_rp_ids: flag(3).then(|| vec![site.to_owned()]),
+                    force_change_pin: flag(4).then_some(flag(5)),
+                    ..config::Parameters::default()
+                };
+                Request::Config(config::Request::new(config::Subcommand::from(u64::from(choice >> 5)), parameters))
+            }
             _ => return self.bytes().filter(|bytes| !bytes.is_empty()),
         };
         Some(request.encode())
@@ -174,6 +350,11 @@ impl<'a> World<'a> {
         assert_eq!(&Store::load(self.disk.clone()).unwrap(), self.key.store(), "memory equals disk");
         let (status, body) = answer.split_first().expect("every answer has a status");
         assert!(*status == 0 || body.is_empty(), "a refusal is a status alone");
+        if let (Some(0x06), Ok(client_pin::Response { pin_uv_auth_token: Some(encrypted), .. })) =
+            (message.first(), client_pin::Response::decode(body))
+        {
+            self.platform.token = Some(self.platform.decrypt(&encrypted));
+        }
         if let (Some(0x01), Ok(made)) = (message.first(), make_credential::Response::decode(body)) {
             let data = &made.authenticator_data;
             let length = usize::from(u16::from_be_bytes([data[53], data[54]]));

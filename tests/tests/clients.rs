@@ -58,7 +58,7 @@ async fn run(client: &str, groups: &[&str], profile: &str, steps: &[&str]) {
 
 #[tokio::test]
 async fn mozilla() {
-    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4"] {
+    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1"] {
         let steps = [
             "register",
             "sign",
@@ -82,10 +82,28 @@ async fn libwebauthn() {
             "exclude list",
             "long allow list",
             "two accounts",
+            "U2F: register, sign, exclude list",
             "set a PIN",
             "register with the PIN, after a wrong one",
             "sign with the PIN by both protocols",
+            "prf and credProtect",
+            "credential management",
+            "authenticator configuration",
         ];
-        run("keyrig-client-libwebauthn", &[], profile, &steps).await;
+        run("keyrig-client-libwebauthn", &["u2f", "extensions", "management"], profile, &steps).await;
     }
+    // What CTAP 2.0 has.
+    let steps = [
+        "register",
+        "sign",
+        "exclude list",
+        "long allow list",
+        "two accounts",
+        "U2F: register, sign, exclude list",
+        "set a PIN",
+        "register with the PIN, after a wrong one",
+        "sign with the PIN by both protocols",
+        "prf and credProtect",
+    ];
+    run("keyrig-client-libwebauthn", &["u2f", "extensions"], "yubikey-5.4", &steps).await;
 }

@@ -9,9 +9,9 @@ pub(crate) mod signature;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
-use keyrig_authenticator::attestation::Root;
+use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::store::{Change, Record, Store};
 use keyrig_authenticator::{Authenticator, Commit, Profile, Reason, Step};
@@ -56,6 +56,13 @@ pub(crate) struct Driver {
 }
 
 pub(crate) static ROOT: LazyLock<Root> = LazyLock::new(|| Root::new([0x52; 32]).unwrap());
+
+/// Attestation of a profile, issued once: it depends on the AAGUID alone, and tests make thousands of keys.
+fn attestation(profile: &Profile) -> Attestation {
+    static ISSUED: Mutex<BTreeMap<[u8; 16], Attestation>> = Mutex::new(BTreeMap::new());
+    let mut issued = ISSUED.lock().unwrap();
+    issued.entry(profile.aaguid.0).or_insert_with(|| ROOT.issue(profile).unwrap()).clone()
+}
 
 /// How long the user of these tests takes to touch.
 const REACTION: Duration = Duration::from_secs(1);
@@ -116,7 +123,7 @@ impl Driver {
 
     /// A key that gets power with what is on a disk.
     pub(crate) fn on(disk: Disk, profile: Profile, seed: u8) -> Self {
-        let attestation = ROOT.issue(&profile).unwrap();
+        let attestation = attestation(&profile);
         let store = Store::load(disk.clone()).unwrap();
         let environment = Box::new(Seeded::new([seed; 32]));
         Self {

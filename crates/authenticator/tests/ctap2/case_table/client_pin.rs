@@ -2,7 +2,7 @@
 
 use sk_cbor::Value;
 
-use super::{Model, PIN, SITE, models};
+use super::{Model, PIN, SITE, models, set_pin};
 use crate::support::codec::{CLIENT_PIN, Parameters, body, bytes, int, status};
 use crate::support::platform::{Platform, permission, subcommand};
 use crate::support::{Disk, Driver};
@@ -120,7 +120,7 @@ impl Case {
         let context = format!("{}: {self:?}", model.name);
         let mut key = Driver::on(disk.clone(), model.profile.clone(), 5);
         if self.state == State::NeedsPowerCycle {
-            wrong_pins(&mut key, 3);
+            wrong_pins(&mut key, model, 3);
         }
         let before = attempts(&mut key);
         let platform = Platform::agree(&mut key, self.protocol);
@@ -145,9 +145,9 @@ fn attempts(key: &mut Driver) -> Option<u64> {
     (answer[0] == status::OK).then(|| body(&answer)[&3].clone().extract_unsigned().unwrap())
 }
 
-fn wrong_pins(key: &mut Driver, count: usize) {
+fn wrong_pins(key: &mut Driver, model: &Model, count: usize) {
     for _ in 0..count {
-        let request = Platform::agree(key, 2).get_pin_token("9999");
+        let request = Platform::agree(key, model.protocols[0]).get_pin_token("9999");
         assert_ne!(key.client_pin(&request), status::OK);
     }
 }
@@ -156,16 +156,20 @@ fn wrong_pins(key: &mut Driver, count: usize) {
 fn disk(model: &Model, state: State) -> Disk {
     let mut key = Driver::of(model.profile.clone());
     if state != State::NotSet {
-        key.set_pin(PIN);
+        set_pin(&mut key, model.protocols[0]);
     }
     if state == State::Blocked {
         for count in [3, 3, 2] {
-            wrong_pins(&mut key, count);
+            wrong_pins(&mut key, model, count);
             key.power_up();
         }
         assert_eq!(attempts(&mut key), Some(0));
     }
     key.disk
+}
+
+fn cases_of(model: &Model) -> impl Iterator<Item = (i64, i64)> {
+    SUBCOMMANDS.into_iter().flat_map(|number| model.protocols.iter().map(move |protocol| (number, *protocol)))
 }
 
 #[test]
@@ -177,7 +181,7 @@ fn client_pin() {
     for model in models() {
         for state in [State::NotSet, State::Set, State::NeedsPowerCycle, State::Blocked] {
             let disk = disk(&model, state);
-            for (subcommand, protocol) in SUBCOMMANDS.into_iter().flat_map(|number| [(number, 1), (number, 2)]) {
+            for (subcommand, protocol) in cases_of(&model) {
                 for case in faults.iter().map(|fault| Case { protocol, state, subcommand, fault: *fault }) {
                     if case.is_sensible() {
                         case.run(&model, &disk);

@@ -156,11 +156,8 @@ fn get_assertion() {
         status::PIN_INVALID,
         status::PIN_AUTH_INVALID,
         status::PIN_NOT_SET,
-    ]
-    .to_vec();
-    if models().iter().any(|model| model.always_uv) {
-        all.push(status::PUAT_REQUIRED);
-    }
+        status::PUAT_REQUIRED,
+    ];
     all.sort_unstable();
     assert_eq!(had, all, "{outcomes:?}");
 }

@@ -11,7 +11,7 @@ mod make_credential;
 use keyrig_authenticator::Profile;
 
 use crate::support::codec::{Parameters, bytes, int, status};
-use crate::support::platform::{Token, permission};
+use crate::support::platform::{Platform, Token, permission};
 use crate::support::{Disk, Driver, User, altered, built_in};
 
 const PIN: &str = "1234";
@@ -31,26 +31,28 @@ struct Model {
     make_cred_uv_not_rqd: bool,
     /// `pinUvAuthToken`: tokens have permissions.
     permissions: bool,
+    /// `pinUvAuthProtocols`.
+    protocols: &'static [i64],
 }
 
-fn models() -> Vec<Model> {
+fn models() -> [Model; 5] {
     let model = |name, profile, always_uv, make_cred_uv_not_rqd, permissions| Model {
         name,
         profile,
         always_uv,
         make_cred_uv_not_rqd,
         permissions,
+        protocols: &[2, 1],
     };
     let always_uv = altered(&[("alwaysUv = false", "alwaysUv = true")]);
-    let models = [
+    [
         model("keyrig", built_in("keyrig"), false, true, true),
         // alwaysUv makes makeCredUvNotRqd false (CTAP 2.3 §6.1.2 step 6).
         model("keyrig with alwaysUv", always_uv, true, false, true),
         model("yubikey-5.7", built_in("yubikey-5.7"), false, true, true),
         model("yubikey-5.4", built_in("yubikey-5.4"), false, false, false),
-    ];
-    let has_always_uv = |model: &Model| model.profile.info().options.iter().any(|(name, _)| name == "alwaysUv");
-    models.into_iter().filter(|model| !model.always_uv || has_always_uv(model)).collect()
+        Model { protocols: &[1], ..model("security-key-5.1", built_in("security-key-5.1"), false, false, false) },
+    ]
 }
 
 /// A `pinUvAuthParam`, by how it came about.
@@ -92,14 +94,18 @@ const AUTHS: [Auth; 11] = [
 impl Auth {
     /// Whether keys of this model can be asked so.
     fn is_possible(self, model: &Model) -> bool {
-        model.permissions || !matches!(self, Self::OtherPermission | Self::OtherSite)
+        match self {
+            Self::OtherPermission | Self::OtherSite => model.permissions,
+            Self::Good(protocol) | Self::Altered(protocol) => model.protocols.contains(&protocol),
+            _ => true,
+        }
     }
 
     /// The token that the request is to be authenticated by. Without a PIN there is none: then it is of zeros.
     fn token(self, key: &mut Driver, model: &Model, pin: bool, wanted: i64) -> Token {
         let protocol = match self {
             Self::Good(protocol) | Self::Altered(protocol) => protocol,
-            _ => 2,
+            _ => model.protocols[0],
         };
         if !pin {
             return Token { protocol, bytes: vec![0; 32] };
@@ -192,12 +198,12 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(profile: &Profile, pin: bool) -> Self {
+    fn new(profile: &Profile, pin: bool, protocol: i64) -> Self {
         let mut key = Driver::of(profile.clone());
         let non_discoverable = key.create(&Parameters::make_credential(SITE, "guest")).id;
         let discoverable = key.create(&Parameters::discoverable(SITE, "root")).id;
         if pin {
-            key.set_pin(PIN);
+            set_pin(&mut key, protocol);
         }
         Self { disk: key.disk, non_discoverable, discoverable }
     }
@@ -209,8 +215,15 @@ impl Prepared {
 
     /// The disk's key for each model: credentials are made without alwaysUv, which would want a PIN first.
     fn for_model(model: &Model, pin: bool) -> Self {
-        if model.always_uv { Self::new(&built_in("keyrig"), pin) } else { Self::new(&model.profile, pin) }
+        let keyrig = built_in("keyrig");
+        let profile = if model.always_uv { &keyrig } else { &model.profile };
+        Self::new(profile, pin, model.protocols[0])
     }
+}
+
+fn set_pin(key: &mut Driver, protocol: i64) {
+    let request = Platform::agree(key, protocol).set_pin(PIN.as_bytes());
+    assert_eq!(key.client_pin(&request), status::OK);
 }
 
 fn touches(key: &Driver) -> bool {
