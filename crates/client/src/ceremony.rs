@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use crate::channel::{Cancel, Canceller, Channel, ChannelError};
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, KeyFailure, Refusal, Unsuitable};
 use crate::key::Key;
+use crate::u2f;
 
 /// How long keys have to answer after they were told to cancel.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
@@ -154,7 +155,10 @@ async fn next<T>(asked: &mut [Option<Asking<'_, T>>]) -> Option<(usize, Verdict<
 }
 
 fn ended_by(failure: KeyFailure) -> ClientError {
-    let excluded = matches!(failure.cause, Cause::Status { status: Status::CredentialExcluded, .. });
+    let excluded = matches!(
+        failure.cause,
+        Cause::Status { status: Status::CredentialExcluded, .. } | Cause::Unsuitable(Unsuitable::Excluded)
+    );
     let name = if excluded { DomException::InvalidStateError } else { DomException::NotAllowedError };
     Refusal::Key(failure).named(name)
 }
@@ -209,7 +213,9 @@ fn weight(cause: &Cause) -> Weight {
             _ => Weight::Out,
         },
         Cause::InvalidResponse { error: InvalidResponse::Undecodable(_), .. } | Cause::Channel(_) => Weight::Out,
-        Cause::InvalidResponse { .. } | Cause::Pin(_) => Weight::Touched,
+        Cause::InvalidResponse { .. } | Cause::InvalidU2fResponse(_) | Cause::Pin(_) => Weight::Touched,
+        Cause::Unsuitable(Unsuitable::Excluded) => Weight::Touched,
+        Cause::U2f { .. } => Weight::Out,
         Cause::Unsuitable(Unsuitable::Attachment | Unsuitable::Transport) => Weight::Out,
         Cause::Unsuitable(_) => Weight::Untouched,
     }
@@ -217,8 +223,11 @@ fn weight(cause: &Cause) -> Weight {
 
 /// Makes the key blink until it is touched: by authenticatorSelection (CTAP 2.3 §6.9), or, with a key older than
 /// CTAP 2.1, by a registration that nobody wants, as Chromium does.
-async fn await_touch<C: Channel>(key: &mut Key<C>, cancel: &Cancel) -> Result<(), Cause> {
+pub(crate) async fn await_touch<C: Channel>(key: &mut Key<C>, cancel: &Cancel) -> Result<(), Cause> {
     let info = key.get_info(cancel).await?;
+    if u2f::is_all_that(&info) {
+        return key.u2f_touch(cancel).await;
+    }
     let has_selection =
         info.versions.iter().any(|version| !matches!(version.as_str(), "U2F_V2" | "FIDO_2_0" | "FIDO_2_1_PRE"));
     let request = if has_selection { Request::Selection } else { Request::MakeCredential(unwanted_credential(&info)) };

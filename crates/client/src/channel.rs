@@ -1,6 +1,6 @@
 //! How CTAP messages reach a key, whatever carries them.
 
-use core::future::{Future, pending};
+use core::future::{Future, pending, ready};
 use std::sync::Arc;
 
 use keyrig_ctap::hid::{ErrorCode, HostMisuse, KeepaliveStatus, MessageTooLong, Misbehaviour};
@@ -27,6 +27,17 @@ pub trait Channel: Send {
         cancel: Cancel,
         on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
     ) -> impl Future<Output = Result<Vec<u8>, ChannelError>> + Send;
+
+    /// Sends one CTAP1/U2F message (an APDU) and awaits the response, which a key gives at once: it never waits for a touch.
+    ///
+    /// A channel that carries none of them refuses as a key without U2F does.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: no response came.
+    fn transact_u2f(&mut self, apdu: &[u8]) -> impl Future<Output = Result<Vec<u8>, ChannelError>> + Send {
+        let _ = apdu;
+        ready(Err(ChannelError::Refused(ErrorCode::InvalidCmd)))
+    }
 }
 
 /// Why a request has no response.

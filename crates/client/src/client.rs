@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use keyrig_ctap::entities::User;
 
-use crate::client_data::ClientData;
+use crate::app_id;
+use crate::client_data::{self, ClientData};
 use crate::error::{ClientError, DomException, Refusal};
 use crate::origin::Origin;
 use crate::pin::{Pin, PinRequest};
@@ -119,6 +120,14 @@ impl Client {
 
     pub(crate) fn timeout(wanted: Option<Duration>) -> Duration {
         wanted.map_or(LONGEST_TIMEOUT, |timeout| timeout.min(LONGEST_TIMEOUT))
+    }
+
+    /// The application parameter of an AppID (WebAuthn Level 3 §10.1.1).
+    pub(crate) fn app_id(&self, app_id: Option<&str>) -> Result<Option<[u8; 32]>, ClientError> {
+        let Some(app_id) = app_id else { return Ok(None) };
+        let forced = client_data::hash(app_id.as_bytes());
+        let application = self.unless_forced(app_id::application_parameter(&self.origin, app_id), forced);
+        application.map(Some).map_err(|refused| Refusal::AppId(refused).named(DomException::SecurityError))
     }
 
     /// What the rules say, or what is done instead if the page is forced past them.

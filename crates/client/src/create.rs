@@ -10,7 +10,7 @@ use keyrig_ctap::{Aaguid, Command, Request, get_info, make_credential};
 
 use serde_json::{Map, Value};
 
-use crate::ceremony::{DEFAULT_TRANSPORT, Turn, Verdict, race, settle};
+use crate::ceremony::{self, DEFAULT_TRANSPORT, Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Client, Rules};
 use crate::client_data::{self, ClientData};
@@ -22,7 +22,9 @@ use crate::json::{
     Attachment, Attestation, AttestationResponse, Base64Url, CreationOptions, RegistrationCredential, Requirement,
 };
 use crate::key::Key;
+use crate::pin_uv_auth_protocol::SharedSecret;
 use crate::public_key;
+use crate::u2f;
 use crate::user_verification::{self, Method, Registration};
 
 /// Most bytes in a user handle (WebAuthn Level 3 §5.4.3).
@@ -38,6 +40,8 @@ struct Wanted<'a> {
     rp_id: String,
     client_data_hash: [u8; 32],
     parameters: Vec<CredentialParameters>,
+    /// The application parameter of `appidExclude`.
+    app_id_exclude: Option<[u8; 32]>,
 }
 
 /// A key's answer, checked.
@@ -74,7 +78,8 @@ impl Client {
         let client_data_json = self.client_data_json(ClientData::CREATE, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);
         extensions::check_creation(&options.extensions)?;
-        let wanted = Wanted { client: self, options, rp_id, client_data_hash, parameters };
+        let app_id_exclude = self.app_id(options.extensions.app_id_exclude.as_deref())?;
+        let wanted = Wanted { client: self, app_id_exclude, options, rp_id, client_data_hash, parameters };
         let wanted = &wanted;
         let made = race(keys, Self::timeout(options.timeout), abort, |key, turn| {
             Box::pin(async move {
@@ -105,7 +110,18 @@ impl Wanted<'_> {
         let cancel = turn.cancel();
         let info = key.get_info(cancel).await?;
         let mut request = self.request(&info)?;
-        let method = self.user_verification(&info, request.options.rk == Some(true))?;
+        let discoverable = request.options.rk == Some(true);
+        let method = self.user_verification(&info, discoverable)?;
+        if u2f::is_all_that(&info) || (method == Method::Nothing && self.pin_is_gone_around(&info, discoverable)) {
+            return self.make_by_u2f(key, info, turn).await;
+        }
+        if u2f::is_spoken_by(&info)
+            && let Some(application) = self.app_id_exclude
+            && key.find_u2f(&self.options.exclude_credentials, &[application], cancel).await?.is_some()
+        {
+            ceremony::await_touch(key, cancel).await?;
+            return Err(Unsuitable::Excluded.into());
+        }
         request.pin_uv_auth = method.placeholder();
         let parts = self.exclude_list(&info, &request);
         // Asking which part it is takes the permission to get assertions.
@@ -121,7 +137,6 @@ impl Wanted<'_> {
                 credential_list::find(key, &self.rp_id, parts, verification.token(), cancel).await?.unwrap_or_default()
             }
         };
-        let discoverable = request.options.rk == Some(true);
         let mut inputs = extensions::creation_inputs(self.options, &info, discoverable)?;
         let mut secret = None;
         if let Some(values) = extensions::creation_salts(&self.options.extensions, &info) {
@@ -131,13 +146,67 @@ impl Wanted<'_> {
         }
         request.extensions = inputs.encode();
         let response = key.make_credential(request, cancel).await?;
+        self.made(info, response, discoverable, secret.as_ref())
+    }
+
+    fn made(
+        &self,
+        info: get_info::Response,
+        response: make_credential::Response,
+        discoverable: bool,
+        secret: Option<&SharedSecret>,
+    ) -> Result<Made, Cause> {
         let invalid = |error| Cause::InvalidResponse { command: Command::MakeCredential, error };
         let (data, attested, algorithm) = self.check(&response).map_err(invalid)?;
         let (extensions, blob_key) = (&self.options.extensions, response.large_blob_key.as_deref());
-        let extension_results =
-            extensions::creation_results(extensions, &data, discoverable, blob_key, secret.as_ref())
-                .map_err(|status| invalid(InvalidResponse::Undecodable(status)))?;
+        let extension_results = extensions::creation_results(extensions, &data, discoverable, blob_key, secret)
+            .map_err(|status| invalid(InvalidResponse::Undecodable(status)))?;
         Ok(Made { info, response, attested, algorithm, extension_results })
+    }
+
+    /// A key of CTAP 2.0 with a PIN makes no credential without it. Where the page can do without, browsers go around it by
+    /// U2F, as Chromium does.
+    fn pin_is_gone_around(&self, info: &get_info::Response, discoverable: bool) -> bool {
+        let wants_pin = info.option("clientPin") == Some(true) && info.option("makeCredUvNotRqd") != Some(true);
+        wants_pin && self.u2f_possible(info, discoverable)
+    }
+
+    /// Whether U2F can make what the page wants.
+    fn u2f_possible(&self, info: &get_info::Response, discoverable: bool) -> bool {
+        let extensions = &self.options.extensions;
+        let takes_ctap2 = extensions.prf.is_some()
+            || extensions.hmac_create_secret
+            || extensions.credential_protection_policy.is_some()
+            || extensions.large_blob.is_some()
+            || extensions.cred_blob.is_some()
+            || extensions.min_pin_length;
+        u2f::is_spoken_by(info) && !discoverable && !takes_ctap2 && self.wants_es256()
+    }
+
+    fn wants_es256(&self) -> bool {
+        self.parameters.iter().any(|parameters| parameters.algorithm == u2f::ALGORITHM)
+    }
+
+    async fn make_by_u2f<C: Channel>(
+        &self,
+        key: &mut Key<C>,
+        info: get_info::Response,
+        turn: &Turn,
+    ) -> Result<Made, Cause> {
+        if !self.wants_es256() {
+            return Err(Unsuitable::Algorithm.into());
+        }
+        // What the page can't do without.
+        extensions::creation_inputs(self.options, &info, false)?;
+        let cancel = turn.cancel();
+        let application = client_data::hash(self.rp_id.as_bytes());
+        let applications: Vec<_> = [Some(application), self.app_id_exclude].into_iter().flatten().collect();
+        if key.find_u2f(&self.options.exclude_credentials, &applications, cancel).await?.is_some() {
+            key.u2f_touch(cancel).await?;
+            return Err(Unsuitable::Excluded.into());
+        }
+        let response = key.u2f_register(application, self.client_data_hash, cancel).await?;
+        self.made(info, response, false, None)
     }
 
     fn request(&self, info: &get_info::Response) -> Result<make_credential::Request, Unsuitable> {
@@ -181,7 +250,7 @@ impl Wanted<'_> {
 
     fn user_verification(&self, info: &get_info::Response, discoverable: bool) -> Result<Method, Unsuitable> {
         let wanted = self.options.authenticator_selection.user_verification;
-        let registration = Registration { wanted, discoverable, u2f_possible: false };
+        let registration = Registration { wanted, discoverable, u2f_possible: self.u2f_possible(info, discoverable) };
         let method = user_verification::for_make_credential(info, &registration, self.client.ask_for_pin.is_some());
         self.client.unless_forced(method, Method::Nothing)
     }

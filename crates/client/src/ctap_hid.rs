@@ -79,6 +79,7 @@ impl<P: ReportPipe> CtapHidChannel<P> {
 
     async fn attempt(
         &mut self,
+        command: Command,
         request: &[u8],
         cancel: Cancel,
         on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
@@ -87,7 +88,7 @@ impl<P: ReportPipe> CtapHidChannel<P> {
         if cancel.is_requested() {
             return Err(ChannelError::CancelledUnsent.into());
         }
-        self.host.request(Command::Cbor, request.to_vec(), PATIENCE, self.now()).map_err(misuse)?;
+        self.host.request(command, request.to_vec(), PATIENCE, self.now()).map_err(misuse)?;
         self.in_step = false;
         let response = self.drive(cancel, on_status).await;
         // A refusal is an end as well; silence and nonsense are none.
@@ -147,13 +148,30 @@ impl<P: ReportPipe> Channel for CtapHidChannel<P> {
     async fn transact(
         &mut self,
         request: &[u8],
+        cancel: Cancel,
+        on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
+    ) -> Result<Vec<u8>, ChannelError> {
+        self.carry(Command::Cbor, request, cancel, on_status).await
+    }
+
+    async fn transact_u2f(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ChannelError> {
+        // CTAPHID_CANCEL is for CTAP2 only (CTAP 2.3 §11.2.9.1.5).
+        self.carry(Command::Msg, apdu, Cancel::never(), &mut |_| {}).await
+    }
+}
+
+impl<P: ReportPipe> CtapHidChannel<P> {
+    async fn carry(
+        &mut self,
+        command: Command,
+        request: &[u8],
         mut cancel: Cancel,
         on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
     ) -> Result<Vec<u8>, ChannelError> {
         let busy_until = Instant::now() + BUSY_PATIENCE;
         let mut reopened = false;
         loop {
-            match self.attempt(request, cancel.clone(), on_status).await {
+            match self.attempt(command, request, cancel.clone(), on_status).await {
                 Ok(response) => return Ok(response),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Refused(ErrorCode::ChannelBusy)) if Instant::now() >= busy_until => {

@@ -3,9 +3,11 @@
 use core::fmt;
 use core::time::Duration;
 
+use keyrig_ctap::u2f::StatusWord;
 use keyrig_ctap::{Command, Status, authenticator_data};
 use thiserror::Error;
 
+use crate::app_id::AppIdRefusal;
 use crate::channel::ChannelError;
 use crate::extensions::ExtensionMisuse;
 use crate::json::InvalidJson;
@@ -73,9 +75,10 @@ impl ClientError {
     #[must_use]
     pub fn refused_by(&self) -> RefusedBy {
         let by_key = |failure: &KeyFailure| match failure.cause {
-            Cause::Status { .. } | Cause::Channel(_) => true,
+            Cause::Status { .. } | Cause::Channel(_) | Cause::U2f { .. } => true,
+            Cause::Unsuitable(Unsuitable::Excluded) => true,
             Cause::Pin(problem) => matches!(problem, PinProblem::PowerCycleNeeded | PinProblem::Blocked),
-            Cause::Unsuitable(_) | Cause::InvalidResponse { .. } => false,
+            Cause::Unsuitable(_) | Cause::InvalidResponse { .. } | Cause::InvalidU2fResponse(_) => false,
         };
         match &self.reason {
             Refusal::Key(failure) if by_key(failure) => RefusedBy::Authenticator,
@@ -109,6 +112,9 @@ pub enum Refusal {
     /// `pubKeyCredParams` has no entry of type `public-key`.
     #[error("pubKeyCredParams has no entry of type \"public-key\"")]
     NoPublicKeyParameters,
+    /// The AppID is not the page's to use.
+    #[error(transparent)]
+    AppId(#[from] AppIdRefusal),
     /// An extension is asked for as it can't be.
     #[error(transparent)]
     Extension(#[from] ExtensionMisuse),
@@ -176,6 +182,17 @@ pub enum Cause {
     /// It can't do what the page wants, by its own account.
     #[error(transparent)]
     Unsuitable(#[from] Unsuitable),
+    /// It answered a U2F message with a status word that is not `SW_NO_ERROR`.
+    #[error("it answered {operation} with {word}")]
+    U2f {
+        /// The message's name.
+        operation: &'static str,
+        /// What it answered.
+        word: StatusWord,
+    },
+    /// Its answer to a U2F message is not what was asked for.
+    #[error("its U2F answer is refused: {0}")]
+    InvalidU2fResponse(#[from] InvalidU2fResponse),
     /// There is nothing to be done with its PIN, or without it.
     #[error(transparent)]
     Pin(#[from] PinProblem),
@@ -211,6 +228,17 @@ fn advice(status: Status) -> &'static str {
     }
 }
 
+/// Why a browser refuses a key's answer to a U2F message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidU2fResponse {
+    /// It is no such answer.
+    #[error(transparent)]
+    Malformed(#[from] keyrig_ctap::u2f::Invalid),
+    /// The public key is no uncompressed point.
+    #[error("the public key is no uncompressed point")]
+    PublicKey,
+}
+
 /// What a key can't do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unsuitable {
@@ -223,6 +251,12 @@ pub enum Unsuitable {
     /// None of the credentials that are allowed is on it.
     #[error("it has none of the credentials that are allowed: use the key that was registered")]
     Credential,
+    /// A credential of the exclude list is on it, which U2F has no status for: it was touched and has told by knowing it.
+    #[error("it is registered already with this site, use another key")]
+    Excluded,
+    /// It speaks U2F only, which signs by ES256 alone.
+    #[error("it speaks U2F only, and ES256 is not in pubKeyCredParams")]
+    Algorithm,
     /// `residentKey` is required.
     #[error("the page requires a discoverable credential, and it stores none")]
     ResidentKey,

@@ -244,6 +244,9 @@ pub(crate) fn creation_results(
     let mut results = Map::new();
     let mut put = |name: &str, value| results.insert(name.to_owned(), value);
     let has_secret = outputs.hmac_secret == Some(true);
+    if extensions.app_id_exclude.is_some() {
+        put("appidExclude", json!(true));
+    }
     if extensions.cred_props {
         put("credProps", json!({"rk": discoverable}));
     }

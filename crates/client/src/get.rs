@@ -19,6 +19,7 @@ use crate::extensions::{self, LargeBlobOutcome};
 use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, RequestOptions, Requirement};
 use crate::key::Key;
 use crate::large_blobs::LargeBlobKey;
+use crate::u2f;
 use crate::user_verification::{self, Method, Verification};
 
 /// Most accounts for one site that a key is asked for. No key made has room for as many.
@@ -30,6 +31,8 @@ struct Wanted<'a> {
     options: &'a RequestOptions,
     rp_id: String,
     client_data_hash: [u8; 32],
+    /// The application parameter of `appid`.
+    app_id: Option<[u8; 32]>,
 }
 
 /// A key's answer, checked: one assertion per account, at least one.
@@ -61,7 +64,8 @@ impl Client {
         let client_data_json = self.client_data_json(ClientData::GET, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);
         extensions::check_request(options)?;
-        let wanted = Wanted { client: self, options, rp_id, client_data_hash };
+        let app_id = self.app_id(options.extensions.app_id.as_deref())?;
+        let wanted = Wanted { client: self, app_id, options, rp_id, client_data_hash };
         let wanted = &wanted;
         let Signed { info, mut assertions } = race(keys, Self::timeout(options.timeout), abort, |key, turn| {
             Box::pin(async move {
@@ -94,6 +98,9 @@ impl Wanted<'_> {
         let info = key.get_info(cancel).await?;
         if !self.may_reach(&info) {
             return Err(Unsuitable::Transport.into());
+        }
+        if let Some(signed) = self.sign_by_u2f(key, &info, cancel).await? {
+            return Ok(signed);
         }
         let can_ask = self.client.ask_for_pin.is_some();
         let method = user_verification::for_get_assertion(&info, self.user_verification(&info), can_ask);
@@ -139,11 +146,61 @@ impl Wanted<'_> {
         let mut assertions = Vec::new();
         for (data, credential_id, response) in checked {
             let large_blob = self.large_blob(key, &response, &verification, cancel).await?;
-            let extension_results = extensions::request_results(extensions, &data, large_blob, secret.as_ref())
+            let mut extension_results = extensions::request_results(extensions, &data, large_blob, secret.as_ref())
                 .map_err(|status| invalid(Command::GetAssertion, InvalidResponse::Undecodable(status)))?;
+            if self.app_id.is_some() {
+                extension_results.insert("appid".to_owned(), Value::Bool(false));
+            }
             assertions.push(Assertion { credential_id, response, extension_results });
         }
         Ok(Signed { info, assertions })
+    }
+
+    /// By U2F: all that some keys speak, and the way to credentials that were registered for an AppID.
+    async fn sign_by_u2f<C: Channel>(
+        &self,
+        key: &mut Key<C>,
+        info: &get_info::Response,
+        cancel: &Cancel,
+    ) -> Result<Option<Signed>, Cause> {
+        let nothing_else = u2f::is_all_that(info);
+        let required = self.options.user_verification == Requirement::Required;
+        if required && self.client.rules == Rules::Enforced {
+            // U2F verifies nobody.
+            return if nothing_else { Err(Unsuitable::UserVerification.into()) } else { Ok(None) };
+        }
+        let own = nothing_else.then(|| client_data::hash(self.rp_id.as_bytes()));
+        let by_app_id = self.app_id.filter(|_| nothing_else || u2f::is_spoken_by(info));
+        let applications: Vec<_> = [own, by_app_id].into_iter().flatten().collect();
+        if applications.is_empty() {
+            return Ok(None);
+        }
+        let found = key.find_u2f(&self.options.allow_credentials, &applications, cancel).await?;
+        let Some((key_handle, application)) = found else {
+            return if nothing_else { Err(Unsuitable::Credential.into()) } else { Ok(None) };
+        };
+        let response = key.u2f_authenticate(key_handle, application, self.client_data_hash, cancel).await?;
+        let data = AuthenticatorData::decode(&response.authenticator_data)
+            .map_err(|error| invalid(Command::GetAssertion, InvalidResponse::AuthenticatorData(error)))?;
+        let extensions = &self.options.extensions;
+        let large_blob = self.large_blob_over_u2f();
+        let mut extension_results = extensions::request_results(extensions, &data, large_blob, None)
+            .map_err(|status| invalid(Command::GetAssertion, InvalidResponse::Undecodable(status)))?;
+        if self.app_id.is_some() {
+            extension_results.insert("appid".to_owned(), Value::Bool(Some(application) == self.app_id));
+        }
+        let assertion = Assertion { credential_id: key_handle.to_vec(), response, extension_results };
+        Ok(Some(Signed { info: info.clone(), assertions: vec![assertion] }))
+    }
+
+    /// U2F has no blobs.
+    fn large_blob_over_u2f(&self) -> Option<LargeBlobOutcome> {
+        let wanted = self.options.extensions.large_blob.as_ref()?;
+        match (&wanted.write, wanted.read) {
+            (Some(_), _) => Some(LargeBlobOutcome::Written(false)),
+            (None, Some(true)) => Some(LargeBlobOutcome::Read(None)),
+            (None, _) => None,
+        }
     }
 
     fn blob_to_write(&self) -> Option<&[u8]> {

@@ -1,10 +1,11 @@
 //! One key as a client knows it: a name, a way to it, and what it said of itself.
 
-use keyrig_ctap::hid::KeepaliveStatus;
+use keyrig_ctap::hid::{ErrorCode, KeepaliveStatus};
 use keyrig_ctap::{Command, Request, Status, get_assertion, get_info, make_credential, parse_response};
 
 use crate::channel::{Cancel, Channel, ChannelError};
 use crate::error::{Cause, InvalidResponse};
+use crate::u2f;
 
 /// A key that ceremonies can ask.
 #[derive(Debug)]
@@ -15,29 +16,41 @@ pub struct Key<C> {
     exchanges: Vec<Exchange>,
 }
 
+/// Which protocol a message belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// CTAP2: a command byte and CBOR.
+    Ctap2,
+    /// CTAP1/U2F: an APDU. A request that was repeated until the key was touched is one exchange.
+    U2f,
+}
+
 /// One request and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// The request: command byte and parameters.
+    /// The protocol of the messages.
+    pub protocol: Protocol,
+    /// The request: command byte and parameters, or an APDU.
     pub request: Vec<u8>,
     /// What the key said it was doing, each change once.
     pub statuses: Vec<KeepaliveStatus>,
-    /// The response: status byte and what follows. `None` if the client gave up waiting.
+    /// The response: status byte and what follows, or data and status word. `None` if the client gave up waiting.
     pub response: Option<Result<Vec<u8>, ChannelError>>,
 }
 
 impl Exchange {
-    /// The command that was sent.
+    /// The command that was sent, of CTAP2.
     #[must_use]
     pub fn command(&self) -> Option<Command> {
-        self.request.first().map(|byte| Command::from(*byte))
+        let first = self.request.first().filter(|_| self.protocol == Protocol::Ctap2);
+        first.map(|byte| Command::from(*byte))
     }
 
-    /// The status that was answered, if any was.
+    /// The status that was answered, of CTAP2, if any was.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
         match &self.response {
-            Some(Ok(response)) => response.first().map(|byte| Status::from(*byte)),
+            Some(Ok(response)) if self.protocol == Protocol::Ctap2 => response.first().map(|byte| Status::from(*byte)),
             _ => None,
         }
     }
@@ -79,6 +92,11 @@ impl<C> Key<C> {
         self.info = None;
     }
 
+    #[cfg(test)]
+    pub(crate) fn channel_mut(&mut self) -> &mut C {
+        &mut self.channel
+    }
+
     pub(crate) fn begin_ceremony(&mut self) {
         self.exchanges.clear();
     }
@@ -88,8 +106,12 @@ impl<C: Channel> Key<C> {
     /// Sends a request and awaits what follows an OK.
     pub(crate) async fn transact(&mut self, request: &Request, cancel: &Cancel) -> Result<Vec<u8>, Cause> {
         let command = request.command();
-        let exchange =
-            self.exchanges.push_mut(Exchange { request: request.encode(), statuses: Vec::new(), response: None });
+        let exchange = self.exchanges.push_mut(Exchange {
+            protocol: Protocol::Ctap2,
+            request: request.encode(),
+            statuses: Vec::new(),
+            response: None,
+        });
         let statuses = &mut exchange.statuses;
         let mut on_status = |status| {
             if statuses.last() != Some(&status) {
@@ -114,9 +136,39 @@ impl<C: Channel> Key<C> {
         if let Some(info) = &self.info {
             return Ok(info.clone());
         }
-        let response = self.transact(&Request::GetInfo, cancel).await?;
-        let info = get_info::Response::decode(&response).map_err(undecodable(Command::GetInfo))?;
+        let info = match self.transact(&Request::GetInfo, cancel).await {
+            Ok(response) => get_info::Response::decode(&response).map_err(undecodable(Command::GetInfo))?,
+            // A key from before CTAP2.
+            Err(
+                Cause::Channel(ChannelError::Refused(ErrorCode::InvalidCmd))
+                | Cause::Status { status: Status::InvalidCommand, .. },
+            ) if self.speaks_u2f(cancel).await? => u2f::as_info(),
+            Err(other) => return Err(other),
+        };
         Ok(self.info.insert(info).clone())
+    }
+
+    /// Sends an APDU. `again` if it is the last one once more, of which only the last answer is kept.
+    pub(crate) async fn transact_u2f(&mut self, apdu: Vec<u8>, again: bool) -> Result<Vec<u8>, Cause> {
+        let response = self.channel.transact_u2f(&apdu).await;
+        tracing::trace!(key = self.name, ok = response.is_ok(), "U2F exchange");
+        match self.exchanges.last_mut() {
+            Some(exchange) if again => exchange.response = Some(response.clone()),
+            _ => {
+                let (statuses, response) = (Vec::new(), Some(response.clone()));
+                self.exchanges.push(Exchange { protocol: Protocol::U2f, request: apdu, statuses, response });
+            }
+        }
+        response.map_err(Cause::from)
+    }
+
+    /// Remembers that a U2F key asked for a touch: its way to say so is to refuse.
+    pub(crate) fn blinks(&mut self) {
+        if let Some(exchange) = self.exchanges.last_mut()
+            && exchange.statuses.is_empty()
+        {
+            exchange.statuses.push(KeepaliveStatus::UpNeeded);
+        }
     }
 
     pub(crate) async fn make_credential(

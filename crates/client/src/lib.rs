@@ -20,6 +20,7 @@
 //! | `extensions` | client extensions: inputs for a key, outputs for the page |
 //! | `user_verification` | whether a key verifies the user, and how |
 //! | `pin`, `client_pin`, `pin_uv_auth_protocol`, `pin_uv_auth_token` | PINs and what they yield |
+//! | `u2f`, `app_id` | keys of U2F, and credentials from its time |
 //! | `credential_management`, `large_blobs`, `config` | what is on a key, and how it is set up |
 //! | `error` | who refused, and in which words |
 
@@ -32,6 +33,7 @@ pub mod origin;
 pub mod pin;
 pub mod rp_id;
 
+mod app_id;
 mod ceremony;
 mod client;
 mod client_pin;
@@ -46,17 +48,19 @@ pub mod large_blobs;
 mod pin_uv_auth_protocol;
 mod pin_uv_auth_token;
 mod public_key;
+mod u2f;
 mod user_verification;
 
 #[cfg(test)]
 mod testing;
 
+pub use app_id::AppIdRefusal;
 pub use client::{Account, Client, Rules};
 pub use client_pin::PinRetries;
 pub use config::PinRules;
 pub use error::{ClientError, DomException, RefusedBy};
 pub use extensions::ExtensionMisuse;
-pub use key::{Exchange, Key};
+pub use key::{Exchange, Key, Protocol};
 pub use keyrig_ctap::Status;
 pub use keyrig_ctap::client_pin::Permissions;
 pub use keyrig_ctap::get_info::Response as Info;

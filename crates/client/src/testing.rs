@@ -4,7 +4,8 @@ use keyrig_ctap::attestation::Statement;
 use keyrig_ctap::client_pin::{self, Permissions};
 use keyrig_ctap::cose::KeyAgreementKey;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
-use keyrig_ctap::hid::KeepaliveStatus;
+use keyrig_ctap::hid::{ErrorCode, KeepaliveStatus};
+use keyrig_ctap::u2f;
 use keyrig_ctap::{Command, Request, Response, Status, get_assertion, get_info, make_credential};
 use p256::SecretKey;
 use p256::elliptic_curve::sec1::ToSec1Point;
@@ -121,9 +122,13 @@ pub(crate) fn status(status: Status) -> Vec<u8> {
 
 type Script = Box<dyn FnMut(&Request) -> Reply + Send>;
 
+type U2fScript = Box<dyn FnMut(&u2f::Request) -> Vec<u8> + Send>;
+
 pub(crate) struct Scripted {
     script: Script,
     finger: Arc<Notify>,
+    u2f: Option<U2fScript>,
+    ctap2: bool,
 }
 
 impl Channel for Scripted {
@@ -133,6 +138,9 @@ impl Channel for Scripted {
         mut cancel: Cancel,
         on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
     ) -> Result<Vec<u8>, ChannelError> {
+        if !self.ctap2 {
+            return Err(ChannelError::Refused(ErrorCode::InvalidCmd));
+        }
         let request = Request::decode(request).expect("the client sends what can be decoded");
         on_status(KeepaliveStatus::Processing);
         match (self.script)(&request) {
@@ -153,6 +161,27 @@ impl Channel for Scripted {
             }
         }
     }
+
+    async fn transact_u2f(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ChannelError> {
+        let script = self.u2f.as_mut().ok_or(ChannelError::Refused(ErrorCode::InvalidCmd))?;
+        Ok(script(&u2f::Request::decode(apdu).expect("the client sends what can be decoded")))
+    }
+}
+
+/// A key that speaks U2F by a script, and nothing else.
+pub(crate) fn u2f_only(name: &str, script: impl FnMut(&u2f::Request) -> Vec<u8> + Send + 'static) -> Key<Scripted> {
+    let silent: Script = Box::new(|request| panic!("it was asked {request:?}"));
+    let finger = Arc::new(Notify::new());
+    Key::new(name, Scripted { script: silent, finger, u2f: Some(Box::new(script)), ctap2: false })
+}
+
+/// Teaches a key U2F besides.
+pub(crate) fn and_u2f(
+    mut key: Key<Scripted>,
+    script: impl FnMut(&u2f::Request) -> Vec<u8> + Send + 'static,
+) -> Key<Scripted> {
+    key.channel_mut().u2f = Some(Box::new(script));
+    key
 }
 
 /// A key that says `info` of itself and does everything else by a script. Touched by notifying what comes with it; a touch
@@ -167,7 +196,7 @@ pub(crate) fn key(
         Request::GetInfo => Reply::Now(ok(Response::GetInfo(Box::new(info.clone())))),
         other => script(other),
     });
-    (Key::new(name, Scripted { script, finger: Arc::clone(&finger) }), finger)
+    (Key::new(name, Scripted { script, finger: Arc::clone(&finger), u2f: None, ctap2: true }), finger)
 }
 
 /// A key that makes and signs once it is touched.
@@ -339,7 +368,7 @@ pub(crate) fn with_pin(
             other => script(other),
         }
     });
-    (Key::new(name, Scripted { script, finger: Arc::clone(&finger) }), finger, state)
+    (Key::new(name, Scripted { script, finger: Arc::clone(&finger), u2f: None, ctap2: true }), finger, state)
 }
 
 /// What a key of CTAP 2.1 says of itself, that has a PIN or can have one.

@@ -89,6 +89,10 @@ impl Channel for InProcess {
             }
         }
     }
+
+    async fn transact_u2f(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ChannelError> {
+        self.0.transact_u2f(apdu.to_vec()).answer().await.map_err(|_| ChannelError::Unplugged)
+    }
 }
 
 /// CTAP messages to a key of a running rack by its control socket: no CTAPHID, no USB, and nothing said of what the key does

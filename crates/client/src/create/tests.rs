@@ -277,7 +277,7 @@ async fn a_key_that_cannot_help_does_not_end_it_for_one_that_can() {
 async fn an_old_key_blinks_for_a_credential_that_nobody_wants() {
     for pin in [false, true] {
         let mut old = info();
-        old.versions = vec!["U2F_V2".to_owned(), "FIDO_2_0".to_owned()];
+        old.versions = vec!["FIDO_2_0".to_owned()];
         old.options = vec![("clientPin".to_owned(), pin)];
         let (key, finger) = key("old", old, |request| match request {
             Request::MakeCredential(request) if request.relying_party.id != ".dummy" => {

@@ -12,6 +12,7 @@ mod extensions;
 mod pin;
 mod reset;
 mod stored;
+mod u2f;
 
 use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
