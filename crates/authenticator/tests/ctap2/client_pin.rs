@@ -4,7 +4,7 @@ use sk_cbor::Value;
 
 use crate::support::codec::{CLIENT_PIN, GET_INFO, Parameters, RESET, body, bytes, fields, int, status};
 use crate::support::platform::{Platform, permission, subcommand};
-use crate::support::{Driver, Event, altered, built_in};
+use crate::support::{Driver, Event, Fate, altered, built_in};
 
 const PIN: &str = "1234";
 const SITE: &str = "example.com";
@@ -313,4 +313,49 @@ fn a_key_without_permissions_does_not_know_the_subcommand_for_them() {
     key.set_pin(PIN);
     assert_eq!(key.token(2, PIN, permission::MC, Some(SITE)), Err(status::INVALID_SUBCOMMAND));
     key.pin_token(2, PIN).unwrap();
+}
+
+/// Whatever happens at a commit: only a right PIN whose last commit is durable makes the retries full.
+#[test]
+fn no_retry_is_gained_by_killing_the_key_or_failing_its_disk() {
+    const NEW_PIN: &str = "864200";
+    let request = |key: &mut Driver, way: usize, pin: &str| {
+        let platform = Platform::agree(key, 2);
+        match way {
+            0 => platform.get_pin_token(pin),
+            1 => platform.get_token(pin, permission::GA, Some(SITE)),
+            2 => platform.get_token(pin, permission::PCMR, None),
+            _ => platform.change_pin(pin, NEW_PIN.as_bytes()),
+        }
+        .message(CLIENT_PIN)
+    };
+    for way in 0..4 {
+        for (pin, commits) in [(PIN, 2), ("0000", 1)] {
+            for number in 0..commits {
+                for fate in [Fate::KilledBefore(number), Fate::KilledAfter(number), Fate::FailsAt(number)] {
+                    let mut key = with_pin();
+                    let message = request(&mut key, way, pin);
+                    key.fate = fate;
+                    let answer = key.try_send(&message);
+                    let mut key = if let Fate::FailsAt(_) = fate {
+                        assert_eq!(answer, Some(vec![status::OTHER]));
+                        key.fate = Fate::Durable;
+                        key
+                    } else {
+                        assert_eq!(answer, None);
+                        key.restarted()
+                    };
+                    let last_is_durable = fate == Fate::KilledAfter(commits - 1);
+                    let expected = match number {
+                        0 if fate != Fate::KilledAfter(0) => 8,
+                        _ if pin == PIN && last_is_durable => 8,
+                        _ => 7,
+                    };
+                    assert_eq!(key.pin_retries(), (expected, false), "way {way}, PIN {pin}, {fate:?}");
+                    let changed = way == 3 && pin == PIN && last_is_durable;
+                    key.pin_token(2, if changed { NEW_PIN } else { PIN }).unwrap();
+                }
+            }
+        }
+    }
 }

@@ -82,6 +82,16 @@ fn a_token_is_good_for_one_touch() {
     assert_eq!(key.status(&get.get()), status::PIN_AUTH_INVALID);
 }
 
+/// The specification ends the permissions at every touch, whether the request was by the token or not.
+#[test]
+fn a_touch_for_a_request_without_a_token_ends_its_permissions_too() {
+    let mut key = with_pin();
+    let token = mc(&mut key);
+    key.create(&Parameters::make_credential(SITE, "root"));
+    let request = Parameters::make_credential(SITE, "root").created_by(&token);
+    assert_eq!(key.status(&request.create()), status::PIN_AUTH_INVALID);
+}
+
 /// What a platform does with long lists: it looks for the credential first, and the token survives.
 #[test]
 fn a_pre_flight_costs_no_permission() {
@@ -351,4 +361,23 @@ fn the_uv_option_is_for_built_in_verification_and_a_param_outweighs_it() {
     let token = ga(&mut key);
     let get = Parameters::allow(SITE, &[&created.id]).with(5, uv()).got_by(&token);
     assert_eq!(key.assertion(&get, &created.public_key).data.flags, UP | UV);
+}
+
+/// CTAP 2.3 §6.5.5.7.2 step 12, §6.5.5.6 step 20.
+#[test]
+fn the_persistent_token_stays_until_the_pin_changes_and_beside_it_others_live() {
+    let mut key = with_pin();
+    let created = key.create(&Parameters::make_credential(SITE, "u"));
+    let session = ga(&mut key);
+    let persistent = key.token(2, PIN, permission::PCMR, None).unwrap();
+    assert_eq!(key.token(1, PIN, permission::PCMR, None).unwrap().bytes, persistent.bytes, "there is one");
+    // No other token was issued, so the one in use stays.
+    let get = Parameters::allow(SITE, &[&created.id]);
+    assert_eq!(key.assertion(&get.clone().got_by(&session), &created.public_key).data.flags, UP | UV);
+    assert_eq!(key.status(&get.got_by(&persistent).get()), status::PIN_AUTH_INVALID, "it only reads");
+    let mut key = key.restarted();
+    assert_eq!(key.token(2, PIN, permission::PCMR, None).unwrap(), persistent);
+    let change = Platform::agree(&mut key, 2).change_pin(PIN, b"5678");
+    assert_eq!(key.client_pin(&change), status::OK);
+    assert_ne!(key.token(2, "5678", permission::PCMR, None).unwrap(), persistent);
 }
