@@ -1,7 +1,8 @@
 //! Who the relying party says it is, and the mistakes people make when they say it.
 //!
-//! The checks come before webauthn-rs sees anything: it answers most of these mistakes with one word, `Configuration`,
-//! and accepts some that no browser can ever match. Public suffixes (`com`, `github.io`) are not looked at here.
+//! The checks come before any verifier sees them: webauthn-rs answers most of these mistakes with one word,
+//! `Configuration`, and accepts some that no browser can ever match. Public suffixes (`com`, `github.io`) are not looked at
+//! here.
 
 mod config_file;
 mod datacenter_cfg;
