@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use keyrig_ctap::config::Subcommand;
@@ -104,6 +105,7 @@ pub struct Profile {
     long_touch_for_reset: Option<bool>,
     #[serde(default)]
     transports_for_reset: Vec<String>,
+    reset_window_seconds: Option<u8>,
     /// Whether getInfo says how many discoverable credentials still fit.
     #[serde(default)]
     remaining_discoverable_credentials: bool,
@@ -311,6 +313,11 @@ impl Profile {
     /// `attestationFormatsPreference`.
     pub(crate) fn attestation_formats(&self) -> impl Iterator<Item = &str> {
         self.attestation_formats.iter().map(String::as_str).filter(|format| built::ATTESTATION_FORMATS.contains(format))
+    }
+
+    /// How long after power-up a reset is taken: ten seconds (CTAP 2.3 §6.6), if the profile does not say.
+    pub(crate) fn reset_window(&self) -> Duration {
+        Duration::from_secs(self.reset_window_seconds.unwrap_or(10).into())
     }
 
     /// Whether the key has a policy for PINs beyond their length, in force or not.

@@ -8,11 +8,8 @@ use crate::authenticator::Authenticator;
 use crate::step::{Progress, Reason, Refusals};
 use crate::store::Store;
 
-/// How long after power-up a reset is taken.
-const WINDOW: Duration = Duration::from_secs(10);
-
 pub(crate) fn start(authenticator: &Authenticator, now: Duration) -> Progress {
-    if now.saturating_sub(authenticator.powered_up_at) > WINDOW {
+    if now.saturating_sub(authenticator.powered_up_at) > authenticator.profile.reset_window() {
         return Status::NotAllowed.into();
     }
     let long = authenticator.store().configuration().long_touch_for_reset;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use keyrig_authenticator::Reason;
 
 use crate::support::codec::{Parameters, RESET, SELECTION, status};
-use crate::support::{Driver, Event, User};
+use crate::support::{Driver, Event, User, built_in};
 
 const SITE: &str = "example.com";
 
@@ -58,6 +58,18 @@ fn the_window_for_a_reset_is_10_seconds_from_power_up() {
         key.power_up();
         key.wait(after);
         assert_eq!(key.status(&[RESET]), expected, "{after:?} after another");
+    }
+}
+
+/// What Yubico documents of firmware before 5.5.4.
+#[test]
+fn the_window_of_older_yubikeys_is_5_seconds() {
+    for name in ["yubikey-5.4", "security-key-5.1"] {
+        for (after, expected) in [(5000, status::OK), (5001, status::NOT_ALLOWED)] {
+            let mut key = Driver::of(built_in(name));
+            key.wait(Duration::from_millis(after));
+            assert_eq!(key.status(&[RESET]), expected, "{name}, {after} ms after power-up");
+        }
     }
 }
 
