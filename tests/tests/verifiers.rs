@@ -23,6 +23,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, RequestOptions};
+use keyrig_client::pin::Pin;
 use keyrig_client::{Client, Key};
 use keyrig_rack::{KeySpecification, Options, Rack};
 use keyrig_scenario::transport::InProcess;
@@ -33,6 +34,8 @@ use tokio::process::Command;
 const ORIGIN: &str = "https://login.example.com";
 const RP_ID: &str = "example.com";
 const CHALLENGE: &str = "qqqqqqqqqqqqqqqqqqqqqg";
+
+const PIN: &str = "1234";
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -91,26 +94,26 @@ impl Plugged {
         format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
     }
 
-    async fn register(&mut self, algorithm: i64, attestation: &str) -> Value {
+    async fn register(&mut self, algorithm: i64, attestation: &str, verification: &str) -> Value {
         let options = json!({
             "rp": {"id": RP_ID, "name": "Example"},
             "user": {"id": "AAECAw", "name": "root", "displayName": "root"},
             "challenge": CHALLENGE,
             "pubKeyCredParams": [{"type": "public-key", "alg": algorithm}],
             "attestation": attestation,
-            "authenticatorSelection": {"userVerification": "discouraged"},
+            "authenticatorSelection": {"userVerification": verification},
         });
         let options = CreationOptions::from_json(&options.to_string()).expect("WebAuthn's JSON");
         let made = page().create(&options, core::slice::from_mut(&mut self.key), Cancel::never()).await;
         serde_json::from_str(&made.expect("a credential").to_json()).expect("JSON")
     }
 
-    async fn log_in(&mut self, id: &Value) -> Value {
+    async fn log_in(&mut self, id: &Value, verification: &str) -> Value {
         let options = json!({
             "challenge": CHALLENGE,
             "rpId": RP_ID,
             "allowCredentials": [{"type": "public-key", "id": id}],
-            "userVerification": "discouraged",
+            "userVerification": verification,
         });
         let options = RequestOptions::from_json(&options.to_string()).expect("WebAuthn's JSON");
         let signed = page().get(&options, core::slice::from_mut(&mut self.key), Cancel::never()).await;
@@ -118,8 +121,9 @@ impl Plugged {
     }
 }
 
+/// A page whose user knows the PIN.
 fn page() -> Client {
-    Client::new(ORIGIN.parse().expect("an origin"))
+    Client::new(ORIGIN.parse().expect("an origin")).with_pin(Pin::new(PIN))
 }
 
 /// Ceremonies, in an order in which a registration comes before its logins.
@@ -185,7 +189,8 @@ fn alter_counter(authenticator_data: &mut [u8]) {
 async fn ceremonies() -> Ceremonies {
     let mut all = Ceremonies::default();
     let stranger = Plugged::new("keyrig").await.root();
-    for profile in Profile::built_in_names() {
+    // The client makes no credentials yet with a key that knows U2F alone.
+    for profile in Profile::built_in_names().filter(|name| *name != "u2f-only") {
         let mut plugged = Plugged::new(profile).await;
         if !plugged.profile.has_ctap2() {
             continue;
@@ -194,7 +199,7 @@ async fn ceremonies() -> Ceremonies {
         for (algorithm, identifier) in ALGORITHMS.into_iter().filter(|(name, _)| algorithms.contains(name)) {
             for (attestation, format) in FORMATS {
                 let name = format!("{profile}: {algorithm}, {format}");
-                let credential = plugged.register(identifier, attestation).await;
+                let credential = plugged.register(identifier, attestation, "discouraged").await;
                 let id = credential["id"].clone();
                 let members = json!({
                     "credential": credential,
@@ -216,7 +221,7 @@ async fn ceremonies() -> Ceremonies {
 
                 let members = json!({
                     "registration": name,
-                    "credential": plugged.log_in(&id).await,
+                    "credential": plugged.log_in(&id, "discouraged").await,
                     "attestation": attestation,
                     "root": plugged.root(),
                 });
@@ -233,8 +238,28 @@ async fn ceremonies() -> Ceremonies {
                 );
             }
         }
+        with_pin(&mut all, &mut plugged, profile).await;
     }
     all
+}
+
+/// The same with a verified user, where verification is required.
+async fn with_pin(all: &mut Ceremonies, plugged: &mut Plugged, profile: &str) {
+    plugged.key.set_pin(&Pin::new(PIN), &Cancel::never()).await.expect("a PIN");
+    let algorithms: Vec<_> = plugged.profile.algorithms().iter().map(|algorithm| algorithm.name()).collect();
+    for (algorithm, identifier) in ALGORITHMS.into_iter().filter(|(name, _)| algorithms.contains(name)) {
+        let name = format!("{profile}: {algorithm}, verified");
+        let credential = plugged.register(identifier, "direct", "required").await;
+        let id = credential["id"].clone();
+        let expected = json!({"attestation": "direct", "root": plugged.root(), "userVerification": true});
+        let mut members = expected.clone();
+        members["credential"] = credential;
+        all.add(name.clone(), algorithm, Expected::Verified, members);
+        let mut members = expected;
+        members["registration"] = name.clone().into();
+        members["credential"] = plugged.log_in(&id, "required").await;
+        all.add(format!("{name}, login"), algorithm, Expected::Verified, members);
+    }
 }
 
 /// The words in which a verifier says no.
