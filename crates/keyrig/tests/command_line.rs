@@ -375,3 +375,71 @@ fn a_key_that_is_not_there_or_a_pin_that_cannot_be_had_is_an_error() {
     let unplugged = key_with_input(&serving, &["pin", "retries", "a"], "");
     assert_eq!(stderr(&unplugged), "error: key a is not plugged in\n");
 }
+
+/// Sends a CTAP message to key `a` by the control socket, as any program may.
+fn transact(serving: &Serving, message: &str) -> Value {
+    let path = serving.listening.get("control").and_then(Value::as_str).expect("a path");
+    let mut stream = std::os::unix::net::UnixStream::connect(path).expect("it listens");
+    writeln!(stream, r#"{{"command":"transact","key":"a","message":"{message}"}}"#).expect("it reads");
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).expect("it answers");
+    serde_json::from_str(&answer).expect("an object")
+}
+
+/// authenticatorMakeCredential for `pve.example.com` and `root@pam` ("root"), discoverable, in CBOR by hand.
+fn make_credential(user: u8) -> String {
+    let (hash, rp) = ("00".repeat(32), "a16269646f7076652e6578616d706c652e636f6d");
+    let user = format!("a362696441{user:02x}646e616d6568726f6f744070616d6b646973706c61794e616d6564726f6f74");
+    format!("01a5015820{hash}02{rp}03{user}0481a263616c672664747970656a7075626c69632d6b657907a162726bf5")
+}
+
+#[test]
+fn credentials_are_listed_and_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = Serving::start(directory.path(), &["--key", "keyrig=a"]);
+    for user in [1, 2] {
+        assert!(transact(&serving, &make_credential(user))["message"].as_str().unwrap().starts_with("00"));
+    }
+    let refused = key_with_input(&serving, &["credentials", "list", "a", "--pin-file", "-"], "1234");
+    assert_eq!(stderr(&refused), "error: key \"a\": it has no PIN yet: 'keyrig key pin set a' sets one\n");
+    assert!(key_with_input(&serving, &["pin", "set", "a", "--pin-file", "-"], "1234").status.success());
+    let wrong = key_with_input(&serving, &["credentials", "list", "a", "--pin-file", "-"], "9999");
+    assert_eq!(
+        (wrong.status.code(), stderr(&wrong).as_str()),
+        (Some(1), "error: key \"a\": the PIN is wrong, 7 tries left\n")
+    );
+
+    let list = |arguments: &[&str]| {
+        let output =
+            key_with_input(&serving, &[&["credentials", "list", "a", "--pin-file", "-"], arguments].concat(), "1234");
+        assert!(output.status.success(), "{}", stderr(&output));
+        output
+    };
+    let listed = json(&list(&["--json"]));
+    assert_eq!((&listed["key"], &listed["existing"]), (&Value::from("a"), &Value::from(2)));
+    let credentials = listed["credentials"].as_array().unwrap();
+    let ids: Vec<_> = credentials.iter().map(|credential| credential["credential_id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 2);
+    for credential in credentials {
+        assert_eq!(credential["rp_id"], "pve.example.com");
+        assert_eq!(credential["user_name"], "root@pam");
+    }
+    let shown = stdout(&list(&[]));
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(lines[0].starts_with("a: 2 discoverable credentials, room for "), "{shown}");
+    assert_eq!(lines[1..3], ["", "pve.example.com"]);
+    for (line, id) in lines[3..].iter().zip(&ids) {
+        assert_eq!(*line, format!("  root@pam (root)  {id}"));
+    }
+
+    let delete = |id: &str| key_with_input(&serving, &["credentials", "delete", "a", id, "--pin-file", "-"], "1234");
+    let unknown = delete("no-such-id");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(stderr(&unknown).contains("no credential's id begins with \"no-such-id\""), "{}", stderr(&unknown));
+    assert!(stderr(&delete("")).contains("more than one"), "an empty id is everybody's beginning");
+    let deleted = delete(ids[0]);
+    assert_eq!(stdout(&deleted), "a: deleted root@pam (root) of pve.example.com\n", "{}", stderr(&deleted));
+    let left = json(&list(&["--json"]));
+    assert_eq!(left["existing"], 1);
+    assert_eq!(left["credentials"][0]["credential_id"], ids[1]);
+}
