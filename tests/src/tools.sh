@@ -6,6 +6,9 @@ cd "$(mktemp -d)"
 work=$PWD
 export KEYRIG_CONTROL=$work/control
 rack= line= node=
+# What keyrig logs: enough to await what a key waits for. What a case does not await it leaves unread, so this is to be little:
+# keyrig stands still once the pipe is full.
+log=keyrig_rack=debug
 
 fail() {
     echo "FAILED: $*" >&2
@@ -16,7 +19,7 @@ fail() {
 start() {
     rm -f lines
     mkfifo lines
-    KEYRIG_LOG=keyrig_rack=debug "$keyrig" "$@" >lines 2>&1 5<&- &
+    KEYRIG_LOG=$log "$keyrig" "$@" >lines 2>&1 5<&- &
     rack=$!
     exec 5<lines
 }

@@ -204,10 +204,28 @@ async fn fido2_cred_and_assert_by_u2f() {
     .await;
 }
 
+/// Of every profile: what has no CTAP2 is used by U2F.
+#[tokio::test]
+async fn every_profile_is_used_by_libfido2_and_openssh() {
+    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "u2f-only"] {
+        openssh(&format!(
+            "serve_a {profile}
+            make_credential $node es256 c
+            assert $node es256 c
+            ssh-keygen -q -t ecdsa-sk -N '' -f id
+            ssh_sign_and_verify id
+            stop"
+        ))
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn ssh_keygen_resident_and_verify_required() {
-    for key_type in ["ed25519-sk", "ecdsa-sk"] {
-        openssh(&format!("serve_a keyrig; ssh_resident_case {key_type}; stop")).await;
+    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4"] {
+        for key_type in ["ed25519-sk", "ecdsa-sk"] {
+            openssh(&format!("serve_a {profile}; ssh_resident_case {key_type}; stop")).await;
+        }
     }
 }
 
@@ -225,7 +243,7 @@ async fn fido2_token_resets_a_key_that_has_just_got_power() {
 }
 
 async fn openssh(script: &str) {
-    run(&["/usr/bin/ssh-keygen", "/usr/lib/openssh/ssh-sk-helper"], script).await;
+    run(&["/usr/bin/fido2-token", "/usr/bin/ssh-keygen", "/usr/lib/openssh/ssh-sk-helper"], script).await;
 }
 
 #[tokio::test]

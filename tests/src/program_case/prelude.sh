@@ -1,4 +1,5 @@
 # What a case without a kernel has at hand beyond tools.sh: a key at a datagram endpoint, and programs that find it there.
+log=warn
 
 # Serves one key: PROFILE [OPTION...]. From then on every program that uses libfido2 has it as $node, and no other.
 serve_a() {
