@@ -43,7 +43,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const ALGORITHMS: [(&str, i64); 3] = [("ES256", -7), ("EdDSA", -8), ("ES384", -35)];
 
 /// How attestation is wanted, and the format that comes of it.
-const FORMATS: [(&str, &str); 2] = [("none", "none"), ("direct", "packed")];
+fn formats(profile: &Profile) -> [(&'static str, &'static str); 2] {
+    // The client makes it of what a key says that knows U2F alone.
+    let attested = if profile.has_ctap2() { "packed" } else { "fido-u2f" };
+    [("none", "none"), ("direct", attested)]
+}
 
 /// What a verifier does not know, and in which words it says so: it must refuse these, or they are to go from its list.
 struct Unsupported {
@@ -156,6 +160,15 @@ impl Ceremonies {
     }
 }
 
+/// The attestation object has this `fmt`, a short text behind the key "fmt" (RFC 8949 §3).
+fn assert_format(credential: &Value, format: &str) {
+    let object = credential["response"]["attestationObject"].as_str().expect("base64url");
+    let object = URL_SAFE_NO_PAD.decode(object).expect("base64url");
+    let length = u8::try_from(format.len()).expect("short");
+    let entry = [b"\x63fmt", &[0x60 | length][..], format.as_bytes()].concat();
+    assert!(object.windows(entry.len()).any(|window| window == entry), "not {format}: {credential}");
+}
+
 /// A credential with one member of its response altered.
 fn altered(line: &Value, member: &str, alter: impl FnOnce(&mut Vec<u8>)) -> Value {
     let mut credential = line["credential"].clone();
@@ -189,17 +202,14 @@ fn alter_counter(authenticator_data: &mut [u8]) {
 async fn ceremonies() -> Ceremonies {
     let mut all = Ceremonies::default();
     let stranger = Plugged::new("keyrig").await.root();
-    // The client makes no credentials yet with a key that knows U2F alone.
-    for profile in Profile::built_in_names().filter(|name| *name != "u2f-only") {
+    for profile in Profile::built_in_names() {
         let mut plugged = Plugged::new(profile).await;
-        if !plugged.profile.has_ctap2() {
-            continue;
-        }
         let algorithms: Vec<_> = plugged.profile.algorithms().iter().map(|algorithm| algorithm.name()).collect();
         for (algorithm, identifier) in ALGORITHMS.into_iter().filter(|(name, _)| algorithms.contains(name)) {
-            for (attestation, format) in FORMATS {
+            for (attestation, format) in formats(&plugged.profile) {
                 let name = format!("{profile}: {algorithm}, {format}");
                 let credential = plugged.register(identifier, attestation, "discouraged").await;
+                assert_format(&credential, format);
                 let id = credential["id"].clone();
                 let members = json!({
                     "credential": credential,
@@ -238,7 +248,9 @@ async fn ceremonies() -> Ceremonies {
                 );
             }
         }
-        with_pin(&mut all, &mut plugged, profile).await;
+        if plugged.profile.has_ctap2() {
+            with_pin(&mut all, &mut plugged, profile).await;
+        }
     }
     all
 }
