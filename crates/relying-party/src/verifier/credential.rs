@@ -93,8 +93,8 @@ impl RegistrationResponse {
     /// # Errors
     /// As [`Self::from_json`].
     pub fn from_value(credential: &Value) -> Result<Self, CredentialError> {
-        let response = Members::of(credential, "the credential").and_then(|it| it.object("response", "response"))?;
-        let credential = Members::of(credential, "the credential")?;
+        let response = Members::of(credential, "JSON").and_then(|it| it.object("response", "response"))?;
+        let credential = Members::of(credential, "JSON")?;
         Ok(Self {
             id: credential.text("id", "id")?,
             raw_id: credential.bytes("rawId", "rawId")?,
@@ -121,7 +121,7 @@ impl AuthenticationResponse {
     /// # Errors
     /// As [`Self::from_json`].
     pub fn from_value(credential: &Value) -> Result<Self, CredentialError> {
-        let credential = Members::of(credential, "the credential")?;
+        let credential = Members::of(credential, "JSON")?;
         let response = credential.object("response", "response")?;
         Ok(Self {
             id: credential.text("id", "id")?,
