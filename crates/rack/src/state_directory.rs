@@ -120,7 +120,13 @@ impl StateDirectory {
         let format = path.join("format");
         if read_line(&format)?.is_none() {
             make_directory(path)?;
-            refuse_foreign(path)?;
+            // Before the lock, which is not to be left in a directory of others. What looks foreign may be what another maker
+            // has done meanwhile, who then has written the format.
+            if let Err(error) = refuse_foreign(path)
+                && read_line(&format)?.is_none()
+            {
+                return Err(error);
+            }
             // Whoever comes first makes it, and the others wait for that short time.
             let _lock = lock(&path.join("lock"), Wait::Yes)?;
             if read_line(&format)?.is_none() {
