@@ -206,8 +206,9 @@ async fn serve_connection(stream: &UnixStream, key: &KeyHandle) -> io::Result<()
                 let ready = ready?;
                 let mut datagram = [0; REPORT_SIZE + 1];
                 match stream.try_read(&mut datagram) {
-                    // An empty datagram, or the end.
                     Ok(0) if ready.is_read_closed() => return Ok(()),
+                    // An empty datagram, or the end before the runtime has heard of it: reading tells them not apart.
+                    Ok(0) => tokio::task::yield_now().await,
                     Ok(length) => if let Some(report) = dropped.unless_report(&datagram, length)
                         && connection.send(report).await.is_err()
                     {

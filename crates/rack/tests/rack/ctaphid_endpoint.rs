@@ -1,17 +1,24 @@
 //! Keys without USB: programs that speak CTAPHID over datagram sockets, several at a time and beside a USB host.
 
+use core::future::pending;
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
 use keyrig_ctap::Request;
 use keyrig_rack::Rack;
 use keyrig_rack::control_socket::{ControlError, ControlSocket};
 use keyrig_rack::ctaphid_endpoint::{Endpoint, EndpointAddress, EndpointError};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, socket_with,
+};
 use tempfile::TempDir;
 use tokio::net::{UdpSocket, UnixStream};
 use tokio::time::timeout;
@@ -392,4 +399,40 @@ async fn the_socket_is_its_owner_s_and_never_another_s() {
     let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = EndpointAddress::Udp(taken.local_addr().unwrap());
     assert!(matches!(Endpoint::bind(address.clone()).await, Err(EndpointError::InUse(named)) if named == address));
+}
+
+/// A program that goes right behind its last report: the runtime has heard of the report, and perhaps not yet of the end.
+#[test]
+fn programs_that_go_behind_a_report_hold_up_nobody() {
+    let (ready, served_at) = mpsc::channel();
+    // A runtime of its own, so that one that stands still is found out.
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let served = served("auto").await;
+            ready.send(served.path.clone()).unwrap();
+            pending::<()>().await
+        })
+    });
+    let path = served_at.recv().unwrap();
+    let mut init = [0; 64];
+    init[..7].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF, INIT, 0, 8]);
+    for _ in 0..5000 {
+        send(waiting_seqpacket(&path), &init, SendFlags::empty()).unwrap();
+    }
+    let program = waiting_seqpacket(&path);
+    send(&program, &init, SendFlags::empty()).unwrap();
+    let mut answer = [0; 64];
+    assert_eq!(recv(&program, &mut answer[..], RecvFlags::empty()).unwrap().0, 64);
+    assert_eq!(answer[4], INIT);
+}
+
+/// A socket whose calls wait, and fail when nothing happens for too long.
+fn waiting_seqpacket(path: &Path) -> OwnedFd {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    for direction in [Timeout::Recv, Timeout::Send] {
+        set_socket_timeout(&socket, direction, Some(PATIENCE)).unwrap();
+    }
+    connect(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    socket
 }
