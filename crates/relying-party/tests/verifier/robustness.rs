@@ -15,6 +15,16 @@ fn spliced(bytes: &[u8], at: Index, removed: usize, inserted: &[u8]) -> Vec<u8> 
     [&bytes[..at], inserted, &bytes[end..]].concat()
 }
 
+/// An attestation object of fido-u2f without what its signature does not cover: flags, counter and AAGUID (WebAuthn Level 3
+/// §8.6). Authenticator data is its last member: here 32 bytes of credential id and 77 of public key behind 55 others.
+fn as_far_as_u2f_signs(attestation_object: &[u8]) -> Vec<u8> {
+    let mut signed = attestation_object.to_vec();
+    if let Some(start) = signed.len().checked_sub(55 + 32 + 77) {
+        signed[start + 32..start + 53].fill(0);
+    }
+    signed
+}
+
 proptest! {
     #[test]
     fn any_bytes_make_a_whole_report(
@@ -51,7 +61,8 @@ proptest! {
         let vector = vector(["packed-es256", "packed-rs256", "fido-u2f-es256"][which]);
         let mut response = vector.registration();
         response.attestation_object = spliced(&response.attestation_object, at, removed, &inserted);
-        prop_assume!(response.attestation_object != vector.registration.attestation_object);
+        let signed = |object: &[u8]| if which == 2 { as_far_as_u2f_signs(object) } else { object.to_vec() };
+        prop_assume!(signed(&response.attestation_object) != signed(&vector.registration.attestation_object));
         let mut expected = vector.expected_registration(&origins);
         expected.attestation = AttestationPolicy::by_root(&anchors);
         let report = verify_registration(&response, &expected).report;
