@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use keyrig_ctap::entities::Extensions;
 use keyrig_ctap::u2f::StatusWord;
 use keyrig_ctap::{Command, Request, Status};
 
@@ -212,6 +213,11 @@ impl Authenticator {
                 Step::Respond(result.map_or_else(StatusWord::response, keyrig_ctap::u2f::success))
             }
         }
+    }
+
+    /// Of a ceremony's extensions those that this key has; whatever is said of others is ignored.
+    pub(crate) fn known_extensions(&self, extensions: Option<&Extensions>) -> Option<Extensions> {
+        Some(extensions?.filtered(|identifier| self.profile.has_extension(identifier)))
     }
 
     /// The counter that the next signature carries, and the change that makes it durable.

@@ -73,7 +73,8 @@ pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Prog
 /// Steps 2 to 7, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
 fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
     check(authenticator, &request)?;
-    let inputs = inputs(authenticator, &request)?;
+    let known = authenticator.known_extensions(request.extensions.as_ref());
+    let inputs = known.as_ref().map(GetAssertionInputs::decode).transpose()?.unwrap_or_default();
     // Step 6.
     let (rp_id, hash) = (&request.relying_party_id, &request.client_data_hash);
     let user_verified = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::GA, rp_id)?;
@@ -116,13 +117,6 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status>
         authenticator.check_always_uv(&request.pin_uv_auth)?;
     }
     check_list(authenticator, &request.allow_list)
-}
-
-/// The inputs of the extensions that this key has; whatever is said of others is ignored.
-fn inputs(authenticator: &Authenticator, request: &Request) -> Result<GetAssertionInputs, Status> {
-    let Some(extensions) = &request.extensions else { return Ok(GetAssertionInputs::default()) };
-    let known = extensions.filtered(|identifier| authenticator.profile.has_extension(identifier));
-    GetAssertionInputs::decode(&known)
 }
 
 /// The credential that answers first, and the ids of those that come after: the newest first, or the first of the allow list

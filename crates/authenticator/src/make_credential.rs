@@ -52,7 +52,8 @@ pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Prog
 /// Steps 2 to 12, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
 fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
     let algorithm = check(authenticator, &request)?;
-    let inputs = inputs(authenticator, &request)?;
+    let known = authenticator.known_extensions(request.extensions.as_ref());
+    let inputs = known.as_ref().map(MakeCredentialInputs::decode).transpose()?.unwrap_or_default();
     // Step 11.
     let (rp_id, hash) = (&request.relying_party.id, &request.client_data_hash);
     let user_verified = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::MC, rp_id)?;
@@ -124,13 +125,6 @@ pub(crate) fn check_list(authenticator: &Authenticator, list: &[CredentialDescri
     }
 }
 
-/// The inputs of the extensions that this key has; whatever is said of others is ignored.
-fn inputs(authenticator: &Authenticator, request: &Request) -> Result<MakeCredentialInputs, Status> {
-    let Some(extensions) = &request.extensions else { return Ok(MakeCredentialInputs::default()) };
-    let known = extensions.filtered(|identifier| authenticator.profile.has_extension(identifier));
-    MakeCredentialInputs::decode(&known)
-}
-
 /// Whether a credential of the exclude list lives here, and may be known to: one that wants user verification is not there
 /// without it (step 12).
 fn excludes(
@@ -139,12 +133,9 @@ fn excludes(
     descriptor: &CredentialDescriptor,
     user_verified: bool,
 ) -> bool {
-    let store = authenticator.store();
-    let stored = || store.find(rp_id_hash, &descriptor.id).map(|credential| credential.properties);
-    let opened = || store.secret().open(rp_id_hash, &descriptor.id).map(|credential| credential.properties);
     descriptor.is_public_key()
-        && stored().or_else(opened).is_some_and(|properties| {
-            user_verified || properties.protection != CredentialProtection::UserVerificationRequired
+        && authenticator.store().open(rp_id_hash, &descriptor.id).is_some_and(|credential| {
+            user_verified || credential.properties.protection != CredentialProtection::UserVerificationRequired
         })
 }
 

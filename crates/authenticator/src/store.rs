@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use configuration::Configuration;
 pub use records::{LoadError, Record};
 
-use crate::credential::{CredentialSecret, StoredCredential, rp_id_hash};
+use crate::credential::{CredentialSecret, OpenedCredential, StoredCredential, rp_id_hash};
 use crate::environment::Environment;
 use crate::large_blobs;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
@@ -202,6 +202,15 @@ impl Store {
     #[must_use]
     pub fn find(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<&StoredCredential> {
         self.credentials.get(id).filter(|credential| self::rp_id_hash(&credential.relying_party_id) == *rp_id_hash)
+    }
+
+    /// What a credential with this id can do, if it belongs to the relying party: a stored one, or one that lives in its id.
+    pub(crate) fn open(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<OpenedCredential> {
+        let stored = self.find(rp_id_hash, id).map(|credential| OpenedCredential {
+            private_key: credential.private_key.clone(),
+            properties: credential.properties,
+        });
+        stored.or_else(|| self.secret.open(rp_id_hash, id))
     }
 
     /// The discoverable credentials of a relying party, the newest first.

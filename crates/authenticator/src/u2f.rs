@@ -14,7 +14,7 @@ use keyrig_ctap::extensions::CredentialProtection;
 use keyrig_ctap::u2f::{Authentication, Control, Registration, Request, StatusWord, VERSION};
 
 use crate::authenticator::Authenticator;
-use crate::credential::{OpenedCredential, Properties};
+use crate::credential::Properties;
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
 use crate::step::{Progress, Reason};
@@ -151,12 +151,7 @@ fn register(
 /// The private key behind a key handle, if it may be used without user verification: a key handle is an allow list of one, so
 /// only `userVerificationRequired` is in the way (CTAP 2.3 §12.1).
 fn find(authenticator: &Authenticator, application: &[u8; 32], key_handle: &[u8]) -> Option<PrivateKey> {
-    let store = authenticator.store();
-    let stored = store.find(application, key_handle).map(|credential| OpenedCredential {
-        private_key: credential.private_key.clone(),
-        properties: credential.properties,
-    });
-    let found = stored.or_else(|| store.secret().open(application, key_handle))?;
+    let found = authenticator.store().open(application, key_handle)?;
     let usable = found.private_key.algorithm() == Algorithm::Es256
         && found.properties.protection != CredentialProtection::UserVerificationRequired;
     usable.then_some(found.private_key)
