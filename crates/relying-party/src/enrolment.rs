@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use keyrig_verifier::{Check, RegistrationResponse};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,6 @@ use crate::refusal::Refusal;
 use crate::sessions::{self, NewSession, Session, SessionKind};
 use crate::store::StoreError;
 use crate::totp::{TOTP_SECRET_BYTES, Totp, TotpAlgorithm};
-use crate::verifier::{Check, RegistrationResponse};
 use crate::webauthn::{Page, Webauthn};
 use crate::{RelyingParty, random};
 

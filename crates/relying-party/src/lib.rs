@@ -1,8 +1,8 @@
 //! A relying party to rehearse on: users with passwords and second factors (WebAuthn, TOTP, recovery keys), realms that
 //! require them, and a login that behaves like a real control plane's, over HTTP.
 //!
-//! Every check of WebAuthn is evaluated by this crate's [`verifier`], which says what it expected and what it found. Whoever
-//! is refused learns only that, and the identifier of a report; the report is for administrators, and for everybody on a
+//! Every check of WebAuthn is evaluated by [`keyrig_verifier`], which says what it expected and what it found. Whoever is
+//! refused learns only that, and the identifier of a report; the report is for administrators, and for everybody on a
 //! rehearsal site ([`Options::explain`]).
 //!
 //! Everything is kept in a [`Store`], an SQLite database that several processes can have open at once: a login that begins
@@ -82,7 +82,6 @@ mod store;
 mod tfa_option;
 mod totp;
 mod users;
-pub mod verifier;
 mod webauthn;
 
 pub use self::audit_log::{Actor, Event, EventFilter, EventKind};

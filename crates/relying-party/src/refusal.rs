@@ -7,6 +7,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use keyrig_verifier::CredentialError;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,7 +18,6 @@ use crate::settings::SettingsError;
 use crate::store::StoreError;
 use crate::totp::TotpRefused;
 use crate::users::{InvalidUserName, UserError};
-use crate::verifier::CredentialError;
 
 /// A refusal: its text is the `reason` that is sent, [`Refusal::code`] the `code`.
 #[derive(Debug, thiserror::Error)]

@@ -2,17 +2,17 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyrig_verifier::{
+    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, CounterPolicy, Framing,
+    OriginRule, Registration, RegistrationExpectations, RegistrationResponse, StoredRegistration, TrustAnchors,
+    User as KnownBy, WebauthnRs, verify_authentication, verify_registration,
+};
 use serde_json::{Value, json};
 
 use crate::factors::webauthn::StoredCredential;
 use crate::policy::{DecidedBy, FramedLogin, Preference, SignatureCounter, UserHandle};
 use crate::settings::{Attestation, Settings, SettingsError};
 use crate::users::User;
-use crate::verifier::{
-    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, CounterPolicy, Framing,
-    OriginRule, Registration, RegistrationExpectations, RegistrationResponse, StoredRegistration, TrustAnchors,
-    User as KnownBy, WebauthnRs, verify_authentication, verify_registration,
-};
 
 /// Settings that were found sound.
 pub(crate) struct Webauthn {

@@ -3,12 +3,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_ctap::Aaguid;
+use keyrig_verifier::{CredentialRecord, RecordUpdate};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::{FactorDetail, FactorError, owner_of_credential};
 use crate::store::StoreError;
 use crate::users::User;
-use crate::verifier::{CredentialRecord, RecordUpdate};
 
 /// A credential record, and the registration it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use keyrig_verifier::RegistrationResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,7 +16,6 @@ use crate::enrolment::{Added, TotpOffer, TotpWish};
 use crate::factors::{Factor, FactorChange, Which};
 use crate::login::Ceremony;
 use crate::sessions::{Session, SessionKind};
-use crate::verifier::RegistrationResponse;
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
 

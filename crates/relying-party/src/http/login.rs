@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use keyrig_verifier::AuthenticationResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -14,7 +15,6 @@ use super::session::SessionView;
 use crate::login::{Answer, LoggedIn, Step};
 use crate::sessions::SessionKind;
 use crate::users::UserName;
-use crate::verifier::AuthenticationResponse;
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
 

@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
+use keyrig_verifier::{Finding, Report};
 use serde_json::{Value, json};
 
 use crate::realms::Requirement;
 use crate::store::seconds;
 use crate::totp::CodeRefused;
-use crate::verifier::{Finding, Report};
 
 /// The cause of a refusal.
 #[derive(Debug, Clone)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use keyrig_verifier::AuthenticationResponse;
+
 use super::second_factor::Assertion;
 use super::{Account, Cause, Ceremony, Decision, LOGIN_LIFETIME, LoggedIn, LoginChallenge};
 use crate::RelyingParty;
@@ -9,7 +11,6 @@ use crate::challenges::{self, Purpose};
 use crate::factors;
 use crate::random;
 use crate::refusal::Refusal;
-use crate::verifier::AuthenticationResponse;
 use crate::webauthn::{self, Page, Webauthn};
 
 impl RelyingParty {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use keyrig_verifier::{AuthenticationResponse, Check, Outcome};
 use rusqlite::Connection;
 
 use super::{Account, Cause, Ceremony, Decision, LoggedIn, LoginChallenge, kind_of};
@@ -17,7 +18,6 @@ use crate::sessions::SessionKind;
 use crate::store::StoreError;
 use crate::totp::CodeRefused;
 use crate::users::UserId;
-use crate::verifier::{AuthenticationResponse, Check, Outcome};
 use crate::webauthn::{self, Page};
 
 /// What a user answers with.

@@ -1,6 +1,6 @@
 //! The specification's test vectors are accepted as they are.
 
-use keyrig_relying_party::verifier::{
+use keyrig_verifier::{
     AttestationPolicy, Check, Framing, OriginRule, Outcome, verify_authentication, verify_registration,
 };
 

@@ -14,10 +14,10 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
-pub(super) const ES256: i64 = -7;
-pub(super) const EDDSA: i64 = -8;
-pub(super) const ES384: i64 = -35;
-pub(super) const RS256: i64 = -257;
+pub(crate) const ES256: i64 = -7;
+pub(crate) const EDDSA: i64 = -8;
+pub(crate) const ES384: i64 = -35;
+pub(crate) const RS256: i64 = -257;
 
 /// The COSE algorithms that signatures are verified for here: ES256, EdDSA with Ed25519, ES384, RS256.
 pub const SUPPORTED_ALGORITHMS: [i64; 4] = [ES256, EDDSA, ES384, RS256];
@@ -33,7 +33,7 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 
 /// A public key: of a credential or of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PublicKey {
+pub(crate) enum PublicKey {
     /// SEC 1, uncompressed.
     P256([u8; 65]),
     /// SEC 1, uncompressed.
@@ -47,14 +47,14 @@ pub(super) enum PublicKey {
 
 /// How a signature is made, apart from the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(crate) enum Scheme {
     Ecdsa(Hash),
     EdDsa,
     RsaPkcs1(Hash),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hash {
+pub(crate) enum Hash {
     Sha256,
     Sha384,
     Sha512,
@@ -62,20 +62,20 @@ pub(super) enum Hash {
 
 /// Which library verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Library {
+pub(crate) enum Library {
     Graviola,
     RustCrypto,
 }
 
 impl Library {
-    pub(super) fn fastest() -> Self {
+    pub(crate) fn fastest() -> Self {
         if graviola::util::is_cpu_supported() { Self::Graviola } else { Self::RustCrypto }
     }
 }
 
 impl Scheme {
     /// What a COSE algorithm identifier means.
-    pub(super) fn from_cose(algorithm: i64) -> Option<Self> {
+    pub(crate) fn from_cose(algorithm: i64) -> Option<Self> {
         match algorithm {
             ES256 => Some(Self::Ecdsa(Hash::Sha256)),
             ES384 => Some(Self::Ecdsa(Hash::Sha384)),
@@ -87,7 +87,7 @@ impl Scheme {
 }
 
 /// The name of a COSE algorithm identifier, as far as it is known here.
-pub(super) fn algorithm_name(algorithm: i64) -> String {
+pub(crate) fn algorithm_name(algorithm: i64) -> String {
     match algorithm {
         ES256 => "ES256 (-7)".to_owned(),
         EDDSA => "EdDSA (-8)".to_owned(),
@@ -102,14 +102,14 @@ pub(super) fn algorithm_name(algorithm: i64) -> String {
 
 /// A credential public key: the algorithm that it names, and the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CredentialKey {
-    pub(super) algorithm: i64,
-    pub(super) key: PublicKey,
+pub(crate) struct CredentialKey {
+    pub(crate) algorithm: i64,
+    pub(crate) key: PublicKey,
 }
 
 impl CredentialKey {
     /// Reads a COSE_Key, which must have the parameters of its algorithm and no others (WebAuthn Level 3, §6.5.1).
-    pub(super) fn from_cose(encoded: &[u8]) -> Result<Self, String> {
+    pub(crate) fn from_cose(encoded: &[u8]) -> Result<Self, String> {
         let item = Item::parse(encoded).map_err(|error| format!("no canonical CBOR: {error}"))?;
         let mut parameters = Parameters::default();
         for (label, value) in item.map().map_err(|_| "a CBOR item that is no map")? {
@@ -213,7 +213,7 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, String> {
 
 impl PublicKey {
     /// The key of a certificate.
-    pub(super) fn from_certificate(info: &SubjectPublicKeyInfoOwned) -> Result<Self, String> {
+    pub(crate) fn from_certificate(info: &SubjectPublicKeyInfoOwned) -> Result<Self, String> {
         let bits = info.subject_public_key.as_bytes().ok_or("a key that is no whole number of bytes")?;
         let sized = |name: &str| format!("a {name} key that is no uncompressed point");
         match info.algorithm.oid {
@@ -237,7 +237,7 @@ impl PublicKey {
     }
 
     /// Whether the key is one at all: its point lies on its curve.
-    pub(super) fn is_sound(&self, library: Library) -> bool {
+    pub(crate) fn is_sound(&self, library: Library) -> bool {
         use graviola::signing::{ecdsa, eddsa};
         match (library, self) {
             (Library::Graviola, Self::P256(point)) => {
@@ -256,7 +256,7 @@ impl PublicKey {
 
     /// Whether a signature over the message (its parts, one after the other) is valid. A scheme that is not the key's
     /// verifies nothing.
-    pub(super) fn verify(&self, library: Library, scheme: Scheme, message: &[&[u8]], signature: &[u8]) -> bool {
+    pub(crate) fn verify(&self, library: Library, scheme: Scheme, message: &[&[u8]], signature: &[u8]) -> bool {
         match library {
             Library::Graviola if self.suits_graviola() => self.verify_with_graviola(scheme, message, signature),
             _ => self.verify_with_rustcrypto(scheme, message, signature),

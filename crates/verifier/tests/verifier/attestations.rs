@@ -1,7 +1,7 @@
 //! Attestation statements, good and bad, made by libraries that nobody here wrote (pyca/cryptography and python-fido2).
 
 use keyrig_ctap::Aaguid;
-use keyrig_relying_party::verifier::{
+use keyrig_verifier::{
     AttestationPolicy, Check, InvalidTrustAnchor, Outcome, RegistrationResponse, Report, TrustAnchors,
     verify_registration,
 };

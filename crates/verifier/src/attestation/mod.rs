@@ -10,12 +10,12 @@ use keyrig_ctap::cbor::Item;
 
 use self::certificate::Certificate;
 use self::statement::Statement;
-use super::authenticator_data::{AuthenticatorData, Head};
-use super::check::Check;
-use super::client_data::shown;
-use super::expectations::AttestationPolicy;
-use super::public_key::{CredentialKey, ES256, Library, PublicKey, Scheme, algorithm_name};
-use super::report::{Findings, Outcome};
+use crate::authenticator_data::{AuthenticatorData, Head};
+use crate::check::Check;
+use crate::expectations::AttestationPolicy;
+use crate::public_key::{CredentialKey, ES256, Library, PublicKey, Scheme, algorithm_name};
+use crate::report::{Findings, Outcome};
+use crate::shown::shown;
 
 pub use self::trust::{InvalidTrustAnchor, TrustAnchors};
 

@@ -6,38 +6,38 @@ use keyrig_ctap::authenticator_data::Flags;
 use keyrig_ctap::cbor::Item;
 use sha2::{Digest, Sha256};
 
-use super::check::Check;
-use super::expectations::{BackupPolicy, FlagPolicy};
-use super::hex;
-use super::report::{Findings, Outcome};
+use crate::check::Check;
+use crate::expectations::{BackupPolicy, FlagPolicy};
+use crate::report::{Findings, Outcome};
+use crate::shown::hex;
 
 /// rpIdHash, flags and signCount: what authenticator data is at least.
 const HEAD_BYTES: usize = 32 + 1 + 4;
 
-pub(super) struct AuthenticatorData<'a> {
-    pub(super) head: Option<Head>,
-    pub(super) attested: Option<Attested<'a>>,
-    pub(super) extensions: Option<Item<'a>>,
-    pub(super) problem: Option<String>,
+pub(crate) struct AuthenticatorData<'a> {
+    pub(crate) head: Option<Head>,
+    pub(crate) attested: Option<Attested<'a>>,
+    pub(crate) extensions: Option<Item<'a>>,
+    pub(crate) problem: Option<String>,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Head {
-    pub(super) rp_id_hash: [u8; 32],
-    pub(super) flags: Flags,
-    pub(super) sign_count: u32,
+pub(crate) struct Head {
+    pub(crate) rp_id_hash: [u8; 32],
+    pub(crate) flags: Flags,
+    pub(crate) sign_count: u32,
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Attested<'a> {
-    pub(super) aaguid: Aaguid,
-    pub(super) credential_id: &'a [u8],
+pub(crate) struct Attested<'a> {
+    pub(crate) aaguid: Aaguid,
+    pub(crate) credential_id: &'a [u8],
     /// `None` if what follows the credential id is no CBOR.
-    pub(super) public_key: Option<&'a [u8]>,
+    pub(crate) public_key: Option<&'a [u8]>,
 }
 
 impl<'a> AuthenticatorData<'a> {
-    pub(super) fn parse(bytes: &'a [u8]) -> Self {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Self {
         let mut parsed = Self { head: None, attested: None, extensions: None, problem: None };
         parsed.problem = parsed.read(bytes).err();
         parsed
@@ -72,24 +72,24 @@ impl<'a> AuthenticatorData<'a> {
         if rest.is_empty() { Ok(()) } else { Err(format!("{} bytes follow what the flags announce", rest.len())) }
     }
 
-    pub(super) fn flag(&self, flag: Flags) -> Option<bool> {
+    pub(crate) fn flag(&self, flag: Flags) -> Option<bool> {
         self.head.map(|head| head.flags.contains(flag))
     }
 }
 
-pub(super) struct Expected<'a> {
-    pub(super) rp_id: &'a str,
+pub(crate) struct Expected<'a> {
+    pub(crate) rp_id: &'a str,
     /// If the appid extension was used.
-    pub(super) app_id: Option<&'a str>,
-    pub(super) user_presence: bool,
-    pub(super) user_verification: bool,
-    pub(super) backup: BackupPolicy,
+    pub(crate) app_id: Option<&'a str>,
+    pub(crate) user_presence: bool,
+    pub(crate) user_verification: bool,
+    pub(crate) backup: BackupPolicy,
     /// At authentication, what the BE flag was at registration: `Err` if there is no record to compare with.
-    pub(super) backup_eligible: Option<Result<bool, Check>>,
+    pub(crate) backup_eligible: Option<Result<bool, Check>>,
 }
 
 /// Checks authenticator data, from [`Check::AuthenticatorData`] to [`Check::BackupState`].
-pub(super) fn check(findings: &mut Findings, data: &AuthenticatorData<'_>, expected: &Expected<'_>) {
+pub(crate) fn check(findings: &mut Findings, data: &AuthenticatorData<'_>, expected: &Expected<'_>) {
     let shape = "the parts that the flags announce";
     match &data.problem {
         None => findings.decide(Check::AuthenticatorData, true, shape, shape),

@@ -2,9 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
-use keyrig_relying_party::verifier::{
-    FlagPolicy, RegistrationExpectations, RegistrationResponse, Report, verify_registration,
-};
+use keyrig_verifier::{FlagPolicy, RegistrationExpectations, RegistrationResponse, Report, verify_registration};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
 use serde_json::json;

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use keyrig_ctap::Aaguid;
 use serde::{Deserialize, Serialize};
 
-use super::attestation::TrustAnchors;
-use super::origin::OriginRule;
+use crate::attestation::TrustAnchors;
+use crate::origin::OriginRule;
+use crate::public_key::SUPPORTED_ALGORITHMS;
 
 /// What a registration has to be like.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl<'a> RegistrationExpectations<'a> {
             user_presence: true,
             user_verification: false,
             backup: BackupPolicy::default(),
-            algorithms: &super::public_key::SUPPORTED_ALGORITHMS,
+            algorithms: &SUPPORTED_ALGORITHMS,
             attestation: AttestationPolicy::none(),
             now,
             already_registered: false,

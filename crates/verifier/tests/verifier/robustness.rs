@@ -1,6 +1,6 @@
 //! Whatever arrives, the verifier answers with a whole report, and does not accept what nobody signed.
 
-use keyrig_relying_party::verifier::{
+use keyrig_verifier::{
     AttestationPolicy, AuthenticationResponse, RegistrationResponse, verify_authentication, verify_registration,
 };
 use proptest::collection::vec;

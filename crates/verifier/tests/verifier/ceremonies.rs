@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyrig_relying_party::verifier::{
+use keyrig_verifier::{
     AuthenticationExpectations, AuthenticationResponse, CredentialRecord, Finding, OriginRule, Outcome,
     RegistrationExpectations, RegistrationResponse, Report, TrustAnchors, verify_registration,
 };
@@ -138,7 +138,7 @@ impl Vector {
         let origins = origins();
         let mut expected = self.expected_registration(&origins);
         let tops = [OriginRule::exact("https://example.com").unwrap()];
-        expected.framing = keyrig_relying_party::verifier::Framing::AllowedIn(&tops);
+        expected.framing = keyrig_verifier::Framing::AllowedIn(&tops);
         verify_registration(&self.registration(), &expected).record.unwrap()
     }
 }

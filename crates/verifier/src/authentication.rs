@@ -4,15 +4,16 @@ use keyrig_ctap::authenticator_data::Flags;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::authenticator_data::{self, AuthenticatorData};
-use super::check::Check;
-use super::client_data;
-use super::credential::AuthenticationResponse;
-use super::expectations::{AuthenticationExpectations, CounterPolicy, CredentialRecord, RecordUpdate, User};
-use super::extensions;
-use super::public_key::{CredentialKey, Library, PublicKey, Scheme, algorithm_name};
-use super::report::{Ceremony, Decision, Findings, Outcome, Report};
-use super::{check_credential, hex};
+use crate::authenticator_data::{self, AuthenticatorData};
+use crate::check::Check;
+use crate::client_data;
+use crate::credential::AuthenticationResponse;
+use crate::credential::check_credential;
+use crate::expectations::{AuthenticationExpectations, CounterPolicy, CredentialRecord, RecordUpdate, User};
+use crate::extensions;
+use crate::public_key::{CredentialKey, Library, PublicKey, Scheme, algorithm_name};
+use crate::report::{Ceremony, Decision, Findings, Outcome, Report, Text};
+use crate::shown::hex;
 
 /// An authentication that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub fn verify_authentication(
     verify_with(Library::fastest(), response, expected)
 }
 
-pub(super) fn verify_with(
+pub(crate) fn verify_with(
     library: Library,
     response: &AuthenticationResponse,
     expected: &AuthenticationExpectations<'_>,
@@ -160,7 +161,7 @@ fn check_signature(
 }
 
 /// §6.5.5 wants ECDSA signatures in ASN.1 DER; a pair of numbers is what other interfaces give.
-fn explain_signature(key: &PublicKey, signature: &[u8]) -> Option<super::Text> {
+fn explain_signature(key: &PublicKey, signature: &[u8]) -> Option<Text> {
     let pair = match key {
         PublicKey::P256(_) => 64,
         PublicKey::P384(_) => 96,

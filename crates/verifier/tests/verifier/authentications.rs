@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
-use keyrig_relying_party::verifier::{
+use keyrig_verifier::{
     AuthenticationExpectations, AuthenticationResponse, CounterPolicy, CredentialRecord, FlagPolicy, Framing,
     OriginRule, Outcome, Report, User, verify_authentication,
 };

@@ -6,6 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use crate::check::Check;
+use crate::report::Findings;
+use crate::shown::shown;
+
+/// The longest credential id (WebAuthn Level 3, §7.1 and §6.5.1).
+pub const MAX_CREDENTIAL_ID_BYTES: usize = 1023;
+
 /// `RegistrationResponseJSON`: what `navigator.credentials.create()` led to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RegistrationResponse {
@@ -133,6 +140,17 @@ impl AuthenticationResponse {
             user_handle: response.optional_bytes("userHandle", "response.userHandle")?,
             client_extension_results: credential.map("clientExtensionResults", "clientExtensionResults")?,
         })
+    }
+}
+
+/// [`Check::CredentialType`] and [`Check::CredentialIdEncoding`].
+pub(crate) fn check_credential(findings: &mut Findings, credential_type: &str, id: &str, raw_id: &[u8]) {
+    findings.decide(Check::CredentialType, credential_type == "public-key", "public-key", shown(credential_type));
+    let expected = URL_SAFE_NO_PAD.encode(raw_id);
+    let pass = id == expected;
+    let finding = findings.decide(Check::CredentialIdEncoding, pass, expected, shown(id));
+    if !pass {
+        finding.explanation = Some("the page has to send both as the browser gave them, encoded once".into());
     }
 }
 

@@ -14,10 +14,10 @@ use webauthn_rs::prelude::{
     WebauthnBuilder, WebauthnError,
 };
 
-use super::credential::{AuthenticationResponse, RegistrationResponse};
-use super::expectations::CredentialRecord;
-use super::origin::OriginRule;
-use super::report::Decision;
+use crate::credential::{AuthenticationResponse, RegistrationResponse};
+use crate::expectations::CredentialRecord;
+use crate::origin::OriginRule;
+use crate::report::Decision;
 
 /// A relying party as webauthn-rs sees it.
 #[derive(Debug, Clone, Copy)]

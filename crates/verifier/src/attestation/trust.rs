@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::certificate::Certificate;
-use crate::verifier::public_key::Library;
+use crate::public_key::Library;
 
 /// The certificates that attestation is traced back to: roots, or the attestation certificates of keys themselves.
 #[derive(Debug, Clone, Default)]

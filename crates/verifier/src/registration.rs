@@ -3,16 +3,17 @@
 use keyrig_ctap::authenticator_data::Flags;
 use sha2::{Digest, Sha256};
 
-use super::attestation::{self, AttestationObject};
-use super::authenticator_data::{self, AuthenticatorData};
-use super::check::Check;
-use super::client_data;
-use super::credential::RegistrationResponse;
-use super::expectations::{CredentialRecord, RegistrationExpectations};
-use super::extensions;
-use super::public_key::{CredentialKey, Library, algorithm_name};
-use super::report::{Ceremony, Decision, Findings, Report};
-use super::{MAX_CREDENTIAL_ID_BYTES, check_credential, hex};
+use crate::attestation::{self, AttestationObject};
+use crate::authenticator_data::{self, AuthenticatorData};
+use crate::check::Check;
+use crate::client_data;
+use crate::credential::RegistrationResponse;
+use crate::credential::{MAX_CREDENTIAL_ID_BYTES, check_credential};
+use crate::expectations::{CredentialRecord, RegistrationExpectations};
+use crate::extensions;
+use crate::public_key::{CredentialKey, Library, algorithm_name};
+use crate::report::{Ceremony, Decision, Findings, Report};
+use crate::shown::hex;
 
 /// A registration that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub fn verify_registration(response: &RegistrationResponse, expected: &Registrat
     verify_with(Library::fastest(), response, expected)
 }
 
-pub(super) fn verify_with(
+pub(crate) fn verify_with(
     library: Library,
     response: &RegistrationResponse,
     expected: &RegistrationExpectations<'_>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keyrig_relying_party::verifier::{Ceremony, Check};
+use keyrig_verifier::{Ceremony, Check};
 
 const DOCUMENT: &str = include_str!("../../CHECKS.md");
 

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{Criterion, criterion_group, criterion_main};
 use graviola::hashing::Sha256 as GraviolaSha256;
 use graviola::signing::ecdsa::{P256, VerifyingKey};
-use keyrig_relying_party::verifier::{
+use keyrig_verifier::{
     AttestationPolicy, AuthenticationExpectations, AuthenticationResponse, OriginRule, RegistrationExpectations,
     RegistrationResponse, TrustAnchors, verify_authentication, verify_registration,
 };

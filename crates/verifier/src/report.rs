@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use super::check::Check;
+use crate::check::Check;
 
 /// Text of a report: fixed where it can be, so that a report costs few allocations.
 pub type Text = Cow<'static, str>;
@@ -156,7 +156,7 @@ impl Report {
 
     /// Lets another verifier decide. What it accepts is refused all the same if a check fails that it leaves to its caller, or
     /// if there is nothing to store, as the response cannot be read here.
-    pub(super) fn decide_by(&mut self, mut decision: Decision, is_readable: bool) {
+    pub(crate) fn decide_by(&mut self, mut decision: Decision, is_readable: bool) {
         let callers = self.findings.iter().find(|it| it.refuses() && OF_THE_CALLER.contains(&it.check));
         if decision.refusal.is_none() {
             decision.refusal = match callers {
@@ -197,16 +197,16 @@ impl Serialize for Report {
 }
 
 /// Findings while they are made.
-pub(super) struct Findings {
+pub(crate) struct Findings {
     findings: Vec<Finding>,
 }
 
 impl Findings {
-    pub(super) fn new(ceremony: Ceremony) -> Self {
+    pub(crate) fn new(ceremony: Ceremony) -> Self {
         Self { findings: Vec::with_capacity(ceremony.checks().len()) }
     }
 
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         check: Check,
         outcome: Outcome,
@@ -225,7 +225,7 @@ impl Findings {
         self.findings.last_mut().expect("it was just pushed")
     }
 
-    pub(super) fn decide(
+    pub(crate) fn decide(
         &mut self,
         check: Check,
         pass: bool,
@@ -235,12 +235,12 @@ impl Findings {
         self.add(check, if pass { Outcome::Pass } else { Outcome::Fail }, expected, found)
     }
 
-    pub(super) fn not_applicable(&mut self, check: Check, why: impl Into<Text>) {
+    pub(crate) fn not_applicable(&mut self, check: Check, why: impl Into<Text>) {
         self.add(check, Outcome::NotApplicable, "", why);
     }
 
     /// `because` is the check that kept this one from being evaluated: it failed, or was itself kept by one that did.
-    pub(super) fn not_evaluated(&mut self, check: Check, because: Check) {
+    pub(crate) fn not_evaluated(&mut self, check: Check, because: Check) {
         let earlier = self.findings.iter().find(|finding| finding.check == because).map(|finding| finding.outcome);
         let because = match earlier {
             Some(Outcome::NotEvaluated { because }) => because,
@@ -250,7 +250,7 @@ impl Findings {
         self.add(check, Outcome::NotEvaluated { because }, "", found);
     }
 
-    pub(super) fn into_report(self, ceremony: Ceremony) -> Report {
+    pub(crate) fn into_report(self, ceremony: Ceremony) -> Report {
         Report { ceremony, findings: self.findings, decided_by: None }
     }
 }

@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use keyrig_relying_party::verifier::{Framing, InvalidOrigin, OriginRule, verify_registration};
+use keyrig_verifier::{Framing, InvalidOrigin, OriginRule, verify_registration};
 
 use crate::authentications::{FLAGS, Login, STORED_COUNTER, authenticator_data, client_data};
 use crate::ceremonies::{RP_ID, failed, origins, vector};

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::report::Text;
+use crate::report::Text;
 
 /// An origin that a relying party expects, and how far others may differ from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,7 +169,7 @@ impl std::fmt::Display for OriginRule {
 }
 
 /// What is expected, as a report says it.
-pub(super) fn describe(rules: &[OriginRule]) -> Text {
+pub(crate) fn describe(rules: &[OriginRule]) -> Text {
     match rules {
         [] => "no origin at all".into(),
         [rule] if !rule.subdomains && !rule.any_port => rule.origin.clone().into(),
@@ -178,7 +178,7 @@ pub(super) fn describe(rules: &[OriginRule]) -> Text {
 }
 
 /// How an origin that no rule allows differs from what is expected.
-pub(super) fn explain(found: &str, rules: &[OriginRule]) -> Text {
+pub(crate) fn explain(found: &str, rules: &[OriginRule]) -> Text {
     if found == "null" {
         return "an opaque origin: the page is in a sandboxed frame, or was loaded from data: or a file".into();
     }

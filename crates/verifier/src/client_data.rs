@@ -4,28 +4,26 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::check::Check;
-use super::expectations::Framing;
-use super::origin::{self, OriginRule};
-use super::report::{Ceremony, Findings, Text};
+use crate::check::Check;
+use crate::expectations::Framing;
+use crate::origin::{self, OriginRule};
+use crate::report::{Ceremony, Findings, Outcome, Text};
+use crate::shown::shown;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Of what clientDataJSON holds, how much a report repeats.
-const MAX_SHOWN: usize = 300;
-
-pub(super) struct Expected<'a> {
-    pub(super) ceremony: Ceremony,
-    pub(super) challenge: &'a [u8],
-    pub(super) origins: &'a [OriginRule],
-    pub(super) framing: Framing<'a>,
+pub(crate) struct Expected<'a> {
+    pub(crate) ceremony: Ceremony,
+    pub(crate) challenge: &'a [u8],
+    pub(crate) origins: &'a [OriginRule],
+    pub(crate) framing: Framing<'a>,
 }
 
 /// Checks the client data, from [`Check::ClientDataJson`] to [`Check::TopOrigin`].
-pub(super) fn check(findings: &mut Findings, client_data_json: &[u8], expected: &Expected<'_>) {
+pub(crate) fn check(findings: &mut Findings, client_data_json: &[u8], expected: &Expected<'_>) {
     match parse(client_data_json) {
         Ok(client_data) => {
-            findings.add(Check::ClientDataJson, super::Outcome::Pass, "a JSON object", "a JSON object");
+            findings.add(Check::ClientDataJson, Outcome::Pass, "a JSON object", "a JSON object");
             check_type(findings, &client_data, expected.ceremony);
             check_challenge(findings, &client_data, expected.challenge);
             check_origin(findings, &client_data, expected.origins);
@@ -163,13 +161,5 @@ fn check_framing(findings: &mut Findings, client_data: &Map<String, Value>, fram
         Err(found) => {
             findings.decide(Check::TopOrigin, false, expected, found);
         }
-    }
-}
-
-/// Text from the client as a report repeats it: cut where it is too long.
-pub(super) fn shown(text: &str) -> Text {
-    match text.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len()).into(),
-        None => text.to_owned().into(),
     }
 }

@@ -1,6 +1,6 @@
 //! Which origins are expected, and what a report says of others (WebAuthn Level 3, §13.4.9).
 
-use keyrig_relying_party::verifier::{InvalidOrigin, OriginRule};
+use keyrig_verifier::{InvalidOrigin, OriginRule};
 
 fn exact(origin: &str) -> OriginRule {
     OriginRule::exact(origin).unwrap()

@@ -3,12 +3,12 @@
 use keyrig_ctap::cbor::Item;
 use serde_json::{Map, Value};
 
-use super::check::Check;
-use super::client_data::shown;
-use super::expectations::ExtensionPolicy;
-use super::report::Findings;
+use crate::check::Check;
+use crate::expectations::ExtensionPolicy;
+use crate::report::Findings;
+use crate::shown::shown;
 
-pub(super) fn check(
+pub(crate) fn check(
     findings: &mut Findings,
     client: &Map<String, Value>,
     authenticator: Option<Item<'_>>,
