@@ -46,7 +46,7 @@ pub(crate) struct RackArguments {
     state: Option<PathBuf>,
 
     /// What the finger does: auto touches the key it is over as soon as that waits, every touches all, manual leaves it to
-    /// 'keyrig key touch', deny refuses, after=MS touches after a while
+    /// 'keyrig key touch', after=MS touches after a while; deny refuses at every key that waits
     #[arg(long, value_name = "POLICY", default_value = "auto")]
     touch: TouchPolicy,
 

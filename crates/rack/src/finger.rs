@@ -22,7 +22,7 @@ pub enum TouchPolicy {
     Every,
     /// It does nothing by itself: [`touch`](crate::control::Command::Touch) and deny are commands.
     Manual,
-    /// It refuses for the key that it is over, as soon as that waits.
+    /// It refuses for every key, as soon as that waits. A host that asks several keys would wait for the others for ever.
     Deny,
     /// It touches the key that it is over once that has waited so long.
     After(Duration),
@@ -125,7 +125,7 @@ impl Finger {
             match self.policy {
                 TouchPolicy::Every => gestures.push((place.name, Gesture::Touch)),
                 TouchPolicy::Auto if over => gestures.push((place.name, Gesture::Touch)),
-                TouchPolicy::Deny if over => gestures.push((place.name, Gesture::Deny)),
+                TouchPolicy::Deny => gestures.push((place.name, Gesture::Deny)),
                 TouchPolicy::After(delay) if over => {
                     let due = since.saturating_add(delay);
                     if due <= now {
@@ -134,7 +134,7 @@ impl Finger {
                         again = Some(again.map_or(due, |again| again.min(due)));
                     }
                 }
-                TouchPolicy::Auto | TouchPolicy::Manual | TouchPolicy::Deny | TouchPolicy::After(_) => {}
+                TouchPolicy::Auto | TouchPolicy::Manual | TouchPolicy::After(_) => {}
             }
         }
         (gestures, again)
@@ -168,14 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn one_finger_touches_only_the_key_it_is_over() {
+    fn one_finger_touches_only_the_key_it_is_over_and_refuses_for_all() {
         let touch = |name: &str| (name.to_owned(), Gesture::Touch);
+        let deny = |name: &str| (name.to_owned(), Gesture::Deny);
         assert_eq!(decide("auto", None, 100), (vec![touch("b")], None), "the first that is plugged in");
         assert_eq!(decide("auto", Some("c"), 100), (vec![touch("c")], None), "unless told otherwise");
         assert_eq!(decide("auto", Some("a"), 100), (vec![], None), "over a key that is unplugged it touches none");
         assert_eq!(decide("every", None, 100), (vec![touch("b"), touch("c")], None));
         assert_eq!(decide("manual", None, 100), (vec![], None));
-        assert_eq!(decide("deny", None, 100), (vec![("b".to_owned(), Gesture::Deny)], None));
+        assert_eq!(decide("deny", None, 100), (vec![deny("b"), deny("c")], None), "wherever the finger is");
         assert_eq!(decide("after=50", None, 149), (vec![], Some(150)));
         assert_eq!(decide("after=50", None, 150), (vec![touch("b")], None));
     }

@@ -4,7 +4,8 @@
 //! refuses what is not a FIDO device. It works with any USB/IP server, so nothing that a server
 //! says is believed: not a count, not a length, not an endpoint.
 //!
-//! Nothing here has a time limit: give the futures one where the server is not trusted to answer.
+//! Nothing here has a time limit: give the futures one where the server is not trusted to answer. A server that vanishes is
+//! noticed after 30 s.
 
 mod descriptors;
 mod device;
@@ -21,6 +22,7 @@ use crate::{
     Setup,
     report_descriptor::NotFido,
     stream::Buffered,
+    tcp,
     wire::{
         WireError,
         operations::{Busid, DeviceListHeader, DeviceRecord, ImportReply, ListedDevice, Request, status},
@@ -115,7 +117,7 @@ where
 async fn connect(server: impl ToSocketAddrs) -> Result<TcpStream, ClientError> {
     let unreachable = |error: io::Error| ClientError::Unreachable(error.kind());
     let stream = TcpStream::connect(server).await.map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
+    tcp::set_up(&stream).map_err(unreachable)?;
     Ok(stream)
 }
 
@@ -223,4 +225,17 @@ pub enum ClientError {
     /// The device is gone: it was unplugged, or the connection to its server broke.
     #[error("the device is gone: unplugged, or its server closed the connection")]
     Unplugged,
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_vanishes_without_a_word_is_noticed_in_30_seconds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        tcp::assert_set_up(&connect(listener.local_addr().unwrap()).await.unwrap());
+    }
 }

@@ -23,6 +23,7 @@ mod identity;
 pub mod report_descriptor;
 mod server;
 mod stream;
+mod tcp;
 mod urbs;
 pub mod wire;
 

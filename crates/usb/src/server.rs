@@ -27,6 +27,7 @@ use crate::{
     connection,
     exports::{Exports, Import, ImportError},
     stream::Buffered,
+    tcp,
     wire::{
         WireError,
         operations::{ImportReply, Request, encode_device_list, status},
@@ -95,8 +96,8 @@ pub async fn serve(listener: TcpListener, exports: Exports, limits: Limits) -> i
     let waiting = Waiting::default();
     loop {
         let stream = select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+            accepted = accept(&listener) => match accepted {
+                Ok(stream) => stream,
                 Err(error) if is_of_one_connection(&error) => continue,
                 // Out of file descriptors, most likely: the oldest waiting connection has one.
                 Err(error) => {
@@ -120,10 +121,16 @@ pub async fn serve(listener: TcpListener, exports: Exports, limits: Limits) -> i
     }
 }
 
-async fn serve_tcp(stream: TcpStream, exports: Exports, limits: Limits, place: Place) {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "TCP_NODELAY was not set");
+/// The next connection, set up so that a host that vanishes is noticed. Cancel-safe.
+async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    if let Err(error) = tcp::set_up(&stream) {
+        debug!(%error, "a connection could not be set up: it has ended already, most likely");
     }
+    Ok(stream)
+}
+
+async fn serve_tcp(stream: TcpStream, exports: Exports, limits: Limits, place: Place) {
     match serve_in_place(stream, &exports, limits, place).await {
         Ok(Some(detached)) => debug!(?detached, "a host let a device go"),
         Ok(None) => {}
@@ -305,5 +312,17 @@ impl Drop for Place {
     fn drop(&mut self) {
         let number = self.number;
         self.waiting.lock().places.retain(|(other, _)| *other != number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_that_vanishes_without_a_word_is_noticed_in_30_seconds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _host = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tcp::assert_set_up(&accept(&listener).await.unwrap());
     }
 }

@@ -1,9 +1,10 @@
 //! The authenticator's side of CTAPHID: who may speak, what has come, what is going out.
 //!
-//! One transaction at a time: from its first packet until the last report of its response has been taken, every other
-//! channel is told `ERR_CHANNEL_BUSY`. Only `INIT` and `CANCEL` stand outside of that. Answers to `PING`, `WINK`,
-//! `LOCK` and `INIT` are made here; `CBOR` and `MSG` become a [`DeviceEvent::Request`]. Vendor commands (0x40 to 0x7F)
-//! aren't implemented: they get `ERR_INVALID_CMD`, as any command that isn't known.
+//! One transaction at a time: from its first packet until its response, every other channel is told `ERR_CHANNEL_BUSY`, and
+//! the other channels of the same peer until the last report of the response has been taken: a response that is left unread
+//! holds up nobody else. Only `INIT` and `CANCEL` stand outside of that. Answers to `PING`, `WINK`, `LOCK` and `INIT` are made
+//! here; `CBOR` and `MSG` become a [`DeviceEvent::Request`]. Vendor commands (0x40 to 0x7F) aren't implemented: they get
+//! `ERR_INVALID_CMD`, as any command that isn't known.
 //!
 //! A device without randomness and clock: random bytes for channel ids and the time come with each call. Calls follow
 //! the driving contract in the [module's documentation](super).
@@ -31,8 +32,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(80);
 /// The longest channel lock in seconds. CTAP 2.1 §11.2.9.2.2.
 const LONGEST_LOCK: u8 = 10;
 
-/// `INIT` responses and errors that wait for a host that doesn't read. Beyond that the oldest is forgotten: whoever
-/// asked for it has given up.
+/// `INIT` responses and errors that wait for a peer that doesn't read. Beyond that its oldest is forgotten: whoever asked for it
+/// has given up.
 const STANDALONE_CAPACITY: usize = 32;
 
 /// What the device says of itself in every `INIT` response.
@@ -83,7 +84,7 @@ pub enum DeviceEvent {
     /// The host cancels this CTAP2 request. It is still to be answered, with `CTAP2_ERR_KEEPALIVE_CANCEL` unless it is
     /// too late for that.
     Cancel(RequestId),
-    /// This request is gone: its channel was resynchronised, or power was lost. Nobody waits for the answer.
+    /// This request is gone: its channel was resynchronised, its peer left, or power was lost. Nobody waits for the answer.
     Abort(RequestId),
     /// The host wants the user to see which device this is.
     Wink,
@@ -128,8 +129,6 @@ enum Transaction {
         deadline: Duration,
     },
     Processing(Processing),
-    /// Until the last report of the response has been taken.
-    Responding(ChannelId),
 }
 
 impl Transaction {
@@ -138,7 +137,6 @@ impl Transaction {
             Self::Idle => None,
             Self::Receiving { message, .. } => Some(message.channel()),
             Self::Processing(processing) => Some(processing.channel),
-            Self::Responding(channel) => Some(*channel),
         }
     }
 }
@@ -176,6 +174,12 @@ enum OutgoingKind {
     Error,
     Keepalive(KeepaliveStatus),
     Response,
+}
+
+impl Outgoing {
+    fn is_response(&self) -> bool {
+        self.kind == OutgoingKind::Response
+    }
 }
 
 impl Device {
@@ -262,6 +266,30 @@ impl Device {
         Ok(())
     }
 
+    /// A peer has left: its transaction is aborted, its lock is released and its channels are closed, and nothing is kept for it.
+    /// To peers that stay nothing is said.
+    pub fn disconnect(&mut self, peer: Peer) {
+        let is_its_own = |channel: ChannelId| self.channels.owner(channel) == Some(peer);
+        if self.transaction.channel().is_some_and(is_its_own) {
+            self.abort();
+        }
+        if self.lock.as_ref().is_some_and(|lock| self.channels.owner(lock.channel) == Some(peer)) {
+            self.lock = None;
+        }
+        self.channels.close(peer);
+        self.outgoing.retain(|waiting| waiting.to != peer);
+    }
+
+    /// Whether something goes on for a peer at `now`: it has the transaction, or a lock that has not expired.
+    #[must_use]
+    pub fn is_in_use_by(&self, peer: Peer, now: Duration) -> bool {
+        let lock = self.lock.as_ref().filter(|lock| now < lock.until).map(|lock| lock.channel);
+        [self.transaction.channel(), lock]
+            .into_iter()
+            .flatten()
+            .any(|channel| self.channels.owner(channel) == Some(peer))
+    }
+
     /// Power was lost and is back: no channel is open, nothing waits to be sent, nobody holds the lock.
     pub fn power_cycle(&mut self) {
         self.abort();
@@ -281,12 +309,6 @@ impl Device {
     pub fn poll_report_to(&mut self, has_room: impl Fn(Peer) -> bool) -> Option<(Peer, Report)> {
         let next = self.outgoing.iter().position(|waiting| has_room(waiting.to))?;
         let outgoing = self.outgoing.remove(next)?;
-        if matches!(self.transaction, Transaction::Responding(_))
-            && outgoing.kind == OutgoingKind::Response
-            && !self.outgoing.iter().any(|waiting| waiting.kind == OutgoingKind::Response)
-        {
-            self.transaction = Transaction::Idle;
-        }
         Some((outgoing.to, outgoing.report))
     }
 
@@ -371,8 +393,13 @@ impl Device {
             _ => return Err(ErrorCode::InvalidLen),
         };
         let channel = if packet.channel == ChannelId::BROADCAST {
-            let locked = self.lock.as_ref().map(|lock| lock.channel);
-            self.channels.allocate(from, random, [self.transaction.channel(), locked])
+            let Self { channels, lock, transaction, outgoing, .. } = self;
+            let in_use = |channel| {
+                transaction.channel() == Some(channel)
+                    || lock.as_ref().is_some_and(|lock| lock.channel == channel)
+                    || outgoing.iter().any(|waiting| waiting.is_response() && waiting.channel == channel)
+            };
+            channels.allocate(from, random, in_use)
         } else if self.channels.hear(packet.channel, from) {
             self.resynchronize(packet.channel);
             packet.channel
@@ -412,7 +439,8 @@ impl Device {
         }
         let taken_by_another = self.transaction.channel().is_some_and(|busy| busy != channel);
         let locked_by_another = self.lock.as_ref().is_some_and(|lock| lock.channel != channel && now < lock.until);
-        if taken_by_another || locked_by_another {
+        let unread = self.outgoing.iter().any(|waiting| waiting.is_response() && waiting.to == from);
+        if taken_by_another || locked_by_another || unread {
             return Err(ErrorCode::ChannelBusy);
         }
         if !self.channels.hear(channel, from) {
@@ -424,7 +452,7 @@ impl Device {
                 self.transaction = Transaction::Idle;
                 return Err(ErrorCode::InvalidSeq);
             }
-            Transaction::Processing(_) | Transaction::Responding(_) => return Err(ErrorCode::ChannelBusy),
+            Transaction::Processing(_) => return Err(ErrorCode::ChannelBusy),
         }
         let action = self.action(packet.command).ok_or(ErrorCode::InvalidCmd)?;
         let message = Reassembly::start(packet).map_err(|_| ErrorCode::InvalidLen)?;
@@ -512,7 +540,7 @@ impl Device {
 
     fn answer(&mut self, message: &Message) {
         let channel = message.channel();
-        self.transaction = Transaction::Responding(channel);
+        self.transaction = Transaction::Idle;
         let to = self.owner(channel);
         self.outgoing.extend(message.reports().map(|report| Outgoing {
             to,
@@ -533,7 +561,8 @@ impl Device {
     }
 
     fn standalone(&mut self, to: Peer, channel: ChannelId, kind: OutgoingKind, report: Report) {
-        let is_standalone = |waiting: &&Outgoing| matches!(waiting.kind, OutgoingKind::Init | OutgoingKind::Error);
+        let is_standalone =
+            |waiting: &&Outgoing| waiting.to == to && matches!(waiting.kind, OutgoingKind::Init | OutgoingKind::Error);
         if self.outgoing.iter().filter(is_standalone).count() >= STANDALONE_CAPACITY
             && let Some(oldest) = self.outgoing.iter().position(|waiting| is_standalone(&waiting))
         {
@@ -546,9 +575,10 @@ impl Device {
     fn keepalive(&mut self, channel: ChannelId, status: KeepaliveStatus) {
         let up_needed = OutgoingKind::Keepalive(KeepaliveStatus::UpNeeded);
         let processing = OutgoingKind::Keepalive(KeepaliveStatus::Processing);
-        self.outgoing.retain(|waiting| waiting.kind != processing);
+        self.outgoing.retain(|waiting| waiting.channel != channel || waiting.kind != processing);
         let kind = OutgoingKind::Keepalive(status);
-        if kind == up_needed && self.outgoing.iter().any(|waiting| waiting.kind == up_needed) {
+        let waits = |waiting: &Outgoing| waiting.channel == channel && waiting.kind == up_needed;
+        if kind == up_needed && self.outgoing.iter().any(waits) {
             return;
         }
         let report = Initialization::new(channel, Command::Keepalive, 1, &[u8::from(status)]).to_report();
@@ -556,7 +586,10 @@ impl Device {
         self.outgoing.push_back(Outgoing { to, channel, kind, report });
     }
 
+    /// Whether the host of the transaction has not taken its keepalive.
     fn keepalive_waits(&self) -> bool {
-        self.outgoing.iter().any(|waiting| matches!(waiting.kind, OutgoingKind::Keepalive(_)))
+        let channel = self.transaction.channel();
+        let is_keepalive = |kind| matches!(kind, OutgoingKind::Keepalive(_));
+        self.outgoing.iter().any(|waiting| Some(waiting.channel) == channel && is_keepalive(waiting.kind))
     }
 }

@@ -89,14 +89,31 @@ async fn a_manual_finger_does_what_commands_say() {
 }
 
 #[tokio::test]
-async fn a_finger_that_denies_refuses_for_its_key_alone() {
+async fn a_finger_that_denies_refuses_for_every_key_that_waits() {
     let (rack, mut a, mut b) = two_keys("deny").await;
-    b.request_until_up_needed(make_credential("user", true)).await;
+    // The finger is over a; a host that asks both is refused by both.
+    assert_eq!(b.transact(make_credential("user", true)).await, OPERATION_DENIED);
     assert_eq!(a.transact(make_credential("user", true)).await, OPERATION_DENIED);
-    assert_eq!(waiting(&rack).await[1].1.as_deref(), Some("authenticatorMakeCredential"));
-    b.cancel().await;
-    assert_eq!(b.answer().await.unwrap(), KEEPALIVE_CANCEL);
-    assert!(list(&rack).await.iter().all(|key| key.discoverable_credentials == 0));
+    // Of keys that wait already, too.
+    set_policy(&rack, "manual".parse().unwrap()).await;
+    a.request_until_up_needed(Request::Selection.encode()).await;
+    b.request_until_up_needed(Request::Selection.encode()).await;
+    set_policy(&rack, "deny".parse().unwrap()).await;
+    assert_eq!(a.answer().await.unwrap(), OPERATION_DENIED);
+    assert_eq!(b.answer().await.unwrap(), OPERATION_DENIED);
+    assert!(list(&rack).await.iter().all(|key| key.discoverable_credentials == 0 && key.waiting_for.is_none()));
+}
+
+#[tokio::test]
+async fn one_key_is_denied_by_name_and_the_other_waits_on() {
+    let (rack, mut a, mut b) = two_keys("manual").await;
+    a.request_until_up_needed(make_credential("user", true)).await;
+    b.request_until_up_needed(make_credential("user", true)).await;
+    on_key(&rack, deny_key, "b").await.unwrap();
+    assert_eq!(b.answer().await.unwrap(), OPERATION_DENIED);
+    assert_eq!(waiting(&rack).await[0].1.as_deref(), Some("authenticatorMakeCredential"));
+    a.cancel().await;
+    assert_eq!(a.answer().await.unwrap(), KEEPALIVE_CANCEL);
 }
 
 #[tokio::test]

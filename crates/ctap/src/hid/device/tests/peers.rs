@@ -110,13 +110,124 @@ fn a_channel_is_open_for_the_peer_that_opened_it_alone() {
 }
 
 #[test]
-fn a_peer_without_room_keeps_nobody_from_theirs() {
+fn a_peer_that_leaves_its_answer_unread_keeps_nobody_but_itself_from_theirs() {
     let mut bench = shared();
-    bench.send_from(ALICE, first(A, PING, 1, &[1]));
-    bench.send_from(BOB, first(B, PING, 1, &[2]));
-    assert_eq!(bench.device.poll_report_to(|peer| peer == BOB), Some((BOB, error(B, CHANNEL_BUSY))));
-    assert_eq!(bench.device.poll_report_to(|peer| peer == BOB), None);
-    // Until Alice has taken her answer the device is hers.
-    assert_eq!(bench.exchange_from(BOB, first(B, PING, 1, &[2]))[0], (ALICE, first(A, PING, 1, &[1])));
-    assert_eq!(bench.exchange_from(BOB, first(B, PING, 1, &[2])), [(BOB, first(B, PING, 1, &[2]))]);
+    let id = bench.request_from(ALICE, A);
+    bench.device.set_status(id, KeepaliveStatus::UpNeeded, bench.now).unwrap();
+    bench.device.respond(id, vec![9; 60]).unwrap();
+    let for_bob = |bench: &mut Bench| std::iter::from_fn(|| bench.device.poll_report_to(|peer| peer == BOB)).collect();
+
+    // Bob is served, and told every 80 ms that he is, whatever of Alice's waits.
+    for answer in 1..=3 {
+        let id = bench.request_from(BOB, B);
+        bench.now += Duration::from_millis(80);
+        bench.device.handle_timeout(bench.now);
+        bench.device.respond(id, vec![answer]).unwrap();
+        let reports: Vec<_> = for_bob(&mut bench);
+        assert_eq!(reports, [(BOB, first(B, KEEPALIVE, 1, &[1])), (BOB, first(B, CBOR, 1, &[answer]))]);
+    }
+    // She has to read before she asks again, on any channel.
+    bench.random = vec![UNKNOWN];
+    bench.send_from(ALICE, first(BROADCAST, INIT, 8, &NONCE));
+    for channel in [A, UNKNOWN] {
+        bench.send_from(ALICE, first(channel, PING, 1, &[1]));
+    }
+    assert_eq!(
+        bench.reports_to_all(),
+        [
+            (ALICE, first(A, KEEPALIVE, 1, &[2])),
+            (ALICE, first(A, CBOR, 60, &[9; 57])),
+            (ALICE, next(A, 0, &[9; 3])),
+            (ALICE, init_response(BROADCAST, UNKNOWN, 5)),
+            (ALICE, error(A, CHANNEL_BUSY)),
+            (ALICE, error(UNKNOWN, CHANNEL_BUSY)),
+        ]
+    );
+    assert_eq!(bench.exchange_from(ALICE, first(A, PING, 1, &[1])), [(ALICE, first(A, PING, 1, &[1]))]);
+}
+
+#[test]
+fn what_a_peer_leaves_unread_is_forgotten_before_what_another_does() {
+    let mut bench = shared();
+    bench.send_from(BOB, first(B, PING, 1, &[1]));
+    bench.send_from(BOB, first(B, PING, 2, &[2]));
+    for _ in 0..1000 {
+        bench.send_from(ALICE, first(UNKNOWN, PING, 0, &[]));
+    }
+    let (alice, bob): (Vec<_>, Vec<_>) = bench.reports_to_all().into_iter().partition(|(peer, _)| *peer == ALICE);
+    assert_eq!(bob, [(BOB, first(B, PING, 1, &[1])), (BOB, error(B, CHANNEL_BUSY))]);
+    assert_eq!(alice, vec![(ALICE, error(UNKNOWN, INVALID_CHANNEL)); 32]);
+}
+
+#[test]
+fn a_peer_that_leaves_takes_its_request_and_its_lock_with_it() {
+    let mut bench = shared();
+    assert_eq!(bench.exchange_from(ALICE, first(A, LOCK, 1, &[10])), [(ALICE, first(A, LOCK, 0, &[]))]);
+    let id = bench.request_from(ALICE, A);
+    bench.device.set_status(id, KeepaliveStatus::UpNeeded, bench.now).unwrap();
+    assert!(bench.device.is_in_use_by(ALICE, bench.now) && !bench.device.is_in_use_by(BOB, bench.now));
+
+    bench.device.disconnect(BOB);
+    assert_eq!(bench.events(), [], "Bob's leaving is not Alice's");
+    bench.random = vec![B];
+    assert_eq!(
+        bench.exchange_from(BOB, first(BROADCAST, INIT, 8, &NONCE)),
+        [(ALICE, first(A, KEEPALIVE, 1, &[2])), (BOB, init_response(BROADCAST, B, 5))]
+    );
+
+    bench.device.disconnect(ALICE);
+    assert_eq!(bench.events(), [DeviceEvent::Abort(id)]);
+    assert!(!bench.device.is_in_use_by(ALICE, bench.now));
+    assert_eq!(bench.device.respond(id, vec![0]), Err(RespondError::NotPending));
+    assert_eq!(bench.exchange_from(BOB, first(B, PING, 1, &[1])), [(BOB, first(B, PING, 1, &[1]))]);
+    assert_eq!(bench.exchange_from(ALICE, first(A, PING, 1, &[1])), [(ALICE, error(A, INVALID_CHANNEL))]);
+}
+
+#[test]
+fn a_peer_that_leaves_in_the_middle_of_a_message_or_an_answer_frees_the_device() {
+    let mut bench = shared();
+    bench.send_from(ALICE, first(A, PING, 99, &[]));
+    bench.device.disconnect(ALICE);
+    assert_eq!(bench.device.poll_timeout(), None);
+    bench.random = vec![A];
+    bench.send_from(ALICE, first(BROADCAST, INIT, 8, &NONCE));
+    bench.send_from(ALICE, first(A, PING, 200, &[5; 57]));
+    for sequence in 0..3 {
+        bench.send_from(ALICE, next(A, sequence, &[5; 59]));
+    }
+    bench.device.disconnect(ALICE);
+    assert_eq!(bench.exchange_from(BOB, first(B, PING, 1, &[1])), [(BOB, first(B, PING, 1, &[1]))]);
+}
+
+#[test]
+fn the_channels_of_a_peer_that_opens_many_make_room_first() {
+    let mut bench = shared();
+    let open = |bench: &mut Bench, number: u32| {
+        bench.random = vec![number.to_be_bytes()];
+        bench.send_from(ALICE, first(BROADCAST, INIT, 8, &NONCE));
+        assert_eq!(bench.reports_to_all().len(), 1);
+    };
+    for number in 1..=300 {
+        open(&mut bench, number);
+    }
+    // Bob has been silent the whole time.
+    assert_eq!(bench.exchange_from(BOB, first(B, PING, 1, &[1])), [(BOB, first(B, PING, 1, &[1]))]);
+    assert_eq!(bench.exchange_from(ALICE, first(A, PING, 0, &[])), [(ALICE, error(A, INVALID_CHANNEL))]);
+
+    // A third one finds room, and it is Alice's, until she has no more than the others.
+    let carol = Peer(3);
+    for number in 1000..1300_u32 {
+        bench.random = vec![number.to_be_bytes()];
+        bench.send_from(carol, first(BROADCAST, INIT, 8, &NONCE));
+        assert_eq!(bench.reports_to_all().len(), 1);
+    }
+    assert_eq!(bench.exchange_from(BOB, first(B, PING, 1, &[1])), [(BOB, first(B, PING, 1, &[1]))]);
+    let has = |bench: &mut Bench, peer: Peer, number: u32| {
+        let ping = first(number.to_be_bytes(), PING, 0, &[]);
+        bench.exchange_from(peer, ping) == [(peer, ping)]
+    };
+    let alices = (1..=300).filter(|number| has(&mut bench, ALICE, *number)).count();
+    let carols = (1000..1300).filter(|number| has(&mut bench, carol, *number)).count();
+    assert_eq!(alices + carols, 255);
+    assert!(alices.abs_diff(carols) <= 1, "{alices} and {carols}");
 }
