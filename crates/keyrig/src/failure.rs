@@ -50,8 +50,6 @@ pub(crate) enum Failure {
     PortInUse { address: SocketAddr, option: &'static str },
     #[error("{0} cannot be listened on: {1}")]
     Listen(SocketAddr, #[source] io::Error),
-    #[error("the USB/IP server stopped: {0}")]
-    UsbIp(#[source] io::Error),
     #[error("{0} cannot be served any longer: {1}")]
     Endpoint(String, #[source] io::Error),
     #[error("{0} cannot be written: {1}")]

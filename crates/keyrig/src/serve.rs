@@ -123,8 +123,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let mut serving = JoinSet::new();
     for CtaphidEndpoint { handle, endpoint, .. } in endpoints {
         serving.spawn(async move {
-            let served = endpoint.serve(handle).await;
-            served.map_err(|error| Failure::Endpoint(endpoint.address().to_string(), error))
+            endpoint.serve(handle).await;
+            Ok(())
         });
     }
     if let Some((listener, address)) = pico {
@@ -134,9 +134,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         });
     }
     let ended = tokio::select! {
-        result = keyrig_usb::serve(usbip_listener, rack.exports().clone(), Limits::default()) => {
-            result.map_err(Failure::UsbIp)
-        }
+        never = keyrig_usb::serve(usbip_listener, rack.exports().clone(), Limits::default()) => match never {},
         result = control.serve(rack.clone()) => {
             result.map_err(|error| Failure::Write(control.path().to_owned(), error))
         }

@@ -7,7 +7,9 @@
 //!
 //! Several programs may use a key at the same time, and beside a USB host: each hears of its own channels only.
 
+use core::convert::Infallible;
 use core::fmt;
+use core::future::pending;
 use core::str::FromStr;
 use std::io;
 use std::net::SocketAddr;
@@ -16,18 +18,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyrig_ctap::hid::{REPORT_SIZE, Report};
+use keyrig_usb::listening::{Place, Waiting, wait_out};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::net::{UdpSocket, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::key::{KeyHandle, ToKey};
 use crate::unix_socket::{self, BindError, SocketFile};
 
-/// How many programs an endpoint serves at once. Over a Unix socket others wait to be accepted; over UDP, where nobody says
-/// goodbye, the one that has been silent longest is forgotten.
+/// How many programs an endpoint serves at once. For one more, the one is let go that has been silent longest: over a Unix socket
+/// its connection ends, over UDP, where nobody says goodbye, it is forgotten.
 const MAX_PEERS: usize = 32;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -142,13 +145,11 @@ impl Endpoint {
         &self.address
     }
 
-    /// Gives the key to every program that comes, until the socket fails or the rack has ended.
-    ///
-    /// # Errors
-    /// What the operating system says of the socket.
-    pub async fn serve(&self, key: KeyHandle) -> io::Result<()> {
+    /// Gives the key to every program that comes, until the rack has ended. What a socket cannot do for the moment is logged, and
+    /// done later.
+    pub async fn serve(&self, key: KeyHandle) {
         match &self.socket {
-            Socket::Unix { listener, .. } => serve_unix(listener, &key).await,
+            Socket::Unix { listener, .. } => match serve_unix(listener, &key).await {},
             Socket::Udp(socket) => serve_udp(socket, &key).await,
         }
     }
@@ -169,27 +170,33 @@ fn listen_for_datagrams(path: &Path) -> io::Result<UnixListener> {
     UnixListener::from_std(StdUnixListener::from(socket))
 }
 
-async fn serve_unix(listener: &UnixListener, key: &KeyHandle) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(MAX_PEERS));
+async fn serve_unix(listener: &UnixListener, key: &KeyHandle) -> Infallible {
+    let programs = Waiting::default();
     let mut connections = JoinSet::new();
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
         let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    wait_out(error, &programs, &mut connections).await;
+                    continue;
+                }
+            },
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
-        let key = key.clone();
+        let (programs, place, key) = (programs.clone(), programs.enter_among(MAX_PEERS), key.clone());
         connections.spawn(async move {
-            if let Err(error) = serve_connection(&stream, &key).await {
+            if let Err(error) = serve_connection(&stream, &key, &programs, place).await {
                 tracing::debug!(%error, "a CTAPHID connection ended");
             }
-            drop(place);
         });
     }
 }
 
-/// Serves a program until it or the key goes.
-async fn serve_connection(stream: &UnixStream, key: &KeyHandle) -> io::Result<()> {
+/// Serves a program until it or the key goes, or its place is another's.
+async fn serve_connection(stream: &UnixStream, key: &KeyHandle, programs: &Waiting, place: Place) -> io::Result<()> {
+    // A program whose command the key carries out, which is one at most, is not among those that may be let go.
+    let mut place = Some(place);
     // The end of the connection says that there is no key.
     let Ok(mut connection) = key.connect().await else { return Ok(()) };
     let mut dropped = Dropped::default();
@@ -197,11 +204,20 @@ async fn serve_connection(stream: &UnixStream, key: &KeyHandle) -> io::Result<()
         tokio::select! {
             report = connection.receive() => match report {
                 // While the program does not read it is not read from either.
-                Some(report) => while !is_done(stream.try_write(&report))? {
-                    stream.writable().await?;
-                },
+                Some(report) => {
+                    while !is_done(stream.try_write(&report))? {
+                        // Nor does it keep its place then.
+                        let place = place.get_or_insert_with(|| programs.enter());
+                        tokio::select! {
+                            writable = stream.writable() => writable?,
+                            () = place.evicted() => return Ok(()),
+                        }
+                    }
+                    place = if is_keepalive(&report) { None } else { Some(programs.enter()) };
+                }
                 None => return Ok(()),
             },
+            () = evicted(&mut place) => return Ok(()),
             ready = stream.ready(Interest::READABLE) => {
                 let ready = ready?;
                 let mut datagram = [0; REPORT_SIZE + 1];
@@ -209,16 +225,32 @@ async fn serve_connection(stream: &UnixStream, key: &KeyHandle) -> io::Result<()
                     Ok(0) if ready.is_read_closed() => return Ok(()),
                     // An empty datagram, or the end before the runtime has heard of it: reading tells them not apart.
                     Ok(0) => tokio::task::yield_now().await,
-                    Ok(length) => if let Some(report) = dropped.unless_report(&datagram, length)
-                        && connection.send(report).await.is_err()
-                    {
-                        return Ok(());
+                    Ok(length) => if let Some(report) = dropped.unless_report(&datagram, length) {
+                        if let Some(place) = &place {
+                            place.renew();
+                        }
+                        if connection.send(report).await.is_err() {
+                            return Ok(());
+                        }
                     },
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error),
                 }
             },
         }
+    }
+}
+
+/// Whether a report says that its program's command is being carried out (CTAP 2.3 §11.2.9.1.7, CTAPHID_KEEPALIVE).
+fn is_keepalive(report: &Report) -> bool {
+    const CTAPHID_KEEPALIVE: u8 = 0xbb;
+    report.get(4) == Some(&CTAPHID_KEEPALIVE)
+}
+
+async fn evicted(place: &mut Option<Place>) {
+    match place {
+        Some(place) => place.evicted().await,
+        None => pending().await,
     }
 }
 
@@ -237,7 +269,7 @@ struct UdpPeer {
     answering: AbortHandle,
 }
 
-async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) -> io::Result<()> {
+async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) {
     // The one that has been silent longest first.
     let mut peers: Vec<UdpPeer> = Vec::new();
     let mut answering = JoinSet::new();
@@ -246,9 +278,11 @@ async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) -> io::Result<()> {
         let mut datagram = [0; REPORT_SIZE + 1];
         let (length, address) = match socket.recv_from(&mut datagram).await {
             Ok(received) => received,
-            // What came of a report to a program that has gone.
-            Err(error) if is_of_one_peer(&error) => continue,
-            Err(error) => return Err(error),
+            // What came of a report to a program that has gone, or a lack of memory.
+            Err(error) => {
+                wait_out(error, &Waiting::default(), &mut answering).await;
+                continue;
+            }
         };
         let Some(report) = dropped.unless_report(&datagram, length) else { continue };
         // Those whose connection to the key has ended.
@@ -267,7 +301,7 @@ async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) -> io::Result<()> {
             }
         };
         if peer.to_key.send(report).await.is_err() {
-            return Ok(());
+            return;
         }
         peers.push(peer);
         if peers.len() > MAX_PEERS {
@@ -283,10 +317,6 @@ async fn answer(socket: Arc<UdpSocket>, address: SocketAddr, mut from_key: mpsc:
             tracing::debug!(%error, %address, "a report could not be sent");
         }
     }
-}
-
-fn is_of_one_peer(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
 
 /// Counts the datagrams that were no reports.

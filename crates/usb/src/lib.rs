@@ -9,6 +9,7 @@
 //! - [`Exports`] is the set of plugged devices; [`serve`] offers it to hosts over TCP and
 //!   [`serve_imported`] gives one device to a stream that the caller has attached already.
 //! - [`client`] imports a device without a kernel.
+//! - [`listening`] is how a listener goes on when it runs out of something.
 //!
 //! **The contract between a key and its hosts:** plug, then wait for [`Plugged::attached`]; serve
 //! the [`Attachment`] until one of its channels closes, then wait again. Each attachment is a
@@ -20,6 +21,7 @@ mod control;
 pub mod descriptors;
 mod exports;
 mod identity;
+pub mod listening;
 pub mod report_descriptor;
 mod server;
 mod stream;

@@ -4,21 +4,14 @@
 //! so many of them: when one more comes, the oldest is closed. One that has imported a device may
 //! idle for ever, and there are only as many as there are devices.
 
-use std::{
-    collections::VecDeque,
-    future::poll_fn,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, future::poll_fn, io, time::Duration};
 
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     select,
-    sync::oneshot,
-    task::{JoinSet, yield_now},
+    task::JoinSet,
     time::timeout,
 };
 use tracing::{debug, warn};
@@ -26,6 +19,7 @@ use tracing::{debug, warn};
 use crate::{
     connection,
     exports::{Exports, Import, ImportError},
+    listening::{Place, Waiting, wait_out},
     stream::Buffered,
     tcp,
     wire::{
@@ -85,26 +79,17 @@ impl From<io::Error> for ServeError {
     }
 }
 
-/// Serves every host that connects, until the listener fails. Dropping the future closes all
-/// connections.
-///
-/// # Errors
-///
-/// What made the listener unusable. A connection that fails is only logged.
-pub async fn serve(listener: TcpListener, exports: Exports, limits: Limits) -> io::Result<()> {
+/// Serves every host that connects. Dropping the future closes all connections. One that fails, or
+/// cannot be accepted for the moment, is only logged.
+pub async fn serve(listener: TcpListener, exports: Exports, limits: Limits) -> Infallible {
     let mut connections = JoinSet::new();
     let waiting = Waiting::default();
     loop {
         let stream = select! {
             accepted = accept(&listener) => match accepted {
                 Ok(stream) => stream,
-                Err(error) if is_of_one_connection(&error) => continue,
-                // Out of file descriptors, most likely: the oldest waiting connection has one.
                 Err(error) => {
-                    if !waiting.evict_oldest() {
-                        return Err(error);
-                    }
-                    yield_now().await;
+                    wait_out(error, &waiting, &mut connections).await;
                     continue;
                 }
             },
@@ -115,8 +100,7 @@ pub async fn serve(listener: TcpListener, exports: Exports, limits: Limits) -> i
                 continue;
             }
         };
-        while waiting.len() >= limits.waiting_connections && waiting.evict_oldest() {}
-        let place = waiting.enter();
+        let place = waiting.enter_among(limits.waiting_connections);
         connections.spawn(serve_tcp(stream, exports.clone(), limits, place));
     }
 }
@@ -251,68 +235,6 @@ where
         poll_fn(|context| stream.poll_send(context)).await?;
     }
     Ok(import)
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
-    )
-}
-
-/// The connections that have not imported a device, oldest first.
-#[derive(Clone, Default)]
-struct Waiting(Arc<Mutex<WaitingQueue>>);
-
-#[derive(Default)]
-struct WaitingQueue {
-    next: u64,
-    places: VecDeque<(u64, oneshot::Sender<()>)>,
-}
-
-impl Waiting {
-    fn enter(&self) -> Place {
-        let (keep, evicted) = oneshot::channel();
-        let mut queue = self.lock();
-        let number = queue.next;
-        queue.next += 1;
-        queue.places.push_back((number, keep));
-        Place { waiting: self.clone(), number, evicted }
-    }
-
-    fn len(&self) -> usize {
-        self.lock().places.len()
-    }
-
-    fn evict_oldest(&self) -> bool {
-        self.lock().places.pop_front().is_some()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, WaitingQueue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A connection's place among those that wait. Dropping it is leaving.
-struct Place {
-    waiting: Waiting,
-    number: u64,
-    evicted: oneshot::Receiver<()>,
-}
-
-impl Place {
-    /// Waits until this place is needed for another connection.
-    async fn evicted(&mut self) {
-        // Nothing is ever sent: the sender is dropped, and that is the news.
-        let _: Result<(), oneshot::error::RecvError> = (&mut self.evicted).await;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let number = self.number;
-        self.waiting.lock().places.retain(|(other, _)| *other != number);
-    }
 }
 
 #[cfg(test)]

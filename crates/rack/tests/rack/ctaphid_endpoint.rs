@@ -347,19 +347,22 @@ async fn a_key_is_used_over_usb_and_by_programs_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_thirty_third_program_waits_over_unix_and_displaces_over_udp() {
+async fn a_thirty_third_program_displaces_the_one_that_was_silent_longest() {
     let served = served("auto").await;
     let mut programs = Vec::new();
     for _ in 0..32 {
         let mut program = Program::unix(&served);
-        program.open([1; 8]).await;
-        programs.push(program);
+        let channel = program.open([1; 8]).await;
+        programs.push((program, channel));
     }
-    let mut late = Program::unix(&served);
-    late.nonces.insert([2; 8]);
-    late.send([0xFF; 4], INIT, &[2; 8]).await;
-    drop(programs);
-    assert_eq!(late.message().await.0, INIT);
+    let (first, channel) = &mut programs[0];
+    assert_eq!(first.transact(*channel, PING, &[1]).await, (PING, vec![1]));
+    Program::unix(&served).open([2; 8]).await;
+    programs[1].0.ended().await;
+    for index in [0, 2, 31] {
+        let (program, channel) = &mut programs[index];
+        assert_eq!(program.transact(*channel, PING, &[1]).await, (PING, vec![1]), "{index}");
+    }
 
     let mut programs = Vec::new();
     for _ in 0..33 {
@@ -373,6 +376,30 @@ async fn a_thirty_third_program_waits_over_unix_and_displaces_over_udp() {
     assert_eq!(first.transact(*channel, PING, &[1]).await, (ERROR, vec![INVALID_CHANNEL]));
     let channel = first.open([3; 8]).await;
     assert_eq!(first.transact(channel, PING, &[1]).await, (PING, vec![1]));
+}
+
+#[tokio::test]
+async fn a_program_that_waits_for_a_touch_is_displaced_by_none_that_is_idle() {
+    let served = served("manual").await;
+    let mut waiting = Program::unix(&served);
+    let channel = waiting.open([1; 8]).await;
+    waiting.send(channel, CBOR, &Request::Selection.encode()).await;
+    waiting.wait_for_up_needed().await;
+    let mut idle = Vec::new();
+    for _ in 0..40 {
+        let mut program = Program::unix(&served);
+        program.open([2; 8]).await;
+        idle.push(program);
+    }
+    on_key(&served.rack, touch_key, "a").await.unwrap();
+    assert_eq!(waiting.message().await, (CBOR, vec![0]));
+    // With the answer it is one of the others again, and the youngest.
+    for _ in 0..31 {
+        let mut program = Program::unix(&served);
+        program.open([3; 8]).await;
+        idle.push(program);
+    }
+    assert_eq!(waiting.transact(channel, PING, &[1]).await, (PING, vec![1]));
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ pub(crate) async fn transact(rack: &Rack, key: &str, message: Vec<u8>) -> Vec<u8
 }
 
 /// The rack's devices over USB/IP on a loopback port of the system's choosing. Ends with the test's runtime.
-pub(crate) async fn serve_usbip(rack: &Rack) -> (SocketAddr, JoinHandle<std::io::Result<()>>) {
+pub(crate) async fn serve_usbip(rack: &Rack) -> (SocketAddr, JoinHandle<core::convert::Infallible>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (address, tokio::spawn(serve(listener, rack.exports().clone(), Limits::default())))

@@ -37,7 +37,7 @@ pub(crate) async fn echo(mut plugged: Plugged) {
     }
 }
 
-pub(crate) async fn server(exports: &Exports, limits: Limits) -> (SocketAddr, JoinHandle<std::io::Result<()>>) {
+pub(crate) async fn server(exports: &Exports, limits: Limits) -> (SocketAddr, JoinHandle<core::convert::Infallible>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (address, tokio::spawn(serve(listener, exports.clone(), limits)))
