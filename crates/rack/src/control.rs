@@ -107,8 +107,12 @@ pub struct KeyState {
     pub plugged: bool,
     /// Whether a USB host has it.
     pub attached: bool,
-    /// How many programs use it without USB, at a datagram endpoint.
+    /// How many programs use it without USB, at a datagram endpoint: exactly, but for those that came over UDP.
     pub programs: usize,
+    /// How many of these came over UDP. Nobody says goodbye there, so those that have gone are among them, until the key loses
+    /// power or others take their places.
+    #[serde(default)]
+    pub programs_over_udp: usize,
     /// Whether the finger is over it.
     pub under_finger: bool,
     /// The CTAP command for which it waits for a gesture.

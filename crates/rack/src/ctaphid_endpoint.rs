@@ -5,11 +5,11 @@
 //! connection is closed at once. Over `udp:ADDRESS:PORT` each address that sends is a peer, and a key that is unplugged is
 //! silent.
 //!
-//! Several programs may use a key at the same time, and beside a USB host: each hears of its own channels only.
+//! Several programs may use a key at the same time, and beside a USB host: each hears of its own channels only. What a program
+//! wrote before it closed its connection is received before the end is; then all that it began ends.
 
 use core::convert::Infallible;
 use core::fmt;
-use core::future::pending;
 use core::str::FromStr;
 use std::io;
 use std::net::SocketAddr;
@@ -17,8 +17,8 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keyrig_ctap::hid::{REPORT_SIZE, Report};
-use keyrig_usb::listening::{Place, Waiting, wait_out};
+use keyrig_ctap::hid::{Peer, REPORT_SIZE, Report};
+use keyrig_usb::listening::{Waiting, is_of_one_connection, wait_out};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use thiserror::Error;
 use tokio::io::Interest;
@@ -26,11 +26,11 @@ use tokio::net::{UdpSocket, UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::key::{KeyHandle, ToKey};
+use crate::key::{Farewell, KeyHandle, ToKey};
 use crate::unix_socket::{self, BindError, SocketFile};
 
-/// How many programs an endpoint serves at once. For one more, the one is let go that has been silent longest: over a Unix socket
-/// its connection ends, over UDP, where nobody says goodbye, it is forgotten.
+/// How many programs an endpoint serves at once. For one more, of those that nothing goes on for the one is let go that has been
+/// silent longest: over a Unix socket its connection ends, over UDP, where nobody says goodbye, it is forgotten.
 const MAX_PEERS: usize = 32;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -171,94 +171,92 @@ fn listen_for_datagrams(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn serve_unix(listener: &UnixListener, key: &KeyHandle) -> Infallible {
-    let programs = Waiting::default();
+    let mut programs: Vec<(Peer, AbortHandle)> = Vec::new();
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    wait_out(error, &programs, &mut connections).await;
+                    if !is_of_one_connection(&error) {
+                        displace(&mut programs, key).await;
+                    }
+                    wait_out(error, &Waiting::default(), &mut connections).await;
                     continue;
                 }
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
-        let (programs, place, key) = (programs.clone(), programs.enter_among(MAX_PEERS), key.clone());
-        connections.spawn(async move {
-            if let Err(error) = serve_connection(&stream, &key, &programs, place).await {
+        programs.retain(|(_, serving)| !serving.is_finished());
+        if programs.len() >= MAX_PEERS && !displace(&mut programs, key).await {
+            tracing::debug!("a program was refused: all that use the key are in the middle of something");
+            continue;
+        }
+        // The end of the connection says that there is no key.
+        let Ok(connection) = key.connect().await else { continue };
+        let (to_key, from_key) = connection.into_halves();
+        let peer = to_key.peer();
+        let serving = connections.spawn(async move {
+            if let Err(error) = serve_connection(&stream, &to_key, from_key).await {
                 tracing::debug!(%error, "a CTAPHID connection ended");
             }
         });
+        programs.push((peer, serving));
     }
 }
 
-/// Serves a program until it or the key goes, or its place is another's.
-async fn serve_connection(stream: &UnixStream, key: &KeyHandle, programs: &Waiting, place: Place) -> io::Result<()> {
-    // A program whose command the key carries out, which is one at most, is not among those that may be let go.
-    let mut place = Some(place);
-    // The end of the connection says that there is no key.
-    let Ok(mut connection) = key.connect().await else { return Ok(()) };
+/// Ends the connection of the program that has been silent longest, of those that nothing goes on for; false if there is none.
+async fn displace(programs: &mut Vec<(Peer, AbortHandle)>, key: &KeyHandle) -> bool {
+    let displaced = key.displace(programs.iter().map(|(peer, _)| *peer).collect()).await;
+    let Some(index) = programs.iter().position(|(peer, _)| Some(*peer) == displaced) else { return false };
+    // It may be waiting for a program that does not read.
+    programs.remove(index).1.abort();
+    true
+}
+
+/// Serves a program until it or the key goes.
+async fn serve_connection(stream: &UnixStream, to_key: &ToKey, from_key: mpsc::Receiver<Report>) -> io::Result<()> {
+    tokio::select! {
+        ended = read_reports(stream, to_key) => ended,
+        () = write_reports(stream, from_key) => Ok(()),
+    }
+}
+
+/// Reads all that the program sends, until it has gone.
+async fn read_reports(stream: &UnixStream, to_key: &ToKey) -> io::Result<()> {
     let mut dropped = Dropped::default();
     loop {
-        tokio::select! {
-            report = connection.receive() => match report {
-                // While the program does not read it is not read from either.
-                Some(report) => {
-                    while !is_done(stream.try_write(&report))? {
-                        // Nor does it keep its place then.
-                        let place = place.get_or_insert_with(|| programs.enter());
-                        tokio::select! {
-                            writable = stream.writable() => writable?,
-                            () = place.evicted() => return Ok(()),
-                        }
-                    }
-                    place = if is_keepalive(&report) { None } else { Some(programs.enter()) };
+        let ready = stream.ready(Interest::READABLE).await?;
+        let mut datagram = [0; REPORT_SIZE + 1];
+        match stream.try_read(&mut datagram) {
+            Ok(0) if ready.is_read_closed() => return Ok(()),
+            // An empty datagram, or the end before the runtime has heard of it: reading tells them not apart.
+            Ok(0) => tokio::task::yield_now().await,
+            Ok(length) => {
+                if let Some(report) = dropped.unless_report(&datagram, length)
+                    && to_key.send(report).await.is_err()
+                {
+                    return Ok(());
                 }
-                None => return Ok(()),
-            },
-            () = evicted(&mut place) => return Ok(()),
-            ready = stream.ready(Interest::READABLE) => {
-                let ready = ready?;
-                let mut datagram = [0; REPORT_SIZE + 1];
-                match stream.try_read(&mut datagram) {
-                    Ok(0) if ready.is_read_closed() => return Ok(()),
-                    // An empty datagram, or the end before the runtime has heard of it: reading tells them not apart.
-                    Ok(0) => tokio::task::yield_now().await,
-                    Ok(length) => if let Some(report) = dropped.unless_report(&datagram, length) {
-                        if let Some(place) = &place {
-                            place.renew();
-                        }
-                        if connection.send(report).await.is_err() {
-                            return Ok(());
-                        }
-                    },
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
-            },
+            }
+            // A program went without reading all its answers: said once, and before what it wrote (Linux, unix_release_sock).
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// Whether a report says that its program's command is being carried out (CTAP 2.3 §11.2.9.1.7, CTAPHID_KEEPALIVE).
-fn is_keepalive(report: &Report) -> bool {
-    const CTAPHID_KEEPALIVE: u8 = 0xbb;
-    report.get(4) == Some(&CTAPHID_KEEPALIVE)
-}
-
-async fn evicted(place: &mut Option<Place>) {
-    match place {
-        Some(place) => place.evicted().await,
-        None => pending().await,
-    }
-}
-
-fn is_done(written: io::Result<usize>) -> io::Result<bool> {
-    match written {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
+/// Writes what the key has for the program, until the key loses power. That the program has gone is for reading to tell, as there
+/// may be reports of before.
+async fn write_reports(stream: &UnixStream, mut from_key: mpsc::Receiver<Report>) {
+    while let Some(report) = from_key.recv().await {
+        loop {
+            match stream.try_write(&report) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && stream.writable().await.is_ok() => {}
+                Err(error) => break tracing::debug!(%error, "a program lost a report"),
+                Ok(_) => break,
+            }
+        }
     }
 }
 
@@ -270,7 +268,6 @@ struct UdpPeer {
 }
 
 async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) {
-    // The one that has been silent longest first.
     let mut peers: Vec<UdpPeer> = Vec::new();
     let mut answering = JoinSet::new();
     let mut dropped = Dropped::default();
@@ -291,7 +288,15 @@ async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) {
         let peer = match peers.iter().position(|peer| peer.address == address) {
             Some(known) => peers.remove(known),
             None => {
-                let Ok(connection) = key.connect().await else {
+                if peers.len() >= MAX_PEERS {
+                    let displaced = key.displace(peers.iter().map(|peer| peer.to_key.peer()).collect()).await;
+                    peers.retain(|peer| Some(peer.to_key.peer()) != displaced);
+                    if displaced.is_none() {
+                        tracing::debug!(%address, "a report was dropped: all that use the key are in the middle of something");
+                        continue;
+                    }
+                }
+                let Ok(connection) = key.connect_with(Farewell::Never).await else {
                     tracing::debug!(%address, "a report for a key that is not plugged in was dropped");
                     continue;
                 };
@@ -304,9 +309,6 @@ async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) {
             return;
         }
         peers.push(peer);
-        if peers.len() > MAX_PEERS {
-            peers.remove(0).answering.abort();
-        }
     }
 }
 

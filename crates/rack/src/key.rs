@@ -7,13 +7,15 @@ mod command;
 mod connection;
 mod task;
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::sync::Arc;
 
 use keyrig_authenticator::{Authenticator, Profile, Reason};
 use keyrig_ctap::hid::{Peer, Report, RequestKind};
 use keyrig_usb::{Exports, Identity};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::database::Database;
@@ -21,14 +23,14 @@ use crate::finger::Gesture;
 use crate::key_name::KeyName;
 
 pub use connection::Connection;
-pub(crate) use connection::ToKey;
+pub(crate) use connection::{Farewell, ToKey};
 
 /// Speaks to the task that owns a key.
 #[derive(Clone, Debug)]
 pub struct KeyHandle {
+    /// One queue for all: what was sent first, be it a report, a goodbye or a loss of power, is taken first.
     messages: mpsc::UnboundedSender<Message>,
-    /// What programs without USB send. Bounded: a program that floods the key waits.
-    reports: mpsc::Sender<(Peer, Report)>,
+    transactions: Arc<AtomicU64>,
 }
 
 /// The key is unplugged, or was pulled out before it answered.
@@ -50,24 +52,58 @@ pub enum Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GestureId(u64);
 
+/// Identifies one command that came without CTAPHID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TransactionId(u64);
+
 /// To a key's task.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Plug { done: oneshot::Sender<Result<(), keyrig_usb::PlugError>> },
-    Unplug { done: oneshot::Sender<()> },
-    Gesture { id: GestureId, gesture: Gesture },
+    Plug {
+        done: oneshot::Sender<Result<(), keyrig_usb::PlugError>>,
+    },
+    Unplug {
+        done: oneshot::Sender<()>,
+    },
+    Gesture {
+        id: GestureId,
+        gesture: Gesture,
+    },
     Transact(Direct),
-    Connect { to_program: mpsc::Sender<Report>, connected: oneshot::Sender<Peer> },
-    Disconnect { peer: Peer },
+    Cancel {
+        id: TransactionId,
+    },
+    Abandon {
+        id: TransactionId,
+    },
+    Connect {
+        to_program: mpsc::Sender<Report>,
+        farewell: Farewell,
+        connected: oneshot::Sender<Peer>,
+    },
+    /// A report, and the place that it takes among those of its program that the key has not taken yet.
+    Report {
+        peer: Peer,
+        report: Report,
+        place: OwnedSemaphorePermit,
+    },
+    Disconnect {
+        peer: Peer,
+    },
+    /// Of these programs, and among them of those that nothing goes on for, the one that has been silent longest is to be disconnected.
+    Displace {
+        candidates: Vec<Peer>,
+        displaced: oneshot::Sender<Option<Peer>>,
+    },
 }
 
 /// A CTAP message that came without CTAPHID.
 #[derive(Debug)]
 pub(crate) struct Direct {
+    id: TransactionId,
     kind: RequestKind,
     message: Vec<u8>,
     reply: oneshot::Sender<Vec<u8>>,
-    cancel: oneshot::Receiver<()>,
     progress: watch::Sender<Progress>,
 }
 
@@ -77,7 +113,7 @@ pub(crate) enum Notice {
     Waiting { key: KeyName, id: GestureId, reason: Reason, since: Duration },
     NotWaiting { key: KeyName, id: GestureId },
     Attached { key: KeyName, attached: bool },
-    Programs { key: KeyName, programs: usize },
+    Programs { key: KeyName, programs: usize, over_udp: usize },
     Stored { key: KeyName, discoverable_credentials: usize },
     Winked { key: KeyName },
 }
@@ -85,9 +121,11 @@ pub(crate) enum Notice {
 /// A CTAP command under way on a key, without CTAPHID.
 #[derive(Debug)]
 pub struct Transaction {
+    id: TransactionId,
     reply: oneshot::Receiver<Vec<u8>>,
-    cancel: Option<oneshot::Sender<()>>,
     progress: watch::Receiver<Progress>,
+    /// To cancel and to abandon it, until it is over. Weak, because a key ends with its handles.
+    messages: Option<mpsc::WeakUnboundedSender<Message>>,
 }
 
 impl KeyHandle {
@@ -108,12 +146,12 @@ impl KeyHandle {
     }
 
     fn start(&self, kind: RequestKind, message: Vec<u8>) -> Transaction {
+        let id = TransactionId(self.transactions.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
-        let (cancel, cancelled) = oneshot::channel();
         let (progress, watched) = watch::channel(Progress::default());
         // A task that has ended drops the message, and the transaction finds out.
-        let _ = self.messages.send(Message::Transact(Direct { kind, message, reply, cancel: cancelled, progress }));
-        Transaction { reply: answer, cancel: Some(cancel), progress: watched }
+        let _ = self.messages.send(Message::Transact(Direct { id, kind, message, reply, progress }));
+        Transaction { id, reply: answer, progress: watched, messages: Some(self.messages.downgrade()) }
     }
 
     pub(crate) async fn plug(&self) -> Result<Result<(), keyrig_usb::PlugError>, KeyGone> {
@@ -143,23 +181,38 @@ impl Transaction {
     /// # Panics
     /// If it has given the answer already.
     pub async fn answer(&mut self) -> Result<Vec<u8>, KeyGone> {
-        (&mut self.reply).await.map_err(|_| KeyGone)
+        self.parts().0.await
     }
 
     /// Cancels the command, as CTAPHID_CANCEL does: the answer comes soon, and is
     /// `CTAP2_ERR_KEEPALIVE_CANCEL` if the key waited for a touch.
     pub fn cancel(&mut self) {
-        if let Some(cancel) = self.cancel.take() {
-            // The command may be over already.
-            let _ = cancel.send(());
+        self.tell(Message::Cancel { id: self.id });
+    }
+
+    fn tell(&self, message: Message) {
+        if let Some(messages) = self.messages.as_ref().and_then(mpsc::WeakUnboundedSender::upgrade) {
+            // The key may have ended.
+            let _ = messages.send(message);
         }
     }
 
     /// The answer, as [`answer`](Self::answer) awaits it, beside what the key does: changes are seen as they happen, and end
     /// when the command does.
     pub fn parts(&mut self) -> (impl Future<Output = Result<Vec<u8>, KeyGone>>, &mut watch::Receiver<Progress>) {
-        let Self { reply, progress, .. } = self;
-        (async { reply.await.map_err(|_| KeyGone) }, progress)
+        let Self { reply, progress, messages, .. } = self;
+        let answer = async {
+            let answer = reply.await;
+            *messages = None;
+            answer.map_err(|_| KeyGone)
+        };
+        (answer, progress)
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.tell(Message::Abandon { id: self.id });
     }
 }
 
@@ -180,9 +233,8 @@ pub(crate) struct Start {
 /// Starts the task of a key, which ends when every handle is dropped.
 pub(crate) fn spawn(start: Start) -> KeyHandle {
     let (messages, inbox) = mpsc::unbounded_channel();
-    let (reports, from_programs) = mpsc::channel(connection::TO_KEY);
-    tokio::spawn(task::Task::new(start, inbox, from_programs).run());
-    KeyHandle { messages, reports }
+    tokio::spawn(task::Task::new(start, inbox).run());
+    KeyHandle { messages, transactions: Arc::default() }
 }
 
 /// How the key looks on USB. A key of our own carries its name as serial number, so that hosts can tell two of them apart;

@@ -166,6 +166,7 @@ impl Rack {
                 plugged: false,
                 attached: false,
                 programs: 0,
+                programs_over_udp: 0,
                 waiting: None,
                 discoverable_credentials: store.discoverable_count(),
                 handle: crate::key::spawn(Start {
@@ -347,6 +348,7 @@ struct Entry {
     plugged: bool,
     attached: bool,
     programs: usize,
+    programs_over_udp: usize,
     waiting: Option<Waiting>,
     discoverable_credentials: usize,
     handle: KeyHandle,
@@ -457,10 +459,11 @@ impl Task {
                     entry.attached = attached;
                 }
             }
-            Notice::Programs { key, programs } => {
-                tracing::debug!(%key, programs, "programs without USB");
+            Notice::Programs { key, programs, over_udp } => {
+                tracing::debug!(%key, programs, over_udp, "programs without USB");
                 if let Some(entry) = self.entry(&key) {
                     entry.programs = programs;
+                    entry.programs_over_udp = over_udp;
                 }
             }
             Notice::Stored { key, discoverable_credentials } => {
@@ -520,6 +523,7 @@ impl Task {
             plugged: entry.plugged,
             attached: entry.attached,
             programs: entry.programs,
+            programs_over_udp: entry.programs_over_udp,
             under_finger: self.finger.is_over(&entry.name, &places),
             waiting_for: entry.waiting.as_ref().map(|waiting| waiting.reason.command().to_owned()),
             discoverable_credentials: entry.discoverable_credentials,

@@ -90,10 +90,7 @@ impl Drop for Place {
 /// An error of one connection concerns nobody else. Any other is a lack, of descriptors most likely: of `connections`, the
 /// oldest that waits gives up its own, and the end of any, or a second, is waited for.
 pub async fn wait_out<T: 'static>(error: io::Error, waiting: &Waiting, connections: &mut JoinSet<T>) {
-    if matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
-    ) {
+    if is_of_one_connection(&error) {
         return;
     }
     warn!(%error, "no connection can be accepted for the moment");
@@ -102,6 +99,15 @@ pub async fn wait_out<T: 'static>(error: io::Error, waiting: &Waiting, connectio
         Some(_) = connections.join_next() => {}
         () = sleep(ACCEPT_AGAIN) => {}
     }
+}
+
+/// Whether an error of accepting concerns one connection only, which has ended by then.
+#[must_use]
+pub fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
 }
 
 #[cfg(test)]

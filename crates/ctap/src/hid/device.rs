@@ -74,6 +74,8 @@ pub enum DeviceEvent {
     Request {
         /// Names the request.
         id: RequestId,
+        /// Who sent it.
+        peer: Peer,
         /// The channel it came on.
         channel: ChannelId,
         /// Which protocol it speaks.
@@ -528,7 +530,8 @@ impl Device {
             next_keepalive: now.saturating_add(KEEPALIVE_INTERVAL),
             cancelled: false,
         });
-        self.events.push_back(DeviceEvent::Request { id, channel, kind, payload: message.into_payload() });
+        let peer = self.owner(channel);
+        self.events.push_back(DeviceEvent::Request { id, peer, channel, kind, payload: message.into_payload() });
     }
 
     fn pending(&mut self, id: RequestId) -> Result<&mut Processing, RespondError> {

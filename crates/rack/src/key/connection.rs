@@ -1,20 +1,32 @@
 //! A program's way to a key without USB: CTAPHID reports, on channels of its own.
 
+use std::sync::Arc;
+
 use keyrig_ctap::hid::{Peer, Report};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{KeyGone, KeyHandle, Message};
 
-/// Reports from programs that the key has not taken yet.
-pub(super) const TO_KEY: usize = 16;
+/// Reports from one program that the key has not taken yet: a program that floods the key waits itself.
+const TO_KEY: usize = 16;
 
 /// Reports that a program has not taken yet: more than the longest CTAPHID message has.
 const TO_PROGRAM: usize = 256;
 
+/// Whether the end of a program is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// Its connection ends with it.
+    Said,
+    /// It sends datagrams, and at some time no more.
+    Never,
+}
+
 /// A program that speaks CTAPHID to a key beside whatever else does. It hears of the channels that it opens itself, and of no
 /// other's.
 ///
-/// It ends when the key loses power: when it is unplugged, and when a USB host takes it or lets it go.
+/// It ends when the key loses power: when it is unplugged, and when a USB host takes it or lets it go. Dropping it ends all that the
+/// program began, behind the reports that it has sent.
 #[derive(Debug)]
 pub struct Connection {
     to_key: ToKey,
@@ -25,8 +37,8 @@ pub struct Connection {
 #[derive(Debug)]
 pub(crate) struct ToKey {
     peer: Peer,
-    reports: mpsc::Sender<(Peer, Report)>,
-    /// To say goodbye. Weak, because a key ends with its handles.
+    places: Arc<Semaphore>,
+    /// Weak, because a key ends with its handles.
     messages: mpsc::WeakUnboundedSender<Message>,
 }
 
@@ -36,12 +48,23 @@ impl KeyHandle {
     /// # Errors
     /// [`KeyGone`] if the key is not plugged in.
     pub async fn connect(&self) -> Result<Connection, KeyGone> {
+        self.connect_with(Farewell::Said).await
+    }
+
+    pub(crate) async fn connect_with(&self, farewell: Farewell) -> Result<Connection, KeyGone> {
         let (to_program, from_key) = mpsc::channel(TO_PROGRAM);
         let (connected, peer) = oneshot::channel();
-        self.messages.send(Message::Connect { to_program, connected }).map_err(|_| KeyGone)?;
+        self.messages.send(Message::Connect { to_program, farewell, connected }).map_err(|_| KeyGone)?;
         let peer = peer.await.map_err(|_| KeyGone)?;
-        let to_key = ToKey { peer, reports: self.reports.clone(), messages: self.messages.downgrade() };
-        Ok(Connection { to_key, from_key })
+        let places = Arc::new(Semaphore::new(TO_KEY));
+        Ok(Connection { to_key: ToKey { peer, places, messages: self.messages.downgrade() }, from_key })
+    }
+
+    /// Disconnects one of these programs, and says which: of those that nothing goes on for, the one that has been silent longest.
+    pub(crate) async fn displace(&self, candidates: Vec<Peer>) -> Option<Peer> {
+        let (displaced, answer) = oneshot::channel();
+        self.messages.send(Message::Displace { candidates, displaced }).ok()?;
+        answer.await.ok()?
     }
 }
 
@@ -65,8 +88,14 @@ impl Connection {
 }
 
 impl ToKey {
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
     pub(crate) async fn send(&self, report: Report) -> Result<(), KeyGone> {
-        self.reports.send((self.peer, report)).await.map_err(|_| KeyGone)
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| KeyGone)?;
+        let messages = self.messages.upgrade().ok_or(KeyGone)?;
+        messages.send(Message::Report { peer: self.peer, report, place }).map_err(|_| KeyGone)
     }
 }
 

@@ -13,8 +13,8 @@ use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::command::{Command, Outcome, Source, Wait};
-use super::{Direct, GestureId, Message, Notice, Progress, Start, identity};
+use super::command::{Asker, Command, Source, Wait, written};
+use super::{Direct, Farewell, GestureId, Message, Notice, Progress, Start, identity};
 use crate::database::{Database, NotDurable};
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
@@ -36,20 +36,29 @@ pub(super) struct Task {
     /// The host has no room for the report that is due.
     host_is_full: bool,
     /// Programs that speak CTAPHID without USB, since the key last got power.
-    programs: BTreeMap<Peer, mpsc::Sender<Report>>,
+    programs: BTreeMap<Peer, Program>,
     last_program: Peer,
+    heard: u64,
     command: Option<Command>,
     /// The host's next request, while a commit of the one that it took back is still on its way.
     next_request: Option<(RequestId, RequestKind, Vec<u8>)>,
     /// CTAP1/U2F waits for a touch: there is no command that does.
     u2f_waiting: Option<(GestureId, Waiting)>,
+    /// Who sent the last message of CTAP1/U2F over CTAPHID.
+    u2f_asked_by: Option<Peer>,
     gestures: u64,
     inbox: mpsc::UnboundedReceiver<Message>,
-    from_programs: mpsc::Receiver<(Peer, Report)>,
     notices: mpsc::UnboundedSender<Notice>,
     epoch: Instant,
     /// The last of the fields, so that everything above is let go when it is dropped.
     _running: watch::Receiver<()>,
+}
+
+struct Program {
+    reports: mpsc::Sender<Report>,
+    farewell: Farewell,
+    /// Counts what programs and the key say to each other: with the one that has the least it has been silent longest.
+    heard: u64,
 }
 
 /// What happens next.
@@ -57,19 +66,13 @@ enum Event {
     Message(Option<Message>),
     Attached(Attachment),
     Report(Option<Report>),
-    ProgramReport(Peer, Report),
     Room,
-    HostGone,
-    Command(Outcome),
+    Written(Database, Result<(), NotDurable>),
     Deadline,
 }
 
 impl Task {
-    pub(super) fn new(
-        start: Start,
-        inbox: mpsc::UnboundedReceiver<Message>,
-        from_programs: mpsc::Receiver<(Peer, Report)>,
-    ) -> Self {
+    pub(super) fn new(start: Start, inbox: mpsc::UnboundedReceiver<Message>) -> Self {
         let profile = start.authenticator.profile();
         let hid = Device::new(DeviceConfig {
             device_version: profile.device_version(),
@@ -87,12 +90,13 @@ impl Task {
             host_is_full: false,
             programs: BTreeMap::new(),
             last_program: USB_HOST,
+            heard: 0,
             command: None,
             next_request: None,
             u2f_waiting: None,
+            u2f_asked_by: None,
             gestures: 0,
             inbox,
-            from_programs,
             notices: start.notices,
             epoch: start.epoch,
             _running: start.running,
@@ -107,12 +111,9 @@ impl Task {
                 Event::Message(Some(message)) => self.message(message).await,
                 Event::Attached(attachment) => self.attached(attachment).await,
                 Event::Report(Some(report)) => self.report(USB_HOST, &report),
-                // From before the key last lost power, if the program is not known.
-                Event::ProgramReport(peer, report) if self.programs.contains_key(&peer) => self.report(peer, &report),
-                Event::ProgramReport(..) => {}
-                Event::Report(None) | Event::HostGone => self.detached().await,
+                Event::Report(None) => self.detached().await,
                 Event::Room => {}
-                Event::Command(outcome) => self.outcome(outcome),
+                Event::Written(database, result) => self.finish_commit(database, result),
                 Event::Deadline => self.deadline(),
             }
             self.drain();
@@ -123,15 +124,14 @@ impl Task {
 
     async fn next(&mut self) -> Option<Event> {
         let deadline = self.next_deadline().map(|deadline| self.epoch + deadline);
-        let Self { inbox, from_programs, plugged, attachment, command, host_is_full, .. } = self;
+        let Self { inbox, plugged, attachment, command, host_is_full, .. } = self;
         let to_host = attachment.as_ref().map(|attachment| attachment.to_host.clone());
         tokio::select! {
             message = inbox.recv() => Some(Event::Message(message)),
             attachment = attached(plugged), if attachment.is_none() => Some(Event::Attached(attachment)),
             report = received(attachment) => Some(Event::Report(report)),
-            Some((peer, report)) = from_programs.recv() => Some(Event::ProgramReport(peer, report)),
-            room = room(to_host), if *host_is_full => Some(if room { Event::Room } else { Event::HostGone }),
-            outcome = outcome(command) => Some(Event::Command(outcome)),
+            () = room(to_host), if *host_is_full => Some(Event::Room),
+            (database, result) = written(command.as_mut()) => Some(Event::Written(database, result)),
             () = until(deadline) => Some(Event::Deadline),
         }
     }
@@ -165,29 +165,72 @@ impl Task {
             }
             Message::Gesture { id, gesture } => self.gesture(id, gesture),
             Message::Transact(direct) => self.transact(direct),
-            Message::Connect { to_program, connected } => self.connect(to_program, connected),
-            Message::Disconnect { peer } => {
-                if self.programs.remove(&peer).is_some() {
-                    self.notify_programs();
+            Message::Cancel { id } => self.cancel(Asker::Direct(id)),
+            Message::Abandon { id } => self.abandon(Asker::Direct(id)),
+            Message::Connect { to_program, farewell, connected } => {
+                let heard = self.next_heard();
+                self.connect(Program { reports: to_program, farewell, heard }, connected);
+            }
+            Message::Report { peer, report, place } => {
+                drop(place);
+                // One that is not known is of before the key last lost power.
+                let heard = self.next_heard();
+                if let Some(program) = self.programs.get_mut(&peer) {
+                    program.heard = heard;
+                    self.report(peer, &report);
                 }
+            }
+            Message::Disconnect { peer } => self.disconnect(peer),
+            Message::Displace { candidates, displaced } => {
+                let idle = candidates.into_iter().filter(|peer| !self.is_in_use_by(*peer));
+                let idle = idle.min_by_key(|peer| self.programs.get(peer).map(|program| program.heard));
+                if let Some(peer) = idle {
+                    self.disconnect(peer);
+                }
+                // Whoever asked may have gone.
+                let _ = displaced.send(idle);
             }
         }
     }
 
-    fn connect(&mut self, to_program: mpsc::Sender<Report>, connected: oneshot::Sender<Peer>) {
+    fn connect(&mut self, program: Program, connected: oneshot::Sender<Peer>) {
         if self.plugged.is_none() {
             return;
         }
         self.last_program.0 += 1;
         let peer = self.last_program;
         if connected.send(peer).is_ok() {
-            self.programs.insert(peer, to_program);
+            self.programs.insert(peer, program);
             self.notify_programs();
         }
     }
 
+    /// A program has gone: so does all that it began.
+    fn disconnect(&mut self, peer: Peer) {
+        if self.programs.remove(&peer).is_none() {
+            return;
+        }
+        self.hid.disconnect(peer);
+        if self.u2f_asked_by == Some(peer) {
+            self.authenticator.deny_u2f();
+        }
+        self.notify_programs();
+    }
+
+    fn next_heard(&mut self) -> u64 {
+        self.heard += 1;
+        self.heard
+    }
+
+    /// Whether something goes on for a program, a touch of CTAP1/U2F that it waits for included.
+    fn is_in_use_by(&self, peer: Peer) -> bool {
+        let asks_u2f = self.u2f_waiting.is_some() && self.u2f_asked_by == Some(peer);
+        asks_u2f || self.hid.is_in_use_by(peer, self.now())
+    }
+
     fn notify_programs(&self) {
-        self.notify(Notice::Programs { key: self.name.clone(), programs: self.programs.len() });
+        let over_udp = self.programs.values().filter(|program| program.farewell == Farewell::Never).count();
+        self.notify(Notice::Programs { key: self.name.clone(), programs: self.programs.len(), over_udp });
     }
 
     fn plug(&mut self) -> Result<(), PlugError> {
@@ -250,7 +293,7 @@ impl Task {
         let Some(command) = self.command.take() else { return };
         match command.wait {
             Wait::Gesture { id, .. } => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
-            Wait::Commit { commit, writing } => {
+            Wait::Commit { commit, writing, .. } => {
                 let (database, result) = writing.await.expect("writing to the database does not panic");
                 self.database = Some(database);
                 // What the command would do next is dropped with it.
@@ -274,19 +317,24 @@ impl Task {
         }
         while let Some(event) = self.hid.poll_event() {
             match event {
-                DeviceEvent::Request { id, kind, payload, .. } => match &self.command {
-                    None => self.start(Source::Hid(id), kind, &payload),
-                    Some(Command { source: Source::Nobody, .. }) => self.next_request = Some((id, kind, payload)),
-                    // A command that came without CTAPHID is under way.
-                    Some(_) => self.answer(Source::Hid(id), busy(kind)),
-                },
+                DeviceEvent::Request { id, peer, kind, payload, .. } => {
+                    if kind == RequestKind::Msg {
+                        self.u2f_asked_by = Some(peer);
+                    }
+                    match &self.command {
+                        None => self.start(Source::Hid(id), kind, &payload),
+                        Some(Command { source: Source::Nobody, .. }) => self.next_request = Some((id, kind, payload)),
+                        // A command that came without CTAPHID is under way.
+                        Some(_) => self.answer(Source::Hid(id), busy(kind)),
+                    }
+                }
                 DeviceEvent::Cancel(id) => match self.next_request.take_if(|(next, ..)| *next == id) {
                     Some(_) => self.answer(Source::Hid(id), vec![Status::KeepaliveCancel.into()]),
-                    None => self.end_gesture(id, PendingGesture::cancelled),
+                    None => self.cancel(Asker::Hid(id)),
                 },
                 DeviceEvent::Abort(id) => {
                     self.next_request = self.next_request.take().filter(|(next, ..)| *next != id);
-                    self.abort(id);
+                    self.abandon(Asker::Hid(id));
                 }
                 DeviceEvent::Wink => self.notify(Notice::Winked { key: self.name.clone() }),
             }
@@ -309,8 +357,10 @@ impl Task {
                     }
                 }
                 Some((peer, report)) => {
-                    let sent = self.programs.get(&peer).map(|program| program.try_send(report));
-                    if let Some(Err(error)) = sent {
+                    let Some(program) = self.programs.get_mut(&peer) else { continue };
+                    self.heard += 1;
+                    program.heard = self.heard;
+                    if let Err(error) = program.reports.try_send(report) {
                         tracing::debug!(key = %self.name, peer = peer.0, %error, "a program lost a report");
                     }
                 }
@@ -319,11 +369,14 @@ impl Task {
     }
 
     fn transact(&mut self, direct: Direct) {
-        let Direct { kind, message, reply, cancel, progress } = direct;
+        let Direct { id, kind, message, reply, progress } = direct;
         if self.plugged.is_none() {
             return;
         }
-        let source = Source::Direct { reply, cancel: Some(cancel), progress };
+        if kind == RequestKind::Msg {
+            self.u2f_asked_by = None;
+        }
+        let source = Source::Direct { id, reply, progress };
         if self.command.is_some() {
             self.answer(source, busy(kind));
         } else {
@@ -433,7 +486,7 @@ impl Task {
             let result = database.commit(&changes);
             (database, result)
         });
-        self.command = Some(Command { source, wait: Wait::Commit { commit, writing } });
+        self.command = Some(Command { source, wait: Wait::Commit { commit, writing, cancelled: false } });
     }
 
     fn written(&mut self, commit: Commit, result: Result<(), NotDurable>) -> Step {
@@ -447,23 +500,16 @@ impl Task {
         }
     }
 
-    fn outcome(&mut self, outcome: Outcome) {
-        let Some(Command { source, wait }) = self.command.take() else { return };
-        match (wait, outcome) {
-            (Wait::Commit { commit, .. }, Outcome::Written(database, result)) => {
-                self.database = Some(database);
-                let step = self.written(commit, result);
-                self.carry_on(source, step);
-            }
-            (Wait::Gesture { id, gesture, .. }, Outcome::Cancelled) => {
-                self.notify(Notice::NotWaiting { key: self.name.clone(), id });
-                let now = self.now();
-                let step = gesture.cancelled(&mut self.authenticator, now);
-                self.carry_on(source, step);
-            }
-            (Wait::Gesture { id, .. }, _) => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
-            (wait @ Wait::Commit { .. }, _) => self.command = Some(Command { source: Source::Nobody, wait }),
+    fn finish_commit(&mut self, database: Database, result: Result<(), NotDurable>) {
+        self.database = Some(database);
+        let Some(Command { source, wait: Wait::Commit { commit, cancelled, .. } }) = self.command.take() else {
+            return;
+        };
+        let mut step = self.written(commit, result);
+        if cancelled && let Step::Gesture(gesture) = step {
+            step = gesture.cancelled(&mut self.authenticator, self.epoch.elapsed());
         }
+        self.carry_on(source, step);
     }
 
     fn gesture(&mut self, id: GestureId, gesture: Gesture) {
@@ -496,29 +542,28 @@ impl Task {
         }
     }
 
-    /// Ends the wait of the CTAPHID request `id` for a gesture, if it waits for one.
-    fn end_gesture(&mut self, request: RequestId, end: fn(PendingGesture, &mut Authenticator, Duration) -> Step) {
-        match self.command.take() {
-            Some(Command { source: Source::Hid(pending), wait: Wait::Gesture { id, gesture, .. } })
-                if pending == request =>
-            {
+    /// Ends the wait for a gesture, now or when it begins.
+    fn cancel(&mut self, asker: Asker) {
+        let Some(command) = self.command.take_if(|command| command.source.is(asker)) else { return };
+        match command {
+            Command { source, wait: Wait::Gesture { id, gesture, .. } } => {
                 self.notify(Notice::NotWaiting { key: self.name.clone(), id });
                 let now = self.now();
-                let step = end(gesture, &mut self.authenticator, now);
-                self.carry_on(Source::Hid(pending), step);
+                let step = gesture.cancelled(&mut self.authenticator, now);
+                self.carry_on(source, step);
             }
-            other => self.command = other,
+            Command { source, wait: Wait::Commit { commit, writing, .. } } => {
+                self.command = Some(Command { source, wait: Wait::Commit { commit, writing, cancelled: true } });
+            }
         }
     }
 
-    /// The host takes back its request: nobody waits for the answer.
-    fn abort(&mut self, request: RequestId) {
-        match self.command.take() {
-            Some(Command { source: Source::Hid(pending), wait }) if pending == request => match wait {
-                Wait::Gesture { id, .. } => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
-                wait @ Wait::Commit { .. } => self.command = Some(Command { source: Source::Nobody, wait }),
-            },
-            other => self.command = other,
+    /// Nobody waits for the answer any more.
+    fn abandon(&mut self, asker: Asker) {
+        let Some(command) = self.command.take_if(|command| command.source.is(asker)) else { return };
+        match command.wait {
+            Wait::Gesture { id, .. } => self.notify(Notice::NotWaiting { key: self.name.clone(), id }),
+            wait @ Wait::Commit { .. } => self.command = Some(Command { source: Source::Nobody, wait }),
         }
     }
 
@@ -580,17 +625,10 @@ async fn received(attachment: &mut Option<Attachment>) -> Option<Report> {
     }
 }
 
-/// Waits until the host has room for a report; false if it has gone.
-async fn room(to_host: Option<mpsc::Sender<Report>>) -> bool {
+/// Waits until the host has room for a report, or has gone, of which its reports tell when they have all been taken.
+async fn room(to_host: Option<mpsc::Sender<Report>>) {
     match to_host {
-        Some(to_host) => to_host.reserve().await.is_ok(),
-        None => core::future::pending().await,
-    }
-}
-
-async fn outcome(command: &mut Option<Command>) -> Outcome {
-    match command {
-        Some(command) => command.outcome().await,
+        Some(to_host) => drop(to_host.reserve().await),
         None => core::future::pending().await,
     }
 }

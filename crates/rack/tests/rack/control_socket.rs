@@ -186,6 +186,7 @@ async fn sockets_of_one_directory_can_be_bound_at_once() {
 fn key(name: &str, port: u32, under_finger: bool) -> Value {
     json!({
         "name": name, "profile": "keyrig", "busid": format!("1-{port}"), "plugged": true, "attached": false, "programs": 0,
+        "programs_over_udp": 0,
         "under_finger": under_finger, "waiting_for": null, "discoverable_credentials": 0,
     })
 }

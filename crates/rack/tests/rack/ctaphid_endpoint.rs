@@ -23,10 +23,11 @@ use tempfile::TempDir;
 use tokio::net::{UdpSocket, UnixStream};
 use tokio::time::timeout;
 
-use crate::requests::{made, make_credential};
-use crate::support::{Channel, name, on_key, plug, power_cycle, rack, serve_usbip, state, touch_key, unplug};
+use crate::requests::{asserted, made, make_credential, silent_assertion};
+use crate::support::{Channel, name, on_key, plug, power_cycle, rack, serve_usbip, state, touch_key, transact, unplug};
 
 const PING: u8 = 0x81;
+const LOCK: u8 = 0x84;
 const INIT: u8 = 0x86;
 const CBOR: u8 = 0x90;
 const CANCEL: u8 = 0x91;
@@ -213,6 +214,8 @@ async fn a_program_uses_a_key_over_either_socket() {
     for mut program in Program::both(&served).await {
         let channel = program.open([1; 8]).await;
         assert_eq!(state(&served.rack, "a").await.programs, 1);
+        let udp = matches!(program.socket, Socket::Udp(_));
+        assert_eq!(state(&served.rack, "a").await.programs_over_udp, usize::from(udp));
         let ping: Vec<u8> = (0..=255).cycle().take(7609).collect();
         assert_eq!(program.transact(channel, PING, &ping).await, (PING, ping));
         let (command, answer) = program.transact(channel, CBOR, &make_credential("user", true)).await;
@@ -281,6 +284,145 @@ async fn a_program_that_does_not_read_harms_no_other() {
                 answer => break assert_eq!(answer, (CBOR, vec![0])),
             }
         }
+    }
+}
+
+/// Waits until so many programs are left: the ends of those that have gone are heard of.
+async fn programs_left(served: &Served, count: usize) {
+    while state(&served.rack, "a").await.programs != count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_wrote_before_it_went_is_received() {
+    let served = served("auto").await;
+    made(&transact(&served.rack, "a", make_credential("user", true)).await);
+    let (_, before) = asserted(&transact(&served.rack, "a", silent_assertion(&[])).await);
+    for round in 0..40 {
+        let mut program = Program::unix(&served);
+        let channel = program.open([1; 8]).await;
+        if round % 2 == 0 {
+            // An answer that is there and not read: the kernel says so before it gives out what was written.
+            program.send(channel, PING, &[1]).await;
+            let Socket::Unix(stream) = &program.socket else { panic!() };
+            while recv(stream, &mut [0; 64][..], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+        program.send(channel, CBOR, &silent_assertion(&[])).await;
+        drop(program);
+    }
+    programs_left(&served, 0).await;
+    let (_, after) = asserted(&transact(&served.rack, "a", silent_assertion(&[])).await);
+    assert_eq!(after - before, 41, "each has counted");
+}
+
+#[tokio::test]
+async fn a_program_that_goes_leaves_neither_a_wait_nor_a_lock() {
+    let served = served("manual").await;
+    let mut other = Program::unix(&served);
+    let channel = other.open([2; 8]).await;
+    for cancels in [true, false] {
+        let mut gone = Program::unix(&served);
+        let its_own = gone.open([1; 8]).await;
+        assert_eq!(gone.transact(its_own, LOCK, &[10]).await, (LOCK, vec![]));
+        gone.send(its_own, CBOR, &make_credential("theirs", true)).await;
+        gone.wait_for_up_needed().await;
+        assert_eq!(other.transact(channel, PING, &[1]).await, (ERROR, vec![CHANNEL_BUSY]));
+        if cancels {
+            gone.send(its_own, CANCEL, &[]).await;
+        }
+        drop(gone);
+        programs_left(&served, 1).await;
+        assert_eq!(state(&served.rack, "a").await.waiting_for, None);
+        other.send(channel, CBOR, &Request::Selection.encode()).await;
+        other.wait_for_up_needed().await;
+        on_key(&served.rack, touch_key, "a").await.unwrap();
+        assert_eq!(other.message().await, (CBOR, vec![0]));
+        assert_eq!(state(&served.rack, "a").await.discoverable_credentials, 0, "the touch was not theirs");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_goes_takes_what_u2f_waits_for_with_it() {
+    use keyrig_ctap::u2f;
+
+    const MSG: u8 = 0x83;
+    let served = served("manual").await;
+    let register = u2f::Request::Register { challenge: [1; 32], application: [2; 32] };
+    let register = register.encode(u2f::Encoding::Extended);
+    let mut stays = Program::unix(&served);
+    let channel = stays.open([2; 8]).await;
+    let mut gone = Program::unix(&served);
+    let its_own = gone.open([1; 8]).await;
+    assert_eq!(gone.transact(its_own, MSG, &register).await, (MSG, vec![0x69, 0x85]));
+    assert_eq!(state(&served.rack, "a").await.waiting_for.as_deref(), Some("U2F_REGISTER"));
+    drop(gone);
+    programs_left(&served, 1).await;
+    assert_eq!(state(&served.rack, "a").await.waiting_for, None);
+    // That of a program that stays stays, whoever goes.
+    let other = Program::unix(&served);
+    programs_left(&served, 2).await;
+    assert_eq!(stays.transact(channel, MSG, &register).await, (MSG, vec![0x69, 0x85]));
+    drop(other);
+    programs_left(&served, 1).await;
+    assert_eq!(state(&served.rack, "a").await.waiting_for.as_deref(), Some("U2F_REGISTER"));
+}
+
+#[tokio::test]
+async fn newcomers_over_udp_do_not_displace_the_program_that_waits_for_a_touch() {
+    let served = served("manual").await;
+    let mut waiting = Program::udp(&served).await;
+    let channel = waiting.open([1; 8]).await;
+    waiting.send(channel, CBOR, &Request::Selection.encode()).await;
+    waiting.wait_for_up_needed().await;
+    let mut newcomers = Vec::new();
+    for _ in 0..40 {
+        let mut newcomer = Program::udp(&served).await;
+        newcomer.open([2; 8]).await;
+        newcomers.push(newcomer);
+    }
+    assert_eq!(state(&served.rack, "a").await.programs, 32);
+    on_key(&served.rack, touch_key, "a").await.unwrap();
+    assert_eq!(waiting.message().await, (CBOR, vec![0]));
+}
+
+#[tokio::test]
+async fn a_usb_host_that_leaves_its_answer_unread_holds_up_no_program() {
+    let served = served("auto").await;
+    let (usbip, _) = serve_usbip(&served.rack).await;
+    let mut host = Channel::open(usbip, "1-1").await;
+    // More reports than there is room for on the way.
+    host.request(Request::GetInfo.encode()).await;
+    for mut program in Program::both(&served).await {
+        let channel = program.open([1; 8]).await;
+        for _ in 0..10 {
+            let (command, answer) = program.transact(channel, CBOR, &Request::GetInfo.encode()).await;
+            assert_eq!((command, answer[0]), (CBOR, 0));
+            let selection = program.transact(channel, CBOR, &Request::Selection.encode()).await;
+            assert_eq!(selection, (CBOR, vec![0]));
+        }
+    }
+    assert_eq!(host.answer().await.unwrap()[0], 0, "it is still there for the host");
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_read_is_heard_all_the_same() {
+    let served = served("manual").await;
+    let mut mute = Program::unix(&served);
+    let channel = mute.open([1; 8]).await;
+    // More answers than its socket holds.
+    for _ in 0..2000 {
+        mute.send(channel, PING, &[3; 57]).await;
+    }
+    mute.send(channel, CBOR, &Request::Selection.encode()).await;
+    while state(&served.rack, "a").await.waiting_for.is_none() {
+        tokio::task::yield_now().await;
+    }
+    mute.send(channel, CANCEL, &[]).await;
+    while state(&served.rack, "a").await.waiting_for.is_some() {
+        tokio::task::yield_now().await;
     }
 }
 
