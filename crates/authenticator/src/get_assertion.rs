@@ -80,9 +80,11 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
     let user_verified = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::GA, rp_id)?;
     // Step 7.
     let rp_id_hash = rp_id_hash(rp_id);
-    let (candidate, remaining) = locate(authenticator, &rp_id_hash, &request.allow_list, user_verified);
-    let candidate = candidate.ok_or(Status::NoCredentials)?;
     let user_present = request.options.up != Some(false);
+    let (candidate, remaining) = locate(authenticator, &rp_id_hash, &request.allow_list, user_verified);
+    let Some(candidate) = candidate else {
+        return Ok(no_credentials(authenticator, user_present, !request.allow_list.is_empty()));
+    };
     if inputs.large_blob_key == Some(false) {
         return Err(Status::InvalidOption);
     }
@@ -102,6 +104,20 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
     } else {
         assert(authenticator, scope, candidate, remaining, true)
     }
+}
+
+/// That nothing was located, as the key says it.
+fn no_credentials(authenticator: &Authenticator, user_present: bool, listed: bool) -> Progress {
+    let behaviour = &authenticator.profile.behaviour;
+    let status = behaviour.unknown_credential_status;
+    if !user_present || !behaviour.no_credentials.asks(listed) {
+        return status.into();
+    }
+    Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
+        // A touch is a touch, whatever it leads to.
+        authenticator.consume_token();
+        status.into()
+    })
 }
 
 /// Steps 2 to 5.

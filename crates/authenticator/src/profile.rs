@@ -4,6 +4,7 @@
 //! with what is built here: a key that announces what it cannot do would be found out by the first client that tries.
 //! [`Profile::withheld`] names the difference.
 
+mod behaviour;
 #[cfg(test)]
 mod tests;
 
@@ -17,15 +18,18 @@ use keyrig_ctap::{Aaguid, get_info};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
+pub use self::behaviour::{Behaviour, NoCredentials};
 use crate::credential::SHORTEST_ID;
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("keyrig", include_str!("../../../fixtures/profiles/keyrig.toml")),
     ("yubikey-5.7", include_str!("../../../fixtures/profiles/yubikey-5.7.toml")),
     ("yubikey-5.4", include_str!("../../../fixtures/profiles/yubikey-5.4.toml")),
     ("security-key-5.1", include_str!("../../../fixtures/profiles/security-key-5.1.toml")),
+    ("ctap-2.1", include_str!("../../../fixtures/profiles/ctap-2.1.toml")),
+    ("ctap-2.0", include_str!("../../../fixtures/profiles/ctap-2.0.toml")),
     ("u2f-only", include_str!("../../../fixtures/profiles/u2f-only.toml")),
 ];
 
@@ -119,6 +123,9 @@ pub struct Profile {
     #[serde(deserialize_with = "credential_id_length")]
     pub credential_id_length: u16,
     options: BTreeMap<String, bool>,
+    /// What it does differently where getInfo says nothing of it.
+    #[serde(default)]
+    pub behaviour: Behaviour,
     /// How it looks on USB.
     pub usb: Usb,
     ctaphid: CtapHid,

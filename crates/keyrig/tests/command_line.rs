@@ -272,7 +272,7 @@ fn without_a_rack_key_commands_say_how_to_start_one() {
 fn profiles_name_what_is_withheld_and_what_is_unproven() {
     let all = json(&keyrig(&["profiles", "--json"]));
     let names: Vec<_> = all.as_array().unwrap().iter().map(|profile| profile["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "u2f-only"]);
+    assert_eq!(names, ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "ctap-2.1", "ctap-2.0", "u2f-only"]);
     let one = stdout(&keyrig(&["profiles", "yubikey-5.7"]));
     for expected in [
         "imitation of a key by Yubico",

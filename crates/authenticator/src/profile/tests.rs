@@ -58,6 +58,9 @@ fn a_field_that_is_unknown_missing_or_out_of_range_is_named() {
         (text.replace("credential_id_length = 64", "credential_id_length = 16"), "32 to 1023"),
         (text.replace("6b657972-", "6b65797-"), "AAGUID"),
         (text.replace("max_msg_size = 1280", "max_msg_size = 70000"), "max_msg_size"),
+        (text.replace("\"after-touch\"", "\"never\""), "after-touch-if-listed"),
+        (text.replace("\"after-touch\"", "\"at-once\"\nunknown_credential_status = 0x30"), "neither 0x2E nor 0x22"),
+        (text.replace("no_credentials =", "no_credential ="), "no_credential"),
     ] {
         let error = Profile::parse("mine", &change).unwrap_err().to_string();
         assert!(error.starts_with("profile mine: ") && error.contains(expected), "{expected}: {error}");

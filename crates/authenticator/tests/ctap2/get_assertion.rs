@@ -11,7 +11,7 @@ use sk_cbor::Value;
 use crate::support::codec::{
     Assertion, Created, Parameters, UP, array, boolean, bytes, descriptor, descriptors, int, map, status, text,
 };
-use crate::support::{Driver, Event, User, built_in, persist};
+use crate::support::{Driver, Event, User, altered, built_in, persist};
 
 const SITE: &str = "example.com";
 
@@ -121,22 +121,62 @@ fn a_pre_flight_asks_for_no_gesture_and_says_so_in_its_flags() {
 }
 
 #[test]
-fn a_key_without_a_credential_says_so_without_a_touch() {
+fn a_key_without_a_credential_says_so_after_a_touch_or_in_a_pre_flight_at_once() {
     let (mut key, discoverable, derived) = key();
+    let asked = [Event::Gesture(Reason::GetAssertion)];
     for (name, parameters) in [
         ("another relying party", Parameters::allow("example.org", &[&discoverable.id, &derived.id])),
         ("another relying party, no list", Parameters::get_assertion("example.org")),
         ("unknown id", Parameters::allow(SITE, &[b"unknown"])),
         ("empty id", Parameters::allow(SITE, &[b""])),
         ("longest id", Parameters::allow(SITE, &[&[7; 1023]])),
-        ("pre-flight", Parameters::allow(SITE, &[b"unknown"]).with(5, map([("up", boolean(false))]))),
     ] {
         assert_eq!(key.status(&parameters.get()), status::NO_CREDENTIALS, "{name}");
-        assert_eq!(key.seen, [], "{name}");
+        assert_eq!(key.seen, asked, "{name}");
+        assert_eq!(key.status(&parameters.with(5, map([("up", boolean(false))])).get()), status::NO_CREDENTIALS);
+        assert_eq!(key.seen, [], "{name}, pre-flight");
+    }
+    for (user, expected) in [
+        (User::Denies, status::OPERATION_DENIED),
+        (User::StaysAway, status::OPERATION_DENIED),
+        (User::Cancels, status::KEEPALIVE_CANCEL),
+    ] {
+        key.user = user;
+        assert_eq!(key.status(&Parameters::get_assertion("example.org").get()), expected, "{user:?}");
     }
     let mut other = Driver::seeded(built_in("keyrig"), 9);
     let ids = [&discoverable.id[..], &derived.id];
     assert_eq!(other.status(&Parameters::allow(SITE, &ids).get()), status::NO_CREDENTIALS, "another authenticator");
+}
+
+/// Which key is asked for a touch first, with an allow list and without; nobody is in a pre-flight.
+#[test]
+fn profiles_say_in_which_order_a_key_asks_and_says_that_it_has_no_credential() {
+    let if_listed = altered(&[("\"after-touch\"", "\"after-touch-if-listed\"")]);
+    for (profile, listed, unlisted, expected) in [
+        (built_in("keyrig"), true, true, status::NO_CREDENTIALS),
+        (built_in("yubikey-5.7"), true, true, status::NO_CREDENTIALS),
+        (built_in("yubikey-5.4"), true, true, status::NO_CREDENTIALS),
+        // CTAP 2.0 §5.2, authenticatorGetAssertion: step 7 collects consent, step 8 says that nothing was located.
+        (built_in("ctap-2.0"), true, true, status::NO_CREDENTIALS),
+        // CTAP 2.1 §6.2.2 step 7 says it, step 9 collects consent.
+        (built_in("ctap-2.1"), false, false, status::NO_CREDENTIALS),
+        // Recorded with a Security Key of firmware 5.1, by google/CTAP2-test-tool.
+        (built_in("security-key-5.1"), false, false, status::INVALID_CREDENTIAL),
+        // Recorded with keys of Feitian.
+        (if_listed, true, false, status::NO_CREDENTIALS),
+    ] {
+        let name = profile.name.clone();
+        let mut key = Driver::of(profile);
+        for (request, asks) in [(Parameters::allow(SITE, &[b"x"]), listed), (Parameters::get_assertion(SITE), unlisted)]
+        {
+            assert_eq!(key.status(&request.clone().get()), expected, "{name}");
+            let gestures: &[_] = if asks { &[Event::Gesture(Reason::GetAssertion)] } else { &[] };
+            assert_eq!(key.seen, gestures, "{name}");
+            assert_eq!(key.status(&request.with(5, map([("up", boolean(false))])).get()), expected, "{name}");
+            assert_eq!(key.seen, [], "{name}");
+        }
+    }
 }
 
 #[test]

@@ -13,19 +13,25 @@ use crate::support::{Driver, built_in, ctap2_profiles};
 /// What a profile's getInfo has to be, by number.
 fn expected(name: &str) -> Vec<(i64, Value)> {
     // CTAP 2.0 knows six members.
-    if name == "security-key-5.1" {
+    let of_ctap_2_0 = match name {
+        "security-key-5.1" => Some(("f8a011f38c0a4d15800617111f9edc7d", ["U2F_V2", "FIDO_2_0"], 1200)),
+        "ctap-2.0" => Some(("6b657972696740008000000000000020", ["FIDO_2_0", "U2F_V2"], 1024)),
+        _ => None,
+    };
+    if let Some((aaguid, versions, size)) = of_ctap_2_0 {
         let options = [("rk", true), ("up", true), ("plat", false), ("clientPin", false)];
         return vec![
-            (0x01, array([text("U2F_V2"), text("FIDO_2_0")])),
+            (0x01, array(versions.map(text))),
             (0x02, array([text("hmac-secret")])),
-            (0x03, bytes(&hex::decode("f8a011f38c0a4d15800617111f9edc7d").unwrap())),
+            (0x03, bytes(&hex::decode(aaguid).unwrap())),
             (0x04, map(options.map(|(name, value)| (name, boolean(value))))),
-            (0x05, int(1200)),
+            (0x05, int(size)),
             (0x06, array([int(1)])),
         ];
     }
     let (aaguid, size, offered, firmware) = match name {
         "keyrig" => ("6b657972696740008000000000000001", 1280, &[ES256, EDDSA, ES384][..], 1),
+        "ctap-2.1" => ("6b657972696740008000000000000021", 1280, &[ES256, EDDSA, ES384][..], 1),
         "yubikey-5.7" => ("a25342c03cdc44148e46f4807fca511c", 1280, &[ES256, EDDSA, ES384][..], 0x50701),
         "yubikey-5.4" => ("2fc0579f811347eab116bb5a8db9202a", 1200, &[ES256, EDDSA][..], 0x50403),
         other => panic!("a profile without a case: {other}"),
@@ -49,6 +55,7 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
     let has = |option: &str| match name {
         "keyrig" => true,
         "yubikey-5.7" => option != "perCredMgmtRO",
+        "ctap-2.1" => !["perCredMgmtRO", "credentialMgmtPreview"].contains(&option),
         _ => ["rk", "up", "plat", "clientPin", "credentialMgmtPreview"].contains(&option),
     };
     let options = options
@@ -58,6 +65,7 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
         .collect();
     let versions = match name {
         "keyrig" => &["FIDO_2_3", "FIDO_2_1", "FIDO_2_0", "U2F_V2"][..],
+        "ctap-2.1" => &["FIDO_2_1", "FIDO_2_0", "U2F_V2"],
         "yubikey-5.7" => &["U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1"],
         _ => &["U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE"],
     };
@@ -76,7 +84,11 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
     ];
     if name != "yubikey-5.4" {
         let rp_ids = if name == "keyrig" { 8 } else { 1 };
-        members.extend([(0x0B, int(4096)), (0x0C, boolean(false)), (0x10, int(rp_ids))]);
+        members.extend([
+            (0x0B, int(if name == "ctap-2.1" { 1024 } else { 4096 })),
+            (0x0C, boolean(false)),
+            (0x10, int(rp_ids)),
+        ]);
     }
     let extensions = match name {
         "keyrig" => &[
@@ -89,12 +101,16 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
             "pinComplexityPolicy",
             "thirdPartyPayment",
         ][..],
+        "ctap-2.1" => &["credBlob", "credProtect", "hmac-secret", "largeBlobKey", "minPinLength"],
         "yubikey-5.7" => &["credProtect", "hmac-secret", "largeBlobKey", "credBlob", "minPinLength"],
         _ => &["credProtect", "hmac-secret"],
     };
     members.push((0x02, array(extensions.iter().map(|extension| text(extension)))));
     if name != "yubikey-5.4" {
         members.push((0x0F, int(32)));
+    }
+    if name == "ctap-2.1" {
+        members.push((0x14, int(50)));
     }
     if name == "keyrig" {
         members.extend([

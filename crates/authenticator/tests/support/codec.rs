@@ -29,6 +29,7 @@ pub(crate) mod status {
     pub(crate) const LIMIT_EXCEEDED: u8 = 0x15;
     pub(crate) const LARGE_BLOB_STORAGE_FULL: u8 = 0x18;
     pub(crate) const CREDENTIAL_EXCLUDED: u8 = 0x19;
+    pub(crate) const INVALID_CREDENTIAL: u8 = 0x22;
     pub(crate) const UNSUPPORTED_ALGORITHM: u8 = 0x26;
     pub(crate) const OPERATION_DENIED: u8 = 0x27;
     pub(crate) const KEY_STORE_FULL: u8 = 0x28;

@@ -59,9 +59,12 @@ impl Case {
         if self.auth != Auth::Absent && !self.auth.verifies(model, self.pin) {
             return Expected::at_once(status::PIN_AUTH_INVALID);
         }
-        // Step 7.
+        // Step 7, before the consent or after it; without user presence there is none to wait for.
         if self.allow == AllowList::Stranger {
-            return Expected::at_once(status::NO_CREDENTIALS);
+            return match self.up {
+                Some(true) | None if model.consent_first => Expected::after_touch(self.user, model.unknown_credential),
+                _ => Expected::at_once(model.unknown_credential),
+            };
         }
         // Steps 9 to 13.
         match self.up {
@@ -148,6 +151,7 @@ fn get_assertion() {
         status::OK,
         status::INVALID_PARAMETER,
         status::MISSING_PARAMETER,
+        status::INVALID_CREDENTIAL,
         status::OPERATION_DENIED,
         status::UNSUPPORTED_OPTION,
         status::INVALID_OPTION,

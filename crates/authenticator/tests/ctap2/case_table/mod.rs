@@ -33,9 +33,12 @@ struct Model {
     permissions: bool,
     /// `pinUvAuthProtocols`.
     protocols: &'static [i64],
+    /// Whether the user's consent comes before it is said that there is no credential, and in which status that is said.
+    consent_first: bool,
+    unknown_credential: u8,
 }
 
-fn models() -> [Model; 5] {
+fn models() -> [Model; 7] {
     let model = |name, profile, always_uv, make_cred_uv_not_rqd, permissions| Model {
         name,
         profile,
@@ -43,6 +46,8 @@ fn models() -> [Model; 5] {
         make_cred_uv_not_rqd,
         permissions,
         protocols: &[2, 1],
+        consent_first: true,
+        unknown_credential: status::NO_CREDENTIALS,
     };
     let always_uv = altered(&[("alwaysUv = false", "alwaysUv = true")]);
     [
@@ -51,7 +56,15 @@ fn models() -> [Model; 5] {
         model("keyrig with alwaysUv", always_uv, true, false, true),
         model("yubikey-5.7", built_in("yubikey-5.7"), false, true, true),
         model("yubikey-5.4", built_in("yubikey-5.4"), false, false, false),
-        Model { protocols: &[1], ..model("security-key-5.1", built_in("security-key-5.1"), false, false, false) },
+        Model {
+            protocols: &[1],
+            consent_first: false,
+            unknown_credential: status::INVALID_CREDENTIAL,
+            ..model("security-key-5.1", built_in("security-key-5.1"), false, false, false)
+        },
+        // CTAP 2.1 §6.2.2 step 7 is before the consent, CTAP 2.0 §5.2 step 8 after it.
+        Model { consent_first: false, ..model("ctap-2.1", built_in("ctap-2.1"), false, true, true) },
+        Model { protocols: &[1], ..model("ctap-2.0", built_in("ctap-2.0"), false, false, false) },
     ]
 }
 
