@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::store::{Change, Record, Store};
-use keyrig_authenticator::{Authenticator, Profile, Step};
+use keyrig_authenticator::{Authenticator, Channel, Profile, Step};
 use keyrig_ctap::u2f::{Apdu, Authentication, Control, Encoding, Registration, Request, parse_response};
 use libfuzzer_sys::fuzz_target;
 
@@ -122,7 +122,7 @@ impl<'a> World<'a> {
             assert_eq!((again.instruction, again.data), (apdu.instruction, apdu.data), "and is the same");
         }
         let request = Request::decode(message);
-        let mut step = self.key.start_u2f(message, self.now);
+        let mut step = self.key.start_u2f(Channel::default(), message, self.now);
         let answer = loop {
             step = match step {
                 Step::Respond(answer) => break answer,

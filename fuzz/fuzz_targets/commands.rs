@@ -15,10 +15,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::store::{Change, Record, Store};
-use keyrig_authenticator::{Authenticator, Profile, Step};
+use keyrig_authenticator::{Authenticator, Channel, Profile, Step};
 use keyrig_ctap::client_pin::{self, Permissions};
 use keyrig_ctap::cose::KeyAgreementKey;
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
+use keyrig_ctap::hid::{ChannelId, Peer};
 use keyrig_ctap::{Request, config, credential_management, get_assertion, large_blobs, make_credential};
 use libfuzzer_sys::fuzz_target;
 use p256::elliptic_curve::sec1::ToSec1Point;
@@ -173,7 +174,7 @@ impl<'a> World<'a> {
             pin_uv_auth_protocol: Some(1),
             ..client_pin::Request::new(client_pin::Subcommand::GetKeyAgreement)
         };
-        let Step::Respond(answer) = self.key.start(&Request::ClientPin(request).encode(), self.now) else {
+        let Step::Respond(answer) = self.key.start(Channel::default(), &Request::ClientPin(request).encode(), self.now) else {
             panic!("getKeyAgreement wants nothing")
         };
         self.platform = Platform { token: self.platform.token.take(), ..Platform::agree(&answer) };
@@ -317,7 +318,9 @@ impl<'a> World<'a> {
             assert_eq!(again, request, "and is the same");
         }
         let user = self.byte()?;
-        let mut step = self.key.start(message, self.now);
+        // One of two channels of one of two hosts.
+        let channel = Channel { peer: Peer((user >> 7).into()), id: ChannelId(1 + u32::from(user >> 6 & 1)) };
+        let mut step = self.key.start(channel, message, self.now);
         let answer = loop {
             step = match step {
                 Step::Respond(answer) => break answer,

@@ -58,7 +58,7 @@ async fn run(client: &str, groups: &[&str], profile: &str, steps: &[&str]) {
 
 #[tokio::test]
 async fn mozilla() {
-    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1"] {
+    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "ctap-2.1", "ctap-2.0"] {
         let steps = [
             "register",
             "sign",

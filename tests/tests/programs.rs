@@ -207,7 +207,7 @@ async fn fido2_cred_and_assert_by_u2f() {
 /// Of every profile: what has no CTAP2 is used by U2F.
 #[tokio::test]
 async fn every_profile_is_used_by_libfido2_and_openssh() {
-    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "u2f-only"] {
+    for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "ctap-2.1", "ctap-2.0", "u2f-only"] {
         openssh(&format!(
             "serve_a {profile}
             make_credential $node es256 c

@@ -3,20 +3,18 @@
 use core::time::Duration;
 
 use keyrig_ctap::entities::Extensions;
+use keyrig_ctap::hid::Peer;
 use keyrig_ctap::u2f::StatusWord;
 use keyrig_ctap::{Command, Request, Status};
 
 use crate::attestation::Attestation;
-use crate::client_pin::{self, KeyAgreementKeys};
-use crate::credential_management::{self, Enumeration, Version};
+use crate::credential_management::{self, Version};
 use crate::environment::Environment;
-use crate::get_assertion::{self, RememberedAssertion};
-use crate::large_blobs::{self, PendingArray};
-use crate::pin_uv_auth_token::PinUvAuthToken;
+use crate::memory::{Channel, UntilPowerUp};
 use crate::profile::Profile;
 use crate::step::{Commit, GESTURE_TIMEOUT, Gesture, Progress, Protocol, Step, Suspended};
 use crate::store::{Change, Store};
-use crate::{config, get_info, make_credential, reset, selection, u2f};
+use crate::{client_pin, config, get_assertion, get_info, large_blobs, make_credential, reset, selection, u2f};
 
 /// One security key. See the crate's documentation for the driving contract.
 pub struct Authenticator {
@@ -27,18 +25,7 @@ pub struct Authenticator {
     /// Counts commands and power cycles: a step of an earlier one is stale.
     generation: u64,
     pub(crate) powered_up_at: Duration,
-    /// What getNextAssertion goes on with: it lives until any other command.
-    pub(crate) remembered: Option<RememberedAssertion>,
-    /// What credential management goes on enumerating: it lives until any other command.
-    pub(crate) enumeration: Option<Enumeration>,
-    /// A large-blob array of which not all fragments have come.
-    pub(crate) pending_array: Option<PendingArray>,
-    pub(crate) key_agreement_keys: KeyAgreementKeys,
-    /// The pinUvAuthToken in use.
-    pub(crate) token: Option<PinUvAuthToken>,
-    /// Wrong PINs since the last right one or power-up.
-    pub(crate) consecutive_mismatches: u8,
-    pub(crate) u2f_presence: u2f::Presence,
+    pub(crate) memory: UntilPowerUp,
 }
 
 impl core::fmt::Debug for Authenticator {
@@ -64,13 +51,7 @@ impl Authenticator {
             store,
             generation: 0,
             powered_up_at: now,
-            remembered: None,
-            enumeration: None,
-            pending_array: None,
-            key_agreement_keys: KeyAgreementKeys::default(),
-            token: None,
-            consecutive_mismatches: 0,
-            u2f_presence: u2f::Presence::default(),
+            memory: UntilPowerUp::default(),
         }
     }
 
@@ -79,18 +60,14 @@ impl Authenticator {
     pub fn power_up(&mut self, now: Duration) {
         self.generation += 1;
         self.powered_up_at = now;
-        self.remembered = None;
-        self.enumeration = None;
-        self.pending_array = None;
-        self.u2f_presence = u2f::Presence::default();
-        self.forget_pin_entry();
+        self.memory = UntilPowerUp::default();
     }
 
-    /// What a power-up and a reset forget of PINs that were entered.
-    pub(crate) fn forget_pin_entry(&mut self) {
-        self.key_agreement_keys = KeyAgreementKeys::default();
-        self.token = None;
-        self.consecutive_mismatches = 0;
+    /// A host has gone: what it has begun ends, and it waits for no touch by CTAP1/U2F. Its command under way is the driver's to
+    /// drop.
+    pub fn forget(&mut self, peer: Peer) {
+        self.memory.begun.forget(peer);
+        self.memory.u2f_presence.forget(peer);
     }
 
     /// Fills `bytes` with randomness of the authenticator's environment: for what surrounds it and has to follow from the
@@ -111,15 +88,18 @@ impl Authenticator {
         &self.profile
     }
 
-    pub(crate) fn store_mut(&mut self) -> &mut Store {
-        &mut self.store
+    /// Makes changes in memory that are durable.
+    pub(crate) fn apply(&mut self, changes: &[Change]) {
+        self.memory.begun.apply(&mut self.store, changes);
     }
 
     /// Starts the command in a CTAP2 message: command byte and parameters. A command still pending is abandoned.
-    pub fn start(&mut self, message: &[u8], now: Duration) -> Step {
+    ///
+    /// What another command has begun on the same channel ends with it, unless it goes on with that.
+    pub fn start(&mut self, channel: Channel, message: &[u8], now: Duration) -> Step {
         self.generation += 1;
         self.end_token_by_timer(now);
-        let (remembered, enumeration) = (self.remembered.take(), self.enumeration.take());
+        let begun = self.memory.begun.take(channel);
         let progress = if message.len() > usize::from(self.profile.max_msg_size) {
             Status::RequestTooLarge.into()
         } else if message.first().is_some_and(|command| !self.has_command((*command).into())) {
@@ -127,15 +107,15 @@ impl Authenticator {
         } else {
             match Request::decode(message) {
                 Ok(Request::MakeCredential(request)) => make_credential::start(self, request),
-                Ok(Request::GetAssertion(request)) => get_assertion::start(self, request),
-                Ok(Request::GetNextAssertion) => get_assertion::next(self, remembered, now),
+                Ok(Request::GetAssertion(request)) => get_assertion::start(self, channel, request),
+                Ok(Request::GetNextAssertion) => get_assertion::next(self, begun, now),
                 Ok(Request::GetInfo) => get_info::start(self),
                 Ok(Request::ClientPin(request)) => client_pin::start(self, request),
                 Ok(Request::CredentialManagement(request)) => {
-                    credential_management::start(self, request, Version::Final, enumeration, now)
+                    credential_management::start(self, channel, request, Version::Final, begun, now)
                 }
                 Ok(Request::CredentialManagementPreview(request)) => {
-                    credential_management::start(self, request, Version::Prototype, enumeration, now)
+                    credential_management::start(self, channel, request, Version::Prototype, begun, now)
                 }
                 Ok(Request::LargeBlobs(request)) => large_blobs::start(self, request),
                 Ok(Request::Config(request)) => config::start(self, request),
@@ -151,11 +131,10 @@ impl Authenticator {
     /// Starts the request in a CTAP1/U2F message: an APDU. A command still pending is abandoned.
     ///
     /// It asks for no gesture: see the driving contract.
-    pub fn start_u2f(&mut self, message: &[u8], now: Duration) -> Step {
+    pub fn start_u2f(&mut self, channel: Channel, message: &[u8], now: Duration) -> Step {
         self.generation += 1;
-        self.remembered = None;
-        self.enumeration = None;
-        let progress = u2f::start(self, message, now);
+        drop(self.memory.begun.take(channel));
+        let progress = u2f::start(self, channel, message, now);
         self.step(progress, Protocol::U2f, now)
     }
 
@@ -198,7 +177,7 @@ impl Authenticator {
             }
             Progress::Gesture(reason, refusals, then) => {
                 // From now on a touch is meant for this.
-                self.u2f_presence = u2f::Presence::default();
+                self.memory.u2f_presence = u2f::Presence::default();
                 Step::Gesture(Gesture {
                     reason,
                     refusals,

@@ -120,7 +120,7 @@ fn change_pin(authenticator: &mut Authenticator, request: Request) -> Result<Pro
                 ];
                 Progress::commit(changes, |authenticator, _| {
                     authenticator.pin_was_right();
-                    authenticator.token = None;
+                    authenticator.memory.token = None;
                     Progress::Done(Ok(Answer::Done))
                 })
             }
@@ -165,7 +165,7 @@ fn get_pin_token(authenticator: &mut Authenticator, request: Request) -> Result<
             let token = if has_permissions {
                 PinUvAuthToken::issue(environment, protocol, Permissions::MC | Permissions::GA, None, now)
             } else {
-                PinUvAuthToken::pin_token(environment, protocol, authenticator.token.take())
+                PinUvAuthToken::pin_token(environment, protocol, authenticator.memory.token.take())
             };
             hand_out(authenticator, &secret, token)
         })
@@ -224,7 +224,7 @@ fn persistent_token(authenticator: &mut Authenticator, secret: SharedSecret, rig
 /// `resetPinUvAuthToken` for all protocols, and `beginUsingPinUvAuthToken`: there is one token in use at a time.
 fn hand_out(authenticator: &mut Authenticator, secret: &SharedSecret, token: PinUvAuthToken) -> Progress {
     let encrypted = secret.encrypt(authenticator.environment.as_mut(), token.bytes());
-    authenticator.token = Some(token);
+    authenticator.memory.token = Some(token);
     answer(Response { pin_uv_auth_token: Some(encrypted), ..Response::default() })
 }
 
@@ -256,8 +256,8 @@ fn enter_pin(
 
 /// A new key-agreement key, and which of three statuses it is.
 fn pin_was_wrong(authenticator: &mut Authenticator, protocol: PinUvAuthProtocol) -> Status {
-    *authenticator.key_agreement_keys.of(protocol) = None;
-    authenticator.consecutive_mismatches = authenticator.consecutive_mismatches.saturating_add(1);
+    *authenticator.memory.key_agreement_keys.of(protocol) = None;
+    authenticator.memory.consecutive_mismatches = authenticator.memory.consecutive_mismatches.saturating_add(1);
     if authenticator.store().pin_retries() == 0 {
         Status::PinBlocked
     } else if authenticator.needs_power_cycle() {
@@ -275,11 +275,11 @@ impl Authenticator {
 
     /// Whether PIN entry is blocked until the next power-up.
     pub(crate) fn needs_power_cycle(&self) -> bool {
-        self.consecutive_mismatches >= MAX_CONSECUTIVE_MISMATCHES
+        self.memory.consecutive_mismatches >= MAX_CONSECUTIVE_MISMATCHES
     }
 
     fn pin_was_right(&mut self) {
-        self.consecutive_mismatches = 0;
+        self.memory.consecutive_mismatches = 0;
     }
 
     fn check_pin_can_be_entered(&self) -> Result<(), Status> {
@@ -338,7 +338,7 @@ impl Authenticator {
     fn key_agreement_key(&mut self, protocol: PinUvAuthProtocol) -> PrivateKey {
         let environment = self.environment.as_mut();
         let generate = || PrivateKey::from_candidates(Algorithm::Es256, |bytes| environment.random(bytes));
-        self.key_agreement_keys.of(protocol).get_or_insert_with(generate).clone()
+        self.memory.key_agreement_keys.of(protocol).get_or_insert_with(generate).clone()
     }
 
     /// `decapsulate`: what this key shares with a platform (§6.5.6).

@@ -1,7 +1,6 @@
 //! authenticatorCredentialManagement (CTAP 2.3 §6.8) and its prototype: what is known of the discoverable credentials.
 
 use core::time::Duration;
-use std::collections::VecDeque;
 
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::credential_management::{Request, Response, Subcommand};
@@ -12,24 +11,23 @@ use keyrig_ctap::{Response as Answer, Status};
 use crate::authenticator::Authenticator;
 use crate::credential::{Discoverable, StoredCredential, rp_id_hash};
 use crate::make_credential::truncated;
+use crate::memory::{Channel, Timed, UntilNextCommand};
 use crate::pin_uv_auth_token::Authorization;
+use crate::profile::Enumeration;
 use crate::step::Progress;
-use crate::store::Change;
+use crate::store::{Change, Store};
 
-/// How long an enumeration may be gone on with after its last answer (CTAP 2.3 §6, stateful commands).
-const ENUMERATION_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What enumerateRPsGetNextRP and enumerateCredentialsGetNextCredential go on with.
-pub(crate) struct Enumeration {
-    remaining: Remaining,
-    last_answer: Duration,
+/// What enumerateRPsGetNextRP goes on with.
+pub(crate) struct RelyingPartiesCursor {
+    /// The hash of the RP ID that was told last.
+    after: [u8; 32],
 }
 
-enum Remaining {
-    /// Hashes of the RP IDs still to come.
-    RelyingParties(VecDeque<[u8; 32]>),
-    /// Ids of the credentials still to come.
-    Credentials(VecDeque<Vec<u8>>),
+/// What enumerateCredentialsGetNextCredential goes on with.
+pub(crate) struct CredentialsCursor {
+    pub(crate) rp_id_hash: [u8; 32],
+    /// The creation count of the credential that was told last: those that are older are still to come.
+    before: u64,
 }
 
 /// Under which of its two commands it is asked.
@@ -41,21 +39,33 @@ pub(crate) enum Version {
     Prototype,
 }
 
-/// Starts the command. `enumeration` was taken out of the authenticator: whatever goes wrong, it is gone.
+/// Starts the command, with what its channel has begun.
 pub(crate) fn start(
     authenticator: &mut Authenticator,
+    channel: Channel,
     request: Request,
     version: Version,
-    enumeration: Option<Enumeration>,
+    begun: UntilNextCommand,
     now: Duration,
 ) -> Progress {
-    let progress = match request.subcommand() {
+    let subcommand = request.subcommand();
+    let two_cursors = authenticator.profile.behaviour.enumeration == Enumeration::TwoCursors;
+    let mut begun = UntilNextCommand {
+        relying_parties: begun
+            .relying_parties
+            .filter(|_| two_cursors || matches!(subcommand, Subcommand::EnumerateRpsGetNextRp)),
+        credentials: begun
+            .credentials
+            .filter(|_| two_cursors || matches!(subcommand, Subcommand::EnumerateCredentialsGetNextCredential)),
+        ..Default::default()
+    };
+    let progress = match subcommand {
         Subcommand::GetCredsMetadata => get_creds_metadata(authenticator, &request),
-        Subcommand::EnumerateRpsBegin => enumerate_rps_begin(authenticator, &request, now),
-        Subcommand::EnumerateRpsGetNextRp => enumerate_rps_get_next_rp(authenticator, enumeration, now),
-        Subcommand::EnumerateCredentialsBegin => enumerate_credentials_begin(authenticator, &request, now),
+        Subcommand::EnumerateRpsBegin => enumerate_rps_begin(authenticator, &request, &mut begun, now),
+        Subcommand::EnumerateRpsGetNextRp => enumerate_rps_get_next_rp(authenticator, &mut begun, now),
+        Subcommand::EnumerateCredentialsBegin => enumerate_credentials_begin(authenticator, &request, &mut begun, now),
         Subcommand::EnumerateCredentialsGetNextCredential => {
-            enumerate_credentials_get_next_credential(authenticator, enumeration, now)
+            enumerate_credentials_get_next_credential(authenticator, &mut begun, now)
         }
         Subcommand::DeleteCredential => delete_credential(authenticator, &request),
         Subcommand::UpdateUserInformation if version == Version::Final => {
@@ -63,6 +73,8 @@ pub(crate) fn start(
         }
         Subcommand::UpdateUserInformation | Subcommand::Other(_) => Err(Status::InvalidSubcommand),
     };
+    // Before what the command changes becomes durable: that ends what goes through it.
+    authenticator.memory.begun.keep(channel, begun, now);
     progress.unwrap_or_else(Progress::from)
 }
 
@@ -106,58 +118,45 @@ fn get_creds_metadata(authenticator: &mut Authenticator, request: &Request) -> R
 fn enumerate_rps_begin(
     authenticator: &mut Authenticator,
     request: &Request,
+    begun: &mut UntilNextCommand,
     now: Duration,
 ) -> Result<Progress, Status> {
+    begun.relying_parties = None;
     authorize_all(authenticator, request)?;
-    let relying_parties: VecDeque<_> = authenticator.store().relying_parties().collect();
-    let total = count(relying_parties.len());
-    next_relying_party(authenticator, relying_parties, Some(total), now).unwrap_or(Err(Status::NoCredentials))
+    let store = authenticator.store();
+    let first = store.relying_parties().next().ok_or(Status::NoCredentials)?;
+    tell_relying_party(store, first, Some(count(store.relying_parties().count())), begun, now)
 }
 
 /// enumerateRPsGetNextRP (§6.8.3).
 fn enumerate_rps_get_next_rp(
-    authenticator: &mut Authenticator,
-    enumeration: Option<Enumeration>,
+    authenticator: &Authenticator,
+    begun: &mut UntilNextCommand,
     now: Duration,
 ) -> Result<Progress, Status> {
-    match alive(enumeration, now) {
-        Some(Remaining::RelyingParties(remaining)) => {
-            next_relying_party(authenticator, remaining, None, now).unwrap_or(Err(Status::NotAllowed))
-        }
-        _ => Err(Status::NotAllowed),
-    }
+    let cursor = begun.relying_parties.take().and_then(|cursor| cursor.alive(now)).ok_or(Status::NotAllowed)?;
+    let next = authenticator.store().relying_party_after(&cursor.after).ok_or(Status::NotAllowed)?;
+    tell_relying_party(authenticator.store(), next, None, begun, now)
 }
 
-fn alive(enumeration: Option<Enumeration>, now: Duration) -> Option<Remaining> {
-    let Enumeration { remaining, last_answer } = enumeration?;
-    (now.saturating_sub(last_answer) <= ENUMERATION_TIMEOUT).then_some(remaining)
-}
-
-/// Answers with the first that remains; nothing if none does.
-fn next_relying_party(
-    authenticator: &mut Authenticator,
-    mut remaining: VecDeque<[u8; 32]>,
+/// Answers with a relying party, and remembers it if others come after it.
+fn tell_relying_party(
+    store: &Store,
+    hash: [u8; 32],
     total_rps: Option<u64>,
+    begun: &mut UntilNextCommand,
     now: Duration,
-) -> Option<Result<Progress, Status>> {
-    let hash = remaining.pop_front()?;
-    let id = authenticator.store().discoverable(&hash).next()?.relying_party_id.clone();
-    remember(authenticator, Remaining::RelyingParties(remaining), now);
-    Some(answer(Response {
+) -> Result<Progress, Status> {
+    let credential = store.discoverable(&hash).next().ok_or(Status::OtherError)?;
+    begun.relying_parties =
+        store.relying_party_after(&hash).map(|_| Timed::new(RelyingPartiesCursor { after: hash }, now));
+    answer(Response {
         // Whole: §6.8.7 lets an authenticator shorten it, and this one has no need to.
-        relying_party: Some(RelyingParty { id, name: None }),
+        relying_party: Some(RelyingParty { id: credential.relying_party_id.clone(), name: None }),
         rp_id_hash: Some(hash),
         total_rps,
         ..Response::default()
-    }))
-}
-
-fn remember(authenticator: &mut Authenticator, remaining: Remaining, now: Duration) {
-    let some = match &remaining {
-        Remaining::RelyingParties(remaining) => !remaining.is_empty(),
-        Remaining::Credentials(remaining) => !remaining.is_empty(),
-    };
-    authenticator.enumeration = some.then_some(Enumeration { remaining, last_answer: now });
+    })
 }
 
 /// enumerateCredentialsBegin (§6.8.4).
@@ -167,42 +166,45 @@ fn remember(authenticator: &mut Authenticator, remaining: Remaining, now: Durati
 fn enumerate_credentials_begin(
     authenticator: &mut Authenticator,
     request: &Request,
+    begun: &mut UntilNextCommand,
     now: Duration,
 ) -> Result<Progress, Status> {
+    begun.credentials = None;
     let authorization = authorize(authenticator, request, true)?;
     let hash = request.parameters().rp_id_hash.ok_or(Status::MissingParameter)?;
     check_bound(&authorization, &hash)?;
-    let credentials: VecDeque<_> =
-        authenticator.store().discoverable(&hash).map(|credential| credential.id.clone()).collect();
-    let total = count(credentials.len());
-    next_credential(authenticator, credentials, Some(total), now).unwrap_or(Err(Status::NoCredentials))
+    let mut credentials = authenticator.store().discoverable(&hash);
+    let first = credentials.next().ok_or(Status::NoCredentials)?;
+    let others = credentials.count();
+    tell_credential(authenticator, first, hash, Some(count(others).saturating_add(1)), begun, now)
 }
 
 /// enumerateCredentialsGetNextCredential (§6.8.4).
 fn enumerate_credentials_get_next_credential(
-    authenticator: &mut Authenticator,
-    enumeration: Option<Enumeration>,
+    authenticator: &Authenticator,
+    begun: &mut UntilNextCommand,
     now: Duration,
 ) -> Result<Progress, Status> {
-    match alive(enumeration, now) {
-        Some(Remaining::Credentials(remaining)) => {
-            next_credential(authenticator, remaining, None, now).unwrap_or(Err(Status::NotAllowed))
-        }
-        _ => Err(Status::NotAllowed),
-    }
+    let cursor = begun.credentials.take().and_then(|cursor| cursor.alive(now)).ok_or(Status::NotAllowed)?;
+    let mut older = authenticator.store().discoverable_before(&cursor.rp_id_hash, cursor.before);
+    let next = older.next().ok_or(Status::NotAllowed)?;
+    tell_credential(authenticator, next, cursor.rp_id_hash, None, begun, now)
 }
 
-/// Answers with the first that remains; nothing if none does.
-fn next_credential(
-    authenticator: &mut Authenticator,
-    mut remaining: VecDeque<Vec<u8>>,
-    total: Option<u64>,
+/// Answers with a credential, and remembers it if others come after it.
+fn tell_credential(
+    authenticator: &Authenticator,
+    credential: &StoredCredential,
+    rp_id_hash: [u8; 32],
+    total_credentials: Option<u64>,
+    begun: &mut UntilNextCommand,
     now: Duration,
-) -> Option<Result<Progress, Status>> {
-    let id = remaining.pop_front()?;
-    let response = describe(authenticator, authenticator.store().credential(&id)?, total);
-    remember(authenticator, Remaining::Credentials(remaining), now);
-    Some(response.and_then(answer))
+) -> Result<Progress, Status> {
+    let response = describe(authenticator, credential, total_credentials)?;
+    let before = credential.discoverable.as_ref().ok_or(Status::OtherError)?.creation;
+    let others = authenticator.store().discoverable_before(&rp_id_hash, before).next();
+    begun.credentials = others.map(|_| Timed::new(CredentialsCursor { rp_id_hash, before }, now));
+    answer(response)
 }
 
 fn describe(

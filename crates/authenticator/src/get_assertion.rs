@@ -1,7 +1,6 @@
 //! authenticatorGetAssertion and authenticatorGetNextAssertion (CTAP 2.3 §6.2.2, §6.3).
 
 use core::time::Duration;
-use std::collections::VecDeque;
 
 use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
 use keyrig_ctap::client_pin::Permissions;
@@ -14,24 +13,29 @@ use crate::authenticator::Authenticator;
 use crate::credential::{OpenedCredential, Properties, StoredCredential, rp_id_hash};
 use crate::hmac_secret::Salts;
 use crate::make_credential::check_list;
+use crate::memory::{Channel, Timed, UntilNextCommand};
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
 use crate::step::{Progress, Reason, Refusals};
 use crate::user_verification::{check_uv_option, touch_probe};
 
-/// How long getNextAssertion may be called after the last answer (CTAP 2.3 §6.3).
-const NEXT_ASSERTION_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// What getNextAssertion goes on with.
 pub(crate) struct RememberedAssertion {
     scope: Scope,
-    /// Ids of the credentials still to come.
-    remaining: VecDeque<Vec<u8>>,
-    last_answer: Duration,
+    /// The creation count of the credential that has answered last: those that are older are still to come.
+    before: u64,
+}
+
+impl RememberedAssertion {
+    /// Whose credentials answer.
+    pub(crate) fn rp_id_hash(&self) -> &[u8; 32] {
+        &self.scope.rp_id_hash
+    }
 }
 
 /// What all assertions of one request have in common.
 struct Scope {
+    channel: Channel,
     rp_id_hash: [u8; 32],
     client_data_hash: [u8; 32],
     user_present: bool,
@@ -50,6 +54,15 @@ struct Candidate {
     cred_blob: Vec<u8>,
 }
 
+/// The credentials that answer.
+struct Located {
+    candidate: Candidate,
+    /// How many there are.
+    count: u64,
+    /// The creation count of the candidate, if others are still to come.
+    before: Option<u64>,
+}
+
 impl From<&StoredCredential> for Candidate {
     fn from(credential: &StoredCredential) -> Self {
         Self {
@@ -63,15 +76,15 @@ impl From<&StoredCredential> for Candidate {
     }
 }
 
-pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
+pub(crate) fn start(authenticator: &mut Authenticator, channel: Channel, request: Request) -> Progress {
     if let Some(probe) = touch_probe(authenticator, &request.pin_uv_auth, Reason::GetAssertion) {
         return probe;
     }
-    prepare(authenticator, request).unwrap_or_else(Progress::from)
+    prepare(authenticator, channel, request).unwrap_or_else(Progress::from)
 }
 
 /// Steps 2 to 7, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
-fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
+fn prepare(authenticator: &mut Authenticator, channel: Channel, request: Request) -> Result<Progress, Status> {
     check(authenticator, &request)?;
     let known = authenticator.known_extensions(request.extensions.as_ref());
     let inputs = known.as_ref().map(GetAssertionInputs::decode).transpose()?.unwrap_or_default();
@@ -81,8 +94,7 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
     // Step 7.
     let rp_id_hash = rp_id_hash(rp_id);
     let user_present = request.options.up != Some(false);
-    let (candidate, remaining) = locate(authenticator, &rp_id_hash, &request.allow_list, user_verified);
-    let Some(candidate) = candidate else {
+    let Some(located) = locate(authenticator, &rp_id_hash, &request.allow_list, user_verified) else {
         return Ok(no_credentials(authenticator, user_present, !request.allow_list.is_empty()));
     };
     if inputs.large_blob_key == Some(false) {
@@ -94,15 +106,15 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
     }
     let salts = inputs.hmac_secret.as_ref().map(|input| Salts::open(authenticator, input)).transpose()?;
     let client_data_hash = request.client_data_hash;
-    let scope = Scope { rp_id_hash, client_data_hash, user_present, user_verified, inputs, salts };
+    let scope = Scope { channel, rp_id_hash, client_data_hash, user_present, user_verified, inputs, salts };
     if user_present {
         Ok(Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
             // Step 9.
             authenticator.consume_token();
-            assert(authenticator, scope, candidate, remaining, true).unwrap_or_else(Progress::from)
+            assert(authenticator, scope, located, true).unwrap_or_else(Progress::from)
         }))
     } else {
-        assert(authenticator, scope, candidate, remaining, true)
+        assert(authenticator, scope, located, true)
     }
 }
 
@@ -135,28 +147,33 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status>
     check_list(authenticator, &request.allow_list)
 }
 
-/// The credential that answers first, and the ids of those that come after: the newest first, or the first of the allow list
-/// that lives here. What `credProtect` hides is not there (§12.1).
+/// The credentials that answer: the newest first, or the first of the allow list that lives here. What `credProtect` hides is
+/// not there (§12.1).
 fn locate(
     authenticator: &Authenticator,
     rp_id_hash: &[u8; 32],
     allow_list: &[CredentialDescriptor],
     user_verified: bool,
-) -> (Option<Candidate>, VecDeque<Vec<u8>>) {
+) -> Option<Located> {
     if allow_list.is_empty() {
-        let shown = |credential: &&StoredCredential| {
-            user_verified || credential.properties.protection == CredentialProtection::UserVerificationOptional
-        };
-        let mut credentials = authenticator.store().discoverable(rp_id_hash).filter(shown);
-        let first = credentials.next().map(Candidate::from);
-        (first, credentials.map(|credential| credential.id.clone()).collect())
-    } else {
-        let shown = |candidate: &Candidate| {
-            user_verified || candidate.properties.protection != CredentialProtection::UserVerificationRequired
-        };
-        let found = allow_list.iter().filter_map(|descriptor| find(authenticator, rp_id_hash, descriptor)).find(shown);
-        (found, VecDeque::new())
+        return discover(authenticator.store().discoverable(rp_id_hash), user_verified);
     }
+    let shown = |candidate: &Candidate| {
+        user_verified || candidate.properties.protection != CredentialProtection::UserVerificationRequired
+    };
+    let found = allow_list.iter().filter_map(|descriptor| find(authenticator, rp_id_hash, descriptor)).find(shown);
+    found.map(|candidate| Located { candidate, count: 1, before: None })
+}
+
+/// Of discoverable credentials those that are shown.
+fn discover<'a>(credentials: impl Iterator<Item = &'a StoredCredential>, user_verified: bool) -> Option<Located> {
+    let mut shown = credentials.filter(|credential| {
+        user_verified || credential.properties.protection == CredentialProtection::UserVerificationOptional
+    });
+    let first = shown.next()?;
+    let others = u64::try_from(shown.count()).unwrap_or(u64::MAX);
+    let before = first.discoverable.as_ref().map(|discoverable| discoverable.creation).filter(|_| others > 0);
+    Some(Located { candidate: Candidate::from(first), count: others.saturating_add(1), before })
 }
 
 fn find(authenticator: &Authenticator, rp_id_hash: &[u8; 32], descriptor: &CredentialDescriptor) -> Option<Candidate> {
@@ -176,17 +193,19 @@ fn find(authenticator: &Authenticator, rp_id_hash: &[u8; 32], descriptor: &Crede
 fn assert(
     authenticator: &Authenticator,
     scope: Scope,
-    candidate: Candidate,
-    remaining: VecDeque<Vec<u8>>,
+    Located { candidate, count, before }: Located,
     first: bool,
 ) -> Result<Progress, Status> {
     let (counter, counter_change) = authenticator.next_counter()?;
     Ok(Progress::commit(vec![counter_change], move |authenticator, now| {
-        let number_of_credentials = (first && !remaining.is_empty())
-            .then(|| u64::try_from(remaining.len()).map_or(u64::MAX, |others| others.saturating_add(1)));
+        let number_of_credentials = (first && count > 1).then_some(count);
         let response = sign(authenticator, &scope, candidate, counter, number_of_credentials);
-        if response.is_ok() && !remaining.is_empty() {
-            authenticator.remembered = Some(RememberedAssertion { scope, remaining, last_answer: now });
+        if response.is_ok()
+            && let Some(before) = before
+        {
+            let channel = scope.channel;
+            let assertion = Some(Timed::new(RememberedAssertion { scope, before }, now));
+            authenticator.memory.begun.keep(channel, UntilNextCommand { assertion, ..Default::default() }, now);
         }
         Progress::Done(response.map(|response| Answer::GetAssertion(Box::new(response))))
     }))
@@ -238,15 +257,14 @@ fn outputs(authenticator: &mut Authenticator, scope: &Scope, candidate: &Candida
     }
 }
 
-/// authenticatorGetNextAssertion. `remembered` was taken out of the authenticator: whatever goes wrong, it is gone.
-pub(crate) fn next(authenticator: &Authenticator, remembered: Option<RememberedAssertion>, now: Duration) -> Progress {
-    let Some(RememberedAssertion { scope, mut remaining, last_answer }) = remembered else {
+/// authenticatorGetNextAssertion, with what its channel has begun.
+pub(crate) fn next(authenticator: &Authenticator, begun: UntilNextCommand, now: Duration) -> Progress {
+    let Some(RememberedAssertion { scope, before }) = begun.assertion.and_then(|assertion| assertion.alive(now)) else {
         return Status::NotAllowed.into();
     };
-    if now.saturating_sub(last_answer) > NEXT_ASSERTION_TIMEOUT {
-        return Status::NotAllowed.into();
+    let older = authenticator.store().discoverable_before(&scope.rp_id_hash, before);
+    match discover(older, scope.user_verified) {
+        Some(located) => assert(authenticator, scope, located, false).unwrap_or_else(Progress::from),
+        None => Status::NotAllowed.into(),
     }
-    let credential = remaining.pop_front().and_then(|id| authenticator.store().find(&scope.rp_id_hash, &id));
-    let Some(candidate) = credential.map(Candidate::from) else { return Status::NotAllowed.into() };
-    assert(authenticator, scope, candidate, remaining, false).unwrap_or_else(Progress::from)
 }

@@ -64,11 +64,11 @@ fn set(
         if expected_length < SHORTEST {
             return Err(Status::InvalidParameter);
         }
-        authenticator.pending_array = Some(PendingArray { expected_length, bytes: Vec::new() });
+        authenticator.memory.pending_array = Some(PendingArray { expected_length, bytes: Vec::new() });
     } else if request.length.is_some() {
         return Err(Status::InvalidParameter);
     }
-    let next_offset = authenticator.pending_array.as_ref().map_or(0, |pending| pending.bytes.len());
+    let next_offset = authenticator.memory.pending_array.as_ref().map_or(0, |pending| pending.bytes.len());
     if offset != next_offset {
         return Err(Status::InvalidSeq);
     }
@@ -78,7 +78,7 @@ fn set(
         authenticator.verify_pin_uv_auth(&request.pin_uv_auth, &[&message], Permissions::LBW)?;
     }
     // Not before here: a fragment that is refused leaves the others where they are.
-    let pending = authenticator.pending_array.as_mut().ok_or(Status::InvalidSeq)?;
+    let pending = authenticator.memory.pending_array.as_mut().ok_or(Status::InvalidSeq)?;
     if fragment.len() > pending.expected_length.saturating_sub(offset) {
         return Err(Status::InvalidParameter);
     }
@@ -86,7 +86,7 @@ fn set(
     if pending.bytes.len() < pending.expected_length {
         return Ok(Progress::Done(Ok(Answer::Done)));
     }
-    let array = authenticator.pending_array.take().map(|pending| pending.bytes).unwrap_or_default();
+    let array = authenticator.memory.pending_array.take().map(|pending| pending.bytes).unwrap_or_default();
     if !ends_with_its_hash(&array) {
         return Err(Status::IntegrityFailure);
     }

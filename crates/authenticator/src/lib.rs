@@ -47,6 +47,7 @@ mod get_info;
 mod hmac_secret;
 mod large_blobs;
 mod make_credential;
+mod memory;
 mod pin;
 mod pin_uv_auth_protocol;
 mod pin_uv_auth_token;
@@ -62,6 +63,7 @@ mod u2f;
 mod user_verification;
 
 pub use authenticator::Authenticator;
+pub use memory::Channel;
 pub use profile::Profile;
 pub use step::{Commit, Gesture, Reason, Step};
 pub use u2f::Waiting;

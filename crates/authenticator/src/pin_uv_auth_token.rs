@@ -109,7 +109,7 @@ fn random(environment: &mut dyn Environment) -> Zeroizing<[u8; 32]> {
 impl Authenticator {
     /// `pinUvAuthTokenUsageTimerObserver` (§6.5.2.1): called as every command begins, for nothing sees a token in between.
     pub(crate) fn end_token_by_timer(&mut self, now: Duration) {
-        self.token.take_if(|token| token.has_ended(now));
+        self.memory.token.take_if(|token| token.has_ended(now));
     }
 
     /// The PIN/UV auth protocol that a request names.
@@ -147,6 +147,7 @@ impl Authenticator {
         }
         let wanted = Permissions(permissions.0 & !Permissions::PCMR.0);
         let token = self
+            .memory
             .token
             .as_mut()
             .filter(|token| token.protocol == protocol && protocol.verify(&token.bytes, message, param))
@@ -163,7 +164,7 @@ impl Authenticator {
     /// # Errors
     /// [`Status::PinAuthInvalid`] if it is bound to another.
     pub(crate) fn bind_token(&mut self, rp_id: &str) -> Result<(), Status> {
-        match self.token.as_mut() {
+        match self.memory.token.as_mut() {
             Some(PinUvAuthToken { lifetime: Lifetime::UntilPowerUp, .. }) | None => Ok(()),
             Some(token) => match &token.rp_id {
                 Some(bound) if bound != rp_id => Err(Status::PinAuthInvalid),
@@ -181,7 +182,7 @@ impl Authenticator {
     ///
     /// Without mc and ga nothing asks for the flag any more, so it needs no place of its own.
     pub(crate) fn consume_token(&mut self) {
-        if let Some(token) = &mut self.token
+        if let Some(token) = &mut self.memory.token
             && matches!(token.lifetime, Lifetime::UsageTimer { .. })
         {
             token.permissions = token.permissions.intersection(Permissions::LBW);

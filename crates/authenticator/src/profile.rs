@@ -18,7 +18,7 @@ use keyrig_ctap::{Aaguid, get_info};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-pub use self::behaviour::{Behaviour, NoCredentials};
+pub use self::behaviour::{Behaviour, Enumeration, NoCredentials};
 use crate::credential::SHORTEST_ID;
 use crate::pin::SHORTEST_PIN;
 

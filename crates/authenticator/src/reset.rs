@@ -5,6 +5,7 @@ use core::time::Duration;
 use keyrig_ctap::{Response, Status};
 
 use crate::authenticator::Authenticator;
+use crate::memory::UntilPowerUp;
 use crate::step::{Progress, Reason, Refusals};
 use crate::store::Store;
 
@@ -18,8 +19,7 @@ pub(crate) fn start(authenticator: &Authenticator, now: Duration) -> Progress {
         let counter = authenticator.store().counter();
         let changes = Store::blank(authenticator.environment.as_mut(), counter);
         Progress::commit(changes, |authenticator, _| {
-            authenticator.forget_pin_entry();
-            authenticator.pending_array = None;
+            authenticator.memory = UntilPowerUp::default();
             Progress::Done(Ok(Response::Done))
         })
     })

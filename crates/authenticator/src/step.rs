@@ -174,7 +174,7 @@ impl Commit {
     /// Memory follows the disk even if the command is over, because the power was interrupted meanwhile or another command
     /// was started: then that is all that happens, and the answer is `CTAP1_ERR_OTHER`, or 0x6F00 of CTAP1/U2F.
     pub fn committed(self, authenticator: &mut Authenticator, now: Duration) -> Step {
-        authenticator.store_mut().apply(&self.changes);
+        authenticator.apply(&self.changes);
         authenticator.resume(self.suspended, now, |authenticator, then| then(authenticator, now))
     }
 

@@ -10,6 +10,7 @@ mod records;
 mod tests;
 
 use core::ops::Bound::{Excluded, Unbounded};
+use core::ops::RangeBounds;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use configuration::Configuration;
@@ -215,21 +216,48 @@ impl Store {
 
     /// The discoverable credentials of a relying party, the newest first.
     pub fn discoverable(&self, rp_id_hash: &[u8; 32]) -> impl Iterator<Item = &StoredCredential> {
-        self.discoverable
-            .range((*rp_id_hash, 0)..=(*rp_id_hash, u64::MAX))
-            .rev()
-            .filter_map(|(_, id)| self.credentials.get(id))
+        self.discoverable_in((*rp_id_hash, 0)..=(*rp_id_hash, u64::MAX))
+    }
+
+    /// Of these those that are older than the one with this creation count.
+    pub(crate) fn discoverable_before(
+        &self,
+        rp_id_hash: &[u8; 32],
+        creation: u64,
+    ) -> impl Iterator<Item = &StoredCredential> {
+        self.discoverable_in((*rp_id_hash, 0)..(*rp_id_hash, creation))
+    }
+
+    fn discoverable_in(&self, range: impl RangeBounds<([u8; 32], u64)>) -> impl Iterator<Item = &StoredCredential> {
+        self.discoverable.range(range).rev().filter_map(|(_, id)| self.credentials.get(id))
+    }
+
+    /// Whether a relying party has discoverable credentials.
+    pub(crate) fn has_discoverable(&self, rp_id_hash: &[u8; 32]) -> bool {
+        self.discoverable(rp_id_hash).next().is_some()
+    }
+
+    /// The relying party among whose credentials a change changes something.
+    pub(crate) fn relying_party_of(&self, change: &Change) -> Option<[u8; 32]> {
+        let credential = match change {
+            Change::Put(credential) => credential,
+            Change::Remove(id) => self.credentials.get(id)?,
+            _ => return None,
+        };
+        Some(rp_id_hash(&credential.relying_party_id))
     }
 
     /// The relying parties that have discoverable credentials, by the hash of their RP ID, each once.
     pub fn relying_parties(&self) -> impl Iterator<Item = [u8; 32]> {
-        // They are sorted: the next one begins behind the last credential of this one.
-        let next = |after: &[u8; 32]| {
-            let mut behind = self.discoverable.range((Excluded((*after, u64::MAX)), Unbounded));
-            behind.next().map(|((hash, _), _)| *hash)
-        };
         let first = self.discoverable.keys().next().map(|(hash, _)| *hash);
-        core::iter::successors(first, next)
+        core::iter::successors(first, |hash| self.relying_party_after(hash))
+    }
+
+    /// The relying party that comes after this one.
+    pub(crate) fn relying_party_after(&self, rp_id_hash: &[u8; 32]) -> Option<[u8; 32]> {
+        // They are sorted: the next one begins behind the last credential of this one.
+        let mut behind = self.discoverable.range((Excluded((*rp_id_hash, u64::MAX)), Unbounded));
+        behind.next().map(|((hash, _), _)| *hash)
     }
 
     /// How many discoverable credentials are stored.

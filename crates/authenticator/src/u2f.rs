@@ -1,7 +1,8 @@
 //! CTAP1/U2F (FIDO U2F Raw Message Formats 1.2; CTAP 2.3 §10): register, authenticate, version.
 //!
 //! Its touch is a latch: a request that wants one and finds none is refused at once, and repeated by the client. A key that was
-//! asked a moment ago counts as waiting; a touch is kept for a while, and the request that succeeds by it takes it away.
+//! asked a moment ago counts as waiting; a touch is kept for a while, and the request that succeeds by it takes it away. It is
+//! for the channel that asked: another is not waited for meanwhile, and does not get it.
 //!
 //! A key handle is the id of a credential that lives in it, so what was registered here logs in over CTAP2 as well, under the
 //! RP ID whose hash is the application parameter, and what was made there logs in here.
@@ -11,10 +12,12 @@ use core::time::Duration;
 use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
 use keyrig_ctap::cose::{Algorithm, PublicKey};
 use keyrig_ctap::extensions::CredentialProtection;
+use keyrig_ctap::hid::Peer;
 use keyrig_ctap::u2f::{Authentication, Control, Registration, Request, StatusWord, VERSION};
 
 use crate::authenticator::Authenticator;
 use crate::credential::Properties;
+use crate::memory::Channel;
 use crate::private_key::PrivateKey;
 use crate::sealing::seal;
 use crate::step::{Progress, Reason};
@@ -32,7 +35,8 @@ const MAX_KEY_HANDLE: usize = 255;
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     waiting: Option<Waiting>,
-    touched_until: Option<Duration>,
+    /// Whom a touch was meant for, and until when.
+    touched: Option<(Channel, Duration)>,
 }
 
 /// What CTAP1/U2F waits for.
@@ -40,6 +44,8 @@ pub(crate) struct Presence {
 pub struct Waiting {
     /// What was asked for.
     pub reason: Reason,
+    /// Who asked.
+    pub channel: Channel,
     /// Until when the key counts as waiting if it is not asked again, on the driver's clock.
     pub until: Duration,
 }
@@ -48,64 +54,86 @@ impl Authenticator {
     /// What CTAP1/U2F waits for at `now`: a request that wanted a touch came a moment ago, and none has satisfied it.
     #[must_use]
     pub fn u2f_waiting(&self, now: Duration) -> Option<Waiting> {
-        self.u2f_presence.waiting.filter(|waiting| now < waiting.until)
+        self.memory.u2f_presence.waiting_at(now)
     }
 
     /// The user touched the key. Without a request that waits for it a touch means nothing.
     pub fn touch_u2f(&mut self, now: Duration) {
-        if self.u2f_waiting(now).is_some() {
-            self.u2f_presence = Presence { waiting: None, touched_until: Some(now.saturating_add(TOUCH)) };
+        if let Some(Waiting { channel, .. }) = self.memory.u2f_presence.waiting_at(now) {
+            self.memory.u2f_presence = Presence { waiting: None, touched: Some((channel, now.saturating_add(TOUCH))) };
         }
     }
 
     /// The user refused. The protocol has no word for it: the key waits for nothing until it is asked again.
     pub fn deny_u2f(&mut self) {
-        self.u2f_presence = Presence::default();
+        self.memory.u2f_presence = Presence::default();
+    }
+}
+
+impl Presence {
+    fn waiting_at(&self, now: Duration) -> Option<Waiting> {
+        self.waiting.filter(|waiting| now < waiting.until)
     }
 
-    /// Takes the touch, if there is one.
-    fn take_u2f_touch(&mut self, now: Duration) -> bool {
-        let touched = self.u2f_presence.touched_until.take().is_some_and(|until| now < until);
+    /// A host has gone, and waits for nothing.
+    pub(crate) fn forget(&mut self, peer: Peer) {
+        self.waiting.take_if(|waiting| waiting.channel.peer == peer);
+        self.touched.take_if(|(meant_for, _)| meant_for.peer == peer);
+    }
+
+    /// Takes the touch that was meant for a channel, if there is one.
+    fn take_touch(&mut self, channel: Channel, now: Duration) -> bool {
+        let touch = self.touched.take_if(|(meant_for, _)| *meant_for == channel);
+        let touched = touch.is_some_and(|(_, until)| now < until);
         if touched {
-            self.u2f_presence.waiting = None;
+            self.waiting.take_if(|waiting| waiting.channel == channel);
         }
         touched
     }
 
-    fn wait_for_u2f_touch(&mut self, reason: Reason, now: Duration) -> StatusWord {
-        self.u2f_presence.waiting = Some(Waiting { reason, until: now.saturating_add(WAITING) });
+    fn wait_for_touch(&mut self, channel: Channel, reason: Reason, now: Duration) -> StatusWord {
+        if self.waiting_at(now).is_none_or(|waiting| waiting.channel == channel) {
+            self.waiting = Some(Waiting { reason, channel, until: now.saturating_add(WAITING) });
+        }
         StatusWord::ConditionsNotSatisfied
     }
 }
 
-pub(crate) fn start(authenticator: &mut Authenticator, message: &[u8], now: Duration) -> Progress {
+pub(crate) fn start(authenticator: &mut Authenticator, channel: Channel, message: &[u8], now: Duration) -> Progress {
     let result = if authenticator.profile.has_u2f() {
-        Request::decode(message).and_then(|request| answer(authenticator, request, now))
+        Request::decode(message).and_then(|request| answer(authenticator, channel, request, now))
     } else {
         Err(StatusWord::InsNotSupported)
     };
     result.unwrap_or_else(|word| Progress::DoneU2f(Err(word)))
 }
 
-fn answer(authenticator: &mut Authenticator, request: Request, now: Duration) -> Result<Progress, StatusWord> {
+fn answer(
+    authenticator: &mut Authenticator,
+    channel: Channel,
+    request: Request,
+    now: Duration,
+) -> Result<Progress, StatusWord> {
     match request {
         Request::Version => Ok(Progress::DoneU2f(Ok(VERSION.as_bytes().to_vec()))),
         // U2F cannot verify a user (CTAP 2.3 §7.2.4).
         _ if authenticator.always_uv() => Err(StatusWord::CommandNotAllowed),
         Request::Register { challenge, application } => {
-            if !authenticator.take_u2f_touch(now) {
-                return Err(authenticator.wait_for_u2f_touch(Reason::U2fRegister, now));
+            let presence = &mut authenticator.memory.u2f_presence;
+            if !presence.take_touch(channel, now) {
+                return Err(presence.wait_for_touch(channel, Reason::U2fRegister, now));
             }
             register(authenticator, &challenge, &application).map(|data| Progress::DoneU2f(Ok(data)))
         }
         Request::Authenticate { control, challenge, application, key_handle } => {
             let private_key = find(authenticator, &application, &key_handle).ok_or(StatusWord::WrongData)?;
+            let presence = &mut authenticator.memory.u2f_presence;
             let user_present = match control {
                 Control::CheckOnly => return Err(StatusWord::ConditionsNotSatisfied),
-                Control::DontEnforceUserPresenceAndSign => authenticator.take_u2f_touch(now),
-                Control::EnforceUserPresenceAndSign if authenticator.take_u2f_touch(now) => true,
+                Control::DontEnforceUserPresenceAndSign => presence.take_touch(channel, now),
+                Control::EnforceUserPresenceAndSign if presence.take_touch(channel, now) => true,
                 Control::EnforceUserPresenceAndSign => {
-                    return Err(authenticator.wait_for_u2f_touch(Reason::U2fAuthenticate, now));
+                    return Err(presence.wait_for_touch(channel, Reason::U2fAuthenticate, now));
                 }
             };
             let (counter, change) = authenticator.next_counter().map_err(|_| StatusWord::UnknownError)?;

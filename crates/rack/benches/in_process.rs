@@ -17,7 +17,7 @@ use keyrig_authenticator::environment::{Crypto, Environment};
 use keyrig_authenticator::portable_crypto::Portable;
 use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_authenticator::store::{Change, Record, Store};
-use keyrig_authenticator::{Authenticator, Profile, Step};
+use keyrig_authenticator::{Authenticator, Channel, Profile, Step};
 use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
 use keyrig_ctap::entities::{Options as RequestOptions, PinUvAuth, User};
 use keyrig_ctap::{Request, get_assertion};
@@ -40,7 +40,7 @@ fn libraries() -> Vec<fn() -> Box<dyn Crypto>> {
 /// Drives a command to its end, with a touch and nothing durable.
 fn carry_out(key: &mut Authenticator, request: &[u8]) -> Vec<u8> {
     let now = Duration::ZERO;
-    let mut step = key.start(request, now);
+    let mut step = key.start(Channel::default(), request, now);
     loop {
         step = match step {
             Step::Commit(commit) => commit.committed(key, now),

@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use keyrig_authenticator::attestation::Root;
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::store::Store;
-use keyrig_authenticator::{Authenticator, Profile, Step};
+use keyrig_authenticator::{Authenticator, Channel, Profile, Step};
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
 use keyrig_ctap::{Request, config, credential_management, large_blobs};
@@ -69,7 +69,7 @@ fn drive(
 ) -> Vec<u8> {
     let now = Duration::from_secs(1);
     let mut commits = 0;
-    let mut step = authenticator.start(message, now);
+    let mut step = authenticator.start(Channel::default(), message, now);
     loop {
         step = match step {
             Step::Respond(answer) => return answer,
@@ -255,7 +255,7 @@ fn undisturbed(case: &Case) -> Undisturbed {
     let command = (case.command)(&mut |message| simply(&mut key, &database, message));
     let mut states = vec![key.store().clone()];
     let now = Duration::from_secs(1);
-    let mut step = key.start(&command, now);
+    let mut step = key.start(Channel::default(), &command, now);
     let answer = loop {
         step = match step {
             Step::Respond(answer) => break answer,

@@ -12,11 +12,17 @@ pub struct Behaviour {
     /// How it says so: `CTAP2_ERR_NO_CREDENTIALS`, or `CTAP2_ERR_INVALID_CREDENTIAL` as the first FIDO2 keys did.
     #[serde(deserialize_with = "unknown_credential_status")]
     pub unknown_credential_status: Status,
+    /// What ends an enumeration of credential management.
+    pub enumeration: Enumeration,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { no_credentials: NoCredentials::default(), unknown_credential_status: Status::NoCredentials }
+        Self {
+            no_credentials: NoCredentials::default(),
+            unknown_credential_status: Status::NoCredentials,
+            enumeration: Enumeration::default(),
+        }
     }
 }
 
@@ -42,6 +48,18 @@ impl NoCredentials {
             Self::AfterTouchIfListed => listed,
         }
     }
+}
+
+/// What ends an enumeration of credential management, beside time, power, and other commands than credential management.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enumeration {
+    /// Any other subcommand (CTAP 2.3 §6, stateful commands).
+    #[default]
+    Strict,
+    /// No other subcommand: relying parties and the credentials of one have a cursor each, which a host that interleaves them
+    /// needs.
+    TwoCursors,
 }
 
 fn unknown_credential_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {

@@ -8,6 +8,7 @@ use keyrig_ctap::Response;
 use super::*;
 use crate::attestation::Root;
 use crate::environment::Seeded;
+use crate::memory::Channel;
 use crate::profile::Profile;
 use crate::store::{Record, Store};
 
@@ -68,7 +69,7 @@ fn assert_state(mut authenticator: Authenticator, disk: &Disk, counter: u32) {
     let loaded = Store::load(disk.clone()).unwrap();
     assert_eq!(loaded.counter(), counter);
     assert_eq!(authenticator.store(), &loaded);
-    assert_eq!(answer(authenticator.start(&[0x04], Duration::ZERO))[0], 0);
+    assert_eq!(answer(authenticator.start(Channel::default(), &[0x04], Duration::ZERO))[0], 0);
 }
 
 #[test]

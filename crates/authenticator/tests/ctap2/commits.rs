@@ -143,7 +143,7 @@ fn a_failed_replacement_at_full_storage_loses_nothing() {
 
 /// Drives a command up to its commit.
 fn pending(key: &mut Driver, message: &[u8]) -> Commit {
-    match key.authenticator.start(message, key.now) {
+    match key.authenticator.start(key.channel, message, key.now) {
         Step::Commit(commit) => commit,
         Step::Gesture(gesture) => match gesture.touched(&mut key.authenticator, key.now) {
             Step::Commit(commit) => commit,

@@ -10,7 +10,7 @@ use crate::support::codec::{
     Created, GET_INFO, Parameters, RESET, body, boolean, bytes, descriptor, encode, fields, int, map, status, text,
 };
 use crate::support::platform::{Token, permission};
-use crate::support::{Driver, Event, Fate, altered, built_in};
+use crate::support::{Driver, Event, Fate, altered, built_in, other_channels};
 
 const FINAL: u8 = 0x0A;
 const PROTOTYPE: u8 = 0x41;
@@ -88,6 +88,11 @@ impl Driver {
         (body[&1].clone().extract_unsigned().unwrap(), body[&2].clone().extract_unsigned().unwrap())
     }
 
+    fn delete(&mut self, created: &Created) {
+        let token = self.cm();
+        assert_eq!(self.manage(DELETE_CREDENTIAL, Some(of_credential(&created.id)), Some(&token)), [status::OK]);
+    }
+
     /// A discoverable credential on a key that has a PIN.
     fn discoverable(&mut self, site: &str, user: &str) -> Created {
         let token = self.token(2, PIN, permission::MC, Some(site)).unwrap();
@@ -97,7 +102,11 @@ impl Driver {
 
 /// A key with a PIN and three discoverable credentials of two sites, the oldest first.
 fn filled() -> (Driver, [Created; 3]) {
-    let mut key = Driver::new();
+    filled_of("keyrig")
+}
+
+fn filled_of(profile: &str) -> (Driver, [Created; 3]) {
+    let mut key = Driver::of(built_in(profile));
     key.set_pin(PIN);
     let made = [(SITE, "one"), (OTHER_SITE, "other"), (SITE, "two")].map(|(site, user)| key.discoverable(site, user));
     // It lives in its id and is no business of this command.
@@ -212,42 +221,152 @@ fn an_empty_key_has_no_credentials_to_enumerate() {
     assert_eq!(key.metadata(), (0, 1000));
 }
 
-/// CTAP 2.3 §6, stateful commands: 30 s, and not beyond another command or a power-up.
+/// The two enumerations: how each begins and goes on.
+fn enumerations() -> [(u8, u8, Option<Value>); 2] {
+    [
+        (ENUMERATE_RPS_BEGIN, ENUMERATE_RPS_GET_NEXT_RP, None),
+        (ENUMERATE_CREDENTIALS_BEGIN, ENUMERATE_CREDENTIALS_GET_NEXT_CREDENTIAL, Some(of_site(SITE))),
+    ]
+}
+
+type Interruption = fn(&mut Driver);
+
+/// CTAP 2.3 §6, stateful commands: 30 s, and not beyond another command or a power-up. Whether another subcommand of credential
+/// management is another command is the profile's: recorded with YubiKeys, it is.
 #[test]
 fn an_enumeration_dies_by_time_by_power_and_by_any_other_command() {
-    type Interruption = fn(&mut Driver);
-    let deaths: [(&str, Interruption); 6] = [
+    let commands: [(&str, Interruption); 5] = [
         ("30 s", |key| key.wait(Duration::from_secs(30) + Duration::from_nanos(1))),
         ("power", Driver::power_up),
         ("getInfo", |key| drop(key.send(&[GET_INFO]))),
         ("a message that is none", |key| drop(key.send(&[0xFF]))),
         ("U2F", |key| drop(key.send_u2f(&[0, 3, 0, 0]))),
+    ];
+    let subcommands: [(&str, Interruption); 3] = [
         ("the other enumeration", |key| {
-            let next = [ENUMERATE_RPS_GET_NEXT_RP, ENUMERATE_CREDENTIALS_GET_NEXT_CREDENTIAL];
-            for subcommand in next {
-                key.manage(subcommand, None, None);
+            for (_, next, _) in enumerations() {
+                key.manage(next, None, None);
             }
         }),
+        ("getCredsMetadata, refused", |key| drop(key.manage(GET_CREDS_METADATA, None, None))),
+        ("none that there is", |key| drop(key.manage(0x80, None, None))),
     ];
-    for (begin, next, parameters) in [
-        (ENUMERATE_RPS_BEGIN, ENUMERATE_RPS_GET_NEXT_RP, None),
-        (ENUMERATE_CREDENTIALS_BEGIN, ENUMERATE_CREDENTIALS_GET_NEXT_CREDENTIAL, Some(of_site(SITE))),
+    for (profile, deaths) in [
+        ("keyrig", commands.to_vec()),
+        ("yubikey-5.7", [&commands[..], &subcommands].concat()),
+        ("ctap-2.1", [&commands[..], &subcommands].concat()),
     ] {
-        let (mut key, _) = filled();
-        let token = key.cm();
-        assert_eq!(key.manage(next, None, None), [status::NOT_ALLOWED], "nothing was begun");
-        for (name, interrupt) in deaths {
-            let token = if name == "power" { key.cm() } else { token.clone() };
-            let token =
-                if key.manage(begin, parameters.clone(), Some(&token))[0] == status::OK { token } else { key.cm() };
-            assert_eq!(key.manage(begin, parameters.clone(), Some(&token))[0], status::OK, "{name}");
-            interrupt(&mut key);
-            assert_eq!(key.manage(next, None, None), [status::NOT_ALLOWED], "{name}");
+        for (begin, next, parameters) in enumerations() {
+            let (mut key, _) = filled_of(profile);
+            assert_eq!(key.manage(next, None, None), [status::NOT_ALLOWED], "nothing was begun");
+            for (name, interrupt) in &deaths {
+                let token = key.cm();
+                assert_eq!(key.manage(begin, parameters.clone(), Some(&token))[0], status::OK, "{name}");
+                interrupt(&mut key);
+                assert_eq!(key.manage(next, None, None), [status::NOT_ALLOWED], "{profile}: {name}");
+            }
+            let token = key.cm();
+            assert_eq!(key.manage(begin, parameters, Some(&token))[0], status::OK);
+            key.wait(Duration::from_secs(30));
+            assert_eq!(key.manage(next, None, None)[0], status::OK, "30 s are not over");
         }
+    }
+}
+
+/// Hosts walk through the relying parties and, of each, through its credentials, before they ask for the next.
+#[test]
+fn a_key_with_two_cursors_is_enumerated_interleaved() {
+    let (mut key, made) = filled();
+    let token = key.cm();
+    let mut found = Vec::new();
+    let mut relying_party = key.managed(ENUMERATE_RPS_BEGIN, None, Some(&token));
+    loop {
+        let hash = relying_party[&4].clone();
+        let begin = parameters([(1, hash)]);
+        let first = key.managed(ENUMERATE_CREDENTIALS_BEGIN, Some(begin), Some(&token));
+        let count = first[&9].clone().extract_unsigned().unwrap();
+        found.push(id(&first));
+        for _ in 1..count {
+            assert_eq!(key.manage(GET_CREDS_METADATA, None, Some(&token))[0], status::OK, "nor does this end either");
+            found.push(id(&key.managed(ENUMERATE_CREDENTIALS_GET_NEXT_CREDENTIAL, None, None)));
+        }
+        assert_eq!(key.manage(ENUMERATE_CREDENTIALS_GET_NEXT_CREDENTIAL, None, None), [status::NOT_ALLOWED]);
+        if found.len() == made.len() {
+            break;
+        }
+        relying_party = key.managed(ENUMERATE_RPS_GET_NEXT_RP, None, None);
+    }
+    found.sort();
+    let mut expected = made.map(|created| created.id);
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(key.manage(ENUMERATE_RPS_GET_NEXT_RP, None, None), [status::NOT_ALLOWED]);
+    // One that is refused begins nothing, and ends the one of its kind.
+    assert_eq!(key.manage(ENUMERATE_RPS_BEGIN, None, Some(&token))[0], status::OK);
+    assert_eq!(key.manage(ENUMERATE_RPS_BEGIN, None, None), [status::PUAT_REQUIRED]);
+    assert_eq!(key.manage(ENUMERATE_RPS_GET_NEXT_RP, None, None), [status::NOT_ALLOWED]);
+}
+
+/// Names of sites and users are for the program that has the token.
+#[test]
+fn an_enumeration_belongs_to_the_channel_that_began_it() {
+    for profile in ["keyrig", "yubikey-5.7"] {
+        for other in other_channels() {
+            for (begin, next, parameters) in enumerations() {
+                let (mut key, _) = filled_of(profile);
+                let token = key.cm();
+                assert_eq!(key.manage(begin, parameters, Some(&token))[0], status::OK);
+                key.elsewhere(other, |key| {
+                    for (_, next, _) in enumerations() {
+                        assert_eq!(key.manage(next, None, None), [status::NOT_ALLOWED], "{profile}, {other:?}");
+                    }
+                    key.send(&[GET_INFO]);
+                    key.send_u2f(&[0, 3, 0, 0]);
+                });
+                assert_eq!(key.manage(next, None, None)[0], status::OK, "{profile}, {other:?}");
+            }
+        }
+    }
+}
+
+/// Whoever changes it: what goes through something ends when that changes, and not when something else does.
+#[test]
+fn what_changes_what_is_enumerated_ends_the_enumeration() {
+    let [other, _] = other_channels();
+    type Change = fn(&mut Driver, &[Created; 3]);
+    let ended = [status::NOT_ALLOWED, status::NOT_ALLOWED];
+    let changes: [(&str, Change, [u8; 2]); 6] = [
+        ("another account", |key, _| drop(key.discoverable(SITE, "four")), [status::OK, status::NOT_ALLOWED]),
+        ("another site", |key, _| drop(key.discoverable("example.net", "four")), [status::NOT_ALLOWED, status::OK]),
+        ("another account elsewhere", |key, _| drop(key.discoverable(OTHER_SITE, "four")), [status::OK; 2]),
+        ("the last account elsewhere deleted", |key, made| key.delete(&made[1]), [status::NOT_ALLOWED, status::OK]),
+        ("one of two accounts deleted", |key, made| key.delete(&made[0]), [status::OK, status::NOT_ALLOWED]),
+        (
+            "a user renamed",
+            |key, made| {
+                let token = key.cm();
+                let user = with_user(&made[0].id, user("one", "a", "b"));
+                assert_eq!(key.manage(UPDATE_USER_INFORMATION, Some(user), Some(&token)), [status::OK]);
+            },
+            [status::OK, status::NOT_ALLOWED],
+        ),
+    ];
+    for (name, change, expected) in changes {
+        for ((begin, next, parameters), expected) in enumerations().into_iter().zip(expected) {
+            let (mut key, made) = filled();
+            let token = key.cm();
+            assert_eq!(key.manage(begin, parameters, Some(&token))[0], status::OK);
+            key.elsewhere(other, |key| change(key, &made));
+            assert_eq!(key.manage(next, None, None)[0], expected, "{name}: {next}");
+        }
+    }
+    for ((begin, next, parameters), expected) in enumerations().into_iter().zip(ended) {
+        let (mut key, _) = filled();
+        key.power_up();
         let token = key.cm();
         assert_eq!(key.manage(begin, parameters, Some(&token))[0], status::OK);
-        key.wait(Duration::from_secs(30));
-        assert_eq!(key.manage(next, None, None)[0], status::OK, "30 s are not over");
+        assert_eq!(key.elsewhere(other, |key| key.status(&[RESET])), status::OK);
+        assert_eq!(key.manage(next, None, None)[0], expected, "a reset: {next}");
     }
 }
 

@@ -69,7 +69,7 @@ fn an_excluded_credential_is_named_whether_the_user_touches_refuses_or_stays_awa
 fn what_happens_before_the_touch_does_not_tell_who_is_excluded() {
     let (mut key, ids) = key();
     let now = key.now;
-    let mut asked = |parameters: &Parameters| match key.authenticator.start(&parameters.create(), now) {
+    let mut asked = |parameters: &Parameters| match key.authenticator.start(key.channel, &parameters.create(), now) {
         Step::Gesture(gesture) => (gesture.reason(), gesture.deadline()),
         other => panic!("{other:?}"),
     };
@@ -146,7 +146,7 @@ fn only_the_exact_id_is_excluded() {
     for id in &ids {
         let extended = [id, &b"x"[..]].concat();
         for other in [&id[..id.len() - 1], &id[1..], &extended, b"", &[0; 1023]] {
-            let step = key.authenticator.start(&excluding(&[other]).create(), key.now);
+            let step = key.authenticator.start(key.channel, &excluding(&[other]).create(), key.now);
             let answer = touched(step, &mut key.authenticator);
             assert_eq!(answer, None, "goes on to make a credential");
         }

@@ -59,7 +59,7 @@ fn every_outcome_has_its_status_and_only_a_touch_changes_anything() {
 fn a_deadline_is_at_least_10_seconds_away() {
     for (reason, message) in commands() {
         let mut key = key();
-        match key.authenticator.start(&message, key.now) {
+        match key.authenticator.start(key.channel, &message, key.now) {
             Step::Gesture(gesture) => {
                 assert!(gesture.deadline() >= key.now + Duration::from_secs(10), "{reason:?}");
             }
@@ -73,7 +73,7 @@ fn a_dropped_gesture_changes_nothing() {
     for (reason, message) in commands() {
         let mut key = key();
         let before = key.authenticator.store().clone();
-        drop(key.authenticator.start(&message, key.now));
+        drop(key.authenticator.start(key.channel, &message, key.now));
         assert_eq!(key.authenticator.store(), &before, "{reason:?}");
         assert_eq!(key.status(&[SELECTION]), status::OK, "{reason:?}");
     }
@@ -86,7 +86,9 @@ fn a_stale_gesture_answers_other_and_changes_nothing_whatever_it_is_told() {
             for power_cycle in [false, true] {
                 let mut key = key();
                 let before = key.authenticator.store().clone();
-                let Step::Gesture(gesture) = key.authenticator.start(&message, key.now) else { panic!("{reason:?}") };
+                let Step::Gesture(gesture) = key.authenticator.start(key.channel, &message, key.now) else {
+                    panic!("{reason:?}")
+                };
                 if power_cycle {
                     key.power_up();
                 } else {
@@ -111,8 +113,8 @@ fn a_stale_gesture_answers_other_and_changes_nothing_whatever_it_is_told() {
 #[test]
 fn a_stale_gesture_leaves_the_command_that_came_after_it_alone() {
     let mut key = key();
-    let Step::Gesture(old) = key.authenticator.start(&[SELECTION], key.now) else { panic!() };
-    let Step::Gesture(new) = key.authenticator.start(&[SELECTION], key.now) else { panic!() };
+    let Step::Gesture(old) = key.authenticator.start(key.channel, &[SELECTION], key.now) else { panic!() };
+    let Step::Gesture(new) = key.authenticator.start(key.channel, &[SELECTION], key.now) else { panic!() };
     assert!(
         matches!(old.cancelled(&mut key.authenticator, key.now), Step::Respond(answer) if answer == [status::OTHER])
     );

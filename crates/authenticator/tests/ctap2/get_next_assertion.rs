@@ -2,11 +2,14 @@
 
 use core::time::Duration;
 
+use keyrig_authenticator::Channel;
+use keyrig_ctap::hid::{ChannelId, Peer};
+
 use crate::support::codec::{
     Assertion, Created, GET_INFO, GET_NEXT_ASSERTION, Parameters, RESET, SELECTION, UP, boolean, map, status,
 };
 use crate::support::signature::verify_assertion;
-use crate::support::{Driver, Event, Fate, User};
+use crate::support::{Driver, Event, Fate, User, other_channels};
 
 const SITE: &str = "example.com";
 const NEXT: &[u8] = &[GET_NEXT_ASSERTION];
@@ -85,9 +88,9 @@ fn it_expires_30_seconds_after_the_last_answer() {
     assert_eq!(key.status(NEXT), status::NOT_ALLOWED, "it does not come back");
 }
 
-#[test]
-fn every_other_command_ends_it() {
-    for (name, message) in [
+/// Commands that have nothing to do with it and change nothing of it.
+fn others() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    [
         ("getInfo", vec![GET_INFO]),
         ("selection", vec![SELECTION]),
         ("reset, refused", vec![RESET]),
@@ -99,7 +102,13 @@ fn every_other_command_ends_it() {
         ("unknown command", vec![0x99]),
         ("empty message", vec![]),
         ("too long a message", vec![0; 10_000]),
-    ] {
+    ]
+    .into_iter()
+}
+
+#[test]
+fn every_other_command_ends_it() {
+    for (name, message) in others() {
         let (mut key, _) = started();
         key.wait(Duration::from_secs(20));
         key.send(&message);
@@ -139,7 +148,7 @@ fn key_just_powered() -> (Driver, [Created; 3]) {
 #[test]
 fn one_that_is_abandoned_or_fails_ends_it() {
     let (mut key, _) = started();
-    drop(key.authenticator.start(NEXT, key.now));
+    drop(key.authenticator.start(key.channel, NEXT, key.now));
     assert_eq!(key.status(NEXT), status::NOT_ALLOWED);
 
     let (mut key, _) = started();
@@ -156,4 +165,85 @@ fn an_assertion_that_failed_to_commit_starts_nothing() {
     assert_eq!(key.status(&Parameters::get_assertion(SITE).get()), status::OTHER);
     key.fate = Fate::Durable;
     assert_eq!(key.status(NEXT), status::NOT_ALLOWED);
+}
+
+/// What one program has begun answers over its client data: nobody else may have it, and nobody else ends it.
+#[test]
+fn it_belongs_to_the_channel_that_began_it() {
+    for other in other_channels() {
+        for (name, message) in others() {
+            let (mut key, created) = started();
+            key.wait(Duration::from_secs(20));
+            key.elsewhere(other, |key| {
+                assert_eq!(key.status(NEXT), status::NOT_ALLOWED, "{other:?}");
+                key.send(&message);
+            });
+            assert_eq!(Assertion::read(&key.send(NEXT)).id, created[1].id, "{name} on {other:?}");
+        }
+        let (mut key, created) = started();
+        key.elsewhere(other, |key| drop(key.send_u2f(&[0, 3, 0, 0])));
+        assert_eq!(Assertion::read(&key.send(NEXT)).id, created[1].id, "U2F on {other:?}");
+    }
+}
+
+#[test]
+fn two_channels_go_on_side_by_side() {
+    let (mut key, created) = started();
+    let [other, _] = other_channels();
+    let first = key.elsewhere(other, |key| key.assertion(&Parameters::get_assertion(SITE), &created[2].public_key));
+    assert_eq!(first.number_of_credentials, Some(3));
+    for expected in [&created[1], &created[0]] {
+        assert_eq!(Assertion::read(&key.send(NEXT)).id, expected.id);
+        assert_eq!(Assertion::read(&key.elsewhere(other, |key| key.send(NEXT))).id, expected.id);
+    }
+    assert_eq!(key.status(NEXT), status::NOT_ALLOWED);
+    assert_eq!(key.elsewhere(other, |key| key.status(NEXT)), status::NOT_ALLOWED);
+}
+
+#[test]
+fn it_ends_with_its_host() {
+    let (mut key, _) = started();
+    key.authenticator.forget(other_channels()[0].peer);
+    assert_eq!(key.status(NEXT), status::OK, "that was another");
+    let (mut key, _) = started();
+    key.authenticator.forget(key.channel.peer);
+    assert_eq!(key.status(NEXT), status::NOT_ALLOWED);
+}
+
+/// Whoever changes it: what goes through the accounts of a site ends when they change, and not when others do.
+#[test]
+fn what_changes_the_accounts_of_the_site_ends_it() {
+    for other in other_channels() {
+        let changes: [(&str, Parameters, u8); 4] = [
+            ("another account", Parameters::discoverable(SITE, "four"), status::NOT_ALLOWED),
+            ("an account replaced", Parameters::discoverable(SITE, "one"), status::NOT_ALLOWED),
+            ("an account elsewhere", Parameters::discoverable("example.org", "four"), status::OK),
+            ("none stored", Parameters::make_credential(SITE, "four"), status::OK),
+        ];
+        for (name, change, expected) in changes {
+            let (mut key, _) = started();
+            key.elsewhere(other, |key| drop(key.create(&change)));
+            assert_eq!(key.status(NEXT), expected, "{name} on {other:?}");
+        }
+        let (mut key, _) = key_just_powered();
+        assert_eq!(key.elsewhere(other, |key| key.status(&[RESET])), status::OK);
+        assert_eq!(key.status(NEXT), status::NOT_ALLOWED, "a reset on {other:?}");
+    }
+}
+
+/// 64 channels may be in the middle of something. Who begins more than that loses the first of its own.
+#[test]
+fn a_host_that_begins_on_many_channels_ends_its_own() {
+    let (mut key, _) = key();
+    let silent = Parameters::get_assertion(SITE).with(5, map([("up", boolean(false))])).get();
+    let channel = |peer, id| Channel { peer: Peer(peer), id: ChannelId(id) };
+    assert_eq!(key.status(&silent), status::OK);
+    for id in 1..=100 {
+        assert_eq!(key.elsewhere(channel(7, id), |key| key.status(&silent)), status::OK);
+    }
+    assert_eq!(key.status(NEXT), status::OK, "the one channel of another host");
+    // That one was kept again, behind the others.
+    let alive: Vec<u32> =
+        (1..=100).filter(|id| key.elsewhere(channel(7, *id), |key| key.status(NEXT)) == status::OK).collect();
+    assert_eq!(alive, (38..=100).collect::<Vec<_>>());
 }

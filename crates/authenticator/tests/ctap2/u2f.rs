@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use keyrig_authenticator::Reason;
+use keyrig_authenticator::{Channel, Reason};
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{DerSignature, VerifyingKey};
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
 use crate::support::codec::{AT, EDDSA, ES256, GET_INFO, Parameters, RESET, UP, algorithms, boolean, int, map, status};
-use crate::support::{Driver, Event, Fate, ROOT, User, altered};
+use crate::support::{Driver, Event, Fate, ROOT, User, altered, other_channels};
 
 const NO_ERROR: [u8; 2] = [0x90, 0x00];
 const CONDITIONS_NOT_SATISFIED: [u8; 2] = [0x69, 0x85];
@@ -376,4 +376,50 @@ fn every_truncation_and_every_flipped_bit_is_answered() {
             }
         }
     }
+}
+
+/// A touch is for who was waited for when it came: another program gets nothing by it, and waits for its turn.
+#[test]
+fn a_touch_is_for_the_channel_that_asked() {
+    for other in other_channels() {
+        let mut key = Driver::new();
+        assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
+        let theirs = register("example.org");
+        assert_eq!(key.elsewhere(other, |key| key.send_u2f(&theirs)), CONDITIONS_NOT_SATISFIED);
+        key.authenticator.touch_u2f(key.now);
+        assert_eq!(key.elsewhere(other, |key| key.send_u2f(&theirs)), CONDITIONS_NOT_SATISFIED, "{other:?}");
+        assert_eq!(key.waiting(), Some(Reason::U2fRegister), "now it is their turn");
+        registered(&key.send_u2f(&register(SITE)), SITE);
+        key.authenticator.touch_u2f(key.now);
+        assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED, "{other:?}");
+        registered(&key.elsewhere(other, |key| key.send_u2f(&theirs)), "example.org");
+    }
+}
+
+#[test]
+fn a_host_that_has_gone_is_not_waited_for() {
+    let [other, _] = other_channels();
+    let mut key = Driver::new();
+    assert_eq!(key.elsewhere(other, |key| key.send_u2f(&register(SITE))), CONDITIONS_NOT_SATISFIED);
+    key.authenticator.forget(Channel::default().peer);
+    assert_eq!(key.waiting(), Some(Reason::U2fRegister), "that was another");
+    key.authenticator.forget(other.peer);
+    assert_eq!(key.waiting(), None);
+    assert_eq!(key.elsewhere(other, |key| key.send_u2f(&register(SITE))), CONDITIONS_NOT_SATISFIED);
+    key.authenticator.touch_u2f(key.now);
+    key.authenticator.forget(other.peer);
+    assert_eq!(key.elsewhere(other, |key| key.send_u2f(&register(SITE))), CONDITIONS_NOT_SATISFIED);
+}
+
+/// A channel that has asked no more for 2 s is not waited for.
+#[test]
+fn who_asks_no_more_gives_way() {
+    let [other, _] = other_channels();
+    let mut key = Driver::new();
+    assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
+    key.wait(Duration::from_secs(2));
+    assert_eq!(key.elsewhere(other, |key| key.send_u2f(&register(SITE))), CONDITIONS_NOT_SATISFIED);
+    key.authenticator.touch_u2f(key.now);
+    assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
+    registered(&key.elsewhere(other, |key| key.send_u2f(&register(SITE))), SITE);
 }

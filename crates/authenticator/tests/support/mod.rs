@@ -14,7 +14,8 @@ use std::sync::{LazyLock, Mutex};
 use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::store::{Change, Record, Store};
-use keyrig_authenticator::{Authenticator, Commit, Profile, Reason, Step};
+use keyrig_authenticator::{Authenticator, Channel, Commit, Profile, Reason, Step};
+use keyrig_ctap::hid::{ChannelId, Peer};
 
 use codec::{Assertion, Created, Parameters, status};
 
@@ -47,6 +48,8 @@ pub(crate) enum Event {
 
 pub(crate) struct Driver {
     pub(crate) authenticator: Authenticator,
+    /// The channel on which messages are sent.
+    pub(crate) channel: Channel,
     pub(crate) disk: Disk,
     pub(crate) now: Duration,
     pub(crate) user: User,
@@ -84,6 +87,12 @@ pub(crate) fn altered(changes: &[(&str, &str)]) -> Profile {
         text = text.replace(from, to);
     }
     Profile::parse("altered", &text).unwrap()
+}
+
+/// A channel of another host, and another channel of the same host, as which the tests' own is [`Channel::default`].
+pub(crate) fn other_channels() -> [Channel; 2] {
+    let own = Channel::default();
+    [Channel { peer: Peer(own.peer.0 + 1), ..own }, Channel { id: ChannelId(own.id.0 + 1), ..own }]
 }
 
 /// Carries out changes as the keeper of the records has to.
@@ -128,6 +137,7 @@ impl Driver {
         let environment = Box::new(Seeded::new([seed; 32]));
         Self {
             authenticator: Authenticator::new(profile, attestation, environment, store, Duration::ZERO),
+            channel: Channel::default(),
             disk,
             now: Duration::ZERO,
             user: User::Touches,
@@ -150,10 +160,18 @@ impl Driver {
         self.now += time;
     }
 
+    /// Does something on another channel.
+    pub(crate) fn elsewhere<T>(&mut self, channel: Channel, does: impl FnOnce(&mut Self) -> T) -> T {
+        let own = core::mem::replace(&mut self.channel, channel);
+        let done = does(self);
+        self.channel = own;
+        done
+    }
+
     /// Sends a message and returns the answer, or nothing if the key was killed on the way.
     pub(crate) fn try_send(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let before = self.disk.clone();
-        let step = self.authenticator.start(message, self.now);
+        let step = self.authenticator.start(self.channel, message, self.now);
         let answer = self.drive(step)?;
         self.check(&before, answer[0] == status::OK);
         assert!(answer[0] == status::OK || answer.len() == 1, "a refusal is a status alone");
@@ -163,7 +181,7 @@ impl Driver {
     /// Sends a CTAP1/U2F message and returns the answer, or nothing if the key was killed on the way.
     pub(crate) fn try_send_u2f(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let before = self.disk.clone();
-        let step = self.authenticator.start_u2f(message, self.now);
+        let step = self.authenticator.start_u2f(self.channel, message, self.now);
         let answer = self.drive(step)?;
         let done = answer.ends_with(&[0x90, 0x00]);
         self.check(&before, done);

@@ -3,10 +3,10 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use keyrig_authenticator::{Authenticator, Commit, Gesture as PendingGesture, Step, Waiting};
+use keyrig_authenticator::{Authenticator, Channel, Commit, Gesture as PendingGesture, Step, Waiting};
 use keyrig_ctap::Status;
 use keyrig_ctap::hid::{
-    Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestId, RequestKind,
+    Capabilities, ChannelId, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestId, RequestKind,
 };
 use keyrig_ctap::u2f::StatusWord;
 use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
@@ -22,6 +22,9 @@ use crate::timer::until;
 
 /// The host that has the key over USB. Programs that speak CTAPHID without USB are counted on from here.
 const USB_HOST: Peer = Peer(0);
+
+/// What comes without CTAPHID comes on a channel of its own, which CTAPHID never opens.
+const WITHOUT_CTAPHID: Channel = Channel { peer: USB_HOST, id: ChannelId::BROADCAST };
 
 pub(super) struct Task {
     name: KeyName,
@@ -41,11 +44,9 @@ pub(super) struct Task {
     heard: u64,
     command: Option<Command>,
     /// The host's next request, while a commit of the one that it took back is still on its way.
-    next_request: Option<(RequestId, RequestKind, Vec<u8>)>,
+    next_request: Option<(RequestId, Channel, RequestKind, Vec<u8>)>,
     /// CTAP1/U2F waits for a touch: there is no command that does.
     u2f_waiting: Option<(GestureId, Waiting)>,
-    /// Who sent the last message of CTAP1/U2F over CTAPHID.
-    u2f_asked_by: Option<Peer>,
     gestures: u64,
     inbox: mpsc::UnboundedReceiver<Message>,
     notices: mpsc::UnboundedSender<Notice>,
@@ -94,7 +95,6 @@ impl Task {
             command: None,
             next_request: None,
             u2f_waiting: None,
-            u2f_asked_by: None,
             gestures: 0,
             inbox,
             notices: start.notices,
@@ -211,9 +211,7 @@ impl Task {
             return;
         }
         self.hid.disconnect(peer);
-        if self.u2f_asked_by == Some(peer) {
-            self.authenticator.deny_u2f();
-        }
+        self.authenticator.forget(peer);
         self.notify_programs();
     }
 
@@ -224,7 +222,7 @@ impl Task {
 
     /// Whether something goes on for a program, a touch of CTAP1/U2F that it waits for included.
     fn is_in_use_by(&self, peer: Peer) -> bool {
-        let asks_u2f = self.u2f_waiting.is_some() && self.u2f_asked_by == Some(peer);
+        let asks_u2f = self.u2f_waiting.is_some_and(|(_, waiting)| waiting.channel.peer == peer);
         asks_u2f || self.hid.is_in_use_by(peer, self.now())
     }
 
@@ -311,19 +309,19 @@ impl Task {
     /// Acts on what CTAPHID says, then gives the host the reports it has room for.
     fn drain(&mut self) {
         if self.command.is_none()
-            && let Some((id, kind, payload)) = self.next_request.take()
+            && let Some((id, channel, kind, payload)) = self.next_request.take()
         {
-            self.start(Source::Hid(id), kind, &payload);
+            self.start(Source::Hid(id), channel, kind, &payload);
         }
         while let Some(event) = self.hid.poll_event() {
             match event {
-                DeviceEvent::Request { id, peer, kind, payload, .. } => {
-                    if kind == RequestKind::Msg {
-                        self.u2f_asked_by = Some(peer);
-                    }
+                DeviceEvent::Request { id, peer, channel, kind, payload } => {
+                    let channel = Channel { peer, id: channel };
                     match &self.command {
-                        None => self.start(Source::Hid(id), kind, &payload),
-                        Some(Command { source: Source::Nobody, .. }) => self.next_request = Some((id, kind, payload)),
+                        None => self.start(Source::Hid(id), channel, kind, &payload),
+                        Some(Command { source: Source::Nobody, .. }) => {
+                            self.next_request = Some((id, channel, kind, payload));
+                        }
                         // A command that came without CTAPHID is under way.
                         Some(_) => self.answer(Source::Hid(id), busy(kind)),
                     }
@@ -373,22 +371,19 @@ impl Task {
         if self.plugged.is_none() {
             return;
         }
-        if kind == RequestKind::Msg {
-            self.u2f_asked_by = None;
-        }
         let source = Source::Direct { id, reply, progress };
         if self.command.is_some() {
             self.answer(source, busy(kind));
         } else {
-            self.start(source, kind, &message);
+            self.start(source, WITHOUT_CTAPHID, kind, &message);
         }
     }
 
-    fn start(&mut self, source: Source, kind: RequestKind, message: &[u8]) {
+    fn start(&mut self, source: Source, channel: Channel, kind: RequestKind, message: &[u8]) {
         let now = self.now();
         let step = match kind {
-            RequestKind::Cbor => self.authenticator.start(message, now),
-            RequestKind::Msg => self.authenticator.start_u2f(message, now),
+            RequestKind::Cbor => self.authenticator.start(channel, message, now),
+            RequestKind::Msg => self.authenticator.start_u2f(channel, message, now),
         };
         self.carry_on(source, step);
     }
@@ -400,7 +395,9 @@ impl Task {
         match (&mut self.u2f_waiting, waiting) {
             (None, None) => return,
             // It was asked again.
-            (Some((_, before)), Some(waiting)) if before.reason == waiting.reason => {
+            (Some((_, before)), Some(waiting))
+                if (before.reason, before.channel) == (waiting.reason, waiting.channel) =>
+            {
                 *before = waiting;
                 return;
             }

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::net::{UdpSocket, UnixStream};
 use tokio::time::timeout;
 
-use crate::requests::{asserted, made, make_credential, silent_assertion};
+use crate::requests::{asserted, get_assertion, made, make_credential, silent_assertion};
 use crate::support::{Channel, name, on_key, plug, power_cycle, rack, serve_usbip, state, touch_key, transact, unplug};
 
 const PING: u8 = 0x81;
@@ -247,6 +247,27 @@ async fn programs_hear_of_their_own_channels_only() {
     assert_eq!(udp.transact(channel, INIT, &[9; 8]).await, (ERROR, vec![INVALID_CHANNEL]));
     on_key(&served.rack, touch_key, "a").await.unwrap();
     assert_eq!(waiting.message().await, (CBOR, vec![0]));
+}
+
+/// What one program has begun is neither another's, nor ended by it; without CTAPHID one is another too.
+#[tokio::test]
+async fn assertions_go_on_for_the_program_that_asked() {
+    let served = served("auto").await;
+    let [mut first, mut second] = Program::both(&served).await;
+    let (own, foreign) = (first.open([1; 8]).await, second.open([2; 8]).await);
+    let another = first.open([3; 8]).await;
+    let next = Request::GetNextAssertion.encode();
+    for user in ["one", "two"] {
+        made(&first.transact(own, CBOR, &make_credential(user, true)).await.1);
+    }
+    let (newest, _) = asserted(&first.transact(own, CBOR, &get_assertion(&[])).await.1);
+    for (program, channel) in [(&mut second, foreign), (&mut first, another)] {
+        assert_eq!(program.transact(channel, CBOR, &next).await, (CBOR, vec![0x30]), "CTAP2_ERR_NOT_ALLOWED");
+        assert_eq!(program.transact(channel, CBOR, &Request::GetInfo.encode()).await.1[0], 0);
+    }
+    assert_eq!(transact(&served.rack, "a", next.clone()).await, [0x30]);
+    let (older, _) = asserted(&first.transact(own, CBOR, &next).await.1);
+    assert_ne!(older, newest);
 }
 
 #[tokio::test]
