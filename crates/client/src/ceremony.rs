@@ -1,12 +1,12 @@
 //! Several keys, of which the user touches one.
 //!
 //! All are asked at once. The first that ends the ceremony decides it; the others are told to cancel, and their answers
-//! are awaited, so that each key can be asked again afterwards. A key that can't help must not end the ceremony for those
-//! that can: as in Chromium it blinks all the same, and what it has to say is said only if it is the one that the user
-//! touches. A key that fails for reasons of its own (unplugged, out of its mind) drops out.
+//! are awaited, so that each key can be asked again afterwards. What it means for the others that one key can't help is weighed
+//! as the browser does ([`weigh`]).
 //!
 //! Before anybody is asked for a PIN, it has to be known for which key: with several, all that want one blink first, and the
-//! one that is touched takes the ceremony for itself ([`Turn::select`]).
+//! one that is touched takes the ceremony for itself ([`Turn::select`]). Firefox has the user choose whether or not there is a
+//! PIN.
 //!
 //! Chromium would go on waiting for another key to be plugged in when none is left. Here the set of keys is given, so the
 //! ceremony ends.
@@ -21,10 +21,12 @@ use keyrig_ctap::entities::{CredentialParameters, Options, PinUvAuth, RelyingPar
 use keyrig_ctap::{Request, Status, get_info, make_credential};
 use tokio::time::{sleep, timeout};
 
+use crate::browser::Browser;
 use crate::channel::{Cancel, Canceller, Channel, ChannelError};
-use crate::error::{Cause, ClientError, DomException, InvalidResponse, KeyFailure, Refusal, Unsuitable};
+use crate::error::{Cause, ClientError, DomException, KeyFailure, Refusal, Unsuitable};
 use crate::key::Key;
 use crate::u2f;
+use crate::weight::{Ceremony, Weight, weigh};
 
 /// How long keys have to answer after they were told to cancel.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +38,7 @@ pub(crate) const DEFAULT_TRANSPORT: &str = "usb";
 pub(crate) enum Verdict<T> {
     /// It did what was asked.
     Answered(T),
-    /// It was touched, and this is why it can't help: the ceremony is over.
+    /// This is why it can't help, and the ceremony is over: it was touched, or the browser thinks so.
     Ended(KeyFailure),
     /// It is out; the others go on.
     DroppedOut(KeyFailure),
@@ -46,6 +48,8 @@ pub(crate) type Asking<'k, T> = Pin<Box<dyn Future<Output = Verdict<T>> + Send +
 
 /// One key's part in a ceremony of several.
 pub(crate) struct Turn {
+    browser: Browser,
+    ceremony: Ceremony,
     index: usize,
     cancel: Cancel,
     everyone: Arc<[Canceller]>,
@@ -56,6 +60,14 @@ impl Turn {
     /// Requested if another key has won, or the ceremony is over.
     pub(crate) fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+
+    /// What a browser does before it asks the key for anything.
+    pub(crate) async fn begin<C: Channel>(&self, key: &mut Key<C>) -> Result<(), Cause> {
+        match self.browser {
+            Browser::Chromium => Ok(()),
+            Browser::Firefox => self.select(key).await,
+        }
     }
 
     /// Has the user say which key it is to be, by a touch if there are several; the others are told to cancel.
@@ -86,6 +98,7 @@ impl Turn {
 
 /// Asks all keys; `ask` is what is done with each.
 pub(crate) async fn race<'k, C: Channel, T>(
+    (browser, ceremony): (Browser, Ceremony),
     keys: &'k mut [Key<C>],
     patience: Duration,
     mut abort: Cancel,
@@ -106,7 +119,7 @@ pub(crate) async fn race<'k, C: Channel, T>(
         .map(|(index, (key, canceller))| {
             key.begin_ceremony();
             let (everyone, taken_by) = (Arc::clone(&everyone), Arc::clone(&taken_by));
-            Some(ask(key, Turn { index, cancel: canceller.token(), everyone, taken_by }))
+            Some(ask(key, Turn { browser, ceremony, index, cancel: canceller.token(), everyone, taken_by }))
         })
         .collect();
     let mut failures = Vec::new();
@@ -177,48 +190,15 @@ fn nobody_left(mut failures: Vec<KeyFailure>) -> ClientError {
 
 /// What a failure means for the ceremony, after a touch if it takes one to find out.
 pub(crate) async fn settle<C: Channel, T>(key: &mut Key<C>, cause: Cause, turn: &Turn) -> Verdict<T> {
+    let touched = match weigh(turn.browser, turn.ceremony, turn.is_taken(), &cause) {
+        Weight::Ends => Ok(()),
+        Weight::Blinks => await_touch(key, turn.cancel()).await,
+        Weight::BlinksForADummy => await_dummy(key, turn.cancel()).await,
+        Weight::Out => return Verdict::DroppedOut(KeyFailure { key: key.name().to_owned(), cause }),
+    };
+    // Why it can't help says more than why it can't blink.
     let failure = KeyFailure { key: key.name().to_owned(), cause };
-    match weight(&failure.cause) {
-        _ if turn.is_taken() => Verdict::Ended(failure),
-        Weight::Touched => Verdict::Ended(failure),
-        Weight::Out => Verdict::DroppedOut(failure),
-        Weight::Untouched => match await_touch(key, turn.cancel()).await {
-            Ok(()) => Verdict::Ended(failure),
-            // Why it can't help says more than why it can't blink.
-            Err(_) => Verdict::DroppedOut(failure),
-        },
-    }
-}
-
-enum Weight {
-    /// The user has touched the key, or refused at it.
-    Touched,
-    /// The key can't help, and the user doesn't know yet.
-    Untouched,
-    /// The key failed.
-    Out,
-}
-
-fn weight(cause: &Cause) -> Weight {
-    match cause {
-        Cause::Status { status, .. } => match status {
-            Status::CredentialExcluded | Status::OperationDenied | Status::KeyStoreFull => Weight::Touched,
-            Status::PinInvalid | Status::PinAuthBlocked | Status::PinBlocked => Weight::Touched,
-            Status::NoCredentials
-            | Status::InvalidCredential
-            | Status::UnsupportedAlgorithm
-            | Status::UnsupportedOption
-            | Status::InvalidOption
-            | Status::PuatRequired => Weight::Untouched,
-            _ => Weight::Out,
-        },
-        Cause::InvalidResponse { error: InvalidResponse::Undecodable(_), .. } | Cause::Channel(_) => Weight::Out,
-        Cause::InvalidResponse { .. } | Cause::InvalidU2fResponse(_) | Cause::Pin(_) => Weight::Touched,
-        Cause::Unsuitable(Unsuitable::Excluded) => Weight::Touched,
-        Cause::U2f { .. } => Weight::Out,
-        Cause::Unsuitable(Unsuitable::Attachment | Unsuitable::Transport) => Weight::Out,
-        Cause::Unsuitable(_) => Weight::Untouched,
-    }
+    if touched.is_ok() || turn.is_taken() { Verdict::Ended(failure) } else { Verdict::DroppedOut(failure) }
 }
 
 /// Makes the key blink until it is touched: by authenticatorSelection (CTAP 2.3 §6.9), or, with a key older than
@@ -232,7 +212,7 @@ pub(crate) async fn await_touch<C: Channel>(key: &mut Key<C>, cancel: &Cancel) -
         info.versions.iter().any(|version| !matches!(version.as_str(), "U2F_V2" | "FIDO_2_0" | "FIDO_2_1_PRE"));
     let request = if has_selection { Request::Selection } else { Request::MakeCredential(unwanted_credential(&info)) };
     match key.transact(&request, cancel).await {
-        // With a PIN set, the empty pinUvAuthParam is refused after the touch (CTAP 2.3 §6.1.2 step 1).
+        // The empty pinUvAuthParam is refused after the touch (CTAP 2.3 §6.1.2 step 1).
         Err(Cause::Status { status: Status::PinInvalid | Status::PinNotSet | Status::PinAuthInvalid, .. })
             if !has_selection =>
         {
@@ -242,13 +222,23 @@ pub(crate) async fn await_touch<C: Channel>(key: &mut Key<C>, cancel: &Cancel) -
     }
 }
 
+/// Makes the key blink for a credential that nobody wants. Whatever it answers is taken for a touch, as browsers do where they
+/// want no more than the touch.
+pub(crate) async fn await_dummy<C: Channel>(key: &mut Key<C>, cancel: &Cancel) -> Result<(), Cause> {
+    let info = key.get_info(cancel).await?;
+    if u2f::is_all_that(&info) {
+        return key.u2f_touch(cancel).await;
+    }
+    match key.transact(&Request::MakeCredential(unwanted_credential(&info)), cancel).await {
+        Err(Cause::Channel(error)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 fn unwanted_credential(info: &get_info::Response) -> make_credential::Request {
     let pin_uv_auth = match info.option("clientPin") {
-        Some(true) => PinUvAuth {
-            param: Some(Vec::new()),
-            protocol: Some(info.pin_uv_auth_protocols.first().copied().unwrap_or(1)),
-        },
-        _ => PinUvAuth::default(),
+        Some(_) => PinUvAuth { param: Some(Vec::new()), protocol: Some(1) },
+        None => PinUvAuth::default(),
     };
     make_credential::Request {
         client_data_hash: [0; 32],

@@ -6,6 +6,7 @@ use core::time::Duration;
 use keyrig_ctap::entities::User;
 
 use crate::app_id;
+use crate::browser::Browser;
 use crate::client_data::{self, ClientData};
 use crate::error::{ClientError, DomException, Refusal};
 use crate::origin::Origin;
@@ -23,9 +24,8 @@ pub enum Rules {
     #[default]
     Enforced,
     /// Dangerous, and no browser: whatever the page's origin is, it may claim any RP ID, and a key's answer that a browser
-    /// would throw away (another RP ID's hash, user verification left out) reaches the page. A key that can't verify the user is
-    /// asked without, even if the page requires it. clientDataJSON tells the
-    /// truth all the same. For finding out what a server or a key says to what no browser would send.
+    /// would throw away (another RP ID's hash, extensions that nobody asked for) reaches the page. A key that can't verify the
+    /// user is asked without, even if the browser would insist. clientDataJSON tells the truth all the same. For finding out what a server or a key says to what no browser would send.
     ForcedPast,
 }
 
@@ -46,17 +46,19 @@ pub struct Client {
     pub(crate) origin: Origin,
     pub(crate) top_origin: Option<Origin>,
     pub(crate) rules: Rules,
+    pub(crate) browser: Browser,
     choose_account: ChooseAccount,
     pub(crate) ask_for_pin: Option<AskForPin>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, top_origin, rules, choose_account: _, ask_for_pin: _ } = self;
+        let Self { origin, top_origin, rules, browser, choose_account: _, ask_for_pin: _ } = self;
         f.debug_struct("Client")
             .field("origin", origin)
             .field("top_origin", top_origin)
             .field("rules", rules)
+            .field("browser", browser)
             .finish_non_exhaustive()
     }
 }
@@ -70,6 +72,7 @@ impl Client {
             origin,
             top_origin: None,
             rules: Rules::Enforced,
+            browser: Browser::default(),
             choose_account: Box::new(|_| Some(0)),
             ask_for_pin: None,
         }
@@ -87,6 +90,13 @@ impl Client {
     #[must_use]
     pub fn with_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// The browser that the page is in: Chromium, unless told otherwise.
+    #[must_use]
+    pub fn in_browser(mut self, browser: Browser) -> Self {
+        self.browser = browser;
         self
     }
 

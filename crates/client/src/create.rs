@@ -1,15 +1,17 @@
 //! create(): a new credential (WebAuthn Level 3 §5.1.3, CTAP 2.3 §6.1.1).
 
 use keyrig_ctap::attestation::Statement;
-use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
+use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData};
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{
     CredentialDescriptor, CredentialParameters, Options, PUBLIC_KEY, PinUvAuth, RelyingParty, User,
 };
-use keyrig_ctap::{Aaguid, Command, Request, get_info, make_credential};
+use keyrig_ctap::extensions::MakeCredentialInputs;
+use keyrig_ctap::{Aaguid, Command, Request, Status, get_info, make_credential};
 
 use serde_json::{Map, Value};
 
+use crate::browser::Browser;
 use crate::ceremony::{self, DEFAULT_TRANSPORT, Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Client, Rules};
@@ -24,8 +26,10 @@ use crate::json::{
 use crate::key::Key;
 use crate::pin_uv_auth_protocol::SharedSecret;
 use crate::public_key;
+use crate::response;
 use crate::u2f;
-use crate::user_verification::{self, Method, Registration};
+use crate::user_verification::{self, Circumstances, Method, Verification};
+use crate::weight::Ceremony;
 
 /// Most bytes in a user handle (WebAuthn Level 3 §5.4.3).
 const MAX_USER_HANDLE: usize = 64;
@@ -81,7 +85,7 @@ impl Client {
         let app_id_exclude = self.app_id(options.extensions.app_id_exclude.as_deref())?;
         let wanted = Wanted { client: self, app_id_exclude, options, rp_id, client_data_hash, parameters };
         let wanted = &wanted;
-        let made = race(keys, Self::timeout(options.timeout), abort, |key, turn| {
+        let made = race((self.browser, Ceremony::Create), keys, Self::timeout(options.timeout), abort, |key, turn| {
             Box::pin(async move {
                 match wanted.make(key, &turn).await {
                     Ok(made) => Verdict::Answered(made),
@@ -109,12 +113,16 @@ impl Wanted<'_> {
     async fn make<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Result<Made, Cause> {
         let cancel = turn.cancel();
         let info = key.get_info(cancel).await?;
+        self.check_attachment(&info)?;
+        turn.begin(key).await?;
         let mut request = self.request(&info)?;
         let discoverable = request.options.rk == Some(true);
         let method = self.user_verification(&info, discoverable)?;
         if u2f::is_all_that(&info) || (method == Method::Nothing && self.pin_is_gone_around(&info, discoverable)) {
             return self.make_by_u2f(key, info, turn).await;
         }
+        self.check_algorithms(&info)?;
+        let mut inputs = extensions::creation_inputs(self.client.browser, self.options, &info, discoverable)?;
         if u2f::is_spoken_by(&info)
             && let Some(application) = self.app_id_exclude
             && key.find_u2f(&self.options.exclude_credentials, &[application], cancel).await?.is_some()
@@ -124,20 +132,13 @@ impl Wanted<'_> {
         }
         request.pin_uv_auth = method.placeholder();
         let parts = self.exclude_list(&info, &request);
-        // Asking which part it is takes the permission to get assertions.
-        let asks = if parts.len() > 1 { Permissions::GA } else { Permissions::default() };
-        let purpose = Purpose { permissions: Permissions::MC | asks, rp_id: Some(&self.rp_id) };
+        // Asking silently what is on the key takes the permission to get assertions.
+        let permissions = Permissions::MC | Permissions::GA;
+        let purpose = Purpose { permissions, rp_id: Some(&self.rp_id) };
         let verification = method.verify(key, self.client.ask_for_pin.as_deref(), purpose, turn).await?;
         request.options.uv = verification.uv_option();
         request.pin_uv_auth = verification.authenticate(&self.client_data_hash);
-        // If the list has to be cut, at most the one entry that is on the key is sent: it will refuse, once it is touched.
-        request.exclude_list = match <[_; 1]>::try_from(parts) {
-            Ok([whole]) => whole,
-            Err(parts) => {
-                credential_list::find(key, &self.rp_id, parts, verification.token(), cancel).await?.unwrap_or_default()
-            }
-        };
-        let mut inputs = extensions::creation_inputs(self.options, &info, discoverable)?;
+        request.exclude_list = self.what_to_exclude(key, parts, &verification, cancel).await?;
         let mut secret = None;
         if let Some(values) = extensions::creation_salts(&self.options.extensions, &info) {
             let (key_agreement, shared) = key.shared_secret(&info, cancel).await?;
@@ -145,30 +146,87 @@ impl Wanted<'_> {
             secret = Some(shared);
         }
         request.extensions = inputs.encode();
-        let response = key.make_credential(request, cancel).await?;
-        self.made(info, response, discoverable, secret.as_ref())
+        let response = match key.make_credential(request.clone(), cancel).await {
+            Err(Cause::Status { status: Status::KeyStoreFull, .. })
+                if discoverable && self.client.browser == Browser::Chromium && self.only_prefers_discoverable() =>
+            {
+                request.options.rk = None;
+                key.make_credential(request.clone(), cancel).await?
+            }
+            answer => answer?,
+        };
+        self.made(info, &request, &inputs, response, secret.as_ref())
+    }
+
+    fn only_prefers_discoverable(&self) -> bool {
+        self.options.authenticator_selection.discoverable() == Requirement::Preferred
+    }
+
+    /// What of the exclude list is sent. If it has to be cut, at most the one entry that is on the key: it will refuse, once it
+    /// is touched.
+    async fn what_to_exclude<C: Channel>(
+        &self,
+        key: &mut Key<C>,
+        parts: Vec<Vec<CredentialDescriptor>>,
+        verification: &Verification,
+        cancel: &Cancel,
+    ) -> Result<Vec<CredentialDescriptor>, Cause> {
+        let token = verification.token();
+        let parts = match (self.client.browser, <[_; 1]>::try_from(parts)) {
+            (Browser::Chromium, Ok([whole])) => return Ok(whole),
+            (Browser::Chromium, Err(parts)) => parts,
+            (Browser::Firefox, parts) => {
+                let parts = parts.map_or_else(|parts| parts, Vec::from);
+                return Ok(credential_list::find(key, &self.rp_id, parts, token, |_| true, cancel)
+                    .await?
+                    .unwrap_or_default());
+            }
+        };
+        match credential_list::find(key, &self.rp_id, parts, token, credential_list::is_unrecognised, cancel).await {
+            Ok(found) => Ok(found.unwrap_or_default()),
+            // It is out, but not before it was touched.
+            Err(cause) => {
+                ceremony::await_dummy(key, cancel).await?;
+                Err(cause)
+            }
+        }
     }
 
     fn made(
         &self,
         info: get_info::Response,
+        request: &make_credential::Request,
+        inputs: &MakeCredentialInputs,
         response: make_credential::Response,
-        discoverable: bool,
         secret: Option<&SharedSecret>,
     ) -> Result<Made, Cause> {
         let invalid = |error| Cause::InvalidResponse { command: Command::MakeCredential, error };
-        let (data, attested, algorithm) = self.check(&response).map_err(invalid)?;
+        let mut data = AuthenticatorData::decode(&response.authenticator_data)
+            .map_err(|error| invalid(InvalidResponse::AuthenticatorData(error)))?;
+        let attested = data.attested_credential_data.take();
+        let attested = attested.ok_or_else(|| invalid(InvalidResponse::NoAttestedCredentialData))?;
+        let algorithm =
+            public_key::algorithm(&attested.public_key).ok_or_else(|| invalid(InvalidResponse::Algorithm))?;
+        if self.client.rules == Rules::Enforced {
+            if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
+                return Err(invalid(InvalidResponse::RpIdHash));
+            }
+            if self.client.browser == Browser::Chromium {
+                response::check_creation(request, inputs, &response, &data).map_err(invalid)?;
+            }
+        }
+        let discoverable = request.options.rk == Some(true);
         let (extensions, blob_key) = (&self.options.extensions, response.large_blob_key.as_deref());
         let extension_results = extensions::creation_results(extensions, &data, discoverable, blob_key, secret)
             .map_err(|status| invalid(InvalidResponse::Undecodable(status)))?;
         Ok(Made { info, response, attested, algorithm, extension_results })
     }
 
-    /// A key of CTAP 2.0 with a PIN makes no credential without it. Where the page can do without, browsers go around it by
-    /// U2F, as Chromium does.
+    /// A key of CTAP 2.0 with a PIN makes no credential without it. Where the page can do without, Chromium goes around it by
+    /// U2F.
     fn pin_is_gone_around(&self, info: &get_info::Response, discoverable: bool) -> bool {
         let wants_pin = info.option("clientPin") == Some(true) && info.option("makeCredUvNotRqd") != Some(true);
-        wants_pin && self.u2f_possible(info, discoverable)
+        wants_pin && self.client.browser == Browser::Chromium && self.u2f_possible(info, discoverable)
     }
 
     /// Whether U2F can make what the page wants.
@@ -197,7 +255,7 @@ impl Wanted<'_> {
             return Err(Unsuitable::Algorithm.into());
         }
         // What the page can't do without.
-        extensions::creation_inputs(self.options, &info, false)?;
+        let inputs = extensions::creation_inputs(self.client.browser, self.options, &info, false)?;
         let cancel = turn.cancel();
         let application = client_data::hash(self.rp_id.as_bytes());
         let applications: Vec<_> = [Some(application), self.app_id_exclude].into_iter().flatten().collect();
@@ -206,20 +264,41 @@ impl Wanted<'_> {
             return Err(Unsuitable::Excluded.into());
         }
         let response = key.u2f_register(application, self.client_data_hash, cancel).await?;
-        self.made(info, response, false, None)
+        let request = make_credential::Request { options: Options::default(), ..self.request(&info)? };
+        self.made(info, &request, &inputs, response, None)
+    }
+
+    fn check_attachment(&self, info: &get_info::Response) -> Result<(), Unsuitable> {
+        let wanted = self.options.authenticator_selection.attachment;
+        if wanted.is_some_and(|wanted| wanted != attachment(info)) { Err(Unsuitable::Attachment) } else { Ok(()) }
+    }
+
+    /// Against what the key lists, if it does. Firefox lets the key say.
+    fn check_algorithms(&self, info: &get_info::Response) -> Result<(), Unsuitable> {
+        let listed = &info.algorithms;
+        let common = self.parameters.iter().any(|wanted| listed.iter().any(|own| own.algorithm == wanted.algorithm));
+        match self.client.browser {
+            Browser::Chromium if !listed.is_empty() && !common => Err(Unsuitable::Algorithms),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the page would rather have a discoverable credential than not, and the browser thinks that this key can.
+    fn would_be_discoverable(&self, info: &get_info::Response) -> bool {
+        let full = info.remaining_discoverable_credentials == Some(0);
+        let verifies = self.client.ask_for_pin.is_some() || info.option("uv") == Some(true);
+        info.option("rk") == Some(true)
+            && match self.client.browser {
+                Browser::Chromium => !full && verifies,
+                Browser::Firefox => true,
+            }
     }
 
     fn request(&self, info: &get_info::Response) -> Result<make_credential::Request, Unsuitable> {
-        let selection = &self.options.authenticator_selection;
-        if selection.attachment.is_some_and(|wanted| wanted != attachment(info)) {
-            return Err(Unsuitable::Attachment);
-        }
-        let stores = info.option("rk") == Some(true);
-        let full = info.remaining_discoverable_credentials == Some(0);
-        let rk = match selection.discoverable() {
-            Requirement::Required if !stores => return Err(Unsuitable::ResidentKey),
+        let rk = match self.options.authenticator_selection.discoverable() {
+            Requirement::Required if info.option("rk") != Some(true) => return Err(Unsuitable::ResidentKey),
             Requirement::Required => Some(true),
-            Requirement::Preferred => (stores && !full).then_some(true),
+            Requirement::Preferred => self.would_be_discoverable(info).then_some(true),
             Requirement::Discouraged => None,
         };
         let user = &self.options.user;
@@ -249,9 +328,14 @@ impl Wanted<'_> {
     }
 
     fn user_verification(&self, info: &get_info::Response, discoverable: bool) -> Result<Method, Unsuitable> {
-        let wanted = self.options.authenticator_selection.user_verification;
-        let registration = Registration { wanted, discoverable, u2f_possible: self.u2f_possible(info, discoverable) };
-        let method = user_verification::for_make_credential(info, &registration, self.client.ask_for_pin.is_some());
+        let circumstances = Circumstances {
+            browser: self.client.browser,
+            wanted: self.options.authenticator_selection.user_verification,
+            discoverable,
+            secret: extensions::wants_secret(&self.options.extensions, info),
+            can_ask: self.client.ask_for_pin.is_some(),
+        };
+        let method = user_verification::for_make_credential(info, circumstances, self.u2f_possible(info, discoverable));
         self.client.unless_forced(method, Method::Nothing)
     }
 
@@ -265,29 +349,6 @@ impl Wanted<'_> {
             Request::MakeCredential(request).encode().len()
         };
         credential_list::parts(&self.options.exclude_credentials, info, size)
-    }
-
-    fn check(
-        &self,
-        response: &make_credential::Response,
-    ) -> Result<(AuthenticatorData, AttestedCredentialData, i64), InvalidResponse> {
-        let mut data = AuthenticatorData::decode(&response.authenticator_data)?;
-        let attested = data.attested_credential_data.take().ok_or(InvalidResponse::NoAttestedCredentialData)?;
-        // A COSE_Key without an algorithm has one that wasn't offered.
-        let algorithm = public_key::algorithm(&attested.public_key).ok_or(InvalidResponse::Algorithm)?;
-        if self.client.rules == Rules::Enforced {
-            let required = self.options.authenticator_selection.user_verification == Requirement::Required;
-            if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
-                return Err(InvalidResponse::RpIdHash);
-            }
-            if required && !data.flags.contains(Flags::UV) {
-                return Err(InvalidResponse::NotVerified);
-            }
-            if !self.parameters.iter().any(|offered| offered.algorithm == algorithm) {
-                return Err(InvalidResponse::Algorithm);
-            }
-        }
-        Ok((data, attested, algorithm))
     }
 }
 

@@ -49,13 +49,28 @@ fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// The statuses by which Chromium sees, before a credential is made, that none of a list is on the key; keys have been seen to
+/// answer with each of them.
+pub(crate) fn is_unrecognised(status: Status) -> bool {
+    matches!(
+        status,
+        Status::NoCredentials
+            | Status::InvalidCredential
+            | Status::LimitExceeded
+            | Status::RequestTooLarge
+            | Status::PuatRequired
+    )
+}
+
 /// Asks without user presence which part has a credential that is on the key, and returns what of the list to send then. With
-/// a token the key also admits to credentials that it keeps from whoever isn't verified (CTAP 2.3 §12.1).
+/// a token the key also admits to credentials that it keeps from whoever isn't verified (CTAP 2.3 §12.1). `goes_on`: the
+/// statuses after which the next part is asked for.
 pub(crate) async fn find<C: Channel>(
     key: &mut Key<C>,
     rp_id: &str,
     parts: Vec<Vec<CredentialDescriptor>>,
     token: Option<&PinUvAuthToken>,
+    goes_on: impl Fn(Status) -> bool,
     cancel: &Cancel,
 ) -> Result<Option<Vec<CredentialDescriptor>>, Cause> {
     for part in parts {
@@ -64,7 +79,7 @@ pub(crate) async fn find<C: Channel>(
                 let named = response.credential.filter(|found| part.iter().any(|entry| entry.id == found.id));
                 return Ok(Some(named.map_or(part, |found| vec![CredentialDescriptor::public_key(found.id)])));
             }
-            Err(Cause::Status { status: Status::NoCredentials | Status::InvalidCredential, .. }) => {}
+            Err(Cause::Status { status, .. }) if goes_on(status) => {}
             Err(other) => return Err(other),
         }
     }

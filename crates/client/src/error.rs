@@ -254,6 +254,9 @@ pub enum Unsuitable {
     /// A credential of the exclude list is on it, which U2F has no status for: it was touched and has told by knowing it.
     #[error("it is registered already with this site, use another key")]
     Excluded,
+    /// None of the algorithms that it lists is in `pubKeyCredParams`.
+    #[error("none of the algorithms that it lists is in pubKeyCredParams")]
+    Algorithms,
     /// It speaks U2F only, which signs by ES256 alone.
     #[error("it speaks U2F only, and ES256 is not in pubKeyCredParams")]
     Algorithm,
@@ -281,15 +284,18 @@ pub enum Unsuitable {
     /// Built-in user verification is blocked, and there is no PIN instead.
     #[error("it takes no finger after too many that it didn't know, and has no PIN: unplug it and plug it in again")]
     UserVerificationBlocked,
-    /// `userVerification` is required.
+    /// The page requires user verification, or the browser does, as the credential is discoverable.
     #[error(
-        "the page requires user verification, and it has neither a fingerprint enrolled nor a PIN that could be used"
+        "user verification is required, and it has neither a fingerprint enrolled nor a PIN that could be asked for"
     )]
     UserVerification,
+    /// It always verifies the user, and can't.
+    #[error("it always verifies its user, and has no PIN: set one")]
+    NoPin,
 }
 
 /// Why a browser refuses a key's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidResponse {
     /// It is no CTAP2 response to the command; the status says what is wrong.
     #[error("it can't be decoded ({0})")]
@@ -303,12 +309,30 @@ pub enum InvalidResponse {
     /// The authenticator data is for another RP ID.
     #[error("the authenticator data has the hash of another RP ID")]
     RpIdHash,
-    /// User verification was required, and the flag isn't set.
-    #[error("user verification was required, and the UV flag is not set")]
-    NotVerified,
-    /// The new credential's algorithm isn't one that was offered.
-    #[error("the credential has an algorithm that wasn't offered")]
+    /// The new credential's public key doesn't say for which algorithm it is.
+    #[error("the credential's public key has no algorithm")]
     Algorithm,
+    /// It names the user, whom it has not verified.
+    #[error("it names the user without having verified them")]
+    UserNames,
+    /// It doesn't say whose the credential is, which it was not told either.
+    #[error("it doesn't say whose the credential is")]
+    NoUser,
+    /// An assertion with attested credential data.
+    #[error("the authenticator data of an assertion has attested credential data")]
+    UnexpectedAttestedCredentialData,
+    /// The output of an extension that wasn't asked for.
+    #[error("it has the output of an extension that was not asked for: {0:?}")]
+    UnsolicitedExtension(String),
+    /// The credential is protected less than it was asked for.
+    #[error("the credential is protected less than was asked for")]
+    CredentialProtection,
+    /// An enterprise attestation that wasn't asked for.
+    #[error("it has an enterprise attestation, which was not asked for")]
+    EnterpriseAttestation,
+    /// A large blob was asked for, and its key isn't there.
+    #[error("a large blob was asked for, and it has no largeBlobKey")]
+    NoLargeBlobKey,
     /// The credential isn't one of the allow list, or it isn't said which one it is.
     #[error("it is signed by a credential that wasn't allowed")]
     Credential,

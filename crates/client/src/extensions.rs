@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::browser::Browser;
 use crate::channel::ChannelError;
 use crate::error::{ClientError, DomException, Refusal, Unsuitable};
 use crate::json::{
@@ -116,14 +117,24 @@ fn stores_large_blobs(info: &get_info::Response) -> bool {
     knows(info, LARGE_BLOB_KEY) && info.option("largeBlobs") == Some(true)
 }
 
+/// Whether the page wants the new credential's secret, and the key has secrets.
+pub(crate) fn wants_secret(extensions: &CreationExtensions, info: &get_info::Response) -> bool {
+    (extensions.prf.is_some() || extensions.hmac_create_secret) && knows(info, HMAC_SECRET)
+}
+
+/// Whether the page wants something of the secret of a credential, and the key has secrets.
+pub(crate) fn evaluates_secret(extensions: &RequestExtensions, info: &get_info::Response) -> bool {
+    extensions.prf.is_some() && knows(info, HMAC_SECRET)
+}
+
 /// What a key is asked for, but for what takes a shared secret.
 pub(crate) fn creation_inputs(
+    browser: Browser,
     options: &CreationOptions,
     info: &get_info::Response,
     discoverable: bool,
 ) -> Result<MakeCredentialInputs, Unsuitable> {
     let extensions = &options.extensions;
-    let wants_secret = extensions.prf.is_some() || extensions.hmac_create_secret;
     // A credential that isn't discoverable has no large blob (CTAP 2.3 §12.3).
     let large_blob = stores_large_blobs(info) && discoverable;
     match extensions.large_blob.as_ref().and_then(|blob| blob.support) {
@@ -133,21 +144,22 @@ pub(crate) fn creation_inputs(
     let room = info.max_cred_blob_length.unwrap_or(0);
     let fits = |blob: &Vec<u8>| u64::try_from(blob.len()).is_ok_and(|length| length <= room);
     Ok(MakeCredentialInputs {
-        cred_protect: protection(options, info, discoverable)?,
+        cred_protect: protection(browser, options, info)?,
         cred_blob: extensions.cred_blob.clone().filter(|blob| knows(info, CRED_BLOB) && fits(blob)),
         large_blob_key: (large_blob && extensions.large_blob.is_some()).then_some(true),
         min_pin_length: (extensions.min_pin_length && knows(info, MIN_PIN_LENGTH)).then_some(true),
-        hmac_secret: (wants_secret && knows(info, HMAC_SECRET)).then_some(true),
+        hmac_secret: wants_secret(extensions, info).then_some(true),
         ..MakeCredentialInputs::default()
     })
 }
 
-/// `credProtect`. As Chromium, discoverable credentials get the second level where the page asks for none: their user names are
-/// not for everybody who finds the key; and the third if both `residentKey` and `userVerification` are required.
+/// `credProtect`. Where the page asks for none, Chromium asks for the second level for what is to be discoverable, be it only
+/// preferred: user names are not for everybody who finds the key; and for the third if `residentKey` is required and
+/// `userVerification` only preferred, as a finder of the key could do without the latter.
 fn protection(
+    browser: Browser,
     options: &CreationOptions,
     info: &get_info::Response,
-    discoverable: bool,
 ) -> Result<Option<CredentialProtection>, Unsuitable> {
     let selection = &options.authenticator_selection;
     let wanted = options.extensions.credential_protection_policy;
@@ -156,15 +168,12 @@ fn protection(
             && wanted.is_some_and(|level| level > CredentialProtection::UserVerificationOptional);
         return if needed { Err(Unsuitable::CredentialProtection) } else { Ok(None) };
     }
-    Ok(wanted.or_else(|| {
-        let required =
-            selection.discoverable() == Requirement::Required && selection.user_verification == Requirement::Required;
-        discoverable.then_some(if required {
-            CredentialProtection::UserVerificationRequired
-        } else {
-            CredentialProtection::UserVerificationOptionalWithCredentialIdList
-        })
-    }))
+    let by_default = match (browser, selection.discoverable(), selection.user_verification) {
+        (Browser::Firefox, ..) | (_, Requirement::Discouraged, _) => None,
+        (_, Requirement::Required, Requirement::Preferred) => Some(CredentialProtection::UserVerificationRequired),
+        _ => Some(CredentialProtection::UserVerificationOptionalWithCredentialIdList),
+    };
+    Ok(wanted.or(by_default))
 }
 
 /// The salts that a new credential is to be tried with at once, in keys that can (`hmac-secret-mc`).

@@ -1,12 +1,13 @@
 //! get(): an assertion by a credential that exists (WebAuthn Level 3 §5.1.4, CTAP 2.3 §6.2.1).
 
-use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
+use keyrig_ctap::authenticator_data::AuthenticatorData;
 use keyrig_ctap::client_pin::Permissions;
-use keyrig_ctap::entities::{CredentialDescriptor, Options, PUBLIC_KEY};
+use keyrig_ctap::entities::{CredentialDescriptor, Extensions, Options, PUBLIC_KEY};
 use keyrig_ctap::{Command, get_assertion, get_info};
 
 use serde_json::{Map, Value};
 
+use crate::browser::Browser;
 use crate::ceremony::{Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Account, Client, Rules};
@@ -19,8 +20,10 @@ use crate::extensions::{self, LargeBlobOutcome};
 use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, RequestOptions, Requirement};
 use crate::key::Key;
 use crate::large_blobs::LargeBlobKey;
+use crate::response;
 use crate::u2f;
-use crate::user_verification::{self, Method, Verification};
+use crate::user_verification::{self, Circumstances, Method, Verification};
+use crate::weight::Ceremony;
 
 /// Most accounts for one site that a key is asked for. No key made has room for as many.
 const MAX_ACCOUNTS: u64 = 1024;
@@ -47,6 +50,12 @@ struct Assertion {
     extension_results: Map<String, Value>,
 }
 
+/// What one key was asked for.
+struct Asked<'a> {
+    allow_list: &'a [CredentialDescriptor],
+    extensions: Option<Extensions>,
+}
+
 impl Client {
     /// `navigator.credentials.get()`: has the key sign that is touched first. `abort` is the page's `AbortSignal`. The keys
     /// can be used again afterwards, whatever came of it.
@@ -67,15 +76,16 @@ impl Client {
         let app_id = self.app_id(options.extensions.app_id.as_deref())?;
         let wanted = Wanted { client: self, app_id, options, rp_id, client_data_hash };
         let wanted = &wanted;
-        let Signed { info, mut assertions } = race(keys, Self::timeout(options.timeout), abort, |key, turn| {
-            Box::pin(async move {
-                match wanted.sign(key, &turn).await {
-                    Ok(signed) => Verdict::Answered(signed),
-                    Err(cause) => settle(key, cause, &turn).await,
-                }
+        let Signed { info, mut assertions } =
+            race((self.browser, Ceremony::Get), keys, Self::timeout(options.timeout), abort, |key, turn| {
+                Box::pin(async move {
+                    match wanted.sign(key, &turn).await {
+                        Ok(signed) => Verdict::Answered(signed),
+                        Err(cause) => settle(key, cause, &turn).await,
+                    }
+                })
             })
-        })
-        .await?;
+            .await?;
         let chosen = if assertions.len() > 1 { self.choose(&accounts(&assertions)) } else { Some(0) };
         match chosen.filter(|index| *index < assertions.len()) {
             Some(index) => Ok(credential(&info, assertions.swap_remove(index), client_data_json)),
@@ -99,11 +109,18 @@ impl Wanted<'_> {
         if !self.may_reach(&info) {
             return Err(Unsuitable::Transport.into());
         }
+        turn.begin(key).await?;
         if let Some(signed) = self.sign_by_u2f(key, &info, cancel).await? {
             return Ok(signed);
         }
-        let can_ask = self.client.ask_for_pin.is_some();
-        let method = user_verification::for_get_assertion(&info, self.user_verification(&info), can_ask);
+        let circumstances = Circumstances {
+            browser: self.client.browser,
+            wanted: self.user_verification(&info),
+            discoverable: self.options.allow_credentials.is_empty(),
+            secret: extensions::evaluates_secret(&self.options.extensions, &info),
+            can_ask: self.client.ask_for_pin.is_some(),
+        };
+        let method = user_verification::for_get_assertion(&info, circumstances);
         let method = self.client.unless_forced(method, Method::Nothing)?;
         let writes = if self.blob_to_write().is_some() { Permissions::LBW } else { Permissions::default() };
         let purpose = Purpose { permissions: Permissions::GA | writes, rp_id: Some(&self.rp_id) };
@@ -129,19 +146,20 @@ impl Wanted<'_> {
             options: Options { rk: None, up: None, uv: verification.uv_option() },
             pin_uv_auth: verification.authenticate(&self.client_data_hash),
         };
+        let asked = Asked { allow_list: &allow_list, extensions: request.extensions.clone() };
         let first = key.get_assertion(request, cancel).await?;
         let more = match first.number_of_credentials {
-            // The user chose already, or the list did.
-            Some(_) if first.user_selected == Some(true) || !allow_list.is_empty() => 0,
+            // The user chose already.
+            Some(_) if first.user_selected == Some(true) => 0,
             Some(number) if number > MAX_ACCOUNTS => {
                 return Err(invalid(Command::GetAssertion, InvalidResponse::TooManyCredentials(number)));
             }
             number => number.unwrap_or(1).saturating_sub(1),
         };
-        let mut checked = vec![self.check(Command::GetAssertion, &allow_list, first)?];
+        let mut checked = vec![self.check(Command::GetAssertion, &asked, first)?];
         for _ in 0..more {
             let next = key.get_next_assertion(cancel).await?;
-            checked.push(self.check(Command::GetNextAssertion, &allow_list, next)?);
+            checked.push(self.check(Command::GetNextAssertion, &asked, next)?);
         }
         let mut assertions = Vec::new();
         for (data, credential_id, response) in checked {
@@ -217,7 +235,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// Reads or writes the blob of the credential that signed. That it can't be written is an answer (WebAuthn Level 3 §10.1.5).
+    /// Reads or writes the blob of the credential that signed. That it can't be is an answer (WebAuthn Level 3 §10.1.5).
     async fn large_blob<C: Channel>(
         &self,
         key: &mut Key<C>,
@@ -244,11 +262,15 @@ impl Wanted<'_> {
         if wanted.read != Some(true) {
             return Ok(None);
         }
-        let blob = match &blob_key {
-            Some(blob_key) => key.large_blob(blob_key, cancel).await?,
-            None => None,
-        };
-        Ok(Some(LargeBlobOutcome::Read(blob)))
+        let Some(blob_key) = &blob_key else { return Ok(Some(LargeBlobOutcome::Read(None))) };
+        match key.large_blob(blob_key, cancel).await {
+            Ok(blob) => Ok(Some(LargeBlobOutcome::Read(blob))),
+            Err(Cause::Channel(error)) => Err(error.into()),
+            Err(cause) => {
+                tracing::debug!(%cause, "the large blob was not read");
+                Ok(Some(LargeBlobOutcome::Read(None)))
+            }
+        }
     }
 
     /// As Chromium: a key is asked if any entry may be on it; an entry that says nothing may be anywhere.
@@ -277,10 +299,9 @@ impl Wanted<'_> {
         let size = |part: &[CredentialDescriptor]| credential_list::silent_size(&self.rp_id, part, token);
         let parts = credential_list::parts(&self.options.allow_credentials, info, size);
         let prf = self.options.extensions.prf.as_ref();
-        let found = match &parts[..] {
-            [] => None,
-            [all] if !extensions::needs_to_know_the_credential(prf, all) => Some(all.clone()),
-            _ => credential_list::find(key, &self.rp_id, parts, token, cancel).await?,
+        let found = match (self.client.browser, &parts[..]) {
+            (Browser::Chromium, [all]) if !extensions::needs_to_know_the_credential(prf, all) => Some(all.clone()),
+            _ => credential_list::find(key, &self.rp_id, parts, token, |_| true, cancel).await?,
         };
         found.ok_or_else(|| Unsuitable::Credential.into())
     }
@@ -288,10 +309,10 @@ impl Wanted<'_> {
     fn check(
         &self,
         command: Command,
-        allow_list: &[CredentialDescriptor],
+        asked: &Asked<'_>,
         response: get_assertion::Response,
     ) -> Result<(AuthenticatorData, Vec<u8>, get_assertion::Response), Cause> {
-        let credential_id = match (&response.credential, allow_list) {
+        let credential_id = match (&response.credential, asked.allow_list) {
             (Some(credential), list)
                 if list.is_empty()
                     || self.client.rules == Rules::ForcedPast
@@ -308,8 +329,10 @@ impl Wanted<'_> {
             if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
                 return Err(invalid(command, InvalidResponse::RpIdHash));
             }
-            if self.options.user_verification == Requirement::Required && !data.flags.contains(Flags::UV) {
-                return Err(invalid(command, InvalidResponse::NotVerified));
+            if self.client.browser == Browser::Chromium {
+                let (extensions, discovered) = (asked.extensions.as_ref(), asked.allow_list.is_empty());
+                response::check_assertion(extensions, discovered, &response, &data)
+                    .map_err(|error| invalid(command, error))?;
             }
         }
         Ok((data, credential_id, response))

@@ -5,16 +5,19 @@
 //! touched. A [`Key`] is a name and a [`Channel`](channel::Channel), which carries CTAP messages: [`ctap_hid`] is the
 //! channel over 64-byte reports.
 //!
-//! Browsers differ; **Chromium is the model**, and where it departs from WebAuthn Level 3 the item concerned says so.
-//! What a server wants or accepts is no concern of this crate.
+//! Browsers differ: a client is in a [`Browser`], **Chromium unless told otherwise**. Where that departs from WebAuthn Level 3
+//! the item concerned says so. What a server wants or accepts is no concern of this crate.
 //!
 //! | file | what |
 //! |---|---|
 //! | `origin`, `rp_id` | where the page is, and which RP IDs it may claim |
 //! | `json` | the options a page gets from its server, the credentials it sends back |
 //! | `client_data` | clientDataJSON |
+//! | `browser` | where browsers differ |
 //! | `channel`, `ctap_hid` | how CTAP messages reach a key |
 //! | `key`, `ceremony` | one key; several keys, of which one is touched |
+//! | `weight` | what it means for the others that one key can't help |
+//! | `response` | what a browser makes sure of in an answer |
 //! | `credential_list` | exclude and allow lists, cut to what a key takes |
 //! | `create`, `get` | the two ceremonies |
 //! | `extensions` | client extensions: inputs for a key, outputs for the page |
@@ -34,6 +37,7 @@ pub mod pin;
 pub mod rp_id;
 
 mod app_id;
+mod browser;
 mod ceremony;
 mod client;
 mod client_pin;
@@ -48,13 +52,16 @@ pub mod large_blobs;
 mod pin_uv_auth_protocol;
 mod pin_uv_auth_token;
 mod public_key;
+mod response;
 mod u2f;
 mod user_verification;
+mod weight;
 
 #[cfg(test)]
 mod testing;
 
 pub use app_id::AppIdRefusal;
+pub use browser::{Browser, UnknownBrowser};
 pub use client::{Account, Client, Rules};
 pub use client_pin::PinRetries;
 pub use config::PinRules;

@@ -114,7 +114,7 @@ pub enum PinMistake {
 pub enum PinReason {
     /// The key's, to verify the user.
     Verify,
-    /// A first one, since the key has none and the page requires user verification.
+    /// A first one, since the key has none and user verification is required.
     Set,
     /// A new one in place of the key's, which demands it before it does anything else (`forcePINChange`).
     Change,

@@ -58,7 +58,7 @@ impl<C: Channel> Key<C> {
         let purpose = Purpose { permissions, rp_id };
         if info.option("uv") == Some(true)
             && info.option("pinUvAuthToken") == Some(true)
-            && let Some(token) = by_built_in_uv(self, purpose, cancel).await?
+            && let Some(token) = by_built_in_uv(self, purpose, cancel, || Ok(())).await?
         {
             return Ok(token);
         }
@@ -111,18 +111,23 @@ pub(crate) async fn by_pin<C: Channel>(
     }
 }
 
-/// Gets a token by built-in user verification. A key that takes no more of it may be left to its PIN: `None`.
+/// Gets a token by built-in user verification. A key that takes no more of it may be left to its PIN: `None`. `on_finger` is
+/// called when a finger was there that the key doesn't know.
 pub(crate) async fn by_built_in_uv<C: Channel>(
     key: &mut Key<C>,
     purpose: Purpose<'_>,
     cancel: &Cancel,
+    on_finger: impl Fn() -> Result<(), Cause>,
 ) -> Result<Option<PinUvAuthToken>, Cause> {
     let mut retries = key.uv_retries(cancel).await?;
     while retries > 0 {
         match key.token_by_built_in_uv(purpose, cancel).await {
             Ok(token) => return Ok(Some(token)),
-            // The finger wasn't recognised: once more.
-            Err(Cause::Status { status: Status::UvInvalid, .. }) => retries -= 1,
+            // Once more.
+            Err(Cause::Status { status: Status::UvInvalid, .. }) => {
+                on_finger()?;
+                retries -= 1;
+            }
             Err(Cause::Status { status: Status::UvBlocked, .. }) => break,
             Err(other) => return Err(other),
         }

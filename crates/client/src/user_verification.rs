@@ -1,4 +1,4 @@
-//! Whether a key is to verify the user for a ceremony, and by which of its ways: Chromium's decision.
+//! Whether a key is to verify the user for a ceremony, and by which of its ways: each browser's decision.
 //!
 //! What goes into it: what the page wants (`userVerification`), whether the key can verify by itself (`uv`), whether it has a
 //! PIN (`clientPin`), whether it always wants to (`alwaysUv`), and whether it makes credentials without (`makeCredUvNotRqd`).
@@ -6,6 +6,7 @@
 use keyrig_ctap::entities::PinUvAuth;
 use keyrig_ctap::get_info;
 
+use crate::browser::Browser;
 use crate::ceremony::Turn;
 use crate::channel::Channel;
 use crate::client_pin::Purpose;
@@ -78,8 +79,8 @@ impl Method {
             Self::Nothing => return Ok(Verification::Nothing),
             Self::UvOption => return Ok(Verification::ByOption),
             Self::BuiltIn => {
-                let verified = pin_uv_auth_token::by_built_in_uv(key, purpose, turn.cancel()).await?;
-                // A finger on the sensor is a choice of the key as well.
+                // A finger on the sensor is a choice of the key, known or not.
+                let verified = pin_uv_auth_token::by_built_in_uv(key, purpose, turn.cancel(), || turn.take()).await?;
                 turn.take()?;
                 if let Some(token) = verified {
                     return Ok(Verification::Token(token));
@@ -95,68 +96,113 @@ impl Method {
     }
 }
 
-/// What decides about makeCredential.
-pub(crate) struct Registration {
+/// What decides, beside what the key says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances {
+    pub(crate) browser: Browser,
+    /// What the page wants.
     pub(crate) wanted: Requirement,
+    /// Whether the credential is to be discoverable, or has to be discovered.
     pub(crate) discoverable: bool,
-    /// Whether the key will be asked over U2F if the user isn't verified.
-    pub(crate) u2f_possible: bool,
+    /// Whether the page wants the credential's secret (`prf`, `hmacCreateSecret`), of which keys have one with user
+    /// verification and one without, and the key has secrets.
+    pub(crate) secret: bool,
+    /// Whether somebody can be asked for a PIN.
+    pub(crate) can_ask: bool,
 }
 
-/// The decision for makeCredential.
+/// The decision for makeCredential. `u2f_possible`: whether U2F can make what the page wants.
 ///
 /// A key with a PIN makes no credential without it, unless it says `makeCredUvNotRqd` and the credential is not discoverable
 /// (CTAP 2.3 §6.1.2 steps 8 to 10), or U2F is a way around.
 pub(crate) fn for_make_credential(
     info: &get_info::Response,
-    registration: &Registration,
-    can_ask_for_pin: bool,
+    circumstances: Circumstances,
+    u2f_possible: bool,
 ) -> Result<Method, Unsuitable> {
-    let not_required = info.option("makeCredUvNotRqd") == Some(true) && !registration.discoverable;
-    let pin_set = info.option("clientPin") == Some(true);
-    let by_the_key = always(info) || (pin_set && !not_required && !registration.u2f_possible);
-    // A page that requires it has a PIN set where there is none, and so does a key that always wants to verify.
-    let may_set = info.option("clientPin") == Some(false);
-    decide(info, registration.wanted, by_the_key, can_ask_for_pin, may_set)
+    let Circumstances { browser, wanted, discoverable, .. } = circumstances;
+    let not_required = info.option("makeCredUvNotRqd") == Some(true) && wanted == Requirement::Discouraged;
+    match browser {
+        Browser::Chromium => {
+            let wanted = chromiums_requirement(info, circumstances);
+            let not_required = not_required && wanted == Requirement::Discouraged;
+            let by_the_key = has_pin(info) && !u2f_possible && !not_required;
+            let wanted = if by_the_key { Requirement::Required } else { wanted };
+            // A PIN is set where there is none.
+            chromium(info, wanted, circumstances, knows_pin(info))
+        }
+        Browser::Firefox => firefox(info, not_required && !discoverable),
+    }
 }
 
 /// The decision for getAssertion. A key without a PIN has no credential that was made with it, so none is set here.
-pub(crate) fn for_get_assertion(
-    info: &get_info::Response,
-    wanted: Requirement,
-    can_ask_for_pin: bool,
-) -> Result<Method, Unsuitable> {
-    decide(info, wanted, always(info), can_ask_for_pin, false)
+pub(crate) fn for_get_assertion(info: &get_info::Response, circumstances: Circumstances) -> Result<Method, Unsuitable> {
+    match circumstances.browser {
+        Browser::Chromium => {
+            let wanted = chromiums_requirement(info, circumstances);
+            chromium(info, wanted, circumstances, has_pin(info))
+        }
+        Browser::Firefox => firefox(info, circumstances.wanted == Requirement::Discouraged),
+    }
 }
 
-fn decide(
+/// Discoverable credentials are always made and used with user verification, whatever the page says; and secrets, if that
+/// is possible at all.
+fn chromiums_requirement(info: &get_info::Response, circumstances: Circumstances) -> Requirement {
+    let Circumstances { wanted, discoverable, secret, .. } = circumstances;
+    match wanted {
+        _ if discoverable || always(info) => Requirement::Required,
+        Requirement::Discouraged if secret => Requirement::Preferred,
+        wanted => wanted,
+    }
+}
+
+fn chromium(
     info: &get_info::Response,
     wanted: Requirement,
-    by_the_key: bool,
-    can_ask_for_pin: bool,
-    may_set_pin: bool,
+    circumstances: Circumstances,
+    pin_possible: bool,
 ) -> Result<Method, Unsuitable> {
-    let requirement = if by_the_key { Requirement::Required } else { wanted };
-    if requirement == Requirement::Discouraged {
-        return Ok(Method::Nothing);
-    }
-    if info.option("uv") == Some(true) {
-        let tokens = info.option("pinUvAuthToken") == Some(true);
-        return Ok(if tokens { Method::BuiltIn } else { Method::UvOption });
-    }
-    // CTAP 2.3 §6.4: a PIN that is good for configuration only.
-    let for_ceremonies = info.option("noMcGaPermissionsWithClientPin") != Some(true);
-    if can_ask_for_pin && for_ceremonies {
-        let pin_set = info.option("clientPin") == Some(true);
-        if pin_set || (may_set_pin && requirement == Requirement::Required) {
-            return Ok(Method::Pin);
-        }
-    }
+    let pin_possible = pin_possible && circumstances.can_ask;
+    let verifies = info.option("uv") == Some(true);
+    // A secret that a PIN set later on would change is reason enough to have one set.
+    let pin_wanted = pin_possible && (has_pin(info) || circumstances.secret);
     match wanted {
+        Requirement::Discouraged => Ok(Method::Nothing),
+        Requirement::Preferred if !verifies && !pin_wanted => Ok(Method::Nothing),
+        _ if verifies && has_tokens(info) => Ok(Method::BuiltIn),
+        _ if verifies => Ok(Method::UvOption),
+        _ if pin_possible => Ok(Method::Pin),
+        Requirement::Preferred => Ok(Method::Nothing),
         Requirement::Required => Err(Unsuitable::UserVerification),
-        // What the key wants for itself it says for itself.
-        Requirement::Preferred | Requirement::Discouraged => Ok(Method::Nothing),
     }
+}
+
+/// What a page wants is no reason to set a PIN: a key without any is taken as it is.
+fn firefox(info: &get_info::Response, not_required: bool) -> Result<Method, Unsuitable> {
+    let verifies = info.option("uv") == Some(true);
+    let protected = verifies || has_pin(info);
+    match () {
+        () if !always(info) && (!protected || not_required) => Ok(Method::Nothing),
+        () if verifies && has_tokens(info) => Ok(Method::BuiltIn),
+        () if verifies => Ok(Method::UvOption),
+        () if has_pin(info) => Ok(Method::Pin),
+        () if knows_pin(info) => Err(Unsuitable::NoPin),
+        () => Ok(Method::Nothing),
+    }
+}
+
+fn has_tokens(info: &get_info::Response) -> bool {
+    info.option("pinUvAuthToken") == Some(true)
+}
+
+/// Whether there is a PIN that is good for ceremonies (CTAP 2.3 §6.4, `noMcGaPermissionsWithClientPin`).
+fn has_pin(info: &get_info::Response) -> bool {
+    info.option("clientPin") == Some(true) && knows_pin(info)
+}
+
+fn knows_pin(info: &get_info::Response) -> bool {
+    info.option("clientPin").is_some() && info.option("noMcGaPermissionsWithClientPin") != Some(true)
 }
 
 fn always(info: &get_info::Response) -> bool {

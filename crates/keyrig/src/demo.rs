@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use keyrig_client::Browser;
 use keyrig_scenario::demo::{self, Introduction};
 use keyrig_scenario::report::{Report, Step};
 
@@ -16,6 +17,10 @@ Two software keys are exported over USB/IP on loopback; a client that keeps a br
 registers and logs in at a relying party over HTTP. Refusals are part of it, each with who refused and why. Nothing is \
 installed or left behind.")]
 pub(crate) struct Arguments {
+    /// The browser that the client behaves as: chromium or firefox
+    #[arg(long, value_name = "BROWSER", default_value_t)]
+    browser: Browser,
+
     /// Write report.json and report.txt to this directory too
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -36,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             anstream::println!("{}\n", introduction_text(introduction));
         }
     };
-    let report = demo::run(introduce, |step| {
+    let report = demo::run(arguments.browser, introduce, |step| {
         if people && printed.is_ok() {
             printed = print_step(step);
         }

@@ -93,6 +93,18 @@ fn demo_prints_one_object_with_every_step_and_who_refused() {
     assert!(reason("relying_party").contains("https://localhost.example"), "{}", reason("relying_party"));
 }
 
+/// Firefox has each key touched twice: once to choose it, once for what it is asked for.
+#[test]
+fn demo_behaves_as_the_browser_that_is_named() {
+    for (browser, touched) in [("chromium", "touched once"), ("firefox", "touched twice")] {
+        let output = keyrig(&["demo", "--browser", browser]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let told = stdout(&output);
+        assert!(told.contains(&format!("primary {touched}, backup ")), "{browser}: {told}");
+        assert!(told.contains(&format!("primary unplugged, backup {touched}")), "{browser}: {told}");
+    }
+}
+
 #[test]
 fn demo_writes_its_report_where_it_is_told() {
     let directory = tempfile::tempdir().unwrap();
@@ -251,6 +263,7 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         (&["profiles", "yubikey-9"], "the profiles are"),
         (&["key", "toch", "a"], "'touch'"),
         (&["dmeo"], "'demo'"),
+        (&["demo", "--browser", "safari"], "choose chromium or firefox"),
     ] {
         let output = keyrig(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use keyrig_authenticator::Profile;
-use keyrig_client::channel::Cancel;
+use keyrig_client::channel::{Cancel, ChannelError};
 use keyrig_client::ctap_hid::CtapHidChannel;
 use keyrig_client::origin::InvalidUrl;
-use keyrig_client::{Client, ClientError, Key, RefusedBy, Rules};
-use keyrig_ctap::{Command as CtapCommand, Status};
+use keyrig_client::{Browser, Client, ClientError, Exchange, Key, RefusedBy, Rules};
+use keyrig_ctap::Status;
 use keyrig_rack::control::{Command, Refusal};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RackError};
 use keyrig_relying_party::{
@@ -83,11 +83,15 @@ pub struct Introduction {
     pub crypto: &'static str,
 }
 
-/// Runs the demo. `on_start` is called once everything stands, `on_step` after each step.
+/// Runs the demo with pages in a browser. `on_start` is called once everything stands, `on_step` after each step.
 ///
 /// # Errors
 /// [`DemoError`] if it could not be run. A step that did not go as expected is in the report.
-pub async fn run(on_start: impl FnOnce(&Introduction), on_step: impl FnMut(&Step)) -> Result<Report, DemoError> {
+pub async fn run(
+    browser: Browser,
+    on_start: impl FnOnce(&Introduction),
+    on_step: impl FnMut(&Step),
+) -> Result<Report, DemoError> {
     let begun = Instant::now();
     let rack = Rack::start(Options::default(), vec![key("keyrig", PRIMARY)?, key("yubikey-5.7", BACKUP)?]).await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -102,7 +106,8 @@ pub async fn run(on_start: impl FnOnce(&Introduction), on_step: impl FnMut(&Step
     on_start(&Introduction { origin: origin.clone(), usbip, crypto: rack.crypto() });
 
     let mut demo = Demo {
-        client: Client::new(origin.parse()?),
+        client: Client::new(origin.parse()?).in_browser(browser),
+        browser,
         site: Site::new(&origin, "localhost", address)?,
         keys: Vec::new(),
         rack,
@@ -148,6 +153,7 @@ enum Expected {
 
 struct Demo<S> {
     client: Client,
+    browser: Browser,
     site: Site,
     keys: Vec<UsbKey>,
     rack: Rack,
@@ -187,11 +193,11 @@ impl<S: FnMut(&Step)> Demo<S> {
         let outcome = self.log_in(BACKUP).await?;
         self.step("unplug the primary key, log in with the backup", Success, outcome);
 
-        let page = Client::new(OTHER_ORIGIN.parse()?);
+        let page = Client::new(OTHER_ORIGIN.parse()?).in_browser(self.browser);
         let outcome = self.register("phished", Some(&page)).await?;
         self.step("register from a page on another origin", RefusedBy(Party::Client), outcome);
 
-        let page = Client::new(OTHER_ORIGIN.parse()?).with_rules(Rules::ForcedPast);
+        let page = Client::new(OTHER_ORIGIN.parse()?).in_browser(self.browser).with_rules(Rules::ForcedPast);
         let outcome = self.register("phished", Some(&page)).await?;
         self.step("the same, forced past the client", RefusedBy(Party::RelyingParty), outcome);
 
@@ -266,7 +272,7 @@ impl<S: FnMut(&Step)> Demo<S> {
             Err(error) => return Ok(Err(refused(&error))),
         };
         let answer = self.site.finish_registration(&begun.challenge, name, &credential).await?;
-        Ok(answer.map(|_| self.what_keys_saw(CtapCommand::MakeCredential)).map_err(Refused::from))
+        Ok(answer.map(|_| self.what_keys_saw()).map_err(Refused::from))
     }
 
     /// Logs in as somebody else's browser would: with the password, then with the key that is touched.
@@ -297,7 +303,7 @@ impl<S: FnMut(&Step)> Demo<S> {
         let used = factors.iter().find(|factor| factor.get("credential_id") == Some(&id));
         let used = used.and_then(|factor| factor.get("description")).and_then(Value::as_str).unwrap_or_default();
         Ok(if used == name {
-            Ok(self.what_keys_saw(CtapCommand::GetAssertion))
+            Ok(self.what_keys_saw())
         } else {
             Err(Refused { by: Party::RelyingParty, reason: format!("it logged in {used:?}, not {name:?}") })
         })
@@ -319,15 +325,20 @@ impl<S: FnMut(&Step)> Demo<S> {
 }
 
 impl<S> Demo<S> {
-    /// What became of the command on each key.
-    fn what_keys_saw(&self, command: CtapCommand) -> Option<String> {
+    /// What became of the ceremony on each key.
+    fn what_keys_saw(&self) -> Option<String> {
         let saw = self.keys.iter().map(|key| {
-            let exchange = key.exchanges().iter().rev().find(|exchange| exchange.command() == Some(command));
-            let what = match exchange.map(|exchange| (exchange.status(), exchange.touch_prompts())) {
-                Some((Some(Status::Ok), 1)) => "touched once".to_owned(),
-                Some((Some(Status::KeepaliveCancel), 1)) => "blinked and was cancelled".to_owned(),
-                Some((Some(status), prompts)) => format!("{status} after {prompts} requests for a touch"),
-                Some((None, _)) | None => "unplugged".to_owned(),
+            let touches = key.exchanges().iter().map(Exchange::touch_prompts).sum();
+            let last = key.exchanges().last();
+            let what = match (last.and_then(Exchange::status), touches) {
+                (Some(Status::Ok), 1) => "touched once".to_owned(),
+                (Some(Status::Ok), 2) => "touched twice".to_owned(),
+                (Some(Status::KeepaliveCancel), 1) => "blinked and was cancelled".to_owned(),
+                (Some(status), prompts) => format!("{status} after {prompts} requests for a touch"),
+                (None, _) => match last.and_then(|exchange| exchange.response.as_ref()) {
+                    Some(Err(ChannelError::Unplugged)) => "unplugged".to_owned(),
+                    _ => "was too late to be asked".to_owned(),
+                },
             };
             format!("{} {what}", key.name())
         });

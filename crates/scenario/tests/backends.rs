@@ -3,7 +3,7 @@
 use keyrig_authenticator::Profile;
 use keyrig_client::channel::{Cancel, Canceller, Channel};
 use keyrig_client::json::{Base64Url, CreationOptions, RequestOptions};
-use keyrig_client::{Client, DomException, Exchange, Key, RefusedBy};
+use keyrig_client::{Browser, Client, DomException, Exchange, Key, RefusedBy};
 use keyrig_ctap::{Command as CtapCommand, Status};
 use keyrig_rack::control::Command;
 use keyrig_rack::finger::{Finger, TouchPolicy};
@@ -20,10 +20,14 @@ fn name(name: &str) -> KeyName {
 }
 
 async fn rack(policy: TouchPolicy) -> Rack {
+    rack_of(policy, ["keyrig", "keyrig"]).await
+}
+
+async fn rack_of(policy: TouchPolicy, profiles: [&str; 2]) -> Rack {
     let specification =
-        |key| KeySpecification { name: name(key), profile: Profile::built_in("keyrig").expect("built in") };
+        |(key, profile)| KeySpecification { name: name(key), profile: Profile::built_in(profile).expect("built in") };
     let options = Options { finger: Finger { policy, over: None }, ..Options::default() };
-    Rack::start(options, NAMES.map(specification).to_vec()).await.expect("a rack")
+    Rack::start(options, NAMES.into_iter().zip(profiles).map(specification).collect()).await.expect("a rack")
 }
 
 async fn finger(rack: &Rack, key: &str) {
@@ -135,6 +139,58 @@ async fn aborted<C: Channel>(rack: &Rack, keys: &mut [Key<C>]) {
     assert!(listed.keys.iter().all(|key| key.waiting_for.is_none()));
     rack.command(Command::TouchPolicy { policy: TouchPolicy::Auto }).await.expect("running");
     page.create(&options, keys, Cancel::never()).await.expect("a credential");
+}
+
+/// Two keys are plugged in, and the finger is over the one that is registered. As observed in real browsers: in Chromium the
+/// other decides by how it says that it has no credential.
+#[tokio::test]
+async fn of_two_keys_one_is_registered() {
+    for (browser, other, works) in [
+        (Browser::Chromium, "keyrig", true),
+        (Browser::Chromium, "yubikey-5.7", true),
+        (Browser::Chromium, "yubikey-5.4", true),
+        (Browser::Chromium, "security-key-5.1", true),
+        (Browser::Chromium, "ctap-2.0", true),
+        (Browser::Chromium, "ctap-2.1", false),
+        (Browser::Chromium, "u2f-only", true),
+        (Browser::Firefox, "keyrig", true),
+        (Browser::Firefox, "security-key-5.1", true),
+        (Browser::Firefox, "ctap-2.1", true),
+    ] {
+        let rack = rack_of(TouchPolicy::Manual, ["keyrig", other]).await;
+        let mut keys = in_process(&rack);
+        let page = page().in_browser(browser);
+        let touch_a = || async {
+            let touch = Command::Touch { key: name("a") };
+            while rack.command(touch.clone()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let touches = async || {
+            touch_a().await;
+            if browser == Browser::Firefox {
+                touch_a().await;
+            }
+        };
+        let registration = creation(&[]);
+        let (made, ()) = tokio::join!(page.create(&registration, &mut keys, Cancel::never()), touches());
+        let id = made.expect("a credential").id;
+        let login = request(std::slice::from_ref(&id));
+        let outcome = tokio::select! {
+            outcome = page.get(&login, &mut keys, Cancel::never()) => outcome,
+            () = async { touches().await; std::future::pending().await } => unreachable!(),
+        };
+        match outcome {
+            Ok(signed) => assert!(works && signed.id == id, "{browser} {other}"),
+            Err(error) => {
+                assert!(!works, "{browser} {other}: {error}");
+                assert_eq!((error.name, error.refused_by()), (DomException::NotAllowedError, RefusedBy::Authenticator));
+                assert!(
+                    error.to_string().contains("\"b\": it answered authenticatorGetAssertion with CTAP2_ERR_NO_CRED")
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]

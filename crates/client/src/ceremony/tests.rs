@@ -25,6 +25,11 @@ fn request(user_verification: &str) -> RequestOptions {
     RequestOptions::from_json(&options.to_string()).unwrap()
 }
 
+fn allowing(user_verification: &str) -> RequestOptions {
+    let credential = keyrig_ctap::entities::CredentialDescriptor::public_key(unhex(CREDENTIAL_ID));
+    RequestOptions { allow_credentials: vec![credential], ..request(user_verification) }
+}
+
 /// A key with the PIN 1234 that checks pinUvAuthParam, sets UV for it, and does the rest after a touch.
 fn guarded(name: &str, info: get_info::Response) -> (Key<Scripted>, Arc<tokio::sync::Notify>, Arc<Mutex<PinState>>) {
     with_pin(name, info, PinState::of(Some("1234")), |request| {
@@ -73,10 +78,10 @@ async fn a_single_key_is_asked_for_its_pin_and_touched_once() {
     let pin = Command::ClientPin;
     assert_eq!(commands(&keys[0]), [Command::GetInfo, pin, pin, pin, Command::MakeCredential]);
     let token = state.lock().unwrap().tokens[0].clone();
-    assert_eq!((token.1.unwrap().0, token.2.as_deref()), (1, Some("example.org")), "mc, for this RP ID");
+    assert_eq!((token.1.unwrap().0, token.2.as_deref()), (3, Some("example.org")), "mc and ga, for this RP ID");
 
     finger.notify_one();
-    client_with_pin().get(&request("required"), &mut keys, Cancel::never()).await.unwrap();
+    client_with_pin().get(&allowing("required"), &mut keys, Cancel::never()).await.unwrap();
     let token = state.lock().unwrap().tokens[1].clone();
     assert_eq!((token.1.unwrap().0, token.2.as_deref()), (2, Some("example.org")), "ga, for this RP ID");
 }
@@ -120,7 +125,7 @@ async fn a_key_that_needs_no_pin_may_still_win_by_its_touch() {
     let (open, finger) = willing("open");
     let mut keys = [guarded, open];
     finger.notify_one();
-    client_with_pin().get(&request("preferred"), &mut keys, Cancel::never()).await.unwrap();
+    client_with_pin().get(&allowing("preferred"), &mut keys, Cancel::never()).await.unwrap();
     assert_eq!(story(&keys[0]).last(), Some(&(Command::Selection, Some(Status::KeepaliveCancel))));
 }
 
@@ -140,6 +145,25 @@ async fn what_goes_wrong_with_the_pin_ends_the_ceremony() {
         assert_eq!((error.name, error.refused_by()), (DomException::NotAllowedError, by));
         assert_eq!(error.reason, Refusal::Key(KeyFailure { key: "A".to_owned(), cause: expected }));
     }
+}
+
+/// Firefox has the user choose whether or not there is a PIN, and asks for the PIN of what was chosen.
+#[tokio::test(start_paused = true)]
+async fn in_firefox_the_touched_key_is_asked_with_or_without_a_pin() {
+    let (first, _, untouched) = guarded("first", pin_info());
+    let (second, finger) = willing("second");
+    let mut keys = [first, second];
+    let (client, options) = (client_with_pin().in_browser(Browser::Firefox), creation("discouraged"));
+    let (made, ()) = tokio::join!(client.create(&options, &mut keys, Cancel::never()), async {
+        for _ in 0..2 {
+            sleep(Duration::from_secs(1)).await;
+            finger.notify_one();
+        }
+    });
+    made.unwrap();
+    assert_eq!(commands(&keys[1]), [Command::GetInfo, Command::Selection, Command::MakeCredential]);
+    assert_eq!(story(&keys[0]).last(), Some(&(Command::Selection, Some(Status::KeepaliveCancel))));
+    assert_eq!(untouched.lock().unwrap().tokens.len(), 0);
 }
 
 /// The page requires it, the key cannot: a browser refuses, a page that is forced past it gets what the key does without.

@@ -254,7 +254,7 @@ async fn a_key_that_ignores_the_cancel_is_waited_for_only_so_long() {
 /// A key that can't help blinks, and says why only if it is the one that is touched.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_cannot_help_does_not_end_it_for_one_that_can() {
-    for cannot in [Status::UnsupportedAlgorithm, Status::PuatRequired, Status::UnsupportedOption] {
+    for cannot in [Status::UnsupportedAlgorithm] {
         let (good, finger) = willing("good");
         finger.notify_one();
         let mut keys = [refusing("bad", cannot), good];
@@ -278,13 +278,14 @@ async fn an_old_key_blinks_for_a_credential_that_nobody_wants() {
     for pin in [false, true] {
         let mut old = info();
         old.versions = vec!["FIDO_2_0".to_owned()];
-        old.options = vec![("clientPin".to_owned(), pin)];
-        let (key, finger) = key("old", old, |request| match request {
+        // It is asked without its PIN, so that it comes to the algorithm.
+        old.options = vec![("clientPin".to_owned(), pin), ("makeCredUvNotRqd".to_owned(), true)];
+        let (key, finger) = key("old", old, move |request| match request {
             Request::MakeCredential(request) if request.relying_party.id != ".dummy" => {
                 Reply::Now(status(Status::UnsupportedAlgorithm))
             }
             Request::MakeCredential(request) if request.pin_uv_auth.param.is_some() => {
-                Reply::AfterTouch(status(Status::PinInvalid))
+                Reply::AfterTouch(status(if pin { Status::PinInvalid } else { Status::PinNotSet }))
             }
             _ => Reply::AfterTouch(made_response(made())),
         });
@@ -293,7 +294,7 @@ async fn an_old_key_blinks_for_a_credential_that_nobody_wants() {
         let error = client().create(&options(), &mut keys, Cancel::never()).await.unwrap_err();
         assert_eq!(status_of(&error), Some(("old", Status::UnsupportedAlgorithm)));
         let Request::MakeCredential(unwanted) = requests(&keys[0]).remove(2) else { panic!("it didn't blink") };
-        assert_eq!(unwanted.pin_uv_auth.param, pin.then(Vec::new), "PIN {pin}");
+        assert_eq!(unwanted.pin_uv_auth, PinUvAuth { param: Some(Vec::new()), protocol: Some(1) }, "PIN {pin}");
     }
 }
 
@@ -304,7 +305,10 @@ async fn resident_key_and_user_verification_decide_the_options() {
     // rk and uv as the key has them, what the page wants of each, the options.
     for (rk, uv, resident_key, user_verification, expected) in [
         (Some(true), None, Discouraged, Discouraged, Ok((None, None))),
-        (Some(true), None, Preferred, Preferred, Ok((Some(true), None))),
+        // Nobody to ask for a PIN, and no finger: nothing discoverable.
+        (Some(true), None, Preferred, Preferred, Ok((None, None))),
+        (Some(true), None, Required, Preferred, Err(Unsuitable::UserVerification)),
+        (Some(true), Some(true), Preferred, Discouraged, Ok((Some(true), Some(true)))),
         (Some(true), Some(true), Required, Required, Ok((Some(true), Some(true)))),
         (Some(true), Some(true), Discouraged, Preferred, Ok((None, Some(true)))),
         (Some(true), Some(true), Discouraged, Discouraged, Ok((None, None))),
@@ -353,17 +357,74 @@ async fn resident_key_and_user_verification_decide_the_options() {
     }
 }
 
+/// Chromium looks at what the key says is left, and tries again without if it was wrong; Firefox doesn't.
 #[tokio::test(start_paused = true)]
-async fn a_full_key_is_not_asked_to_store_what_is_only_preferred() {
-    let mut full = info();
-    full.remaining_discoverable_credentials = Some(0);
-    let (key, finger) = key("full", full, |_| Reply::AfterTouch(made_response(made())));
-    finger.notify_one();
-    let mut keys = [key];
-    let options = selecting(|selection| selection.resident_key = Some(Requirement::Preferred));
-    client().create(&options, &mut keys, Cancel::never()).await.unwrap();
-    let Request::MakeCredential(request) = requests(&keys[0]).remove(1) else { panic!("not asked") };
-    assert_eq!(request.options.rk, None);
+async fn what_a_full_key_is_asked_for() {
+    let (preferred, required) = (Requirement::Preferred, Requirement::Required);
+    for (browser, says_so, resident_key, expected) in [
+        (Browser::Chromium, true, preferred, &[None][..]),
+        (Browser::Chromium, false, preferred, &[Some(true), None]),
+        (Browser::Chromium, false, required, &[Some(true)]),
+        (Browser::Firefox, true, preferred, &[Some(true)]),
+        (Browser::Firefox, false, preferred, &[Some(true)]),
+    ] {
+        let mut full = info();
+        full.options.push(("uv".to_owned(), true));
+        full.remaining_discoverable_credentials = says_so.then_some(0);
+        let (key, finger) = key("full", full, |request| match request {
+            Request::MakeCredential(request) if request.options.rk == Some(true) => {
+                Reply::Now(status(Status::KeyStoreFull))
+            }
+            _ => Reply::AfterTouch(made_response(made())),
+        });
+        finger.notify_one();
+        let mut keys = [key];
+        let mut options = selecting(|selection| selection.resident_key = Some(resident_key));
+        options.extensions.cred_props = true;
+        let outcome = client().in_browser(browser).create(&options, &mut keys, Cancel::never()).await;
+        let rk = requests(&keys[0]).into_iter().filter_map(|request| match request {
+            Request::MakeCredential(request) => Some(request.options.rk),
+            _ => None,
+        });
+        assert_eq!(rk.collect::<Vec<_>>(), expected, "{browser} {says_so} {resident_key:?}");
+        match outcome {
+            Ok(made) if expected.last() == Some(&None) => {
+                assert_eq!(made.client_extension_results["credProps"], serde_json::json!({"rk": false}));
+            }
+            Err(error) => assert_eq!(status_of(&error), Some(("full", Status::KeyStoreFull))),
+            Ok(_) => panic!("{browser} {says_so} {resident_key:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn algorithms_that_a_key_lists_are_believed_by_chromium() {
+    for (browser, listed, asked) in [
+        (Browser::Chromium, &[-8][..], false),
+        (Browser::Chromium, &[-8, -7], true),
+        (Browser::Chromium, &[], true),
+        (Browser::Firefox, &[-8], true),
+    ] {
+        let info = get_info::Response {
+            algorithms: listed.iter().copied().map(CredentialParameters::public_key).collect(),
+            ..info()
+        };
+        let (key, finger) = key("A", info, |request| {
+            Reply::AfterTouch(match request {
+                Request::MakeCredential(_) => made_response(made()),
+                _ => ok(Response::Done),
+            })
+        });
+        finger.notify_one();
+        let mut keys = [key];
+        let outcome = client().in_browser(browser).create(&options(), &mut keys, Cancel::never()).await;
+        assert_eq!(outcome.is_ok(), asked, "{browser} {listed:?}");
+        if let Err(error) = outcome {
+            let failure = KeyFailure { key: "A".to_owned(), cause: Unsuitable::Algorithms.into() };
+            assert_eq!(error, Refusal::Key(failure).named(DomException::NotAllowedError));
+            assert_eq!(story(&keys[0]).last(), Some(&(Command::Selection, Some(Status::Ok))), "it blinked");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -390,6 +451,62 @@ async fn an_exclude_list_that_fits_is_sent_as_it_is_without_what_is_not_the_keys
     client().create(&options, &mut keys, Cancel::never()).await.unwrap();
     let Request::MakeCredential(request) = requests(&keys[0]).remove(1) else { panic!("preflight without need") };
     assert_eq!(request.exclude_list, excluding(1..=7).exclude_credentials);
+}
+
+/// authenticator-rs, `preflight.rs`: whether or not the list fits, and whatever the key answers.
+#[tokio::test(start_paused = true)]
+async fn firefox_finds_out_silently_in_any_case() {
+    for (to_the_question, excluded) in
+        [(Status::Ok, true), (Status::NoCredentials, false), (Status::OperationDenied, false)]
+    {
+        let (key, finger) = key("A", info(), move |request| match request {
+            Request::GetAssertion(request) if to_the_question == Status::Ok => {
+                let credential = request.allow_list.first().cloned();
+                let response = keyrig_ctap::get_assertion::Response { credential, ..signed() };
+                Reply::Now(ok(Response::GetAssertion(Box::new(response))))
+            }
+            Request::GetAssertion(_) => Reply::Now(status(to_the_question)),
+            Request::MakeCredential(request) if request.exclude_list.is_empty() => {
+                Reply::AfterTouch(made_response(made()))
+            }
+            _ => Reply::AfterTouch(status(Status::CredentialExcluded)),
+        });
+        finger.notify_one();
+        let mut keys = [key];
+        let firefox = client().in_browser(Browser::Firefox);
+        let outcome = firefox.create(&excluding([1, 2]), &mut keys, Cancel::never()).await;
+        assert_eq!(outcome.err().map(|error| error.name), excluded.then_some(DomException::InvalidStateError));
+        let commands: Vec<_> = story(&keys[0]).into_iter().map(|(command, _)| command).collect();
+        assert_eq!(commands, [Command::GetInfo, Command::GetAssertion, Command::MakeCredential]);
+    }
+}
+
+/// `make_credential_task.cc`: a key that answers the silent question with anything else is out, but not before a touch.
+#[tokio::test(start_paused = true)]
+async fn in_chromium_an_odd_answer_to_the_silent_question_is_a_touch_for_nothing() {
+    for (to_the_question, goes_on) in [
+        (Status::NoCredentials, true),
+        (Status::InvalidCredential, true),
+        (Status::LimitExceeded, true),
+        (Status::RequestTooLarge, true),
+        (Status::PuatRequired, true),
+        (Status::InvalidCbor, false),
+        (Status::OperationDenied, false),
+    ] {
+        let (odd, finger) = key("odd", info(), move |request| match request {
+            Request::GetAssertion(_) => Reply::Now(status(to_the_question)),
+            _ => Reply::AfterTouch(made_response(made())),
+        });
+        finger.notify_one();
+        let mut keys = [odd];
+        let outcome = client().create(&excluding(1..=9), &mut keys, Cancel::never()).await;
+        let Some(Request::MakeCredential(last)) = requests(&keys[0]).pop() else { panic!("it was not touched") };
+        assert_eq!(last.relying_party.id, if goes_on { "example.org" } else { ".dummy" }, "{to_the_question}");
+        match outcome {
+            Ok(_) => assert!(goes_on),
+            Err(error) => assert_eq!(status_of(&error), Some(("odd", to_the_question))),
+        }
+    }
 }
 
 /// CTAP 2.3 §6.1.1: with more than fits, the platform finds out silently which part counts.
@@ -482,30 +599,47 @@ async fn answers_that_a_browser_refuses() {
     let other = hex::encode(client_data::hash(b"other.example"));
     let zeros = "00".repeat(16);
     let with = |authenticator_data| make_credential::Response { authenticator_data, ..made() };
-    let mut verifying = info();
-    verifying.options.push(("uv".to_owned(), true));
-    let required = selecting(|selection| selection.user_verification = Requirement::Required);
-    let other_algorithm = CreationOptions { parameters: vec![CredentialParameters::public_key(-8)], ..options() };
-    for (response, options, refused, forced_passes) in [
-        (with(attested_data(&other, 0x41, &zeros)), &options(), InvalidResponse::RpIdHash, true),
-        (with(attested_data(&example_org, 0x41, &zeros)), &required, InvalidResponse::NotVerified, true),
-        (made(), &other_algorithm, InvalidResponse::Algorithm, true),
-        (with(unhex(ASSERTION_AUTHENTICATOR_DATA)), &options(), InvalidResponse::NoAttestedCredentialData, false),
+    // {"credBlob": true}
+    let mut extended = attested_data(&example_org, 0xc1, &zeros);
+    extended.extend(unhex("a16863726564426c6f62f5"));
+    let unsolicited = InvalidResponse::UnsolicitedExtension("credBlob".to_owned());
+    for (response, refused, forced_passes) in [
+        (with(attested_data(&other, 0x41, &zeros)), InvalidResponse::RpIdHash, true),
+        (with(extended), unsolicited, true),
+        (with(unhex(ASSERTION_AUTHENTICATOR_DATA)), InvalidResponse::NoAttestedCredentialData, false),
     ] {
         for rules in [Rules::Enforced, Rules::ForcedPast] {
             let answer = made_response(response.clone());
-            let (key, finger) = key("A", verifying.clone(), move |_| Reply::AfterTouch(answer.clone()));
+            let (key, finger) = key("A", info(), move |_| Reply::AfterTouch(answer.clone()));
             finger.notify_one();
-            let outcome = client().with_rules(rules).create(options, &mut [key], Cancel::never()).await;
+            let outcome = client().with_rules(rules).create(&options(), &mut [key], Cancel::never()).await;
             if rules == Rules::ForcedPast && forced_passes {
                 assert!(outcome.is_ok(), "{refused:?}: {outcome:?}");
             } else {
                 let error = outcome.unwrap_err();
+                let refused = refused.clone();
                 let cause = Cause::InvalidResponse { command: Command::MakeCredential, error: refused };
                 assert_eq!(error.reason, Refusal::Key(KeyFailure { key: "A".to_owned(), cause }));
                 assert_eq!((error.name, error.refused_by()), (DomException::NotAllowedError, RefusedBy::Client));
             }
         }
+    }
+}
+
+/// No browser looks at them: it is for the relying party to find out.
+#[tokio::test(start_paused = true)]
+async fn the_uv_flag_and_the_algorithm_are_for_the_relying_party() {
+    let required = selecting(|selection| selection.user_verification = Requirement::Required);
+    let other_algorithm = CreationOptions { parameters: vec![CredentialParameters::public_key(-8)], ..options() };
+    let example_org = hex::encode(client_data::hash(b"example.org"));
+    for options in [required, other_algorithm] {
+        let authenticator_data = attested_data(&example_org, 0x41, &"00".repeat(16));
+        let answer = made_response(make_credential::Response { authenticator_data, ..made() });
+        let mut verifying = info();
+        verifying.options.push(("uv".to_owned(), true));
+        let (key, finger) = key("A", verifying, move |_| Reply::AfterTouch(answer.clone()));
+        finger.notify_one();
+        client().create(&options, &mut [key], Cancel::never()).await.unwrap();
     }
 }
 

@@ -30,7 +30,7 @@ fn able() -> get_info::Response {
 }
 
 fn inputs(extensions: Value) -> Result<MakeCredentialInputs, Unsuitable> {
-    creation_inputs(&creation(extensions, "required", "preferred"), &able(), true)
+    creation_inputs(Browser::Chromium, &creation(extensions, "required", "required"), &able(), true)
 }
 
 const SECOND: CredentialProtection = CredentialProtection::UserVerificationOptionalWithCredentialIdList;
@@ -63,25 +63,32 @@ fn extensions_reach_the_key_as_ctap_spells_them() {
     }
 }
 
-/// Chromium's defaults for credentials whose user names the key stores.
+/// Chromium's defaults for credentials whose user names the key may store: `ProtectionPolicyToCredProtect` in
+/// `content/browser/webauth/authenticator_common_impl.cc`. Firefox has none.
 #[test]
 fn credential_protection_has_defaults_for_discoverable_credentials() {
-    for (resident_key, user_verification, discoverable, expected) in [
-        ("required", "required", true, Some(THIRD)),
-        ("required", "preferred", true, Some(SECOND)),
-        ("preferred", "required", true, Some(SECOND)),
-        ("discouraged", "required", false, None),
+    for (resident_key, user_verification, expected) in [
+        ("required", "required", Some(SECOND)),
+        ("required", "preferred", Some(THIRD)),
+        ("required", "discouraged", Some(SECOND)),
+        ("preferred", "preferred", Some(SECOND)),
+        ("preferred", "required", Some(SECOND)),
+        ("discouraged", "preferred", None),
+        ("discouraged", "required", None),
     ] {
         let options = creation(json!({}), resident_key, user_verification);
-        let inputs = creation_inputs(&options, &able(), discoverable).unwrap();
-        assert_eq!(inputs.cred_protect, expected, "{resident_key} {user_verification}");
+        let default_in = |browser| creation_inputs(browser, &options, &able(), true).unwrap().cred_protect;
+        assert_eq!(default_in(Browser::Chromium), expected, "{resident_key} {user_verification}");
+        assert_eq!(default_in(Browser::Firefox), None);
     }
 }
 
 #[test]
 fn a_key_without_an_extension_is_asked_without_it_unless_the_page_insists() {
     let plain = get_info::Response::default();
-    let on_plain = |extensions| creation_inputs(&creation(extensions, "discouraged", "preferred"), &plain, false);
+    let on_plain = |extensions| {
+        creation_inputs(Browser::Chromium, &creation(extensions, "discouraged", "preferred"), &plain, false)
+    };
     let harmless = json!({
         "prf": {"eval": {"first": "AQ"}}, "largeBlob": {"support": "preferred"}, "credBlob": "AQ", "minPinLength": true,
         "credentialProtectionPolicy": "userVerificationRequired", "hmacCreateSecret": true,
@@ -103,7 +110,7 @@ fn a_key_without_an_extension_is_asked_without_it_unless_the_page_insists() {
     let too_long = Base64Url(vec![1; 33]).to_string();
     assert_eq!(inputs(json!({"credBlob": too_long})).unwrap().cred_blob, None, "maxCredBlobLength");
     let stored_nowhere = creation(json!({"largeBlob": {"support": "required"}}), "discouraged", "preferred");
-    assert_eq!(creation_inputs(&stored_nowhere, &able(), false), Err(Unsuitable::LargeBlob));
+    assert_eq!(creation_inputs(Browser::Chromium, &stored_nowhere, &able(), false), Err(Unsuitable::LargeBlob));
 }
 
 /// WebAuthn Level 3 §10.1.4 and §10.1.5, the client extension processing's first steps.

@@ -190,7 +190,7 @@ fn with_finger(retries: u64, mut answers: Vec<Status>) -> Key<Scripted> {
 #[tokio::test]
 async fn a_finger_is_tried_as_often_as_the_key_lets_it() {
     let by = |retries, answers| async move {
-        by_built_in_uv(&mut with_finger(retries, answers), PURPOSE, &Cancel::never()).await
+        by_built_in_uv(&mut with_finger(retries, answers), PURPOSE, &Cancel::never(), || Ok(())).await
     };
     let token = by(3, vec![Status::UvInvalid, Status::UvInvalid, Status::Ok]).await.unwrap();
     assert_eq!(token.unwrap().secret[..], TOKEN);

@@ -2,7 +2,7 @@
 
 use keyrig_client::channel::Channel;
 use keyrig_client::pin::Pin;
-use keyrig_client::{Client, Key, Status};
+use keyrig_client::{Browser, Client, Key, Status};
 use keyrig_rack::Rack;
 use keyrig_rack::control::Command;
 use serde_json::{Value, json};
@@ -13,7 +13,9 @@ use crate::{creation, name, never, page, request, status, value};
 async fn prf<C: Channel>(_: &Rack, keys: &mut [Key<C>]) {
     let discouraged = json!({"userVerification": "discouraged", "residentKey": "required"});
     let inputs = json!({"prf": {"eval": {"first": "AQ"}}, "credProps": true});
-    let made = page().create(&creation(discouraged, inputs), keys, never()).await.expect("a credential");
+    // Without a PIN, which Chromium would have set.
+    let firefox = page().in_browser(Browser::Firefox);
+    let made = firefox.create(&creation(discouraged, inputs), keys, never()).await.expect("a credential");
     let results = Value::Object(made.client_extension_results.clone());
     assert_eq!(results["prf"]["enabled"], true);
     assert_eq!(results["credProps"], json!({"rk": true}));

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use keyrig_client::channel::Channel;
-use keyrig_client::error::{Cause, KeyFailure, Refusal};
+use keyrig_client::error::{Cause, KeyFailure, Refusal, Unsuitable};
 use keyrig_client::pin::{Pin, PinMistake, PinProblem, PinReason, PinRequest};
-use keyrig_client::{DomException, Key, PinRetries, RefusedBy, Status};
+use keyrig_client::{Browser, DomException, Key, PinRetries, RefusedBy, Status};
 use keyrig_rack::Rack;
 use keyrig_rack::control::Command;
 use serde_json::json;
@@ -67,6 +67,53 @@ over_both!(
     user_verification_by_pin,
     user_verification_by_pin_in_process,
     user_verification_by_pin_over_usb_ip,
+    "keyrig",
+    ["a"]
+);
+
+/// Discoverable credentials, on a key that starts without a PIN: Chromium has one set whatever the page says, and finds nothing
+/// without user verification; Firefox makes and finds without.
+async fn discoverable_credentials_by_browser<C: Channel>(_: &Rack, keys: &mut [Key<C>]) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let in_browser = |browser| {
+        let remembered = Arc::clone(&asked);
+        page().in_browser(browser).asking_for_pin(move |request: &PinRequest| {
+            remembered.lock().expect("whole").push(request.reason);
+            Some(Pin::new("1234"))
+        })
+    };
+    let (chromium, firefox) = (in_browser(Browser::Chromium), in_browser(Browser::Firefox));
+    let discouraged = |resident_key| {
+        creation(json!({"userVerification": "discouraged", "residentKey": resident_key}), json!({"credProps": true}))
+    };
+    let find = || request(&[], "discouraged", json!({}));
+    for resident_key in ["preferred", "required"] {
+        let made = firefox.create(&discouraged(resident_key), keys, never()).await.expect("a credential");
+        assert!(!verified(&made.response.authenticator_data.0));
+        assert_eq!(made.client_extension_results["credProps"], json!({"rk": true}));
+        let signed = firefox.get(&find(), keys, never()).await.expect("an assertion");
+        assert!(!verified(&signed.response.authenticator_data.0));
+        let error = chromium.get(&find(), keys, never()).await.expect_err("it wants a PIN, and there is none");
+        let cause = Unsuitable::UserVerification.into();
+        assert_eq!(error.reason, Refusal::Key(KeyFailure { key: "a".to_owned(), cause }));
+    }
+    assert_eq!(*asked.lock().expect("whole"), [], "nobody was asked for anything");
+    for (resident_key, reason) in [("preferred", PinReason::Set), ("required", PinReason::Verify)] {
+        let made = chromium.create(&discouraged(resident_key), keys, never()).await.expect("a credential");
+        assert!(verified(&made.response.authenticator_data.0));
+        let signed = chromium.get(&find(), keys, never()).await.expect("an assertion");
+        assert!(verified(&signed.response.authenticator_data.0));
+        assert_eq!(asked.lock().expect("whole").split_off(0), [reason, PinReason::Verify]);
+    }
+    // Chromium has the key hide it from who is not verified (credProtect), and the page does without, and so does Firefox.
+    let error = firefox.get(&find(), keys, never()).await.expect_err("not found");
+    assert_eq!(error.reason, status("a", keyrig_ctap::Command::GetAssertion, Status::NoCredentials));
+    assert_eq!(*asked.lock().expect("whole"), []);
+}
+over_both!(
+    discoverable_credentials_by_browser,
+    discoverable_credentials_by_browser_in_process,
+    discoverable_credentials_by_browser_over_usb_ip,
     "keyrig",
     ["a"]
 );
