@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keyrig_relying_party::{
-    Actor, Clock, DATABASE_FILE, Options, PasswordCost, PasswordHash, RelyingParty, Role, Server, Settings, Store,
+    By, Clock, DATABASE_FILE, Options, PasswordCost, PasswordHash, RelyingParty, Role, Server, Settings, Store,
     SystemClock, serve,
 };
 use p256::ecdsa::signature::Signer;
@@ -49,7 +49,7 @@ impl Site {
         let store = Store::open(directory.path()).unwrap();
         let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
         let name = "alice@pve".parse().unwrap();
-        store.add_user(&name, Role::User, &hash, &Actor::CommandLine, SystemClock.now()).unwrap();
+        store.add_user(&name, Role::User, &hash, &By::command_line(SystemClock.now())).unwrap();
         fill(directory.path(), users, &key);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (address, server) = runtime.block_on(async {
@@ -154,7 +154,7 @@ fn fill(directory: &Path, users: u32, key: &SigningKey) {
     transaction.execute("INSERT INTO factors VALUES ('key', ?, 'webauthn', 'key', 0, NULL, 1)", [user]).unwrap();
     transaction
         .execute(
-            "INSERT INTO webauthn_credentials VALUES ('key', ?, ?, 0, 0, 0, 0, '[]', ?, x'00', ?, 'none', x'', x'')",
+            "INSERT INTO webauthn_credentials VALUES ('key', ?, ?, 0, 0, 0, 0, '[]', ?, x'00', ?, 'none', x'', x'', 0)",
             params![CREDENTIAL_ID, cose, RP_ID, [0_u8; 16]],
         )
         .unwrap();

@@ -117,6 +117,30 @@ impl std::fmt::Display for Actor {
     }
 }
 
+/// Who changes something, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    /// Who.
+    pub actor: Actor,
+    /// When: the log says so, and lifetimes begin then.
+    pub now: SystemTime,
+}
+
+impl By {
+    /// Whoever may use the command line on the database.
+    pub fn command_line(now: SystemTime) -> Self {
+        Self { actor: Actor::CommandLine, now }
+    }
+
+    pub(crate) fn nobody(now: SystemTime) -> Self {
+        Self { actor: Actor::Nobody, now }
+    }
+
+    pub(crate) fn user(user: &UserName, now: SystemTime) -> Self {
+        Self { actor: Actor::User(user.clone()), now }
+    }
+}
+
 /// An entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
@@ -154,17 +178,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, time, kind, user, actor, detail, report_id FROM events
-                 WHERE (?1 IS NULL OR user = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3",
-            )?;
-            let limit = filter.limit.map_or(-1, i64::from);
-            let events = statement
-                .query_map(params![filter.user, filter.before.unwrap_or(i64::MAX), limit], read_event)?
-                .collect::<Result<_, _>>()?;
-            Ok(events)
-        })
+        self.read(|connection| events(connection, filter))
     }
 
     /// The event and the report that a refused user was given this identifier of.
@@ -172,19 +186,33 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub fn report(&self, report_id: &str) -> Result<Option<(Event, Value)>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, time, kind, user, actor, detail, report_id, report FROM events WHERE report_id = ?1",
-            )?;
-            let found = statement.query_row([report_id], |row| Ok((read_event(row)?, row.get::<_, String>(7)?)));
-            let Some((event, report)) = found.optional()? else {
-                return Ok(None);
-            };
-            let report = serde_json::from_str(&report)
-                .map_err(|error| StoreError::Damaged { what: format!("report {report_id}: {error}") })?;
-            Ok(Some((event, report)))
-        })
+        self.read(|connection| report(connection, report_id))
     }
+}
+
+pub(crate) fn events(connection: &Connection, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, time, kind, user, actor, detail, report_id FROM events
+         WHERE (?1 IS NULL OR user = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3",
+    )?;
+    let limit = filter.limit.map_or(-1, i64::from);
+    let events = statement
+        .query_map(params![filter.user, filter.before.unwrap_or(i64::MAX), limit], read_event)?
+        .collect::<Result<_, _>>()?;
+    Ok(events)
+}
+
+pub(crate) fn report(connection: &Connection, report_id: &str) -> Result<Option<(Event, Value)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, time, kind, user, actor, detail, report_id, report FROM events WHERE report_id = ?1",
+    )?;
+    let found = statement.query_row([report_id], |row| Ok((read_event(row)?, row.get::<_, String>(7)?)));
+    let Some((event, report)) = found.optional()? else {
+        return Ok(None);
+    };
+    let report = serde_json::from_str(&report)
+        .map_err(|error| StoreError::Damaged { what: format!("report {report_id}: {error}") })?;
+    Ok(Some((event, report)))
 }
 
 fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
@@ -202,31 +230,30 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
 /// Adds an event, in the transaction of what it says.
 pub(crate) fn record(
     connection: &Connection,
-    now: SystemTime,
+    by: &By,
     kind: EventKind,
     user: &str,
-    actor: &Actor,
     detail: &str,
 ) -> Result<(), StoreError> {
-    record_with_report(connection, now, kind, user, actor, detail, None)
+    record_with_report(connection, by, kind, user, detail, None)
 }
 
 /// The same, with the report that a user was given the identifier of.
 pub(crate) fn record_with_report(
     connection: &Connection,
-    now: SystemTime,
+    by: &By,
     kind: EventKind,
     user: &str,
-    actor: &Actor,
     detail: &str,
     report: Option<(&str, &Value)>,
 ) -> Result<(), StoreError> {
+    let By { actor, now } = by;
     let (report_id, report) = report.map(|(id, report)| (id, report.to_string())).unzip();
     connection
         .prepare_cached(
             "INSERT INTO events (time, kind, user, actor, detail, report_id, report) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )?
-        .execute(params![milliseconds(now), kind, user, actor.to_string(), detail, report_id, report])?;
+        .execute(params![milliseconds(*now), kind, user, actor.to_string(), detail, report_id, report])?;
     tracing::info!(kind = kind.name(), user, %actor, detail, report_id, "event");
     Ok(())
 }

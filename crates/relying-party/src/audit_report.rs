@@ -276,9 +276,10 @@ impl Event {
 
 fn detail(detail: &FactorDetail) -> String {
     match detail {
-        FactorDetail::Webauthn { rp_id, counter, backup_eligible, .. } => {
+        FactorDetail::Webauthn { passkey, rp_id, counter, backup_eligible, .. } => {
+            let passkey = if *passkey { "a passkey " } else { "" };
             let synced = if *backup_eligible { ", may be synchronised" } else { "" };
-            format!("for {rp_id}, counter {counter}{synced}")
+            format!("{passkey}for {rp_id}, counter {counter}{synced}")
         }
         FactorDetail::Totp { algorithm, digits, step, drift } => {
             let drift = drift.filter(|drift| *drift != 0).map(|drift| format!(", clock off by {drift:+} steps"));

@@ -28,7 +28,7 @@
 //! | `POST /api/session/confirm` | `{"password"}` | factors can be changed for [`CONFIRMATION_LIFETIME`] |
 //! | `PUT /api/password` | `{"password", "new_password"}` | all of the user's sessions are over |
 //! | `GET /api/factors` | | the user's [`Factor`]s |
-//! | `POST /api/factors/webauthn/begin` | `{"passkey"?}` | `{"challenge", "options": {"publicKey"}}` |
+//! | `POST /api/factors/webauthn/begin` | `{"passkey"?, "replaces"?}` | `{"challenge", "options": {"publicKey"}}` |
 //! | `POST /api/factors/webauthn` | `{"challenge", "description", "credential"}` | `{"factor", "notices", "session"?}` |
 //! | `POST /api/factors/totp/begin` | `{"algorithm"?, "digits"?, "step"?}` | `{"challenge", "uri", "secret", "qr_svg", "digits", "step"}` |
 //! | `POST /api/factors/totp` | `{"challenge", "description", "code"}` | `{"factor", "notices", "session"?}` |
@@ -58,11 +58,9 @@ mod audit_log;
 mod audit_report;
 mod challenges;
 mod clock;
-mod enrolment;
 mod factors;
 mod http;
 mod locks;
-mod login;
 mod notices;
 mod page;
 mod password;
@@ -84,12 +82,12 @@ mod totp;
 mod users;
 mod webauthn;
 
-pub use self::audit_log::{Actor, Event, EventFilter, EventKind};
+pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind};
 pub use self::audit_report::{AuditReport, AuditedUser, Finding};
 pub use self::challenges::{MAX_ANONYMOUS_LOGINS, MAX_CHALLENGES_PER_SESSION, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
-pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, router};
+pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, ROUTES, router};
 pub use self::locks::{FAILURES, LOCK_TIME, TOTP_FAILURES};
 pub use self::notices::Notice;
 pub use self::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordCost, PasswordHash};

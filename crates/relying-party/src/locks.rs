@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, params};
 
-use crate::audit_log::{self, Actor, EventKind};
+use crate::audit_log::{self, By, EventKind};
 use crate::store::{Store, StoreError, milliseconds};
 use crate::users::{self, User, UserError, UserName};
 
@@ -26,24 +26,26 @@ impl Store {
     ///
     /// # Errors
     /// [`UserError::Unknown`] if there is no such user.
-    pub fn unlock(&self, user: &UserName, actor: &Actor, now: SystemTime) -> Result<bool, UserError> {
-        self.write(|transaction| {
-            let found = users::find(transaction, user)?.ok_or_else(|| UserError::Unknown(user.clone()))?;
-            transaction
-                .prepare_cached(
-                    "UPDATE users SET failures = 0, locked_until = NULL, totp_failures = 0, totp_locked = 0 WHERE id = ?",
-                )?
-                .execute([found.id])?;
-            let detail = match (found.is_locked(now), found.totp_locked) {
-                (true, true) => "the account and TOTP",
-                (true, false) => "the account",
-                (false, true) => "TOTP",
-                (false, false) => "nothing was locked",
-            };
-            audit_log::record(transaction, now, EventKind::Unlocked, &user.to_string(), actor, detail)?;
-            Ok(found.is_locked(now) || found.totp_locked)
-        })
+    pub fn unlock(&self, user: &UserName, by: &By) -> Result<bool, UserError> {
+        self.write(|transaction| unlock(transaction, user, by))
     }
+}
+
+pub(crate) fn unlock(connection: &Connection, user: &UserName, by: &By) -> Result<bool, UserError> {
+    let found = users::known(connection, user)?;
+    connection
+        .prepare_cached(
+            "UPDATE users SET failures = 0, locked_until = NULL, totp_failures = 0, totp_locked = 0 WHERE id = ?",
+        )?
+        .execute([found.id])?;
+    let detail = match (found.is_locked(by.now), found.totp_locked) {
+        (true, true) => "the account and TOTP",
+        (true, false) => "the account",
+        (false, true) => "TOTP",
+        (false, false) => "nothing was locked",
+    };
+    audit_log::record(connection, by, EventKind::Unlocked, &user.to_string(), detail)?;
+    Ok(found.is_locked(by.now) || found.totp_locked)
 }
 
 /// Counts a failure of a second factor, and locks what has had too many.
@@ -53,7 +55,7 @@ pub(crate) fn count_failure(
     was_totp: bool,
     now: SystemTime,
 ) -> Result<(), StoreError> {
-    let name = user.name.to_string();
+    let (name, by) = (user.name.to_string(), By::nobody(now));
     let (failures, totp_failures): (u32, u32) = connection
         .prepare_cached(
             "UPDATE users SET failures = failures + 1, totp_failures = totp_failures + ? WHERE id = ?
@@ -63,14 +65,14 @@ pub(crate) fn count_failure(
     if totp_failures >= TOTP_FAILURES && !user.totp_locked {
         connection.prepare_cached("UPDATE users SET totp_locked = 1 WHERE id = ?")?.execute([user.id])?;
         let detail = format!("after {totp_failures} wrong codes, until a recovery key or an administrator");
-        audit_log::record(connection, now, EventKind::TotpLocked, &name, &Actor::Nobody, &detail)?;
+        audit_log::record(connection, &by, EventKind::TotpLocked, &name, &detail)?;
     }
     if failures >= FAILURES {
         connection
             .prepare_cached("UPDATE users SET failures = 0, locked_until = ? WHERE id = ?")?
             .execute(params![milliseconds(now + LOCK_TIME), user.id])?;
         let detail = format!("after {failures} failures in a row, for {} s", LOCK_TIME.as_secs());
-        audit_log::record(connection, now, EventKind::AccountLocked, &name, &Actor::Nobody, &detail)?;
+        audit_log::record(connection, &by, EventKind::AccountLocked, &name, &detail)?;
     }
     Ok(())
 }

@@ -5,10 +5,13 @@ use std::thread::available_parallelism;
 
 use argon2::password_hash::{PasswordHash as Phc, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::random;
+use crate::store::StoreError;
+use crate::users::{self, UserId};
 
 /// The shortest password that can be set, bytes: NIST SP 800-63B-4, section 3.1.1.2, for one that is used with a second
 /// factor.
@@ -90,6 +93,28 @@ pub(crate) enum Verified {
     Unreadable,
 }
 
+/// The outcome, and what was compared with: that may have been replaced while it took its time.
+pub(crate) struct Compared {
+    verified: Verified,
+    with: Option<PasswordHash>,
+}
+
+impl Compared {
+    pub(crate) fn verified(&self) -> Verified {
+        self.verified
+    }
+
+    /// Whether there was a password to compare with.
+    pub(crate) fn had_password(&self) -> bool {
+        self.with.is_some()
+    }
+
+    /// Whether the user's password is still the one that was compared with.
+    pub(crate) fn still_holds(&self, connection: &Connection, user: UserId) -> Result<bool, StoreError> {
+        Ok(users::local_password(connection, user)? == self.with)
+    }
+}
+
 /// Where passwords are compared.
 pub(crate) struct Passwords {
     turns: Arc<Semaphore>,
@@ -121,12 +146,17 @@ impl Passwords {
         hashed.await.map_err(|_| Busy)
     }
 
-    /// Whether a password is the one of a hash. Without a hash the answer is no, after the same time.
-    pub(crate) async fn verify(
+    /// Whether a password is the one of a stored hash. Without a hash the answer is no, after the same time.
+    pub(crate) async fn compare(
         &self,
         password: Zeroizing<String>,
         hash: Option<PasswordHash>,
-    ) -> Result<Verified, Busy> {
+    ) -> Result<Compared, Busy> {
+        let verified = self.verify(password, hash.clone()).await?;
+        Ok(Compared { verified, with: hash })
+    }
+
+    async fn verify(&self, password: Zeroizing<String>, hash: Option<PasswordHash>) -> Result<Verified, Busy> {
         let _waiting = self.waiting.try_acquire().map_err(|_| Busy)?;
         // It is never closed.
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| Busy)?;

@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::SystemTime;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::audit_log::{self, Actor, EventKind};
+use crate::audit_log::{self, By, EventKind};
 use crate::store::{Store, StoreError, unreadable};
 
 /// A realm: the part of a user's name after the `@`.
@@ -121,10 +120,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub fn realms(&self) -> Result<Vec<Realm>, StoreError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
-            Ok(statement.query_map([], read_realm)?.collect::<Result<_, _>>()?)
-        })
+        self.read(all)
     }
 
     /// One realm.
@@ -139,35 +135,41 @@ impl Store {
     ///
     /// # Errors
     /// [`RealmError`] if there is no such realm or the requirement is out of bounds.
-    pub fn set_requirement(
-        &self,
-        name: &str,
-        requirement: Requirement,
-        actor: &Actor,
-        now: SystemTime,
-    ) -> Result<Realm, RealmError> {
-        let (kind, digits, step) = match requirement {
-            Requirement::None => ("none", None, None),
-            Requirement::Oath { digits, step } if (6..=8).contains(&digits) && (10..=3600).contains(&step) => {
-                ("oath", Some(digits), Some(step))
-            }
-            Requirement::Oath { digits, step } => return Err(RealmError::Oath { digits, step }),
-            Requirement::Any => ("any", None, None),
-            Requirement::Webauthn => ("webauthn", None, None),
-        };
-        self.write(|transaction| {
-            let changed = transaction
-                .prepare_cached("UPDATE realms SET requirement = ?, oath_digits = ?, oath_step = ? WHERE name = ?")
-                .and_then(|mut statement| statement.execute(params![kind, digits, step, name]))
-                .map_err(StoreError::from)?;
-            if changed == 0 {
-                return Err(RealmError::Unknown(name.to_owned()));
-            }
-            let detail = format!("realm {name} requires {requirement}");
-            audit_log::record(transaction, now, EventKind::RealmChanged, "", actor, &detail)?;
-            find(transaction, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
-        })
+    pub fn set_requirement(&self, name: &str, requirement: Requirement, by: &By) -> Result<Realm, RealmError> {
+        self.write(|transaction| set_requirement(transaction, name, requirement, by))
     }
+}
+
+pub(crate) fn all(connection: &Connection) -> Result<Vec<Realm>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
+    Ok(statement.query_map([], read_realm)?.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn set_requirement(
+    connection: &Connection,
+    name: &str,
+    requirement: Requirement,
+    by: &By,
+) -> Result<Realm, RealmError> {
+    let (kind, digits, step) = match requirement {
+        Requirement::None => ("none", None, None),
+        Requirement::Oath { digits, step } if (6..=8).contains(&digits) && (10..=3600).contains(&step) => {
+            ("oath", Some(digits), Some(step))
+        }
+        Requirement::Oath { digits, step } => return Err(RealmError::Oath { digits, step }),
+        Requirement::Any => ("any", None, None),
+        Requirement::Webauthn => ("webauthn", None, None),
+    };
+    let changed = connection
+        .prepare_cached("UPDATE realms SET requirement = ?, oath_digits = ?, oath_step = ? WHERE name = ?")
+        .and_then(|mut statement| statement.execute(params![kind, digits, step, name]))
+        .map_err(StoreError::from)?;
+    if changed == 0 {
+        return Err(RealmError::Unknown(name.to_owned()));
+    }
+    let detail = format!("realm {name} requires {requirement}");
+    audit_log::record(connection, by, EventKind::RealmChanged, "", &detail)?;
+    find(connection, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
 }
 
 const SELECT: &str = "SELECT name, kind, comment, requirement, oath_digits, oath_step FROM realms";

@@ -19,6 +19,9 @@ use crate::store::StoreError;
 use crate::totp::TotpRefused;
 use crate::users::{InvalidUserName, UserError};
 
+/// What a transaction leads to: an error undoes it, a refusal is committed with it.
+pub(crate) type Committed<T, E = StoreError> = Result<Result<T, Refusal>, E>;
+
 /// A refusal: its text is the `reason` that is sent, [`Refusal::code`] the `code`.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -230,6 +233,7 @@ impl Refusal {
                 FactorError::TooMany(_) => ("too_many_factors", StatusCode::CONFLICT),
                 FactorError::RecoveryKeysExist(_) => ("recovery_keys_exist", StatusCode::CONFLICT),
                 FactorError::CredentialExists { .. } => ("credential_exists", StatusCode::CONFLICT),
+                FactorError::NoPasskeyOf { .. } => ("no_passkey_of_factor", StatusCode::CONFLICT),
                 FactorError::Required { .. } => ("factor_is_required", StatusCode::CONFLICT),
                 FactorError::Store(_) => UNAVAILABLE,
             },

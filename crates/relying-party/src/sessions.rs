@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::audit_log::{self, Actor, EventKind};
+use crate::audit_log::{self, By, EventKind};
 use crate::random;
 use crate::store::{Store, StoreError, milliseconds, moment, unreadable};
 use crate::users::{self, User, UserError, UserId, UserName};
@@ -72,15 +72,18 @@ impl Store {
     ///
     /// # Errors
     /// [`UserError::Unknown`] if there is no such user.
-    pub fn end_sessions(&self, user: &UserName, actor: &Actor, now: SystemTime) -> Result<usize, UserError> {
-        self.write(|transaction| {
-            let found = users::find(transaction, user)?.ok_or_else(|| UserError::Unknown(user.clone()))?;
-            let ended = end_all(transaction, found.id)?;
-            let detail = format!("{ended} sessions");
-            audit_log::record(transaction, now, EventKind::SessionsEnded, &user.to_string(), actor, &detail)?;
-            Ok(ended)
-        })
+    pub fn end_sessions(&self, user: &UserName, by: &By) -> Result<usize, UserError> {
+        self.write(|transaction| end_of_user(transaction, user, by))
     }
+}
+
+/// Ends all sessions of a user, and says so in the log. How many there were.
+pub(crate) fn end_of_user(connection: &Connection, user: &UserName, by: &By) -> Result<usize, UserError> {
+    let found = users::known(connection, user)?;
+    let ended = end_all(connection, found.id)?;
+    let detail = format!("{ended} sessions");
+    audit_log::record(connection, by, EventKind::SessionsEnded, &user.to_string(), &detail)?;
+    Ok(ended)
 }
 
 /// Begins a session. `confirmed` if the password was given just now and factors may be changed without giving it again.
@@ -152,31 +155,26 @@ pub(crate) fn end_all(connection: &Connection, user: UserId) -> Result<usize, St
 }
 
 /// Notes that the password was given again.
-pub(crate) fn confirm(connection: &Connection, id: &[u8; 32], now: SystemTime) -> Result<bool, StoreError> {
-    let changed = connection
+pub(crate) fn confirm(connection: &Connection, id: &[u8; 32], now: SystemTime) -> Result<(), StoreError> {
+    connection
         .prepare_cached("UPDATE sessions SET confirmed = ?, confirmation_failures = 0 WHERE id = ?")?
         .execute(params![milliseconds(now), id])?;
-    Ok(changed == 1)
+    Ok(())
 }
 
 /// Notes that a wrong password was given, and ends the session at the last of [`CONFIRMATION_FAILURES`]. Whether it did.
-pub(crate) fn confirmation_failed(
-    connection: &Connection,
-    session: &Session,
-    now: SystemTime,
-) -> Result<bool, StoreError> {
-    let failures: Option<u32> = connection
+pub(crate) fn confirmation_failed(connection: &Connection, session: &Session, by: &By) -> Result<bool, StoreError> {
+    let failures: u32 = connection
         .prepare_cached(
             "UPDATE sessions SET confirmation_failures = confirmation_failures + 1 WHERE id = ?
              RETURNING confirmation_failures",
         )?
-        .query_row([session.id], |row| row.get(0))
-        .optional()?;
-    let is_over = failures.is_none_or(|failures| failures >= CONFIRMATION_FAILURES);
+        .query_row([session.id], |row| row.get(0))?;
+    let is_over = failures >= CONFIRMATION_FAILURES;
     if is_over {
         end(connection, &session.id)?;
     }
-    let (name, detail) = (session.user.name.clone(), if is_over { "the session was ended" } else { "" });
-    audit_log::record(connection, now, EventKind::ConfirmationFailed, &name.to_string(), &Actor::User(name), detail)?;
+    let detail = if is_over { "the session was ended" } else { "" };
+    audit_log::record(connection, by, EventKind::ConfirmationFailed, &session.user.name.to_string(), detail)?;
     Ok(is_over)
 }

@@ -8,7 +8,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::audit_log::{self, Actor, EventKind};
+use crate::audit_log::{self, By, EventKind};
 use crate::password::PasswordHash;
 use crate::random;
 use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
@@ -225,36 +225,8 @@ impl Store {
     ///
     /// # Errors
     /// [`UserError`] if there is one of that name, or no such realm.
-    pub fn add_user(
-        &self,
-        name: &UserName,
-        role: Role,
-        password: &PasswordHash,
-        actor: &Actor,
-        now: SystemTime,
-    ) -> Result<User, UserError> {
-        self.write(|transaction| {
-            if realms::find(transaction, name.realm())?.is_none() {
-                return Err(UserError::UnknownRealm(name.realm().to_owned()));
-            }
-            let added = transaction
-                .prepare_cached(
-                    "INSERT INTO users (name, realm, handle, role, enabled, comment, created)
-                     VALUES (?, ?, ?, ?, 1, '', ?)",
-                )?
-                .execute(params![name.name(), name.realm(), random::bytes::<16>(), role, milliseconds(now)]);
-            match added {
-                Ok(_) => {}
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                    return Err(UserError::Exists(name.clone()));
-                }
-                Err(error) => return Err(error.into()),
-            }
-            let id = UserId(transaction.last_insert_rowid());
-            write_password(transaction, id, password, now)?;
-            audit_log::record(transaction, now, EventKind::UserAdded, &name.to_string(), actor, role.name())?;
-            known(transaction, name)
-        })
+    pub fn add_user(&self, name: &UserName, role: Role, password: &PasswordHash, by: &By) -> Result<User, UserError> {
+        self.write(|transaction| add(transaction, name, role, password, by))
     }
 
     /// All users, by realm and name.
@@ -277,73 +249,105 @@ impl Store {
     ///
     /// # Errors
     /// [`UserError`] if there is none of that name, or no administrator would be left.
-    pub fn change_user(
-        &self,
-        name: &UserName,
-        change: &UserChange,
-        actor: &Actor,
-        now: SystemTime,
-    ) -> Result<User, UserError> {
-        if change.comment.as_ref().is_some_and(|text| text.len() > MAX_COMMENT_BYTES || text.contains(char::is_control))
-        {
-            return Err(UserError::Comment);
-        }
-        self.write(|transaction| {
-            let user = known(transaction, name)?;
-            transaction
-                .prepare_cached(
-                    "UPDATE users SET role = coalesce(?, role), enabled = coalesce(?, enabled),
-                     comment = coalesce(?, comment) WHERE id = ?",
-                )?
-                .execute(params![change.role, change.enabled, change.comment, user.id])?;
-            if change.enabled == Some(false) {
-                sessions::end_all(transaction, user.id)?;
-            }
-            check_an_administrator_is_left(transaction, &user)?;
-            let detail = [
-                change.role.map(|role| format!("role {}", role.name())),
-                change.enabled.map(|enabled| if enabled { "enabled" } else { "disabled" }.to_owned()),
-                change.comment.as_ref().map(|_| "comment".to_owned()),
-            ];
-            let detail: Vec<_> = detail.into_iter().flatten().collect();
-            audit_log::record(transaction, now, EventKind::UserChanged, &name.to_string(), actor, &detail.join(", "))?;
-            known(transaction, name)
-        })
+    pub fn change_user(&self, name: &UserName, change: &UserChange, by: &By) -> Result<User, UserError> {
+        self.write(|transaction| self::change(transaction, name, change, by))
     }
 
     /// Deletes a user with everything that is the user's; the events stay.
     ///
     /// # Errors
     /// [`UserError`] if there is none of that name, or no administrator would be left.
-    pub fn delete_user(&self, name: &UserName, actor: &Actor, now: SystemTime) -> Result<(), UserError> {
-        self.write(|transaction| {
-            let user = known(transaction, name)?;
-            transaction.prepare_cached("DELETE FROM users WHERE id = ?")?.execute([user.id])?;
-            check_an_administrator_is_left(transaction, &user)?;
-            audit_log::record(transaction, now, EventKind::UserDeleted, &name.to_string(), actor, "")?;
-            Ok(())
-        })
+    pub fn delete_user(&self, name: &UserName, by: &By) -> Result<(), UserError> {
+        self.write(|transaction| delete(transaction, name, by))
     }
 
     /// Sets a password, and ends the user's sessions: they may be those of whoever knew the old one.
     ///
     /// # Errors
     /// [`UserError::Unknown`] if there is no such user.
-    pub fn set_password(
-        &self,
-        name: &UserName,
-        password: &PasswordHash,
-        actor: &Actor,
-        now: SystemTime,
-    ) -> Result<(), UserError> {
-        self.write(|transaction| {
-            let user = known(transaction, name)?;
-            write_password(transaction, user.id, password, now)?;
-            sessions::end_all(transaction, user.id)?;
-            audit_log::record(transaction, now, EventKind::PasswordChanged, &name.to_string(), actor, "")?;
-            Ok(())
-        })
+    pub fn set_password(&self, name: &UserName, password: &PasswordHash, by: &By) -> Result<(), UserError> {
+        self.write(|transaction| set_password(transaction, name, password, by))
     }
+}
+
+pub(crate) fn add(
+    connection: &Connection,
+    name: &UserName,
+    role: Role,
+    password: &PasswordHash,
+    by: &By,
+) -> Result<User, UserError> {
+    if realms::find(connection, name.realm())?.is_none() {
+        return Err(UserError::UnknownRealm(name.realm().to_owned()));
+    }
+    let added = connection
+        .prepare_cached(
+            "INSERT INTO users (name, realm, handle, role, enabled, comment, created) VALUES (?, ?, ?, ?, 1, '', ?)",
+        )?
+        .execute(params![name.name(), name.realm(), random::bytes::<16>(), role, milliseconds(by.now)]);
+    match added {
+        Ok(_) => {}
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            return Err(UserError::Exists(name.clone()));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let id = UserId(connection.last_insert_rowid());
+    write_password(connection, id, password, by.now)?;
+    audit_log::record(connection, by, EventKind::UserAdded, &name.to_string(), role.name())?;
+    known(connection, name)
+}
+
+pub(crate) fn change(
+    connection: &Connection,
+    name: &UserName,
+    change: &UserChange,
+    by: &By,
+) -> Result<User, UserError> {
+    let is_comment = |text: &String| text.len() <= MAX_COMMENT_BYTES && !text.contains(char::is_control);
+    if !change.comment.as_ref().is_none_or(is_comment) {
+        return Err(UserError::Comment);
+    }
+    let user = known(connection, name)?;
+    connection
+        .prepare_cached(
+            "UPDATE users SET role = coalesce(?, role), enabled = coalesce(?, enabled),
+             comment = coalesce(?, comment) WHERE id = ?",
+        )?
+        .execute(params![change.role, change.enabled, change.comment, user.id])?;
+    if change.enabled == Some(false) {
+        sessions::end_all(connection, user.id)?;
+    }
+    check_an_administrator_is_left(connection, &user)?;
+    let detail = [
+        change.role.map(|role| format!("role {}", role.name())),
+        change.enabled.map(|enabled| if enabled { "enabled" } else { "disabled" }.to_owned()),
+        change.comment.as_ref().map(|_| "comment".to_owned()),
+    ];
+    let detail: Vec<_> = detail.into_iter().flatten().collect();
+    audit_log::record(connection, by, EventKind::UserChanged, &name.to_string(), &detail.join(", "))?;
+    known(connection, name)
+}
+
+pub(crate) fn delete(connection: &Connection, name: &UserName, by: &By) -> Result<(), UserError> {
+    let user = known(connection, name)?;
+    connection.prepare_cached("DELETE FROM users WHERE id = ?")?.execute([user.id])?;
+    check_an_administrator_is_left(connection, &user)?;
+    audit_log::record(connection, by, EventKind::UserDeleted, &name.to_string(), "")?;
+    Ok(())
+}
+
+pub(crate) fn set_password(
+    connection: &Connection,
+    name: &UserName,
+    password: &PasswordHash,
+    by: &By,
+) -> Result<(), UserError> {
+    let user = known(connection, name)?;
+    write_password(connection, user.id, password, by.now)?;
+    sessions::end_all(connection, user.id)?;
+    audit_log::record(connection, by, EventKind::PasswordChanged, &name.to_string(), "")?;
+    Ok(())
 }
 
 /// There was none before the first: only who takes one away has to leave another.
@@ -376,7 +380,7 @@ const SELECT: &str =
     "SELECT id, name, realm, handle, role, enabled, comment, created, last_login, failures, locked_until,
     totp_failures, totp_locked FROM users";
 
-fn known(connection: &Connection, name: &UserName) -> Result<User, UserError> {
+pub(crate) fn known(connection: &Connection, name: &UserName) -> Result<User, UserError> {
     find(connection, name)?.ok_or_else(|| UserError::Unknown(name.clone()))
 }
 

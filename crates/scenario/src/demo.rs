@@ -15,7 +15,7 @@ use keyrig_ctap::Status;
 use keyrig_rack::control::{Command, Refusal};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RackError};
 use keyrig_relying_party::{
-    Actor, Clock, Options as SiteOptions, PasswordCost, PasswordHash, RelyingParty, Role, Settings, Store, StoreError,
+    By, Clock, Options as SiteOptions, PasswordCost, PasswordHash, RelyingParty, Role, Settings, Store, StoreError,
     SystemClock, UserError,
 };
 use keyrig_usb::Limits;
@@ -129,7 +129,7 @@ fn relying_party(settings: Settings) -> Result<RelyingParty, DemoError> {
     let (store, clock) = (Store::in_memory()?, Arc::new(SystemClock));
     let password = PasswordHash::new(PASSWORD, PasswordCost::Full).map_err(|_| DemoError::Missing(PASSWORD))?;
     let name = USER.parse().map_err(|_| DemoError::Missing(USER))?;
-    store.add_user(&name, Role::Administrator, &password, &Actor::CommandLine, clock.now())?;
+    store.add_user(&name, Role::Administrator, &password, &By::command_line(clock.now()))?;
     Ok(RelyingParty::new(Ok(settings), SiteOptions { explain: true, ..SiteOptions::new(store) }, clock))
 }
 

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, RequestOptions};
-use keyrig_client::{Client, Key, Pin, Rules};
+use keyrig_client::{Client, DomException, Key, Pin, Rules};
 use keyrig_rack::control::Command;
 use keyrig_rack::{KeyName, KeySpecification, Options as RackOptions, Rack};
 use keyrig_relying_party::{
-    Actor, Attestation, Clock, EventKind, FAILURES, LOCK_TIME, Options, PasswordCost, PasswordHash, Policy, Preference,
+    Attestation, By, Clock, EventKind, FAILURES, LOCK_TIME, Options, PasswordCost, PasswordHash, Policy, Preference,
     RelyingParty, Requirement, Role, Server, Settings, Store, TOTP_FAILURES, Totp, serve,
 };
 use keyrig_scenario::site::{Answer, PasswordStep, SecondFactor, Site, SiteRefusal};
@@ -42,7 +42,7 @@ impl Clock for TestClock {
 struct Rig {
     rack: Rack,
     keys: Vec<Key<InProcess>>,
-    relying_party: Arc<RelyingParty>,
+    store: Arc<Store>,
     clock: Arc<TestClock>,
     origin: String,
     client: Client,
@@ -102,14 +102,15 @@ impl Rig {
             password_cost: PasswordCost::DangerNone,
             ..Options::new(Store::in_memory().unwrap())
         };
+        let store = options.store.clone();
         let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, clock.clone()));
         let rig = Self {
             client: Client::new(origin.parse().unwrap()),
             site: Site::new(&origin, "localhost", address).unwrap(),
-            _server: serve(listener, relying_party.clone()).unwrap(),
+            _server: serve(listener, relying_party).unwrap(),
             rack,
             keys,
-            relying_party,
+            store,
             clock,
             origin,
         };
@@ -119,21 +120,19 @@ impl Rig {
 
     fn add_user(&self, user: &str, role: Role) {
         let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
-        let store = self.relying_party.store();
-        store.add_user(&user.parse().unwrap(), role, &hash, &Actor::CommandLine, self.clock.now()).unwrap();
+        self.store.add_user(&user.parse().unwrap(), role, &hash, &By::command_line(self.clock.now())).unwrap();
     }
 
     fn require(&self, requirement: Requirement) {
-        let store = self.relying_party.store();
-        store.set_requirement("pam", requirement, &Actor::CommandLine, self.clock.now()).unwrap();
+        self.store.set_requirement("pam", requirement, &By::command_line(self.clock.now())).unwrap();
     }
 
     fn unlock(&self) -> bool {
-        self.relying_party.store().unlock(&USER.parse().unwrap(), &Actor::CommandLine, self.clock.now()).unwrap()
+        self.store.unlock(&USER.parse().unwrap(), &By::command_line(self.clock.now())).unwrap()
     }
 
     fn events(&self, kind: EventKind) -> usize {
-        let events = self.relying_party.store().events(&Default::default()).unwrap();
+        let events = self.store.events(&Default::default()).unwrap();
         events.iter().filter(|event| event.kind == kind).count()
     }
 
@@ -369,6 +368,38 @@ async fn a_passkey_logs_in_without_a_name() {
     assert_eq!(accepted(browser.request(Method::GET, "/api/session", None).await)["user"], USER);
     let refusal = refused(browser.finish_passkey_login(&login, &begun.challenge, &credential).await);
     assert_eq!(refusal.code, "unknown_login");
+}
+
+#[tokio::test]
+async fn a_key_that_is_a_second_factor_becomes_a_passkey_in_its_own_place() {
+    let mut rig = Rig::with(|settings| settings.passkey_login = true).await;
+    rig.keys[0].set_pin(&Pin::new(PIN), &Cancel::never()).await.unwrap();
+    rig.client = Client::new(rig.origin.parse().unwrap()).with_pin(Pin::new(PIN));
+    rig.unplug(BACKUP).await;
+    rig.enter().await;
+    rig.register(PRIMARY).await;
+    let factor = accepted(rig.site.factors().await).remove(0);
+    assert_eq!(factor["passkey"], false);
+
+    // A passkey beside it: the key says that it is registered already.
+    let begun = accepted(rig.site.begin_registration(true).await);
+    let error = rig.client.create(&begun.options, &mut rig.keys, Cancel::never()).await.unwrap_err();
+    assert_eq!(error.name, DomException::InvalidStateError);
+
+    // In its place.
+    let wish = json!({ "passkey": true, "replaces": factor["id"] });
+    let begun = accepted(rig.site.request(Method::POST, "/api/factors/webauthn/begin", Some(&wish)).await);
+    let options = CreationOptions::from_json(&begun["options"]["publicKey"].to_string()).unwrap();
+    let credential = rig.create(&options).await;
+    let challenge = begun["challenge"].as_str().unwrap();
+    accepted(rig.site.finish_registration(challenge, "passkey", &credential).await);
+    let factors = accepted(rig.site.factors().await);
+    assert_eq!((factors.len(), &factors[0]["passkey"]), (1, &json!(true)));
+    let mut browser = rig.site.another_browser();
+    let (login, begun) = accepted(browser.begin_passkey_login().await);
+    let credential = rig.get(&begun.options).await;
+    accepted(browser.finish_passkey_login(&login, &begun.challenge, &credential).await);
+    accepted(rig.log_in_with_key().await);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{Actor, Realm, Requirement};
+use keyrig_relying_party::{By, Realm, Requirement};
 
 use super::State;
 use crate::failure::{Failure, print, print_json};
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Modify(modify) => {
             let requirement = modify.tfa.unwrap_or(Requirement::None);
             let store = modify.state.open()?;
-            let realm = store.set_requirement(&modify.realm, requirement, &Actor::CommandLine, SystemTime::now())?;
+            let realm = store.set_requirement(&modify.realm, requirement, &By::command_line(SystemTime::now()))?;
             print(text(&realm))?;
             let lacking = store.audit(SystemTime::now())?.lacking(&realm.name);
             if !lacking.is_empty() {

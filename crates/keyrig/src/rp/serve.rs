@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
-use keyrig_relying_party::{Actor, Options, RelyingParty, Role, Settings, SystemClock, UserError, UserName};
+use keyrig_relying_party::{By, Options, RelyingParty, Role, Settings, SystemClock, UserError, UserName};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -186,7 +186,7 @@ fn first_administrator(arguments: &Arguments, store: &keyrig_relying_party::Stor
     }
     let name: UserName = ADMINISTRATOR.parse()?;
     let (hash, made_up) = password(arguments.initial_password.as_ref())?;
-    match store.add_user(&name, Role::Administrator, &hash, &Actor::CommandLine, SystemTime::now()) {
+    match store.add_user(&name, Role::Administrator, &hash, &By::command_line(SystemTime::now())) {
         Ok(_) => Ok(made_up),
         // Another process was faster, and its password counts.
         Err(UserError::Exists(_)) => Ok(None),

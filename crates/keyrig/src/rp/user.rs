@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{Actor, Factor, FactorError, Role, UserChange, Which};
+use keyrig_relying_party::{By, Factor, FactorError, Role, UserChange, Which};
 
 use super::{PasswordSource, State, UserName, confirm, password};
 use crate::failure::{Failure, print, print_json};
@@ -152,7 +152,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Add(add) => {
             let store = add.state.open_or_make()?;
             let (hash, made_up) = password(add.password.as_ref())?;
-            store.add_user(&add.user, add.role, &hash, &Actor::CommandLine, now)?;
+            store.add_user(&add.user, add.role, &hash, &By::command_line(now))?;
             print(format!("added {}, {}", add.user, add.role.name()))?;
             show_password(made_up)?;
         }
@@ -161,7 +161,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 return Err(Failure::Usage("nothing is to be changed: say --role, --enable or --comment".to_owned()));
             }
             let change = UserChange { role, enabled: enable, comment };
-            let changed = state.open()?.change_user(&user, &change, &Actor::CommandLine, now)?;
+            let changed = state.open()?.change_user(&user, &change, &By::command_line(now))?;
             let enabled = if changed.enabled { "enabled" } else { "disabled" };
             print(format!("{user} is {}, {enabled}", changed.role.name()))?;
         }
@@ -172,7 +172,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             if !yes && !confirm("Delete the user?")? {
                 return Err(Failure::NotConfirmed);
             }
-            store.delete_user(&user, &Actor::CommandLine, now)?;
+            store.delete_user(&user, &By::command_line(now))?;
             print(format!("deleted {user}"))?;
         }
         Action::Tfa { action } => tfa(action, now)?,
@@ -204,11 +204,13 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
         Tfa::Delete { user, id, yes, force, positional_id: None, state } => {
             let store = state.open()?;
             let factors = store.factors(&user)?;
+            let shown: Vec<String> = factors.iter().map(|factor| factor.id.clone()).collect();
             let which = match &id {
                 Some(id) => Which::One(id),
-                None => Which::All,
+                // Nothing that has come since it was shown.
+                None => Which::These(&shown),
             };
-            if let Which::All = which {
+            if id.is_none() {
                 if factors.is_empty() {
                     return print(format!("{user} has no factor"));
                 }
@@ -220,7 +222,7 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
                     return Err(Failure::NotConfirmed);
                 }
             }
-            let deleted = store.delete_factors(&user, which, force, &Actor::CommandLine, now).map_err(|error| match error {
+            let deleted = store.delete_factors(&user, which, force, &By::command_line(now)).map_err(|error| match error {
                 FactorError::Required { .. } => Failure::NeedsForce(error),
                 error => error.into(),
             })?;
@@ -231,7 +233,7 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
             print(if left.is_empty() { format!("{user} has no factor left") } else { format!("left: {}", all_of(&left)) })
         }
         Tfa::Unlock { user, state } => {
-            let was_locked = state.open()?.unlock(&user, &Actor::CommandLine, now)?;
+            let was_locked = state.open()?.unlock(&user, &By::command_line(now))?;
             print(if was_locked { format!("unlocked {user}") } else { format!("{user} was not locked") })
         }
         Tfa::Add { .. } => Err(Failure::Usage(
@@ -279,7 +281,7 @@ pub(super) fn set_password(arguments: &Password) -> Result<ExitCode, Failure> {
     let store = arguments.state.open()?;
     store.user(&arguments.user)?;
     let (hash, made_up) = password(arguments.password.as_ref())?;
-    store.set_password(&arguments.user, &hash, &Actor::CommandLine, SystemTime::now())?;
+    store.set_password(&arguments.user, &hash, &By::command_line(SystemTime::now()))?;
     print(format!("{} has a new password; all sessions are over", arguments.user))?;
     show_password(made_up)?;
     Ok(ExitCode::SUCCESS)

@@ -37,6 +37,7 @@ fn key(id: &str) -> Factor {
         id,
         FactorDetail::Webauthn {
             credential_id: "AAAA".to_owned(),
+            passkey: false,
             rp_id: "localhost".to_owned(),
             aaguid: String::new(),
             attestation_format: "packed".to_owned(),

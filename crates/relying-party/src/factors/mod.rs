@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::audit_log::{self, Actor, EventKind};
+use crate::audit_log::{self, By, EventKind};
 use crate::random;
 use crate::realms::{self, Realm, Requirement};
 use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
@@ -78,6 +78,9 @@ pub enum FactorDetail {
     Webauthn {
         /// The credential ID, base64url.
         credential_id: String,
+        /// Whether it was registered as a passkey, to log in alone: discoverable, with user verification. Otherwise it is a
+        /// second factor.
+        passkey: bool,
         /// The RP ID that it is bound to.
         rp_id: String,
         /// The authenticator's model, as it says; zeros where it does not say.
@@ -163,6 +166,14 @@ pub enum FactorError {
         /// Whether it belongs to the user who registers it again.
         to_same_user: bool,
     },
+    /// The factor's key cannot be registered again as a passkey that takes the factor's place.
+    #[error("the factor {id} cannot become a passkey: {reason}")]
+    NoPasskeyOf {
+        /// The identifier of the factor.
+        id: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The realm requires what would be gone.
     #[error(
         "without it {user} would lack what the realm {realm} requires ({requirement}); add another factor first, or force it"
@@ -201,6 +212,8 @@ pub struct FactorChange {
 pub enum Which<'a> {
     /// The one with this identifier.
     One(&'a str),
+    /// Those with these identifiers, and no others that have come meanwhile.
+    These(&'a [String]),
     /// All of a user's.
     All,
 }
@@ -211,10 +224,7 @@ impl Store {
     /// # Errors
     /// [`FactorError::UnknownUser`] if there is no such user.
     pub fn factors(&self, user: &UserName) -> Result<Vec<Factor>, FactorError> {
-        self.read(|connection| {
-            let user = known_user(connection, user)?;
-            Ok(load(connection, user.id)?.iter().map(StoredFactor::view).collect())
-        })
+        self.read(|connection| of_user(connection, user))
     }
 
     /// Every user, by realm and name, with the user's factors: what an audit starts from.
@@ -222,13 +232,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub fn users_with_factors(&self) -> Result<Vec<(User, Vec<Factor>)>, StoreError> {
-        self.read(|connection| {
-            let with_factors = |user: User| {
-                let factors = load(connection, user.id)?.iter().map(StoredFactor::view).collect();
-                Ok((user, factors))
-            };
-            users::all(connection)?.into_iter().map(with_factors).collect()
-        })
+        self.read(of_all_users)
     }
 
     /// Renames a factor, enables or disables it.
@@ -241,33 +245,9 @@ impl Store {
         id: &str,
         change: &FactorChange,
         force: bool,
-        actor: &Actor,
-        now: SystemTime,
+        by: &By,
     ) -> Result<Factor, FactorError> {
-        change.description.as_deref().map_or(Ok(()), check_description)?;
-        self.write(|transaction| {
-            let user = known_user(transaction, user)?;
-            let before = load(transaction, user.id)?;
-            let factor = one(&before, &user.name, id)?;
-            transaction
-                .prepare_cached(
-                    "UPDATE factors SET description = coalesce(?, description), enabled = coalesce(?, enabled) WHERE id = ?",
-                )?
-                .execute(params![change.description, change.enabled, id])?;
-            let after = load(transaction, user.id)?;
-            if !force {
-                check_still_satisfied(transaction, &user, &before, &after)?;
-            }
-            let mut detail = factor.describe();
-            if let Some(description) = &change.description {
-                detail.push_str(&format!(", now called {description:?}"));
-            }
-            if let Some(enabled) = change.enabled {
-                detail.push_str(if enabled { ", enabled" } else { ", disabled" });
-            }
-            audit_log::record(transaction, now, EventKind::FactorChanged, &user.name.to_string(), actor, &detail)?;
-            Ok(one(&after, &user.name, id)?.view())
-        })
+        self.write(|transaction| self::change(transaction, user, id, change, force, by))
     }
 
     /// Deletes one factor or all of a user's, and returns what is deleted.
@@ -279,34 +259,87 @@ impl Store {
         user: &UserName,
         which: Which<'_>,
         force: bool,
-        actor: &Actor,
-        now: SystemTime,
+        by: &By,
     ) -> Result<Vec<Factor>, FactorError> {
-        self.write(|transaction| {
-            let user = known_user(transaction, user)?;
-            let before = load(transaction, user.id)?;
-            let deleted: Vec<&StoredFactor> = match which {
-                Which::One(id) => vec![one(&before, &user.name, id)?],
-                Which::All => before.iter().collect(),
-            };
-            for factor in &deleted {
-                transaction.prepare_cached("DELETE FROM factors WHERE id = ?")?.execute([&factor.id])?;
-                let (user, detail) = (user.name.to_string(), factor.describe());
-                audit_log::record(transaction, now, EventKind::FactorDeleted, &user, actor, &detail)?;
-            }
-            if !force {
-                check_still_satisfied(transaction, &user, &before, &load(transaction, user.id)?)?;
-            }
-            Ok(deleted.into_iter().map(StoredFactor::view).collect())
-        })
+        self.write(|transaction| delete(transaction, user, which, force, by))
     }
+}
+
+pub(crate) fn of_user(connection: &Connection, user: &UserName) -> Result<Vec<Factor>, FactorError> {
+    let user = known_user(connection, user)?;
+    Ok(load(connection, user.id)?.iter().map(StoredFactor::view).collect())
+}
+
+pub(crate) fn of_all_users(connection: &Connection) -> Result<Vec<(User, Vec<Factor>)>, StoreError> {
+    let with_factors = |user: User| {
+        let factors = load(connection, user.id)?.iter().map(StoredFactor::view).collect();
+        Ok((user, factors))
+    };
+    users::all(connection)?.into_iter().map(with_factors).collect()
+}
+
+pub(crate) fn change(
+    connection: &Connection,
+    user: &UserName,
+    id: &str,
+    change: &FactorChange,
+    force: bool,
+    by: &By,
+) -> Result<Factor, FactorError> {
+    change.description.as_deref().map_or(Ok(()), check_description)?;
+    let user = known_user(connection, user)?;
+    let before = load(connection, user.id)?;
+    let factor = one(&before, &user.name, id)?;
+    connection
+        .prepare_cached(
+            "UPDATE factors SET description = coalesce(?, description), enabled = coalesce(?, enabled) WHERE id = ?",
+        )?
+        .execute(params![change.description, change.enabled, id])?;
+    let after = load(connection, user.id)?;
+    if !force {
+        check_still_satisfied(connection, &user, &before, &after)?;
+    }
+    let mut detail = factor.describe();
+    if let Some(description) = &change.description {
+        detail.push_str(&format!(", now called {description:?}"));
+    }
+    if let Some(enabled) = change.enabled {
+        detail.push_str(if enabled { ", enabled" } else { ", disabled" });
+    }
+    audit_log::record(connection, by, EventKind::FactorChanged, &user.name.to_string(), &detail)?;
+    Ok(one(&after, &user.name, id)?.view())
+}
+
+pub(crate) fn delete(
+    connection: &Connection,
+    user: &UserName,
+    which: Which<'_>,
+    force: bool,
+    by: &By,
+) -> Result<Vec<Factor>, FactorError> {
+    let user = known_user(connection, user)?;
+    let before = load(connection, user.id)?;
+    let deleted: Vec<&StoredFactor> = match which {
+        Which::One(id) => vec![one(&before, &user.name, id)?],
+        Which::These(ids) => before.iter().filter(|factor| ids.contains(&factor.id)).collect(),
+        Which::All => before.iter().collect(),
+    };
+    for factor in &deleted {
+        connection.prepare_cached("DELETE FROM factors WHERE id = ?")?.execute([&factor.id])?;
+        let (user, detail) = (user.name.to_string(), factor.describe());
+        audit_log::record(connection, by, EventKind::FactorDeleted, &user, &detail)?;
+    }
+    if !force {
+        check_still_satisfied(connection, &user, &before, &load(connection, user.id)?)?;
+    }
+    Ok(deleted.into_iter().map(StoredFactor::view).collect())
 }
 
 fn known_user(connection: &Connection, name: &UserName) -> Result<User, FactorError> {
     users::find(connection, name)?.ok_or_else(|| FactorError::UnknownUser(name.clone()))
 }
 
-fn one<'a>(factors: &'a [StoredFactor], user: &UserName, id: &str) -> Result<&'a StoredFactor, FactorError> {
+pub(crate) fn one<'a>(factors: &'a [StoredFactor], user: &UserName, id: &str) -> Result<&'a StoredFactor, FactorError> {
     let unknown = || FactorError::Unknown { user: user.clone(), id: id.to_owned() };
     factors.iter().find(|factor| factor.id == id).ok_or_else(unknown)
 }
@@ -393,6 +426,14 @@ impl StoredFactor {
         }
     }
 
+    /// The credential, if it is one.
+    pub(crate) fn credential(&self) -> Option<&StoredCredential> {
+        match &self.secret {
+            Stored::Webauthn(credential) => Some(credential),
+            _ => None,
+        }
+    }
+
     /// As events name it.
     pub(crate) fn describe(&self) -> String {
         format!("{} {} {:?}", self.view().kind(), self.id, self.description)
@@ -446,8 +487,7 @@ pub(crate) fn add(
     user: &User,
     kind: FactorKind,
     description: &str,
-    actor: &Actor,
-    now: SystemTime,
+    by: &By,
 ) -> Result<String, FactorError> {
     check_description(description)?;
     let count: usize = connection
@@ -461,9 +501,9 @@ pub(crate) fn add(
         .prepare_cached(
             "INSERT INTO factors (id, user, kind, description, created, enabled) VALUES (?, ?, ?, ?, ?, 1)",
         )?
-        .execute(params![id, user.id, kind.name(), description, milliseconds(now)])?;
+        .execute(params![id, user.id, kind.name(), description, milliseconds(by.now)])?;
     let detail = format!("{} {id} {description:?}", kind.name());
-    audit_log::record(connection, now, EventKind::FactorAdded, &user.name.to_string(), actor, &detail)?;
+    audit_log::record(connection, by, EventKind::FactorAdded, &user.name.to_string(), &detail)?;
     Ok(id)
 }
 

@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::{Factor, FactorDetail, FactorError, FactorKind};
-use crate::audit_log::Actor;
+use crate::audit_log::By;
 use crate::recovery_keys::{RecoveryHash, RecoveryKey, RecoveryKeySet};
 use crate::store::{Store, StoreError, milliseconds};
 use crate::users::{User, UserName};
@@ -44,12 +44,11 @@ impl Store {
         &self,
         user: &UserName,
         description: &str,
-        actor: &Actor,
-        now: SystemTime,
+        by: &By,
     ) -> Result<(Factor, RecoveryKeySet), FactorError> {
         self.write(|transaction| {
             let user = super::known_user(transaction, user)?;
-            add_set(transaction, &user, description, actor, now)
+            add_set(transaction, &user, description, by)
         })
     }
 }
@@ -59,10 +58,9 @@ pub(crate) fn add_set(
     connection: &Connection,
     user: &User,
     description: &str,
-    actor: &Actor,
-    now: SystemTime,
+    by: &By,
 ) -> Result<(Factor, RecoveryKeySet), FactorError> {
-    let id = super::add(connection, user, FactorKind::Recovery, description, actor, now).map_err(|error| {
+    let id = super::add(connection, user, FactorKind::Recovery, description, by).map_err(|error| {
         let is_second = matches!(&error, FactorError::Store(StoreError::Sqlite(error))
             if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation));
         if is_second { FactorError::RecoveryKeysExist(user.name.clone()) } else { error }

@@ -14,6 +14,8 @@ use crate::users::User;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredCredential {
     pub(crate) record: CredentialRecord,
+    /// Whether it was registered to log in alone.
+    pub(crate) passkey: bool,
     /// What the credential is bound to.
     pub(crate) rp_id: String,
     pub(crate) attestation_format: String,
@@ -26,6 +28,7 @@ impl StoredCredential {
         let record = &self.record;
         FactorDetail::Webauthn {
             credential_id: URL_SAFE_NO_PAD.encode(&record.id),
+            passkey: self.passkey,
             rp_id: self.rp_id.clone(),
             aaguid: record.aaguid.to_string(),
             attestation_format: self.attestation_format.clone(),
@@ -41,7 +44,7 @@ impl StoredCredential {
 pub(super) fn load(connection: &Connection, factor: &str) -> Result<Option<StoredCredential>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT credential_id, public_key, sign_count, uv_initialized, backup_eligible, backup_state, transports, rp_id,
-         user_handle, aaguid, attestation_format, client_data, attestation_object
+         user_handle, aaguid, attestation_format, client_data, attestation_object, passkey
          FROM webauthn_credentials WHERE factor = ?",
     )?;
     let found = statement.query_row([factor], |row| {
@@ -59,6 +62,7 @@ pub(super) fn load(connection: &Connection, factor: &str) -> Result<Option<Store
         };
         let stored = StoredCredential {
             record,
+            passkey: row.get(13)?,
             rp_id: row.get(7)?,
             attestation_format: row.get(10)?,
             client_data: row.get(11)?,
@@ -84,7 +88,7 @@ pub(crate) fn insert(
     let record = &stored.record;
     let transports = serde_json::Value::from(record.transports.clone()).to_string();
     let inserted = connection
-        .prepare_cached("INSERT INTO webauthn_credentials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached("INSERT INTO webauthn_credentials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
             factor,
             record.id,
@@ -100,6 +104,7 @@ pub(crate) fn insert(
             stored.attestation_format,
             stored.client_data,
             stored.attestation_object,
+            stored.passkey,
         ]);
     match inserted {
         Ok(_) => Ok(()),

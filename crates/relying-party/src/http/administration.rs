@@ -9,11 +9,10 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::body::{Body, InPath, InQuery};
-use super::session::{Confirmed, LoggedInAs};
-use crate::audit_log::{Actor, Event, EventFilter};
-use crate::factors::{Factor, FactorChange, Which};
+use crate::audit_log::{Event, EventFilter};
+use crate::factors::{Factor, FactorChange};
 use crate::realms::{Realm, Requirement};
-use crate::sessions::Session;
+use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own};
 use crate::users::{Role, User, UserChange, UserName};
 use crate::{Refusal, RelyingParty};
 
@@ -21,18 +20,6 @@ type Shared = State<Arc<RelyingParty>>;
 
 /// The most events of one answer.
 const MAX_EVENTS: u32 = 1000;
-
-fn actor(session: &Session) -> Actor {
-    Actor::User(session.user.name.clone())
-}
-
-/// Changes take a confirmed session, as changes of one's own factors do.
-fn confirmed_administrator(Confirmed(session): Confirmed) -> Result<Session, Refusal> {
-    if session.kind == crate::sessions::SessionKind::Enrolment {
-        return Err(Refusal::EnrolmentOnly);
-    }
-    LoggedInAs(session).administrator()
-}
 
 #[derive(Serialize)]
 pub(super) struct UserWithFactors {
@@ -43,15 +30,10 @@ pub(super) struct UserWithFactors {
 
 pub(super) async fn users(
     State(relying_party): Shared,
-    session: LoggedInAs,
+    claim: Claim<Audit>,
 ) -> Result<Json<Vec<UserWithFactors>>, Refusal> {
-    session.auditor()?;
-    relying_party
-        .work(|this| {
-            let users = this.store.users_with_factors()?.into_iter();
-            Ok(Json(users.map(|(user, factors)| UserWithFactors { user, factors }).collect()))
-        })
-        .await
+    let users = relying_party.users(claim).await?.into_iter();
+    Ok(Json(users.map(|(user, factors)| UserWithFactors { user, factors }).collect()))
 }
 
 #[derive(Deserialize)]
@@ -64,43 +46,30 @@ pub(super) struct NewUser {
 
 pub(super) async fn add_user(
     State(relying_party): Shared,
-    session: Confirmed,
+    claim: Claim<ChangeOthers>,
     Body(NewUser { user, role, password }): Body<NewUser>,
 ) -> Result<Json<User>, Refusal> {
-    let session = confirmed_administrator(session)?;
     let name: UserName = user.parse()?;
-    let hash = relying_party.hash(password).await?;
-    relying_party
-        .work(move |this| Ok(Json(this.store.add_user(&name, role, &hash, &actor(&session), this.clock.now())?)))
-        .await
+    relying_party.add_user(claim, name, role, password).await.map(Json)
 }
 
 pub(super) async fn change_user(
     State(relying_party): Shared,
-    session: Confirmed,
+    claim: Claim<ChangeOthers>,
     InPath(user): InPath<String>,
     Body(change): Body<UserChange>,
 ) -> Result<Json<User>, Refusal> {
-    let session = confirmed_administrator(session)?;
-    let name: UserName = user.parse()?;
-    relying_party
-        .work(move |this| Ok(Json(this.store.change_user(&name, &change, &actor(&session), this.clock.now())?)))
-        .await
+    relying_party.change_user(claim, user.parse()?, change).await.map(Json)
 }
 
 pub(super) async fn delete_user(
     State(relying_party): Shared,
-    session: Confirmed,
+    claim: Claim<ChangeOthers>,
     InPath(user): InPath<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let session = confirmed_administrator(session)?;
     let name: UserName = user.parse()?;
-    relying_party
-        .work(move |this| {
-            this.store.delete_user(&name, &actor(&session), this.clock.now())?;
-            Ok(Json(json!({ "deleted": name })))
-        })
-        .await
+    relying_party.delete_user(claim, name.clone()).await?;
+    Ok(Json(json!({ "deleted": name })))
 }
 
 #[derive(Deserialize)]
@@ -111,59 +80,39 @@ pub(super) struct NewPassword {
 
 pub(super) async fn set_password(
     State(relying_party): Shared,
-    session: Confirmed,
+    claim: Claim<ChangeOthers>,
     InPath(user): InPath<String>,
     Body(NewPassword { password }): Body<NewPassword>,
 ) -> Result<Json<Value>, Refusal> {
-    let session = confirmed_administrator(session)?;
     let name: UserName = user.parse()?;
-    let hash = relying_party.hash(password).await?;
-    relying_party
-        .work(move |this| {
-            this.store.set_password(&name, &hash, &actor(&session), this.clock.now())?;
-            Ok(Json(json!({ "changed": name })))
-        })
-        .await
+    relying_party.set_password(claim, name.clone(), password).await?;
+    Ok(Json(json!({ "changed": name })))
 }
 
 pub(super) async fn unlock(
     State(relying_party): Shared,
-    session: LoggedInAs,
+    claim: Claim<Administer>,
     InPath(user): InPath<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let session = session.administrator()?;
-    let name: UserName = user.parse()?;
-    relying_party
-        .work(move |this| {
-            let was_locked = this.store.unlock(&name, &actor(&session), this.clock.now())?;
-            Ok(Json(json!({ "was_locked": was_locked })))
-        })
-        .await
+    let was_locked = relying_party.unlock(claim, user.parse()?).await?;
+    Ok(Json(json!({ "was_locked": was_locked })))
 }
 
 pub(super) async fn end_sessions(
     State(relying_party): Shared,
-    session: LoggedInAs,
+    claim: Claim<Administer>,
     InPath(user): InPath<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let session = session.administrator()?;
-    let name: UserName = user.parse()?;
-    relying_party
-        .work(move |this| {
-            let ended = this.store.end_sessions(&name, &actor(&session), this.clock.now())?;
-            Ok(Json(json!({ "sessions": ended })))
-        })
-        .await
+    let ended = relying_party.end_sessions(claim, user.parse()?).await?;
+    Ok(Json(json!({ "sessions": ended })))
 }
 
 pub(super) async fn factors(
     State(relying_party): Shared,
-    session: LoggedInAs,
+    claim: Claim<Own>,
     InPath(user): InPath<String>,
 ) -> Result<Json<Vec<Factor>>, Refusal> {
-    let name: UserName = user.parse()?;
-    session.self_or_auditor(&name)?;
-    relying_party.work(move |this| Ok(Json(this.store.factors(&name)?))).await
+    relying_party.factors(claim, user.parse()?).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -175,59 +124,34 @@ pub(super) struct Forced {
 
 pub(super) async fn change_factor(
     State(relying_party): Shared,
-    session: Confirmed,
+    claim: Claim<ChangeOthers>,
     InPath((user, id)): InPath<(String, String)>,
     InQuery(Forced { force }): InQuery<Forced>,
     Body(change): Body<FactorChange>,
 ) -> Result<Json<Factor>, Refusal> {
-    let session = confirmed_administrator(session)?;
-    let name: UserName = user.parse()?;
-    relying_party
-        .work(move |this| {
-            let now = this.clock.now();
-            Ok(Json(this.store.change_factor(&name, &id, &change, force, &actor(&session), now)?))
-        })
-        .await
+    relying_party.change_factor(claim, user.parse()?, id, change, force).await.map(Json)
 }
 
 pub(super) async fn delete_factor(
     State(relying_party): Shared,
-    session: Confirmed,
+    claim: Claim<ChangeOthers>,
     InPath((user, id)): InPath<(String, String)>,
     InQuery(Forced { force }): InQuery<Forced>,
 ) -> Result<Json<Vec<Factor>>, Refusal> {
-    delete(relying_party, session, &user, Some(id), force).await
+    relying_party.delete_factors(claim, user.parse()?, Some(id), force).await.map(Json)
 }
 
 pub(super) async fn delete_factors(
     State(relying_party): Shared,
-    session: Confirmed,
+    claim: Claim<ChangeOthers>,
     InPath(user): InPath<String>,
     InQuery(Forced { force }): InQuery<Forced>,
 ) -> Result<Json<Vec<Factor>>, Refusal> {
-    delete(relying_party, session, &user, None, force).await
+    relying_party.delete_factors(claim, user.parse()?, None, force).await.map(Json)
 }
 
-async fn delete(
-    relying_party: Arc<RelyingParty>,
-    session: Confirmed,
-    user: &str,
-    id: Option<String>,
-    force: bool,
-) -> Result<Json<Vec<Factor>>, Refusal> {
-    let session = confirmed_administrator(session)?;
-    let name: UserName = user.parse()?;
-    relying_party
-        .work(move |this| {
-            let which = id.as_deref().map_or(Which::All, Which::One);
-            Ok(Json(this.store.delete_factors(&name, which, force, &actor(&session), this.clock.now())?))
-        })
-        .await
-}
-
-/// Everybody may see what a login will ask for.
 pub(super) async fn realms(State(relying_party): Shared) -> Result<Json<Vec<Realm>>, Refusal> {
-    relying_party.work(|this| Ok(Json(this.store.realms()?))).await
+    relying_party.realms().await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -238,16 +162,11 @@ pub(super) struct RealmChange {
 
 pub(super) async fn change_realm(
     State(relying_party): Shared,
-    session: Confirmed,
+    claim: Claim<ChangeOthers>,
     InPath(realm): InPath<String>,
     Body(RealmChange { requirement }): Body<RealmChange>,
 ) -> Result<Json<Realm>, Refusal> {
-    let session = confirmed_administrator(session)?;
-    relying_party
-        .work(move |this| {
-            Ok(Json(this.store.set_requirement(&realm, requirement, &actor(&session), this.clock.now())?))
-        })
-        .await
+    relying_party.change_realm(claim, realm, requirement).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -260,24 +179,18 @@ pub(super) struct EventQuery {
 
 pub(super) async fn events(
     State(relying_party): Shared,
-    session: LoggedInAs,
+    claim: Claim<Audit>,
     InQuery(EventQuery { user, before, limit }): InQuery<EventQuery>,
 ) -> Result<Json<Vec<Event>>, Refusal> {
-    session.auditor()?;
     let limit = Some(limit.unwrap_or(MAX_EVENTS).min(MAX_EVENTS));
-    relying_party.work(move |this| Ok(Json(this.store.events(&EventFilter { user, before, limit })?))).await
+    relying_party.events(claim, EventFilter { user, before, limit }).await.map(Json)
 }
 
 pub(super) async fn report(
     State(relying_party): Shared,
-    session: LoggedInAs,
+    claim: Claim<Administer>,
     InPath(id): InPath<String>,
 ) -> Result<Json<Value>, Refusal> {
-    session.administrator()?;
-    relying_party
-        .work(move |this| match this.store.report(&id)? {
-            Some((event, report)) => Ok(Json(json!({ "event": event, "report": report }))),
-            None => Err(Refusal::UnknownReport { id }),
-        })
-        .await
+    let (event, report) = relying_party.report(claim, id).await?;
+    Ok(Json(json!({ "event": event, "report": report })))
 }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::body::Body;
 use super::session::SessionView;
-use crate::login::{Answer, LoggedIn, Step};
+use crate::relying_party::{Answer, LoggedIn, Step};
 use crate::sessions::SessionKind;
 use crate::users::UserName;
 use crate::webauthn::Page;

@@ -13,7 +13,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::{delete, get, patch, post, put};
+use axum::routing::{MethodFilter, on};
 
 pub use self::session::CSRF_HEADER;
 
@@ -22,41 +22,58 @@ use crate::{Refusal, RelyingParty, page};
 /// The longest request body that is read. An answer with a chain of attestation certificates is below 8 KiB.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path,)+) => {
+        /// Every route of the API: method and path, with the parameters of a path in braces.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path),)+];
+
+        fn routes() -> Router<Arc<RelyingParty>> {
+            Router::new()$(.route($path, on(MethodFilter::$method, $handler)))+
+        }
+    };
+}
+
+routes! {
+    POST "/api/login" => login::password,
+    POST "/api/login/totp" => login::totp,
+    POST "/api/login/recovery" => login::recovery,
+    POST "/api/login/webauthn/begin" => login::begin_webauthn,
+    POST "/api/login/webauthn" => login::webauthn,
+    POST "/api/login/passkey/begin" => login::begin_passkey,
+    POST "/api/login/passkey" => login::passkey,
+    GET "/api/session" => session::show,
+    DELETE "/api/session" => session::end,
+    POST "/api/session/confirm" => session::confirm,
+    DELETE "/api/sessions" => session::end_all,
+    PUT "/api/password" => session::change_password,
+    GET "/api/factors" => factors::list,
+    POST "/api/factors/webauthn/begin" => factors::begin_webauthn,
+    POST "/api/factors/webauthn" => factors::finish_webauthn,
+    POST "/api/factors/totp/begin" => factors::begin_totp,
+    POST "/api/factors/totp" => factors::finish_totp,
+    POST "/api/factors/recovery" => factors::add_recovery_keys,
+    PATCH "/api/factors/{id}" => factors::change,
+    DELETE "/api/factors/{id}" => factors::delete,
+    GET "/api/users" => administration::users,
+    POST "/api/users" => administration::add_user,
+    PATCH "/api/users/{user}" => administration::change_user,
+    DELETE "/api/users/{user}" => administration::delete_user,
+    PUT "/api/users/{user}/password" => administration::set_password,
+    POST "/api/users/{user}/unlock" => administration::unlock,
+    DELETE "/api/users/{user}/sessions" => administration::end_sessions,
+    GET "/api/users/{user}/factors" => administration::factors,
+    DELETE "/api/users/{user}/factors" => administration::delete_factors,
+    PATCH "/api/users/{user}/factors/{id}" => administration::change_factor,
+    DELETE "/api/users/{user}/factors/{id}" => administration::delete_factor,
+    GET "/api/realms" => administration::realms,
+    PUT "/api/realms/{realm}" => administration::change_realm,
+    GET "/api/events" => administration::events,
+    GET "/api/reports/{id}" => administration::report,
+}
+
 /// The API of a relying party, to be served or called directly. Pages can be added to it: their routes are their own.
 pub fn router(relying_party: Arc<RelyingParty>) -> Router {
-    Router::new()
-        .route("/api/login", post(login::password))
-        .route("/api/login/totp", post(login::totp))
-        .route("/api/login/recovery", post(login::recovery))
-        .route("/api/login/webauthn/begin", post(login::begin_webauthn))
-        .route("/api/login/webauthn", post(login::webauthn))
-        .route("/api/login/passkey/begin", post(login::begin_passkey))
-        .route("/api/login/passkey", post(login::passkey))
-        .route("/api/session", get(session::show).delete(session::end))
-        .route("/api/session/confirm", post(session::confirm))
-        .route("/api/sessions", delete(session::end_all))
-        .route("/api/password", put(session::change_password))
-        .route("/api/factors", get(factors::list))
-        .route("/api/factors/webauthn/begin", post(factors::begin_webauthn))
-        .route("/api/factors/webauthn", post(factors::finish_webauthn))
-        .route("/api/factors/totp/begin", post(factors::begin_totp))
-        .route("/api/factors/totp", post(factors::finish_totp))
-        .route("/api/factors/recovery", post(factors::add_recovery_keys))
-        .route("/api/factors/{id}", patch(factors::change).delete(factors::delete))
-        .route("/api/users", get(administration::users).post(administration::add_user))
-        .route("/api/users/{user}", patch(administration::change_user).delete(administration::delete_user))
-        .route("/api/users/{user}/password", put(administration::set_password))
-        .route("/api/users/{user}/unlock", post(administration::unlock))
-        .route("/api/users/{user}/sessions", delete(administration::end_sessions))
-        .route("/api/users/{user}/factors", get(administration::factors).delete(administration::delete_factors))
-        .route(
-            "/api/users/{user}/factors/{id}",
-            patch(administration::change_factor).delete(administration::delete_factor),
-        )
-        .route("/api/realms", get(administration::realms))
-        .route("/api/realms/{realm}", put(administration::change_realm))
-        .route("/api/events", get(administration::events))
-        .route("/api/reports/{id}", get(administration::report))
+    routes()
         .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

@@ -6,22 +6,19 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{AppendHeaders, IntoResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::body::Body;
-use crate::audit_log::{self, Actor, EventKind};
-use crate::login::LoggedIn;
-use crate::notices::{self, Notice};
-use crate::password::{PasswordHash, Verified};
-use crate::sessions::{self, NewSession, Session, SessionKind};
-use crate::store::{StoreError, seconds};
+use crate::notices::Notice;
+use crate::relying_party::{Claim, LoggedIn, Own, Present, Right};
+use crate::sessions::{self, NewSession, SessionKind};
+use crate::store::seconds;
 use crate::users::{Role, User, UserName};
-use crate::{Refusal, RelyingParty, factors, users};
+use crate::{Refusal, RelyingParty};
 
 /// The request header that has to carry the session's token on every request that changes something.
 pub const CSRF_HEADER: &str = "x-csrf-token";
@@ -66,74 +63,18 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// Any session, for enrolment too.
-pub(super) struct Enrolling(pub(super) Session);
-
-/// A session that is good for everything its user may do.
-pub(super) struct LoggedInAs(pub(super) Session);
-
-/// A session that may change factors: the password was given again lately.
-pub(super) struct Confirmed(pub(super) Session);
-
-impl FromRequestParts<Arc<RelyingParty>> for Enrolling {
+impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Claim<R> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Refusal> {
         let token = cookie(&parts.headers, state.cookie_name()).ok_or(Refusal::NotLoggedIn)?.to_owned();
-        let session = state
-            .work(move |this| Ok(this.store.read(|connection| sessions::find(connection, &token, this.clock.now()))?))
-            .await?
-            .ok_or(Refusal::NotLoggedIn)?;
-        let changes = !matches!(parts.method, Method::GET | Method::HEAD);
-        let csrf_token = parts.headers.get(CSRF_HEADER).map_or(&b""[..], |token| token.as_bytes());
-        if changes && !bool::from(csrf_token.ct_eq(session.csrf_token.as_bytes())) {
-            return Err(Refusal::BadCsrfToken);
+        match parts.method {
+            Method::GET | Method::HEAD => Ok(Self::to_see(token)),
+            _ => {
+                let csrf_token = parts.headers.get(CSRF_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
+                state.foresee(Self::to_change(token, csrf_token.to_vec())).await
+            }
         }
-        Ok(Self(session))
-    }
-}
-
-impl FromRequestParts<Arc<RelyingParty>> for LoggedInAs {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Refusal> {
-        let Enrolling(session) = Enrolling::from_request_parts(parts, state).await?;
-        match session.kind {
-            SessionKind::Full => Ok(Self(session)),
-            SessionKind::Enrolment => Err(Refusal::EnrolmentOnly),
-        }
-    }
-}
-
-impl FromRequestParts<Arc<RelyingParty>> for Confirmed {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Refusal> {
-        let Enrolling(session) = Enrolling::from_request_parts(parts, state).await?;
-        if session.is_confirmed(state.clock.now()) { Ok(Self(session)) } else { Err(Refusal::ConfirmationRequired) }
-    }
-}
-
-impl LoggedInAs {
-    /// The session, if its user is an administrator.
-    pub(super) fn administrator(self) -> Result<Session, Refusal> {
-        match self.0.user.role {
-            Role::Administrator => Ok(self.0),
-            _ => Err(Refusal::Forbidden { needed: "administrator" }),
-        }
-    }
-
-    /// The session, if its user may see what concerns others.
-    pub(super) fn auditor(self) -> Result<Session, Refusal> {
-        match self.0.user.role {
-            Role::Administrator | Role::Auditor => Ok(self.0),
-            Role::User => Err(Refusal::Forbidden { needed: "administrator or auditor" }),
-        }
-    }
-
-    /// The session, if `user` is its own or it may see what concerns others.
-    pub(super) fn self_or_auditor(self, user: &UserName) -> Result<Session, Refusal> {
-        if self.0.user.name == *user { Ok(self.0) } else { self.auditor() }
     }
 }
 
@@ -168,53 +109,33 @@ impl SessionView {
 
 pub(super) async fn show(
     State(relying_party): State<Arc<RelyingParty>>,
-    Enrolling(session): Enrolling,
+    claim: Claim<Present>,
 ) -> Result<Json<SessionView>, Refusal> {
-    relying_party
-        .work(move |this| {
-            let factors = this.store.read(|connection| factors::load(connection, session.user.id))?;
-            Ok(Json(SessionView {
-                user: session.user.name.clone(),
-                role: session.user.role,
-                kind: session.kind.name(),
-                csrf_token: session.csrf_token,
-                expires: seconds(session.expires),
-                notices: notices::of(&session.user, &factors),
-            }))
-        })
-        .await
+    let (session, notices) = relying_party.session(claim).await?;
+    Ok(Json(SessionView {
+        user: session.user.name,
+        role: session.user.role,
+        kind: session.kind.name(),
+        csrf_token: session.csrf_token,
+        expires: seconds(session.expires),
+        notices,
+    }))
 }
 
 pub(super) async fn end(
     State(relying_party): State<Arc<RelyingParty>>,
-    Enrolling(session): Enrolling,
+    claim: Claim<Present>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let cleared = relying_party.clear_cookie();
-    relying_party
-        .work(move |this| {
-            this.store.write(|transaction| -> Result<_, StoreError> {
-                sessions::end(transaction, &session.id)?;
-                let (name, actor) = (session.user.name.to_string(), Actor::User(session.user.name.clone()));
-                audit_log::record(transaction, this.clock.now(), EventKind::LoggedOut, &name, &actor, "")
-            })?;
-            Ok(())
-        })
-        .await?;
-    Ok((cleared, Json(json!({ "state": "logged_out" }))))
+    relying_party.log_out(claim).await?;
+    Ok((relying_party.clear_cookie(), Json(json!({ "state": "logged_out" }))))
 }
 
 pub(super) async fn end_all(
     State(relying_party): State<Arc<RelyingParty>>,
-    LoggedInAs(session): LoggedInAs,
+    claim: Claim<Own>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let cleared = relying_party.clear_cookie();
-    let ended = relying_party
-        .work(move |this| {
-            let name = &session.user.name;
-            Ok(this.store.end_sessions(name, &Actor::User(name.clone()), this.clock.now())?)
-        })
-        .await?;
-    Ok((cleared, Json(json!({ "state": "logged_out", "sessions": ended }))))
+    let ended = relying_party.log_out_everywhere(claim).await?;
+    Ok((relying_party.clear_cookie(), Json(json!({ "state": "logged_out", "sessions": ended }))))
 }
 
 #[derive(Deserialize)]
@@ -232,66 +153,18 @@ pub(super) struct PasswordChange {
 
 pub(super) async fn confirm(
     State(relying_party): State<Arc<RelyingParty>>,
-    Enrolling(session): Enrolling,
+    claim: Claim<Present>,
     Body(Password { password }): Body<Password>,
 ) -> Result<Json<Value>, Refusal> {
-    check_password(&relying_party, &session, password).await?;
-    let confirmed = relying_party
-        .work(move |this| {
-            let now = this.clock.now();
-            Ok(this.store.write(|transaction| sessions::confirm(transaction, &session.id, now))?)
-        })
-        .await?;
-    if !confirmed {
-        return Err(Refusal::NotLoggedIn);
-    }
+    relying_party.confirm(claim, password).await?;
     Ok(Json(json!({ "confirmed_for": sessions::CONFIRMATION_LIFETIME.as_secs() })))
 }
 
-/// Setting a password ends all sessions, this one too.
 pub(super) async fn change_password(
     State(relying_party): State<Arc<RelyingParty>>,
-    LoggedInAs(session): LoggedInAs,
+    claim: Claim<Own>,
     Body(PasswordChange { password, new_password }): Body<PasswordChange>,
 ) -> Result<impl IntoResponse, Refusal> {
-    check_password(&relying_party, &session, password).await?;
-    let hash = relying_party.hash(new_password).await?;
-    let cleared = relying_party.clear_cookie();
-    relying_party
-        .work(move |this| {
-            let name = &session.user.name;
-            Ok(this.store.set_password(name, &hash, &Actor::User(name.clone()), this.clock.now())?)
-        })
-        .await?;
-    Ok((cleared, Json(json!({ "state": "logged_out" }))))
-}
-
-/// The password of who is logged in, given again. Too many wrong ones end the session: it may be stolen.
-async fn check_password(
-    relying_party: &Arc<RelyingParty>,
-    session: &Session,
-    password: Zeroizing<String>,
-) -> Result<(), Refusal> {
-    let user = session.user.id;
-    let hash = relying_party
-        .work(move |this| Ok(this.store.read(|connection| users::local_password(connection, user))?))
-        .await?;
-    if relying_party.passwords.verify(password, hash).await? == Verified::Right {
-        return Ok(());
-    }
-    let session = session.clone();
-    let session_ended = relying_party
-        .work(move |this| {
-            let now = this.clock.now();
-            Ok(this.store.write(|transaction| sessions::confirmation_failed(transaction, &session, now))?)
-        })
-        .await?;
-    Err(Refusal::ConfirmationFailed { session_ended })
-}
-
-impl RelyingParty {
-    /// The hash of a password that is being set.
-    pub(super) async fn hash(self: &Arc<Self>, password: Zeroizing<String>) -> Result<PasswordHash, Refusal> {
-        Ok(self.passwords.hash(password, self.password_cost).await??)
-    }
+    relying_party.change_password(claim, password, new_password).await?;
+    Ok((relying_party.clear_cookie(), Json(json!({ "state": "logged_out" }))))
 }

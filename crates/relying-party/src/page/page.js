@@ -170,7 +170,7 @@ async function list() {
 }
 
 function row(factor) {
-  const kind = { webauthn: 'security key', totp: 'app', recovery: `recovery keys, ${factor.remaining} of ${factor.of} left` };
+  const kind = { webauthn: factor.passkey ? 'passkey' : 'security key, a second factor', totp: 'app', recovery: `recovery keys, ${factor.remaining} of ${factor.of} left` };
   const line = document.createElement('tr');
   for (const text of [kind[factor.type] ?? factor.type, factor.description, when(factor.created), when(factor.last_used)]) {
     line.append(Object.assign(document.createElement('td'), { textContent: text, className: factor.enabled ? '' : 'off' }));
@@ -187,6 +187,13 @@ function row(factor) {
     if (description !== null) await confirmed('PATCH', path, { description });
   });
   button(factor.enabled ? 'Disable' : 'Enable', () => confirmed('PATCH', path, { enabled: !factor.enabled }));
+  if (factor.type === 'webauthn' && !factor.passkey && factor.enabled) {
+    button('Make it a passkey', async () => {
+      if (confirm(`Register ${factor.description} again, to log in with it alone? Touch this key and no other: the entry is replaced.`)) {
+        await add.passkey(factor.description, factor.id);
+      }
+    });
+  }
   button('Delete', async () => {
     if (confirm(`Delete ${factor.description}?`)) await confirmed('DELETE', path);
   });
@@ -203,13 +210,16 @@ async function added(answer) {
 }
 
 const add = {
-  async webauthn(description, passkey = false) {
-    const { challenge, options } = await confirmed('POST', '/api/factors/webauthn/begin', { passkey });
-    const made = await credential('create', options);
+  async webauthn(description, wish = {}) {
+    const { challenge, options } = await confirmed('POST', '/api/factors/webauthn/begin', wish);
+    const made = await credential('create', options).catch((error) => {
+      if (error.name !== 'InvalidStateError') throw error;
+      throw new Error(`This key is registered already.${wish.passkey ? ' To log in with it alone, choose "Make it a passkey" beside it.' : ''}`);
+    });
     await added(await call('POST', '/api/factors/webauthn', { challenge, description, credential: made }));
   },
-  passkey(description) {
-    return add.webauthn(description, true);
+  passkey(description, replaces) {
+    return add.webauthn(description, { passkey: true, replaces });
   },
   async totp(description) {
     const begun = await confirmed('POST', '/api/factors/totp/begin', {});

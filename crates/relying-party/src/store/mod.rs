@@ -144,6 +144,21 @@ impl Store {
     }
 }
 
+/// Does a part of a transaction whole or, where it fails, not at all; the rest of the transaction stays.
+pub(crate) fn part<T, E: From<StoreError>>(
+    transaction: &Connection,
+    change: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let execute = |sql| transaction.execute_batch(sql).map_err(StoreError::from);
+    execute("SAVEPOINT part")?;
+    let changed = change();
+    if changed.is_err() {
+        execute("ROLLBACK TO part")?;
+    }
+    execute("RELEASE part")?;
+    changed
+}
+
 /// A transaction that a panic interrupted was rolled back when it was dropped: the connection is as good as before.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

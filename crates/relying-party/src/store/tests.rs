@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::audit_log::{Actor, EventFilter, EventKind};
+use crate::audit_log::{By, EventFilter, EventKind};
 use crate::password::{PasswordCost, PasswordHash};
 use crate::users::{Role, UserChange, UserError, UserName};
 
@@ -20,7 +20,7 @@ fn name(name: &str) -> UserName {
 }
 
 fn with_user(store: &Store, user: &str) -> Result<(), UserError> {
-    store.add_user(&name(user), Role::User, &password(), &Actor::CommandLine, NOW).map(drop)
+    store.add_user(&name(user), Role::User, &password(), &By::command_line(NOW)).map(drop)
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_newer_format_is_refused_and_not_changed() {
     let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
     raw.pragma_update(None, "user_version", 1000).unwrap();
     let error = Store::open(directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 1000, known: 1 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 1000, known: 2 }), "{error}");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn events_can_be_neither_changed_nor_deleted() {
         let refused = store.write(|transaction| Ok::<_, StoreError>(transaction.execute(statement, [])?));
         assert!(refused.unwrap_err().to_string().contains("only ever added"));
     }
-    store.delete_user(&name("alice@pve"), &Actor::CommandLine, NOW).unwrap();
+    store.delete_user(&name("alice@pve"), &By::command_line(NOW)).unwrap();
     let events = store.events(&EventFilter::default()).unwrap();
     let kinds: Vec<_> = events.iter().map(|event| (event.kind, event.user.as_deref())).collect();
     assert_eq!(kinds, [(EventKind::UserDeleted, Some("alice@pve")), (EventKind::UserAdded, Some("alice@pve"))]);
@@ -164,21 +164,21 @@ fn a_user_exists_once_in_a_realm_that_exists() {
 #[test]
 fn the_last_administrator_stays() {
     let store = Store::in_memory().unwrap();
-    let actor = Actor::CommandLine;
+    let by = By::command_line(NOW);
     for (user, role) in [("root@pam", Role::Administrator), ("alice@pve", Role::User)] {
-        store.add_user(&name(user), role, &password(), &actor, NOW).unwrap();
+        store.add_user(&name(user), role, &password(), &by).unwrap();
     }
     let root = name("root@pam");
     let demoted = UserChange { role: Some(Role::User), ..UserChange::default() };
     let disabled = UserChange { enabled: Some(false), ..UserChange::default() };
     for change in [&demoted, &disabled] {
-        assert!(matches!(store.change_user(&root, change, &actor, NOW), Err(UserError::LastAdministrator(_))));
+        assert!(matches!(store.change_user(&root, change, &by), Err(UserError::LastAdministrator(_))));
     }
-    assert!(matches!(store.delete_user(&root, &actor, NOW), Err(UserError::LastAdministrator(_))));
+    assert!(matches!(store.delete_user(&root, &by), Err(UserError::LastAdministrator(_))));
     assert!(store.user(&root).unwrap().enabled);
     let promoted = UserChange { role: Some(Role::Administrator), ..UserChange::default() };
-    store.change_user(&name("alice@pve"), &promoted, &actor, NOW).unwrap();
-    store.delete_user(&root, &actor, NOW).unwrap();
+    store.change_user(&name("alice@pve"), &promoted, &by).unwrap();
+    store.delete_user(&root, &by).unwrap();
 }
 
 #[test]
@@ -190,4 +190,26 @@ fn user_names_are_a_name_and_a_realm() {
     for bad in ["", "root", "@pam", "root@", "a b@pve", "a/b@pve", "zoë@pve", "a\0@pve", "<b>@pve", "a@p'e", &long] {
         assert!(bad.parse::<UserName>().is_err(), "{bad:?}");
     }
+}
+
+/// As 0.1.0 left it, whose credentials nobody had told whether they are passkeys.
+#[test]
+fn a_database_of_the_first_format_opens_with_its_credentials() {
+    let directory = TempDir::new().unwrap();
+    let connection = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    connection.execute_batch(include_str!("001_accounts.sql")).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO users (name, realm, handle, role, enabled, comment, created)
+             VALUES ('alice', 'pve', x'01', 'user', 1, '', 0);
+             INSERT INTO factors VALUES ('key', 1, 'webauthn', 'key', 0, NULL, 1);
+             INSERT INTO webauthn_credentials VALUES ('key', x'02', x'', 7, 0, 0, 0, '[]', 'localhost', x'01',
+             x'00000000000000000000000000000000', 'none', x'', x'');
+             PRAGMA application_id = 1802662512; PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(connection);
+    let factors = Store::open(directory.path()).unwrap().factors(&name("alice@pve")).unwrap();
+    let detail = serde_json::to_value(&factors[0]).unwrap();
+    assert_eq!((&detail["counter"], &detail["passkey"]), (&7.into(), &false.into()));
 }

@@ -297,3 +297,93 @@ async fn an_administrator_with_a_single_key_is_told_to_add_a_backup() {
         assert_eq!(is_told(&browser.get("/api/session").await["notices"]), expected, "{name}");
     }
 }
+
+/// The options of a registration that makes a passkey of a second factor.
+async fn begin_upgrade(browser: &mut crate::rig::Browser, id: &Value) -> Value {
+    browser.post("/api/factors/webauthn/begin", json!({ "passkey": true, "replaces": id })).await
+}
+
+#[tokio::test]
+async fn a_second_factor_becomes_a_passkey_by_registering_its_key_again() {
+    let rig = Rig::with_settings(Settings { passkey_login: true, ..Settings::new(RP_ID, ORIGIN) });
+    let mut alice = rig.new_user("alice@pve").await;
+    let (mut key, mut other) = (Key::verifying_user(), Key::verifying_user());
+    let factor = alice.register(&mut key, "blue").await;
+    let backup = alice.register(&mut other, "backup").await;
+    assert_eq!((&factor["type"], &factor["passkey"]), (&json!("webauthn"), &json!(false)));
+    // A passkey beside it is shut out.
+    let begun = alice.post("/api/factors/webauthn/begin", json!({ "passkey": true })).await;
+    let excluded = WebauthnError::AuthenticatorError(StatusCode::from(Ctap2Error::CredentialExcluded).into());
+    assert_eq!(key.create(&begun).await.unwrap_err(), excluded);
+    // In its place it is not; the other key still is.
+    let begun = begin_upgrade(&mut alice, &factor["id"]).await;
+    let options = &begun["options"]["publicKey"];
+    assert_eq!(options["authenticatorSelection"]["residentKey"], "required");
+    assert_eq!(options["authenticatorSelection"]["userVerification"], "required");
+    let ids: Vec<_> = options["excludeCredentials"].as_array().unwrap().iter().map(|entry| &entry["id"]).collect();
+    assert_eq!(ids, [&backup["credential_id"]]);
+    assert_eq!(other.create(&begun).await.unwrap_err(), excluded);
+    let credential = key.create(&begun).await.unwrap();
+    let added = alice.post(FINISH, registration(&begun, "blue", &credential)).await;
+    assert_eq!(added["factor"]["passkey"], true);
+    let factors = alice.factors().await;
+    let left: Vec<_> = factors.iter().map(|factor| (&factor["id"], &factor["passkey"])).collect();
+    assert_eq!(left, [(&backup["id"], &json!(false)), (&added["factor"]["id"], &json!(true))]);
+    let deleted = &rig.events(EventKind::FactorDeleted)[0].detail;
+    assert!(deleted.contains(&text(&factor["id"])), "{deleted}");
+    // It is asked for after the password as before.
+    rig.browser().log_in_with("alice@pve", &mut key).await;
+    // There is nothing to upgrade any more.
+    let again = json!({ "passkey": true, "replaces": added["factor"]["id"] });
+    let refused = alice.refused("POST", "/api/factors/webauthn/begin", Some(again)).await;
+    assert_eq!(refused["code"], "no_passkey_of_factor");
+    assert!(text(&refused["reason"]).ends_with("it is one already"), "{refused}");
+}
+
+#[tokio::test]
+async fn only_a_security_key_of_the_user_becomes_a_passkey() {
+    let rig = Rig::new();
+    let of_bob = rig.new_user("bob@pve").await.register(&mut Key::default(), "key").await["id"].clone();
+    let mut alice = rig.new_user("alice@pve").await;
+    let key = alice.register(&mut Key::default(), "key").await["id"].clone();
+    alice.enrol_totp(&rig).await;
+    let app = alice.factors().await[1]["id"].clone();
+    alice.accepted("PATCH", &format!("/api/factors/{}", text(&key)), Some(json!({ "enabled": false }))).await;
+    let cases = [
+        (json!({ "passkey": true, "replaces": of_bob }), "unknown_factor"),
+        (json!({ "passkey": true, "replaces": "x" }), "unknown_factor"),
+        (json!({ "passkey": true, "replaces": app }), "no_passkey_of_factor"),
+        // It may be disabled because it is lost.
+        (json!({ "passkey": true, "replaces": key }), "no_passkey_of_factor"),
+        (json!({ "replaces": key }), "bad_request"),
+        (json!({ "passkey": true, "replaces": 7 }), "bad_request"),
+    ];
+    for (wish, code) in cases {
+        let refused = alice.refused_code("POST", "/api/factors/webauthn/begin", Some(wish.clone())).await;
+        assert_eq!(refused, code, "{wish}");
+    }
+}
+
+/// What was there when it began may have gone or changed when it ends.
+#[tokio::test]
+async fn a_passkey_takes_no_place_that_is_not_there_any_more() {
+    let rig = Rig::new();
+    let mut alice = rig.new_user("alice@pve").await;
+    let mut key = Key::verifying_user();
+    let factor = alice.register(&mut key, "key").await;
+    for (change, code) in [("PATCH", "no_passkey_of_factor"), ("DELETE", "unknown_factor")] {
+        let begun = begin_upgrade(&mut alice, &factor["id"]).await;
+        let credential = key.create(&begun).await.unwrap();
+        let path = format!("/api/factors/{}", text(&factor["id"]));
+        let body = (change == "PATCH").then(|| json!({ "enabled": false }));
+        alice.accepted(change, &path, body).await;
+        let body = registration(&begun, "key", &credential);
+        assert_eq!(alice.refused_code("POST", FINISH, Some(body.clone())).await, code);
+        assert_eq!(alice.factors().await.len(), usize::from(change == "PATCH"), "nothing was added");
+        assert_eq!(alice.refused_code("POST", FINISH, Some(body)).await, "challenge_gone");
+        if change == "PATCH" {
+            alice.accepted("PATCH", &path, Some(json!({ "enabled": true }))).await;
+        }
+    }
+    assert_eq!(rig.events(EventKind::FactorAdded).len(), 1);
+}

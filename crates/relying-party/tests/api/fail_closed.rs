@@ -105,7 +105,7 @@ async fn a_broken_factor_that_is_disabled_or_deleted_blocks_nothing() {
     let name = "alice@pve".parse().unwrap();
     let id = rig.store().factors(&name).unwrap().iter().find(|factor| factor.kind() == "webauthn").unwrap().id.clone();
     let which = keyrig_relying_party::Which::One(&id);
-    rig.store().delete_factors(&name, which, false, &keyrig_relying_party::Actor::CommandLine, rig.now()).unwrap();
+    rig.store().delete_factors(&name, which, false, &keyrig_relying_party::By::command_line(rig.now())).unwrap();
     let (status, answer) = password(&rig).await;
     assert_eq!((status, &answer["factors"]["totp"]), (200, &json!(true)));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyrig_relying_party::{Actor, EventKind, FAILURES, LOCK_TIME, TOTP_FAILURES};
+use keyrig_relying_party::{By, EventKind, FAILURES, LOCK_TIME, TOTP_FAILURES};
 use serde_json::{Value, json};
 
 use crate::rig::{Key, PASSWORD, Rig, login};
@@ -62,7 +62,7 @@ async fn an_administrator_releases_totp_and_a_security_key_does_not() {
     wrong_codes(&rig, &offered, TOTP_FAILURES, "not_a_code").await;
     rig.browser().log_in_with("alice@pve", &mut key).await;
     assert_eq!(rig.browser().log_in("alice@pve").await["factors"]["totp_locked"], true);
-    assert!(rig.store().unlock(&"alice@pve".parse().unwrap(), &Actor::CommandLine, rig.now()).unwrap());
+    assert!(rig.store().unlock(&"alice@pve".parse().unwrap(), &By::command_line(rig.now())).unwrap());
     let offered = rig.browser().log_in("alice@pve").await;
     assert_eq!(give_code(&rig, &offered, &totp.code(rig.now())).await.0, 200);
 }
@@ -136,8 +136,8 @@ async fn an_administrator_releases_the_account() {
     }
     let name = "alice@pve".parse().unwrap();
     assert!(rig.store().user(&name).unwrap().is_locked(rig.now()));
-    assert!(rig.store().unlock(&name, &Actor::CommandLine, rig.now()).unwrap());
-    assert!(!rig.store().unlock(&name, &Actor::CommandLine, rig.now()).unwrap(), "nothing is locked any more");
+    assert!(rig.store().unlock(&name, &By::command_line(rig.now())).unwrap());
+    assert!(!rig.store().unlock(&name, &By::command_line(rig.now())).unwrap(), "nothing is locked any more");
     assert_eq!(give(&rig, &offered, "recovery", "key", &keys[0]).await.0, 200);
 }
 

@@ -92,7 +92,7 @@ async fn every_cause_of_a_refusal_has_the_same_answer() {
     rig.add_user("disabled@pve", Role::User);
     let change = keyrig_relying_party::UserChange { enabled: Some(false), ..Default::default() };
     rig.store()
-        .change_user(&"disabled@pve".parse().unwrap(), &change, &keyrig_relying_party::Actor::CommandLine, rig.now())
+        .change_user(&"disabled@pve".parse().unwrap(), &change, &keyrig_relying_party::By::command_line(rig.now()))
         .unwrap();
     let totp = browser.enrol_totp(&rig).await;
     browser.add_recovery_keys().await;

@@ -21,6 +21,8 @@ mod realms;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
+mod revoked;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod serving;

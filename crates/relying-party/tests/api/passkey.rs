@@ -92,7 +92,7 @@ async fn an_unknown_credential_is_nobodys() {
     let rig = rig();
     let mut key = with_passkey(&rig, "alice@pve").await;
     let name = "alice@pve".parse().unwrap();
-    rig.store().delete_user(&name, &keyrig_relying_party::Actor::CommandLine, rig.now()).unwrap();
+    rig.store().delete_user(&name, &keyrig_relying_party::By::command_line(rig.now())).unwrap();
     let begun = rig.browser().post(BEGIN, json!({})).await;
     let credential = key.get(&begun).await.unwrap();
     let answer = rig.browser().refused("POST", FINISH, Some(finish(&begun, &credential))).await;

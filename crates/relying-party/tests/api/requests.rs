@@ -202,9 +202,7 @@ async fn hostile_text_is_text_in_every_field() {
             let (_, answer) = browser.send("PATCH", &path, Some(&body)).await;
             assert_eq!(answer["description"], text);
         }
-        rig.store()
-            .unlock(&"alice@pve".parse().unwrap(), &keyrig_relying_party::Actor::CommandLine, rig.now())
-            .unwrap();
+        rig.store().unlock(&"alice@pve".parse().unwrap(), &keyrig_relying_party::By::command_line(rig.now())).unwrap();
     }
     for id in ["'%20OR%20''='", "%3Cb%3E", "..%2F..", "%00"] {
         assert_eq!(browser.refused_code("DELETE", &format!("/api/factors/{id}"), None).await, "unknown_factor");

@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_relying_party::{
-    Actor, CSRF_HEADER, Clock, Event, EventFilter, EventKind, Options, PasswordCost, PasswordHash, Policy,
-    RelyingParty, Requirement, Role, Settings, Store, Totp, router,
+    By, CSRF_HEADER, Clock, Event, EventFilter, EventKind, Options, PasswordCost, PasswordHash, Policy, RelyingParty,
+    Requirement, Role, Settings, Store, Totp, router,
 };
 use passkey::authenticator::{Authenticator, MemoryStore, UiHint, UserCheck, UserValidationMethod};
 use passkey::client::{Client, DefaultClientData, DefaultClientDataWithCustomHash, WebauthnError};
@@ -52,6 +52,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// A relying party, reached through its router.
 pub(crate) struct Rig {
     pub(crate) relying_party: Arc<RelyingParty>,
+    store: Arc<Store>,
     pub(crate) router: Router,
     pub(crate) clock: Arc<TestClock>,
 }
@@ -77,8 +78,9 @@ impl Rig {
 
     pub(crate) fn with_options(settings: Result<Settings, String>, options: Options) -> Self {
         let clock = Arc::new(TestClock(Mutex::new(SystemTime::UNIX_EPOCH + START)));
+        let store = options.store.clone();
         let relying_party = Arc::new(RelyingParty::new(settings, options, clock.clone()));
-        Self { router: router(relying_party.clone()), relying_party, clock }
+        Self { router: router(relying_party.clone()), relying_party, store, clock }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -86,17 +88,17 @@ impl Rig {
     }
 
     pub(crate) fn store(&self) -> &Store {
-        self.relying_party.store()
+        &self.store
     }
 
     /// A user with [`PASSWORD`].
     pub(crate) fn add_user(&self, name: &str, role: Role) {
         let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
-        self.store().add_user(&name.parse().unwrap(), role, &hash, &Actor::CommandLine, self.clock.now()).unwrap();
+        self.store().add_user(&name.parse().unwrap(), role, &hash, &By::command_line(self.clock.now())).unwrap();
     }
 
     pub(crate) fn require(&self, realm: &str, requirement: Requirement) {
-        self.store().set_requirement(realm, requirement, &Actor::CommandLine, self.clock.now()).unwrap();
+        self.store().set_requirement(realm, requirement, &By::command_line(self.clock.now())).unwrap();
     }
 
     pub(crate) fn browser(&self) -> Browser {

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 use keyrig_relying_party::{
-    Actor, CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, EventKind, Options, PasswordCost, Role, SESSION_LIFETIME,
+    By, CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, EventKind, Options, PasswordCost, Role, SESSION_LIFETIME,
     Settings, Store, UserChange,
 };
 use serde_json::json;
@@ -65,10 +65,10 @@ async fn what_ends_an_account_ends_its_sessions() {
     let name = "alice@pve".parse().unwrap();
     let mut browser = rig.new_user("alice@pve").await;
     let change = UserChange { enabled: Some(false), ..UserChange::default() };
-    rig.store().change_user(&name, &change, &Actor::CommandLine, rig.now()).unwrap();
+    rig.store().change_user(&name, &change, &By::command_line(rig.now())).unwrap();
     assert_eq!(browser.refused_code("GET", "/api/session", None).await, "not_logged_in");
     let change = UserChange { enabled: Some(true), ..UserChange::default() };
-    rig.store().change_user(&name, &change, &Actor::CommandLine, rig.now()).unwrap();
+    rig.store().change_user(&name, &change, &By::command_line(rig.now())).unwrap();
     assert_eq!(browser.refused_code("GET", "/api/session", None).await, "not_logged_in");
     // A new password, too.
     browser.log_in("alice@pve").await;
@@ -83,7 +83,7 @@ async fn what_ends_an_account_ends_its_sessions() {
     rig.browser().post("/api/login", body).await;
     // And deletion, even if a user of the same name comes after.
     browser.post("/api/login", json!({ "user": "alice@pve", "password": "another password" })).await;
-    rig.store().delete_user(&name, &Actor::CommandLine, rig.now()).unwrap();
+    rig.store().delete_user(&name, &By::command_line(rig.now())).unwrap();
     rig.add_user("alice@pve", Role::User);
     assert_eq!(browser.refused_code("GET", "/api/session", None).await, "not_logged_in");
 }

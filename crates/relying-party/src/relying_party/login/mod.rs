@@ -22,14 +22,14 @@ use zeroize::Zeroizing;
 pub(crate) use self::cause::Cause;
 pub(crate) use self::second_factor::Answer;
 
-use crate::audit_log::{self, Actor, EventKind};
+use crate::audit_log::{self, By, EventKind};
 use crate::challenges::{self, Login, Purpose};
 use crate::factors::webauthn::StoredCredential;
 use crate::factors::{self, FactorKind, Stored, StoredFactor};
 use crate::notices::{self, Notice};
-use crate::password::Verified;
+use crate::password::{Compared, Verified};
 use crate::realms::{self, Realm, Requirement};
-use crate::refusal::{Refusal, ReportForUser};
+use crate::refusal::{Committed, Refusal, ReportForUser};
 use crate::sessions::{self, NewSession, SessionKind};
 use crate::store::{StoreError, milliseconds};
 use crate::users::{self, User, UserId, UserName};
@@ -88,15 +88,20 @@ struct LoginChallenge {
     allowed: Vec<Vec<u8>>,
 }
 
+/// A password that somebody gave for a name.
+struct GivenPassword {
+    name: UserName,
+    /// Whose it was compared with.
+    user: Option<UserId>,
+    compared: Compared,
+}
+
 /// A user who is logging in, as of one transaction.
 struct Account {
     user: User,
     requirement: Requirement,
     factors: Vec<StoredFactor>,
 }
-
-/// What is decided within a transaction: a refusal is committed like everything else.
-type Decision<T> = Result<Result<T, Refusal>, StoreError>;
 
 impl Account {
     fn load(connection: &Connection, user: UserId) -> Result<Option<Self>, StoreError> {
@@ -118,69 +123,69 @@ impl Account {
     }
 
     fn credentials(&self) -> Vec<&StoredCredential> {
-        let credential = |factor: &'_ StoredFactor| matches!(factor.secret, Stored::Webauthn(_));
-        let enabled = self.enabled().filter(|factor| credential(factor));
-        enabled
-            .filter_map(|factor| match &factor.secret {
-                Stored::Webauthn(credential) => Some(&**credential),
-                _ => None,
-            })
-            .collect()
+        self.enabled().filter_map(StoredFactor::credential).collect()
     }
 }
 
 impl RelyingParty {
     /// The first step: a password.
     pub(crate) async fn log_in(self: &Arc<Self>, name: UserName, password: Zeroizing<String>) -> Result<Step, Refusal> {
-        let wanted = name.clone();
-        let known = self
-            .work(move |this| {
-                this.store.read(|connection| {
-                    let Some(user) = users::find(connection, &wanted)? else {
-                        return Ok(None);
-                    };
-                    let hash = users::local_password(connection, user.id)?;
-                    Ok(Some((user, hash)))
-                })
-            })
-            .await?;
-        let (user, hash) = known.unzip();
-        let hash = hash.flatten();
-        let cause = match &user {
-            None => Some(Cause::UnknownUser),
-            Some(_) if hash.is_none() => Some(Cause::NoPassword),
-            Some(user) if !user.enabled => Some(Cause::UserDisabled),
-            Some(_) => None,
-        };
-        // Computed in every case, so that the time of the answer does not tell who exists.
-        let verified = self.passwords.verify(password, hash).await?;
-        let cause = cause.or(match verified {
-            Verified::Right => None,
-            Verified::Wrong => Some(Cause::WrongPassword),
-            Verified::Unreadable => Some(Cause::PasswordUnreadable),
-        });
+        let given = self.compare_password(name, password).await?;
         self.work(move |this| {
             let now = this.clock.now();
-            this.store.write(|transaction| {
-                let account = match &user {
-                    Some(user) if cause.is_none() => Account::load(transaction, user.id)?,
-                    _ => None,
-                };
-                let cause = cause.or(account.is_none().then_some(Cause::UnknownUser));
-                match (account, cause) {
-                    (Some(account), None) => this.after_password(transaction, &account, now),
-                    (_, cause) => {
-                        let cause = cause.unwrap_or(Cause::UnknownUser);
-                        Ok(Err(this.refuse(transaction, &name.to_string(), &cause, now)?))
-                    }
-                }
-            })?
+            this.store.write(|transaction| this.settle_password(transaction, &given, now))?
         })
         .await
     }
 
+    /// Compares a password, outside of any transaction: it takes its time, and nobody else could write meanwhile.
+    async fn compare_password(
+        self: &Arc<Self>,
+        name: UserName,
+        password: Zeroizing<String>,
+    ) -> Result<GivenPassword, Refusal> {
+        let wanted = name.clone();
+        let (user, hash) = self
+            .work(move |this| {
+                this.store.read(|connection| -> Result<_, Refusal> {
+                    let user = users::find(connection, &wanted)?;
+                    let hash = user.as_ref().map(|user| users::local_password(connection, user.id)).transpose()?;
+                    Ok((user, hash.flatten()))
+                })
+            })
+            .await?;
+        // Computed in every case, so that the time of the answer does not tell who exists.
+        let compared = self.passwords.compare(password, hash).await?;
+        Ok(GivenPassword { name, user: user.map(|user| user.id), compared })
+    }
+
+    /// What a password leads to, as everything is now.
+    fn settle_password(&self, connection: &Connection, given: &GivenPassword, now: SystemTime) -> Committed<Step> {
+        let account = given.user.map(|user| Account::load(connection, user)).transpose()?.flatten();
+        let cause = match &account {
+            None => Some(Cause::UnknownUser),
+            Some(_) if !given.compared.had_password() => Some(Cause::NoPassword),
+            Some(account) if !account.user.enabled => Some(Cause::UserDisabled),
+            Some(account) => match given.compared.verified() {
+                Verified::Wrong => Some(Cause::WrongPassword),
+                Verified::Unreadable => Some(Cause::PasswordUnreadable),
+                Verified::Right if !given.compared.still_holds(connection, account.user.id)? => {
+                    Some(Cause::PasswordChanged)
+                }
+                Verified::Right => None,
+            },
+        };
+        match (account, cause) {
+            (Some(account), None) => self.after_password(connection, &account, now),
+            (_, cause) => {
+                let cause = cause.unwrap_or(Cause::UnknownUser);
+                Ok(Err(self.refuse(connection, &given.name.to_string(), &cause, now)?))
+            }
+        }
+    }
+
     /// The password was right.
-    fn after_password(&self, connection: &Connection, account: &Account, now: SystemTime) -> Decision<Step> {
+    fn after_password(&self, connection: &Connection, account: &Account, now: SystemTime) -> Committed<Step> {
         let name = account.user.name.to_string();
         if let Some(cause) = self.obstacle(account, now) {
             return Ok(Err(self.refuse(connection, &name, &cause, now)?));
@@ -202,13 +207,13 @@ impl RelyingParty {
     }
 
     /// The password was right, and there is no factor to ask for.
-    fn without_factor(&self, connection: &Connection, account: &Account, now: SystemTime) -> Decision<Step> {
+    fn without_factor(&self, connection: &Connection, account: &Account, now: SystemTime) -> Committed<Step> {
         let kind = match account.requirement {
             Requirement::None => SessionKind::Full,
             _ if self.policy.enrol_at_login => SessionKind::Enrolment,
             requirement => {
                 let (name, detail) = (account.user.name.to_string(), format!("lacks what is required: {requirement}"));
-                audit_log::record(connection, now, EventKind::LoginRefused, &name, &Actor::Nobody, &detail)?;
+                audit_log::record(connection, &By::nobody(now), EventKind::LoginRefused, &name, &detail)?;
                 return Ok(Err(Refusal::FactorRequired { requirement }));
             }
         };
@@ -308,8 +313,8 @@ impl RelyingParty {
             SessionKind::Full => format!("by {by}"),
             SessionKind::Enrolment => format!("by {by}, for enrolment only: {} is required", account.requirement),
         };
-        let actor = Actor::User(user.name.clone());
-        audit_log::record(connection, now, EventKind::LoggedIn, &user.name.to_string(), &actor, &detail)?;
+        let by = By::user(&user.name, now);
+        audit_log::record(connection, &by, EventKind::LoggedIn, &user.name.to_string(), &detail)?;
         let factors = factors::load(connection, user.id)?;
         Ok(LoggedIn {
             session,
@@ -329,23 +334,22 @@ impl RelyingParty {
     ) -> Result<Refusal, StoreError> {
         let is_blocked = matches!(cause, Cause::Unservable { .. });
         let kind = if is_blocked { EventKind::LoginBlocked } else { EventKind::LoginRefused };
-        let report = self.report(connection, kind, user, &Actor::Nobody, cause, now)?;
+        let report = self.write_report(connection, kind, user, cause, &By::nobody(now))?;
         Ok(if is_blocked { Refusal::LoginBlocked { report } } else { Refusal::AuthenticationFailed { report } })
     }
 
     /// Writes a report, and says what the user is told of it.
-    pub(crate) fn report(
+    pub(super) fn write_report(
         &self,
         connection: &Connection,
         kind: EventKind,
         user: &str,
-        actor: &Actor,
         cause: &Cause,
-        now: SystemTime,
+        by: &By,
     ) -> Result<ReportForUser, StoreError> {
         let (id, report) = (random::name(), cause.report());
         let detail = cause.explanation();
-        audit_log::record_with_report(connection, now, kind, user, actor, &detail, Some((&id, &report)))?;
+        audit_log::record_with_report(connection, by, kind, user, &detail, Some((&id, &report)))?;
         Ok(ReportForUser { id, explanation: self.explain.then_some(report) })
     }
 }
@@ -359,3 +363,6 @@ fn kind_of(secret: &Stored) -> &'static str {
         Stored::Unreadable { .. } => "unreadable",
     }
 }
+
+#[cfg(test)]
+mod tests;

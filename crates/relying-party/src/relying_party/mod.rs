@@ -1,8 +1,19 @@
-//! A relying party: settings, store and clock, and how work that blocks is kept off the threads that serve.
+//! A relying party: settings, store and clock, how work that blocks is kept off the threads that serve, and everything that
+//! it decides. Faces such as [`http`](crate::http) read requests and write answers; only what is below here gets at the store.
+
+mod account;
+mod administration;
+mod authorization;
+mod enrolment;
+mod login;
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+
+pub(crate) use self::authorization::{Administer, Audit, ChangeOthers, ChangeOwn, Claim, Enrol, Own, Present, Right};
+pub(crate) use self::enrolment::{Added, RegistrationWish, TotpOffer, TotpWish};
+pub(crate) use self::login::{Answer, Ceremony, LoggedIn, Step};
 
 use crate::clock::Clock;
 use crate::password::{PasswordCost, Passwords};
@@ -19,7 +30,7 @@ const WORKERS: usize = 32;
 #[derive(Debug)]
 pub struct Options {
     /// Where everything is kept.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// What is expensive about a password, for hashes that are made from now on.
     pub password_cost: PasswordCost,
     /// Whether users are told why a login was refused, as on a rehearsal site. It tells attackers as well.
@@ -30,21 +41,22 @@ pub struct Options {
 
 impl Options {
     /// A relying party on this store that tells nobody why.
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: impl Into<Arc<Store>>) -> Self {
+        let store = store.into();
         Self { store, password_cost: PasswordCost::Full, explain: false, over_tls: false }
     }
 }
 
 /// A relying party.
 pub struct RelyingParty {
-    pub(crate) store: Store,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) passwords: Passwords,
-    pub(crate) policy: Policy,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    passwords: Passwords,
+    policy: Policy,
     /// `Err` says why WebAuthn cannot be used: nobody who has enrolled a credential can log in then.
-    pub(crate) webauthn: Result<Webauthn, String>,
-    pub(crate) password_cost: PasswordCost,
-    pub(crate) explain: bool,
+    webauthn: Result<Webauthn, String>,
+    password_cost: PasswordCost,
+    explain: bool,
     pub(crate) over_tls: bool,
     workers: Semaphore,
 }
@@ -77,13 +89,8 @@ impl RelyingParty {
         self.webauthn.as_ref().err().map(String::as_str)
     }
 
-    /// Where everything is kept.
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
     /// Does what blocks, off the threads that serve.
-    pub(crate) async fn work<T: Send + 'static>(
+    async fn work<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use keyrig_verifier::AuthenticationResponse;
 
 use super::second_factor::Assertion;
-use super::{Account, Cause, Ceremony, Decision, LOGIN_LIFETIME, LoggedIn, LoginChallenge};
+use super::{Account, Cause, Ceremony, LOGIN_LIFETIME, LoggedIn, LoginChallenge};
 use crate::RelyingParty;
 use crate::challenges::{self, Purpose};
 use crate::factors;
 use crate::random;
-use crate::refusal::Refusal;
+use crate::refusal::{Committed, Refusal};
 use crate::webauthn::{self, Page, Webauthn};
 
 impl RelyingParty {
@@ -25,7 +25,7 @@ impl RelyingParty {
         self.work(|this| {
             let webauthn = this.passkey_webauthn()?;
             let now = this.clock.now();
-            this.store.write(|transaction| -> Decision<_> {
+            this.store.write(|transaction| -> Committed<_> {
                 let Some((token, login)) = challenges::begin_login(transaction, None, now, LOGIN_LIFETIME)? else {
                     return Ok(Err(Refusal::Busy));
                 };
@@ -52,7 +52,7 @@ impl RelyingParty {
         self.work(move |this| {
             this.passkey_webauthn()?;
             let now = this.clock.now();
-            this.store.write(|transaction| -> Decision<LoggedIn> {
+            this.store.write(|transaction| -> Committed<LoggedIn> {
                 let login = challenges::find_login(transaction, &login, now)?.filter(|login| login.user.is_none());
                 let Some(login) = login else {
                     return Ok(Err(Refusal::UnknownLogin));

@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use keyrig_verifier::{AuthenticationResponse, Check, Outcome};
 use rusqlite::Connection;
 
-use super::{Account, Cause, Ceremony, Decision, LoggedIn, LoginChallenge, kind_of};
+use super::{Account, Cause, Ceremony, LoggedIn, LoginChallenge, kind_of};
 use crate::RelyingParty;
-use crate::audit_log::{self, Actor, EventKind};
+use crate::audit_log::{self, By, EventKind};
 use crate::challenges::{self, Login, Purpose};
 use crate::factors::{self, Stored, StoredFactor, recovery, totp, webauthn as credentials};
 use crate::locks;
 use crate::policy::SignatureCounter;
-use crate::refusal::Refusal;
+use crate::refusal::{Committed, Refusal};
 use crate::sessions::SessionKind;
 use crate::store::StoreError;
 use crate::totp::CodeRefused;
@@ -44,7 +44,7 @@ impl RelyingParty {
     pub(crate) async fn begin_login_ceremony(self: &Arc<Self>, login: String) -> Result<Ceremony, Refusal> {
         self.work(move |this| {
             let now = this.clock.now();
-            this.store.write(|transaction| -> Decision<Ceremony> {
+            this.store.write(|transaction| -> Committed<Ceremony> {
                 let Some((login, account)) = find(transaction, &login, now)? else {
                     return Ok(Err(Refusal::UnknownLogin));
                 };
@@ -69,7 +69,7 @@ impl RelyingParty {
     pub(crate) async fn finish_login(self: &Arc<Self>, login: String, answer: Answer) -> Result<LoggedIn, Refusal> {
         self.work(move |this| {
             let now = this.clock.now();
-            this.store.write(|transaction| -> Decision<LoggedIn> {
+            this.store.write(|transaction| -> Committed<LoggedIn> {
                 let Some((login, account)) = find(transaction, &login, now)? else {
                     return Ok(Err(Refusal::UnknownLogin));
                 };
@@ -86,7 +86,7 @@ impl RelyingParty {
         login: &Login,
         answer: &Answer,
         now: SystemTime,
-    ) -> Decision<LoggedIn> {
+    ) -> Committed<LoggedIn> {
         let name = account.user.name.to_string();
         // Used up whatever follows.
         let challenge = match answer {
@@ -130,7 +130,7 @@ impl RelyingParty {
         login: &Login,
         factor: &StoredFactor,
         now: SystemTime,
-    ) -> Decision<LoggedIn> {
+    ) -> Committed<LoggedIn> {
         let requirement = account.requirement;
         let name = account.user.name.to_string();
         let is_recovery = matches!(factor.secret, Stored::Recovery(_));
@@ -200,8 +200,8 @@ impl RelyingParty {
             }
             let (name, left) = (account.user.name.clone(), keys.remaining() - 1);
             let detail = format!("number {number}; {left} are left");
-            let kind = EventKind::RecoveryKeyUsed;
-            audit_log::record(connection, now, kind, &name.to_string(), &Actor::User(name), &detail)?;
+            let by = By::user(&name, now);
+            audit_log::record(connection, &by, EventKind::RecoveryKeyUsed, &name.to_string(), &detail)?;
             return Ok(Ok(factor));
         }
         Ok(Err(Cause::NoRecoveryKeys))
@@ -230,7 +230,7 @@ impl RelyingParty {
         if let Some(counter) = counter.filter(|finding| finding.outcome == Outcome::Fail) {
             let detail = format!("signature counter: found {}, expected {}", counter.found, counter.expected);
             let name = account.user.name.to_string();
-            audit_log::record(connection, now, EventKind::CloneSuspected, &name, &Actor::Nobody, &detail)?;
+            audit_log::record(connection, &By::nobody(now), EventKind::CloneSuspected, &name, &detail)?;
         }
         let (Some(mut update), Some((factor, credential))) = (verified.update, found) else {
             return Ok(Err(Cause::Verification(Box::new(verified.report))));

@@ -18,6 +18,8 @@ pub(crate) enum Cause {
     NoPassword,
     WrongPassword,
     PasswordUnreadable,
+    /// While it was being compared.
+    PasswordChanged,
     AccountLocked {
         until: SystemTime,
     },
@@ -54,6 +56,7 @@ impl Cause {
             Self::NoPassword => "no_password",
             Self::WrongPassword => "wrong_password",
             Self::PasswordUnreadable => "password_unreadable",
+            Self::PasswordChanged => "password_changed",
             Self::AccountLocked { .. } => "account_locked",
             Self::TotpLocked => "totp_locked",
             Self::NoTotp => "no_totp",
@@ -81,6 +84,7 @@ impl Cause {
             Self::PasswordUnreadable => {
                 "the hash of the password in the database cannot be read: set a new one".to_owned()
             }
+            Self::PasswordChanged => "another password was set while this one was being checked".to_owned(),
             Self::AccountLocked { until } => {
                 format!("the account is locked until {} (seconds since 1970), recovery included", seconds(*until))
             }

@@ -1,0 +1,152 @@
+//! What administrators do, and what auditors see.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::RelyingParty;
+use super::authorization::{Administer, Audit, Authorized, ChangeOthers, Claim};
+use crate::audit_log::{self, Event, EventFilter};
+use crate::factors::{self, Factor, FactorChange, Which};
+use crate::realms::{self, Realm, Requirement};
+use crate::refusal::Refusal;
+use crate::users::{self, Role, User, UserChange, UserName};
+use crate::{locks, sessions};
+
+impl RelyingParty {
+    pub(crate) async fn users(self: &Arc<Self>, claim: Claim<Audit>) -> Result<Vec<(User, Vec<Factor>)>, Refusal> {
+        self.read_as(claim, |_, authorized| Ok(factors::of_all_users(authorized.connection)?)).await
+    }
+
+    pub(crate) async fn add_user(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        name: UserName,
+        role: Role,
+        password: Zeroizing<String>,
+    ) -> Result<User, Refusal> {
+        let hash = self.hash(password).await?;
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+            Ok(users::add(connection, &name, role, &hash, &by)?)
+        })
+        .await
+    }
+
+    pub(crate) async fn change_user(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        name: UserName,
+        change: UserChange,
+    ) -> Result<User, Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+            Ok(users::change(connection, &name, &change, &by)?)
+        })
+        .await
+    }
+
+    pub(crate) async fn delete_user(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        name: UserName,
+    ) -> Result<(), Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(users::delete(connection, &name, &by)?))
+            .await
+    }
+
+    pub(crate) async fn set_password(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        name: UserName,
+        password: Zeroizing<String>,
+    ) -> Result<(), Refusal> {
+        let hash = self.hash(password).await?;
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+            Ok(users::set_password(connection, &name, &hash, &by)?)
+        })
+        .await
+    }
+
+    /// Whether anything was locked.
+    pub(crate) async fn unlock(self: &Arc<Self>, claim: Claim<Administer>, name: UserName) -> Result<bool, Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(locks::unlock(connection, &name, &by)?))
+            .await
+    }
+
+    /// How many sessions there were.
+    pub(crate) async fn end_sessions(
+        self: &Arc<Self>,
+        claim: Claim<Administer>,
+        name: UserName,
+    ) -> Result<usize, Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+            Ok(sessions::end_of_user(connection, &name, &by)?)
+        })
+        .await
+    }
+
+    pub(crate) async fn change_factor(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        user: UserName,
+        id: String,
+        change: FactorChange,
+        force: bool,
+    ) -> Result<Factor, Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+            Ok(factors::change(connection, &user, &id, &change, force, &by)?)
+        })
+        .await
+    }
+
+    /// Deletes one factor of a user, or all of them without an `id`.
+    pub(crate) async fn delete_factors(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        user: UserName,
+        id: Option<String>,
+        force: bool,
+    ) -> Result<Vec<Factor>, Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+            let which = id.as_deref().map_or(Which::All, Which::One);
+            Ok(factors::delete(connection, &user, which, force, &by)?)
+        })
+        .await
+    }
+
+    /// Everybody may see what a login will ask for.
+    pub(crate) async fn realms(self: &Arc<Self>) -> Result<Vec<Realm>, Refusal> {
+        self.work(|this| Ok(this.store.realms()?)).await
+    }
+
+    pub(crate) async fn change_realm(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        realm: String,
+        requirement: Requirement,
+    ) -> Result<Realm, Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+            Ok(realms::set_requirement(connection, &realm, requirement, &by)?)
+        })
+        .await
+    }
+
+    pub(crate) async fn events(
+        self: &Arc<Self>,
+        claim: Claim<Audit>,
+        filter: EventFilter,
+    ) -> Result<Vec<Event>, Refusal> {
+        self.read_as(claim, move |_, authorized| Ok(audit_log::events(authorized.connection, &filter)?)).await
+    }
+
+    pub(crate) async fn report(
+        self: &Arc<Self>,
+        claim: Claim<Administer>,
+        id: String,
+    ) -> Result<(Event, Value), Refusal> {
+        self.read_as(claim, move |_, authorized| {
+            audit_log::report(authorized.connection, &id)?.ok_or(Refusal::UnknownReport { id })
+        })
+        .await
+    }
+}

@@ -1,0 +1,346 @@
+//! Adding factors: of a user who is logged in and has lately given the password again, or who has to enrol before being
+//! let in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyrig_ctap::Aaguid;
+use keyrig_verifier::{Check, RegistrationResponse};
+use serde::{Deserialize, Serialize};
+
+use super::RelyingParty;
+use super::authorization::{Authorized, ChangeOwn, Claim, Enrol};
+use super::login::{Cause, Ceremony};
+use crate::audit_log::{self, EventKind};
+use crate::challenges::{self, Purpose};
+use crate::factors::webauthn::StoredCredential;
+use crate::factors::{self, Factor, FactorError, FactorKind, StoredFactor, Which, recovery, totp, webauthn};
+use crate::notices::{self, Notice};
+use crate::qr::qr_svg;
+use crate::random;
+use crate::realms::{self, Requirement};
+use crate::recovery_keys::RecoveryKeySet;
+use crate::refusal::{Committed, Refusal};
+use crate::sessions::{self, NewSession, SessionKind};
+use crate::store::{self, StoreError};
+use crate::totp::{TOTP_SECRET_BYTES, Totp, TotpAlgorithm};
+use crate::users::User;
+use crate::webauthn::{Page, Webauthn};
+
+/// How long a user has to get a new secret into an app and a code out of it.
+const TOTP_ENROLMENT_LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// What a registration is to make.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegistrationWish {
+    /// Whether the credential is to log in alone: discoverable, with user verification.
+    #[serde(default)]
+    passkey: bool,
+    /// The second factor whose place the passkey takes: the key that has it is not shut out, and it goes when the passkey is
+    /// there.
+    #[serde(default)]
+    replaces: Option<String>,
+}
+
+/// What the end of a registration needs to know.
+#[derive(Serialize, Deserialize)]
+struct RegistrationChallenge {
+    challenge: Vec<u8>,
+    user_handle: Vec<u8>,
+    passkey: bool,
+    /// Registrations that an earlier version began have none.
+    #[serde(default)]
+    replaces: Option<String>,
+}
+
+/// What the end of an enrolment of TOTP needs to know.
+#[derive(Serialize, Deserialize)]
+struct TotpChallenge {
+    secret: Vec<u8>,
+    algorithm: String,
+    digits: u8,
+    step: u64,
+}
+
+/// How codes of a new TOTP factor are to be made; what is left out is what every app takes, or what the realm says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TotpWish {
+    algorithm: Option<String>,
+    digits: Option<u8>,
+    step: Option<u64>,
+}
+
+/// A secret for an app, to be confirmed by a code.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TotpOffer {
+    /// The secret identifier of the enrolment.
+    pub(crate) challenge: String,
+    /// `otpauth://…`.
+    pub(crate) uri: String,
+    /// The secret in base32, for apps that are typed into.
+    pub(crate) secret: String,
+    /// The URI as a QR code.
+    pub(crate) qr_svg: String,
+    /// How many digits a code has.
+    pub(crate) digits: u8,
+    /// How long a code lasts, seconds.
+    pub(crate) step: u64,
+}
+
+/// A factor that was added.
+#[derive(Debug)]
+pub(crate) struct Added {
+    pub(crate) factor: Factor,
+    pub(crate) user: User,
+    pub(crate) notices: Vec<Notice>,
+    /// The session that takes the place of one that was for enrolment, now that the realm has what it requires.
+    pub(crate) session: Option<NewSession>,
+}
+
+impl RelyingParty {
+    fn usable_webauthn(&self) -> Result<&Webauthn, Refusal> {
+        self.webauthn.as_ref().map_err(|reason| Refusal::WebauthnUnavailable { reason: reason.clone() })
+    }
+
+    /// Begins to register a credential; as a passkey, it will be able to log in alone.
+    pub(crate) async fn begin_registration(
+        self: &Arc<Self>,
+        claim: Claim<Enrol>,
+        wish: RegistrationWish,
+    ) -> Result<Ceremony, Refusal> {
+        let RegistrationWish { passkey, replaces } = wish;
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            let webauthn = this.usable_webauthn()?;
+            let factors = factors::load(connection, session.user.id)?;
+            let replaced = match &replaces {
+                Some(id) if passkey => Some(&replaceable(&factors, &session.user, id)?.record.id),
+                Some(_) => return Err(Refusal::BadRequest { reason: "replaces: only a passkey replaces".to_owned() }),
+                None => None,
+            };
+            // Those that are disabled too: the key that has one of them is not to be enrolled twice.
+            let credentials = factors.iter().filter_map(StoredFactor::credential);
+            let exclude: Vec<_> = credentials.filter(|credential| Some(&credential.record.id) != replaced).collect();
+            let challenge = random::bytes::<32>();
+            let user_handle = webauthn.user_handle(&session.user);
+            let options = webauthn.creation_options(&session.user, &user_handle, &challenge, &exclude, passkey);
+            let state = RegistrationChallenge { challenge: challenge.to_vec(), user_handle, passkey, replaces };
+            let (user, lifetime) = (Some(session.user.id), this.policy.challenge_lifetime);
+            let challenge =
+                challenges::begin(connection, Purpose::Registration, user, &session.id, &state, by.now, lifetime)?;
+            Ok(Ceremony { challenge, options })
+        })
+        .await
+    }
+
+    /// Ends it: the challenge is used up, whatever comes of it.
+    pub(crate) async fn finish_registration(
+        self: &Arc<Self>,
+        claim: Claim<Enrol>,
+        challenge: String,
+        description: String,
+        response: RegistrationResponse,
+        page: Page,
+    ) -> Result<Added, Refusal> {
+        self.commit_as(claim, move |this, authorized| {
+            factors::check_description(&description)?;
+            this.register(&authorized, &challenge, &description, response, &page)
+        })
+        .await
+    }
+
+    fn register(
+        &self,
+        authorized: &Authorized<'_>,
+        challenge: &str,
+        description: &str,
+        response: RegistrationResponse,
+        page: &Page,
+    ) -> Committed<Added, Refusal> {
+        let webauthn = self.usable_webauthn()?;
+        let Authorized { connection, session, by } = authorized;
+        let (user, purpose) = (Some(session.user.id), Purpose::Registration);
+        let taken =
+            challenges::take::<RegistrationChallenge>(connection, challenge, purpose, user, &session.id, by.now)?;
+        let begun = match taken {
+            Ok(begun) => begun,
+            Err(gone) => return Ok(Err(Refusal::ChallengeGone { reason: gone.to_string() })),
+        };
+        let is_known = factors::owner_of_credential(connection, &response.raw_id)?.is_some();
+        let values = (begun.challenge.as_slice(), begun.user_handle.as_slice());
+        let verified = webauthn.verify_registration(&response, values, begun.passkey, is_known, page, by.now);
+        let format = verified.report.finding(Check::AttestationFormat);
+        let attestation_format = format.map_or_else(String::new, |finding| finding.found.to_string());
+        let Some(record) = verified.record else {
+            let cause = Cause::Verification(Box::new(verified.report));
+            let name = session.user.name.to_string();
+            let report = self.write_report(connection, EventKind::EnrolmentRefused, &name, &cause, by)?;
+            return Ok(Err(Refusal::EnrolmentRefused { report }));
+        };
+        let credential = StoredCredential {
+            record,
+            passkey: begun.passkey,
+            rp_id: webauthn.settings.rp_id.clone(),
+            attestation_format,
+            client_data: response.client_data_json,
+            attestation_object: response.attestation_object,
+        };
+        let added = store::part(connection, || {
+            self.add(authorized, FactorKind::Webauthn, description, |id| {
+                webauthn::insert(connection, &session.user, id, &credential)?;
+                begun.replaces.as_ref().map_or(Ok(()), |replaced| replace(authorized, replaced, &credential))
+            })
+        });
+        match added {
+            // Nothing can be relied on.
+            Err(refusal @ Refusal::Unavailable { .. }) => Err(refusal),
+            settled => Ok(settled),
+        }
+    }
+
+    /// Begins to enrol TOTP: a secret for the user's app.
+    pub(crate) async fn begin_totp(
+        self: &Arc<Self>,
+        claim: Claim<Enrol>,
+        wish: TotpWish,
+    ) -> Result<TotpOffer, Refusal> {
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            let realm = realms::find(connection, session.user.name.realm())?;
+            let (digits, step) = match realm.map(|realm| realm.requirement) {
+                Some(Requirement::Oath { digits, step }) => (digits, u64::from(step)),
+                _ => (6, 30),
+            };
+            let algorithm = match &wish.algorithm {
+                None => TotpAlgorithm::Sha1,
+                Some(name) => totp::algorithm_of(name).ok_or_else(|| Refusal::BadRequest {
+                    reason: format!("algorithm {name:?}; there are SHA1, SHA256 and SHA512"),
+                })?,
+            };
+            let secret = random::bytes::<TOTP_SECRET_BYTES>();
+            let account = session.user.name.to_string();
+            let (digits, step) = (wish.digits.unwrap_or(digits), wish.step.unwrap_or(step));
+            let totp = Totp::new(&secret, algorithm, digits, step, &this.issuer(), &account)?;
+            let state = TotpChallenge {
+                secret: secret.to_vec(),
+                algorithm: totp::algorithm_name(algorithm).to_owned(),
+                digits,
+                step,
+            };
+            let (user, purpose) = (Some(session.user.id), Purpose::TotpEnrolment);
+            let lifetime = TOTP_ENROLMENT_LIFETIME;
+            let challenge = challenges::begin(connection, purpose, user, &session.id, &state, by.now, lifetime)?;
+            let uri = totp.uri();
+            let qr_svg = qr_svg(&uri).map_err(|error| Refusal::BadRequest { reason: error.to_string() })?;
+            Ok(TotpOffer { challenge, secret: totp.secret_base32(), qr_svg, uri, digits, step })
+        })
+        .await
+    }
+
+    /// What apps show beside the account. A colon would end it.
+    fn issuer(&self) -> String {
+        let name = self.webauthn.as_ref().map_or("keyrig", |webauthn| webauthn.settings.name.as_str());
+        name.replace(':', " ")
+    }
+
+    /// Ends it by a code of the app. A wrong one can be corrected: the user knows the secret, so there is nothing to guess.
+    pub(crate) async fn finish_totp(
+        self: &Arc<Self>,
+        claim: Claim<Enrol>,
+        challenge: String,
+        description: String,
+        code: String,
+    ) -> Result<Added, Refusal> {
+        self.write_as(claim, move |this, authorized| {
+            let Authorized { connection, session, by } = &authorized;
+            let (user, purpose) = (Some(session.user.id), Purpose::TotpEnrolment);
+            let taken = challenges::take::<TotpChallenge>(connection, &challenge, purpose, user, &session.id, by.now)?;
+            let begun = taken.map_err(|gone| Refusal::ChallengeGone { reason: gone.to_string() })?;
+            let algorithm = totp::algorithm_of(&begun.algorithm).ok_or_else(|| StoreError::Damaged {
+                what: format!("challenges.state: {:?} is no algorithm", begun.algorithm),
+            })?;
+            let totp = Totp::new(&begun.secret, algorithm, begun.digits, begun.step, "", "new")?;
+            // The error undoes the transaction: the challenge is still there.
+            let accepted = totp
+                .check(&code, by.now, None)
+                .map_err(|refused| Refusal::ConfirmationCodeWrong { reason: refused.to_string() })?;
+            this.add(&authorized, FactorKind::Totp, &description, |id| {
+                Ok(totp::insert(connection, id, &totp, &begun.secret, accepted)?)
+            })
+        })
+        .await
+    }
+
+    /// Makes recovery keys, which are seen here and never again. They satisfy no requirement, so they are not for enrolment.
+    pub(crate) async fn add_recovery_keys(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOwn>,
+        description: String,
+    ) -> Result<(Added, RecoveryKeySet), Refusal> {
+        self.write_as(claim, move |this, authorized| {
+            let Authorized { connection, session, by } = &authorized;
+            let (factor, set) = recovery::add_set(connection, &session.user, &description, by)?;
+            Ok((this.added(&authorized, factor)?, set))
+        })
+        .await
+    }
+
+    fn add(
+        &self,
+        authorized: &Authorized<'_>,
+        kind: FactorKind,
+        description: &str,
+        insert: impl FnOnce(&str) -> Result<(), FactorError>,
+    ) -> Result<Added, Refusal> {
+        let Authorized { connection, session, by } = authorized;
+        let id = factors::add(connection, &session.user, kind, description, by)?;
+        insert(&id)?;
+        let factor = factors::added(connection, &session.user, &id)?;
+        self.added(authorized, factor)
+    }
+
+    /// What follows once a factor was added: who had to enrol is let in when that is what the realm requires.
+    fn added(&self, authorized: &Authorized<'_>, factor: Factor) -> Result<Added, Refusal> {
+        let Authorized { connection, session, by } = authorized;
+        let user = &session.user;
+        let factors = factors::load(connection, user.id)?;
+        let realm = realms::find(connection, user.name.realm())?;
+        let is_satisfied = realm.is_some_and(|realm| realm.requirement.is_satisfied_by(&factors));
+        let session = if session.kind == SessionKind::Enrolment && is_satisfied {
+            sessions::end(connection, &session.id)?;
+            let new = sessions::begin(connection, user.id, SessionKind::Full, true, by.now)?;
+            audit_log::record(connection, by, EventKind::LoggedIn, &user.name.to_string(), "after enrolment")?;
+            Some(new)
+        } else {
+            None
+        };
+        Ok(Added { factor, notices: notices::of(user, &factors), user: user.clone(), session })
+    }
+}
+
+/// The credential of a second factor that can become a passkey by registering its key again.
+fn replaceable<'a>(factors: &'a [StoredFactor], user: &User, id: &str) -> Result<&'a StoredCredential, FactorError> {
+    let factor = factors::one(factors, &user.name, id)?;
+    let reason = match factor.credential() {
+        None => "it is no security key",
+        Some(credential) if credential.passkey => "it is one already",
+        Some(_) if !factor.enabled => "it is disabled; enable it first",
+        Some(credential) => return Ok(credential),
+    };
+    Err(FactorError::NoPasskeyOf { id: id.to_owned(), reason })
+}
+
+/// Deletes the second factor whose place a passkey has taken.
+fn replace(authorized: &Authorized<'_>, id: &str, passkey: &StoredCredential) -> Result<(), FactorError> {
+    let Authorized { connection, session, by } = authorized;
+    let factors = factors::load(connection, session.user.id)?;
+    let replaced = replaceable(&factors, &session.user, id)?.record.aaguid;
+    // Browsers may blot it out, so it proves nothing; what differs is another key all the same.
+    let is_known = |aaguid: Aaguid| aaguid != Aaguid::default();
+    let is_other = is_known(replaced) && is_known(passkey.record.aaguid) && replaced != passkey.record.aaguid;
+    if is_other {
+        let reason = "the key that was touched is of another model";
+        return Err(FactorError::NoPasskeyOf { id: id.to_owned(), reason });
+    }
+    factors::delete(connection, &session.user.name, Which::One(id), false, by).map(drop)
+}
