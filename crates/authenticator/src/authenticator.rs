@@ -1,20 +1,16 @@
-//! The authenticator: dispatching commands and carrying them from step to step.
+//! The authenticator's state: what it is, what it keeps and what it remembers; and what follows from that.
 
 use core::time::Duration;
 
-use keyrig_ctap::entities::Extensions;
+use keyrig_ctap::Status;
 use keyrig_ctap::hid::Peer;
-use keyrig_ctap::u2f::StatusWord;
-use keyrig_ctap::{Command, Request, Status};
 
 use crate::attestation::Attestation;
-use crate::credential_management::{self, Version};
 use crate::environment::Environment;
-use crate::memory::{Channel, UntilPowerUp};
+use crate::memory::UntilPowerUp;
+use crate::pin::PinPolicy;
 use crate::profile::Profile;
-use crate::step::{Commit, GESTURE_TIMEOUT, Gesture, Progress, Protocol, Step, Suspended};
 use crate::store::{Change, Store};
-use crate::{client_pin, config, get_assertion, get_info, large_blobs, make_credential, reset, selection, u2f};
 
 /// One security key. See the crate's documentation for the driving contract.
 pub struct Authenticator {
@@ -23,7 +19,7 @@ pub struct Authenticator {
     pub(crate) environment: Box<dyn Environment>,
     store: Store,
     /// Counts commands and power cycles: a step of an earlier one is stale.
-    generation: u64,
+    pub(crate) generation: u64,
     pub(crate) powered_up_at: Duration,
     pub(crate) memory: UntilPowerUp,
 }
@@ -93,110 +89,38 @@ impl Authenticator {
         self.memory.begun.apply(&mut self.store, changes);
     }
 
-    /// Starts the command in a CTAP2 message: command byte and parameters. A command still pending is abandoned.
-    ///
-    /// What another command has begun on the same channel ends with it, unless it goes on with that.
-    pub fn start(&mut self, channel: Channel, message: &[u8], now: Duration) -> Step {
-        self.generation += 1;
-        self.end_token_by_timer(now);
-        let begun = self.memory.begun.take(channel);
-        let progress = if message.len() > usize::from(self.profile.max_msg_size) {
-            Status::RequestTooLarge.into()
-        } else if message.first().is_some_and(|command| !self.has_command((*command).into())) {
-            Status::InvalidCommand.into()
-        } else {
-            match Request::decode(message) {
-                Ok(Request::MakeCredential(request)) => make_credential::start(self, request),
-                Ok(Request::GetAssertion(request)) => get_assertion::start(self, channel, request),
-                Ok(Request::GetNextAssertion) => get_assertion::next(self, begun, now),
-                Ok(Request::GetInfo) => get_info::start(self),
-                Ok(Request::ClientPin(request)) => client_pin::start(self, request),
-                Ok(Request::CredentialManagement(request)) => {
-                    credential_management::start(self, channel, request, Version::Final, begun, now)
-                }
-                Ok(Request::CredentialManagementPreview(request)) => {
-                    credential_management::start(self, channel, request, Version::Prototype, begun, now)
-                }
-                Ok(Request::LargeBlobs(request)) => large_blobs::start(self, request),
-                Ok(Request::Config(request)) => config::start(self, request),
-                Ok(Request::Selection) => selection::start(),
-                Ok(Request::Reset) => reset::start(self, now),
-                Ok(_) => Status::InvalidCommand.into(),
-                Err(status) => status.into(),
-            }
-        };
-        self.step(progress, Protocol::Ctap2, now)
+    /// Whether the key is protected by some form of user verification: whether a PIN is set.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.store().pin().is_some()
     }
 
-    /// Starts the request in a CTAP1/U2F message: an APDU. A command still pending is abandoned.
-    ///
-    /// It asks for no gesture: see the driving contract.
-    pub fn start_u2f(&mut self, channel: Channel, message: &[u8], now: Duration) -> Step {
-        self.generation += 1;
-        drop(self.memory.begun.take(channel));
-        let progress = u2f::start(self, channel, message, now);
-        self.step(progress, Protocol::U2f, now)
+    /// `alwaysUv`: whether every ceremony wants user verification.
+    pub(crate) fn always_uv(&self) -> bool {
+        self.profile.option("alwaysUv").is_some_and(|default| self.store().configuration().always_uv.unwrap_or(default))
     }
 
-    /// Whether the key has a command, by its options: one that it has not is refused whatever follows its byte.
-    fn has_command(&self, command: Command) -> bool {
-        if !self.profile.has_ctap2() {
-            return false;
-        }
-        let option = match command {
-            Command::Selection => return self.profile.knows_ctap_2_1(),
-            Command::ClientPin => "clientPin",
-            Command::CredentialManagement => "credMgmt",
-            Command::CredentialManagementPreview => "credentialMgmtPreview",
-            Command::LargeBlobs => "largeBlobs",
-            Command::Config => "authnrCfg",
-            _ => return true,
-        };
-        self.profile.option(option).is_some()
+    /// `makeCredUvNotRqd`: whether non-discoverable credentials are made without user verification, though a PIN is set.
+    pub(crate) fn make_cred_uv_not_rqd(&self) -> bool {
+        self.profile.option("makeCredUvNotRqd") == Some(true) && !self.always_uv()
     }
 
-    pub(crate) fn resume(
-        &mut self,
-        suspended: Suspended,
-        now: Duration,
-        then: impl FnOnce(&mut Self, crate::step::Continuation) -> Progress,
-    ) -> Step {
-        let protocol = suspended.protocol;
-        if suspended.generation != self.generation {
-            return Step::Respond(protocol.refusal(Status::OtherError));
-        }
-        let progress = then(self, suspended.then);
-        self.step(progress, protocol, now)
-    }
-
-    pub(crate) fn step(&mut self, progress: Progress, protocol: Protocol, now: Duration) -> Step {
-        let generation = self.generation;
-        match progress {
-            Progress::Commit(changes, then) => {
-                Step::Commit(Commit { changes, suspended: Suspended { then, generation, protocol } })
-            }
-            Progress::Gesture(reason, refusals, then) => {
-                // From now on a touch is meant for this.
-                self.memory.u2f_presence = u2f::Presence::default();
-                Step::Gesture(Gesture {
-                    reason,
-                    refusals,
-                    deadline: now.saturating_add(GESTURE_TIMEOUT),
-                    suspended: Suspended { then, generation, protocol },
-                })
-            }
-            Progress::Done(result) => {
-                Step::Respond(result.map_or_else(|status| protocol.refusal(status), |response| response.encode()))
-            }
-            Progress::DoneU2f(result) => {
-                Step::Respond(result.map_or_else(StatusWord::response, keyrig_ctap::u2f::success))
-            }
+    /// What a new PIN has to be.
+    pub(crate) fn pin_policy(&self) -> PinPolicy {
+        PinPolicy {
+            min_length: self.min_pin_length(),
+            complexity: self.store().configuration().pin_complexity_policy || self.profile.enforces_pin_complexity(),
         }
     }
 
-    /// Of a ceremony's extensions those that this key has; whatever is said of others is ignored.
-    pub(crate) fn known_extensions(&self, extensions: Option<&Extensions>) -> Option<Extensions> {
-        Some(extensions?.filtered(|identifier| self.profile.has_extension(identifier)))
+    /// `minPINLength`, code points.
+    pub(crate) fn min_pin_length(&self) -> u8 {
+        self.store().configuration().min_pin_length.unwrap_or(self.profile.min_pin_length())
+    }
+
+    /// How many discoverable credentials still fit.
+    pub(crate) fn remaining_discoverable_credentials(&self) -> u64 {
+        let stored = u64::try_from(self.store.discoverable_count()).unwrap_or(u64::MAX);
+        u64::from(self.profile.discoverable_credentials).saturating_sub(stored)
     }
 
     /// The counter that the next signature carries, and the change that makes it durable.

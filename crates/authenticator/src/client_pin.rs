@@ -3,35 +3,18 @@
 use core::time::Duration;
 
 use keyrig_ctap::client_pin::{Permissions, Request, Response, Subcommand};
-use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
+use keyrig_ctap::cose::{KeyAgreementKey, PublicKey};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
-use crate::pin::{MAX_PIN_RETRIES, Pin, PinPolicy};
+use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_protocol::{PinUvAuthProtocol, SharedSecret};
 use crate::pin_uv_auth_token::{PersistentPinUvAuthToken, PinUvAuthToken};
-use crate::private_key::PrivateKey;
-use crate::step::Progress;
+use crate::progress::Progress;
 use crate::store::{Change, Configuration};
 
 /// How many wrong PINs in a row block PIN entry until the next power-up (§6.5.5.6).
 const MAX_CONSECUTIVE_MISMATCHES: u8 = 3;
-
-/// The key-agreement keys of the PIN/UV auth protocols, each made when it is first asked for.
-#[derive(Default)]
-pub(crate) struct KeyAgreementKeys {
-    one: Option<PrivateKey>,
-    two: Option<PrivateKey>,
-}
-
-impl KeyAgreementKeys {
-    fn of(&mut self, protocol: PinUvAuthProtocol) -> &mut Option<PrivateKey> {
-        match protocol {
-            PinUvAuthProtocol::One => &mut self.one,
-            PinUvAuthProtocol::Two => &mut self.two,
-        }
-    }
-}
 
 /// What a request has to have for a subcommand.
 fn required<T>(parameter: Option<T>) -> Result<T, Status> {
@@ -72,7 +55,7 @@ fn get_pin_retries(authenticator: &Authenticator) -> Result<Progress, Status> {
 /// getKeyAgreement (§6.5.5.4).
 fn get_key_agreement(authenticator: &mut Authenticator, request: &Request) -> Result<Progress, Status> {
     let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
-    let key = authenticator.key_agreement_key(protocol);
+    let key = authenticator.memory.key_agreement_keys.key(protocol, authenticator.environment.as_mut());
     let public = authenticator.environment.crypto().public_key(&key).map_err(|_| Status::OtherError)?;
     let PublicKey::Es256 { x, y } = public else { return Err(Status::OtherError) };
     Ok(answer(Response { key_agreement: Some(KeyAgreementKey { x, y }), ..Response::default() }))
@@ -256,7 +239,7 @@ fn enter_pin(
 
 /// A new key-agreement key, and which of three statuses it is.
 fn pin_was_wrong(authenticator: &mut Authenticator, protocol: PinUvAuthProtocol) -> Status {
-    *authenticator.memory.key_agreement_keys.of(protocol) = None;
+    authenticator.memory.key_agreement_keys.forget(protocol);
     authenticator.memory.consecutive_mismatches = authenticator.memory.consecutive_mismatches.saturating_add(1);
     if authenticator.store().pin_retries() == 0 {
         Status::PinBlocked
@@ -294,19 +277,6 @@ impl Authenticator {
         }
     }
 
-    /// What a new PIN has to be.
-    pub(crate) fn pin_policy(&self) -> PinPolicy {
-        PinPolicy {
-            min_length: self.min_pin_length(),
-            complexity: self.store().configuration().pin_complexity_policy || self.profile.enforces_pin_complexity(),
-        }
-    }
-
-    /// `minPINLength`, code points.
-    pub(crate) fn min_pin_length(&self) -> u8 {
-        self.store().configuration().min_pin_length.unwrap_or(self.profile.min_pin_length())
-    }
-
     /// The permissions of a request that this key knows, if it has all that they are for (§6.5.5.7.2).
     fn authorized(&self, permissions: Permissions) -> Result<Permissions, Status> {
         let known = Permissions::MC
@@ -332,26 +302,5 @@ impl Authenticator {
             }
         }
         Ok(permissions)
-    }
-
-    /// The key-agreement key of a protocol.
-    fn key_agreement_key(&mut self, protocol: PinUvAuthProtocol) -> PrivateKey {
-        let environment = self.environment.as_mut();
-        let generate = || PrivateKey::from_candidates(Algorithm::Es256, |bytes| environment.random(bytes));
-        self.memory.key_agreement_keys.of(protocol).get_or_insert_with(generate).clone()
-    }
-
-    /// `decapsulate`: what this key shares with a platform (§6.5.6).
-    ///
-    /// # Errors
-    /// [`Status::InvalidParameter`] if the platform's point is none of P-256.
-    pub(crate) fn decapsulate(
-        &mut self,
-        protocol: PinUvAuthProtocol,
-        peer: &KeyAgreementKey,
-    ) -> Result<SharedSecret, Status> {
-        let key = self.key_agreement_key(protocol);
-        let z = self.environment.crypto().diffie_hellman(&key, peer).map_err(|_| Status::InvalidParameter)?;
-        Ok(protocol.shared_secret(&z))
     }
 }

@@ -6,7 +6,7 @@ use keyrig_ctap::{Response, Status};
 
 use crate::authenticator::Authenticator;
 use crate::pin::LONGEST_PIN;
-use crate::step::Progress;
+use crate::progress::Progress;
 use crate::store::{Change, Configuration};
 
 pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {

@@ -70,6 +70,15 @@ pub fn rp_id_hash(relying_party_id: &str) -> [u8; 32] {
     Sha256::digest(relying_party_id).into()
 }
 
+/// How much of a name is kept, bytes (CTAP 2.3 §6.1.2; WebAuthn Level 3 §6.4.1).
+const MAX_NAME: usize = 64;
+
+/// A name as far as it is kept: cut on a code point's boundary.
+pub(crate) fn truncated(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(MAX_NAME));
+    name
+}
+
 /// The secret that credentials which live in their own id are made under. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct CredentialSecret(pub(crate) [u8; 32]);
@@ -173,11 +182,11 @@ impl CredentialSecret {
     }
 }
 
-/// The algorithm in bits 0 to 2, the protection in bits 3 and 4, payment in bit 5.
 fn first_half(whole: [u8; 32]) -> [u8; 16] {
     *whole.first_chunk().unwrap_or(&[0; 16])
 }
 
+/// The algorithm in bits 0 to 2, the protection in bits 3 and 4, payment in bit 5.
 fn parameter(algorithm: Algorithm, properties: Properties) -> u8 {
     let algorithm = match algorithm {
         Algorithm::Es256 => 0,
@@ -217,6 +226,15 @@ fn parameters(byte: u8) -> Option<(Algorithm, Properties)> {
 mod tests {
     use super::*;
     use crate::environment::Seeded;
+
+    #[test]
+    fn names_are_cut_at_64_bytes_on_a_code_points_boundary() {
+        assert_eq!(truncated("a".repeat(64)).len(), 64);
+        assert_eq!(truncated("a".repeat(65)).len(), 64);
+        // U+20AC is three bytes: 21 of them are 63 bytes, and the 22nd does not fit.
+        assert_eq!(truncated("€".repeat(30)), "€".repeat(21));
+        assert_eq!(truncated(String::new()), "");
+    }
 
     fn every_properties() -> impl Iterator<Item = Properties> {
         (1..=3).filter_map(CredentialProtection::from_number).flat_map(|protection| {

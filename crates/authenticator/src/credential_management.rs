@@ -9,26 +9,13 @@ use keyrig_ctap::extensions::{CRED_PROTECT, THIRD_PARTY_PAYMENT};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
-use crate::credential::{Discoverable, StoredCredential, rp_id_hash};
-use crate::make_credential::truncated;
-use crate::memory::{Channel, Timed, UntilNextCommand};
-use crate::pin_uv_auth_token::Authorization;
+use crate::authorization::Authorization;
+use crate::channel::Channel;
+use crate::credential::{Discoverable, StoredCredential, rp_id_hash, truncated};
+use crate::memory::{CredentialsCursor, RelyingPartiesCursor, Timed, UntilNextCommand};
 use crate::profile::Enumeration;
-use crate::step::Progress;
+use crate::progress::Progress;
 use crate::store::{Change, Store};
-
-/// What enumerateRPsGetNextRP goes on with.
-pub(crate) struct RelyingPartiesCursor {
-    /// The hash of the RP ID that was told last.
-    after: [u8; 32],
-}
-
-/// What enumerateCredentialsGetNextCredential goes on with.
-pub(crate) struct CredentialsCursor {
-    pub(crate) rp_id_hash: [u8; 32],
-    /// The creation count of the credential that was told last: those that are older are still to come.
-    before: u64,
-}
 
 /// Under which of its two commands it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,11 +253,4 @@ fn update_user_information(authenticator: &mut Authenticator, request: &Request)
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-impl Authenticator {
-    /// How many discoverable credentials still fit.
-    pub(crate) fn remaining_discoverable_credentials(&self) -> u64 {
-        u64::from(self.profile.discoverable_credentials).saturating_sub(count(self.store().discoverable_count()))
-    }
 }

@@ -10,39 +10,14 @@ use keyrig_ctap::get_assertion::{Request, Response};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
+use crate::ceremony::{check_list, check_uv_option, touch_probe};
+use crate::channel::Channel;
 use crate::credential::{OpenedCredential, Properties, StoredCredential, rp_id_hash};
-use crate::hmac_secret::Salts;
-use crate::make_credential::check_list;
-use crate::memory::{Channel, Timed, UntilNextCommand};
+use crate::memory::{RememberedAssertion, Scope, Timed, UntilNextCommand};
+use crate::presence::Reason;
 use crate::private_key::PrivateKey;
+use crate::progress::{Progress, Refusals};
 use crate::sealing::seal;
-use crate::step::{Progress, Reason, Refusals};
-use crate::user_verification::{check_uv_option, touch_probe};
-
-/// What getNextAssertion goes on with.
-pub(crate) struct RememberedAssertion {
-    scope: Scope,
-    /// The creation count of the credential that has answered last: those that are older are still to come.
-    before: u64,
-}
-
-impl RememberedAssertion {
-    /// Whose credentials answer.
-    pub(crate) fn rp_id_hash(&self) -> &[u8; 32] {
-        &self.scope.rp_id_hash
-    }
-}
-
-/// What all assertions of one request have in common.
-struct Scope {
-    channel: Channel,
-    rp_id_hash: [u8; 32],
-    client_data_hash: [u8; 32],
-    user_present: bool,
-    user_verified: bool,
-    inputs: GetAssertionInputs,
-    salts: Option<Salts>,
-}
 
 /// A credential that can answer.
 struct Candidate {
@@ -104,7 +79,7 @@ fn prepare(authenticator: &mut Authenticator, channel: Channel, request: Request
     if inputs.hmac_secret.is_some() && !user_present {
         return Err(Status::UnsupportedOption);
     }
-    let salts = inputs.hmac_secret.as_ref().map(|input| Salts::open(authenticator, input)).transpose()?;
+    let salts = inputs.hmac_secret.as_ref().map(|input| authenticator.open_salts(input)).transpose()?;
     let client_data_hash = request.client_data_hash;
     let scope = Scope { channel, rp_id_hash, client_data_hash, user_present, user_verified, inputs, salts };
     if user_present {
@@ -229,7 +204,7 @@ fn sign(
         attested_credential_data: None,
         extensions,
     };
-    let sealed = seal(authenticator, &data, &scope.client_data_hash, &candidate.private_key)?;
+    let sealed = seal(authenticator.environment.as_ref(), &data, &scope.client_data_hash, &candidate.private_key)?;
     let wants_large_blob_key = scope.inputs.large_blob_key == Some(true) && candidate.has_large_blob_key;
     let large_blob_key =
         wants_large_blob_key.then(|| authenticator.store().secret().large_blob_key(&candidate.id).to_vec());
@@ -251,7 +226,10 @@ fn outputs(authenticator: &mut Authenticator, scope: &Scope, candidate: &Candida
     let wanted = |input: Option<bool>| input == Some(true);
     GetAssertionOutputs {
         cred_blob: wanted(scope.inputs.cred_blob).then(|| candidate.cred_blob.clone()),
-        hmac_secret: scope.salts.as_ref().map(|salts| salts.outputs(authenticator, &candidate.id, scope.user_verified)),
+        hmac_secret: scope
+            .salts
+            .as_ref()
+            .map(|salts| authenticator.hmac_secret(salts, &candidate.id, scope.user_verified)),
         third_party_payment: wanted(scope.inputs.third_party_payment)
             .then_some(candidate.properties.third_party_payment),
     }

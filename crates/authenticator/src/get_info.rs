@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::authenticator::Authenticator;
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
-use crate::step::Progress;
+use crate::progress::Progress;
 
 const BLOCK: usize = 16;
 

@@ -6,7 +6,7 @@ use keyrig_ctap::extensions::HmacSecretInput;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::authenticator::Authenticator;
+use crate::environment::Environment;
 use crate::pin_uv_auth_protocol::SharedSecret;
 
 /// How long a salt and an output are, bytes.
@@ -23,12 +23,8 @@ impl Salts {
     /// Opens an input.
     ///
     /// # Errors
-    /// [`Status::InvalidParameter`] for a protocol that the key does not have, a point off the curve, or salts of another length;
-    /// [`Status::PinAuthInvalid`] for what is not authenticated.
-    pub(crate) fn open(authenticator: &mut Authenticator, input: &HmacSecretInput) -> Result<Self, Status> {
-        // Before CTAP 2.1 there was protocol one alone, and no member to say so.
-        let protocol = authenticator.pin_uv_auth_protocol(Some(input.pin_uv_auth_protocol.unwrap_or(1)))?;
-        let secret = authenticator.decapsulate(protocol, &input.key_agreement)?;
+    /// [`Status::PinAuthInvalid`] for what is not authenticated, [`Status::InvalidParameter`] for salts of another length.
+    pub(crate) fn open(secret: SharedSecret, input: &HmacSecretInput) -> Result<Self, Status> {
         if !secret.verify(&[&input.salt_enc], &input.salt_auth) {
             return Err(Status::PinAuthInvalid);
         }
@@ -40,8 +36,7 @@ impl Salts {
     }
 
     /// The outputs for a credential, encrypted.
-    pub(crate) fn outputs(&self, authenticator: &mut Authenticator, id: &[u8], user_verified: bool) -> Vec<u8> {
-        let cred_random = authenticator.store().secret().cred_random(id, user_verified);
+    pub(crate) fn outputs(&self, cred_random: &[u8; 32], environment: &mut dyn Environment) -> Vec<u8> {
         let mut outputs = Zeroizing::new(Vec::with_capacity(self.salts.len()));
         for salt in self.salts.chunks(LENGTH) {
             let mut mac =
@@ -49,6 +44,6 @@ impl Salts {
             mac.update(salt);
             outputs.extend_from_slice(&mac.finalize().into_bytes());
         }
-        self.secret.encrypt(authenticator.environment.as_mut(), &outputs)
+        self.secret.encrypt(environment, &outputs)
     }
 }

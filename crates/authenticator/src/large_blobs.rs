@@ -6,24 +6,15 @@ use keyrig_ctap::{Response as Answer, Status};
 use sha2::{Digest, Sha256};
 
 use crate::authenticator::Authenticator;
-use crate::step::Progress;
+use crate::memory::PendingArray;
+use crate::progress::Progress;
 use crate::store::Change;
-
-/// The initial serialized large-blob array (§6.10.1): an empty array, and the first half of its SHA-256.
-pub(crate) const INITIAL: [u8; 17] =
-    [0x80, 0x76, 0xBE, 0x8B, 0x52, 0x8D, 0x00, 0x75, 0xF7, 0xAA, 0xE9, 0x8D, 0x6F, 0xA5, 0x7A, 0x6D, 0x3C];
 
 /// How many bytes of hash an array ends with.
 const HASH_LENGTH: usize = 16;
 
 /// The shortest array: one byte and the hash.
 const SHORTEST: usize = 1 + HASH_LENGTH;
-
-/// An array of which the first fragments have come: `expectedLength`, and the bytes, as many as `expectedNextOffset`.
-pub(crate) struct PendingArray {
-    expected_length: usize,
-    bytes: Vec<u8>,
-}
 
 pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
     let Some(offset) = request.offset.and_then(|offset| usize::try_from(offset).ok()) else {

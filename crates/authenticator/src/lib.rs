@@ -32,15 +32,22 @@
 //!
 //! # Where things are
 //!
-//! One file per command, and one for CTAP1/U2F; [`profile`] says which key it is, [`store`] what it keeps, [`attestation`] how
-//! it vouches for its credentials.
+//! One file per command, and one for CTAP1/U2F; `dispatch` starts them, and `step` carries them on. They share no more than the
+//! state in `authenticator`: what it keeps ([`store`]) and remembers (`memory`: until the next command on a channel, until
+//! power-up); what a request is allowed (`authorization`); and what the two ceremonies have in common (`ceremony`). [`profile`]
+//! says which key it is, [`attestation`] how it vouches for its credentials.
 
 pub mod attestation;
 mod authenticator;
+mod authorization;
+mod ceremony;
+mod channel;
 mod client_pin;
 mod config;
 pub mod credential;
 mod credential_management;
+mod crypto;
+mod dispatch;
 pub mod environment;
 mod get_assertion;
 mod get_info;
@@ -52,18 +59,19 @@ mod pin;
 mod pin_uv_auth_protocol;
 mod pin_uv_auth_token;
 pub mod portable_crypto;
+mod presence;
 pub mod private_key;
 pub mod profile;
+mod progress;
 mod reset;
 mod sealing;
 mod selection;
 mod step;
 pub mod store;
 mod u2f;
-mod user_verification;
 
 pub use authenticator::Authenticator;
-pub use memory::Channel;
+pub use channel::Channel;
+pub use presence::{Reason, Waiting};
 pub use profile::Profile;
-pub use step::{Commit, Gesture, Reason, Step};
-pub use u2f::Waiting;
+pub use step::{Commit, Gesture, Step};

@@ -10,19 +10,17 @@ use keyrig_ctap::make_credential::{Request, Response};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
-use crate::credential::{Discoverable, Properties, StoredCredential, rp_id_hash};
+use crate::ceremony::{check_list, check_uv_option, touch_probe};
+use crate::credential::{Discoverable, Properties, StoredCredential, rp_id_hash, truncated};
 use crate::hmac_secret::Salts;
+use crate::presence::Reason;
 use crate::private_key::PrivateKey;
+use crate::progress::{Progress, Refusals};
 use crate::sealing::seal;
-use crate::step::{Progress, Reason, Refusals};
 use crate::store::Change;
-use crate::user_verification::{check_uv_option, touch_probe};
 
 /// The longest user handle, bytes (WebAuthn Level 3 §5.4.3).
 const MAX_USER_ID: usize = 64;
-
-/// How much of a name is kept, bytes (CTAP 2.3 §6.1.2; WebAuthn Level 3 §6.4.1).
-const MAX_NAME: usize = 64;
 
 /// A request that was found good, and what was found in it.
 struct Checked {
@@ -71,7 +69,7 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
     }
     // §12.8: there is no hmac-secret-mc without hmac-secret.
     let salts = inputs.hmac_secret_mc.as_ref().filter(|_| inputs.hmac_secret == Some(true));
-    let salts = salts.map(|input| Salts::open(authenticator, input)).transpose()?;
+    let salts = salts.map(|input| authenticator.open_salts(input)).transpose()?;
     let checked = Checked { request, rp_id_hash, algorithm, user_verified, inputs, salts };
     Ok(Progress::gesture(Reason::MakeCredential, Refusals::OF_A_CEREMONY, move |authenticator, _| {
         // Step 14.
@@ -115,14 +113,6 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
     }
     check_list(authenticator, &request.exclude_list)?;
     Ok(algorithm)
-}
-
-/// A list longer than what getInfo promises is not searched in part.
-pub(crate) fn check_list(authenticator: &Authenticator, list: &[CredentialDescriptor]) -> Result<(), Status> {
-    match authenticator.profile.max_credential_count_in_list {
-        Some(max) if list.len() > usize::from(max) => Err(Status::LimitExceeded),
-        _ => Ok(()),
-    }
 }
 
 /// Whether a credential of the exclude list lives here, and may be known to: one that wants user verification is not there
@@ -215,12 +205,6 @@ fn discoverable(
     Ok((replaced, credential))
 }
 
-/// A name as far as it is kept: cut on a code point's boundary.
-pub(crate) fn truncated(mut name: String) -> String {
-    name.truncate(name.floor_char_boundary(MAX_NAME));
-    name
-}
-
 fn outputs(authenticator: &mut Authenticator, checked: &Checked, id: &[u8]) -> MakeCredentialOutputs {
     let inputs = &checked.inputs;
     let configuration = authenticator.store().configuration();
@@ -233,7 +217,7 @@ fn outputs(authenticator: &mut Authenticator, checked: &Checked, id: &[u8]) -> M
         min_pin_length: told(inputs.min_pin_length).then(|| authenticator.min_pin_length().into()),
         pin_complexity_policy: told(inputs.pin_complexity_policy).then(|| authenticator.pin_policy().complexity),
         hmac_secret: inputs.hmac_secret.filter(|wanted| *wanted),
-        hmac_secret_mc: checked.salts.as_ref().map(|salts| salts.outputs(authenticator, id, checked.user_verified)),
+        hmac_secret_mc: checked.salts.as_ref().map(|salts| authenticator.hmac_secret(salts, id, checked.user_verified)),
         third_party_payment: None,
     }
 }
@@ -261,7 +245,7 @@ fn attest(authenticator: &Authenticator, checked: &Checked, made: Made, counter:
         (data.encode(), Statement::None)
     } else {
         let key = authenticator.attestation.private_key();
-        let sealed = seal(authenticator, &data, &checked.request.client_data_hash, key)?;
+        let sealed = seal(authenticator.environment.as_ref(), &data, &checked.request.client_data_hash, key)?;
         let statement = Statement::Packed {
             algorithm: key.algorithm().identifier(),
             signature: sealed.signature,
@@ -280,18 +264,4 @@ fn wants_none(authenticator: &Authenticator, request: &Request) -> bool {
         && preference
             .find(|format| *format == "none" || formats.contains(&format.as_str()))
             .is_some_and(|format| format == "none")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_cut_at_64_bytes_on_a_code_points_boundary() {
-        assert_eq!(truncated("a".repeat(64)).len(), 64);
-        assert_eq!(truncated("a".repeat(65)).len(), 64);
-        // U+20AC is three bytes: 21 of them are 63 bytes, and the 22nd does not fit.
-        assert_eq!(truncated("€".repeat(30)), "€".repeat(21));
-        assert_eq!(truncated(String::new()), "");
-    }
 }

@@ -3,38 +3,21 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use keyrig_ctap::hid::{ChannelId, Peer};
+use keyrig_ctap::extensions::GetAssertionInputs;
+use keyrig_ctap::hid::Peer;
 
-use crate::client_pin::KeyAgreementKeys;
-use crate::credential_management::{CredentialsCursor, RelyingPartiesCursor};
-use crate::get_assertion::RememberedAssertion;
-use crate::large_blobs::PendingArray;
+use crate::channel::Channel;
+use crate::hmac_secret::Salts;
+use crate::pin_uv_auth_protocol::KeyAgreementKeys;
 use crate::pin_uv_auth_token::PinUvAuthToken;
+use crate::presence::Presence;
 use crate::store::{Change, Store};
-use crate::u2f;
 
 /// How long a stateful command may be called after the last answer (CTAP 2.3 §6, §6.3).
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many channels may be in the middle of something.
 const MAX_CHANNELS: usize = 64;
-
-/// The channel that a message came on: what is begun on one is gone on with on it alone.
-///
-/// A driver that has one channel only takes the [`Default`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Channel {
-    /// Which of the hosts that share the key.
-    pub peer: Peer,
-    /// Which of its channels.
-    pub id: ChannelId,
-}
-
-impl Default for Channel {
-    fn default() -> Self {
-        Self { peer: Peer::default(), id: ChannelId(1) }
-    }
-}
 
 /// What is remembered until the power is gone, or everything is erased.
 #[derive(Default)]
@@ -48,7 +31,7 @@ pub(crate) struct UntilPowerUp {
     pub(crate) token: Option<PinUvAuthToken>,
     /// Wrong PINs since the last right one.
     pub(crate) consecutive_mismatches: u8,
-    pub(crate) u2f_presence: u2f::Presence,
+    pub(crate) u2f_presence: Presence,
 }
 
 /// What a channel may go on with until its next command.
@@ -60,6 +43,43 @@ pub(crate) struct UntilNextCommand {
     pub(crate) relying_parties: Option<Timed<RelyingPartiesCursor>>,
     /// What enumerateCredentialsGetNextCredential goes on with.
     pub(crate) credentials: Option<Timed<CredentialsCursor>>,
+}
+
+/// What getNextAssertion goes on with.
+pub(crate) struct RememberedAssertion {
+    pub(crate) scope: Scope,
+    /// The creation count of the credential that has answered last: those that are older are still to come.
+    pub(crate) before: u64,
+}
+
+/// What all assertions of one request have in common.
+pub(crate) struct Scope {
+    pub(crate) channel: Channel,
+    pub(crate) rp_id_hash: [u8; 32],
+    pub(crate) client_data_hash: [u8; 32],
+    pub(crate) user_present: bool,
+    pub(crate) user_verified: bool,
+    pub(crate) inputs: GetAssertionInputs,
+    pub(crate) salts: Option<Salts>,
+}
+
+/// What enumerateRPsGetNextRP goes on with.
+pub(crate) struct RelyingPartiesCursor {
+    /// The hash of the RP ID that was told last.
+    pub(crate) after: [u8; 32],
+}
+
+/// What enumerateCredentialsGetNextCredential goes on with.
+pub(crate) struct CredentialsCursor {
+    pub(crate) rp_id_hash: [u8; 32],
+    /// The creation count of the credential that was told last: those that are older are still to come.
+    pub(crate) before: u64,
+}
+
+/// An array of which the first fragments have come: `expectedLength`, and the bytes, as many as `expectedNextOffset`.
+pub(crate) struct PendingArray {
+    pub(crate) expected_length: usize,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What may be gone on with for a while.
@@ -159,7 +179,7 @@ impl Begun {
         }
         let others = touched.iter().any(|(hash, had)| store.has_discoverable(hash) != *had);
         self.retain(|state| {
-            state.assertion.take_if(|assertion| touched.contains_key(assertion.next.rp_id_hash()));
+            state.assertion.take_if(|assertion| touched.contains_key(&assertion.next.scope.rp_id_hash));
             state.credentials.take_if(|cursor| touched.contains_key(&cursor.next.rp_id_hash));
             state.relying_parties.take_if(|_| others);
         });

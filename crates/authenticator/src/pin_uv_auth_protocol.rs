@@ -8,11 +8,14 @@ use aes::Aes256;
 use aes::cipher::{Block, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
+use keyrig_ctap::cose::{Algorithm, KeyAgreementKey};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
+use crate::crypto::CryptoFailed;
 use crate::environment::Environment;
+use crate::private_key::PrivateKey;
 
 const BLOCK: usize = 16;
 
@@ -62,6 +65,48 @@ impl PinUvAuthProtocol {
             Self::Two => &whole,
         };
         expected.ct_eq(signature).into()
+    }
+}
+
+/// The key-agreement keys of the PIN/UV auth protocols, each made when it is first asked for.
+#[derive(Default)]
+pub(crate) struct KeyAgreementKeys {
+    one: Option<PrivateKey>,
+    two: Option<PrivateKey>,
+}
+
+impl KeyAgreementKeys {
+    fn of(&mut self, protocol: PinUvAuthProtocol) -> &mut Option<PrivateKey> {
+        match protocol {
+            PinUvAuthProtocol::One => &mut self.one,
+            PinUvAuthProtocol::Two => &mut self.two,
+        }
+    }
+
+    /// The key of a protocol.
+    pub(crate) fn key(&mut self, protocol: PinUvAuthProtocol, environment: &mut dyn Environment) -> PrivateKey {
+        let generate = || PrivateKey::from_candidates(Algorithm::Es256, |bytes| environment.random(bytes));
+        self.of(protocol).get_or_insert_with(generate).clone()
+    }
+
+    /// `regenerate`: the next that is asked for is another.
+    pub(crate) fn forget(&mut self, protocol: PinUvAuthProtocol) {
+        *self.of(protocol) = None;
+    }
+
+    /// `decapsulate`: what this key shares with a platform (§6.5.6).
+    ///
+    /// # Errors
+    /// [`CryptoFailed`] if the platform's point is none of P-256.
+    pub(crate) fn decapsulate(
+        &mut self,
+        protocol: PinUvAuthProtocol,
+        peer: &KeyAgreementKey,
+        environment: &mut dyn Environment,
+    ) -> Result<SharedSecret, CryptoFailed> {
+        let key = self.key(protocol, environment);
+        let z = environment.crypto().diffie_hellman(&key, peer)?;
+        Ok(protocol.shared_secret(&z))
     }
 }
 

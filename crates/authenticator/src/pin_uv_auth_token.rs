@@ -5,12 +5,9 @@
 
 use core::time::Duration;
 
-use keyrig_ctap::Status;
 use keyrig_ctap::client_pin::Permissions;
-use keyrig_ctap::entities::PinUvAuth;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use crate::authenticator::Authenticator;
 use crate::environment::Environment;
 use crate::pin_uv_auth_protocol::PinUvAuthProtocol;
 
@@ -56,13 +53,6 @@ impl PersistentPinUvAuthToken {
     }
 }
 
-/// What a verified `pinUvAuthParam` authorizes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Authorization {
-    /// The RP ID that the token is bound to: nothing of another relying party may be touched with it.
-    pub(crate) rp_id: Option<String>,
-}
-
 impl PinUvAuthToken {
     /// A new token, with the timer running.
     pub(crate) fn issue(
@@ -93,7 +83,45 @@ impl PinUvAuthToken {
         &self.bytes
     }
 
-    fn has_ended(&self, now: Duration) -> bool {
+    /// Whether a `pinUvAuthParam` authenticates a message, given in parts, under this token.
+    pub(crate) fn verify(&self, protocol: PinUvAuthProtocol, message: &[&[u8]], param: &[u8]) -> bool {
+        self.protocol == protocol && protocol.verify(&self.bytes, message, param)
+    }
+
+    /// Whether it has all of these permissions.
+    pub(crate) fn has(&self, permissions: Permissions) -> bool {
+        self.permissions.contains(permissions)
+    }
+
+    /// The RP ID that it is bound to.
+    pub(crate) fn rp_id(&self) -> Option<&str> {
+        self.rp_id.as_deref()
+    }
+
+    /// The usage timer has something to go on.
+    pub(crate) fn was_used(&mut self) {
+        if let Lifetime::UsageTimer { used, .. } = &mut self.lifetime {
+            *used = true;
+        }
+    }
+
+    /// Binds it to an RP ID, if it is bound to none yet; false if it is bound to another.
+    pub(crate) fn bind(&mut self, rp_id: &str) -> bool {
+        match self.lifetime {
+            Lifetime::UntilPowerUp => true,
+            Lifetime::UsageTimer { .. } => self.rp_id.get_or_insert_with(|| rp_id.to_owned()) == rp_id,
+        }
+    }
+
+    /// A user's touch leaves it `lbw` alone. Without mc and ga nothing asks for the user verified flag any more, so that needs
+    /// no place of its own.
+    pub(crate) fn consume(&mut self) {
+        if let Lifetime::UsageTimer { .. } = self.lifetime {
+            self.permissions = self.permissions.intersection(Permissions::LBW);
+        }
+    }
+
+    pub(crate) fn has_ended(&self, now: Duration) -> bool {
         let Lifetime::UsageTimer { issued, used } = self.lifetime else { return false };
         let age = now.saturating_sub(issued);
         age >= MAX_USAGE_TIME_PERIOD || !used && age >= INITIAL_USAGE_TIME_LIMIT
@@ -104,88 +132,4 @@ fn random(environment: &mut dyn Environment) -> Zeroizing<[u8; 32]> {
     let mut bytes = Zeroizing::new([0; 32]);
     environment.random(bytes.as_mut_slice());
     bytes
-}
-
-impl Authenticator {
-    /// `pinUvAuthTokenUsageTimerObserver` (§6.5.2.1): called as every command begins, for nothing sees a token in between.
-    pub(crate) fn end_token_by_timer(&mut self, now: Duration) {
-        self.memory.token.take_if(|token| token.has_ended(now));
-    }
-
-    /// The PIN/UV auth protocol that a request names.
-    ///
-    /// # Errors
-    /// [`Status::MissingParameter`] if it names none, [`Status::InvalidParameter`] if the key does not have it.
-    pub(crate) fn pin_uv_auth_protocol(&self, number: Option<u64>) -> Result<PinUvAuthProtocol, Status> {
-        let number = number.ok_or(Status::MissingParameter)?;
-        let known = self.profile.pin_uv_auth_protocols().contains(&number);
-        PinUvAuthProtocol::from_number(number).filter(|_| known).ok_or(Status::InvalidParameter)
-    }
-
-    /// Verifies the `pinUvAuthParam` of a request under the pinUvAuthToken in use, over a message given in parts.
-    ///
-    /// The token has to have all of `permissions`; for [`Permissions::PCMR`] the persistentPinUvAuthToken will do as well, for
-    /// then only reading is meant. That the token is bound to the right RP ID is for the caller to check, by what is returned.
-    ///
-    /// # Errors
-    /// [`Status::PuatRequired`] without a `pinUvAuthParam`; [`Status::MissingParameter`] without a protocol,
-    /// [`Status::InvalidParameter`] with one that the key does not have; [`Status::PinAuthInvalid`] if there is no token, it
-    /// does not verify, or has not the permissions.
-    pub(crate) fn verify_pin_uv_auth(
-        &mut self,
-        pin_uv_auth: &PinUvAuth,
-        message: &[&[u8]],
-        permissions: Permissions,
-    ) -> Result<Authorization, Status> {
-        let param = pin_uv_auth.param.as_ref().ok_or(Status::PuatRequired)?;
-        let protocol = self.pin_uv_auth_protocol(pin_uv_auth.protocol)?;
-        if permissions.contains(Permissions::PCMR)
-            && let Some(token) = self.store().persistent_token()
-            && protocol.verify(&token.0, message, param)
-        {
-            return Ok(Authorization { rp_id: None });
-        }
-        let wanted = Permissions(permissions.0 & !Permissions::PCMR.0);
-        let token = self
-            .memory
-            .token
-            .as_mut()
-            .filter(|token| token.protocol == protocol && protocol.verify(&token.bytes, message, param))
-            .filter(|token| token.permissions.contains(wanted))
-            .ok_or(Status::PinAuthInvalid)?;
-        if let Lifetime::UsageTimer { used, .. } = &mut token.lifetime {
-            *used = true;
-        }
-        Ok(Authorization { rp_id: token.rp_id.clone() })
-    }
-
-    /// Binds the token in use to an RP ID, if it is not bound yet.
-    ///
-    /// # Errors
-    /// [`Status::PinAuthInvalid`] if it is bound to another.
-    pub(crate) fn bind_token(&mut self, rp_id: &str) -> Result<(), Status> {
-        match self.memory.token.as_mut() {
-            Some(PinUvAuthToken { lifetime: Lifetime::UntilPowerUp, .. }) | None => Ok(()),
-            Some(token) => match &token.rp_id {
-                Some(bound) if bound != rp_id => Err(Status::PinAuthInvalid),
-                Some(_) => Ok(()),
-                None => {
-                    token.rp_id = Some(rp_id.to_owned());
-                    Ok(())
-                }
-            },
-        }
-    }
-
-    /// What a user's touch ends: `clearUserVerifiedFlag` and `clearPinUvAuthTokenPermissionsExceptLbw` (§6.1.2 step 14,
-    /// §6.2.2 step 9).
-    ///
-    /// Without mc and ga nothing asks for the flag any more, so it needs no place of its own.
-    pub(crate) fn consume_token(&mut self) {
-        if let Some(token) = &mut self.memory.token
-            && matches!(token.lifetime, Lifetime::UsageTimer { .. })
-        {
-            token.permissions = token.permissions.intersection(Permissions::LBW);
-        }
-    }
 }

@@ -7,7 +7,7 @@ use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256, Sha384};
 use zeroize::Zeroizing;
 
-use crate::environment::{Crypto, CryptoFailed};
+use crate::crypto::{Crypto, CryptoFailed};
 use crate::private_key::PrivateKey;
 
 /// RustCrypto's p256 and p384, and ed25519-dalek.

@@ -6,7 +6,8 @@ use keyrig_ctap::{Response, Status};
 
 use crate::authenticator::Authenticator;
 use crate::memory::UntilPowerUp;
-use crate::step::{Progress, Reason, Refusals};
+use crate::presence::Reason;
+use crate::progress::{Progress, Refusals};
 use crate::store::Store;
 
 pub(crate) fn start(authenticator: &Authenticator, now: Duration) -> Progress {

@@ -6,7 +6,7 @@
 use keyrig_ctap::Status;
 use keyrig_ctap::authenticator_data::AuthenticatorData;
 
-use crate::authenticator::Authenticator;
+use crate::environment::Environment;
 use crate::private_key::PrivateKey;
 
 /// Authenticator data as it was signed, and the signature.
@@ -17,16 +17,13 @@ pub(crate) struct Sealed {
 
 /// Signs authenticator data and client data hash (WebAuthn Level 3 §6.3.3, §8.2).
 pub(crate) fn seal(
-    authenticator: &Authenticator,
+    environment: &dyn Environment,
     data: &AuthenticatorData,
     client_data_hash: &[u8; 32],
     key: &PrivateKey,
 ) -> Result<Sealed, Status> {
     let authenticator_data = data.encode();
-    let signature = authenticator
-        .environment
-        .crypto()
-        .sign(key, &[&authenticator_data, client_data_hash])
-        .map_err(|_| Status::OtherError)?;
+    let signature =
+        environment.crypto().sign(key, &[&authenticator_data, client_data_hash]).map_err(|_| Status::OtherError)?;
     Ok(Sealed { authenticator_data, signature })
 }

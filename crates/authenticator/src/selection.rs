@@ -2,7 +2,8 @@
 
 use keyrig_ctap::Response;
 
-use crate::step::{Progress, Reason, Refusals};
+use crate::presence::Reason;
+use crate::progress::{Progress, Refusals};
 
 pub(crate) fn start() -> Progress {
     Progress::gesture(Reason::Selection, Refusals::OF_A_CHOICE, |_, _| Progress::Done(Ok(Response::Done)))

@@ -5,14 +5,16 @@ mod tests;
 
 use core::time::Duration;
 
+use keyrig_ctap::Status;
 use keyrig_ctap::u2f::StatusWord;
-use keyrig_ctap::{Response, Status};
 
 use crate::authenticator::Authenticator;
+use crate::presence::{self, Reason};
+use crate::progress::{Continuation, Progress, Refusals};
 use crate::store::Change;
 
 /// How long a user has to make a gesture. CTAP 2.3 §6.1.2 leaves it to the authenticator, and wants at least 10 s.
-pub(crate) const GESTURE_TIMEOUT: Duration = Duration::from_secs(30);
+const GESTURE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What an authenticator wants from its driver next; see the crate's driving contract.
 #[derive(Debug)]
@@ -24,15 +26,6 @@ pub enum Step {
     Gesture(Gesture),
     /// The command is over: the answer, status byte first; to a CTAP1/U2F message, status word last.
     Respond(Vec<u8>),
-}
-
-/// What a command does next, inside the authenticator.
-pub(crate) enum Progress {
-    Commit(Vec<Change>, Continuation),
-    Gesture(Reason, Refusals, Continuation),
-    Done(Result<Response, Status>),
-    /// A CTAP1/U2F message is answered: the data of a success, or why not.
-    DoneU2f(Result<Vec<u8>, StatusWord>),
 }
 
 /// In whose words a command is answered.
@@ -52,91 +45,43 @@ impl Protocol {
     }
 }
 
-/// The rest of a command.
-pub(crate) type Continuation = Box<dyn FnOnce(&mut Authenticator, Duration) -> Progress + Send>;
-
-impl Progress {
-    pub(crate) fn commit(
-        changes: Vec<Change>,
-        then: impl FnOnce(&mut Authenticator, Duration) -> Self + Send + 'static,
-    ) -> Self {
-        Self::Commit(changes, Box::new(then))
-    }
-
-    pub(crate) fn gesture(
-        reason: Reason,
-        refusals: Refusals,
-        then: impl FnOnce(&mut Authenticator, Duration) -> Self + Send + 'static,
-    ) -> Self {
-        Self::Gesture(reason, refusals, Box::new(then))
-    }
-}
-
-/// What a command answers if the gesture does not come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refusals {
-    pub(crate) denied: Status,
-    pub(crate) timed_out: Status,
-}
-
-impl Refusals {
-    /// makeCredential and getAssertion don't tell the two apart (CTAP 2.3 §6.1.2 step 14, §6.2.2 step 9).
-    pub(crate) const OF_A_CEREMONY: Self = Self { denied: Status::OperationDenied, timed_out: Status::OperationDenied };
-
-    /// Selection and reset do (CTAP 2.3 §6.6, §6.9).
-    pub(crate) const OF_A_CHOICE: Self = Self { denied: Status::OperationDenied, timed_out: Status::UserActionTimeout };
-
-    /// What a credential is excluded by is said, whatever the user does (CTAP 2.3 §6.1.2 step 12).
-    pub(crate) const OF_AN_EXCLUDED: Self =
-        Self { denied: Status::CredentialExcluded, timed_out: Status::CredentialExcluded };
-}
-
-impl From<Status> for Progress {
-    fn from(status: Status) -> Self {
-        Self::Done(Err(status))
-    }
-}
-
-/// Why a user is asked for a gesture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// To register a credential.
-    MakeCredential,
-    /// To log in.
-    GetAssertion,
-    /// To choose this authenticator among several.
-    Selection,
-    /// To erase everything.
-    Reset,
-    /// To erase everything, by a long touch.
-    ResetByLongTouch,
-    /// To register by CTAP1/U2F.
-    U2fRegister,
-    /// To log in by CTAP1/U2F.
-    U2fAuthenticate,
-}
-
-impl Reason {
-    /// How long the touch has to last; zero if a moment will do. A long touch is one of at least five seconds (CTAP 2.3 §6.6).
-    #[must_use]
-    pub fn touch(self) -> Duration {
-        match self {
-            Self::ResetByLongTouch => Duration::from_secs(5),
-            _ => Duration::ZERO,
+impl Authenticator {
+    fn resume(
+        &mut self,
+        suspended: Suspended,
+        now: Duration,
+        then: impl FnOnce(&mut Self, Continuation) -> Progress,
+    ) -> Step {
+        let protocol = suspended.protocol;
+        if suspended.generation != self.generation {
+            return Step::Respond(protocol.refusal(Status::OtherError));
         }
+        let progress = then(self, suspended.then);
+        self.step(progress, protocol, now)
     }
 
-    /// The command that asks, as its specification spells it.
-    #[must_use]
-    pub fn command(self) -> &'static str {
-        match self {
-            Self::MakeCredential => "authenticatorMakeCredential",
-            Self::GetAssertion => "authenticatorGetAssertion",
-            Self::Selection => "authenticatorSelection",
-            Self::Reset | Self::ResetByLongTouch => "authenticatorReset",
-            Self::U2fRegister => "U2F_REGISTER",
-            Self::U2fAuthenticate => "U2F_AUTHENTICATE",
+    pub(crate) fn step(&mut self, progress: Progress, protocol: Protocol, now: Duration) -> Step {
+        let generation = self.generation;
+        match progress {
+            Progress::Commit(changes, then) => {
+                Step::Commit(Commit { changes, suspended: Suspended { then, generation, protocol } })
+            }
+            Progress::Gesture(reason, refusals, then) => {
+                // From now on a touch is meant for this.
+                self.memory.u2f_presence = presence::Presence::default();
+                Step::Gesture(Gesture {
+                    reason,
+                    refusals,
+                    deadline: now.saturating_add(GESTURE_TIMEOUT),
+                    suspended: Suspended { then, generation, protocol },
+                })
+            }
+            Progress::Done(result) => {
+                Step::Respond(result.map_or_else(|status| protocol.refusal(status), |response| response.encode()))
+            }
+            Progress::DoneU2f(result) => {
+                Step::Respond(result.map_or_else(StatusWord::response, keyrig_ctap::u2f::success))
+            }
         }
     }
 }

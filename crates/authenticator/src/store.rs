@@ -18,9 +18,12 @@ pub use records::{LoadError, Record};
 
 use crate::credential::{CredentialSecret, OpenedCredential, StoredCredential, rp_id_hash};
 use crate::environment::Environment;
-use crate::large_blobs;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
+
+/// The initial serialized large-blob array (§6.10.1): an empty array, and the first half of its SHA-256.
+const INITIAL_LARGE_BLOBS: [u8; 17] =
+    [0x80, 0x76, 0xBE, 0x8B, 0x52, 0x8D, 0x00, 0x75, 0xF7, 0xAA, 0xE9, 0x8D, 0x6F, 0xA5, 0x7A, 0x6D, 0x3C];
 
 /// One change of what an authenticator keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +101,7 @@ impl Store {
             pin_retries: MAX_PIN_RETRIES,
             persistent_token: None,
             configuration: Configuration::default(),
-            large_blobs: large_blobs::INITIAL.to_vec(),
+            large_blobs: INITIAL_LARGE_BLOBS.to_vec(),
         }
     }
 

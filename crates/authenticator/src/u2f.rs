@@ -12,43 +12,18 @@ use core::time::Duration;
 use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
 use keyrig_ctap::cose::{Algorithm, PublicKey};
 use keyrig_ctap::extensions::CredentialProtection;
-use keyrig_ctap::hid::Peer;
 use keyrig_ctap::u2f::{Authentication, Control, Registration, Request, StatusWord, VERSION};
 
 use crate::authenticator::Authenticator;
+use crate::channel::Channel;
 use crate::credential::Properties;
-use crate::memory::Channel;
+use crate::presence::{Presence, Reason, Waiting};
 use crate::private_key::PrivateKey;
+use crate::progress::Progress;
 use crate::sealing::seal;
-use crate::step::{Progress, Reason};
-
-/// How long a key counts as waiting after it was asked: clients ask some times in a second.
-const WAITING: Duration = Duration::from_secs(2);
-
-/// How long a touch is kept for the request that it is meant for.
-const TOUCH: Duration = Duration::from_secs(10);
 
 /// The longest key handle: its length is one byte.
 const MAX_KEY_HANDLE: usize = 255;
-
-/// Whether the user is waited for, and was there.
-#[derive(Debug, Default)]
-pub(crate) struct Presence {
-    waiting: Option<Waiting>,
-    /// Whom a touch was meant for, and until when.
-    touched: Option<(Channel, Duration)>,
-}
-
-/// What CTAP1/U2F waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// What was asked for.
-    pub reason: Reason,
-    /// Who asked.
-    pub channel: Channel,
-    /// Until when the key counts as waiting if it is not asked again, on the driver's clock.
-    pub until: Duration,
-}
 
 impl Authenticator {
     /// What CTAP1/U2F waits for at `now`: a request that wanted a touch came a moment ago, and none has satisfied it.
@@ -59,43 +34,12 @@ impl Authenticator {
 
     /// The user touched the key. Without a request that waits for it a touch means nothing.
     pub fn touch_u2f(&mut self, now: Duration) {
-        if let Some(Waiting { channel, .. }) = self.memory.u2f_presence.waiting_at(now) {
-            self.memory.u2f_presence = Presence { waiting: None, touched: Some((channel, now.saturating_add(TOUCH))) };
-        }
+        self.memory.u2f_presence.touch(now);
     }
 
     /// The user refused. The protocol has no word for it: the key waits for nothing until it is asked again.
     pub fn deny_u2f(&mut self) {
         self.memory.u2f_presence = Presence::default();
-    }
-}
-
-impl Presence {
-    fn waiting_at(&self, now: Duration) -> Option<Waiting> {
-        self.waiting.filter(|waiting| now < waiting.until)
-    }
-
-    /// A host has gone, and waits for nothing.
-    pub(crate) fn forget(&mut self, peer: Peer) {
-        self.waiting.take_if(|waiting| waiting.channel.peer == peer);
-        self.touched.take_if(|(meant_for, _)| meant_for.peer == peer);
-    }
-
-    /// Takes the touch that was meant for a channel, if there is one.
-    fn take_touch(&mut self, channel: Channel, now: Duration) -> bool {
-        let touch = self.touched.take_if(|(meant_for, _)| *meant_for == channel);
-        let touched = touch.is_some_and(|(_, until)| now < until);
-        if touched {
-            self.waiting.take_if(|waiting| waiting.channel == channel);
-        }
-        touched
-    }
-
-    fn wait_for_touch(&mut self, channel: Channel, reason: Reason, now: Duration) -> StatusWord {
-        if self.waiting_at(now).is_none_or(|waiting| waiting.channel == channel) {
-            self.waiting = Some(Waiting { reason, channel, until: now.saturating_add(WAITING) });
-        }
-        StatusWord::ConditionsNotSatisfied
     }
 }
 
@@ -202,7 +146,8 @@ fn authenticate(
         attested_credential_data: None,
         extensions: None,
     };
-    let sealed = seal(authenticator, &data, challenge, private_key).map_err(|_| StatusWord::UnknownError)?;
+    let sealed = seal(authenticator.environment.as_ref(), &data, challenge, private_key)
+        .map_err(|_| StatusWord::UnknownError)?;
     // Sealing may have changed what it was given, so the answer is cut from what was signed.
     let rest = sealed.authenticator_data.get(application.len()..).and_then(|rest| <&[u8; 5]>::try_from(rest).ok());
     let Some([user_presence, counter @ ..]) = rest else { return Err(StatusWord::UnknownError) };

@@ -7,8 +7,8 @@ use keyrig_ctap::Response;
 
 use super::*;
 use crate::attestation::Root;
+use crate::channel::Channel;
 use crate::environment::Seeded;
-use crate::memory::Channel;
 use crate::profile::Profile;
 use crate::store::{Record, Store};
 

@@ -1,0 +1,64 @@
+//! What a command does next: the authenticator's inside of a step.
+
+use core::time::Duration;
+
+use keyrig_ctap::u2f::StatusWord;
+use keyrig_ctap::{Response, Status};
+
+use crate::authenticator::Authenticator;
+use crate::presence::Reason;
+use crate::store::Change;
+
+/// What a command does next, inside the authenticator.
+pub(crate) enum Progress {
+    Commit(Vec<Change>, Continuation),
+    Gesture(Reason, Refusals, Continuation),
+    Done(Result<Response, Status>),
+    /// A CTAP1/U2F message is answered: the data of a success, or why not.
+    DoneU2f(Result<Vec<u8>, StatusWord>),
+}
+
+/// The rest of a command.
+pub(crate) type Continuation = Box<dyn FnOnce(&mut Authenticator, Duration) -> Progress + Send>;
+
+impl Progress {
+    pub(crate) fn commit(
+        changes: Vec<Change>,
+        then: impl FnOnce(&mut Authenticator, Duration) -> Self + Send + 'static,
+    ) -> Self {
+        Self::Commit(changes, Box::new(then))
+    }
+
+    pub(crate) fn gesture(
+        reason: Reason,
+        refusals: Refusals,
+        then: impl FnOnce(&mut Authenticator, Duration) -> Self + Send + 'static,
+    ) -> Self {
+        Self::Gesture(reason, refusals, Box::new(then))
+    }
+}
+
+/// What a command answers if the gesture does not come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusals {
+    pub(crate) denied: Status,
+    pub(crate) timed_out: Status,
+}
+
+impl Refusals {
+    /// makeCredential and getAssertion don't tell the two apart (CTAP 2.3 §6.1.2 step 14, §6.2.2 step 9).
+    pub(crate) const OF_A_CEREMONY: Self = Self { denied: Status::OperationDenied, timed_out: Status::OperationDenied };
+
+    /// Selection and reset do (CTAP 2.3 §6.6, §6.9).
+    pub(crate) const OF_A_CHOICE: Self = Self { denied: Status::OperationDenied, timed_out: Status::UserActionTimeout };
+
+    /// What a credential is excluded by is said, whatever the user does (CTAP 2.3 §6.1.2 step 12).
+    pub(crate) const OF_AN_EXCLUDED: Self =
+        Self { denied: Status::CredentialExcluded, timed_out: Status::CredentialExcluded };
+}
+
+impl From<Status> for Progress {
+    fn from(status: Status) -> Self {
+        Self::Done(Err(status))
+    }
+}
