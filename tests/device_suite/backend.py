@@ -1,7 +1,7 @@
 """Puts another way to reach keys in the place of python-fido2's own.
 
-fido2.hid chose the platform's functions when it was imported, and the suite's conftest takes them from there: so both have to
-be replaced, and before conftest is imported, which a plugin that pytest is given by -p can do.
+fido2.hid chose the platform's functions when it was imported, and the suite's conftest takes them from there: so both
+have to be replaced, and before conftest is imported, which a plugin that pytest is given by -p can do.
 """
 
 import fido2.hid

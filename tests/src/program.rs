@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The `keyrig` program, of the same profile and in the same target directory as the running test.
+/// The `keyrig` program: the one that `KEYRIG_PROGRAM` names, as `scripts/test` does, or one of the same profile and in the same
+/// target directory as the running test.
 ///
 /// Cargo gives tests the path of their own package's programs only, and builds no other's for them: this asks cargo for it,
 /// once in each test binary, which is quick when it is built already.
@@ -17,6 +18,9 @@ use std::sync::OnceLock;
 pub fn keyrig() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
+        if let Ok(path) = env::var("KEYRIG_PROGRAM") {
+            return path;
+        }
         // TARGET/PROFILE/deps/TEST-HASH
         let own = env::current_exe().expect("a running program has a path");
         let profile = own.parent().and_then(|deps| deps.parent()).expect("cargo runs tests from its target directory");

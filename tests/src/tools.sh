@@ -1,11 +1,16 @@
 # What a case has at hand, with a kernel or without. A rack's lines are awaited in the order in which it prints them; nothing
 # polls.
+#
+# The parts of a case are put together before it runs, so what one sets another uses.
+# shellcheck shell=dash disable=SC2034,SC2154
 set -eu
 umask 077
 cd "$(mktemp -d)"
 work=$PWD
 export KEYRIG_CONTROL=$work/control
-rack= line= node=
+rack=""
+line=""
+node=""
 # What keyrig logs: enough to await what a key waits for. What a case does not await it leaves unread, so this is to be little:
 # keyrig stands still once the pipe is full.
 log=keyrig_rack=debug
@@ -57,7 +62,7 @@ credential_request() {
 make_credential() {
     mc_node=$1 mc_type=$2 mc_name=$3
     shift 3
-    credential_request >"$mc_name.request"
+    credential_request example.com >"$mc_name.request"
     fido2-cred -M "$@" -i "$mc_name.request" -o "$mc_name.credential" "$mc_node" "$mc_type"
     fido2-cred -V -i "$mc_name.credential" -o "$mc_name.verified" "$mc_type"
     head -n 1 "$mc_name.verified" >"$mc_name.id"
@@ -112,6 +117,7 @@ ssh_sign_and_verify() {
     rm -f file.sig
     "$@" ssh-keygen -q -Y sign -f "$sv_key" -n file file
     echo "alice $(cat "$sv_key.pub")" >allowed
+    # shellcheck disable=SC2094
     ssh-keygen -Y verify -f allowed -I alice -n file -s file.sig <file
     ! ssh-keygen -Y verify -f allowed -I alice -n file -s file.sig </dev/null || fail 'another file was verified'
 }

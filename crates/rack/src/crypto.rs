@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fast_librarys_signatures_verify_in_the_portable_one() {
+    fn signatures_of_the_fast_library_verify_in_the_portable_one() {
         use ed25519_dalek::Verifier;
         let Some(fast) = Graviola::new() else { return eprintln!("skipped: this CPU cannot run graviola") };
         for key in keys() {

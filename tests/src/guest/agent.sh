@@ -5,6 +5,9 @@
 #   guest to host    VERDICT STATUS STDOUT STDERR LOG\n  and that many bytes of each
 #
 # VERDICT is "done" or "killed" (over its limit). The first message is the guest's own: it is up.
+#
+# busybox is asked, which has more than dash.
+# shellcheck shell=dash disable=SC3045
 tools=/run/keyrig-guest
 export PATH=$tools/bin
 
@@ -40,13 +43,14 @@ run() {
     group=$tools/cgroup/$2
     mkdir "$group"
     {
+        # shellcheck disable=SC2016
         setsid sh -c 'echo $$ >"$1/cgroup.procs" && exec env -i \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
             /bin/sh "$2"' sh "$group" "$tools/script" </dev/null >"$tools/stdout" 2>"$tools/stderr" 3>&- 4>&-
         echo $? >&4
     } &
     if read -r -t "$1" status <&4; then
-        verdict=done
+        verdict="done"
     else
         verdict=killed
         echo 1 >"$group/cgroup.kill"
@@ -67,7 +71,7 @@ serve() {
     exec 4<>"$tools/status"
     : >"$tools/stdout"
     : >"$tools/stderr"
-    reply done 0
+    reply "done" 0
     number=0
     while read -r limit length <&3; do
         number=$((number + 1))

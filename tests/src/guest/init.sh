@@ -1,4 +1,6 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
+#
 # Process 1 of the initramfs: loads the modules, then makes the host's files the root file system,
 # read-only below and a tmpfs above. It switches to that root rather than changing into it: in a
 # chroot, udevadm ignores requests and the kernel refuses user namespaces, which browsers need.

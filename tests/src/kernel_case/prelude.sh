@@ -1,4 +1,7 @@
 # What a case of the kernel tier has at hand beyond tools.sh: keys that are attached to the guest's kernel.
+#
+# The parts of a case are put together before it runs, so what one sets another uses.
+# shellcheck shell=dash disable=SC2034,SC2154
 nodes=
 
 # Waits until a key has its node, and leaves that in $node.

@@ -1,4 +1,7 @@
 # What a case without a kernel has at hand beyond tools.sh: a key at a datagram endpoint, and programs that find it there.
+#
+# The parts of a case are put together before it runs, so what one sets another uses.
+# shellcheck shell=dash disable=SC2034,SC2154
 log=warn
 
 # Serves one key: PROFILE [OPTION...]. From then on every program that uses libfido2 has it as $node, and no other.

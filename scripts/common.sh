@@ -1,0 +1,19 @@
+# What the scripts share. They are run from the root of the tree.
+# shellcheck shell=bash
+
+step() { printf '\n== %s\n' "$*"; }
+die() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+command -v cargo >/dev/null || die "cargo was not found: install Rust first"
+# rust-toolchain.toml names a version. Where rustup knows that one by another name only, and may not or cannot fetch it, that one
+# serves.
+if ! cargo --version >/dev/null 2>&1; then
+    wanted=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+    case "$(RUSTUP_TOOLCHAIN=stable rustc --version 2>/dev/null)" in
+    "rustc $wanted "*) export RUSTUP_TOOLCHAIN=stable ;;
+    *) die "Rust $wanted is needed, as rust-toolchain.toml says: rustup toolchain install $wanted --profile default" ;;
+    esac
+fi
