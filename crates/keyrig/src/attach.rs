@@ -113,3 +113,6 @@ fn text(event: &Event, profiles: &BTreeMap<KeyName, String>) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! The written recovery procedure, followed on a real server: the commands are those of the document, and what it says
 //! between them is done on the site, with keys of a rack.
 
+mod support;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +19,8 @@ use keyrig_scenario::site::{PasswordStep, SecondFactor, Site};
 use keyrig_scenario::transport::InProcess;
 use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::support::schema::assert_is;
 
 const DOCUMENT: &str = include_str!("../../relying-party/RECOVERY.md");
 const PASSWORD: &str = "correct horse battery";
@@ -279,6 +283,16 @@ async fn the_document_leads_back_in() {
     let (_, of_alice) = audit.split_once("alice@pve").expect("she is there");
     assert!(!of_alice.contains("  ! "), "nothing is to be said of her: {audit}");
     assert!(audit.contains("is an administrator with only one security key"), "{audit}");
+    // All kinds of factors are there: programs are told of them as the schemas say.
+    for (schema, words) in
+        [("audit", &["rp", "audit", "--json"][..]), ("factors", &["rp", "user", "tfa", "list", "--json"])]
+    {
+        let told = run(words, &serving.state());
+        for kind in ["webauthn", "totp", "recovery"] {
+            assert!(told.contains(&format!(r#""type":"{kind}""#)), "{told}");
+        }
+        assert_is(schema, &serde_json::from_str(&told).expect("JSON"));
+    }
 
     // Locked out of TOTP: a recovery key lifts it, or an administrator.
     alice.give_wrong_codes(&totp, 8).await;

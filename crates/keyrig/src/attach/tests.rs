@@ -1,0 +1,20 @@
+#[path = "../../tests/support/schema.rs"]
+mod schema;
+
+use super::*;
+
+#[test]
+fn every_line_is_what_its_schema_says() {
+    let key: KeyName = "a".parse().unwrap();
+    let lines = [
+        Line::Started { control: "/run/user/0/keyrig/control".into(), crypto: "p256" },
+        Line::Attached { key: &key, port: 8 },
+        Line::Node { key: &key, path: "/dev/hidraw0".into() },
+        Line::Unplugged { key: &key },
+        Line::DetachedByKernel { key: &key },
+        Line::Failed { key: &key, reason: "no port is free" },
+    ];
+    for line in lines {
+        schema::assert_is("attach", &serde_json::to_value(line).unwrap());
+    }
+}

@@ -1,0 +1,247 @@
+//! What programs read: every command with `--json` prints what its schema in `crates/keyrig/schemas` says.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::schema::assert_is;
+
+/// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
+const COMMANDS: [&str; 24] = [
+    "attach",
+    "demo",
+    "key credentials delete",
+    "key credentials list",
+    "key deny",
+    "key finger",
+    "key list",
+    "key pin change",
+    "key pin retries",
+    "key pin set",
+    "key plug",
+    "key power-cycle",
+    "key touch",
+    "key touch-policy",
+    "key unplug",
+    "profiles",
+    "rp audit",
+    "rp events",
+    "rp policies",
+    "rp realm list",
+    "rp serve",
+    "rp user list",
+    "rp user tfa list",
+    "serve",
+];
+
+fn run(arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
+        .args(arguments)
+        .env_remove("KEYRIG_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("keyrig runs");
+    // Whether the program reads it is its own affair.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A program that goes on, and the line that it begins with.
+struct Running {
+    child: Child,
+    line: Value,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
+            .args(arguments)
+            .env_remove("KEYRIG_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("keyrig runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+        Self { child, line: value(&line) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The subcommands that the help of a command lists, but for `help`.
+fn subcommands(help: &str) -> impl Iterator<Item = &str> {
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // A description that is too long for the line goes on below, further in.
+    let names = list.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help")
+}
+
+fn with_json(command: &str, found: &mut BTreeSet<String>) {
+    let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
+    let help = run(&words, "");
+    let mut is_leaf = true;
+    for name in subcommands(&help) {
+        is_leaf = false;
+        with_json(format!("{command} {name}").trim(), found);
+    }
+    if is_leaf && help.lines().any(|line| line.trim_start().starts_with("--json")) {
+        found.insert(command.to_owned());
+    }
+}
+
+#[test]
+fn every_command_with_json_has_a_schema() {
+    let mut found = BTreeSet::new();
+    with_json("", &mut found);
+    assert_eq!(found, COMMANDS.map(str::to_owned).into());
+}
+
+#[test]
+fn the_demo() {
+    assert_is("demo", &value(&run(&["demo", "--json"], "")));
+}
+
+#[test]
+fn profiles() {
+    let all = value(&run(&["profiles", "--json"], ""));
+    assert_is("profiles", &all);
+    for shown in all.as_array().expect("a list") {
+        let alone = value(&run(&["profiles", shown["name"].as_str().expect("a name"), "--json"], ""));
+        assert_is("profile", &alone);
+        assert_eq!(alone, *shown);
+    }
+}
+
+#[test]
+fn policies() {
+    let all = value(&run(&["rp", "policies", "--json"], ""));
+    assert_is("policies", &all);
+    for shown in all.as_array().expect("a list") {
+        let alone = value(&run(&["rp", "policies", shown["name"].as_str().expect("a name"), "--json"], ""));
+        assert_is("policies", &alone);
+        assert_eq!(alone, json!([shown]));
+    }
+}
+
+/// authenticatorMakeCredential for `example.com` and `root@pam`, discoverable, in CBOR by hand.
+fn make_credential() -> String {
+    let (hash, rp) = ("00".repeat(32), "a16269646b6578616d706c652e636f6d");
+    let user = "a36269644101646e616d6568726f6f744070616d6b646973706c61794e616d6564726f6f74";
+    format!("01a5015820{hash}02{rp}03{user}0481a263616c672664747970656a7075626c69632d6b657907a162726bf5")
+}
+
+/// Sends a CTAP message to key `a` by the control socket, which carries no `--json`; it waits for a touch.
+fn begin(control: &str, message: &str) -> BufReader<std::os::unix::net::UnixStream> {
+    let mut stream = std::os::unix::net::UnixStream::connect(control).expect("it listens");
+    writeln!(stream, r#"{{"command":"transact","key":"a","message":"{message}"}}"#).expect("it reads");
+    BufReader::new(stream)
+}
+
+#[test]
+fn a_rack_and_its_keys() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| format!("unix:{}/{name}", directory.path().display());
+    let (control, endpoint) = (at("control"), at("endpoint"));
+    let arguments = ["serve", "--json", "--usbip", "127.0.0.1:0", "--control", &control, "--touch", "manual"];
+    let keys = ["--key", "keyrig=a", "--key", "yubikey-5.7=b"];
+    let also = ["--ctaphid", &format!("a={endpoint}"), "--pico-controller", "127.0.0.1:0"];
+    let serving = Running::start(&[&arguments[..], &keys, &also].concat());
+    assert_is("serve", &serving.line);
+    let key =
+        |words: &[&str], input: &str| value(&run(&[&["key", "--json", "--control", &control], words].concat(), input));
+
+    for words in [
+        &["list"][..],
+        &["unplug", "a"],
+        &["plug", "a"],
+        &["power-cycle", "a"],
+        &["finger", "b"],
+        &["finger"],
+        &["touch-policy", "after=20"],
+        &["touch-policy", "manual"],
+    ] {
+        assert_is("keys", &key(words, ""));
+    }
+
+    let path = control.strip_prefix("unix:").expect("it is a path");
+    // Each waits for a gesture: a key that waits is listed as such before it can be touched.
+    let wait = || while key(&["list"], "")["keys"][0]["waiting_for"].is_null() {};
+    let mut refused = begin(path, &make_credential());
+    wait();
+    assert_is("keys", &key(&["list"], ""));
+    assert_is("keys", &key(&["deny", "a"], ""));
+    refused.read_line(&mut String::new()).expect("it is answered");
+    let mut granted = begin(path, &make_credential());
+    wait();
+    assert_is("keys", &key(&["touch", "a"], ""));
+    granted.read_line(&mut String::new()).expect("it is answered");
+
+    assert_is("pin", &key(&["pin", "retries", "a"], ""));
+    assert_is("pin", &key(&["pin", "set", "a", "--pin-file", "-"], "1234\n"));
+    let change = ["pin", "change", "a", "--pin-file", "-", "--new-pin-file", "-"];
+    assert_is("pin", &key(&change, "1234\n5678\n"));
+    assert_is("pin", &key(&["pin", "retries", "a"], ""));
+
+    let listed = key(&["credentials", "list", "a", "--pin-file", "-"], "5678\n");
+    assert_is("credentials", &listed);
+    let id = listed["credentials"][0]["credential_id"].as_str().expect("there is one");
+    assert_is("credentials-deleted", &key(&["credentials", "delete", "a", id, "--pin-file", "-"], "5678\n"));
+}
+
+fn rp(state: &Path, words: &[&str]) -> String {
+    run(&[&["rp"], words, &["--json", "--state", state.to_str().expect("text")]].concat(), "")
+}
+
+#[test]
+fn a_relying_party_and_its_users() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("state");
+    let arguments = ["rp", "serve", "--listen", "localhost:0", "--json", "--state"];
+    let serving = Running::start(&[&arguments[..], &[state.to_str().expect("text")]].concat());
+    assert_is("rp-serve", &serving.line);
+    assert!(serving.line["initial_password"].is_string(), "it is the first start");
+
+    assert_is("users", &value(&rp(&state, &["user", "list"])));
+    assert_is("factors", &value(&rp(&state, &["user", "tfa", "list"])));
+    assert_is("audit", &value(&rp(&state, &["audit"])));
+    for requirement in ["type=oath,digits=8,step=60", "type=any", "type=webauthn"] {
+        run(&["rp", "realm", "modify", "pve", "--tfa", requirement, "--state", state.to_str().expect("text")], "");
+        assert_is("realms", &value(&rp(&state, &["realm", "list"])));
+    }
+    let events = rp(&state, &["events"]);
+    assert!(events.lines().count() >= 4, "{events}");
+    for line in events.lines() {
+        assert_is("event", &value(line));
+    }
+}
+
+#[test]
+fn a_schema_refuses_what_it_does_not_say() {
+    let known = json!({"key": "a", "pin_set": true, "retries": 8, "power_cycle_needed": false});
+    assert_is("pin", &known);
+    for (member, wrong) in [("key", json!(1)), ("pin_set", json!(null)), ("retries", json!(9)), ("retries", json!("8"))]
+    {
+        let mut changed = known.clone();
+        changed[member] = wrong;
+        assert!(std::panic::catch_unwind(|| assert_is("pin", &changed)).is_err(), "{changed}");
+    }
+}
