@@ -81,6 +81,7 @@ impl RackArguments {
             finger: Finger { policy: self.touch, over: self.finger.clone() },
             seed: self.seed,
             state: self.state.clone(),
+            seams: None,
         };
         Ok(Rack::start(options, self.keys.iter().map(|key| key.0.clone()).collect()).await?)
     }

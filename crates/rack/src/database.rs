@@ -9,6 +9,8 @@ use redb::backends::FileBackend;
 use redb::{Database as Redb, ReadableDatabase, ReadableTable, TableDefinition};
 use thiserror::Error;
 
+use crate::storage::{NotDurable, Storage};
+
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 
 /// The database of one key, held: nobody else has it until this is dropped.
@@ -25,11 +27,6 @@ impl core::fmt::Debug for Database {
         f.debug_struct("Database").finish_non_exhaustive()
     }
 }
-
-/// Changes could not be made durable: none of them was. The text is what the file system or the database says.
-#[derive(Debug, Error)]
-#[error(transparent)]
-pub struct NotDurable(Box<redb::Error>);
 
 /// Why a database can't be opened.
 #[derive(Debug, Error)]
@@ -66,7 +63,13 @@ impl Database {
     /// # Errors
     /// [`NotDurable`]: the database is as before.
     pub fn commit(&self, changes: &[Change]) -> Result<(), NotDurable> {
-        commit(&self.redb, changes).map_err(|error| NotDurable(Box::new(error)))
+        commit(&self.redb, changes).map_err(NotDurable::new)
+    }
+}
+
+impl Storage for Database {
+    fn commit(&mut self, changes: &[Change]) -> Result<(), NotDurable> {
+        Self::commit(self, changes)
     }
 }
 

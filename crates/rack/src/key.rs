@@ -1,14 +1,15 @@
 //! The task that owns a key, and the handle by which others speak to it.
 //!
-//! The task drives the authenticator and its CTAPHID device, keeps its database, and serves one attached host at a time. Commits
-//! are awaited off the task's thread; while one is on its way to the disk the key takes reports but finishes no command.
+//! A driver, which knows no runtime, joins CTAPHID and the authenticator; the task tells it what happens, keeps the key's storage
+//! and its clock, and serves one attached host at a time. Commits are awaited off the task's thread; while one is on its way to the
+//! disk the key takes reports but finishes no command.
 
 mod command;
 mod connection;
+mod driver;
 mod task;
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
 use std::sync::Arc;
 
 use keyrig_authenticator::{Authenticator, Profile, Reason};
@@ -16,11 +17,12 @@ use keyrig_ctap::hid::{Peer, Report, RequestKind};
 use keyrig_usb::{Exports, Identity};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
-use tokio::time::Instant;
 
-use crate::database::Database;
+use crate::clock::Clock;
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
+use crate::seams::Edge;
+use crate::storage::Storage;
 
 pub use connection::Connection;
 pub(crate) use connection::{Farewell, ToKey};
@@ -53,7 +55,7 @@ pub enum Progress {
 pub(crate) struct GestureId(u64);
 
 /// Identifies one command that came without CTAPHID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TransactionId(u64);
 
 /// To a key's task.
@@ -109,13 +111,20 @@ pub(crate) struct Direct {
 
 /// From a key's task to the rack.
 #[derive(Debug)]
-pub(crate) enum Notice {
-    Waiting { key: KeyName, id: GestureId, reason: Reason, since: Duration },
-    NotWaiting { key: KeyName, id: GestureId },
-    Attached { key: KeyName, attached: bool },
-    Programs { key: KeyName, programs: usize, over_udp: usize },
-    Stored { key: KeyName, discoverable_credentials: usize },
-    Winked { key: KeyName },
+pub(crate) struct Notice {
+    pub(crate) key: KeyName,
+    pub(crate) news: News,
+}
+
+/// What a rack hears of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Waiting { id: GestureId, reason: Reason },
+    NotWaiting { id: GestureId },
+    Attached(bool),
+    Programs { programs: usize, over_udp: usize },
+    Stored { discoverable_credentials: usize },
+    Winked,
 }
 
 /// A CTAP command under way on a key, without CTAPHID.
@@ -221,11 +230,11 @@ pub(crate) struct Start {
     pub(crate) name: KeyName,
     pub(crate) busid: String,
     pub(crate) authenticator: Authenticator,
-    pub(crate) database: Option<Database>,
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) edge: Option<Box<dyn Edge>>,
     pub(crate) exports: Exports,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
-    /// The rack's clock: all times count from here.
-    pub(crate) epoch: Instant,
     /// Dropped last, when the task has ended.
     pub(crate) running: watch::Receiver<()>,
 }

@@ -17,12 +17,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::clock::{Clock, SystemClock};
 use crate::control::{Answer, Command, KeyState, Refusal};
 use crate::crypto::System;
 use crate::finger::{Finger, Gesture, Place};
-use crate::key::{GestureId, KeyHandle, Notice, Start};
+use crate::key::{GestureId, KeyHandle, News, Notice, Start};
 use crate::key_name::KeyName;
+use crate::seams::Seams;
 use crate::state_directory::{StateDirectory, StateError};
+use crate::storage::{Memory, Storage};
 use crate::timer::until;
 
 /// The most keys in a rack: each has a port of one bus.
@@ -37,6 +40,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Where keys are kept. Without it they live as long as the rack.
     pub state: Option<PathBuf>,
+    /// What stands between the keys and what they stand on: faults, timelines, transcripts. Without it, nothing.
+    pub seams: Option<Arc<dyn Seams>>,
 }
 
 /// A key that a rack is to hold.
@@ -150,13 +155,23 @@ impl Rack {
         for (index, KeySpecification { name, profile }) in specifications.into_iter().enumerate() {
             let mut environment = environment(options.seed, &name);
             crypto = environment.crypto().name();
-            let (database, store) = match &state {
+            let (mut storage, store): (Box<dyn Storage>, _) = match &state {
                 Some(state) => {
                     let (database, store) = state.open_key(&name, &profile, environment.as_mut())?;
-                    (Some(database), store)
+                    (Box::new(database), store)
                 }
-                None => (None, Store::create(environment.as_mut()).0),
+                None => {
+                    let (store, changes) = Store::create(environment.as_mut());
+                    (Box::new(Memory::holding(&changes)), store)
+                }
             };
+            let mut clock: Box<dyn Clock> = Box::new(SystemClock::new(epoch));
+            let mut edge = None;
+            if let Some(seams) = &options.seams {
+                storage = seams.storage(&name, storage);
+                clock = seams.clock(&name, clock);
+                edge = seams.edge(&name);
+            }
             let busid = format!("1-{}", index + 1);
             let attestation = root.issue(&profile)?;
             let mut entry = Entry {
@@ -172,11 +187,12 @@ impl Rack {
                 handle: crate::key::spawn(Start {
                     name,
                     busid,
-                    authenticator: Authenticator::new(profile, attestation, environment, store, epoch.elapsed()),
-                    database,
+                    authenticator: Authenticator::new(profile, attestation, environment, store, clock.now()),
+                    storage,
+                    clock,
+                    edge,
                     exports: exports.clone(),
                     notices: notices.clone(),
-                    epoch,
                     running: tasks.subscribe(),
                 }),
             };
@@ -438,40 +454,21 @@ impl Task {
         }
     }
 
-    fn notice(&mut self, notice: Notice) {
-        match notice {
-            Notice::Waiting { key, id, reason, since } => {
-                tracing::debug!(%key, command = reason.command(), "waits for a touch");
-                if let Some(entry) = self.entry(&key) {
-                    entry.waiting = Some(Waiting { id, reason, since });
-                }
+    fn notice(&mut self, Notice { key, news }: Notice) {
+        tracing::debug!(%key, ?news);
+        // By the rack's clock, as its finger goes by that.
+        let now = self.epoch.elapsed();
+        let Some(entry) = self.entry(&key) else { return };
+        match news {
+            News::Waiting { id, reason } => entry.waiting = Some(Waiting { id, reason, since: now }),
+            News::NotWaiting { id } => drop(entry.waiting.take_if(|waiting| waiting.id == id)),
+            News::Attached(attached) => entry.attached = attached,
+            News::Programs { programs, over_udp } => {
+                entry.programs = programs;
+                entry.programs_over_udp = over_udp;
             }
-            Notice::NotWaiting { key, id } => {
-                if let Some(entry) = self.entry(&key)
-                    && entry.waiting.as_ref().is_some_and(|waiting| waiting.id == id)
-                {
-                    entry.waiting = None;
-                }
-            }
-            Notice::Attached { key, attached } => {
-                tracing::debug!(%key, attached, "host");
-                if let Some(entry) = self.entry(&key) {
-                    entry.attached = attached;
-                }
-            }
-            Notice::Programs { key, programs, over_udp } => {
-                tracing::debug!(%key, programs, over_udp, "programs without USB");
-                if let Some(entry) = self.entry(&key) {
-                    entry.programs = programs;
-                    entry.programs_over_udp = over_udp;
-                }
-            }
-            Notice::Stored { key, discoverable_credentials } => {
-                if let Some(entry) = self.entry(&key) {
-                    entry.discoverable_credentials = discoverable_credentials;
-                }
-            }
-            Notice::Winked { key } => tracing::info!(%key, "winks"),
+            News::Stored { discoverable_credentials } => entry.discoverable_credentials = discoverable_credentials,
+            News::Winked => tracing::info!(%key, "winks"),
         }
     }
 

@@ -439,7 +439,7 @@ fn registering_child() {
 
 async fn start(directory: &Path) -> Rack {
     let finger = Finger { policy: TouchPolicy::Auto, over: None };
-    let options = Options { finger, seed: None, state: Some(directory.to_owned()) };
+    let options = Options { finger, state: Some(directory.to_owned()), ..Options::default() };
     Rack::start(options, vec![KeySpecification { name: key_name(), profile: profile() }]).await.unwrap()
 }
 

@@ -1,65 +1,75 @@
 //! The command that a key is carrying out: where it came from, and what it waits for.
 
-use core::future::pending;
 use core::time::Duration;
 
-use keyrig_authenticator::{Commit, Gesture};
-use keyrig_ctap::hid::RequestId;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use keyrig_authenticator::{Channel, Commit, Gesture};
+use keyrig_ctap::hid::{RequestId, RequestKind};
 
-use super::{GestureId, Progress, TransactionId};
-use crate::database::{Database, NotDurable};
+use super::{GestureId, TransactionId};
 
-/// Where a command came from, and its answer goes.
-pub(super) enum Source {
-    Hid(RequestId),
-    Direct {
-        id: TransactionId,
-        reply: oneshot::Sender<Vec<u8>>,
-        progress: watch::Sender<Progress>,
-    },
-    /// Nobody waits for the answer any more. A commit under way is still brought to its end.
-    Nobody,
+/// A message that came, from where, and what its answer is for.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) source: Source,
+    pub(super) kind: RequestKind,
+    pub(super) message: Vec<u8>,
 }
 
-/// Who asks for the end of a command.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asker {
+/// Where a command came from, and its answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) id: SourceId,
+    pub(super) channel: Channel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceId {
     Hid(RequestId),
     Direct(TransactionId),
 }
 
-impl Source {
-    pub(super) fn is(&self, asker: Asker) -> bool {
-        match self {
-            Self::Hid(id) => asker == Asker::Hid(*id),
-            Self::Direct { id, .. } => asker == Asker::Direct(*id),
-            Self::Nobody => false,
-        }
-    }
-}
-
-/// What a command waits for.
-pub(super) enum Wait {
-    /// `held_until` is when a touch that has begun will have lasted long enough.
-    Gesture { id: GestureId, gesture: Gesture, held_until: Option<Duration> },
-    /// `cancelled` is told to the gesture that may come after it.
-    Commit { commit: Commit, writing: JoinHandle<(Database, Result<(), NotDurable>)>, cancelled: bool },
-}
-
 /// A command under way.
+#[derive(Debug)]
 pub(super) struct Command {
-    pub(super) source: Source,
+    pub(super) kind: RequestKind,
+    pub(super) interest: Interest,
     pub(super) wait: Wait,
 }
 
-/// Waits until a commit has been written, or could not be. Cancel-safe.
-pub(super) async fn written(command: Option<&mut Command>) -> (Database, Result<(), NotDurable>) {
-    match command {
-        Some(Command { wait: Wait::Commit { writing, .. }, .. }) => {
-            writing.await.expect("writing to the database does not panic")
+/// Who is interested in how a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// Whoever sent it.
+    Of(Source),
+    /// The same, who has cancelled it: a gesture that it comes to is not waited for.
+    Cancelled(Source),
+    /// Nobody any more. What it has begun is brought to its end, as far as that needs no gesture.
+    Nobody,
+    /// Nobody, as the power was lost: a commit under way is told, and nothing comes after it.
+    PowerLost,
+}
+
+/// What a command waits for.
+#[derive(Debug)]
+pub(super) enum Wait {
+    /// `held_until` is when a touch that has begun will have lasted long enough.
+    Gesture {
+        id: GestureId,
+        gesture: Gesture,
+        held_until: Option<Duration>,
+    },
+    Commit(Commit),
+}
+
+impl Command {
+    pub(super) fn is_of(&self, id: SourceId) -> bool {
+        match self.interest {
+            Interest::Of(source) | Interest::Cancelled(source) => source.id == id,
+            Interest::Nobody | Interest::PowerLost => false,
         }
-        _ => pending().await,
+    }
+
+    pub(super) fn waits_for(&self, gesture: GestureId) -> bool {
+        matches!(self.wait, Wait::Gesture { id, .. } if id == gesture)
     }
 }

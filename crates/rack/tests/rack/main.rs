@@ -9,6 +9,7 @@ mod many;
 mod pico_controller;
 #[path = "../support/requests.rs"]
 mod requests;
+mod seams;
 #[path = "../support/mod.rs"]
 mod support;
 mod touch;

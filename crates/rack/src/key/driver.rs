@@ -1,0 +1,511 @@
+//! A key without a runtime: CTAPHID, the authenticator, and what is under way between them.
+//!
+//! Time is a parameter, as in the crates below. What a key wants done comes out as values: [`Effect`]s, and reports for its peers.
+//!
+//! # The driving contract
+//!
+//! **Tell it one thing, then drain effects, then drain reports, then set the timer.** After every call that takes `&mut self`:
+//!
+//! 1. **call [`poll_effect`](Driver::poll_effect) until it is empty**, and do what it says. A [`Effect::Commit`] stands for the
+//!    [`changes`](Driver::changes): once they are durable or cannot be made so, [`committed`](Driver::committed) is called, which is one
+//!    more thing told. Until then the key takes whatever else it is told;
+//! 2. **call [`poll_report`](Driver::poll_report) while a peer has room**;
+//! 3. **set one timer to [`poll_timeout`](Driver::poll_timeout)**, and call [`handle_timeout`](Driver::handle_timeout) when it expires.
+//!
+//! Before the power comes back a commit under way is told: see [`power_off`](Driver::power_off).
+
+#[cfg(test)]
+mod tests;
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use keyrig_authenticator::store::Change;
+use keyrig_authenticator::{Authenticator, Channel, Commit, Gesture as PendingGesture, Profile, Step, Waiting};
+use keyrig_ctap::Status;
+use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestKind};
+use keyrig_ctap::u2f::StatusWord;
+
+use super::command::{Command, Interest, Request, Source, SourceId, Wait};
+use super::{Farewell, GestureId, News, Progress, TransactionId};
+use crate::finger::Gesture;
+use crate::seams::{Edge, USB_HOST, WITHOUT_CTAPHID};
+use crate::storage::NotDurable;
+
+/// What a key wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// The changes are to be made durable.
+    Commit,
+    /// A transaction has its answer.
+    Answer(TransactionId, Vec<u8>),
+    /// What the key does for a transaction.
+    Progress(TransactionId, Progress),
+    /// The rack is to hear something.
+    Tell(News),
+}
+
+#[derive(Debug)]
+struct Program {
+    farewell: Farewell,
+    /// Counts what programs and the key say to each other: with the one that has the least it has been silent longest.
+    heard: u64,
+}
+
+/// A key: see the driving contract of the module.
+#[derive(Debug)]
+pub(super) struct Driver {
+    authenticator: Authenticator,
+    hid: Device,
+    edge: Option<Box<dyn Edge>>,
+    /// Programs that speak CTAPHID without USB, since the key last got power.
+    programs: BTreeMap<Peer, Program>,
+    last_program: Peer,
+    heard: u64,
+    command: Option<Command>,
+    /// The host's next request, while a commit of one that nobody waits for is still on its way.
+    next_request: Option<Request>,
+    /// CTAP1/U2F waits for a touch: there is no command that does.
+    u2f_waiting: Option<(GestureId, Waiting)>,
+    gestures: u64,
+    effects: VecDeque<Effect>,
+}
+
+impl Driver {
+    pub(super) fn new(authenticator: Authenticator, edge: Option<Box<dyn Edge>>) -> Self {
+        let profile = authenticator.profile();
+        let hid = Device::new(DeviceConfig {
+            device_version: profile.device_version(),
+            capabilities: Capabilities(profile.capabilities()),
+        });
+        Self {
+            authenticator,
+            hid,
+            edge,
+            programs: BTreeMap::new(),
+            last_program: USB_HOST,
+            heard: 0,
+            command: None,
+            next_request: None,
+            u2f_waiting: None,
+            gestures: 0,
+            effects: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn profile(&self) -> &Profile {
+        self.authenticator.profile()
+    }
+
+    /// The key gets power, or gets it anew: all that is not stored is forgotten, channels and programs included.
+    pub(super) fn power_on(&mut self, now: Duration) {
+        self.power_off(now);
+        self.authenticator.power_up(now);
+    }
+
+    /// The key loses power: programs and transactions end. A commit under way is still to be told, before the power comes back, so
+    /// that memory equals the disk.
+    pub(super) fn power_off(&mut self, now: Duration) {
+        self.next_request = None;
+        match self.command.take() {
+            Some(Command { wait: Wait::Gesture { id, .. }, .. }) => self.tell(News::NotWaiting { id }),
+            Some(command) => self.command = Some(Command { interest: Interest::PowerLost, ..command }),
+            None => {}
+        }
+        self.authenticator.deny_u2f();
+        self.hid.power_cycle();
+        if !self.programs.is_empty() {
+            self.programs.clear();
+            self.tell_programs();
+        }
+        self.settle(now);
+    }
+
+    /// A program that speaks CTAPHID without USB comes.
+    pub(super) fn connect(&mut self, farewell: Farewell) -> Peer {
+        self.last_program.0 += 1;
+        self.heard += 1;
+        self.programs.insert(self.last_program, Program { farewell, heard: self.heard });
+        self.tell_programs();
+        self.last_program
+    }
+
+    /// A program has gone: so does all that it began.
+    pub(super) fn disconnect(&mut self, peer: Peer, now: Duration) {
+        if self.programs.remove(&peer).is_none() {
+            return;
+        }
+        self.hid.disconnect(peer);
+        self.authenticator.forget(peer);
+        self.tell_programs();
+        self.settle(now);
+    }
+
+    /// Disconnects one of these programs: of those that nothing goes on for, the one that has been silent longest, and before all one
+    /// that is not connected any more.
+    pub(super) fn displace(&mut self, candidates: Vec<Peer>, now: Duration) -> Option<Peer> {
+        let waits = |peer| self.u2f_waiting.is_some_and(|(_, waiting)| waiting.channel.peer == peer);
+        let idle = candidates.into_iter().filter(|peer| !waits(*peer) && !self.hid.is_in_use_by(*peer, now));
+        let silent = idle.min_by_key(|peer| self.programs.get(peer).map(|program| program.heard))?;
+        self.disconnect(silent, now);
+        Some(silent)
+    }
+
+    /// A report has come. One from a program that is not connected is of before the power was lost, and lost too.
+    pub(super) fn receive(&mut self, from: Peer, report: Report, now: Duration) {
+        if !self.note(from) && from != USB_HOST {
+            return;
+        }
+        let report = match &mut self.edge {
+            Some(edge) => edge.report_in(from, report, now),
+            None => Some(report),
+        };
+        if let Some(report) = report {
+            let environment = &mut |bytes: &mut [u8]| self.authenticator.fill_random(bytes);
+            self.hid.receive_from(from, &report, now, environment);
+        }
+        self.settle(now);
+    }
+
+    /// Notes that something is said to or by a program; false if it is not connected.
+    fn note(&mut self, peer: Peer) -> bool {
+        let Some(program) = self.programs.get_mut(&peer) else { return false };
+        self.heard += 1;
+        program.heard = self.heard;
+        true
+    }
+
+    /// A message has come without CTAPHID.
+    pub(super) fn transact(&mut self, id: TransactionId, kind: RequestKind, message: Vec<u8>, now: Duration) {
+        let source = Source { id: SourceId::Direct(id), channel: WITHOUT_CTAPHID };
+        match self.pass(Request { source, kind, message }, now) {
+            Some(Request { source, kind, .. }) if self.command.is_some() => self.answer(source, kind, busy(kind), now),
+            Some(request) => self.start(request, now),
+            None => {}
+        }
+        self.settle(now);
+    }
+
+    /// Whoever sent a message without CTAPHID cancels it.
+    pub(super) fn cancel(&mut self, id: TransactionId, now: Duration) {
+        self.cancel_command(SourceId::Direct(id), now);
+        self.settle(now);
+    }
+
+    /// Whoever sent a message without CTAPHID has gone.
+    pub(super) fn abandon(&mut self, id: TransactionId, now: Duration) {
+        self.abandon_command(SourceId::Direct(id));
+        self.settle(now);
+    }
+
+    /// The user does something. A gesture that is not waited for any more means nothing.
+    pub(super) fn gesture(&mut self, id: GestureId, gesture: Gesture, now: Duration) {
+        self.expire(now);
+        if self.u2f_waiting.is_some_and(|(waiting, _)| waiting == id) {
+            match gesture {
+                Gesture::Touch => self.authenticator.touch_u2f(now),
+                Gesture::Deny => self.authenticator.deny_u2f(),
+            }
+        } else if let Some(command) = self.command.take_if(|command| command.waits_for(id)) {
+            self.gesture_of(command, gesture, now);
+        }
+        self.settle(now);
+    }
+
+    fn gesture_of(&mut self, command: Command, gesture: Gesture, now: Duration) {
+        let Command { kind, interest, wait: Wait::Gesture { id, gesture: pending, .. } } = command else { return };
+        self.tell(News::NotWaiting { id });
+        let touch = pending.reason().touch();
+        let step = match gesture {
+            Gesture::Touch if touch.is_zero() => pending.touched(&mut self.authenticator, now),
+            Gesture::Touch => {
+                let held_until = Some(now.saturating_add(touch));
+                let wait = Wait::Gesture { id, gesture: pending, held_until };
+                self.command = Some(Command { kind, interest, wait });
+                return;
+            }
+            Gesture::Deny => pending.denied(&mut self.authenticator, now),
+        };
+        self.carry_on(kind, interest, step, now);
+    }
+
+    /// The changes of the commit under way.
+    pub(super) fn changes(&self) -> &[Change] {
+        match &self.command {
+            Some(Command { wait: Wait::Commit(commit), .. }) => commit.changes(),
+            _ => &[],
+        }
+    }
+
+    /// The commit under way takes its time. After a touch the host hears that the key is processing again.
+    pub(super) fn committing(&mut self, now: Duration) {
+        if let Some(Command { interest: Interest::Of(source) | Interest::Cancelled(source), .. }) = self.command {
+            self.show(source, Progress::Processing, now);
+        }
+    }
+
+    /// The commit under way is durable, or is not and will not be.
+    pub(super) fn committed(&mut self, result: Result<(), NotDurable>, now: Duration) {
+        let Some(Command { kind, interest, wait: Wait::Commit(commit) }) = self.command.take() else { return };
+        let step = match result {
+            Ok(()) => self.apply(commit, now),
+            Err(_) => commit.failed(&mut self.authenticator, now),
+        };
+        if interest != Interest::PowerLost {
+            self.carry_on(kind, interest, step, now);
+        }
+        self.settle(now);
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_timeout(&mut self, now: Duration) {
+        self.expire(now);
+        self.settle(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        let gesture = match &self.command {
+            Some(Command { wait: Wait::Gesture { gesture, held_until, .. }, .. }) => {
+                Some(held_until.map_or(gesture.deadline(), |held| held.min(gesture.deadline())))
+            }
+            _ => None,
+        };
+        let u2f = self.u2f_waiting.map(|(_, waiting)| waiting.until);
+        [gesture, u2f, self.hid.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// What is to be done next.
+    #[must_use = "an effect that is taken is never offered again"]
+    pub(super) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The next report, for a peer that has room for it.
+    #[must_use = "a report that is taken is never offered again"]
+    pub(super) fn poll_report(&mut self, has_room: impl Fn(Peer) -> bool, now: Duration) -> Option<(Peer, Report)> {
+        loop {
+            let (peer, report) = self.hid.poll_report_to(&has_room)?;
+            self.note(peer);
+            let Some(edge) = &mut self.edge else { return Some((peer, report)) };
+            if let Some(report) = edge.report_out(peer, report, now) {
+                return Some((peer, report));
+            }
+        }
+    }
+
+    /// Carries on with what the last call has brought about.
+    fn settle(&mut self, now: Duration) {
+        if self.command.is_none()
+            && let Some(request) = self.next_request.take()
+        {
+            self.start(request, now);
+        }
+        while let Some(event) = self.hid.poll_event() {
+            match event {
+                DeviceEvent::Request { id, peer, channel, kind, payload } => {
+                    let source = Source { id: SourceId::Hid(id), channel: Channel { peer, id: channel } };
+                    self.request(Request { source, kind, message: payload }, now);
+                }
+                DeviceEvent::Cancel(id) => self.cancel_command(SourceId::Hid(id), now),
+                DeviceEvent::Abort(id) => self.abandon_command(SourceId::Hid(id)),
+                DeviceEvent::Wink => self.tell(News::Winked),
+            }
+        }
+        self.watch_u2f(now);
+    }
+
+    /// Lets a message pass the edge.
+    fn pass(&mut self, request: Request, now: Duration) -> Option<Request> {
+        let Some(edge) = &mut self.edge else { return Some(request) };
+        let Request { source, kind, message } = request;
+        let message = edge.request(source.channel, kind, message, now)?;
+        Some(Request { source, kind, message })
+    }
+
+    fn request(&mut self, request: Request, now: Duration) {
+        let Some(request) = self.pass(request, now) else { return };
+        match &self.command {
+            None => self.start(request, now),
+            Some(Command { interest: Interest::Nobody | Interest::PowerLost, .. }) => self.next_request = Some(request),
+            // A command that came without CTAPHID is under way.
+            Some(_) => self.answer(request.source, request.kind, busy(request.kind), now),
+        }
+    }
+
+    fn start(&mut self, request: Request, now: Duration) {
+        let Request { source, kind, message } = request;
+        let step = match kind {
+            RequestKind::Cbor => self.authenticator.start(source.channel, &message, now),
+            RequestKind::Msg => self.authenticator.start_u2f(source.channel, &message, now),
+        };
+        self.carry_on(kind, Interest::Of(source), step, now);
+    }
+
+    /// Carries a command to where it has to wait, or to its end.
+    fn carry_on(&mut self, kind: RequestKind, interest: Interest, step: Step, now: Duration) {
+        match (step, interest) {
+            (Step::Respond(answer), Interest::Of(source) | Interest::Cancelled(source)) => {
+                self.answer(source, kind, answer, now);
+            }
+            (Step::Commit(commit), _) => {
+                self.command = Some(Command { kind, interest, wait: Wait::Commit(commit) });
+                self.effects.push_back(Effect::Commit);
+            }
+            (Step::Gesture(gesture), Interest::Of(source)) => self.wait_for(kind, source, gesture, now),
+            (Step::Gesture(gesture), Interest::Cancelled(_)) => {
+                let step = gesture.cancelled(&mut self.authenticator, now);
+                self.carry_on(kind, interest, step, now);
+            }
+            (Step::Respond(_) | Step::Gesture(_), Interest::Nobody | Interest::PowerLost) => {}
+        }
+    }
+
+    fn wait_for(&mut self, kind: RequestKind, source: Source, gesture: PendingGesture, now: Duration) {
+        self.show(source, Progress::UpNeeded, now);
+        // CTAP1/U2F waits no more, which is said before that something else does.
+        self.watch_u2f(now);
+        let id = self.next_gesture();
+        self.tell(News::Waiting { id, reason: gesture.reason() });
+        let wait = Wait::Gesture { id, gesture, held_until: None };
+        self.command = Some(Command { kind, interest: Interest::Of(source), wait });
+    }
+
+    fn apply(&mut self, commit: Commit, now: Duration) -> Step {
+        let before = self.authenticator.store().discoverable_count();
+        let step = commit.committed(&mut self.authenticator, now);
+        let after = self.authenticator.store().discoverable_count();
+        if before != after {
+            self.tell(News::Stored { discoverable_credentials: after });
+        }
+        step
+    }
+
+    /// Ends the wait for a gesture, now or when it begins.
+    fn cancel_command(&mut self, id: SourceId, now: Duration) {
+        if let Some(Request { source, kind, .. }) = self.next_request.take_if(|next| next.source.id == id) {
+            return self.answer(source, kind, vec![Status::KeepaliveCancel.into()], now);
+        }
+        let Some(command) = self.command.take_if(|command| command.is_of(id)) else { return };
+        match command {
+            Command { kind, interest, wait: Wait::Gesture { id, gesture, .. } } => {
+                self.tell(News::NotWaiting { id });
+                let step = gesture.cancelled(&mut self.authenticator, now);
+                self.carry_on(kind, interest, step, now);
+            }
+            Command { kind, interest: Interest::Of(source), wait } => {
+                self.command = Some(Command { kind, interest: Interest::Cancelled(source), wait });
+            }
+            command => self.command = Some(command),
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    fn abandon_command(&mut self, id: SourceId) {
+        self.next_request.take_if(|next| next.source.id == id);
+        let Some(command) = self.command.take_if(|command| command.is_of(id)) else { return };
+        match command {
+            Command { wait: Wait::Gesture { id, .. }, .. } => self.tell(News::NotWaiting { id }),
+            command => self.command = Some(Command { interest: Interest::Nobody, ..command }),
+        }
+    }
+
+    fn expire(&mut self, now: Duration) {
+        self.hid.handle_timeout(now);
+        let is_due = |command: &mut Command| match &command.wait {
+            Wait::Gesture { gesture, held_until, .. } => {
+                held_until.is_some_and(|held| held <= now) || gesture.deadline() <= now
+            }
+            Wait::Commit(_) => false,
+        };
+        let Some(Command { kind, interest, wait: Wait::Gesture { id, gesture, held_until } }) =
+            self.command.take_if(is_due)
+        else {
+            return;
+        };
+        let step = if held_until.is_some_and(|held| held <= now) {
+            gesture.touched(&mut self.authenticator, now)
+        } else {
+            self.tell(News::NotWaiting { id });
+            gesture.timed_out(&mut self.authenticator, now)
+        };
+        self.carry_on(kind, interest, step, now);
+    }
+
+    /// Tells the rack of what CTAP1/U2F waits for, as far as it has changed.
+    fn watch_u2f(&mut self, now: Duration) {
+        let waiting = self.authenticator.u2f_waiting(now);
+        match (&mut self.u2f_waiting, waiting) {
+            (None, None) => return,
+            // It was asked again.
+            (Some((_, before)), Some(waiting))
+                if (before.reason, before.channel) == (waiting.reason, waiting.channel) =>
+            {
+                *before = waiting;
+                return;
+            }
+            _ => {}
+        }
+        if let Some((id, _)) = self.u2f_waiting.take() {
+            self.tell(News::NotWaiting { id });
+        }
+        if let Some(waiting) = waiting {
+            let id = self.next_gesture();
+            self.u2f_waiting = Some((id, waiting));
+            self.tell(News::Waiting { id, reason: waiting.reason });
+        }
+    }
+
+    /// Tells whoever waits for the answer what the key does.
+    fn show(&mut self, source: Source, progress: Progress, now: Duration) {
+        match source.id {
+            SourceId::Hid(id) => {
+                let status = match progress {
+                    Progress::Processing => KeepaliveStatus::Processing,
+                    Progress::UpNeeded => KeepaliveStatus::UpNeeded,
+                };
+                // The request is pending: whatever ends it has ended the interest in it.
+                let _ = self.hid.set_status(id, status, now);
+            }
+            SourceId::Direct(id) => self.effects.push_back(Effect::Progress(id, progress)),
+        }
+    }
+
+    fn answer(&mut self, source: Source, kind: RequestKind, answer: Vec<u8>, now: Duration) {
+        let answer = match &mut self.edge {
+            Some(edge) => edge.response(source.channel, kind, answer, now),
+            None => Some(answer),
+        };
+        let Some(answer) = answer else { return };
+        match source.id {
+            SourceId::Hid(id) => {
+                if let Err(error) = self.hid.respond(id, answer) {
+                    tracing::debug!(%error, "an answer that nobody waits for");
+                }
+            }
+            SourceId::Direct(id) => self.effects.push_back(Effect::Answer(id, answer)),
+        }
+    }
+
+    fn next_gesture(&mut self) -> GestureId {
+        self.gestures += 1;
+        GestureId(self.gestures)
+    }
+
+    fn tell_programs(&mut self) {
+        let over_udp = self.programs.values().filter(|program| program.farewell == Farewell::Never).count();
+        self.tell(News::Programs { programs: self.programs.len(), over_udp });
+    }
+
+    fn tell(&mut self, news: News) {
+        self.effects.push_back(Effect::Tell(news));
+    }
+}
+
+/// The answer while a command is under way that came another way. CTAP1/U2F knows but one word for later.
+fn busy(kind: RequestKind) -> Vec<u8> {
+    match kind {
+        RequestKind::Cbor => vec![Status::ChannelBusy.into()],
+        RequestKind::Msg => StatusWord::ConditionsNotSatisfied.response(),
+    }
+}

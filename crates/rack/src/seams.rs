@@ -1,0 +1,74 @@
+//! Where something can stand between a key and what it stands on, or listen there.
+//!
+//! A rack asks its [`Seams`] for each key. Without any, a key has its database or its memory, the runtime's time, and nothing at its
+//! edge. What a wrapper is given it may use, replace or ignore.
+
+use core::fmt;
+use core::time::Duration;
+
+use keyrig_authenticator::Channel;
+use keyrig_ctap::hid::{ChannelId, Peer, Report, RequestKind};
+
+use crate::clock::Clock;
+use crate::key_name::KeyName;
+use crate::storage::Storage;
+
+/// Stands between the keys of a rack and what they stand on: faults, timelines, transcripts.
+pub trait Seams: fmt::Debug + Send + Sync {
+    /// What makes the key's commits durable, around `storage`, which would without it.
+    fn storage(&self, key: &KeyName, storage: Box<dyn Storage>) -> Box<dyn Storage> {
+        let _ = key;
+        storage
+    }
+
+    /// The key's clock, around `clock`, which would be it.
+    fn clock(&self, key: &KeyName, clock: Box<dyn Clock>) -> Box<dyn Clock> {
+        let _ = key;
+        clock
+    }
+
+    /// What stands at the edge of the key; nothing, unless this says so.
+    fn edge(&self, key: &KeyName) -> Option<Box<dyn Edge>> {
+        let _ = key;
+        None
+    }
+}
+
+/// The peer that is the USB host. Programs that speak CTAPHID without USB are counted on from here.
+pub const USB_HOST: Peer = Peer(0);
+
+/// What comes without CTAPHID, from a [`KeyHandle`](crate::KeyHandle) or the control socket, comes on a channel of its own, which
+/// CTAPHID never opens.
+pub const WITHOUT_CTAPHID: Channel = Channel { peer: USB_HOST, id: ChannelId::BROADCAST };
+
+/// Stands at the edge of a key, where CTAPHID reports and CTAP messages pass. Each method is given what passes, and returns what goes
+/// on in its place; `None` is lost. `now` is the key's time.
+///
+/// A seam: its users are faults, which change and lose, and transcripts, which write down.
+pub trait Edge: fmt::Debug + Send {
+    /// A report from a peer, before CTAPHID.
+    fn report_in(&mut self, peer: Peer, report: Report, now: Duration) -> Option<Report> {
+        let _ = (peer, now);
+        Some(report)
+    }
+
+    /// A report to a peer. It has left CTAPHID by then: one that is lost counts as sent.
+    fn report_out(&mut self, peer: Peer, report: Report, now: Duration) -> Option<Report> {
+        let _ = (peer, now);
+        Some(report)
+    }
+
+    /// A message for the authenticator, whole, however it came. One that is lost is never answered, and the host hears keepalives for
+    /// as long as it likes.
+    fn request(&mut self, channel: Channel, kind: RequestKind, message: Vec<u8>, now: Duration) -> Option<Vec<u8>> {
+        let _ = (channel, kind, now);
+        Some(message)
+    }
+
+    /// The answer to a message, which the authenticator or, if that is busy, the key gives. One that is lost leaves the host as a lost
+    /// message does.
+    fn response(&mut self, channel: Channel, kind: RequestKind, answer: Vec<u8>, now: Duration) -> Option<Vec<u8>> {
+        let _ = (channel, kind, now);
+        Some(answer)
+    }
+}
