@@ -118,6 +118,11 @@ async fn yubikey_5_7_over_datagrams() {
 }
 
 #[tokio::test]
+async fn ctap_2_1_over_datagrams() {
+    suite("ctap-2.1", Way::Datagrams).await;
+}
+
+#[tokio::test]
 async fn yubikey_5_4_over_datagrams() {
     suite("yubikey-5.4", Way::Datagrams).await;
 }

@@ -2,6 +2,7 @@
 //!
 //! [`Seeded`] is the environment of tests and of replay: everything in it follows from a seed.
 
+use keyrig_ctap::authenticator_data::AuthenticatorData;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -15,6 +16,36 @@ pub trait Environment: Send {
 
     /// The library that computes with private keys.
     fn crypto(&self) -> &dyn Crypto;
+
+    /// Is shown everything that the authenticator says of a credential before it leaves, signed or not, and may change it: for
+    /// faults that a relying party is to find behind a valid signature. Changes nothing unless it is overridden.
+    fn before_sealing(&mut self, unsealed: Unsealed<'_>) {
+        let _ = unsealed;
+    }
+}
+
+/// What the authenticator is about to say of a credential.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Unsealed<'a> {
+    /// The authenticator data of a registration or a login over CTAP2, or of a login over CTAP1/U2F, of which user presence and
+    /// counter are sent.
+    AuthenticatorData(&'a mut AuthenticatorData),
+    /// A registration over CTAP1/U2F.
+    U2fRegistration(&'a mut U2fRegistration),
+}
+
+/// What is signed of a registration over CTAP1/U2F (FIDO U2F Raw Message Formats 1.2 §4.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct U2fRegistration {
+    /// The application parameter.
+    pub application: [u8; 32],
+    /// The challenge parameter.
+    pub challenge: [u8; 32],
+    /// The key handle.
+    pub key_handle: Vec<u8>,
+    /// The user public key, an uncompressed point.
+    pub public_key: [u8; 65],
 }
 
 /// An environment that follows entirely from a seed: the same seed, requests and times give the same bytes.

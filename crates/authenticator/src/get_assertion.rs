@@ -204,14 +204,15 @@ fn sign(
         attested_credential_data: None,
         extensions,
     };
-    let sealed = seal(authenticator.environment.as_ref(), &data, &scope.client_data_hash, &candidate.private_key)?;
+    let key = Some(&candidate.private_key);
+    let sealed = seal(authenticator.environment.as_mut(), data, &scope.client_data_hash, key)?;
     let wants_large_blob_key = scope.inputs.large_blob_key == Some(true) && candidate.has_large_blob_key;
     let large_blob_key =
         wants_large_blob_key.then(|| authenticator.store().secret().large_blob_key(&candidate.id).to_vec());
     Ok(Response {
         credential: Some(CredentialDescriptor::public_key(candidate.id)),
         authenticator_data: sealed.authenticator_data,
-        signature: sealed.signature,
+        signature: sealed.signature.ok_or(Status::OtherError)?,
         // Without user verification nothing that identifies the user but the handle (§6.2.2).
         user: candidate
             .user

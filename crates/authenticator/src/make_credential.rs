@@ -223,7 +223,7 @@ fn outputs(authenticator: &mut Authenticator, checked: &Checked, id: &[u8]) -> M
 }
 
 /// Step 19.
-fn attest(authenticator: &Authenticator, checked: &Checked, made: Made, counter: u32) -> Result<Response, Status> {
+fn attest(authenticator: &mut Authenticator, checked: &Checked, made: Made, counter: u32) -> Result<Response, Status> {
     let public_key =
         authenticator.environment.crypto().public_key(&made.private_key).map_err(|_| Status::OtherError)?;
     let extensions = made.outputs.encode();
@@ -241,18 +241,16 @@ fn attest(authenticator: &Authenticator, checked: &Checked, made: Made, counter:
         }),
         extensions,
     };
-    let (authenticator_data, statement) = if wants_none(authenticator, &checked.request) {
-        (data.encode(), Statement::None)
-    } else {
-        let key = authenticator.attestation.private_key();
-        let sealed = seal(authenticator.environment.as_ref(), &data, &checked.request.client_data_hash, key)?;
-        let statement = Statement::Packed {
-            algorithm: key.algorithm().identifier(),
-            signature: sealed.signature,
-            certificates: vec![authenticator.attestation.certificate().to_vec()],
-        };
-        (sealed.authenticator_data, statement)
-    };
+    let attested = !wants_none(authenticator, &checked.request);
+    let attestation = &authenticator.attestation;
+    let key = attested.then(|| attestation.private_key());
+    let sealed = seal(authenticator.environment.as_mut(), data, &checked.request.client_data_hash, key)?;
+    let statement = sealed.signature.map_or(Statement::None, |signature| Statement::Packed {
+        algorithm: attestation.private_key().algorithm().identifier(),
+        signature,
+        certificates: vec![attestation.certificate().to_vec()],
+    });
+    let authenticator_data = sealed.authenticator_data;
     Ok(Response { authenticator_data, statement, enterprise_attestation: None, large_blob_key: made.large_blob_key })
 }
 

@@ -12,15 +12,16 @@ use core::time::Duration;
 use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
 use keyrig_ctap::cose::{Algorithm, PublicKey};
 use keyrig_ctap::extensions::CredentialProtection;
-use keyrig_ctap::u2f::{Authentication, Control, Registration, Request, StatusWord, VERSION};
+use keyrig_ctap::u2f::{Authentication, Control, Request, StatusWord, VERSION};
 
 use crate::authenticator::Authenticator;
 use crate::channel::Channel;
 use crate::credential::Properties;
+use crate::environment::U2fRegistration;
 use crate::presence::{Presence, Reason, Waiting};
 use crate::private_key::PrivateKey;
 use crate::progress::Progress;
-use crate::sealing::seal;
+use crate::sealing::{seal, seal_registration};
 
 /// The longest key handle: its length is one byte.
 const MAX_KEY_HANDLE: usize = 255;
@@ -113,11 +114,11 @@ fn register(
     for (to, from) in public_key.iter_mut().skip(1).zip(x.into_iter().chain(y)) {
         *to = from;
     }
-    let signed = Registration::signed(application, challenge, &key_handle, &public_key);
+    let registration = U2fRegistration { application: *application, challenge: *challenge, key_handle, public_key };
     let attestation = &authenticator.attestation;
-    let signature = crypto.sign(attestation.private_key(), &[&signed]).map_err(|_| StatusWord::UnknownError)?;
-    let certificate = attestation.u2f_certificate().to_vec();
-    Ok(Registration { public_key, key_handle, certificate, signature }.encode())
+    let (key, certificate) = (attestation.private_key(), attestation.u2f_certificate().to_vec());
+    let sealed = seal_registration(authenticator.environment.as_mut(), registration, key, certificate);
+    sealed.map(|registration| registration.encode()).map_err(|_| StatusWord::UnknownError)
 }
 
 /// The private key behind a key handle, if it may be used without user verification: a key handle is an allow list of one, so
@@ -132,7 +133,7 @@ fn find(authenticator: &Authenticator, application: &[u8; 32], key_handle: &[u8]
 /// Signs what WebAuthn signs, too: application parameter, user presence byte and counter are authenticator data of 37 bytes
 /// (CTAP 2.3 §10.3).
 fn authenticate(
-    authenticator: &Authenticator,
+    authenticator: &mut Authenticator,
     private_key: &PrivateKey,
     application: [u8; 32],
     challenge: &[u8; 32],
@@ -146,15 +147,14 @@ fn authenticate(
         attested_credential_data: None,
         extensions: None,
     };
-    let sealed = seal(authenticator.environment.as_ref(), &data, challenge, private_key)
+    let sealed = seal(authenticator.environment.as_mut(), data, challenge, Some(private_key))
         .map_err(|_| StatusWord::UnknownError)?;
     // Sealing may have changed what it was given, so the answer is cut from what was signed.
-    let rest = sealed.authenticator_data.get(application.len()..).and_then(|rest| <&[u8; 5]>::try_from(rest).ok());
-    let Some([user_presence, counter @ ..]) = rest else { return Err(StatusWord::UnknownError) };
-    let authentication = Authentication {
-        user_presence: *user_presence,
-        counter: u32::from_be_bytes(*counter),
-        signature: sealed.signature,
+    let rest = sealed.authenticator_data.get(application.len()..).and_then(|rest| rest.first_chunk::<5>());
+    let (Some([user_presence, counter @ ..]), Some(signature)) = (rest, sealed.signature) else {
+        return Err(StatusWord::UnknownError);
     };
+    let authentication =
+        Authentication { user_presence: *user_presence, counter: u32::from_be_bytes(*counter), signature };
     Ok(authentication.encode())
 }

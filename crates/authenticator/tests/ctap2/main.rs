@@ -20,6 +20,7 @@ mod large_blobs;
 mod make_credential;
 mod reset;
 mod robustness;
+mod sealing;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

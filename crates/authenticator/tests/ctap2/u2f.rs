@@ -23,7 +23,7 @@ const UNKNOWN: [u8; 2] = [0x6F, 0x00];
 
 pub(crate) const ENFORCE: u8 = 0x03;
 const CHECK_ONLY: u8 = 0x07;
-const DONT_ENFORCE: u8 = 0x08;
+pub(crate) const DONT_ENFORCE: u8 = 0x08;
 
 const SITE: &str = "example.com";
 const CHALLENGE: [u8; 32] = [0xC1; 32];
@@ -38,7 +38,7 @@ fn apdu(instruction: u8, p1: u8, data: &[u8]) -> Vec<u8> {
     [&[0, instruction, p1, 0, 0, length[0], length[1]], data, &[0, 0]].concat()
 }
 
-fn register(site: &str) -> Vec<u8> {
+pub(crate) fn register(site: &str) -> Vec<u8> {
     apdu(0x01, 0, &[CHALLENGE, application(site)].concat())
 }
 

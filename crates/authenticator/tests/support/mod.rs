@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 
 use keyrig_authenticator::attestation::{Attestation, Root};
-use keyrig_authenticator::environment::Seeded;
+use keyrig_authenticator::environment::{Environment, Seeded};
 use keyrig_authenticator::store::{Change, Record, Store};
 use keyrig_authenticator::{Authenticator, Channel, Commit, Profile, Reason, Step};
 use keyrig_ctap::hid::{ChannelId, Peer};
@@ -132,9 +132,13 @@ impl Driver {
 
     /// A key that gets power with what is on a disk.
     pub(crate) fn on(disk: Disk, profile: Profile, seed: u8) -> Self {
+        Self::within(Box::new(Seeded::new([seed; 32])), disk, profile)
+    }
+
+    /// The same in an environment of its own.
+    pub(crate) fn within(environment: Box<dyn Environment>, disk: Disk, profile: Profile) -> Self {
         let attestation = attestation(&profile);
         let store = Store::load(disk.clone()).unwrap();
-        let environment = Box::new(Seeded::new([seed; 32]));
         Self {
             authenticator: Authenticator::new(profile, attestation, environment, store, Duration::ZERO),
             channel: Channel::default(),
