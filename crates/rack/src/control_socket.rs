@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::net::SocketType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::control::{Answer, Command};
 use crate::rack::Rack;
-use crate::unix_socket::{self, BindError, SocketFile};
+use crate::unix_socket::{self, BindError, PathTooLong, SocketFile};
 
 /// The longest request, bytes: the longest CTAP message fits in hexadecimal.
 const MAX_REQUEST: u64 = 16 * 1024;
@@ -48,6 +49,9 @@ pub enum ControlError {
         /// The path.
         path: PathBuf,
     },
+    /// The path is too long for a socket.
+    #[error(transparent)]
+    TooLong(#[from] PathTooLong),
     /// Nobody listens there.
     #[error("no keyrig listens on {path}: start one with 'keyrig serve', or say where it is with --control unix:PATH")]
     NotRunning {
@@ -103,11 +107,12 @@ impl ControlSocket {
     /// # Errors
     /// [`ControlError`].
     pub async fn bind(path: &Path) -> Result<Self, ControlError> {
-        let (listener, file) = unix_socket::bind(path, |path| UnixListener::bind(path)).await.map_err(|error| {
+        let (listener, file) = unix_socket::bind(path, SocketType::STREAM).await.map_err(|error| {
             let path = path.to_owned();
             match error {
                 BindError::InUse => ControlError::InUse { path },
                 BindError::NotASocket => ControlError::NotASocket { path },
+                BindError::TooLong(error) => ControlError::TooLong(error),
                 BindError::Io(error) => ControlError::Io { path, error },
             }
         })?;

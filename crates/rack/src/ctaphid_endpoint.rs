@@ -13,13 +13,12 @@ use core::fmt;
 use core::str::FromStr;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixListener as StdUnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use keyrig_ctap::hid::{Peer, REPORT_SIZE, Report};
 use keyrig_usb::listening::{Waiting, is_of_one_connection, wait_out};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::net::SocketType;
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::net::{UdpSocket, UnixListener, UnixStream};
@@ -27,14 +26,11 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::key::{Farewell, KeyHandle, ToKey};
-use crate::unix_socket::{self, BindError, SocketFile};
+use crate::unix_socket::{self, BindError, PathTooLong, SocketFile};
 
 /// How many programs an endpoint serves at once. For one more, of those that nothing goes on for the one is let go that has been
 /// silent longest: over a Unix socket its connection ends, over UDP, where nobody says goodbye, it is forgotten.
 const MAX_PEERS: usize = 32;
-
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: i32 = 32;
 
 /// Where an endpoint is: `unix:PATH` or `udp:ADDRESS:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +80,9 @@ pub enum EndpointError {
         /// The path.
         path: PathBuf,
     },
+    /// The path is too long for a socket.
+    #[error(transparent)]
+    TooLong(#[from] PathTooLong),
     /// The operating system refused.
     #[error("{address} cannot be listened on: {error}")]
     Io {
@@ -104,7 +103,11 @@ pub struct Endpoint {
 
 #[derive(Debug)]
 enum Socket {
-    Unix { listener: UnixListener, _file: SocketFile },
+    /// Of datagrams: tokio has no type for these; its type for streams reads and writes one at a time on them.
+    Unix {
+        listener: UnixListener,
+        _file: SocketFile,
+    },
     Udp(Arc<UdpSocket>),
 }
 
@@ -115,13 +118,14 @@ impl Endpoint {
     /// [`EndpointError`].
     pub async fn bind(address: EndpointAddress) -> Result<Self, EndpointError> {
         match address {
-            EndpointAddress::Unix(path) => match unix_socket::bind(&path, listen_for_datagrams).await {
+            EndpointAddress::Unix(path) => match unix_socket::bind(&path, SocketType::SEQPACKET).await {
                 Ok((listener, file)) => {
                     let socket = Socket::Unix { listener, _file: file };
                     Ok(Self { address: EndpointAddress::Unix(path), socket })
                 }
                 Err(BindError::InUse) => Err(EndpointError::InUse(EndpointAddress::Unix(path))),
                 Err(BindError::NotASocket) => Err(EndpointError::NotASocket { path }),
+                Err(BindError::TooLong(error)) => Err(EndpointError::TooLong(error)),
                 Err(BindError::Io(error)) => Err(EndpointError::Io { address: EndpointAddress::Unix(path), error }),
             },
             EndpointAddress::Udp(address) => {
@@ -159,15 +163,6 @@ fn of_udp(address: SocketAddr, error: io::Error) -> EndpointError {
     let in_use = error.kind() == io::ErrorKind::AddrInUse;
     let address = EndpointAddress::Udp(address);
     if in_use { EndpointError::InUse(address) } else { EndpointError::Io { address, error } }
-}
-
-/// Tokio has no type for `SOCK_SEQPACKET` sockets; its type for streams reads and writes one datagram at a time on them.
-fn listen_for_datagrams(path: &Path) -> io::Result<UnixListener> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    bind(&socket, &SocketAddrUnix::new(path)?)?;
-    listen(&socket, BACKLOG)?;
-    UnixListener::from_std(StdUnixListener::from(socket))
 }
 
 async fn serve_unix(listener: &UnixListener, key: &KeyHandle) -> Infallible {

@@ -32,3 +32,4 @@ pub use key::{Connection, KeyGone, KeyHandle};
 pub use key_name::{InvalidKeyName, KeyName};
 pub use rack::{KeySpecification, MAX_KEYS, Options, Rack, RackError, RootOrigin};
 pub use storage::NotDurable;
+pub use unix_socket::PathTooLong;

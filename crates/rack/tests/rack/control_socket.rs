@@ -122,6 +122,19 @@ async fn a_path_as_long_as_a_socket_may_have_is_taken() {
 }
 
 #[tokio::test]
+async fn a_short_name_in_a_directory_with_a_long_one_is_taken_and_a_longer_path_refused() {
+    let directory = TempDir::new().unwrap();
+    let room = 107 - directory.path().as_os_str().len() - 3;
+    let parent = directory.path().join("d".repeat(room));
+    let socket = ControlSocket::bind(&parent.join("c")).await.unwrap();
+    assert_eq!(socket.path().as_os_str().len(), 107);
+    UnixStream::connect(socket.path()).await.unwrap();
+    let error = ControlSocket::bind(&parent.join("cc")).await.unwrap_err();
+    assert!(matches!(error, ControlError::TooLong(_)), "{error}");
+    assert!(!parent.join("cc").exists());
+}
+
+#[tokio::test]
 async fn the_socket_of_a_running_rack_is_not_taken() {
     let served = served("manual", &["a"]).await;
     assert!(
