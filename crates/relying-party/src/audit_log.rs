@@ -1,6 +1,9 @@
-//! The log of security events: who did what to whom, and when. Events are only ever added; the database refuses anything
-//! else.
+//! The log of security events: who did what to whom, and when. Events are only ever added, and deleted when there are too
+//! many; the database refuses anything else.
 
+mod retention;
+
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -10,6 +13,8 @@ use serde_json::Value;
 
 use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
 use crate::users::UserName;
+
+pub(crate) use self::retention::Sweep;
 
 macro_rules! event_kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal,)+) => {
@@ -227,6 +232,26 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
     })
 }
 
+/// The longest text in an event or a report, in bytes: much of it is what somebody sent.
+const MAX_TEXT_BYTES: usize = 4096;
+
+fn short(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_TEXT_BYTES {
+        return text.into();
+    }
+    let kept = text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or_default();
+    format!("{kept}… ({} bytes)", text.len()).into()
+}
+
+fn shortened(report: &Value) -> Value {
+    match report {
+        Value::String(text) => short(text).into(),
+        Value::Array(list) => list.iter().map(shortened).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), shortened(value))).collect(),
+        other => other.clone(),
+    }
+}
+
 /// Adds an event, in the transaction of what it says.
 pub(crate) fn record(
     connection: &Connection,
@@ -248,7 +273,8 @@ pub(crate) fn record_with_report(
     report: Option<(&str, &Value)>,
 ) -> Result<(), StoreError> {
     let By { actor, now } = by;
-    let (report_id, report) = report.map(|(id, report)| (id, report.to_string())).unzip();
+    let (report_id, report) = report.map(|(id, report)| (id, shortened(report).to_string())).unzip();
+    let detail = &*short(detail);
     connection
         .prepare_cached(
             "INSERT INTO events (time, kind, user, actor, detail, report_id, report) VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -2,8 +2,8 @@
 //! for ever. They are in the store, so that what began in one process can end in another.
 //!
 //! The number kept is bounded. A session that begins too many loses the oldest, which is the one least likely to be
-//! answered (a page loaded again, a client that gave up). Challenges that belong to no user are begun by anybody: when
-//! there are too many of these, new ones are refused, so that nobody can push out what others have begun.
+//! answered (a page loaded again, a client that gave up). Logins of nobody yet are begun by anybody: whoever begins too many
+//! loses the oldest of them, and when there are too many of all, the client address that has most loses its oldest.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,15 +11,18 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::limits::Limits;
 use crate::random;
 use crate::store::{StoreError, milliseconds};
+use crate::turns::Client;
 use crate::users::UserId;
 
 /// How many challenges one session or login keeps; beginning another drops the oldest.
 pub const MAX_CHALLENGES_PER_SESSION: usize = 32;
 
-/// How many logins that nobody has proved a password for are kept; beginning another is refused until some expire.
-pub const MAX_ANONYMOUS_LOGINS: usize = 2048;
+/// How many challenges one user keeps, over all sessions and logins; beginning another drops the oldest. Each has the ids of
+/// all of the user's credentials in it.
+pub const MAX_CHALLENGES_PER_USER: usize = 512;
 
 /// How many logins of one user are kept between password and second factor; beginning another drops the oldest.
 pub const MAX_LOGINS_PER_USER: usize = 256;
@@ -80,6 +83,14 @@ pub(crate) fn begin(
              (SELECT id FROM challenges WHERE session = ? ORDER BY expires DESC LIMIT -1 OFFSET ?)",
         )?
         .execute(params![session, MAX_CHALLENGES_PER_SESSION - 1])?;
+    if user.is_some() {
+        connection
+            .prepare_cached(
+                "DELETE FROM challenges WHERE id IN
+                 (SELECT id FROM challenges WHERE user = ? ORDER BY expires DESC LIMIT -1 OFFSET ?)",
+            )?
+            .execute(params![user, MAX_CHALLENGES_PER_USER - 1])?;
+    }
     let id = random::token();
     let state = serde_json::to_string(state)
         .map_err(|error| StoreError::Damaged { what: format!("a challenge cannot be written: {error}") })?;
@@ -129,37 +140,76 @@ pub(crate) struct Login {
     pub(crate) user: Option<UserId>,
 }
 
-/// Begins a login and returns its secret identifier; `None` if too many are under way.
+/// Begins the login of a user who has given the password, and returns its secret identifier.
 pub(crate) fn begin_login(
     connection: &Connection,
-    user: Option<UserId>,
+    user: UserId,
     now: SystemTime,
     lifetime: Duration,
-) -> Result<Option<(String, Login)>, StoreError> {
+) -> Result<(String, Login), StoreError> {
     connection.prepare_cached("DELETE FROM logins WHERE expires <= ?")?.execute([milliseconds(now)])?;
-    if user.is_some() {
+    connection
+        .prepare_cached(
+            "DELETE FROM logins WHERE id IN
+             (SELECT id FROM logins WHERE user = ? ORDER BY expires DESC LIMIT -1 OFFSET ?)",
+        )?
+        .execute(params![user, MAX_LOGINS_PER_USER - 1])?;
+    keep_login(connection, Some(user), None, now + lifetime)
+}
+
+/// Begins the login of whoever it will turn out to be.
+pub(crate) fn begin_login_of_nobody(
+    connection: &Connection,
+    client: Option<Client>,
+    limits: &Limits,
+    now: SystemTime,
+    lifetime: Duration,
+) -> Result<(String, Login), StoreError> {
+    connection.prepare_cached("DELETE FROM logins WHERE expires <= ?")?.execute([milliseconds(now)])?;
+    // Where clients can't be told apart, there is one.
+    let per_client = if client.is_some() { limits.ceremonies_per_client } else { limits.ceremonies };
+    let client = client.map_or(String::new(), |client| client.to_string());
+    let excess = |of_client: &str, kept: usize| -> Result<usize, StoreError> {
         connection
             .prepare_cached(
-                "DELETE FROM logins WHERE id IN
-                 (SELECT id FROM logins WHERE user = ? ORDER BY expires DESC LIMIT -1 OFFSET ?)",
+                "DELETE FROM challenges WHERE session IN
+                 (SELECT id FROM logins WHERE client = ? ORDER BY expires DESC LIMIT -1 OFFSET ?)",
             )?
-            .execute(params![user, MAX_LOGINS_PER_USER - 1])?;
-    } else {
-        let anonymous: usize = connection
-            .prepare_cached("SELECT count(*) FROM logins WHERE user IS NULL")?
-            .query_row([], |row| row.get(0))?;
-        if anonymous >= MAX_ANONYMOUS_LOGINS {
-            return Ok(None);
-        }
+            .execute(params![of_client, kept])?;
+        let mut statement = connection.prepare_cached(
+            "DELETE FROM logins WHERE id IN
+             (SELECT id FROM logins WHERE client = ? ORDER BY expires DESC LIMIT -1 OFFSET ?)",
+        )?;
+        Ok(statement.execute(params![of_client, kept])?)
+    };
+    excess(&client, per_client.max(1) - 1)?;
+    let all: usize = connection
+        .prepare_cached("SELECT count(*) FROM logins WHERE client IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    if all >= limits.ceremonies.max(1) {
+        let (most, has): (String, usize) = connection
+            .prepare_cached(
+                "SELECT client, count(*) AS has FROM logins WHERE client IS NOT NULL
+                 GROUP BY client ORDER BY has DESC, min(expires) LIMIT 1",
+            )?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        excess(&most, has.saturating_sub(1))?;
     }
+    keep_login(connection, None, Some(&client), now + lifetime)
+}
+
+fn keep_login(
+    connection: &Connection,
+    user: Option<UserId>,
+    client: Option<&str>,
+    expires: SystemTime,
+) -> Result<(String, Login), StoreError> {
     let token = random::token();
     let login = Login { id: random::stored(&token), user };
-    connection.prepare_cached("INSERT INTO logins VALUES (?, ?, ?)")?.execute(params![
-        login.id,
-        user,
-        milliseconds(now + lifetime)
-    ])?;
-    Ok(Some((token, login)))
+    connection
+        .prepare_cached("INSERT INTO logins (id, user, client, expires) VALUES (?, ?, ?, ?)")?
+        .execute(params![login.id, user, client, milliseconds(expires)])?;
+    Ok((token, login))
 }
 
 /// The login under way with this identifier.

@@ -34,7 +34,8 @@
 //! | `POST /api/factors/totp` | `{"challenge", "description", "code"}` | `{"factor", "notices", "session"?}` |
 //! | `POST /api/factors/recovery` | `{"description"}` | the same with `"recovery_keys"` |
 //! | `PATCH`, `DELETE /api/factors/{id}` | a [`FactorChange`] | the factor; those deleted |
-//! | `GET`, `POST /api/users` | `{"user", "role", "password"}` | users with factors; the new [`User`] |
+//! | `GET /api/users` | `?after=&limit=` | users with factors, by realm and name |
+//! | `POST /api/users` | `{"user", "role", "password"}` | the new [`User`] |
 //! | `PATCH`, `DELETE /api/users/{user}` | a [`UserChange`] | the user |
 //! | `PUT /api/users/{user}/password` | `{"password"}` | |
 //! | `POST /api/users/{user}/unlock` | | `{"was_locked"}` |
@@ -49,7 +50,8 @@
 //! A session that begins is answered as `{"state": "logged_in", "session": {..}}`; where the realm requires a factor that
 //! the user lacks, as `{"state": "enrolment_required", "requirement", "session"}`: that session is for enrolment only, and
 //! gives way to a full one when the factor is there. `options` and `credential` are WebAuthn's own JSON (Level 3, §5.1.8 to
-//! §5.1.10 and §5.1.1). Moments are seconds since 1970.
+//! §5.1.10 and §5.1.1). Moments are seconds since 1970. A list that goes on has its next page in a header
+//! `Link: <..>; rel="next"` (RFC 8288).
 //!
 //! Users see and change what is theirs, auditors see everything, administrators change everything. Changing factors, users
 //! and realms takes a session in which the password was given again.
@@ -60,6 +62,7 @@ mod challenges;
 mod clock;
 mod factors;
 mod http;
+mod limits;
 mod locks;
 mod notices;
 mod page;
@@ -79,15 +82,17 @@ mod settings;
 mod store;
 mod tfa_option;
 mod totp;
+mod turns;
 mod users;
 mod webauthn;
 
 pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind};
 pub use self::audit_report::{AuditReport, AuditedUser, Finding};
-pub use self::challenges::{MAX_ANONYMOUS_LOGINS, MAX_CHALLENGES_PER_SESSION, MAX_LOGINS_PER_USER};
+pub use self::challenges::{MAX_CHALLENGES_PER_SESSION, MAX_CHALLENGES_PER_USER, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
 pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, ROUTES, router};
+pub use self::limits::{EventRetention, Limits};
 pub use self::locks::{FAILURES, LOCK_TIME, TOTP_FAILURES};
 pub use self::notices::Notice;
 pub use self::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordCost, PasswordHash};
@@ -105,7 +110,9 @@ pub use self::recovery_keys::{
 pub use self::refusal::{Refusal, ReportForUser};
 pub use self::relying_party::{Options, RelyingParty};
 pub use self::server::{SHUTDOWN_GRACE, Server, serve};
-pub use self::sessions::{CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, ENROLMENT_LIFETIME, SESSION_LIFETIME};
+pub use self::sessions::{
+    CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, ENROLMENT_LIFETIME, MAX_SESSIONS_PER_USER, SESSION_LIFETIME,
+};
 pub use self::settings::{
     Attestation, ConfigError, ConfigProblem, MAX_CONFIG_BYTES, OriginProblem, RpIdProblem, Settings, SettingsError,
 };

@@ -1,16 +1,18 @@
-//! Passwords: Argon2id, off the threads that serve, and never more at once than the machine has cores.
+//! Passwords: Argon2id, off the threads that serve, never more at once than the machine has cores, and in memory that is
+//! used again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use argon2::password_hash::{PasswordHash as Phc, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Output, ParamsString, PasswordHash as Phc, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::random;
 use crate::store::StoreError;
+use crate::turns::{Asker, Busy, Failures, Places, Turns};
 use crate::users::{self, UserId};
 
 /// The shortest password that can be set, bytes: NIST SP 800-63B-4, section 3.1.1.2, for one that is used with a second
@@ -20,8 +22,10 @@ pub const MIN_PASSWORD_BYTES: usize = 8;
 /// The longest password, bytes.
 pub const MAX_PASSWORD_BYTES: usize = 512;
 
-/// How many passwords wait for their turn before others are turned away.
-const MAX_WAITING: usize = 512;
+/// What a hash may cost to compute: as many blocks of 1 KiB, and blocks times passes. Hashes that are made here are at the
+/// bound, as are the other choices of OWASP's Password Storage Cheat Sheet.
+const MAX_BLOCKS: u32 = 19 * 1024;
+const MAX_BLOCKS_AND_PASSES: u64 = 2 * 19 * 1024;
 
 /// How much it costs to compute a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,21 +45,20 @@ pub struct PasswordHash(String);
 #[error("a password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes")]
 pub struct InvalidPassword;
 
-/// More passwords are waiting to be checked than this machine can do in reasonable time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many passwords are being checked; try again in a moment")]
-pub(crate) struct Busy;
-
 impl PasswordHash {
     /// The hash of a password that is being set. Takes its time: not for threads that serve.
     ///
     /// # Errors
     /// [`InvalidPassword`] if it is too short or too long.
     pub fn new(password: &str, cost: PasswordCost) -> Result<Self, InvalidPassword> {
+        Self::computed_in(&mut Vec::new(), password, cost)
+    }
+
+    fn computed_in(memory: &mut Vec<Block>, password: &str, cost: PasswordCost) -> Result<Self, InvalidPassword> {
         if !(MIN_PASSWORD_BYTES..=MAX_PASSWORD_BYTES).contains(&password.len()) {
             return Err(InvalidPassword);
         }
-        hash(password, cost).ok_or(InvalidPassword)
+        hash(memory, password, cost).ok_or(InvalidPassword)
     }
 
     pub(crate) fn from_store(phc: String) -> Self {
@@ -73,15 +76,66 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-fn hash(password: &str, cost: PasswordCost) -> Option<PasswordHash> {
+fn hash(memory: &mut Vec<Block>, password: &str, cost: PasswordCost) -> Option<PasswordHash> {
     let parameters = match cost {
-        PasswordCost::Full => Params::new(19 * 1024, 2, 1, None),
+        PasswordCost::Full => Params::new(MAX_BLOCKS, 2, 1, None),
         PasswordCost::DangerNone => Params::new(Params::MIN_M_COST, 1, 1, None),
     };
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters.ok()?);
-    let salt = SaltString::encode_b64(&random::bytes::<16>()).ok()?;
-    let phc = argon2.hash_password(password.as_bytes(), &salt).ok()?;
+    let parameters = parameters.ok()?;
+    let salt_bytes = random::bytes::<16>();
+    let salt = SaltString::encode_b64(&salt_bytes).ok()?;
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    compute(memory, password.as_bytes(), &salt_bytes, parameters.clone(), Version::V0x13, &mut output)?;
+    let phc = Phc {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&parameters).ok()?,
+        salt: Some(salt.as_salt()),
+        hash: Output::new(&output).ok(),
+    };
     Some(PasswordHash(phc.to_string()))
+}
+
+/// Fills `output`; `None` if the library does not take the lengths.
+fn compute(
+    memory: &mut Vec<Block>,
+    password: &[u8],
+    salt: &[u8],
+    parameters: Params,
+    version: Version,
+    output: &mut [u8],
+) -> Option<()> {
+    let blocks = parameters.block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::new());
+    }
+    let argon2 = Argon2::new(Algorithm::Argon2id, version, parameters);
+    argon2.hash_password_into_with_memory(password, salt, output, memory.get_mut(..blocks)?).ok()
+}
+
+/// Whether a password is the one of a hash; `None` if the hash can't be read, or costs more than any that is made here.
+fn is_right(memory: &mut Vec<Block>, password: &str, hash: &PasswordHash) -> Option<bool> {
+    let phc = Phc::new(hash.as_str()).ok()?;
+    if Algorithm::try_from(phc.algorithm).ok()? != Algorithm::Argon2id {
+        return None;
+    }
+    let version = phc.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let parameters = Params::try_from(&phc).ok()?;
+    if parameters.m_cost() > MAX_BLOCKS
+        || u64::from(parameters.m_cost()) * u64::from(parameters.t_cost()) > MAX_BLOCKS_AND_PASSES
+    {
+        return None;
+    }
+    let mut salt = [0; 64];
+    let salt = phc.salt?.decode_b64(&mut salt).ok()?;
+    let expected = phc.hash?;
+    let mut output = [0; Output::MAX_LENGTH];
+    let output = output.get_mut(..expected.len())?;
+    // No password that can be set is longer: what is longer is wrong, at the price of a shorter one.
+    let password = password.as_bytes();
+    let password = password.get(..MAX_PASSWORD_BYTES + 1).unwrap_or(password);
+    compute(memory, password, salt, parameters, version, output)?;
+    Some(output.ct_eq(expected.as_bytes()).into())
 }
 
 /// The outcome of a comparison.
@@ -115,20 +169,39 @@ impl Compared {
     }
 }
 
+/// What Argon2 computes in. An allocator that gets blocks of this size back, from several threads, keeps them: so they are
+/// never given back, and there are as many as were ever used at once.
+#[derive(Default)]
+struct Memory {
+    idle: Mutex<Vec<Vec<Block>>>,
+}
+
+impl Memory {
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Block>) -> T) -> T {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = idle().pop().unwrap_or_default();
+        let done = work(&mut memory);
+        idle().push(memory);
+        done
+    }
+}
+
 /// Where passwords are compared.
 pub(crate) struct Passwords {
-    turns: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    memory: Arc<Memory>,
     /// Compared with where there is no hash, so that an answer takes as long as one with.
     dummy: PasswordHash,
 }
 
 impl Passwords {
-    pub(crate) fn new(cost: PasswordCost) -> Self {
+    pub(crate) fn new(cost: PasswordCost, places: Places, failures: Arc<Failures>) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
+        let memory = Memory::default();
         // The parameters are constants that the library takes, and so is the salt's length.
-        let dummy = hash(&random::token(), cost).unwrap_or_else(|| PasswordHash(String::new()));
-        Self { turns: Arc::new(Semaphore::new(cores)), waiting: Arc::new(Semaphore::new(cores + MAX_WAITING)), dummy }
+        let dummy = memory.with(|memory| hash(memory, &random::token(), cost));
+        let dummy = dummy.unwrap_or_else(|| PasswordHash(String::new()));
+        Self { turns: Turns::new(cores, places, failures), memory: Arc::new(memory), dummy }
     }
 
     /// The hash of a password that is being set.
@@ -137,11 +210,11 @@ impl Passwords {
         password: Zeroizing<String>,
         cost: PasswordCost,
     ) -> Result<Result<PasswordHash, InvalidPassword>, Busy> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| Busy)?;
-        let turn = self.turns.clone().acquire_owned().await.map_err(|_| Busy)?;
+        let turn = self.turns.take(&Asker::default()).await?;
+        let memory = self.memory.clone();
         let hashed = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            PasswordHash::new(&password, cost)
+            memory.with(|memory| PasswordHash::computed_in(memory, &password, cost))
         });
         hashed.await.map_err(|_| Busy)
     }
@@ -152,29 +225,37 @@ impl Passwords {
         password: Zeroizing<String>,
         hash: Option<PasswordHash>,
     ) -> Result<Compared, Busy> {
-        let verified = self.verify(password, hash.clone()).await?;
+        self.compare_for(&Asker::default(), password, hash).await
+    }
+
+    /// The same for somebody who is not known yet.
+    pub(crate) async fn compare_for(
+        &self,
+        asker: &Asker,
+        password: Zeroizing<String>,
+        hash: Option<PasswordHash>,
+    ) -> Result<Compared, Busy> {
+        let verified = self.verify(asker, password, hash.clone()).await?;
         Ok(Compared { verified, with: hash })
     }
 
-    async fn verify(&self, password: Zeroizing<String>, hash: Option<PasswordHash>) -> Result<Verified, Busy> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| Busy)?;
-        // It is never closed.
-        let turn = self.turns.clone().acquire_owned().await.map_err(|_| Busy)?;
+    async fn verify(
+        &self,
+        asker: &Asker,
+        password: Zeroizing<String>,
+        hash: Option<PasswordHash>,
+    ) -> Result<Verified, Busy> {
+        let turn = self.turns.take(asker).await?;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy.clone());
+        let memory = self.memory.clone();
         let compared = tokio::task::spawn_blocking(move || {
             // Until the computation ends, even if nobody waits for it any more.
             let _turn = turn;
-            let Ok(phc) = Phc::new(hash.as_str()) else {
-                return Verified::Unreadable;
-            };
-            // No password that can be set is longer: what is longer is wrong, at the price of a shorter one.
-            let password = password.as_bytes();
-            let password = password.get(..MAX_PASSWORD_BYTES + 1).unwrap_or(password);
-            match Argon2::default().verify_password(password, &phc) {
-                Ok(()) if known => Verified::Right,
-                Ok(()) | Err(argon2::password_hash::Error::Password) => Verified::Wrong,
-                Err(_) => Verified::Unreadable,
+            match memory.with(|memory| is_right(memory, &password, &hash)) {
+                Some(true) if known => Verified::Right,
+                Some(_) => Verified::Wrong,
+                None => Verified::Unreadable,
             }
         });
         // It ends otherwise only with the runtime.

@@ -4,6 +4,8 @@
 //! cause is in the [report](crate::Store::report) whose identifier is answered, for administrators; on a rehearsal site
 //! ([`Options::explain`](crate::Options)) it is in the answer too.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,11 +14,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::factors::FactorError;
-use crate::password::{Busy, InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
+use crate::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
 use crate::realms::{RealmError, Requirement};
 use crate::settings::SettingsError;
 use crate::store::StoreError;
 use crate::totp::TotpRefused;
+use crate::turns::Busy;
 use crate::users::{InvalidUserName, UserError};
 
 /// What a transaction leads to: an error undoes it, a refusal is committed with it.
@@ -39,6 +42,12 @@ pub enum Refusal {
     BodyTooLarge {
         /// The most that is read.
         limit: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the request body did not arrive within {} s", .limit.as_secs())]
+    BodyTooSlow {
+        /// The time that it may take.
+        limit: Duration,
     },
     /// There is no such route.
     #[error("there is nothing at {path}")]
@@ -197,6 +206,7 @@ impl Refusal {
             Self::BadRequest { .. } => ("bad_request", StatusCode::BAD_REQUEST),
             Self::BadContentType => ("bad_content_type", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::BodyTooLarge { .. } => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::BodyTooSlow { .. } => ("body_too_slow", StatusCode::REQUEST_TIMEOUT),
             Self::NotFound { .. } => ("not_found", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed { .. } => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::BadUserName(_) => ("bad_user_name", StatusCode::BAD_REQUEST),

@@ -1,30 +1,37 @@
 //! The API on a listener, until it is told to stop.
 
-use std::future::IntoFuture;
+mod connection;
+mod connections;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
+pub(crate) use self::connections::Connections;
+use self::connections::Place;
 use crate::{RelyingParty, router};
 
-/// How long a shutdown waits for requests under way. A client that never ends its request cannot hold it longer: its
-/// connection is left to the end of the runtime.
+/// How long a shutdown waits for requests under way. A client that never ends its request cannot hold it longer.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// How long it is waited when no connection can be taken, as when the machine has no descriptors left.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A relying party that is being served. Dropping it begins the shutdown as well, without waiting for its end.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
-/// Serves a relying party's API on a listener, in a task of the present tokio runtime.
+/// Serves a relying party's API on a listener, in a task of the present tokio runtime. Connections have the
+/// [limits](crate::Limits) of its settings; those of several listeners are counted together.
 ///
 /// Who may connect is decided by the address that the listener is bound to: it should be a loopback address.
 ///
@@ -33,23 +40,48 @@ pub struct Server {
 pub fn serve(listener: TcpListener, relying_party: Arc<RelyingParty>) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let (stopping, grace) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, router(relying_party)).with_graceful_shutdown(async move {
-        // Told to stop, or the handle is gone: the same.
-        let _ = stopped.await;
-        let _ = stopping.send(());
-    });
-    let task = tokio::spawn(async move {
-        let grace_over = async {
-            let _ = grace.await;
-            tokio::time::sleep(SHUTDOWN_GRACE).await;
-        };
-        tokio::select! {
-            served = serving.into_future() => served,
-            () = grace_over => Ok(()),
-        }
-    });
+    let task = tokio::spawn(accept(listener, relying_party, stopped));
     Ok(Server { address, stop, task })
+}
+
+async fn accept(listener: TcpListener, relying_party: Arc<RelyingParty>, mut stopped: oneshot::Receiver<()>) {
+    let connections = relying_party.connections.clone();
+    let router = router(relying_party);
+    let (end, ended) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    loop {
+        let next = async {
+            let (stream, peer) = next(&listener).await;
+            (stream, peer, connections.place().await)
+        };
+        let (stream, peer, place): (TcpStream, SocketAddr, Place) = tokio::select! {
+            // Told to stop, or the handle is gone: the same.
+            _ = &mut stopped => break,
+            next = next => next,
+        };
+        serving.spawn(connection::serve(stream, Some(peer), router.clone(), place, ended.clone()));
+        while serving.try_join_next().is_some() {}
+    }
+    drop(listener);
+    let _ = end.send(true);
+    // Those that are left go with the set.
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, async { while serving.join_next().await.is_some() {} }).await;
+}
+
+/// The next connection, however often there is none to be had.
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // Gone before it was taken.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be taken; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
 }
 
 impl Server {
@@ -65,6 +97,9 @@ impl Server {
     pub async fn shutdown(self) -> io::Result<()> {
         // An error means that serving has ended already: the task says why.
         let _ = self.stop.send(());
-        self.task.await.map_err(io::Error::other)?
+        self.task.await.map_err(io::Error::other)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,9 @@ pub const CONFIRMATION_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// How many wrong passwords end a session that asks for it again.
 pub const CONFIRMATION_FAILURES: u32 = 5;
 
+/// How many sessions a user has; beginning another ends the oldest.
+pub const MAX_SESSIONS_PER_USER: usize = 1024;
+
 /// What a session is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionKind {
@@ -95,6 +98,12 @@ pub(crate) fn begin(
     now: SystemTime,
 ) -> Result<NewSession, StoreError> {
     connection.prepare_cached("DELETE FROM sessions WHERE expires <= ?")?.execute([milliseconds(now)])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM sessions WHERE id IN
+             (SELECT id FROM sessions WHERE user = ? ORDER BY created DESC LIMIT -1 OFFSET ?)",
+        )?
+        .execute(params![user, MAX_SESSIONS_PER_USER - 1])?;
     let (token, csrf_token) = (random::token(), random::token());
     let lifetime = match kind {
         SessionKind::Full => SESSION_LIFETIME,

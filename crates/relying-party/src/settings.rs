@@ -7,12 +7,14 @@
 mod config_file;
 mod datacenter_cfg;
 mod error;
+mod limits;
 
 use keyrig_ctap::Aaguid;
 use url::{Host, Url};
 
 pub use self::config_file::MAX_CONFIG_BYTES;
 pub use self::error::{ConfigError, ConfigProblem};
+use crate::limits::Limits;
 use crate::policy::Policy;
 
 const MAX_NAME_BYTES: usize = 64;
@@ -44,6 +46,8 @@ pub struct Settings {
     pub attestation: Attestation,
     /// How it behaves where relying parties differ.
     pub policy: Policy,
+    /// How much it takes on, and for how long things are kept.
+    pub limits: Limits,
 }
 
 /// Which attestation a registration must have. A statement that does not verify is never accepted.
@@ -81,6 +85,7 @@ impl Settings {
             passkey_login: false,
             attestation: Attestation::None,
             policy: Policy::strict(),
+            limits: Limits::default(),
         }
     }
 

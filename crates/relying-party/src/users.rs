@@ -394,6 +394,14 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<User>, StoreError> {
     Ok(statement.query_map([], read_user)?.collect::<Result<_, _>>()?)
 }
 
+/// The first so many that come after one, in the same order.
+pub(crate) fn some(connection: &Connection, after: Option<&UserName>, limit: u32) -> Result<Vec<User>, StoreError> {
+    let (realm, name) = after.map_or(("", ""), |after| (after.realm(), after.name()));
+    let mut statement =
+        connection.prepare_cached(&format!("{SELECT} WHERE (realm, name) > (?, ?) ORDER BY realm, name LIMIT ?"))?;
+    Ok(statement.query_map(params![realm, name, limit], read_user)?.collect::<Result<_, _>>()?)
+}
+
 pub(crate) fn by_id(connection: &Connection, id: UserId) -> Result<Option<User>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
     Ok(statement.query_row([id], read_user).optional()?)

@@ -30,6 +30,9 @@ pub(crate) struct EventsArguments {
     /// How many, the latest
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
+    /// Only those before the event of this number, which --json shows
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
     /// Print JSON, an object a line
     #[arg(long)]
     json: bool,
@@ -59,7 +62,7 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<ExitCode, Failure> {
 
 /// The latest last, as logs are read.
 pub(super) fn events(arguments: &EventsArguments) -> Result<ExitCode, Failure> {
-    let filter = EventFilter { user: arguments.user.clone(), before: None, limit: Some(arguments.limit) };
+    let filter = EventFilter { user: arguments.user.clone(), before: arguments.before, limit: Some(arguments.limit) };
     for event in arguments.state.open()?.events(&filter)?.iter().rev() {
         if arguments.json {
             print_json(event)?;

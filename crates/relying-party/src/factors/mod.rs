@@ -232,7 +232,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub fn users_with_factors(&self) -> Result<Vec<(User, Vec<Factor>)>, StoreError> {
-        self.read(of_all_users)
+        self.read(|connection| of_users(connection, users::all(connection)?))
     }
 
     /// Renames a factor, enables or disables it.
@@ -270,12 +270,12 @@ pub(crate) fn of_user(connection: &Connection, user: &UserName) -> Result<Vec<Fa
     Ok(load(connection, user.id)?.iter().map(StoredFactor::view).collect())
 }
 
-pub(crate) fn of_all_users(connection: &Connection) -> Result<Vec<(User, Vec<Factor>)>, StoreError> {
+pub(crate) fn of_users(connection: &Connection, users: Vec<User>) -> Result<Vec<(User, Vec<Factor>)>, StoreError> {
     let with_factors = |user: User| {
         let factors = load(connection, user.id)?.iter().map(StoredFactor::view).collect();
         Ok((user, factors))
     };
-    users::all(connection)?.into_iter().map(with_factors).collect()
+    users.into_iter().map(with_factors).collect()
 }
 
 pub(crate) fn change(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::{HeaderName, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -21,6 +22,29 @@ type Shared = State<Arc<RelyingParty>>;
 /// The most events of one answer.
 const MAX_EVENTS: u32 = 1000;
 
+/// The most users of one answer, each with all factors.
+const MAX_USERS: u32 = 200;
+
+/// Part of a list, and where the next part is.
+type Page<T> = (Option<[(HeaderName, String); 1]>, Json<Vec<T>>);
+
+/// The first `limit` of what was found; the next part, if there is more, is what `cursor` says of the last of these.
+fn page<T>(
+    path: &str,
+    mut found: Vec<T>,
+    limit: u32,
+    cursor: impl FnOnce(&T) -> Vec<(&'static str, String)>,
+) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|last| {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(cursor(last)).finish();
+        [(header::LINK, format!("<{path}?{query}>; rel=\"next\""))]
+    });
+    (next, Json(found))
+}
+
 #[derive(Serialize)]
 pub(super) struct UserWithFactors {
     #[serde(flatten)]
@@ -28,12 +52,25 @@ pub(super) struct UserWithFactors {
     factors: Vec<Factor>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserQuery {
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
 pub(super) async fn users(
     State(relying_party): Shared,
     claim: Claim<Audit>,
-) -> Result<Json<Vec<UserWithFactors>>, Refusal> {
-    let users = relying_party.users(claim).await?.into_iter();
-    Ok(Json(users.map(|(user, factors)| UserWithFactors { user, factors }).collect()))
+    InQuery(UserQuery { after, limit }): InQuery<UserQuery>,
+) -> Result<Page<UserWithFactors>, Refusal> {
+    let after = after.map(|after| after.parse::<UserName>()).transpose()?;
+    let limit = limit.unwrap_or(MAX_USERS).clamp(1, MAX_USERS);
+    let users = relying_party.users(claim, after, limit + 1).await?.into_iter();
+    let users = users.map(|(user, factors)| UserWithFactors { user, factors }).collect();
+    Ok(page("/api/users", users, limit, |last| {
+        vec![("after", last.user.name.to_string()), ("limit", limit.to_string())]
+    }))
 }
 
 #[derive(Deserialize)]
@@ -181,9 +218,14 @@ pub(super) async fn events(
     State(relying_party): Shared,
     claim: Claim<Audit>,
     InQuery(EventQuery { user, before, limit }): InQuery<EventQuery>,
-) -> Result<Json<Vec<Event>>, Refusal> {
-    let limit = Some(limit.unwrap_or(MAX_EVENTS).min(MAX_EVENTS));
-    relying_party.events(claim, EventFilter { user, before, limit }).await.map(Json)
+) -> Result<Page<Event>, Refusal> {
+    let limit = limit.unwrap_or(MAX_EVENTS).clamp(1, MAX_EVENTS);
+    let filter = EventFilter { user: user.clone(), before, limit: Some(limit + 1) };
+    let events = relying_party.events(claim, filter).await?;
+    Ok(page("/api/events", events, limit, |last| {
+        let user = user.map(|user| ("user", user));
+        user.into_iter().chain([("before", last.id.to_string()), ("limit", limit.to_string())]).collect()
+    }))
 }
 
 pub(super) async fn report(

@@ -1,27 +1,32 @@
-//! What requests carry: a JSON body, parts of the path, and the host that was asked for; or the refusal that says what is
+//! What requests carry: a JSON body, parts of the path, the host that was asked for, and where they come from; or the refusal that says what is
 //! wrong with it.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::MAX_BODY_BYTES;
+use crate::turns::{Asker, Client};
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<RelyingParty>> for Body<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        match Json::from_request(request, state).await {
+    async fn from_request(request: Request, state: &Arc<RelyingParty>) -> Result<Self, Refusal> {
+        let limit = state.limits.body;
+        let read = tokio::time::timeout(limit, Json::from_request(request, state)).await;
+        match read.map_err(|_| Refusal::BodyTooSlow { limit })? {
             Ok(Json(body)) => Ok(Self(body)),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(Refusal::BadContentType),
             Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -67,5 +72,16 @@ impl FromRequestParts<Arc<RelyingParty>> for Page {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         // A request without one can't be a browser's; it matches no origin.
         Ok(Self { host: host.unwrap_or_default().to_owned(), over_tls: state.over_tls })
+    }
+}
+
+impl FromRequestParts<Arc<RelyingParty>> for Asker {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Infallible> {
+        // Behind a proxy all come from the proxy, and what it says of them anybody can say.
+        let peer = parts.extensions.get().filter(|_| !state.behind_proxy);
+        let client = peer.map(|ConnectInfo::<SocketAddr>(peer)| Client::new(peer.ip()));
+        Ok(Self { client, account: None })
     }
 }

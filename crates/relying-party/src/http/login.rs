@@ -14,6 +14,7 @@ use super::body::Body;
 use super::session::SessionView;
 use crate::relying_party::{Answer, LoggedIn, Step};
 use crate::sessions::SessionKind;
+use crate::turns::Asker;
 use crate::users::UserName;
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
@@ -55,12 +56,29 @@ pub(super) struct Credential {
     credential: Value,
 }
 
+/// What came of an attempt of somebody who is not known yet. One that failed counts against whoever made it.
+fn counted<T>(relying_party: &RelyingParty, asker: &Asker, attempt: Result<T, Refusal>) -> Result<T, Refusal> {
+    if let Err(
+        Refusal::AuthenticationFailed { .. }
+        | Refusal::LoginBlocked { .. }
+        | Refusal::FactorRequired { .. }
+        | Refusal::UnknownLogin,
+    ) = &attempt
+    {
+        relying_party.failures.add(asker);
+    }
+    attempt
+}
+
 pub(super) async fn password(
     State(relying_party): Shared,
+    asker: Asker,
     Body(Password { user, password }): Body<Password>,
 ) -> Result<Response, Refusal> {
     let name: UserName = user.parse()?;
-    Ok(match relying_party.log_in(name, password).await? {
+    let asker = Asker { account: Some(name.to_string()), ..asker };
+    let attempt = relying_party.log_in(&asker, name, password).await;
+    Ok(match counted(&relying_party, &asker, attempt)? {
         Step::Session(logged_in) => session(&relying_party, &logged_in),
         Step::SecondFactor(offer) => {
             let body = json!({
@@ -92,40 +110,49 @@ fn session(relying_party: &RelyingParty, logged_in: &LoggedIn) -> Response {
     (relying_party.set_cookie(&logged_in.session), Json(body)).into_response()
 }
 
-async fn finish(relying_party: Arc<RelyingParty>, login: String, answer: Answer) -> Result<Response, Refusal> {
-    let logged_in = relying_party.finish_login(login, answer).await?;
-    Ok(session(&relying_party, &logged_in))
+async fn finish(
+    relying_party: Arc<RelyingParty>,
+    asker: Asker,
+    login: String,
+    answer: Answer,
+) -> Result<Response, Refusal> {
+    let attempt = relying_party.finish_login(&asker, login, answer).await;
+    Ok(session(&relying_party, &counted(&relying_party, &asker, attempt)?))
 }
 
 pub(super) async fn totp(
     State(relying_party): Shared,
+    asker: Asker,
     Body(Code { login, code }): Body<Code>,
 ) -> Result<Response, Refusal> {
-    finish(relying_party, login, Answer::Totp(code)).await
+    finish(relying_party, asker, login, Answer::Totp(code)).await
 }
 
 pub(super) async fn recovery(
     State(relying_party): Shared,
+    asker: Asker,
     Body(RecoveryKey { login, key }): Body<RecoveryKey>,
 ) -> Result<Response, Refusal> {
-    finish(relying_party, login, Answer::Recovery(key)).await
+    finish(relying_party, asker, login, Answer::Recovery(key)).await
 }
 
 pub(super) async fn begin_webauthn(
     State(relying_party): Shared,
+    asker: Asker,
     Body(LoginOnly { login }): Body<LoginOnly>,
 ) -> Result<Response, Refusal> {
-    let ceremony = relying_party.begin_login_ceremony(login).await?;
-    Ok(Json(ceremony).into_response())
+    let attempt = relying_party.begin_login_ceremony(&asker, login).await;
+    Ok(Json(counted(&relying_party, &asker, attempt)?).into_response())
 }
 
 pub(super) async fn webauthn(
     State(relying_party): Shared,
+    asker: Asker,
     page: Page,
     Body(Credential { login, challenge, credential }): Body<Credential>,
 ) -> Result<Response, Refusal> {
     let credential = Box::new(AuthenticationResponse::from_value(&credential)?);
-    finish(relying_party, login, Answer::Webauthn { challenge, credential, page }).await
+    finish(relying_party, asker, login, Answer::Webauthn { challenge, credential, page }).await
 }
 
 #[derive(Deserialize)]
@@ -134,19 +161,26 @@ pub(super) struct Nothing {}
 
 pub(super) async fn begin_passkey(
     State(relying_party): Shared,
+    asker: Asker,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Response, Refusal> {
-    let (login, ceremony) = relying_party.begin_passkey_login().await?;
+    // Counted until it succeeds: most never do.
+    let begun = relying_party.begin_passkey_login(&asker).await;
+    relying_party.failures.add(&asker);
+    let (login, ceremony) = begun?;
     let body = json!({ "login": login, "challenge": ceremony.challenge, "options": ceremony.options });
     Ok(Json(body).into_response())
 }
 
 pub(super) async fn passkey(
     State(relying_party): Shared,
+    asker: Asker,
     page: Page,
     Body(Credential { login, challenge, credential }): Body<Credential>,
 ) -> Result<Response, Refusal> {
     let response = AuthenticationResponse::from_value(&credential)?;
-    let logged_in = relying_party.finish_passkey_login(login, challenge, response, page).await?;
+    let attempt = relying_party.finish_passkey_login(&asker, login, challenge, response, page).await;
+    let logged_in = counted(&relying_party, &asker, attempt)?;
+    relying_party.failures.forgive(&asker);
     Ok(session(&relying_party, &logged_in))
 }

@@ -8,6 +8,12 @@ fn secret(text: &str) -> Zeroizing<String> {
     Zeroizing::new(text.to_owned())
 }
 
+const PLACES: Places = Places { all: 512, per_client: 512, per_account: 512 };
+
+fn passwords() -> Passwords {
+    Passwords::new(PasswordCost::DangerNone, PLACES, Arc::default())
+}
+
 #[test]
 fn a_password_has_bounds() {
     for (length, is_valid) in [(0, false), (7, false), (8, true), (512, true), (513, false)] {
@@ -17,7 +23,7 @@ fn a_password_has_bounds() {
 
 #[tokio::test]
 async fn only_the_right_password_of_a_user_who_exists_is_right() {
-    let passwords = Passwords::new(PasswordCost::DangerNone);
+    let passwords = passwords();
     let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
     let cases = [
         (PASSWORD, Some(hash.clone()), Verified::Right),
@@ -28,18 +34,21 @@ async fn only_the_right_password_of_a_user_who_exists_is_right() {
         (PASSWORD, Some(PasswordHash::from_store("$argon2id$".to_owned())), Verified::Unreadable),
     ];
     for (password, hash, expected) in cases {
-        assert_eq!(passwords.verify(secret(password), hash).await, Ok(expected), "{password:.20}");
+        assert_eq!(passwords.verify(&Asker::default(), secret(password), hash).await, Ok(expected), "{password:.20}");
     }
 }
 
 /// What is beyond the bounds is cut before it is hashed: it is not to become another password's equal by that.
 #[tokio::test]
 async fn a_longer_password_is_not_the_longest_that_can_be_set() {
-    let passwords = Passwords::new(PasswordCost::DangerNone);
+    let passwords = passwords();
     let longest = "x".repeat(MAX_PASSWORD_BYTES);
     let hash = PasswordHash::new(&longest, PasswordCost::DangerNone).unwrap();
-    assert_eq!(passwords.verify(secret(&longest), Some(hash.clone())).await, Ok(Verified::Right));
-    assert_eq!(passwords.verify(secret(&format!("{longest}x")), Some(hash)).await, Ok(Verified::Wrong));
+    assert_eq!(passwords.verify(&Asker::default(), secret(&longest), Some(hash.clone())).await, Ok(Verified::Right));
+    assert_eq!(
+        passwords.verify(&Asker::default(), secret(&format!("{longest}x")), Some(hash)).await,
+        Ok(Verified::Wrong)
+    );
 }
 
 /// The same algorithm, memory, passes and length of salt and hash: all that the time depends on.
@@ -49,7 +58,8 @@ fn the_dummy_costs_what_a_users_hash_costs() {
         (PasswordCost::Full, "$argon2id$v=19$m=19456,t=2,p=1$"),
         (PasswordCost::DangerNone, "$argon2id$v=19$m=8,t=1,p=1$"),
     ] {
-        let (dummy, user) = (Passwords::new(cost).dummy, PasswordHash::new(PASSWORD, cost).unwrap());
+        let (dummy, user) =
+            (Passwords::new(cost, PLACES, Arc::default()).dummy, PasswordHash::new(PASSWORD, cost).unwrap());
         for hash in [&dummy, &user] {
             assert!(hash.as_str().starts_with(parameters), "{}", hash.as_str());
         }
@@ -60,11 +70,87 @@ fn the_dummy_costs_what_a_users_hash_costs() {
 
 #[tokio::test]
 async fn when_too_many_wait_others_are_turned_away() {
-    let passwords = Passwords::new(PasswordCost::DangerNone);
-    let all = u32::try_from(passwords.waiting.available_permits()).unwrap();
-    let waiting = passwords.waiting.clone().try_acquire_many_owned(all).unwrap();
-    assert_eq!(passwords.verify(secret(PASSWORD), None).await, Err(Busy));
+    let passwords = Passwords::new(PasswordCost::DangerNone, Places { all: 0, ..PLACES }, Arc::default());
+    let mut turns = Vec::new();
+    while let Ok(turn) = passwords.turns.take(&Asker::default()).await {
+        turns.push(turn);
+    }
+    assert_eq!(turns.len(), available_parallelism().unwrap().get());
+    assert_eq!(passwords.verify(&Asker::default(), secret(PASSWORD), None).await, Err(Busy));
     assert_eq!(passwords.hash(secret(PASSWORD), PasswordCost::DangerNone).await.unwrap_err(), Busy);
-    drop(waiting);
-    assert_eq!(passwords.verify(secret(PASSWORD), None).await, Ok(Verified::Wrong));
+    drop(turns);
+    assert_eq!(passwords.verify(&Asker::default(), secret(PASSWORD), None).await, Ok(Verified::Wrong));
+}
+
+/// However many ask, and whatever for: the memory is that of as many as compute at once, and is used again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_memory_is_that_of_as_many_as_compute_at_once() {
+    let passwords = Arc::new(passwords());
+    let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
+    let tasks: Vec<_> = (0..400)
+        .map(|number| {
+            let (passwords, hash) = (passwords.clone(), hash.clone());
+            tokio::spawn(async move {
+                match number % 4 {
+                    0 => drop(passwords.hash(secret(PASSWORD), PasswordCost::DangerNone).await.unwrap()),
+                    1 => assert_eq!(
+                        passwords.verify(&Asker::default(), secret(PASSWORD), Some(hash)).await,
+                        Ok(Verified::Right)
+                    ),
+                    2 => assert_eq!(
+                        passwords.verify(&Asker::default(), secret("wrong"), Some(hash)).await,
+                        Ok(Verified::Wrong)
+                    ),
+                    _ => assert_eq!(
+                        passwords.verify(&Asker::default(), secret(PASSWORD), None).await,
+                        Ok(Verified::Wrong)
+                    ),
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let idle = passwords.memory.idle.lock().unwrap();
+    let cores = available_parallelism().unwrap().get();
+    assert!((1..=cores).contains(&idle.len()), "{}", idle.len());
+    assert!(idle.iter().all(|memory| memory.len() == 8), "blocks of 1 KiB, as many as a hash takes");
+}
+
+/// A test vector of the reference implementation (`src/test.c`), in memory that another computation has left.
+#[test]
+fn memory_that_was_used_before_computes_the_same() {
+    let vector = PasswordHash::from_store(
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4".to_owned(),
+    );
+    let mut memory = Vec::new();
+    for _ in 0..3 {
+        assert_eq!(is_right(&mut memory, "password", &vector), Some(true));
+        assert_eq!(is_right(&mut memory, "passwort", &vector), Some(false));
+        // With more blocks and with fewer in between.
+        for cost in [PasswordCost::DangerNone, PasswordCost::Full] {
+            hash(&mut memory, PASSWORD, cost).unwrap();
+        }
+    }
+}
+
+/// What stands in the database decides neither how much memory is taken nor for how long it is computed.
+#[test]
+fn a_hash_that_costs_more_than_any_made_here_is_unreadable() {
+    let rest = "p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    for (parameters, is_readable) in [
+        ("m=19456,t=2", true),
+        ("m=7168,t=5", true),
+        ("m=19457,t=1", false),
+        ("m=4294967295,t=1", false),
+        ("m=19456,t=3", false),
+        ("m=8,t=4294967295", false),
+    ] {
+        let stored = PasswordHash::from_store(format!("$argon2id$v=19${parameters},{rest}"));
+        assert_eq!(is_right(&mut Vec::new(), "password", &stored).is_some(), is_readable, "{parameters}");
+    }
+    for other in ["$argon2i$v=19$m=256,t=2,", "$argon2id$v=99$m=256,t=2,", "$scrypt$v=19$m=256,t=2,"] {
+        assert_eq!(is_right(&mut Vec::new(), "password", &PasswordHash::from_store(format!("{other}{rest}"))), None);
+    }
 }

@@ -15,8 +15,17 @@ use crate::users::{self, Role, User, UserChange, UserName};
 use crate::{locks, sessions};
 
 impl RelyingParty {
-    pub(crate) async fn users(self: &Arc<Self>, claim: Claim<Audit>) -> Result<Vec<(User, Vec<Factor>)>, Refusal> {
-        self.read_as(claim, |_, authorized| Ok(factors::of_all_users(authorized.connection)?)).await
+    pub(crate) async fn users(
+        self: &Arc<Self>,
+        claim: Claim<Audit>,
+        after: Option<UserName>,
+        limit: u32,
+    ) -> Result<Vec<(User, Vec<Factor>)>, Refusal> {
+        self.read_as(claim, move |_, authorized| {
+            let users = users::some(authorized.connection, after.as_ref(), limit)?;
+            Ok(factors::of_users(authorized.connection, users)?)
+        })
+        .await
     }
 
     pub(crate) async fn add_user(

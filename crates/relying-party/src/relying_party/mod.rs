@@ -9,18 +9,19 @@ mod login;
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 pub(crate) use self::authorization::{Administer, Audit, ChangeOthers, ChangeOwn, Claim, Enrol, Own, Present, Right};
 pub(crate) use self::enrolment::{Added, RegistrationWish, TotpOffer, TotpWish};
 pub(crate) use self::login::{Answer, Ceremony, LoggedIn, Step};
 
 use crate::clock::Clock;
+use crate::limits::Limits;
 use crate::password::{PasswordCost, Passwords};
 use crate::policy::Policy;
 use crate::refusal::Refusal;
+use crate::server::Connections;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::turns::{Asker, Failures, Places, Turns};
 use crate::webauthn::Webauthn;
 
 /// How many requests work on the store at once; others wait for their turn.
@@ -58,7 +59,12 @@ pub struct RelyingParty {
     password_cost: PasswordCost,
     explain: bool,
     pub(crate) over_tls: bool,
-    workers: Semaphore,
+    /// TLS is not spoken here.
+    pub(crate) behind_proxy: bool,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) failures: Arc<Failures>,
+    workers: Arc<Turns>,
 }
 
 impl RelyingParty {
@@ -68,19 +74,33 @@ impl RelyingParty {
     /// WebAuthn credential can log in. Who has one cannot, not even by another factor, until the settings are mended: a
     /// second factor is never dropped because of a mistake. [`Self::webauthn_problem`] says what is wrong.
     pub fn new(settings: Result<Settings, String>, options: Options, clock: Arc<dyn Clock>) -> Self {
+        let limits = settings.as_ref().map_or_else(|_| Limits::default(), |settings| settings.limits.clone());
         let policy = settings.as_ref().map_or_else(|_| Policy::strict(), |settings| settings.policy.clone());
         let webauthn = settings.and_then(|settings| Webauthn::new(settings).map_err(|error| error.to_string()));
         let pages_are_https = webauthn.as_ref().is_ok_and(Webauthn::pages_are_https);
+        let failures = Arc::new(Failures::default());
+        let places = Places {
+            all: limits.waiting,
+            per_client: limits.waiting_per_client,
+            per_account: limits.waiting_per_account,
+        };
+        // Whoever has a connection may wait for the store.
+        let workers = Turns::new(WORKERS, Places { all: usize::MAX, ..places }, failures.clone());
+        options.store.keep_events(limits.events);
         Self {
             store: options.store,
             clock,
-            passwords: Passwords::new(options.password_cost),
+            passwords: Passwords::new(options.password_cost, places, failures.clone()),
             policy,
             webauthn,
             password_cost: options.password_cost,
             explain: options.explain,
             over_tls: options.over_tls || pages_are_https,
-            workers: Semaphore::new(WORKERS),
+            behind_proxy: options.over_tls,
+            connections: Connections::new(limits.clone()),
+            limits,
+            failures,
+            workers,
         }
     }
 
@@ -94,8 +114,16 @@ impl RelyingParty {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        // It is never closed.
-        let _turn = self.workers.acquire().await.map_err(|_| Refusal::Busy)?;
+        self.work_for(&Asker::default(), work).await
+    }
+
+    /// The same for somebody who is not known yet.
+    async fn work_for<T: Send + 'static>(
+        self: &Arc<Self>,
+        asker: &Asker,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _turn = self.workers.take(asker).await?;
         let relying_party = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&relying_party)).await;
         done.unwrap_or_else(|error| Err(Refusal::Unavailable { reason: error.to_string() }))

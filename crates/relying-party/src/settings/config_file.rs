@@ -20,6 +20,23 @@
 //! accept = "aaguid"                      # "none", "any", "root", "aaguid"
 //! aaguids = ["d7a423ad-3e19-4492-9200-78137dccc136"]
 //! roots = ["root.pem"]
+//!
+//! [limits]                               # see `Limits`: a load test raises them
+//! header_s = 10
+//! body_s = 30
+//! idle_s = 60
+//! answer_s = 60
+//! connections = 1024
+//! waiting = 512                          # passwords
+//! waiting_per_client = 32                # of those that have failed lately
+//! waiting_per_account = 8
+//! ceremonies = 2048                      # passkey logins that are pending
+//! ceremonies_per_client = 64
+//!
+//! [events]                               # see `EventRetention`
+//! keep_days = 90
+//! keep = 100000
+//! keep_of_account = 100
 //! ```
 //!
 //! Every field may be left out. Paths are taken from the file's own directory.
@@ -37,6 +54,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Encode;
 
 use super::error::{ConfigError, ConfigProblem, part_of_origin, part_of_rp_id};
+use super::limits::{EventsTable, LimitsTable, limits};
 use super::{Attestation, Settings, check_app_origin, check_name, check_origin, check_rp_id, datacenter_cfg};
 use crate::place::Place;
 use crate::policy::{Policy, Preference, SignatureCounter};
@@ -62,6 +80,10 @@ struct File {
     resident_key: Option<Preference>,
     signature_counter: Option<SignatureCounter>,
     attestation: Option<Spanned<AttestationTable>>,
+    #[serde(default)]
+    limits: LimitsTable,
+    #[serde(default)]
+    events: EventsTable,
 }
 
 #[derive(Deserialize)]
@@ -156,6 +178,7 @@ impl Settings {
             passkey_login: table.passkey_login,
             attestation,
             policy,
+            limits: limits(&table.limits, &table.events),
             rp_id,
         };
         // What stands in two files can be sound in each and not together.

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::error::{ConfigProblem, part_of_origin, part_of_rp_id};
 use super::{Settings, check_name, check_origin, check_rp_id};
+use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::property_string::{self, Property, PropertyProblem};
 use crate::settings::Attestation;
@@ -112,6 +113,7 @@ fn settings(line: &str) -> Result<Settings, (Range<usize>, ConfigProblem)> {
         passkey_login: false,
         attestation: Attestation::None,
         policy: Policy::strict(),
+        limits: Limits::default(),
     })
 }
 

@@ -9,7 +9,8 @@ use super::StoreError;
 /// `krrp`: marks the file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i32 = 0x6b72_7270;
 
-const STEPS: [&str; 2] = [include_str!("001_accounts.sql"), include_str!("002_passkeys.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("001_accounts.sql"), include_str!("002_passkeys.sql"), include_str!("003_limits.sql")];
 
 /// Brings a database to today's format. Several processes may do so at once: the first does it, the others find it done.
 pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {

@@ -16,20 +16,28 @@ use std::time::{Duration, SystemTime};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::audit_log::Sweep;
+use crate::limits::EventRetention;
+
 /// The database's file name in its directory.
 pub const DATABASE_FILE: &str = "relying-party.sqlite";
 
 /// How long a change waits for another process's to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many connections are kept that nobody reads with: each has three descriptors and up to 2 MB of pages.
+const MAX_IDLE_READERS: usize = 8;
+
 /// The database of a relying party.
 pub struct Store {
     /// SQLite has one writer at a time; within this process they queue here rather than in its retries.
     writer: Mutex<Connection>,
-    /// Connections that nobody reads with at the moment. There are as many as have ever read at once.
+    /// Connections that nobody reads with at the moment.
     readers: Mutex<Vec<Connection>>,
     /// `None` is a database in memory, which its one connection both reads and writes.
     file: Option<PathBuf>,
+    /// What deletes events, in a process that serves: commands know nothing of the site's settings.
+    sweep: Mutex<Option<Sweep>>,
 }
 
 /// Why the store could not do what it was asked.
@@ -102,7 +110,7 @@ impl Store {
         make_private_file(&file).map_err(failed)?;
         let mut writer = connect(&file)?;
         migrations::migrate(&mut writer, &file)?;
-        Ok(Self { writer: Mutex::new(writer), readers: Mutex::default(), file: Some(file) })
+        Ok(Self { writer: Mutex::new(writer), readers: Mutex::default(), file: Some(file), sweep: Mutex::default() })
     }
 
     /// A database that ends with this value.
@@ -113,7 +121,12 @@ impl Store {
         let mut writer = Connection::open_in_memory()?;
         prepare(&writer)?;
         migrations::migrate(&mut writer, Path::new(":memory:"))?;
-        Ok(Self { writer: Mutex::new(writer), readers: Mutex::default(), file: None })
+        Ok(Self { writer: Mutex::new(writer), readers: Mutex::default(), file: None, sweep: Mutex::default() })
+    }
+
+    /// Deletes events from now on, as others are added.
+    pub(crate) fn keep_events(&self, retention: EventRetention) {
+        *lock(&self.sweep) = Some(Sweep::new(retention));
     }
 
     /// Reads what belongs together, as of one moment.
@@ -127,7 +140,10 @@ impl Store {
         let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
         let found = read(&transaction)?;
         transaction.commit().map_err(StoreError::from)?;
-        lock(&self.readers).push(connection);
+        let mut readers = lock(&self.readers);
+        if readers.len() < MAX_IDLE_READERS {
+            readers.push(connection);
+        }
         Ok(found)
     }
 
@@ -140,7 +156,30 @@ impl Store {
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
         let changed = change(&transaction)?;
         transaction.commit().map_err(StoreError::from)?;
+        self.sweep_events(&mut writer);
         Ok(changed)
+    }
+
+    /// Now and then, after a change. That it fails takes nothing back of the change.
+    fn sweep_events(&self, writer: &mut Connection) {
+        let mut sweep = lock(&self.sweep);
+        let Some(sweep) = sweep.as_mut() else { return };
+        if !sweep.is_due() {
+            return;
+        }
+        let mut swept = || -> Result<(), StoreError> {
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            // By the log's own time: a test's clock need not be the machine's.
+            let latest = "SELECT max(time) FROM events WHERE id = (SELECT max(id) FROM events)";
+            let now: Option<i64> = transaction.prepare_cached(latest)?.query_row([], |row| row.get(0))?;
+            if let Some(now) = now {
+                sweep.run(&transaction, moment(now))?;
+            }
+            Ok(transaction.commit()?)
+        };
+        if let Err(error) = swept() {
+            tracing::warn!(%error, "old events could not be deleted");
+        }
     }
 }
 

@@ -95,7 +95,7 @@ fn a_newer_format_is_refused_and_not_changed() {
     let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
     raw.pragma_update(None, "user_version", 1000).unwrap();
     let error = Store::open(directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 1000, known: 2 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 1000, known: 3 }), "{error}");
 }
 
 #[test]

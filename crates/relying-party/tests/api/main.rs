@@ -9,6 +9,8 @@ mod enrolment;
 #[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod locks;
 #[cfg(test)]
 mod login;

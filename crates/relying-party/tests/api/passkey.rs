@@ -1,6 +1,8 @@
 //! Login by a discoverable credential alone.
 
-use keyrig_relying_party::{MAX_ANONYMOUS_LOGINS, Requirement, Settings};
+use std::time::Duration;
+
+use keyrig_relying_party::{Limits, Requirement, Settings};
 use serde_json::{Value, json};
 
 use crate::rig::{Key, ORIGIN, RP_ID, Rig, registration};
@@ -128,19 +130,73 @@ async fn a_passkey_is_what_any_realm_requires() {
     }
 }
 
+/// A site with room for four ceremonies, two for each address.
+fn narrow() -> Rig {
+    let limits = Limits { ceremonies: 4, ceremonies_per_client: 2, ..Limits::default() };
+    Rig::with_settings(Settings { passkey_login: true, limits, ..Settings::new(RP_ID, ORIGIN) })
+}
+
 #[tokio::test]
-async fn too_many_that_nobody_ends_are_refused_until_some_expire() {
-    let rig = rig();
+async fn whoever_begins_too_many_loses_the_oldest_and_nobody_else_does() {
+    let rig = narrow();
+    let mut key = with_passkey(&rig, "alice@pve").await;
+    let begun = rig.browser_at("192.0.2.1").post(BEGIN, json!({})).await;
+    let mut lost = Vec::new();
+    for _ in 0..10 {
+        rig.clock.advance(Duration::from_millis(1));
+        lost.push(rig.browser_at("198.51.100.7").post(BEGIN, json!({})).await);
+    }
+    let credential = key.get(&begun).await.unwrap();
+    rig.browser_at("192.0.2.1").post(FINISH, finish(&begun, &credential)).await;
+    let latest = lost.pop().unwrap();
+    for lost in [&lost[0], &lost[7]] {
+        let credential = key.get(lost).await.unwrap();
+        let code = rig.browser_at("198.51.100.7").refused_code("POST", FINISH, Some(finish(lost, &credential))).await;
+        assert_eq!(code, "unknown_login");
+    }
+    let credential = key.get(&latest).await.unwrap();
+    rig.browser_at("198.51.100.7").post(FINISH, finish(&latest, &credential)).await;
+}
+
+#[tokio::test]
+async fn when_there_are_too_many_the_address_that_has_most_loses_its_oldest() {
+    let rig = narrow();
+    let mut key = with_passkey(&rig, "alice@pve").await;
+    let mut begun = Vec::new();
+    for address in ["192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3", "192.0.2.4"] {
+        rig.clock.advance(Duration::from_millis(1));
+        begun.push(rig.browser_at(address).post(BEGIN, json!({})).await);
+    }
+    for (number, begun) in begun.iter().enumerate() {
+        let credential = key.get(begun).await.unwrap();
+        let (status, answer) = rig.browser().send("POST", FINISH, Some(&finish(begun, &credential))).await;
+        assert_eq!(status.is_success(), number != 1, "{number} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn where_addresses_tell_nothing_the_oldest_of_all_goes() {
+    let rig = narrow();
+    let mut key = with_passkey(&rig, "alice@pve").await;
+    let mut begun = Vec::new();
+    for _ in 0..5 {
+        rig.clock.advance(Duration::from_millis(1));
+        begun.push(rig.browser().post(BEGIN, json!({})).await);
+    }
+    for (number, begun) in begun.iter().enumerate() {
+        let credential = key.get(begun).await.unwrap();
+        let (status, _) = rig.browser().send("POST", FINISH, Some(&finish(begun, &credential))).await;
+        assert_eq!(status.is_success(), number != 0, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_ceremony_of_nobody_is_over_with_its_challenge() {
+    let rig = narrow();
     let mut key = with_passkey(&rig, "alice@pve").await;
     let begun = rig.browser().post(BEGIN, json!({})).await;
-    for _ in 1..MAX_ANONYMOUS_LOGINS {
-        rig.browser().post(BEGIN, json!({})).await;
-    }
-    assert_eq!(rig.browser().refused_code("POST", BEGIN, Some(json!({}))).await, "busy");
-    // What was begun before goes on, and so do passwords.
     let credential = key.get(&begun).await.unwrap();
-    rig.browser().post(FINISH, finish(&begun, &credential)).await;
-    rig.browser().log_in("alice@pve").await;
-    rig.clock.advance(std::time::Duration::from_secs(600));
-    rig.browser().post(BEGIN, json!({})).await;
+    rig.clock.advance(keyrig_relying_party::Policy::strict().challenge_lifetime);
+    let refused = rig.browser().refused_code("POST", FINISH, Some(finish(&begun, &credential))).await;
+    assert_eq!(refused, "unknown_login");
 }

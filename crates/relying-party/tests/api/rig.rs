@@ -2,12 +2,14 @@
 //! tamper with what the client answers.
 
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -102,7 +104,12 @@ impl Rig {
     }
 
     pub(crate) fn browser(&self) -> Browser {
-        Browser { router: self.router.clone(), cookie: None, csrf_token: None }
+        Browser { router: self.router.clone(), peer: None, cookie: None, csrf_token: None }
+    }
+
+    /// A browser at an address of its own.
+    pub(crate) fn browser_at(&self, address: &str) -> Browser {
+        Browser { peer: Some((address.parse::<IpAddr>().unwrap(), 50_000).into()), ..self.browser() }
     }
 
     /// A browser in which a new user is logged in, and has given the password again.
@@ -125,12 +132,16 @@ impl Rig {
 #[derive(Clone)]
 pub(crate) struct Browser {
     router: Router,
+    peer: Option<SocketAddr>,
     pub(crate) cookie: Option<String>,
     pub(crate) csrf_token: Option<String>,
 }
 
 impl Browser {
-    pub(crate) async fn raw(&mut self, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
+    pub(crate) async fn raw(&mut self, mut request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();

@@ -32,6 +32,7 @@ use crate::realms::{self, Realm, Requirement};
 use crate::refusal::{Committed, Refusal, ReportForUser};
 use crate::sessions::{self, NewSession, SessionKind};
 use crate::store::{StoreError, milliseconds};
+use crate::turns::Asker;
 use crate::users::{self, User, UserId, UserName};
 use crate::webauthn::{self, Webauthn};
 use crate::{RelyingParty, random};
@@ -129,9 +130,14 @@ impl Account {
 
 impl RelyingParty {
     /// The first step: a password.
-    pub(crate) async fn log_in(self: &Arc<Self>, name: UserName, password: Zeroizing<String>) -> Result<Step, Refusal> {
-        let given = self.compare_password(name, password).await?;
-        self.work(move |this| {
+    pub(crate) async fn log_in(
+        self: &Arc<Self>,
+        asker: &Asker,
+        name: UserName,
+        password: Zeroizing<String>,
+    ) -> Result<Step, Refusal> {
+        let given = self.compare_password(asker, name, password).await?;
+        self.work_for(asker, move |this| {
             let now = this.clock.now();
             this.store.write(|transaction| this.settle_password(transaction, &given, now))?
         })
@@ -141,12 +147,13 @@ impl RelyingParty {
     /// Compares a password, outside of any transaction: it takes its time, and nobody else could write meanwhile.
     async fn compare_password(
         self: &Arc<Self>,
+        asker: &Asker,
         name: UserName,
         password: Zeroizing<String>,
     ) -> Result<GivenPassword, Refusal> {
         let wanted = name.clone();
         let (user, hash) = self
-            .work(move |this| {
+            .work_for(asker, move |this| {
                 this.store.read(|connection| -> Result<_, Refusal> {
                     let user = users::find(connection, &wanted)?;
                     let hash = user.as_ref().map(|user| users::local_password(connection, user.id)).transpose()?;
@@ -155,7 +162,7 @@ impl RelyingParty {
             })
             .await?;
         // Computed in every case, so that the time of the answer does not tell who exists.
-        let compared = self.passwords.compare(password, hash).await?;
+        let compared = self.passwords.compare_for(asker, password, hash).await?;
         Ok(GivenPassword { name, user: user.map(|user| user.id), compared })
     }
 
@@ -193,10 +200,7 @@ impl RelyingParty {
         if !account.has_factors() {
             return self.without_factor(connection, account, now);
         }
-        let Some((token, login)) = challenges::begin_login(connection, Some(account.user.id), now, LOGIN_LIFETIME)?
-        else {
-            return Ok(Err(Refusal::Busy));
-        };
+        let (token, login) = challenges::begin_login(connection, account.user.id, now, LOGIN_LIFETIME)?;
         let offer = self.offer(connection, account, &login, token, now)?;
         if !offer.totp && offer.recovery.is_none() && offer.webauthn.is_none() {
             // Only TOTP, and that is locked; or recovery keys that are used up.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use keyrig_verifier::AuthenticationResponse;
 
 use super::second_factor::Assertion;
-use super::{Account, Cause, Ceremony, LOGIN_LIFETIME, LoggedIn, LoginChallenge};
+use super::{Account, Cause, Ceremony, LoggedIn, LoginChallenge};
 use crate::RelyingParty;
 use crate::challenges::{self, Purpose};
 use crate::factors;
 use crate::random;
 use crate::refusal::{Committed, Refusal};
+use crate::turns::Asker;
 use crate::webauthn::{self, Page, Webauthn};
 
 impl RelyingParty {
@@ -21,18 +22,19 @@ impl RelyingParty {
     }
 
     /// Begins a login of whoever it will turn out to be: the login's secret identifier, and the ceremony.
-    pub(crate) async fn begin_passkey_login(self: &Arc<Self>) -> Result<(String, Ceremony), Refusal> {
-        self.work(|this| {
+    pub(crate) async fn begin_passkey_login(self: &Arc<Self>, asker: &Asker) -> Result<(String, Ceremony), Refusal> {
+        let client = asker.client;
+        self.work_for(asker, move |this| {
             let webauthn = this.passkey_webauthn()?;
             let now = this.clock.now();
             this.store.write(|transaction| -> Committed<_> {
-                let Some((token, login)) = challenges::begin_login(transaction, None, now, LOGIN_LIFETIME)? else {
-                    return Ok(Err(Refusal::Busy));
-                };
+                // Nothing can be done with it when its challenge is over.
+                let lifetime = this.policy.challenge_lifetime;
+                let (token, login) =
+                    challenges::begin_login_of_nobody(transaction, client, &this.limits, now, lifetime)?;
                 let challenge = random::bytes::<32>();
                 let options = webauthn.request_options(&challenge, &[], webauthn::Login::Passkey);
                 let state = LoginChallenge { challenge: challenge.to_vec(), allowed: Vec::new() };
-                let lifetime = this.policy.challenge_lifetime;
                 let challenge =
                     challenges::begin(transaction, Purpose::Passkey, None, &login.id, &state, now, lifetime)?;
                 Ok(Ok((token, Ceremony { challenge, options })))
@@ -44,12 +46,13 @@ impl RelyingParty {
     /// Ends it.
     pub(crate) async fn finish_passkey_login(
         self: &Arc<Self>,
+        asker: &Asker,
         login: String,
         challenge: String,
         response: AuthenticationResponse,
         page: Page,
     ) -> Result<LoggedIn, Refusal> {
-        self.work(move |this| {
+        self.work_for(asker, move |this| {
             this.passkey_webauthn()?;
             let now = this.clock.now();
             this.store.write(|transaction| -> Committed<LoggedIn> {

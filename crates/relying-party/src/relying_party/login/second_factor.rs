@@ -17,6 +17,7 @@ use crate::refusal::{Committed, Refusal};
 use crate::sessions::SessionKind;
 use crate::store::StoreError;
 use crate::totp::CodeRefused;
+use crate::turns::Asker;
 use crate::users::UserId;
 use crate::webauthn::{self, Page};
 
@@ -41,8 +42,12 @@ pub(super) struct Assertion<'a> {
 
 impl RelyingParty {
     /// A new ceremony for a login under way, such as after one that failed.
-    pub(crate) async fn begin_login_ceremony(self: &Arc<Self>, login: String) -> Result<Ceremony, Refusal> {
-        self.work(move |this| {
+    pub(crate) async fn begin_login_ceremony(
+        self: &Arc<Self>,
+        asker: &Asker,
+        login: String,
+    ) -> Result<Ceremony, Refusal> {
+        self.work_for(asker, move |this| {
             let now = this.clock.now();
             this.store.write(|transaction| -> Committed<Ceremony> {
                 let Some((login, account)) = find(transaction, &login, now)? else {
@@ -66,8 +71,13 @@ impl RelyingParty {
     }
 
     /// Ends a login by a second factor.
-    pub(crate) async fn finish_login(self: &Arc<Self>, login: String, answer: Answer) -> Result<LoggedIn, Refusal> {
-        self.work(move |this| {
+    pub(crate) async fn finish_login(
+        self: &Arc<Self>,
+        asker: &Asker,
+        login: String,
+        answer: Answer,
+    ) -> Result<LoggedIn, Refusal> {
+        self.work_for(asker, move |this| {
             let now = this.clock.now();
             this.store.write(|transaction| -> Committed<LoggedIn> {
                 let Some((login, account)) = find(transaction, &login, now)? else {

@@ -17,7 +17,7 @@ async fn a_password_that_is_replaced_while_it_is_compared_lets_nobody_in() {
     store.add_user(&name, Role::User, &hash("correct horse"), &By::command_line(now)).unwrap();
     let given = async || {
         let password = Zeroizing::new("correct horse".to_owned());
-        relying_party.compare_password(name.clone(), password).await.unwrap()
+        relying_party.compare_password(&Asker::default(), name.clone(), password).await.unwrap()
     };
     let settle = |given: &GivenPassword| {
         store.write(|transaction| relying_party.settle_password(transaction, given, now)).unwrap()

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::limits::{EventRetention, Limits};
 use crate::settings::{OriginProblem, RpIdProblem};
 
 /// A certificate's shape, for nobody: the tests of the verifier prove chains.
@@ -50,9 +51,40 @@ fn every_field_is_read() {
         accept = "aaguid"
         aaguids = ["d7a423ad-3e19-4492-9200-78137dccc136"]
         roots = ["root.pem"]
+
+        [limits]
+        header_s = 1
+        body_s = 2
+        idle_s = 3
+        answer_s = 4
+        connections = 5
+        waiting = 6
+        waiting_per_client = 7
+        waiting_per_account = 8
+        ceremonies = 9
+        ceremonies_per_client = 10
+
+        [events]
+        keep_days = 11
+        keep = 12
+        keep_of_account = 13
         "#,
     )
     .unwrap();
+    let limits = Limits {
+        header: Duration::from_secs(1),
+        body: Duration::from_secs(2),
+        idle: Duration::from_secs(3),
+        answer: Duration::from_secs(4),
+        connections: 5,
+        waiting: 6,
+        waiting_per_client: 7,
+        waiting_per_account: 8,
+        ceremonies: 9,
+        ceremonies_per_client: 10,
+        events: EventRetention { age: Duration::from_secs(11 * 86_400), count: 12, of_account: 13 },
+    };
+    assert_eq!(settings.limits, limits);
     assert_eq!((settings.name.as_str(), settings.rp_id.as_str()), ("Example", "example.com"));
     assert_eq!(settings.origins, ["https://pve1.example.com:8006", "https://pve2.example.com:8006"]);
     assert_eq!(settings.app_origins.len(), 1);
@@ -100,6 +132,19 @@ fn a_datacenter_cfg_is_read_by_itself_and_from_a_file_of_ours() {
     let torn = directory.load("torn.toml").unwrap_err().to_string();
     assert!(torn.contains("torn.toml:2:9: the origin \"https://pve.example.com\" cannot work"), "{torn}");
     assert_eq!(directory.load("itself.toml").unwrap_err().problem, ConfigProblem::NoWebauthnLine);
+}
+
+#[test]
+fn what_limits_leave_out_is_as_usual_and_none_is_nothing() {
+    let settings = toml("rp_id = \"example.com\"\n[limits]\nwaiting = 7\n").unwrap();
+    assert_eq!(settings.limits, Limits { waiting: 7, ..Limits::default() });
+    for (text, place) in
+        [("[limits]\nwaiting = 0", (3, 11)), ("[events]\nkeep = -1", (3, 8)), ("[limits]\nwait = 1", (3, 1))]
+    {
+        let error = toml(&format!("rp_id = \"example.com\"\n{text}\n")).unwrap_err();
+        let found = error.place.as_ref().map(|place| (place.line, place.column));
+        assert_eq!(found, Some(place), "{error}");
+    }
 }
 
 #[test]

@@ -1,0 +1,169 @@
+//! One connection: HTTP/1.1 by hyper, with a limit to the time of all that a peer can draw out.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{ConnectInfo, Request};
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::connections::{Connection, Phase, Place};
+
+/// Serves requests until the peer ends, the time is up, the place is needed, or `ended` is true: then what is under way is
+/// answered first.
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    peer: Option<SocketAddr>,
+    router: Router,
+    place: Place,
+    mut ended: watch::Receiver<bool>,
+) {
+    let watched = place.connection.clone();
+    let io = TokioIo::new(Watched { stream, connection: watched.clone() });
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        watched.go_on(&[Phase::New, Phase::Idle, Phase::Head, Phase::Answering], Phase::Body);
+        let connection = watched.clone();
+        let mut request: Request = request.map(|body| Body::new(WatchedBody { body, connection }));
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
+        let answered = router.call(request);
+        let connection = watched.clone();
+        async move {
+            let answer = answered.await;
+            connection.go_on(&[Phase::Body, Phase::Working], Phase::Answering);
+            answer
+        }
+    });
+    // Its own limit for heads would be one for idle connections too.
+    let mut connection = pin!(http1::Builder::new().header_read_timeout(None).serve_connection(io, service));
+    let mut closed = pin!(watched.is_closed());
+    let mut ended = pin!(ended.wait_for(|ended| *ended));
+    let mut time_is_up = pin!(sleep_until(Instant::now()));
+    let (mut is_closed, mut is_ended) = (false, false);
+    poll_fn(|context| {
+        if !is_closed && closed.as_mut().poll(context).is_ready() {
+            is_closed = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if !is_ended && ended.as_mut().poll(context).is_ready() {
+            is_ended = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if let Poll::Ready(served) = connection.as_mut().poll(context) {
+            if let Err(error) = served {
+                tracing::debug!(%error, "connection");
+            }
+            return Poll::Ready(());
+        }
+        // Only what is being dealt with holds the place.
+        if is_closed && !matches!(watched.phase(), Phase::Working | Phase::Answering) {
+            return Poll::Ready(());
+        }
+        let Some(deadline) = watched.deadline() else {
+            return Poll::Pending;
+        };
+        if time_is_up.deadline() != deadline {
+            time_is_up.as_mut().reset(deadline);
+        }
+        time_is_up.as_mut().poll(context)
+    })
+    .await;
+}
+
+/// A stream that notes what arrives, and when all was sent.
+struct Watched<S> {
+    stream: S,
+    connection: Arc<Connection>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.connection.go_on(&[Phase::New, Phase::Idle], Phase::Head);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    /// hyper flushes when it has written all that it has, and answers here are whole when they begin.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.connection.go_on(&[Phase::Answering], Phase::Idle);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+}
+
+/// A request's body that notes when it has arrived, or is not wanted.
+struct WatchedBody {
+    body: Incoming,
+    connection: Arc<Connection>,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        self.connection.go_on(&[Phase::Body], Phase::Working);
+    }
+}

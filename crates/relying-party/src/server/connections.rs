@@ -1,0 +1,192 @@
+//! The connections there are: as many as there is place for, and what each is doing.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::Limits;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing of its first request has arrived.
+    New,
+    /// Its last request was answered, and nothing of the next has arrived.
+    Idle,
+    /// A request's head is arriving.
+    Head,
+    /// A request's body is arriving.
+    Body,
+    /// A request is being dealt with.
+    Working,
+    /// The answer is being read.
+    Answering,
+}
+
+/// All connections of a relying party, over all of its listeners.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    limits: Limits,
+    most: usize,
+    open: Mutex<Open>,
+    /// A connection has ended, or waits for its next request.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    connections: HashMap<u64, Arc<Connection>>,
+}
+
+/// One connection, as far as others are concerned.
+#[derive(Debug)]
+pub(super) struct Connection {
+    connections: Arc<Connections>,
+    now: Mutex<(Phase, Instant)>,
+    /// It is to make place.
+    closed: Notify,
+}
+
+/// A connection's place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    number: u64,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Connections {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        // What is not for connections is for the database, listeners and whatever else the process has open.
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let most = most(limits.connections, descriptors);
+        Arc::new(Self { limits, most, open: Mutex::default(), changed: Notify::new() })
+    }
+
+    /// A place for one more. If there is none, one is made: of the connections that wait for a request the oldest is
+    /// closed, or else the oldest whose head, or whose body, is still arriving. If all are at work, it is waited for one.
+    pub(super) async fn place(self: &Arc<Self>) -> Place {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let mut open = lock(&self.open);
+                if open.connections.len() < self.most {
+                    let number = open.next;
+                    open.next += 1;
+                    let connection = Arc::new(Connection {
+                        connections: self.clone(),
+                        now: Mutex::new((Phase::New, Instant::now())),
+                        closed: Notify::new(),
+                    });
+                    open.connections.insert(number, connection.clone());
+                    return Place { number, connection };
+                }
+                let candidates = open.connections.values().filter_map(|connection| {
+                    let (phase, since) = connection.now();
+                    phase.closed_in_turn().map(|turn| ((turn, since), connection))
+                });
+                if let Some((_, oldest)) = candidates.min_by_key(|(order, _)| *order) {
+                    oldest.closed.notify_one();
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+/// Never more than half of the descriptors.
+fn most(wished: usize, descriptors: Option<u64>) -> usize {
+    let descriptors = descriptors.and_then(|descriptors| usize::try_from(descriptors).ok()).unwrap_or(usize::MAX);
+    wished.min(descriptors / 2).max(1)
+}
+
+impl Phase {
+    /// Which are closed first to make place, if at all.
+    fn closed_in_turn(self) -> Option<u8> {
+        match self {
+            Self::New | Self::Idle => Some(0),
+            Self::Head => Some(1),
+            Self::Body => Some(2),
+            Self::Working | Self::Answering => None,
+        }
+    }
+}
+
+impl Connection {
+    fn now(&self) -> (Phase, Instant) {
+        *lock(&self.now)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.now().0
+    }
+
+    /// When it has done for too long what it is doing.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let limits = &self.connections.limits;
+        let (phase, since) = self.now();
+        let limit: Duration = match phase {
+            Phase::New | Phase::Head => limits.header,
+            Phase::Idle => limits.idle,
+            Phase::Answering => limits.answer,
+            // A body has its limit where it is read, so that there is an answer.
+            Phase::Body | Phase::Working => return None,
+        };
+        Some(since + limit)
+    }
+
+    /// Moves on from one of these phases.
+    pub(super) fn go_on(&self, from: &[Phase], to: Phase) {
+        {
+            let mut now = lock(&self.now);
+            if !from.contains(&now.0) {
+                return;
+            }
+            *now = (to, Instant::now());
+        }
+        if to.closed_in_turn().is_some() {
+            self.connections.changed.notify_waiters();
+        }
+    }
+
+    /// Comes when it is to make place.
+    pub(super) async fn is_closed(&self) {
+        self.closed.notified().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let connections = &self.connection.connections;
+        lock(&connections.open).connections.remove(&self.number);
+        connections.changed.notify_waiters();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_never_more_connections_than_half_of_the_descriptors() {
+        for (wished, descriptors, expected) in [
+            (1024, Some(1 << 20), 1024),
+            (1024, Some(1024), 512),
+            (1024, Some(1), 1),
+            (10, Some(1024), 10),
+            (7, None, 7),
+            (0, None, 1),
+        ] {
+            assert_eq!(most(wished, descriptors), expected);
+        }
+    }
+}
