@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use keyrig_ctap::Aaguid;
 use serde::{Deserialize, Serialize};
 
-use crate::attestation::TrustAnchors;
+use crate::attestation::trust::TrustAnchors;
 use crate::origin::OriginRule;
 use crate::public_key::SUPPORTED_ALGORITHMS;
 

@@ -27,7 +27,7 @@ mod shown;
 #[cfg(feature = "webauthn-rs")]
 mod webauthn_rs;
 
-pub use self::attestation::{InvalidTrustAnchor, TrustAnchors};
+pub use self::attestation::trust::{InvalidTrustAnchor, TrustAnchors};
 pub use self::authentication::{Authentication, verify_authentication};
 pub use self::check::Check;
 pub use self::credential::{AuthenticationResponse, CredentialError, MAX_CREDENTIAL_ID_BYTES, RegistrationResponse};

@@ -2,7 +2,7 @@
 
 mod certificate;
 mod statement;
-mod trust;
+pub(crate) mod trust;
 
 use std::time::SystemTime;
 
@@ -16,8 +16,6 @@ use crate::expectations::AttestationPolicy;
 use crate::public_key::{CredentialKey, ES256, Library, PublicKey, Scheme, algorithm_name};
 use crate::report::{Findings, Outcome};
 use crate::shown::shown;
-
-pub use self::trust::{InvalidTrustAnchor, TrustAnchors};
 
 /// Everything from [`Check::AttestationStatement`] on.
 const AFTER_FORMAT: [Check; 5] = [
