@@ -174,7 +174,8 @@ impl<'a> World<'a> {
             pin_uv_auth_protocol: Some(1),
             ..client_pin::Request::new(client_pin::Subcommand::GetKeyAgreement)
         };
-        let Step::Respond(answer) = self.key.start(Channel::default(), &Request::ClientPin(request).encode(), self.now) else {
+        let Step::Respond(answer) = self.key.start(Channel::default(), &Request::ClientPin(request).encode(), self.now)
+        else {
             panic!("getKeyAgreement wants nothing")
         };
         self.platform = Platform { token: self.platform.token.take(), ..Platform::agree(&answer) };
