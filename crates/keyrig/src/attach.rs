@@ -10,9 +10,10 @@ use keyrig_rack::control_socket::ControlSocket;
 use keyrig_rack::vhci::{Attachments, Event, Vhci};
 use keyrig_rack::{KeyName, Rack};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
+use crate::failure::Failure;
+use crate::interruption;
+use crate::output::{Lines, PLAIN, YELLOW};
 use crate::rack::RunningArguments;
 
 #[derive(Args)]
@@ -41,50 +42,60 @@ enum Line<'a> {
     Unplugged { key: &'a KeyName },
     DetachedByKernel { key: &'a KeyName },
     Failed { key: &'a KeyName, reason: &'a str },
+    Lost { lines: u64 },
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     // First, so that whoever lacks the module or the rights hears it before keys are made.
     let vhci = Vhci::open()?;
     let rack = arguments.running.rack.start().await?;
+    let interrupted = interruption::in_order();
     let control = arguments.running.bind_control().await?;
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     let profiles: BTreeMap<_, _> = keys.iter().map(|key| (key.name.clone(), key.profile.clone())).collect();
     let keys = keys.into_iter().map(|key| (key.name, key.busid));
     let mut attachments = Attachments::start(vhci, rack.exports(), keys).await?;
-    announce(&arguments, &rack, &control)?;
+    let out = Lines::to_stdout(if arguments.running.json { lost_json } else { lost_text })?;
+    announce(&out, &arguments, &rack, &control)?;
     let report = async {
         loop {
             let event = attachments.next().await;
-            let line = if arguments.running.json { print_json(&line(&event)) } else { print(text(&event, &profiles)) };
-            if let Err(failure) = line {
-                return failure;
+            if arguments.running.json {
+                out.print_json(&line(&event))?;
+            } else {
+                out.print(text(&event, &profiles));
             }
         }
     };
     let ended = tokio::select! {
-        failure = report => Err(failure),
-        result = control.serve(rack.clone()) => {
-            result.map_err(|error| Failure::Write(control.path().to_owned(), error))
-        }
-        _ = interrupted.recv() => Ok(()),
-        _ = terminated.recv() => Ok(()),
+        reported = report => reported,
+        never = control.serve(rack.clone()) => match never {},
+        failure = out.failed() => Err(failure),
+        _ = interrupted => Ok(()),
     };
     attachments.close().await;
+    out.finish();
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-fn announce(arguments: &Arguments, rack: &Rack, control: &ControlSocket) -> Result<(), Failure> {
+fn lost_json(count: u64) -> String {
+    serde_json::to_string(&Line::Lost { lines: count }).unwrap_or_default()
+}
+
+fn lost_text(count: u64) -> String {
+    format!("{YELLOW}note{PLAIN}     {count} lines were lost: nobody read them")
+}
+
+fn announce(out: &Lines, arguments: &Arguments, rack: &Rack, control: &ControlSocket) -> Result<(), Failure> {
     if arguments.running.json {
-        return print_json(&Line::Started { control: control.path().to_owned(), crypto: rack.crypto() });
+        return out.print_json(&Line::Started { control: control.path().to_owned(), crypto: rack.crypto() });
     }
-    print(format!("control  unix:{}", control.path().display()))?;
+    out.print(format!("control  unix:{}", control.path().display()));
     for note in arguments.running.rack.notes(rack) {
-        print(format!("{YELLOW}note{PLAIN}     {note}"))?;
+        out.print(format!("{YELLOW}note{PLAIN}     {note}"));
     }
-    print("Ctrl-C detaches the keys and ends it.")
+    out.print("Ctrl-C detaches the keys and ends it.");
+    Ok(())
 }
 
 fn line(event: &Event) -> Line<'_> {

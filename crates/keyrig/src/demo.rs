@@ -1,5 +1,6 @@
 //! `keyrig demo`: the main job, step by step.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +10,8 @@ use keyrig_client::Browser;
 use keyrig_scenario::demo::{self, Introduction};
 use keyrig_scenario::report::{Report, Step};
 
-use crate::failure::{Failure, GREEN, PLAIN, RED, print, print_json};
+use crate::failure::Failure;
+use crate::output::{GREEN, PLAIN, RED, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -35,19 +37,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         fs::create_dir_all(directory).map_err(|error| Failure::Write(directory.clone(), error))?;
     }
     let people = !arguments.json;
-    let mut printed = Ok(());
-    let introduce = |introduction: &Introduction| {
-        if people {
-            anstream::println!("{}\n", introduction_text(introduction));
+    // The first failure to print: what comes after it is not printed.
+    let printed = RefCell::new(Ok(()));
+    let show = |shown: &dyn Fn() -> Result<(), Failure>| {
+        let mut printed = printed.borrow_mut();
+        if people && printed.is_ok() {
+            *printed = shown();
         }
     };
-    let report = demo::run(arguments.browser, introduce, |step| {
-        if people && printed.is_ok() {
-            printed = print_step(step);
-        }
-    })
-    .await?;
-    printed?;
+    let introduce = |introduction: &Introduction| {
+        show(&|| print(format!("{}\n", introduction_text(introduction))));
+    };
+    let report = demo::run(arguments.browser, introduce, |step| show(&|| print_step(step))).await?;
+    printed.into_inner()?;
     if arguments.json {
         print_json(&report)?;
     } else {

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anstyle::{AnsiColor, Reset, Style};
 use keyrig_client::error::KeyFailure;
 use keyrig_rack::RackError;
 use keyrig_rack::control_socket::ControlError;
@@ -17,11 +16,6 @@ use keyrig_relying_party::{
 };
 use keyrig_scenario::demo::DemoError;
 use thiserror::Error;
-
-pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
-pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
-pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
-pub(crate) const PLAIN: Reset = Reset;
 
 /// Why a command could not do what it was asked for.
 #[derive(Debug, Error)]
@@ -50,8 +44,6 @@ pub(crate) enum Failure {
     PortInUse { address: SocketAddr, option: &'static str },
     #[error("{0} cannot be listened on: {1}")]
     Listen(SocketAddr, #[source] io::Error),
-    #[error("{0} cannot be served any longer: {1}")]
-    Endpoint(String, #[source] io::Error),
     #[error("{0} cannot be written: {1}")]
     Write(PathBuf, #[source] io::Error),
     #[error("nothing can be printed: {0}")]
@@ -84,6 +76,8 @@ pub(crate) enum Failure {
     NoDatabase(PathBuf),
     #[error("there is no report {0}")]
     NoReport(String),
+    #[error("interrupted")]
+    Interrupted,
     #[error("nothing was deleted")]
     NotConfirmed,
     #[error("the runtime could not be started: {0}")]
@@ -91,8 +85,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether whoever read what was printed wanted no more, as 'head' does: a good end.
+    pub(crate) fn is_of_the_reader(&self) -> bool {
+        matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
+            _ if self.is_of_the_reader() => ExitCode::SUCCESS,
+            Self::Interrupted => ExitCode::from(130),
             Self::Usage(_)
             | Self::Policy(_)
             | Self::Totp(_)
@@ -106,16 +107,4 @@ impl Failure {
             _ => ExitCode::FAILURE,
         }
     }
-}
-
-/// Prints a line. A reader that has gone ends the command.
-pub(crate) fn print(line: impl AsRef<str>) -> Result<(), Failure> {
-    use std::io::Write;
-    let mut out = anstream::stdout().lock();
-    writeln!(out, "{}", line.as_ref()).and_then(|()| out.flush()).map_err(Failure::Print)
-}
-
-/// Prints a value as one line of JSON.
-pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    print(serde_json::to_string(value).map_err(|error| Failure::Print(error.into()))?)
 }

@@ -13,7 +13,8 @@ use keyrig_rack::control::{Answer, Command, KeyState};
 use keyrig_rack::control_socket;
 use keyrig_rack::finger::TouchPolicy;
 
-use crate::failure::{Failure, print, print_json};
+use crate::failure::Failure;
+use crate::output::{print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\

@@ -1,11 +1,14 @@
 //! The command line of keyrig.
 //!
-//! Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong.
+//! Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong, 130 interrupted.
 
 mod attach;
 mod demo;
 mod failure;
+mod interruption;
 mod key;
+mod log;
+mod output;
 mod profiles;
 mod rack;
 mod rp;
@@ -14,7 +17,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::Failure;
 
@@ -36,7 +39,7 @@ Start with:
   keyrig rp serve                   a site to log in to, at http://localhost:8006
 
 KEYRIG_LOG=debug shows what happens inside (on standard error).
-Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong.";
+Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -55,15 +58,40 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("KEYRIG_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
-    match run(cli.command) {
-        Ok(code) => code,
-        Err(failure) => {
-            anstream::eprintln!("{}error:{} {failure}", failure::RED, failure::PLAIN);
-            failure.exit_code()
-        }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_run(&error),
+    };
+    let log = match interruption::listen().and_then(|()| log::start()) {
+        Ok(log) => log,
+        Err(failure) => return failed(&failure),
+    };
+    raise_descriptor_limit();
+    let ended = run(cli.command);
+    log.finish();
+    ended.unwrap_or_else(|failure| failed(&failure))
+}
+
+/// Says how the command line is wrong, or what it asked to be told of itself.
+fn not_run(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        Err(unprinted) if !error.use_stderr() => failed(&Failure::Print(unprinted)),
+        _ => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+    }
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    if !failure.is_of_the_reader() {
+        output::say(format!("{}error:{} {failure}", output::RED, output::PLAIN));
+    }
+    failure.exit_code()
+}
+
+/// Takes as many descriptors as we may have: a program at each key is one.
+fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit to open files stays");
     }
 }
 

@@ -6,7 +6,8 @@ use clap::Args;
 use keyrig_authenticator::Profile;
 use serde::Serialize;
 
-use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
+use crate::failure::Failure;
+use crate::output::{PLAIN, YELLOW, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\

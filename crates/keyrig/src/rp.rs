@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 use keyrig_relying_party::{PasswordCost, PasswordHash, Store, UserName};
 
 use crate::failure::Failure;
+use crate::output::prompt;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -140,8 +141,7 @@ fn confirm(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage("nobody is there to be asked: add --yes if that is meant".to_owned()));
     }
-    anstream::print!("{question} [y/N] ");
-    std::io::Write::flush(&mut anstream::stdout()).map_err(Failure::Print)?;
+    prompt(format!("{question} [y/N] "))?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(Failure::Print)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

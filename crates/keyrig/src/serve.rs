@@ -14,10 +14,11 @@ use keyrig_rack::{KeyHandle, KeyName, Rack, pico_controller};
 use keyrig_usb::Limits;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
+use crate::failure::Failure;
+use crate::interruption;
+use crate::output::{Lines, PLAIN, YELLOW};
 use crate::rack::RunningArguments;
 
 #[derive(Args)]
@@ -109,9 +110,8 @@ struct CtaphidEndpoint {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     check_reach(&arguments)?;
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let rack = arguments.running.rack.start().await?;
+    let interrupted = interruption::in_order();
     let control = arguments.running.bind_control().await?;
     let (usbip_listener, usbip) = bind(arguments.usbip, "--usbip").await?;
     let pico = match arguments.pico_controller {
@@ -119,31 +119,27 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         None => None,
     };
     let endpoints = bind_endpoints(&arguments.ctaphid, &rack).await?;
-    announce(&arguments, &rack, &control, usbip, pico.as_ref().map(|(_, address)| *address), &endpoints).await?;
+    let out = Lines::to_stdout(|count| format!("{count} lines were lost: nobody read them"))?;
+    let switches = pico.as_ref().map(|(_, address)| *address);
+    announce(&out, &arguments, &rack, &control, usbip, switches, &endpoints).await?;
     let mut serving = JoinSet::new();
     for CtaphidEndpoint { handle, endpoint, .. } in endpoints {
-        serving.spawn(async move {
-            endpoint.serve(handle).await;
-            Ok(())
-        });
+        serving.spawn(async move { endpoint.serve(handle).await });
     }
-    if let Some((listener, address)) = pico {
+    if let Some((listener, _)) = pico {
         let rack = rack.clone();
-        serving.spawn(async move {
-            pico_controller::serve(listener, rack).await.map_err(|error| Failure::Endpoint(address.to_string(), error))
-        });
+        serving.spawn(async move { match pico_controller::serve(listener, rack).await {} });
     }
     let ended = tokio::select! {
         never = keyrig_usb::serve(usbip_listener, rack.exports().clone(), Limits::default()) => match never {},
-        result = control.serve(rack.clone()) => {
-            result.map_err(|error| Failure::Write(control.path().to_owned(), error))
+        never = control.serve(rack.clone()) => match never {},
+        Some(ended) = serving.join_next(), if !serving.is_empty() => {
+            ended.map_err(|error| Failure::Runtime(error.into()))
         }
-        Some(result) = serving.join_next(), if !serving.is_empty() => {
-            result.unwrap_or_else(|error| Err(Failure::Runtime(error.into())))
-        }
-        _ = interrupted.recv() => Ok(()),
-        _ = terminated.recv() => Ok(()),
+        failure = out.failed() => Err(failure),
+        _ = interrupted => Ok(()),
     };
+    out.finish();
     // The sockets' files go with the tasks that serve them.
     serving.shutdown().await;
     ended.map(|()| ExitCode::SUCCESS)
@@ -203,6 +199,7 @@ async fn bind_endpoints(arguments: &[CtaphidArgument], rack: &Rack) -> Result<Ve
 }
 
 async fn announce(
+    out: &Lines,
     arguments: &Arguments,
     rack: &Rack,
     control: &ControlSocket,
@@ -212,7 +209,7 @@ async fn announce(
 ) -> Result<(), Failure> {
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     if arguments.running.json {
-        return print_json(&Listening {
+        return out.print_json(&Listening {
             usbip,
             ctaphid: endpoints
                 .iter()
@@ -232,20 +229,21 @@ async fn announce(
             keys,
         });
     }
-    print(format!("USB/IP   {usbip}"))?;
+    out.print(format!("USB/IP   {usbip}"));
     for CtaphidEndpoint { name, endpoint, .. } in endpoints {
-        print(format!("CTAPHID  {} for key {name}", endpoint.address()))?;
+        out.print(format!("CTAPHID  {} for key {name}", endpoint.address()));
     }
     if let Some(address) = pico_controller {
-        print(format!("switches http://{address}"))?;
+        out.print(format!("switches http://{address}"));
     }
-    print(format!("control  unix:{}", control.path().display()))?;
+    out.print(format!("control  unix:{}", control.path().display()));
     for key in &keys {
         let finger = if key.under_finger { ", under the finger" } else { "" };
-        print(format!("key      {} on bus {}, a {}{finger}", key.name, key.busid, key.profile))?;
+        out.print(format!("key      {} on bus {}, a {}{finger}", key.name, key.busid, key.profile));
     }
     for note in arguments.running.rack.notes(rack) {
-        print(format!("{YELLOW}note{PLAIN}     {note}"))?;
+        out.print(format!("{YELLOW}note{PLAIN}     {note}"));
     }
-    print("Ctrl-C ends it.")
+    out.print("Ctrl-C ends it.");
+    Ok(())
 }

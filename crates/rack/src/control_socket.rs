@@ -3,20 +3,25 @@
 //! The socket can be opened by its owner alone (mode 0600). A request is a [`Command`]; the answer is
 //! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":"…"}`; to [`Command::Transact`] it has a `message` besides.
 //! A client that closes its way to the rack while it awaits that answer cancels the key's command, as CTAPHID_CANCEL does.
+//!
+//! A connection may be kept for several requests. One that waits for its client, be it for a request or to take an answer, is
+//! closed after five minutes, and before that if too many wait; one that waits for a key takes no place among these.
 
+use core::convert::Infallible;
 use core::future::pending;
+use core::time::Duration;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use keyrig_usb::listening::{Place, Waiting, wait_out};
 use rustix::net::SocketType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::control::{Answer, Command};
 use crate::rack::Rack;
@@ -31,8 +36,17 @@ const MAX_IGNORED: u64 = 1024 * 1024;
 /// The longest answer that a client takes, bytes: a full rack's list is a quarter of it.
 const MAX_ANSWER: u64 = 256 * 1024;
 
-/// How many connections are served at once; others wait to be accepted.
-const MAX_CONNECTIONS: usize = 32;
+/// How many connections may wait for their clients. For one more, the one that has waited longest is closed.
+const MAX_WAITING: usize = 256;
+
+/// How long a connection waits for its client: for a whole request, or to take an answer.
+const CLIENT_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long a client waits for a rack's answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a client waits for a key's answer: twice as long as a key waits for a touch.
+const KEY_ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why a control socket can't be used.
 #[derive(Debug, Error)]
@@ -55,6 +69,12 @@ pub enum ControlError {
     /// Nobody listens there.
     #[error("no keyrig listens on {path}: start one with 'keyrig serve', or say where it is with --control unix:PATH")]
     NotRunning {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Somebody listens there and does not answer.
+    #[error("the keyrig that listens on {path} does not answer: it is suspended, or has too much to do")]
+    NoAnswer {
         /// The path.
         path: PathBuf,
     },
@@ -125,55 +145,74 @@ impl ControlSocket {
         self.file.path()
     }
 
-    /// Serves a rack until the listener fails.
-    ///
-    /// # Errors
-    /// What the operating system says of the listener.
-    pub async fn serve(&self, rack: Rack) -> io::Result<()> {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    /// Serves a rack. A connection that cannot be accepted for the moment is accepted later.
+    pub async fn serve(&self, rack: Rack) -> Infallible {
+        let waiting = Waiting::default();
         let mut connections = JoinSet::new();
         loop {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
             let stream = tokio::select! {
-                accepted = self.listener.accept() => accepted?.0,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        wait_out(error, &waiting, &mut connections).await;
+                        continue;
+                    }
+                },
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             };
-            let rack = rack.clone();
+            let place = waiting.enter_among(MAX_WAITING);
+            let (waiting, rack) = (waiting.clone(), rack.clone());
             connections.spawn(async move {
-                if let Err(error) = serve_connection(stream, &rack).await {
+                if let Err(error) = serve_connection(stream, &rack, &waiting, place).await {
                     tracing::debug!(%error, "a control connection ended");
                 }
-                drop(place);
             });
         }
     }
 }
 
-async fn serve_connection(stream: UnixStream, rack: &Rack) -> io::Result<()> {
+async fn serve_connection(stream: UnixStream, rack: &Rack, waiting: &Waiting, mut place: Place) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let mut line = Vec::new();
     loop {
         line.clear();
-        let length = (&mut read).take(MAX_REQUEST).read_until(b'\n', &mut line).await?;
+        let length = of_client(&mut place, (&mut read).take(MAX_REQUEST).read_until(b'\n', &mut line)).await?;
         if length == 0 {
             return Ok(());
         }
         let complete = line.ends_with(b"\n");
         let reply = if complete {
-            answer(&line, rack, closed(&mut read)).await
+            // What waits for a key takes no place: there is one such connection a key.
+            drop(place);
+            let reply = answer(&line, rack, closed(&mut read)).await;
+            place = waiting.enter();
+            reply
+        } else if u64::try_from(length).is_ok_and(|length| length < MAX_REQUEST) {
+            refused("a request ends with a newline, and this one does not")
         } else {
-            refused("a request is one line of at most 16384 bytes")
+            refused(format!("a request is one line of at most {MAX_REQUEST} bytes, and this one is longer"))
         };
         let mut reply = serde_json::to_vec(&reply)?;
         reply.push(b'\n');
-        write.write_all(&reply).await?;
+        of_client(&mut place, write.write_all(&reply)).await?;
         if !complete {
             // What is left unread would reset the connection, and the client might not get to read why.
             write.shutdown().await?;
-            tokio::io::copy(&mut read.take(MAX_IGNORED), &mut tokio::io::sink()).await?;
+            let ignored = async { tokio::io::copy(&mut read.take(MAX_IGNORED), &mut tokio::io::sink()).await };
+            of_client(&mut place, ignored).await?;
             return Ok(());
         }
+    }
+}
+
+/// Does what depends on the client, who may take only so long, and whose place may be another's before that.
+async fn of_client<T>(place: &mut Place, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = place.evicted() => Err(io::Error::new(io::ErrorKind::TimedOut, "others needed its place")),
+        () = sleep(CLIENT_LIMIT) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
@@ -219,6 +258,12 @@ pub async fn send_until(
     command: &Command,
     cancelled: impl Future<Output = ()>,
 ) -> Result<Answer, ControlError> {
+    let limit = if matches!(command, Command::Transact { .. }) { KEY_ANSWER_LIMIT } else { ANSWER_LIMIT };
+    let exchanged = timeout(limit, exchange(path, command, cancelled)).await;
+    exchanged.unwrap_or_else(|_| Err(ControlError::NoAnswer { path: path.to_owned() }))
+}
+
+async fn exchange(path: &Path, command: &Command, cancelled: impl Future<Output = ()>) -> Result<Answer, ControlError> {
     let io = |error| ControlError::Io { path: path.to_owned(), error };
     let not_a_rack =
         |reason: &dyn ToString| ControlError::NotARack { path: path.to_owned(), reason: reason.to_string() };
@@ -226,6 +271,8 @@ pub async fn send_until(
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             ControlError::NotRunning { path: path.to_owned() }
         }
+        // As many wait to be accepted as the kernel keeps (unix(7)).
+        io::ErrorKind::WouldBlock => ControlError::NoAnswer { path: path.to_owned() },
         _ => io(error),
     })?;
     let (read, mut write) = stream.into_split();

@@ -1,6 +1,7 @@
 //! The database of one key: its records in one small file, each commit one durable transaction.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use keyrig_authenticator::store::{Change, LoadError, Record, Store};
 use redb::backends::FileBackend;
 use redb::{Database as Redb, ReadableDatabase, ReadableTable, TableDefinition};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::storage::{NotDurable, Storage};
 
@@ -17,10 +19,21 @@ const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records
 ///
 /// It is what a driver of the authenticator makes its commits durable with.
 pub struct Database {
-    redb: Redb,
+    /// Absent after an error, of which redb does not recover by itself: it is opened again for the next commit.
+    redb: Option<Redb>,
+    /// What a commit that failed may have left on the disk all the same: values to be put back, the last one first.
+    unsure: Vec<Before>,
+    open: Open,
+    file: File,
     /// Outlives the database above.
     _lock: File,
 }
+
+/// A record's key, and its value before a commit.
+type Before = (Vec<u8>, Option<Zeroizing<Vec<u8>>>);
+
+/// Opens the database in a file.
+type Open = Box<dyn Fn(File) -> Result<Redb, redb::Error> + Send>;
 
 impl core::fmt::Debug for Database {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -47,23 +60,47 @@ impl Database {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
         let backend = FileBackend::new(file.map_err(redb::Error::Io).map_err(redb)?).map_err(redb)?;
         let database = Redb::builder().create_with_backend(backend).map_err(redb)?;
-        commit(&database, changes).map_err(redb)
+        commit(&database, changes, &mut Vec::new()).map_err(redb)
     }
 
     /// Opens the database of a key, and reads it. The lock is held for as long as the database is.
-    pub(crate) fn open(path: &Path, lock: File) -> Result<(Self, Store), DatabaseError> {
-        // Every page is checked: a file that was damaged is refused, where a plain open may panic.
-        let redb = Redb::builder().set_check_integrity_on_open(true).open(path).map_err(redb)?;
-        let store = read(&redb)?;
-        Ok((Self { redb, _lock: lock }, store))
+    pub(crate) fn open(file: File, lock: File) -> Result<(Self, Store), DatabaseError> {
+        Self::open_by(Box::new(open), file, lock)
+    }
+
+    fn open_by(open: Open, file: File, lock: File) -> Result<(Self, Store), DatabaseError> {
+        let handle = file.try_clone().map_err(redb::Error::Io).map_err(redb)?;
+        let database = open(handle).map_err(redb)?;
+        let store = read(&database)?;
+        Ok((Self { redb: Some(database), unsure: Vec::new(), open, file, _lock: lock }, store))
     }
 
     /// Makes changes durable, all or none. Blocks until they are on the disk.
     ///
     /// # Errors
-    /// [`NotDurable`]: the database is as before.
-    pub fn commit(&self, changes: &[Change]) -> Result<(), NotDurable> {
-        commit(&self.redb, changes).map_err(NotDurable::new)
+    /// [`NotDurable`]: none of them will be there, and later commits may succeed.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<(), NotDurable> {
+        let database = match self.redb.take() {
+            Some(database) => database,
+            None => self.open_again().map_err(NotDurable::new)?,
+        };
+        let mut before = Vec::new();
+        let committed = commit(&database, changes, &mut before);
+        match &committed {
+            Ok(()) => self.redb = Some(database),
+            Err(_) => self.unsure = before,
+        }
+        committed.map_err(NotDurable::new)
+    }
+
+    fn open_again(&mut self) -> Result<Redb, redb::Error> {
+        let database = (self.open)(self.file.try_clone()?)?;
+        if !self.unsure.is_empty() {
+            restore(&database, &self.unsure)?;
+            self.unsure.clear();
+        }
+        tracing::warn!("a key's database was opened again after an error, and goes on");
+        Ok(database)
     }
 }
 
@@ -71,6 +108,16 @@ impl Storage for Database {
     fn commit(&mut self, changes: &[Change]) -> Result<(), NotDurable> {
         Self::commit(self, changes)
     }
+}
+
+/// Every page is checked: a file that was damaged is refused, where a plain open may panic.
+fn open(file: File) -> Result<Redb, redb::Error> {
+    // redb would make a new database of it.
+    if file.metadata()?.len() == 0 {
+        return Err(redb::Error::Io(io::ErrorKind::UnexpectedEof.into()));
+    }
+    let backend = FileBackend::new(file)?;
+    Ok(Redb::builder().set_check_integrity_on_open(true).create_with_backend(backend)?)
 }
 
 fn read(database: &Redb) -> Result<Store, DatabaseError> {
@@ -84,21 +131,47 @@ fn read(database: &Redb) -> Result<Store, DatabaseError> {
     Ok(Store::load(records.map_err(redb)?)?)
 }
 
-fn commit(database: &Redb, changes: &[Change]) -> Result<(), redb::Error> {
+/// Commits changes; `before` becomes what was there before each of them.
+fn commit(database: &Redb, changes: &[Change], before: &mut Vec<Before>) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         let mut table = transaction.open_table(RECORDS)?;
         for change in changes {
             match change.record() {
-                Record::Clear => table.retain(|_, _| false)?,
+                Record::Clear => {
+                    for entry in table.iter()? {
+                        let (key, value) = entry?;
+                        before.push((key.value().to_vec(), Some(value.value().to_vec().into())));
+                    }
+                    table.retain(|_, _| false)?;
+                }
                 Record::Put { key, value } => {
-                    table.insert(key.as_slice(), value.as_slice())?;
+                    let old = table.insert(key.as_slice(), value.as_slice())?.map(|old| old.value().to_vec().into());
+                    before.push((key, old));
                 }
                 Record::Remove { key } => {
-                    table.remove(key.as_slice())?;
+                    let old = table.remove(key.as_slice())?.map(|old| old.value().to_vec().into());
+                    before.push((key, old));
                 }
             }
         }
     }
     Ok(transaction.commit()?)
 }
+
+fn restore(database: &Redb, before: &[Before]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(RECORDS)?;
+        for (key, value) in before.iter().rev() {
+            match value {
+                Some(value) => drop(table.insert(key.as_slice(), value.as_slice())?),
+                None => drop(table.remove(key.as_slice())?),
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,22 @@
 //! `GET /usbN/power/off` pulls the key out until `on` puts it back. The key at port N is the one on bus id 1-N; a rack that
 //! holds one key has it at every port, as the suite's own default is port 6.
 
+use core::convert::Infallible;
+use core::time::Duration;
+
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use keyrig_usb::listening::{Waiting, wait_out};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::control::{Command, KeyState, Refusal};
 use crate::finger::TouchPolicy;
@@ -20,20 +29,46 @@ use crate::rack::Rack;
 
 const PATHS: &str = "The paths are /, /usbN/touch/on, /usbN/touch/off, /usbN/power/on and /usbN/power/off.\n";
 
-/// Serves the switches of a rack until the listener fails.
+/// How many connections there may be. For one more, the oldest is closed.
+const MAX_CONNECTIONS: usize = 32;
+
+/// How long a connection may take, which is for one request.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(10);
+
+/// Serves the switches of a rack.
 ///
 /// Who may connect is decided by the address that the listener is bound to: it should be a loopback address.
-///
-/// # Errors
-/// What the operating system says of the listener.
-pub async fn serve(listener: TcpListener, rack: Rack) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, rack: Rack) -> Infallible {
     let router = Router::new()
         .route("/", get(list))
         .route("/{port}/{switch}/{position}", get(turn))
         .fallback(|| async { not_found("there is nothing here") })
         .layer(middleware::from_fn(refuse_web_pages))
         .with_state(rack);
-    axum::serve(listener, router).await
+    let service = TowerToHyperService::new(router);
+    let waiting = Waiting::default();
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    wait_out(error, &waiting, &mut connections).await;
+                    continue;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let (mut place, service) = (waiting.enter_among(MAX_CONNECTIONS), service.clone());
+        connections.spawn(async move {
+            let mut http = http1::Builder::new();
+            let served = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                ended = timeout(CONNECTION_LIMIT, served) => tracing::debug!(?ended, "a connection to the switches ended"),
+                () = place.evicted() => {}
+            }
+        });
+    }
 }
 
 /// A GET that changes something can be sent by any page in a browser on this machine. Browsers say so.

@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::environment::Environment;
 use keyrig_authenticator::store::Store;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -194,7 +196,8 @@ impl StateDirectory {
         if !store_path.try_exists().at(&store_path)? {
             return Err(missing(&store_path));
         }
-        Database::open(&store_path, lock).map_err(|error| database_error(&store_path, error))
+        let store = open_file(&store_path, OpenOptions::new().read(true).write(true))?;
+        Database::open(store, lock).map_err(|error| database_error(&store_path, error))
     }
 }
 
@@ -298,17 +301,27 @@ fn entries(path: &Path) -> Result<impl Iterator<Item = String>, StateError> {
 }
 
 fn read_limited(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
-    match fs::metadata(path) {
-        // Opening a pipe would wait for a writer.
-        Ok(metadata) if !metadata.is_file() => Err(damaged(path, "it is no file")),
-        Ok(_) => {
+    match open_file(path, OpenOptions::new().read(true)) {
+        Ok(file) => {
             let mut content = Vec::new();
-            File::open(path).and_then(|file| file.take(MAX_LINE).read_to_end(&mut content)).at(path)?;
+            file.take(MAX_LINE).read_to_end(&mut content).at(path)?;
             Ok(Some(content))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).at(path),
+        Err(StateError::FileSystem { error, .. }) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+/// Opens a file, and nothing else: what a link names may be anybody's, and a pipe would be waited for.
+fn open_file(path: &Path, options: &mut OpenOptions) -> Result<File, StateError> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = match options.custom_flags(flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            return Err(damaged(path, "it is a link"));
+        }
+        opened => opened.at(path)?,
+    };
+    if file.metadata().at(path)?.is_file() { Ok(file) } else { Err(damaged(path, "it is no file")) }
 }
 
 fn read_line(path: &Path) -> Result<Option<String>, StateError> {
@@ -334,13 +347,17 @@ enum Wait {
 }
 
 fn lock(path: &Path, wait: Wait) -> Result<File, StateError> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).at(path)?;
-    match wait {
-        Wait::Yes => file.lock().at(path)?,
-        Wait::No => file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => StateError::Locked { path: path.to_owned() },
-            TryLockError::Error(error) => StateError::FileSystem { path: path.to_owned(), error },
-        })?,
+    let file = open_file(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))?;
+    match (file.try_lock(), wait) {
+        (Ok(()), _) => {}
+        (Err(TryLockError::WouldBlock), Wait::Yes) => {
+            tracing::warn!(path = %path.display(), "another keyrig makes something here: waiting for it");
+            file.lock().at(path)?;
+        }
+        (Err(TryLockError::WouldBlock), Wait::No) => return Err(StateError::Locked { path: path.to_owned() }),
+        (Err(TryLockError::Error(error)), _) => {
+            return Err(StateError::FileSystem { path: path.to_owned(), error });
+        }
     }
     Ok(file)
 }

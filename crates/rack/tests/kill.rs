@@ -63,7 +63,7 @@ fn authenticator(store: Store) -> Authenticator {
 /// Drives a command to its answer; `at_commit` hears of each commit before and after it is made durable.
 fn drive(
     authenticator: &mut Authenticator,
-    database: &Database,
+    database: &mut Database,
     message: &[u8],
     mut at_commit: impl FnMut(usize, Moment),
 ) -> Vec<u8> {
@@ -85,7 +85,7 @@ fn drive(
     }
 }
 
-fn simply(authenticator: &mut Authenticator, database: &Database, message: &[u8]) -> Vec<u8> {
+fn simply(authenticator: &mut Authenticator, database: &mut Database, message: &[u8]) -> Vec<u8> {
     drive(authenticator, database, message, |_, _| {})
 }
 
@@ -232,11 +232,11 @@ fn configure(send: Send<'_>, subcommand: config::Subcommand, parameters: config:
 
 /// A key with two discoverable credentials and one that lives in its id.
 fn prepare(directory: &Path) -> Vec<u8> {
-    let (database, store) = open(directory);
+    let (mut database, store) = open(directory);
     let mut key = authenticator(store);
-    made(&simply(&mut key, &database, &make_credential("alice", true)));
-    made(&simply(&mut key, &database, &make_credential("bob", true)));
-    made(&simply(&mut key, &database, &make_credential("dave", false))).0
+    made(&simply(&mut key, &mut database, &make_credential("alice", true)));
+    made(&simply(&mut key, &mut database, &make_credential("bob", true)));
+    made(&simply(&mut key, &mut database, &make_credential("dave", false))).0
 }
 
 /// What happens when nobody is killed.
@@ -250,9 +250,9 @@ struct Undisturbed {
 fn undisturbed(case: &Case) -> Undisturbed {
     let directory = TempDir::new().unwrap();
     let in_its_id = prepare(directory.path());
-    let (database, store) = open(directory.path());
+    let (mut database, store) = open(directory.path());
     let mut key = authenticator(store);
-    let command = (case.command)(&mut |message| simply(&mut key, &database, message));
+    let command = (case.command)(&mut |message| simply(&mut key, &mut database, message));
     let mut states = vec![key.store().clone()];
     let now = Duration::from_secs(1);
     let mut step = key.start(Channel::default(), &command, now);
@@ -338,10 +338,10 @@ fn child() {
     let Ok(directory) = env::var(DIRECTORY) else { return };
     let case = &CASES[env::var(COMMAND).unwrap().parse::<usize>().unwrap()];
     let stop = env::var(STOP).unwrap();
-    let (database, store) = open(Path::new(&directory));
+    let (mut database, store) = open(Path::new(&directory));
     let mut key = authenticator(store);
-    let command = (case.command)(&mut |message| simply(&mut key, &database, message));
-    let answer = drive(&mut key, &database, &command, |number, moment| {
+    let command = (case.command)(&mut |message| simply(&mut key, &mut database, message));
+    let answer = drive(&mut key, &mut database, &command, |number, moment| {
         if stop == format!("{number} {}", moment.name()) {
             say(&stop);
             wait_to_be_killed();
@@ -361,7 +361,7 @@ fn unhex(text: &str) -> Vec<u8> {
 
 /// The key after the kill holds what `expected` holds, and does what that should do.
 fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, what: &str) {
-    let (database, store) = open(directory);
+    let (mut database, store) = open(directory);
     assert_eq!(store, *expected, "{what}");
     let counter = store.counter();
     let mut key = authenticator(store);
@@ -369,7 +369,7 @@ fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, 
     if was_reset {
         assert_eq!(allowed, Vec::<Vec<u8>>::new(), "{what}");
         assert_eq!(
-            simply(&mut key, &database, &get_assertion(&[in_its_id])),
+            simply(&mut key, &mut database, &get_assertion(&[in_its_id])),
             [0x2E],
             "{what}: CTAP2_ERR_NO_CREDENTIALS"
         );
@@ -377,7 +377,7 @@ fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, 
         allowed.push(in_its_id.to_vec());
     }
     for (index, id) in (1..).zip(&allowed) {
-        let (found, count) = asserted(&simply(&mut key, &database, &get_assertion(&[id])));
+        let (found, count) = asserted(&simply(&mut key, &mut database, &get_assertion(&[id])));
         assert_eq!((found, count), (id.clone(), counter + index), "{what}: the counter goes on from what was durable");
     }
 }

@@ -13,7 +13,8 @@ use keyrig_rack::KeyName;
 use serde::Serialize;
 
 use super::pin::{OpenKey, PinArgument, failed, open};
-use crate::failure::{Failure, print, print_json};
+use crate::failure::Failure;
+use crate::output::{print, print_json};
 
 #[derive(Subcommand)]
 pub(super) enum Action {

@@ -17,7 +17,9 @@ use keyrig_rack::control_socket;
 use keyrig_scenario::transport::ControlChannel;
 use serde::Serialize;
 
-use crate::failure::{Failure, print, print_json};
+use crate::failure::Failure;
+use crate::interruption::HiddenTyping;
+use crate::output::{print, print_json, say};
 
 /// More than this is no PIN, bytes.
 const MAX_FILE: u64 = 4096;
@@ -213,7 +215,7 @@ impl OpenKey {
             (Some(_), Some(mistake)) => Err(at_key(&request.key, mistake, request.retries)),
             (None, mistake) => {
                 if let Some(mistake) = mistake {
-                    anstream::eprintln!("{mistake}");
+                    say(mistake.to_string());
                 }
                 let left = request.retries.map(|left| format!(" ({})", tries(left))).unwrap_or_default();
                 ask(&format!("PIN of key {}{left}: ", request.key))
@@ -272,10 +274,14 @@ fn new_pin(name: &KeyName, file: Option<&PinFile>) -> Result<Pin, Failure> {
 
 /// Asks on the terminal, which shows nothing of what is typed.
 fn ask(prompt: &str) -> Result<Pin, Failure> {
-    rpassword::prompt_password(prompt).map(|typed| Pin::new(&typed)).map_err(|_| {
-        Failure::Usage(
+    let typing = HiddenTyping::begin();
+    let typed = rpassword::prompt_password(prompt);
+    drop(typing);
+    typed.map(|typed| Pin::new(&typed)).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Failure::Interrupted,
+        _ => Failure::Usage(
             "there is no terminal to ask for the PIN: name a file with --pin-file, or - for standard input".into(),
-        )
+        ),
     })
 }
 

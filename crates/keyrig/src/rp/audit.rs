@@ -8,7 +8,8 @@ use keyrig_relying_party::EventFilter;
 use serde_json::json;
 
 use super::State;
-use crate::failure::{Failure, print, print_json};
+use crate::failure::Failure;
+use crate::output::{print, print_json};
 
 #[derive(Args)]
 pub(crate) struct AuditArguments {

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use keyrig_relying_party::Policy;
 
-use crate::failure::{Failure, print, print_json};
+use crate::failure::Failure;
+use crate::output::{print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use keyrig_relying_party::{By, Realm, Requirement};
 
 use super::State;
-use crate::failure::{Failure, print, print_json};
+use crate::failure::Failure;
+use crate::output::{print, print_json};
 
 #[derive(Args)]
 pub(crate) struct Arguments {

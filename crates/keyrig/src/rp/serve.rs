@@ -11,10 +11,11 @@ use clap::Args;
 use keyrig_relying_party::{By, Options, RelyingParty, Role, Settings, SystemClock, UserError, UserName};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{PasswordSource, State, password};
-use crate::failure::{Failure, PLAIN, YELLOW, print, print_json};
+use crate::failure::Failure;
+use crate::interruption;
+use crate::output::{Lines, PLAIN, YELLOW};
 
 /// Who can do everything on a new site.
 const ADMINISTRATOR: &str = "root@pam";
@@ -104,8 +105,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             "{address} can be reached by others, and passwords go in clear text: add --open-to-network if that is meant"
         )));
     }
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let (listeners, missing) = bind(arguments.listen).await?;
     let listen: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let port = listen.first().map_or(0, SocketAddr::port);
@@ -120,6 +119,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let store = arguments.state.open_or_make()?;
     let initial_password = first_administrator(&arguments, &store)?;
+    let interrupted = interruption::in_order();
     let (policy, rp_id) = (settings.policy.name.clone(), settings.rp_id.clone());
     let origins = settings.origins.clone();
     let options = Options { explain: arguments.explain, over_tls: arguments.behind_tls, ..Options::new(store) };
@@ -139,21 +139,23 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         rp_id: &rp_id,
         initial_password,
     };
-    announce(&arguments, &listening, &origins, relying_party.webauthn_problem(), missing)?;
+    let out = Lines::to_stdout(|count| format!("{count} lines were lost: nobody read them"))?;
+    announce(&out, &arguments, &listening, &origins, relying_party.webauthn_problem(), missing)?;
     let mut servers = Vec::new();
     for listener in listeners {
         let address = listener.local_addr().map_err(Failure::Runtime)?;
         let server = keyrig_relying_party::serve(listener, relying_party.clone());
         servers.push((address, server.map_err(|error| Failure::Listen(address, error))?));
     }
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
-    }
+    let ended = tokio::select! {
+        _ = interrupted => Ok(ExitCode::SUCCESS),
+        failure = out.failed() => Err(failure),
+    };
     for (address, server) in servers {
         server.shutdown().await.map_err(|error| Failure::Listen(address, error))?;
     }
-    Ok(ExitCode::SUCCESS)
+    out.finish();
+    ended
 }
 
 /// The listeners; and why `::1` is not among them, if it should be.
@@ -195,6 +197,7 @@ fn first_administrator(arguments: &Arguments, store: &keyrig_relying_party::Stor
 }
 
 fn announce(
+    out: &Lines,
     arguments: &Arguments,
     listening: &Listening<'_>,
     origins: &[String],
@@ -202,22 +205,22 @@ fn announce(
     missing: Option<String>,
 ) -> Result<(), Failure> {
     if arguments.json {
-        return print_json(listening);
+        return out.print_json(listening);
     }
-    print(format!("site     {}", listening.url))?;
-    print(format!("state    {}", listening.state.display()))?;
-    print(format!("WebAuthn RP ID {}, policy {}", listening.rp_id, listening.policy))?;
+    out.print(format!("site     {}", listening.url));
+    out.print(format!("state    {}", listening.state.display()));
+    out.print(format!("WebAuthn RP ID {}, policy {}", listening.rp_id, listening.policy));
     if origins.is_empty() {
-        print("         from the host of each request, as the settings name no origin")?;
+        out.print("         from the host of each request, as the settings name no origin");
     }
     for origin in origins.iter().filter(|origin| **origin != listening.url) {
-        print(format!("         from {origin}"))?;
+        out.print(format!("         from {origin}"));
     }
     match &listening.initial_password {
-        Some(password) => print(format!("login    {ADMINISTRATOR}, password {password} (this is shown once)"))?,
-        None => print(format!(
+        Some(password) => out.print(format!("login    {ADMINISTRATOR}, password {password} (this is shown once)")),
+        None => out.print(format!(
             "login    {ADMINISTRATOR}, or whoever was added; a forgotten password: keyrig rp passwd USER"
-        ))?,
+        )),
     }
     let mut notes = Vec::new();
     if arguments.explain {
@@ -228,7 +231,8 @@ fn announce(
     }
     notes.extend(missing.map(|reason| format!("only IPv4: {reason}")));
     for note in notes {
-        print(format!("{YELLOW}note{PLAIN}     {note}"))?;
+        out.print(format!("{YELLOW}note{PLAIN}     {note}"));
     }
-    print("Ctrl-C ends it.")
+    out.print("Ctrl-C ends it.");
+    Ok(())
 }

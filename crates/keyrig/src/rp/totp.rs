@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use keyrig_relying_party::{Totp, qr_terminal};
 
-use crate::failure::{Failure, print};
+use crate::failure::Failure;
+use crate::output::print;
 
 #[derive(Args)]
 #[command(after_help = "\

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use keyrig_relying_party::{By, Factor, FactorError, Role, UserChange, Which};
 
 use super::{PasswordSource, State, UserName, confirm, password};
-use crate::failure::{Failure, print, print_json};
+use crate::failure::Failure;
+use crate::output::{print, print_json};
 
 #[derive(Args)]
 pub(crate) struct Arguments {

@@ -23,7 +23,7 @@ struct Served {
     _directory: TempDir,
     path: PathBuf,
     rack: Rack,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<core::convert::Infallible>,
 }
 
 async fn served(policy: &str, names: &[&str]) -> Served {
@@ -390,12 +390,14 @@ async fn a_request_is_one_whole_line_of_16384_bytes_at_most() {
         request.push(b'\n');
         request
     };
-    let no_line = "a request is one line of at most 16384 bytes";
     let longest = exchange(&served.path, &of_length(16384)).await;
     assert_eq!(longest[0]["ok"], true);
-    for request in [of_length(16385), of_length(20000), vec![b'{'; 16384], br#"{"command":"list"}"#.to_vec()] {
-        assert_eq!(exchange(&served.path, &request).await, [refused(no_line)], "{} bytes", request.len());
+    for request in [of_length(16385), of_length(20000), vec![b'{'; 16384]] {
+        let longer = refused("a request is one line of at most 16384 bytes, and this one is longer");
+        assert_eq!(exchange(&served.path, &request).await, [longer], "{} bytes", request.len());
     }
+    let endless = refused("a request ends with a newline, and this one does not");
+    assert_eq!(exchange(&served.path, br#"{"command":"list"}"#).await, [endless]);
     assert!(exchange(&served.path, b"").await.is_empty(), "a client that says nothing");
     assert_eq!(ask(&served.path, json!({"command": "list"})).await["ok"], true);
 }
@@ -427,6 +429,99 @@ async fn a_hundred_connections_are_served() {
         });
     }
     clients.join_all().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_touch_takes_no_place_from_commands() {
+    let names: Vec<_> = (0..100).map(|number| format!("k{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let served = served("manual", &names).await;
+    let mut waiting = Vec::new();
+    for name in &names {
+        let mut stream = BufReader::new(UnixStream::connect(&served.path).await.unwrap());
+        let request = json!({"command": "transact", "key": name, "message": "0b"});
+        stream.write_all(format!("{request}\n").as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    let waits = |key: &keyrig_rack::control::KeyState| key.waiting_for.is_some();
+    while !served.rack.command(Command::List).await.unwrap().keys.iter().all(waits) {
+        tokio::task::yield_now().await;
+    }
+    // More idle clients than there may be send none of them away.
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(UnixStream::connect(&served.path).await.unwrap());
+    }
+    for (name, stream) in names.iter().zip(&mut waiting) {
+        assert_eq!(ask(&served.path, json!({"command": "touch", "key": name})).await["ok"], true);
+        let mut answer = String::new();
+        stream.read_line(&mut answer).await.unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["message"], "00");
+    }
+}
+
+#[tokio::test]
+async fn of_too_many_idle_clients_the_one_that_was_idle_longest_goes() {
+    let served = served("manual", &["a"]).await;
+    let mut clients = Vec::new();
+    for _ in 0..256 {
+        clients.push(BufReader::new(UnixStream::connect(&served.path).await.unwrap()));
+    }
+    list_on(&mut clients[0]).await;
+    let mut late = BufReader::new(UnixStream::connect(&served.path).await.unwrap());
+    list_on(&mut late).await;
+    assert_eq!(clients[1].read(&mut [0; 8]).await.unwrap(), 0, "its connection is closed");
+    list_on(&mut clients[0]).await;
+    list_on(&mut clients[255]).await;
+}
+
+async fn list_on(client: &mut BufReader<UnixStream>) {
+    client.write_all(b"{\"command\":\"list\"}\n").await.unwrap();
+    let mut answer = String::new();
+    client.read_line(&mut answer).await.unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["ok"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_or_takes_nothing_is_let_go_after_five_minutes() {
+    let served = served("manual", &["a"]).await;
+    let start = tokio::time::Instant::now();
+    for beginning in [&b""[..], b"{\"command\":"] {
+        let before = start.elapsed();
+        let mut stream = UnixStream::connect(&served.path).await.unwrap();
+        stream.write_all(beginning).await.unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+        assert_eq!((start.elapsed() - before).as_secs(), 300);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rack_that_does_not_answer_is_waited_for_only_so_long() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("control");
+    let _suspended = tokio::net::UnixListener::bind(&path).unwrap();
+    let start = tokio::time::Instant::now();
+    let answer = send(&path, &Command::List).await;
+    assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
+    assert_eq!(start.elapsed().as_secs(), 10);
+    // A key is given the time for a touch.
+    let command = Command::Transact { key: name("a"), message: vec![4] };
+    let answer = send(&path, &command).await;
+    assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
+    assert_eq!(start.elapsed().as_secs(), 70);
+}
+
+#[tokio::test]
+async fn a_rack_that_accepts_nobody_is_not_waited_for() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("control");
+    let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    listen(&listener, 0).unwrap();
+    let _only = UnixStream::connect(&path).await.unwrap();
+    let answer = send(&path, &Command::List).await;
+    assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
 }
 
 #[tokio::test]

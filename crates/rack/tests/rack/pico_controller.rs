@@ -101,3 +101,31 @@ async fn a_web_page_turns_no_switch() {
     }
     assert!(state(&rack, "a").await.plugged);
 }
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_nobody_out() {
+    let rack = rack("manual", &["a"]).await;
+    let switches = Switches::of(&rack).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(switches.0).await.unwrap());
+    }
+    assert_eq!(switches.get("/").await, 200);
+    assert_eq!(silent[0].read(&mut [0; 8]).await.unwrap(), 0, "the oldest made room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_for_one_request_and_ten_seconds() {
+    let rack = rack("manual", &["a"]).await;
+    let switches = Switches::of(&rack).await;
+    let start = tokio::time::Instant::now();
+    let mut stream = TcpStream::connect(switches.0).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+    assert_eq!(start.elapsed().as_secs(), 10);
+    let mut stream = TcpStream::connect(switches.0).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert_eq!(response.matches("200 OK").count(), 1, "{response}");
+}

@@ -1,0 +1,226 @@
+//! What is printed, so that nothing that is printed to can hold up or end more than it should.
+//!
+//! A command that ends by itself prints with [`print`], and waits as any program does. What runs a rack or a site prints through
+//! [`Lines`], because its one thread may wait for nobody who does not read.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Reset, Style};
+use tokio::sync::watch;
+
+use crate::failure::Failure;
+
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(crate) const PLAIN: Reset = Reset;
+
+/// How much may wait to be written, bytes. What comes while there is no room is lost, and counted.
+const MAX_PENDING: usize = 256 * 1024;
+
+/// How long the end of a process waits for what is still to be written.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Prints a line.
+pub(crate) fn print(line: impl AsRef<str>) -> Result<(), Failure> {
+    prompt(format!("{}\n", line.as_ref()))
+}
+
+/// Prints text that does not end a line.
+pub(crate) fn prompt(text: impl AsRef<str>) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_ref().as_bytes()).and_then(|()| out.flush()).map_err(Failure::Print)
+}
+
+/// Prints a value as one line of JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(json(value)?)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Print(error.into()))
+}
+
+/// Says a line on standard error. If nobody can be told there, nobody is.
+pub(crate) fn say(line: impl AsRef<str>) {
+    let _ = writeln!(anstream::stderr().lock(), "{}", line.as_ref());
+}
+
+/// Lines that a thread of its own writes: whoever has a line never waits.
+#[derive(Clone)]
+pub(crate) struct Lines(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// There is something to write, or what there was is written.
+    changed: Condvar,
+    failed: watch::Sender<Option<i32>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    pending: Vec<u8>,
+    lost: u64,
+    writing: bool,
+}
+
+impl Lines {
+    /// Lines for standard output. `lost` says how many could not be kept.
+    pub(crate) fn to_stdout(lost: fn(u64) -> String) -> Result<Self, Failure> {
+        Self::start(anstream::stdout(), lost).map_err(Failure::Runtime)
+    }
+
+    /// Starts the thread that writes to `out`. It ends with the process.
+    pub(crate) fn start(out: impl Write + Send + 'static, lost: fn(u64) -> String) -> io::Result<Self> {
+        let lines = Self(Arc::new(Shared {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            failed: watch::Sender::new(None),
+        }));
+        let shared = Arc::clone(&lines.0);
+        thread::Builder::new().name("output".to_owned()).spawn(move || shared.write_to(out, lost))?;
+        Ok(lines)
+    }
+
+    /// Has a line written as soon as it can be.
+    pub(crate) fn print(&self, line: impl AsRef<str>) {
+        self.0.push(format!("{}\n", line.as_ref()).as_bytes());
+    }
+
+    /// Has a value written as one line of JSON.
+    pub(crate) fn print_json(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        self.print(json(value)?);
+        Ok(())
+    }
+
+    /// Waits until nothing more can be written, and says why.
+    pub(crate) async fn failed(&self) -> Failure {
+        let mut failed = self.0.failed.subscribe();
+        // The sender is ours, so that there is an answer.
+        let code = failed.wait_for(Option::is_some).await.ok().and_then(|code| *code);
+        Failure::Print(code.map_or_else(|| io::ErrorKind::WriteZero.into(), io::Error::from_raw_os_error))
+    }
+
+    /// Waits until what is pending is written, but no longer than the end of a process may take.
+    pub(crate) fn finish(&self) {
+        let queue = self.0.lock();
+        let unwritten = |queue: &mut Queue| !queue.pending.is_empty() || queue.lost > 0 || queue.writing;
+        // What is not written by now is not going to be read.
+        let _ = self.0.changed.wait_timeout_while(queue, LAST_WORDS, unwritten);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut queue = self.lock();
+        if queue.pending.len() + line.len() > MAX_PENDING {
+            queue.lost += 1;
+        } else {
+            queue.pending.extend_from_slice(line);
+        }
+        self.changed.notify_all();
+    }
+
+    fn write_to(&self, mut out: impl Write, lost: fn(u64) -> String) {
+        loop {
+            let (mut text, count) = {
+                let mut queue = self.lock();
+                queue.writing = false;
+                self.changed.notify_all();
+                while queue.pending.is_empty() && queue.lost == 0 {
+                    queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                }
+                queue.writing = true;
+                (core::mem::take(&mut queue.pending), core::mem::take(&mut queue.lost))
+            };
+            if count > 0 {
+                text.extend_from_slice(format!("{}\n", lost(count)).as_bytes());
+            }
+            if let Err(error) = out.write_all(&text).and_then(|()| out.flush()) {
+                self.failed.send_replace(Some(error.raw_os_error().unwrap_or_default()));
+            }
+        }
+    }
+}
+
+/// What the log is written to: a whole line each time.
+impl Write for &Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Takes what is written only when the test does: a pipe that nobody reads.
+    struct Pipe(mpsc::SyncSender<Vec<u8>>);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(|_| io::Error::from_raw_os_error(32))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_and_what_is_lost_is_counted() {
+        let (sender, reader) = mpsc::sync_channel(0);
+        let lines = Lines::start(Pipe(sender), |count| format!("{count} lost")).unwrap();
+        let line = "x".repeat(1023);
+        lines.print("first");
+        let first = reader.recv().unwrap();
+        assert_eq!(first, b"first\n");
+        // The thread may have taken a part of these by the time the rest comes: it hands that over only when it is read.
+        for _ in 0..2 * MAX_PENDING / 1024 + 100 {
+            lines.print(&line);
+        }
+        let mut text = String::new();
+        while !text.contains("lost") {
+            text.push_str(&String::from_utf8(reader.recv().unwrap()).unwrap());
+        }
+        let kept = text.lines().filter(|kept| *kept == line).count();
+        let lost: usize = text.lines().find_map(|line| line.strip_suffix(" lost")).unwrap().parse().unwrap();
+        assert!(lost >= 100, "{lost}");
+        assert_eq!(kept + lost, 2 * MAX_PENDING / 1024 + 100);
+        lines.print("and on");
+        assert_eq!(reader.recv().unwrap(), b"and on\n");
+    }
+
+    #[test]
+    fn the_end_of_a_process_waits_for_what_is_being_read() {
+        let (sender, reader) = mpsc::sync_channel(16);
+        let lines = Lines::start(Pipe(sender), |count| format!("{count} lost")).unwrap();
+        lines.print("last words");
+        lines.finish();
+        assert_eq!(reader.try_recv().unwrap(), b"last words\n");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_has_gone_is_noticed() {
+        let (sender, reader) = mpsc::sync_channel(0);
+        drop(reader);
+        let lines = Lines::start(Pipe(sender), |count| format!("{count} lost")).unwrap();
+        lines.print("to nobody");
+        assert!(matches!(lines.failed().await, Failure::Print(error) if error.kind() == io::ErrorKind::BrokenPipe));
+    }
+}
