@@ -26,8 +26,8 @@ use keyrig_client::json::{CreationOptions, RequestOptions};
 use keyrig_client::pin::Pin;
 use keyrig_client::{Client, Key};
 use keyrig_rack::{KeySpecification, Options, Rack};
-use keyrig_scenario::transport::InProcess;
 use keyrig_tests::judge::{self, Output};
+use keyrig_ways::InProcess;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

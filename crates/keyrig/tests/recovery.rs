@@ -16,7 +16,7 @@ use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
 use keyrig_relying_party::Totp;
 use keyrig_scenario::site::{PasswordStep, SecondFactor, Site};
-use keyrig_scenario::transport::InProcess;
+use keyrig_ways::InProcess;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use crate::report::{Party, Refused, Report, Step, milliseconds};
 use crate::site::{PasswordStep, Site, SiteError};
-use crate::transport::{UsbIpPipe, usb_ip};
+use keyrig_ways::{UsbIp, usb_ip};
 
 const USER: &str = "root@pam";
 /// Good for as long as the demo runs, on an address of this machine that only this user knows.
@@ -38,7 +38,7 @@ const BACKUP: &str = "backup";
 /// Where somebody might put a page that looks like the relying party's.
 const OTHER_ORIGIN: &str = "https://localhost.example";
 
-type UsbKey = Key<CtapHidChannel<UsbIpPipe>>;
+type UsbKey = Key<CtapHidChannel<UsbIp>>;
 
 /// The demo could not be run: something under it failed, not a step of it.
 #[derive(Debug, Error)]

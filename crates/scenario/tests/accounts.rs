@@ -16,7 +16,7 @@ use keyrig_relying_party::{
     RelyingParty, Requirement, Role, Server, Settings, Store, TOTP_FAILURES, Totp, serve,
 };
 use keyrig_scenario::site::{Answer, PasswordStep, SecondFactor, Site, SiteRefusal};
-use keyrig_scenario::transport::InProcess;
+use keyrig_ways::InProcess;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -8,8 +8,8 @@ use keyrig_ctap::{Command as CtapCommand, Status};
 use keyrig_rack::control::Command;
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
-use keyrig_scenario::transport::{InProcess, UsbIpPipe, usb_ip};
 use keyrig_usb::{Limits, serve};
+use keyrig_ways::{InProcess, UsbIp, usb_ip};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -38,7 +38,7 @@ fn in_process(rack: &Rack) -> Vec<Key<InProcess>> {
     NAMES.map(|key| Key::new(key, InProcess(rack.key(&name(key)).expect("there is such a key").clone()))).into()
 }
 
-type UsbKey = Key<keyrig_client::ctap_hid::CtapHidChannel<UsbIpPipe>>;
+type UsbKey = Key<keyrig_client::ctap_hid::CtapHidChannel<UsbIp>>;
 
 async fn over_usb_ip(rack: &Rack) -> Vec<UsbKey> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

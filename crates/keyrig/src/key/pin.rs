@@ -14,7 +14,7 @@ use keyrig_client::{Key, Permissions, PinUvAuthToken, Status};
 use keyrig_rack::KeyName;
 use keyrig_rack::control::Command;
 use keyrig_rack::control_socket;
-use keyrig_scenario::transport::ControlChannel;
+use keyrig_ways::ControlChannel;
 use serde::Serialize;
 
 use crate::failure::Failure;

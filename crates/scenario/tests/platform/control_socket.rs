@@ -6,7 +6,7 @@ use keyrig_client::{DomException, Key, Status};
 use keyrig_rack::control::Command;
 use keyrig_rack::control_socket::ControlSocket;
 use keyrig_rack::finger::TouchPolicy;
-use keyrig_scenario::transport::{ControlChannel, InProcess};
+use keyrig_ways::{ControlChannel, InProcess};
 use serde_json::json;
 
 use crate::{creation, name, never, page, rack_of, request};

@@ -9,7 +9,7 @@ macro_rules! over_both {
             let key = |key: &&str| {
                 keyrig_client::Key::new(
                     *key,
-                    keyrig_scenario::transport::InProcess(rack.key(&$crate::name(key)).expect("there is one").clone()),
+                    keyrig_ways::InProcess(rack.key(&$crate::name(key)).expect("there is one").clone()),
                 )
             };
             $flow(&rack, &mut $names.iter().map(key).collect::<Vec<_>>()).await;
@@ -25,7 +25,7 @@ macro_rules! over_both {
             for (index, key) in $names.iter().enumerate() {
                 keys.push(keyrig_client::Key::new(
                     *key,
-                    keyrig_scenario::transport::usb_ip(server, &format!("1-{}", index + 1)).await.expect("exported"),
+                    keyrig_ways::usb_ip(server, &format!("1-{}", index + 1)).await.expect("exported"),
                 ));
             }
             $flow(&rack, &mut keys).await;

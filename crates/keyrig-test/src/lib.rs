@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod refused;
+mod rig;
+
+pub use client::Client;
+pub use keyrig_client::{Browser, RefusedBy};
+pub use keyrig_rack::{Options, finger::TouchPolicy};
+pub use refused::Refused;
+pub use rig::{Rig, RigError};

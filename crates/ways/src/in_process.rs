@@ -1,0 +1,45 @@
+//! A key of a rack in the same process.
+
+use keyrig_client::channel::{Cancel, Channel, ChannelError};
+use keyrig_ctap::hid::KeepaliveStatus;
+use keyrig_rack::key::{KeyHandle, Progress};
+
+/// CTAP messages to a key of a rack in the same process: no CTAPHID, no USB.
+#[derive(Clone, Debug)]
+pub struct InProcess(pub KeyHandle);
+
+impl Channel for InProcess {
+    async fn transact(
+        &mut self,
+        request: &[u8],
+        mut cancel: Cancel,
+        on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
+    ) -> Result<Vec<u8>, ChannelError> {
+        let mut transaction = self.0.transact(request.to_vec());
+        let mut watching = true;
+        let mut cancelled = false;
+        loop {
+            let (answer, progress) = transaction.parts();
+            tokio::select! {
+                biased;
+                changed = progress.changed(), if watching => match changed {
+                    Ok(()) => on_status(match *progress.borrow_and_update() {
+                        Progress::Processing => KeepaliveStatus::Processing,
+                        Progress::UpNeeded => KeepaliveStatus::UpNeeded,
+                    }),
+                    // The command is over: only its answer is to come.
+                    Err(_) => watching = false,
+                },
+                answer = answer => return answer.map_err(|_| ChannelError::Unplugged),
+                () = cancel.requested(), if !cancelled => {
+                    cancelled = true;
+                    transaction.cancel();
+                }
+            }
+        }
+    }
+
+    async fn transact_u2f(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ChannelError> {
+        self.0.transact_u2f(apdu.to_vec()).answer().await.map_err(|_| ChannelError::Unplugged)
+    }
+}
