@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use keyrig_ctap::Status;
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::hid::Peer;
 
 use crate::attestation::Attestation;
@@ -96,12 +97,14 @@ impl Authenticator {
 
     /// `alwaysUv`: whether every ceremony wants user verification.
     pub(crate) fn always_uv(&self) -> bool {
-        self.profile.option("alwaysUv").is_some_and(|default| self.store().configuration().always_uv.unwrap_or(default))
+        self.profile
+            .option(OptionId::AlwaysUv)
+            .is_some_and(|default| self.store().configuration().always_uv.unwrap_or(default))
     }
 
     /// `makeCredUvNotRqd`: whether non-discoverable credentials are made without user verification, though a PIN is set.
     pub(crate) fn make_cred_uv_not_rqd(&self) -> bool {
-        self.profile.option("makeCredUvNotRqd") == Some(true) && !self.always_uv()
+        self.profile.option(OptionId::MakeCredUvNotRqd) == Some(true) && !self.always_uv()
     }
 
     /// What a new PIN has to be.

@@ -3,6 +3,7 @@
 use keyrig_ctap::Status;
 use keyrig_ctap::entities::{CredentialDescriptor, Extensions, Options, PinUvAuth};
 use keyrig_ctap::extensions::HmacSecretInput;
+use keyrig_ctap::get_info::OptionId;
 
 use crate::authenticator::Authenticator;
 use crate::hmac_secret::Salts;
@@ -15,7 +16,7 @@ use crate::progress::{Progress, Refusals};
 /// Nothing if the request is no such one, or the key has no PINs: then it is a parameter like others.
 pub(crate) fn touch_probe(authenticator: &Authenticator, pin_uv_auth: &PinUvAuth, reason: Reason) -> Option<Progress> {
     let asked = pin_uv_auth.param.as_ref().is_some_and(Vec::is_empty);
-    if !asked || authenticator.profile.option("clientPin").is_none() {
+    if !asked || authenticator.profile.option(OptionId::ClientPin).is_none() {
         return None;
     }
     Some(Progress::gesture(reason, Refusals::OF_A_CEREMONY, |authenticator, _| {

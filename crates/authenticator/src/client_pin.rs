@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use keyrig_ctap::client_pin::{Permissions, Request, Response, Subcommand};
 use keyrig_ctap::cose::{KeyAgreementKey, PublicKey};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
@@ -253,7 +254,7 @@ fn pin_was_wrong(authenticator: &mut Authenticator, protocol: PinUvAuthProtocol)
 impl Authenticator {
     /// Whether tokens have permissions: before CTAP 2.1 they had none.
     fn has_permissions(&self) -> bool {
-        self.profile.option("pinUvAuthToken") == Some(true)
+        self.profile.option(OptionId::PinUvAuthToken) == Some(true)
     }
 
     /// Whether PIN entry is blocked until the next power-up.
@@ -287,15 +288,15 @@ impl Authenticator {
             | Permissions::ACFG
             | Permissions::PCMR;
         let permissions = permissions.intersection(known);
-        let has = |option: &str| self.profile.option(option) == Some(true);
+        let has = |option| self.profile.option(option) == Some(true);
         for (permission, allowed) in [
-            (Permissions::CM, has("credMgmt")),
+            (Permissions::CM, has(OptionId::CredMgmt)),
             // Whether fingerprints are enrolled or not.
-            (Permissions::BE, self.profile.option("bioEnroll").is_some()),
-            (Permissions::LBW, has("largeBlobs")),
-            (Permissions::ACFG, has("authnrCfg")),
+            (Permissions::BE, self.profile.option(OptionId::BioEnroll).is_some()),
+            (Permissions::LBW, has(OptionId::LargeBlobs)),
+            (Permissions::ACFG, has(OptionId::AuthnrCfg)),
             // It cannot be had together with others.
-            (Permissions::PCMR, has("perCredMgmtRO") && permissions == Permissions::PCMR),
+            (Permissions::PCMR, has(OptionId::PerCredMgmtRo) && permissions == Permissions::PCMR),
         ] {
             if permissions.contains(permission) && !allowed {
                 return Err(Status::UnauthorizedPermission);

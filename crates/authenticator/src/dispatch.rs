@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Command, Request, Status};
 
 use crate::authenticator::Authenticator;
@@ -63,11 +64,11 @@ impl Authenticator {
         }
         let option = match command {
             Command::Selection => return self.profile.knows_ctap_2_1(),
-            Command::ClientPin => "clientPin",
-            Command::CredentialManagement => "credMgmt",
-            Command::CredentialManagementPreview => "credentialMgmtPreview",
-            Command::LargeBlobs => "largeBlobs",
-            Command::Config => "authnrCfg",
+            Command::ClientPin => OptionId::ClientPin,
+            Command::CredentialManagement => OptionId::CredMgmt,
+            Command::CredentialManagementPreview => OptionId::CredentialMgmtPreview,
+            Command::LargeBlobs => OptionId::LargeBlobs,
+            Command::Config => OptionId::AuthnrCfg,
             _ => return true,
         };
         self.profile.option(option).is_some()

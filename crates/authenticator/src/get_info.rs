@@ -4,6 +4,7 @@ use aes::Aes128;
 use aes::cipher::{Block, BlockModeEncrypt, KeyIvInit};
 use hkdf::Hkdf;
 use keyrig_ctap::Response;
+use keyrig_ctap::get_info::OptionId;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -17,11 +18,11 @@ pub(crate) fn start(authenticator: &mut Authenticator) -> Progress {
     let mut info = authenticator.profile.info();
     let configuration = authenticator.store().configuration();
     // What the profile says is that of a new key.
-    for (option, value) in &mut info.options {
-        match option.as_str() {
-            "alwaysUv" => *value = authenticator.always_uv(),
-            "clientPin" => *value = authenticator.is_protected(),
-            "makeCredUvNotRqd" => *value = authenticator.make_cred_uv_not_rqd(),
+    for (name, value) in &mut info.options {
+        match OptionId::from_name(name) {
+            Some(OptionId::AlwaysUv) => *value = authenticator.always_uv(),
+            Some(OptionId::ClientPin) => *value = authenticator.is_protected(),
+            Some(OptionId::MakeCredUvNotRqd) => *value = authenticator.make_cred_uv_not_rqd(),
             _ => {}
         }
     }
@@ -35,7 +36,7 @@ pub(crate) fn start(authenticator: &mut Authenticator) -> Progress {
     info.pin_complexity_policy = info.pin_complexity_policy.map(|_| authenticator.pin_policy().complexity);
     info.force_pin_change = info.force_pin_change.map(|_| configuration.force_pin_change);
     info.min_pin_length = info.min_pin_length.map(|_| authenticator.min_pin_length().into());
-    if authenticator.profile.option("perCredMgmtRO") == Some(true)
+    if authenticator.profile.option(OptionId::PerCredMgmtRo) == Some(true)
         && let Some(token) = authenticator.store().persistent_token().cloned()
     {
         let identifier = authenticator.store().secret().device_identifier();

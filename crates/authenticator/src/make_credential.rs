@@ -6,6 +6,7 @@ use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::{CredentialDescriptor, PUBLIC_KEY, User};
 use keyrig_ctap::extensions::{CredentialProtection, MakeCredentialInputs, MakeCredentialOutputs};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::make_credential::{Request, Response};
 use keyrig_ctap::{Response as Answer, Status};
 
@@ -95,7 +96,7 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
         return Err(Status::InvalidOption);
     }
     let discoverable = request.options.rk == Some(true);
-    if discoverable && authenticator.profile.option("rk") != Some(true) {
+    if discoverable && authenticator.profile.option(OptionId::Rk) != Some(true) {
         return Err(Status::UnsupportedOption);
     }
     authenticator.check_always_uv(&request.pin_uv_auth)?;

@@ -18,6 +18,7 @@ use core::time::Duration;
 use std::sync::{Arc, OnceLock};
 
 use keyrig_ctap::entities::{CredentialParameters, Options, PinUvAuth, RelyingParty, User};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Request, Status, get_info, make_credential};
 use tokio::time::{sleep, timeout};
 
@@ -236,7 +237,7 @@ pub(crate) async fn await_dummy<C: Channel>(key: &mut Key<C>, cancel: &Cancel) -
 }
 
 fn unwanted_credential(info: &get_info::Response) -> make_credential::Request {
-    let pin_uv_auth = match info.option("clientPin") {
+    let pin_uv_auth = match info.option(OptionId::ClientPin) {
         Some(_) => PinUvAuth { param: Some(Vec::new()), protocol: Some(1) },
         None => PinUvAuth::default(),
     };

@@ -1,6 +1,7 @@
 //! authenticatorClientPIN: PIN and tokens of one key, from the platform's side (CTAP 2.3 §6.5.5).
 
 use keyrig_ctap::client_pin::{Permissions, Request, Response, Subcommand};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Command, Request as Message, get_info};
 
 use crate::channel::{Cancel, Channel};
@@ -53,7 +54,7 @@ impl<C: Channel> Key<C> {
     /// [`Cause`]: [`PinProblem`] if it can't be done with this key and this PIN, else what the key said.
     pub async fn set_pin(&mut self, new: &Pin, cancel: &Cancel) -> Result<(), Cause> {
         let info = self.get_info(cancel).await?;
-        match info.option("clientPin") {
+        match info.option(OptionId::ClientPin) {
             None => return Err(PinProblem::NotSupported.into()),
             Some(true) => return Err(PinProblem::AlreadySet.into()),
             Some(false) => new.check_new(&info).map_err(PinProblem::from)?,
@@ -99,7 +100,7 @@ impl<C: Channel> Key<C> {
     ) -> Result<PinUvAuthToken, Cause> {
         let info = self.get_info(cancel).await?;
         has_pin(&info)?;
-        let with_permissions = info.option("pinUvAuthToken") == Some(true);
+        let with_permissions = info.option(OptionId::PinUvAuthToken) == Some(true);
         let subcommand = if with_permissions {
             Subcommand::GetPinUvAuthTokenUsingPinWithPermissions
         } else {
@@ -184,7 +185,7 @@ fn ask_permissions(request: &mut Request, purpose: Purpose<'_>) {
 }
 
 fn has_pin(info: &get_info::Response) -> Result<(), PinProblem> {
-    match info.option("clientPin") {
+    match info.option(OptionId::ClientPin) {
         None => Err(PinProblem::NotSupported),
         Some(false) => Err(PinProblem::NotSet),
         Some(true) => Ok(()),

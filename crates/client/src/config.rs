@@ -2,6 +2,7 @@
 
 use keyrig_ctap::Request as Message;
 use keyrig_ctap::config::{Parameters, Request, Subcommand};
+use keyrig_ctap::get_info::OptionId;
 
 use crate::channel::{Cancel, Channel};
 use crate::error::{Cause, Unsuitable};
@@ -93,7 +94,7 @@ impl<C: Channel> Key<C> {
         token: Option<&PinUvAuthToken>,
         cancel: &Cancel,
     ) -> Result<(), Cause> {
-        if self.get_info(cancel).await?.option("authnrCfg") != Some(true) {
+        if self.get_info(cancel).await?.option(OptionId::AuthnrCfg) != Some(true) {
             return Err(Unsuitable::Configuration.into());
         }
         request.pin_uv_auth =

@@ -7,6 +7,7 @@ use keyrig_ctap::entities::{
     CredentialDescriptor, CredentialParameters, Options, PUBLIC_KEY, PinUvAuth, RelyingParty, User,
 };
 use keyrig_ctap::extensions::MakeCredentialInputs;
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Aaguid, Command, Request, Status, get_info, make_credential};
 
 use serde_json::{Map, Value};
@@ -225,7 +226,8 @@ impl Wanted<'_> {
     /// A key of CTAP 2.0 with a PIN makes no credential without it. Where the page can do without, Chromium goes around it by
     /// U2F.
     fn pin_is_gone_around(&self, info: &get_info::Response, discoverable: bool) -> bool {
-        let wants_pin = info.option("clientPin") == Some(true) && info.option("makeCredUvNotRqd") != Some(true);
+        let wants_pin =
+            info.option(OptionId::ClientPin) == Some(true) && info.option(OptionId::MakeCredUvNotRqd) != Some(true);
         wants_pin && self.client.browser == Browser::Chromium && self.u2f_possible(info, discoverable)
     }
 
@@ -286,8 +288,8 @@ impl Wanted<'_> {
     /// Whether the page would rather have a discoverable credential than not, and the browser thinks that this key can.
     fn would_be_discoverable(&self, info: &get_info::Response) -> bool {
         let full = info.remaining_discoverable_credentials == Some(0);
-        let verifies = self.client.ask_for_pin.is_some() || info.option("uv") == Some(true);
-        info.option("rk") == Some(true)
+        let verifies = self.client.ask_for_pin.is_some() || info.option(OptionId::Uv) == Some(true);
+        info.option(OptionId::Rk) == Some(true)
             && match self.client.browser {
                 Browser::Chromium => !full && verifies,
                 Browser::Firefox => true,
@@ -296,14 +298,14 @@ impl Wanted<'_> {
 
     fn request(&self, info: &get_info::Response) -> Result<make_credential::Request, Unsuitable> {
         let rk = match self.options.authenticator_selection.discoverable() {
-            Requirement::Required if info.option("rk") != Some(true) => return Err(Unsuitable::ResidentKey),
+            Requirement::Required if info.option(OptionId::Rk) != Some(true) => return Err(Unsuitable::ResidentKey),
             Requirement::Required => Some(true),
             Requirement::Preferred => self.would_be_discoverable(info).then_some(true),
             Requirement::Discouraged => None,
         };
         let user = &self.options.user;
         let wants_attestation = self.options.attestation != Attestation::None;
-        let enterprise = self.options.attestation == Attestation::Enterprise && info.option("ep") == Some(true);
+        let enterprise = self.options.attestation == Attestation::Enterprise && info.option(OptionId::Ep) == Some(true);
         let formats =
             if wants_attestation { self.options.attestation_formats.clone() } else { vec!["none".to_owned()] };
         Ok(make_credential::Request {
@@ -353,7 +355,7 @@ impl Wanted<'_> {
 }
 
 pub(crate) fn attachment(info: &get_info::Response) -> Attachment {
-    if info.option("plat") == Some(true) { Attachment::Platform } else { Attachment::CrossPlatform }
+    if info.option(OptionId::Plat) == Some(true) { Attachment::Platform } else { Attachment::CrossPlatform }
 }
 
 /// What the key reports, sorted and each once (WebAuthn Level 3 §5.2.1.1).

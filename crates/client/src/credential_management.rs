@@ -3,6 +3,7 @@
 use keyrig_ctap::credential_management::{Parameters, Request, Response, Subcommand};
 use keyrig_ctap::entities::{CredentialDescriptor, RelyingParty, User};
 use keyrig_ctap::extensions::CredentialProtection;
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Command, Request as Message, Status};
 
 use crate::channel::{Cancel, Channel};
@@ -180,9 +181,9 @@ impl<C: Channel> Key<C> {
         let mut request = Request::new(subcommand, parameters);
         request.pin_uv_auth =
             token.map(|token| token.authenticate(&request.authenticated_message())).unwrap_or_default();
-        let message = if info.option("credMgmt") == Some(true) {
+        let message = if info.option(OptionId::CredMgmt) == Some(true) {
             Message::CredentialManagement(request)
-        } else if info.option("credentialMgmtPreview") == Some(true) {
+        } else if info.option(OptionId::CredentialMgmtPreview) == Some(true) {
             Message::CredentialManagementPreview(request)
         } else {
             return Err(Unsuitable::CredentialManagement.into());

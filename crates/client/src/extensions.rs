@@ -10,6 +10,7 @@ use keyrig_ctap::extensions::{
     CRED_BLOB, CRED_PROTECT, CredentialProtection, GetAssertionInputs, GetAssertionOutputs, HMAC_SECRET,
     HMAC_SECRET_MC, HmacSecretInput, LARGE_BLOB_KEY, MIN_PIN_LENGTH, MakeCredentialInputs, MakeCredentialOutputs,
 };
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Status, get_info};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -114,7 +115,7 @@ fn knows(info: &get_info::Response, extension: &str) -> bool {
 }
 
 fn stores_large_blobs(info: &get_info::Response) -> bool {
-    knows(info, LARGE_BLOB_KEY) && info.option("largeBlobs") == Some(true)
+    knows(info, LARGE_BLOB_KEY) && info.option(OptionId::LargeBlobs) == Some(true)
 }
 
 /// Whether the page wants the new credential's secret, and the key has secrets.

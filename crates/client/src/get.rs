@@ -3,6 +3,7 @@
 use keyrig_ctap::authenticator_data::AuthenticatorData;
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{CredentialDescriptor, Extensions, Options, PUBLIC_KEY};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Command, get_assertion, get_info};
 
 use serde_json::{Map, Value};
@@ -228,7 +229,9 @@ impl Wanted<'_> {
     /// What the page wants; with a blob to write, a key that has a PIN takes it from nobody who isn't verified.
     fn user_verification(&self, info: &get_info::Response) -> Requirement {
         match self.options.user_verification {
-            Requirement::Discouraged if self.blob_to_write().is_some() && info.option("clientPin") == Some(true) => {
+            Requirement::Discouraged
+                if self.blob_to_write().is_some() && info.option(OptionId::ClientPin) == Some(true) =>
+            {
                 Requirement::Preferred
             }
             wanted => wanted,

@@ -7,6 +7,7 @@
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
 use keyrig_ctap::cbor::{Item, Writer};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::large_blobs::{Request, Response};
 use keyrig_ctap::{Command, Request as Message, get_info};
 use sha2::{Digest, Sha256};
@@ -130,7 +131,7 @@ impl<C: Channel> Key<C> {
 
     async fn large_blob_info(&mut self, cancel: &Cancel) -> Result<get_info::Response, Cause> {
         let info = self.get_info(cancel).await?;
-        if info.option("largeBlobs") == Some(true) { Ok(info) } else { Err(Unsuitable::LargeBlob.into()) }
+        if info.option(OptionId::LargeBlobs) == Some(true) { Ok(info) } else { Err(Unsuitable::LargeBlob.into()) }
     }
 }
 

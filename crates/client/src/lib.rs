@@ -70,7 +70,7 @@ pub use extensions::ExtensionMisuse;
 pub use key::{Exchange, Key, Protocol};
 pub use keyrig_ctap::Status;
 pub use keyrig_ctap::client_pin::Permissions;
-pub use keyrig_ctap::get_info::Response as Info;
+pub use keyrig_ctap::get_info::{OptionId, Response as Info};
 pub use origin::Origin;
 pub use pin::Pin;
 pub use pin_uv_auth_token::PinUvAuthToken;

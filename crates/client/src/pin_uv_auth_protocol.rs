@@ -9,6 +9,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use keyrig_ctap::cose::KeyAgreementKey;
 use keyrig_ctap::get_info;
+use keyrig_ctap::get_info::OptionId;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use p256::{PublicKey, Sec1Point, SecretKey, ecdh};
 use sha2::{Digest, Sha256};
@@ -44,7 +45,7 @@ impl PinUvAuthProtocol {
     pub(crate) fn of(info: &get_info::Response) -> Option<Self> {
         let listed = &info.pin_uv_auth_protocols;
         if listed.is_empty() {
-            return info.option("clientPin").map(|_| Self::One);
+            return info.option(OptionId::ClientPin).map(|_| Self::One);
         }
         listed.iter().find_map(|number| match number {
             1 => Some(Self::One),

@@ -2,6 +2,7 @@
 
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::PinUvAuth;
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Status, get_info};
 use zeroize::Zeroizing;
 
@@ -56,13 +57,13 @@ impl<C: Channel> Key<C> {
     ) -> Result<PinUvAuthToken, Cause> {
         let info = self.get_info(cancel).await?;
         let purpose = Purpose { permissions, rp_id };
-        if info.option("uv") == Some(true)
-            && info.option("pinUvAuthToken") == Some(true)
+        if info.option(OptionId::Uv) == Some(true)
+            && info.option(OptionId::PinUvAuthToken) == Some(true)
             && let Some(token) = by_built_in_uv(self, purpose, cancel, || Ok(())).await?
         {
             return Ok(token);
         }
-        if info.option("clientPin") == Some(false) {
+        if info.option(OptionId::ClientPin) == Some(false) {
             return Err(PinProblem::NotSet.into());
         }
         by_pin(self, ask, purpose, cancel).await
@@ -80,7 +81,7 @@ pub(crate) async fn by_pin<C: Channel>(
     cancel: &Cancel,
 ) -> Result<PinUvAuthToken, Cause> {
     let info = key.get_info(cancel).await?;
-    match info.option("clientPin") {
+    match info.option(OptionId::ClientPin) {
         None => return Err(PinProblem::NotSupported.into()),
         Some(false) => {
             let pin = set(key, &info, ask, cancel).await?;

@@ -8,6 +8,7 @@ use keyrig_ctap::attestation::Statement;
 use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
 use keyrig_ctap::cose::PublicKey;
 use keyrig_ctap::entities::CredentialDescriptor;
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::u2f::{Authentication, Control, Encoding, Registration, Request, StatusWord, VERSION, parse_response};
 use keyrig_ctap::{Aaguid, get_assertion, get_info, make_credential};
 use tokio::time::sleep;
@@ -35,7 +36,7 @@ pub(crate) fn is_all_that(info: &get_info::Response) -> bool {
 
 /// Whether a key speaks U2F, among other things. A key that always verifies its user has switched it off (CTAP 2.3 §7.2.4).
 pub(crate) fn is_spoken_by(info: &get_info::Response) -> bool {
-    info.versions.iter().any(|version| version == VERSION) && info.option("alwaysUv") != Some(true)
+    info.versions.iter().any(|version| version == VERSION) && info.option(OptionId::AlwaysUv) != Some(true)
 }
 
 /// What a key would say of itself in CTAP2 that speaks U2F only.

@@ -5,6 +5,7 @@
 
 use keyrig_ctap::entities::PinUvAuth;
 use keyrig_ctap::get_info;
+use keyrig_ctap::get_info::OptionId;
 
 use crate::browser::Browser;
 use crate::ceremony::Turn;
@@ -85,7 +86,7 @@ impl Method {
                 if let Some(token) = verified {
                     return Ok(Verification::Token(token));
                 }
-                if key.get_info(turn.cancel()).await?.option("clientPin") != Some(true) {
+                if key.get_info(turn.cancel()).await?.option(OptionId::ClientPin) != Some(true) {
                     return Err(Unsuitable::UserVerificationBlocked.into());
                 }
             }
@@ -121,7 +122,7 @@ pub(crate) fn for_make_credential(
     u2f_possible: bool,
 ) -> Result<Method, Unsuitable> {
     let Circumstances { browser, wanted, discoverable, .. } = circumstances;
-    let not_required = info.option("makeCredUvNotRqd") == Some(true) && wanted == Requirement::Discouraged;
+    let not_required = info.option(OptionId::MakeCredUvNotRqd) == Some(true) && wanted == Requirement::Discouraged;
     match browser {
         Browser::Chromium => {
             let wanted = chromiums_requirement(info, circumstances);
@@ -164,7 +165,7 @@ fn chromium(
     pin_possible: bool,
 ) -> Result<Method, Unsuitable> {
     let pin_possible = pin_possible && circumstances.can_ask;
-    let verifies = info.option("uv") == Some(true);
+    let verifies = info.option(OptionId::Uv) == Some(true);
     // A secret that a PIN set later on would change is reason enough to have one set.
     let pin_wanted = pin_possible && (has_pin(info) || circumstances.secret);
     match wanted {
@@ -180,7 +181,7 @@ fn chromium(
 
 /// What a page wants is no reason to set a PIN: a key without any is taken as it is.
 fn firefox(info: &get_info::Response, not_required: bool) -> Result<Method, Unsuitable> {
-    let verifies = info.option("uv") == Some(true);
+    let verifies = info.option(OptionId::Uv) == Some(true);
     let protected = verifies || has_pin(info);
     match () {
         () if !always(info) && (!protected || not_required) => Ok(Method::Nothing),
@@ -193,20 +194,20 @@ fn firefox(info: &get_info::Response, not_required: bool) -> Result<Method, Unsu
 }
 
 fn has_tokens(info: &get_info::Response) -> bool {
-    info.option("pinUvAuthToken") == Some(true)
+    info.option(OptionId::PinUvAuthToken) == Some(true)
 }
 
 /// Whether there is a PIN that is good for ceremonies (CTAP 2.3 §6.4, `noMcGaPermissionsWithClientPin`).
 fn has_pin(info: &get_info::Response) -> bool {
-    info.option("clientPin") == Some(true) && knows_pin(info)
+    info.option(OptionId::ClientPin) == Some(true) && knows_pin(info)
 }
 
 fn knows_pin(info: &get_info::Response) -> bool {
-    info.option("clientPin").is_some() && info.option("noMcGaPermissionsWithClientPin") != Some(true)
+    info.option(OptionId::ClientPin).is_some() && info.option(OptionId::NoMcGaPermissionsWithClientPin) != Some(true)
 }
 
 fn always(info: &get_info::Response) -> bool {
-    info.option("alwaysUv") == Some(true)
+    info.option(OptionId::AlwaysUv) == Some(true)
 }
 
 #[cfg(test)]

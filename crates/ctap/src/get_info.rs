@@ -75,11 +75,116 @@ pub struct Response {
     pub authenticator_config_commands: Vec<u64>,
 }
 
+/// An option ID that CTAP names (CTAP 2.3 §6.4, 0x04). Authenticators may have others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum OptionId {
+    /// `plat`: the authenticator is part of the platform.
+    Plat,
+    /// `rk`: it makes discoverable credentials.
+    Rk,
+    /// `clientPin`: it takes a PIN; true: one is set.
+    ClientPin,
+    /// `up`: it tests for user presence.
+    Up,
+    /// `uv`: it has built-in user verification; true: it is set up.
+    Uv,
+    /// `pinUvAuthToken`: its tokens have permissions.
+    PinUvAuthToken,
+    /// `noMcGaPermissionsWithClientPin`: a PIN gives no token for makeCredential and getAssertion.
+    NoMcGaPermissionsWithClientPin,
+    /// `largeBlobs`: it has authenticatorLargeBlobs.
+    LargeBlobs,
+    /// `ep`: it has enterprise attestation; true: it is on.
+    Ep,
+    /// `bioEnroll`: it has authenticatorBioEnrollment; true: something is enrolled.
+    BioEnroll,
+    /// `userVerificationMgmtPreview`: the prototype of that.
+    UserVerificationMgmtPreview,
+    /// `uvBioEnroll`: built-in user verification may be what allows an enrolment.
+    UvBioEnroll,
+    /// `authnrCfg`: it has authenticatorConfig.
+    AuthnrCfg,
+    /// `uvAcfg`: built-in user verification may be what allows authenticatorConfig.
+    UvAcfg,
+    /// `credMgmt`: it has authenticatorCredentialManagement.
+    CredMgmt,
+    /// `perCredMgmtRO`: it has the persistent token that reads credentials' metadata.
+    PerCredMgmtRo,
+    /// `credentialMgmtPreview`: it has the prototype of credential management.
+    CredentialMgmtPreview,
+    /// `setMinPINLength`: it has setMinPINLength.
+    SetMinPinLength,
+    /// `makeCredUvNotRqd`: non-discoverable credentials are made without user verification.
+    MakeCredUvNotRqd,
+    /// `alwaysUv`: it can always want user verification; true: it does.
+    AlwaysUv,
+}
+
+impl OptionId {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Plat,
+        Self::Rk,
+        Self::ClientPin,
+        Self::Up,
+        Self::Uv,
+        Self::PinUvAuthToken,
+        Self::NoMcGaPermissionsWithClientPin,
+        Self::LargeBlobs,
+        Self::Ep,
+        Self::BioEnroll,
+        Self::UserVerificationMgmtPreview,
+        Self::UvBioEnroll,
+        Self::AuthnrCfg,
+        Self::UvAcfg,
+        Self::CredMgmt,
+        Self::PerCredMgmtRo,
+        Self::CredentialMgmtPreview,
+        Self::SetMinPinLength,
+        Self::MakeCredUvNotRqd,
+        Self::AlwaysUv,
+    ];
+
+    /// As it stands in getInfo.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plat => "plat",
+            Self::Rk => "rk",
+            Self::ClientPin => "clientPin",
+            Self::Up => "up",
+            Self::Uv => "uv",
+            Self::PinUvAuthToken => "pinUvAuthToken",
+            Self::NoMcGaPermissionsWithClientPin => "noMcGaPermissionsWithClientPin",
+            Self::LargeBlobs => "largeBlobs",
+            Self::Ep => "ep",
+            Self::BioEnroll => "bioEnroll",
+            Self::UserVerificationMgmtPreview => "userVerificationMgmtPreview",
+            Self::UvBioEnroll => "uvBioEnroll",
+            Self::AuthnrCfg => "authnrCfg",
+            Self::UvAcfg => "uvAcfg",
+            Self::CredMgmt => "credMgmt",
+            Self::PerCredMgmtRo => "perCredMgmtRO",
+            Self::CredentialMgmtPreview => "credentialMgmtPreview",
+            Self::SetMinPinLength => "setMinPINLength",
+            Self::MakeCredUvNotRqd => "makeCredUvNotRqd",
+            Self::AlwaysUv => "alwaysUv",
+        }
+    }
+
+    /// The option with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|id| id.name() == name)
+    }
+}
+
 impl Response {
     /// The value of an option, if it is there.
     #[must_use]
-    pub fn option(&self, name: &str) -> Option<bool> {
-        self.options.iter().find(|(option, _)| option == name).map(|(_, value)| *value)
+    pub fn option(&self, id: OptionId) -> Option<bool> {
+        self.options.iter().find(|(option, _)| option == id.name()).map(|(_, value)| *value)
     }
 
     /// Parses the response's map: what follows the status byte. Unknown members are ignored.

@@ -33,8 +33,11 @@ fn get_info_says_only_what_is_built_and_the_rest_is_named() {
     let info = profile.info();
     assert_eq!(info.versions, ["U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1"]);
     assert_eq!(info.extensions, ["credProtect", "hmac-secret", "largeBlobKey", "credBlob", "minPinLength"]);
-    assert_eq!((info.option("credMgmt"), info.option("perCredMgmtRO")), (Some(true), None));
-    assert_eq!((info.option("rk"), info.option("up"), info.option("plat")), (Some(true), Some(true), Some(false)));
+    assert_eq!((info.option(OptionId::CredMgmt), info.option(OptionId::PerCredMgmtRo)), (Some(true), None));
+    assert_eq!(
+        (info.option(OptionId::Rk), info.option(OptionId::Up), info.option(OptionId::Plat)),
+        (Some(true), Some(true), Some(false))
+    );
     assert_eq!(info.firmware_version, Some(0x50701));
     assert_eq!(profile.withheld(), ["transports: nfc"]);
 }
@@ -55,6 +58,7 @@ fn a_field_that_is_unknown_missing_or_out_of_range_is_named() {
         (text.replace("max_msg_size", "max_message_size"), "max_message_size"),
         (text.replace("algorithms = [\"ES256\", \"EdDSA\", \"ES384\"]\n", ""), "algorithms"),
         (text.replace("\"ES384\"", "\"ES512\""), "ES512"),
+        (text.replace("clientPin = false", "clientPIN = false"), "clientPIN"),
         (text.replace("credential_id_length = 64", "credential_id_length = 16"), "32 to 1023"),
         (text.replace("6b657972-", "6b65797-"), "AAGUID"),
         (text.replace("max_msg_size = 1280", "max_msg_size = 70000"), "max_msg_size"),

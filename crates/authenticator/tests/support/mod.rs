@@ -81,7 +81,7 @@ pub(crate) fn ctap2_profiles() -> impl Iterator<Item = &'static str> {
 
 /// keyrig's own key with some lines of its profile replaced.
 pub(crate) fn altered(changes: &[(&str, &str)]) -> Profile {
-    let mut text = include_str!("../../../../fixtures/profiles/keyrig.toml").to_owned();
+    let mut text = include_str!("../../profiles/keyrig.toml").to_owned();
     for (from, to) in changes {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);

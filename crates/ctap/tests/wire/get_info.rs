@@ -1,7 +1,7 @@
 //! authenticatorGetInfo (CTAP 2.3 §6.4).
 
 use keyrig_ctap::entities::CredentialParameters;
-use keyrig_ctap::get_info::Response;
+use keyrig_ctap::get_info::{OptionId, Response};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::{hex, text};
@@ -31,7 +31,10 @@ fn the_answer_of_a_real_key_is_read_and_written() {
     };
     assert_eq!(Response::decode(&bytes), Ok(info.clone()));
     assert_eq!(written(&info), bytes);
-    assert_eq!((info.option("rk"), info.option("plat"), info.option("uv")), (Some(true), Some(false), None));
+    assert_eq!(
+        (info.option(OptionId::Rk), info.option(OptionId::Plat), info.option(OptionId::Uv)),
+        (Some(true), Some(false), None)
+    );
 }
 
 #[test]
@@ -136,4 +139,39 @@ fn unknown_members_are_ignored_and_wrong_ones_named() {
     ] {
         assert_eq!(Response::decode(&hex(&bytes)).map(drop), expected, "{bytes}");
     }
+}
+
+/// CTAP 2.3 §6.4, 0x04.
+#[test]
+fn every_option_has_the_name_that_the_specification_gives_it() {
+    let names: Vec<_> = OptionId::ALL.into_iter().map(OptionId::name).collect();
+    assert_eq!(
+        names,
+        [
+            "plat",
+            "rk",
+            "clientPin",
+            "up",
+            "uv",
+            "pinUvAuthToken",
+            "noMcGaPermissionsWithClientPin",
+            "largeBlobs",
+            "ep",
+            "bioEnroll",
+            "userVerificationMgmtPreview",
+            "uvBioEnroll",
+            "authnrCfg",
+            "uvAcfg",
+            "credMgmt",
+            "perCredMgmtRO",
+            "credentialMgmtPreview",
+            "setMinPINLength",
+            "makeCredUvNotRqd",
+            "alwaysUv",
+        ]
+    );
+    for id in OptionId::ALL {
+        assert_eq!(OptionId::from_name(id.name()), Some(id));
+    }
+    assert_eq!(OptionId::from_name("clientPIN"), None);
 }

@@ -8,7 +8,7 @@ use keyrig_client::channel::Cancel;
 use keyrig_client::credential_management::{RelyingPartyCredentials, StoredCredential};
 use keyrig_client::error::Unsuitable;
 use keyrig_client::json::Base64Url;
-use keyrig_client::{Permissions, PinUvAuthToken};
+use keyrig_client::{OptionId, Permissions, PinUvAuthToken};
 use keyrig_rack::KeyName;
 use serde::Serialize;
 
@@ -82,7 +82,7 @@ pub(super) async fn run(action: Action, path: PathBuf, json: bool) -> Result<Exi
 /// A token for what follows. A key that can't do it is told apart before a PIN is asked for.
 async fn token(open: &mut OpenKey, name: &KeyName, pin: &PinArgument) -> Result<PinUvAuthToken, Failure> {
     let info = open.describe().await?;
-    if info.option("credMgmt") != Some(true) && info.option("credentialMgmtPreview") != Some(true) {
+    if info.option(OptionId::CredMgmt) != Some(true) && info.option(OptionId::CredentialMgmtPreview) != Some(true) {
         return Err(failed(name, Unsuitable::CredentialManagement));
     }
     open.token(Permissions::CM, pin.file()).await

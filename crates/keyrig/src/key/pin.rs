@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use keyrig_client::channel::Cancel;
 use keyrig_client::error::{Cause, KeyFailure};
 use keyrig_client::pin::{Pin, PinMistake, PinProblem, PinRequest};
-use keyrig_client::{Key, Permissions, PinUvAuthToken, Status};
+use keyrig_client::{Key, OptionId, Permissions, PinUvAuthToken, Status};
 use keyrig_rack::KeyName;
 use keyrig_rack::control::Command;
 use keyrig_rack::control_socket;
@@ -97,7 +97,7 @@ pub(super) async fn run(action: Action, path: PathBuf, json: bool) -> Result<Exi
     let (name, done) = match action {
         Action::Set { name, pin } => {
             let mut key = open(&path, &name).await?;
-            if key.describe().await?.option("clientPin") == Some(true) {
+            if key.describe().await?.option(OptionId::ClientPin) == Some(true) {
                 return Err(failed(&name, PinProblem::AlreadySet));
             }
             let new = new_pin(&name, pin.pin_file.as_ref())?;
@@ -106,7 +106,7 @@ pub(super) async fn run(action: Action, path: PathBuf, json: bool) -> Result<Exi
         }
         Action::Change { name, pin, new_pin_file } => {
             let mut key = open(&path, &name).await?;
-            if key.describe().await?.option("clientPin") == Some(false) {
+            if key.describe().await?.option(OptionId::ClientPin) == Some(false) {
                 return Err(failed(&name, PinProblem::NotSet));
             }
             let (current, new) = match (&pin.pin_file, &new_pin_file) {
@@ -150,7 +150,7 @@ pub(super) async fn run(action: Action, path: PathBuf, json: bool) -> Result<Exi
 
 async fn status(path: &Path, name: &KeyName) -> Result<PinState, Failure> {
     let mut key = open(path, name).await?;
-    let pin_set = match key.describe().await?.option("clientPin") {
+    let pin_set = match key.describe().await?.option(OptionId::ClientPin) {
         None => return Err(failed(name, PinProblem::NotSupported)),
         Some(pin_set) => pin_set,
     };
@@ -205,7 +205,7 @@ impl OpenKey {
         permissions: Permissions,
         file: Option<&PinFile>,
     ) -> Result<PinUvAuthToken, Failure> {
-        if self.describe().await?.option("clientPin") == Some(false) {
+        if self.describe().await?.option(OptionId::ClientPin) == Some(false) {
             return Err(failed(&self.name, PinProblem::NotSet));
         }
         let given = file.map(from_file).transpose()?;

@@ -3,6 +3,7 @@
 use keyrig_client::channel::Channel;
 use keyrig_client::pin::Pin;
 use keyrig_client::{Key, Status};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_rack::Rack;
 use serde_json::json;
 
@@ -15,7 +16,7 @@ async fn reset<C: Channel>(_: &Rack, keys: &mut [Key<C>]) {
     let client = page().with_pin(Pin::new("1234"));
     let made = client.create(&creation(selection, json!({})), keys, never()).await.expect("a credential");
     keys[0].reset(&never()).await.expect("within ten seconds");
-    assert_eq!(keys[0].get_info(&never()).await.expect("getInfo").option("clientPin"), Some(false));
+    assert_eq!(keys[0].get_info(&never()).await.expect("getInfo").option(OptionId::ClientPin), Some(false));
     let options = request(&[&made.id.to_string()], "discouraged", json!({}));
     let error = page().get(&options, keys, never()).await.expect_err("it is gone");
     assert_eq!(error.reason, status("a", keyrig_ctap::Command::GetAssertion, Status::NoCredentials));

@@ -1,5 +1,6 @@
 //! What is on a key, and how it is set up: credential management, large blobs, authenticatorConfig.
 
+use keyrig_ctap::get_info::OptionId;
 use std::sync::{Arc, Mutex};
 
 use keyrig_client::channel::Channel;
@@ -104,7 +105,7 @@ async fn configuration<C: Channel>(_: &Rack, keys: &mut [Key<C>]) {
     key.set_pin(&Pin::new("1234"), &never()).await.expect("a first PIN");
     let acfg = token(key, Permissions::ACFG).await;
     key.toggle_always_uv(Some(&acfg), &never()).await.expect("alwaysUv");
-    assert_eq!(key.get_info(&never()).await.expect("getInfo").option("alwaysUv"), Some(true));
+    assert_eq!(key.get_info(&never()).await.expect("getInfo").option(OptionId::AlwaysUv), Some(true));
     let acfg = token(key, Permissions::ACFG).await;
     let rules = PinRules { minimum_length: Some(6), force_change: true, ..PinRules::default() };
     key.set_pin_rules(&rules, Some(&acfg), &never()).await.expect("setMinPINLength");

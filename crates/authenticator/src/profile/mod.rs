@@ -5,16 +5,18 @@
 //! [`Profile::withheld`] names the difference.
 
 mod behaviour;
+mod built;
+mod info;
 #[cfg(test)]
 mod tests;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use keyrig_ctap::Aaguid;
 use keyrig_ctap::config::Subcommand;
 use keyrig_ctap::cose::Algorithm;
-use keyrig_ctap::entities::CredentialParameters;
-use keyrig_ctap::{Aaguid, get_info};
+use keyrig_ctap::get_info::OptionId;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
@@ -24,49 +26,17 @@ use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
 const BUILT_IN: [(&str, &str); 7] = [
-    ("keyrig", include_str!("../../../fixtures/profiles/keyrig.toml")),
-    ("yubikey-5.7", include_str!("../../../fixtures/profiles/yubikey-5.7.toml")),
-    ("yubikey-5.4", include_str!("../../../fixtures/profiles/yubikey-5.4.toml")),
-    ("security-key-5.1", include_str!("../../../fixtures/profiles/security-key-5.1.toml")),
-    ("ctap-2.1", include_str!("../../../fixtures/profiles/ctap-2.1.toml")),
-    ("ctap-2.0", include_str!("../../../fixtures/profiles/ctap-2.0.toml")),
-    ("u2f-only", include_str!("../../../fixtures/profiles/u2f-only.toml")),
+    ("keyrig", include_str!("../../profiles/keyrig.toml")),
+    ("yubikey-5.7", include_str!("../../profiles/yubikey-5.7.toml")),
+    ("yubikey-5.4", include_str!("../../profiles/yubikey-5.4.toml")),
+    ("security-key-5.1", include_str!("../../profiles/security-key-5.1.toml")),
+    ("ctap-2.1", include_str!("../../profiles/ctap-2.1.toml")),
+    ("ctap-2.0", include_str!("../../profiles/ctap-2.0.toml")),
+    ("u2f-only", include_str!("../../profiles/u2f-only.toml")),
 ];
 
 /// The version string of keys that have CTAP1/U2F.
 const U2F_V2: &str = keyrig_ctap::u2f::VERSION;
-
-/// What is built, in the words of getInfo.
-mod built {
-    pub(super) const VERSIONS: [&str; 5] = ["FIDO_2_0", "FIDO_2_1", "FIDO_2_1_PRE", "FIDO_2_3", super::U2F_V2];
-    pub(super) const OPTIONS: [&str; 13] = [
-        "rk",
-        "up",
-        "plat",
-        "clientPin",
-        "pinUvAuthToken",
-        "makeCredUvNotRqd",
-        "alwaysUv",
-        "authnrCfg",
-        "credMgmt",
-        "credentialMgmtPreview",
-        "largeBlobs",
-        "perCredMgmtRO",
-        "setMinPINLength",
-    ];
-    pub(super) const EXTENSIONS: [&str; 8] = [
-        "credBlob",
-        "credProtect",
-        "hmac-secret",
-        "hmac-secret-mc",
-        "largeBlobKey",
-        "minPinLength",
-        "pinComplexityPolicy",
-        "thirdPartyPayment",
-    ];
-    pub(super) const TRANSPORTS: [&str; 1] = ["usb"];
-    pub(super) const ATTESTATION_FORMATS: [&str; 1] = ["packed"];
-}
 
 /// One model of security key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -122,7 +92,8 @@ pub struct Profile {
     /// How long the ids of new credentials are, bytes.
     #[serde(deserialize_with = "credential_id_length")]
     pub credential_id_length: u16,
-    options: BTreeMap<String, bool>,
+    #[serde(deserialize_with = "options")]
+    options: BTreeMap<OptionId, bool>,
     /// What it does differently where getInfo says nothing of it.
     #[serde(default)]
     pub behaviour: Behaviour,
@@ -201,72 +172,6 @@ impl Profile {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// What an authenticator of this profile says of itself: only what works.
-    #[must_use]
-    pub fn info(&self) -> get_info::Response {
-        let kept = |values: &[String], built: &[&str]| -> Vec<String> {
-            values.iter().filter(|value| built.contains(&value.as_str())).cloned().collect()
-        };
-        get_info::Response {
-            versions: kept(&self.versions, &built::VERSIONS),
-            extensions: kept(&self.extensions, &built::EXTENSIONS),
-            aaguid: self.aaguid,
-            options: self
-                .options
-                .iter()
-                .filter(|(name, _)| built::OPTIONS.contains(&name.as_str()))
-                .map(|(name, value)| (name.clone(), *value))
-                .collect(),
-            max_msg_size: Some(self.max_msg_size.into()),
-            max_credential_count_in_list: self.max_credential_count_in_list.map(u64::from),
-            max_credential_id_length: self.max_credential_id_length.map(u64::from),
-            transports: kept(&self.transports, &built::TRANSPORTS),
-            algorithms: self
-                .algorithms
-                .iter()
-                .filter(|_| self.knows_ctap_2_1())
-                .map(|algorithm| CredentialParameters::public_key(algorithm.identifier()))
-                .collect(),
-            pin_uv_auth_protocols: self.pin_uv_auth_protocols.clone(),
-            force_pin_change: self.force_pin_change,
-            min_pin_length: self.min_pin_length.map(u64::from),
-            max_serialized_large_blob_array: self.option("largeBlobs").and(self.max_serialized_large_blob_array),
-            max_rp_ids_for_set_min_pin_length: self.max_rp_ids_for_set_min_pin_length(),
-            remaining_discoverable_credentials: self
-                .remaining_discoverable_credentials
-                .then_some(self.discoverable_credentials.into()),
-            long_touch_for_reset: self.long_touch_for_reset,
-            transports_for_reset: kept(&self.transports_for_reset, &built::TRANSPORTS),
-            pin_complexity_policy: self.pin_complexity_policy,
-            max_pin_length: self.max_pin_length.map(u64::from),
-            authenticator_config_commands: self
-                .config_commands()
-                .filter(|_| self.authenticator_config_commands)
-                .map(u64::from)
-                .collect(),
-            firmware_version: self.firmware_version,
-            max_cred_blob_length: self.max_cred_blob_length.map(u64::from),
-            attestation_formats: kept(&self.attestation_formats, &built::ATTESTATION_FORMATS),
-            ..get_info::Response::default()
-        }
-    }
-
-    /// What the real key says of itself and this one does not, as `member: value`.
-    #[must_use]
-    pub fn withheld(&self) -> Vec<String> {
-        let mut withheld = Vec::new();
-        let mut list = |member: &str, values: &[String], built: &[&str]| {
-            let missing = values.iter().filter(|value| !built.contains(&value.as_str()));
-            withheld.extend(missing.map(|value| format!("{member}: {value}")));
-        };
-        list("versions", &self.versions, &built::VERSIONS);
-        list("extensions", &self.extensions, &built::EXTENSIONS);
-        list("options", &self.options.keys().cloned().collect::<Vec<_>>(), &built::OPTIONS);
-        list("transports", &self.transports, &built::TRANSPORTS);
-        list("attestationFormats", &self.attestation_formats, &built::ATTESTATION_FORMATS);
-        withheld
-    }
-
     /// The algorithms with which the authenticator makes credentials, preferred first.
     #[must_use]
     pub fn algorithms(&self) -> &[Algorithm] {
@@ -339,23 +244,23 @@ impl Profile {
 
     /// `maxRPIDsForSetMinPINLength`, if the key has setMinPINLength.
     pub(crate) fn max_rp_ids_for_set_min_pin_length(&self) -> Option<u64> {
-        self.option("setMinPINLength").and(self.max_rp_ids_for_set_min_pin_length)
+        self.option(OptionId::SetMinPinLength).and(self.max_rp_ids_for_set_min_pin_length)
     }
 
     /// The subcommands of authenticatorConfig that the key has.
     pub(crate) fn config_commands(&self) -> impl Iterator<Item = Subcommand> {
         let has = [
-            (Subcommand::ToggleAlwaysUv, self.option("alwaysUv").is_some()),
-            (Subcommand::SetMinPinLength, self.option("setMinPINLength") == Some(true)),
+            (Subcommand::ToggleAlwaysUv, self.option(OptionId::AlwaysUv).is_some()),
+            (Subcommand::SetMinPinLength, self.option(OptionId::SetMinPinLength) == Some(true)),
             (Subcommand::EnableLongTouchForReset, self.long_touch_for_reset.is_some()),
         ];
-        let configurable = self.option("authnrCfg") == Some(true);
+        let configurable = self.option(OptionId::AuthnrCfg) == Some(true);
         has.into_iter().filter(move |(_, has)| *has && configurable).map(|(subcommand, _)| subcommand)
     }
 
     /// An option that the authenticator has.
-    pub(crate) fn option(&self, name: &str) -> Option<bool> {
-        self.options.get(name).copied().filter(|_| built::OPTIONS.contains(&name))
+    pub(crate) fn option(&self, id: OptionId) -> Option<bool> {
+        self.options.get(&id).copied().filter(|_| built::OPTIONS.contains(&id))
     }
 
     /// The device version in the answer to CTAPHID_INIT: major, minor, build.
@@ -383,6 +288,14 @@ impl Profile {
 
 fn aaguid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Aaguid, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<OptionId, bool>, D::Error> {
+    let known = |(name, value): (String, bool)| match OptionId::from_name(&name) {
+        Some(id) => Ok((id, value)),
+        None => Err(serde::de::Error::custom(format!("option {name:?} is not known"))),
+    };
+    BTreeMap::<String, bool>::deserialize(deserializer)?.into_iter().map(known).collect()
 }
 
 fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorithm>, D::Error> {
