@@ -1,7 +1,8 @@
-//! CTAPHID's device, driven by its contract, against a host that sends anything at any time and reads when it likes.
+//! CTAPHID's device, driven by its contract, against three peers that send anything at any time, read when they like, and go.
 //!
-//! What must hold: no panic; a deadline that has passed is not asked for again; the reports on each channel form whole
-//! messages in order, and every CTAP message among them is one that the driver responded with.
+//! What must hold: no panic; a deadline that has passed is not asked for again; the reports to each peer on each channel form whole
+//! messages in order, every CTAP message among them is one that the driver responded with, and its channel is one that this peer
+//! has opened; whoever goes takes what it began with it.
 
 #![no_main]
 
@@ -10,7 +11,7 @@ use std::collections::HashMap;
 
 use keyrig_ctap::hid::{
     Capabilities, ChannelId, Command, Continuation, Device, DeviceConfig, DeviceEvent, Initialization, KeepaliveStatus,
-    Packet, Report, RequestId,
+    Packet, Peer, Report, RequestId,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -37,16 +38,18 @@ struct World {
     /// A counter: channel ids that repeat are the device's to notice.
     random: u8,
     channels: Vec<ChannelId>,
-    pending: Option<RequestId>,
+    /// Who opened each channel last.
+    owners: HashMap<ChannelId, Peer>,
+    pending: Option<(RequestId, Peer)>,
     responded: Vec<Vec<u8>>,
-    /// The message that is coming on each channel: command, length, payload so far, next sequence number.
-    coming: HashMap<ChannelId, (Command, usize, Vec<u8>, u8)>,
+    /// The message that is coming to each peer on each channel: command, length, payload so far, next sequence number.
+    coming: HashMap<(Peer, ChannelId), (Command, usize, Vec<u8>, u8)>,
 }
 
 impl World {
-    fn receive(&mut self, report: &Report) {
+    fn receive(&mut self, from: Peer, report: &Report) {
         let random = &mut self.random;
-        self.device.receive(report, self.now, &mut |bytes: &mut [u8]| {
+        self.device.receive_from(from, report, self.now, &mut |bytes: &mut [u8]| {
             for byte in bytes {
                 *random = random.wrapping_mul(5).wrapping_add(1);
                 *byte = *random >> 2;
@@ -59,13 +62,18 @@ impl World {
     fn settle(&mut self) {
         while let Some(event) = self.device.poll_event() {
             match event {
-                DeviceEvent::Request { id, payload, .. } => {
+                DeviceEvent::Request { id, peer, payload, .. } => {
                     assert!(!payload.is_empty(), "a request has at least one byte");
                     assert!(self.pending.is_none(), "one request at a time");
-                    self.pending = Some(id);
+                    assert!(self.device.is_in_use_by(peer, self.now), "whoever asks uses the device");
+                    self.pending = Some((id, peer));
                 }
-                DeviceEvent::Cancel(id) => assert_eq!(self.pending, Some(id), "only what is pending is cancelled"),
-                DeviceEvent::Abort(id) => assert_eq!(self.pending.take(), Some(id), "only what is pending is aborted"),
+                DeviceEvent::Cancel(id) => {
+                    assert_eq!(self.pending.map(|(id, _)| id), Some(id), "only what is pending is cancelled");
+                }
+                DeviceEvent::Abort(id) => {
+                    assert_eq!(self.pending.take().map(|(id, _)| id), Some(id), "only what is pending is aborted");
+                }
                 DeviceEvent::Wink => {}
             }
         }
@@ -83,14 +91,16 @@ impl World {
         }
     }
 
-    fn take(&mut self, count: usize) {
+    /// Takes so many reports, for those that read.
+    fn take(&mut self, count: usize, reads: impl Fn(Peer) -> bool) {
         for _ in 0..count {
-            let Some(report) = self.device.poll_report() else { break };
+            let Some((to, report)) = self.device.poll_report_to(&reads) else { break };
+            assert!(reads(to), "only those who have room are given something");
             match Packet::parse(&report) {
-                Packet::Initialization(packet) => self.first(&report, &packet),
+                Packet::Initialization(packet) => self.first(to, &report, &packet),
                 Packet::Continuation(packet) => {
                     let (_, length, payload, sequence) =
-                        self.coming.get_mut(&packet.channel).expect("a continuation continues something");
+                        self.coming.get_mut(&(to, packet.channel)).expect("a continuation continues something");
                     assert_eq!(report[4], *sequence, "packets come in order");
                     *sequence += 1;
                     let wanted = (*length - payload.len()).min(59);
@@ -101,7 +111,7 @@ impl World {
         }
     }
 
-    fn first(&mut self, report: &Report, packet: &Initialization) {
+    fn first(&mut self, to: Peer, report: &Report, packet: &Initialization) {
         assert!(
             packet.channel != ChannelId::RESERVED || packet.command == Command::Error,
             "nothing but errors comes on the reserved channel"
@@ -110,12 +120,16 @@ impl World {
         let payload = report[7..7 + length.min(57)].to_vec();
         if packet.command == Command::Init {
             let id: [u8; 4] = payload[8..12].try_into().unwrap();
-            self.channels.push(ChannelId(u32::from_be_bytes(id)));
+            let id = ChannelId(u32::from_be_bytes(id));
+            self.channels.push(id);
+            self.owners.insert(id, to);
+        } else if packet.command != Command::Error {
+            assert_eq!(self.owners.get(&packet.channel), Some(&to), "an answer is for whoever opened its channel");
         }
         if packet.command == Command::Keepalive {
             assert!(matches!(payload[..], [1 | 2]), "a status that hosts know");
         }
-        self.coming.insert(packet.channel, (packet.command, length, payload, 0));
+        self.coming.insert((to, packet.channel), (packet.command, length, payload, 0));
     }
 
     fn finish(&mut self) {
@@ -130,13 +144,15 @@ impl World {
     }
 
     fn step(&mut self, choices: &mut Choices) -> Option<()> {
-        match choices.byte()? % 10 {
+        let choice = choices.byte()?;
+        let peer = Peer(u64::from(choice / 10 % 3));
+        match choice % 10 {
             // A report as it comes.
             0 => {
                 let mut report = [0; 64];
                 let bytes = choices.bytes(64);
                 report[..bytes.len()].copy_from_slice(&bytes);
-                self.receive(&report);
+                self.receive(peer, &report);
             }
             // A first packet that has a chance.
             1..=3 => {
@@ -146,13 +162,13 @@ impl World {
                 // Now and then as long as a message may be, and longer.
                 let length = if length > 250 { length * 30 } else { length };
                 let data = choices.bytes(usize::from(length).min(57));
-                self.receive(&Initialization::new(channel, Command::from(command), length, &data).to_report());
+                self.receive(peer, &Initialization::new(channel, Command::from(command), length, &data).to_report());
             }
             4 | 5 => {
                 let channel = self.channel(choices.byte()?);
                 let sequence = choices.byte()?;
                 let data = choices.bytes(59);
-                self.receive(&Continuation::new(channel, sequence & 0x7F, &data).to_report());
+                self.receive(peer, &Continuation::new(channel, sequence & 0x7F, &data).to_report());
             }
             6 => {
                 let time = u64::from(choices.byte()?);
@@ -161,7 +177,7 @@ impl World {
             7 => {
                 let length = usize::from(choices.byte()?);
                 let response = vec![u8::try_from(self.responded.len() % 251).unwrap(); length * length / 8 + 1];
-                if let Some(id) = self.pending {
+                if let Some((id, _)) = self.pending {
                     self.responded.push(response.clone());
                     if self.device.respond(id, response).is_ok() {
                         self.pending = None;
@@ -172,7 +188,7 @@ impl World {
             8 => {
                 let status =
                     if choices.byte()? % 2 == 0 { KeepaliveStatus::Processing } else { KeepaliveStatus::UpNeeded };
-                if let Some(id) = self.pending {
+                if let Some((id, _)) = self.pending {
                     let _ = self.device.set_status(id, status, self.now);
                     self.settle();
                 }
@@ -185,7 +201,18 @@ impl World {
                     self.coming.clear();
                     assert!(self.pending.is_none(), "a power cycle aborts");
                 }
-                count => self.take(usize::from(count)),
+                254 => {
+                    self.device.disconnect(peer);
+                    self.settle();
+                    assert!(self.pending.is_none_or(|(_, of)| of != peer), "what it asked for goes with a peer");
+                    assert!(!self.device.is_in_use_by(peer, self.now), "nor does it use the device");
+                    self.coming.retain(|(to, _), _| *to != peer);
+                    self.owners.retain(|_, owner| *owner != peer);
+                    assert_eq!(self.device.poll_report_to(|to| to == peer), None, "and nothing waits for it");
+                }
+                // One that reads, or all.
+                count if count % 2 == 0 => self.take(usize::from(count), |to| to == peer),
+                count => self.take(usize::from(count), |_| true),
             },
         }
         Some(())
@@ -211,13 +238,14 @@ fuzz_target!(|data: &[u8]| {
         now: Duration::ZERO,
         random: 1,
         channels: Vec::new(),
+        owners: HashMap::new(),
         pending: None,
         responded: Vec::new(),
         coming: HashMap::new(),
     };
     // Every session begins with a channel: without one there is little to find.
-    world.receive(&Initialization::new(ChannelId::BROADCAST, Command::Init, 8, &[7; 8]).to_report());
-    world.take(1);
+    world.receive(Peer(0), &Initialization::new(ChannelId::BROADCAST, Command::Init, 8, &[7; 8]).to_report());
+    world.take(1, |_| true);
     while world.step(&mut choices).is_some() {}
-    world.take(usize::MAX);
+    world.take(usize::MAX, |_| true);
 });
