@@ -18,7 +18,8 @@ use rustix::net::SocketType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -185,7 +186,7 @@ async fn serve_connection(stream: UnixStream, rack: &Rack, waiting: &Waiting, mu
         let reply = if complete {
             // What waits for a key takes no place: there is one such connection a key.
             drop(place);
-            let reply = answer(&line, rack, closed(&mut read)).await;
+            let reply = answer(&line, rack, closed(read.get_ref())).await;
             place = waiting.enter();
             reply
         } else if u64::try_from(length).is_ok_and(|length| length < MAX_REQUEST) {
@@ -195,7 +196,11 @@ async fn serve_connection(stream: UnixStream, rack: &Rack, waiting: &Waiting, mu
         };
         let mut reply = serde_json::to_vec(&reply)?;
         reply.push(b'\n');
-        of_client(&mut place, write.write_all(&reply)).await?;
+        match of_client(&mut place, write.write_all(&reply)).await {
+            // What a client asked for before it went is done.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         if !complete {
             // What is left unread would reset the connection, and the client might not get to read why.
             write.shutdown().await?;
@@ -216,11 +221,12 @@ async fn of_client<T>(place: &mut Place, work: impl Future<Output = io::Result<T
     }
 }
 
-/// Completes if the client closes its way here. What it sends meanwhile waits for its turn, and tells nothing of the end.
-async fn closed(read: &mut (impl AsyncBufRead + Unpin)) {
-    match read.fill_buf().await {
-        Ok([]) | Err(_) => {}
-        Ok(_) => pending().await,
+/// Completes when the client has closed its way here, though it may have sent what waits for its turn.
+async fn closed(read: &OwnedReadHalf) {
+    // Of its readiness this is the part that reading is not needed for: a Unix socket has no urgent data.
+    if let Err(error) = read.ready(Interest::PRIORITY).await {
+        tracing::debug!(%error, "the end of a control connection is not seen");
+        pending().await
     }
 }
 
@@ -273,6 +279,11 @@ async fn exchange(path: &Path, command: &Command, cancelled: impl Future<Output 
         }
         // As many wait to be accepted as the kernel keeps (unix(7)).
         io::ErrorKind::WouldBlock => ControlError::NoAnswer { path: path.to_owned() },
+        // A path that is too long for a socket.
+        io::ErrorKind::InvalidInput => match unix_socket::check_length(path) {
+            Err(too_long) => too_long.into(),
+            Ok(()) => io(error),
+        },
         _ => io(error),
     })?;
     let (read, mut write) = stream.into_split();

@@ -55,8 +55,13 @@ pub struct PathTooLong {
     shorter: PathBuf,
 }
 
-/// Refuses a path that is too long for a socket, and proposes another: in the directory for sockets of this user, if there is one.
-fn check_length(path: &Path, runtime_directory: Option<&OsStr>) -> Result<(), PathTooLong> {
+/// Refuses a path that is too long for a socket, and proposes another.
+pub(crate) fn check_length(path: &Path) -> Result<(), PathTooLong> {
+    check(path, std::env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()).as_deref())
+}
+
+/// Proposes one in the directory for sockets of this user, if there is one.
+fn check(path: &Path, runtime_directory: Option<&OsStr>) -> Result<(), PathTooLong> {
     if path.as_os_str().len() <= MAX_PATH {
         return Ok(());
     }
@@ -82,7 +87,7 @@ type FileId = (u64, u64);
 
 /// Binds a socket of this type with mode 0600, and listens. One that a program left behind when it was killed is replaced.
 pub(crate) async fn bind(path: &Path, socket_type: SocketType) -> Result<(UnixListener, SocketFile), BindError> {
-    check_length(path, std::env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()).as_deref())?;
+    check_length(path)?;
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(BindError::NotASocket),
         Ok(_) => match UnixStream::connect(path).await {
@@ -146,7 +151,7 @@ mod tests {
     fn a_path_that_is_too_long_is_refused_with_one_that_is_not() {
         let long = Path::new("/srv").join("d".repeat(200)).join("key.sock");
         let refusal = |runtime: Option<&str>, path: &Path| {
-            check_length(path, runtime.map(OsStr::new)).map_err(|error| error.to_string())
+            check(path, runtime.map(OsStr::new)).map_err(|error| error.to_string())
         };
         let text = |shorter: &str| {
             Err(format!("{} has 214 bytes, and the path of a socket 107 at most: {shorter} is shorter", long.display()))

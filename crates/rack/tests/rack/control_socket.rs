@@ -1,5 +1,6 @@
 //! The control socket: who may open it, what it answers to what, and whose place it does not take.
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,11 +11,13 @@ use keyrig_ctap::Request;
 use keyrig_rack::Rack;
 use keyrig_rack::control::Command;
 use keyrig_rack::control_socket::{ControlError, ControlSocket, send, send_until};
+use keyrig_rack::finger::TouchPolicy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::requests::make_credential;
 use crate::support::{handle, name, rack};
@@ -314,6 +317,42 @@ async fn a_client_that_goes_takes_its_message_with_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_behind_another_request_takes_its_message_with_it_too() {
+    let served = served("manual", &["a"]).await;
+    let mut stream = UnixStream::connect(&served.path).await.unwrap();
+    stream.write_all(b"{\"command\":\"transact\",\"key\":\"a\",\"message\":\"0b\"}\n").await.unwrap();
+    stream.write_all(b"{\"command\":\"touch-policy\",\"policy\":\"deny\"}\n").await.unwrap();
+    waits(&served.rack).await;
+    drop(stream);
+    let done = async {
+        while served.rack.command(Command::List).await.unwrap().touch != TouchPolicy::Deny {
+            tokio::task::yield_now().await;
+        }
+    };
+    // A key waits for 30 s; what came behind is done because the wait has ended.
+    timeout(Duration::from_secs(20), done).await.unwrap();
+    assert_eq!(served.rack.command(Command::List).await.unwrap().keys[0].waiting_for, None);
+}
+
+#[tokio::test]
+async fn what_a_client_asked_for_before_it_went_is_done() {
+    let served = served("manual", &["a", "b"]).await;
+    for round in 0..20 {
+        let over = ["b", "a"][round % 2];
+        let mut stream = UnixStream::connect(&served.path).await.unwrap();
+        let requests = format!("{{\"command\":\"list\"}}\n{{\"command\":\"finger\",\"key\":\"{over}\"}}\n");
+        stream.write_all(requests.as_bytes()).await.unwrap();
+        drop(stream);
+        let done = async {
+            while !crate::support::state(&served.rack, over).await.under_finger {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), done).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn send_until_brings_the_answer_of_a_key_that_was_told_to_cancel() {
     let served = served("manual", &["a"]).await;
     let command = Command::Transact { key: name("a"), message: Request::Selection.encode() };
@@ -542,6 +581,8 @@ async fn send_to_nobody_says_so() {
     assert!(matches!(send(&path, &Command::List).await, Err(ControlError::NotRunning { .. })), "no file");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(matches!(send(&path, &Command::List).await, Err(ControlError::NotRunning { .. })), "nobody listens");
+    let too_long = directory.path().join("c".repeat(108));
+    assert!(matches!(send(&too_long, &Command::List).await, Err(ControlError::TooLong(_))), "and nobody can");
 }
 
 #[tokio::test]
