@@ -7,48 +7,28 @@
 #![no_main]
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::{Attestation, Root};
+use keyrig_authenticator::driver::{Driver, Event};
 use keyrig_authenticator::environment::Seeded;
-use keyrig_authenticator::store::{Change, Record, Store};
-use keyrig_authenticator::{Authenticator, Channel, Profile, Step};
 use keyrig_ctap::u2f::{Apdu, Authentication, Control, Encoding, Registration, Request, parse_response};
 use libfuzzer_sys::fuzz_target;
 
 static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::built_in("keyrig").unwrap());
 static ATTESTATION: LazyLock<Attestation> = LazyLock::new(|| Root::new([0x52; 32]).unwrap().issue(&PROFILE).unwrap());
 
-type Disk = BTreeMap<Vec<u8>, Vec<u8>>;
-
 struct World<'a> {
     choices: &'a [u8],
-    key: Authenticator,
-    disk: Disk,
-    now: Duration,
+    key: Driver,
     handles: Vec<(u8, Vec<u8>)>,
-}
-
-fn persist(disk: &mut Disk, changes: &[Change]) {
-    for change in changes {
-        match change.record() {
-            Record::Clear => disk.clear(),
-            Record::Put { key, value } => drop(disk.insert(key, value)),
-            Record::Remove { key } => drop(disk.remove(&key)),
-        }
-    }
 }
 
 impl<'a> World<'a> {
     fn new(choices: &'a [u8]) -> Self {
-        let mut disk = Disk::new();
-        let (_, changes) = Store::create(&mut Seeded::new([1; 32]));
-        persist(&mut disk, &changes);
-        let store = Store::load(disk.clone()).unwrap();
-        let environment = Box::new(Seeded::new([2; 32]));
-        let key = Authenticator::new(PROFILE.clone(), ATTESTATION.clone(), environment, store, Duration::ZERO);
-        Self { choices, key, disk, now: Duration::ZERO, handles: Vec::new() }
+        let key = Driver::new(PROFILE.clone(), ATTESTATION.clone(), Box::new(Seeded::new([1; 32])));
+        Self { choices, key, handles: Vec::new() }
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -75,20 +55,20 @@ impl<'a> World<'a> {
                 return Some(());
             }
             1..=3 => {
-                self.key.touch_u2f(self.now);
+                self.key.touch_u2f();
                 return Some(());
             }
             4 => {
-                self.key.deny_u2f();
+                self.key.authenticator.deny_u2f();
                 return Some(());
             }
             5 => {
                 let seconds = self.byte()?;
-                self.now += Duration::from_millis(u64::from(seconds) * 100);
+                self.key.wait(Duration::from_millis(u64::from(seconds) * 100));
                 return Some(());
             }
             6 => {
-                self.key.power_up(self.now);
+                self.key.power_up();
                 return Some(());
             }
             7..=9 => Request::Register { challenge: [choice; 32], application: [application; 32] },
@@ -122,18 +102,9 @@ impl<'a> World<'a> {
             assert_eq!((again.instruction, again.data), (apdu.instruction, apdu.data), "and is the same");
         }
         let request = Request::decode(message);
-        let mut step = self.key.start_u2f(Channel::default(), message, self.now);
-        let answer = loop {
-            step = match step {
-                Step::Respond(answer) => break answer,
-                Step::Gesture(_) => panic!("U2F asks for no gesture"),
-                Step::Commit(commit) => {
-                    persist(&mut self.disk, commit.changes());
-                    commit.committed(&mut self.key, self.now)
-                }
-            };
-        };
-        assert_eq!(&Store::load(self.disk.clone()).unwrap(), self.key.store(), "memory equals disk");
+        let answer = self.key.send_u2f(message).expect("an answer");
+        assert!(!self.key.seen.iter().any(|event| matches!(event, Event::Gesture(_))), "U2F asks for no gesture");
+        assert!(self.key.memory_equals_disk(), "memory equals disk");
         assert!(answer.len() >= 2, "an answer has a status word");
         let (Ok(request), Ok(data)) = (request, parse_response(&answer)) else { return };
         match request {

@@ -7,15 +7,14 @@
 #![no_main]
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use hmac::{Hmac, KeyInit, Mac};
 use keyrig_authenticator::attestation::{Attestation, Root};
+use keyrig_authenticator::driver::{self, Driver, Fate, Turn};
 use keyrig_authenticator::environment::Seeded;
-use keyrig_authenticator::store::{Change, Record, Store};
-use keyrig_authenticator::{Authenticator, Channel, Profile, Step};
+use keyrig_authenticator::{Channel, Profile, Step};
 use keyrig_ctap::client_pin::{self, Permissions};
 use keyrig_ctap::cose::KeyAgreementKey;
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
@@ -28,13 +27,9 @@ use sha2::{Digest, Sha256};
 static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::built_in("keyrig").unwrap());
 static ATTESTATION: LazyLock<Attestation> = LazyLock::new(|| Root::new([0x52; 32]).unwrap().issue(&PROFILE).unwrap());
 
-type Disk = BTreeMap<Vec<u8>, Vec<u8>>;
-
 struct World<'a> {
     choices: &'a [u8],
-    key: Authenticator,
-    disk: Disk,
-    now: Duration,
+    key: Driver,
     /// Ids of credentials that were made, newest last.
     ids: Vec<Vec<u8>>,
     platform: Platform,
@@ -147,25 +142,10 @@ fn authenticate(key: &[u8], message: &[u8]) -> Vec<u8> {
     mac.finalize().into_bytes()[..16].to_vec()
 }
 
-fn persist(disk: &mut Disk, changes: &[Change]) {
-    for change in changes {
-        match change.record() {
-            Record::Clear => disk.clear(),
-            Record::Put { key, value } => drop(disk.insert(key, value)),
-            Record::Remove { key } => drop(disk.remove(&key)),
-        }
-    }
-}
-
 impl<'a> World<'a> {
     fn new(choices: &'a [u8]) -> Self {
-        let mut disk = Disk::new();
-        let (_, changes) = Store::create(&mut Seeded::new([1; 32]));
-        persist(&mut disk, &changes);
-        let store = Store::load(disk.clone()).unwrap();
-        let environment = Box::new(Seeded::new([2; 32]));
-        let key = Authenticator::new(PROFILE.clone(), ATTESTATION.clone(), environment, store, Duration::ZERO);
-        Self { choices, key, disk, now: Duration::ZERO, ids: Vec::new(), platform: Platform::none() }
+        let key = Driver::new(PROFILE.clone(), ATTESTATION.clone(), Box::new(Seeded::new([1; 32])));
+        Self { choices, key, ids: Vec::new(), platform: Platform::none() }
     }
 
     /// A key agreement, without choices.
@@ -174,10 +154,7 @@ impl<'a> World<'a> {
             pin_uv_auth_protocol: Some(1),
             ..client_pin::Request::new(client_pin::Subcommand::GetKeyAgreement)
         };
-        let Step::Respond(answer) = self.key.start(Channel::default(), &Request::ClientPin(request).encode(), self.now)
-        else {
-            panic!("getKeyAgreement wants nothing")
-        };
+        let answer = self.key.send(&Request::ClientPin(request).encode()).expect("an answer");
         self.platform = Platform { token: self.platform.token.take(), ..Platform::agree(&answer) };
     }
 
@@ -199,11 +176,11 @@ impl<'a> World<'a> {
             0 => self.bytes()?,
             1 => {
                 let seconds = self.byte()?;
-                self.now += Duration::from_secs(seconds.into());
+                self.key.wait(Duration::from_secs(seconds.into()));
                 return Some(());
             }
             2 => {
-                self.key.power_up(self.now);
+                self.key.power_up();
                 return Some(());
             }
             3 => {
@@ -320,38 +297,30 @@ impl<'a> World<'a> {
         }
         let user = self.byte()?;
         // One of two channels of one of two hosts.
-        let channel = Channel { peer: Peer((user >> 7).into()), id: ChannelId(1 + u32::from(user >> 6 & 1)) };
-        let mut step = self.key.start(channel, message, self.now);
+        self.key.channel = Channel { peer: Peer((user >> 7).into()), id: ChannelId(1 + u32::from(user >> 6 & 1)) };
+        self.key.reaction = Duration::from_millis(u64::from(user) * 10);
+        self.key.user = match user % 8 {
+            0 => driver::User::Denies,
+            1 => driver::User::Cancels,
+            2 => driver::User::StaysAway,
+            _ => driver::User::Touches,
+        };
+        self.key.fate = if user == 255 { Fate::FailsAt(0) } else { Fate::Durable };
+        let mut step = self.key.start(message);
         let answer = loop {
-            step = match step {
-                Step::Respond(answer) => break answer,
-                Step::Gesture(gesture) => {
-                    self.now += Duration::from_millis(u64::from(user) * 10);
-                    let (key, now) = (&mut self.key, self.now);
-                    match user % 8 {
-                        0 => gesture.denied(key, now),
-                        1 => gesture.cancelled(key, now),
-                        2 => {
-                            self.now = gesture.deadline();
-                            gesture.timed_out(key, self.now)
-                        }
-                        // Abandoned, as when CTAPHID_INIT comes.
-                        3 => return Some(()),
-                        _ => gesture.touched(key, now),
-                    }
-                }
-                Step::Commit(commit) => {
-                    assert_eq!(&Store::load(self.disk.clone()).unwrap(), self.key.store(), "memory waits for the disk");
-                    if user == 255 {
-                        commit.failed(&mut self.key, self.now)
-                    } else {
-                        persist(&mut self.disk, commit.changes());
-                        commit.committed(&mut self.key, self.now)
-                    }
-                }
+            match step {
+                // Abandoned, as when CTAPHID_INIT comes.
+                Step::Gesture(_) if user % 8 == 3 => return Some(()),
+                Step::Commit(_) => assert!(self.key.memory_equals_disk(), "memory waits for the disk"),
+                _ => {}
+            }
+            step = match self.key.turn(step) {
+                Turn::Next(step) => step,
+                Turn::Answer(answer) => break answer,
+                Turn::Killed => unreachable!("nobody is killed"),
             };
         };
-        assert_eq!(&Store::load(self.disk.clone()).unwrap(), self.key.store(), "memory equals disk");
+        assert!(self.key.memory_equals_disk(), "memory equals disk");
         let (status, body) = answer.split_first().expect("every answer has a status");
         assert!(*status == 0 || body.is_empty(), "a refusal is a status alone");
         if let (Some(0x06), Ok(client_pin::Response { pin_uv_auth_token: Some(encrypted), .. })) =

@@ -2,7 +2,7 @@
 //!
 //! # The driving contract
 //!
-//! Whoever owns an [`Authenticator`] is its *driver*. Time is a parameter: a [`Duration`](core::time::Duration) since
+//! Whoever owns an [`Authenticator`] is its *driver*; [`driver`] has one for tests. Time is a parameter: a [`Duration`](core::time::Duration) since
 //! an epoch of the driver's choosing, never going back.
 //!
 //! **start → step → … → respond.** [`Authenticator::start`] takes a CTAP2 message and returns a [`Step`]:
@@ -48,6 +48,7 @@ pub mod credential;
 mod credential_management;
 mod crypto;
 mod dispatch;
+pub mod driver;
 pub mod environment;
 mod get_assertion;
 mod get_info;

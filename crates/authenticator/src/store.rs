@@ -14,7 +14,7 @@ use core::ops::RangeBounds;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use configuration::Configuration;
-pub use records::{LoadError, Record};
+pub use records::{LoadError, Record, Records};
 
 use crate::credential::{CredentialSecret, OpenedCredential, StoredCredential, rp_id_hash};
 use crate::environment::Environment;

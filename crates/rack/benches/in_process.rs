@@ -13,11 +13,12 @@ use core::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use keyrig_authenticator::attestation::Root;
 use keyrig_authenticator::credential::{Discoverable, Properties, StoredCredential};
+use keyrig_authenticator::driver::{Disk, Driver};
 use keyrig_authenticator::environment::{Crypto, Environment};
 use keyrig_authenticator::portable_crypto::Portable;
 use keyrig_authenticator::private_key::PrivateKey;
-use keyrig_authenticator::store::{Change, Record, Store};
-use keyrig_authenticator::{Authenticator, Channel, Profile, Step};
+use keyrig_authenticator::store::{Change, Records, Store};
+use keyrig_authenticator::{Authenticator, Profile};
 use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
 use keyrig_ctap::entities::{Options as RequestOptions, PinUvAuth, User};
 use keyrig_ctap::{Request, get_assertion};
@@ -37,29 +38,31 @@ fn libraries() -> Vec<fn() -> Box<dyn Crypto>> {
     libraries
 }
 
-/// Drives a command to its end, with a touch and nothing durable.
-fn carry_out(key: &mut Authenticator, request: &[u8]) -> Vec<u8> {
-    let now = Duration::ZERO;
-    let mut step = key.start(Channel::default(), request, now);
-    loop {
-        step = match step {
-            Step::Commit(commit) => commit.committed(key, now),
-            Step::Gesture(gesture) => gesture.touched(key, now),
-            Step::Respond(response) => return response,
-        };
+/// A disk that keeps nothing.
+struct Nowhere;
+
+impl Disk for Nowhere {
+    fn commit(&mut self, _: &[Change]) -> bool {
+        true
     }
 }
 
-fn authenticator(library: Box<dyn Crypto>) -> Authenticator {
+/// Drives a command to its end, with a touch and nothing durable.
+fn carry_out(key: &mut Driver<Nowhere>, request: &[u8]) -> Vec<u8> {
+    key.send(request).expect("an answer")
+}
+
+fn authenticator(library: Box<dyn Crypto>) -> Driver<Nowhere> {
     let mut environment = System::with(library);
     let (store, _) = Store::create(&mut environment);
     authenticator_with(environment, store)
 }
 
-fn authenticator_with(environment: System, store: Store) -> Authenticator {
+fn authenticator_with(environment: System, store: Store) -> Driver<Nowhere> {
     let profile = Profile::built_in("keyrig").expect("it comes with keyrig");
     let attestation = Root::new([1; 32]).and_then(|root| root.issue(&profile)).expect("a certificate");
-    Authenticator::new(profile, attestation, Box::new(environment), store, Duration::ZERO)
+    let key = Authenticator::new(profile, attestation, Box::new(environment), store, Duration::ZERO);
+    Driver::with(key, Nowhere)
 }
 
 fn computing(criterion: &mut Criterion) {
@@ -131,11 +134,9 @@ fn looking_up(criterion: &mut Criterion) {
         let mut environment = System::new();
         let (_, changes) = Store::create(&mut environment);
         let stored = (1..=count).map(|number| Change::Put(credential(number)));
-        let records = changes.into_iter().chain(stored).filter_map(|change| match change.record() {
-            Record::Put { key, value } => Some((key, value)),
-            Record::Clear | Record::Remove { .. } => None,
-        });
-        let store = Store::load(records).expect("records of a store");
+        let mut records = Records::default();
+        records.apply(&changes.into_iter().chain(stored).collect::<Vec<_>>());
+        let store = records.load().expect("records of a store");
         let mut key = authenticator_with(environment, store);
         let request = login_without_a_list(format!("site{}.example", count / 2 + 1));
         assert_eq!(carry_out(&mut key, &request).first(), Some(&0));

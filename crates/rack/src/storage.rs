@@ -2,9 +2,8 @@
 
 use core::error::Error;
 use core::fmt;
-use std::collections::BTreeMap;
 
-use keyrig_authenticator::store::{Change, LoadError, Record, Store};
+use keyrig_authenticator::store::{Change, LoadError, Records, Store};
 use thiserror::Error;
 
 /// What makes the commits of one key durable.
@@ -39,16 +38,9 @@ impl NotDurable {
 }
 
 /// Records in memory: what a key that is not kept has, and a disk that tests can look at.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Memory {
-    records: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-impl fmt::Debug for Memory {
-    /// Private keys are in the records.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory({} records)", self.records.len())
-    }
+    records: Records,
 }
 
 impl Memory {
@@ -56,7 +48,7 @@ impl Memory {
     #[must_use]
     pub fn holding(changes: &[Change]) -> Self {
         let mut memory = Self::default();
-        memory.apply(changes);
+        memory.records.apply(changes);
         memory
     }
 
@@ -65,23 +57,13 @@ impl Memory {
     /// # Errors
     /// [`LoadError`] names the record that is missing.
     pub fn load(&self) -> Result<Store, LoadError> {
-        Store::load(self.records.clone())
-    }
-
-    fn apply(&mut self, changes: &[Change]) {
-        for change in changes {
-            match change.record() {
-                Record::Clear => self.records.clear(),
-                Record::Put { key, value } => drop(self.records.insert(key, value)),
-                Record::Remove { key } => drop(self.records.remove(&key)),
-            }
-        }
+        self.records.load()
     }
 }
 
 impl Storage for Memory {
     fn commit(&mut self, changes: &[Change]) -> Result<(), NotDurable> {
-        self.apply(changes);
+        self.records.apply(changes);
         Ok(())
     }
 

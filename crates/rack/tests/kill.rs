@@ -19,9 +19,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use keyrig_authenticator::attestation::Root;
+use keyrig_authenticator::driver::{Disk, Driver, Turn};
 use keyrig_authenticator::environment::Seeded;
-use keyrig_authenticator::store::Store;
-use keyrig_authenticator::{Authenticator, Channel, Profile, Step};
+use keyrig_authenticator::store::{Change, Store};
+use keyrig_authenticator::{Authenticator, Profile, Step};
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
 use keyrig_ctap::{Request, config, credential_management, large_blobs};
@@ -54,39 +55,32 @@ fn open(directory: &Path) -> (Database, Store) {
     StateDirectory::open(directory).unwrap().open_key(&key_name(), &profile(), &mut Seeded::new([1; 32])).unwrap()
 }
 
-/// An authenticator that has just got power, on what `store` keeps. All randomness is the same in each.
-fn authenticator(store: Store) -> Authenticator {
+/// A key that has just got power, on what the database keeps. All randomness is the same in each.
+fn key((database, store): (Database, Store)) -> Driver<Watched> {
     let attestation = Root::new([2; 32]).unwrap().issue(&profile()).unwrap();
-    Authenticator::new(profile(), attestation, Box::new(Seeded::new([3; 32])), store, Duration::ZERO)
+    let key = Authenticator::new(profile(), attestation, Box::new(Seeded::new([3; 32])), store, Duration::ZERO);
+    Driver::with(key, Watched { database, commits: 0, at_commit: Box::new(|_, _| {}) })
 }
 
-/// Drives a command to its answer; `at_commit` hears of each commit before and after it is made durable.
-fn drive(
-    authenticator: &mut Authenticator,
-    database: &mut Database,
-    message: &[u8],
-    mut at_commit: impl FnMut(usize, Moment),
-) -> Vec<u8> {
-    let now = Duration::from_secs(1);
-    let mut commits = 0;
-    let mut step = authenticator.start(Channel::default(), message, now);
-    loop {
-        step = match step {
-            Step::Respond(answer) => return answer,
-            Step::Gesture(gesture) => gesture.touched(authenticator, now),
-            Step::Commit(commit) => {
-                at_commit(commits, Moment::Before);
-                database.commit(commit.changes()).unwrap();
-                at_commit(commits, Moment::After);
-                commits += 1;
-                commit.committed(authenticator, now)
-            }
-        }
+/// A database; `at_commit` hears of each commit before and after it is made durable.
+struct Watched {
+    database: Database,
+    commits: usize,
+    at_commit: Box<dyn FnMut(usize, Moment)>,
+}
+
+impl Disk for Watched {
+    fn commit(&mut self, changes: &[Change]) -> bool {
+        (self.at_commit)(self.commits, Moment::Before);
+        self.database.commit(changes).unwrap();
+        (self.at_commit)(self.commits, Moment::After);
+        self.commits += 1;
+        true
     }
 }
 
-fn simply(authenticator: &mut Authenticator, database: &mut Database, message: &[u8]) -> Vec<u8> {
-    drive(authenticator, database, message, |_, _| {})
+fn send(key: &mut Driver<Watched>, message: &[u8]) -> Vec<u8> {
+    key.send(message).unwrap()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -232,11 +226,10 @@ fn configure(send: Send<'_>, subcommand: config::Subcommand, parameters: config:
 
 /// A key with two discoverable credentials and one that lives in its id.
 fn prepare(directory: &Path) -> Vec<u8> {
-    let (mut database, store) = open(directory);
-    let mut key = authenticator(store);
-    made(&simply(&mut key, &mut database, &make_credential("alice", true)));
-    made(&simply(&mut key, &mut database, &make_credential("bob", true)));
-    made(&simply(&mut key, &mut database, &make_credential("dave", false))).0
+    let mut key = key(open(directory));
+    made(&send(&mut key, &make_credential("alice", true)));
+    made(&send(&mut key, &make_credential("bob", true)));
+    made(&send(&mut key, &make_credential("dave", false))).0
 }
 
 /// What happens when nobody is killed.
@@ -250,22 +243,19 @@ struct Undisturbed {
 fn undisturbed(case: &Case) -> Undisturbed {
     let directory = TempDir::new().unwrap();
     let in_its_id = prepare(directory.path());
-    let (mut database, store) = open(directory.path());
-    let mut key = authenticator(store);
-    let command = (case.command)(&mut |message| simply(&mut key, &mut database, message));
-    let mut states = vec![key.store().clone()];
-    let now = Duration::from_secs(1);
-    let mut step = key.start(Channel::default(), &command, now);
+    let mut key = key(open(directory.path()));
+    let command = (case.command)(&mut |message| send(&mut key, message));
+    let mut states = vec![key.authenticator.store().clone()];
+    let mut step = key.start(&command);
     let answer = loop {
-        step = match step {
-            Step::Respond(answer) => break answer,
-            Step::Gesture(gesture) => gesture.touched(&mut key, now),
-            Step::Commit(commit) => {
-                database.commit(commit.changes()).unwrap();
-                let step = commit.committed(&mut key, now);
-                states.push(key.store().clone());
-                step
-            }
+        let commits = matches!(step, Step::Commit(_));
+        step = match key.turn(step) {
+            Turn::Next(step) => step,
+            Turn::Answer(answer) => break answer,
+            Turn::Killed => unreachable!("nobody is killed"),
+        };
+        if commits {
+            states.push(key.authenticator.store().clone());
         }
     };
     Undisturbed { states, answer, in_its_id }
@@ -338,15 +328,16 @@ fn child() {
     let Ok(directory) = env::var(DIRECTORY) else { return };
     let case = &CASES[env::var(COMMAND).unwrap().parse::<usize>().unwrap()];
     let stop = env::var(STOP).unwrap();
-    let (mut database, store) = open(Path::new(&directory));
-    let mut key = authenticator(store);
-    let command = (case.command)(&mut |message| simply(&mut key, &mut database, message));
-    let answer = drive(&mut key, &mut database, &command, |number, moment| {
+    let mut key = key(open(Path::new(&directory)));
+    let command = (case.command)(&mut |message| send(&mut key, message));
+    key.disk.commits = 0;
+    key.disk.at_commit = Box::new(move |number, moment| {
         if stop == format!("{number} {}", moment.name()) {
             say(&stop);
             wait_to_be_killed();
         }
     });
+    let answer = send(&mut key, &command);
     say(&format!("answered {}", hex(&answer)));
     wait_to_be_killed();
 }
@@ -361,23 +352,20 @@ fn unhex(text: &str) -> Vec<u8> {
 
 /// The key after the kill holds what `expected` holds, and does what that should do.
 fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, what: &str) {
-    let (mut database, store) = open(directory);
+    let (database, store) = open(directory);
     assert_eq!(store, *expected, "{what}");
     let counter = store.counter();
-    let mut key = authenticator(store);
-    let mut allowed: Vec<Vec<u8>> = key.store().credentials().map(|credential| credential.id.clone()).collect();
+    let mut key = key((database, store));
+    let mut allowed: Vec<Vec<u8>> =
+        key.authenticator.store().credentials().map(|credential| credential.id.clone()).collect();
     if was_reset {
         assert_eq!(allowed, Vec::<Vec<u8>>::new(), "{what}");
-        assert_eq!(
-            simply(&mut key, &mut database, &get_assertion(&[in_its_id])),
-            [0x2E],
-            "{what}: CTAP2_ERR_NO_CREDENTIALS"
-        );
+        assert_eq!(send(&mut key, &get_assertion(&[in_its_id])), [0x2E], "{what}: CTAP2_ERR_NO_CREDENTIALS");
     } else {
         allowed.push(in_its_id.to_vec());
     }
     for (index, id) in (1..).zip(&allowed) {
-        let (found, count) = asserted(&simply(&mut key, &mut database, &get_assertion(&[id])));
+        let (found, count) = asserted(&send(&mut key, &get_assertion(&[id])));
         assert_eq!((found, count), (id.clone(), counter + index), "{what}: the counter goes on from what was durable");
     }
 }

@@ -1,37 +1,21 @@
 //! A command that commits twice, by everything that can become of either commit. No command does so before there is a PIN,
 //! whose retry is spent before the PIN is checked.
 
-use std::collections::BTreeMap;
-
 use keyrig_ctap::Response;
 
 use super::*;
 use crate::attestation::Root;
 use crate::channel::Channel;
+use crate::driver::Driver;
 use crate::environment::Seeded;
 use crate::profile::Profile;
-use crate::store::{Record, Store};
+use crate::store::Records;
 
-type Disk = BTreeMap<Vec<u8>, Vec<u8>>;
-
-fn persist(disk: &mut Disk, changes: &[Change]) {
-    for change in changes {
-        match change.record() {
-            Record::Clear => disk.clear(),
-            Record::Put { key, value } => drop(disk.insert(key, value)),
-            Record::Remove { key } => drop(disk.remove(&key)),
-        }
-    }
-}
-
-fn new() -> (Authenticator, Disk) {
+fn new() -> (Authenticator, Records) {
     let profile = Profile::built_in("keyrig").unwrap();
     let attestation = Root::new([3; 32]).unwrap().issue(&profile).unwrap();
-    let mut environment = Seeded::new([1; 32]);
-    let (store, changes) = Store::create(&mut environment);
-    let mut disk = Disk::new();
-    persist(&mut disk, &changes);
-    (Authenticator::new(profile, attestation, Box::new(environment), store, Duration::ZERO), disk)
+    let key = Driver::new(profile, attestation, Box::new(Seeded::new([1; 32])));
+    (key.authenticator, key.disk)
 }
 
 /// The counter becomes 1, then 2; each part sees what the part before it made durable.
@@ -59,14 +43,14 @@ fn start(authenticator: &mut Authenticator) -> Commit {
     commit(authenticator.step(twice(), Protocol::Ctap2, Duration::ZERO))
 }
 
-fn durable(commit: Commit, authenticator: &mut Authenticator, disk: &mut Disk) -> Step {
-    persist(disk, commit.changes());
+fn durable(commit: Commit, authenticator: &mut Authenticator, disk: &mut Records) -> Step {
+    disk.apply(commit.changes());
     commit.committed(authenticator, Duration::ZERO)
 }
 
 /// Memory equals disk, the counter is as expected, and the next command works.
-fn assert_state(mut authenticator: Authenticator, disk: &Disk, counter: u32) {
-    let loaded = Store::load(disk.clone()).unwrap();
+fn assert_state(mut authenticator: Authenticator, disk: &Records, counter: u32) {
+    let loaded = disk.load().unwrap();
     assert_eq!(loaded.counter(), counter);
     assert_eq!(authenticator.store(), &loaded);
     assert_eq!(answer(authenticator.start(Channel::default(), &[0x04], Duration::ZERO))[0], 0);

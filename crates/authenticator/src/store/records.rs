@@ -2,6 +2,8 @@
 //!
 //! Every store has a secret and a counter; what else is missing is as on a new key. So the stores of earlier versions load.
 
+use std::collections::BTreeMap;
+
 use keyrig_ctap::cbor::{Item, UnexpectedType, Writer};
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
@@ -9,7 +11,7 @@ use keyrig_ctap::extensions::CredentialProtection;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Change, Configuration};
+use super::{Change, Configuration, Store};
 use crate::credential::{CredentialSecret, Discoverable, Properties, StoredCredential};
 use crate::pin::Pin;
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
@@ -55,6 +57,50 @@ pub enum LoadError {
     /// A record that every store has is missing.
     #[error("record {0:?} is missing")]
     Missing(&'static str),
+}
+
+/// Records by key, in memory: a disk for who needs no other.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Records(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl core::fmt::Debug for Records {
+    /// Private keys are in them.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Records({})", self.0.len())
+    }
+}
+
+impl Records {
+    /// Carries out changes.
+    pub fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change.record() {
+                Record::Clear => self.0.clear(),
+                Record::Put { key, value } => drop(self.0.insert(key, value)),
+                Record::Remove { key } => drop(self.0.remove(&key)),
+            }
+        }
+    }
+
+    /// Reads the store that they make up.
+    ///
+    /// # Errors
+    /// [`LoadError`] names the record that is wrong or missing.
+    pub fn load(&self) -> Result<Store, LoadError> {
+        Store::load(self.0.clone())
+    }
+
+    /// The records.
+    #[must_use]
+    pub fn as_map(&self) -> &BTreeMap<Vec<u8>, Vec<u8>> {
+        &self.0
+    }
+}
+
+impl From<BTreeMap<Vec<u8>, Vec<u8>>> for Records {
+    fn from(records: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
+        Self(records)
+    }
 }
 
 impl Change {

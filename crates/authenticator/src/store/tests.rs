@@ -22,23 +22,13 @@ fn credential(id: &[u8], site: &str, user: Option<(&[u8], u64)>) -> StoredCreden
     }
 }
 
-fn persisted(store: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: &[Change]) {
-    for change in changes {
-        match change.record() {
-            Record::Clear => store.clear(),
-            Record::Put { key, value } => drop(store.insert(key, value)),
-            Record::Remove { key } => drop(store.remove(&key)),
-        }
-    }
-}
-
 #[test]
 fn memory_and_records_agree_after_every_change() {
     let mut environment = Seeded::new([1; 32]);
     let (mut store, changes) = Store::create(&mut environment);
-    let mut disk = BTreeMap::new();
-    persisted(&mut disk, &changes);
-    assert_eq!(Store::load(disk.clone()).unwrap(), store);
+    let mut disk = Records::default();
+    disk.apply(&changes);
+    assert_eq!(disk.load().unwrap(), store);
     for changes in [
         vec![Change::Counter(7), Change::Put(credential(b"one", "example.com", Some((b"u1", 1))))],
         vec![Change::Put(credential(b"two", "example.com", None))],
@@ -56,9 +46,9 @@ fn memory_and_records_agree_after_every_change() {
         vec![Change::LargeBlobs(vec![1; 17])],
         Store::blank(&mut environment, 7),
     ] {
-        persisted(&mut disk, &changes);
+        disk.apply(&changes);
         store.apply(&changes);
-        assert_eq!(Store::load(disk.clone()).unwrap(), store);
+        assert_eq!(disk.load().unwrap(), store);
     }
     assert_eq!((store.discoverable_count(), store.counter()), (0, 7));
 }
@@ -85,22 +75,22 @@ fn a_record_that_is_damaged_unknown_or_missing_is_named() {
     let (mut store, mut changes) = Store::create(&mut Seeded::new([1; 32]));
     changes.push(Change::Put(credential(b"id", "example.com", Some((b"1", 1)))));
     store.apply(&changes);
-    let mut disk = BTreeMap::new();
-    persisted(&mut disk, &changes);
+    let mut disk = Records::default();
+    disk.apply(&changes);
 
-    for (key, value) in &disk {
+    for (key, value) in disk.as_map() {
         for cut in 0..value.len() {
-            let mut damaged = disk.clone();
+            let mut damaged = disk.as_map().clone();
             damaged.insert(key.clone(), value[..cut].to_vec());
             let name = String::from_utf8_lossy(key).into_owned();
             assert_eq!(Store::load(damaged), Err(LoadError::Damaged(name)));
         }
     }
-    let mut newer = disk.clone();
+    let mut newer = disk.as_map().clone();
     newer.insert(b"fingerprints".to_vec(), vec![]);
     assert_eq!(Store::load(newer), Err(LoadError::UnknownRecord("fingerprints".into())));
     for name in ["secret", "counter"] {
-        let mut missing = disk.clone();
+        let mut missing = disk.as_map().clone();
         missing.remove(name.as_bytes());
         assert_eq!(Store::load(missing), Err(LoadError::Missing(name)));
     }
@@ -111,8 +101,8 @@ fn a_record_that_is_damaged_unknown_or_missing_is_named() {
 fn what_is_kept_of_pins_and_configuration_survives_and_a_reset_takes_it_back() {
     let mut environment = Seeded::new([1; 32]);
     let (mut store, changes) = Store::create(&mut environment);
-    let mut disk = BTreeMap::new();
-    persisted(&mut disk, &changes);
+    let mut disk = Records::default();
+    disk.apply(&changes);
     let configuration = Configuration {
         always_uv: Some(true),
         min_pin_length: Some(6),
@@ -129,10 +119,10 @@ fn what_is_kept_of_pins_and_configuration_survives_and_a_reset_takes_it_back() {
         Change::Configuration(configuration.clone()),
     ];
     for changes in [set, vec![Change::PersistentPinUvAuthToken(None)], Store::blank(&mut environment, 0)] {
-        persisted(&mut disk, &changes);
+        disk.apply(&changes);
         store.apply(&changes);
-        assert_eq!(Store::load(disk.clone()).unwrap(), store);
-        if disk.len() > 2 {
+        assert_eq!(disk.load().unwrap(), store);
+        if disk.as_map().len() > 2 {
             assert_eq!((store.pin_retries(), store.configuration()), (0, &configuration));
         }
     }

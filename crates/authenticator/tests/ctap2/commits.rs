@@ -1,12 +1,12 @@
 //! Every command by every commit: killed before it, killed after it, or failed.
 
-use keyrig_authenticator::store::Store;
+use keyrig_authenticator::driver::Turn;
 use keyrig_authenticator::{Commit, Step};
 
 use crate::support::codec::{
     Assertion, Created, GET_NEXT_ASSERTION, Parameters, RESET, SELECTION, UP, boolean, map, status,
 };
-use crate::support::{Driver, Event, Fate, altered, persist};
+use crate::support::{Driver, Event, Fate, altered};
 
 const SITE: &str = "example.com";
 
@@ -143,13 +143,12 @@ fn a_failed_replacement_at_full_storage_loses_nothing() {
 
 /// Drives a command up to its commit.
 fn pending(key: &mut Driver, message: &[u8]) -> Commit {
-    match key.authenticator.start(key.channel, message, key.now) {
+    match key.start(message) {
         Step::Commit(commit) => commit,
-        Step::Gesture(gesture) => match gesture.touched(&mut key.authenticator, key.now) {
-            Step::Commit(commit) => commit,
+        step => match key.turn(step) {
+            Turn::Next(Step::Commit(commit)) => commit,
             other => panic!("{other:?}"),
         },
-        other @ Step::Respond(_) => panic!("{other:?}"),
     }
 }
 
@@ -179,7 +178,8 @@ fn a_stale_commit_that_failed_or_was_dropped_changes_nothing() {
             let mut key = case.key();
             let commit = pending(&mut key, &case.message);
             interrupt(&mut key, power_cycle);
-            assert_other(commit.failed(&mut key.authenticator, key.now), case.name);
+            let now = key.now;
+            assert_other(commit.failed(&mut key.authenticator, now), case.name);
             assert_eq!(key.authenticator.store(), &before, "{}", case.name);
             key.create(&Parameters::discoverable(SITE, "afterwards"));
         }
@@ -195,9 +195,10 @@ fn a_stale_commit_that_became_durable_answers_other_and_memory_follows_the_disk(
             let mut key = case.key();
             let commit = pending(&mut key, &case.message);
             interrupt(&mut key, power_cycle);
-            persist(&mut key.disk, commit.changes());
-            assert_other(commit.committed(&mut key.authenticator, key.now), case.name);
-            assert_eq!(&Store::load(key.disk.clone()).unwrap(), key.authenticator.store(), "{}", case.name);
+            key.disk.apply(commit.changes());
+            let now = key.now;
+            assert_other(commit.committed(&mut key.authenticator, now), case.name);
+            assert_eq!(&key.disk.load().unwrap(), key.authenticator.store(), "{}", case.name);
             key.create(&Parameters::discoverable(SITE, "afterwards"));
             assert_eq!(key.status(&[GET_NEXT_ASSERTION]), status::NOT_ALLOWED, "{}: the command is over", case.name);
         }

@@ -237,7 +237,7 @@ type Interruption = fn(&mut Driver);
 fn an_enumeration_dies_by_time_by_power_and_by_any_other_command() {
     let commands: [(&str, Interruption); 5] = [
         ("30 s", |key| key.wait(Duration::from_secs(30) + Duration::from_nanos(1))),
-        ("power", Driver::power_up),
+        ("power", |key| key.power_up()),
         ("getInfo", |key| drop(key.send(&[GET_INFO]))),
         ("a message that is none", |key| drop(key.send(&[0xFF]))),
         ("U2F", |key| drop(key.send_u2f(&[0, 3, 0, 0]))),

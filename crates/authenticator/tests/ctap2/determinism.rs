@@ -1,12 +1,12 @@
 //! The same seed, requests and times give the same bytes.
 
 use crate::support::codec::{EDDSA, ES384, GET_INFO, GET_NEXT_ASSERTION, Parameters, RESET, SELECTION, algorithms};
-use crate::support::{Disk, Driver, built_in};
+use crate::support::{Driver, Records, built_in};
 
 const SITE: &str = "example.com";
 
 /// All answers and all that is stored after each, of a session with every command.
-fn session(seed: u8) -> (Vec<Vec<u8>>, Vec<Disk>) {
+fn session(seed: u8) -> (Vec<Vec<u8>>, Vec<Records>) {
     let mut key = Driver::seeded(built_in("keyrig"), seed);
     let (mut answers, mut disks) = (Vec::new(), Vec::new());
     for message in [
@@ -26,7 +26,7 @@ fn session(seed: u8) -> (Vec<Vec<u8>>, Vec<Disk>) {
     key.power_up();
     answers.push(key.send(&[RESET]));
     answers.push(key.send(&Parameters::discoverable(SITE, "two").create()));
-    disks.push(key.disk);
+    disks.push(key.disk.clone());
     (answers, disks)
 }
 

@@ -7,7 +7,7 @@ use keyrig_authenticator::{Authenticator, Reason, Step};
 use keyrig_ctap::cose::Algorithm;
 
 use crate::support::codec::{Parameters, array, bytes, descriptor, descriptors, map, status, text};
-use crate::support::{Driver, Event, User, altered, built_in, ctap2_profiles, persist};
+use crate::support::{Driver, Event, User, altered, built_in, ctap2_profiles};
 
 const SITE: &str = "example.com";
 const IMPORTED: &[u8] = b"an imported credential's id";
@@ -24,7 +24,7 @@ fn key() -> (Driver, [Vec<u8>; 3]) {
         has_large_blob_key: false,
         cred_blob: Vec::new(),
     };
-    persist(&mut key.disk, &[Change::Put(imported)]);
+    key.disk.apply(&[Change::Put(imported)]);
     let mut key = key.restarted();
     let discoverable = key.create(&Parameters::discoverable(SITE, "root")).id;
     let derived = key.create(&Parameters::make_credential(SITE, "root")).id;
@@ -68,8 +68,7 @@ fn an_excluded_credential_is_named_whether_the_user_touches_refuses_or_stays_awa
 #[test]
 fn what_happens_before_the_touch_does_not_tell_who_is_excluded() {
     let (mut key, ids) = key();
-    let now = key.now;
-    let mut asked = |parameters: &Parameters| match key.authenticator.start(key.channel, &parameters.create(), now) {
+    let mut asked = |parameters: &Parameters| match key.start(&parameters.create()) {
         Step::Gesture(gesture) => (gesture.reason(), gesture.deadline()),
         other => panic!("{other:?}"),
     };
@@ -146,7 +145,7 @@ fn only_the_exact_id_is_excluded() {
     for id in &ids {
         let extended = [id, &b"x"[..]].concat();
         for other in [&id[..id.len() - 1], &id[1..], &extended, b"", &[0; 1023]] {
-            let step = key.authenticator.start(key.channel, &excluding(&[other]).create(), key.now);
+            let step = key.start(&excluding(&[other]).create());
             let answer = touched(step, &mut key.authenticator);
             assert_eq!(answer, None, "goes on to make a credential");
         }

@@ -8,7 +8,7 @@ use crate::support::codec::{
     map, status, text,
 };
 use crate::support::platform::permission;
-use crate::support::{Driver, Event, altered, built_in, ctap2_profiles, persist};
+use crate::support::{Driver, Event, altered, built_in, ctap2_profiles};
 
 const PIN: &str = "1234";
 const SITE: &str = "example.com";
@@ -136,7 +136,7 @@ fn a_blob_is_stored_with_a_discoverable_credential_if_it_fits() {
 
 fn configured(configuration: Configuration) -> Driver {
     let mut key = Driver::new();
-    persist(&mut key.disk, &[Change::Configuration(configuration)]);
+    key.disk.apply(&[Change::Configuration(configuration)]);
     key.restarted()
 }
 

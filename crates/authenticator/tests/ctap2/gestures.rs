@@ -59,7 +59,7 @@ fn every_outcome_has_its_status_and_only_a_touch_changes_anything() {
 fn a_deadline_is_at_least_10_seconds_away() {
     for (reason, message) in commands() {
         let mut key = key();
-        match key.authenticator.start(key.channel, &message, key.now) {
+        match key.start(&message) {
             Step::Gesture(gesture) => {
                 assert!(gesture.deadline() >= key.now + Duration::from_secs(10), "{reason:?}");
             }
@@ -73,7 +73,7 @@ fn a_dropped_gesture_changes_nothing() {
     for (reason, message) in commands() {
         let mut key = key();
         let before = key.authenticator.store().clone();
-        drop(key.authenticator.start(key.channel, &message, key.now));
+        drop(key.start(&message));
         assert_eq!(key.authenticator.store(), &before, "{reason:?}");
         assert_eq!(key.status(&[SELECTION]), status::OK, "{reason:?}");
     }
@@ -86,15 +86,14 @@ fn a_stale_gesture_answers_other_and_changes_nothing_whatever_it_is_told() {
             for power_cycle in [false, true] {
                 let mut key = key();
                 let before = key.authenticator.store().clone();
-                let Step::Gesture(gesture) = key.authenticator.start(key.channel, &message, key.now) else {
-                    panic!("{reason:?}")
-                };
+                let Step::Gesture(gesture) = key.start(&message) else { panic!("{reason:?}") };
                 if power_cycle {
                     key.power_up();
                 } else {
                     assert_eq!(key.send(&[0x04])[0], status::OK);
                 }
-                let (authenticator, now) = (&mut key.authenticator, key.now);
+                let now = key.now;
+                let authenticator = &mut key.authenticator;
                 let step = match user {
                     User::Touches => gesture.touched(authenticator, now),
                     User::Denies => gesture.denied(authenticator, now),
@@ -113,12 +112,11 @@ fn a_stale_gesture_answers_other_and_changes_nothing_whatever_it_is_told() {
 #[test]
 fn a_stale_gesture_leaves_the_command_that_came_after_it_alone() {
     let mut key = key();
-    let Step::Gesture(old) = key.authenticator.start(key.channel, &[SELECTION], key.now) else { panic!() };
-    let Step::Gesture(new) = key.authenticator.start(key.channel, &[SELECTION], key.now) else { panic!() };
-    assert!(
-        matches!(old.cancelled(&mut key.authenticator, key.now), Step::Respond(answer) if answer == [status::OTHER])
-    );
-    assert!(matches!(new.touched(&mut key.authenticator, key.now), Step::Respond(answer) if answer == [status::OK]));
+    let Step::Gesture(old) = key.start(&[SELECTION]) else { panic!() };
+    let Step::Gesture(new) = key.start(&[SELECTION]) else { panic!() };
+    let now = key.now;
+    assert!(matches!(old.cancelled(&mut key.authenticator, now), Step::Respond(answer) if answer == [status::OTHER]));
+    assert!(matches!(new.touched(&mut key.authenticator, now), Step::Respond(answer) if answer == [status::OK]));
 }
 
 #[test]

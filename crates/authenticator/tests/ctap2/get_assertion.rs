@@ -11,7 +11,7 @@ use sk_cbor::Value;
 use crate::support::codec::{
     Assertion, Created, Parameters, UP, array, boolean, bytes, descriptor, descriptors, int, map, status, text,
 };
-use crate::support::{Driver, Event, User, altered, built_in, persist};
+use crate::support::{Driver, Event, User, altered, built_in};
 
 const SITE: &str = "example.com";
 
@@ -69,7 +69,7 @@ fn an_imported_credential_signs_if_it_is_listed_but_is_not_discovered() {
         cred_blob: Vec::new(),
     };
     let mut key = Driver::new();
-    persist(&mut key.disk, &[Change::Put(imported)]);
+    key.disk.apply(&[Change::Put(imported)]);
     let mut key = key.restarted();
     let public_key = Value::map(vec![
         (int(1), int(2)),
@@ -217,8 +217,8 @@ fn the_counter_increases_with_every_signature() {
 #[test]
 fn a_counter_at_its_end_signs_no_more() {
     let (key, discoverable, _) = key();
-    let mut disk = key.disk;
-    persist(&mut disk, &[Change::Counter(u32::MAX - 1)]);
+    let mut disk = key.disk.clone();
+    disk.apply(&[Change::Counter(u32::MAX - 1)]);
     let mut key = Driver::on(disk, built_in("keyrig"), 2);
     let parameters = Parameters::allow(SITE, &[&discoverable.id]);
     assert_eq!(key.assertion(&parameters, &discoverable.public_key).data.counter, u32::MAX);

@@ -148,7 +148,7 @@ fn key_just_powered() -> (Driver, [Created; 3]) {
 #[test]
 fn one_that_is_abandoned_or_fails_ends_it() {
     let (mut key, _) = started();
-    drop(key.authenticator.start(key.channel, NEXT, key.now));
+    drop(key.start(NEXT));
     assert_eq!(key.status(NEXT), status::NOT_ALLOWED);
 
     let (mut key, _) = started();
@@ -206,7 +206,8 @@ fn it_ends_with_its_host() {
     key.authenticator.forget(other_channels()[0].peer);
     assert_eq!(key.status(NEXT), status::OK, "that was another");
     let (mut key, _) = started();
-    key.authenticator.forget(key.channel.peer);
+    let peer = key.channel.peer;
+    key.authenticator.forget(peer);
     assert_eq!(key.status(NEXT), status::NOT_ALLOWED);
 }
 

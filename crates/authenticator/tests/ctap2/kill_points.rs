@@ -7,7 +7,7 @@ use crate::support::codec::{
     CLIENT_PIN, Created, GET_INFO, GET_NEXT_ASSERTION, Parameters, RESET, array, boolean, bytes, int, map, status, text,
 };
 use crate::support::platform::{Platform, permission};
-use crate::support::{Disk, Driver, Event, Fate};
+use crate::support::{Driver, Event, Fate, Records};
 use crate::{config, credential_management, large_blobs, u2f};
 
 const PIN: &str = "1357";
@@ -203,7 +203,7 @@ fn cases() -> Vec<Case> {
                 let registered = key.register(SITE);
                 let message = u2f::authenticate(u2f::ENFORCE, SITE, &registered.key_handle);
                 key.send_u2f(&message);
-                key.authenticator.touch_u2f(key.now);
+                key.touch_u2f();
                 Message::U2f(message)
             },
             answers: |answer| answer.ends_with(&[0x90, 0x00]),
@@ -219,11 +219,11 @@ fn send(key: &mut Driver, message: &Message) -> Option<Vec<u8>> {
 }
 
 /// What is on the disk beside the PIN retries, and how many of these there are.
-fn split(disk: &Disk) -> (Disk, u8) {
-    let mut rest = disk.clone();
+fn split(disk: &Records) -> (Records, u8) {
+    let mut rest = disk.as_map().clone();
     // A record that is not there has its default (CTAP 2.3 §6.5.2.2).
     let retries = rest.remove(&b"pin retries"[..]).map_or(8, |retries| retries[0]);
-    (rest, retries)
+    (rest.into(), retries)
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn at_every_commit_a_killed_key_is_as_before_or_as_after_and_no_retry_is_gained(
         let answer = send(&mut key, &message).unwrap();
         assert!((case.answers)(&answer), "{}: {answer:02x?}", case.name);
         let commits = key.seen.iter().filter(|event| **event == Event::Commit).count();
-        let after = key.disk;
+        let after = key.disk.clone();
         assert_ne!(before, after, "{}: a command that changes nothing tests nothing", case.name);
 
         let mut points = 0;

@@ -53,7 +53,7 @@ fn key() -> (Driver, Vec<u8>) {
     key.create(&Parameters::discoverable("example.org", "one"));
     key.set_pin(PIN);
     let environment = Box::new(Marking(Seeded::new([5; 32])));
-    (Driver::within(environment, key.disk, built_in("keyrig")), id)
+    (Driver::within(environment, key.disk.clone(), built_in("keyrig")), id)
 }
 
 /// Every answer of every command: its name, and whether it is one that says something of a credential to a relying party.
@@ -139,7 +139,7 @@ fn answers() -> Vec<(&'static str, Vec<u8>)> {
         let (mut key, _) = key();
         let message = message(&mut key);
         key.send_u2f(&message);
-        key.authenticator.touch_u2f(key.now);
+        key.touch_u2f();
         let answer = key.send_u2f(&message);
         assert!(answer.ends_with(&[0x90, 0x00]), "{name}: {answer:02x?}");
         all.push((name, answer));

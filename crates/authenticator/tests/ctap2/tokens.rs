@@ -10,7 +10,7 @@ use crate::support::codec::{
     AT, Created, GET_NEXT_ASSERTION, Parameters, RESET, UP, UV, boolean, bytes, int, map, status, text,
 };
 use crate::support::platform::{Platform, Token, permission};
-use crate::support::{Driver, Event, User, altered, built_in, persist};
+use crate::support::{Driver, Event, User, altered, built_in};
 
 const PIN: &str = "1234";
 const SITE: &str = "example.com";
@@ -212,7 +212,7 @@ fn the_usage_timer_ends_a_token() {
 fn a_token_dies_of_power_up_of_reset_of_a_changed_pin_and_of_the_next_token() {
     type End = fn(&mut Driver);
     let end: [(&str, End); 4] = [
-        ("power-up", Driver::power_up),
+        ("power-up", |key| key.power_up()),
         ("reset", |key| {
             assert_eq!(key.status(&[RESET]), status::OK);
             key.set_pin(PIN);
@@ -314,10 +314,7 @@ fn an_empty_param_asks_for_a_touch_and_says_whether_there_is_a_pin() {
 fn always_uv_wants_a_pin_and_a_token_but_not_of_a_pre_flight() {
     let mut key = Driver::new();
     let created = key.create(&Parameters::discoverable(SITE, "u"));
-    persist(
-        &mut key.disk,
-        &[Change::Configuration(Configuration { always_uv: Some(true), ..Configuration::default() })],
-    );
+    key.disk.apply(&[Change::Configuration(Configuration { always_uv: Some(true), ..Configuration::default() })]);
     let mut key = key.restarted();
     let forged = Token { protocol: 2, bytes: vec![0; 32] };
     let make = || Parameters::make_credential(SITE, "u");

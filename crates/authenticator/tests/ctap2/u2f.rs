@@ -86,7 +86,7 @@ impl Driver {
     /// Asks, is touched, and asks again, as a client and its user do.
     fn touched_u2f(&mut self, message: &[u8]) -> Vec<u8> {
         assert_eq!(self.send_u2f(message), CONDITIONS_NOT_SATISFIED);
-        self.authenticator.touch_u2f(self.now);
+        self.touch_u2f();
         self.send_u2f(message)
     }
 
@@ -128,21 +128,21 @@ fn a_key_registers_and_logs_in_by_a_touch_each() {
 #[test]
 fn a_touch_counts_while_the_key_waits_for_a_while_and_once() {
     let mut key = Driver::new();
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED, "nobody waited for that touch");
     assert_eq!(key.waiting(), Some(Reason::U2fRegister));
     key.wait(Duration::from_millis(1999));
     assert_eq!(key.waiting(), Some(Reason::U2fRegister));
     key.wait(Duration::from_millis(1));
     assert_eq!(key.waiting(), None, "the client went away");
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     assert_eq!(key.waiting(), None);
     key.wait(Duration::from_millis(9999));
     let made = registered(&key.send_u2f(&register(SITE)), SITE);
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED, "one touch is one touch");
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     key.wait(Duration::from_secs(10));
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED, "a touch does not last for ever");
 
@@ -152,7 +152,7 @@ fn a_touch_counts_while_the_key_waits_for_a_while_and_once() {
     key.authenticator.deny_u2f();
     assert_eq!(key.waiting(), None);
     assert_eq!(key.send_u2f(&authenticate(ENFORCE, SITE, &made.key_handle)), CONDITIONS_NOT_SATISFIED);
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     key.power_up();
     assert_eq!(key.send_u2f(&authenticate(ENFORCE, SITE, &made.key_handle)), CONDITIONS_NOT_SATISFIED);
 }
@@ -163,7 +163,7 @@ fn a_touch_that_ctap2_asks_for_is_not_meant_for_u2f() {
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
     assert_eq!(key.status(&[GET_INFO]), status::OK);
     assert_eq!(key.waiting(), Some(Reason::U2fRegister), "asking who it is changes nothing");
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     key.create(&Parameters::make_credential(SITE, "u"));
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
 }
@@ -179,7 +179,7 @@ fn check_only_says_whether_a_key_handle_is_known_and_signs_nothing() {
     assert_eq!(key.waiting(), None, "no touch is wanted");
     // Not even with a touch.
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     assert_eq!(key.send_u2f(&check), CONDITIONS_NOT_SATISFIED);
     assert_eq!(key.authenticator.store().counter(), counter);
 
@@ -203,7 +203,7 @@ fn dont_enforce_signs_at_once_and_says_truly_whether_there_was_a_touch() {
     let (presence, counter) = authenticated(&key.send_u2f(&message), SITE, &made.public_key);
     assert_eq!((presence, key.waiting()), (0, None));
     assert_eq!(key.send_u2f(&authenticate(ENFORCE, SITE, &made.key_handle)), CONDITIONS_NOT_SATISFIED);
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     let (presence, next) = authenticated(&key.send_u2f(&message), SITE, &made.public_key);
     assert_eq!((presence, next), (UP, counter + 1));
     assert_eq!(authenticated(&key.send_u2f(&message), SITE, &made.public_key).0, 0, "one touch is one touch");
@@ -329,7 +329,7 @@ fn a_count_that_was_not_made_durable_is_never_told() {
     let made = key.register(SITE);
     let message = authenticate(ENFORCE, SITE, &made.key_handle);
     assert_eq!(key.send_u2f(&message), CONDITIONS_NOT_SATISFIED);
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     let before = key.disk.clone();
     key.fate = Fate::FailsAt(0);
     assert_eq!(key.send_u2f(&message), UNKNOWN);
@@ -386,11 +386,11 @@ fn a_touch_is_for_the_channel_that_asked() {
         assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
         let theirs = register("example.org");
         assert_eq!(key.elsewhere(other, |key| key.send_u2f(&theirs)), CONDITIONS_NOT_SATISFIED);
-        key.authenticator.touch_u2f(key.now);
+        key.touch_u2f();
         assert_eq!(key.elsewhere(other, |key| key.send_u2f(&theirs)), CONDITIONS_NOT_SATISFIED, "{other:?}");
         assert_eq!(key.waiting(), Some(Reason::U2fRegister), "now it is their turn");
         registered(&key.send_u2f(&register(SITE)), SITE);
-        key.authenticator.touch_u2f(key.now);
+        key.touch_u2f();
         assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED, "{other:?}");
         registered(&key.elsewhere(other, |key| key.send_u2f(&theirs)), "example.org");
     }
@@ -406,7 +406,7 @@ fn a_host_that_has_gone_is_not_waited_for() {
     key.authenticator.forget(other.peer);
     assert_eq!(key.waiting(), None);
     assert_eq!(key.elsewhere(other, |key| key.send_u2f(&register(SITE))), CONDITIONS_NOT_SATISFIED);
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     key.authenticator.forget(other.peer);
     assert_eq!(key.elsewhere(other, |key| key.send_u2f(&register(SITE))), CONDITIONS_NOT_SATISFIED);
 }
@@ -419,7 +419,7 @@ fn who_asks_no_more_gives_way() {
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
     key.wait(Duration::from_secs(2));
     assert_eq!(key.elsewhere(other, |key| key.send_u2f(&register(SITE))), CONDITIONS_NOT_SATISFIED);
-    key.authenticator.touch_u2f(key.now);
+    key.touch_u2f();
     assert_eq!(key.send_u2f(&register(SITE)), CONDITIONS_NOT_SATISFIED);
     registered(&key.elsewhere(other, |key| key.send_u2f(&register(SITE))), SITE);
 }

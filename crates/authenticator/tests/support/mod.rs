@@ -1,61 +1,41 @@
-//! Drives an authenticator by its contract: in virtual time, with a user who follows a policy and a disk that can fail.
-//!
-//! After every answer the driver itself asserts what holds for all commands: memory equals disk, and a command that was
-//! refused has changed neither, but for the PIN retries.
+//! The crate's driver, with what only tests want: after every answer it asserts what holds for all commands (memory equals disk,
+//! and a command that was refused has changed neither, but for the PIN retries), and what is signed is verified.
 
 pub(crate) mod codec;
 pub(crate) mod platform;
 pub(crate) mod signature;
 
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 
 use keyrig_authenticator::attestation::{Attestation, Root};
+use keyrig_authenticator::driver::{self, Turn};
+pub(crate) use keyrig_authenticator::driver::{Event, Fate, User};
 use keyrig_authenticator::environment::{Environment, Seeded};
-use keyrig_authenticator::store::{Change, Record, Store};
-use keyrig_authenticator::{Authenticator, Channel, Commit, Profile, Reason, Step};
+pub(crate) use keyrig_authenticator::store::Records;
+use keyrig_authenticator::store::Store;
+use keyrig_authenticator::{Channel, Profile, Step};
 use keyrig_ctap::hid::{ChannelId, Peer};
 
 use codec::{Assertion, Created, Parameters, status};
 
-/// Records by key, as a driver keeps them.
-pub(crate) type Disk = BTreeMap<Vec<u8>, Vec<u8>>;
+/// An authenticator with its driver, in whose hands the key never has another state than its disk.
+pub(crate) struct Driver(driver::Driver);
 
-/// What the user does when the key asks for a touch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum User {
-    Touches,
-    Denies,
-    Cancels,
-    StaysAway,
+impl Deref for Driver {
+    type Target = driver::Driver;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
-/// What becomes of a command's commits, which are counted from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Durable,
-    FailsAt(usize),
-    KilledBefore(usize),
-    KilledAfter(usize),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Gesture(Reason),
-    Commit,
-}
-
-pub(crate) struct Driver {
-    pub(crate) authenticator: Authenticator,
-    /// The channel on which messages are sent.
-    pub(crate) channel: Channel,
-    pub(crate) disk: Disk,
-    pub(crate) now: Duration,
-    pub(crate) user: User,
-    pub(crate) fate: Fate,
-    /// What the last command asked for, in order.
-    pub(crate) seen: Vec<Event>,
+impl DerefMut for Driver {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 pub(crate) static ROOT: LazyLock<Root> = LazyLock::new(|| Root::new([0x52; 32]).unwrap());
@@ -95,22 +75,11 @@ pub(crate) fn other_channels() -> [Channel; 2] {
     [Channel { peer: Peer(own.peer.0 + 1), ..own }, Channel { id: ChannelId(own.id.0 + 1), ..own }]
 }
 
-/// Carries out changes as the keeper of the records has to.
-pub(crate) fn persist(disk: &mut Disk, changes: &[Change]) {
-    for change in changes {
-        match change.record() {
-            Record::Clear => disk.clear(),
-            Record::Put { key, value } => drop(disk.insert(key, value)),
-            Record::Remove { key } => drop(disk.remove(&key)),
-        }
-    }
-}
-
 /// A disk without the one record that a refusal may change.
-fn but_pin_retries(disk: &Disk) -> Disk {
-    let mut disk = disk.clone();
+fn but_pin_retries(disk: &Records) -> Records {
+    let mut disk = disk.as_map().clone();
     disk.remove(&b"pin retries"[..]);
-    disk
+    disk.into()
 }
 
 impl Driver {
@@ -124,44 +93,29 @@ impl Driver {
     }
 
     pub(crate) fn seeded(profile: Profile, seed: u8) -> Self {
-        let mut disk = Disk::new();
+        let mut disk = Records::default();
         let (_, changes) = Store::create(&mut Seeded::new([seed ^ 0xFF; 32]));
-        persist(&mut disk, &changes);
+        disk.apply(&changes);
         Self::on(disk, profile, seed)
     }
 
     /// A key that gets power with what is on a disk.
-    pub(crate) fn on(disk: Disk, profile: Profile, seed: u8) -> Self {
+    pub(crate) fn on(disk: Records, profile: Profile, seed: u8) -> Self {
         Self::within(Box::new(Seeded::new([seed; 32])), disk, profile)
     }
 
     /// The same in an environment of its own.
-    pub(crate) fn within(environment: Box<dyn Environment>, disk: Disk, profile: Profile) -> Self {
+    pub(crate) fn within(environment: Box<dyn Environment>, disk: Records, profile: Profile) -> Self {
         let attestation = attestation(&profile);
-        let store = Store::load(disk.clone()).unwrap();
-        Self {
-            authenticator: Authenticator::new(profile, attestation, environment, store, Duration::ZERO),
-            channel: Channel::default(),
-            disk,
-            now: Duration::ZERO,
-            user: User::Touches,
-            fate: Fate::Durable,
-            seen: Vec::new(),
-        }
+        let mut key = driver::Driver::on(disk, profile, attestation, environment).unwrap();
+        key.reaction = REACTION;
+        Self(key)
     }
 
     /// The same key after a crash: memory is gone, the disk is what it is.
     pub(crate) fn restarted(self) -> Self {
         let profile = self.authenticator.profile().clone();
-        Self::on(self.disk, profile, 0xEE)
-    }
-
-    pub(crate) fn power_up(&mut self) {
-        self.authenticator.power_up(self.now);
-    }
-
-    pub(crate) fn wait(&mut self, time: Duration) {
-        self.now += time;
+        Self::on(self.0.disk, profile, 0xEE)
     }
 
     /// Does something on another channel.
@@ -175,8 +129,8 @@ impl Driver {
     /// Sends a message and returns the answer, or nothing if the key was killed on the way.
     pub(crate) fn try_send(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let before = self.disk.clone();
-        let step = self.authenticator.start(self.channel, message, self.now);
-        let answer = self.drive(step)?;
+        let step = self.start(message);
+        let answer = self.judge(step)?;
         self.check(&before, answer[0] == status::OK);
         assert!(answer[0] == status::OK || answer.len() == 1, "a refusal is a status alone");
         Some(answer)
@@ -185,8 +139,8 @@ impl Driver {
     /// Sends a CTAP1/U2F message and returns the answer, or nothing if the key was killed on the way.
     pub(crate) fn try_send_u2f(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let before = self.disk.clone();
-        let step = self.authenticator.start_u2f(self.channel, message, self.now);
-        let answer = self.drive(step)?;
+        let step = self.start_u2f(message);
+        let answer = self.judge(step)?;
         let done = answer.ends_with(&[0x90, 0x00]);
         self.check(&before, done);
         assert!(done || answer.len() == 2, "a refusal is a status word alone");
@@ -194,51 +148,21 @@ impl Driver {
     }
 
     /// Drives a command to its answer, or to where the key is killed.
-    fn drive(&mut self, mut step: Step) -> Option<Vec<u8>> {
-        self.seen.clear();
-        let mut commits = 0..;
+    fn judge(&mut self, mut step: Step) -> Option<Vec<u8>> {
         loop {
-            step = match step {
-                Step::Respond(answer) => return Some(answer),
-                Step::Gesture(gesture) => {
-                    self.seen.push(Event::Gesture(gesture.reason()));
-                    let deadline = gesture.deadline();
-                    self.now = if self.user == User::StaysAway { deadline } else { self.now + REACTION };
-                    let (key, now) = (&mut self.authenticator, self.now);
-                    match self.user {
-                        User::Touches => gesture.touched(key, now),
-                        User::Denies => gesture.denied(key, now),
-                        User::Cancels => gesture.cancelled(key, now),
-                        User::StaysAway => gesture.timed_out(key, now),
-                    }
-                }
-                Step::Commit(commit) => {
-                    self.seen.push(Event::Commit);
-                    self.commit(commit, commits.next()?)?
-                }
+            if let Step::Commit(_) = step {
+                assert!(self.memory_equals_disk(), "memory is as before the commit");
+            }
+            step = match self.turn(step) {
+                Turn::Next(step) => step,
+                Turn::Answer(answer) => return Some(answer),
+                Turn::Killed => return None,
             };
         }
     }
 
-    fn commit(&mut self, commit: Commit, number: usize) -> Option<Step> {
-        assert_eq!(
-            &Store::load(self.disk.clone()).unwrap(),
-            self.authenticator.store(),
-            "memory is as before the commit"
-        );
-        match self.fate {
-            Fate::KilledBefore(at) if at == number => return None,
-            Fate::FailsAt(at) if at == number => return Some(commit.failed(&mut self.authenticator, self.now)),
-            _ => persist(&mut self.disk, commit.changes()),
-        }
-        if self.fate == Fate::KilledAfter(number) {
-            return None;
-        }
-        Some(commit.committed(&mut self.authenticator, self.now))
-    }
-
-    fn check(&self, before: &Disk, done: bool) {
-        assert_eq!(&Store::load(self.disk.clone()).unwrap(), self.authenticator.store(), "memory equals disk");
+    fn check(&self, before: &Records, done: bool) {
+        assert!(self.memory_equals_disk(), "memory equals disk");
         assert!(done || but_pin_retries(&self.disk) == but_pin_retries(before), "a refused command changes nothing");
     }
 

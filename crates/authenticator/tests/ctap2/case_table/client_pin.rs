@@ -5,7 +5,7 @@ use sk_cbor::Value;
 use super::{Model, PIN, SITE, models, set_pin};
 use crate::support::codec::{CLIENT_PIN, Parameters, body, bytes, int, status};
 use crate::support::platform::{Platform, permission, subcommand};
-use crate::support::{Disk, Driver};
+use crate::support::{Driver, Records};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -116,7 +116,7 @@ impl Case {
         }
     }
 
-    fn run(self, model: &Model, disk: &Disk) {
+    fn run(self, model: &Model, disk: &Records) {
         let context = format!("{}: {self:?}", model.name);
         let mut key = Driver::on(disk.clone(), model.profile.clone(), 5);
         if self.state == State::NeedsPowerCycle {
@@ -153,7 +153,7 @@ fn wrong_pins(key: &mut Driver, model: &Model, count: usize) {
 }
 
 /// A disk in the state; what power-up forgets is brought about later.
-fn disk(model: &Model, state: State) -> Disk {
+fn disk(model: &Model, state: State) -> Records {
     let mut key = Driver::of(model.profile.clone());
     if state != State::NotSet {
         set_pin(&mut key, model.protocols[0]);
@@ -165,7 +165,7 @@ fn disk(model: &Model, state: State) -> Disk {
         }
         assert_eq!(attempts(&mut key), Some(0));
     }
-    key.disk
+    key.disk.clone()
 }
 
 fn cases_of(model: &Model) -> impl Iterator<Item = (i64, i64)> {

@@ -12,7 +12,7 @@ use keyrig_authenticator::Profile;
 
 use crate::support::codec::{Parameters, bytes, int, status};
 use crate::support::platform::{Platform, Token, permission};
-use crate::support::{Disk, Driver, User, altered, built_in};
+use crate::support::{Driver, Records, User, altered, built_in};
 
 const PIN: &str = "1234";
 const SITE: &str = "example.com";
@@ -205,7 +205,7 @@ impl Expected {
 
 /// A disk on which two credentials live, one of them discoverable, with or without a PIN.
 struct Prepared {
-    disk: Disk,
+    disk: Records,
     non_discoverable: Vec<u8>,
     discoverable: Vec<u8>,
 }
@@ -218,7 +218,7 @@ impl Prepared {
         if pin {
             set_pin(&mut key, protocol);
         }
-        Self { disk: key.disk, non_discoverable, discoverable }
+        Self { disk: key.disk.clone(), non_discoverable, discoverable }
     }
 
     /// A new key with what is on the disk.
