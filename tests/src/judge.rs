@@ -17,6 +17,8 @@ use tokio::time::timeout;
 pub struct Output {
     /// The exit status was 0.
     pub success: bool,
+    /// The exit status; none if a signal ended it.
+    pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -58,6 +60,7 @@ pub async fn run(command: &mut Command, input: &[u8], limit: Duration) -> Output
         .unwrap_or_else(|error| panic!("{program} was not waited for: {error}"));
     Output {
         success: output.status.success(),
+        code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each member may depend on, among the members.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("keyrig-ctap", &[]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
     ("keyrig-client", &["keyrig-ctap"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("keyrig-rack", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb"]),
     ("keyrig-ways", &["keyrig-ctap", "keyrig-usb", "keyrig-rack", "keyrig-client"]),
     ("keyrig-test", &["keyrig-rack", "keyrig-client", "keyrig-ways"]),
+    ("keyrig-attach", &["keyrig-ctap", "keyrig-usb", "keyrig-rack"]),
     (
         "keyrig-scenario",
         &[
@@ -31,6 +32,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     (
         "keyrig",
         &[
+            "keyrig-attach",
             "keyrig-authenticator",
             "keyrig-client",
             "keyrig-usb",
@@ -44,6 +46,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     (
         "keyrig-tests",
         &[
+            "keyrig-attach",
             "keyrig-ctap",
             "keyrig-authenticator",
             "keyrig-usb",

@@ -24,7 +24,7 @@ It takes root, and a kernel module that most distributions have:
 Browsers, ssh and all others then find the key as they find any security key, until Ctrl-C.
 
 Examples:
-  sudo keyrig attach --key keyrig=a --key yubikey-5.7=b --touch manual
+  sudo keyrig attach --key a=keyrig --key b=yubikey-5.7 --touch manual
   sudo keyrig key touch a
   sudo keyrig key unplug a")]
 pub(crate) struct Arguments {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use keyrig_attach::exec::ExecError;
 use keyrig_client::error::KeyFailure;
 use keyrig_rack::RackError;
 use keyrig_rack::control_socket::ControlError;
@@ -22,6 +23,8 @@ use thiserror::Error;
 pub(crate) enum Failure {
     #[error("{0}")]
     Usage(String),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
     #[error(transparent)]
     Rack(#[from] RackError),
     #[error(transparent)]

@@ -4,6 +4,7 @@
 
 mod attach;
 mod demo;
+mod exec;
 mod failure;
 mod interruption;
 mod key;
@@ -19,6 +20,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use keyrig_attach::exec::Signals;
+
 use crate::failure::Failure;
 
 /// A test rig for security-key login: keys made of software, the programs they are plugged into, a relying party, and who
@@ -33,6 +36,7 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Start with:
   keyrig demo                       see two keys register and log in, and who refuses what
+  keyrig exec -- CMD                run a program that finds software keys: browsers, ssh, tests
   keyrig serve                      give software keys to USB/IP clients
   sudo keyrig attach                plug software keys into this kernel: browsers and ssh find them
   keyrig key list                   what the keys of a running 'keyrig serve' do
@@ -49,6 +53,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Plug software keys into this machine's kernel until interrupted
     Attach(attach::Arguments),
+    /// Run a program that finds software keys as if they were plugged in
+    Exec(exec::Arguments),
     /// Speak to the keys of a running rack
     Key(key::Arguments),
     /// Serve a relying party to rehearse on, and administer it
@@ -62,14 +68,27 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return not_run(&error),
     };
-    let log = match interruption::listen().and_then(|()| log::start()) {
+    let signals = match take_signals(&cli.command) {
+        Ok(signals) => signals,
+        Err(failure) => return failed(&failure),
+    };
+    let log = match log::start() {
         Ok(log) => log,
         Err(failure) => return failed(&failure),
     };
-    raise_descriptor_limit();
-    let ended = run(cli.command);
+    let ended = run(cli.command, signals);
     log.finish();
     ended.unwrap_or_else(|failure| failed(&failure))
+}
+
+/// Has signals end this process, or be a program's: before there is another thread that would get them.
+fn take_signals(command: &Command) -> Result<Option<Signals>, Failure> {
+    if let Command::Exec(_) = command {
+        return Signals::block().map(Some).map_err(Failure::Runtime);
+    }
+    interruption::listen()?;
+    raise_descriptor_limit();
+    Ok(None)
 }
 
 /// Says how the command line is wrong, or what it asked to be told of itself.
@@ -95,7 +114,7 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn run(command: Command) -> Result<ExitCode, Failure> {
+fn run(command: Command, signals: Option<Signals>) -> Result<ExitCode, Failure> {
     // One thread: keys, hosts and the relying party hand reports to each other, which is cheapest where they are.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
@@ -103,6 +122,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Attach(arguments) => attach::run(arguments).await,
+            Command::Exec(arguments) => exec::run(arguments, signals).await,
             Command::Key(arguments) => key::run(arguments).await,
             Command::Rp(arguments) => rp::run(arguments).await,
             Command::Profiles(arguments) => profiles::run(&arguments),

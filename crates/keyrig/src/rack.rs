@@ -37,8 +37,8 @@ impl RunningArguments {
 #[derive(Args)]
 #[command(next_help_heading = "Rack")]
 pub(crate) struct RackArguments {
-    /// A key to hold, by its profile ('keyrig profiles' lists them) and a name of yours; again for more keys
-    #[arg(long = "key", value_name = "PROFILE[=NAME]", default_value = "keyrig")]
+    /// A key to hold, by a name of yours and its profile ('keyrig profiles' lists them); again for more keys
+    #[arg(long = "key", value_name = "[NAME=]PROFILE", default_value = "keyrig")]
     keys: Vec<KeyArgument>,
 
     /// Keep the keys in this directory; without it they are gone when the program ends
@@ -66,8 +66,20 @@ impl FromStr for KeyArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (profile, name) = text.split_once('=').unwrap_or((text, text));
         let known = || Profile::built_in_names().collect::<Vec<_>>().join(", ");
+        let (name, profile) = match text.split_once('=') {
+            None => (text, text),
+            // The other way round, as it was written before.
+            Some((profile, name)) if Profile::built_in(profile).is_some() && Profile::built_in(name).is_none() => {
+                (name, profile)
+            }
+            Some((name, profile)) if Profile::built_in(name).is_none() => (name, profile),
+            Some((name, _)) => {
+                return Err(format!(
+                    "{name:?} is a profile, and no name for another key: write NAME=PROFILE, such as a={name}"
+                ));
+            }
+        };
         let profile = Profile::built_in(profile)
             .ok_or_else(|| format!("there is no profile {profile:?}: the profiles are {}", known()))?;
         let name = name.parse().map_err(|error: keyrig_rack::InvalidKeyName| error.to_string())?;

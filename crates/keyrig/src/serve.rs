@@ -25,8 +25,8 @@ use crate::rack::RunningArguments;
 #[command(after_help = "\
 Examples:
   keyrig serve
-  keyrig serve --key keyrig=a --key yubikey-5.7=b --usbip 127.0.0.1:3240
-  keyrig serve --key keyrig=a --state ./keys --touch manual
+  keyrig serve --key a=keyrig --key b=yubikey-5.7 --usbip 127.0.0.1:3240
+  keyrig serve --key a=keyrig --state ./keys --touch manual
 
 Another program on this machine then sees the keys:
   usbip list -r 127.0.0.1                  list them; another port: usbip --tcp-port PORT list -r 127.0.0.1
@@ -35,7 +35,7 @@ Another program on this machine then sees the keys:
 Programs that speak CTAPHID by themselves need no USB: one 64-byte report a datagram, over a SOCK_SEQPACKET socket or UDP
   keyrig serve --ctaphid unix:/tmp/key
   keyrig serve --ctaphid udp:127.0.0.1:8111
-  keyrig serve --key keyrig=a --key keyrig=b --ctaphid a=unix:/tmp/a --ctaphid b=unix:/tmp/b
+  keyrig serve --key a=keyrig --key b=keyrig --ctaphid a=unix:/tmp/a --ctaphid b=unix:/tmp/b
 with python-fido2's tests/device, whose --controller switches touch and power:
   keyrig serve --ctaphid unix:/tmp/key --pico-controller 127.0.0.1:8099 --touch manual")]
 pub(crate) struct Arguments {

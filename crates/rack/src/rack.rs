@@ -74,7 +74,7 @@ pub enum RackError {
     #[error("{0} keys are too many for a rack: it holds {MAX_KEYS}")]
     TooManyKeys(usize),
     /// Two keys have the same name.
-    #[error("two keys are called {0}: give one another name with --key PROFILE=NAME")]
+    #[error("two keys are called {0}: give one another name with --key NAME=PROFILE")]
     SameName(KeyName),
     /// The finger is to be over a key that there is none of.
     #[error("the finger cannot be over {0}: no key is called so")]

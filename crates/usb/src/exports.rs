@@ -163,6 +163,11 @@ impl Presence {
         self.device.record()
     }
 
+    /// What the device says it is.
+    pub fn identity(&self) -> &Identity {
+        &self.device.identity
+    }
+
     /// Waits until the device is unplugged. Cancel-safe.
     pub async fn unplugged(&self) {
         // Nothing is ever sent: the sender is dropped, and that is the news.

@@ -1,0 +1,192 @@
+//! The program and what it starts, as processes: signals are passed on to it, all of them are waited for, and none is left.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, wait};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep_until};
+
+use super::sys::{self, Arrived, SignalMask};
+
+/// How long programs that are left may take to end by themselves.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long they may take to end when they are killed.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is passed on.
+const PASSED_ON: [i32; 6] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+
+/// Signals that are taken from a descriptor, and interrupt nothing.
+#[derive(Debug)]
+pub struct Signals {
+    descriptor: OwnedFd,
+    /// What was blocked before, and is for programs.
+    before: SignalMask,
+}
+
+impl Signals {
+    /// Takes the signals that a program is to get, and those of its end. To be called before another thread is started, which
+    /// would get them instead.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn block() -> io::Result<Self> {
+        let signals: Vec<_> = PASSED_ON.into_iter().chain([libc::SIGCHLD]).collect();
+        let (descriptor, before) = sys::block_signals(&signals)?;
+        Ok(Self { descriptor, before })
+    }
+
+    /// Waits for them from here on, and tells what was blocked before.
+    pub(super) fn listen(self) -> io::Result<(Listening, SignalMask)> {
+        Ok((Listening(sys::readable(self.descriptor)?), self.before))
+    }
+}
+
+/// Waits for signals.
+#[derive(Debug)]
+pub(super) struct Listening(AsyncFd<OwnedFd>);
+
+impl Listening {
+    /// The next signal. Cancel-safe.
+    pub(super) async fn next(&self) -> io::Result<Arrived> {
+        self.0.async_io(Interest::READABLE, |descriptor| sys::read_signal(descriptor.as_fd())).await
+    }
+}
+
+/// Passes a signal on to the program, unless its terminal has sent it the same.
+pub(super) fn pass_on(arrived: Arrived, program: Pid) {
+    if let Some(signal) = Signal::from_named_raw(arrived.signal).filter(|_| arrived.from_a_process) {
+        // It may have ended in this moment.
+        let _ = kill_process(program, signal);
+    }
+}
+
+/// What was found when processes were waited for.
+pub(super) struct Reaped {
+    /// The program's end.
+    pub(super) status: Option<ExitStatus>,
+    /// No process is left.
+    pub(super) all: bool,
+}
+
+/// Waits for the processes that have ended.
+pub(super) fn reap(program: Pid) -> io::Result<Reaped> {
+    let mut reaped = Reaped { status: None, all: false };
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((process, status))) if process == program => {
+                reaped.status = Some(ExitStatus::from_raw(status.as_raw()));
+            }
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return Ok(reaped),
+            Err(Errno::CHILD) => return Ok(Reaped { all: true, ..reaped }),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A process that the program left running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Its id.
+    pub process: i32,
+    /// Its name.
+    pub name: String,
+}
+
+/// Ends all processes that come from this one, and says which there were, and whether all have ended.
+pub(super) async fn end_all(signals: &Listening) -> io::Result<(Vec<LeftBehind>, bool)> {
+    let nobody = rustix::process::getpid();
+    let left: Vec<_> = signal_descendants(Signal::TERM);
+    let mut deadline = Instant::now() + GRACE;
+    let mut killing = false;
+    loop {
+        if reap(nobody)?.all {
+            return Ok((left, true));
+        }
+        if killing {
+            // What was started meanwhile.
+            signal_descendants(Signal::KILL);
+        }
+        tokio::select! {
+            arrived = signals.next() => drop(arrived?),
+            () = sleep_until(deadline) => {
+                if killing {
+                    return Ok((left, false));
+                }
+                killing = true;
+                deadline = Instant::now() + KILL_LIMIT;
+            }
+        }
+    }
+}
+
+/// Sends a signal to every process that comes from this one.
+fn signal_descendants(signal: Signal) -> Vec<LeftBehind> {
+    let mut signalled = Vec::new();
+    for (process, name) in descendants() {
+        let Some(pid) = Pid::from_raw(process) else { continue };
+        let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        // Only now does the number belong to the same process for good.
+        if descendants().contains_key(&process) && pidfd_send_signal(descriptor, signal).is_ok() {
+            signalled.push(LeftBehind { process, name });
+        }
+    }
+    signalled
+}
+
+/// The processes that come from this one and have not ended, by their ids, with their names.
+fn descendants() -> BTreeMap<i32, String> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let mut processes = BTreeMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let status = fs::read_to_string(entry.path().join("stat")).ok();
+        if let Some(process_status) = status.as_deref().and_then(parse) {
+            processes.insert(process, process_status);
+        }
+    }
+    let is_descendant = |process: i32| {
+        let ancestors =
+            core::iter::successors(Some(process), |process| processes.get(process).map(|status| status.parent));
+        // A circle cannot be, unless numbers changed hands while they were read.
+        ancestors.skip(1).take(processes.len()).any(|ancestor| ancestor == own)
+    };
+    let alive = processes.iter().filter(|(process, status)| !status.ended && is_descendant(**process));
+    alive.map(|(process, status)| (*process, status.name.clone())).collect()
+}
+
+struct ProcessStatus {
+    name: String,
+    ended: bool,
+    parent: i32,
+}
+
+/// Reads `/proc/PID/stat`: the name stands in parentheses, and may have some itself.
+fn parse(stat: &str) -> Option<ProcessStatus> {
+    let (before, after) = stat.rsplit_once(") ")?;
+    let (_, name) = before.split_once(" (")?;
+    let mut fields = after.split(' ');
+    let ended = matches!(fields.next()?, "Z" | "X");
+    Some(ProcessStatus { name: name.to_owned(), ended, parent: fields.next()?.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_hide_the_parent() {
+        let status = parse("12 (a) (b) 3 S) Z 7 1 1 0").unwrap();
+        assert_eq!((status.name.as_str(), status.ended, status.parent), ("a) (b) 3 S", true, 7));
+    }
+}

@@ -1,0 +1,250 @@
+//! `keyrig exec`: a program that finds keys as if they were plugged in.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::process::{Command as Program, ExitCode};
+
+use clap::{Args, ValueEnum};
+use keyrig_attach::exec::{self, Event, ExecError, LeftBehind, PrivateDirectory, Running, Signals, Start, View};
+use keyrig_rack::control::{Command, KeyState};
+use keyrig_rack::control_socket::ControlSocket;
+use keyrig_rack::ctaphid_endpoint::{Endpoint, EndpointAddress};
+use keyrig_rack::{KeyName, Rack};
+use tokio::task::JoinSet;
+
+use crate::failure::Failure;
+use crate::output::{Lines, PLAIN, RED, YELLOW, say};
+use crate::rack::RackArguments;
+
+/// The exit status if `exec` itself failed, the program cannot be executed, or was not found: those of env, timeout and docker.
+const FAILED: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+#[derive(Args)]
+#[command(after_help = "\
+Browsers, ssh, PAM and all others find the keys at /dev/hidraw0 and on, as if they were on USB; programs outside do not. It takes
+neither root nor a kernel module.
+
+Examples:
+  keyrig exec --key a=keyrig --key b=yubikey-5.7 -- npx playwright test
+  keyrig exec -- fido2-token -L
+  keyrig exec --touch manual -- sh -c 'ssh-keygen -t ed25519-sk -f id & sleep 1; keyrig key touch keyrig'
+
+The program has in its environment:
+  KEYRIG_CONTROL          where 'keyrig key' finds these keys
+  KEYRIG_CTAPHID_<NAME>   the socket of each key, for programs that speak CTAPHID without USB (its name in upper case, with _ for
+                          what is neither letter nor digit)
+
+It confines nothing: the program runs as you, with all your rights. What the program leaves running when it ends is ended.
+Exit status: the program's, or 128 and the signal that ended it; 125 if exec itself failed, 126 if the program cannot be executed,
+127 if it was not found.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    rack: RackArguments,
+
+    /// How the program gets the keys: as nodes at /dev/hidraw*, or not at all but by KEYRIG_CTAPHID_<NAME>
+    #[arg(long, value_name = "HOW", default_value = "hidraw")]
+    plug: Plug,
+
+    /// How nodes are shown to the program: by a mount namespace, by answers to its calls by path, or by the first of them that
+    /// works here
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    view: WantedView,
+
+    /// Say nothing on standard error but what went wrong
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// Say on standard error what is done
+    #[arg(long, short, conflicts_with = "quiet")]
+    verbose: bool,
+
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    program: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Plug {
+    Hidraw,
+    None,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WantedView {
+    Auto,
+    Namespace,
+    Paths,
+}
+
+impl WantedView {
+    fn view(self) -> Option<View> {
+        match self {
+            Self::Auto => None,
+            Self::Namespace => Some(View::Namespace),
+            Self::Paths => Some(View::Paths),
+        }
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments, signals: Option<Signals>) -> Result<ExitCode, Failure> {
+    let lines = Lines::start(anstream::stderr(), |count| format!("{count} lines were lost: nobody read them"))
+        .map_err(Failure::Runtime)?;
+    let ended = run_program(arguments, signals, lines.clone()).await;
+    lines.finish();
+    match ended {
+        Ok(code) => Ok(ExitCode::from(code)),
+        Err(failure) => {
+            let code = match &failure {
+                Failure::Exec(ExecError::NotFound(_)) => NOT_FOUND,
+                Failure::Exec(ExecError::NotExecutable { .. }) => NOT_EXECUTABLE,
+                _ => FAILED,
+            };
+            say(format!("{RED}error:{PLAIN} {failure}"));
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+async fn run_program(arguments: Arguments, signals: Option<Signals>, lines: Lines) -> Result<u8, Failure> {
+    let signals = signals.map_or_else(Signals::block, Ok).map_err(Failure::Runtime)?;
+    let rack = arguments.rack.start().await?;
+    let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
+    let variables = variables(&keys)?;
+    let directory = PrivateDirectory::create()?;
+    let control = ControlSocket::bind(&directory.path().join("control")).await?;
+    let mut serving = JoinSet::new();
+    let mut program = Program::new(arguments.program.first().cloned().unwrap_or_default());
+    program.args(arguments.program.iter().skip(1));
+    program.env("KEYRIG_CONTROL", format!("unix:{}", control.path().display()));
+    for (variable, name) in variables {
+        let address = EndpointAddress::Unix(directory.path().join(format!("{name}.ctaphid")));
+        program.env(variable, address.to_string());
+        serve_endpoint(&mut serving, &rack, &name, address).await?;
+    }
+    serving.spawn({
+        let rack = rack.clone();
+        async move { match control.serve(rack).await {} }
+    });
+    let start = Start {
+        command: program,
+        signals,
+        directory: &directory,
+        exports: rack.exports(),
+        keys: plugged(&arguments, &rack, &keys),
+        view: arguments.view.view(),
+    };
+    let running = Running::start(start).await?;
+    let say = Say { quiet: arguments.quiet, verbose: arguments.verbose, keys, lines };
+    say.started(&running);
+    let (code, left) = follow(running, &say).await.map_err(Failure::Runtime)?;
+    say.left_behind(&left);
+    serving.shutdown().await;
+    Ok(code)
+}
+
+/// Follows the program to its end, and ends what it has left.
+async fn follow(mut running: Running, say: &Say) -> io::Result<(u8, Vec<LeftBehind>)> {
+    let status = loop {
+        match running.next().await? {
+            Event::Ended(status) => break status,
+            event => say.event(&event),
+        }
+    };
+    Ok((exec::exit_code(status), running.end().await?))
+}
+
+async fn serve_endpoint(
+    serving: &mut JoinSet<()>,
+    rack: &Rack,
+    name: &KeyName,
+    address: EndpointAddress,
+) -> Result<(), Failure> {
+    let Some(handle) = rack.key(name).cloned() else { return Ok(()) };
+    let endpoint = Endpoint::bind(address).await?;
+    serving.spawn(async move {
+        endpoint.serve(handle).await;
+    });
+    Ok(())
+}
+
+fn plugged(arguments: &Arguments, rack: &Rack, keys: &[KeyState]) -> Vec<exec::Key> {
+    if arguments.plug == Plug::None {
+        return Vec::new();
+    }
+    keys.iter()
+        .filter_map(|key| {
+            let handle = rack.key(&key.name)?.clone();
+            Some(exec::Key { name: key.name.clone(), busid: key.busid.clone(), handle })
+        })
+        .collect()
+}
+
+/// The variable of each key.
+fn variables(keys: &[KeyState]) -> Result<BTreeMap<String, KeyName>, Failure> {
+    let mut variables = BTreeMap::new();
+    for KeyState { name, .. } in keys {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+        let variable = format!("KEYRIG_CTAPHID_{}", name.as_str().chars().map(plain).collect::<String>());
+        if let Some(other) = variables.insert(variable.clone(), name.clone()) {
+            return Err(Failure::Usage(format!(
+                "the keys {other} and {name} would share the variable {variable}: give one another name"
+            )));
+        }
+    }
+    Ok(variables)
+}
+
+/// What is said on standard error.
+struct Say {
+    quiet: bool,
+    verbose: bool,
+    keys: Vec<KeyState>,
+    lines: Lines,
+}
+
+impl Say {
+    fn started(&self, running: &Running) {
+        if !self.verbose {
+            return;
+        }
+        match running.view() {
+            Some(view) => self.line(&format!("the keys are shown by {view}")),
+            None => self.line("no keys are plugged in"),
+        }
+        for refused in running.refused() {
+            self.line(&format!("not by {refused}"));
+        }
+    }
+
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Notice(notice) => self.warn(&notice.to_string()),
+            Event::Node { key, path } if self.verbose => {
+                let profile = self.keys.iter().find(|state| state.name == *key).map_or("key", |state| &state.profile);
+                self.line(&format!("key {key}, a {profile}, is {}", path.display()));
+            }
+            Event::Unplugged { key } if self.verbose => self.line(&format!("key {key} is unplugged")),
+            Event::Node { .. } | Event::Unplugged { .. } | Event::Ended(_) => {}
+        }
+    }
+
+    fn left_behind(&self, left: &[LeftBehind]) {
+        if !left.is_empty() {
+            let named: Vec<_> = left.iter().map(|left| format!("{} ({})", left.name, left.process)).collect();
+            self.warn(&format!("ended what the program had left running: {}", named.join(", ")));
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        if !self.quiet {
+            self.lines.print(format!("{YELLOW}keyrig exec:{PLAIN} {text}"));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        self.lines.print(format!("keyrig exec: {text}"));
+    }
+}

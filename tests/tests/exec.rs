@@ -1,0 +1,311 @@
+//! `keyrig exec`: what programs see of keys that are plugged into them alone, and what becomes of programs that misbehave.
+
+#![cfg(test)]
+
+use std::fs;
+use std::path::Path;
+
+use keyrig_tests::exec_case::{Bench, Place, places};
+use keyrig_tests::judge;
+
+/// Two keys, whose products libfido2 tells apart.
+const TWO_KEYS: [&str; 4] = ["--key", "a=keyrig", "--key", "b=yubikey-5.7"];
+
+/// One place for each view: what does not depend on more.
+fn both_views() -> impl Iterator<Item = Place> {
+    places().into_iter().filter(|place| place.rules.is_none() && !place.nobody)
+}
+
+fn installed(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|path| !Path::new(path).exists());
+    if let Some(missing) = missing {
+        judge::skip(&format!("{missing} is not installed: scripts/test installs it"));
+    }
+    missing.is_none()
+}
+
+#[tokio::test]
+async fn a_static_program_finds_a_node_that_behaves_as_hidraw_does() {
+    let bench = Bench::new();
+    bench.compile("hidraw", &["-static", "-pthread"]);
+    for place in places() {
+        // Docker's rules forbid what a copy of a descriptor is recognised by.
+        let what = if place.rules == Some("docker") { "without-copies" } else { "" };
+        let output = bench.run(place, &[], &format!("$bench/hidraw /dev/hidraw0 {what}")).await;
+        assert!(output.success, "{place:?}: {output}");
+        assert_eq!(output.to_string(), "", "{place:?}");
+        assert_eq!(bench.left(), Vec::<String>::new(), "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn libfido2_finds_two_keys_with_an_empty_environment_too() {
+    if !installed(&["/usr/bin/fido2-token"]) {
+        return;
+    }
+    let bench = Bench::new();
+    for place in places() {
+        let script = "fido2-token -L; env -i fido2-token -L; fido2-token -I /dev/hidraw1";
+        let output = bench.run(place, &TWO_KEYS, script).await;
+        assert!(output.success, "{place:?}: {output}");
+        let (listed, information) = output.stdout.split_once("proto: 0x02\n").unwrap();
+        let keys = "/dev/hidraw0: vendor=0x1209, product=0x0001 (keyrig keyrig software security key)\n\
+                    /dev/hidraw1: vendor=0x1050, product=0x0407 (Yubico YubiKey OTP+FIDO+CCID)\n";
+        assert_eq!(listed, keys.repeat(2), "{place:?}");
+        assert!(information.contains("\naaguid: a25342c03cdc44148e46f4807fca511c\n"), "{place:?}: {information}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_pulled_out_is_gone_for_who_has_it_open_and_for_all_others() {
+    let bench = Bench::new();
+    bench.compile("hidraw", &["-static", "-pthread"]);
+    for place in places() {
+        let script = "mkfifo $TMPDIR/said
+            $bench/hidraw /dev/hidraw0 unplug >$TMPDIR/said &
+            exec 3<$TMPDIR/said
+            rm $TMPDIR/said
+            read -r line <&3; test \"$line\" = ready || { echo \"$line\"; cat <&3; exit 1; }
+            $keyrig key unplug a
+            cat <&3
+            wait $! || exit 1
+            ls /sys/class/hidraw
+            $keyrig key plug a >/dev/null
+            ls /sys/class/hidraw
+            fido2-token -I /dev/hidraw0 | head -n 1";
+        let output = bench.run(place, &TWO_KEYS, script).await;
+        assert!(output.success, "{place:?}: {output}");
+        let (_, seen) = output.stdout.split_once("touch policy: auto\n").unwrap();
+        // The number that was free is taken again, as the kernel does.
+        assert_eq!(seen, "gone\nhidraw1\nhidraw0\nhidraw1\nproto: 0x02\n", "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn udev_tells_of_keys_that_come_and_go() {
+    if !installed(&["/usr/include/libudev.h"]) {
+        return;
+    }
+    let bench = Bench::new();
+    bench.compile("monitor", &["-ludev"]);
+    for place in places() {
+        let script = "mkfifo $TMPDIR/said
+            $bench/monitor 4 >$TMPDIR/said &
+            exec 3<$TMPDIR/said
+            rm $TMPDIR/said
+            while read -r line <&3 && test \"$line\" != ready; do echo \"$line\"; done
+            for command in unplug plug unplug plug; do
+                $keyrig key $command b >/dev/null
+                read -r line <&3 && echo \"$line\"
+            done
+            wait $!";
+        let output = bench.run(place, &TWO_KEYS, script).await;
+        assert!(output.success, "{place:?}: {output}");
+        let product = "/dev/hidraw1 token=1 YubiKey OTP+FIDO+CCID\n";
+        // Of a device that is gone libudev finds no parent.
+        let gone = "remove /dev/hidraw1 token=1\n";
+        let seen = format!(
+            "there /dev/hidraw0 token=1 keyrig software security key\nthere {product}{gone}add {product}{gone}add {product}"
+        );
+        assert_eq!(output.stdout, seen, "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn sysfs_is_as_a_machine_with_the_keys_on_usb_would_have_it() {
+    let bench = Bench::new();
+    for place in places() {
+        let script = "cd /dev && ls -d hidraw* && cd / &&
+            realpath /sys/class/hidraw/hidraw1/device/../.. &&
+            cat /sys/class/hidraw/hidraw1/device/uevent | grep HID_ID &&
+            cat /sys/class/hidraw/hidraw1/device/../../manufacturer &&
+            cat /sys/class/hidraw/hidraw1/dev /sys/dev/char/$(cat /sys/class/hidraw/hidraw1/dev)/uevent | grep -c : &&
+            ls /sys/bus/hid/devices | wc -l &&
+            ls /sys/class | grep -x hidraw && ls /sys/class | grep -cx net &&
+            echo lost >/dev/null && test -c /dev/null && test -d /dev/pts && test -L /dev/stdin && find /dev -name null -type c";
+        let output = bench.run(place, &TWO_KEYS, script).await;
+        assert!(output.success, "{place:?}: {output}");
+        let seen = "hidraw0\nhidraw1\n/sys/devices/keyrig/usb1/1-2\nHID_ID=0003:00001050:00000407\nYubico\n1\n2\nhidraw\n1\n/dev/null\n";
+        assert_eq!(output.stdout, seen, "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_else_about_a_program_is_changed() {
+    let bench = Bench::new();
+    let script = "id -u; umask; ulimit -n; ulimit -Hn; pwd; awk '/^Sig(Blk|Ign|Cgt)/ { print $1, substr($2, 9) }' /proc/self/status; cat; \
+                  ls /dev /sys /sys/class /sys/bus /sys/dev /sys/dev/char | grep -v -e hidraw -e '^hid$' -e ^245:6; \
+                  env | grep -v -e ^KEYRIG_ -e ^_= | sort; ls -l /proc/self/fd | grep -c -e socket -e seccomp";
+    for place in places().into_iter().filter(|place| place.rules.is_none()) {
+        let mut without = bench.place(place);
+        without.args(["exec", "--plug", "none", "--", "sh", "-c", script]);
+        let mut with = bench.place(place);
+        with.args(["exec", "--view", place.view, "--", "sh", "-c", script]);
+        let limit = std::time::Duration::from_secs(60);
+        let (without, with) =
+            (judge::run(&mut without, b"input", limit).await, judge::run(&mut with, b"input", limit).await);
+        assert!(without.stdout.contains("input"), "{without}");
+        assert_eq!(with.to_string(), without.to_string(), "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn exit_statuses_are_those_of_the_program() {
+    let bench = Bench::new();
+    let text = bench.path().join("text");
+    fs::write(&text, "no program").unwrap();
+    for place in both_views() {
+        for (command, code) in [
+            (&["true"][..], 0),
+            (&["sh", "-c", "exit 7"], 7),
+            (&["sh", "-c", "kill -TERM $$"], 128 + 15),
+            (&["sh", "-c", "kill -KILL $$"], 128 + 9),
+            (&["/nonexistent/program"], 127),
+            (&[text.to_str().unwrap()], 126),
+        ] {
+            let output = bench.exec(place, &[], command).await;
+            assert_eq!(output.code, Some(code), "{place:?}: {command:?}: {output}");
+            assert_eq!(bench.left(), Vec::<String>::new(), "{place:?}: {command:?}");
+        }
+        let output = bench.exec(place, &[], &["/nonexistent/program"]).await;
+        assert_eq!(output.stderr, "error: /nonexistent/program was not found: is it installed, and in PATH?\n");
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_running_is_ended_and_named() {
+    let bench = Bench::new();
+    for place in both_views() {
+        // A daemon, one that does not want to end, and one with no descriptor left.
+        let script = "setsid sleep 1000 >/dev/null 2>&1 &
+            sh -c 'trap \"\" TERM; echo $$ >$TMPDIR/stubborn; exec 3>&-; sleep 1000; sleep 1000' >/dev/null 2>&1 &
+            sh -c 'exec sleep 1000 0<&- 1>&- 2>&-' &
+            while ! test -s $TMPDIR/stubborn; do :; done
+            cat $TMPDIR/stubborn; rm $TMPDIR/stubborn; exit 3";
+        let output = bench.run(place, &[], script).await;
+        assert_eq!(output.code, Some(3), "{place:?}: {output}");
+        assert!(
+            output.stderr.starts_with("keyrig exec: ended what the program had left running: "),
+            "{place:?}: {output}"
+        );
+        assert!(output.stderr.contains("sleep ("), "{place:?}: {output}");
+        let stubborn = output.stdout.trim();
+        assert!(!Path::new("/proc").join(stubborn).exists(), "{place:?}: {stubborn} runs on");
+        assert_eq!(bench.left(), Vec::<String>::new(), "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_does_not_outlive_keyrig_and_the_next_one_clears_up() {
+    let bench = Bench::new();
+    for place in both_views() {
+        let output = bench.run(place, &[], "echo $$; kill -KILL $PPID; sleep 1000").await;
+        assert_eq!(output.code, None, "{place:?}: {output}");
+        assert_eq!(bench.left().len(), 1, "{place:?}");
+        let mut ended = tokio::process::Command::new("tail");
+        ended.args(["--pid", output.stdout.trim(), "-f", "/dev/null"]);
+        judge::run(&mut ended, b"", std::time::Duration::from_secs(10)).await;
+        assert!(bench.exec(place, &[], &["true"]).await.success, "{place:?}");
+        assert_eq!(bench.left(), Vec::<String>::new(), "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn signals_are_passed_on() {
+    let bench = Bench::new();
+    for place in both_views() {
+        let script = "trap 'echo interrupted; exit 5' USR1; kill -USR1 $PPID; while :; do read -r line; done";
+        let output = bench.run(place, &[], script).await;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(5), "interrupted\n"), "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_key_can_be_plugged_in_the_reason_is_said() {
+    let bench = Bench::new();
+    let place = Place { nobody: false, rules: Some("old"), view: "auto" };
+    let output = bench.exec(place, &[], &["true"]).await;
+    assert_eq!(output.code, Some(125), "{output}");
+    let reason = "error: keys cannot be plugged into a program here: this kernel has no seccomp notification";
+    assert!(output.stderr.starts_with(reason), "{output}");
+    // Without nodes it runs all the same.
+    assert!(bench.exec(place, &["--plug", "none"], &["true"]).await.success);
+    for place in both_views() {
+        let output = bench.run(place, &[], "$keyrig exec -- true").await;
+        assert_eq!(output.code, Some(125), "{place:?}: {output}");
+        assert!(output.stderr.contains("a 'keyrig exec' around it"), "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_keys_do_not_reach_is_said() {
+    let bench = Bench::new();
+    for place in both_views() {
+        let output =
+            bench.run(place, &[], "ulimit -n 512; $keyrig exec --plug none -- true; su --version >/dev/null").await;
+        let said = "gets no other user's rights in here";
+        assert_eq!(output.stderr.contains(said), !rustix::process::geteuid().is_root(), "{place:?}: {output}");
+    }
+    for place in places().into_iter().filter(|place| place.nobody) {
+        let output = bench.run(place, &[], "su --version >/dev/null").await;
+        assert!(output.stderr.contains("/su gets no other user's rights in here"), "{place:?}: {output}");
+        let output = bench.run(place, &["-q"], "su --version >/dev/null").await;
+        assert_eq!(output.stderr, "", "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_low_limit_of_open_files_costs_recognition_only_and_is_said() {
+    let bench = Bench::new();
+    let place = both_views().next().unwrap();
+    let mut command = tokio::process::Command::new("sh");
+    let script = "ulimit -n 256; exec \"$0\" exec -- sh -c 'exec 5<>/dev/hidraw0 && ulimit -n'";
+    command.args(["-c", script, keyrig_tests::program::keyrig()]).env("TMPDIR", bench.path().join("tmp"));
+    let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
+    assert!(output.success, "{place:?}: {output}");
+    assert_eq!(output.stdout, "256\n");
+    assert!(output.stderr.contains("Run: ulimit -n 1024"), "{output}");
+}
+
+#[tokio::test]
+async fn a_directory_for_files_that_is_missing_or_full_is_named() {
+    let bench = Bench::new();
+    let place = both_views().next().unwrap();
+    let mut command = bench.place(place);
+    command.args(["exec", "--", "true"]).env("TMPDIR", "/nonexistent");
+    let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
+    assert_eq!(output.code, Some(125), "{output}");
+    assert!(
+        output.stderr.starts_with("error: files for the keys cannot be made in /nonexistent: No such file"),
+        "{output}"
+    );
+    // A file system of its own, with room for a few files only.
+    let script = "mount -t tmpfs -o nr_inodes=20 tmpfs \"$2\" && TMPDIR=$2 exec \"$1\" exec -- true";
+    let mut command = tokio::process::Command::new("unshare");
+    let directory = bench.path().join("tmp");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c", script, "sh", keyrig_tests::program::keyrig()])
+        .arg(&directory);
+    let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
+    assert_eq!(output.code, Some(125), "{output}");
+    assert!(output.stderr.contains("No space left on device"), "{output}");
+}
+
+#[tokio::test]
+async fn the_environment_leads_to_the_keys() {
+    let bench = Bench::new();
+    let place = both_views().next().unwrap();
+    let options = ["--plug", "none", "--key", "My.Key-1=keyrig", "--key", "b=yubikey-5.7"];
+    let script = "$keyrig key list; for name in MY_KEY_1 B; do eval echo \\$KEYRIG_CTAPHID_$name; done | sed s,$TMPDIR,,; \
+                  eval \"test -S ${KEYRIG_CTAPHID_MY_KEY_1#unix:}\" && ls /dev/hidraw0";
+    let output = bench.run(place, &options, script).await;
+    assert!(output.stdout.contains("My.Key-1  keyrig"), "{output}");
+    assert!(output.stdout.contains("/My.Key-1.ctaphid\n"), "{output}");
+    assert!(output.stdout.contains("/b.ctaphid\n"), "{output}");
+    // Without nodes there are none.
+    assert!(!output.success, "{output}");
+    let output = bench.exec(place, &["--key", "a-b=keyrig", "--key", "A_B=keyrig"], &["true"]).await;
+    assert_eq!(output.code, Some(125), "{output}");
+    let said = "error: the keys a-b and A_B would share the variable KEYRIG_CTAPHID_A_B: give one another name\n";
+    assert_eq!(output.stderr, said);
+}
