@@ -144,6 +144,31 @@ fn the_authenticator_gets_its_fast_cryptography_from_outside() {
     assert!(!dependencies()["keyrig-authenticator"].contains("graviola"));
 }
 
+/// A crate that is packaged is built without the rest of the repository.
+#[test]
+fn what_a_member_includes_is_its_own() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates"));
+    let members = std::fs::read_dir(root).expect("a folder of crates").map(|entry| entry.expect("an entry").path());
+    for member in members {
+        let mut folders = vec![member.join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("a folder of sources") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let source = std::fs::read_to_string(&path).unwrap_or_default();
+                for included in source.split("include_").skip(1).filter_map(|rest| rest.split('"').nth(1)) {
+                    let included = folder.join(included).canonicalize().expect("there is such a file");
+                    let own = member.canonicalize().expect("a crate");
+                    assert!(included.starts_with(&own), "{} includes {}", path.display(), included.display());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_pure_members_take_time_and_threads_from_nobody() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates");

@@ -19,6 +19,7 @@ use thiserror::Error;
 /// | key of CTAP 2.0 with a PIN, credential that U2F can make | by U2F, without the PIN | with the PIN |
 /// | `residentKey: "preferred"`, key full | not discoverable, then | CTAP2_ERR_KEY_STORE_FULL |
 /// | exclude and allow lists | asked for silently if they don't fit | asked for silently in any case |
+/// | `allowCredentials`, `excludeCredentials` | at most 64 entries: RangeError | at most 20: SecurityError |
 /// | `credProtect`, where the page asks for none | by what is asked of the credential | none |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Browser {

@@ -157,6 +157,19 @@ impl Client {
         Ok(())
     }
 
+    /// Neither browser takes lists of any length.
+    pub(crate) fn check_length(&self, list: &'static str, length: usize) -> Result<(), ClientError> {
+        let browser = self.browser;
+        let (most, name) = match browser {
+            Browser::Chromium => (64, DomException::RangeError),
+            Browser::Firefox => (20, DomException::SecurityError),
+        };
+        if self.rules == Rules::Enforced && length > most {
+            return Err(Refusal::ListTooLong { list, length, browser, most }.named(name));
+        }
+        Ok(())
+    }
+
     /// The RP ID of a ceremony (WebAuthn Level 3 §5.1.3 steps 6 to 8, §5.1.4.1 steps 5 to 7).
     pub(crate) fn rp_id(&self, claimed: Option<&str>) -> Result<String, ClientError> {
         let refused = match rp_id::determine(&self.origin, claimed) {

@@ -78,6 +78,7 @@ impl Client {
         if length > MAX_USER_HANDLE {
             return Err(Refusal::UserHandleTooLong { length }.named(DomException::TypeError));
         }
+        self.check_length("excludeCredentials", options.exclude_credentials.len())?;
         let rp_id = self.rp_id(options.rp.id.as_deref())?;
         let parameters = parameters(options)?;
         let client_data_json = self.client_data_json(ClientData::CREATE, &options.challenge);

@@ -8,6 +8,7 @@ use keyrig_ctap::{Command, Status, authenticator_data};
 use thiserror::Error;
 
 use crate::app_id::AppIdRefusal;
+use crate::browser::Browser;
 use crate::channel::ChannelError;
 use crate::extensions::ExtensionMisuse;
 use crate::json::InvalidJson;
@@ -31,6 +32,8 @@ pub enum DomException {
     EncodingError,
     /// A text is no JSON.
     SyntaxError,
+    /// A list of credentials is longer than the browser takes.
+    RangeError,
     /// An option is missing or of another type than it must be; also what a script gets that calls an API which a page
     /// outside of a secure context doesn't have.
     TypeError,
@@ -46,6 +49,7 @@ impl fmt::Display for DomException {
             Self::AbortError => "AbortError",
             Self::EncodingError => "EncodingError",
             Self::SyntaxError => "SyntaxError",
+            Self::RangeError => "RangeError",
             Self::TypeError => "TypeError",
         })
     }
@@ -108,6 +112,18 @@ pub enum Refusal {
     UserHandleTooLong {
         /// Its length in bytes.
         length: usize,
+    },
+    /// There are more credentials in a list than the browser takes.
+    #[error("{list} has {length} entries: {browser} takes at most {most}")]
+    ListTooLong {
+        /// The list.
+        list: &'static str,
+        /// How many entries it has.
+        length: usize,
+        /// Which browser.
+        browser: Browser,
+        /// How many it takes.
+        most: usize,
     },
     /// `pubKeyCredParams` has no entry of type `public-key`.
     #[error("pubKeyCredParams has no entry of type \"public-key\"")]

@@ -70,6 +70,7 @@ impl Client {
         abort: Cancel,
     ) -> Result<AuthenticationCredential, ClientError> {
         self.check_secure_context()?;
+        self.check_length("allowCredentials", options.allow_credentials.len())?;
         let rp_id = self.rp_id(options.rp_id.as_deref())?;
         let client_data_json = self.client_data_json(ClientData::GET, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);

@@ -29,7 +29,21 @@ pub struct InvalidUrl {
     /// The text.
     pub text: String,
     /// Why it is none.
-    pub cause: url::ParseError,
+    pub cause: UrlMistake,
+}
+
+/// What is wrong with a text that should be a page's address.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum UrlMistake {
+    /// It has no scheme, or a host's name stands where one belongs.
+    #[error("it has no scheme: write {meant}")]
+    NoScheme {
+        /// The same with one.
+        meant: String,
+    },
+    /// It is no URL.
+    #[error(transparent)]
+    Url(#[from] url::ParseError),
 }
 
 impl Origin {
@@ -83,13 +97,34 @@ impl FromStr for Origin {
         if text == "null" {
             return Ok(Self::Opaque);
         }
-        let url = Url::parse(text).map_err(|cause| InvalidUrl { text: text.to_owned(), cause })?;
+        let invalid = |cause| InvalidUrl { text: text.to_owned(), cause };
+        let url = match Url::parse(text) {
+            Ok(url) if is_host_and_port(&url) => return Err(invalid(missing_scheme(text))),
+            Err(url::ParseError::RelativeUrlWithoutBase) => return Err(invalid(missing_scheme(text))),
+            parsed => parsed.map_err(|error| invalid(error.into()))?,
+        };
         Ok(match url.origin() {
             url::Origin::Tuple(scheme, host, port) if matches!(scheme.as_str(), "http" | "https") => {
                 Self::Tuple { scheme, host, port }
             }
             _ => Self::Opaque,
         })
+    }
+}
+
+/// Whether a URL's scheme is a host's name, since its path is a port: `localhost:5077`.
+fn is_host_and_port(url: &Url) -> bool {
+    let port = url.path().split('/').next().unwrap_or_default();
+    url.cannot_be_a_base() && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn missing_scheme(text: &str) -> UrlMistake {
+    let with = |scheme: &str| format!("{scheme}://{}", text.trim_start_matches('/'));
+    let secure = with("http").parse().is_ok_and(|origin: Origin| origin.is_secure_context());
+    let meant = with(if secure { "http" } else { "https" });
+    match Url::parse(&meant) {
+        Ok(_) => UrlMistake::NoScheme { meant },
+        Err(error) => error.into(),
     }
 }
 
@@ -134,7 +169,6 @@ mod tests {
             ("data:text/html,hello", "null"),
             ("file:///etc/hosts", "null"),
             ("about:blank", "null"),
-            ("pve.example.com:8006", "null"),
             ("null", "null"),
         ] {
             assert_eq!(address.parse::<Origin>().unwrap().to_string(), origin, "{address}");
@@ -147,6 +181,27 @@ mod tests {
             ["", "example.com", "//example.com", "https://", "https://exa mple.com", "https://example.com:99999"]
         {
             assert!(matches!(text.parse::<Origin>(), Err(InvalidUrl { .. })), "{text}");
+        }
+    }
+
+    /// What looks like a scheme may be a host: nobody means an opaque origin by it.
+    #[test]
+    fn an_address_without_a_scheme_is_told_the_right_form() {
+        for (text, meant) in [
+            ("localhost:5077", "http://localhost:5077"),
+            ("app.localhost:5077/login", "http://app.localhost:5077/login"),
+            ("127.0.0.1:8006", "http://127.0.0.1:8006"),
+            ("pve.example.com:8006", "https://pve.example.com:8006"),
+            ("example.com", "https://example.com"),
+            ("//example.com/a", "https://example.com/a"),
+        ] {
+            let expected = UrlMistake::NoScheme { meant: meant.to_owned() };
+            let error = text.parse::<Origin>().unwrap_err();
+            assert_eq!(error.cause, expected, "{text}");
+            assert!(error.to_string().ends_with(&format!("it has no scheme: write {meant}")), "{error}");
+        }
+        for opaque in ["data:1234,hello", "about:blank", "tel:+1234", "null"] {
+            assert_eq!(opaque.parse(), Ok(Origin::Opaque), "{opaque}");
         }
     }
 

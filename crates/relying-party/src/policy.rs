@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// The policies that come with keyrig: name and text. The first is the default.
 const BUILT_IN: [(&str, &str); 3] = [
-    ("strict-l3", include_str!("../../../fixtures/policies/strict-l3.toml")),
-    ("proxmox-9", include_str!("../../../fixtures/policies/proxmox-9.toml")),
-    ("webauthn-rs", include_str!("../../../fixtures/policies/webauthn-rs.toml")),
+    ("strict-l3", include_str!("../policies/strict-l3.toml")),
+    ("proxmox-9", include_str!("../policies/proxmox-9.toml")),
+    ("webauthn-rs", include_str!("../policies/webauthn-rs.toml")),
 ];
 
 /// The COSE identifiers of the algorithms that can be offered: ES256, EdDSA, ES384, RS256.

@@ -681,6 +681,32 @@ async fn the_client_refuses_before_any_key_is_asked() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn lists_have_an_end() {
+    for (browser, most, name) in
+        [(Browser::Chromium, 64, DomException::RangeError), (Browser::Firefox, 20, DomException::SecurityError)]
+    {
+        let client = client().in_browser(browser);
+        for length in [most, most + 1] {
+            let ids = || (0..length).map(|id| CredentialDescriptor::public_key(vec![u8::try_from(id).unwrap(); 16]));
+            let creation = CreationOptions { exclude_credentials: ids().collect(), ..options() };
+            let request = crate::json::RequestOptions::from_json(r#"{"challenge": "_w"}"#).unwrap();
+            let request = crate::json::RequestOptions { allow_credentials: ids().collect(), ..request };
+            let nobody: &mut [Key<Scripted>] = &mut [];
+            let creating = client.create(&creation, nobody, Cancel::never()).await.unwrap_err();
+            let getting = client.get(&request, nobody, Cancel::never()).await.unwrap_err();
+            for (error, list) in [(creating, "excludeCredentials"), (getting, "allowCredentials")] {
+                let expected = if length > most {
+                    Refusal::ListTooLong { list, length, browser, most }.named(name)
+                } else {
+                    Refusal::NoKeys.named(DomException::NotAllowedError)
+                };
+                assert_eq!(error, expected);
+            }
+        }
+    }
+}
+
 /// Chromium lets an empty user handle pass; 64 bytes are the most that anyone does.
 #[tokio::test(start_paused = true)]
 async fn user_handles_have_up_to_64_bytes() {

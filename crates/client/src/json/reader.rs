@@ -22,7 +22,12 @@ impl<'a> Members<'a> {
         read: impl FnOnce(&Members<'_>) -> Result<T, InvalidJson>,
     ) -> Result<T, InvalidJson> {
         let value: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
-        read(&Members::of("the whole", &value)?.at_the_top())
+        let members = Members::of("the whole", &value)?.at_the_top();
+        // What a page passes to create() and get() itself: it can't be meant otherwise, as options have a challenge.
+        match members.members.get("publicKey") {
+            Some(options) if !members.members.contains_key("challenge") => read(&Members::of("publicKey", options)?),
+            _ => read(&members),
+        }
     }
 
     fn of(path: impl fmt::Display, value: &'a Value) -> Result<Self, InvalidJson> {
@@ -72,15 +77,15 @@ impl<'a> Members<'a> {
     /// A `long`.
     pub(super) fn integer(&self, name: &str) -> Result<i64, InvalidJson> {
         let value = self.members.get(name).ok_or_else(|| self.missing(name))?;
-        let integer = value.as_i64().filter(|integer| i32::try_from(*integer).is_ok());
-        integer.ok_or_else(|| self.wrong_type(name, "an integer of 32 bits"))
+        let number = wrapped(value).ok_or_else(|| self.wrong_type(name, "a number"))?;
+        Ok(i64::from(number.cast_signed()))
     }
 
     /// An `unsigned long`.
     pub(super) fn optional_unsigned(&self, name: &str) -> Result<Option<u64>, InvalidJson> {
-        let unsigned = |value: &Value| value.as_u64().filter(|number| u32::try_from(*number).is_ok());
-        let wrong_type = || self.wrong_type(name, "an unsigned integer of 32 bits");
-        self.members.get(name).map(|value| unsigned(value).ok_or_else(wrong_type)).transpose()
+        let wrong_type = || self.wrong_type(name, "a number");
+        let number = self.members.get(name).map(|value| wrapped(value).ok_or_else(wrong_type)).transpose()?;
+        Ok(number.map(u64::from))
     }
 
     pub(super) fn optional_boolean(&self, name: &str) -> Result<Option<bool>, InvalidJson> {
@@ -146,6 +151,18 @@ impl<'a> Members<'a> {
         let texts = elements.iter().map(text).collect::<Option<_>>();
         texts.map(Some).ok_or_else(|| self.wrong_type(name, "a sequence of strings"))
     }
+}
+
+/// A number as Web IDL converts it to 32 bits (§3.2.4.9): what is behind the point is cut, and what doesn't fit wraps.
+fn wrapped(value: &Value) -> Option<u32> {
+    const MODULUS: f64 = 4_294_967_296.0;
+    let Value::Number(number) = value else { return None };
+    let bits = match (number.as_i64(), number.as_u64()) {
+        (Some(integer), _) => integer.cast_unsigned(),
+        (None, Some(integer)) => integer,
+        (None, None) => format!("{:.0}", number.as_f64()?.trunc().rem_euclid(MODULUS).abs()).parse().ok()?,
+    };
+    u32::try_from(bits & u64::from(u32::MAX)).ok()
 }
 
 fn text(value: &Value) -> Option<String> {

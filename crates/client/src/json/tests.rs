@@ -97,6 +97,50 @@ fn what_is_wrong_is_named_with_the_exception_that_a_page_gets() {
     assert_eq!(CreationOptions::from_json("[]").unwrap_err().name(), TypeError);
 }
 
+/// Web IDL §3.2.4.9: `unsigned long` and `long` have 32 bits.
+#[test]
+fn numbers_wrap_as_web_idl_has_it() {
+    for (given, expected) in [
+        ("4294967295", 4_294_967_295),
+        ("4294967296", 0),
+        ("4295267296", 300_000),
+        ("18446744073709551615", 4_294_967_295),
+        ("-1", 4_294_967_295),
+        ("-4294667296", 300_000),
+        ("300000.9", 300_000),
+        ("-0.5", 0),
+        ("1e3", 1_000),
+        ("4294967296e3", 0),
+        ("1e300", 0),
+    ] {
+        let options = with(creation(), "/timeout", Some(serde_json::from_str(given).unwrap()));
+        assert_eq!(read(&options).unwrap().timeout, Some(Duration::from_millis(expected)), "{given}");
+    }
+    for (given, expected) in [("4294967289", -7), ("-4294967303", -7), ("2147483648", -2_147_483_648), ("-7.9", -7)] {
+        let algorithm = serde_json::from_str(given).unwrap();
+        let options = with(creation(), "/pubKeyCredParams/0/alg", Some(algorithm));
+        assert_eq!(read(&options).unwrap().parameters[0].algorithm, expected, "{given}");
+    }
+}
+
+/// What a page passes on to `navigator.credentials` itself is taken for what it is.
+#[test]
+fn options_may_be_wrapped_as_a_page_wraps_them() {
+    let wrapped = json!({"publicKey": creation(), "mediation": "conditional", "signal": {}});
+    assert_eq!(read(&wrapped), read(&creation()));
+    let request = json!({"publicKey": {"challenge": "_-8", "rpId": "example.com"}});
+    assert_eq!(RequestOptions::from_json(&request.to_string()).unwrap().rp_id.as_deref(), Some("example.com"));
+    let mut both = creation();
+    both["publicKey"] = json!({"challenge": "AAAA"});
+    assert_eq!(read(&both), read(&creation()), "a member that nobody knows");
+    for (wrong, words) in [
+        (json!({"publicKey": with(creation(), "/challenge", None)}), "the options lack publicKey.challenge"),
+        (json!({"publicKey": "null"}), "publicKey is not a dictionary"),
+    ] {
+        assert!(read(&wrong).unwrap_err().to_string().starts_with(words));
+    }
+}
+
 /// WebAuthn Level 3 §2.1.1: enumerations are texts, so that values to come don't break what is there.
 #[test]
 fn unknown_values_of_enumerations_count_as_absent() {

@@ -149,7 +149,7 @@ fn what_limits_leave_out_is_as_usual_and_none_is_nothing() {
 
 #[test]
 fn a_policy_of_ones_own_is_read_from_its_file() {
-    let mine = include_str!("../../../../../fixtures/policies/strict-l3.toml").replace("_s = 300", "_s = 42");
+    let mine = include_str!("../../../policies/strict-l3.toml").replace("_s = 300", "_s = 42");
     let directory = Directory::with(&[
         ("settings.toml", "rp_id = \"example.com\"\npolicy = \"mine.toml\"\n"),
         ("mine.toml", &mine),
