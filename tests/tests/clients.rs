@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
+use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_authenticator::Profile;
-use keyrig_rack::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
 use keyrig_tests::judge;
 use tokio::process;

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each member may depend on, among the members.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("keyrig-ctap", &[]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
     ("keyrig-client", &["keyrig-ctap"]),
@@ -14,9 +14,10 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("keyrig-relying-party", &["keyrig-ctap", "keyrig-verifier"]),
     ("keyrig-usb", &[]),
     ("keyrig-rack", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb"]),
+    ("keyrig-attach", &["keyrig-ctap", "keyrig-usb", "keyrig-rack"]),
+    ("keyrig-control", &["keyrig-usb", "keyrig-rack"]),
     ("keyrig-ways", &["keyrig-ctap", "keyrig-usb", "keyrig-rack", "keyrig-client"]),
     ("keyrig-test", &["keyrig-rack", "keyrig-client", "keyrig-ways"]),
-    ("keyrig-attach", &["keyrig-ctap", "keyrig-usb", "keyrig-rack"]),
     (
         "keyrig-scenario",
         &[
@@ -35,6 +36,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "keyrig-attach",
             "keyrig-authenticator",
             "keyrig-client",
+            "keyrig-control",
             "keyrig-usb",
             "keyrig-rack",
             "keyrig-ways",
@@ -47,6 +49,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         "keyrig-tests",
         &[
             "keyrig-attach",
+            "keyrig-control",
             "keyrig-ctap",
             "keyrig-authenticator",
             "keyrig-usb",

@@ -8,7 +8,7 @@ use keyrig_client::error::KeyFailure;
 use keyrig_client::origin::InvalidUrl;
 use keyrig_client::pin::Pin;
 use keyrig_client::{Key, Origin};
-use keyrig_rack::control::{Command, KeyState, Refusal};
+use keyrig_rack::command::{Command, KeyState, Refusal};
 use keyrig_rack::finger::TouchPolicy;
 use keyrig_rack::{InvalidKeyName, InvalidKeySpecification, KeyName, KeySpecification, Options, Rack, RackError};
 use keyrig_ways::InProcess;

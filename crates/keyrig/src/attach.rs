@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keyrig_rack::control::Command;
-use keyrig_rack::control_socket::ControlSocket;
-use keyrig_rack::vhci::{Attachments, Event, Vhci};
+use keyrig_attach::vhci::{Attachments, Event, Vhci};
+use keyrig_control::socket::ControlSocket;
+use keyrig_rack::command::Command;
 use keyrig_rack::{KeyName, Rack};
 use serde::Serialize;
 

@@ -6,10 +6,10 @@ use std::io;
 use std::process::{Command as Program, ExitCode};
 
 use clap::{Args, ValueEnum};
+use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_attach::exec::{self, Event, ExecError, LeftBehind, PrivateDirectory, Running, Signals, Start, View};
-use keyrig_rack::control::{Command, KeyState};
-use keyrig_rack::control_socket::ControlSocket;
-use keyrig_rack::ctaphid_endpoint::{Endpoint, EndpointAddress};
+use keyrig_control::socket::ControlSocket;
+use keyrig_rack::command::{Command, KeyState};
 use keyrig_rack::{KeyName, Rack};
 use tokio::task::JoinSet;
 

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use keyrig_attach::ctaphid_endpoint::EndpointError;
 use keyrig_attach::exec::ExecError;
+use keyrig_attach::vhci::VhciError;
 use keyrig_client::error::KeyFailure;
+use keyrig_control::socket::ControlError;
 use keyrig_rack::RackError;
-use keyrig_rack::control_socket::ControlError;
-use keyrig_rack::ctaphid_endpoint::EndpointError;
-use keyrig_rack::vhci::VhciError;
 use keyrig_relying_party::{
     ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, TooLongForQr, TotpRefused,
     UnknownPolicy, UserError,

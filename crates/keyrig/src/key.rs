@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
+use keyrig_control::request::{Deny, Finger, List, Plug, PowerCycle, SetTouchPolicy, Touch, Unplug};
+use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
-use keyrig_rack::control::{Answer, Command, KeyState};
-use keyrig_rack::control_socket;
+use keyrig_rack::command::{KeyState, RackState};
 use keyrig_rack::finger::TouchPolicy;
 
 use crate::failure::Failure;
@@ -112,30 +113,29 @@ impl ControlArgument {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let path = ControlArgument::path_or_default(arguments.control.as_ref());
-    let command = match arguments.action {
-        Action::List => Command::List {},
-        Action::Touch(Named { name: key }) => Command::Touch { key },
-        Action::Deny(Named { name: key }) => Command::Deny { key },
-        Action::Unplug(Named { name: key }) => Command::Unplug { key },
-        Action::Plug(Named { name: key }) => Command::Plug { key },
-        Action::PowerCycle(Named { name: key }) => Command::PowerCycle { key },
-        Action::Finger { name: key } => Command::Finger { key },
-        Action::TouchPolicy { policy } => Command::TouchPolicy { policy },
+    let state = match arguments.action {
+        Action::List => send(&path, List {}).await?,
+        Action::Touch(Named { name: key }) => send(&path, Touch { key }).await?,
+        Action::Deny(Named { name: key }) => send(&path, Deny { key }).await?,
+        Action::Unplug(Named { name: key }) => send(&path, Unplug { key }).await?,
+        Action::Plug(Named { name: key }) => send(&path, Plug { key }).await?,
+        Action::PowerCycle(Named { name: key }) => send(&path, PowerCycle { key }).await?,
+        Action::Finger { name: key } => send(&path, Finger { key }).await?,
+        Action::TouchPolicy { policy } => send(&path, SetTouchPolicy { policy }).await?,
         Action::Pin(action) => return pin::run(action, path, arguments.json).await,
         Action::Credentials(action) => return credentials::run(action, path, arguments.json).await,
     };
-    let answer = control_socket::send(&path, &command).await?;
     if arguments.json {
-        print_json(&answer)?
+        print_json(&state)?
     } else {
-        print_answer(&answer)?
+        print_state(&state)?
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_answer(answer: &Answer) -> Result<(), Failure> {
-    let width = answer.keys.iter().map(|key| key.name.as_str().len()).max().unwrap_or_default();
-    for key in &answer.keys {
+fn print_state(state: &RackState) -> Result<(), Failure> {
+    let width = state.keys.iter().map(|key| key.name.as_str().len()).max().unwrap_or_default();
+    for key in &state.keys {
         let finger = if key.under_finger { "finger" } else { "" };
         print(format!(
             "{:<width$}  {:<14} {:<6} {:<6}  {}",
@@ -143,13 +143,13 @@ fn print_answer(answer: &Answer) -> Result<(), Failure> {
             key.profile,
             key.busid,
             finger,
-            state(key)
+            described(key)
         ))?;
     }
-    print(format!("touch policy: {}", answer.touch))
+    print(format!("touch policy: {}", state.touch))
 }
 
-fn state(key: &KeyState) -> String {
+fn described(key: &KeyState) -> String {
     let place = match (key.plugged, key.attached) {
         (false, _) => "unplugged".to_owned(),
         (true, false) if key.programs > 0 => format!("used by {}", programs(key)),
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn programs_over_udp_may_have_gone_and_the_text_says_so() {
         let used_by = |programs, programs_over_udp| {
-            state(&KeyState {
+            described(&KeyState {
                 name: "a".parse().unwrap(),
                 profile: "keyrig".to_owned(),
                 busid: "1-1".to_owned(),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use keyrig_authenticator::Profile;
-use keyrig_rack::control_socket::ControlSocket;
+use keyrig_control::socket::ControlSocket;
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
 

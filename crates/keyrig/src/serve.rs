@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Args;
-use keyrig_rack::control::{Command, KeyState};
-use keyrig_rack::control_socket::ControlSocket;
-use keyrig_rack::ctaphid_endpoint::{self, Endpoint, EndpointAddress};
-use keyrig_rack::{KeyHandle, KeyName, Rack, pico_controller};
+use keyrig_attach::ctaphid_endpoint::{self, Endpoint, EndpointAddress};
+use keyrig_control::pico_controller;
+use keyrig_control::socket::ControlSocket;
+use keyrig_rack::command::{Command, KeyState};
+use keyrig_rack::{KeyHandle, KeyName, Rack};
 use keyrig_usb::Limits;
 use serde::Serialize;
 use tokio::net::TcpListener;

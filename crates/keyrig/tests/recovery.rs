@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::{Client, Key};
-use keyrig_rack::control::Command as RackCommand;
+use keyrig_rack::command::Command as RackCommand;
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
 use keyrig_relying_party::Totp;

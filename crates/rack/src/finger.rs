@@ -20,7 +20,7 @@ pub enum TouchPolicy {
     Auto,
     /// Every key is touched as soon as it waits: for load on hosts of their own.
     Every,
-    /// It does nothing by itself: [`touch`](crate::control::Command::Touch) and deny are commands.
+    /// It does nothing by itself: [`touch`](crate::command::Command::Touch) and deny are commands.
     Manual,
     /// It refuses for every key, as soon as that waits. A host that asks several keys would wait for the others for ever.
     Deny,

@@ -24,8 +24,7 @@ use crate::key_name::KeyName;
 use crate::seams::Edge;
 use crate::storage::Storage;
 
-pub use connection::Connection;
-pub(crate) use connection::{Farewell, ToKey};
+pub use connection::{Connection, Farewell, ToKey};
 
 /// Speaks to the task that owns a key.
 #[derive(Clone, Debug)]

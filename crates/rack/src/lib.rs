@@ -5,28 +5,23 @@
 //!   [`finger`].
 //! - [`seams`] is where something can stand between a key and what it stands on: faults, timelines, transcripts.
 //! - [`state_directory`] makes keys last: a directory for each, with a lock and a format version.
-//! - [`ctaphid_endpoint`] gives a key to programs that speak CTAPHID over a datagram socket, without USB.
-//! - [`control`] is what one may ask of a running rack; [`control_socket`] and [`pico_controller`] are faces of it.
+//! - [`command`] is what a running rack is told; [`unix_socket`] is for those who listen at a path.
 //! - [`crypto`] chooses the library that computes with private keys.
 
 pub mod clock;
-pub mod control;
-pub mod control_socket;
+pub mod command;
 pub mod crypto;
-pub mod ctaphid_endpoint;
 mod database;
 pub mod finger;
 pub mod key;
 mod key_name;
 mod key_specification;
-pub mod pico_controller;
 mod rack;
 pub mod seams;
 pub mod state_directory;
 pub mod storage;
 mod timer;
-mod unix_socket;
-pub mod vhci;
+pub mod unix_socket;
 
 pub use database::Database;
 pub use key::{Connection, KeyGone, KeyHandle};
@@ -34,4 +29,3 @@ pub use key_name::{InvalidKeyName, KeyName};
 pub use key_specification::InvalidKeySpecification;
 pub use rack::{KeySpecification, MAX_KEYS, Options, Rack, RackError, RootOrigin};
 pub use storage::NotDurable;
-pub use unix_socket::PathTooLong;

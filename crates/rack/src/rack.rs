@@ -1,6 +1,5 @@
 //! The rack: keys by name, and the task that moves the finger over them.
 
-use core::future::pending;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
-use crate::control::{Answer, Command, KeyState, Refusal};
+use crate::command::{Command, KeyState, RackState, Refusal};
 use crate::crypto::System;
 use crate::finger::{Finger, Gesture, Place};
 use crate::key::{GestureId, KeyHandle, News, Notice, Start};
@@ -121,7 +120,7 @@ impl core::fmt::Debug for Rack {
 
 struct Request {
     command: Command,
-    answer: oneshot::Sender<Result<Answer, Refusal>>,
+    answer: oneshot::Sender<Result<RackState, Refusal>>,
 }
 
 impl Rack {
@@ -221,22 +220,25 @@ impl Rack {
     ///
     /// # Errors
     /// [`Refusal`]: nothing was done.
-    pub async fn command(&self, command: Command) -> Result<Answer, Refusal> {
-        self.command_until(command, pending()).await
+    pub async fn command(&self, command: Command) -> Result<RackState, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(Request { command, answer }).map_err(|_| Refusal::Stopped)?;
+        answered.await.unwrap_or(Err(Refusal::Stopped))
     }
 
-    /// Carries out a command; if `cancelled` completes while a key still has a message of [`Command::Transact`], the key is
-    /// told to cancel as CTAPHID_CANCEL would, and its answer is awaited all the same.
+    /// Sends a CTAP message to a key and awaits its answer, without CTAPHID and USB. A key that carries out a command for a host
+    /// answers `CTAP1_ERR_CHANNEL_BUSY`. If `cancelled` completes while the key still has the message, it is told to cancel as
+    /// CTAPHID_CANCEL would, and its answer is awaited all the same.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was done, or the key was pulled out meanwhile.
-    pub async fn command_until(
+    pub async fn transact(
         &self,
-        command: Command,
+        key: &KeyName,
+        message: Vec<u8>,
         cancelled: impl Future<Output = ()>,
-    ) -> Result<Answer, Refusal> {
-        let Command::Transact { key, message } = command else { return self.ask(command).await };
-        let handle = self.key(&key).ok_or_else(|| unknown(&key, self.keys.iter().map(|(name, _)| name)))?;
+    ) -> Result<Vec<u8>, Refusal> {
+        let handle = self.key(key).ok_or_else(|| unknown(key, self.keys.iter().map(|(name, _)| name)))?;
         if message.len() > MAX_MESSAGE_SIZE {
             return Err(Refusal::MessageTooLong(message.len()));
         }
@@ -254,15 +256,7 @@ impl Rack {
                 transaction.answer().await
             }
         };
-        let message = answer.map_err(|_| Refusal::Unplugged(key.clone()))?;
-        let state = self.ask(Command::Transact { key, message: Vec::new() }).await?;
-        Ok(Answer { message: Some(message), ..state })
-    }
-
-    async fn ask(&self, command: Command) -> Result<Answer, Refusal> {
-        let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { command, answer }).map_err(|_| Refusal::Stopped)?;
-        answered.await.unwrap_or(Err(Refusal::Stopped))
+        answer.map_err(|_| Refusal::Unplugged(key.clone()))
     }
 
     /// Resolves when all keys have ended: what they were writing is on the disk, and others may have their state directory. That
@@ -506,12 +500,10 @@ impl Task {
                 self.finger.policy = policy;
                 Ok(None)
             }
-            // The message itself goes past this task.
-            Command::Transact { key, .. } => self.known(&key).map(|_| Some(key)),
         }
     }
 
-    fn answer(&self, only: Option<&KeyName>) -> Answer {
+    fn answer(&self, only: Option<&KeyName>) -> RackState {
         let places: Vec<_> = self.entries.iter().map(Entry::place).collect();
         let state = |entry: &Entry| KeyState {
             name: entry.name.clone(),
@@ -526,11 +518,7 @@ impl Task {
             discoverable_credentials: entry.discoverable_credentials,
         };
         let wanted = |entry: &&Entry| only.is_none_or(|name| entry.name == *name);
-        Answer {
-            keys: self.entries.iter().filter(wanted).map(state).collect(),
-            touch: self.finger.policy,
-            message: None,
-        }
+        RackState { keys: self.entries.iter().filter(wanted).map(state).collect(), touch: self.finger.policy }
     }
 
     /// Makes the gestures that are due, and says when the finger has to be asked again.

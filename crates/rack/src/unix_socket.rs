@@ -21,7 +21,7 @@ const BACKLOG: i32 = 1024;
 
 /// Why no socket was bound.
 #[derive(Debug)]
-pub(crate) enum BindError {
+pub enum BindError {
     /// A program listens there.
     InUse,
     /// The path is something else.
@@ -56,7 +56,10 @@ pub struct PathTooLong {
 }
 
 /// Refuses a path that is too long for a socket, and proposes another.
-pub(crate) fn check_length(path: &Path) -> Result<(), PathTooLong> {
+///
+/// # Errors
+/// [`PathTooLong`].
+pub fn check_length(path: &Path) -> Result<(), PathTooLong> {
     check(path, std::env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()).as_deref())
 }
 
@@ -77,7 +80,7 @@ fn check(path: &Path, runtime_directory: Option<&OsStr>) -> Result<(), PathTooLo
 
 /// The file of a socket that is bound. Dropping it removes the file, unless another is in its place by then.
 #[derive(Debug)]
-pub(crate) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     id: FileId,
 }
@@ -86,7 +89,7 @@ pub(crate) struct SocketFile {
 type FileId = (u64, u64);
 
 /// Binds a socket of this type with mode 0600, and listens. One that a program left behind when it was killed is replaced.
-pub(crate) async fn bind(path: &Path, socket_type: SocketType) -> Result<(UnixListener, SocketFile), BindError> {
+pub async fn bind(path: &Path, socket_type: SocketType) -> Result<(UnixListener, SocketFile), BindError> {
     check_length(path)?;
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(BindError::NotASocket),
@@ -125,7 +128,9 @@ fn file_id(path: &Path) -> io::Result<FileId> {
 }
 
 impl SocketFile {
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -456,7 +456,7 @@ fn what_a_rack_acknowledged_under_load_survives_its_kill() {
             }
             // At most the registration under way is there beyond those that were acknowledged.
             let stored =
-                rack.command(keyrig_rack::control::Command::List).await.unwrap().keys[0].discoverable_credentials;
+                rack.command(keyrig_rack::command::Command::List).await.unwrap().keys[0].discoverable_credentials;
             assert!(
                 (acknowledged.len()..=acknowledged.len() + 1).contains(&stored),
                 "{stored} of {}",

@@ -12,7 +12,7 @@ use keyrig_client::ctap_hid::CtapHidChannel;
 use keyrig_client::origin::InvalidUrl;
 use keyrig_client::{Browser, Client, ClientError, Exchange, Key, RefusedBy, Rules};
 use keyrig_ctap::Status;
-use keyrig_rack::control::{Command, Refusal};
+use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RackError};
 use keyrig_relying_party::{
     By, Clock, Options as SiteOptions, PasswordCost, PasswordHash, RelyingParty, Role, Settings, Store, StoreError,

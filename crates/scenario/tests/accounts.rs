@@ -9,7 +9,7 @@ use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, RequestOptions};
 use keyrig_client::{Client, DomException, Key, Pin, Rules};
-use keyrig_rack::control::Command;
+use keyrig_rack::command::Command;
 use keyrig_rack::{KeyName, KeySpecification, Options as RackOptions, Rack};
 use keyrig_relying_party::{
     Attestation, By, Clock, EventKind, FAILURES, LOCK_TIME, Options, PasswordCost, PasswordHash, Policy, Preference,

@@ -5,7 +5,7 @@ use keyrig_client::channel::{Cancel, Canceller, Channel};
 use keyrig_client::json::{Base64Url, CreationOptions, RequestOptions};
 use keyrig_client::{Browser, Client, DomException, Exchange, Key, RefusedBy};
 use keyrig_ctap::{Command as CtapCommand, Status};
-use keyrig_rack::control::Command;
+use keyrig_rack::command::Command;
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
 use keyrig_usb::{Limits, serve};

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use keyrig_client::channel::{Cancel, Channel, ChannelError};
+use keyrig_control::request::Transact;
+use keyrig_control::socket::{ControlError, send_until};
 use keyrig_ctap::hid::KeepaliveStatus;
 use keyrig_rack::KeyName;
-use keyrig_rack::control::Command;
-use keyrig_rack::control_socket::{ControlError, send_until};
 
 /// CTAP messages to a key of a running rack by its control socket: no CTAPHID, no USB, and nothing said of what the key does
 /// before it answers. A connection for each message, so that it holds nothing while it is not used.
@@ -25,12 +25,12 @@ impl Channel for ControlChannel {
         mut cancel: Cancel,
         _on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
     ) -> Result<Vec<u8>, ChannelError> {
-        let command = Command::Transact { key: self.key.clone(), message: request.to_vec() };
-        let answer = send_until(&self.path, &command, cancel.requested()).await.map_err(|error| match error {
+        let message = Transact { key: self.key.clone(), message: request.to_vec() };
+        let answer = send_until(&self.path, message, cancel.requested()).await.map_err(|error| match error {
             // The rack has ended since.
             ControlError::NotRunning { .. } => ChannelError::Unplugged,
             other => ChannelError::Carrier(other.to_string()),
         })?;
-        answer.message.ok_or_else(|| ChannelError::Carrier("the rack answered without the key's answer".to_owned()))
+        Ok(answer.message)
     }
 }

@@ -4,14 +4,14 @@
 
 use std::path::PathBuf;
 
+use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_client::channel::{Cancel, Channel, ChannelError};
 use keyrig_client::ctap_hid::CtapHidChannel;
 use keyrig_client::error::{Cause, KeyFailure, Refusal};
 use keyrig_client::json::{CreationOptions, RequestOptions};
 use keyrig_client::{Client, Key};
-use keyrig_rack::control::Command;
-use keyrig_rack::control_socket::ControlSocket;
-use keyrig_rack::ctaphid_endpoint::{Endpoint, EndpointAddress};
+use keyrig_control::socket::ControlSocket;
+use keyrig_rack::command::Command;
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
 use keyrig_usb::Limits;
 use keyrig_ways::{ControlChannel, Datagrams, InProcess, usb_ip};

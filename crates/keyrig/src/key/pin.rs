@@ -11,9 +11,9 @@ use keyrig_client::channel::Cancel;
 use keyrig_client::error::{Cause, KeyFailure};
 use keyrig_client::pin::{Pin, PinMistake, PinProblem, PinRequest};
 use keyrig_client::{Key, OptionId, Permissions, PinUvAuthToken, Status};
+use keyrig_control::request::Transact;
+use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
-use keyrig_rack::control::Command;
-use keyrig_rack::control_socket;
 use keyrig_ways::ControlChannel;
 use serde::Serialize;
 
@@ -189,7 +189,7 @@ pub(super) struct OpenKey {
 pub(super) async fn open(path: &Path, name: &KeyName) -> Result<OpenKey, Failure> {
     // What comes of getInfo is asked for again later: here it is only about the key being there.
     const GET_INFO: u8 = 0x04;
-    control_socket::send(path, &Command::Transact { key: name.clone(), message: vec![GET_INFO] }).await?;
+    send(path, Transact { key: name.clone(), message: vec![GET_INFO] }).await?;
     let channel = ControlChannel { path: path.to_owned(), key: name.clone() };
     Ok(OpenKey { key: Key::new(name.to_string(), channel), name: name.clone() })
 }

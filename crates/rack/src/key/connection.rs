@@ -15,7 +15,7 @@ const TO_PROGRAM: usize = 256;
 
 /// Whether the end of a program is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Farewell {
+pub enum Farewell {
     /// Its connection ends with it.
     Said,
     /// It sends datagrams, and at some time no more.
@@ -35,7 +35,7 @@ pub struct Connection {
 
 /// The half of a connection that leads to the key.
 #[derive(Debug)]
-pub(crate) struct ToKey {
+pub struct ToKey {
     peer: Peer,
     places: Arc<Semaphore>,
     /// Weak, because a key ends with its handles.
@@ -51,7 +51,11 @@ impl KeyHandle {
         self.connect_with(Farewell::Said).await
     }
 
-    pub(crate) async fn connect_with(&self, farewell: Farewell) -> Result<Connection, KeyGone> {
+    /// Connects a program whose end is seen, or not.
+    ///
+    /// # Errors
+    /// [`KeyGone`] if the key is not plugged in.
+    pub async fn connect_with(&self, farewell: Farewell) -> Result<Connection, KeyGone> {
         let (to_program, from_key) = mpsc::channel(TO_PROGRAM);
         let (connected, peer) = oneshot::channel();
         self.messages.send(Message::Connect { to_program, farewell, connected }).map_err(|_| KeyGone)?;
@@ -61,7 +65,7 @@ impl KeyHandle {
     }
 
     /// Disconnects one of these programs, and says which: of those that nothing goes on for, the one that has been silent longest.
-    pub(crate) async fn displace(&self, candidates: Vec<Peer>) -> Option<Peer> {
+    pub async fn displace(&self, candidates: Vec<Peer>) -> Option<Peer> {
         let (displaced, answer) = oneshot::channel();
         self.messages.send(Message::Displace { candidates, displaced }).ok()?;
         answer.await.ok()?
@@ -82,17 +86,25 @@ impl Connection {
         self.from_key.recv().await
     }
 
-    pub(crate) fn into_halves(self) -> (ToKey, mpsc::Receiver<Report>) {
+    /// Its halves: to send, and to receive.
+    #[must_use]
+    pub fn into_halves(self) -> (ToKey, mpsc::Receiver<Report>) {
         (self.to_key, self.from_key)
     }
 }
 
 impl ToKey {
-    pub(crate) fn peer(&self) -> Peer {
+    /// The program, as the key knows it.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
         self.peer
     }
 
-    pub(crate) async fn send(&self, report: Report) -> Result<(), KeyGone> {
+    /// Hands the key a report, as [`Connection::send`] does.
+    ///
+    /// # Errors
+    /// [`KeyGone`] if the key's rack has ended.
+    pub async fn send(&self, report: Report) -> Result<(), KeyGone> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| KeyGone)?;
         let messages = self.messages.upgrade().ok_or(KeyGone)?;
         messages.send(Message::Report { peer: self.peer, report, place }).map_err(|_| KeyGone)

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use keyrig_ctap::hid::KeepaliveStatus;
 use keyrig_ctap::{Request, config};
-use keyrig_rack::control::{Command, Refusal};
+use keyrig_rack::command::{Command, Refusal};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 

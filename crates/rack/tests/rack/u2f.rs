@@ -6,7 +6,7 @@ use keyrig_ctap::Request as Ctap2;
 use keyrig_ctap::hid::Command as HidCommand;
 use keyrig_ctap::u2f::{Authentication, Control, Encoding, Registration, Request, StatusWord, parse_response};
 use keyrig_rack::Rack;
-use keyrig_rack::control::Refusal;
+use keyrig_rack::command::Refusal;
 
 use crate::support::{
     Channel, deny_key, handle, name, on_key, power_cycle, rack, serve_usbip, state, touch_key, unplug,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use keyrig_authenticator::Profile;
 use keyrig_ctap::hid::{Command as HidCommand, Host, HostEvent, KeepaliveStatus, TransactionError};
-use keyrig_rack::control::{Answer, Command, KeyState, Refusal};
+use keyrig_rack::command::{Command, KeyState, RackState, Refusal};
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyHandle, KeyName, KeySpecification, Options, Rack};
 use keyrig_usb::client::{self, ClientError, FidoDevice};
@@ -41,11 +41,11 @@ pub(crate) async fn state(rack: &Rack, key: &str) -> KeyState {
     list(rack).await.into_iter().find(|state| state.name.as_str() == key).unwrap()
 }
 
-pub(crate) async fn set_policy(rack: &Rack, policy: TouchPolicy) -> Answer {
+pub(crate) async fn set_policy(rack: &Rack, policy: TouchPolicy) -> RackState {
     rack.command(Command::TouchPolicy { policy }).await.unwrap()
 }
 
-pub(crate) async fn on_key(rack: &Rack, command: fn(KeyName) -> Command, key: &str) -> Result<Answer, Refusal> {
+pub(crate) async fn on_key(rack: &Rack, command: fn(KeyName) -> Command, key: &str) -> Result<RackState, Refusal> {
     rack.command(command(name(key))).await
 }
 

@@ -3,8 +3,8 @@
 use keyrig_client::channel::{Canceller, ChannelError};
 use keyrig_client::pin::Pin;
 use keyrig_client::{DomException, Key, Status};
-use keyrig_rack::control::Command;
-use keyrig_rack::control_socket::ControlSocket;
+use keyrig_control::socket::ControlSocket;
+use keyrig_rack::command::Command;
 use keyrig_rack::finger::TouchPolicy;
 use keyrig_ways::{ControlChannel, InProcess};
 use serde_json::json;

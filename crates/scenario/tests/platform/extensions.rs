@@ -4,7 +4,7 @@ use keyrig_client::channel::Channel;
 use keyrig_client::pin::Pin;
 use keyrig_client::{Browser, Client, Key, Status};
 use keyrig_rack::Rack;
-use keyrig_rack::control::Command;
+use keyrig_rack::command::Command;
 use serde_json::{Value, json};
 
 use crate::{creation, name, never, page, request, status, value};

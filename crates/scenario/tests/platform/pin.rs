@@ -7,7 +7,7 @@ use keyrig_client::error::{Cause, KeyFailure, Refusal, Unsuitable};
 use keyrig_client::pin::{Pin, PinMistake, PinProblem, PinReason, PinRequest};
 use keyrig_client::{Browser, DomException, Key, PinRetries, RefusedBy, Status};
 use keyrig_rack::Rack;
-use keyrig_rack::control::Command;
+use keyrig_rack::command::Command;
 use serde_json::json;
 
 use crate::{creation, name, never, page, request, status, verified};

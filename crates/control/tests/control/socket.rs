@@ -7,10 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use keyrig_control::request::{List, Touch, Transact};
+use keyrig_control::socket::{ControlError, ControlSocket, send, send_until};
 use keyrig_ctap::Request;
 use keyrig_rack::Rack;
-use keyrig_rack::control::Command;
-use keyrig_rack::control_socket::{ControlError, ControlSocket, send, send_until};
+use keyrig_rack::command::Command;
 use keyrig_rack::finger::TouchPolicy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -355,9 +356,9 @@ async fn what_a_client_asked_for_before_it_went_is_done() {
 #[tokio::test]
 async fn send_until_brings_the_answer_of_a_key_that_was_told_to_cancel() {
     let served = served("manual", &["a"]).await;
-    let command = Command::Transact { key: name("a"), message: Request::Selection.encode() };
-    let answer = send_until(&served.path, &command, waits(&served.rack)).await.unwrap();
-    assert_eq!(answer.message, Some(vec![0x2d]));
+    let command = Transact { key: name("a"), message: Request::Selection.encode() };
+    let answer = send_until(&served.path, command, waits(&served.rack)).await.unwrap();
+    assert_eq!(answer.message, [0x2d]);
 }
 
 async fn waits(rack: &Rack) {
@@ -482,7 +483,7 @@ async fn what_waits_for_a_touch_takes_no_place_from_commands() {
         stream.write_all(format!("{request}\n").as_bytes()).await.unwrap();
         waiting.push(stream);
     }
-    let waits = |key: &keyrig_rack::control::KeyState| key.waiting_for.is_some();
+    let waits = |key: &keyrig_rack::command::KeyState| key.waiting_for.is_some();
     while !served.rack.command(Command::List).await.unwrap().keys.iter().all(waits) {
         tokio::task::yield_now().await;
     }
@@ -540,12 +541,12 @@ async fn a_rack_that_does_not_answer_is_waited_for_only_so_long() {
     let path = directory.path().join("control");
     let _suspended = tokio::net::UnixListener::bind(&path).unwrap();
     let start = tokio::time::Instant::now();
-    let answer = send(&path, &Command::List).await;
+    let answer = send(&path, List {}).await;
     assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
     assert_eq!(start.elapsed().as_secs(), 10);
     // A key is given the time for a touch.
-    let command = Command::Transact { key: name("a"), message: vec![4] };
-    let answer = send(&path, &command).await;
+    let command = Transact { key: name("a"), message: vec![4] };
+    let answer = send(&path, command).await;
     assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
     assert_eq!(start.elapsed().as_secs(), 70);
 }
@@ -559,16 +560,16 @@ async fn a_rack_that_accepts_nobody_is_not_waited_for() {
     bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen(&listener, 0).unwrap();
     let _only = UnixStream::connect(&path).await.unwrap();
-    let answer = send(&path, &Command::List).await;
+    let answer = send(&path, List {}).await;
     assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
 }
 
 #[tokio::test]
 async fn send_gives_the_answer_or_the_refusal() {
     let served = served("manual", &["a"]).await;
-    let answer = send(&served.path, &Command::List).await.unwrap();
+    let answer = send(&served.path, List {}).await.unwrap();
     assert_eq!(answer, served.rack.command(Command::List).await.unwrap());
-    match send(&served.path, &Command::Touch { key: name("a") }).await {
+    match send(&served.path, Touch { key: name("a") }).await {
         Err(ControlError::Refused(reason)) => assert_eq!(reason, "key a does not wait for a touch"),
         other => panic!("{other:?}"),
     }
@@ -578,11 +579,11 @@ async fn send_gives_the_answer_or_the_refusal() {
 async fn send_to_nobody_says_so() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("control");
-    assert!(matches!(send(&path, &Command::List).await, Err(ControlError::NotRunning { .. })), "no file");
+    assert!(matches!(send(&path, List {}).await, Err(ControlError::NotRunning { .. })), "no file");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(matches!(send(&path, &Command::List).await, Err(ControlError::NotRunning { .. })), "nobody listens");
+    assert!(matches!(send(&path, List {}).await, Err(ControlError::NotRunning { .. })), "nobody listens");
     let too_long = directory.path().join("c".repeat(108));
-    assert!(matches!(send(&too_long, &Command::List).await, Err(ControlError::TooLong(_))), "and nobody can");
+    assert!(matches!(send(&too_long, List {}).await, Err(ControlError::TooLong(_))), "and nobody can");
 }
 
 #[tokio::test]
@@ -606,7 +607,7 @@ async fn send_to_what_is_no_rack_says_so() {
             // The client may have heard enough before it is all said.
             let _ = stream.write_all(bytes).await;
         });
-        assert!(matches!(send(&path, &Command::List).await, Err(ControlError::NotARack { .. })));
+        assert!(matches!(send(&path, List {}).await, Err(ControlError::NotARack { .. })));
         other.await.unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! The control socket: the rack's commands over a Unix socket, one JSON object a line, answered by one.
 //!
-//! The socket can be opened by its owner alone (mode 0600). A request is a [`Command`]; the answer is
-//! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":"…"}`; to [`Command::Transact`] it has a `message` besides.
+//! The socket can be opened by its owner alone (mode 0600). A request is a [`Request`]; the answer is
+//! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":"…"}`; to [`Transact`](crate::request::Transact) it has a `message` besides.
 //! A client that closes its way to the rack while it awaits that answer cancels the key's command, as CTAPHID_CANCEL does.
 //!
 //! A connection may be kept for several requests. One that waits for its client, be it for a request or to take an answer, is
@@ -13,8 +13,11 @@ use core::time::Duration;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use keyrig_rack::Rack;
+use keyrig_rack::unix_socket::{self, BindError, PathTooLong, SocketFile};
 use keyrig_usb::listening::{Place, Waiting, wait_out};
 use rustix::net::SocketType;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -24,9 +27,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::control::{Answer, Command};
-use crate::rack::Rack;
-use crate::unix_socket::{self, BindError, PathTooLong, SocketFile};
+use crate::request::{Answer, Ask, Request};
 
 /// The longest request, bytes: the longest CTAP message fits in hexadecimal.
 const MAX_REQUEST: u64 = 16 * 1024;
@@ -103,11 +104,11 @@ pub enum ControlError {
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Reply {
+enum Reply<A> {
     Done {
         ok: bool,
         #[serde(flatten)]
-        answer: Answer,
+        answer: A,
     },
     Refused {
         ok: bool,
@@ -230,11 +231,11 @@ async fn closed(read: &OwnedReadHalf) {
     }
 }
 
-async fn answer(line: &[u8], rack: &Rack, closed: impl Future<Output = ()>) -> Reply {
+async fn answer(line: &[u8], rack: &Rack, closed: impl Future<Output = ()>) -> Reply<Answer> {
     // By way of an object, because serde takes an array of the members' values for a command too.
     let object = serde_json::from_slice::<Map<String, Value>>(line);
-    match object.and_then(|object| Command::deserialize(Value::Object(object))) {
-        Ok(command) => match rack.command_until(command, closed).await {
+    match object.and_then(|object| Request::deserialize(Value::Object(object))) {
+        Ok(request) => match request.carry_out(rack, closed).await {
             Ok(answer) => Reply::Done { ok: true, answer },
             Err(refusal) => refused(refusal),
         },
@@ -242,7 +243,7 @@ async fn answer(line: &[u8], rack: &Rack, closed: impl Future<Output = ()>) -> R
     }
 }
 
-fn refused(error: impl ToString) -> Reply {
+fn refused(error: impl ToString) -> Reply<Answer> {
     Reply::Refused { ok: false, error: error.to_string() }
 }
 
@@ -250,7 +251,7 @@ fn refused(error: impl ToString) -> Reply {
 ///
 /// # Errors
 /// [`ControlError`].
-pub async fn send(path: &Path, command: &Command) -> Result<Answer, ControlError> {
+pub async fn send<C: Ask>(path: &Path, command: C) -> Result<C::Answer, ControlError> {
     send_until(path, command, pending()).await
 }
 
@@ -259,17 +260,22 @@ pub async fn send(path: &Path, command: &Command) -> Result<Answer, ControlError
 ///
 /// # Errors
 /// [`ControlError`].
-pub async fn send_until(
+pub async fn send_until<C: Ask>(
     path: &Path,
-    command: &Command,
+    command: C,
     cancelled: impl Future<Output = ()>,
-) -> Result<Answer, ControlError> {
-    let limit = if matches!(command, Command::Transact { .. }) { KEY_ANSWER_LIMIT } else { ANSWER_LIMIT };
-    let exchanged = timeout(limit, exchange(path, command, cancelled)).await;
+) -> Result<C::Answer, ControlError> {
+    let request = command.into();
+    let limit = if matches!(request, Request::Transact(_)) { KEY_ANSWER_LIMIT } else { ANSWER_LIMIT };
+    let exchanged = timeout(limit, exchange(path, &request, cancelled)).await;
     exchanged.unwrap_or_else(|_| Err(ControlError::NoAnswer { path: path.to_owned() }))
 }
 
-async fn exchange(path: &Path, command: &Command, cancelled: impl Future<Output = ()>) -> Result<Answer, ControlError> {
+async fn exchange<A: DeserializeOwned>(
+    path: &Path,
+    request: &Request,
+    cancelled: impl Future<Output = ()>,
+) -> Result<A, ControlError> {
     let io = |error| ControlError::Io { path: path.to_owned(), error };
     let not_a_rack =
         |reason: &dyn ToString| ControlError::NotARack { path: path.to_owned(), reason: reason.to_string() };
@@ -287,7 +293,7 @@ async fn exchange(path: &Path, command: &Command, cancelled: impl Future<Output 
         _ => io(error),
     })?;
     let (read, mut write) = stream.into_split();
-    let mut request = serde_json::to_vec(command).map_err(|error| io(error.into()))?;
+    let mut request = serde_json::to_vec(request).map_err(|error| io(error.into()))?;
     request.push(b'\n');
     write.write_all(&request).await.map_err(io)?;
     let mut line = Vec::new();

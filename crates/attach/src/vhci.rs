@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use keyrig_rack::KeyName;
 use keyrig_usb::wire::operations::DeviceRecord;
 use keyrig_usb::{Detached, Exports, Limits, Presence, ServeError, serve_imported};
 use thiserror::Error;
@@ -36,7 +37,6 @@ use tokio::time::timeout;
 
 use self::nodes::{HidrawNode, Nodes};
 use self::ports::{Hub, Port, State};
-use crate::key_name::KeyName;
 
 /// Where the kernel shows its virtual host controllers: the files of all of them belong to the first.
 const CONTROLLER: &str = "/sys/devices/platform/vhci_hcd.0";

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keyrig_ctap::hid::{Peer, REPORT_SIZE, Report};
+use keyrig_rack::key::{Farewell, KeyHandle, ToKey};
+use keyrig_rack::unix_socket::{self, BindError, PathTooLong, SocketFile};
 use keyrig_usb::listening::{Waiting, is_of_one_connection, wait_out};
 use rustix::net::SocketType;
 use thiserror::Error;
@@ -24,9 +26,6 @@ use tokio::io::Interest;
 use tokio::net::{UdpSocket, UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-
-use crate::key::{Farewell, KeyHandle, ToKey};
-use crate::unix_socket::{self, BindError, PathTooLong, SocketFile};
 
 /// How many programs an endpoint serves at once. For one more, of those that nothing goes on for the one is let go that has been
 /// silent longest: over a Unix socket its connection ends, over UDP, where nobody says goodbye, it is forgotten.

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
+use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress, EndpointError};
+use keyrig_control::socket::{ControlError, ControlSocket};
 use keyrig_ctap::Request;
 use keyrig_rack::Rack;
-use keyrig_rack::control_socket::{ControlError, ControlSocket};
-use keyrig_rack::ctaphid_endpoint::{Endpoint, EndpointAddress, EndpointError};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, socket_with,

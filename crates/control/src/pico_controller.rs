@@ -17,15 +17,13 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use keyrig_rack::command::{Command, KeyState, Refusal};
+use keyrig_rack::finger::TouchPolicy;
+use keyrig_rack::{KeyName, Rack};
 use keyrig_usb::listening::{Waiting, wait_out};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-use crate::control::{Command, KeyState, Refusal};
-use crate::finger::TouchPolicy;
-use crate::key_name::KeyName;
-use crate::rack::Rack;
 
 const PATHS: &str = "The paths are /, /usbN/touch/on, /usbN/touch/off, /usbN/power/on and /usbN/power/off.\n";
 

@@ -1,7 +1,8 @@
 //! The switches for touch and power over HTTP, asked as Python's urllib asks.
 
+use keyrig_control::pico_controller;
+use keyrig_rack::Rack;
 use keyrig_rack::finger::TouchPolicy;
-use keyrig_rack::{Rack, pico_controller};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -33,7 +34,7 @@ impl Switches {
 }
 
 async fn policy(rack: &Rack) -> TouchPolicy {
-    rack.command(keyrig_rack::control::Command::List).await.unwrap().touch
+    rack.command(keyrig_rack::command::Command::List).await.unwrap().touch
 }
 
 #[tokio::test]

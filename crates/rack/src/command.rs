@@ -1,20 +1,16 @@
-//! What one may ask of a running rack: commands and their answers.
-//!
-//! Every face of the rack, be it a socket, HTTP or a panel, speaks these same commands.
+//! What a running rack is told: commands, and the state of its keys after them.
 
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::finger::TouchPolicy;
 use crate::key_name::KeyName;
 
-/// A command to a running rack. In JSON: `{"command":"touch","key":"a"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+/// A command to a running rack.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// List the keys.
-    #[serde(deserialize_with = "nothing_more")]
     List,
     /// Touch a key that waits for it.
     Touch {
@@ -51,47 +47,15 @@ pub enum Command {
         /// The policy.
         policy: TouchPolicy,
     },
-    /// Send a CTAP message to a key and await its answer, without CTAPHID and USB. A key that carries out a command for a host
-    /// answers `CTAP1_ERR_CHANNEL_BUSY`.
-    Transact {
-        /// The key.
-        key: KeyName,
-        /// The message: command byte and parameters, at most as long as CTAPHID carries; in hexadecimal.
-        #[serde(with = "hex::serde")]
-        message: Vec<u8>,
-    },
 }
 
-/// A command without members has none: serde by itself would let unknown ones pass here.
-fn nothing_more<'de, D: Deserializer<'de>>(members: D) -> Result<(), D::Error> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
-    Nothing::deserialize(members).map(|Nothing {}| ())
-}
-
-/// The answer to a command that succeeded.
+/// A rack's keys and its finger, after a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct RackState {
     /// The keys, in the order in which they came to the rack: after a command that names a key that one, else all of them.
     pub keys: Vec<KeyState>,
     /// What the finger does.
     pub touch: TouchPolicy,
-    /// What the key answered to [`Command::Transact`]: status byte and what follows; in hexadecimal.
-    #[serde(default, with = "hexadecimal", skip_serializing_if = "Option::is_none")]
-    pub message: Option<Vec<u8>>,
-}
-
-mod hexadecimal {
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(message: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
-        hex::serde::serialize(message.as_deref().unwrap_or_default(), serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
-        hex::serde::deserialize(deserializer).map(Some)
-    }
 }
 
 /// A key as a rack lists it.

@@ -1,0 +1,11 @@
+//! Keys without USB.
+
+#![cfg(test)]
+
+mod ctaphid_endpoint;
+#[allow(dead_code, reason = "tests of the rack use the rest")]
+#[path = "../../../rack/tests/support/requests.rs"]
+mod requests;
+#[allow(dead_code, reason = "tests of the rack use the rest")]
+#[path = "../../../rack/tests/support/mod.rs"]
+mod support;

@@ -1,0 +1,9 @@
+//! What one may ask of a running rack, and the faces by which it is asked.
+//!
+//! - [`request`] is the vocabulary: each command is a type, and its answer is one. Every face of a rack speaks it.
+//! - [`socket`] carries it over a Unix socket, one JSON object a line: the server, and a client.
+//! - [`pico_controller`] is a face that a test suite of others asks for.
+
+pub mod pico_controller;
+pub mod request;
+pub mod socket;

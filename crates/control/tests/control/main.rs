@@ -1,0 +1,12 @@
+//! A rack as its controls have it.
+
+#![cfg(test)]
+
+mod pico_controller;
+#[allow(dead_code, reason = "tests of the rack use the rest")]
+#[path = "../../../rack/tests/support/requests.rs"]
+mod requests;
+mod socket;
+#[allow(dead_code, reason = "tests of the rack use the rest")]
+#[path = "../../../rack/tests/support/mod.rs"]
+mod support;
