@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyrig_control::request::Transact;
+use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
-use keyrig_rack::control::Command;
-use keyrig_rack::control_socket::send;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -61,8 +61,8 @@ pub(crate) async fn vanish(rack: Arc<Program>, site: Arc<Program>, directory: Pa
         }
         // One that waits for a key and gives up: its command is ended with it.
         let key: KeyName = "a".parse().expect("a name");
-        let get_info = Command::Transact { key, message: vec![0x04] };
-        let _ = timeout(Duration::from_millis(1), send(&directory.join("control"), &get_info)).await;
+        let get_info = Transact { key, message: vec![0x04] };
+        let _ = timeout(Duration::from_millis(1), send(&directory.join("control"), get_info)).await;
         sleep(Duration::from_millis(30)).await;
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, RequestOptions};
 use keyrig_client::{Browser, Client, Key};
+use keyrig_control::request::{Plug, Unplug};
+use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
-use keyrig_rack::control::Command;
-use keyrig_rack::control_socket::send;
 use keyrig_ways::{ControlChannel, usb_ip};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -131,19 +131,19 @@ impl RackWork {
     pub(crate) async fn pull_and_plug(self: Arc<Self>) {
         loop {
             sleep(Duration::from_millis(700)).await;
-            if send(&self.control, &Command::Unplug { key: name("b") }).await.is_ok() {
+            if send(&self.control, Unplug { key: name("b") }).await.is_ok() {
                 count(&self.counts.pulled);
             }
             sleep(Duration::from_millis(100)).await;
             // It is in when it was never pulled.
-            let _ = send(&self.control, &Command::Plug { key: name("b") }).await;
+            let _ = send(&self.control, Plug { key: name("b") }).await;
         }
     }
 
     /// Comes when the rack's keys make credentials.
     pub(crate) async fn works(&self) {
         loop {
-            let _ = send(&self.control, &Command::Plug { key: name("b") }).await;
+            let _ = send(&self.control, Plug { key: name("b") }).await;
             // One that is not discoverable is kept by nobody.
             let options = json!({
                 "rp": {"id": RP_ID, "name": "soak"},
