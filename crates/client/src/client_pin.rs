@@ -167,7 +167,7 @@ impl<C: Channel> Key<C> {
             Request { pin_uv_auth_protocol: Some(protocol.number()), ..Request::new(Subcommand::GetKeyAgreement) };
         let response = self.client_pin(&request, cancel).await?;
         let theirs = response.key_agreement.ok_or_else(|| missing("keyAgreement"))?;
-        protocol.encapsulate(&theirs).map_err(|error| match error {
+        protocol.encapsulate(&theirs, self.random()).map_err(|error| match error {
             AgreementError::NotOnTheCurve => refused(InvalidResponse::KeyAgreement),
             AgreementError::Channel(error) => error.into(),
         })

@@ -6,6 +6,7 @@
 use core::future::{Future, pending};
 use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 
 use keyrig_ctap::hid::{
     Command, ErrorCode, Host, HostEvent, HostMisuse, KeepaliveStatus, NONCE_SIZE, Report, TransactionError,
@@ -13,6 +14,7 @@ use keyrig_ctap::hid::{
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::channel::{Cancel, Channel, ChannelError};
+use crate::randomness::{self, Randomness, SystemRandomness};
 
 /// How long a key may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,12 +47,19 @@ pub struct CtapHidChannel<P> {
     epoch: Instant,
     /// Whether the last transaction came to its end, here and in the key.
     in_step: bool,
+    random: randomness::Shared,
 }
 
 impl<P: ReportPipe> CtapHidChannel<P> {
     /// A channel that is opened when it is used first. To be called inside of a tokio runtime, as is everything else here.
     pub fn new(pipe: P) -> Self {
-        Self { pipe, host: Host::new(), epoch: Instant::now(), in_step: true }
+        Self { pipe, host: Host::new(), epoch: Instant::now(), in_step: true, random: Arc::new(SystemRandomness) }
+    }
+
+    /// The same channel, whose nonces come from elsewhere than the operating system.
+    #[must_use]
+    pub fn with_randomness(self, random: Arc<dyn Randomness>) -> Self {
+        Self { random, ..self }
     }
 
     fn now(&self) -> Duration {
@@ -62,8 +71,7 @@ impl<P: ReportPipe> CtapHidChannel<P> {
         if self.in_step && self.host.channel().is_some() {
             return Ok(());
         }
-        let mut nonce = [0; NONCE_SIZE];
-        getrandom::fill(&mut nonce).map_err(|error| ChannelError::System(error.to_string()))?;
+        let nonce = randomness::bytes::<NONCE_SIZE>(&*self.random)?;
         self.in_step = false;
         if self.host.channel().is_some() {
             self.host.resynchronize(nonce, PATIENCE, self.now()).map_err(misuse)?;

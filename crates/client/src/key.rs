@@ -1,10 +1,13 @@
 //! One key as a client knows it: a name, a way to it, and what it said of itself.
 
+use std::sync::Arc;
+
 use keyrig_ctap::hid::{ErrorCode, KeepaliveStatus};
 use keyrig_ctap::{Command, Request, Status, get_assertion, get_info, make_credential, parse_response};
 
 use crate::channel::{Cancel, Channel, ChannelError};
 use crate::error::{Cause, InvalidResponse};
+use crate::randomness::{self, Randomness, SystemRandomness};
 use crate::u2f;
 
 /// A key that ceremonies can ask.
@@ -14,6 +17,7 @@ pub struct Key<C> {
     channel: C,
     info: Option<get_info::Response>,
     exchanges: Vec<Exchange>,
+    random: randomness::Shared,
 }
 
 /// Which protocol a message belongs to.
@@ -65,7 +69,17 @@ impl Exchange {
 impl<C> Key<C> {
     /// A key that has not been asked anything yet.
     pub fn new(name: impl Into<String>, channel: C) -> Self {
-        Self { name: name.into(), channel, info: None, exchanges: Vec::new() }
+        Self { name: name.into(), channel, info: None, exchanges: Vec::new(), random: Arc::new(SystemRandomness) }
+    }
+
+    /// The same key, with which a client takes its randomness from elsewhere than the operating system.
+    #[must_use]
+    pub fn with_randomness(self, random: Arc<dyn Randomness>) -> Self {
+        Self { random, ..self }
+    }
+
+    pub(crate) fn random(&self) -> &randomness::Shared {
+        &self.random
     }
 
     /// Its name.

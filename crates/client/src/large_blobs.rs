@@ -16,6 +16,7 @@ use crate::channel::{Cancel, Channel, ChannelError};
 use crate::error::{Cause, InvalidResponse, Unsuitable};
 use crate::key::{Key, undecodable};
 use crate::pin_uv_auth_token::PinUvAuthToken;
+use crate::randomness::{self, Randomness};
 
 /// Bytes of a message that are not part of a fragment (CTAP 2.3 §6.10.1).
 const OVERHEAD: u64 = 64;
@@ -57,7 +58,7 @@ impl<C: Channel> Key<C> {
     ) -> Result<(), Cause> {
         let mut array = self.large_blob_array(cancel).await?;
         array.retain(|entry| open(entry, key).is_none());
-        array.push(seal(key, blob)?);
+        array.push(seal(key, blob, &**self.random())?);
         self.write_large_blob_array(&array, token, cancel).await
     }
 
@@ -181,10 +182,8 @@ fn associated_data(original_size: u64) -> [u8; 12] {
 }
 
 /// A large-blob map around a blob (CTAP 2.3 §6.10.3).
-fn seal(key: &LargeBlobKey, blob: &[u8]) -> Result<Vec<u8>, ChannelError> {
-    let mut nonce = [0; NONCE];
-    getrandom::fill(&mut nonce).map_err(|error| ChannelError::System(error.to_string()))?;
-    Ok(seal_under(nonce, key, blob))
+fn seal(key: &LargeBlobKey, blob: &[u8], random: &dyn Randomness) -> Result<Vec<u8>, ChannelError> {
+    Ok(seal_under(randomness::bytes(random)?, key, blob))
 }
 
 fn seal_under(nonce: [u8; NONCE], key: &LargeBlobKey, blob: &[u8]) -> Vec<u8> {

@@ -15,6 +15,7 @@
 //! | `client_data` | clientDataJSON |
 //! | `browser` | where browsers differ |
 //! | `channel`, `ctap_hid` | how CTAP messages reach a key |
+//! | `randomness` | the operating system's, or what follows from a seed |
 //! | `key`, `ceremony` | one key; several keys, of which one is touched |
 //! | `weight` | what it means for the others that one key can't help |
 //! | `response` | what a browser makes sure of in an answer |
@@ -52,6 +53,7 @@ pub mod large_blobs;
 mod pin_uv_auth_protocol;
 mod pin_uv_auth_token;
 mod public_key;
+pub mod randomness;
 mod response;
 mod u2f;
 mod user_verification;

@@ -17,6 +17,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::channel::ChannelError;
+use crate::randomness;
 
 const BLOCK: usize = 16;
 
@@ -59,13 +60,13 @@ impl PinUvAuthProtocol {
     pub(crate) fn encapsulate(
         self,
         authenticator: &KeyAgreementKey,
+        random: &randomness::Shared,
     ) -> Result<(KeyAgreementKey, SharedSecret), AgreementError> {
         loop {
-            let mut scalar = Zeroizing::new([0; 32]);
-            getrandom::fill(scalar.as_mut()).map_err(|error| ChannelError::System(error.to_string()))?;
+            let scalar = Zeroizing::new(randomness::bytes::<32>(&**random)?);
             // Zero, or not below the group's order: once in 2^32.
             if let Ok(secret) = SecretKey::from_slice(scalar.as_ref()) {
-                return self.agree(&secret, authenticator);
+                return self.agree(&secret, authenticator, random);
             }
         }
     }
@@ -74,6 +75,7 @@ impl PinUvAuthProtocol {
         self,
         own: &SecretKey,
         other: &KeyAgreementKey,
+        random: &randomness::Shared,
     ) -> Result<(KeyAgreementKey, SharedSecret), AgreementError> {
         let point = Sec1Point::from_affine_coordinates(&other.x.into(), &other.y.into(), false);
         let other = PublicKey::from_sec1_bytes(point.as_bytes()).map_err(|_| AgreementError::NotOnTheCurve)?;
@@ -81,7 +83,7 @@ impl PinUvAuthProtocol {
         let public = own.public_key().to_sec1_point(false);
         let coordinate = |bytes: Option<&_>| bytes.map(|bytes: &p256::FieldBytes| <[u8; 32]>::from(*bytes));
         let (x, y) = coordinate(public.x()).zip(coordinate(public.y())).ok_or(AgreementError::NotOnTheCurve)?;
-        Ok((KeyAgreementKey { x, y }, SharedSecret::derive(self, shared.raw_secret_bytes())))
+        Ok((KeyAgreementKey { x, y }, SharedSecret::derive(self, shared.raw_secret_bytes(), random.clone())))
     }
 
     /// `pinUvAuthParam` over a message, under a token or another key (`authenticate`).
@@ -114,15 +116,16 @@ pub(crate) struct SharedSecret {
     protocol: PinUvAuthProtocol,
     hmac_key: Zeroizing<[u8; 32]>,
     aes_key: Zeroizing<[u8; 32]>,
+    random: randomness::Shared,
 }
 
 impl SharedSecret {
     /// `kdf`, over the x coordinate of the shared point.
-    fn derive(protocol: PinUvAuthProtocol, z: &[u8]) -> Self {
+    fn derive(protocol: PinUvAuthProtocol, z: &[u8], random: randomness::Shared) -> Self {
         match protocol {
             PinUvAuthProtocol::One => {
                 let key = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(z)));
-                Self { protocol, hmac_key: key.clone(), aes_key: key }
+                Self { protocol, hmac_key: key.clone(), aes_key: key, random }
             }
             PinUvAuthProtocol::Two => {
                 let hkdf = Hkdf::<Sha256>::new(Some(&[0; 32]), z);
@@ -131,7 +134,7 @@ impl SharedSecret {
                     hkdf.expand(info, key.as_mut()).expect("32 bytes are fewer than HKDF gives");
                     key
                 };
-                Self { protocol, hmac_key: derive(b"CTAP2 HMAC key"), aes_key: derive(b"CTAP2 AES key") }
+                Self { protocol, hmac_key: derive(b"CTAP2 HMAC key"), aes_key: derive(b"CTAP2 AES key"), random }
             }
         }
     }
@@ -142,10 +145,10 @@ impl SharedSecret {
 
     /// `encrypt`: whole blocks only, since the protocols pad nothing.
     pub(crate) fn encrypt(&self, plaintext: &[u8]) -> Result<Vec<u8>, ChannelError> {
-        let mut iv = [0; BLOCK];
-        if self.protocol == PinUvAuthProtocol::Two {
-            getrandom::fill(&mut iv).map_err(|error| ChannelError::System(error.to_string()))?;
-        }
+        let iv = match self.protocol {
+            PinUvAuthProtocol::One => [0; BLOCK],
+            PinUvAuthProtocol::Two => randomness::bytes(&*self.random)?,
+        };
         Ok(self.encrypt_under(iv, plaintext))
     }
 

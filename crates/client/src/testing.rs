@@ -18,7 +18,13 @@ use std::sync::{Arc, Mutex};
 use crate::channel::{Cancel, Channel, ChannelError};
 use crate::key::{Exchange, Key};
 use crate::pin_uv_auth_protocol::PinUvAuthProtocol;
+use crate::randomness::{self, SystemRandomness};
 use crate::{Client, Origin};
+
+/// The operating system's randomness.
+pub(crate) fn system() -> randomness::Shared {
+    Arc::new(SystemRandomness)
+}
 
 /// WebAuthn Level 3 §16.1: all its vectors are for this site.
 pub(crate) const ORIGIN: &str = "https://example.org";
@@ -274,7 +280,7 @@ impl PinState {
 
     /// The token, whatever proof of the user the request has.
     pub(crate) fn token(&mut self, own: &SecretKey, request: &client_pin::Request) -> Vec<u8> {
-        let (_, secret) = PinUvAuthProtocol::Two.agree(own, &request.key_agreement.unwrap()).unwrap();
+        let (_, secret) = PinUvAuthProtocol::Two.agree(own, &request.key_agreement.unwrap(), &system()).unwrap();
         let token = Some(secret.encrypt(&TOKEN).unwrap());
         let response = client_pin::Response { pin_uv_auth_token: token, ..client_pin::Response::default() };
         ok(Response::ClientPin(Box::new(response)))
@@ -285,7 +291,7 @@ impl PinState {
         use client_pin::Subcommand;
         let protocol =
             if request.pin_uv_auth_protocol == Some(1) { PinUvAuthProtocol::One } else { PinUvAuthProtocol::Two };
-        let (_, secret) = protocol.agree(own, &request.key_agreement.unwrap()).unwrap();
+        let (_, secret) = protocol.agree(own, &request.key_agreement.unwrap(), &system()).unwrap();
         let param = request.pin_uv_auth_param.clone().unwrap_or_default();
         let new_pin_enc = request.new_pin_enc.clone().unwrap_or_default();
         let pin_hash_enc = request.pin_hash_enc.clone().unwrap_or_default();

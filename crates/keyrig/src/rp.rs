@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{PasswordCost, PasswordHash, Store, UserName};
+use keyrig_relying_party::{PasswordCost, PasswordHash, Store, SystemRandomness, UserName};
 
 use crate::failure::Failure;
 use crate::output::prompt;
@@ -130,9 +130,9 @@ impl PasswordSource {
 fn password(source: Option<&PasswordSource>) -> Result<(PasswordHash, Option<String>), Failure> {
     let (password, made_up) = match source {
         Some(source) => (source.read()?, false),
-        None => (keyrig_relying_party::random_password(), true),
+        None => (keyrig_relying_party::random_password(&SystemRandomness), true),
     };
-    let hash = PasswordHash::new(&password, PasswordCost::Full)?;
+    let hash = PasswordHash::new(&password, PasswordCost::Full, &SystemRandomness)?;
     Ok((hash, made_up.then_some(password)))
 }
 

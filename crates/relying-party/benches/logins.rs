@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keyrig_relying_party::{
     By, Clock, DATABASE_FILE, Options, PasswordCost, PasswordHash, RelyingParty, Role, Server, Settings, Store,
-    SystemClock, serve,
+    SystemClock, SystemRandomness, serve,
 };
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
@@ -47,7 +47,7 @@ impl Site {
         let directory = TempDir::new().unwrap();
         let key = SigningKey::from_slice(&[1; 32]).unwrap();
         let store = Store::open(directory.path()).unwrap();
-        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
+        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone, &SystemRandomness).unwrap();
         let name = "alice@pve".parse().unwrap();
         store.add_user(&name, Role::User, &hash, &By::command_line(SystemClock.now())).unwrap();
         fill(directory.path(), users, &key);

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
-use crate::users::UserName;
+use crate::user_name::UserName;
 
 pub(crate) use self::retention::Sweep;
 
@@ -43,7 +43,7 @@ event_kinds! {
     LoggedIn = "logged_in",
     /// A login was refused; the report says why.
     LoginRefused = "login_refused",
-    /// A login was blocked because an enrolled factor cannot be checked at present.
+    /// A login was blocked because an enrolled factor, or the password, cannot be checked at present.
     LoginBlocked = "login_blocked",
     /// A user ended a session.
     LoggedOut = "logged_out",

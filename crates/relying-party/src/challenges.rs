@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 
 use crate::limits::Limits;
 use crate::random;
-use crate::store::{StoreError, milliseconds};
+use crate::store::{StoreError, Transaction, milliseconds};
 use crate::turns::Client;
-use crate::users::UserId;
+use crate::user_name::UserId;
 
 /// How many challenges one session or login keeps; beginning another drops the oldest.
 pub const MAX_CHALLENGES_PER_SESSION: usize = 32;
@@ -66,7 +66,7 @@ pub(crate) enum Gone {
 
 /// Keeps a challenge and returns its identifier. `state` is what its end needs to know.
 pub(crate) fn begin(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     purpose: Purpose,
     user: Option<UserId>,
     session: &[u8; 32],
@@ -91,7 +91,7 @@ pub(crate) fn begin(
             )?
             .execute(params![user, MAX_CHALLENGES_PER_USER - 1])?;
     }
-    let id = random::token();
+    let id = random::token(connection.random);
     let state = serde_json::to_string(state)
         .map_err(|error| StoreError::Damaged { what: format!("a challenge cannot be written: {error}") })?;
     connection.prepare_cached("INSERT INTO challenges VALUES (?, ?, ?, ?, ?, ?)")?.execute(params![
@@ -142,7 +142,7 @@ pub(crate) struct Login {
 
 /// Begins the login of a user who has given the password, and returns its secret identifier.
 pub(crate) fn begin_login(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     user: UserId,
     now: SystemTime,
     lifetime: Duration,
@@ -159,7 +159,7 @@ pub(crate) fn begin_login(
 
 /// Begins the login of whoever it will turn out to be.
 pub(crate) fn begin_login_of_nobody(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     client: Option<Client>,
     limits: &Limits,
     now: SystemTime,
@@ -199,12 +199,12 @@ pub(crate) fn begin_login_of_nobody(
 }
 
 fn keep_login(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     user: Option<UserId>,
     client: Option<&str>,
     expires: SystemTime,
 ) -> Result<(String, Login), StoreError> {
-    let token = random::token();
+    let token = random::token(connection.random);
     let login = Login { id: random::stored(&token), user };
     connection
         .prepare_cached("INSERT INTO logins (id, user, client, expires) VALUES (?, ?, ?, ?)")?

@@ -60,6 +60,8 @@ mod audit_log;
 mod audit_report;
 mod challenges;
 mod clock;
+mod connections;
+mod directory;
 mod factors;
 mod http;
 mod limits;
@@ -83,6 +85,7 @@ mod store;
 mod tfa_option;
 mod totp;
 mod turns;
+mod user_name;
 mod users;
 mod webauthn;
 
@@ -90,6 +93,7 @@ pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind};
 pub use self::audit_report::{AuditReport, AuditedUser, Finding};
 pub use self::challenges::{MAX_CHALLENGES_PER_SESSION, MAX_CHALLENGES_PER_USER, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
+pub use self::directory::{Directory, DirectoryUnavailable};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
 pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, ROUTES, router};
 pub use self::limits::{EventRetention, Limits};
@@ -102,7 +106,7 @@ pub use self::policy::{
 };
 pub use self::property_string::PropertyProblem;
 pub use self::qr::{TooLongForQr, qr_svg, qr_terminal};
-pub use self::random::random_password;
+pub use self::random::{DangerSeeded, Randomness, SystemRandomness, random_password};
 pub use self::realms::{Realm, RealmError, RealmKind, Requirement};
 pub use self::recovery_keys::{
     FEW_RECOVERY_KEYS, NotARecoveryKey, RECOVERY_KEYS, RECOVERY_SECRET_BYTES, RecoveryHash, RecoveryKey, RecoveryKeySet,
@@ -119,4 +123,5 @@ pub use self::settings::{
 pub use self::store::{DATABASE_FILE, Store, StoreError};
 pub use self::tfa_option::{TfaOptionError, TfaOptionProblem};
 pub use self::totp::{AcceptedCode, CodeRefused, TOTP_SECRET_BYTES, TOTP_WINDOW, Totp, TotpAlgorithm, TotpRefused};
-pub use self::users::{InvalidRole, InvalidUserName, Role, User, UserChange, UserError, UserId, UserName};
+pub use self::user_name::{InvalidUserName, UserId, UserName};
+pub use self::users::{InvalidRole, Role, User, UserChange, UserError};

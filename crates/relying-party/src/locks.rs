@@ -10,7 +10,8 @@ use rusqlite::{Connection, params};
 
 use crate::audit_log::{self, By, EventKind};
 use crate::store::{Store, StoreError, milliseconds};
-use crate::users::{self, User, UserError, UserName};
+use crate::user_name::UserName;
+use crate::users::{self, User, UserError};
 
 /// How many wrong codes lock TOTP.
 pub const TOTP_FAILURES: u32 = 8;

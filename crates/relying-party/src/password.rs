@@ -6,14 +6,12 @@ use std::thread::available_parallelism;
 
 use argon2::password_hash::{Output, ParamsString, PasswordHash as Phc, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use rusqlite::Connection;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::random;
-use crate::store::StoreError;
+use crate::directory::DirectoryUnavailable;
+use crate::random::{self, Randomness};
 use crate::turns::{Asker, Busy, Failures, Places, Turns};
-use crate::users::{self, UserId};
 
 /// The shortest password that can be set, bytes: NIST SP 800-63B-4, section 3.1.1.2, for one that is used with a second
 /// factor.
@@ -50,15 +48,20 @@ impl PasswordHash {
     ///
     /// # Errors
     /// [`InvalidPassword`] if it is too short or too long.
-    pub fn new(password: &str, cost: PasswordCost) -> Result<Self, InvalidPassword> {
-        Self::computed_in(&mut Vec::new(), password, cost)
+    pub fn new(password: &str, cost: PasswordCost, random: &dyn Randomness) -> Result<Self, InvalidPassword> {
+        Self::computed_in(&mut Vec::new(), password, cost, random)
     }
 
-    fn computed_in(memory: &mut Vec<Block>, password: &str, cost: PasswordCost) -> Result<Self, InvalidPassword> {
+    fn computed_in(
+        memory: &mut Vec<Block>,
+        password: &str,
+        cost: PasswordCost,
+        random: &dyn Randomness,
+    ) -> Result<Self, InvalidPassword> {
         if !(MIN_PASSWORD_BYTES..=MAX_PASSWORD_BYTES).contains(&password.len()) {
             return Err(InvalidPassword);
         }
-        hash(memory, password, cost).ok_or(InvalidPassword)
+        hash(memory, password, cost, random).ok_or(InvalidPassword)
     }
 
     pub(crate) fn from_store(phc: String) -> Self {
@@ -76,13 +79,13 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-fn hash(memory: &mut Vec<Block>, password: &str, cost: PasswordCost) -> Option<PasswordHash> {
+fn hash(memory: &mut Vec<Block>, password: &str, cost: PasswordCost, random: &dyn Randomness) -> Option<PasswordHash> {
     let parameters = match cost {
         PasswordCost::Full => Params::new(MAX_BLOCKS, 2, 1, None),
         PasswordCost::DangerNone => Params::new(Params::MIN_M_COST, 1, 1, None),
     };
     let parameters = parameters.ok()?;
-    let salt_bytes = random::bytes::<16>();
+    let salt_bytes = random::bytes::<16>(random);
     let salt = SaltString::encode_b64(&salt_bytes).ok()?;
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
     compute(memory, password.as_bytes(), &salt_bytes, parameters.clone(), Version::V0x13, &mut output)?;
@@ -148,24 +151,40 @@ pub(crate) enum Verified {
 }
 
 /// The outcome, and what was compared with: that may have been replaced while it took its time.
-pub(crate) struct Compared {
-    verified: Verified,
-    with: Option<PasswordHash>,
+pub(crate) enum Compared {
+    WithHash { verified: Verified, with: Option<PasswordHash> },
+    ByDirectory(Result<bool, DirectoryUnavailable>),
 }
 
 impl Compared {
     pub(crate) fn verified(&self) -> Verified {
-        self.verified
+        match self {
+            Self::WithHash { verified, .. } => *verified,
+            Self::ByDirectory(Ok(true)) => Verified::Right,
+            Self::ByDirectory(Ok(false)) => Verified::Wrong,
+            Self::ByDirectory(Err(_)) => Verified::Unreadable,
+        }
+    }
+
+    /// Why there is no outcome, if a directory gave no answer.
+    pub(crate) fn unavailable(&self) -> Option<&DirectoryUnavailable> {
+        match self {
+            Self::ByDirectory(Err(unavailable)) => Some(unavailable),
+            _ => None,
+        }
     }
 
     /// Whether there was a password to compare with.
     pub(crate) fn had_password(&self) -> bool {
-        self.with.is_some()
+        !matches!(self, Self::WithHash { with: None, .. })
     }
 
-    /// Whether the user's password is still the one that was compared with.
-    pub(crate) fn still_holds(&self, connection: &Connection, user: UserId) -> Result<bool, StoreError> {
-        Ok(users::local_password(connection, user)? == self.with)
+    /// Whether what is stored now is still what was compared with. A directory keeps its passwords to itself.
+    pub(crate) fn still_holds(&self, stored: Option<&PasswordHash>) -> bool {
+        match self {
+            Self::WithHash { with, .. } => stored == with.as_ref(),
+            Self::ByDirectory(answer) => answer.is_ok(),
+        }
     }
 }
 
@@ -192,16 +211,22 @@ pub(crate) struct Passwords {
     memory: Arc<Memory>,
     /// Compared with where there is no hash, so that an answer takes as long as one with.
     dummy: PasswordHash,
+    random: Arc<dyn Randomness>,
 }
 
 impl Passwords {
-    pub(crate) fn new(cost: PasswordCost, places: Places, failures: Arc<Failures>) -> Self {
+    pub(crate) fn new(
+        cost: PasswordCost,
+        places: Places,
+        failures: Arc<Failures>,
+        random: Arc<dyn Randomness>,
+    ) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let memory = Memory::default();
         // The parameters are constants that the library takes, and so is the salt's length.
-        let dummy = memory.with(|memory| hash(memory, &random::token(), cost));
+        let dummy = memory.with(|memory| hash(memory, &random::token(&*random), cost, &*random));
         let dummy = dummy.unwrap_or_else(|| PasswordHash(String::new()));
-        Self { turns: Turns::new(cores, places, failures), memory: Arc::new(memory), dummy }
+        Self { turns: Turns::new(cores, places, failures), memory: Arc::new(memory), dummy, random }
     }
 
     /// The hash of a password that is being set.
@@ -211,10 +236,10 @@ impl Passwords {
         cost: PasswordCost,
     ) -> Result<Result<PasswordHash, InvalidPassword>, Busy> {
         let turn = self.turns.take(&Asker::default()).await?;
-        let memory = self.memory.clone();
+        let (memory, random) = (self.memory.clone(), self.random.clone());
         let hashed = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            memory.with(|memory| PasswordHash::computed_in(memory, &password, cost))
+            memory.with(|memory| PasswordHash::computed_in(memory, &password, cost, &*random))
         });
         hashed.await.map_err(|_| Busy)
     }
@@ -222,21 +247,12 @@ impl Passwords {
     /// Whether a password is the one of a stored hash. Without a hash the answer is no, after the same time.
     pub(crate) async fn compare(
         &self,
-        password: Zeroizing<String>,
-        hash: Option<PasswordHash>,
-    ) -> Result<Compared, Busy> {
-        self.compare_for(&Asker::default(), password, hash).await
-    }
-
-    /// The same for somebody who is not known yet.
-    pub(crate) async fn compare_for(
-        &self,
         asker: &Asker,
         password: Zeroizing<String>,
         hash: Option<PasswordHash>,
     ) -> Result<Compared, Busy> {
         let verified = self.verify(asker, password, hash.clone()).await?;
-        Ok(Compared { verified, with: hash })
+        Ok(Compared::WithHash { verified, with: hash })
     }
 
     async fn verify(

@@ -120,7 +120,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub fn realms(&self) -> Result<Vec<Realm>, StoreError> {
-        self.read(all)
+        self.read(|connection| all(connection))
     }
 
     /// One realm.

@@ -12,6 +12,8 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::random::{self, Randomness};
+
 /// How many keys a set has.
 pub const RECOVERY_KEYS: usize = 10;
 
@@ -50,14 +52,9 @@ pub struct NotARecoveryKey;
 
 impl RecoveryKeySet {
     /// Ten new keys under a new secret.
-    pub fn generate() -> Self {
-        let mut secret = [0; RECOVERY_SECRET_BYTES];
-        fill(&mut secret);
-        let keys = std::array::from_fn(|_| {
-            let mut key = RecoveryKey([0; KEY_BYTES]);
-            fill(&mut key.0);
-            key
-        });
+    pub fn generate(random: &dyn Randomness) -> Self {
+        let secret = random::bytes(random);
+        let keys = std::array::from_fn(|_| RecoveryKey(random::bytes(random)));
         let hashes = keys.each_ref().map(|key| key.hash(&secret));
         Self { keys, secret, hashes }
     }
@@ -116,10 +113,6 @@ impl FromStr for RecoveryKey {
         }
         if digits == 2 * KEY_BYTES { Ok(Self(value.to_be_bytes())) } else { Err(NotARecoveryKey) }
     }
-}
-
-fn fill(bytes: &mut [u8]) {
-    getrandom::fill(bytes).expect("the operating system has randomness");
 }
 
 fn hmac_sha256(key: &[u8], message: &[u8]) -> RecoveryHash {

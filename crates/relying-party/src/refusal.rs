@@ -20,7 +20,8 @@ use crate::settings::SettingsError;
 use crate::store::StoreError;
 use crate::totp::TotpRefused;
 use crate::turns::Busy;
-use crate::users::{InvalidUserName, UserError};
+use crate::user_name::InvalidUserName;
+use crate::users::UserError;
 
 /// What a transaction leads to: an error undoes it, a refusal is committed with it.
 pub(crate) type Committed<T, E = StoreError> = Result<Result<T, Refusal>, E>;
@@ -72,8 +73,8 @@ pub enum Refusal {
         /// What an administrator can look up.
         report: ReportForUser,
     },
-    /// A login is blocked because an enrolled factor cannot be checked at present: nothing weaker will do instead.
-    #[error("{}", .report.reason("a second factor of this account cannot be checked at present; ask an administrator and name the report"))]
+    /// A login is blocked because an enrolled factor or the password cannot be checked at present: nothing weaker will do.
+    #[error("{}", .report.reason("this login cannot be checked at present; ask an administrator and name the report"))]
     LoginBlocked {
         /// What an administrator can look up.
         report: ReportForUser,
@@ -126,6 +127,12 @@ pub enum Refusal {
     /// A password that cannot be set.
     #[error("a password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes")]
     BadPassword,
+    /// The realm's passwords are kept elsewhere.
+    #[error("passwords of the realm {realm} are kept in a directory elsewhere; they are set there")]
+    PasswordElsewhere {
+        /// The realm.
+        realm: String,
+    },
     /// What was begun is not known, answered already, or too old.
     #[error("{reason}; begin again")]
     ChallengeGone {
@@ -165,6 +172,12 @@ pub enum Refusal {
     /// More passwords or logins are under way than can be dealt with.
     #[error("too much is under way here; try again in a moment")]
     Busy,
+    /// The realm's directory gave no answer: nothing was done.
+    #[error("the directory of this realm gives no answer; nothing was done")]
+    DirectoryUnavailable {
+        /// What it said: for the log.
+        reason: String,
+    },
     /// The store failed: nothing was done.
     #[error("the relying party cannot reach its database; nothing was done")]
     Unavailable {
@@ -223,6 +236,7 @@ impl Refusal {
             Self::ConfirmationRequired => ("confirmation_required", StatusCode::FORBIDDEN),
             Self::ConfirmationFailed { .. } => ("confirmation_failed", StatusCode::FORBIDDEN),
             Self::BadPassword => ("bad_password", StatusCode::BAD_REQUEST),
+            Self::PasswordElsewhere { .. } => ("password_elsewhere", StatusCode::CONFLICT),
             Self::ChallengeGone { .. } => ("challenge_gone", StatusCode::GONE),
             Self::PasskeyLoginDisabled => ("passkey_login_disabled", StatusCode::FORBIDDEN),
             Self::WebauthnUnavailable { .. } => ("webauthn_unavailable", StatusCode::SERVICE_UNAVAILABLE),
@@ -253,6 +267,7 @@ impl Refusal {
                 RealmError::Store(_) => UNAVAILABLE,
             },
             Self::UnknownReport { .. } => ("unknown_report", StatusCode::NOT_FOUND),
+            Self::DirectoryUnavailable { .. } => ("directory_unavailable", StatusCode::SERVICE_UNAVAILABLE),
             Self::Busy => ("busy", StatusCode::TOO_MANY_REQUESTS),
             Self::Unavailable { .. } => UNAVAILABLE,
         }
@@ -342,6 +357,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (code, status) = self.code_and_status();
         match &self {
+            Self::DirectoryUnavailable { reason } => tracing::error!(code, reason, "a directory gives no answer"),
             Self::Unavailable { reason } => tracing::error!(code, reason, "the store failed"),
             Self::WebauthnUnavailable { reason } => tracing::error!(code, reason, "the settings of WebAuthn are wrong"),
             other => tracing::debug!(code, reason = %other, "refused"),

@@ -1,7 +1,6 @@
 //! The API on a listener, until it is told to stop.
 
 mod connection;
-mod connections;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,8 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-pub(crate) use self::connections::Connections;
-use self::connections::Place;
+use crate::connections::Place;
 use crate::{RelyingParty, router};
 
 /// How long a shutdown waits for requests under way. A client that never ends its request cannot hold it longer.

@@ -5,10 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::audit_log::{self, By, EventKind};
 use crate::random;
-use crate::store::{Store, StoreError, milliseconds, moment, unreadable};
-use crate::users::{self, User, UserError, UserId, UserName};
+use crate::store::{StoreError, Transaction, milliseconds, moment, unreadable};
+use crate::user_name::UserId;
 
 /// How long a session lasts, as a ticket of Proxmox VE does.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(2 * 3600);
@@ -42,23 +41,17 @@ impl SessionKind {
     }
 }
 
-/// A session that was presented, is there and not over, of a user who may log in.
+/// A session that is there and not over.
 #[derive(Debug, Clone)]
-pub(crate) struct Session {
+pub(crate) struct StoredSession {
     /// What the store calls it.
     pub(crate) id: [u8; 32],
-    pub(crate) user: User,
+    pub(crate) user: UserId,
     pub(crate) kind: SessionKind,
     pub(crate) csrf_token: String,
     pub(crate) expires: SystemTime,
-    confirmed: Option<SystemTime>,
-}
-
-impl Session {
-    /// Whether the password was given again lately enough to change factors.
-    pub(crate) fn is_confirmed(&self, now: SystemTime) -> bool {
-        self.confirmed.is_some_and(|at| now < at + CONFIRMATION_LIFETIME)
-    }
+    /// When the password was last given again.
+    pub(crate) confirmed: Option<SystemTime>,
 }
 
 /// A session that has just begun: what its browser is told.
@@ -70,28 +63,9 @@ pub(crate) struct NewSession {
     pub(crate) expires: SystemTime,
 }
 
-impl Store {
-    /// Ends all sessions of a user, and logins under way. How many sessions there were.
-    ///
-    /// # Errors
-    /// [`UserError::Unknown`] if there is no such user.
-    pub fn end_sessions(&self, user: &UserName, by: &By) -> Result<usize, UserError> {
-        self.write(|transaction| end_of_user(transaction, user, by))
-    }
-}
-
-/// Ends all sessions of a user, and says so in the log. How many there were.
-pub(crate) fn end_of_user(connection: &Connection, user: &UserName, by: &By) -> Result<usize, UserError> {
-    let found = users::known(connection, user)?;
-    let ended = end_all(connection, found.id)?;
-    let detail = format!("{ended} sessions");
-    audit_log::record(connection, by, EventKind::SessionsEnded, &user.to_string(), &detail)?;
-    Ok(ended)
-}
-
 /// Begins a session. `confirmed` if the password was given just now and factors may be changed without giving it again.
 pub(crate) fn begin(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     user: UserId,
     kind: SessionKind,
     confirmed: bool,
@@ -104,7 +78,7 @@ pub(crate) fn begin(
              (SELECT id FROM sessions WHERE user = ? ORDER BY created DESC LIMIT -1 OFFSET ?)",
         )?
         .execute(params![user, MAX_SESSIONS_PER_USER - 1])?;
-    let (token, csrf_token) = (random::token(), random::token());
+    let (token, csrf_token) = (random::token(connection.random), random::token(connection.random));
     let lifetime = match kind {
         SessionKind::Full => SESSION_LIFETIME,
         SessionKind::Enrolment => ENROLMENT_LIFETIME,
@@ -126,8 +100,8 @@ pub(crate) fn begin(
     Ok(NewSession { token, csrf_token, kind, expires })
 }
 
-/// The session of a token, unless it is over or its user may not log in.
-pub(crate) fn find(connection: &Connection, token: &str, now: SystemTime) -> Result<Option<Session>, StoreError> {
+/// The session of a token, unless it is over.
+pub(crate) fn find(connection: &Connection, token: &str, now: SystemTime) -> Result<Option<StoredSession>, StoreError> {
     let id = random::stored(token);
     let mut statement = connection.prepare_cached(
         "SELECT user, kind, csrf_token, expires, confirmed FROM sessions WHERE id = ? AND expires > ?",
@@ -142,11 +116,14 @@ pub(crate) fn find(connection: &Connection, token: &str, now: SystemTime) -> Res
         let confirmed: Option<i64> = row.get(4)?;
         Ok((row.get(0)?, kind, row.get(2)?, moment(row.get(3)?), confirmed.map(moment)))
     });
-    let Some((user, kind, csrf_token, expires, confirmed)) = found.optional()? else {
-        return Ok(None);
-    };
-    let user = users::by_id(connection, user)?.filter(|user| user.enabled);
-    Ok(user.map(|user| Session { id, user, kind, csrf_token, expires, confirmed }))
+    Ok(found.optional()?.map(|(user, kind, csrf_token, expires, confirmed)| StoredSession {
+        id,
+        user,
+        kind,
+        csrf_token,
+        expires,
+        confirmed,
+    }))
 }
 
 /// Ends one session.
@@ -172,18 +149,16 @@ pub(crate) fn confirm(connection: &Connection, id: &[u8; 32], now: SystemTime) -
 }
 
 /// Notes that a wrong password was given, and ends the session at the last of [`CONFIRMATION_FAILURES`]. Whether it did.
-pub(crate) fn confirmation_failed(connection: &Connection, session: &Session, by: &By) -> Result<bool, StoreError> {
+pub(crate) fn confirmation_failed(connection: &Connection, id: &[u8; 32]) -> Result<bool, StoreError> {
     let failures: u32 = connection
         .prepare_cached(
             "UPDATE sessions SET confirmation_failures = confirmation_failures + 1 WHERE id = ?
              RETURNING confirmation_failures",
         )?
-        .query_row([session.id], |row| row.get(0))?;
+        .query_row([id], |row| row.get(0))?;
     let is_over = failures >= CONFIRMATION_FAILURES;
     if is_over {
-        end(connection, &session.id)?;
+        end(connection, id)?;
     }
-    let detail = if is_over { "the session was ended" } else { "" };
-    audit_log::record(connection, by, EventKind::ConfirmationFailed, &session.user.name.to_string(), detail)?;
     Ok(is_over)
 }

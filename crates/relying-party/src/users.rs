@@ -1,6 +1,5 @@
 //! Users: `name@realm`, a role, and a password where the realm keeps passwords here.
 
-use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -11,66 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::audit_log::{self, By, EventKind};
 use crate::password::PasswordHash;
 use crate::random;
-use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
+use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
+use crate::user_name::{UserId, UserName};
 use crate::{realms, sessions};
 
-const MAX_NAME_BYTES: usize = 64;
-const MAX_REALM_BYTES: usize = 32;
 const MAX_COMMENT_BYTES: usize = 256;
-
-/// A user's name and realm.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserName {
-    name: String,
-    realm: String,
-}
-
-/// A text is no user name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a user is NAME@REALM, such as root@pam: a name of 1 to 64 of the characters A-Z a-z 0-9 . _ - + @, and a realm of 1 to 32 of A-Z a-z 0-9 . _ -"
-)]
-pub struct InvalidUserName;
-
-impl UserName {
-    /// The part before the last `@`.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The part after it.
-    pub fn realm(&self) -> &str {
-        &self.realm
-    }
-}
-
-impl FromStr for UserName {
-    type Err = InvalidUserName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidUserName> {
-        let (name, realm) = text.rsplit_once('@').ok_or(InvalidUserName)?;
-        let of =
-            |text: &str, more: &[u8]| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte));
-        let fits = |text: &str, most| (1..=most).contains(&text.len());
-        if fits(name, MAX_NAME_BYTES) && of(name, b"._-+@") && fits(realm, MAX_REALM_BYTES) && of(realm, b"._-") {
-            Ok(Self { name: name.to_owned(), realm: realm.to_owned() })
-        } else {
-            Err(InvalidUserName)
-        }
-    }
-}
-
-impl fmt::Display for UserName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.realm)
-    }
-}
-
-impl Serialize for UserName {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 /// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,22 +63,6 @@ impl FromSql for Role {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let name = value.as_str()?;
         name.parse().map_err(|InvalidRole| FromSqlError::Other(format!("the role of a user is {name:?}").into()))
-    }
-}
-
-/// A user's row in the database. A name that is given again later is another user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UserId(pub(crate) i64);
-
-impl ToSql for UserId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        self.0.to_sql()
-    }
-}
-
-impl FromSql for UserId {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        i64::column_result(value).map(Self)
     }
 }
 
@@ -234,7 +162,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub fn users(&self) -> Result<Vec<User>, StoreError> {
-        self.read(all)
+        self.read(|connection| all(connection))
     }
 
     /// One user.
@@ -261,6 +189,14 @@ impl Store {
         self.write(|transaction| delete(transaction, name, by))
     }
 
+    /// Ends all sessions of a user, and logins under way. How many sessions there were.
+    ///
+    /// # Errors
+    /// [`UserError::Unknown`] if there is no such user.
+    pub fn end_sessions(&self, name: &UserName, by: &By) -> Result<usize, UserError> {
+        self.write(|transaction| end_sessions(transaction, name, by))
+    }
+
     /// Sets a password, and ends the user's sessions: they may be those of whoever knew the old one.
     ///
     /// # Errors
@@ -271,7 +207,7 @@ impl Store {
 }
 
 pub(crate) fn add(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     name: &UserName,
     role: Role,
     password: &PasswordHash,
@@ -284,7 +220,13 @@ pub(crate) fn add(
         .prepare_cached(
             "INSERT INTO users (name, realm, handle, role, enabled, comment, created) VALUES (?, ?, ?, ?, 1, '', ?)",
         )?
-        .execute(params![name.name(), name.realm(), random::bytes::<16>(), role, milliseconds(by.now)]);
+        .execute(params![
+            name.name(),
+            name.realm(),
+            random::bytes::<16>(connection.random),
+            role,
+            milliseconds(by.now)
+        ]);
     match added {
         Ok(_) => {}
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
@@ -348,6 +290,13 @@ pub(crate) fn set_password(
     sessions::end_all(connection, user.id)?;
     audit_log::record(connection, by, EventKind::PasswordChanged, &name.to_string(), "")?;
     Ok(())
+}
+
+pub(crate) fn end_sessions(connection: &Connection, name: &UserName, by: &By) -> Result<usize, UserError> {
+    let ended = sessions::end_all(connection, known(connection, name)?.id)?;
+    let detail = format!("{ended} sessions");
+    audit_log::record(connection, by, EventKind::SessionsEnded, &name.to_string(), &detail)?;
+    Ok(ended)
 }
 
 /// There was none before the first: only who takes one away has to leave another.
@@ -417,7 +366,7 @@ pub(crate) fn local_password(connection: &Connection, user: UserId) -> Result<Op
 fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: row.get(0)?,
-        name: UserName { name: row.get(1)?, realm: row.get(2)? },
+        name: UserName::from_store(row.get(1)?, row.get(2)?),
         handle: row.get(3)?,
         role: row.get(4)?,
         enabled: row.get(5)?,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::factors::webauthn::StoredCredential;
 use crate::policy::{DecidedBy, FramedLogin, Preference, SignatureCounter, UserHandle};
+use crate::random::{self, Randomness};
 use crate::settings::{Attestation, Settings, SettingsError};
 use crate::users::User;
 
@@ -154,10 +155,10 @@ impl Webauthn {
     }
 
     /// The handle that a registration names.
-    pub(crate) fn user_handle(&self, user: &User) -> Vec<u8> {
+    pub(crate) fn user_handle(&self, user: &User, random: &dyn Randomness) -> Vec<u8> {
         match self.settings.policy.user_handle {
             UserHandle::PerUser => user.handle.clone(),
-            UserHandle::PerRegistration => crate::random::bytes::<16>().to_vec(),
+            UserHandle::PerRegistration => random::bytes::<16>(random).to_vec(),
         }
     }
 

@@ -16,7 +16,7 @@ use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RackError};
 use keyrig_relying_party::{
     By, Clock, Options as SiteOptions, PasswordCost, PasswordHash, RelyingParty, Role, Settings, Store, StoreError,
-    SystemClock, UserError,
+    SystemClock, SystemRandomness, UserError,
 };
 use keyrig_usb::Limits;
 use keyrig_usb::client::{ClientError as UsbError, list};
@@ -127,7 +127,8 @@ pub async fn run(
 /// A relying party that tells why it refuses, with one user.
 fn relying_party(settings: Settings) -> Result<RelyingParty, DemoError> {
     let (store, clock) = (Store::in_memory()?, Arc::new(SystemClock));
-    let password = PasswordHash::new(PASSWORD, PasswordCost::Full).map_err(|_| DemoError::Missing(PASSWORD))?;
+    let password =
+        PasswordHash::new(PASSWORD, PasswordCost::Full, &SystemRandomness).map_err(|_| DemoError::Missing(PASSWORD))?;
     let name = USER.parse().map_err(|_| DemoError::Missing(USER))?;
     store.add_user(&name, Role::Administrator, &password, &By::command_line(clock.now()))?;
     Ok(RelyingParty::new(Ok(settings), SiteOptions { explain: true, ..SiteOptions::new(store) }, clock))

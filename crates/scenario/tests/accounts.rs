@@ -13,7 +13,7 @@ use keyrig_rack::command::Command;
 use keyrig_rack::{KeyName, KeySpecification, Options as RackOptions, Rack};
 use keyrig_relying_party::{
     Attestation, By, Clock, EventKind, FAILURES, LOCK_TIME, Options, PasswordCost, PasswordHash, Policy, Preference,
-    RelyingParty, Requirement, Role, Server, Settings, Store, TOTP_FAILURES, Totp, serve,
+    RelyingParty, Requirement, Role, Server, Settings, Store, SystemRandomness, TOTP_FAILURES, Totp, serve,
 };
 use keyrig_scenario::site::{Answer, PasswordStep, SecondFactor, Site, SiteRefusal};
 use keyrig_ways::InProcess;
@@ -119,7 +119,7 @@ impl Rig {
     }
 
     fn add_user(&self, user: &str, role: Role) {
-        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
+        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone, &SystemRandomness).unwrap();
         self.store.add_user(&user.parse().unwrap(), role, &hash, &By::command_line(self.clock.now())).unwrap();
     }
 

@@ -106,7 +106,7 @@ async fn answers_that_no_key_should_give() {
 async fn a_token_of_a_length_that_it_may_not_have_is_refused() {
     let agreement = p256::SecretKey::from_slice(&[0x42; 32]).unwrap();
     let (public, _) = PinUvAuthProtocol::Two
-        .agree(&agreement, &keyrig_ctap::cose::KeyAgreementKey { x: generator().0, y: generator().1 })
+        .agree(&agreement, &keyrig_ctap::cose::KeyAgreementKey { x: generator().0, y: generator().1 }, &system())
         .unwrap();
     let (mut key, _) = key("A", pin_info_with_pin(), move |request| {
         let Message::ClientPin(request) = request else { panic!("it was asked {request:?}") };

@@ -1,7 +1,7 @@
 use keyrig_ctap::entities::Extensions;
 
 use super::*;
-use crate::testing::unhex;
+use crate::testing::{system, unhex};
 
 fn creation(extensions: Value, resident_key: &str, user_verification: &str) -> CreationOptions {
     let options = json!({
@@ -192,7 +192,7 @@ fn shared(protocol: PinUvAuthProtocol) -> (KeyAgreementKey, SharedSecret) {
         x: coordinate("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"),
         y: coordinate("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"),
     };
-    protocol.agree(&own, &base_point).unwrap()
+    protocol.agree(&own, &base_point, &system()).unwrap()
 }
 
 /// The salt is SHA-256("WebAuthn PRF" 00 010203) by Python's hashlib.

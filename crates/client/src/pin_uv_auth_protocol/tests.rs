@@ -2,7 +2,7 @@
 //! everything else was computed from them by Python's `cryptography`.
 
 use super::*;
-use crate::testing::unhex;
+use crate::testing::{system, unhex};
 
 const OWN: &str = "7452e599fee739d8a653f6a507343d12d382249108a651402520b72f24fe7684";
 const OWN_X: &str = "44d78d7989b97e62ea993496c9ef6e8fd58b8b00715f9a89153ddd9c4657e47f";
@@ -17,7 +17,7 @@ fn coordinates(x: &str, y: &str) -> KeyAgreementKey {
 
 fn agreed(protocol: PinUvAuthProtocol) -> SharedSecret {
     let own = SecretKey::from_slice(&unhex(OWN)).unwrap();
-    let (public, secret) = protocol.agree(&own, &coordinates(OTHER_X, OTHER_Y)).unwrap();
+    let (public, secret) = protocol.agree(&own, &coordinates(OTHER_X, OTHER_Y), &system()).unwrap();
     assert_eq!(public, coordinates(OWN_X, OWN_Y));
     secret
 }
@@ -89,8 +89,8 @@ fn protocol_two_never_encrypts_the_same_way_twice() {
 fn both_ends_of_an_agreement_share_the_secret() {
     for protocol in [PinUvAuthProtocol::One, PinUvAuthProtocol::Two] {
         let own = SecretKey::from_slice(&unhex(OWN)).unwrap();
-        let (public, ours) = protocol.encapsulate(&coordinates(OWN_X, OWN_Y)).unwrap();
-        let (_, theirs) = protocol.agree(&own, &public).unwrap();
+        let (public, ours) = protocol.encapsulate(&coordinates(OWN_X, OWN_Y), &system()).unwrap();
+        let (_, theirs) = protocol.agree(&own, &public, &system()).unwrap();
         assert_eq!((ours.aes_key, ours.hmac_key), (theirs.aes_key, theirs.hmac_key));
     }
 }
@@ -109,7 +109,7 @@ fn ciphertexts_that_no_authenticator_should_send() {
 #[test]
 fn a_point_off_the_curve_is_refused() {
     let other = KeyAgreementKey { x: [1; 32], y: [2; 32] };
-    assert_eq!(PinUvAuthProtocol::Two.encapsulate(&other).err(), Some(AgreementError::NotOnTheCurve));
+    assert_eq!(PinUvAuthProtocol::Two.encapsulate(&other, &system()).err(), Some(AgreementError::NotOnTheCurve));
 }
 
 /// CTAP 2.3 §6.5.5.4: the platform takes the first of the list that it knows.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::users::UserId;
+use crate::user_name::UserId;
 
 fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::audit_log::{self, By, EventKind};
 use crate::random;
 use crate::realms::{self, Realm, Requirement};
-use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
-use crate::users::{self, User, UserId, UserName};
+use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
+use crate::user_name::{UserId, UserName};
+use crate::users::{self, User};
 
 use self::recovery::StoredRecoveryKeys;
 use self::totp::StoredTotp;
@@ -483,7 +484,7 @@ fn load_secret(connection: &Connection, id: &str, kind: String) -> Result<Stored
 
 /// Adds the row that all kinds have; the kind's own row follows in the same transaction.
 pub(crate) fn add(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     user: &User,
     kind: FactorKind,
     description: &str,
@@ -496,7 +497,7 @@ pub(crate) fn add(
     if count >= MAX_FACTORS_PER_USER {
         return Err(FactorError::TooMany(user.name.clone()));
     }
-    let id = random::name();
+    let id = random::name(connection.random);
     connection
         .prepare_cached(
             "INSERT INTO factors (id, user, kind, description, created, enabled) VALUES (?, ?, ?, ?, ?, 1)",

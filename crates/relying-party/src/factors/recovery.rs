@@ -8,8 +8,9 @@ use rusqlite::{Connection, ErrorCode, params};
 use super::{Factor, FactorDetail, FactorError, FactorKind};
 use crate::audit_log::By;
 use crate::recovery_keys::{RecoveryHash, RecoveryKey, RecoveryKeySet};
-use crate::store::{Store, StoreError, milliseconds};
-use crate::users::{User, UserName};
+use crate::store::{Store, StoreError, Transaction, milliseconds};
+use crate::user_name::UserName;
+use crate::users::User;
 
 pub(crate) struct StoredRecoveryKeys {
     secret: Vec<u8>,
@@ -55,7 +56,7 @@ impl Store {
 
 /// Makes a set within a transaction.
 pub(crate) fn add_set(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     user: &User,
     description: &str,
     by: &By,
@@ -65,7 +66,7 @@ pub(crate) fn add_set(
             if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation));
         if is_second { FactorError::RecoveryKeysExist(user.name.clone()) } else { error }
     })?;
-    let set = RecoveryKeySet::generate();
+    let set = RecoveryKeySet::generate(connection.random);
     connection.prepare_cached("INSERT INTO recovery_sets VALUES (?, ?)")?.execute(params![id, set.secret])?;
     let mut statement = connection.prepare_cached("INSERT INTO recovery_keys VALUES (?, ?, ?, NULL)")?;
     for (number, hash) in (1_u32..).zip(&set.hashes) {

@@ -14,7 +14,8 @@ use crate::audit_log::{Event, EventFilter};
 use crate::factors::{Factor, FactorChange};
 use crate::realms::{Realm, Requirement};
 use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own};
-use crate::users::{Role, User, UserChange, UserName};
+use crate::user_name::UserName;
+use crate::users::{Role, User, UserChange};
 use crate::{Refusal, RelyingParty};
 
 type Shared = State<Arc<RelyingParty>>;

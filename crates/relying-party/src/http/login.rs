@@ -15,7 +15,7 @@ use super::session::SessionView;
 use crate::relying_party::{Answer, LoggedIn, Step};
 use crate::sessions::SessionKind;
 use crate::turns::Asker;
-use crate::users::UserName;
+use crate::user_name::UserName;
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
 

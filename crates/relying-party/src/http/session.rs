@@ -17,7 +17,8 @@ use crate::notices::Notice;
 use crate::relying_party::{Claim, LoggedIn, Own, Present, Right};
 use crate::sessions::{self, NewSession, SessionKind};
 use crate::store::seconds;
-use crate::users::{Role, User, UserName};
+use crate::user_name::UserName;
+use crate::users::{Role, User};
 use crate::{Refusal, RelyingParty};
 
 /// The request header that has to carry the session's token on every request that changes something.

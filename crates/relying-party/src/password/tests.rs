@@ -1,6 +1,7 @@
 //! Passwords: what can be set, what is right, and that a user who does not exist costs as much as one who does.
 
 use super::*;
+use crate::random::SystemRandomness;
 
 const PASSWORD: &str = "correct horse";
 
@@ -11,20 +12,24 @@ fn secret(text: &str) -> Zeroizing<String> {
 const PLACES: Places = Places { all: 512, per_client: 512, per_account: 512 };
 
 fn passwords() -> Passwords {
-    Passwords::new(PasswordCost::DangerNone, PLACES, Arc::default())
+    Passwords::new(PasswordCost::DangerNone, PLACES, Arc::default(), Arc::new(SystemRandomness))
 }
 
 #[test]
 fn a_password_has_bounds() {
     for (length, is_valid) in [(0, false), (7, false), (8, true), (512, true), (513, false)] {
-        assert_eq!(PasswordHash::new(&"x".repeat(length), PasswordCost::DangerNone).is_ok(), is_valid, "{length}");
+        assert_eq!(
+            PasswordHash::new(&"x".repeat(length), PasswordCost::DangerNone, &SystemRandomness).is_ok(),
+            is_valid,
+            "{length}"
+        );
     }
 }
 
 #[tokio::test]
 async fn only_the_right_password_of_a_user_who_exists_is_right() {
     let passwords = passwords();
-    let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
+    let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone, &SystemRandomness).unwrap();
     let cases = [
         (PASSWORD, Some(hash.clone()), Verified::Right),
         ("correct hors", Some(hash.clone()), Verified::Wrong),
@@ -43,7 +48,7 @@ async fn only_the_right_password_of_a_user_who_exists_is_right() {
 async fn a_longer_password_is_not_the_longest_that_can_be_set() {
     let passwords = passwords();
     let longest = "x".repeat(MAX_PASSWORD_BYTES);
-    let hash = PasswordHash::new(&longest, PasswordCost::DangerNone).unwrap();
+    let hash = PasswordHash::new(&longest, PasswordCost::DangerNone, &SystemRandomness).unwrap();
     assert_eq!(passwords.verify(&Asker::default(), secret(&longest), Some(hash.clone())).await, Ok(Verified::Right));
     assert_eq!(
         passwords.verify(&Asker::default(), secret(&format!("{longest}x")), Some(hash)).await,
@@ -58,8 +63,10 @@ fn the_dummy_costs_what_a_users_hash_costs() {
         (PasswordCost::Full, "$argon2id$v=19$m=19456,t=2,p=1$"),
         (PasswordCost::DangerNone, "$argon2id$v=19$m=8,t=1,p=1$"),
     ] {
-        let (dummy, user) =
-            (Passwords::new(cost, PLACES, Arc::default()).dummy, PasswordHash::new(PASSWORD, cost).unwrap());
+        let (dummy, user) = (
+            Passwords::new(cost, PLACES, Arc::default(), Arc::new(SystemRandomness)).dummy,
+            PasswordHash::new(PASSWORD, cost, &SystemRandomness).unwrap(),
+        );
         for hash in [&dummy, &user] {
             assert!(hash.as_str().starts_with(parameters), "{}", hash.as_str());
         }
@@ -70,7 +77,12 @@ fn the_dummy_costs_what_a_users_hash_costs() {
 
 #[tokio::test]
 async fn when_too_many_wait_others_are_turned_away() {
-    let passwords = Passwords::new(PasswordCost::DangerNone, Places { all: 0, ..PLACES }, Arc::default());
+    let passwords = Passwords::new(
+        PasswordCost::DangerNone,
+        Places { all: 0, ..PLACES },
+        Arc::default(),
+        Arc::new(SystemRandomness),
+    );
     let mut turns = Vec::new();
     while let Ok(turn) = passwords.turns.take(&Asker::default()).await {
         turns.push(turn);
@@ -86,7 +98,7 @@ async fn when_too_many_wait_others_are_turned_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_memory_is_that_of_as_many_as_compute_at_once() {
     let passwords = Arc::new(passwords());
-    let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
+    let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone, &SystemRandomness).unwrap();
     let tasks: Vec<_> = (0..400)
         .map(|number| {
             let (passwords, hash) = (passwords.clone(), hash.clone());
@@ -130,7 +142,7 @@ fn memory_that_was_used_before_computes_the_same() {
         assert_eq!(is_right(&mut memory, "passwort", &vector), Some(false));
         // With more blocks and with fewer in between.
         for cost in [PasswordCost::DangerNone, PasswordCost::Full] {
-            hash(&mut memory, PASSWORD, cost).unwrap();
+            hash(&mut memory, PASSWORD, cost, &SystemRandomness).unwrap();
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::random::SystemRandomness;
 
 /// RFC 4231, test cases 1 and 2.
 #[test]
@@ -17,7 +18,7 @@ fn the_hash_is_hmac_sha_256() {
 
 #[test]
 fn a_set_is_ten_different_keys_of_the_written_form() {
-    let set = RecoveryKeySet::generate();
+    let set = RecoveryKeySet::generate(&SystemRandomness);
     let written: HashSet<_> = set.keys.iter().map(RecoveryKey::to_string).collect();
     assert_eq!(written.len(), 10);
     for key in written {
@@ -26,7 +27,7 @@ fn a_set_is_ten_different_keys_of_the_written_form() {
         assert!(groups.iter().all(|group| group.len() == 4), "{key}");
         assert!(key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')), "{key}");
     }
-    assert_ne!(RecoveryKeySet::generate().secret, set.secret);
+    assert_ne!(RecoveryKeySet::generate(&SystemRandomness).secret, set.secret);
 }
 
 /// What is hashed is the written form, as in Proxmox VE: whoever has a set of its can check the keys here.
@@ -38,7 +39,7 @@ fn what_is_hashed_is_the_written_form() {
 
 #[test]
 fn a_key_is_found_among_its_set_and_nowhere_else() {
-    let (set, other) = (RecoveryKeySet::generate(), RecoveryKeySet::generate());
+    let (set, other) = (RecoveryKeySet::generate(&SystemRandomness), RecoveryKeySet::generate(&SystemRandomness));
     for (index, key) in set.keys.iter().enumerate() {
         assert_eq!(key.find(&set.secret, &set.hashes), Some(index));
         assert_eq!(key.find(&other.secret, &other.hashes), None);

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::RelyingParty;
-use super::authorization::{Authorized, ChangeOwn, Claim, Own, Present};
+use super::authorization::{Authorized, ChangeOwn, Claim, Own, Present, Right, Session};
+use super::state::RelyingParty;
 use crate::audit_log::{self, EventKind};
 use crate::factors::{self, Factor, FactorChange, Which};
 use crate::notices::{self, Notice};
-use crate::password::{Compared, PasswordHash, Verified};
+use crate::password::{Compared, Verified};
 use crate::refusal::Refusal;
-use crate::sessions::{self, Session};
+use crate::sessions;
 use crate::store::StoreError;
-use crate::users::{self, UserName};
+use crate::turns::Asker;
+use crate::user_name::UserName;
+use crate::users;
 
 impl RelyingParty {
     /// The session, with what its user is told.
@@ -37,7 +39,7 @@ impl RelyingParty {
     /// Ends all sessions of the user. How many there were.
     pub(crate) async fn log_out_everywhere(self: &Arc<Self>, claim: Claim<Own>) -> Result<usize, Refusal> {
         self.write_as(claim, |_, Authorized { connection, session, by }| {
-            Ok(sessions::end_of_user(connection, &session.user.name, &by)?)
+            Ok(users::end_sessions(connection, &session.user.name, &by)?)
         })
         .await
     }
@@ -48,7 +50,7 @@ impl RelyingParty {
         claim: Claim<Present>,
         password: Zeroizing<String>,
     ) -> Result<(), Refusal> {
-        let (claim, compared) = self.compare_own_password(claim, password).await?;
+        let (claim, _, compared) = self.compare_own_password(claim, password).await?;
         self.commit_as(claim, move |_, authorized| {
             if let Some(refusal) = not_the_password(&authorized, &compared)? {
                 return Ok(Err(refusal));
@@ -66,9 +68,9 @@ impl RelyingParty {
         password: Zeroizing<String>,
         new: Zeroizing<String>,
     ) -> Result<(), Refusal> {
-        let (claim, compared) = self.compare_own_password(claim, password).await?;
+        let (claim, user, compared) = self.compare_own_password(claim, password).await?;
         let hash = match compared.verified() {
-            Verified::Right => Some(self.hash(new).await?),
+            Verified::Right => Some(self.hash(&user, new).await?),
             Verified::Wrong | Verified::Unreadable => None,
         };
         self.commit_as(claim, move |_, authorized| {
@@ -86,22 +88,19 @@ impl RelyingParty {
 
     /// Compares a password with that of the session's user, outside of any transaction. What follows from it is decided
     /// within one, by [`not_the_password`].
-    async fn compare_own_password<R: super::Right>(
+    async fn compare_own_password<R: Right>(
         self: &Arc<Self>,
         claim: Claim<R>,
         password: Zeroizing<String>,
-    ) -> Result<(Claim<R>, Compared), Refusal> {
-        let (claim, hash) = self
+    ) -> Result<(Claim<R>, UserName, Compared), Refusal> {
+        let (claim, (user, hash)) = self
             .read_for_later(claim, |_, Authorized { connection, session, .. }| {
-                Ok(users::local_password(connection, session.user.id)?)
+                let hash = users::local_password(connection, session.user.id)?;
+                Ok((session.user.name, hash))
             })
             .await?;
-        Ok((claim, self.passwords.compare(password, hash).await?))
-    }
-
-    /// The hash of a password that is being set.
-    pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<PasswordHash, Refusal> {
-        Ok(self.passwords.hash(password, self.password_cost).await??)
+        let compared = self.compare(&Asker::default(), &user, password, hash).await?;
+        Ok((claim, user, compared))
     }
 
     /// The user's factors.
@@ -149,10 +148,17 @@ impl RelyingParty {
 
 /// The refusal of a password that was not the one of the session's user, and is counted as such.
 fn not_the_password(authorized: &Authorized<'_>, compared: &Compared) -> Result<Option<Refusal>, StoreError> {
+    if let Some(unavailable) = compared.unavailable() {
+        return Ok(Some(Refusal::DirectoryUnavailable { reason: unavailable.reason.clone() }));
+    }
     let Authorized { connection, session, by } = authorized;
-    if compared.verified() == Verified::Right && compared.still_holds(connection, session.user.id)? {
+    if compared.verified() == Verified::Right
+        && compared.still_holds(users::local_password(connection, session.user.id)?.as_ref())
+    {
         return Ok(None);
     }
-    let session_ended = sessions::confirmation_failed(connection, session, by)?;
+    let session_ended = sessions::confirmation_failed(connection, &session.id)?;
+    let detail = if session_ended { "the session was ended" } else { "" };
+    audit_log::record(connection, by, EventKind::ConfirmationFailed, &session.user.name.to_string(), detail)?;
     Ok(Some(Refusal::ConfirmationFailed { session_ended }))
 }

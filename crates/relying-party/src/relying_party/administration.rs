@@ -5,14 +5,15 @@ use std::sync::Arc;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::RelyingParty;
 use super::authorization::{Administer, Audit, Authorized, ChangeOthers, Claim};
+use super::state::RelyingParty;
 use crate::audit_log::{self, Event, EventFilter};
 use crate::factors::{self, Factor, FactorChange, Which};
+use crate::locks;
 use crate::realms::{self, Realm, Requirement};
 use crate::refusal::Refusal;
-use crate::users::{self, Role, User, UserChange, UserName};
-use crate::{locks, sessions};
+use crate::user_name::UserName;
+use crate::users::{self, Role, User, UserChange};
 
 impl RelyingParty {
     pub(crate) async fn users(
@@ -35,7 +36,7 @@ impl RelyingParty {
         role: Role,
         password: Zeroizing<String>,
     ) -> Result<User, Refusal> {
-        let hash = self.hash(password).await?;
+        let hash = self.hash(&name, password).await?;
         self.write_as(claim, move |_, Authorized { connection, by, .. }| {
             Ok(users::add(connection, &name, role, &hash, &by)?)
         })
@@ -69,7 +70,7 @@ impl RelyingParty {
         name: UserName,
         password: Zeroizing<String>,
     ) -> Result<(), Refusal> {
-        let hash = self.hash(password).await?;
+        let hash = self.hash(&name, password).await?;
         self.write_as(claim, move |_, Authorized { connection, by, .. }| {
             Ok(users::set_password(connection, &name, &hash, &by)?)
         })
@@ -89,7 +90,7 @@ impl RelyingParty {
         name: UserName,
     ) -> Result<usize, Refusal> {
         self.write_as(claim, move |_, Authorized { connection, by, .. }| {
-            Ok(sessions::end_of_user(connection, &name, &by)?)
+            Ok(users::end_sessions(connection, &name, &by)?)
         })
         .await
     }

@@ -11,14 +11,27 @@ use std::time::SystemTime;
 use rusqlite::Connection;
 use subtle::ConstantTimeEq;
 
-use super::RelyingParty;
+use super::state::RelyingParty;
 use crate::audit_log::By;
 use crate::factors;
 use crate::realms;
 use crate::refusal::{Committed, Refusal};
-use crate::sessions::{self, Session, SessionKind};
-use crate::store::StoreError;
-use crate::users::{Role, UserName};
+use crate::sessions::{self, CONFIRMATION_LIFETIME, SessionKind, StoredSession};
+use crate::store::{StoreError, Transaction};
+use crate::user_name::UserName;
+use crate::users::{self, Role, User};
+
+/// A session that was presented, is there and not over, of a user who may log in.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// What the store calls it.
+    pub(crate) id: [u8; 32],
+    pub(crate) user: User,
+    pub(crate) kind: SessionKind,
+    pub(crate) csrf_token: String,
+    pub(crate) expires: SystemTime,
+    confirmed: Option<SystemTime>,
+}
 
 /// What a session has to be good for.
 pub(crate) trait Right: Send + 'static {
@@ -131,7 +144,10 @@ impl<R: Right> Claim<R> {
 
     /// The session, as it is in this transaction.
     fn prove(&self, connection: &Connection, now: SystemTime) -> Result<Session, Refusal> {
-        let session = sessions::find(connection, &self.token, now)?.ok_or(Refusal::NotLoggedIn)?;
+        let found = sessions::find(connection, &self.token, now)?.ok_or(Refusal::NotLoggedIn)?;
+        let StoredSession { id, user, kind, csrf_token, expires, confirmed } = found;
+        let user = users::by_id(connection, user)?.filter(|user| user.enabled).ok_or(Refusal::NotLoggedIn)?;
+        let session = Session { id, user, kind, csrf_token, expires, confirmed };
         let is_foreign = |token: &Vec<u8>| !bool::from(token.ct_eq(session.csrf_token.as_bytes()));
         if self.csrf_token.as_ref().is_some_and(is_foreign) {
             return Err(Refusal::BadCsrfToken);
@@ -153,6 +169,11 @@ fn lacks_a_factor(connection: &Connection, session: &Session) -> Result<bool, St
 }
 
 impl Session {
+    /// Whether the password was given again lately enough to change factors.
+    fn is_confirmed(&self, now: SystemTime) -> bool {
+        self.confirmed.is_some_and(|at| now < at + CONFIRMATION_LIFETIME)
+    }
+
     /// # Errors
     /// If `user` is another one than the session's, and the session may not see what concerns others.
     pub(crate) fn may_see(&self, user: &UserName, now: SystemTime) -> Result<(), Refusal> {
@@ -162,7 +183,7 @@ impl Session {
 
 /// A transaction, and the session that was found in it to have the right to it.
 pub(crate) struct Authorized<'a> {
-    pub(crate) connection: &'a Connection,
+    pub(crate) connection: &'a Transaction<'a>,
     pub(crate) session: Session,
     /// The session's user, now.
     pub(crate) by: By,
@@ -222,7 +243,7 @@ impl RelyingParty {
     fn authorized<'a, R: Right>(
         &self,
         claim: &Claim<R>,
-        connection: &'a Connection,
+        connection: &'a Transaction<'a>,
     ) -> Result<Authorized<'a>, Refusal> {
         // Read here, as it took a while to come to this transaction.
         let now = self.clock.now();

@@ -8,9 +8,9 @@ use keyrig_ctap::Aaguid;
 use keyrig_verifier::{Check, RegistrationResponse};
 use serde::{Deserialize, Serialize};
 
-use super::RelyingParty;
 use super::authorization::{Authorized, ChangeOwn, Claim, Enrol};
 use super::login::{Cause, Ceremony};
+use super::state::RelyingParty;
 use crate::audit_log::{self, EventKind};
 use crate::challenges::{self, Purpose};
 use crate::factors::webauthn::StoredCredential;
@@ -122,8 +122,8 @@ impl RelyingParty {
             // Those that are disabled too: the key that has one of them is not to be enrolled twice.
             let credentials = factors.iter().filter_map(StoredFactor::credential);
             let exclude: Vec<_> = credentials.filter(|credential| Some(&credential.record.id) != replaced).collect();
-            let challenge = random::bytes::<32>();
-            let user_handle = webauthn.user_handle(&session.user);
+            let challenge = random::bytes::<32>(connection.random);
+            let user_handle = webauthn.user_handle(&session.user, connection.random);
             let options = webauthn.creation_options(&session.user, &user_handle, &challenge, &exclude, passkey);
             let state = RegistrationChallenge { challenge: challenge.to_vec(), user_handle, passkey, replaces };
             let (user, lifetime) = (Some(session.user.id), this.policy.challenge_lifetime);
@@ -217,7 +217,7 @@ impl RelyingParty {
                     reason: format!("algorithm {name:?}; there are SHA1, SHA256 and SHA512"),
                 })?,
             };
-            let secret = random::bytes::<TOTP_SECRET_BYTES>();
+            let secret = random::bytes::<TOTP_SECRET_BYTES>(connection.random);
             let account = session.user.name.to_string();
             let (digits, step) = (wish.digits.unwrap_or(digits), wish.step.unwrap_or(step));
             let totp = Totp::new(&secret, algorithm, digits, step, &this.issuer(), &account)?;

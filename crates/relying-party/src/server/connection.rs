@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::connections::{Connection, Phase, Place};
+use crate::connections::{Connection, Phase, Place};
 
 /// Serves requests until the peer ends, the time is up, the place is needed, or `ended` is true: then what is under way is
 /// answered first.

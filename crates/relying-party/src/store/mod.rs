@@ -9,15 +9,17 @@
 mod migrations;
 
 use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::audit_log::Sweep;
 use crate::limits::EventRetention;
+use crate::random::{Randomness, SystemRandomness};
 
 /// The database's file name in its directory.
 pub const DATABASE_FILE: &str = "relying-party.sqlite";
@@ -38,6 +40,21 @@ pub struct Store {
     file: Option<PathBuf>,
     /// What deletes events, in a process that serves: commands know nothing of the site's settings.
     sweep: Mutex<Option<Sweep>>,
+    random: Arc<dyn Randomness>,
+}
+
+/// A transaction, with the randomness of what is written in it.
+pub(crate) struct Transaction<'a> {
+    connection: &'a Connection,
+    pub(crate) random: &'a dyn Randomness,
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
 }
 
 /// Why the store could not do what it was asked.
@@ -110,7 +127,7 @@ impl Store {
         make_private_file(&file).map_err(failed)?;
         let mut writer = connect(&file)?;
         migrations::migrate(&mut writer, &file)?;
-        Ok(Self { writer: Mutex::new(writer), readers: Mutex::default(), file: Some(file), sweep: Mutex::default() })
+        Ok(Self::new(writer, Some(file)))
     }
 
     /// A database that ends with this value.
@@ -121,7 +138,27 @@ impl Store {
         let mut writer = Connection::open_in_memory()?;
         prepare(&writer)?;
         migrations::migrate(&mut writer, Path::new(":memory:"))?;
-        Ok(Self { writer: Mutex::new(writer), readers: Mutex::default(), file: None, sweep: Mutex::default() })
+        Ok(Self::new(writer, None))
+    }
+
+    fn new(writer: Connection, file: Option<PathBuf>) -> Self {
+        Self {
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+            file,
+            sweep: Mutex::default(),
+            random: Arc::new(SystemRandomness),
+        }
+    }
+
+    /// The same store, whose relying party takes its randomness from elsewhere than the operating system.
+    #[must_use]
+    pub fn with_randomness(self, random: Arc<dyn Randomness>) -> Self {
+        Self { random, ..self }
+    }
+
+    pub(crate) fn random(&self) -> &Arc<dyn Randomness> {
+        &self.random
     }
 
     /// Deletes events from now on, as others are added.
@@ -129,16 +166,23 @@ impl Store {
         *lock(&self.sweep) = Some(Sweep::new(retention));
     }
 
+    fn transaction<'a>(&'a self, connection: &'a Connection) -> Transaction<'a> {
+        Transaction { connection, random: &*self.random }
+    }
+
     /// Reads what belongs together, as of one moment.
-    pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+    pub(crate) fn read<T, E: From<StoreError>>(
+        &self,
+        read: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let Some(file) = &self.file else {
-            return read(&lock(&self.writer));
+            return read(&self.transaction(&lock(&self.writer)));
         };
         let idle = lock(&self.readers).pop();
         let connection = idle.map_or_else(|| connect(file), Ok)?;
         // One snapshot for all statements; it ends with nothing to write.
         let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
-        let found = read(&transaction)?;
+        let found = read(&self.transaction(&transaction))?;
         transaction.commit().map_err(StoreError::from)?;
         let mut readers = lock(&self.readers);
         if readers.len() < MAX_IDLE_READERS {
@@ -154,7 +198,7 @@ impl Store {
     ) -> Result<T, E> {
         let mut writer = lock(&self.writer);
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let changed = change(&transaction)?;
+        let changed = change(&self.transaction(&transaction))?;
         transaction.commit().map_err(StoreError::from)?;
         self.sweep_events(&mut writer);
         Ok(changed)

@@ -7,12 +7,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::audit_log::{By, EventFilter, EventKind};
 use crate::password::{PasswordCost, PasswordHash};
-use crate::users::{Role, UserChange, UserError, UserName};
+use crate::user_name::UserName;
+use crate::users::{Role, UserChange, UserError};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn password() -> PasswordHash {
-    PasswordHash::new("correct horse", PasswordCost::DangerNone).unwrap()
+    PasswordHash::new("correct horse", PasswordCost::DangerNone, &SystemRandomness).unwrap()
 }
 
 fn name(name: &str) -> UserName {

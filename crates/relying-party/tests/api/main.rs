@@ -5,6 +5,8 @@ mod administration;
 #[cfg(test)]
 mod decided_by_webauthn_rs;
 #[cfg(test)]
+mod directory;
+#[cfg(test)]
 mod enrolment;
 #[cfg(test)]
 mod fail_closed;

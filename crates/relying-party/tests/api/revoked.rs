@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use keyrig_relying_party::{
     By, CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, CSRF_HEADER, EventFilter, EventKind, PasswordCost, PasswordHash,
-    ROUTES, Requirement, Role, SESSION_LIFETIME, Server, Settings, Totp, UserChange, serve,
+    ROUTES, Requirement, Role, SESSION_LIFETIME, Server, Settings, SystemRandomness, Totp, UserChange, serve,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -239,14 +239,16 @@ impl World {
         let change = |change: UserChange| drop(store.change_user(&name, &change, &by).unwrap());
         match loss {
             Loss::None => {}
-            Loss::SessionsEnded => drop(store.end_sessions(&name, &by).unwrap()),
+            Loss::SessionsEnded => {
+                store.end_sessions(&name, &by).unwrap();
+            }
             Loss::SessionExpired => self.rig.clock.advance(SESSION_LIFETIME),
             Loss::ConfirmationExpired => self.rig.clock.advance(CONFIRMATION_LIFETIME),
             Loss::Demoted => change(UserChange { role: Some(Role::User), ..UserChange::default() }),
             Loss::Disabled => change(UserChange { enabled: Some(false), ..UserChange::default() }),
             Loss::Deleted => store.delete_user(&name, &by).unwrap(),
             Loss::PasswordSet => {
-                let hash = PasswordHash::new(ANOTHER_PASSWORD, PasswordCost::DangerNone).unwrap();
+                let hash = PasswordHash::new(ANOTHER_PASSWORD, PasswordCost::DangerNone, &SystemRandomness).unwrap();
                 store.set_password(&name, &hash, &by).unwrap();
             }
         }

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_relying_party::{
     By, CSRF_HEADER, Clock, Event, EventFilter, EventKind, Options, PasswordCost, PasswordHash, Policy, RelyingParty,
-    Requirement, Role, Settings, Store, Totp, router,
+    Requirement, Role, Settings, Store, SystemRandomness, Totp, router,
 };
 use passkey::authenticator::{Authenticator, MemoryStore, UiHint, UserCheck, UserValidationMethod};
 use passkey::client::{Client, DefaultClientData, DefaultClientDataWithCustomHash, WebauthnError};
@@ -95,7 +95,7 @@ impl Rig {
 
     /// A user with [`PASSWORD`].
     pub(crate) fn add_user(&self, name: &str, role: Role) {
-        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone).unwrap();
+        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone, &SystemRandomness).unwrap();
         self.store().add_user(&name.parse().unwrap(), role, &hash, &By::command_line(self.clock.now())).unwrap();
     }
 

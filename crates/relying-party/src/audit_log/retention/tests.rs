@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::audit_log::{Actor, By, Event, EventFilter, EventKind, record};
 use crate::password::{PasswordCost, PasswordHash};
+use crate::random::SystemRandomness;
 use crate::store::Store;
-use crate::users::{Role, UserName};
+use crate::user_name::UserName;
+use crate::users::Role;
 
 const START: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -17,7 +19,7 @@ fn store(retention: EventRetention) -> Store {
 }
 
 fn add_user(store: &Store, name: &str) {
-    let hash = PasswordHash::new("correct horse", PasswordCost::DangerNone).unwrap();
+    let hash = PasswordHash::new("correct horse", PasswordCost::DangerNone, &SystemRandomness).unwrap();
     store.add_user(&name.parse().unwrap(), Role::User, &hash, &By::command_line(START)).unwrap();
 }
 

@@ -18,6 +18,11 @@ pub(crate) enum Cause {
     NoPassword,
     WrongPassword,
     PasswordUnreadable,
+    /// Nobody can say whether the password is right.
+    DirectoryUnavailable {
+        realm: String,
+        reason: String,
+    },
     /// While it was being compared.
     PasswordChanged,
     AccountLocked {
@@ -56,6 +61,7 @@ impl Cause {
             Self::NoPassword => "no_password",
             Self::WrongPassword => "wrong_password",
             Self::PasswordUnreadable => "password_unreadable",
+            Self::DirectoryUnavailable { .. } => "directory_unavailable",
             Self::PasswordChanged => "password_changed",
             Self::AccountLocked { .. } => "account_locked",
             Self::TotpLocked => "totp_locked",
@@ -83,6 +89,9 @@ impl Cause {
             Self::WrongPassword => "the password is wrong".to_owned(),
             Self::PasswordUnreadable => {
                 "the hash of the password in the database cannot be read: set a new one".to_owned()
+            }
+            Self::DirectoryUnavailable { realm, reason } => {
+                format!("the directory of the realm {realm} gives no answer: {reason}")
             }
             Self::PasswordChanged => "another password was set while this one was being checked".to_owned(),
             Self::AccountLocked { until } => {

@@ -31,9 +31,10 @@ use crate::password::{Compared, Verified};
 use crate::realms::{self, Realm, Requirement};
 use crate::refusal::{Committed, Refusal, ReportForUser};
 use crate::sessions::{self, NewSession, SessionKind};
-use crate::store::{StoreError, milliseconds};
+use crate::store::{StoreError, Transaction, milliseconds};
 use crate::turns::Asker;
-use crate::users::{self, User, UserId, UserName};
+use crate::user_name::{UserId, UserName};
+use crate::users::{self, User};
 use crate::webauthn::{self, Webauthn};
 use crate::{RelyingParty, random};
 
@@ -144,7 +145,7 @@ impl RelyingParty {
         .await
     }
 
-    /// Compares a password, outside of any transaction: it takes its time, and nobody else could write meanwhile.
+    /// Compares a password. What follows from it is decided within a transaction, by [`Self::settle_password`].
     async fn compare_password(
         self: &Arc<Self>,
         asker: &Asker,
@@ -162,24 +163,28 @@ impl RelyingParty {
             })
             .await?;
         // Computed in every case, so that the time of the answer does not tell who exists.
-        let compared = self.passwords.compare_for(asker, password, hash).await?;
+        let compared = self.compare(asker, &name, password, hash).await?;
         Ok(GivenPassword { name, user: user.map(|user| user.id), compared })
     }
 
     /// What a password leads to, as everything is now.
-    fn settle_password(&self, connection: &Connection, given: &GivenPassword, now: SystemTime) -> Committed<Step> {
+    fn settle_password(&self, connection: &Transaction<'_>, given: &GivenPassword, now: SystemTime) -> Committed<Step> {
         let account = given.user.map(|user| Account::load(connection, user)).transpose()?.flatten();
         let cause = match &account {
             None => Some(Cause::UnknownUser),
             Some(_) if !given.compared.had_password() => Some(Cause::NoPassword),
             Some(account) if !account.user.enabled => Some(Cause::UserDisabled),
+            Some(account) if let Some(unavailable) = given.compared.unavailable() => {
+                let realm = account.user.name.realm().to_owned();
+                Some(Cause::DirectoryUnavailable { realm, reason: unavailable.reason.clone() })
+            }
             Some(account) => match given.compared.verified() {
                 Verified::Wrong => Some(Cause::WrongPassword),
                 Verified::Unreadable => Some(Cause::PasswordUnreadable),
-                Verified::Right if !given.compared.still_holds(connection, account.user.id)? => {
-                    Some(Cause::PasswordChanged)
+                Verified::Right => {
+                    let stored = users::local_password(connection, account.user.id)?;
+                    (!given.compared.still_holds(stored.as_ref())).then_some(Cause::PasswordChanged)
                 }
-                Verified::Right => None,
             },
         };
         match (account, cause) {
@@ -192,7 +197,7 @@ impl RelyingParty {
     }
 
     /// The password was right.
-    fn after_password(&self, connection: &Connection, account: &Account, now: SystemTime) -> Committed<Step> {
+    fn after_password(&self, connection: &Transaction<'_>, account: &Account, now: SystemTime) -> Committed<Step> {
         let name = account.user.name.to_string();
         if let Some(cause) = self.obstacle(account, now) {
             return Ok(Err(self.refuse(connection, &name, &cause, now)?));
@@ -211,7 +216,7 @@ impl RelyingParty {
     }
 
     /// The password was right, and there is no factor to ask for.
-    fn without_factor(&self, connection: &Connection, account: &Account, now: SystemTime) -> Committed<Step> {
+    fn without_factor(&self, connection: &Transaction<'_>, account: &Account, now: SystemTime) -> Committed<Step> {
         let kind = match account.requirement {
             Requirement::None => SessionKind::Full,
             _ if self.policy.enrol_at_login => SessionKind::Enrolment,
@@ -248,7 +253,7 @@ impl RelyingParty {
     /// The factors that this user can choose from.
     fn offer(
         &self,
-        connection: &Connection,
+        connection: &Transaction<'_>,
         account: &Account,
         login: &Login,
         token: String,
@@ -279,14 +284,14 @@ impl RelyingParty {
 
     fn begin_ceremony(
         &self,
-        connection: &Connection,
+        connection: &Transaction<'_>,
         webauthn: &Webauthn,
         account: &Account,
         login: &Login,
         now: SystemTime,
     ) -> Result<Ceremony, StoreError> {
         let allowed = account.credentials();
-        let challenge = random::bytes::<32>();
+        let challenge = random::bytes::<32>(connection.random);
         let options = webauthn.request_options(&challenge, &allowed, webauthn::Login::SecondFactor);
         let state = LoginChallenge {
             challenge: challenge.to_vec(),
@@ -301,7 +306,7 @@ impl RelyingParty {
     /// Everything was right: a session begins, or enrolment if the realm requires what the user does not have.
     fn begin_session(
         &self,
-        connection: &Connection,
+        connection: &Transaction<'_>,
         account: &Account,
         kind: SessionKind,
         by: &str,
@@ -331,12 +336,12 @@ impl RelyingParty {
     /// Writes down why a login is refused, and makes the answer that is the same for every cause.
     fn refuse(
         &self,
-        connection: &Connection,
+        connection: &Transaction<'_>,
         user: &str,
         cause: &Cause,
         now: SystemTime,
     ) -> Result<Refusal, StoreError> {
-        let is_blocked = matches!(cause, Cause::Unservable { .. });
+        let is_blocked = matches!(cause, Cause::Unservable { .. } | Cause::DirectoryUnavailable { .. });
         let kind = if is_blocked { EventKind::LoginBlocked } else { EventKind::LoginRefused };
         let report = self.write_report(connection, kind, user, cause, &By::nobody(now))?;
         Ok(if is_blocked { Refusal::LoginBlocked { report } } else { Refusal::AuthenticationFailed { report } })
@@ -345,13 +350,13 @@ impl RelyingParty {
     /// Writes a report, and says what the user is told of it.
     pub(super) fn write_report(
         &self,
-        connection: &Connection,
+        connection: &Transaction<'_>,
         kind: EventKind,
         user: &str,
         cause: &Cause,
         by: &By,
     ) -> Result<ReportForUser, StoreError> {
-        let (id, report) = (random::name(), cause.report());
+        let (id, report) = (random::name(connection.random), cause.report());
         let detail = cause.explanation();
         audit_log::record_with_report(connection, by, kind, user, &detail, Some((&id, &report)))?;
         Ok(ReportForUser { id, explanation: self.explain.then_some(report) })

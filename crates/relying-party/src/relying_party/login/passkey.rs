@@ -32,7 +32,7 @@ impl RelyingParty {
                 let lifetime = this.policy.challenge_lifetime;
                 let (token, login) =
                     challenges::begin_login_of_nobody(transaction, client, &this.limits, now, lifetime)?;
-                let challenge = random::bytes::<32>();
+                let challenge = random::bytes::<32>(transaction.random);
                 let options = webauthn.request_options(&challenge, &[], webauthn::Login::Passkey);
                 let state = LoginChallenge { challenge: challenge.to_vec(), allowed: Vec::new() };
                 let challenge =

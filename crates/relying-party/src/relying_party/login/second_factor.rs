@@ -15,10 +15,10 @@ use crate::locks;
 use crate::policy::SignatureCounter;
 use crate::refusal::{Committed, Refusal};
 use crate::sessions::SessionKind;
-use crate::store::StoreError;
+use crate::store::{StoreError, Transaction};
 use crate::totp::CodeRefused;
 use crate::turns::Asker;
-use crate::users::UserId;
+use crate::user_name::UserId;
 use crate::webauthn::{self, Page};
 
 /// What a user answers with.
@@ -91,7 +91,7 @@ impl RelyingParty {
 
     fn check_answer(
         &self,
-        connection: &Connection,
+        connection: &Transaction<'_>,
         account: &Account,
         login: &Login,
         answer: &Answer,
@@ -135,7 +135,7 @@ impl RelyingParty {
     /// A factor was right: is it what the realm wants?
     pub(super) fn accept(
         &self,
-        connection: &Connection,
+        connection: &Transaction<'_>,
         account: &Account,
         login: &Login,
         factor: &StoredFactor,

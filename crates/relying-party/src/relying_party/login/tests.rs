@@ -4,7 +4,7 @@ use super::*;
 use crate::password::{PasswordCost, PasswordHash};
 use crate::store::Store;
 use crate::users::Role;
-use crate::{Options, Settings, SystemClock};
+use crate::{Options, Settings, SystemClock, SystemRandomness};
 
 #[tokio::test]
 async fn a_password_that_is_replaced_while_it_is_compared_lets_nobody_in() {
@@ -13,7 +13,7 @@ async fn a_password_that_is_replaced_while_it_is_compared_lets_nobody_in() {
     let settings = Ok(Settings::new("localhost", "http://localhost:8006"));
     let relying_party = Arc::new(RelyingParty::new(settings, options, Arc::new(SystemClock)));
     let (name, now) = ("alice@pve".parse::<UserName>().unwrap(), SystemTime::now());
-    let hash = |password| PasswordHash::new(password, PasswordCost::DangerNone).unwrap();
+    let hash = |password| PasswordHash::new(password, PasswordCost::DangerNone, &SystemRandomness).unwrap();
     store.add_user(&name, Role::User, &hash("correct horse"), &By::command_line(now)).unwrap();
     let given = async || {
         let password = Zeroizing::new("correct horse".to_owned());

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::Limits;
+use crate::limits::Limits;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Nothing of its first request has arrived.
     New,
     /// Its last request was answered, and nothing of the next has arrived.
@@ -45,7 +45,7 @@ struct Open {
 
 /// One connection, as far as others are concerned.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     connections: Arc<Connections>,
     now: Mutex<(Phase, Instant)>,
     /// It is to make place.
@@ -54,9 +54,9 @@ pub(super) struct Connection {
 
 /// A connection's place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     number: u64,
-    pub(super) connection: Arc<Connection>,
+    pub(crate) connection: Arc<Connection>,
 }
 
 impl Connections {
@@ -69,7 +69,7 @@ impl Connections {
 
     /// A place for one more. If there is none, one is made: of the connections that wait for a request the oldest is
     /// closed, or else the oldest whose head, or whose body, is still arriving. If all are at work, it is waited for one.
-    pub(super) async fn place(self: &Arc<Self>) -> Place {
+    pub(crate) async fn place(self: &Arc<Self>) -> Place {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -122,12 +122,12 @@ impl Connection {
         *lock(&self.now)
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.now().0
     }
 
     /// When it has done for too long what it is doing.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let limits = &self.connections.limits;
         let (phase, since) = self.now();
         let limit: Duration = match phase {
@@ -141,7 +141,7 @@ impl Connection {
     }
 
     /// Moves on from one of these phases.
-    pub(super) fn go_on(&self, from: &[Phase], to: Phase) {
+    pub(crate) fn go_on(&self, from: &[Phase], to: Phase) {
         {
             let mut now = lock(&self.now);
             if !from.contains(&now.0) {
@@ -155,7 +155,7 @@ impl Connection {
     }
 
     /// Comes when it is to make place.
-    pub(super) async fn is_closed(&self) {
+    pub(crate) async fn is_closed(&self) {
         self.closed.notified().await;
     }
 }

@@ -1,0 +1,176 @@
+//! What a relying party is made of, and how its work is kept off the threads that serve.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::clock::Clock;
+use crate::connections::Connections;
+use crate::directory::{Directory, DirectoryUnavailable};
+use crate::limits::Limits;
+use crate::password::{Compared, PasswordCost, PasswordHash, Passwords};
+use crate::policy::Policy;
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::turns::{Asker, Failures, Places, Turns};
+use crate::user_name::UserName;
+use crate::webauthn::Webauthn;
+
+/// How many requests work on the store at once; others wait for their turn.
+const WORKERS: usize = 32;
+
+/// What a relying party is made of, beside its settings.
+#[derive(Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub store: Arc<Store>,
+    /// What is expensive about a password, for hashes that are made from now on.
+    pub password_cost: PasswordCost,
+    /// Who knows the passwords of which realm's users, where they are not kept in the store.
+    pub directories: BTreeMap<String, Arc<dyn Directory>>,
+    /// Whether users are told why a login was refused, as on a rehearsal site. It tells attackers as well.
+    pub explain: bool,
+    /// Whether pages come over TLS, from here or from a proxy in front: cookies are `Secure` then.
+    pub over_tls: bool,
+}
+
+impl Options {
+    /// A relying party on this store that tells nobody why.
+    pub fn new(store: impl Into<Arc<Store>>) -> Self {
+        let store = store.into();
+        let directories = BTreeMap::new();
+        Self { store, password_cost: PasswordCost::Full, directories, explain: false, over_tls: false }
+    }
+}
+
+/// A relying party.
+pub struct RelyingParty {
+    pub(super) store: Arc<Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) passwords: Passwords,
+    directories: BTreeMap<String, Arc<dyn Directory>>,
+    /// Turns at directories, which may be slow.
+    asking: Arc<Turns>,
+    pub(super) policy: Policy,
+    /// `Err` says why WebAuthn cannot be used: nobody who has enrolled a credential can log in then.
+    pub(super) webauthn: Result<Webauthn, String>,
+    pub(super) password_cost: PasswordCost,
+    pub(super) explain: bool,
+    pub(crate) over_tls: bool,
+    /// TLS is not spoken here.
+    pub(crate) behind_proxy: bool,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) failures: Arc<Failures>,
+    pub(super) workers: Arc<Turns>,
+}
+
+impl RelyingParty {
+    /// A relying party with these settings.
+    ///
+    /// Settings that can't work, or can't be read (an error, with the reason), do not keep it from serving: who has no
+    /// WebAuthn credential can log in. Who has one cannot, not even by another factor, until the settings are mended: a
+    /// second factor is never dropped because of a mistake. [`Self::webauthn_problem`] says what is wrong.
+    pub fn new(settings: Result<Settings, String>, options: Options, clock: Arc<dyn Clock>) -> Self {
+        let limits = settings.as_ref().map_or_else(|_| Limits::default(), |settings| settings.limits.clone());
+        let policy = settings.as_ref().map_or_else(|_| Policy::strict(), |settings| settings.policy.clone());
+        let webauthn = settings.and_then(|settings| Webauthn::new(settings).map_err(|error| error.to_string()));
+        let pages_are_https = webauthn.as_ref().is_ok_and(Webauthn::pages_are_https);
+        let failures = Arc::new(Failures::default());
+        let places = Places {
+            all: limits.waiting,
+            per_client: limits.waiting_per_client,
+            per_account: limits.waiting_per_account,
+        };
+        // Whoever has a connection may wait for the store.
+        let workers = Turns::new(WORKERS, Places { all: usize::MAX, ..places }, failures.clone());
+        options.store.keep_events(limits.events);
+        Self {
+            clock,
+            passwords: Passwords::new(options.password_cost, places, failures.clone(), options.store.random().clone()),
+            store: options.store,
+            directories: options.directories,
+            asking: Turns::new(WORKERS, places, failures.clone()),
+            policy,
+            webauthn,
+            password_cost: options.password_cost,
+            explain: options.explain,
+            over_tls: options.over_tls || pages_are_https,
+            behind_proxy: options.over_tls,
+            connections: Connections::new(limits.clone()),
+            limits,
+            failures,
+            workers,
+        }
+    }
+
+    /// Why WebAuthn cannot be used, if it can't.
+    pub fn webauthn_problem(&self) -> Option<&str> {
+        self.webauthn.as_ref().err().map(String::as_str)
+    }
+
+    /// Compares a password with the stored one, or has the realm's directory do so. Outside of any transaction: it takes its
+    /// time, and nobody else could write meanwhile.
+    pub(super) async fn compare(
+        &self,
+        asker: &Asker,
+        user: &UserName,
+        password: Zeroizing<String>,
+        stored: Option<PasswordHash>,
+    ) -> Result<Compared, Refusal> {
+        let Some(directory) = self.directories.get(user.realm()).cloned() else {
+            return Ok(self.passwords.compare(asker, password, stored).await?);
+        };
+        let turn = self.asking.take(asker).await?;
+        let user = user.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            // Until the answer, even if nobody waits for it any more.
+            let _turn = turn;
+            directory.is_password(&user, &password)
+        });
+        let answer = answer.await.unwrap_or_else(|error| Err(DirectoryUnavailable { reason: error.to_string() }));
+        Ok(Compared::ByDirectory(answer))
+    }
+
+    /// The hash of a password that is being set.
+    ///
+    /// # Errors
+    /// Also if the user's realm has a directory.
+    pub(super) async fn hash(&self, user: &UserName, password: Zeroizing<String>) -> Result<PasswordHash, Refusal> {
+        if self.directories.contains_key(user.realm()) {
+            return Err(Refusal::PasswordElsewhere { realm: user.realm().to_owned() });
+        }
+        Ok(self.passwords.hash(password, self.password_cost).await??)
+    }
+
+    /// Does what blocks, off the threads that serve.
+    pub(super) async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.work_for(&Asker::default(), work).await
+    }
+
+    /// The same for somebody who is not known yet.
+    pub(super) async fn work_for<T: Send + 'static>(
+        self: &Arc<Self>,
+        asker: &Asker,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _turn = self.workers.take(asker).await?;
+        let relying_party = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&relying_party)).await;
+        done.unwrap_or_else(|error| Err(Refusal::Unavailable { reason: error.to_string() }))
+    }
+}
+
+impl std::fmt::Debug for RelyingParty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RelyingParty")
+            .field("store", &self.store)
+            .field("policy", &self.policy.name)
+            .finish_non_exhaustive()
+    }
+}
