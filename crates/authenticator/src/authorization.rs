@@ -10,6 +10,7 @@ use keyrig_ctap::entities::PinUvAuth;
 
 use crate::authenticator::Authenticator;
 use crate::pin_uv_auth_protocol::{PinUvAuthProtocol, SharedSecret};
+use crate::pin_uv_auth_token::PinUvAuthToken;
 
 /// What a verified `pinUvAuthParam` authorizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,20 @@ impl Authenticator {
         Ok(Authorization { rp_id: token.rp_id().map(str::to_owned) })
     }
 
+    /// The same for the prototype of credential management, which is older than permissions: platforms that know no other ask
+    /// getPinToken for the token, and that one will do as long as it has what getPinToken gave it.
+    pub(crate) fn verify_for_prototype(
+        &mut self,
+        pin_uv_auth: &PinUvAuth,
+        message: &[&[u8]],
+        permissions: Permissions,
+    ) -> Result<Authorization, Status> {
+        let pin_token = self.memory.token.as_ref().is_some_and(PinUvAuthToken::is_pin_token);
+        let reads = permissions.intersection(Permissions::PCMR);
+        let permissions = if pin_token { reads | Permissions::GA } else { permissions };
+        self.verify_pin_uv_auth(pin_uv_auth, message, permissions)
+    }
+
     /// What a user's touch ends: `clearUserVerifiedFlag` and `clearPinUvAuthTokenPermissionsExceptLbw` (§6.1.2 step 14,
     /// §6.2.2 step 9).
     pub(crate) fn consume_token(&mut self) {
@@ -104,7 +119,7 @@ impl Authenticator {
     /// (§6.1.2 step 11, §6.2.2 step 6).
     ///
     /// # Errors
-    /// [`Status::PinAuthInvalid`] if there is one and it is not.
+    /// [`Status::PinAuthInvalid`] if there is one and it is not, and what the profile says if no PIN is set.
     pub(crate) fn verify_user(
         &mut self,
         pin_uv_auth: &PinUvAuth,
@@ -114,6 +129,9 @@ impl Authenticator {
     ) -> Result<bool, Status> {
         if pin_uv_auth.param.is_none() {
             return Ok(false);
+        }
+        if !self.is_protected() {
+            return Err(self.profile.behaviour.without_pin_status);
         }
         self.verify_pin_uv_auth(pin_uv_auth, &[client_data_hash], permission)?;
         let bound = self.memory.token.as_mut().is_none_or(|token| token.bind(rp_id));

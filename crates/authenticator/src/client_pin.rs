@@ -147,7 +147,7 @@ fn get_pin_token(authenticator: &mut Authenticator, request: Request) -> Result<
             let has_permissions = authenticator.has_permissions();
             let environment = authenticator.environment.as_mut();
             let token = if has_permissions {
-                PinUvAuthToken::issue(environment, protocol, Permissions::MC | Permissions::GA, None, now)
+                PinUvAuthToken::with_default_permissions(environment, protocol, now)
             } else {
                 PinUvAuthToken::pin_token(environment, protocol, authenticator.memory.token.take())
             };

@@ -47,14 +47,16 @@ pub(crate) fn start(
         ..Default::default()
     };
     let progress = match subcommand {
-        Subcommand::GetCredsMetadata => get_creds_metadata(authenticator, &request),
-        Subcommand::EnumerateRpsBegin => enumerate_rps_begin(authenticator, &request, &mut begun, now),
+        Subcommand::GetCredsMetadata => get_creds_metadata(authenticator, &request, version),
+        Subcommand::EnumerateRpsBegin => enumerate_rps_begin(authenticator, &request, version, &mut begun, now),
         Subcommand::EnumerateRpsGetNextRp => enumerate_rps_get_next_rp(authenticator, &mut begun, now),
-        Subcommand::EnumerateCredentialsBegin => enumerate_credentials_begin(authenticator, &request, &mut begun, now),
+        Subcommand::EnumerateCredentialsBegin => {
+            enumerate_credentials_begin(authenticator, &request, version, &mut begun, now)
+        }
         Subcommand::EnumerateCredentialsGetNextCredential => {
             enumerate_credentials_get_next_credential(authenticator, &mut begun, now)
         }
-        Subcommand::DeleteCredential => delete_credential(authenticator, &request),
+        Subcommand::DeleteCredential => delete_credential(authenticator, &request, version),
         Subcommand::UpdateUserInformation if version == Version::Final => {
             update_user_information(authenticator, &request)
         }
@@ -70,14 +72,23 @@ fn answer(response: Response) -> Result<Progress, Status> {
 }
 
 /// A token with `cm`; for what only reads, the persistent token as well.
-fn authorize(authenticator: &mut Authenticator, request: &Request, reads: bool) -> Result<Authorization, Status> {
+fn authorize(
+    authenticator: &mut Authenticator,
+    request: &Request,
+    version: Version,
+    reads: bool,
+) -> Result<Authorization, Status> {
     let permissions = if reads { Permissions::CM | Permissions::PCMR } else { Permissions::CM };
-    authenticator.verify_pin_uv_auth(&request.pin_uv_auth, &[&request.authenticated_message()], permissions)
+    let message = request.authenticated_message();
+    match version {
+        Version::Final => authenticator.verify_pin_uv_auth(&request.pin_uv_auth, &[&message], permissions),
+        Version::Prototype => authenticator.verify_for_prototype(&request.pin_uv_auth, &[&message], permissions),
+    }
 }
 
 /// The token must not be bound to one RP ID.
-fn authorize_all(authenticator: &mut Authenticator, request: &Request) -> Result<(), Status> {
-    match authorize(authenticator, request, true)?.rp_id {
+fn authorize_all(authenticator: &mut Authenticator, request: &Request, version: Version) -> Result<(), Status> {
+    match authorize(authenticator, request, version, true)?.rp_id {
         Some(_) => Err(Status::PinAuthInvalid),
         None => Ok(()),
     }
@@ -92,8 +103,12 @@ fn check_bound(authorization: &Authorization, hash: &[u8; 32]) -> Result<(), Sta
 }
 
 /// getCredsMetadata (§6.8.2).
-fn get_creds_metadata(authenticator: &mut Authenticator, request: &Request) -> Result<Progress, Status> {
-    authorize_all(authenticator, request)?;
+fn get_creds_metadata(
+    authenticator: &mut Authenticator,
+    request: &Request,
+    version: Version,
+) -> Result<Progress, Status> {
+    authorize_all(authenticator, request, version)?;
     answer(Response {
         existing_resident_credentials_count: Some(count(authenticator.store().discoverable_count())),
         max_possible_remaining_resident_credentials_count: Some(authenticator.remaining_discoverable_credentials()),
@@ -105,11 +120,12 @@ fn get_creds_metadata(authenticator: &mut Authenticator, request: &Request) -> R
 fn enumerate_rps_begin(
     authenticator: &mut Authenticator,
     request: &Request,
+    version: Version,
     begun: &mut UntilNextCommand,
     now: Duration,
 ) -> Result<Progress, Status> {
     begun.relying_parties = None;
-    authorize_all(authenticator, request)?;
+    authorize_all(authenticator, request, version)?;
     let store = authenticator.store();
     let first = store.relying_parties().next().ok_or(Status::NoCredentials)?;
     tell_relying_party(store, first, Some(count(store.relying_parties().count())), begun, now)
@@ -153,11 +169,12 @@ fn tell_relying_party(
 fn enumerate_credentials_begin(
     authenticator: &mut Authenticator,
     request: &Request,
+    version: Version,
     begun: &mut UntilNextCommand,
     now: Duration,
 ) -> Result<Progress, Status> {
     begun.credentials = None;
-    let authorization = authorize(authenticator, request, true)?;
+    let authorization = authorize(authenticator, request, version, true)?;
     let hash = request.parameters().rp_id_hash.ok_or(Status::MissingParameter)?;
     check_bound(&authorization, &hash)?;
     let mut credentials = authenticator.store().discoverable(&hash);
@@ -217,8 +234,12 @@ fn describe(
 }
 
 /// The credential that a request is about, if the token covers it.
-fn authorized_credential(authenticator: &mut Authenticator, request: &Request) -> Result<StoredCredential, Status> {
-    let authorization = authorize(authenticator, request, false)?;
+fn authorized_credential(
+    authenticator: &mut Authenticator,
+    request: &Request,
+    version: Version,
+) -> Result<StoredCredential, Status> {
+    let authorization = authorize(authenticator, request, version, false)?;
     let descriptor = request.parameters().credential_id.as_ref().ok_or(Status::MissingParameter)?;
     let credential = authenticator
         .store()
@@ -230,15 +251,19 @@ fn authorized_credential(authenticator: &mut Authenticator, request: &Request) -
 }
 
 /// deleteCredential (§6.8.5).
-fn delete_credential(authenticator: &mut Authenticator, request: &Request) -> Result<Progress, Status> {
-    let credential = authorized_credential(authenticator, request)?;
+fn delete_credential(
+    authenticator: &mut Authenticator,
+    request: &Request,
+    version: Version,
+) -> Result<Progress, Status> {
+    let credential = authorized_credential(authenticator, request, version)?;
     let changes = vec![Change::Remove(credential.id)];
     Ok(Progress::commit(changes, |_, _| Progress::Done(Ok(Answer::Done))))
 }
 
 /// updateUserInformation (§6.8.6): names that are absent or empty are removed.
 fn update_user_information(authenticator: &mut Authenticator, request: &Request) -> Result<Progress, Status> {
-    let mut credential = authorized_credential(authenticator, request)?;
+    let mut credential = authorized_credential(authenticator, request, Version::Final)?;
     let user = request.parameters().user.clone().ok_or(Status::MissingParameter)?;
     let Some(Discoverable { user: known, .. }) = &mut credential.discoverable else {
         return Err(Status::NoCredentials);

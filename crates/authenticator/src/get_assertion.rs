@@ -168,13 +168,18 @@ fn find(authenticator: &Authenticator, rp_id_hash: &[u8; 32], descriptor: &Crede
 fn assert(
     authenticator: &Authenticator,
     scope: Scope,
-    Located { candidate, count, before }: Located,
+    Located { mut candidate, count, before }: Located,
     first: bool,
 ) -> Result<Progress, Status> {
     let (counter, counter_change) = authenticator.next_counter()?;
     Ok(Progress::commit(vec![counter_change], move |authenticator, now| {
         let number_of_credentials = (first && count > 1).then_some(count);
-        let response = sign(authenticator, &scope, candidate, counter, number_of_credentials);
+        let user = candidate.user.take().and_then(|user| told(user, scope.user_verified && (!first || count > 1)));
+        let response = sign(authenticator, &scope, candidate, counter).map(|response| Response {
+            user,
+            number_of_credentials,
+            ..response
+        });
         if response.is_ok()
             && let Some(before) = before
         {
@@ -186,12 +191,18 @@ fn assert(
     }))
 }
 
+/// What is told of the account: names only to a verified user who has a choice to make (§6.2, member 0x04), and nothing of one
+/// without a handle, which platforms fail on.
+fn told(user: User, names: bool) -> Option<User> {
+    let user = if names { user } else { User { name: None, display_name: None, ..user } };
+    Some(user).filter(|user| !user.id.is_empty())
+}
+
 fn sign(
     authenticator: &mut Authenticator,
     scope: &Scope,
     candidate: Candidate,
     counter: u32,
-    number_of_credentials: Option<u64>,
 ) -> Result<Response, Status> {
     let extensions = outputs(authenticator, scope, &candidate).encode();
     let data = AuthenticatorData {
@@ -213,11 +224,8 @@ fn sign(
         credential: Some(CredentialDescriptor::public_key(candidate.id)),
         authenticator_data: sealed.authenticator_data,
         signature: sealed.signature.ok_or(Status::OtherError)?,
-        // Without user verification nothing that identifies the user but the handle (§6.2.2).
-        user: candidate
-            .user
-            .map(|user| if scope.user_verified { user } else { User { name: None, display_name: None, ..user } }),
-        number_of_credentials,
+        user: None,
+        number_of_credentials: None,
         user_selected: None,
         large_blob_key,
     })

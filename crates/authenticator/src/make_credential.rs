@@ -112,6 +112,9 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
     if request.user.id.len() > MAX_USER_ID {
         return Err(Status::InvalidLength);
     }
+    if request.user.id.is_empty() && authenticator.profile.behaviour.refuses_empty_user_id {
+        return Err(Status::InvalidParameter);
+    }
     check_list(authenticator, &request.exclude_list)?;
     Ok(algorithm)
 }

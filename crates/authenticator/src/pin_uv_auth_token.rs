@@ -25,6 +25,8 @@ pub(crate) struct PinUvAuthToken {
     /// The RP ID that it is bound to, from its request or from its first use.
     rp_id: Option<String>,
     lifetime: Lifetime,
+    /// It was asked for by getPinToken, which knows of no permissions.
+    is_pin_token: bool,
 }
 
 /// How long a token lives.
@@ -63,7 +65,17 @@ impl PinUvAuthToken {
         now: Duration,
     ) -> Self {
         let lifetime = Lifetime::UsageTimer { issued: now, used: false };
-        Self { protocol, bytes: random(environment), permissions, rp_id, lifetime }
+        Self { protocol, bytes: random(environment), permissions, rp_id, lifetime, is_pin_token: false }
+    }
+
+    /// The token of getPinToken on a key that has permissions (§6.5.5.7.1).
+    pub(crate) fn with_default_permissions(
+        environment: &mut dyn Environment,
+        protocol: PinUvAuthProtocol,
+        now: Duration,
+    ) -> Self {
+        let issued = Self::issue(environment, protocol, Permissions::MC | Permissions::GA, None, now);
+        Self { is_pin_token: true, ..issued }
     }
 
     /// The pinToken of CTAP 2.0: the one that there is, if it is of this protocol.
@@ -76,7 +88,8 @@ impl PinUvAuthToken {
             return known;
         }
         let permissions = Permissions::MC | Permissions::GA | Permissions::CM;
-        Self { protocol, bytes: random(environment), permissions, rp_id: None, lifetime: Lifetime::UntilPowerUp }
+        let lifetime = Lifetime::UntilPowerUp;
+        Self { protocol, bytes: random(environment), permissions, rp_id: None, lifetime, is_pin_token: true }
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {
@@ -91,6 +104,11 @@ impl PinUvAuthToken {
     /// Whether it has all of these permissions.
     pub(crate) fn has(&self, permissions: Permissions) -> bool {
         self.permissions.contains(permissions)
+    }
+
+    /// Whether it was asked for by getPinToken.
+    pub(crate) fn is_pin_token(&self) -> bool {
+        self.is_pin_token
     }
 
     /// The RP ID that it is bound to.

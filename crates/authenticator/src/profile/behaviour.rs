@@ -14,6 +14,12 @@ pub struct Behaviour {
     pub unknown_credential_status: Status,
     /// What ends an enumeration of credential management.
     pub enumeration: Enumeration,
+    /// Whether makeCredential refuses an empty user handle, with `CTAP1_ERR_INVALID_PARAMETER`: CTAP says nothing of one.
+    pub refuses_empty_user_id: bool,
+    /// What is answered to a `pinUvAuthParam` of makeCredential or getAssertion if no PIN is set: `CTAP2_ERR_PIN_AUTH_INVALID`,
+    /// as it verifies under no token (CTAP 2.3 §6.1.2 step 11), or `CTAP2_ERR_PIN_NOT_SET`.
+    #[serde(deserialize_with = "without_pin_status")]
+    pub without_pin_status: Status,
 }
 
 impl Default for Behaviour {
@@ -22,6 +28,8 @@ impl Default for Behaviour {
             no_credentials: NoCredentials::default(),
             unknown_credential_status: Status::NoCredentials,
             enumeration: Enumeration::default(),
+            refuses_empty_user_id: false,
+            without_pin_status: Status::PinAuthInvalid,
         }
     }
 }
@@ -60,6 +68,14 @@ pub enum Enumeration {
     /// No other subcommand: relying parties and the credentials of one have a cursor each, which a host that interleaves them
     /// needs.
     TwoCursors,
+}
+
+fn without_pin_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {
+    match u8::deserialize(deserializer)? {
+        0x33 => Ok(Status::PinAuthInvalid),
+        0x35 => Ok(Status::PinNotSet),
+        other => Err(serde::de::Error::custom(format!("{other:#04x} is neither 0x33 nor 0x35"))),
+    }
 }
 
 fn unknown_credential_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {

@@ -65,6 +65,7 @@ fn a_field_that_is_unknown_missing_or_out_of_range_is_named() {
         (text.replace("\"after-touch\"", "\"never\""), "after-touch-if-listed"),
         (text.replace("\"after-touch\"", "\"at-once\"\nunknown_credential_status = 0x30"), "neither 0x2E nor 0x22"),
         (text.replace("no_credentials =", "no_credential ="), "no_credential"),
+        (text.replace("[behaviour]", "[behaviour]\nwithout_pin_status = 0x36"), "neither 0x33 nor 0x35"),
     ] {
         let error = Profile::parse("mine", &change).unwrap_err().to_string();
         assert!(error.starts_with("profile mine: ") && error.contains(expected), "{expected}: {error}");

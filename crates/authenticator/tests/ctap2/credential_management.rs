@@ -540,6 +540,36 @@ fn the_prototype_does_the_same_but_for_updating() {
     assert_eq!(send(&mut key, UPDATE_USER_INFORMATION, Some(update)), [status::INVALID_SUBCOMMAND]);
 }
 
+/// Platforms that know the prototype and no permissions ask getPinToken: what it gives has mc and ga (§6.5.5.7.1), and does for the
+/// prototype, and for the prototype alone, until a touch has ended it.
+#[test]
+fn the_prototype_takes_the_token_of_platforms_that_know_no_other() {
+    for profile in ["keyrig", "yubikey-5.7"] {
+        let (mut key, made) = filled_of(profile);
+        let token = key.pin_token(2, PIN).unwrap();
+        let send = |key: &mut Driver, command, subcommand, parameters| {
+            key.send(&request(subcommand, parameters, Some(&token)).message(command))
+        };
+        assert_eq!(body(&send(&mut key, PROTOTYPE, GET_CREDS_METADATA, None))[&1], int(3), "{profile}");
+        assert_eq!(body(&send(&mut key, PROTOTYPE, ENUMERATE_RPS_BEGIN, None))[&5], int(2));
+        let delete = || Some(of_credential(&made[0].id));
+        assert_eq!(send(&mut key, FINAL, DELETE_CREDENTIAL, delete()), [status::PIN_AUTH_INVALID], "{profile}");
+        assert_eq!(send(&mut key, PROTOTYPE, DELETE_CREDENTIAL, delete()), [status::OK]);
+        key.assertion(&Parameters::get_assertion(OTHER_SITE).got_by(&token), &made[1].public_key);
+        assert_eq!(send(&mut key, PROTOTYPE, GET_CREDS_METADATA, None), [status::PIN_AUTH_INVALID]);
+        // A token that was asked for with permissions has these and no more.
+        let other = key.token(2, PIN, permission::MC | permission::GA, Some(SITE)).unwrap();
+        let message = request(GET_CREDS_METADATA, None, Some(&other)).message(PROTOTYPE);
+        assert_eq!(key.send(&message), [status::PIN_AUTH_INVALID]);
+    }
+    // The persistent token reads beside it.
+    let (mut key, _) = filled();
+    let persistent = key.token(2, PIN, permission::PCMR, None).unwrap();
+    key.pin_token(2, PIN).unwrap();
+    let message = request(GET_CREDS_METADATA, None, Some(&persistent)).message(PROTOTYPE);
+    assert_eq!(body(&key.send(&message))[&1], int(3));
+}
+
 /// A key of CTAP 2.0 times has the prototype alone, and its pinToken will do.
 #[test]
 fn a_key_has_the_commands_that_its_options_say() {

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::support::codec::{
-    AT, EDDSA, ES256, ES384, Parameters, UP, algorithms, array, boolean, bytes, cose, int, map, status, text,
+    AT, Assertion, EDDSA, ES256, ES384, Parameters, UP, algorithms, array, boolean, bytes, cose, int, map, status, text,
 };
 use crate::support::{Driver, Event, altered, built_in, ctap2_profiles};
 use keyrig_authenticator::Reason;
@@ -304,6 +304,31 @@ fn a_user_handle_has_at_most_64_bytes() {
             let parameters =
                 request().with(3, map([("id", bytes(&vec![7; length]))])).with(7, map([("rk", boolean(rk))]));
             assert_eq!(Driver::new().status(&parameters.create()), expected, "{length} bytes, rk={rk}");
+        }
+    }
+}
+
+/// Recorded with a Security Key of firmware 5.1: CTAP1_ERR_INVALID_PARAMETER. CTAP says nothing of it, and WebAuthn has none.
+#[test]
+fn an_empty_user_handle_is_refused_by_keys_that_did_and_told_by_none() {
+    for (name, expected) in [
+        ("keyrig", status::OK),
+        ("yubikey-5.7", status::INVALID_PARAMETER),
+        ("yubikey-5.4", status::INVALID_PARAMETER),
+        ("security-key-5.1", status::INVALID_PARAMETER),
+        ("ctap-2.1", status::OK),
+        ("ctap-2.0", status::OK),
+    ] {
+        let mut key = Driver::of(built_in(name));
+        for rk in [false, true] {
+            let user = map([("id", bytes(b"")), ("name", text("nobody"))]);
+            let parameters = request().with(3, user).with(7, map([("rk", boolean(rk))]));
+            assert_eq!(key.status(&parameters.create()), expected, "{name}, rk={rk}");
+            assert_eq!(key.seen.is_empty(), expected != status::OK, "{name}: before a touch");
+        }
+        if expected == status::OK {
+            let answer = key.send(&Parameters::get_assertion(SITE).get());
+            assert_eq!(Assertion::read(&answer).user, None, "{name}: Windows 10 fails on an empty handle");
         }
     }
 }

@@ -7,7 +7,7 @@ use keyrig_authenticator::Reason;
 use keyrig_authenticator::store::{Change, Configuration};
 
 use crate::support::codec::{
-    AT, Created, GET_NEXT_ASSERTION, Parameters, RESET, UP, UV, boolean, bytes, int, map, status, text,
+    AT, Assertion, Created, GET_NEXT_ASSERTION, Parameters, RESET, UP, UV, boolean, bytes, int, map, status, text,
 };
 use crate::support::platform::{Platform, Token, permission};
 use crate::support::{Driver, Event, User, altered, built_in};
@@ -51,23 +51,31 @@ fn a_token_verifies_the_user_in_both_ceremonies_under_both_protocols() {
     }
 }
 
+/// CTAP 2.3 §6.2, member 0x04: a name is for who has to choose among accounts, and was verified.
 #[test]
-fn names_are_told_only_to_a_verified_user() {
+fn names_are_told_only_to_a_verified_user_who_has_a_choice() {
     let mut key = with_pin();
     let created = discoverable(&mut key, "root");
-    let user = key.assertion(&Parameters::get_assertion(SITE), &created.public_key).user.unwrap();
-    assert_eq!(user.keys().collect::<Vec<_>>(), ["id"]);
-    let token = ga(&mut key);
-    let user = key.assertion(&Parameters::get_assertion(SITE).got_by(&token), &created.public_key).user.unwrap();
-    assert_eq!(user["name"], text("root"));
-    assert_eq!(user["displayName"], text("A User"));
-    // And to the next assertion as to the first.
-    discoverable(&mut key, "another");
-    let token = ga(&mut key);
-    key.send(&Parameters::get_assertion(SITE).got_by(&token).get());
-    let next = crate::support::codec::Assertion::read(&key.send(&[GET_NEXT_ASSERTION]));
-    assert_eq!(next.user.unwrap()["name"], text("root"));
-    assert_eq!(next.data.flags, UP | UV);
+    let told = |key: &mut Driver, request: Parameters, verified: bool| {
+        let request = if verified { request.got_by(&ga(key)) } else { request };
+        let first = Assertion::read(&key.send(&request.get()));
+        let next = key.send(&[GET_NEXT_ASSERTION]);
+        let next = if next == [status::NOT_ALLOWED] { None } else { Some(Assertion::read(&next)) };
+        let users = [Some(first), next].into_iter().flatten().map(|assertion| assertion.user.unwrap());
+        users.map(|user| user.into_keys().collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let (id, all) = (vec!["id"], vec!["displayName", "id", "name"]);
+    let unlisted = || Parameters::get_assertion(SITE);
+    let alone = vec![id.clone()];
+    for verified in [false, true] {
+        assert_eq!(told(&mut key, unlisted(), verified), alone, "one account, verified: {verified}");
+    }
+    let another = discoverable(&mut key, "another");
+    assert_eq!(told(&mut key, unlisted(), false), [id.clone(), id]);
+    assert_eq!(told(&mut key, unlisted(), true), [all.clone(), all]);
+    // A list is no choice of the user's: its first match answers.
+    let listed = Parameters::allow(SITE, &[&another.id, &created.id]);
+    assert_eq!(told(&mut key, listed, true), alone);
 }
 
 /// CTAP 2.3 §6.1.2 step 14 and §6.2.2 step 9: a touch ends mc and ga, as it ends cm and acfg.

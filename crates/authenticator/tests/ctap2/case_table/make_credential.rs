@@ -71,7 +71,7 @@ impl Case {
         // Step 11. Without a PIN there is no token: the step is for protected keys only, and a key that is none refuses a
         // pinUvAuthParam all the same, rather than answer as if it had verified nobody.
         if self.auth != Auth::Absent && !self.auth.verifies(model, self.pin) {
-            return Expected::at_once(status::PIN_AUTH_INVALID);
+            return Expected::at_once(if self.pin { status::PIN_AUTH_INVALID } else { model.without_pin });
         }
         // Step 12: whatever the user does, unless the platform cancels.
         if matches!(self.exclude, ExcludeList::NonDiscoverable | ExcludeList::Discoverable) {

@@ -36,6 +36,8 @@ struct Model {
     /// Whether the user's consent comes before it is said that there is no credential, and in which status that is said.
     consent_first: bool,
     unknown_credential: u8,
+    /// The answer to a `pinUvAuthParam` while no PIN is set.
+    without_pin: u8,
 }
 
 fn models() -> [Model; 7] {
@@ -48,18 +50,23 @@ fn models() -> [Model; 7] {
         protocols: &[2, 1],
         consent_first: true,
         unknown_credential: status::NO_CREDENTIALS,
+        without_pin: status::PIN_AUTH_INVALID,
     };
     let always_uv = altered(&[("alwaysUv = false", "alwaysUv = true")]);
     [
         model("keyrig", built_in("keyrig"), false, true, true),
         // alwaysUv makes makeCredUvNotRqd false (CTAP 2.3 §6.1.2 step 6).
         model("keyrig with alwaysUv", always_uv, true, false, true),
-        model("yubikey-5.7", built_in("yubikey-5.7"), false, true, true),
-        model("yubikey-5.4", built_in("yubikey-5.4"), false, false, false),
+        Model { without_pin: status::PIN_NOT_SET, ..model("yubikey-5.7", built_in("yubikey-5.7"), false, true, true) },
+        Model {
+            without_pin: status::PIN_NOT_SET,
+            ..model("yubikey-5.4", built_in("yubikey-5.4"), false, false, false)
+        },
         Model {
             protocols: &[1],
             consent_first: false,
             unknown_credential: status::INVALID_CREDENTIAL,
+            without_pin: status::PIN_NOT_SET,
             ..model("security-key-5.1", built_in("security-key-5.1"), false, false, false)
         },
         // CTAP 2.1 §6.2.2 step 7 is before the consent, CTAP 2.0 §5.2 step 8 after it.
