@@ -100,7 +100,9 @@ fn change_pin(authenticator: &mut Authenticator, request: Request) -> Result<Pro
                     Change::PinRetries(MAX_PIN_RETRIES),
                     Change::Pin(pin),
                     Change::Configuration(configuration),
-                    Change::PersistentPinUvAuthToken(None),
+                    Change::PersistentPinUvAuthToken(PersistentPinUvAuthToken::generate(
+                        authenticator.environment.as_mut(),
+                    )),
                 ];
                 Progress::commit(changes, |authenticator, _| {
                     authenticator.pin_was_right();
@@ -193,11 +195,12 @@ fn get_pin_uv_auth_token_using_pin_with_permissions(
     }))
 }
 
-/// The persistent token is made when it is first asked for, and handed out again after that.
+/// The persistent token is the one that there is from the last reset or change of the PIN on; a store of an earlier version may have
+/// none yet.
 fn persistent_token(authenticator: &mut Authenticator, secret: SharedSecret, right: Change) -> Progress {
     let known = authenticator.store().persistent_token().cloned();
     let token = known.unwrap_or_else(|| PersistentPinUvAuthToken::generate(authenticator.environment.as_mut()));
-    let changes = vec![right, Change::PersistentPinUvAuthToken(Some(token.clone()))];
+    let changes = vec![right, Change::PersistentPinUvAuthToken(token.clone())];
     Progress::commit(changes, move |authenticator, _| {
         authenticator.pin_was_right();
         let encrypted = secret.encrypt(authenticator.environment.as_mut(), &token.0);

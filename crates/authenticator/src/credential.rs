@@ -144,11 +144,6 @@ impl CredentialSecret {
         first_half(self.mac(&[b"device identifier"]))
     }
 
-    /// What `encCredStoreState` says, with `content` standing for what is stored (CTAP 2.3 §6.4).
-    pub(crate) fn credential_store_state(&self, content: &[u8; 32]) -> [u8; 16] {
-        first_half(self.mac(&[b"credential store state", content]))
-    }
-
     /// `largeBlobKey` of a credential (CTAP 2.3 §12.3).
     pub(crate) fn large_blob_key(&self, id: &[u8]) -> [u8; 32] {
         self.mac(&[b"largeBlobKey", id])

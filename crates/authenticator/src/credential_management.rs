@@ -257,7 +257,8 @@ fn delete_credential(
     version: Version,
 ) -> Result<Progress, Status> {
     let credential = authorized_credential(authenticator, request, version)?;
-    let changes = vec![Change::Remove(credential.id)];
+    let state = Change::new_credential_store_state(authenticator.environment.as_mut());
+    let changes = vec![Change::Remove(credential.id), state];
     Ok(Progress::commit(changes, |_, _| Progress::Done(Ok(Answer::Done))))
 }
 
@@ -273,7 +274,8 @@ fn update_user_information(authenticator: &mut Authenticator, request: &Request)
     }
     let kept = |name: Option<String>| name.filter(|name| !name.is_empty()).map(truncated);
     *known = User { id: user.id, name: kept(user.name), display_name: kept(user.display_name) };
-    Ok(Progress::commit(vec![Change::Put(credential)], |_, _| Progress::Done(Ok(Answer::Done))))
+    let state = Change::new_credential_store_state(authenticator.environment.as_mut());
+    Ok(Progress::commit(vec![Change::Put(credential), state], |_, _| Progress::Done(Ok(Answer::Done))))
 }
 
 fn count(number: usize) -> u64 {

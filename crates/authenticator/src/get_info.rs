@@ -11,10 +11,38 @@ use zeroize::Zeroizing;
 use crate::authenticator::Authenticator;
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::progress::Progress;
+use crate::store::Change;
 
 const BLOCK: usize = 16;
 
 pub(crate) fn start(authenticator: &mut Authenticator) -> Progress {
+    let missing = missing(authenticator);
+    if missing.is_empty() {
+        return answer(authenticator);
+    }
+    Progress::commit(missing, |authenticator, _| answer(authenticator))
+}
+
+/// What encIdentifier and encCredStoreState need, and a store of an earlier version has not: it is made as it is first asked for.
+fn missing(authenticator: &mut Authenticator) -> Vec<Change> {
+    let mut missing = Vec::new();
+    if authenticator.profile.option(OptionId::PerCredMgmtRo) == Some(true) {
+        let (token, state) = (
+            authenticator.store().persistent_token().is_some(),
+            authenticator.store().credential_store_state().is_some(),
+        );
+        let environment = authenticator.environment.as_mut();
+        if !token {
+            missing.push(Change::PersistentPinUvAuthToken(PersistentPinUvAuthToken::generate(environment)));
+        }
+        if !state {
+            missing.push(Change::new_credential_store_state(environment));
+        }
+    }
+    missing
+}
+
+fn answer(authenticator: &mut Authenticator) -> Progress {
     let mut info = authenticator.profile.info();
     let configuration = authenticator.store().configuration();
     // What the profile says is that of a new key.
@@ -38,10 +66,10 @@ pub(crate) fn start(authenticator: &mut Authenticator) -> Progress {
     info.min_pin_length = info.min_pin_length.map(|_| authenticator.min_pin_length().into());
     if authenticator.profile.option(OptionId::PerCredMgmtRo) == Some(true)
         && let Some(token) = authenticator.store().persistent_token().cloned()
+        && let Some(state) = authenticator.store().credential_store_state()
     {
         let identifier = authenticator.store().secret().device_identifier();
         info.enc_identifier = Some(encrypt(authenticator, &token, b"encIdentifier", identifier));
-        let state = authenticator.store().credential_store_state();
         info.enc_cred_store_state = Some(encrypt(authenticator, &token, b"encCredStoreState", state));
     }
     Progress::Done(Ok(Response::GetInfo(Box::new(info))))

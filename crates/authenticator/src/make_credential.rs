@@ -142,6 +142,7 @@ fn create(authenticator: &mut Authenticator, checked: Checked) -> Result<Progres
         changes.extend(replaced.map(Change::Remove));
         let made = (credential.id.clone(), credential.private_key.clone());
         changes.push(Change::Put(credential));
+        changes.push(Change::new_credential_store_state(authenticator.environment.as_mut()));
         made
     } else {
         let id_length = usize::from(authenticator.profile.credential_id_length);

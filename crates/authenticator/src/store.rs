@@ -43,12 +43,23 @@ pub enum Change {
     Pin(Pin),
     /// How many wrong PINs there may still be.
     PinRetries(u8),
-    /// The persistentPinUvAuthToken, or that there is none any more.
-    PersistentPinUvAuthToken(Option<PersistentPinUvAuthToken>),
+    /// The persistentPinUvAuthToken.
+    PersistentPinUvAuthToken(PersistentPinUvAuthToken),
+    /// What encCredStoreState says of the credentials: another random value after every change of them.
+    CredentialStoreState([u8; 16]),
     /// What authenticatorConfig set.
     Configuration(Configuration),
     /// The serialized large-blob array.
     LargeBlobs(Vec<u8>),
+}
+
+impl Change {
+    /// What goes with every change of discoverable credentials (CTAP 2.3 §6.1.2 step 17.5).
+    pub(crate) fn new_credential_store_state(environment: &mut dyn Environment) -> Self {
+        let mut state = [0; 16];
+        environment.random(&mut state);
+        Self::CredentialStoreState(state)
+    }
 }
 
 /// What an authenticator keeps, in memory.
@@ -61,11 +72,11 @@ pub struct Store {
     discoverable: BTreeMap<([u8; 32], u64), Vec<u8>>,
     /// The creation counts in use.
     creations: BTreeSet<u64>,
-    /// Stands for all credentials: the exclusive or of their records' hashes, so that one more or less costs one hash.
-    content: [u8; 32],
     pin: Option<Pin>,
     pin_retries: u8,
+    /// Absent, as the state below is, from a store of an earlier version.
     persistent_token: Option<PersistentPinUvAuthToken>,
+    credential_store_state: Option<[u8; 16]>,
     configuration: Configuration,
     large_blobs: Vec<u8>,
 }
@@ -96,10 +107,10 @@ impl Store {
             credentials: BTreeMap::new(),
             discoverable: BTreeMap::new(),
             creations: BTreeSet::new(),
-            content: [0; 32],
             pin: None,
             pin_retries: MAX_PIN_RETRIES,
             persistent_token: None,
+            credential_store_state: None,
             configuration: Configuration::default(),
             large_blobs: INITIAL_LARGE_BLOBS.to_vec(),
         }
@@ -107,7 +118,13 @@ impl Store {
 
     /// The changes that make a store blank. The counter goes on: a clone of an older state must never look newer.
     pub(crate) fn blank(environment: &mut dyn Environment, counter: u32) -> Vec<Change> {
-        vec![Change::Clear, Change::Secret(CredentialSecret::generate(environment)), Change::Counter(counter)]
+        vec![
+            Change::Clear,
+            Change::Secret(CredentialSecret::generate(environment)),
+            Change::Counter(counter),
+            Change::PersistentPinUvAuthToken(PersistentPinUvAuthToken::generate(environment)),
+            Change::new_credential_store_state(environment),
+        ]
     }
 
     pub(crate) fn apply(&mut self, changes: &[Change]) {
@@ -123,13 +140,13 @@ impl Store {
                         self.discoverable.insert(key, credential.id.clone());
                         self.creations.insert(discoverable.creation);
                     }
-                    self.change_content(credential);
                     self.credentials.insert(credential.id.clone(), credential.clone());
                 }
                 Change::Remove(id) => self.remove(id),
                 Change::Pin(pin) => self.pin = Some(pin.clone()),
                 Change::PinRetries(retries) => self.pin_retries = *retries,
-                Change::PersistentPinUvAuthToken(token) => self.persistent_token = token.clone(),
+                Change::PersistentPinUvAuthToken(token) => self.persistent_token = Some(token.clone()),
+                Change::CredentialStoreState(state) => self.credential_store_state = Some(*state),
                 Change::Configuration(configuration) => self.configuration = configuration.clone(),
                 Change::LargeBlobs(array) => self.large_blobs.clone_from(array),
             }
@@ -138,23 +155,15 @@ impl Store {
 
     fn remove(&mut self, id: &[u8]) {
         let Some(credential) = self.credentials.remove(id) else { return };
-        self.change_content(&credential);
         if let Some(discoverable) = credential.discoverable {
             self.discoverable.remove(&(rp_id_hash(&credential.relying_party_id), discoverable.creation));
             self.creations.remove(&discoverable.creation);
         }
     }
 
-    /// A credential comes or goes.
-    fn change_content(&mut self, credential: &StoredCredential) {
-        for (byte, change) in self.content.iter_mut().zip(records::hash(credential)) {
-            *byte ^= change;
-        }
-    }
-
-    /// A value that changes whenever what is stored of credentials does, and tells nothing else.
-    pub(crate) fn credential_store_state(&self) -> [u8; 16] {
-        self.secret.credential_store_state(&self.content)
+    /// What encCredStoreState says of the credentials (CTAP 2.3 §6.4).
+    pub(crate) fn credential_store_state(&self) -> Option<[u8; 16]> {
+        self.credential_store_state
     }
 
     /// The secret that credentials which live in their own id are made under.
@@ -173,7 +182,7 @@ impl Store {
         self.pin_retries
     }
 
-    /// The persistentPinUvAuthToken, if a platform has it.
+    /// The persistentPinUvAuthToken, whether a platform has it or not.
     pub(crate) fn persistent_token(&self) -> Option<&PersistentPinUvAuthToken> {
         self.persistent_token.as_ref()
     }

@@ -8,7 +8,6 @@ use keyrig_ctap::cbor::{Item, UnexpectedType, Writer};
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
 use keyrig_ctap::extensions::CredentialProtection;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{Change, Configuration, Store};
@@ -24,6 +23,7 @@ const CREDENTIAL: &[u8] = b"credential/";
 const PIN: &[u8] = b"pin";
 const PIN_RETRIES: &[u8] = b"pin retries";
 const PERSISTENT_TOKEN: &[u8] = b"persistent token";
+const CREDENTIAL_STORE_STATE: &[u8] = b"credential store state";
 const CONFIGURATION: &[u8] = b"configuration";
 
 /// A change as the keeper of the records has to carry it out.
@@ -116,8 +116,8 @@ impl Change {
             // The number of code points, and the hash.
             Self::Pin(pin) => put(PIN, [&[pin.code_points], &pin.hash[..]].concat()),
             Self::PinRetries(retries) => put(PIN_RETRIES, vec![*retries]),
-            Self::PersistentPinUvAuthToken(Some(token)) => put(PERSISTENT_TOKEN, token.0.to_vec()),
-            Self::PersistentPinUvAuthToken(None) => Record::Remove { key: PERSISTENT_TOKEN.to_vec() },
+            Self::PersistentPinUvAuthToken(token) => put(PERSISTENT_TOKEN, token.0.to_vec()),
+            Self::CredentialStoreState(state) => put(CREDENTIAL_STORE_STATE, state.to_vec()),
             Self::Configuration(configuration) => put(CONFIGURATION, configuration.encode()),
             Self::LargeBlobs(array) => put(LARGE_BLOBS, array.clone()),
         }
@@ -155,7 +155,9 @@ pub(super) fn decode_all(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) 
             Change::PinRetries(retries)
         } else if key == PERSISTENT_TOKEN {
             let token = PersistentPinUvAuthToken(value.try_into().map_err(|_| damaged())?);
-            Change::PersistentPinUvAuthToken(Some(token))
+            Change::PersistentPinUvAuthToken(token)
+        } else if key == CREDENTIAL_STORE_STATE {
+            Change::CredentialStoreState(value.try_into().map_err(|_| damaged())?)
         } else if key == CONFIGURATION {
             Change::Configuration(Configuration::decode(&value).ok_or_else(damaged)?)
         } else if key == LARGE_BLOBS {
@@ -169,11 +171,6 @@ pub(super) fn decode_all(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) 
         (_, false) => Err(LoadError::Missing("counter")),
         _ => Ok(changes),
     }
-}
-
-/// A hash of all that is kept of a credential.
-pub(super) fn hash(credential: &StoredCredential) -> [u8; 32] {
-    Sha256::new().chain_update(credential_key(&credential.id)).chain_update(encode(credential)).finalize().into()
 }
 
 fn encode(credential: &StoredCredential) -> Vec<u8> {

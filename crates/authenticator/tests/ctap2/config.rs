@@ -54,8 +54,11 @@ impl Driver {
         self.token(2, PIN, permission::ACFG, None).unwrap()
     }
 
+    /// Without encIdentifier and encCredStoreState, which are encrypted with other randomness each time.
     fn info(&mut self) -> BTreeMap<i64, Value> {
-        body(&self.send(&[GET_INFO]))
+        let mut info = body(&self.send(&[GET_INFO]));
+        info.retain(|number, _| ![0x19, 0x1E].contains(number));
+        info
     }
 
     fn option(&mut self, name: &str) -> Option<Value> {

@@ -38,8 +38,8 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn another_seed_gives_other_credentials() {
     let ((one, _), (other, _)) = (session(1), session(2));
-    assert_eq!(one[0], other[0], "getInfo does not depend on the seed");
-    for index in [1, 2, 3, 4, 5, 6, 10] {
+    // getInfo has members that are encrypted with randomness.
+    for index in [0, 1, 2, 3, 4, 5, 6, 10] {
         assert_ne!(one[index], other[index], "answer {index}");
     }
 }

@@ -15,7 +15,7 @@ use keyrig_authenticator::driver::{self, Turn};
 pub(crate) use keyrig_authenticator::driver::{Event, Fate, User};
 use keyrig_authenticator::environment::{Environment, Seeded};
 pub(crate) use keyrig_authenticator::store::Records;
-use keyrig_authenticator::store::Store;
+use keyrig_authenticator::store::{Change, Store};
 use keyrig_authenticator::{Channel, Profile, Step};
 use keyrig_ctap::hid::{ChannelId, Peer};
 
@@ -150,8 +150,14 @@ impl Driver {
     /// Drives a command to its answer, or to where the key is killed.
     fn judge(&mut self, mut step: Step) -> Option<Vec<u8>> {
         loop {
-            if let Step::Commit(_) = step {
+            if let Step::Commit(commit) = &step {
                 assert!(self.memory_equals_disk(), "memory is as before the commit");
+                let credentials = |change: &Change| matches!(change, Change::Put(_) | Change::Remove(_));
+                let state = |change: &Change| matches!(change, Change::CredentialStoreState(_));
+                assert!(
+                    !commit.changes().iter().any(credentials) || commit.changes().iter().any(state),
+                    "with credentials the credential store state changes (CTAP 2.3 §6.1.2 step 17.5)"
+                );
             }
             step = match self.turn(step) {
                 Turn::Next(step) => step,

@@ -254,8 +254,10 @@ async fn every_command_has_its_answer() {
 #[tokio::test]
 async fn a_message_goes_to_a_key_and_its_answer_comes_back() {
     let served = served("auto", &["a", "b"]).await;
-    let answer = ask_and_listen(&served.path, json!({"command": "transact", "key": "b", "message": "04"})).await;
-    let expected = handle(&served.rack, "b").transact(vec![4]).answer().await.unwrap();
+    // getKeyAgreement: the same key until power is lost, or a PIN is wrong.
+    let message = "06a201010202";
+    let answer = ask_and_listen(&served.path, json!({"command": "transact", "key": "b", "message": message})).await;
+    let expected = handle(&served.rack, "b").transact(hex::decode(message).unwrap()).answer().await.unwrap();
     assert_eq!(expected[0], 0, "CTAP2_OK");
     let b = key("b", 2, false);
     assert_eq!(answer, json!({"ok": true, "keys": [b], "touch": "auto", "message": hex::encode(expected)}));
