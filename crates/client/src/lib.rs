@@ -26,7 +26,7 @@
 //! | `pin`, `client_pin`, `pin_uv_auth_protocol`, `pin_uv_auth_token` | PINs and what they yield |
 //! | `u2f`, `app_id` | keys of U2F, and credentials from its time |
 //! | `credential_management`, `large_blobs`, `config` | what is on a key, and how it is set up |
-//! | `error` | who refused, and in which words |
+//! | `error`, `words` | who refused, and in which words |
 
 pub mod channel;
 pub mod client_data;
@@ -58,6 +58,7 @@ mod response;
 mod u2f;
 mod user_verification;
 mod weight;
+mod words;
 
 #[cfg(test)]
 mod testing;

@@ -14,6 +14,8 @@ use keyrig_rack::KeyName;
 use keyrig_rack::command::{KeyState, RackState};
 use keyrig_rack::finger::TouchPolicy;
 
+pub(crate) use self::pin::{PinFile, from_file};
+
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 

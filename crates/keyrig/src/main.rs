@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong, 130 interrupted.
 
 mod attach;
+mod client;
 mod demo;
 mod exec;
 mod failure;
@@ -40,6 +41,7 @@ Start with:
   keyrig serve                      give software keys to USB/IP clients
   sudo keyrig attach                plug software keys into this kernel: browsers and ssh find them
   keyrig key list                   what the keys of a running 'keyrig serve' do
+  keyrig client create --help       options JSON in, credential JSON out, in any language
   keyrig rp serve                   a site to log in to, at http://localhost:8006
 
 KEYRIG_LOG=debug shows what happens inside (on standard error).
@@ -57,6 +59,8 @@ enum Command {
     Exec(exec::Arguments),
     /// Speak to the keys of a running rack
     Key(key::Arguments),
+    /// Be a page in a browser: options JSON in, credential JSON out, or who refused and why
+    Client(client::Arguments),
     /// Serve a relying party to rehearse on, and administer it
     Rp(rp::Arguments),
     /// List the keys that can be imitated, or show one
@@ -124,6 +128,7 @@ fn run(command: Command, signals: Option<Signals>) -> Result<ExitCode, Failure> 
             Command::Attach(arguments) => attach::run(arguments).await,
             Command::Exec(arguments) => exec::run(arguments, signals).await,
             Command::Key(arguments) => key::run(arguments).await,
+            Command::Client(arguments) => client::run(arguments).await,
             Command::Rp(arguments) => rp::run(arguments).await,
             Command::Profiles(arguments) => profiles::run(&arguments),
         }

@@ -59,8 +59,15 @@ pub(crate) struct RackArguments {
     seed: Option<u64>,
 }
 
+/// `[NAME=]PROFILE`.
 #[derive(Clone)]
-struct KeyArgument(KeySpecification);
+pub(crate) struct KeyArgument(KeySpecification);
+
+impl KeyArgument {
+    pub(crate) fn specification(&self) -> KeySpecification {
+        self.0.clone()
+    }
+}
 
 impl FromStr for KeyArgument {
     type Err = String;

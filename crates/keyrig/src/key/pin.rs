@@ -65,7 +65,7 @@ impl PinArgument {
 
 /// A file, or standard input.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum PinFile {
+pub(crate) enum PinFile {
     StandardInput,
     File(PathBuf),
 }
@@ -285,7 +285,7 @@ fn ask(prompt: &str) -> Result<Pin, Failure> {
     })
 }
 
-fn from_file(file: &PinFile) -> Result<Pin, Failure> {
+pub(crate) fn from_file(file: &PinFile) -> Result<Pin, Failure> {
     let text = read(file)?;
     Ok(Pin::new(text.lines().next().unwrap_or_default()))
 }

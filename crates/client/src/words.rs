@@ -1,0 +1,197 @@
+//! A refusal in the words of others: the text that a page sees in a browser, and a name for programs.
+
+use keyrig_ctap::Status;
+
+use crate::browser::Browser;
+use crate::error::{Cause, ClientError, DomException, KeyFailure, Refusal, Unsuitable};
+use crate::extensions::ExtensionMisuse;
+use crate::json::InvalidJson;
+use crate::pin::PinProblem;
+use crate::rp_id::RpIdRefusal;
+
+const NOT_A_SUFFIX: &str =
+    "The relying party ID is not a registrable domain suffix of, nor equal to the current domain.";
+const NOT_A_SUFFIX_AFTER_A_FETCH: &str = "The relying party ID is not a registrable domain suffix of, nor equal to the current domain. Subsequently, an \
+     attempt to fetch the .well-known/webauthn resource of the claimed RP ID failed.";
+const INVALID_DOMAIN: &str = "This is an invalid domain.";
+
+impl ClientError {
+    /// The exception's message in a browser, as observed in Chromium 156 and Firefox 153; `None` where nobody has looked.
+    #[must_use]
+    pub fn observed_message(&self, browser: Browser) -> Option<&'static str> {
+        match browser {
+            Browser::Chromium => self.in_chromium(),
+            Browser::Firefox => self.in_firefox(),
+        }
+    }
+
+    fn in_chromium(&self) -> Option<&'static str> {
+        Some(match (&self.reason, self.name) {
+            (Refusal::RpId(RpIdRefusal::IpAddress(_)) | Refusal::AppId(_), _) => INVALID_DOMAIN,
+            (Refusal::RpId(RpIdRefusal::NotADomain(_)), _) => NOT_A_SUFFIX,
+            (Refusal::RpId(RpIdRefusal::PublicSuffix { .. } | RpIdRefusal::Foreign { .. }), _) => {
+                NOT_A_SUFFIX_AFTER_A_FETCH
+            }
+            (Refusal::UserHandleTooLong { .. }, _) => "User handle exceeds 64 bytes.",
+            (Refusal::Extension(ExtensionMisuse::AppIdAtCreation), _) => {
+                "The 'appid' extension is only valid when requesting an assertion for a pre-existing credential that was \
+                 registered using the legacy FIDO U2F API."
+            }
+            (_, DomException::InvalidStateError) => {
+                "The user attempted to register an authenticator that contains one of the credentials already registered \
+                 with the relying party."
+            }
+            (_, DomException::NotAllowedError) => {
+                "The operation either timed out or was not allowed. See: \
+                 https://www.w3.org/TR/webauthn-2/#sctn-privacy-considerations-client."
+            }
+            (_, DomException::AbortError) => "signal is aborted without reason",
+            _ => return None,
+        })
+    }
+
+    fn in_firefox(&self) -> Option<&'static str> {
+        Some(match self.name {
+            DomException::SecurityError => "The operation is insecure.",
+            DomException::InvalidStateError => {
+                "An attempt was made to use an object that is not, or is no longer, usable"
+            }
+            DomException::NotAllowedError => {
+                "The request is not allowed by the user agent or the platform in the current context, possibly because the \
+                 user denied permission."
+            }
+            _ => return None,
+        })
+    }
+
+    /// The cause as a word for programs, which stays the same where texts are bettered: `rp-id-foreign`,
+    /// `credential-excluded`.
+    #[must_use]
+    pub fn code(&self) -> String {
+        let code = match &self.reason {
+            Refusal::InsecureContext { .. } => "insecure-context",
+            Refusal::RpId(RpIdRefusal::OpaqueOrigin) => "origin-opaque",
+            Refusal::RpId(RpIdRefusal::IpAddress(_)) => "origin-ip-address",
+            Refusal::RpId(RpIdRefusal::NotADomain(_)) => "rp-id-not-a-domain",
+            Refusal::RpId(RpIdRefusal::PublicSuffix { .. }) => "rp-id-public-suffix",
+            Refusal::RpId(RpIdRefusal::Foreign { .. }) => "rp-id-foreign",
+            Refusal::InvalidJson(InvalidJson::Syntax(_)) => "options-no-json",
+            Refusal::InvalidJson(InvalidJson::Missing { .. }) => "options-incomplete",
+            Refusal::InvalidJson(InvalidJson::WrongType { .. }) => "options-wrong-type",
+            Refusal::InvalidJson(InvalidJson::Base64Url { .. }) => "options-no-base64url",
+            Refusal::UserHandleTooLong { .. } => "user-handle-too-long",
+            Refusal::ListTooLong { .. } => "list-too-long",
+            Refusal::NoPublicKeyParameters => "no-public-key-parameters",
+            Refusal::AppId(_) => "app-id-not-allowed",
+            Refusal::Extension(_) => "extension-misused",
+            Refusal::NoKeys => "no-key-plugged-in",
+            Refusal::Key(failure) => return of_key(failure),
+            Refusal::EveryKey(_) => "no-key-left",
+            Refusal::TimedOut(_) => "timed-out",
+            Refusal::Aborted => "aborted",
+            Refusal::NoAccountChosen => "no-account-chosen",
+        };
+        code.to_owned()
+    }
+}
+
+fn of_key(failure: &KeyFailure) -> String {
+    let code = match &failure.cause {
+        Cause::Status { status, .. } => return of_status(*status),
+        Cause::Channel(_) => "key-unreachable",
+        Cause::Unsuitable(Unsuitable::Credential) => "no-credentials",
+        Cause::Unsuitable(Unsuitable::Excluded) => "credential-excluded",
+        Cause::Unsuitable(Unsuitable::UserVerification | Unsuitable::NoPin) => "user-verification-impossible",
+        Cause::Unsuitable(_) => "key-unsuitable",
+        Cause::Pin(PinProblem::NotGiven) => "pin-not-given",
+        Cause::Pin(PinProblem::Mistake(_)) => "pin-invalid",
+        Cause::Pin(PinProblem::PowerCycleNeeded) => "pin-auth-blocked",
+        Cause::Pin(PinProblem::Blocked) => "pin-blocked",
+        Cause::Pin(_) => "pin-unusable",
+        Cause::U2f { .. } => "u2f-refused",
+        Cause::InvalidResponse { .. } | Cause::InvalidU2fResponse(_) => "answer-invalid",
+    };
+    code.to_owned()
+}
+
+/// `CTAP2_ERR_NO_CREDENTIALS` is `no-credentials`, as the specification has it.
+fn of_status(status: Status) -> String {
+    let spelled = status.to_string();
+    let name = spelled.split_once("_ERR_").map_or(spelled.as_str(), |(_, name)| name);
+    name.to_lowercase().replace(['_', ' '], "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use keyrig_ctap::Command;
+
+    use super::*;
+
+    fn of_a(cause: impl Into<Cause>) -> Refusal {
+        Refusal::Key(KeyFailure { key: "a".to_owned(), cause: cause.into() })
+    }
+
+    fn status(status: Status) -> Refusal {
+        of_a(Cause::Status { command: Command::GetAssertion, status })
+    }
+
+    /// The texts are those of observations of both browsers.
+    #[test]
+    fn browsers_have_words_of_their_own() {
+        use DomException::{AbortError, InvalidStateError, NotAllowedError, SecurityError, TypeError};
+        let foreign = || RpIdRefusal::Foreign { rp_id: "a.example".to_owned(), domain: "b.example".to_owned() }.into();
+        for (refusal, name, chromium, firefox) in [
+            (foreign(), SecurityError, Some("claimed RP ID failed."), Some("The operation is insecure.")),
+            (
+                RpIdRefusal::NotADomain("a:1".to_owned()).into(),
+                SecurityError,
+                Some("nor equal to the current domain."),
+                Some("The operation is insecure."),
+            ),
+            (
+                RpIdRefusal::IpAddress("192.0.2.1".to_owned()).into(),
+                SecurityError,
+                Some("This is an invalid domain."),
+                Some("The operation is insecure."),
+            ),
+            (
+                status(Status::NoCredentials),
+                NotAllowedError,
+                Some("#sctn-privacy-considerations-client."),
+                Some("user denied permission."),
+            ),
+            (
+                status(Status::CredentialExcluded),
+                InvalidStateError,
+                Some("registered with the relying party."),
+                Some("no longer, usable"),
+            ),
+            (Refusal::Aborted, AbortError, Some("signal is aborted without reason"), None),
+            (Refusal::UserHandleTooLong { length: 65 }, TypeError, Some("User handle exceeds 64 bytes."), None),
+            (Refusal::InvalidJson(InvalidJson::Syntax(String::new())), DomException::SyntaxError, None, None),
+        ] {
+            let error = refusal.named(name);
+            for (browser, expected) in [(Browser::Chromium, chromium), (Browser::Firefox, firefox)] {
+                let message = error.observed_message(browser);
+                assert_eq!(message.is_some(), expected.is_some(), "{browser} {error}");
+                assert!(message.unwrap_or_default().ends_with(expected.unwrap_or_default()), "{browser} {message:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_are_kebab_words() {
+        for (refusal, expected) in [
+            (status(Status::NoCredentials), "no-credentials"),
+            (of_a(Unsuitable::Credential), "no-credentials"),
+            (status(Status::PuatRequired), "puat-required"),
+            (status(Status::OtherError), "other"),
+            (status(Status::from(0xf3)), "status-0xf3"),
+            (of_a(PinProblem::NotGiven), "pin-not-given"),
+            (Refusal::NoKeys, "no-key-plugged-in"),
+            (RpIdRefusal::OpaqueOrigin.into(), "origin-opaque"),
+        ] {
+            assert_eq!(refusal.named(DomException::NotAllowedError).code(), expected);
+        }
+    }
+}
