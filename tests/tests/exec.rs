@@ -122,7 +122,8 @@ async fn sysfs_is_as_a_machine_with_the_keys_on_usb_would_have_it() {
             cat /sys/class/hidraw/hidraw1/dev /sys/dev/char/$(cat /sys/class/hidraw/hidraw1/dev)/uevent | grep -c : &&
             ls /sys/bus/hid/devices | wc -l &&
             ls /sys/class | grep -x hidraw && ls /sys/class | grep -cx net &&
-            echo lost >/dev/null && test -c /dev/null && test -d /dev/pts && test -L /dev/stdin && find /dev -name null -type c";
+            echo lost >/dev/null && test -c /dev/null && test -d /dev/pts && test -L /dev/stdin &&
+            python3 -c 'import os; a, b = os.openpty(); os.write(a, b\"typed\\n\"); assert os.read(b, 9) == b\"typed\\n\"' && find /dev -name null -type c";
         let output = bench.run(place, &TWO_KEYS, script).await;
         assert!(output.success, "{place:?}: {output}");
         let seen = "hidraw0\nhidraw1\n/sys/devices/keyrig/usb1/1-2\nHID_ID=0003:00001050:00000407\nYubico\n1\n2\nhidraw\n1\n/dev/null\n";

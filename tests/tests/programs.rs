@@ -1,4 +1,4 @@
-//! Programs that use libfido2, with a key at a datagram endpoint: libfido2's own tools, OpenSSH, PAM's module.
+//! Programs that nobody here wrote, under `keyrig exec`: libfido2's own tools, OpenSSH, PAM's module, systemd.
 //!
 //! Every case is a script; what it checks, it checks with the tools themselves.
 
@@ -9,45 +9,34 @@ use keyrig_tests::program_case;
 
 const TOOLS: [&str; 3] = ["/usr/bin/fido2-token", "/usr/bin/fido2-cred", "/usr/bin/fido2-assert"];
 
-async fn run(needs: &[&str], script: &str) -> Option<Output> {
-    program_case::run(env!("CARGO_BIN_EXE_terminal"), needs, script).await
+async fn run(needs: &[&str], profile: &str, script: &str) -> Vec<Output> {
+    program_case::run(env!("CARGO_BIN_EXE_terminal"), needs, profile, script).await
 }
 
 async fn tools(script: &str) {
-    run(&TOOLS, script).await;
+    run(&TOOLS, "keyrig", script).await;
 }
 
 #[tokio::test]
 async fn fido2_token_lists_a_key_and_shows_what_it_is() {
-    let Some(output) = run(&TOOLS, "serve_a keyrig; fido2-token -L; fido2-token -I $node; stop").await else { return };
-    let text = output.stdout;
-    assert!(text.starts_with("key: "), "{text}");
-    assert!(text.contains("\naaguid: 6b657972696740008000000000000001\n"), "{text}");
-}
-
-#[tokio::test]
-async fn over_udp_too() {
-    tools(
-        "serve_a keyrig
-        KEYRIG_CTAPHID=$udp
-        make_credential $node es256 c
-        assert $node es256 c
-        stop",
-    )
-    .await;
+    for output in run(&TOOLS, "keyrig", "fido2-token -L; fido2-token -I $node").await {
+        let keys = "/dev/hidraw0: vendor=0x1209, product=0x0001 (keyrig keyrig software security key)\n\
+                    /dev/hidraw1: vendor=0x1050, product=0x0120 (Yubico Security Key by Yubico)\n";
+        assert!(output.stdout.starts_with(keys), "{output}");
+        assert!(output.stdout.contains("\naaguid: 6b657972696740008000000000000001\n"), "{output}");
+    }
 }
 
 #[tokio::test]
 async fn fido2_token_sets_and_changes_a_pin() {
-    tools("serve_a keyrig; pin_case; stop").await;
+    tools("pin_case").await;
 }
 
 #[tokio::test]
 async fn fido2_cred_and_assert_with_a_pin() {
     for algorithm in ["es256", "eddsa", "es384"] {
         tools(&format!(
-            "serve_a keyrig
-            set_pin 123456
+            "set_pin 123456
             credential_request >request
             with_pin 123456 fido2-cred -M -v -i request -o credential $node {algorithm}
             fido2-cred -V -v -i credential -o verified {algorithm}
@@ -59,8 +48,7 @@ async fn fido2_cred_and_assert_with_a_pin() {
             # Without the PIN the user is not verified, and the tool notices.
             fido2-assert -G -i challenge -o assertion $node
             fido2-assert -V -p -i assertion c.pem {algorithm}
-            refused FIDO_ERR_INVALID_PARAM fido2-assert -V -v -i assertion c.pem {algorithm}
-            stop"
+            refused FIDO_ERR_INVALID_PARAM fido2-assert -V -v -i assertion c.pem {algorithm}"
         ))
         .await;
     }
@@ -69,8 +57,7 @@ async fn fido2_cred_and_assert_with_a_pin() {
 #[tokio::test]
 async fn fido2_cred_and_assert_discoverable() {
     tools(
-        "serve_a keyrig
-        set_pin 123456
+        "set_pin 123456
         credential_request >request
         with_pin 123456 fido2-cred -M -r -i request -o credential $node
         fido2-cred -V -i credential -o verified
@@ -79,8 +66,7 @@ async fn fido2_cred_and_assert_discoverable() {
         with_pin 123456 fido2-assert -G -r -v -i challenge -o assertion $node
         fido2-assert -V -p -v -i assertion c.pem
         # The fifth line is the user handle, as it was given.
-        test \"$(sed -n 5p assertion)\" = \"$(sed -n 4p request)\" || fail 'another user handle'
-        stop",
+        test \"$(sed -n 5p assertion)\" = \"$(sed -n 4p request)\" || fail 'another user handle'",
     )
     .await;
 }
@@ -88,8 +74,7 @@ async fn fido2_cred_and_assert_discoverable() {
 #[tokio::test]
 async fn fido2_assert_derives_secrets() {
     tools(
-        "serve_a keyrig
-        set_pin 123456
+        "set_pin 123456
         credential_request >request
         fido2-cred -M -h -i request -o credential $node
         fido2-cred -V -h -i credential -o verified
@@ -114,8 +99,7 @@ async fn fido2_assert_derives_secrets() {
         test $secret != $first || fail 'another salt, the same secret'
         # CTAP 2.1 §12.5: with user verification it is another secret.
         derive $one with_pin 123456 fido2-assert -G -h -v
-        test $secret != $first || fail 'the same secret with and without user verification'
-        stop",
+        test $secret != $first || fail 'the same secret with and without user verification'",
     )
     .await;
 }
@@ -123,8 +107,7 @@ async fn fido2_assert_derives_secrets() {
 #[tokio::test]
 async fn fido2_token_manages_credentials() {
     tools(
-        "serve_a keyrig
-        set_pin 123456
+        "set_pin 123456
         for rp in example.com example.net; do
             credential_request $rp >request
             with_pin 123456 fido2-cred -M -r -i request -o credential $node eddsa
@@ -142,8 +125,7 @@ async fn fido2_token_manages_credentials() {
         with_pin 123456 fido2-token -D -i \"$(cat id)\" $node
         with_pin 123456 fido2-token -L -r $node >parties
         grep -q ' example.com' parties && ! grep -q ' example.net' parties || fail \"$(cat parties)\"
-        refused FIDO_ERR_NO_CREDENTIALS with_pin 123456 fido2-token -D -i \"$(cat id)\" $node
-        stop",
+        refused FIDO_ERR_NO_CREDENTIALS with_pin 123456 fido2-token -D -i \"$(cat id)\" $node",
     )
     .await;
 }
@@ -151,8 +133,7 @@ async fn fido2_token_manages_credentials() {
 #[tokio::test]
 async fn fido2_token_stores_large_blobs() {
     tools(
-        "serve_a keyrig
-        set_pin 123456
+        "set_pin 123456
         credential_request >request
         with_pin 123456 fido2-cred -M -r -b -i request -o credential $node
         head -c 3000 /dev/urandom >blob
@@ -163,8 +144,7 @@ async fn fido2_token_stores_large_blobs() {
         with_pin 123456 fido2-token -G -b -n example.com got $node
         cmp blob got
         with_pin 123456 fido2-token -D -b -n example.com $node
-        ! with_pin 123456 fido2-token -G -b -n example.com gone $node || fail 'the blob is still there'
-        stop",
+        ! with_pin 123456 fido2-token -G -b -n example.com gone $node || fail 'the blob is still there'",
     )
     .await;
 }
@@ -172,8 +152,7 @@ async fn fido2_token_stores_large_blobs() {
 #[tokio::test]
 async fn fido2_token_configures() {
     tools(
-        "serve_a keyrig
-        set_pin 123456
+        "set_pin 123456
         with_pin 123456 fido2-token -S -u $node
         fido2-token -I $node | grep -q 'options: .*\\balwaysUv\\b' || fail 'alwaysUv is not on'
         with_pin 123456 fido2-token -D -u $node
@@ -185,8 +164,7 @@ async fn fido2_token_configures() {
         refused FIDO_ERR_PIN_POLICY_VIOLATION change_pin 123456 1234567
         change_pin 123456 12345678
         with_pin 12345678 fido2-token -S -f $node
-        fido2-token -I $node | grep -q '^pin change required: true$' || fail 'no change is required'
-        stop",
+        fido2-token -I $node | grep -q '^pin change required: true$' || fail 'no change is required'",
     )
     .await;
 }
@@ -194,12 +172,10 @@ async fn fido2_token_configures() {
 #[tokio::test]
 async fn fido2_cred_and_assert_by_u2f() {
     tools(
-        "serve_a keyrig
-        make_credential $node es256 c -u
+        "make_credential $node es256 c -u
         { random 32; echo example.com; cat c.id; } >challenge
         fido2-assert -G -u -i challenge -o assertion $node
-        fido2-assert -V -p -i assertion c.pem es256
-        stop",
+        fido2-assert -V -p -i assertion c.pem es256",
     )
     .await;
 }
@@ -208,14 +184,15 @@ async fn fido2_cred_and_assert_by_u2f() {
 #[tokio::test]
 async fn every_profile_is_used_by_libfido2_and_openssh() {
     for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "ctap-2.1", "ctap-2.0", "u2f-only"] {
-        openssh(&format!(
-            "serve_a {profile}
-            make_credential $node es256 c
+        openssh(
+            profile,
+            &format!(
+                "make_credential $node es256 c
             assert $node es256 c
             ssh-keygen -q -t ecdsa-sk -N '' -f id
-            ssh_sign_and_verify id
-            stop"
-        ))
+            ssh_sign_and_verify id"
+            ),
+        )
         .await;
     }
 }
@@ -224,7 +201,7 @@ async fn every_profile_is_used_by_libfido2_and_openssh() {
 async fn ssh_keygen_resident_and_verify_required() {
     for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4"] {
         for key_type in ["ed25519-sk", "ecdsa-sk"] {
-            openssh(&format!("serve_a {profile}; ssh_resident_case {key_type}; stop")).await;
+            openssh(profile, &format!("ssh_resident_case {key_type}")).await;
         }
     }
 }
@@ -232,25 +209,22 @@ async fn ssh_keygen_resident_and_verify_required() {
 #[tokio::test]
 async fn fido2_token_resets_a_key_that_has_just_got_power() {
     tools(
-        "serve_a keyrig
-        set_pin 123456
+        "set_pin 123456
         key power-cycle a
         fido2-token -R $node
-        fido2-token -I $node | grep -q '^pin retries: undefined$' || fail 'the PIN is still there'
-        stop",
+        fido2-token -I $node | grep -q '^pin retries: undefined$' || fail 'the PIN is still there'",
     )
     .await;
 }
 
-async fn openssh(script: &str) {
-    run(&["/usr/bin/fido2-token", "/usr/bin/ssh-keygen", "/usr/lib/openssh/ssh-sk-helper"], script).await;
+async fn openssh(profile: &str, script: &str) {
+    run(&["/usr/bin/fido2-token", "/usr/bin/ssh-keygen", "/usr/lib/openssh/ssh-sk-helper"], profile, script).await;
 }
 
 #[tokio::test]
 async fn ssh_keygen_signs_and_verifies() {
     for key_type in ["ed25519-sk", "ecdsa-sk"] {
-        openssh(&format!("serve_a keyrig; ssh-keygen -q -t {key_type} -N '' -f id; ssh_sign_and_verify id; stop"))
-            .await;
+        openssh("keyrig", &format!("ssh-keygen -q -t {key_type} -N '' -f id; ssh_sign_and_verify id")).await;
     }
 }
 
@@ -258,13 +232,65 @@ async fn ssh_keygen_signs_and_verifies() {
 async fn pam_u2f_lets_in_who_has_the_key() {
     run(
         &["/usr/bin/pamu2fcfg", "/usr/bin/pamtester", "/usr/share/doc/libpam-wrapper"],
-        "serve_a keyrig
-        mkdir pam.d
+        "keyrig",
+        "mkdir pam.d
         pam_service >pam.d/keyrig-test
         echo 'auth required pam_deny.so' >pam.d/other
-        # The module is opened without lending its libraries to others: the preloaded one needs libfido2 by itself.
-        pam_case env PAM_WRAPPER=1 PAM_WRAPPER_SERVICE_DIR=$work/pam.d \"LD_PRELOAD=libpam_wrapper.so $LD_PRELOAD libfido2.so.1\"
-        stop",
+        pam_case env PAM_WRAPPER=1 PAM_WRAPPER_SERVICE_DIR=$work/pam.d LD_PRELOAD=libpam_wrapper.so",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn ssh_logs_in_at_a_real_server_by_touch() {
+    run(
+        &["/usr/bin/ssh", "/usr/sbin/sshd", "/usr/lib/openssh/ssh-sk-helper"],
+        "keyrig",
+        "ssh-keygen -q -t ed25519 -N '' -f host
+        ssh-keygen -q -t ed25519-sk -N '' -f id
+        cat >sshd_config <<END
+HostKey $work/host
+AuthorizedKeysFile $work/id.pub
+AuthenticationMethods publickey
+PubkeyAuthOptions touch-required
+StrictModes no
+UsePAM no
+PidFile none
+END
+        echo \"server $(cat host.pub)\" >known_hosts
+        [ \"$(id -u)\" != 0 ] || mkdir -p /run/sshd
+        # The server is on the other end of a pipe.
+        log_in() {
+            ssh -F none -i id -o IdentitiesOnly=yes -o UserKnownHostsFile=known_hosts -o HostKeyAlias=server \\
+                -o BatchMode=yes -o ProxyCommand=\"/usr/sbin/sshd -i -e -f $work/sshd_config\" \"$(id -un)@server\" \"$@\"
+        }
+        test \"$(log_in echo in)\" = in || fail 'nobody was let in'
+        # Another finger: the other key does not know it.
+        \"$keyrig\" key touch-policy deny >/dev/null
+        ! log_in true || fail 'let in without a touch'
+        \"$keyrig\" key touch-policy auto >/dev/null
+        \"$keyrig\" key unplug a >/dev/null
+        ! log_in true || fail 'let in without the key'
+        \"$keyrig\" key plug a >/dev/null
+        test \"$(log_in echo again)\" = again || fail 'nobody was let in again'",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn systemd_lists_the_keys_and_asks_them_for_a_volume() {
+    run(
+        &["/usr/bin/systemd-cryptenroll", "/usr/sbin/cryptsetup"],
+        "keyrig",
+        "systemd-cryptenroll --fido2-device=list >listed
+        grep -q '^/dev/hidraw0 *keyrig *keyrig software security key' listed || fail \"$(cat listed)\"
+        grep -q '^/dev/hidraw1 *Yubico ' listed || fail \"$(cat listed)\"
+        truncate -s 32M volume
+        printf password >password
+        cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 volume password
+        PASSWORD=password systemd-cryptenroll --fido2-device=$node --fido2-with-client-pin=no volume
+        cryptsetup luksDump volume >dump
+        grep -q systemd-fido2 dump || fail \"$(cat dump)\"",
     )
     .await;
 }

@@ -1,11 +1,6 @@
-//! One case of a program that uses libfido2, without a kernel: a script on this machine, with a key at a datagram endpoint.
-//!
-//! A preloaded library (`tests/shim`) gives the programs that key in the place of those at `/dev/hidraw*`.
+//! One case of programs that nobody here wrote, without a kernel's help: a script under `keyrig exec`, in either view.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::judge::{self, Output};
@@ -16,48 +11,37 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 const PRELUDE: &str = concat!(include_str!("../tools.sh"), include_str!("prelude.sh"));
 
-/// Runs a case, or says that it is skipped and returns `None`: `needs` are files of packages that `scripts/test` installs.
+/// The views of `keyrig exec`.
+pub const VIEWS: [&str; 2] = ["namespace", "paths"];
+
+/// Runs a case in each view, or says that it is skipped: `needs` are files of packages that `scripts/test` installs. Returns
+/// what the runs printed.
 ///
-/// The script is POSIX shell, after `tools.sh` and `prelude.sh` beside this file. It has `$keyrig`, the program under test, and
-/// `$terminal`, which types what programs ask for.
+/// The script is POSIX shell, after `tools.sh` and `prelude.sh` beside this file. It has two keys: one called a, of `profile`, is
+/// `$node`; the other, called b, is a `security-key-5.1`. It has `$keyrig`, the program under test, and `$terminal`, which types
+/// what programs ask for.
 ///
 /// # Panics
 ///
 /// If the script fails or takes too long.
-pub async fn run(terminal: &str, needs: &[&str], script: &str) -> Option<Output> {
-    let header = "/usr/include/fido.h";
-    if let Some(missing) = needs.iter().chain([&header]).find(|path| !Path::new(path).exists()) {
+pub async fn run(terminal: &str, needs: &[&str], profile: &str, script: &str) -> Vec<Output> {
+    if let Some(missing) = needs.iter().find(|path| !Path::new(path).exists()) {
         judge::skip(&format!("{missing} is not installed: scripts/test installs it"));
-        return None;
+        return Vec::new();
     }
-    let (keyrig, shim) = (program::keyrig(), shim());
-    let variables = format!("keyrig='{keyrig}'\nterminal='{terminal}'\nshim='{}'\n", shim.display());
-    // coreutils' timeout ends what the script has started too.
-    let mut command = tokio::process::Command::new("timeout");
-    command
-        .args(["--kill-after=10", &LIMIT.as_secs().to_string(), "sh", "-c"])
-        .arg(format!("{variables}{PRELUDE}\n{script}"))
-        .env_remove("KEYRIG_LOG");
-    let output = judge::run(&mut command, b"", LIMIT + Duration::from_secs(20)).await;
-    assert!(output.success, "{output}");
-    Some(output)
-}
-
-/// The preloaded library, compiled once in each test binary, beside the program under test.
-fn shim() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let path = Path::new(program::keyrig()).with_file_name("fido_datagrams.so");
-        // Under another name first: the tests of another binary may be using it.
-        let new = path.with_extension(format!("{}.so", std::process::id()));
-        let compiled = Command::new("gcc")
-            .args(["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o"])
-            .arg(&new)
-            .arg(judge::tree("tests/shim/fido_datagrams.c"))
-            .output()
-            .expect("gcc runs");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-        fs::rename(&new, &path).expect("it is there");
-        path
-    })
+    let keyrig = program::keyrig();
+    let script = format!("keyrig='{keyrig}'\nterminal='{terminal}'\ncontrol=$KEYRIG_CONTROL\n{PRELUDE}\n{script}");
+    let mut outputs = Vec::new();
+    for view in VIEWS {
+        // coreutils' timeout ends what the script has started too.
+        let mut command = tokio::process::Command::new("timeout");
+        command
+            .args(["--kill-after=10", &LIMIT.as_secs().to_string(), keyrig, "exec", "--quiet", "--view", view])
+            .args(["--key", &format!("a={profile}"), "--key", "b=security-key-5.1", "--", "sh", "-c", &script])
+            .env_remove("KEYRIG_LOG");
+        let output = judge::run(&mut command, b"", LIMIT + Duration::from_secs(20)).await;
+        assert!(output.success, "{view}: {output}");
+        outputs.push(output);
+    }
+    outputs
 }

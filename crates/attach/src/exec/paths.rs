@@ -311,6 +311,19 @@ fn may_concern_us(path: &[u8]) -> bool {
         || first.contains(&b':')
 }
 
+/// Opens a file for a program.
+pub(super) fn open_file(file: &Path, flags: i32) -> Outcome {
+    let close_on_exec = flags & libc::O_CLOEXEC != 0;
+    // A descriptor of a path alone cannot be given away: one to read serves as well.
+    let left_out = OFlags::PATH | OFlags::CREATE | OFlags::TRUNC;
+    // What becomes a program's terminal is not to be ours.
+    let flags = OFlags::from_bits_retain(flags.cast_unsigned()).difference(left_out) | OFlags::CLOEXEC | OFlags::NOCTTY;
+    match openat(CWD, file, flags, Mode::empty()) {
+        Ok(descriptor) => Outcome::Descriptor { descriptor, close_on_exec, place: Place::Anywhere },
+        Err(error) => Reply::Error(error).into(),
+    }
+}
+
 /// Where a call's path leads.
 struct Target {
     meaning: Meaning,
@@ -367,13 +380,7 @@ impl Supervisor {
             let descriptor = self.paths.stand_in(&self.tree, &target.file)?;
             return Ok(Break(Outcome::Descriptor { descriptor, close_on_exec, place: Place::Window(*WINDOW.start()) }));
         }
-        // A descriptor of a path alone cannot be given away: one to read serves as well.
-        let left_out = OFlags::PATH | OFlags::CREATE | OFlags::TRUNC;
-        let flags = OFlags::from_bits_retain(flags.cast_unsigned()).difference(left_out) | OFlags::CLOEXEC;
-        Ok(Break(match openat(CWD, &target.file, flags, Mode::empty()) {
-            Ok(descriptor) => Outcome::Descriptor { descriptor, close_on_exec, place: Place::Anywhere },
-            Err(error) => Reply::Error(error).into(),
-        }))
+        Ok(Break(open_file(&target.file, flags)))
     }
 
     /// A status by path.
