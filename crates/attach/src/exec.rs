@@ -85,6 +85,26 @@ pub struct Refused {
     pub error: Errno,
 }
 
+impl Refused {
+    /// What would mend it.
+    #[must_use]
+    pub fn what_to_do(&self) -> &'static str {
+        match (self.step, self.error) {
+            (Step::Filter, Errno::BUSY) => "use the outer 'keyrig exec', or leave the sandbox",
+            (Step::Filter, _) => {
+                "use Linux 5.14 or later, and allow the system call seccomp in the container's profile"
+            }
+            (Step::Fork, _) => "raise the limit of processes (ulimit -u)",
+            (Step::Namespaces, _) => {
+                "nothing has to be done, as calls by path are answered instead; sudo sysctl user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1 allows namespaces outside of containers"
+            }
+            (Step::Mapping | Step::Mounts, _) => {
+                "nothing has to be done, as calls by path are answered instead; sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 gives namespaces their rights"
+            }
+        }
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { view, step, error } = self;

@@ -5,6 +5,7 @@
 mod attach;
 mod client;
 mod demo;
+mod env;
 mod exec;
 mod failure;
 mod interruption;
@@ -57,6 +58,8 @@ enum Command {
     Attach(attach::Arguments),
     /// Run a program that finds software keys as if they were plugged in
     Exec(exec::Arguments),
+    /// Say what this machine can do for keys, and what would let it do more
+    Env(env::Arguments),
     /// Speak to the keys of a running rack
     Key(key::Arguments),
     /// Be a page in a browser: options JSON in, credential JSON out, or who refused and why
@@ -127,6 +130,7 @@ fn run(command: Command, signals: Option<Signals>) -> Result<ExitCode, Failure> 
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Attach(arguments) => attach::run(arguments).await,
             Command::Exec(arguments) => exec::run(arguments, signals).await,
+            Command::Env(arguments) => env::run(&arguments),
             Command::Key(arguments) => key::run(arguments).await,
             Command::Client(arguments) => client::run(arguments).await,
             Command::Rp(arguments) => rp::run(arguments).await,

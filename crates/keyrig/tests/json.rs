@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "attach",
     "demo",
+    "env",
     "key credentials delete",
     "key credentials list",
     "key deny",
@@ -118,6 +119,20 @@ fn every_command_with_json_has_a_schema() {
 #[test]
 fn the_demo() {
     assert_is("demo", &value(&run(&["demo", "--json"], "")));
+}
+
+#[test]
+fn env() {
+    let checks = value(&run(&["env", "--json"], ""));
+    assert_is("environment", &checks);
+    for check in checks.as_array().expect("a list") {
+        // What does not serve says what to do.
+        assert!(check["works"] == true || check["mend"].is_string(), "{check}");
+    }
+    let names: Vec<_> = checks.as_array().expect("a list").iter().filter_map(|check| check["name"].as_str()).collect();
+    for name in ["exec-namespace", "exec-paths", "vhci", "uhid", "udev-rule", "hidraw", "browser", "qemu"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! `keyrig env`: what this machine can do for keys.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use keyrig_attach::host::{self, Check};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::{GREEN, PLAIN, YELLOW, print, print_json};
+
+#[derive(Args)]
+#[command(after_help = "\
+Each line says what was looked at, whether it serves, and what would mend it. Nothing has to serve but what you use: 'keyrig exec'
+works if one of exec-namespace and exec-paths does.")]
+pub(crate) struct Arguments {
+    /// Print a list of objects as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    works: bool,
+    found: &'a str,
+    mend: Option<&'a str>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let checks = host::checks()?;
+    if arguments.json {
+        print_json(&checks.iter().map(shown).collect::<Vec<_>>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for Check { name, works, found, mend } in &checks {
+        let (colour, word) = if *works { (GREEN, "ok") } else { (YELLOW, "no") };
+        print(format!("{colour}{word}{PLAIN}   {name:<14} {found}"))?;
+        if let Some(mend) = mend {
+            print(format!("     {:<14} {mend}", ""))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(check: &Check) -> Shown<'_> {
+    Shown { name: check.name, works: check.works, found: &check.found, mend: check.mend.as_deref() }
+}
