@@ -32,7 +32,9 @@ const register = (known) => told(navigator.credentials.create({ publicKey: {
   challenge: crypto.getRandomValues(new Uint8Array(32)), rp: { id: "localhost", name: "keys" },
   user: { id: new Uint8Array([1]), name: "alice", displayName: "Alice" }, hints: ["security-key"], timeout: 60000,
   pubKeyCredParams: [{ type: "public-key", alg: -7 }], excludeCredentials: list(known),
-  authenticatorSelection: { authenticatorAttachment: "cross-platform", residentKey: "discouraged", userVerification: "discouraged" },
+  authenticatorSelection: {
+    authenticatorAttachment: "cross-platform", residentKey: "discouraged", userVerification: "discouraged",
+  },
 } }));
 const logIn = async (known) => {
   const ceremony = navigator.credentials.get({ publicKey: {
@@ -80,7 +82,11 @@ class Browser:
         else:
             sys.exit("chromedriver did not start")
         switches = ["--headless=new", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--disable-sync"]
-        switches += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={tempfile.mkdtemp()}"]
+        switches += [
+            "--disable-background-networking",
+            "--disable-component-update",
+            f"--user-data-dir={tempfile.mkdtemp()}",
+        ]
         options = {"binary": "/usr/bin/chromium", "args": switches + SWITCHES}
         session = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})
         self.url += f"/session/{session['sessionId']}"
@@ -120,7 +126,7 @@ def main():
         key("finger", finger)
         answer = browser.run("register", list(ids.values()))
         ids[finger] = answer
-        print(f"register with {finger}:", "done" if len(answer) > 20 else answer)
+        print(f"register with {finger}:", answer if answer.endswith("Error") else "done")
     print("two credentials:", ids["a"] != ids["b"])
     for finger in ["a", "b"]:
         key("finger", finger)
