@@ -90,6 +90,17 @@ impl State {
     }
 }
 
+impl State {
+    /// The same, to read it: it may be on a file system that cannot be written, or in use.
+    fn open_to_read(&self) -> Result<Store, Failure> {
+        let directory = self.directory()?;
+        if !directory.join(keyrig_relying_party::DATABASE_FILE).exists() {
+            return Err(Failure::NoDatabase(directory));
+        }
+        Ok(Store::open_to_read(&directory)?)
+    }
+}
+
 /// Where a password comes from.
 #[derive(Clone, Debug)]
 enum PasswordSource {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 28] = [
     "attach",
     "demo",
     "env",
@@ -32,9 +32,12 @@ const COMMANDS: [&str; 25] = [
     "profiles",
     "rp audit",
     "rp events",
+    "rp passwd",
     "rp policies",
     "rp realm list",
+    "rp report",
     "rp serve",
+    "rp user add",
     "rp user list",
     "rp user tfa list",
     "serve",
@@ -226,6 +229,18 @@ fn rp(state: &Path, words: &[&str]) -> String {
     run(&[&["rp"], words, &["--json", "--state", state.to_str().expect("text")]].concat(), "")
 }
 
+/// Gives a wrong password, and returns the identifier of the report.
+fn refused_login(address: &str) -> String {
+    let body = r#"{"user":"root@pam","password":"wrong password"}"#;
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    let head = "POST /api/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).expect("it reads");
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).expect("it answers");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    value(body).get("report_id").and_then(Value::as_str).expect("a report").to_owned()
+}
+
 #[test]
 fn a_relying_party_and_its_users() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -242,6 +257,21 @@ fn a_relying_party_and_its_users() {
         run(&["rp", "realm", "modify", "pve", "--tfa", requirement, "--state", state.to_str().expect("text")], "");
         assert_is("realms", &value(&rp(&state, &["realm", "list"])));
     }
+    let added = value(&rp(&state, &["user", "add", "alice@pve"]));
+    assert_is("user-added", &added);
+    let given = directory.path().join("given");
+    std::fs::write(&given, "correct horse battery\n").expect("it is written");
+    let given = ["--password", given.to_str().expect("text")];
+    let set = value(&rp(&state, &[&["passwd", "alice@pve"], &given[..]].concat()));
+    assert_is("password-set", &set);
+    assert_eq!(set, json!({ "user": "alice@pve" }), "a password that was given is not shown");
+    assert_is("password-set", &value(&rp(&state, &["passwd", "alice@pve"])));
+
+    let report = refused_login(serving.line["listen"][0].as_str().expect("an address"));
+    let shown = value(&rp(&state, &["report", &report]));
+    assert_is("report", &shown);
+    assert_eq!((&shown["event"]["report_id"], &shown["report"]["cause"]), (&json!(report), &json!("wrong_password")));
+
     let events = rp(&state, &["events"]);
     assert!(events.lines().count() >= 4, "{events}");
     for line in events.lines() {

@@ -8,6 +8,7 @@ use x509_cert::der::DateTime;
 
 use crate::audit_log::Event;
 use crate::factors::{Factor, FactorDetail};
+use crate::printable::printable;
 use crate::realms::Requirement;
 use crate::recovery_keys::FEW_RECOVERY_KEYS;
 use crate::store::{Store, StoreError, unix_time};
@@ -247,11 +248,12 @@ pub(crate) fn factor_text(factor: &Factor) -> String {
     let disabled = if factor.enabled { "" } else { ", disabled" };
     let detail = detail(&factor.detail);
     format!(
-        "{:<9} {}  {:?}  added {}, {used}{disabled}; {detail}",
+        "{:<9} {}  {:?}  added {}, {used}{disabled}; {}",
         factor.kind(),
         factor.id,
         factor.description,
-        date(factor.created)
+        date(factor.created),
+        printable(&detail)
     )
 }
 
@@ -268,9 +270,8 @@ impl Event {
         let user = self.user.as_deref().filter(|user| !user.is_empty()).unwrap_or("-");
         let report = self.report_id.as_ref().map(|id| format!(" (report {id})")).unwrap_or_default();
         let detail = if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
-        // Names come from whoever sent them: a terminal is not to be told anything by one.
         let text = format!("{} {} {user} by {}{detail}{report}", date(self.time), self.kind.name(), self.actor);
-        text.replace(char::is_control, " ")
+        printable(&text).into_owned()
     }
 }
 
@@ -305,6 +306,7 @@ fn record<'a>(text: &mut String, cells: impl Iterator<Item = &'a String>) {
         if index > 0 {
             text.push(',');
         }
+        let cell = printable(cell);
         let formula = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
         if cell.contains([',', '"', '\r', '\n']) {
             let _ = write!(text, "\"{formula}{}\"", cell.replace('"', "\"\""));

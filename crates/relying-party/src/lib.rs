@@ -71,6 +71,7 @@ mod page;
 mod password;
 mod place;
 mod policy;
+mod printable;
 mod property_string;
 mod qr;
 mod random;
@@ -104,6 +105,7 @@ pub use self::place::Place;
 pub use self::policy::{
     DecidedBy, Difference, FramedLogin, InvalidPolicy, Policy, Preference, SignatureCounter, UnknownPolicy, UserHandle,
 };
+pub use self::printable::printable;
 pub use self::property_string::PropertyProblem;
 pub use self::qr::{TooLongForQr, qr_svg, qr_terminal};
 pub use self::random::{DangerSeeded, Randomness, SystemRandomness, random_password};

@@ -45,12 +45,15 @@ pub(crate) struct EventsArguments {
 pub(crate) struct ReportArguments {
     /// The identifier that the user was told
     id: String,
+    /// Print it as one line of JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     state: State,
 }
 
 pub(super) fn audit(arguments: &AuditArguments) -> Result<ExitCode, Failure> {
-    let report = arguments.state.open()?.audit(SystemTime::now())?;
+    let report = arguments.state.open_to_read()?.audit(SystemTime::now())?;
     if arguments.json {
         print_json(&report)?;
     } else if arguments.csv {
@@ -64,7 +67,7 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<ExitCode, Failure> {
 /// The latest last, as logs are read.
 pub(super) fn events(arguments: &EventsArguments) -> Result<ExitCode, Failure> {
     let filter = EventFilter { user: arguments.user.clone(), before: arguments.before, limit: Some(arguments.limit) };
-    for event in arguments.state.open()?.events(&filter)?.iter().rev() {
+    for event in arguments.state.open_to_read()?.events(&filter)?.iter().rev() {
         if arguments.json {
             print_json(event)?;
         } else {
@@ -75,9 +78,13 @@ pub(super) fn events(arguments: &EventsArguments) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
-    let found = arguments.state.open()?.report(&arguments.id)?;
+    let found = arguments.state.open_to_read()?.report(&arguments.id)?;
     let (event, report) = found.ok_or_else(|| Failure::NoReport(arguments.id.clone()))?;
     let whole = json!({ "event": event, "report": report });
+    if arguments.json {
+        print_json(&whole)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     print(serde_json::to_string_pretty(&whole).map_err(|error| Failure::Print(error.into()))?)?;
     Ok(ExitCode::SUCCESS)
 }

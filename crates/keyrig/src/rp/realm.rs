@@ -53,7 +53,7 @@ struct Modify {
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.action {
         Action::List { json, state } => {
-            let realms = state.open()?.realms()?;
+            let realms = state.open_to_read()?.realms()?;
             if json {
                 print_json(&realms)?;
             } else {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use keyrig_relying_party::{By, Factor, FactorError, Role, UserChange, Which};
+use serde::Serialize;
 
 use super::{PasswordSource, State, UserName, confirm, password};
 use crate::failure::Failure;
@@ -52,6 +53,9 @@ struct Add {
     /// The password: the first line of a file, or - for standard input. Without it one is made up and printed
     #[arg(long, value_name = "FILE|-")]
     password: Option<PasswordSource>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     state: State,
 }
@@ -91,6 +95,9 @@ pub(crate) struct Password {
     /// The password: the first line of a file, or - for standard input. Without it one is made up and printed
     #[arg(long, value_name = "FILE|-")]
     password: Option<PasswordSource>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     state: State,
 }
@@ -153,9 +160,13 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Add(add) => {
             let store = add.state.open_or_make()?;
             let (hash, made_up) = password(add.password.as_ref())?;
-            store.add_user(&add.user, add.role, &hash, &By::command_line(now))?;
-            print(format!("added {}, {}", add.user, add.role.name()))?;
-            show_password(made_up)?;
+            let user = store.add_user(&add.user, add.role, &hash, &By::command_line(now))?;
+            if add.json {
+                print_json(&WithPassword { user, password: made_up })?;
+            } else {
+                print(format!("added {}, {}", add.user, add.role.name()))?;
+                show_password(made_up)?;
+            }
         }
         Action::Modify(Modify { user, role, enable, comment, state }) => {
             if role.is_none() && enable.is_none() && comment.is_none() {
@@ -182,7 +193,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn list_users(list: &Listing) -> Result<(), Failure> {
-    let store = list.state.open()?;
+    let store = list.state.open_to_read()?;
     let users = store.users()?;
     if list.json {
         return print_json(&users);
@@ -246,7 +257,7 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
 }
 
 fn list_factors(user: Option<&UserName>, list: &Listing) -> Result<(), Failure> {
-    let store = list.state.open()?;
+    let store = list.state.open_to_read()?;
     let report = store.audit(SystemTime::now())?;
     let users: Vec<_> =
         report.users.into_iter().filter(|found| user.is_none_or(|user| found.user.name == *user)).collect();
@@ -283,9 +294,21 @@ pub(super) fn set_password(arguments: &Password) -> Result<ExitCode, Failure> {
     store.user(&arguments.user)?;
     let (hash, made_up) = password(arguments.password.as_ref())?;
     store.set_password(&arguments.user, &hash, &By::command_line(SystemTime::now()))?;
+    if arguments.json {
+        print_json(&WithPassword { user: &arguments.user, password: made_up })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     print(format!("{} has a new password; all sessions are over", arguments.user))?;
     show_password(made_up)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A user, and a password that was made up.
+#[derive(Serialize)]
+struct WithPassword<U> {
+    user: U,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
 }
 
 fn show_password(made_up: Option<String>) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::body::{Body, InPath, InQuery};
+use super::body::{Body, InPath, InQuery, secret};
 use crate::audit_log::{Event, EventFilter};
 use crate::factors::{Factor, FactorChange};
 use crate::realms::{Realm, Requirement};
@@ -79,6 +79,7 @@ pub(super) async fn users(
 pub(super) struct NewUser {
     user: String,
     role: Role,
+    #[serde(deserialize_with = "secret")]
     password: Zeroizing<String>,
 }
 
@@ -113,6 +114,7 @@ pub(super) async fn delete_user(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
+    #[serde(deserialize_with = "secret")]
     password: Zeroizing<String>,
 }
 

@@ -10,7 +10,8 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::Deserializer;
+use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
 
 use super::MAX_BODY_BYTES;
 use crate::turns::{Asker, Client};
@@ -84,4 +85,40 @@ impl FromRequestParts<Arc<RelyingParty>> for Asker {
         let client = peer.map(|ConnectInfo::<SocketAddr>(peer)| Client::new(peer.ip()));
         Ok(Self { client, account: None })
     }
+}
+
+/// A text that is not to be shown, such as a password. What is none is refused without being repeated: a password of digits
+/// that was sent as a number is a password all the same.
+pub(super) fn secret<'de, D: Deserializer<'de>, T: From<String>>(deserializer: D) -> Result<T, D::Error> {
+    struct Secret;
+
+    impl Visitor<'_> for Secret {
+        type Value = String;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("a string")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+
+        fn visit_bool<E: Error>(self, _: bool) -> Result<String, E> {
+            Err(E::invalid_type(Unexpected::Other("boolean"), &self))
+        }
+
+        fn visit_i64<E: Error>(self, _: i64) -> Result<String, E> {
+            Err(E::invalid_type(Unexpected::Other("number"), &self))
+        }
+
+        fn visit_u64<E: Error>(self, _: u64) -> Result<String, E> {
+            Err(E::invalid_type(Unexpected::Other("number"), &self))
+        }
+
+        fn visit_f64<E: Error>(self, _: f64) -> Result<String, E> {
+            Err(E::invalid_type(Unexpected::Other("number"), &self))
+        }
+    }
+
+    deserializer.deserialize_any(Secret).map(T::from)
 }

@@ -9,8 +9,8 @@ use keyrig_verifier::RegistrationResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::{Body, InPath};
-use super::session::SessionView;
+use super::body::{Body, InPath, secret};
+use super::session::{SessionCookie, SessionView};
 use crate::factors::{Factor, FactorChange};
 use crate::relying_party::{Added, Ceremony, ChangeOwn, Claim, Enrol, Present, RegistrationWish, TotpOffer, TotpWish};
 use crate::webauthn::Page;
@@ -31,6 +31,7 @@ pub(super) struct FinishWebauthn {
 pub(super) struct FinishTotp {
     challenge: String,
     description: String,
+    #[serde(deserialize_with = "secret")]
     code: String,
 }
 
@@ -55,12 +56,13 @@ pub(super) async fn begin_webauthn(
 pub(super) async fn finish_webauthn(
     State(relying_party): Shared,
     claim: Claim<Enrol>,
+    cookie: SessionCookie,
     page: Page,
     Body(FinishWebauthn { challenge, description, credential }): Body<FinishWebauthn>,
 ) -> Result<Response, Refusal> {
     let response = RegistrationResponse::from_value(&credential)?;
     let added = relying_party.finish_registration(claim, challenge, description, response, page).await?;
-    Ok(answer(&relying_party, &added, json!({})))
+    Ok(answer(&cookie, &added, json!({})))
 }
 
 pub(super) async fn begin_totp(
@@ -74,24 +76,26 @@ pub(super) async fn begin_totp(
 pub(super) async fn finish_totp(
     State(relying_party): Shared,
     claim: Claim<Enrol>,
+    cookie: SessionCookie,
     Body(FinishTotp { challenge, description, code }): Body<FinishTotp>,
 ) -> Result<Response, Refusal> {
     let added = relying_party.finish_totp(claim, challenge, description, code).await?;
-    Ok(answer(&relying_party, &added, json!({})))
+    Ok(answer(&cookie, &added, json!({})))
 }
 
 pub(super) async fn add_recovery_keys(
     State(relying_party): Shared,
     claim: Claim<ChangeOwn>,
+    cookie: SessionCookie,
     Body(Described { description }): Body<Described>,
 ) -> Result<Response, Refusal> {
     let (added, set) = relying_party.add_recovery_keys(claim, description).await?;
     let keys: Vec<String> = set.keys.iter().map(ToString::to_string).collect();
-    Ok(answer(&relying_party, &added, json!({ "recovery_keys": keys })))
+    Ok(answer(&cookie, &added, json!({ "recovery_keys": keys })))
 }
 
 /// The factor that was added, with the new session if there is one.
-fn answer(relying_party: &RelyingParty, added: &Added, mut body: Value) -> Response {
+fn answer(cookie: &SessionCookie, added: &Added, mut body: Value) -> Response {
     if let Some(members) = body.as_object_mut() {
         members.insert("factor".to_owned(), json!(added.factor));
         members.insert("notices".to_owned(), json!(added.notices));
@@ -101,7 +105,7 @@ fn answer(relying_party: &RelyingParty, added: &Added, mut body: Value) -> Respo
         }
     }
     match &added.session {
-        Some(new) => (relying_party.set_cookie(new), Json(body)).into_response(),
+        Some(new) => (cookie.set(new), Json(body)).into_response(),
         None => Json(body).into_response(),
     }
 }

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::body::Body;
-use super::session::SessionView;
+use super::body::{Body, secret};
+use super::session::{SessionCookie, SessionView};
 use crate::relying_party::{Answer, LoggedIn, Step};
 use crate::sessions::SessionKind;
 use crate::turns::Asker;
@@ -25,6 +25,7 @@ type Shared = State<Arc<RelyingParty>>;
 #[serde(deny_unknown_fields)]
 pub(super) struct Password {
     user: String,
+    #[serde(deserialize_with = "secret")]
     password: Zeroizing<String>,
 }
 
@@ -38,6 +39,7 @@ pub(super) struct LoginOnly {
 #[serde(deny_unknown_fields)]
 pub(super) struct Code {
     login: String,
+    #[serde(deserialize_with = "secret")]
     code: String,
 }
 
@@ -45,6 +47,7 @@ pub(super) struct Code {
 #[serde(deny_unknown_fields)]
 pub(super) struct RecoveryKey {
     login: String,
+    #[serde(deserialize_with = "secret")]
     key: String,
 }
 
@@ -73,13 +76,14 @@ fn counted<T>(relying_party: &RelyingParty, asker: &Asker, attempt: Result<T, Re
 pub(super) async fn password(
     State(relying_party): Shared,
     asker: Asker,
+    cookie: SessionCookie,
     Body(Password { user, password }): Body<Password>,
 ) -> Result<Response, Refusal> {
     let name: UserName = user.parse()?;
     let asker = Asker { account: Some(name.to_string()), ..asker };
     let attempt = relying_party.log_in(&asker, name, password).await;
     Ok(match counted(&relying_party, &asker, attempt)? {
-        Step::Session(logged_in) => session(&relying_party, &logged_in),
+        Step::Session(logged_in) => session(&cookie, &logged_in),
         Step::SecondFactor(offer) => {
             let body = json!({
                 "state": "second_factor",
@@ -97,7 +101,7 @@ pub(super) async fn password(
 }
 
 /// A session with its cookie.
-fn session(relying_party: &RelyingParty, logged_in: &LoggedIn) -> Response {
+fn session(cookie: &SessionCookie, logged_in: &LoggedIn) -> Response {
     let view = SessionView::of(logged_in);
     let body = match logged_in.session.kind {
         SessionKind::Full => json!({ "state": "logged_in", "session": view }),
@@ -107,33 +111,36 @@ fn session(relying_party: &RelyingParty, logged_in: &LoggedIn) -> Response {
             "session": view,
         }),
     };
-    (relying_party.set_cookie(&logged_in.session), Json(body)).into_response()
+    (cookie.set(&logged_in.session), Json(body)).into_response()
 }
 
 async fn finish(
     relying_party: Arc<RelyingParty>,
     asker: Asker,
+    cookie: SessionCookie,
     login: String,
     answer: Answer,
 ) -> Result<Response, Refusal> {
     let attempt = relying_party.finish_login(&asker, login, answer).await;
-    Ok(session(&relying_party, &counted(&relying_party, &asker, attempt)?))
+    Ok(session(&cookie, &counted(&relying_party, &asker, attempt)?))
 }
 
 pub(super) async fn totp(
     State(relying_party): Shared,
     asker: Asker,
+    cookie: SessionCookie,
     Body(Code { login, code }): Body<Code>,
 ) -> Result<Response, Refusal> {
-    finish(relying_party, asker, login, Answer::Totp(code)).await
+    finish(relying_party, asker, cookie, login, Answer::Totp(code)).await
 }
 
 pub(super) async fn recovery(
     State(relying_party): Shared,
     asker: Asker,
+    cookie: SessionCookie,
     Body(RecoveryKey { login, key }): Body<RecoveryKey>,
 ) -> Result<Response, Refusal> {
-    finish(relying_party, asker, login, Answer::Recovery(key)).await
+    finish(relying_party, asker, cookie, login, Answer::Recovery(key)).await
 }
 
 pub(super) async fn begin_webauthn(
@@ -148,11 +155,12 @@ pub(super) async fn begin_webauthn(
 pub(super) async fn webauthn(
     State(relying_party): Shared,
     asker: Asker,
+    cookie: SessionCookie,
     page: Page,
     Body(Credential { login, challenge, credential }): Body<Credential>,
 ) -> Result<Response, Refusal> {
     let credential = Box::new(AuthenticationResponse::from_value(&credential)?);
-    finish(relying_party, asker, login, Answer::Webauthn { challenge, credential, page }).await
+    finish(relying_party, asker, cookie, login, Answer::Webauthn { challenge, credential, page }).await
 }
 
 #[derive(Deserialize)]
@@ -175,6 +183,7 @@ pub(super) async fn begin_passkey(
 pub(super) async fn passkey(
     State(relying_party): Shared,
     asker: Asker,
+    cookie: SessionCookie,
     page: Page,
     Body(Credential { login, challenge, credential }): Body<Credential>,
 ) -> Result<Response, Refusal> {
@@ -182,5 +191,5 @@ pub(super) async fn passkey(
     let attempt = relying_party.finish_passkey_login(&asker, login, challenge, response, page).await;
     let logged_in = counted(&relying_party, &asker, attempt)?;
     relying_party.failures.forgive(&asker);
-    Ok(session(&relying_party, &logged_in))
+    Ok(session(&cookie, &logged_in))
 }

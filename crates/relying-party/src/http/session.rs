@@ -1,10 +1,11 @@
 //! Sessions over HTTP: the cookie that carries one, the token against cross-site requests, and what may be done with which.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
-use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::header::{COOKIE, HOST, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{AppendHeaders, IntoResponse};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::body::Body;
+use super::body::{Body, secret};
 use crate::notices::Notice;
 use crate::relying_party::{Claim, LoggedIn, Own, Present, Right};
 use crate::sessions::{self, NewSession, SessionKind};
@@ -32,26 +33,44 @@ const SECURE_COOKIE_NAME: &str = "__Host-keyrig_session";
 /// The one header of an answer that gives a browser its session, or takes it.
 type SetCookie = AppendHeaders<[(HeaderName, String); 1]>;
 
-impl RelyingParty {
-    fn cookie_name(&self) -> &'static str {
-        if self.over_tls { SECURE_COOKIE_NAME } else { COOKIE_NAME }
+/// The cookie of a session, as it is called at the port that a request asked for: browsers keep cookies by host, whatever
+/// the port, and two relying parties on one host must not take each other's.
+pub(super) struct SessionCookie {
+    name: String,
+    secure: bool,
+}
+
+impl FromRequestParts<Arc<RelyingParty>> for SessionCookie {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers, state.over_tls))
+    }
+}
+
+impl SessionCookie {
+    fn of(headers: &HeaderMap, secure: bool) -> Self {
+        let name = if secure { SECURE_COOKIE_NAME } else { COOKIE_NAME };
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let port = host.and_then(|host| host.rsplit_once(':')).and_then(|(_, port)| port.parse::<u16>().ok());
+        Self { name: port.map_or_else(|| name.to_owned(), |port| format!("{name}_{port}")), secure }
     }
 
     /// The header that gives a browser its session.
-    pub(super) fn set_cookie(&self, session: &NewSession) -> SetCookie {
+    pub(super) fn set(&self, session: &NewSession) -> SetCookie {
         let lifetime = match session.kind {
             SessionKind::Full => sessions::SESSION_LIFETIME,
             SessionKind::Enrolment => sessions::ENROLMENT_LIFETIME,
         };
-        self.cookie(&session.token, lifetime.as_secs())
+        self.with(&session.token, lifetime.as_secs())
     }
 
-    fn clear_cookie(&self) -> SetCookie {
-        self.cookie("", 0)
+    fn clear(&self) -> SetCookie {
+        self.with("", 0)
     }
 
-    fn cookie(&self, value: &str, max_age: u64) -> SetCookie {
-        let (name, secure) = (self.cookie_name(), if self.over_tls { "; Secure" } else { "" });
+    fn with(&self, value: &str, max_age: u64) -> SetCookie {
+        let (name, secure) = (&self.name, if self.secure { "; Secure" } else { "" });
         let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
         AppendHeaders([(SET_COOKIE, cookie)])
     }
@@ -68,7 +87,8 @@ impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Claim<R> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Refusal> {
-        let token = cookie(&parts.headers, state.cookie_name()).ok_or(Refusal::NotLoggedIn)?.to_owned();
+        let name = SessionCookie::of(&parts.headers, state.over_tls).name;
+        let token = cookie(&parts.headers, &name).ok_or(Refusal::NotLoggedIn)?.to_owned();
         match parts.method {
             Method::GET | Method::HEAD => Ok(Self::to_see(token)),
             _ => {
@@ -126,29 +146,34 @@ pub(super) async fn show(
 pub(super) async fn end(
     State(relying_party): State<Arc<RelyingParty>>,
     claim: Claim<Present>,
+    cookie: SessionCookie,
 ) -> Result<impl IntoResponse, Refusal> {
     relying_party.log_out(claim).await?;
-    Ok((relying_party.clear_cookie(), Json(json!({ "state": "logged_out" }))))
+    Ok((cookie.clear(), Json(json!({ "state": "logged_out" }))))
 }
 
 pub(super) async fn end_all(
     State(relying_party): State<Arc<RelyingParty>>,
     claim: Claim<Own>,
+    cookie: SessionCookie,
 ) -> Result<impl IntoResponse, Refusal> {
     let ended = relying_party.log_out_everywhere(claim).await?;
-    Ok((relying_party.clear_cookie(), Json(json!({ "state": "logged_out", "sessions": ended }))))
+    Ok((cookie.clear(), Json(json!({ "state": "logged_out", "sessions": ended }))))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Password {
+    #[serde(deserialize_with = "secret")]
     password: Zeroizing<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PasswordChange {
+    #[serde(deserialize_with = "secret")]
     password: Zeroizing<String>,
+    #[serde(deserialize_with = "secret")]
     new_password: Zeroizing<String>,
 }
 
@@ -164,8 +189,9 @@ pub(super) async fn confirm(
 pub(super) async fn change_password(
     State(relying_party): State<Arc<RelyingParty>>,
     claim: Claim<Own>,
+    cookie: SessionCookie,
     Body(PasswordChange { password, new_password }): Body<PasswordChange>,
 ) -> Result<impl IntoResponse, Refusal> {
     relying_party.change_password(claim, password, new_password).await?;
-    Ok((relying_party.clear_cookie(), Json(json!({ "state": "logged_out" }))))
+    Ok((cookie.clear(), Json(json!({ "state": "logged_out" }))))
 }

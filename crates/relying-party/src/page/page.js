@@ -69,14 +69,19 @@ async function credential(operation, options) {
   return (await navigator.credentials[operation]({ publicKey })).toJSON();
 }
 
+// Text of others, with what is not seen, or turns the rest around, said: as the command line prints it.
+function printable(text) {
+  return String(text).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (hidden) => `\\u{${hidden.codePointAt(0).toString(16)}}`);
+}
+
 function say(text, good, detail) {
   const message = find('message');
-  message.replaceChildren(Object.assign(document.createElement('div'), { textContent: text }));
+  message.replaceChildren(Object.assign(document.createElement('div'), { textContent: printable(text) }));
   if (detail) {
     const details = document.createElement('details');
     details.append(
       Object.assign(document.createElement('summary'), { textContent: 'Report' }),
-      Object.assign(document.createElement('pre'), { textContent: JSON.stringify(detail, null, 2) }),
+      Object.assign(document.createElement('pre'), { textContent: JSON.stringify(detail, null, 2).split('\n').map(printable).join('\n') }),
     );
     message.append(details);
   }
@@ -163,7 +168,7 @@ function when(seconds) {
 async function list() {
   const [view, factors] = await Promise.all([call('GET', '/api/session'), call('GET', '/api/factors')]);
   session = view;
-  find('notices').replaceChildren(...view.notices.map(({ text }) => Object.assign(document.createElement('li'), { textContent: text })));
+  find('notices').replaceChildren(...view.notices.map(({ text }) => Object.assign(document.createElement('li'), { textContent: printable(text) })));
   find('no-factors').hidden = factors.length > 0;
   find('factors').hidden = factors.length === 0;
   find('factors').querySelector('tbody').replaceChildren(...factors.map(row));
@@ -173,7 +178,7 @@ function row(factor) {
   const kind = { webauthn: factor.passkey ? 'passkey' : 'security key, a second factor', totp: 'app', recovery: `recovery keys, ${factor.remaining} of ${factor.of} left` };
   const line = document.createElement('tr');
   for (const text of [kind[factor.type] ?? factor.type, factor.description, when(factor.created), when(factor.last_used)]) {
-    line.append(Object.assign(document.createElement('td'), { textContent: text, className: factor.enabled ? '' : 'off' }));
+    line.append(Object.assign(document.createElement('td'), { textContent: printable(text), className: factor.enabled ? '' : 'off' }));
   }
   const cell = document.createElement('td');
   const path = `/api/factors/${encodeURIComponent(factor.id)}`;

@@ -6,16 +6,18 @@
 //!
 //! All of it blocks: call it off the threads that serve.
 
+mod files;
 mod migrations;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::audit_log::Sweep;
 use crate::limits::EventRetention;
@@ -84,6 +86,42 @@ pub enum StoreError {
         /// The newest format known.
         known: u32,
     },
+    /// The file is too short for a database.
+    #[error(
+        "{} has {length} bytes, which is no database: it was cut off. Put a copy in its place; or remove it, and begin anew",
+        .file.display()
+    )]
+    CutOff {
+        /// The file.
+        file: PathBuf,
+        /// Its length, bytes.
+        length: u64,
+    },
+    /// The directory, or a file of the database, may be written by others.
+    #[error(
+        "{} may be written by others (mode {mode:o}), who could let anybody in: chmod go-w {}, or choose another --state directory",
+        .path.display(), .path.display()
+    )]
+    WritableByOthers {
+        /// The directory or file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The directory, or a file of the database, belongs to another user.
+    #[error("{} belongs to another user: choose another --state directory", .path.display())]
+    OfAnother {
+        /// The directory or file.
+        path: PathBuf,
+    },
+    /// The database has an older format, and cannot be written to be given today's.
+    #[error("the database has the format {found}, and has to be given the format {known}, but it cannot be written")]
+    OlderReadOnly {
+        /// The format found.
+        found: u32,
+        /// Today's.
+        known: u32,
+    },
     /// What is stored can't be what was written.
     #[error("the database is damaged: {what}")]
     Damaged {
@@ -121,13 +159,49 @@ impl Store {
     /// # Errors
     /// [`StoreError`], saying what to do.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let failed = |error| StoreError::Directory { directory: directory.to_owned(), error };
-        make_private_directory(directory).map_err(failed)?;
+        files::prepare_directory(directory)?;
         let file = directory.join(DATABASE_FILE);
-        make_private_file(&file).map_err(failed)?;
+        if !file.exists() {
+            files::make(directory, &file)?;
+        }
+        files::check(&file)?;
         let mut writer = connect(&file)?;
         migrations::migrate(&mut writer, &file)?;
         Ok(Self::new(writer, Some(file)))
+    }
+
+    /// Opens a database that is there, to read it. It need not be writable: where the file system is read-only, or belongs
+    /// to somebody else, whatever would change it fails.
+    ///
+    /// # Errors
+    /// [`StoreError`], saying what to do.
+    pub fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
+        let file = directory.join(DATABASE_FILE);
+        match std::fs::OpenOptions::new().write(true).open(&file) {
+            Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+                Self::open_read_only(&file)
+            }
+            _ => Self::open(directory),
+        }
+    }
+
+    fn open_read_only(file: &Path) -> Result<Self, StoreError> {
+        files::check_length(file)?;
+        let failed = |error| StoreError::Directory { directory: file.to_owned(), error };
+        let has_log = std::fs::metadata(files::beside_of(file, "-wal")).is_ok_and(|log| log.len() > 0);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = if has_log {
+            Connection::open_with_flags(file, flags)?
+        } else {
+            // SQLite could not make its files beside it.
+            let absolute = std::path::absolute(file).map_err(failed)?;
+            let mut address = url::Url::from_file_path(absolute)
+                .map_err(|()| failed(std::io::Error::from(ErrorKind::InvalidFilename)))?;
+            address.set_query(Some("immutable=1"));
+            Connection::open_with_flags(address.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)?
+        };
+        migrations::check(&connection, file)?;
+        Ok(Self::new(connection, None))
     }
 
     /// A database that ends with this value.
@@ -268,23 +342,6 @@ fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(())
-}
-
-fn make_private_directory(directory: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
-}
-
-/// SQLite gives its journal the mode of the database.
-fn make_private_file(file: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file).map(drop)
 }
 
 /// Moments are stored as milliseconds since 1970.

@@ -73,6 +73,125 @@ fn the_database_is_for_its_owner_alone() {
     }
 }
 
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+fn mode_of(path: &Path) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o777
+}
+
+/// Whoever cuts it off must not find a site where everybody is unknown and root's password is made anew.
+#[test]
+fn a_database_that_was_cut_off_is_no_new_one() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join(DATABASE_FILE);
+    with_user(&Store::open(directory.path()).unwrap(), "alice@pve").unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    for length in [0_u8, 1, 99] {
+        std::fs::write(&file, &whole[..usize::from(length)]).unwrap();
+        for opened in [Store::open(directory.path()), Store::open_to_read(directory.path())] {
+            let error = opened.unwrap_err();
+            assert!(
+                matches!(&error, StoreError::CutOff { length: found, .. } if *found == u64::from(length)),
+                "{error}"
+            );
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), &whole[..usize::from(length)], "it is left as it is");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(Store::open(directory.path()).unwrap().users().unwrap().len(), 1);
+}
+
+#[test]
+fn making_a_database_leaves_nothing_beside_it() {
+    let directory = TempDir::new().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    with_user(&store, "alice@pve").unwrap();
+    drop(store);
+    let names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [DATABASE_FILE]);
+}
+
+#[test]
+fn what_others_may_write_is_refused_by_name() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join(DATABASE_FILE);
+    let store = Store::open(directory.path()).unwrap();
+    with_user(&store, "alice@pve").unwrap();
+    let [log, index] = ["-wal", "-shm"].map(|suffix| directory.path().join(format!("{DATABASE_FILE}{suffix}")));
+    for (path, usual) in [(directory.path(), 0o700), (&file, 0o600), (&log, 0o600), (&index, 0o600)] {
+        for mode in [0o720, 0o702, 0o777] {
+            set_mode(path, mode);
+            let error = Store::open(directory.path()).unwrap_err();
+            let is_said = matches!(&error, StoreError::WritableByOthers { path: found, mode: said } if *found == path && *said == mode);
+            assert!(is_said, "{error}");
+            assert_eq!(mode_of(path), mode, "it is for whoever did that to decide");
+        }
+        set_mode(path, usual);
+    }
+    Store::open(directory.path()).unwrap();
+}
+
+#[test]
+fn what_others_may_read_is_closed() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join(DATABASE_FILE);
+    let store = Store::open(directory.path()).unwrap();
+    with_user(&store, "alice@pve").unwrap();
+    let [log, index] = ["-wal", "-shm"].map(|suffix| directory.path().join(format!("{DATABASE_FILE}{suffix}")));
+    for (path, open, closed) in
+        [(directory.path(), 0o755, 0o700), (&file, 0o644, 0o600), (&log, 0o640, 0o600), (&index, 0o604, 0o600)]
+    {
+        set_mode(path, open);
+        Store::open(directory.path()).unwrap();
+        assert_eq!(mode_of(path), closed, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_a_new_database_is_not_followed() {
+    let (directory, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let target = elsewhere.path().join("target");
+    std::os::unix::fs::symlink(&target, directory.path().join(DATABASE_FILE)).unwrap();
+    assert!(Store::open(directory.path()).is_err());
+    assert!(!target.exists());
+}
+
+/// As on a file system that is mounted to be read only.
+#[test]
+fn a_database_that_cannot_be_written_can_be_read() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join(DATABASE_FILE);
+    with_user(&Store::open(directory.path()).unwrap(), "alice@pve").unwrap();
+    let store = Store::open_read_only(&file).unwrap();
+    assert_eq!(store.users().unwrap().len(), 1);
+    assert!(!store.audit(NOW).unwrap().users.is_empty());
+    assert!(with_user(&store, "bob@pve").unwrap_err().to_string().contains("readonly database"));
+    let names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [DATABASE_FILE], "nothing was made beside it");
+    drop(store);
+    Connection::open(&file).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    let error = Store::open_read_only(&file).unwrap_err();
+    assert!(matches!(error, StoreError::OlderReadOnly { found: 1, known: 3 }), "{error}");
+}
+
+/// Waiting would take ten seconds, and end in an error.
+#[test]
+fn a_database_can_be_read_beside_a_writer() {
+    let directory = TempDir::new().unwrap();
+    let writing = Store::open(directory.path()).unwrap();
+    with_user(&writing, "alice@pve").unwrap();
+    let written: Result<(), StoreError> = writing.write(|transaction| {
+        transaction.execute("UPDATE users SET comment = 'under way'", [])?;
+        for opened in [Store::open(directory.path()), Store::open_to_read(directory.path())] {
+            assert_eq!(opened?.users()?[0].comment, "");
+        }
+        Ok(())
+    });
+    written.unwrap();
+}
+
 #[test]
 fn what_is_not_ours_is_left_alone() {
     let directory = TempDir::new().unwrap();

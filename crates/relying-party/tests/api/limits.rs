@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use keyrig_relying_party::{Limits, Options, PasswordCost, Role, Settings, Store};
 use serde_json::{Value, json};
 
-use crate::rig::{Browser, ORIGIN, PASSWORD, RP_ID, Rig};
+use crate::rig::{Browser, HOST, ORIGIN, PASSWORD, RP_ID, Rig};
 
 /// A body that sends a byte a second, for ever.
 struct Dribble(tokio::time::Interval);
@@ -103,7 +103,7 @@ async fn who_fails_holds_up_himself_before_others() {
 async fn all_parts(browser: &mut Browser, path: &str) -> Vec<Value> {
     let (mut all, mut next) = (Vec::new(), Some(path.to_owned()));
     while let Some(path) = next {
-        let mut request = Request::get(&path);
+        let mut request = Request::get(&path).header(header::HOST, HOST);
         if let Some(cookie) = &browser.cookie {
             request = request.header(header::COOKIE, cookie);
         }

@@ -103,6 +103,32 @@ async fn what_is_no_credential_is_refused_with_the_member_that_is_wrong() {
     rig.browser().post("/api/login/webauthn", crate::rig::login(&offered, &good)).await;
 }
 
+/// Whoever sends a number means a password of digits: it is neither to be shown nor to be found in a log of answers.
+#[tokio::test]
+async fn a_secret_that_is_no_text_is_not_repeated() {
+    let rig = Rig::new();
+    let mut browser = rig.new_user("alice@pve").await;
+    let cases = [
+        ("POST", "/api/login", json!({ "user": "alice@pve", "password": 31_415_926 }), "password"),
+        ("POST", "/api/login/totp", json!({ "login": "x", "code": 31_415_926 }), "code"),
+        ("POST", "/api/login/recovery", json!({ "login": "x", "key": 31_415_926 }), "key"),
+        ("POST", "/api/session/confirm", json!({ "password": -31_415_926 }), "password"),
+        ("PUT", "/api/password", json!({ "password": 31.415926, "new_password": "x" }), "password"),
+        ("PUT", "/api/password", json!({ "password": "x", "new_password": 31_415_926 }), "new_password"),
+        ("POST", "/api/users", json!({ "user": "b@pve", "role": "user", "password": [31_415_926] }), "password"),
+        ("PUT", "/api/users/alice@pve/password", json!({ "password": {"31415926": 1} }), "password"),
+        ("POST", "/api/factors/totp", json!({ "challenge": "x", "description": "x", "code": 31_415_926 }), "code"),
+    ];
+    for (method, path, body, member) in cases {
+        let answer = browser.refused(method, path, Some(body.clone())).await;
+        let answer_text = answer.to_string();
+        assert!(!answer_text.contains("415926"), "{body}: {answer_text}");
+        if answer["code"] == "bad_request" {
+            assert!(answer["reason"].as_str().unwrap().contains(&format!("{member}: invalid type")), "{answer_text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn only_json_is_read() {
     let rig = Rig::new();

@@ -1,19 +1,20 @@
 //! Sessions: the cookie, the token against cross-site requests, the end, and the password that is asked for again.
 
 use axum::body::Body;
-use axum::http::{Request, header};
+use axum::http::{Request, StatusCode, header};
 use keyrig_relying_party::{
-    By, CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, EventKind, Options, PasswordCost, Role, SESSION_LIFETIME,
-    Settings, Store, UserChange,
+    By, CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, CSRF_HEADER, EventKind, Options, PasswordCost, Role,
+    SESSION_LIFETIME, Settings, Store, UserChange,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::rig::{Browser, Key, ORIGIN, PASSWORD, RP_ID, Rig};
+use crate::rig::{Browser, HOST, Key, ORIGIN, PASSWORD, RP_ID, Rig};
 
 async fn cookie_of_a_login(rig: &Rig) -> String {
     rig.add_user("alice@pve", Role::User);
     let body = json!({ "user": "alice@pve", "password": PASSWORD }).to_string();
-    let request = Request::post("/api/login").header(header::CONTENT_TYPE, "application/json");
+    let request =
+        Request::post("/api/login").header(header::CONTENT_TYPE, "application/json").header(header::HOST, HOST);
     let (_, headers, _) = rig.browser().raw(request.body(Body::from(body)).unwrap()).await;
     headers[header::SET_COOKIE].to_str().unwrap().to_owned()
 }
@@ -22,12 +23,53 @@ async fn cookie_of_a_login(rig: &Rig) -> String {
 async fn a_cookie_is_for_this_site_alone_and_for_no_script() {
     // Pages at https: the cookie never goes out in the clear.
     let cookie = cookie_of_a_login(&Rig::new()).await;
-    assert!(cookie.starts_with("__Host-keyrig_session="), "{cookie}");
+    assert!(cookie.starts_with("__Host-keyrig_session_8006="), "{cookie}");
     assert!(cookie.ends_with("; Path=/; Max-Age=7200; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
     // Plain http, as on localhost.
     let cookie = cookie_of_a_login(&Rig::with_settings(Settings::new("localhost", "http://localhost:8006"))).await;
-    assert!(cookie.starts_with("keyrig_session="), "{cookie}");
+    assert!(cookie.starts_with("keyrig_session_8006="), "{cookie}");
     assert!(cookie.ends_with("; Path=/; Max-Age=7200; HttpOnly; SameSite=Strict"), "{cookie}");
+}
+
+/// Browsers keep cookies by host: those of another port are sent along, and set over.
+#[tokio::test]
+async fn two_sites_on_two_ports_of_one_host_do_not_log_each_other_out() {
+    let sites = [8006, 8007].map(|port| {
+        let rig = Rig::with_settings(Settings::new("localhost", format!("http://localhost:{port}")));
+        rig.add_user("alice@pve", Role::User);
+        (port, rig)
+    });
+    // One jar for both, as a browser's is, without what is not looked at here: paths and lifetimes.
+    let mut jar = std::collections::BTreeMap::new();
+    let mut sent = async |(port, rig): &(u16, Rig), method: &str, path: &str, body: Option<Value>, token: &str| {
+        let cookies: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, format!("localhost:{port}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::COOKIE, cookies.join("; "))
+            .header(CSRF_HEADER, token);
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let (status, headers, answer) = rig.browser().raw(request.body(body).unwrap()).await;
+        if let Some(cookie) = headers.get(header::SET_COOKIE) {
+            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
+            jar.insert(name.to_owned(), rest.split(';').next().unwrap().to_owned());
+        }
+        (status, answer)
+    };
+    let mut tokens = Vec::new();
+    for site in &sites {
+        let body = json!({ "user": "alice@pve", "password": PASSWORD });
+        let (_, answer) = sent(site, "POST", "/api/login", Some(body), "").await;
+        tokens.push(answer["session"]["csrf_token"].as_str().unwrap().to_owned());
+    }
+    for site in &sites {
+        assert_eq!(sent(site, "GET", "/api/session", None, "").await.0, StatusCode::OK, "{}", site.0);
+    }
+    assert_eq!(sent(&sites[0], "DELETE", "/api/session", None, &tokens[0]).await.0, StatusCode::OK);
+    assert_eq!(sent(&sites[0], "GET", "/api/session", None, "").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(sent(&sites[1], "GET", "/api/session", None, "").await.0, StatusCode::OK);
 }
 
 #[tokio::test]
