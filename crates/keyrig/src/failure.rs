@@ -42,7 +42,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Demo(#[from] DemoError),
     #[error(
-        "{address} is in use by another program (another keyrig, or usbipd): stop that one, or choose another port with {option} ADDRESS:PORT"
+        "{address} is in use by another program ({}): stop that one, or choose another port with {option} ADDRESS:PORT", likely(*.address)
     )]
     PortInUse { address: SocketAddr, option: &'static str },
     #[error("{0} cannot be listened on: {1}")]
@@ -85,6 +85,15 @@ pub(crate) enum Failure {
     NotConfirmed,
     #[error("the runtime could not be started: {0}")]
     Runtime(#[source] io::Error),
+}
+
+/// Who is known to listen there.
+fn likely(address: SocketAddr) -> &'static str {
+    match address.port() {
+        3240 => "another keyrig, or usbipd",
+        8006 => "another keyrig, or Proxmox VE's pveproxy",
+        _ => "perhaps another keyrig",
+    }
 }
 
 impl Failure {

@@ -1,8 +1,7 @@
 //! Who the relying party says it is, and the mistakes people make when they say it.
 //!
 //! The checks come before any verifier sees them: webauthn-rs answers most of these mistakes with one word,
-//! `Configuration`, and accepts some that no browser can ever match. Public suffixes (`com`, `github.io`) are not looked at
-//! here.
+//! `Configuration`, and accepts some that no browser can ever match. A public suffix (`com`, `github.io`) is warned of only.
 
 mod config_file;
 mod datacenter_cfg;
@@ -48,6 +47,8 @@ pub struct Settings {
     pub policy: Policy,
     /// How much it takes on, and for how long things are kept.
     pub limits: Limits,
+    /// What was read otherwise than it is written in the file, for people.
+    pub notes: Vec<String>,
 }
 
 /// Which attestation a registration must have. A statement that does not verify is never accepted.
@@ -86,7 +87,26 @@ impl Settings {
             attestation: Attestation::None,
             policy: Policy::strict(),
             limits: Limits::default(),
+            notes: Vec::new(),
         }
+    }
+
+    /// What will not work as somebody may have meant it, though nothing here refuses it: to be said at the start.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.notes.clone();
+        if self.name.contains("://") {
+            warnings.push(format!("the name {:?} is what users are shown, not an origin", self.name));
+        }
+        if psl::suffix_str(&self.rp_id).is_some_and(|suffix| suffix == self.rp_id)
+            && psl::suffix(self.rp_id.as_bytes()).is_some_and(|suffix| suffix.is_known())
+        {
+            let rp_id = &self.rp_id;
+            warnings.push(format!(
+                "the RP ID {rp_id} is a public suffix, below which anybody can have a domain: browsers refuse it; use a \
+                 domain below it"
+            ));
+        }
+        warnings
     }
 
     /// The origins as URLs, once everything in the settings has been found sound.

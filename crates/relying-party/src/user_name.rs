@@ -6,7 +6,8 @@ use std::str::FromStr;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::Serialize;
 
-const MAX_NAME_BYTES: usize = 64;
+/// As Proxmox VE takes it.
+const MAX_NAME_CHARACTERS: usize = 64;
 const MAX_REALM_BYTES: usize = 32;
 
 /// A user's name and realm.
@@ -19,7 +20,7 @@ pub struct UserName {
 /// A text is no user name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a user is NAME@REALM, such as root@pam: a name of 1 to 64 of the characters A-Z a-z 0-9 . _ - + @, and a realm of 1 to 32 of A-Z a-z 0-9 . _ -"
+    "a user is NAME@REALM, such as root@pam: a name of 1 to 64 characters without spaces, colons, slashes and what cannot be seen, and a realm of 1 to 32 of A-Z a-z 0-9 . _ -"
 )]
 pub struct InvalidUserName;
 
@@ -45,15 +46,27 @@ impl FromStr for UserName {
 
     fn from_str(text: &str) -> Result<Self, InvalidUserName> {
         let (name, realm) = text.rsplit_once('@').ok_or(InvalidUserName)?;
-        let of =
-            |text: &str, more: &[u8]| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte));
-        let fits = |text: &str, most| (1..=most).contains(&text.len());
-        if fits(name, MAX_NAME_BYTES) && of(name, b"._-+@") && fits(realm, MAX_REALM_BYTES) && of(realm, b"._-") {
+        let in_a_name =
+            |character: char| !character.is_whitespace() && !matches!(character, ':' | '/') && !is_invisible(character);
+        let in_a_realm = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if (1..=MAX_NAME_CHARACTERS).contains(&name.chars().count())
+            && name.chars().all(in_a_name)
+            && (1..=MAX_REALM_BYTES).contains(&realm.len())
+            && realm.bytes().all(in_a_realm)
+        {
             Ok(Self { name: name.to_owned(), realm: realm.to_owned() })
         } else {
             Err(InvalidUserName)
         }
     }
+}
+
+/// Control characters, and those by which one name can be shown as another: what turns the direction of a text, and what has
+/// no width.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl fmt::Display for UserName {
@@ -81,5 +94,40 @@ impl ToSql for UserId {
 impl FromSql for UserId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         i64::column_result(value).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Proxmox VE takes anything but spaces, colons and slashes; what cannot be seen is not taken here.
+    #[test]
+    fn a_name_is_what_proxmox_takes_and_what_can_be_seen() {
+        let longest = format!("{}@pve", "ü".repeat(64));
+        for name in ["root@pam", "o'brien@pve", "ünï@pve", "a@b@pve", "王@pve", "%s;--@pve", &longest] {
+            assert_eq!(name.parse::<UserName>().map(|parsed| parsed.to_string()).as_deref(), Ok(name));
+        }
+        let too_long = format!("{}@pve", "ü".repeat(65));
+        let refused = [
+            "root",
+            "@pve",
+            "root@",
+            "a b@pve",
+            "a:b@pve",
+            "a/b@pve",
+            "a\u{a0}b@pve",
+            "a\0@pve",
+            "a\u{85}b@pve",
+            "a\u{202e}b@pve",
+            "a\u{200b}b@pve",
+            "a\u{feff}@pve",
+            "root@pvé",
+            "root@p ve",
+            &too_long,
+        ];
+        for name in refused {
+            assert_eq!(name.parse::<UserName>(), Err(InvalidUserName), "{name:?}");
+        }
     }
 }

@@ -3,16 +3,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_verifier::{
-    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, CounterPolicy, Framing,
-    OriginRule, Registration, RegistrationExpectations, RegistrationResponse, StoredRegistration, TrustAnchors,
-    User as KnownBy, WebauthnRs, verify_authentication, verify_registration,
+    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, Check, CounterPolicy,
+    Finding, Framing, OriginRule, Outcome, Registration, RegistrationExpectations, RegistrationResponse, Report,
+    StoredRegistration, TrustAnchors, User as KnownBy, WebauthnRs, verify_authentication, verify_registration,
 };
 use serde_json::{Value, json};
 
 use crate::factors::webauthn::StoredCredential;
 use crate::policy::{DecidedBy, FramedLogin, Preference, SignatureCounter, UserHandle};
 use crate::random::{self, Randomness};
-use crate::settings::{Attestation, Settings, SettingsError};
+use crate::settings::{Attestation, OriginProblem, Settings, SettingsError};
 use crate::users::User;
 
 /// Settings that were found sound.
@@ -162,6 +162,34 @@ impl Webauthn {
         }
     }
 
+    /// Where the settings name no origin the request's host decides: a report on the origin says what that was.
+    fn explain_host(&self, report: &mut Report, page: &Page) {
+        if !self.settings.origins.is_empty() {
+            return;
+        }
+        let is_origin = |finding: &&mut Finding| finding.check == Check::Origin && finding.outcome == Outcome::Fail;
+        let Some(finding) = report.findings.iter_mut().find(is_origin) else { return };
+        let (host, rp_id) = (&page.host, &self.settings.rp_id);
+        let (cause, remedy) = match self.settings.origin_of_host(host, page.over_tls) {
+            Err(SettingsError::Origin { problem: OriginProblem::InsecureScheme, .. }) => (
+                format!("the request for {host} came in plain http"),
+                "if a proxy ends TLS in front, start with --behind-tls",
+            ),
+            Err(_) => (
+                format!("the request's Host was {host}, which is not {rp_id} or below it"),
+                "have the proxy pass on the Host that browsers send, or write origin= into the settings",
+            ),
+            Ok(_) => (
+                format!("the settings name no origin, and the request's Host was {host}"),
+                "if a proxy changes it, have it pass on the Host that browsers send, or write origin= into the settings",
+            ),
+        };
+        if self.origins(page).len() == self.origins.len() {
+            finding.expected = format!("the origin of the request's Host, {rp_id} or below it").into();
+        }
+        finding.explanation = Some(format!("{cause}; {remedy}").into());
+    }
+
     /// Verifies the end of a registration that was begun with this challenge and handle.
     pub(crate) fn verify_registration(
         &self,
@@ -188,7 +216,8 @@ impl Webauthn {
             already_registered,
             ..RegistrationExpectations::new(challenge, &self.settings.rp_id, &origins, user_handle, now)
         };
-        let registration = verify_registration(response, &expected);
+        let mut registration = verify_registration(response, &expected);
+        self.explain_host(&mut registration.report, page);
         match policy.decided_by {
             DecidedBy::Keyrig => registration,
             DecidedBy::WebauthnRs => {
@@ -232,7 +261,8 @@ impl Webauthn {
                 record.map(|stored| &stored.record),
             )
         };
-        let authentication = verify_authentication(response, &expected);
+        let mut authentication = verify_authentication(response, &expected);
+        self.explain_host(&mut authentication.report, page);
         match (policy.decided_by, record) {
             // Without a record there is nothing that webauthn-rs could judge; our report refuses.
             (DecidedBy::Keyrig, _) | (DecidedBy::WebauthnRs, None) => authentication,

@@ -251,11 +251,9 @@ impl WebOrigin {
         let port = |origin: &Self| origin.port.map_or_else(String::new, |port| port.to_string());
         if self.host == expected.host {
             if self.scheme != expected.scheme {
-                return format!(
-                    "the scheme is {} instead of {}; a proxy that ends TLS has to say so (X-Forwarded-Proto)",
-                    self.scheme, expected.scheme
-                )
-                .into();
+                let behind =
+                    if self.scheme == "https" { "; if a proxy ends TLS, expect https behind it too" } else { "" };
+                return format!("the scheme is {} instead of {}{behind}", self.scheme, expected.scheme).into();
             }
             return format!("the port is {} instead of {}; the port is part of an origin", port(self), port(expected))
                 .into();

@@ -122,7 +122,10 @@ const OF_THE_CALLER: [Check; 3] = [Check::AllowCredentials, Check::CredentialRec
 pub struct Decision {
     /// Whose verdict it is.
     pub verifier: &'static str,
-    /// Why it refuses, in its own words; `None` if it accepts.
+    /// Whether it accepts, itself.
+    #[serde(skip)]
+    pub accepts: bool,
+    /// Why the ceremony is refused: in its own words, or in ours where it accepts what we cannot; `None` if it is not.
     pub refusal: Option<String>,
 }
 
@@ -161,7 +164,7 @@ impl Report {
         if decision.refusal.is_none() {
             decision.refusal = match callers {
                 Some(finding) => Some(format!("{} leaves {} to its caller", decision.verifier, finding.check.id())),
-                None if !is_readable => Some(format!("{} accepts it, but it cannot be read here", decision.verifier)),
+                None if !is_readable => Some("it cannot be read here".to_owned()),
                 None => None,
             };
         }

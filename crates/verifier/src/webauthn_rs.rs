@@ -165,7 +165,7 @@ impl WebauthnRs<'_> {
 }
 
 fn decision(verdict: Result<(), String>) -> Decision {
-    Decision { verifier: "webauthn-rs", refusal: verdict.err() }
+    Decision { verifier: "webauthn-rs", accepts: verdict.is_ok(), refusal: verdict.err() }
 }
 
 /// A state that expects another challenge than the one that webauthn-rs picked.

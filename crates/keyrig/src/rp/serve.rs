@@ -121,7 +121,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let initial_password = first_administrator(&arguments, &store)?;
     let interrupted = interruption::in_order();
     let (policy, rp_id) = (settings.policy.name.clone(), settings.rp_id.clone());
-    let origins = settings.origins.clone();
+    let (origins, warnings) = (settings.origins.clone(), settings.warnings());
     let options = Options { explain: arguments.explain, over_tls: arguments.behind_tls, ..Options::new(store) };
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
     let host = match arguments.listen {
@@ -140,7 +140,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         initial_password,
     };
     let out = Lines::to_stdout(|count| format!("{count} lines were lost: nobody read them"))?;
-    announce(&out, &arguments, &listening, &origins, relying_party.webauthn_problem(), missing)?;
+    announce(&out, &arguments, &listening, &origins, relying_party.webauthn_problem(), warnings, missing)?;
     let mut servers = Vec::new();
     for listener in listeners {
         let address = listener.local_addr().map_err(Failure::Runtime)?;
@@ -202,6 +202,7 @@ fn announce(
     listening: &Listening<'_>,
     origins: &[String],
     problem: Option<&str>,
+    warnings: Vec<String>,
     missing: Option<String>,
 ) -> Result<(), Failure> {
     if arguments.json {
@@ -229,6 +230,7 @@ fn announce(
     if let Some(problem) = problem {
         notes.push(format!("WebAuthn cannot be used, and whoever has a security key cannot log in: {problem}"));
     }
+    notes.extend(warnings);
     notes.extend(missing.map(|reason| format!("only IPv4: {reason}")));
     for note in notes {
         out.print(format!("{YELLOW}note{PLAIN}     {note}"));

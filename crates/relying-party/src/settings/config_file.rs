@@ -179,6 +179,7 @@ impl Settings {
             attestation,
             policy,
             limits: limits(&table.limits, &table.events),
+            notes: Vec::new(),
             rp_id,
         };
         // What stands in two files can be sound in each and not together.

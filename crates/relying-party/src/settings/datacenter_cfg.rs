@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::error::{ConfigProblem, part_of_origin, part_of_rp_id};
-use super::{Settings, check_name, check_origin, check_rp_id};
+use super::{OriginProblem, Settings, check_name, check_origin, check_rp_id};
 use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::property_string::{self, Property, PropertyProblem};
@@ -99,14 +99,25 @@ fn settings(line: &str) -> Result<Settings, (Range<usize>, ConfigProblem)> {
     check_name(rp.value).map_err(|_| (rp.value_at.clone(), ConfigProblem::Name))?;
     check_rp_id(id.value)
         .map_err(|problem| (within(id, part_of_rp_id(id.value, problem)), ConfigProblem::RpId(problem)))?;
+    let mut notes = Vec::new();
+    let mut origins = Vec::new();
     if let Some(origin) = origin {
-        check_origin(origin.value, id.value).map_err(|problem| {
-            (within(origin, part_of_origin(origin.value, &problem)), ConfigProblem::Origin(problem))
-        })?;
+        let refused =
+            |problem| (within(origin, part_of_origin(origin.value, &problem)), ConfigProblem::Origin(problem));
+        match check_origin(origin.value, id.value) {
+            Ok(_) => origins.push(origin.value.to_owned()),
+            // Proxmox VE reads a URL, and takes its origin.
+            Err(OriginProblem::NotAsBrowsersWriteIt { should_be }) => {
+                check_origin(&should_be, id.value).map_err(refused)?;
+                notes.push(format!("the origin {:?} is read as {should_be}, as browsers write it", origin.value));
+                origins.push(should_be);
+            }
+            Err(problem) => return Err(refused(problem)),
+        }
     }
     Ok(Settings {
         rp_id: id.value.to_owned(),
-        origins: origin.iter().map(|origin| origin.value.to_owned()).collect(),
+        origins,
         app_origins: Vec::new(),
         allow_subdomains,
         name: rp.value.to_owned(),
@@ -114,6 +125,7 @@ fn settings(line: &str) -> Result<Settings, (Range<usize>, ConfigProblem)> {
         attestation: Attestation::None,
         policy: Policy::strict(),
         limits: Limits::default(),
+        notes,
     })
 }
 

@@ -164,3 +164,26 @@ fn without_origins_the_requests_host_is_the_origin() {
         assert!(settings.origin_of_host(host, over_tls).is_err(), "{host:?}");
     }
 }
+
+/// Public suffixes of the list (publicsuffix.org): of a registry, of a company; and what is none.
+#[test]
+fn what_browsers_will_refuse_is_warned_of() {
+    for (rp_id, is_suffix) in [
+        ("com", true),
+        ("co.uk", true),
+        ("github.io", true),
+        ("example.com", false),
+        ("pve.example.co.uk", false),
+        ("localhost", false),
+        ("pve.internal.invalid", false),
+    ] {
+        let warnings = Settings::new(rp_id, format!("https://{rp_id}")).warnings();
+        assert_eq!(
+            warnings.iter().any(|warning| warning.contains("public suffix")),
+            is_suffix,
+            "{rp_id}: {warnings:?}"
+        );
+    }
+    let settings = Settings { name: "https://pve.example.com".to_owned(), ..Settings::new("example.com", "https://x") };
+    assert!(settings.warnings()[0].contains("not an origin"), "{:?}", settings.warnings());
+}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::rig::{Key, ORIGIN, Rig, login};
+use crate::rig::{Key, ORIGIN, Rig, login, registration, with_client_data_member};
 
 const FINISH: &str = "/api/login/webauthn";
 
@@ -39,4 +39,23 @@ async fn webauthn_rs_lets_in_and_keeps_out() {
     let credential = clone.get(&offered["factors"]["webauthn"]).await.unwrap();
     let answer = rig.browser().refused("POST", FINISH, Some(login(&offered, &credential))).await;
     assert_eq!(answer["report"]["verification"]["decided_by"]["refusal"], "CredentialPossibleCompromise", "{answer}");
+}
+
+/// Whose refusal it is, in a sentence.
+#[tokio::test]
+async fn what_webauthn_rs_accepts_and_we_refuse_is_not_said_to_be_its_refusal() {
+    let rig = Rig::with_policy("webauthn-rs");
+    let mut alice = rig.new_user("alice@pve").await;
+    let begun = alice.begin_registration().await;
+    let credential = Key::default().create(&begun).await.unwrap();
+    alice.post("/api/factors/webauthn", registration(&begun, "key", &credential)).await;
+    let begun = alice.begin_registration().await;
+    let challenge = begun["options"]["publicKey"]["challenge"].clone();
+    let again = registration(&begun, "key", &with_client_data_member(&credential, "challenge", challenge));
+    let answer = alice.refused("POST", "/api/factors/webauthn", Some(again)).await;
+    assert_eq!(
+        answer["report"]["explanation"],
+        "webauthn-rs, whose verdict the policy follows, accepts it; keyrig refuses it: webauthn-rs leaves \
+         credential-id-unregistered to its caller"
+    );
 }

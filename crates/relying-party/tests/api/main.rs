@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod administration;
 #[cfg(test)]
+mod behind_proxy;
+#[cfg(test)]
 mod decided_by_webauthn_rs;
 #[cfg(test)]
 mod directory;

@@ -207,9 +207,11 @@ async fn hostile_text_is_text_in_every_field() {
     for text in HOSTILE {
         let mut other = rig.browser();
         let login = other.log_in("alice@pve").await["login"].clone();
+        let is_name = ["{{7*7}}${7*7}", "%s%n%x"].contains(&text);
+        let of_a_name = if is_name { "authentication_failed" } else { "bad_user_name" };
         let posts = [
             ("/api/login", json!({ "user": text, "password": PASSWORD }), "bad_user_name"),
-            ("/api/login", json!({ "user": format!("{text}@pve"), "password": PASSWORD }), "bad_user_name"),
+            ("/api/login", json!({ "user": format!("{text}@pve"), "password": PASSWORD }), of_a_name),
             ("/api/login", json!({ "user": "alice@pve", "password": text }), "authentication_failed"),
             ("/api/login/totp", json!({ "login": text, "code": text }), "unknown_login"),
             ("/api/login/totp", json!({ "login": login, "code": text }), "authentication_failed"),

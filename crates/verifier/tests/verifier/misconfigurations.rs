@@ -31,8 +31,12 @@ fn an_origin_that_is_not_the_one_that_is_set_up() {
         ("https://example.org", exact("https://example.org:8443"), "the port is 443 instead of 8443"),
         ("https://example.org:8443", exact("https://example.org"), "the port is 8443 instead of 443"),
         // A proxy that ends TLS and does not say so.
-        ("https://example.org", exact("http://example.org"), "the scheme is https instead of http"),
-        ("http://example.org", exact("https://example.org"), "X-Forwarded-Proto"),
+        (
+            "https://example.org",
+            exact("http://example.org"),
+            "the scheme is https instead of http; if a proxy ends TLS",
+        ),
+        ("http://example.org", exact("https://example.org"), "the scheme is http instead of https"),
         // Another node, www, the parent.
         ("https://node2.example.org", exact("https://node1.example.org"), "node2.example.org is another host"),
         ("https://www.example.org", exact("https://example.org"), "www.example.org is a subdomain of example.org"),

@@ -110,7 +110,12 @@ impl Cause {
             Self::Verification(report) => match &report.decided_by {
                 Some(decision) => {
                     let words = decision.refusal.as_deref().unwrap_or("it gives no reason");
-                    format!("{}, whose verdict the policy follows, refuses: {words}", decision.verifier)
+                    let verifier = decision.verifier;
+                    if decision.accepts {
+                        format!("{verifier}, whose verdict the policy follows, accepts it; keyrig refuses it: {words}")
+                    } else {
+                        format!("{verifier}, whose verdict the policy follows, refuses: {words}")
+                    }
                 }
                 None => {
                     let refusing = report.findings.iter().filter(|finding| finding.refuses());
