@@ -71,10 +71,10 @@ impl fmt::Display for EndpointAddress {
 #[derive(Debug, Error)]
 pub enum EndpointError {
     /// Another program listens there.
-    #[error("another program listens on {0}: stop that one, or choose another address with --ctaphid")]
+    #[error("another program listens on {0}")]
     InUse(EndpointAddress),
     /// The path is something else.
-    #[error("{path} is no socket, so it was left alone: name another with --ctaphid unix:PATH")]
+    #[error("{path} is no socket, so it was left alone")]
     NotASocket {
         /// The path.
         path: PathBuf,

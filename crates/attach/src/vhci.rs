@@ -53,7 +53,7 @@ pub enum VhciError {
     )]
     NoModule,
     /// Only root may attach devices.
-    #[error("{} is not ours to write: attaching a device takes root, and in a container a /sys that is not read-only. Run: sudo keyrig attach ...", path.display())]
+    #[error("{} is not ours to write: attaching a device takes root, and in a container a /sys that is not read-only", path.display())]
     NoRights {
         /// The file.
         path: PathBuf,
@@ -222,8 +222,19 @@ pub enum Event {
         /// The key.
         key: KeyName,
         /// Why.
-        reason: String,
+        error: Failure,
     },
+}
+
+/// Why a key is not attached.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// It could not be attached.
+    #[error(transparent)]
+    Attach(#[from] VhciError),
+    /// Its connection failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
 }
 
 /// Keys that are kept attached to this kernel. Dropping it detaches them, but does not wait for the kernel.
@@ -369,7 +380,7 @@ impl Key {
             };
             match self.attach() {
                 Ok(stream) => attached = Some(stream),
-                Err(error) => self.tell(Event::Failed { key: self.name.clone(), reason: error.to_string() }),
+                Err(error) => self.tell(Event::Failed { key: self.name.clone(), error: error.into() }),
             }
         }
     }
@@ -383,7 +394,7 @@ impl Key {
             Ok(Detached::ByHost) | Err(ServeError::Connection(BrokenPipe | ConnectionReset)) => {
                 Event::DetachedByKernel { key }
             }
-            Err(error) => Event::Failed { key, reason: error.to_string() },
+            Err(error) => Event::Failed { key, error: error.into() },
         }
     }
 }

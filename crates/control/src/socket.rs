@@ -54,13 +54,13 @@ const KEY_ANSWER_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// Another rack listens there.
-    #[error("{path} is the control socket of another keyrig that is running: name another with --control unix:PATH")]
+    #[error("{path} is the control socket of another keyrig that is running")]
     InUse {
         /// The path.
         path: PathBuf,
     },
     /// The path is something else.
-    #[error("{path} is no socket, so it was left alone: name another with --control unix:PATH")]
+    #[error("{path} is no socket, so it was left alone")]
     NotASocket {
         /// The path.
         path: PathBuf,
@@ -69,7 +69,7 @@ pub enum ControlError {
     #[error(transparent)]
     TooLong(#[from] PathTooLong),
     /// Nobody listens there.
-    #[error("no keyrig listens on {path}: start one with 'keyrig serve', or say where it is with --control unix:PATH")]
+    #[error("no keyrig listens on {path}")]
     NotRunning {
         /// The path.
         path: PathBuf,
@@ -84,12 +84,13 @@ pub enum ControlError {
     #[error("{0}")]
     Refused(String),
     /// What listens there does not speak as a rack does.
-    #[error("what listens on {path} is no keyrig: {reason}")]
+    #[error("what listens on {path} is no keyrig: {error}")]
     NotARack {
         /// The path.
         path: PathBuf,
-        /// What it did.
-        reason: String,
+        /// What is wrong with its answer.
+        #[source]
+        error: serde_json::Error,
     },
     /// The operating system refused.
     #[error("{path}: {error}")]
@@ -277,8 +278,7 @@ async fn exchange<A: DeserializeOwned>(
     cancelled: impl Future<Output = ()>,
 ) -> Result<A, ControlError> {
     let io = |error| ControlError::Io { path: path.to_owned(), error };
-    let not_a_rack =
-        |reason: &dyn ToString| ControlError::NotARack { path: path.to_owned(), reason: reason.to_string() };
+    let not_a_rack = |error| ControlError::NotARack { path: path.to_owned(), error };
     let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             ControlError::NotRunning { path: path.to_owned() }
@@ -312,7 +312,7 @@ async fn exchange<A: DeserializeOwned>(
     match serde_json::from_slice(&line) {
         Ok(Reply::Done { ok: true, answer }) => Ok(answer),
         Ok(Reply::Refused { ok: false, error }) => Err(ControlError::Refused(error)),
-        Ok(_) => Err(not_a_rack(&"it contradicts itself")),
-        Err(error) => Err(not_a_rack(&error)),
+        Ok(_) => Err(not_a_rack(serde::de::Error::custom("it contradicts itself"))),
+        Err(error) => Err(not_a_rack(error)),
     }
 }

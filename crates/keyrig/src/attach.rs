@@ -41,7 +41,7 @@ enum Line<'a> {
     Node { key: &'a KeyName, path: PathBuf },
     Unplugged { key: &'a KeyName },
     DetachedByKernel { key: &'a KeyName },
-    Failed { key: &'a KeyName, reason: &'a str },
+    Failed { key: &'a KeyName, reason: String },
     Lost { lines: u64 },
 }
 
@@ -104,7 +104,7 @@ fn line(event: &Event) -> Line<'_> {
         Event::Node { key, path } => Line::Node { key, path: path.clone() },
         Event::Unplugged { key } => Line::Unplugged { key },
         Event::DetachedByKernel { key } => Line::DetachedByKernel { key },
-        Event::Failed { key, reason } => Line::Failed { key, reason },
+        Event::Failed { key, error } => Line::Failed { key, reason: error.to_string() },
     }
 }
 
@@ -119,8 +119,8 @@ fn text(event: &Event, profiles: &BTreeMap<KeyName, String>) -> String {
         Event::DetachedByKernel { key } => format!(
             "{YELLOW}note{PLAIN}     key {key} was detached by the kernel (by 'usbip detach', perhaps): 'keyrig key power-cycle {key}' attaches it again"
         ),
-        Event::Failed { key, reason } => format!(
-            "{YELLOW}note{PLAIN}     key {key} is not attached: {reason}. 'keyrig key power-cycle {key}' tries again"
+        Event::Failed { key, error } => format!(
+            "{YELLOW}note{PLAIN}     key {key} is not attached: {error}. 'keyrig key power-cycle {key}' tries again"
         ),
     }
 }

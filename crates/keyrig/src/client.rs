@@ -107,7 +107,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let client = page.client()?;
     let options = read_options()?;
     let outcome = if page.with.is_empty() {
-        let path = ControlArgument::path_or_default(page.control.as_ref());
+        let path = ControlArgument::path_or_default(page.control.as_ref())?;
         let mut keys = page.running_keys(&path).await?;
         carry_out(&client, &options, creates, &mut keys).await
     } else {

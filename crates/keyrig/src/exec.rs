@@ -14,7 +14,7 @@ use keyrig_rack::{KeyName, Rack};
 use tokio::task::JoinSet;
 
 use crate::failure::Failure;
-use crate::output::{Lines, PLAIN, RED, YELLOW, say};
+use crate::output::{Lines, PLAIN, YELLOW, say_failure};
 use crate::rack::RackArguments;
 
 /// The exit status if `exec` itself failed, the program cannot be executed, or was not found: those of env, timeout and docker.
@@ -102,7 +102,7 @@ pub(crate) async fn run(arguments: Arguments, signals: Option<Signals>) -> Resul
                 Failure::Exec(ExecError::NotExecutable { .. }) => NOT_EXECUTABLE,
                 _ => FAILED,
             };
-            say(format!("{RED}error:{PLAIN} {failure}"));
+            say_failure(&failure, false);
             Ok(ExitCode::from(code))
         }
     }

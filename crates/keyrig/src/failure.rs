@@ -11,6 +11,7 @@ use keyrig_attach::vhci::VhciError;
 use keyrig_client::error::KeyFailure;
 use keyrig_control::socket::ControlError;
 use keyrig_rack::RackError;
+use keyrig_rack::state_directory::StateError;
 use keyrig_relying_party::{
     ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, TooLongForQr, TotpRefused,
     UnknownPolicy, UserError,
@@ -41,9 +42,7 @@ pub(crate) enum Failure {
     Vhci(#[from] VhciError),
     #[error(transparent)]
     Demo(#[from] DemoError),
-    #[error(
-        "{address} is in use by another program ({}): stop that one, or choose another port with {option} ADDRESS:PORT", likely(*.address)
-    )]
+    #[error("{address} is in use by another program ({})", likely(*.address))]
     PortInUse { address: SocketAddr, option: &'static str },
     #[error("{0} cannot be listened on: {1}")]
     Listen(SocketAddr, #[source] io::Error),
@@ -100,6 +99,31 @@ impl Failure {
     /// Whether whoever read what was printed wanted no more, as 'head' does: a good end.
     pub(crate) fn is_of_the_reader(&self) -> bool {
         matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// What helps, where that is a matter of the command line.
+    pub(crate) fn what_to_do(&self) -> Option<String> {
+        let advice = match self {
+            Self::Rack(RackError::NoKeys) => "name one with --key [NAME=]PROFILE",
+            Self::Rack(RackError::SameName(_)) => "give one another name with --key NAME=PROFILE",
+            Self::Rack(RackError::State(StateError::OtherProfile { found, .. })) => {
+                return Some(format!("ask for --key NAME={found}, or use another name"));
+            }
+            Self::Control(ControlError::InUse { .. } | ControlError::NotASocket { .. }) => {
+                "name another with --control unix:PATH"
+            }
+            Self::Control(ControlError::NotRunning { .. }) => {
+                "start one with 'keyrig serve', or say where it is with --control unix:PATH"
+            }
+            Self::Bind(EndpointError::InUse(_)) => "stop that one, or choose another address with --ctaphid",
+            Self::Bind(EndpointError::NotASocket { .. }) => "name another with --ctaphid unix:PATH",
+            Self::Vhci(VhciError::NoRights { .. }) => "run it as root: sudo keyrig attach",
+            Self::PortInUse { option, .. } => {
+                return Some(format!("stop that one, or choose another port with {option} ADDRESS:PORT"));
+            }
+            _ => return None,
+        };
+        Some(advice.to_owned())
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

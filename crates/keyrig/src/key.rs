@@ -3,7 +3,7 @@
 mod credentials;
 mod pin;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -81,7 +81,7 @@ struct Named {
     name: KeyName,
 }
 
-/// `unix:PATH`.
+/// `unix:PATH`, or a path with a '/' in it, as JSON has it.
 #[derive(Clone)]
 pub(crate) struct ControlArgument(PathBuf);
 
@@ -90,31 +90,39 @@ impl FromStr for ControlArgument {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("unix:") {
-            Some("") | None => Err("a control socket is written unix:PATH".to_owned()),
+            Some("") => Err("the path is missing: a control socket is written unix:PATH".to_owned()),
             Some(path) => Ok(Self(path.into())),
+            None if text.contains('/') => Ok(Self(text.into())),
+            None => Err("a control socket is written unix:PATH".to_owned()),
         }
     }
 }
 
 impl ControlArgument {
     /// The path that was given, or where it is by default: beside other sockets of this user.
-    pub(crate) fn path_or_default(argument: Option<&Self>) -> PathBuf {
-        let environment = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let from_environment = || {
-            let path = environment("KEYRIG_CONTROL")?;
-            Some(path.to_str().and_then(|text| text.strip_prefix("unix:")).map_or_else(|| path.clone(), PathBuf::from))
-        };
-        argument
-            .map(|argument| argument.0.clone())
-            .or_else(from_environment)
-            .or_else(|| environment("XDG_RUNTIME_DIR").map(|directory| directory.join("keyrig.sock")))
-            .or_else(|| environment("HOME").map(|home| home.join(".keyrig/control.sock")))
-            .unwrap_or_else(|| Path::new("keyrig.sock").to_owned())
+    pub(crate) fn path_or_default(argument: Option<&Self>) -> Result<PathBuf, Failure> {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(Self(path)) = argument {
+            return Ok(path.clone());
+        }
+        if let Some(path) = variable("KEYRIG_CONTROL") {
+            return match path.to_str().and_then(|text| text.strip_prefix("unix:")) {
+                Some("") => Err(Failure::Usage("KEYRIG_CONTROL names no path: it is written unix:PATH".to_owned())),
+                Some(text) => Ok(PathBuf::from(text)),
+                None => Ok(path),
+            };
+        }
+        variable("XDG_RUNTIME_DIR")
+            .map(|directory| directory.join("keyrig.sock"))
+            .or_else(|| variable("HOME").map(|home| home.join(".keyrig/control.sock")))
+            .ok_or_else(|| {
+                Failure::Usage("neither XDG_RUNTIME_DIR nor HOME is set: say where with --control unix:PATH".to_owned())
+            })
     }
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let path = ControlArgument::path_or_default(arguments.control.as_ref());
+    let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
     let state = match arguments.action {
         Action::List => send(&path, List {}).await?,
         Action::Touch(Named { name: key }) => send(&path, Touch { key }).await?,

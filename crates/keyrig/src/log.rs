@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::filter::{FilterExt, LevelFilter};
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -23,13 +23,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts the log.
 pub(crate) fn start() -> Result<Lines, Failure> {
-    let filter = match std::env::var_os(VARIABLE) {
+    let filter = match std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) {
         None => EnvFilter::new("warn"),
-        Some(text) => text.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            Failure::Usage(format!(
-                "{VARIABLE}={} says no level: write error, warn, info, debug or trace",
-                text.display()
-            ))
+        Some(text) => text.to_str().and_then(filter).ok_or_else(|| {
+            let text = text.display();
+            Failure::Usage(format!("{VARIABLE}={text} says no level: write error, warn, info, debug or trace"))
         })?,
     };
     let lines = Lines::start(io::stderr(), |count| format!("{count} lines of the log were lost: nobody read them"))
@@ -39,6 +37,13 @@ pub(crate) fn start() -> Result<Lines, Failure> {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).without_time();
     tracing_subscriber::registry().with(tracing_subscriber::Layer::with_filter(layer, filter.and(sparing))).init();
     Ok(lines)
+}
+
+/// A level, or levels by module: `warn,keyrig_usb=debug`.
+fn filter(text: &str) -> Option<EnvFilter> {
+    // By itself a word that is no level is taken for a module's name, and what it would log is all that is logged.
+    let understood = |part: &str| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok();
+    text.split(',').all(|part| understood(part.trim())).then(|| text.parse().ok()).flatten()
 }
 
 /// Shows one warning a kind and interval, and with it how many it did not show before.
@@ -108,6 +113,16 @@ mod tests {
 
     /// Not of size zero, so that each has an address of its own.
     static KINDS: [(Kind, u8); 2] = [(Kind, 0), (Kind, 1)];
+
+    #[test]
+    fn a_level_is_said_by_its_name_or_by_module() {
+        for text in ["warn", "off", "DEBUG", "warn,keyrig_usb=debug", "keyrig_rack[{key=a}]=trace"] {
+            assert!(filter(text).is_some(), "{text}");
+        }
+        for text in ["lots", "warning!", "warn,lots", "keyrig_usb=lots"] {
+            assert!(filter(text).is_none(), "{text}");
+        }
+    }
 
     #[test]
     fn one_warning_a_kind_and_second_is_shown_and_the_others_are_counted() {

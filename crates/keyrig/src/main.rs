@@ -6,6 +6,7 @@ mod attach;
 mod client;
 mod demo;
 mod env;
+mod error_code;
 mod exec;
 mod failure;
 mod interruption;
@@ -29,7 +30,7 @@ use crate::failure::Failure;
 /// A test rig for security-key login: keys made of software, the programs they are plugged into, a relying party, and who
 /// refused a login and why.
 #[derive(Parser)]
-#[command(version, propagate_version = true, after_help = AFTER_HELP)]
+#[command(version, propagate_version = true, max_term_width = 80, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -75,6 +76,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return not_run(&error),
     };
+    // The arguments of the program under 'exec' are its own.
+    let json = !matches!(cli.command, Command::Exec(_)) && asks_for_json();
+    let failed = |failure: &Failure| failed(failure, json);
     let signals = match take_signals(&cli.command) {
         Ok(signals) => signals,
         Err(failure) => return failed(&failure),
@@ -98,17 +102,30 @@ fn take_signals(command: &Command) -> Result<Option<Signals>, Failure> {
     Ok(None)
 }
 
-/// Says how the command line is wrong, or what it asked to be told of itself.
-fn not_run(error: &clap::Error) -> ExitCode {
-    match error.print() {
-        Err(unprinted) if !error.use_stderr() => failed(&Failure::Print(unprinted)),
-        _ => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
-    }
+/// Whether errors are to be for programs too. Known before the command line is: what is wrong with it is such an error.
+fn asks_for_json() -> bool {
+    std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
-fn failed(failure: &Failure) -> ExitCode {
+/// Says how the command line is wrong, or what it asked to be told of itself.
+fn not_run(error: &clap::Error) -> ExitCode {
+    let json = asks_for_json();
+    if json && error.use_stderr() {
+        // The first paragraph: how it is used is in the others, for people.
+        let text = error.to_string();
+        let message = text.split("\n\n").next().unwrap_or_default();
+        output::say_error(error_code::USAGE, message.strip_prefix("error: ").unwrap_or(message).to_owned(), None);
+    } else if let Err(unprinted) = error.print()
+        && !error.use_stderr()
+    {
+        return failed(&Failure::Print(unprinted), json);
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+fn failed(failure: &Failure, json: bool) -> ExitCode {
     if !failure.is_of_the_reader() {
-        output::say(format!("{}error:{} {failure}", output::RED, output::PLAIN));
+        output::say_failure(failure, json);
     }
     failure.exit_code()
 }

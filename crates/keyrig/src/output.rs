@@ -9,8 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Reset, Style};
+use keyrig_relying_party::printable;
+use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::error_code;
 use crate::failure::Failure;
 
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
@@ -36,17 +39,49 @@ pub(crate) fn prompt(text: impl AsRef<str>) -> Result<(), Failure> {
 }
 
 /// Prints a value as one line of JSON.
-pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(json(value)?)
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+fn json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value).map_err(|error| Failure::Print(error.into()))
 }
 
 /// Says a line on standard error. If nobody can be told there, nobody is.
 pub(crate) fn say(line: impl AsRef<str>) {
     let _ = writeln!(anstream::stderr().lock(), "{}", line.as_ref());
+}
+
+/// What `--json` prints of an error, on standard error.
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    error: ErrorObject<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    code: &'a str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what_to_do: Option<String>,
+}
+
+/// Says why a command failed: for people, or for programs.
+pub(crate) fn say_failure(failure: &Failure, json: bool) {
+    let (message, what_to_do) = (failure.to_string(), failure.what_to_do());
+    if json {
+        return say_error(error_code::of(failure), message, what_to_do);
+    }
+    let advice = what_to_do.map(|advice| format!(": {advice}")).unwrap_or_default();
+    // What others wrote may be part of it; its own lines stay.
+    let message: Vec<_> = message.split('\n').map(printable).collect();
+    say(format!("{RED}error:{PLAIN} {}{advice}", message.join("\n")));
+}
+
+/// Says an error for programs.
+pub(crate) fn say_error(code: &str, message: String, what_to_do: Option<String>) {
+    let line = ErrorLine { error: ErrorObject { code, message, what_to_do } };
+    say(serde_json::to_string(&line).unwrap_or_default());
 }
 
 /// Lines that a thread of its own writes: whoever has a line never waits.
@@ -91,7 +126,7 @@ impl Lines {
     }
 
     /// Has a value written as one line of JSON.
-    pub(crate) fn print_json(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
+    pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
         self.print(json(value)?);
         Ok(())
     }

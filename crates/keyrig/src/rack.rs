@@ -29,7 +29,7 @@ pub(crate) struct RunningArguments {
 
 impl RunningArguments {
     pub(crate) async fn bind_control(&self) -> Result<ControlSocket, Failure> {
-        Ok(ControlSocket::bind(&ControlArgument::path_or_default(self.control.as_ref())).await?)
+        Ok(ControlSocket::bind(&ControlArgument::path_or_default(self.control.as_ref())?).await?)
     }
 }
 

@@ -1,11 +1,15 @@
 //! The command line as a user meets it: what it prints, what it refuses and in which words, how it exits.
 
+mod support;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
+
+use crate::support::schema::assert_is;
 
 fn keyrig(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_keyrig"))
@@ -255,7 +259,8 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         (&["serve", "--touch", "sometimes"], "auto, every, manual, deny, after=MILLISECONDS"),
         (&["serve", "--seed", "1", "--state", "x"], "cannot be used with"),
         (&["serve", "--usbip", "0.0.0.0:3240"], "--open-to-network"),
-        (&["serve", "--control", "/tmp/x"], "unix:PATH"),
+        (&["serve", "--control", "x"], "unix:PATH"),
+        (&["serve", "--control", "unix:"], "the path is missing"),
         (&["serve", "--ctaphid", "/tmp/x"], "unix:PATH or udp:ADDRESS:PORT"),
         (&["serve", "--ctaphid", "a/b=unix:/tmp/x"], "1 to 32 letters"),
         (&["serve", "--ctaphid", "udp:0.0.0.0:0"], "--open-to-network"),
@@ -445,7 +450,8 @@ fn credentials_are_listed_and_deleted() {
         assert_eq!(*line, format!("  root@pam (root)  {id}"));
     }
 
-    let delete = |id: &str| key_with_input(&serving, &["credentials", "delete", "a", id, "--pin-file", "-"], "1234");
+    let delete =
+        |id: &str| key_with_input(&serving, &["credentials", "delete", "a", "--pin-file", "-", "--", id], "1234");
     let unknown = delete("no-such-id");
     assert_eq!(unknown.status.code(), Some(1));
     assert!(stderr(&unknown).contains("no credential's id begins with \"no-such-id\""), "{}", stderr(&unknown));
@@ -455,4 +461,126 @@ fn credentials_are_listed_and_deleted() {
     let left = json(&list(&["--json"]));
     assert_eq!(left["existing"], 1);
     assert_eq!(left["credentials"][0]["credential_id"], ids[1]);
+}
+
+#[test]
+fn an_error_for_programs_is_one_line_with_a_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = Serving::start(directory.path(), &["--key", "a=keyrig"]);
+    let control = serving.listening["control"].as_str().unwrap().to_owned();
+    let nobody = format!("unix:{}/nobody", directory.path().display());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let foreign = directory.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("notes"), "mine").unwrap();
+    let serve = ["serve", "--json", "--usbip", "127.0.0.1:0", "--control", &nobody];
+    let cases: [(&[&str], i32, &str, &str); 10] = [
+        (&["key", "list", "--json", "--control", &nobody], 1, "rack-not-running", "no keyrig listens on"),
+        (&["key", "touch", "b", "--json", "--control", &control], 1, "rack-refused", "no key is called b"),
+        (
+            &["key", "pin", "set", "a", "--json", "--control", &control, "--pin-file", "/nowhere"],
+            1,
+            "cannot-read",
+            "/nowhere",
+        ),
+        (&["key", "toch", "--json"], 2, "usage", "unrecognized subcommand"),
+        (&["serve", "--json", "--usbip", &address, "--control", &nobody], 1, "port-in-use", &address),
+        (&[&serve[..], &["--key", "a=keyrig", "--key", "a=keyrig"]].concat(), 2, "same-name", "two keys are called a"),
+        (&[&serve[..], &["--finger", "c"]].concat(), 2, "no-such-finger", "no key is called so"),
+        (
+            &[&serve[..], &["--state", foreign.to_str().unwrap()]].concat(),
+            1,
+            "state-foreign",
+            "is not a state directory",
+        ),
+        (&["serve", "--json", "--usbip", "127.0.0.1:0", "--control", &control], 1, "control-in-use", "another keyrig"),
+        (&["profiles", "yubikey-9", "--json"], 2, "usage", "the profiles are"),
+    ];
+    for (arguments, code, word, message) in cases {
+        let output = keyrig(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        let said = stderr(&output);
+        assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+        let error: Value = serde_json::from_str(&said).unwrap();
+        assert_is("error", &error);
+        assert_eq!(error["error"]["code"], word, "{said}");
+        assert!(error["error"]["message"].as_str().unwrap().contains(message), "{said}");
+    }
+    let said: Value = serde_json::from_str(&stderr(&keyrig(&["key", "list", "--json", "--control", &nobody]))).unwrap();
+    assert!(said["error"]["what_to_do"].as_str().unwrap().starts_with("start one with 'keyrig serve'"), "{said}");
+}
+
+#[test]
+fn what_serve_prints_of_its_control_socket_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = Serving::start(directory.path(), &["--key", "a=keyrig"]);
+    let control = serving.listening["control"].as_str().unwrap();
+    for path in [control.to_owned(), format!("unix:{control}")] {
+        assert!(keyrig(&["key", "list", "--control", &path]).status.success(), "{path}");
+        let by_environment =
+            Command::new(env!("CARGO_BIN_EXE_keyrig")).args(["key", "list"]).env("KEYRIG_CONTROL", &path).output();
+        assert!(by_environment.unwrap().status.success(), "{path}");
+    }
+}
+
+#[test]
+fn what_the_environment_lacks_or_says_wrongly_is_named() {
+    let with = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyrig"));
+        let output = command.args(["key", "list"]).env_clear().envs(variables.iter().copied()).output().unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    let (code, said) = with(&[]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("neither XDG_RUNTIME_DIR nor HOME is set"), "{said}");
+    let (code, said) = with(&[("KEYRIG_CONTROL", "unix:")]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("KEYRIG_CONTROL names no path"), "{said}");
+    let (code, said) = with(&[("HOME", "/"), ("KEYRIG_LOG", "lots")]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("write error, warn, info, debug or trace"), "{said}");
+}
+
+#[test]
+fn where_no_terminal_is_there_the_option_that_helps_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = Serving::start(directory.path(), &["--key", "a=keyrig"]);
+    assert!(key_with_input(&serving, &["pin", "set", "a", "--pin-file", "-"], "1234").status.success());
+    let control = format!("unix:{}", serving.listening["control"].as_str().unwrap());
+    // In a session without a terminal.
+    let without_terminal = |arguments: &[&str]| {
+        let mut child = Command::new("setsid")
+            .args(["-w", env!("CARGO_BIN_EXE_keyrig"), "key", "--control", &control])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"1234\n").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = without_terminal(&["pin", "change", "a", "--pin-file", "-"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("name a file with --new-pin-file, or -"), "{}", stderr(&output));
+}
+
+#[test]
+fn no_line_of_help_is_wider_than_a_terminal() {
+    fn check(command: &[String]) {
+        let arguments: Vec<_> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = stdout(&keyrig(&arguments));
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{command:?}: {line}");
+        }
+        let Some(commands) = help.split("Commands:\n").nth(1) else { return };
+        for line in commands.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   ")) {
+            let name = line.split_whitespace().next().unwrap();
+            if name != "help" {
+                check(&[command, &[name.to_owned()]].concat());
+            }
+        }
+    }
+    check(&[]);
 }

@@ -132,7 +132,13 @@ fn a_full_disk_is_an_error_with_words() {
         let control = directory.path().join("control");
         let output = keyrig(arguments).env("KEYRIG_CONTROL", &control).stdout(full()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stderr));
-        assert_eq!(text(&output.stderr), "error: nothing can be printed: No space left on device (os error 28)\n");
+        let why = "nothing can be printed: No space left on device (os error 28)";
+        let said = if arguments.contains(&"--json") {
+            format!("{{\"error\":{{\"code\":\"cannot-print\",\"message\":\"{why}\"}}}}\n")
+        } else {
+            format!("error: {why}\n")
+        };
+        assert_eq!(text(&output.stderr), said);
     }
     let output = keyrig(&["profiles", "nobody's"]).stderr(full()).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "nobody can be told");
@@ -230,9 +236,12 @@ fn signals_end_what_waits_for_input() {
     for (number, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut command = keyrig(&["rp", "serve", "--listen", "127.0.0.1:0", "--initial-password", "-", "--state"]);
         let mut waiting = Started::new(command.arg(state.path()).stdin(Stdio::piped()));
+        // Waiting for a child closes what it reads.
+        let input = waiting.0.stdin.take();
         until_in(&waiting.0, READ, "0");
         signal(&waiting.0, number);
         assert_eq!(waiting.code(), Some(code));
+        drop(input);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a running rack is told: commands, and the state of its keys after them.
 
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
+use keyrig_usb::PlugError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -106,12 +107,13 @@ pub enum Refusal {
     #[error("key {0} is not plugged in")]
     Unplugged(KeyName),
     /// The key cannot be plugged in.
-    #[error("key {key} cannot be plugged in: {reason}")]
+    #[error("key {key} cannot be plugged in: {error}")]
     CannotPlug {
         /// The key.
         key: KeyName,
         /// Why.
-        reason: String,
+        #[source]
+        error: PlugError,
     },
     /// The message is longer than any key takes.
     #[error("the message has {0} bytes: CTAPHID carries at most {MAX_MESSAGE_SIZE}")]

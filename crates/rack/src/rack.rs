@@ -67,13 +67,13 @@ pub enum RootOrigin {
 #[derive(Debug, Error)]
 pub enum RackError {
     /// There are no keys in it.
-    #[error("a rack without a key is of no use: name one with --key PROFILE")]
+    #[error("a rack without a key is of no use")]
     NoKeys,
     /// There are too many keys in it.
     #[error("{0} keys are too many for a rack: it holds {MAX_KEYS}")]
     TooManyKeys(usize),
     /// Two keys have the same name.
-    #[error("two keys are called {0}: give one another name with --key NAME=PROFILE")]
+    #[error("two keys are called {0}")]
     SameName(KeyName),
     /// The finger is to be over a key that there is none of.
     #[error("the finger cannot be over {0}: no key is called so")]
@@ -90,13 +90,8 @@ pub enum RackError {
     #[error(transparent)]
     Certificate(#[from] CertificateFailed),
     /// A key could not be plugged in.
-    #[error("key {key} cannot be plugged in: {reason}")]
-    Plug {
-        /// The key.
-        key: KeyName,
-        /// Why.
-        reason: String,
-    },
+    #[error(transparent)]
+    Plug(Refusal),
 }
 
 /// A running rack. Its keys go when the last clone is dropped.
@@ -195,10 +190,7 @@ impl Rack {
                     running: tasks.subscribe(),
                 }),
             };
-            entry
-                .plug()
-                .await
-                .map_err(|refusal| RackError::Plug { key: entry.name.clone(), reason: refusal.to_string() })?;
+            entry.plug().await.map_err(RackError::Plug)?;
             entries.push(entry);
         }
         let keys = entries.iter().map(|entry| (entry.name.clone(), entry.handle.clone())).collect();
@@ -376,7 +368,7 @@ impl Entry {
             return Err(Refusal::Plugged(self.name.clone()));
         }
         let plugged = self.handle.plug().await.map_err(|_| Refusal::Stopped)?;
-        plugged.map_err(|error| Refusal::CannotPlug { key: self.name.clone(), reason: error.to_string() })?;
+        plugged.map_err(|error| Refusal::CannotPlug { key: self.name.clone(), error })?;
         self.plugged = true;
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! DIR/format              "keyrig state 1"
 //! DIR/lock                held while something is created in DIR
 //! DIR/attestation-root    the secret of the TEST attestation root, 32 bytes
+//! DIR/attestation-root.sha256    its checksum, as sha256sum(1) writes it
 //! DIR/keys/NAME/format    "keyrig key 1"
 //! DIR/keys/NAME/profile   the name of its profile
 //! DIR/keys/NAME/lock      held while the key is in a rack
@@ -12,21 +13,23 @@
 //!
 //! A key's directory is whole: it can be copied, kept and put elsewhere. What is created is created under another name and
 //! renamed, so that a process killed at any moment leaves it whole or not there. What is not understood is refused, and nothing
-//! in it is overwritten. Everything is readable by its owner alone, because private keys are in it.
+//! in it is overwritten. Everything is readable by its owner alone, because private keys are in it: what others may read is closed
+//! when it is opened, and what others may write, or is another user's, is refused.
 
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::environment::Environment;
-use keyrig_authenticator::store::Store;
+use keyrig_authenticator::store::{LoadError, Store};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -68,7 +71,7 @@ pub enum StateError {
         path: PathBuf,
     },
     /// The key is of another profile.
-    #[error("the key in {path} is a {found}, not a {wanted}: ask for --key {found}=NAME, or use another name")]
+    #[error("the key in {path} is a {found}, not a {wanted}")]
     OtherProfile {
         /// The key's directory.
         path: PathBuf,
@@ -78,12 +81,27 @@ pub enum StateError {
         wanted: String,
     },
     /// Something in it is damaged or missing.
-    #[error("{path} is damaged: {reason}. Restore it from a copy, or move it away")]
+    #[error("{path} is damaged: {damage}. Restore it from a copy, or move it away")]
     Damaged {
         /// What is damaged.
         path: PathBuf,
         /// In which way.
-        reason: String,
+        #[source]
+        damage: Damage,
+    },
+    /// It is another user's, who could put anything there.
+    #[error("{path} belongs to another user ({user}): name a directory of your own")]
+    OtherUser {
+        /// What belongs to another.
+        path: PathBuf,
+        /// Whose it is, by number.
+        user: u32,
+    },
+    /// Others may write there.
+    #[error("others may write to {path}, and private keys are in it: close it with chmod -R go-rwx, if nobody has")]
+    OthersMayWrite {
+        /// What others may write.
+        path: PathBuf,
     },
     /// The file system refused.
     #[error("{path}: {error}")]
@@ -94,6 +112,38 @@ pub enum StateError {
         #[source]
         error: io::Error,
     },
+}
+
+/// In which way something in a state directory is damaged.
+#[derive(Debug, Error)]
+pub enum Damage {
+    /// It is not there.
+    #[error("it is missing")]
+    Missing,
+    /// It is a pipe, a directory, a device.
+    #[error("it is no file")]
+    NoFile,
+    /// What a link names may be anybody's.
+    #[error("it is a link")]
+    Link,
+    /// The attestation root has another length.
+    #[error("it has {0} bytes instead of 32")]
+    Length(usize),
+    /// The attestation root is not what its checksum says.
+    #[error("attestation-root.sha256 has another checksum")]
+    Checksum,
+    /// A key's profile is not one line with a name.
+    #[error("it names no profile")]
+    NoProfile,
+    /// It is none of the formats of keyrig.
+    #[error("it names no format of keyrig")]
+    NoFormat,
+    /// The database is broken, in its own words.
+    #[error("{0}")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database does not hold a key's records.
+    #[error(transparent)]
+    Records(#[from] LoadError),
 }
 
 trait At<T> {
@@ -120,8 +170,12 @@ impl StateDirectory {
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let state = Self { path: path.to_owned() };
         let format = path.join("format");
+        if path.is_dir() {
+            check_owner(path)?;
+        }
         if read_line(&format)?.is_none() {
             make_directory(path)?;
+            check_owner(path)?;
             // Before the lock, which is not to be left in a directory of others. What looks foreign may be what another maker
             // has done meanwhile, who then has written the format.
             if let Err(error) = refuse_foreign(path)
@@ -141,7 +195,14 @@ impl StateDirectory {
         check_format(&format, STATE_FORMAT, STATE_FORMAT_FAMILY)?;
         // Made before the format: without it, keys that there were would be made anew, and blank.
         let keys = path.join("keys");
-        if keys.is_dir() { Ok(state) } else { Err(missing(&keys)) }
+        if !keys.is_dir() {
+            return Err(damaged(&keys, Damage::Missing));
+        }
+        for directory in [path, &keys] {
+            check_owner(directory)?;
+            close(directory)?;
+        }
+        Ok(state)
     }
 
     /// The secret of the TEST attestation root; made from `environment` if there is none yet, and no key either that one vouches
@@ -151,19 +212,29 @@ impl StateDirectory {
     /// [`StateError`].
     pub fn attestation_root(&self, environment: &mut dyn Environment) -> Result<Zeroizing<[u8; 32]>, StateError> {
         let path = self.path.join("attestation-root");
+        let checksum_path = self.path.join("attestation-root.sha256");
         let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
         let mut secret = Zeroizing::new([0; 32]);
-        match read_limited(&path)? {
+        match read_limited(&path)?.map(Zeroizing::new) {
             Some(bytes) => {
-                let length = bytes.len();
-                *secret =
-                    bytes.try_into().map_err(|_| damaged(&path, format!("it has {length} bytes instead of 32")))?;
+                check_owner(&path)?;
+                close(&path)?;
+                *secret = bytes.as_slice().try_into().map_err(|_| damaged(&path, Damage::Length(bytes.len())))?;
             }
-            None if entries(&self.path.join("keys"))?.any(|name| !name.starts_with('.')) => return Err(missing(&path)),
+            None if entries(&self.path.join("keys"))?.any(|name| !name.starts_with('.')) => {
+                return Err(damaged(&path, Damage::Missing));
+            }
             None => {
                 environment.random(secret.as_mut());
                 write_new(&path, secret.as_ref())?;
             }
+        }
+        let checksum = checksum(&secret);
+        match read_line(&checksum_path)? {
+            Some(known) if known == checksum => {}
+            Some(_) => return Err(damaged(&path, Damage::Checksum)),
+            // Made by a version that wrote none, or killed before it did.
+            None => write_new(&checksum_path, checksum.as_bytes())?,
         }
         Ok(secret)
     }
@@ -183,9 +254,14 @@ impl StateDirectory {
         if !path.try_exists().at(&path)? {
             let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
             if !path.try_exists().at(&path)? {
+                if entries(&self.path.join("keys"))?.any(|other| !other.starts_with('.')) {
+                    tracing::warn!(key = %name, path = %path.display(), "there was no such key where others are: it is new, and blank");
+                }
                 make_key(&path, profile, environment)?;
             }
         }
+        check_owner(&path)?;
+        close(&path)?;
         check_format(&path.join("format"), KEY_FORMAT, KEY_FORMAT_FAMILY)?;
         let found = profile_name(&path.join("profile"))?;
         if found != profile.name {
@@ -194,9 +270,11 @@ impl StateDirectory {
         let lock = lock(&path.join("lock"), Wait::No)?;
         let store_path = path.join("store");
         if !store_path.try_exists().at(&store_path)? {
-            return Err(missing(&store_path));
+            return Err(damaged(&store_path, Damage::Missing));
         }
         let store = open_file(&store_path, OpenOptions::new().read(true).write(true))?;
+        check_owner(&store_path)?;
+        close(&store_path)?;
         Database::open(store, lock).map_err(|error| database_error(&store_path, error))
     }
 }
@@ -228,26 +306,51 @@ fn database_error(path: &Path, error: DatabaseError) -> StateError {
             {
                 StateError::FileSystem { path: path.to_owned(), error }
             }
-            error => damaged(path, error.to_string()),
+            error => damaged(path, Damage::Database(Box::new(error))),
         },
-        DatabaseError::Load(error) => damaged(path, error.to_string()),
+        DatabaseError::Load(error) => damaged(path, Damage::Records(error)),
     }
 }
 
-fn missing(path: &Path) -> StateError {
-    damaged(path, "it is missing")
+fn damaged(path: &Path, damage: Damage) -> StateError {
+    StateError::Damaged { path: path.to_owned(), damage }
 }
 
-fn damaged(path: &Path, reason: impl Into<String>) -> StateError {
-    StateError::Damaged { path: path.to_owned(), reason: reason.into() }
+/// As sha256sum(1) writes it.
+fn checksum(root: &[u8; 32]) -> String {
+    let digest = Sha256::digest(root);
+    let hexadecimal: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{hexadecimal}  attestation-root\n")
+}
+
+/// Refuses what others could put anything into.
+fn check_owner(path: &Path) -> Result<(), StateError> {
+    let metadata = fs::metadata(path).at(path)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(StateError::OtherUser { path: path.to_owned(), user: metadata.uid() });
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(StateError::OthersMayWrite { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// Lets nobody else read what private keys are in.
+fn close(path: &Path) -> Result<(), StateError> {
+    let mode = fs::metadata(path).at(path)?.mode() & 0o7777;
+    if mode & 0o055 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(mode & 0o700)).at(path)?;
+        tracing::warn!(path = %path.display(), "others could read what private keys are in: it was closed");
+    }
+    Ok(())
 }
 
 /// The name in a key's file `profile`: one whole line.
 fn profile_name(path: &Path) -> Result<String, StateError> {
-    let line = read_line(path)?.ok_or_else(|| missing(path))?;
+    let line = read_line(path)?.ok_or_else(|| damaged(path, Damage::Missing))?;
     match line.strip_suffix('\n') {
         Some(name) if !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()) => Ok(name.to_owned()),
-        _ => Err(damaged(path, "it names no profile")),
+        _ => Err(damaged(path, Damage::NoProfile)),
     }
 }
 
@@ -263,8 +366,12 @@ fn temporary(path: &Path) -> PathBuf {
 /// Writes a file that is not there, whole or not at all.
 fn write_new(path: &Path, content: &[u8]) -> Result<(), StateError> {
     let temporary = temporary(path);
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).at(&temporary)?;
+    // Left by a process that was killed in here: whatever it is, nothing is written to it.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at(&temporary),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).at(&temporary)?;
     file.write_all(content).at(&temporary)?;
     file.sync_all().at(&temporary)?;
     fs::rename(&temporary, path).at(path)?;
@@ -317,11 +424,11 @@ fn open_file(path: &Path, options: &mut OpenOptions) -> Result<File, StateError>
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = match options.custom_flags(flags).open(path) {
         Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
-            return Err(damaged(path, "it is a link"));
+            return Err(damaged(path, Damage::Link));
         }
         opened => opened.at(path)?,
     };
-    if file.metadata().at(path)?.is_file() { Ok(file) } else { Err(damaged(path, "it is no file")) }
+    if file.metadata().at(path)?.is_file() { Ok(file) } else { Err(damaged(path, Damage::NoFile)) }
 }
 
 fn read_line(path: &Path) -> Result<Option<String>, StateError> {
@@ -336,8 +443,8 @@ fn check_format(path: &Path, expected: &'static str, family: &str) -> Result<(),
             found: found.trim_end().to_owned(),
             expected: expected.trim_end(),
         }),
-        Some(_) => Err(damaged(path, "it names no format of keyrig")),
-        None => Err(missing(path)),
+        Some(_) => Err(damaged(path, Damage::NoFormat)),
+        None => Err(damaged(path, Damage::Missing)),
     }
 }
 

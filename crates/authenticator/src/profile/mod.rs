@@ -146,7 +146,8 @@ pub struct InvalidProfile {
     /// The name under which it was read.
     pub name: String,
     /// What is wrong and where, over several lines.
-    pub reason: String,
+    #[source]
+    pub reason: toml::de::Error,
 }
 
 impl Profile {
@@ -155,8 +156,8 @@ impl Profile {
     /// # Errors
     /// [`InvalidProfile`] if the text is not TOML, or a field is missing, unknown or out of range.
     pub fn parse(name: &str, text: &str) -> Result<Self, InvalidProfile> {
-        let invalid = |reason: String| InvalidProfile { name: name.to_owned(), reason };
-        let profile: Self = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let invalid = |reason| InvalidProfile { name: name.to_owned(), reason };
+        let profile: Self = toml::from_str(text).map_err(invalid)?;
         Ok(Self { name: name.to_owned(), ..profile })
     }
 

@@ -12,7 +12,7 @@ fn every_line_is_what_its_schema_says() {
         Line::Node { key: &key, path: "/dev/hidraw0".into() },
         Line::Unplugged { key: &key },
         Line::DetachedByKernel { key: &key },
-        Line::Failed { key: &key, reason: "no port is free" },
+        Line::Failed { key: &key, reason: "no port is free".to_owned() },
     ];
     for line in lines {
         schema::assert_is("attach", &serde_json::to_value(line).unwrap());

@@ -10,6 +10,7 @@ use keyrig_client::error::Unsuitable;
 use keyrig_client::json::Base64Url;
 use keyrig_client::{OptionId, Permissions, PinUvAuthToken};
 use keyrig_rack::KeyName;
+use keyrig_relying_party::printable;
 use serde::Serialize;
 
 use super::pin::{OpenKey, PinArgument, failed, open};
@@ -29,7 +30,7 @@ pub(super) enum Action {
     Delete {
         /// The key's name
         name: KeyName,
-        /// Credential ids as 'list' shows them, or the beginning of one that no other has
+        /// Credential ids as 'list' shows them, or the beginning of one that no other has; behind -- where one begins with -
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
         #[command(flatten)]
@@ -103,7 +104,7 @@ async fn list(open: &mut OpenKey, name: KeyName, pin: &PinArgument, json: bool) 
     let mut site = None;
     for credential in &credentials {
         if site != Some(&credential.rp_id) {
-            print(format!("\n{}", credential.rp_id))?;
+            print(format!("\n{}", printable(&credential.rp_id)))?;
             site = Some(&credential.rp_id);
         }
         let protection = match credential.protection {
@@ -117,14 +118,14 @@ async fn list(open: &mut OpenKey, name: KeyName, pin: &PinArgument, json: bool) 
     Ok(())
 }
 
-/// The account: its name, and the person's if that says more. What a site wrote there must not reach the terminal as it is.
+/// The account: its name, and the person's if that says more.
 fn shown(credential: &Credential) -> String {
     let name = credential.user_name.clone().unwrap_or_else(|| format!("user {}", credential.user_id));
     let shown = match &credential.user_display_name {
         Some(person) if *person != name && !person.is_empty() => format!("{name} ({person})"),
         _ => name,
     };
-    shown.replace(char::is_control, "\u{fffd}")
+    printable(&shown).into_owned()
 }
 
 fn flat(listed: RelyingPartyCredentials) -> impl Iterator<Item = Credential> {
@@ -162,7 +163,7 @@ async fn delete(
         let id = &credential.credential_id;
         open.key.delete_credential(&id.0, &token, &never).await.map_err(|cause| failed(&name, cause))?;
         if !json {
-            print(format!("{name}: deleted {} of {}", shown(credential), credential.rp_id))?;
+            print(format!("{name}: deleted {} of {}", shown(credential), printable(&credential.rp_id)))?;
         }
         deleted.push(id.clone());
     }

@@ -100,7 +100,7 @@ pub(super) async fn run(action: Action, path: PathBuf, json: bool) -> Result<Exi
             if key.describe().await?.option(OptionId::ClientPin) == Some(true) {
                 return Err(failed(&name, PinProblem::AlreadySet));
             }
-            let new = new_pin(&name, pin.pin_file.as_ref())?;
+            let new = new_pin(&name, pin.pin_file.as_ref(), "--pin-file")?;
             key.key.set_pin(&new, &Cancel::never()).await.map_err(|cause| failed(&name, cause))?;
             (name, Some("set"))
         }
@@ -119,9 +119,9 @@ pub(super) async fn run(action: Action, path: PathBuf, json: bool) -> Result<Exi
                 (current, new) => {
                     let current = match current {
                         Some(file) => from_file(file)?,
-                        None => ask(&format!("PIN of key {name}: "))?,
+                        None => ask(&format!("PIN of key {name}: "), "--pin-file")?,
                     };
-                    (current, new_pin(&name, new.as_ref())?)
+                    (current, new_pin(&name, new.as_ref(), "--new-pin-file")?)
                 }
             };
             match key.key.change_pin(&current, &new, &Cancel::never()).await {
@@ -218,7 +218,7 @@ impl OpenKey {
                     say(mistake.to_string());
                 }
                 let left = request.retries.map(|left| format!(" ({})", tries(left))).unwrap_or_default();
-                ask(&format!("PIN of key {}{left}: ", request.key))
+                ask(&format!("PIN of key {}{left}: ", request.key), "--pin-file")
             }
         };
         let remembering = |request: &PinRequest| match answer(request) {
@@ -262,26 +262,26 @@ fn at_key(key: &str, mistake: PinMistake, left: Option<u64>) -> Failure {
 }
 
 /// A new PIN; typed twice where it is typed.
-fn new_pin(name: &KeyName, file: Option<&PinFile>) -> Result<Pin, Failure> {
+fn new_pin(name: &KeyName, file: Option<&PinFile>, option: &str) -> Result<Pin, Failure> {
     match file {
         Some(file) => from_file(file),
         None => {
-            let new = ask(&format!("New PIN of key {name}: "))?;
-            if ask("The same again: ")? == new { Ok(new) } else { Err(Failure::PinsDiffer) }
+            let new = ask(&format!("New PIN of key {name}: "), option)?;
+            if ask("The same again: ", option)? == new { Ok(new) } else { Err(Failure::PinsDiffer) }
         }
     }
 }
 
 /// Asks on the terminal, which shows nothing of what is typed.
-fn ask(prompt: &str) -> Result<Pin, Failure> {
+fn ask(prompt: &str, option: &str) -> Result<Pin, Failure> {
     let typing = HiddenTyping::begin();
     let typed = rpassword::prompt_password(prompt);
     drop(typing);
     typed.map(|typed| Pin::new(&typed)).map_err(|error| match error.kind() {
         io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Failure::Interrupted,
-        _ => Failure::Usage(
-            "there is no terminal to ask for the PIN: name a file with --pin-file, or - for standard input".into(),
-        ),
+        _ => Failure::Usage(format!(
+            "there is no terminal to ask on: name a file with {option}, or - for standard input"
+        )),
     })
 }
 

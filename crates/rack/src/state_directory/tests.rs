@@ -63,6 +63,7 @@ fn a_new_directory_is_made_for_its_owner_alone() {
         [
             "",
             "attestation-root",
+            "attestation-root.sha256",
             "format",
             "keys",
             "keys/a",
@@ -409,4 +410,91 @@ fn all_who_make_it_at_once_get_the_same_root() {
         makers.into_iter().map(|maker| maker.join().unwrap()).collect()
     });
     assert!(roots.iter().all(|root| *root == roots[0]));
+}
+
+#[test]
+fn a_changed_bit_of_the_attestation_root_is_no_other_root() {
+    let (_directory, state, _) = with_a_key();
+    let path = state.path.join("attestation-root");
+    let root = fs::read(&path).unwrap();
+    // An independent sum of the file: sha256sum(1) of coreutils.
+    let sum =
+        std::process::Command::new("sha256sum").arg("attestation-root").current_dir(&state.path).output().unwrap();
+    assert_eq!(fs::read(state.path.join("attestation-root.sha256")).unwrap(), sum.stdout);
+    for byte in 0..32 {
+        let mut changed = root.clone();
+        changed[byte] ^= 1 << (byte % 8);
+        fs::write(&path, changed).unwrap();
+        let error = state.attestation_root(&mut Seeded::new([9; 32])).unwrap_err();
+        assert!(matches!(&error, StateError::Damaged { damage: Damage::Checksum, .. }), "{byte}: {error}");
+    }
+    fs::write(&path, &root).unwrap();
+    // Made by 0.1.0, which wrote no checksum.
+    fs::remove_file(state.path.join("attestation-root.sha256")).unwrap();
+    assert_eq!(state.attestation_root(&mut Seeded::new([9; 32])).unwrap().as_slice(), root);
+    assert!(state.path.join("attestation-root.sha256").exists());
+}
+
+#[test]
+fn what_others_may_write_is_refused_and_what_they_may_read_is_closed() {
+    let (_directory, state, _) = with_a_key();
+    let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let open = || {
+        let state = StateDirectory::open(&state.path)?;
+        state.attestation_root(&mut Seeded::new([9; 32]))?;
+        open_key(&state, 9)
+    };
+    for name in ["", "keys", "keys/a"] {
+        let path = state.path.join(name);
+        for mode in [0o720, 0o702, 0o777] {
+            set(&path, mode);
+            let error = open().unwrap_err();
+            assert!(matches!(&error, StateError::OthersMayWrite { path: named } if *named == path), "{name}: {error}");
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "it is left as it is");
+        }
+        set(&path, 0o755);
+        open().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700, "{name}");
+    }
+    for name in ["attestation-root", "keys/a/store"] {
+        let path = state.path.join(name);
+        set(&path, 0o644);
+        open().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600, "{name}");
+    }
+    set(&state.path.join("keys/a/store"), 0o666);
+    assert!(matches!(open().unwrap_err(), StateError::OthersMayWrite { .. }));
+}
+
+#[test]
+fn a_link_that_somebody_left_leads_no_secret_anywhere() {
+    let directory = TempDir::new().unwrap();
+    let state = StateDirectory::open(&directory.path().join("state")).unwrap();
+    let mine = directory.path().join("mine");
+    fs::write(&mine, "mine").unwrap();
+    for name in [".attestation-root.new", ".attestation-root.sha256.new"] {
+        symlink(&mine, state.path.join(name)).unwrap();
+    }
+    state.attestation_root(&mut Seeded::new([1; 32])).unwrap();
+    assert_eq!(fs::read(&mine).unwrap(), b"mine");
+    assert_eq!(fs::read(state.path.join("attestation-root")).unwrap().len(), 32);
+    // Nor is a root read that is elsewhere.
+    fs::rename(state.path.join("attestation-root"), directory.path().join("elsewhere")).unwrap();
+    symlink(directory.path().join("elsewhere"), state.path.join("attestation-root")).unwrap();
+    let error = state.attestation_root(&mut Seeded::new([1; 32])).unwrap_err();
+    assert!(matches!(error, StateError::Damaged { damage: Damage::Link, .. }), "{error}");
+}
+
+#[test]
+fn a_directory_of_another_user_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("theirs");
+    fs::create_dir(&path).unwrap();
+    // Only root can give a directory away.
+    if std::os::unix::fs::chown(&path, Some(65534), None).is_err() {
+        return eprintln!("SKIPPED: this takes root");
+    }
+    let error = StateDirectory::open(&path).unwrap_err();
+    assert!(matches!(&error, StateError::OtherUser { path: named, user: 65534 } if *named == path), "{error}");
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "nothing was made in it");
 }

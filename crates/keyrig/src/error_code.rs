@@ -1,0 +1,110 @@
+//! The codes of errors: words that programs may rely on, all of them here. A code is never given another meaning.
+
+use keyrig_attach::ctaphid_endpoint::EndpointError;
+use keyrig_attach::exec::ExecError;
+use keyrig_attach::vhci::VhciError;
+use keyrig_control::socket::ControlError;
+use keyrig_rack::RackError;
+use keyrig_rack::state_directory::StateError;
+
+use crate::failure::Failure;
+
+/// A command line that is wrong, as found before it was carried out.
+pub(crate) const USAGE: &str = "usage";
+
+pub(crate) fn of(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Usage(_) => USAGE,
+        Failure::Rack(error) => of_rack(error),
+        Failure::Control(error) => of_control(error),
+        Failure::Bind(error) => of_endpoint(error),
+        Failure::Vhci(error) => of_vhci(error),
+        Failure::Exec(error) => of_exec(error),
+        Failure::Key(_) => "key-failed",
+        Failure::AtKey { .. } => "key-refused",
+        Failure::PinsDiffer => "pins-differ",
+        Failure::Demo(_) => "demo-failed",
+        Failure::PortInUse { .. } => "port-in-use",
+        Failure::Listen(..) => "cannot-listen",
+        Failure::Write(..) => "cannot-write",
+        Failure::Print(_) => "cannot-print",
+        Failure::Read(..) => "cannot-read",
+        Failure::Interrupted => "interrupted",
+        Failure::Runtime(_) => "operating-system",
+        Failure::Store(_) => "database-failed",
+        Failure::User(_) | Failure::UserName(_) => "user-refused",
+        Failure::Factor(_) | Failure::NeedsForce(_) => "factor-refused",
+        Failure::Realm(_) => "realm-refused",
+        Failure::Password(_) => "password-refused",
+        Failure::Policy(_) => "unknown-policy",
+        Failure::Config(_) => "settings-refused",
+        Failure::Totp(_) | Failure::Qr(_) => "totp-refused",
+        Failure::NoDatabase(_) => "no-database",
+        Failure::NoReport(_) => "no-report",
+        Failure::NotConfirmed => "not-confirmed",
+    }
+}
+
+fn of_rack(error: &RackError) -> &'static str {
+    match error {
+        RackError::NoKeys => "no-keys",
+        RackError::TooManyKeys(_) => "too-many-keys",
+        RackError::SameName(_) => "same-name",
+        RackError::NoSuchFinger(_) => "no-such-finger",
+        RackError::SeedAndState => "seed-and-state",
+        RackError::State(error) => match error {
+            StateError::Foreign { .. } => "state-foreign",
+            StateError::Version { .. } => "state-version",
+            StateError::Locked { .. } => "state-locked",
+            StateError::OtherProfile { .. } => "state-other-profile",
+            StateError::Damaged { .. } => "state-damaged",
+            StateError::OtherUser { .. } => "state-other-user",
+            StateError::OthersMayWrite { .. } => "state-others-may-write",
+            StateError::FileSystem { .. } => "state-file-system",
+        },
+        RackError::Certificate(_) => "certificate-failed",
+        RackError::Plug(_) => "cannot-plug",
+    }
+}
+
+fn of_control(error: &ControlError) -> &'static str {
+    match error {
+        ControlError::InUse { .. } => "control-in-use",
+        ControlError::NotASocket { .. } => "control-not-a-socket",
+        ControlError::TooLong(_) => "path-too-long",
+        ControlError::NotRunning { .. } => "rack-not-running",
+        ControlError::NoAnswer { .. } => "rack-no-answer",
+        ControlError::Refused(_) => "rack-refused",
+        ControlError::NotARack { .. } => "not-a-rack",
+        ControlError::Io { .. } => "control-failed",
+    }
+}
+
+fn of_endpoint(error: &EndpointError) -> &'static str {
+    match error {
+        EndpointError::InUse(_) => "endpoint-in-use",
+        EndpointError::NotASocket { .. } => "endpoint-not-a-socket",
+        EndpointError::TooLong(_) => "path-too-long",
+        EndpointError::Io { .. } => "cannot-listen",
+    }
+}
+
+fn of_vhci(error: &VhciError) -> &'static str {
+    match error {
+        VhciError::NoModule => "vhci-no-module",
+        VhciError::NoRights { .. } => "vhci-no-rights",
+        VhciError::NoFreePort { .. } => "vhci-no-free-port",
+        VhciError::UnknownStatus { .. } => "vhci-unknown-status",
+        VhciError::Kernel { .. } => "vhci-kernel",
+    }
+}
+
+fn of_exec(error: &ExecError) -> &'static str {
+    match error {
+        ExecError::NoView(_) => "exec-no-view",
+        ExecError::Files { .. } => "exec-files",
+        ExecError::NotFound(_) => "program-not-found",
+        ExecError::NotExecutable { .. } => "program-not-executable",
+        ExecError::System { .. } => "operating-system",
+    }
+}
