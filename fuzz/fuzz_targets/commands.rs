@@ -9,19 +9,16 @@
 use core::time::Duration;
 use std::sync::LazyLock;
 
-use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
-use hmac::{Hmac, KeyInit, Mac};
 use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::driver::{self, Driver, Fate, Turn};
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::{Channel, Profile, Step};
 use keyrig_ctap::client_pin::{self, Permissions};
-use keyrig_ctap::cose::KeyAgreementKey;
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
 use keyrig_ctap::hid::{ChannelId, Peer};
 use keyrig_ctap::{Request, config, credential_management, get_assertion, large_blobs, make_credential};
+use keyrig_test_platform::{Platform, Token, get_key_agreement};
 use libfuzzer_sys::fuzz_target;
-use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256};
 
 static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::built_in("keyrig").unwrap());
@@ -32,130 +29,51 @@ struct World<'a> {
     key: Driver,
     /// Ids of credentials that were made, newest last.
     ids: Vec<Vec<u8>>,
-    platform: Platform,
+    platform: Option<Platform>,
+    /// The last token that the key gave.
+    token: Option<Token>,
 }
 
-/// The platform's side of PIN/UV auth protocol one (CTAP 2.3 §6.5.6), and the last token that it was given.
-struct Platform {
-    key: KeyAgreementKey,
-    secret: [u8; 32],
-    token: Option<Vec<u8>>,
-}
+const PIN: &str = "1234";
 
-const PIN: &[u8] = b"1234";
-
-impl Platform {
-    fn none() -> Self {
-        Self { key: KeyAgreementKey { x: [0; 32], y: [0; 32] }, secret: [0; 32], token: None }
-    }
-
-    /// From the answer to getKeyAgreement.
-    fn agree(answer: &[u8]) -> Self {
-        let theirs = client_pin::Response::decode(&answer[1..]).unwrap().key_agreement.unwrap();
-        let theirs = p256::PublicKey::from_sec1_bytes(&[&[4], &theirs.x[..], &theirs.y].concat()).unwrap();
-        let ours = p256::SecretKey::from_slice(&[0x42; 32]).unwrap();
-        let shared = p256::ecdh::diffie_hellman(ours.to_nonzero_scalar(), theirs.as_affine());
-        let point = ours.public_key().to_sec1_point(false).as_bytes().to_vec();
-        let key = KeyAgreementKey { x: point[1..33].try_into().unwrap(), y: point[33..].try_into().unwrap() };
-        Self { key, secret: Sha256::digest(shared.raw_secret_bytes()).into(), token: None }
-    }
-
-    fn encrypt(&self, plaintext: &[u8]) -> Vec<u8> {
-        let mut encryptor = cbc::Encryptor::<aes::Aes256>::new(&self.secret.into(), &[0; 16].into());
-        let mut blocks = Vec::new();
-        for block in plaintext.chunks(16) {
-            let mut block = Array::try_from(block).unwrap();
-            encryptor.encrypt_block(&mut block);
-            blocks.extend_from_slice(&block);
+/// Puts a right `pinUvAuthParam` into a request, whatever else is in it.
+fn authorize(token: &Token, request: &mut Request) {
+    match request {
+        Request::MakeCredential(request) => request.pin_uv_auth = token.authorize(&request.client_data_hash),
+        Request::GetAssertion(request) => request.pin_uv_auth = token.authorize(&request.client_data_hash),
+        Request::CredentialManagement(request) | Request::CredentialManagementPreview(request) => {
+            request.pin_uv_auth = token.authorize(&request.authenticated_message());
         }
-        blocks
-    }
-
-    fn decrypt(&self, ciphertext: &[u8]) -> Vec<u8> {
-        let mut decryptor = cbc::Decryptor::<aes::Aes256>::new(&self.secret.into(), &[0; 16].into());
-        let mut blocks = Vec::new();
-        for block in ciphertext.chunks_exact(16) {
-            let mut block = Array::try_from(block).unwrap();
-            decryptor.decrypt_block(&mut block);
-            blocks.extend_from_slice(&block);
-        }
-        blocks
-    }
-
-    fn request(&self, subcommand: client_pin::Subcommand) -> client_pin::Request {
-        client_pin::Request {
-            pin_uv_auth_protocol: Some(1),
-            key_agreement: Some(self.key),
-            ..client_pin::Request::new(subcommand)
-        }
-    }
-
-    fn pin_hash(&self) -> Option<Vec<u8>> {
-        Some(self.encrypt(&Sha256::digest(PIN)[..16]))
-    }
-
-    fn set_pin(&self) -> client_pin::Request {
-        let mut padded = PIN.to_vec();
-        padded.resize(64, 0);
-        let new_pin = self.encrypt(&padded);
-        client_pin::Request {
-            pin_uv_auth_param: Some(authenticate(&self.secret, &new_pin)),
-            new_pin_enc: Some(new_pin),
-            ..self.request(client_pin::Subcommand::SetPin)
-        }
-    }
-
-    fn get_token(&self, permissions: u8) -> client_pin::Request {
-        client_pin::Request {
-            pin_hash_enc: self.pin_hash(),
-            permissions: Some(Permissions(permissions.into())),
-            rp_id: Some("example.com".to_owned()),
-            ..self.request(client_pin::Subcommand::GetPinUvAuthTokenUsingPinWithPermissions)
-        }
-    }
-
-    /// Puts a right `pinUvAuthParam` into a request, whatever else is in it.
-    fn authenticate(&self, request: &mut Request) {
-        let Some(token) = &self.token else { return };
-        let authenticated = |message: &[u8]| PinUvAuth { param: Some(authenticate(token, message)), protocol: Some(1) };
-        match request {
-            Request::MakeCredential(request) => request.pin_uv_auth = authenticated(&request.client_data_hash),
-            Request::GetAssertion(request) => request.pin_uv_auth = authenticated(&request.client_data_hash),
-            Request::CredentialManagement(request) | Request::CredentialManagementPreview(request) => {
-                request.pin_uv_auth = authenticated(&request.authenticated_message());
+        Request::LargeBlobs(request) => {
+            if let (Some(set), Some(Ok(offset))) = (&request.set, request.offset.map(u32::try_from)) {
+                let hash = Sha256::digest(set).into();
+                request.pin_uv_auth = token.authorize(&large_blobs::authenticated_message(offset, &hash));
             }
-            Request::LargeBlobs(request) => {
-                if let (Some(set), Some(Ok(offset))) = (&request.set, request.offset.map(u32::try_from)) {
-                    let hash = Sha256::digest(set).into();
-                    request.pin_uv_auth = authenticated(&large_blobs::authenticated_message(offset, &hash));
-                }
-            }
-            Request::Config(request) => request.pin_uv_auth = authenticated(&request.authenticated_message()),
-            _ => {}
         }
+        Request::Config(request) => request.pin_uv_auth = token.authorize(&request.authenticated_message()),
+        _ => {}
     }
-}
-
-fn authenticate(key: &[u8], message: &[u8]) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-    mac.update(message);
-    mac.finalize().into_bytes()[..16].to_vec()
 }
 
 impl<'a> World<'a> {
     fn new(choices: &'a [u8]) -> Self {
         let key = Driver::new(PROFILE.clone(), ATTESTATION.clone(), Box::new(Seeded::new([1; 32])));
-        Self { choices, key, ids: Vec::new(), platform: Platform::none() }
+        Self { choices, key, ids: Vec::new(), platform: None, token: None }
     }
 
     /// A key agreement, without choices.
-    fn agree(&mut self) {
-        let request = client_pin::Request {
-            pin_uv_auth_protocol: Some(1),
-            ..client_pin::Request::new(client_pin::Subcommand::GetKeyAgreement)
-        };
-        let answer = self.key.send(&Request::ClientPin(request).encode()).expect("an answer");
-        self.platform = Platform { token: self.platform.token.take(), ..Platform::agree(&answer) };
+    fn agree(&mut self) -> Platform {
+        let request = Request::ClientPin(get_key_agreement()).encode();
+        let answer = self.key.send(&request).expect("an answer");
+        self.platform.insert(Platform::agree(&answer)).clone()
+    }
+
+    /// What was agreed on; if nothing yet it is now.
+    fn platform(&mut self) -> Platform {
+        match &self.platform {
+            Some(platform) => platform.clone(),
+            None => self.agree(),
+        }
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -201,7 +119,9 @@ impl<'a> World<'a> {
                 }
                 match Request::decode(&message) {
                     Ok(mut request) if self.byte()? % 4 != 0 => {
-                        self.platform.authenticate(&mut request);
+                        if let Some(token) = &self.token {
+                            authorize(token, &mut request);
+                        }
                         request.encode()
                     }
                     _ => message,
@@ -214,10 +134,6 @@ impl<'a> World<'a> {
     /// A valid request. Which of its members are there, and some values, are the fuzzer's choice.
     fn template(&mut self, template: u8) -> Option<Vec<u8>> {
         let choice = self.byte()?;
-        // Most sessions have no PIN in them, and are quicker without a key agreement.
-        if (17..=21).contains(&template) && self.platform.secret == [0; 32] {
-            self.agree();
-        }
         let flag = |bit: u8| (choice >> bit) & 1 == 1;
         let site = if flag(0) { "example.com" } else { "example.org" };
         let list: Vec<CredentialDescriptor> = match (flag(1), self.ids.last()) {
@@ -250,8 +166,12 @@ impl<'a> World<'a> {
             14 => Request::GetInfo,
             15 => Request::Selection,
             16 => Request::Reset,
-            17 | 18 => Request::ClientPin(self.platform.set_pin()),
-            19..=21 => Request::ClientPin(self.platform.get_token(choice | 0x37)),
+            // Most sessions have no PIN in them, and are quicker without a key agreement.
+            17 | 18 => Request::ClientPin(self.platform().set_pin(PIN)),
+            19..=21 => {
+                let permissions = Permissions((choice | 0x37).into());
+                Request::ClientPin(self.platform().get_token(PIN, permissions, Some("example.com")))
+            }
             22..=24 => {
                 let parameters = credential_management::Parameters {
                     rp_id_hash: flag(2).then(|| Sha256::digest(site).into()),
@@ -323,10 +243,10 @@ impl<'a> World<'a> {
         assert!(self.key.memory_equals_disk(), "memory equals disk");
         let (status, body) = answer.split_first().expect("every answer has a status");
         assert!(*status == 0 || body.is_empty(), "a refusal is a status alone");
-        if let (Some(0x06), Ok(client_pin::Response { pin_uv_auth_token: Some(encrypted), .. })) =
-            (message.first(), client_pin::Response::decode(body))
+        if let (Some(0x06), Ok(client_pin::Response { pin_uv_auth_token: Some(_), .. }), Some(platform)) =
+            (message.first(), client_pin::Response::decode(body), &self.platform)
         {
-            self.platform.token = Some(self.platform.decrypt(&encrypted));
+            self.token = Some(platform.token(&answer));
         }
         if let (Some(0x01), Ok(made)) = (message.first(), make_credential::Response::decode(body)) {
             let data = &made.authenticator_data;

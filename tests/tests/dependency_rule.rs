@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each member may depend on, among the members.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("keyrig-ctap", &[]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
     ("keyrig-client", &["keyrig-ctap"]),
@@ -44,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "keyrig-scenario",
         ],
     ),
+    ("keyrig-test-platform", &["keyrig-ctap"]),
     // The end-to-end suites may use anything.
     (
         "keyrig-tests",

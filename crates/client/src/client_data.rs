@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::json::Base64Url;
+use crate::base64url::Base64Url;
 
 /// `CollectedClientData`.
 ///

@@ -38,6 +38,7 @@ pub mod pin;
 pub mod rp_id;
 
 mod app_id;
+mod base64url;
 mod browser;
 mod ceremony;
 mod client;
@@ -46,6 +47,7 @@ mod config;
 mod create;
 mod credential_list;
 pub mod credential_management;
+mod dom_exception;
 mod extensions;
 mod get;
 mod key;

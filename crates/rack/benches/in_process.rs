@@ -4,7 +4,6 @@
 //! Register is packed attestation with a certificate: one key generated, one signature. Login is one signature. A token for a PIN is
 //! one key agreement.
 
-mod platform;
 mod requests;
 
 use core::hint::black_box;
@@ -19,15 +18,15 @@ use keyrig_authenticator::portable_crypto::Portable;
 use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_authenticator::store::{Change, Records, Store};
 use keyrig_authenticator::{Authenticator, Profile};
-use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
+use keyrig_ctap::client_pin::Permissions;
+use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::{Options as RequestOptions, PinUvAuth, User};
 use keyrig_ctap::{Request, get_assertion};
 use keyrig_rack::crypto::{Graviola, System};
 use keyrig_rack::{KeySpecification, Options, Rack};
-use sha2::{Digest, Sha256};
+use keyrig_test_platform::{Platform, get_key_agreement, key_agreement_key};
 use tokio::runtime::Builder;
 
-use crate::platform::{Platform, key_agreement_key};
 use crate::requests::{credential_id, login, register};
 
 fn libraries() -> Vec<fn() -> Box<dyn Crypto>> {
@@ -108,14 +107,12 @@ fn entering_a_pin(criterion: &mut Criterion) {
     for library in libraries() {
         let (name, crypto) = (library().name(), library());
         let mut key = authenticator(library());
-        let theirs = key_agreement_key(&carry_out(&mut key, &Platform::get_key_agreement()));
+        let answer = carry_out(&mut key, &Request::ClientPin(get_key_agreement()).encode());
+        let (theirs, platform) = (key_agreement_key(&answer), Platform::agree(&answer));
         let ours = PrivateKey::from_bytes(Algorithm::Es256, &[7; 32]).expect("a scalar");
-        let Ok(PublicKey::Es256 { x, y }) = crypto.public_key(&ours) else { panic!("a key on P-256") };
-        let z = crypto.diffie_hellman(&ours, &theirs).expect("a point on the curve");
-        let shared_secret = Sha256::digest(z.as_slice()).into();
-        let platform = Platform { key: KeyAgreementKey { x, y }, shared_secret };
-        assert_eq!(carry_out(&mut key, &platform.set_pin("2468")), [0]);
-        let request = platform.get_token("2468");
+        assert_eq!(carry_out(&mut key, &Request::ClientPin(platform.set_pin("2468")).encode()), [0]);
+        let request = platform.get_token("2468", Permissions::GA, Some("example.com"));
+        let request = Request::ClientPin(request).encode();
         assert_eq!(carry_out(&mut key, &request).first(), Some(&0));
         group.bench_function(format!("{name}/bare key agreement"), |bencher| {
             bencher.iter(|| crypto.diffie_hellman(&ours, black_box(&theirs)).expect("a point on the curve"));

@@ -19,7 +19,7 @@ pub(crate) use self::retention::Sweep;
 macro_rules! event_kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal,)+) => {
         /// What happened.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum EventKind {
             $($(#[doc = $doc])+ $kind,)+
         }
@@ -102,7 +102,7 @@ impl FromSql for EventKind {
 }
 
 /// Who did something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// Somebody over HTTP who has not proved to be anybody.
     Nobody,
@@ -123,7 +123,7 @@ impl std::fmt::Display for Actor {
 }
 
 /// Who changes something, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct By {
     /// Who.
     pub actor: Actor,
@@ -147,7 +147,7 @@ impl By {
 }
 
 /// An entry of the log.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
     /// Its number: higher is later.
     pub id: i64,
@@ -167,7 +167,7 @@ pub struct Event {
 }
 
 /// Which events are read.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct EventFilter {
     /// Only those that concern this user.
     pub user: Option<String>,

@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError, unix_time};
 use crate::users::{Role, User};
 
 /// Everybody, and what there is to say about each.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditReport {
     /// As of when.
     #[serde(serialize_with = "unix_time::serialize")]
@@ -25,7 +25,7 @@ pub struct AuditReport {
 }
 
 /// A user, the factors, and what there is to say about them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditedUser {
     /// The user.
     #[serde(flatten)]
@@ -39,7 +39,7 @@ pub struct AuditedUser {
 }
 
 /// Something that an administrator should know of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// The database has a factor that cannot be read: it blocks the login.

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use thiserror::Error;
 
 use crate::limits::Limits;
 use crate::random;
@@ -28,7 +29,7 @@ pub const MAX_CHALLENGES_PER_USER: usize = 512;
 pub const MAX_LOGINS_PER_USER: usize = 256;
 
 /// What a challenge is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To prove possession of a credential after the password.
     Login,
@@ -52,7 +53,7 @@ impl Purpose {
 }
 
 /// Why a challenge can't be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Gone {
     /// Never begun, answered already, pushed out by later ones, or begun for something or somebody else.
     #[error(
@@ -132,7 +133,7 @@ pub(crate) fn take<T: DeserializeOwned>(
 }
 
 /// A login whose first step was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Login {
     /// What the store calls it.
     pub(crate) id: [u8; 32],

@@ -12,7 +12,7 @@ pub trait Clock: Send + Sync + 'static {
 ///
 /// Moments are stored and compared by several processes, and across restarts: only the wall clock means the same to all. A
 /// machine whose clock is set back keeps challenges and sessions alive for as long; one whose clock is wrong refuses codes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::limits::Limits;
 
 /// What a connection is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Nothing of its first request has arrived.
     New,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use thiserror::Error;
+
 use crate::user_name::UserName;
 
 /// Who knows the passwords of a realm's users, such as a directory of a company. It knows nothing else of them: who they are,
@@ -16,7 +18,7 @@ pub trait Directory: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A directory gave no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the directory of the realm gives no answer: {reason}")]
 pub struct DirectoryUnavailable {
     /// Why, for administrators.

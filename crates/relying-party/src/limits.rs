@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The bounds of a site. Whatever succeeds has none of its own: a load test that logs in correctly meets only
 /// [`Limits::connections`] and [`Limits::waiting`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For how long a request's head may take to arrive, from its first byte, or from the connection for the first one.
     pub header: Duration,
@@ -34,7 +34,7 @@ pub struct Limits {
 
 /// Which events are kept. Those that are caused by requests of nobody (a login that was refused) are counted apart from
 /// all others: noise pushes out noise only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRetention {
     /// Events are deleted when they are older.
     pub age: Duration,

@@ -7,7 +7,7 @@ use crate::recovery_keys::FEW_RECOVERY_KEYS;
 use crate::users::{Role, User};
 
 /// Something to tell a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notice {
     /// Its stable name.
     pub code: &'static str,

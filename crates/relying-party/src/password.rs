@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use argon2::password_hash::{Output, ParamsString, PasswordHash as Phc, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use subtle::ConstantTimeEq;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::directory::DirectoryUnavailable;
@@ -26,7 +27,7 @@ const MAX_BLOCKS: u32 = 19 * 1024;
 const MAX_BLOCKS_AND_PASSES: u64 = 2 * 19 * 1024;
 
 /// How much it costs to compute a hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordCost {
     /// 19 MiB, two passes: the first choice of OWASP's Password Storage Cheat Sheet for Argon2id.
     Full,
@@ -39,7 +40,7 @@ pub enum PasswordCost {
 pub struct PasswordHash(String);
 
 /// A password that can't be set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes")]
 pub struct InvalidPassword;
 
@@ -142,7 +143,7 @@ fn is_right(memory: &mut Vec<Block>, password: &str, hash: &PasswordHash) -> Opt
 }
 
 /// The outcome of a comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verified {
     Right,
     Wrong,

@@ -7,7 +7,7 @@ use std::ops::Range;
 const SHOWN: usize = 100;
 
 /// A place in a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The line, from 1.
     pub line: usize,

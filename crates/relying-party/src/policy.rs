@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use thiserror::Error;
 
 /// The policies that come with keyrig: name and text. The first is the default.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -18,7 +19,7 @@ const BUILT_IN: [(&str, &str); 3] = [
 const ALGORITHMS: [i64; 4] = [-7, -8, -35, -257];
 
 /// What a relying party does where relying parties differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// The name by which it is chosen.
@@ -59,7 +60,7 @@ pub struct Policy {
 }
 
 /// Something that a policy does and the default does not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
     /// The field of the policy that makes it so.
@@ -71,7 +72,7 @@ pub struct Difference {
 }
 
 /// How much something is wanted (WebAuthn Level 3, §5.4.4 and §5.8.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preference {
     /// It has to be.
@@ -94,7 +95,7 @@ impl Preference {
 }
 
 /// What is sent as `user.id`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserHandle {
     /// The same for all registrations of a user (WebAuthn Level 3, §14.6.1).
@@ -104,7 +105,7 @@ pub enum UserHandle {
 }
 
 /// What becomes of the signature counter (WebAuthn Level 3, §6.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignatureCounter {
     /// It is saved; one that did not grow refuses the login.
@@ -116,7 +117,7 @@ pub enum SignatureCounter {
 }
 
 /// Whether a login may run in a frame on another site's page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FramedLogin {
     /// It may not.
@@ -126,7 +127,7 @@ pub enum FramedLogin {
 }
 
 /// Whose verdict decides over a ceremony.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecidedBy {
     /// This crate's verifier.
@@ -136,7 +137,7 @@ pub enum DecidedBy {
 }
 
 /// Why a text is no policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("policy {name}: {reason}")]
 pub struct InvalidPolicy {
     /// The name under which it was read.
@@ -146,7 +147,7 @@ pub struct InvalidPolicy {
 }
 
 /// No policy that comes with keyrig has that name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("there is no policy {name:?}; the policies are {}", Policy::built_in_names().collect::<Vec<_>>().join(", "))]
 pub struct UnknownPolicy {
     /// The name asked for.

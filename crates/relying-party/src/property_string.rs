@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use thiserror::Error;
+
 /// One property, and where its parts are: ranges of bytes in the text that was parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Property<'a> {
     pub(crate) key: &'a str,
     pub(crate) key_at: Range<usize>,
@@ -12,7 +14,7 @@ pub(crate) struct Property<'a> {
 }
 
 /// What is wrong with the text as a list of properties.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PropertyProblem {
     /// Something has no `=`.
     #[error("{found:?} has no value; write {found}=VALUE")]

@@ -2,12 +2,13 @@
 
 use qrcode::QrCode;
 use qrcode::render::{svg, unicode};
+use thiserror::Error;
 
 /// The side of an SVG, in its own units; it scales.
 const SVG_SIDE: u32 = 240;
 
 /// The text is longer than a QR code can carry (2,953 bytes).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a text of {bytes} bytes is more than a QR code can carry")]
 pub struct TooLongForQr {
     /// Its length in bytes.

@@ -17,7 +17,7 @@ pub trait Randomness: Send + Sync + 'static {
 }
 
 /// The operating system's.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SystemRandomness;
 
 impl Randomness for SystemRandomness {

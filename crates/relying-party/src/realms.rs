@@ -6,12 +6,13 @@ use std::str::FromStr;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::store::{Store, StoreError, unreadable};
 
 /// A realm: the part of a user's name after the `@`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Realm {
     /// Its name.
     pub name: String,
@@ -24,7 +25,7 @@ pub struct Realm {
 }
 
 /// Where the passwords of a realm come from. Both kinds keep them here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RealmKind {
     /// As Proxmox VE's accounts of the machine.
@@ -34,7 +35,7 @@ pub enum RealmKind {
 }
 
 /// The second factor that a realm requires. Whoever has any enabled factor is asked for one in every case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Requirement {
     /// None: a password is enough for who has no factor.
@@ -94,7 +95,7 @@ impl FromSql for RealmKind {
 }
 
 /// Why a realm could not be changed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Error)]
 pub enum RealmError {
     /// There is no such realm.
     #[error("there is no realm {0:?}; realms are pam and pve")]

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
+use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::random::{self, Randomness};
@@ -46,7 +47,7 @@ pub struct RecoveryKeySet {
 }
 
 /// The text is not of the form of a recovery key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a recovery key is 16 digits from 0 to 9 and a to f, written xxxx-xxxx-xxxx-xxxx")]
 pub struct NotARecoveryKey;
 

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use keyrig_verifier::CredentialError;
 use serde::Serialize;
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::factors::FactorError;
 use crate::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
@@ -27,7 +28,7 @@ use crate::users::UserError;
 pub(crate) type Committed<T, E = StoreError> = Result<Result<T, Refusal>, E>;
 
 /// A refusal: its text is the `reason` that is sent, [`Refusal::code`] the `code`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Error)]
 pub enum Refusal {
     /// The body is not the JSON that the route takes.
     #[error("the request cannot be read: {reason}")]
@@ -187,7 +188,7 @@ pub enum Refusal {
 }
 
 /// What a user is told of a report.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReportForUser {
     /// The identifier that an administrator can look up.
     pub id: String,

@@ -25,7 +25,7 @@ pub const CONFIRMATION_FAILURES: u32 = 5;
 pub const MAX_SESSIONS_PER_USER: usize = 1024;
 
 /// What a session is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionKind {
     Full,
     /// For adding the factor that the realm requires, and for nothing else.
@@ -42,7 +42,7 @@ impl SessionKind {
 }
 
 /// A session that is there and not over.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct StoredSession {
     /// What the store calls it.
     pub(crate) id: [u8; 32],
@@ -55,7 +55,7 @@ pub(crate) struct StoredSession {
 }
 
 /// A session that has just begun: what its browser is told.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct NewSession {
     pub(crate) token: String,
     pub(crate) csrf_token: String,

@@ -9,6 +9,7 @@ mod error;
 mod limits;
 
 use keyrig_ctap::Aaguid;
+use thiserror::Error;
 use url::{Host, Url};
 
 pub use self::config_file::MAX_CONFIG_BYTES;
@@ -25,7 +26,7 @@ const MAX_DOMAIN_BYTES: usize = 253;
 ///
 /// Nothing is checked until [`RelyingParty::new`](crate::RelyingParty::new), except in settings that were read from a
 /// file: these are sound.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The RP ID (WebAuthn Level 3, §4): a domain, such as `pve.example.com`. Credentials are bound to it for good.
     pub rp_id: String,
@@ -52,7 +53,7 @@ pub struct Settings {
 }
 
 /// Which attestation a registration must have. A statement that does not verify is never accepted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Attestation {
     /// None: browsers are not asked for any.
     #[default]
@@ -150,7 +151,7 @@ impl Settings {
 
 /// Why settings cannot work. All of these are mistakes of whoever wrote the settings, except
 /// [`SettingsError::Verifier`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SettingsError {
     /// The RP ID is not a domain as browsers compare them.
     #[error("the RP ID {rp_id:?} cannot work: {problem}")]
@@ -185,7 +186,7 @@ pub enum SettingsError {
 }
 
 /// What is wrong with an RP ID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RpIdProblem {
     /// It is empty.
     #[error("it is empty; write the domain that users open, such as pve.example.com")]
@@ -217,7 +218,7 @@ pub enum RpIdProblem {
 }
 
 /// What is wrong with an origin.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OriginProblem {
     /// It does not start with `https://`.
     #[error("it has no scheme; write it as https://HOST or https://HOST:PORT")]

@@ -5,12 +5,14 @@
 
 use std::str::FromStr;
 
+use thiserror::Error;
+
 use crate::place::Place;
 use crate::property_string::{self, Property, PropertyProblem};
 use crate::realms::Requirement;
 
 /// An option that cannot be read, with the place in it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the --tfa option cannot be read: {problem}\n{place}")]
 pub struct TfaOptionError {
     /// Where.
@@ -20,7 +22,7 @@ pub struct TfaOptionError {
 }
 
 /// What is wrong with an option.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TfaOptionProblem {
     /// It is not `key=value,key=value`.
     #[error(transparent)]

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use thiserror::Error;
 use totp_rs::{Builder, TotpError};
 
 /// How many steps before and after the present one are accepted (RFC 6238, §5.2, recommends one).
@@ -23,7 +24,7 @@ const MAX_SECRET_BYTES: usize = 128;
 const STEP_SECONDS: std::ops::RangeInclusive<u64> = 10..=3600;
 
 /// The hash under the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TotpAlgorithm {
     /// HMAC-SHA-1: the one that every app computes. Collisions of SHA-1 do not weaken it (RFC 4226, B.2).
     Sha1,
@@ -41,7 +42,7 @@ pub struct Totp {
 }
 
 /// A code that was accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptedCode {
     /// The number of steps since 1970 that the code belongs to. To be stored: neither it nor an earlier one is accepted
     /// again.
@@ -51,7 +52,7 @@ pub struct AcceptedCode {
 }
 
 /// Why a code is not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CodeRefused {
     /// It is not of as many digits as codes of this factor have.
     #[error("a code is {digits} digits")]
@@ -71,7 +72,7 @@ pub enum CodeRefused {
 }
 
 /// Why a secret or an otpauth URI is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TotpRefused {
     /// The URI is longer than 1024 bytes.
     #[error("the otpauth URI is {found} bytes long, more than {MAX_URI_BYTES}")]

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ const MAX_FAILURES: u32 = 60;
 const MAX_REMEMBERED: usize = 4096;
 
 /// Where a request comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Client(IpAddr);
 
 impl Client {
@@ -49,7 +50,7 @@ impl std::fmt::Display for Client {
 }
 
 /// Who asks for a turn. Whoever has a session is nobody in particular here: sessions have their own bounds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asker {
     /// `None` where it is not known, as behind a proxy.
     pub(crate) client: Option<Client>,
@@ -57,7 +58,7 @@ pub(crate) struct Asker {
     pub(crate) account: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Debtor {
     Client(Client),
     Account(String),
@@ -79,7 +80,7 @@ pub(crate) struct Failures {
     of: Mutex<HashMap<Debtor, Failed>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Failed {
     times: u32,
     since: Instant,
@@ -139,7 +140,7 @@ impl Failures {
 }
 
 /// How many may wait.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Places {
     pub(crate) all: usize,
     /// Of one client address that has failed lately.
@@ -149,7 +150,7 @@ pub(crate) struct Places {
 }
 
 /// There is no place to wait in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("too much is under way here; try again in a moment")]
 pub(crate) struct Busy;
 

@@ -5,20 +5,21 @@ use std::str::FromStr;
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::Serialize;
+use thiserror::Error;
 
 /// As Proxmox VE takes it.
 const MAX_NAME_CHARACTERS: usize = 64;
 const MAX_REALM_BYTES: usize = 32;
 
 /// A user's name and realm.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName {
     name: String,
     realm: String,
 }
 
 /// A text is no user name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "a user is NAME@REALM, such as root@pam: a name of 1 to 64 characters without spaces, colons, slashes and what cannot be seen, and a realm of 1 to 32 of A-Z a-z 0-9 . _ -"
 )]
@@ -82,7 +83,7 @@ impl Serialize for UserName {
 }
 
 /// A user's row in the database. A name that is given again later is another user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserId(pub(crate) i64);
 
 impl ToSql for UserId {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::password::PasswordHash;
@@ -17,7 +18,7 @@ use crate::{realms, sessions};
 const MAX_COMMENT_BYTES: usize = 256;
 
 /// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything, also to others' factors.
@@ -40,7 +41,7 @@ impl Role {
 }
 
 /// A text is no role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a role is administrator, user or auditor")]
 pub struct InvalidRole;
 
@@ -67,7 +68,7 @@ impl FromSql for Role {
 }
 
 /// A user, and the state of the account's locks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct User {
     /// The row.
     #[serde(skip)]
@@ -108,7 +109,7 @@ impl User {
 }
 
 /// What to change of a user; `None` leaves a thing as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserChange {
     /// What the user may do.
@@ -120,7 +121,7 @@ pub struct UserChange {
 }
 
 /// Why a user could not be added, found or changed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Error)]
 pub enum UserError {
     /// There is no such user.
     #[error("there is no user {0}")]

@@ -24,7 +24,7 @@ pub(crate) struct Webauthn {
 }
 
 /// The page that a request says it came from.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Page {
     /// The `Host` header.
     pub(crate) host: String,
@@ -32,7 +32,7 @@ pub(crate) struct Page {
 }
 
 /// What a login with a credential is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Login {
     /// The second factor of a user whose password was right.
     SecondFactor,

@@ -16,7 +16,7 @@ use crate::report::{Ceremony, Decision, Findings, Outcome, Report, Text};
 use crate::shown::hex;
 
 /// An authentication that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authentication {
     /// Every check.
     pub report: Report,

@@ -32,7 +32,7 @@ pub(crate) struct Head {
 pub(crate) struct Attested<'a> {
     pub(crate) aaguid: Aaguid,
     pub(crate) credential_id: &'a [u8],
-    /// `None` if what follows the credential id is no CBOR.
+    /// `None` if what follows the credential id is not CBOR.
     pub(crate) public_key: Option<&'a [u8]>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> AuthenticatorData<'a> {
     }
 
     fn read(&mut self, bytes: &'a [u8]) -> Result<(), String> {
-        let short = || format!("{} bytes, and the head alone has {HEAD_BYTES}", bytes.len());
+        let short = || format!("{} bytes, fewer than the {HEAD_BYTES} of the head", bytes.len());
         let (rp_id_hash, rest) = bytes.split_first_chunk::<32>().ok_or_else(short)?;
         let ([flags], rest) = rest.split_first_chunk::<1>().ok_or_else(short)?;
         let (sign_count, mut rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
@@ -58,14 +58,15 @@ impl<'a> AuthenticatorData<'a> {
             let (credential_id, tail) = tail.split_at_checked(length).ok_or_else(|| short("credential id"))?;
             let attested = self.attested.insert(Attested { aaguid: Aaguid(*aaguid), credential_id, public_key: None });
             let (key, tail) = Item::parse_prefix(tail)
-                .map_err(|error| format!("the credential public key is no canonical CBOR: {error}"))?;
+                .map_err(|error| format!("the credential public key is not canonical CBOR: {error}"))?;
             attested.public_key = Some(key.encoded());
             rest = tail;
         }
         if flags.contains(Flags::ED) {
-            let (extensions, tail) = Item::parse_prefix(rest)
-                .map_err(|error| format!("the extensions that the ED flag announces are no canonical CBOR: {error}"))?;
-            extensions.map().map_err(|_| "the extensions that the ED flag announces are no map".to_owned())?;
+            let (extensions, tail) = Item::parse_prefix(rest).map_err(|error| {
+                format!("the extensions that the ED flag announces are not canonical CBOR: {error}")
+            })?;
+            extensions.map().map_err(|_| "the extensions that the ED flag announces are not a map".to_owned())?;
             self.extensions = Some(extensions);
             rest = tail;
         }

@@ -7,7 +7,7 @@ const SPECIFICATION: &str = "https://www.w3.org/TR/webauthn-3/";
 macro_rules! checks {
     ($($name:ident = $id:literal, $anchor:literal, $requirement:literal;)+) => {
         /// One check of a ceremony. The specification's steps are cited by anchor, as its step numbers move.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Check {
             $(#[doc = $requirement] $name,)+
         }
@@ -55,7 +55,7 @@ checks! {
     Challenge = "challenge", "dom-collectedclientdata-challenge",
         "challenge is the ceremony's challenge in base64url without padding.";
     Origin = "origin", "sctn-validating-origin",
-        "origin is one that the relying party expects.";
+        "The relying party expects the origin.";
     CrossOrigin = "cross-origin", "dom-collectedclientdata-crossorigin",
         "crossOrigin is true only if the relying party expects to be in a frame of another origin.";
     TopOrigin = "top-origin", "dom-collectedclientdata-toporigin",
@@ -89,7 +89,7 @@ checks! {
     Algorithm = "algorithm", "dom-publickeycredentialcreationoptions-pubkeycredparams",
         "The credential public key's algorithm was offered in pubKeyCredParams.";
     AttestationFormat = "attestation-format", "sctn-attstn-fmt-ids",
-        "The attestation statement format is one that is known here: none, packed or fido-u2f.";
+        "The attestation statement format is known here: none, packed or fido-u2f.";
     AttestationStatement = "attestation-statement", "sctn-defined-attestation-formats",
         "The attestation statement has the members of its format, with an algorithm that fits.";
     AttestationSignature = "attestation-signature", "reg-ceremony-verify-attestation",
@@ -103,7 +103,7 @@ checks! {
     AttestationTrust = "attestation-trust", "attestation-trust-path",
         "The attestation certificate chains up to a trust anchor, or is one.";
     AttestationAaguid = "attestation-aaguid", "authdata-attestedcredentialdata-aaguid",
-        "The AAGUID is one that the relying party's policy accepts.";
+        "The relying party's policy accepts the AAGUID.";
     CredentialIdUnregistered = "credential-id-unregistered", "sctn-registering-a-new-credential",
         "The credential id is not registered for any user.";
     Signature = "signature", "assertion-signature",

@@ -43,14 +43,14 @@ pub(crate) fn check(findings: &mut Findings, client_data_json: &[u8], expected: 
 /// of several members of one name counts, as in a browser's `JSON.parse`.
 fn parse(client_data_json: &[u8]) -> Result<Map<String, Value>, String> {
     let bytes = client_data_json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(client_data_json);
-    serde_json::from_str(&String::from_utf8_lossy(bytes)).map_err(|error| format!("no JSON object: {error}"))
+    serde_json::from_str(&String::from_utf8_lossy(bytes)).map_err(|error| format!("not a JSON object: {error}"))
 }
 
 /// A member that has to be a string.
 fn text<'a>(client_data: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
     match client_data.get(name) {
         Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(format!("{}, which is no string", shown(&other.to_string()))),
+        Some(other) => Err(format!("{}, which is not a string", shown(&other.to_string()))),
         None => Err(format!("no {name}")),
     }
 }
@@ -136,7 +136,7 @@ fn check_framing(findings: &mut Findings, client_data: &Map<String, Value>, fram
             findings.decide(Check::CrossOrigin, true, expected, "no crossOrigin");
         }
         Some(other) => {
-            let found = format!("{}, which is no boolean", shown(&other.to_string()));
+            let found = format!("{}, which is not a boolean", shown(&other.to_string()));
             findings.decide(Check::CrossOrigin, false, expected, found);
         }
     }

@@ -1,10 +1,11 @@
 //! What a browser sends: WebAuthn's JSON (Level 3, §5.1 "toJSON"), this crate's own reading of it.
 //!
-//! Only what is no credential at all is an error here. Whether it is a good one is for the checks to say.
+//! Only what is not a credential at all is an error here. Whether it is a good one is for the checks to say.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
+use thiserror::Error;
 
 use crate::check::Check;
 use crate::report::Findings;
@@ -14,7 +15,7 @@ use crate::shown::shown;
 pub const MAX_CREDENTIAL_ID_BYTES: usize = 1023;
 
 /// `RegistrationResponseJSON`: what `navigator.credentials.create()` led to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistrationResponse {
     /// `id`, as it was written.
     pub id: String,
@@ -33,7 +34,7 @@ pub struct RegistrationResponse {
 }
 
 /// `AuthenticationResponseJSON`: what `navigator.credentials.get()` led to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthenticationResponse {
     /// `id`, as it was written.
     pub id: String,
@@ -53,8 +54,8 @@ pub struct AuthenticationResponse {
     pub client_extension_results: Map<String, Value>,
 }
 
-/// Why JSON is no credential.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why JSON is not a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CredentialError {
     /// It is not JSON.
     #[error("the credential is not JSON: {reason}")]
@@ -150,7 +151,7 @@ pub(crate) fn check_credential(findings: &mut Findings, credential_type: &str, i
     let pass = id == expected;
     let finding = findings.decide(Check::CredentialIdEncoding, pass, expected, shown(id));
     if !pass {
-        finding.explanation = Some("the page has to send both as the browser gave them, encoded once".into());
+        finding.explanation = Some("the page must send both as the browser gave them, encoded once".into());
     }
 }
 

@@ -10,7 +10,7 @@ use crate::origin::OriginRule;
 use crate::public_key::SUPPORTED_ALGORITHMS;
 
 /// What a registration has to be like.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub struct RegistrationExpectations<'a> {
     /// The challenge of the options, as bytes.
     pub challenge: &'a [u8],
@@ -69,7 +69,7 @@ impl<'a> RegistrationExpectations<'a> {
 }
 
 /// What an authentication has to be like.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub struct AuthenticationExpectations<'a> {
     /// The challenge of the options, as bytes.
     pub challenge: &'a [u8],
@@ -126,7 +126,7 @@ impl<'a> AuthenticationExpectations<'a> {
 }
 
 /// Whether a page may use WebAuthn in a frame of a page on another origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing<'a> {
     /// It may not.
     Refused,
@@ -137,7 +137,7 @@ pub enum Framing<'a> {
 }
 
 /// How the user of an authentication is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
     /// By name or session, before the ceremony began.
     Identified,
@@ -146,7 +146,7 @@ pub enum User {
 }
 
 /// What the BE and BS flags may be (WebAuthn Level 3, §6.1.3). That BS is never set without BE is not policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackupPolicy {
     /// The BE flag: whether a credential may be backed up and synchronised.
@@ -158,7 +158,7 @@ pub struct BackupPolicy {
 }
 
 /// What a flag has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagPolicy {
     /// Set or not.
@@ -172,7 +172,7 @@ pub enum FlagPolicy {
 
 /// What it means if the signature counter did not grow: by the specification a sign that the key may have been cloned,
 /// which the relying party takes into account or not (WebAuthn Level 3, §6.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CounterPolicy {
     /// The authentication is refused.
@@ -183,7 +183,7 @@ pub enum CounterPolicy {
 }
 
 /// Which attestation is acceptable (WebAuthn Level 3, §7.1). A statement that does not verify never is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct AttestationPolicy<'a> {
     /// Whether a credential without attestation is acceptable.
     pub accept_none: bool,
@@ -222,7 +222,7 @@ impl<'a> AttestationPolicy<'a> {
 }
 
 /// Which extension outputs are acceptable.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ExtensionPolicy<'a> {
     /// The client extensions that the options asked for.
     pub client: &'a [&'a str],
@@ -233,7 +233,7 @@ pub struct ExtensionPolicy<'a> {
 }
 
 /// A credential record (WebAuthn Level 3, §4 "Credential Record"): what a relying party keeps of a registration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialRecord {
     /// The credential id, at most 1023 bytes.
     pub id: Vec<u8>,
@@ -256,7 +256,7 @@ pub struct CredentialRecord {
 }
 
 /// What an accepted authentication changes in the credential record (WebAuthn Level 3, §7.2, last steps).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordUpdate {
     /// The new signature counter.
     pub sign_count: u32,

@@ -24,7 +24,7 @@ pub(crate) fn check(
         match key.text() {
             Ok(name) => names.push(name),
             Err(_) => {
-                let found = "an extension identifier that is no text";
+                let found = "an extension identifier that is not text";
                 findings.decide(Check::AuthenticatorExtensions, false, "extension identifiers as text", found);
                 return;
             }

@@ -4,12 +4,13 @@
 //! that form did not come from a browser, so nothing is normalised before it is compared.
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use url::{Host, Url};
 
 use crate::report::Text;
 
 /// An origin that a relying party expects, and how far others may differ from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "OriginRuleText", into = "OriginRuleText")]
 pub struct OriginRule {
     origin: String,
@@ -20,7 +21,7 @@ pub struct OriginRule {
 }
 
 /// How [`OriginRule`] is stored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OriginRuleText {
     origin: String,
@@ -30,12 +31,12 @@ struct OriginRuleText {
     any_port: bool,
 }
 
-/// Why a text is no origin that can be expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a text is not an origin that can be expected.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidOrigin {
-    /// It is no origin in any form.
+    /// It is not an origin in any form.
     #[error(
-        "{origin:?} is no origin; write https://HOST or https://HOST:PORT, or an app's origin such as android:apk-key-hash:HASH"
+        "{origin:?} is not an origin; write https://HOST or https://HOST:PORT, or an app's origin such as android:apk-key-hash:HASH"
     )]
     NotAnOrigin {
         /// The text.
@@ -62,7 +63,7 @@ impl OriginRule {
     /// `android:apk-key-hash:HASH`; or of an extension, such as `chrome-extension://ID`.
     ///
     /// # Errors
-    /// If the text is no origin, or not in the form that browsers send.
+    /// If the text is not an origin, or not in the form that browsers send.
     pub fn exact(origin: impl Into<String>) -> Result<Self, InvalidOrigin> {
         let origin = origin.into();
         let web = match origin.split_once(':') {
@@ -204,7 +205,7 @@ fn is_visible(byte: u8) -> bool {
     byte.is_ascii_graphic()
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct WebOrigin {
     scheme: String,
     host: String,

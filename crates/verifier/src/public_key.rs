@@ -32,7 +32,7 @@ const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112")
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// A public key: of a credential or of a certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PublicKey {
     /// SEC 1, uncompressed.
     P256([u8; 65]),
@@ -46,14 +46,14 @@ pub(crate) enum PublicKey {
 }
 
 /// How a signature is made, apart from the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Ecdsa(Hash),
     EdDsa,
     RsaPkcs1(Hash),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hash {
     Sha256,
     Sha384,
@@ -61,7 +61,7 @@ pub(crate) enum Hash {
 }
 
 /// Which library verifies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Library {
     Graviola,
     RustCrypto,
@@ -101,7 +101,7 @@ pub(crate) fn algorithm_name(algorithm: i64) -> String {
 }
 
 /// A credential public key: the algorithm that it names, and the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CredentialKey {
     pub(crate) algorithm: i64,
     pub(crate) key: PublicKey,
@@ -110,9 +110,9 @@ pub(crate) struct CredentialKey {
 impl CredentialKey {
     /// Reads a COSE_Key, which must have the parameters of its algorithm and no others (WebAuthn Level 3, §6.5.1).
     pub(crate) fn from_cose(encoded: &[u8]) -> Result<Self, String> {
-        let item = Item::parse(encoded).map_err(|error| format!("no canonical CBOR: {error}"))?;
+        let item = Item::parse(encoded).map_err(|error| format!("not canonical CBOR: {error}"))?;
         let mut parameters = Parameters::default();
-        for (label, value) in item.map().map_err(|_| "a CBOR item that is no map")? {
+        for (label, value) in item.map().map_err(|_| "a CBOR item that is not a map")? {
             match label.integer() {
                 Ok(1) => parameters.key_type = value.integer().ok(),
                 Ok(3) => parameters.algorithm = value.integer().ok(),
@@ -120,7 +120,7 @@ impl CredentialKey {
                 Ok(-2) => parameters.second = value.bytes().ok(),
                 Ok(-3) => parameters.third = value.bytes().ok(),
                 Ok(other) => return Err(format!("a parameter with the label {other}, which does not belong there")),
-                Err(_) => return Err("a parameter whose label is no integer".to_owned()),
+                Err(_) => return Err("a parameter whose label is not an integer".to_owned()),
             }
         }
         let algorithm = parameters.algorithm.ok_or("no alg")?;
@@ -203,10 +203,10 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, String> {
         return Err("an n with zeros in front (RFC 8230, §4 wants none)".to_owned());
     }
     if !RSA_BITS.contains(&bits) {
-        return Err(format!("an RSA modulus of {bits} bits, and 2048 to 4096 are supported here"));
+        return Err(format!("an RSA modulus of {bits} bits; 2048 to 4096 are supported here"));
     }
     if exponent.is_empty() || exponent.len() > 4 {
-        return Err(format!("an RSA exponent of {} bytes, and 1 to 4 are supported here", exponent.len()));
+        return Err(format!("an RSA exponent of {} bytes; 1 to 4 are supported here", exponent.len()));
     }
     Ok(PublicKey::Rsa { modulus: modulus.to_vec(), exponent: exponent.to_vec() })
 }
@@ -214,8 +214,8 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, String> {
 impl PublicKey {
     /// The key of a certificate.
     pub(crate) fn from_certificate(info: &SubjectPublicKeyInfoOwned) -> Result<Self, String> {
-        let bits = info.subject_public_key.as_bytes().ok_or("a key that is no whole number of bytes")?;
-        let sized = |name: &str| format!("a {name} key that is no uncompressed point");
+        let bits = info.subject_public_key.as_bytes().ok_or("a key that is not a whole number of bytes")?;
+        let sized = |name: &str| format!("a {name} key that is not an uncompressed point");
         match info.algorithm.oid {
             ID_EC_PUBLIC_KEY => {
                 let curve = info.algorithm.parameters.as_ref().and_then(|any| any.decode_as::<ObjectIdentifier>().ok());
@@ -229,7 +229,7 @@ impl PublicKey {
             ID_ED25519 => Ok(Self::Ed25519(bits.try_into().map_err(|_| "an Ed25519 key that does not have 32 bytes")?)),
             RSA_ENCRYPTION => {
                 let key = pkcs1::RsaPublicKey::<UintRef<'_>>::from_der(bits)
-                    .map_err(|error| format!("an RSA key that is no DER: {error}"))?;
+                    .map_err(|error| format!("an RSA key that is not DER: {error}"))?;
                 rsa(key.modulus.as_bytes(), key.public_exponent.as_bytes())
             }
             other => Err(format!("a key of the type {other}, which is not supported here")),

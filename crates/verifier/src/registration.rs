@@ -16,7 +16,7 @@ use crate::report::{Ceremony, Decision, Findings, Report};
 use crate::shown::hex;
 
 /// A registration that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// Every check.
     pub report: Report,
@@ -173,7 +173,7 @@ fn check_public_key(findings: &mut Findings, encoded: &[u8], library: Library) -
             Some(key)
         }
         Ok(_) => {
-            findings.decide(Check::PublicKey, false, expected, "coordinates of no point on the curve");
+            findings.decide(Check::PublicKey, false, expected, "coordinates that are not a point on the curve");
             None
         }
         Err(problem) => {

@@ -11,7 +11,7 @@ use crate::check::Check;
 pub type Text = Cow<'static, str>;
 
 /// Which ceremony a report is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ceremony {
     /// WebAuthn Level 3, §7.1.
@@ -32,7 +32,7 @@ impl Ceremony {
 }
 
 /// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// What was found is what was expected.
@@ -49,7 +49,7 @@ pub enum Outcome {
 }
 
 /// One check with its outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The check.
     pub check: Check,
@@ -105,7 +105,7 @@ impl Outcome {
 }
 
 /// What all findings mean together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Nothing refuses the ceremony.
@@ -118,7 +118,7 @@ pub enum Verdict {
 const OF_THE_CALLER: [Check; 3] = [Check::AllowCredentials, Check::CredentialRecord, Check::CredentialIdUnregistered];
 
 /// The verdict of another verifier, where a policy lets it decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
     /// Whose verdict it is.
     pub verifier: &'static str,
@@ -130,7 +130,7 @@ pub struct Decision {
 }
 
 /// Every check of one ceremony. As JSON: `{"ceremony", "verdict", "decided_by"?, "refused_by": [id..], "checks": [..]}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Which ceremony it was.
     pub ceremony: Ceremony,

@@ -20,7 +20,7 @@ use crate::origin::OriginRule;
 use crate::report::Decision;
 
 /// A relying party as webauthn-rs sees it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct WebauthnRs<'a> {
     /// The RP ID.
     pub rp_id: &'a str,
@@ -31,7 +31,7 @@ pub struct WebauthnRs<'a> {
 }
 
 /// A registration as it was stored: what webauthn-rs makes a credential of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct StoredRegistration<'a> {
     /// clientDataJSON, as bytes.
     pub client_data_json: &'a [u8],

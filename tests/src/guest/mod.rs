@@ -37,6 +37,7 @@ use std::{env, thread};
 
 use qemu::Qemu;
 use session::{Session, Silence, Verdict};
+use thiserror::Error;
 
 pub use qemu::Accelerator;
 pub use session::Output;
@@ -81,7 +82,7 @@ impl Options {
 }
 
 /// Why there can be no guest on this host, though nothing is broken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unavailable {
     /// The guest runs the host's own programs, so both are x86-64.
     #[error("the guest is x86-64 Linux, this host is {0}")]
@@ -109,7 +110,7 @@ pub enum Unavailable {
 }
 
 /// Why no guest came up.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Error)]
 pub enum BootError {
     /// It cannot run here.
     #[error("no guest here: {0}")]
@@ -156,7 +157,7 @@ fn check_udev() -> Result<(), BootError> {
 }
 
 /// Why a script has no ordinary [`Output`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RunError {
     /// The script was over its limit and was killed with all it started; the guest lives on.
     #[error("killed after its limit of {limit:?}; until then: {output:?}")]

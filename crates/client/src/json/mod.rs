@@ -11,15 +11,11 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-use core::fmt;
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::error::DomException;
+use crate::dom_exception::DomException;
 
+pub use crate::base64url::Base64Url;
 pub use extensions::{CreationExtensions, LargeBlobInputs, LargeBlobSupport, PrfInputs, PrfValues, RequestExtensions};
 pub use options::{
     Attachment, Attestation, AuthenticatorSelection, CreationOptions, RelyingPartyEntity, RequestOptions, Requirement,
@@ -28,30 +24,6 @@ pub use options::{
 pub use response::{
     AssertionResponse, AttestationResponse, AuthenticationCredential, PublicKeyCredential, RegistrationCredential,
 };
-
-/// Bytes that JSON holds in base64url without padding (`Base64URLString`, WebAuthn Level 3 §5.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Base64Url(pub Vec<u8>);
-
-impl Base64Url {
-    /// Reads the text form. Padding, the letters of the other alphabet and white space are no part of it.
-    #[must_use]
-    pub fn decode(text: &str) -> Option<Self> {
-        URL_SAFE_NO_PAD.decode(text).ok().map(Self)
-    }
-}
-
-impl fmt::Display for Base64Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(&self.0))
-    }
-}
-
-impl Serialize for Base64Url {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 /// Why options are refused before anything else is looked at. Members are named by their path, such as
 /// `excludeCredentials[1].id`.

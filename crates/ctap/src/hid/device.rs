@@ -13,6 +13,8 @@ use core::mem;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use thiserror::Error;
+
 use super::channels::Channels;
 use super::{
     Capabilities, ChannelId, Command, Continuation, ErrorCode, InitResponse, Initialization, KeepaliveStatus, Message,
@@ -93,7 +95,7 @@ pub enum DeviceEvent {
 }
 
 /// Why a response, or the status of a request, was of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RespondError {
     /// The request is gone: aborted, which [`DeviceEvent::Abort`] told, or answered already. Drop the response.
     #[error("the CTAPHID request was aborted, or answered already")]

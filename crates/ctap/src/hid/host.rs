@@ -8,6 +8,8 @@ use core::mem;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use thiserror::Error;
+
 use super::{
     ChannelId, Command, Continuation, ErrorCode, InitResponse, InitResponseTooShort, Initialization, KeepaliveStatus,
     Message, MessageTooLong, NONCE_SIZE, Packet, Reassembly, Report, WrongSequence,
@@ -30,7 +32,7 @@ pub enum HostEvent {
 }
 
 /// Why a transaction failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TransactionError {
     /// The device said no. After [`ErrorCode::ChannelBusy`], try again in 100 ms or so.
     #[error("the device refused the CTAPHID transaction: {0}")]
@@ -45,7 +47,7 @@ pub enum TransactionError {
 }
 
 /// How a device broke the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Misbehaviour {
     /// The answer is to another command, or a keepalive came where none may.
     #[error("{found:?} in answer to {expected:?}")]
@@ -84,7 +86,7 @@ pub enum Misbehaviour {
 }
 
 /// The caller did what can't be done now. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HostMisuse {
     /// No channel is open: wait for [`HostEvent::Opened`].
     #[error("no CTAPHID channel is open")]

@@ -1,5 +1,7 @@
 //! The `INIT` response: by which a host gets its channel and learns what the device is. CTAP 2.1 §11.2.9.1.3.
 
+use thiserror::Error;
+
 use super::{Capabilities, ChannelId, Command, Initialization, NONCE_SIZE, Report};
 
 const RESPONSE_SIZE: u16 = 17;
@@ -20,7 +22,7 @@ pub struct InitResponse {
 }
 
 /// An `INIT` response claims fewer bytes than it has fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("an INIT response of {length} bytes: it has {RESPONSE_SIZE}")]
 pub struct InitResponseTooShort {
     /// The length in bytes.

@@ -4,6 +4,8 @@
 //! can't fail. Memory grows with the bytes that have come, never with the length that a packet claims.
 //! CTAP 2.1 §11.2.4.
 
+use thiserror::Error;
+
 use super::packet::{Continuation, Initialization};
 use super::{ChannelId, Command, MAX_MESSAGE_SIZE, Report};
 
@@ -20,7 +22,7 @@ pub struct Message {
 }
 
 /// A message has, or claims, more bytes than CTAPHID carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a CTAPHID message of {length} bytes: at most {MAX_MESSAGE_SIZE} fit")]
 pub struct MessageTooLong {
     /// The length in bytes.
@@ -28,7 +30,7 @@ pub struct MessageTooLong {
 }
 
 /// A continuation packet isn't the one that comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("CTAPHID continuation packet {found} where {expected} comes next")]
 pub struct WrongSequence {
     /// The sequence number that comes next.

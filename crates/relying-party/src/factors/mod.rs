@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::random;
@@ -29,7 +30,7 @@ pub const MAX_FACTORS_PER_USER: usize = 64;
 const MAX_DESCRIPTION_BYTES: usize = 64;
 
 /// The kinds of factors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FactorKind {
     /// A credential of a security key or a passkey.
@@ -52,7 +53,7 @@ impl FactorKind {
 }
 
 /// A factor as its user and administrators see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Factor {
     /// Its identifier.
     pub id: String,
@@ -72,7 +73,7 @@ pub struct Factor {
 }
 
 /// What a factor is, without anything that is secret.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FactorDetail {
     /// A credential of a security key or a passkey.
@@ -139,7 +140,7 @@ impl Factor {
 }
 
 /// Why a factor could not be added, found, changed or deleted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Error)]
 pub enum FactorError {
     /// There is no such user.
     #[error("there is no user {0}")]
@@ -199,7 +200,7 @@ impl From<rusqlite::Error> for FactorError {
 }
 
 /// What to change of a factor; `None` leaves a thing as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FactorChange {
     /// What its user calls it, 1 to 64 bytes.
@@ -209,7 +210,7 @@ pub struct FactorChange {
 }
 
 /// Which factors to delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which<'a> {
     /// The one with this identifier.
     One(&'a str),

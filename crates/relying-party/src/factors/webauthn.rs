@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::users::User;
 
 /// A credential record, and the registration it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredCredential {
     pub(crate) record: CredentialRecord,
     /// Whether it was registered to log in alone.

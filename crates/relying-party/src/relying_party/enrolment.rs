@@ -31,7 +31,7 @@ use crate::webauthn::{Page, Webauthn};
 const TOTP_ENROLMENT_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// What a registration is to make.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegistrationWish {
     /// Whether the credential is to log in alone: discoverable, with user verification.
@@ -64,7 +64,7 @@ struct TotpChallenge {
 }
 
 /// How codes of a new TOTP factor are to be made; what is left out is what every app takes, or what the realm says.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TotpWish {
     algorithm: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) struct TotpWish {
 }
 
 /// A secret for an app, to be confirmed by a code.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct TotpOffer {
     /// The secret identifier of the enrolment.
     pub(crate) challenge: String,

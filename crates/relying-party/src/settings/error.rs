@@ -4,13 +4,15 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use thiserror::Error;
+
 use super::{OriginProblem, RpIdProblem};
 use crate::place::Place;
 use crate::policy::{InvalidPolicy, UnknownPolicy};
 use crate::property_string::PropertyProblem;
 
 /// Why a file of settings cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The file.
     pub file: PathBuf,
@@ -34,7 +36,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// What is wrong in a file of settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigProblem {
     /// The file cannot be read.
     #[error("it cannot be read: {reason}")]

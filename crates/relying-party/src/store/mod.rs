@@ -60,7 +60,7 @@ impl Deref for Transaction<'_> {
 }
 
 /// Why the store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Error)]
 pub enum StoreError {
     /// The directory for the database can't be made or used.
     #[error("the state directory {} cannot be used: {error}", .directory.display())]

@@ -17,7 +17,7 @@ const ROOT: &str = "root@pam";
 const ANOTHER_PASSWORD: &str = "another password";
 
 /// What a route asks of who calls it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Asks {
     Nothing,
     /// The password.
@@ -36,7 +36,7 @@ enum Asks {
 }
 
 /// How a right is lost.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Loss {
     None,
     SessionsEnded,

@@ -26,7 +26,7 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 /// A certificate as it was encoded, and what is in it.
 ///
 /// Read without RFC 5280's narrower rules: certificates of real keys have serial numbers that these do not allow.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Certificate {
     pub(super) der: Vec<u8>,
     tbs: Vec<u8>,
@@ -36,8 +36,8 @@ pub(super) struct Certificate {
 
 impl Certificate {
     pub(super) fn parse(der: &[u8]) -> Result<Self, String> {
-        let parsed =
-            CertificateInner::<Raw>::from_der(der).map_err(|error| format!("a certificate that is no DER: {error}"))?;
+        let parsed = CertificateInner::<Raw>::from_der(der)
+            .map_err(|error| format!("a certificate that is not DER: {error}"))?;
         // What was signed is the encoding that was sent, not one made from what was read.
         let tbs = SliceReader::new(der)
             .and_then(|mut reader| {
@@ -49,7 +49,7 @@ impl Certificate {
                     Ok(tbs)
                 })
             })
-            .map_err(|error: x509_cert::der::Error| format!("a certificate that is no DER: {error}"))?;
+            .map_err(|error: x509_cert::der::Error| format!("a certificate that is not DER: {error}"))?;
         let public_key = PublicKey::from_certificate(parsed.tbs_certificate().subject_public_key_info());
         Ok(Self { der: der.to_vec(), tbs, parsed, public_key })
     }
@@ -86,7 +86,7 @@ impl Certificate {
             other => return Err(format!("a certificate signed with {other}, which is not supported here")),
         };
         let key = issuer.public_key.as_ref().map_err(Clone::clone)?;
-        let signature = self.parsed.signature().as_bytes().ok_or("a signature that is no whole number of bytes")?;
+        let signature = self.parsed.signature().as_bytes().ok_or("a signature that is not a whole number of bytes")?;
         Ok(key.verify(library, scheme, &[&self.tbs], signature))
     }
 
@@ -112,7 +112,7 @@ impl Certificate {
                     return Err(format!("{subject} may not be so far above the end of the path"));
                 }
             }
-            _ => return Err(format!("{subject} is no CA")),
+            _ => return Err(format!("{subject} is not a CA")),
         }
         match self.extension::<KeyUsage>()? {
             Some(usage) if !usage.key_cert_sign() => Err(format!("{subject} may not sign certificates")),
@@ -129,7 +129,7 @@ impl Certificate {
             if extension.critical {
                 return Err("an AAGUID extension that is critical".to_owned());
             }
-            let wrong = "an AAGUID extension that is no octet string of 16 bytes".to_owned();
+            let wrong = "an AAGUID extension that is not an octet string of 16 bytes".to_owned();
             let inner = <&OctetStringRef>::from_der(extension.extn_value.as_bytes()).map_err(|_| wrong.clone())?;
             inner.as_bytes().try_into().map(Aaguid).map_err(|_| wrong)
         };
@@ -142,7 +142,7 @@ impl Certificate {
     {
         match self.parsed.tbs_certificate().get_extension::<T>() {
             Ok(extension) => Ok(extension.map(|(_, value)| value)),
-            Err(error) => Err(format!("an extension of {} that is no DER: {error}", self.subject())),
+            Err(error) => Err(format!("an extension of {} that is not DER: {error}", self.subject())),
         }
     }
 
@@ -161,7 +161,7 @@ pub(super) fn packed_requirements(certificate: &Certificate) -> Vec<String> {
     }
     let country = certificate.subject_values(COUNTRY);
     if !country.iter().any(|code| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())) {
-        problems.push(format!("the subject's C has to be an ISO 3166 code of two letters, and is {country:?}"));
+        problems.push(format!("the subject's C is {country:?}, not an ISO 3166 code of two letters"));
     }
     for (attribute, name) in [(ORGANISATION, "O"), (COMMON_NAME, "CN")] {
         if certificate.subject_values(attribute).iter().all(String::is_empty) {
@@ -175,7 +175,7 @@ pub(super) fn packed_requirements(certificate: &Certificate) -> Vec<String> {
     match certificate.extension::<BasicConstraints>() {
         Ok(Some(BasicConstraints { ca: false, .. })) => {}
         Ok(Some(_)) => problems.push("the basic constraints say CA, and have to say that it is none".to_owned()),
-        Ok(None) => problems.push("there are no basic constraints, which have to say that it is no CA".to_owned()),
+        Ok(None) => problems.push("there are no basic constraints, which have to say that it is not a CA".to_owned()),
         Err(problem) => problems.push(problem),
     }
     problems.extend(certificate.public_key.as_ref().err().cloned());

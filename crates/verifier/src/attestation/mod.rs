@@ -43,8 +43,8 @@ impl<'a> AttestationObject<'a> {
     }
 
     fn read(&mut self, bytes: &'a [u8]) -> Result<(), String> {
-        let item = Item::parse(bytes).map_err(|error| format!("no canonical CBOR: {error}"))?;
-        for (key, value) in item.map().map_err(|_| "a CBOR item that is no map")? {
+        let item = Item::parse(bytes).map_err(|error| format!("not canonical CBOR: {error}"))?;
+        for (key, value) in item.map().map_err(|_| "a CBOR item that is not a map")? {
             match key.text() {
                 Ok("fmt") => self.format = value.text().ok(),
                 Ok("attStmt") => self.statement = value.map().is_ok().then_some(value),
@@ -291,7 +291,7 @@ fn check_type_and_trust(findings: &mut Findings, input: &Input<'_>, kind: &Type)
     let finding = findings.decide(Check::AttestationType, acceptable, expected, found);
     if matches!(kind, Type::None) && !acceptable {
         finding.explanation =
-            Some("the options have to ask for attestation, and the user or the browser may withhold it".into());
+            Some("the options must ask for attestation, and the user or the browser may withhold it".into());
     }
     match (kind, policy.trust_anchors) {
         (Type::Certificate(chain), Some(anchors)) => {

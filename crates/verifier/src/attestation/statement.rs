@@ -28,13 +28,13 @@ pub(super) fn parse<'a>(format: &str, statement: Item<'a>) -> Result<Statement<'
             "fido-u2f" => ["sig", "x5c"].as_slice(),
             _ => [].as_slice(),
         };
-        let name = key.text().map_err(|_| "a member whose name is no text")?;
+        let name = key.text().map_err(|_| "a member whose name is not text")?;
         if !wanted.contains(&name) {
             return Err(format!("a member {name:?}, which {format} does not have"));
         }
         match name {
-            "alg" => algorithm = Some(value.integer().map_err(|_| "an alg that is no integer")?),
-            "sig" => signature = Some(value.bytes().map_err(|_| "a sig that is no byte string")?),
+            "alg" => algorithm = Some(value.integer().map_err(|_| "an alg that is not an integer")?),
+            "sig" => signature = Some(value.bytes().map_err(|_| "a sig that is not a byte string")?),
             _ => certificates = Some(chain(value)?),
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn parse<'a>(format: &str, statement: Item<'a>) -> Result<Statement<'
         "fido-u2f" => {
             let certificates = certificates.ok_or("no x5c")?;
             let [certificate] = certificates[..] else {
-                return Err(format!("{} certificates, and fido-u2f has exactly one", certificates.len()));
+                return Err(format!("{} certificates where fido-u2f has exactly one", certificates.len()));
             };
             Ok(Statement::FidoU2f { signature: signature.ok_or("no sig")?, certificate })
         }
@@ -56,7 +56,7 @@ pub(super) fn parse<'a>(format: &str, statement: Item<'a>) -> Result<Statement<'
 }
 
 fn chain(value: Item<'_>) -> Result<Vec<&[u8]>, String> {
-    let wrong = "an x5c that is no array of byte strings";
+    let wrong = "an x5c that is not an array of byte strings";
     let certificates: Vec<_> = value.array().map_err(|_| wrong)?.take(MAX_CERTIFICATES + 1).collect();
     match certificates.len() {
         0 => Err("an x5c without certificates".to_owned()),

@@ -5,18 +5,19 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use thiserror::Error;
 
 use super::certificate::Certificate;
 use crate::public_key::Library;
 
 /// The certificates that attestation is traced back to: roots, or the attestation certificates of keys themselves.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TrustAnchors {
     anchors: Vec<Certificate>,
 }
 
 /// Why a certificate cannot be a trust anchor.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("trust anchor {number} cannot be used: {reason}")]
 pub struct InvalidTrustAnchor {
     /// Which one of those given, from 1.
@@ -29,7 +30,7 @@ impl TrustAnchors {
     /// Trust anchors from DER.
     ///
     /// # Errors
-    /// At the first that is no certificate, or has a key that is not supported.
+    /// At the first that is not a certificate, or has a key that is not supported.
     pub fn from_der<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, InvalidTrustAnchor> {
         let anchor = |(index, der)| {
             let invalid = |reason| InvalidTrustAnchor { number: index + 1, reason };
@@ -45,7 +46,7 @@ impl TrustAnchors {
     /// Trust anchors from PEM: any number of `CERTIFICATE` blocks, with any text between them.
     ///
     /// # Errors
-    /// As [`Self::from_der`], and if a block is no base64 or does not end.
+    /// As [`Self::from_der`], and if a block is not base64 or does not end.
     pub fn from_pem(text: &str) -> Result<Self, InvalidTrustAnchor> {
         const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
         const END: &str = "-----END CERTIFICATE-----";
@@ -53,7 +54,7 @@ impl TrustAnchors {
             let invalid = |reason: &str| InvalidTrustAnchor { number: index + 1, reason: reason.to_owned() };
             let (body, _) = rest.split_once(END).ok_or_else(|| invalid("its PEM block does not end"))?;
             let base64: String = body.split_whitespace().collect();
-            STANDARD.decode(base64).map_err(|error| invalid(&format!("its PEM block is no base64: {error}")))
+            STANDARD.decode(base64).map_err(|error| invalid(&format!("its PEM block is not base64: {error}")))
         };
         let blocks = text.split(BEGIN).skip(1).enumerate().map(block).collect::<Result<Vec<_>, _>>()?;
         Self::from_der(blocks.iter().map(Vec::as_slice))
@@ -90,11 +91,7 @@ impl TrustAnchors {
                 return Ok(anchor.subject());
             }
             if !certificate.is_valid_at(now) {
-                return Err(format!(
-                    "{} is not valid at this time, but from {}",
-                    certificate.subject(),
-                    certificate.validity()
-                ));
+                return Err(format!("{} is valid from {}, not now", certificate.subject(), certificate.validity()));
             }
             let mut issuer_of_anchor = self.anchors.iter().filter(|anchor| certificate.names_as_issuer(anchor));
             if let Some(anchor) =

@@ -26,7 +26,7 @@ pub(crate) struct Vectors {
     pub(crate) vectors: Vec<Vector>,
 }
 
-#[derive(Deserialize, Clone)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Vector {
     pub(crate) name: String,
@@ -44,7 +44,7 @@ pub(crate) struct Vector {
     pub(crate) authentication: AuthenticationVector,
 }
 
-#[derive(Deserialize, Clone)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegistrationVector {
     #[serde(deserialize_with = "hex")]
@@ -55,7 +55,7 @@ pub(crate) struct RegistrationVector {
     pub(crate) attestation_object: Vec<u8>,
 }
 
-#[derive(Deserialize, Clone)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuthenticationVector {
     #[serde(deserialize_with = "hex")]

@@ -10,7 +10,7 @@ use crate::store::seconds;
 use crate::totp::CodeRefused;
 
 /// The cause of a refusal.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Cause {
     UnknownUser,
     UserDisabled,

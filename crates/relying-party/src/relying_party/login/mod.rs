@@ -60,7 +60,7 @@ pub(crate) struct LoggedIn {
 }
 
 /// The factors that a user can choose from.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Offer {
     /// The secret identifier of the login under way.
     pub(crate) login: String,
@@ -75,7 +75,7 @@ pub(crate) struct Offer {
 }
 
 /// A ceremony that has begun.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Ceremony {
     /// Its secret identifier.
     pub(crate) challenge: String,

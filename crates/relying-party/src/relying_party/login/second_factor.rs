@@ -22,7 +22,7 @@ use crate::user_name::UserId;
 use crate::webauthn::{self, Page};
 
 /// What a user answers with.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// A code of TOTP.
     Totp(String),
