@@ -186,12 +186,10 @@ async fn every_profile_is_used_by_libfido2_and_openssh() {
     for profile in ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "ctap-2.1", "ctap-2.0", "u2f-only"] {
         openssh(
             profile,
-            &format!(
-                "make_credential $node es256 c
+            "make_credential $node es256 c
             assert $node es256 c
             ssh-keygen -q -t ecdsa-sk -N '' -f id
-            ssh_sign_and_verify id"
-            ),
+            ssh_sign_and_verify id",
         )
         .await;
     }

@@ -40,9 +40,9 @@ pub enum EndpointAddress {
     Udp(SocketAddr),
 }
 
-/// A text is no endpoint's address.
+/// A text is not an endpoint's address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no CTAPHID endpoint: it is written unix:PATH or udp:ADDRESS:PORT, such as udp:127.0.0.1:8111")]
+#[error("{0:?} is not a CTAPHID endpoint: write unix:PATH or udp:ADDRESS:PORT, such as udp:127.0.0.1:8111")]
 pub struct InvalidEndpointAddress(String);
 
 impl FromStr for EndpointAddress {
@@ -74,7 +74,7 @@ pub enum EndpointError {
     #[error("another program listens on {0}")]
     InUse(EndpointAddress),
     /// The path is something else.
-    #[error("{path} is no socket, so it was left alone")]
+    #[error("{path} is not a socket, so it was left alone")]
     NotASocket {
         /// The path.
         path: PathBuf,
@@ -83,7 +83,7 @@ pub enum EndpointError {
     #[error(transparent)]
     TooLong(#[from] PathTooLong),
     /// The operating system refused.
-    #[error("{address} cannot be listened on: {error}")]
+    #[error("cannot listen on {address}: {error}")]
     Io {
         /// The address.
         address: EndpointAddress,
@@ -315,7 +315,7 @@ async fn answer(socket: Arc<UdpSocket>, address: SocketAddr, mut from_key: mpsc:
     }
 }
 
-/// Counts the datagrams that were no reports.
+/// Counts the datagrams that were not reports.
 #[derive(Debug, Default)]
 struct Dropped(u64);
 
@@ -327,7 +327,7 @@ impl Dropped {
         }
         self.0 += 1;
         let of = if length > REPORT_SIZE { "more than 64 bytes".to_owned() } else { format!("{length} bytes") };
-        tracing::debug!(of, dropped = self.0, "a datagram that is no report was dropped");
+        tracing::debug!(of, dropped = self.0, "a datagram that is not a report was dropped");
         None
     }
 }

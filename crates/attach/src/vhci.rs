@@ -67,7 +67,7 @@ pub enum VhciError {
         ports: usize,
     },
     /// The kernel says something else than the kernels that are known.
-    #[error("{} has a line that is not understood: {line:?}. Linux 4.13 or later is needed", path.display())]
+    #[error("{} has an unknown line: {line:?}. Linux 4.13 or later is needed", path.display())]
     UnknownStatus {
         /// The file.
         path: PathBuf,

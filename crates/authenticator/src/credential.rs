@@ -156,7 +156,7 @@ impl CredentialSecret {
         tag
     }
 
-    /// HMAC in counter mode (NIST SP 800-108r1 §4.1), with candidates that are no scalar left out.
+    /// HMAC in counter mode (NIST SP 800-108r1 §4.1), with candidates that are not a scalar left out.
     fn derive(&self, rp_id_hash: &[u8; 32], id: &[u8], algorithm: Algorithm) -> PrivateKey {
         let mut counter = 0_u32;
         PrivateKey::from_candidates(algorithm, |bytes| {

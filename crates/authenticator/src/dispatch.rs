@@ -57,7 +57,7 @@ impl Authenticator {
         self.step(progress, Protocol::U2f, now)
     }
 
-    /// Whether the key has a command, by its options: one that it has not is refused whatever follows its byte.
+    /// Whether the key has a command, by its options: others are refused whatever follows their byte.
     fn has_command(&self, command: Command) -> bool {
         if !self.profile.has_ctap2() {
             return false;

@@ -75,7 +75,7 @@ fn answer(authenticator: &mut Authenticator) -> Progress {
     Progress::Done(Ok(Response::GetInfo(Box::new(info))))
 }
 
-/// Encrypts a member for whoever has the persistentPinUvAuthToken: an initialization vector, and a block under AES-128-CBC with a
+/// Encrypts a member for holders of the persistentPinUvAuthToken: an initialization vector, and a block under AES-128-CBC with a
 /// key that HKDF derives from the token (§6.4, encIdentifier and encCredStoreState).
 fn encrypt(
     authenticator: &mut Authenticator,

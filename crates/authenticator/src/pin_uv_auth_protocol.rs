@@ -124,7 +124,7 @@ impl SharedSecret {
         self.protocol
     }
 
-    /// `encrypt`. The plaintext is a whole number of blocks of 16 bytes: whoever calls sees to that.
+    /// `encrypt`. The plaintext is a whole number of blocks of 16 bytes: the caller sees to that.
     pub(crate) fn encrypt(&self, environment: &mut dyn Environment, plaintext: &[u8]) -> Vec<u8> {
         let mut iv = [0; BLOCK];
         let mut ciphertext = Vec::with_capacity(BLOCK + plaintext.len());

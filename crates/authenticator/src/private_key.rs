@@ -56,7 +56,7 @@ impl PrivateKey {
         valid.then(|| Self { algorithm, bytes: bytes.to_vec() })
     }
 
-    /// A key from candidates: `candidate` fills the bytes, and is asked again in the rare case that they are no scalar
+    /// A key from candidates: `candidate` fills the bytes, and is asked again in the rare case that they are not a scalar
     /// (rejection sampling; NIST SP 800-186 §4.2.2).
     pub fn from_candidates(algorithm: Algorithm, mut candidate: impl FnMut(&mut [u8])) -> Self {
         let mut bytes = [0; 48];

@@ -1,4 +1,4 @@
-//! What an authenticator keeps: in memory for reading, and as records for whoever makes it durable.
+//! What an authenticator keeps: in memory for reading, and as records for the driver, which makes them durable.
 //!
 //! Storage is an output: a command yields [`Change`]s, and memory follows only after the driver has said that they are
 //! durable. A change is one record written or removed; the records of one commit belong in one transaction.
@@ -205,7 +205,7 @@ impl Store {
         self.counter
     }
 
-    /// The stored credential with this id, whoever it belongs to.
+    /// The stored credential with this id, of any relying party.
     #[must_use]
     pub fn credential(&self, id: &[u8]) -> Option<&StoredCredential> {
         self.credentials.get(id)

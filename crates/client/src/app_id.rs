@@ -12,8 +12,8 @@ use crate::origin::Origin;
 /// Why a page may not use an AppID. Chromium's word for all of it: "This is an invalid domain."
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AppIdRefusal {
-    /// The AppID is no https address.
-    #[error("the AppID {0:?} is no https address")]
+    /// The AppID is not an https address.
+    #[error("the AppID {0:?} is not an https address")]
     NotHttps(String),
     /// The AppID is under another domain.
     #[error("the AppID {app_id:?} is not under the same registrable domain as the page's address {origin}")]

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 pub struct Base64Url(pub Vec<u8>);
 
 impl Base64Url {
-    /// Reads the text form. Padding, the letters of the other alphabet and white space are no part of it.
+    /// Reads the text form. Padding, the letters of the other alphabet and white space are not part of it.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok().map(Self)

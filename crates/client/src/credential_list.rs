@@ -63,7 +63,7 @@ pub(crate) fn is_unrecognised(status: Status) -> bool {
 }
 
 /// Asks without user presence which part has a credential that is on the key, and returns what of the list to send then. With
-/// a token the key also admits to credentials that it keeps from whoever isn't verified (CTAP 2.3 §12.1). `goes_on`: the
+/// a token the key also admits to credentials that it keeps from users who are not verified (CTAP 2.3 §12.1). `goes_on`: the
 /// statuses after which the next part is asked for.
 pub(crate) async fn find<C: Channel>(
     key: &mut Key<C>,

@@ -17,7 +17,7 @@ pub enum DomException {
     AbortError,
     /// A text is not base64url.
     EncodingError,
-    /// A text is no JSON.
+    /// A text is not JSON.
     SyntaxError,
     /// A list of credentials is longer than the browser takes.
     RangeError,

@@ -57,7 +57,7 @@ impl ClientError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The page is outside of a secure context, where scripts find no `navigator.credentials`.
-    #[error("{origin} is no secure context, so its pages have no navigator.credentials: serve them over https")]
+    #[error("{origin} is not a secure context, so its pages have no navigator.credentials: serve them over https")]
     InsecureContext {
         /// The page's origin.
         origin: String,
@@ -192,7 +192,7 @@ fn advice(status: Status) -> &'static str {
         Status::KeyStoreFull => ": delete a credential from it, or ask for one that isn't discoverable",
         Status::PuatRequired => ": it has a PIN and wants it",
         Status::PinInvalid => ": the PIN is wrong",
-        Status::NotAllowed => ": it doesn't do that now (a reset: only right after it was plugged in)",
+        Status::NotAllowed => ": it doesn't do that now (it resets only right after it is plugged in)",
         Status::UnauthorizedPermission => ": the token isn't good for this",
         Status::PinPolicyViolation => ": it refuses the PIN by its policy, choose a longer one",
         Status::ChannelBusy => ": another program uses it, wait for that one",
@@ -211,8 +211,8 @@ pub enum InvalidU2fResponse {
     /// It is no such answer.
     #[error(transparent)]
     Malformed(#[from] keyrig_ctap::u2f::Invalid),
-    /// The public key is no uncompressed point.
-    #[error("the public key is no uncompressed point")]
+    /// The public key is not an uncompressed point.
+    #[error("the public key is not an uncompressed point")]
     PublicKey,
 }
 
@@ -232,7 +232,7 @@ pub enum Unsuitable {
     #[error("it is registered already with this site, use another key")]
     Excluded,
     /// None of the algorithms that it lists is in `pubKeyCredParams`.
-    #[error("none of the algorithms that it lists is in pubKeyCredParams")]
+    #[error("pubKeyCredParams has none of its algorithms")]
     Algorithms,
     /// It speaks U2F only, which signs by ES256 alone.
     #[error("it speaks U2F only, and ES256 is not in pubKeyCredParams")]
@@ -241,7 +241,7 @@ pub enum Unsuitable {
     #[error("the page requires a discoverable credential, and it stores none")]
     ResidentKey,
     /// `enforceCredentialProtectionPolicy`.
-    #[error("the page insists on credential protection, and it has none")]
+    #[error("the page requires credential protection, and it has none")]
     CredentialProtection,
     /// It has no credential management.
     #[error("it can't list or delete its credentials: reset it to delete all of them")]
@@ -259,12 +259,10 @@ pub enum Unsuitable {
         room: u64,
     },
     /// Built-in user verification is blocked, and there is no PIN instead.
-    #[error("it takes no finger after too many that it didn't know, and has no PIN: unplug it and plug it in again")]
+    #[error("it accepts no finger after too many unknown ones, and has no PIN: unplug it and plug it in again")]
     UserVerificationBlocked,
     /// The page requires user verification, or the browser does, as the credential is discoverable.
-    #[error(
-        "user verification is required, and it has neither a fingerprint enrolled nor a PIN that could be asked for"
-    )]
+    #[error("user verification is required, and it has neither a fingerprint enrolled nor a PIN to ask for")]
     UserVerification,
     /// It always verifies the user, and can't.
     #[error("it always verifies its user, and has no PIN: set one")]
@@ -274,7 +272,7 @@ pub enum Unsuitable {
 /// Why a browser refuses a key's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidResponse {
-    /// It is no CTAP2 response to the command; the status says what is wrong.
+    /// It is not a CTAP2 response to the command; the status says what is wrong.
     #[error("it can't be decoded ({0})")]
     Undecodable(Status),
     /// The authenticator data in it can't be decoded.
@@ -317,7 +315,7 @@ pub enum InvalidResponse {
     #[error("it has no {0}")]
     Missing(&'static str),
     /// The key agreement key isn't on its curve.
-    #[error("its key agreement key is no point on P-256")]
+    #[error("its key agreement key is not a point on P-256")]
     KeyAgreement,
     /// The large-blob array is longer than any key's.
     #[error("its large-blob array has no end")]
@@ -356,7 +354,7 @@ mod tests {
             (
                 RpIdRefusal::NotADomain("example.com:8006".to_owned()).into(),
                 DomException::SecurityError,
-                "SecurityError: the RP ID \"example.com:8006\" is no domain: write it without scheme, port and path",
+                "SecurityError: the RP ID \"example.com:8006\" is not a domain: write it without scheme, port and path",
             ),
         ] {
             assert_eq!(refusal.named(name).to_string(), sentence);

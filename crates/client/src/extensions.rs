@@ -42,7 +42,7 @@ pub enum ExtensionMisuse {
     #[error("prf.evalByCredential needs allowCredentials: without, nothing says which credential it will be")]
     EvalByCredentialWithoutAllowList,
     /// `prf.evalByCredential` names what isn't in the allow list.
-    #[error("prf.evalByCredential has the key {0:?}, which is no credential id of allowCredentials in base64url")]
+    #[error("prf.evalByCredential has the key {0:?}, which is not a credential id of allowCredentials in base64url")]
     EvalByUnknownCredential(String),
     /// `largeBlob.read` or `write` at registration.
     #[error("largeBlob.read and largeBlob.write are only valid for get()")]

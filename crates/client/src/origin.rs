@@ -22,9 +22,9 @@ pub enum Origin {
     Opaque,
 }
 
-/// A text is no URL, so no page can have it as its address.
+/// A text is not a URL, so no page can have it as its address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text:?} is no URL that a page could have: {cause}")]
+#[error("{text:?} is not a URL that a page could have: {cause}")]
 pub struct InvalidUrl {
     /// The text.
     pub text: String,
@@ -41,7 +41,7 @@ pub enum UrlMistake {
         /// The same with one.
         meant: String,
     },
-    /// It is no URL.
+    /// It is not a URL.
     #[error(transparent)]
     Url(#[from] url::ParseError),
 }

@@ -102,7 +102,7 @@ pub enum PinMistake {
     #[error("the PIN ends in a zero character")]
     EndsInZero,
     /// The key demands another, and this is the one it has.
-    #[error("the PIN is the one that the key has already: it demands another")]
+    #[error("the key has this PIN already: choose another")]
     SameAsCurrent,
     /// The key refuses it by a policy of its own.
     #[error("the key refuses the PIN by its policy: choose one that is longer, or harder to guess")]
@@ -148,16 +148,16 @@ pub enum PinProblem {
     #[error("it has no PIN yet: set one first")]
     NotSet,
     /// The key has a PIN already.
-    #[error("it has a PIN already: change that one")]
+    #[error("it has a PIN already: change it")]
     AlreadySet,
     /// The user gave no PIN.
-    #[error("it wants a PIN, and none was given")]
+    #[error("it needs a PIN, and none was given")]
     NotGiven,
     /// The PIN that was given can't be the key's, or become it.
     #[error(transparent)]
     Mistake(#[from] PinMistake),
     /// Three wrong PINs in a row: the key takes none until it has been without power (CTAP 2.3 §6.5.5.7).
-    #[error("it takes no PIN after three wrong ones in a row: unplug it and plug it in again")]
+    #[error("it accepts no PIN after three wrong ones in a row: unplug it and plug it in again")]
     PowerCycleNeeded,
     /// No retries are left.
     #[error("its PIN is blocked after too many wrong ones: reset it, which deletes its credentials")]

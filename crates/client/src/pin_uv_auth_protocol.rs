@@ -105,7 +105,7 @@ impl PinUvAuthProtocol {
 /// Why there is no shared secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum AgreementError {
-    #[error("the key agreement key is no point on P-256")]
+    #[error("the key agreement key is not a point on P-256")]
     NotOnTheCurve,
     #[error(transparent)]
     Channel(#[from] ChannelError),

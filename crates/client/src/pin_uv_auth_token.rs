@@ -13,7 +13,7 @@ use crate::key::Key;
 use crate::pin::{self, AskForPin, Pin, PinMistake, PinProblem, PinReason, PinRequest};
 use crate::pin_uv_auth_protocol::PinUvAuthProtocol;
 
-/// How often a PIN is asked for that no key could have, before whoever gives it is taken for a program.
+/// How often a PIN is asked for that no key could have, before its giver is taken for a program.
 const PATIENCE: usize = 8;
 
 /// A `pinUvAuthToken`.

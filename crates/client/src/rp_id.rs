@@ -3,7 +3,7 @@
 //!
 //! The public suffix list is the one that the `psl` crate carries; its version is pinned, so that verdicts don't change
 //! from one build to the next. Chromium departs from HTML in three ways, and so does this:
-//! - a single label is no parent: `https://pve.lan` may not claim `lan`, although it is in no list;
+//! - a single label is not a parent: `https://pve.lan` may not claim `lan`, although it is in no list;
 //! - a leading dot is allowed: `.example.com` passes where `example.com` does, as another RP ID with another hash;
 //! - nothing is normalised: an RP ID in upper case or with a trailing dot is another text, hence foreign.
 //!
@@ -25,10 +25,10 @@ pub enum RpIdRefusal {
     #[error("the page's address {0} is an IP address, and an RP ID is a domain: open the page by a name")]
     IpAddress(String),
     /// The RP ID contains what no domain does: a port, a scheme, a space, or nothing at all.
-    #[error("the RP ID {0:?} is no domain: write it without scheme, port and path")]
+    #[error("the RP ID {0:?} is not a domain: write it without scheme, port and path")]
     NotADomain(String),
     /// The RP ID is a public suffix, or a single label, above the page's domain: everybody could claim it.
-    #[error("the RP ID {rp_id:?} is a public suffix or a single label above {domain}: no one site may claim it")]
+    #[error("the RP ID {rp_id:?} is a public suffix or a single label above {domain}: no single site may claim it")]
     PublicSuffix {
         /// The RP ID that was claimed.
         rp_id: String,

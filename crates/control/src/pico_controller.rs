@@ -72,7 +72,7 @@ pub async fn serve(listener: TcpListener, rack: Rack) -> Infallible {
 /// A GET that changes something can be sent by any page in a browser on this machine. Browsers say so.
 async fn refuse_web_pages(headers: HeaderMap, request: Request, next: Next) -> Response {
     if headers.contains_key("origin") || headers.contains_key("sec-fetch-site") {
-        return (StatusCode::FORBIDDEN, "this is for programs: requests from web pages are refused\n").into_response();
+        return (StatusCode::FORBIDDEN, "this is for programs: web pages are refused\n").into_response();
     }
     next.run(request).await
 }

@@ -60,7 +60,7 @@ pub enum ControlError {
         path: PathBuf,
     },
     /// The path is something else.
-    #[error("{path} is no socket, so it was left alone")]
+    #[error("{path} is not a socket, so it was left alone")]
     NotASocket {
         /// The path.
         path: PathBuf,
@@ -240,7 +240,7 @@ async fn answer(line: &[u8], rack: &Rack, closed: impl Future<Output = ()>) -> R
             Ok(answer) => Reply::Done { ok: true, answer },
             Err(refusal) => refused(refusal),
         },
-        Err(error) => refused(format!("this is no command: {error}")),
+        Err(error) => refused(format!("this is not a command: {error}")),
     }
 }
 

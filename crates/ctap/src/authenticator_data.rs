@@ -71,11 +71,11 @@ pub enum Invalid {
     /// It ends before what the flags announce does.
     #[error("authenticator data ends inside the {0}")]
     Truncated(&'static str),
-    /// The COSE_Key or the extensions are no canonical CBOR; the offset counts from their own start.
+    /// The COSE_Key or the extensions are not canonical CBOR; the offset counts from their own start.
     #[error("authenticator data: {0}: {1}")]
     Malformed(&'static str, Malformed),
-    /// The extensions are no map.
-    #[error("authenticator data: the {0} is no map")]
+    /// The extensions are not a map.
+    #[error("authenticator data: the {0} is not a map")]
     NotAMap(&'static str),
     /// Bytes follow.
     #[error("authenticator data: {0} bytes follow what its flags announce")]

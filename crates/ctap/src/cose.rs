@@ -78,7 +78,7 @@ pub enum PublicKey {
 /// Why bytes are not a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidKey {
-    /// They are no COSE_Key.
+    /// They are not a COSE_Key.
     #[error("not a COSE_Key")]
     NotACoseKey,
     /// The algorithm is none of [`Algorithm`], or missing.
@@ -175,7 +175,7 @@ impl KeyAgreementKey {
     /// Reads a COSE_Key. That the point lies on its curve is for the cryptography to find out.
     ///
     /// # Errors
-    /// [`Status::CborUnexpectedType`] if it is no map, or a member has another type than it must;
+    /// [`Status::CborUnexpectedType`] if it is not a map, or a member has another type than it must;
     /// [`Status::InvalidParameter`] if it is no key for this (CTAP 2.3 §6.5.5.5: what `decapsulate` refuses).
     pub(crate) fn decode(item: Item<'_>) -> Result<Self, Status> {
         let (mut kind, mut algorithm, mut curve, mut x, mut y) = (None, None, None, None, None);

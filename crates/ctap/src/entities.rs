@@ -253,7 +253,7 @@ impl Extensions {
     /// Takes an encoded map.
     ///
     /// # Errors
-    /// [`Status::InvalidCbor`] if it is not canonical, [`Status::CborUnexpectedType`] if it is no map.
+    /// [`Status::InvalidCbor`] if it is not canonical, [`Status::CborUnexpectedType`] if it is not a map.
     pub fn new(encoded: Vec<u8>) -> Result<Self, Status> {
         Item::parse(&encoded)?.map()?;
         Ok(Self(encoded))

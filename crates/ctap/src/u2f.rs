@@ -319,8 +319,8 @@ pub enum Invalid {
     /// A registration begins with another byte than 0x05.
     #[error("a registration begins with 0x{0:02X} instead of 0x05")]
     Reserved(u8),
-    /// The attestation certificate is no DER SEQUENCE, so that nothing says where it ends.
-    #[error("the attestation certificate is no DER SEQUENCE")]
+    /// The attestation certificate is not a DER SEQUENCE, so that nothing says where it ends.
+    #[error("the attestation certificate is not a DER SEQUENCE")]
     Certificate,
 }
 

@@ -41,7 +41,7 @@ async fn keys_are_written_by_name_and_profile() {
     for (key, words) in [
         ("keyrig", "\"keyrig\" is no key: write NAME=PROFILE, such as \"a=keyrig\""),
         ("a=yubikey-9", "no profile is called \"yubikey-9\": the profiles are keyrig, "),
-        ("a/b=keyrig", "\"a/b\" is no name for a key"),
+        ("a/b=keyrig", "\"a/b\" is not a name for a key"),
     ] {
         let error = Rig::start([key]).await.expect_err("no key").to_string();
         assert!(error.starts_with(words), "{error}");
@@ -122,7 +122,7 @@ async fn pins_are_typed() {
     let passkey = || creation(json!({"residentKey": "required", "userVerification": "required"}));
     let (name, by, reason) = refused(page.create(passkey()).await);
     assert_eq!((name.as_str(), by), ("NotAllowedError", RefusedBy::Client));
-    assert_eq!(reason, "key \"a\": it wants a PIN, and none was given");
+    assert_eq!(reason, "key \"a\": it needs a PIN, and none was given");
     rig.pin("a", "1234").await.expect("a first PIN");
     let made = parsed(page.create(passkey()).await);
     let mut find = login(&[]);

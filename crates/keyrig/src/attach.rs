@@ -46,7 +46,7 @@ enum Line<'a> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    // First, so that whoever lacks the module or the rights hears it before keys are made.
+    // First, so that a missing module or right is told before keys are made.
     let vhci = Vhci::open()?;
     let rack = arguments.running.rack.start().await?;
     let interrupted = interruption::in_order();
@@ -94,7 +94,7 @@ fn announce(out: &Lines, arguments: &Arguments, rack: &Rack, control: &ControlSo
     for note in arguments.running.rack.notes(rack) {
         out.print(format!("{YELLOW}note{PLAIN}     {note}"));
     }
-    out.print("Ctrl-C detaches the keys and ends it.");
+    out.print("Ctrl-C detaches the keys and ends keyrig.");
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::output::{GREEN, PLAIN, RED, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-Two software keys are exported over USB/IP on loopback; a client that keeps a browser's rules reaches them there and \
+keyrig exports two software keys over USB/IP on loopback; a client with a browser's rules reaches them there and \
 registers and logs in at a relying party over HTTP. Refusals are part of it, each with who refused and why. Nothing is \
 installed or left behind.")]
 pub(crate) struct Arguments {

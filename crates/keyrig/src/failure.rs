@@ -44,13 +44,13 @@ pub(crate) enum Failure {
     Demo(#[from] DemoError),
     #[error("{address} is in use by another program ({})", likely(*.address))]
     PortInUse { address: SocketAddr, option: &'static str },
-    #[error("{0} cannot be listened on: {1}")]
+    #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
-    #[error("{0} cannot be written: {1}")]
+    #[error("cannot write {0}: {1}")]
     Write(PathBuf, #[source] io::Error),
-    #[error("nothing can be printed: {0}")]
+    #[error("cannot print: {0}")]
     Print(#[source] io::Error),
-    #[error("{0} cannot be read: {1}")]
+    #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,7 +74,7 @@ pub(crate) enum Failure {
     Totp(#[from] TotpRefused),
     #[error(transparent)]
     Qr(#[from] TooLongForQr),
-    #[error("there is no database in {}: is --state right? 'keyrig rp serve' and 'keyrig rp user add' make one", .0.display())]
+    #[error("{} has no database: check --state; 'keyrig rp serve' and 'keyrig rp user add' create one", .0.display())]
     NoDatabase(PathBuf),
     #[error("there is no report {0}")]
     NoReport(String),
@@ -82,7 +82,7 @@ pub(crate) enum Failure {
     Interrupted,
     #[error("nothing was deleted")]
     NotConfirmed,
-    #[error("the runtime could not be started: {0}")]
+    #[error("cannot start the runtime: {0}")]
     Runtime(#[source] io::Error),
 }
 
@@ -115,11 +115,11 @@ impl Failure {
             Self::Control(ControlError::NotRunning { .. }) => {
                 "start one with 'keyrig serve', or say where it is with --control unix:PATH"
             }
-            Self::Bind(EndpointError::InUse(_)) => "stop that one, or choose another address with --ctaphid",
+            Self::Bind(EndpointError::InUse(_)) => "stop it, or choose another address with --ctaphid",
             Self::Bind(EndpointError::NotASocket { .. }) => "name another with --ctaphid unix:PATH",
             Self::Vhci(VhciError::NoRights { .. }) => "run it as root: sudo keyrig attach",
             Self::PortInUse { option, .. } => {
-                return Some(format!("stop that one, or choose another port with {option} ADDRESS:PORT"));
+                return Some(format!("stop it, or choose another port with {option} ADDRESS:PORT"));
             }
             _ => return None,
         };

@@ -49,7 +49,7 @@ enum Action {
     List,
     /// Touch a key that waits for it
     Touch(Named),
-    /// Refuse at a key that waits for a touch
+    /// Refuse a touch that a key waits for
     Deny(Named),
     /// Pull a key out
     Unplug(Named),
@@ -90,10 +90,10 @@ impl FromStr for ControlArgument {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("unix:") {
-            Some("") => Err("the path is missing: a control socket is written unix:PATH".to_owned()),
+            Some("") => Err("the path is missing: write a control socket as unix:PATH".to_owned()),
             Some(path) => Ok(Self(path.into())),
             None if text.contains('/') => Ok(Self(text.into())),
-            None => Err("a control socket is written unix:PATH".to_owned()),
+            None => Err("write a control socket as unix:PATH".to_owned()),
         }
     }
 }

@@ -51,7 +51,7 @@ Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line i
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the main job: two keys, a browser's rules and a relying party, with nothing installed
+    /// Show two keys register and log in at a relying party, with nothing installed
     Demo(demo::Arguments),
     /// Give software keys to USB/IP clients until interrupted
     Serve(serve::Arguments),
@@ -61,13 +61,13 @@ enum Command {
     Exec(exec::Arguments),
     /// Say what this machine can do for keys, and what would let it do more
     Env(env::Arguments),
-    /// Speak to the keys of a running rack
+    /// Control the keys of a running rack
     Key(key::Arguments),
     /// Be a page in a browser: options JSON in, credential JSON out, or who refused and why
     Client(client::Arguments),
     /// Serve a relying party to rehearse on, and administer it
     Rp(rp::Arguments),
-    /// List the keys that can be imitated, or show one
+    /// List the profiles, or show one
     Profiles(profiles::Arguments),
 }
 

@@ -11,7 +11,7 @@ use crate::output::{PLAIN, YELLOW, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-A key says of itself only what works. What belongs to a profile beyond that is listed as withheld.")]
+A key announces only what works. What its original has beyond that is listed as withheld.")]
 pub(crate) struct Arguments {
     /// Show this profile
     name: Option<String>,

@@ -54,7 +54,7 @@ pub(crate) struct RackArguments {
     #[arg(long, value_name = "NAME")]
     finger: Option<KeyName>,
 
-    /// Have everything random follow from this number: same requests, same bytes. Such keys are no secret
+    /// Derive everything random from this number: same requests, same bytes. Such keys are not secret
     #[arg(long, value_name = "N", conflicts_with = "state")]
     seed: Option<u64>,
 }
@@ -112,9 +112,7 @@ impl RackArguments {
         makers.sort_unstable();
         makers.dedup();
         for maker in makers {
-            notes.push(format!(
-                "imitation: a key here carries {maker}'s identity; its attestation is keyrig's TEST root's"
-            ));
+            notes.push(format!("imitation: a key here carries {maker}'s identity, attested by keyrig's TEST root"));
         }
         notes.push(match rack.root_origin() {
             RootOrigin::Seed => "the TEST attestation root follows from the seed".to_owned(),

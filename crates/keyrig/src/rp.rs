@@ -48,11 +48,11 @@ enum Action {
     Audit(audit::AuditArguments),
     /// The log of security events
     Events(audit::EventsArguments),
-    /// What a refused user was told by its identifier only
+    /// The report behind an identifier that a refused user was told
     Report(audit::ReportArguments),
     /// The code that an authenticator app would show, or its address as a QR code
     Totp(totp::Arguments),
-    /// The policies that come with keyrig, and what each does that the default does not
+    /// The built-in policies, and how each differs from the default
     Policies(policies::Arguments),
 }
 
@@ -71,7 +71,7 @@ impl State {
         }
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let base = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
-        let base = base.ok_or_else(|| Failure::Usage("there is no HOME: say --state DIR".to_owned()))?;
+        let base = base.ok_or_else(|| Failure::Usage("HOME is not set: give --state DIR".to_owned()))?;
         Ok(base.join("keyrig/relying-party"))
     }
 
@@ -150,7 +150,7 @@ fn password(source: Option<&PasswordSource>) -> Result<(PasswordHash, Option<Str
 /// Asks on the terminal. Where nobody can answer it is a mistake not to have said `--yes`.
 fn confirm(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage("nobody is there to be asked: add --yes if that is meant".to_owned()));
+        return Err(Failure::Usage("there is no terminal to ask on: add --yes to go on".to_owned()));
     }
     prompt(format!("{question} [y/N] "))?;
     let mut answer = String::new();

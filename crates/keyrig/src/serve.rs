@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pico_controller: Option<SocketAddr>,
 
-    /// Allow addresses that others can reach. Nobody there is asked who they are: whoever reaches one has the keys
+    /// Allow addresses that others can reach. There is no password: anyone who reaches one can use the keys
     #[arg(long)]
     open_to_network: bool,
 
@@ -156,7 +156,7 @@ fn check_reach(arguments: &Arguments) -> Result<(), Failure> {
     for (address, what) in [(arguments.usbip, "USB/IP")].into_iter().chain(udp).chain(others) {
         if !address.ip().is_loopback() && !arguments.open_to_network {
             return Err(Failure::Usage(format!(
-                "{address} can be reached by others, and {what} asks nobody who they are: add --open-to-network if that is meant"
+                "others can reach {address}, and {what} has no passwords: add --open-to-network to allow that"
             )));
         }
     }

@@ -255,8 +255,8 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         (&["serve", "--key", "yubikey"][..], "the profiles are keyrig, yubikey-5.7, yubikey-5.4"),
         (&["serve", "--key", "keyrig=a/b"], "1 to 32 letters"),
         (&["serve", "--key", "keyrig=a", "--key", "keyrig=a"], "two keys are called a"),
-        (&["serve", "--finger", "c"], "no key is called so"),
-        (&["serve", "--touch", "sometimes"], "auto, every, manual, deny, after=MILLISECONDS"),
+        (&["serve", "--finger", "c"], "no key has that name"),
+        (&["serve", "--touch", "sometimes"], "auto, every, manual, deny or after=MILLISECONDS"),
         (&["serve", "--seed", "1", "--state", "x"], "cannot be used with"),
         (&["serve", "--usbip", "0.0.0.0:3240"], "--open-to-network"),
         (&["serve", "--control", "x"], "unix:PATH"),
@@ -367,7 +367,7 @@ fn a_pin_is_set_changed_and_asked_about() {
     for left in [7, 6] {
         assert_eq!(run(&change, "9999\n1234\n"), refused(&format!("the PIN is wrong, {left} tries left")));
     }
-    let blocked = "it takes no PIN after three wrong ones in a row: 'keyrig key power-cycle a' lets it take one again";
+    let blocked = "it accepts no PIN after three wrong ones in a row: 'keyrig key power-cycle a' unblocks it";
     assert_eq!(run(&change, "9999\n1234\n"), refused(blocked));
     assert_eq!(run(&["pin", "retries", "a"], ""), done("a: 5 tries left, after 'keyrig key power-cycle a'"));
     assert!(serving.key(&["power-cycle", "a"]).status.success());
@@ -383,11 +383,11 @@ fn a_key_that_is_not_there_or_a_pin_that_cannot_be_had_is_an_error() {
     assert_eq!(stderr(&unknown), "error: no key is called b: the keys are a\n");
     let missing = key_with_input(&serving, &["pin", "set", "a", "--pin-file", "/nowhere/pin"], "");
     assert_eq!(missing.status.code(), Some(1));
-    assert!(stderr(&missing).starts_with("error: /nowhere/pin cannot be read: "), "{}", stderr(&missing));
+    assert!(stderr(&missing).starts_with("error: cannot read /nowhere/pin: "), "{}", stderr(&missing));
     let nothing = key_with_input(&serving, &["pin", "set", "a", "--pin-file", "-"], "");
     assert_eq!(nothing.status.code(), Some(1));
     assert!(stderr(&nothing).contains("too short"), "{}", stderr(&nothing));
-    // The PIN is no argument: others could read it.
+    // The PIN is not an argument: others could read it.
     assert_eq!(key_with_input(&serving, &["pin", "set", "a", "1234"], "").status.code(), Some(2));
     serving.key(&["unplug", "a"]);
     let unplugged = key_with_input(&serving, &["pin", "retries", "a"], "");
@@ -454,8 +454,8 @@ fn credentials_are_listed_and_deleted() {
         |id: &str| key_with_input(&serving, &["credentials", "delete", "a", "--pin-file", "-", "--", id], "1234");
     let unknown = delete("no-such-id");
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(stderr(&unknown).contains("no credential's id begins with \"no-such-id\""), "{}", stderr(&unknown));
-    assert!(stderr(&delete("")).contains("more than one"), "an empty id is everybody's beginning");
+    assert!(stderr(&unknown).contains("no credential id begins with \"no-such-id\""), "{}", stderr(&unknown));
+    assert!(stderr(&delete("")).contains("several"), "an empty id is everybody's beginning");
     let deleted = delete(ids[0]);
     assert_eq!(stdout(&deleted), "a: deleted root@pam (root) of pve.example.com\n", "{}", stderr(&deleted));
     let left = json(&list(&["--json"]));
@@ -487,7 +487,7 @@ fn an_error_for_programs_is_one_line_with_a_code() {
         (&["key", "toch", "--json"], 2, "usage", "unrecognized subcommand"),
         (&["serve", "--json", "--usbip", &address, "--control", &nobody], 1, "port-in-use", &address),
         (&[&serve[..], &["--key", "a=keyrig", "--key", "a=keyrig"]].concat(), 2, "same-name", "two keys are called a"),
-        (&[&serve[..], &["--finger", "c"]].concat(), 2, "no-such-finger", "no key is called so"),
+        (&[&serve[..], &["--finger", "c"]].concat(), 2, "no-such-finger", "no key has that name"),
         (
             &[&serve[..], &["--state", foreign.to_str().unwrap()]].concat(),
             1,

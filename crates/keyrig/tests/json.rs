@@ -222,7 +222,7 @@ fn a_rack_and_its_keys() {
     let listed = key(&["credentials", "list", "a", "--pin-file", "-"], "5678\n");
     assert_is("credentials", &listed);
     let id = listed["credentials"][0]["credential_id"].as_str().expect("there is one");
-    assert_is("credentials-deleted", &key(&["credentials", "delete", "a", id, "--pin-file", "-"], "5678\n"));
+    assert_is("credentials-deleted", &key(&["credentials", "delete", "a", "--pin-file", "-", "--", id], "5678\n"));
 }
 
 fn rp(state: &Path, words: &[&str]) -> String {

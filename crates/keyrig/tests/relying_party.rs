@@ -117,7 +117,7 @@ fn what_guides_get_wrong_is_answered_with_the_right_form() {
         (&["user", "tfa", "add", "root@pam", "totp"], "a factor is added by the user, on the page"),
         (&["user", "tfa", "list", "root"], "a user is NAME@REALM, such as root@pam"),
         (&["user", "tfa", "unlok", "root@pam"], "'unlock'"),
-        (&["user", "modify", "root@pam"], "nothing is to be changed"),
+        (&["user", "modify", "root@pam"], "nothing to change"),
         (&["policies", "proxmox-8"], "the policies are strict-l3, proxmox-9, webauthn-rs"),
     ];
     for (arguments, expected) in cases {
@@ -137,7 +137,7 @@ fn what_guides_get_wrong_is_answered_with_the_right_form() {
 fn a_directory_that_is_misspelt_does_not_look_empty() {
     let site = Site::new();
     for arguments in [&["user", "list"][..], &["audit"], &["events"], &["user", "tfa", "unlock", "root@pam"]] {
-        assert!(site.failed(arguments, 1).contains("is --state right?"), "{arguments:?}");
+        assert!(site.failed(arguments, 1).contains("check --state"), "{arguments:?}");
     }
     assert!(std::fs::read_dir(site.0.path()).unwrap().next().is_none(), "nothing has come into being");
     std::fs::write(site.0.path().join("relying-party.sqlite"), "not a database, but long enough to look like a file")

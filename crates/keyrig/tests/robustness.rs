@@ -132,7 +132,7 @@ fn a_full_disk_is_an_error_with_words() {
         let control = directory.path().join("control");
         let output = keyrig(arguments).env("KEYRIG_CONTROL", &control).stdout(full()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stderr));
-        let why = "nothing can be printed: No space left on device (os error 28)";
+        let why = "cannot print: No space left on device (os error 28)";
         let said = if arguments.contains(&"--json") {
             format!("{{\"error\":{{\"code\":\"cannot-print\",\"message\":\"{why}\"}}}}\n")
         } else {
@@ -294,7 +294,7 @@ fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
         let output = serve_on(&state, &directory);
         assert_eq!(output.status.code(), Some(1), "{name}");
-        let expected = format!("{} is damaged: it is no file", path.display());
+        let expected = format!("{} is damaged: it is not a file", path.display());
         assert!(text(&output.stderr).contains(&expected), "{name}: {}", text(&output.stderr));
         // Nor is what a link leads to taken.
         std::fs::rename(&path, directory.path().join("elsewhere")).unwrap();

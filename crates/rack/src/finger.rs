@@ -28,9 +28,9 @@ pub enum TouchPolicy {
     After(Duration),
 }
 
-/// A text is no touch policy.
+/// A text is not a touch policy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no touch policy: it is one of auto, every, manual, deny, after=MILLISECONDS")]
+#[error("{0:?} is not a touch policy: choose auto, every, manual, deny or after=MILLISECONDS")]
 pub struct InvalidTouchPolicy(String);
 
 impl FromStr for TouchPolicy {

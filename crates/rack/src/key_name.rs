@@ -12,9 +12,9 @@ use thiserror::Error;
 #[serde(try_from = "String", into = "String")]
 pub struct KeyName(String);
 
-/// A text is no key name.
+/// A text is not a key name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no name for a key: it takes 1 to 32 letters, digits, '-', '_' and '.', not beginning with '.'")]
+#[error("{0:?} is not a name for a key: use 1 to 32 letters, digits, '-', '_' and '.', and do not begin with '.'")]
 pub struct InvalidKeyName(String);
 
 impl KeyName {

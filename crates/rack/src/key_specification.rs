@@ -47,6 +47,6 @@ mod tests {
             unknown.starts_with("no profile is called \"yubikey-9\": the profiles are keyrig, yubikey-5.7"),
             "{unknown}"
         );
-        assert!(KeySpecification::built_in("keyrig", "a/b").unwrap_err().to_string().contains("no name for a key"));
+        assert!(KeySpecification::built_in("keyrig", "a/b").unwrap_err().to_string().contains("not a name for a key"));
     }
 }

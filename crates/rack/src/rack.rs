@@ -67,20 +67,20 @@ pub enum RootOrigin {
 #[derive(Debug, Error)]
 pub enum RackError {
     /// There are no keys in it.
-    #[error("a rack without a key is of no use")]
+    #[error("the rack has no keys")]
     NoKeys,
     /// There are too many keys in it.
-    #[error("{0} keys are too many for a rack: it holds {MAX_KEYS}")]
+    #[error("{0} keys are too many: a rack holds {MAX_KEYS}")]
     TooManyKeys(usize),
     /// Two keys have the same name.
     #[error("two keys are called {0}")]
     SameName(KeyName),
     /// The finger is to be over a key that there is none of.
-    #[error("the finger cannot be over {0}: no key is called so")]
+    #[error("the finger cannot be over {0}: no key has that name")]
     NoSuchFinger(KeyName),
     /// A seed and a state directory contradict each other.
     #[error(
-        "a seed promises the same bytes from the same start, and a state directory is another start each time: use one of the two"
+        "a seed promises the same bytes from the same start, and a state directory starts differently each time: use one of the two"
     )]
     SeedAndState,
     /// The state directory can't be used.
@@ -422,7 +422,7 @@ impl Task {
                     Some(Request { command, answer }) => {
                         let result = self.command(command).await;
                         self.catch_up();
-                        // Whoever asked may have gone.
+                        // The asker may have gone.
                         let _ = answer.send(result.map(|only| self.answer(only.as_ref())));
                     }
                     None => return,

@@ -65,7 +65,7 @@ pub enum StateError {
         expected: &'static str,
     },
     /// Another process has it.
-    #[error("{path} is locked: another keyrig uses it. Stop that one, or use another name or directory")]
+    #[error("{path} is locked: another keyrig uses it. Stop it, or use another name or directory")]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -121,7 +121,7 @@ pub enum Damage {
     #[error("it is missing")]
     Missing,
     /// It is a pipe, a directory, a device.
-    #[error("it is no file")]
+    #[error("it is not a file")]
     NoFile,
     /// What a link names may be anybody's.
     #[error("it is a link")]
@@ -183,7 +183,7 @@ impl StateDirectory {
             {
                 return Err(error);
             }
-            // Whoever comes first makes it, and the others wait for that short time.
+            // The first to come makes it, and the others wait for that short time.
             let _lock = lock(&path.join("lock"), Wait::Yes)?;
             if read_line(&format)?.is_none() {
                 refuse_foreign(path)?;

@@ -104,11 +104,11 @@ impl FromSql for EventKind {
 /// Who did something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// Somebody over HTTP who has not proved to be anybody.
+    /// Somebody over HTTP who has proved nothing yet.
     Nobody,
     /// A user of this relying party.
     User(UserName),
-    /// Whoever may use the command line on the database.
+    /// Everybody who may write the database: the command line.
     CommandLine,
 }
 
@@ -132,7 +132,7 @@ pub struct By {
 }
 
 impl By {
-    /// Whoever may use the command line on the database.
+    /// Everybody who may write the database: the command line.
     pub fn command_line(now: SystemTime) -> Self {
         Self { actor: Actor::CommandLine, now }
     }

@@ -2,7 +2,7 @@
 //! for ever. They are in the store, so that what began in one process can end in another.
 //!
 //! The number kept is bounded. A session that begins too many loses the oldest, which is the one least likely to be
-//! answered (a page loaded again, a client that gave up). Logins of nobody yet are begun by anybody: whoever begins too many
+//! answered (a page loaded again, a client that gave up). Logins of nobody yet are begun by anybody: a client that begins too many
 //! loses the oldest of them, and when there are too many of all, the client address that has most loses its oldest.
 
 use std::time::{Duration, SystemTime};
@@ -57,7 +57,7 @@ impl Purpose {
 pub(crate) enum Gone {
     /// Never begun, answered already, pushed out by later ones, or begun for something or somebody else.
     #[error(
-        "there is no such challenge: it was answered already (each is good for one answer), or begun for something else"
+        "this challenge is unknown: it was answered already (each is good for one answer), or belongs to something else"
     )]
     Unknown,
     /// It came too late.
@@ -158,7 +158,7 @@ pub(crate) fn begin_login(
     keep_login(connection, Some(user), None, now + lifetime)
 }
 
-/// Begins the login of whoever it will turn out to be.
+/// Begins a login whose user is not known yet.
 pub(crate) fn begin_login_of_nobody(
     connection: &Transaction<'_>,
     client: Option<Client>,

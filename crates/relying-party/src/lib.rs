@@ -1,8 +1,8 @@
 //! A relying party to rehearse on: users with passwords and second factors (WebAuthn, TOTP, recovery keys), realms that
 //! require them, and a login that behaves like a real control plane's, over HTTP.
 //!
-//! Every check of WebAuthn is evaluated by [`keyrig_verifier`], which says what it expected and what it found. Whoever is
-//! refused learns only that, and the identifier of a report; the report is for administrators, and for everybody on a
+//! Every check of WebAuthn is evaluated by [`keyrig_verifier`], which says what it expected and what it found. Refused
+//! users learn only that, and the identifier of a report; the report is for administrators, and for everybody on a
 //! rehearsal site ([`Options::explain`]).
 //!
 //! Everything is kept in a [`Store`], an SQLite database that several processes can have open at once: a login that begins
@@ -11,7 +11,7 @@
 //! # The API
 //!
 //! Bodies are JSON. A session is a cookie; every request of a session that changes something carries the session's token in
-//! the header `X-CSRF-Token`. Any answer that is no success is a [`Refusal`]: `{"refused_by": "relying_party", "code",
+//! the header `X-CSRF-Token`. Any answer that is not a success is a [`Refusal`]: `{"refused_by": "relying_party", "code",
 //! "reason"}`, with `report_id` where there is a report, and with `report` on a rehearsal site.
 //!
 //! | route | body | answer |

@@ -17,7 +17,7 @@ pub struct Limits {
     /// How many connections there are at once, over all listeners; never more than half of the descriptors that the
     /// process may have. When there is no place for a new one, the one that has been idle for longest is closed.
     pub connections: usize,
-    /// How many passwords wait to be checked. When there is no place, whoever has failed most lately is turned away.
+    /// How many passwords wait to be checked. When there is no place, the one that failed most lately is turned away.
     pub waiting: usize,
     /// How many requests of one client address wait that has failed lately. IPv6 addresses of one /64 are one.
     pub waiting_per_client: usize,

@@ -22,7 +22,10 @@ pub(crate) fn of(user: &User, factors: &[StoredFactor]) -> Vec<Notice> {
     let mut notices = Vec::new();
     let mut tell = |code, text: String| notices.push(Notice { code, text });
     if enabled.is_empty() {
-        tell("no_second_factor", "this account has no second factor: whoever has the password is in".to_owned());
+        tell(
+            "no_second_factor",
+            "this account has no second factor: the password alone is enough to log in".to_owned(),
+        );
     }
     if user.role == Role::Administrator && security_keys == 1 {
         let text =

@@ -136,7 +136,7 @@ pub enum DecidedBy {
     WebauthnRs,
 }
 
-/// Why a text is no policy.
+/// Why a text is not a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("policy {name}: {reason}")]
 pub struct InvalidPolicy {
@@ -210,7 +210,7 @@ fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D:
     let found = Vec::<i64>::deserialize(deserializer)?;
     match found.iter().find(|algorithm| !ALGORITHMS.contains(algorithm)) {
         Some(unknown) => Err(serde::de::Error::custom(format!(
-            "{unknown} is no algorithm that can be verified: these are -7, -8, -35 and -257"
+            "{unknown} is not an algorithm that can be verified: these are -7, -8, -35 and -257"
         ))),
         None if found.is_empty() => Err(serde::de::Error::custom("no algorithm is named")),
         None => Ok(found),

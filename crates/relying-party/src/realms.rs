@@ -34,7 +34,7 @@ pub enum RealmKind {
     Pve,
 }
 
-/// The second factor that a realm requires. Whoever has any enabled factor is asked for one in every case.
+/// The second factor that a realm requires. A user with any enabled factor is asked for one in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Requirement {

@@ -1,6 +1,6 @@
 //! What is answered when something is refused: a stable code for programs and a sentence for people.
 //!
-//! Whatever a login is refused for, the answer is the same: whoever tries learns neither who exists nor what was wrong. The
+//! Whatever a login is refused for, the answer is the same: an outsider learns neither who exists nor what was wrong. The
 //! cause is in the [report](crate::Store::report) whose identifier is answered, for administrators; on a rehearsal site
 //! ([`Options::explain`](crate::Options)) it is in the answer too.
 
@@ -99,25 +99,25 @@ pub enum Refusal {
         reason: String,
     },
     /// The login that was begun is not known, or no longer.
-    #[error("this login is not known, or took too long; begin again with the password")]
+    #[error("this login is unknown or has expired; begin again with the password")]
     UnknownLogin,
     /// There is no session, or no longer.
-    #[error("nobody is logged in here: there is no session, or it is over; log in")]
+    #[error("you are not logged in, or your session is over; log in")]
     NotLoggedIn,
     /// The session is for enrolment only.
-    #[error("this session is for adding the factor that the realm requires, and for nothing else")]
+    #[error("this session can only add the factor that the realm requires")]
     EnrolmentOnly,
     /// The token against cross-site requests is missing or another session's.
     #[error("the X-CSRF-Token header is not that of this session")]
     BadCsrfToken,
     /// The role does not allow it.
-    #[error("this takes the role {needed}")]
+    #[error("this needs the role {needed}")]
     Forbidden {
         /// The roles that may.
         needed: &'static str,
     },
     /// The password has to be given again first.
-    #[error("give the password again first: it is asked for before factors change, and good for {} s", crate::CONFIRMATION_LIFETIME.as_secs())]
+    #[error("confirm your password first: changing factors needs that, and it is good for {} s", crate::CONFIRMATION_LIFETIME.as_secs())]
     ConfirmationRequired,
     /// The password that was given again is wrong.
     #[error("the password is wrong{}", if *.session_ended { "; the session was ended" } else { "" })]
@@ -141,10 +141,10 @@ pub enum Refusal {
         reason: String,
     },
     /// Logging in by a passkey alone is not enabled here.
-    #[error("logging in by a passkey alone is not enabled here")]
+    #[error("logging in with a passkey alone is not enabled here")]
     PasskeyLoginDisabled,
     /// WebAuthn cannot be used because of its settings.
-    #[error("WebAuthn cannot be used at present: its settings are wrong; ask an administrator")]
+    #[error("WebAuthn is unusable at present: its settings are wrong; ask an administrator")]
     WebauthnUnavailable {
         /// What is wrong with them: for the log.
         reason: String,
@@ -171,7 +171,7 @@ pub enum Refusal {
         id: String,
     },
     /// More passwords or logins are under way than can be dealt with.
-    #[error("too much is under way here; try again in a moment")]
+    #[error("the server is busy; try again in a moment")]
     Busy,
     /// The realm's directory gave no answer: nothing was done.
     #[error("the directory of this realm gives no answer; nothing was done")]

@@ -75,7 +75,7 @@ async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
-                tracing::warn!(%error, "no connection can be taken; trying again");
+                tracing::warn!(%error, "cannot accept a connection; trying again");
                 tokio::time::sleep(PAUSE).await;
             }
         }

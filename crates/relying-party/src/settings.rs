@@ -33,7 +33,7 @@ pub struct Settings {
     /// The origins that ceremonies may come from, each as a browser writes it: scheme, host, and port unless it is the
     /// default. If there is none, it is that of the request: [`Settings::origin_of_host`].
     pub origins: Vec<String>,
-    /// Origins that are no pages: `android:apk-key-hash:HASH` of an app, `chrome-extension://ID` of an extension. They
+    /// Origins that are not pages: `android:apk-key-hash:HASH` of an app, `chrome-extension://ID` of an extension. They
     /// are compared to the letter.
     pub app_origins: Vec<String>,
     /// Whether the hosts below those of `origins` are allowed too, with the same scheme and port.
@@ -128,7 +128,7 @@ impl Settings {
 
     /// The origin of a page that was asked for by this `Host` header: what is allowed if the settings name none.
     ///
-    /// `over_tls` is whether the request came over TLS, to us or to the proxy before us. Whoever sends another `Host`
+    /// `over_tls` is whether the request came over TLS, to us or to the proxy before us. A client that sends another `Host`
     /// wins nothing: the host has to be the RP ID or below it.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl Settings {
     }
 }
 
-/// Why settings cannot work. All of these are mistakes of whoever wrote the settings, except
+/// Why settings cannot work. All of these are mistakes in the settings, except
 /// [`SettingsError::Verifier`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SettingsError {

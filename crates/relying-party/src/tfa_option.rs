@@ -37,11 +37,11 @@ pub enum TfaOptionProblem {
         found: String,
     },
     /// `none`.
-    #[error("asking for nothing is written without --tfa: --delete tfa")]
+    #[error("to require nothing, write --delete tfa in place of --tfa")]
     Nothing,
     /// `type=yubico`.
     #[error(
-        "yubico asks Yubico's servers about one-time passwords, which this relying party does not do; write type=oath, type=webauthn or type=any"
+        "yubico checks one-time passwords at Yubico's servers, which this relying party does not do; write type=oath, type=webauthn or type=any"
     )]
     Yubico,
     /// The type is none.
@@ -64,7 +64,7 @@ pub enum TfaOptionProblem {
         /// What stands there.
         found: String,
     },
-    /// `step` is no number from 10 to 3600.
+    /// `step` is not a number from 10 to 3600.
     #[error("step is {found:?}; it has to be a number of seconds, at least 10 and at most 3600")]
     Step {
         /// What stands there.

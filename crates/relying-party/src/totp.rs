@@ -61,7 +61,7 @@ pub enum CodeRefused {
         digits: u8,
     },
     /// It is not the code of the present step, nor of a step beside it.
-    #[error("the code is not that of the present {step} s, nor of those before or after: is the clock right?")]
+    #[error("the code is wrong for the present {step} s and for those before and after: check the clock")]
     Wrong {
         /// The length of a step in seconds.
         step: u64,
@@ -81,7 +81,7 @@ pub enum TotpRefused {
         found: usize,
     },
     /// The URI is not one of the form `otpauth://totp/ISSUER:ACCOUNT?secret=BASE32`.
-    #[error("this is no otpauth URI for TOTP: {reason}; its form is otpauth://totp/ISSUER:ACCOUNT?secret=BASE32")]
+    #[error("this is not an otpauth URI for TOTP: {reason}; its form is otpauth://totp/ISSUER:ACCOUNT?secret=BASE32")]
     NotAUri {
         /// What is wrong with it.
         reason: String,

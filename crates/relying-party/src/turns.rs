@@ -3,7 +3,7 @@
 //! Nobody can tell in advance whose password is right. So who has failed lately waits behind those who have not, has a
 //! share of the places only, and is the first to be turned away when there is none left. Failures are counted by client
 //! address and by account, as each was given: whether the account exists makes no difference that could be measured.
-//! Whoever attacks an account of somebody from elsewhere holds up that user less than himself.
+//! An attack on an account from elsewhere holds up its user less than the attacker.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -49,7 +49,7 @@ impl std::fmt::Display for Client {
     }
 }
 
-/// Who asks for a turn. Whoever has a session is nobody in particular here: sessions have their own bounds.
+/// Who asks for a turn. A user with a session is nobody in particular here: sessions have their own bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asker {
     /// `None` where it is not known, as behind a proxy.
@@ -151,7 +151,7 @@ pub(crate) struct Places {
 
 /// There is no place to wait in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("too much is under way here; try again in a moment")]
+#[error("the server is busy; try again in a moment")]
 pub(crate) struct Busy;
 
 /// So many turns at a time, and those who wait for one.
@@ -230,7 +230,7 @@ impl Turns {
         let failures = queue.waiting.iter().map(|waiting| self.failures.of(&waiting.asker, now)).enumerate();
         match failures.max_by_key(|(_, failures)| *failures) {
             Some((index, failures)) if failures > self.failures.of(asker, now) => {
-                // Whoever waits there hears that the sender is gone.
+                // The waiting end hears that the sender is gone.
                 queue.waiting.remove(index);
                 Ok(())
             }
@@ -238,7 +238,7 @@ impl Turns {
         }
     }
 
-    /// Hands a turn on: to whoever has failed least, and of these to the first.
+    /// Hands a turn on: to the one that failed least, and of these to the first.
     fn hand_on(self: Arc<Self>) {
         loop {
             let next = {

@@ -18,7 +18,7 @@ pub struct UserName {
     realm: String,
 }
 
-/// A text is no user name.
+/// A text is not a user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "a user is NAME@REALM, such as root@pam: a name of 1 to 64 characters without spaces, colons, slashes and what cannot be seen, and a realm of 1 to 32 of A-Z a-z 0-9 . _ -"

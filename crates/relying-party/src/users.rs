@@ -40,7 +40,7 @@ impl Role {
     }
 }
 
-/// A text is no role.
+/// A text is not a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a role is administrator, user or auditor")]
 pub struct InvalidRole;
@@ -198,7 +198,7 @@ impl Store {
         self.write(|transaction| end_sessions(transaction, name, by))
     }
 
-    /// Sets a password, and ends the user's sessions: they may be those of whoever knew the old one.
+    /// Sets a password, and ends the user's sessions: they may belong to somebody who knew the old one.
     ///
     /// # Errors
     /// [`UserError::Unknown`] if there is no such user.

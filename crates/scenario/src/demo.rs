@@ -50,7 +50,7 @@ pub enum DemoError {
     #[error(transparent)]
     Control(#[from] Refusal),
     /// The way to the keys.
-    #[error("a key could not be reached over USB/IP: {0}")]
+    #[error("cannot reach a key over USB/IP: {0}")]
     Usb(#[from] UsbError),
     /// The relying party's database.
     #[error(transparent)]
@@ -65,7 +65,7 @@ pub enum DemoError {
     #[error(transparent)]
     Origin(#[from] InvalidUrl),
     /// The operating system.
-    #[error("no port on 127.0.0.1 could be had: {0}")]
+    #[error("cannot get a port on 127.0.0.1: {0}")]
     Listen(#[from] std::io::Error),
     /// Something that comes with keyrig is not there.
     #[error("{0} does not come with this keyrig")]
@@ -172,7 +172,7 @@ impl<S: FnMut(&Step)> Demo<S> {
         self.step("plug in two keys over USB/IP", Success, outcome);
 
         let outcome = self.log_in_with_the_password_alone().await?;
-        self.step("log in with the password, and give it again", Success, outcome);
+        self.step("log in with the password, and confirm it", Success, outcome);
 
         for name in [PRIMARY, BACKUP] {
             self.put_finger_over(name).await?;

@@ -23,11 +23,11 @@ pub struct Site {
     csrf_token: Option<String>,
 }
 
-/// What came back was no answer of a relying party.
+/// What came back was not an answer of a relying party.
 #[derive(Debug, Error)]
 pub enum SiteError {
     /// HTTP failed.
-    #[error("the relying party could not be asked: {0}")]
+    #[error("cannot reach the relying party: {0}")]
     Http(#[from] reqwest::Error),
     /// The answer lacks something.
     #[error("the relying party's answer to {path} has no {member}")]

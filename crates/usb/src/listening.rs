@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(gone, [false, true, false, false], "the first was heard of again");
         drop(third);
         let _fifth = waiting.enter_among(3);
-        assert!(!goes(&mut first).await, "whoever has left takes no place");
+        assert!(!goes(&mut first).await, "a peer that has left takes no place");
     }
 
     #[tokio::test(start_paused = true)]

@@ -132,7 +132,7 @@ pub enum Framing<'a> {
     Refused,
     /// It may, and if the client says in which page, in these.
     AllowedIn(&'a [OriginRule]),
-    /// It may, in any page: whoever frames it can trick its users into what they did not mean to do.
+    /// It may, in any page: a page that frames it can trick its users into what they did not mean to do.
     AllowedAnywhere,
 }
 

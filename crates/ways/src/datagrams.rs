@@ -94,6 +94,6 @@ fn whole(length: usize) -> io::Result<()> {
     if length == REPORT_SIZE {
         return Ok(());
     }
-    let text = format!("a datagram of {length} bytes is no report: those have {REPORT_SIZE}");
+    let text = format!("a datagram of {length} bytes is not a report: those have {REPORT_SIZE}");
     Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }

@@ -27,7 +27,7 @@ pub(super) fn fetch() -> Result<Kernel, BootError> {
     let cache = cache_folder()?.join("kernels");
     fs::create_dir_all(&cache).map_err(|error| host_error("create", &cache, error))?;
 
-    // Whoever comes second waits here for the first, and finds its work done.
+    // The second to come waits here for the first, and finds its work done.
     let lock_path = cache.join("lock");
     let lock = File::create(&lock_path).map_err(|error| host_error("create", &lock_path, error))?;
     lock.lock().map_err(|error| host_error("lock", &lock_path, error))?;

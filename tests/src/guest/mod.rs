@@ -284,7 +284,7 @@ fn describe(silence: Silence, limit: Duration) -> String {
     }
 }
 
-/// The guest of this test binary, booted by whoever asks first; `None` says that the calling test is to return.
+/// The guest of this test binary, booted for the first test that asks; `None` says that the calling test is to return.
 ///
 /// Where there can be no guest, each test that asks is named as skipped on standard error, with the reason (libtest
 /// does not capture it): a line beginning with `SKIPPED`, to be counted. The lock is poisoned by no failed test.

@@ -163,7 +163,9 @@ async fn read(inode: u64, socket: Arc<UnixStream>, to_key: mpsc::Sender<Report>)
                         return inode;
                     }
                 }
-                None => tracing::debug!(length, number = written.first(), "what a program wrote is no report of a key"),
+                None => {
+                    tracing::debug!(length, number = written.first(), "what a program wrote is not a report of a key")
+                }
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return inode,

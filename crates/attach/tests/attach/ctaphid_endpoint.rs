@@ -382,7 +382,7 @@ async fn a_program_that_goes_takes_what_u2f_waits_for_with_it() {
     drop(gone);
     programs_left(&served, 1).await;
     assert_eq!(state(&served.rack, "a").await.waiting_for, None);
-    // That of a program that stays stays, whoever goes.
+    // That of a program that stays stays, whichever other goes.
     let other = Program::unix(&served);
     programs_left(&served, 2).await;
     assert_eq!(stays.transact(channel, MSG, &register).await, (MSG, vec![0x69, 0x85]));

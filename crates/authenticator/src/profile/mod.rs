@@ -139,7 +139,7 @@ enum Capability {
     Cbor,
 }
 
-/// Why a text is no profile.
+/// Why a text is not a profile.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("profile {name}: {reason}")]
 pub struct InvalidProfile {
@@ -185,7 +185,7 @@ impl Profile {
         self.algorithms.contains(&algorithm)
     }
 
-    /// Whether the key has CTAP2: one that has not knows CTAP1/U2F alone.
+    /// Whether the key has CTAP2: without it a key knows CTAP1/U2F alone.
     #[must_use]
     pub fn has_ctap2(&self) -> bool {
         self.ctaphid.capabilities.contains(&Capability::Cbor)

@@ -13,7 +13,7 @@ fn every_profile_that_comes_with_keyrig_is_valid() {
                 Some((outer, inner)) => table.get(outer).and_then(|value| value.get(inner)),
                 None => table.get(field),
             };
-            assert!(found.is_some(), "{name}: {field} is marked unproven, but is no field");
+            assert!(found.is_some(), "{name}: {field} is marked unproven, but is not a field");
         }
     }
     assert_eq!(Profile::built_in("yubikey-9"), None);

@@ -45,7 +45,7 @@ pub enum Record {
     },
 }
 
-/// Records are no store.
+/// Records are not a store.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LoadError {
     /// A record has a key that this version does not know.

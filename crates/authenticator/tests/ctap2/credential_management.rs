@@ -329,7 +329,7 @@ fn an_enumeration_belongs_to_the_channel_that_began_it() {
     }
 }
 
-/// Whoever changes it: what goes through something ends when that changes, and not when something else does.
+/// By any channel: what goes through something ends when that changes, and not when something else does.
 #[test]
 fn what_changes_what_is_enumerated_ends_the_enumeration() {
     let [other, _] = other_channels();

@@ -64,7 +64,7 @@ fn an_excluded_credential_is_named_whether_the_user_touches_refuses_or_stays_awa
     }
 }
 
-/// Whoever does not wait for the user learns nothing: the same gesture and deadline whether excluded or not.
+/// A platform that does not wait for the user learns nothing: the same gesture and deadline whether excluded or not.
 #[test]
 fn what_happens_before_the_touch_does_not_tell_who_is_excluded() {
     let (mut key, ids) = key();

@@ -211,7 +211,7 @@ fn it_ends_with_its_host() {
     assert_eq!(key.status(NEXT), status::NOT_ALLOWED);
 }
 
-/// Whoever changes it: what goes through the accounts of a site ends when they change, and not when others do.
+/// By any channel: what goes through the accounts of a site ends when they change, and not when others do.
 #[test]
 fn what_changes_the_accounts_of_the_site_ends_it() {
     for other in other_channels() {

@@ -97,7 +97,7 @@ async fn all_credentials_are_listed() {
 async fn messages_and_what_authenticates_them_are_the_specifications() {
     let mut key = managed("credMgmt", |_| Err(Status::NoCredentials));
     let never = Cancel::never();
-    assert_eq!(key.credentials(&token(), &never).await, Ok(Vec::new()), "none is no failure");
+    assert_eq!(key.credentials(&token(), &never).await, Ok(Vec::new()), "none is not a failure");
     let gone = Cause::Status { command: Command::CredentialManagement, status: Status::NoCredentials };
     assert_eq!(key.delete_credential(&[1, 2], &token(), &never).await, Err(gone.clone()));
     let user = User { id: vec![9], name: Some("n".to_owned()), display_name: None };

@@ -29,8 +29,8 @@ pub use response::{
 /// `excludeCredentials[1].id`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidJson {
-    /// The text is no JSON.
-    #[error("the options are no JSON: {0}")]
+    /// The text is not JSON.
+    #[error("the options are not JSON: {0}")]
     Syntax(String),
     /// A member that must be there isn't.
     #[error("the options lack {member}, which is required")]

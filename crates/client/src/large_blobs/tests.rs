@@ -133,7 +133,7 @@ fn the_initial_array_is_the_specifications() {
     assert_eq!(hex::encode(serialize(&elements(&unhex(SERIALIZED)))), SERIALIZED);
 }
 
-/// The size is claimed by whoever wrote the element: nothing is inflated beyond it, nor what claims more than there is.
+/// The writer of the element claims the size: nothing is inflated beyond it, nor what claims more than there is.
 #[test]
 fn elements_that_lie_about_their_size_are_nobodys() {
     let honest = elements(&unhex(SERIALIZED)).remove(0);

@@ -89,7 +89,7 @@ async fn it_is_open_to_its_owner_alone_and_leaves_nothing_beside_it() {
 
 #[test]
 fn it_is_never_at_its_path_with_a_wider_mode() {
-    // Whoever looks while sockets come and go sees one that is the owner's or none.
+    // While sockets come and go, a look finds the owner's or none.
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("control");
     let (done, looking) = (AtomicBool::new(false), path.clone());
@@ -269,9 +269,9 @@ async fn a_message_goes_to_a_key_and_its_answer_comes_back() {
 
     let refused_messages = [
         (json!({"command": "transact", "key": "c", "message": "04"}), "no key is called c: the keys are a, b"),
-        (json!({"command": "transact", "key": "a", "message": "0"}), "this is no command: "),
-        (json!({"command": "transact", "key": "a", "message": "zz"}), "this is no command: "),
-        (json!({"command": "transact", "key": "a"}), "this is no command: "),
+        (json!({"command": "transact", "key": "a", "message": "0"}), "this is not a command: "),
+        (json!({"command": "transact", "key": "a", "message": "zz"}), "this is not a command: "),
+        (json!({"command": "transact", "key": "a"}), "this is not a command: "),
         (
             json!({"command": "transact", "key": "a", "message": "00".repeat(7610)}),
             "the message has 7610 bytes: CTAPHID carries at most 7609",
@@ -418,7 +418,7 @@ async fn what_is_no_command_is_refused_and_the_connection_goes_on() {
         let bytes = [&request[..], b"\n{\"command\":\"list\"}\n"].concat();
         let answers = exchange(&served.path, &bytes).await;
         assert_eq!(answers.len(), 2, "{}", String::from_utf8_lossy(&request));
-        assert_refused(&answers[0], "this is no command: ");
+        assert_refused(&answers[0], "this is not a command: ");
         assert_eq!(answers[1]["ok"], true);
     }
 }

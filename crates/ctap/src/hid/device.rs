@@ -34,7 +34,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(80);
 /// The longest channel lock in seconds. CTAP 2.1 §11.2.9.2.2.
 const LONGEST_LOCK: u8 = 10;
 
-/// `INIT` responses and errors that wait for a peer that doesn't read. Beyond that its oldest is forgotten: whoever asked for it
+/// `INIT` responses and errors that wait for a peer that doesn't read. Beyond that its oldest is forgotten: the peer that asked for it
 /// has given up.
 const STANDALONE_CAPACITY: usize = 32;
 

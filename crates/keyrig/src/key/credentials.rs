@@ -30,7 +30,7 @@ pub(super) enum Action {
     Delete {
         /// The key's name
         name: KeyName,
-        /// Credential ids as 'list' shows them, or the beginning of one that no other has; behind -- where one begins with -
+        /// Credential ids as 'list' shows them, or unique beginnings of them; behind -- where one begins with -
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
         #[command(flatten)]
@@ -174,8 +174,8 @@ fn find<'a>(name: &KeyName, known: &'a [Credential], id: &str) -> Result<&'a Cre
     let mut matching = known.iter().filter(|credential| credential.credential_id.to_string().starts_with(id));
     let reason = match (matching.next(), matching.next()) {
         (Some(only), None) if !id.is_empty() => return Ok(only),
-        (None, _) => format!("no credential's id begins with {id:?}: 'keyrig key credentials list {name}' shows them"),
-        _ => format!("more than one credential's id begins with {id:?}: give more of it"),
+        (None, _) => format!("no credential id begins with {id:?}: 'keyrig key credentials list {name}' shows them"),
+        _ => format!("several credential ids begin with {id:?}: give more of it"),
     };
     Err(Failure::AtKey { key: name.to_string(), reason })
 }

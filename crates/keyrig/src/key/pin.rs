@@ -33,7 +33,7 @@ pub(super) enum Action {
         #[command(flatten)]
         pin: PinArgument,
     },
-    /// Set another PIN in place of the one that the key has
+    /// Change the PIN
     Change {
         /// The key's name
         name: KeyName,
@@ -75,7 +75,7 @@ impl FromStr for PinFile {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "" => Err("a file has a name; - is standard input".to_owned()),
+            "" => Err("name a file, or - for standard input".to_owned()),
             "-" => Ok(Self::StandardInput),
             path => Ok(Self::File(path.into())),
         }
@@ -167,7 +167,7 @@ fn described(status: &PinState) -> String {
     let PinState { key, retries, power_cycle_needed, .. } = status;
     match retries {
         None => format!("{key}: no PIN is set; 'keyrig key pin set {key}' sets one"),
-        Some(0) => format!("{key}: the PIN is blocked; only a reset helps, which deletes the credentials"),
+        Some(0) => format!("{key}: the PIN is blocked; a reset unblocks it, and deletes the credentials"),
         Some(left) if *power_cycle_needed == Some(true) => {
             format!("{key}: {}, after 'keyrig key power-cycle {key}'", tries(*left))
         }
@@ -239,9 +239,7 @@ pub(super) fn failed(name: &KeyName, cause: impl Into<Cause>) -> Failure {
     let key = name.to_string();
     let reason = match cause.into() {
         Cause::Status { status: Status::PinAuthBlocked, .. } | Cause::Pin(PinProblem::PowerCycleNeeded) => {
-            format!(
-                "it takes no PIN after three wrong ones in a row: 'keyrig key power-cycle {name}' lets it take one again"
-            )
+            format!("it accepts no PIN after three wrong ones in a row: 'keyrig key power-cycle {name}' unblocks it")
         }
         Cause::Status { status: Status::PinBlocked, .. } => PinProblem::Blocked.to_string(),
         Cause::Pin(PinProblem::NotSet) => format!("it has no PIN yet: 'keyrig key pin set {name}' sets one"),

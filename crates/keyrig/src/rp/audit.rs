@@ -25,7 +25,7 @@ pub(crate) struct AuditArguments {
 
 #[derive(Args)]
 pub(crate) struct EventsArguments {
-    /// Only those that concern this user, as it was written then
+    /// Only those of this user, as the name was then
     #[arg(long)]
     user: Option<String>,
     /// How many, the latest

@@ -76,7 +76,7 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("localhost:").map(str::parse) {
             Some(Ok(port)) => Ok(Self::Localhost(port)),
-            Some(Err(_)) => Err("the port is a number up to 65535".to_owned()),
+            Some(Err(_)) => Err("a port is a number up to 65535".to_owned()),
             None => text
                 .parse()
                 .map(Self::Address)
@@ -102,7 +102,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         && !arguments.open_to_network
     {
         return Err(Failure::Usage(format!(
-            "{address} can be reached by others, and passwords go in clear text: add --open-to-network if that is meant"
+            "others can reach {address}, and passwords go in clear text: add --open-to-network to allow that"
         )));
     }
     let (listeners, missing) = bind(arguments.listen).await?;
@@ -212,7 +212,7 @@ fn announce(
     out.print(format!("state    {}", listening.state.display()));
     out.print(format!("WebAuthn RP ID {}, policy {}", listening.rp_id, listening.policy));
     if origins.is_empty() {
-        out.print("         from the host of each request, as the settings name no origin");
+        out.print("         the host of each request, as the settings name no origin");
     }
     for origin in origins.iter().filter(|origin| **origin != listening.url) {
         out.print(format!("         from {origin}"));
@@ -220,15 +220,15 @@ fn announce(
     match &listening.initial_password {
         Some(password) => out.print(format!("login    {ADMINISTRATOR}, password {password} (this is shown once)")),
         None => out.print(format!(
-            "login    {ADMINISTRATOR}, or whoever was added; a forgotten password: keyrig rp passwd USER"
+            "login    {ADMINISTRATOR}, or a user you added; if you forgot the password: keyrig rp passwd USER"
         )),
     }
     let mut notes = Vec::new();
     if arguments.explain {
-        notes.push("users, and attackers, are told why a login is refused".to_owned());
+        notes.push("users and attackers learn why a login is refused".to_owned());
     }
     if let Some(problem) = problem {
-        notes.push(format!("WebAuthn cannot be used, and whoever has a security key cannot log in: {problem}"));
+        notes.push(format!("WebAuthn is unusable, and users with a security key cannot log in: {problem}"));
     }
     notes.extend(warnings);
     notes.extend(missing.map(|reason| format!("only IPv4: {reason}")));

@@ -17,7 +17,7 @@ Examples:
   keyrig rp totp 'otpauth://totp/keyrig:root%40pam?secret=…&issuer=keyrig'    the code of now
   keyrig rp totp - --qr < uri                                                a QR code for a phone's camera
 
-A command line can be seen by others on the machine, and the address has the secret in it: - reads it from standard input.")]
+Others on the machine can see a command line, and the address holds the secret: - reads it from standard input.")]
 pub(crate) struct Arguments {
     /// The otpauth address of the enrolment, or - for standard input
     uri: String,

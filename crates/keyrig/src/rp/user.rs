@@ -170,7 +170,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Action::Modify(Modify { user, role, enable, comment, state }) => {
             if role.is_none() && enable.is_none() && comment.is_none() {
-                return Err(Failure::Usage("nothing is to be changed: say --role, --enable or --comment".to_owned()));
+                return Err(Failure::Usage("nothing to change: give --role, --enable or --comment".to_owned()));
             }
             let change = UserChange { role, enabled: enable, comment };
             let changed = state.open()?.change_user(&user, &change, &By::command_line(now))?;
@@ -211,7 +211,7 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
     match action {
         Tfa::List { user, list } => list_factors(user.as_ref(), &list),
         Tfa::Delete { user, positional_id: Some(id), .. } => Err(Failure::Usage(format!(
-            "the factor is named by an option: keyrig rp user tfa delete {user} --id {id}\n(without --id every factor of {user} would be deleted)"
+            "name the factor by an option: keyrig rp user tfa delete {user} --id {id}\n(without --id every factor of {user} would be deleted)"
         ))),
         Tfa::Delete { user, id, yes, force, positional_id: None, state } => {
             let store = state.open()?;

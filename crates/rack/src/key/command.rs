@@ -39,7 +39,7 @@ pub(super) struct Command {
 /// Who is interested in how a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
-    /// Whoever sent it.
+    /// Its sender.
     Of(Source),
     /// The same, who has cancelled it: a gesture that it comes to is not waited for.
     Cancelled(Source),

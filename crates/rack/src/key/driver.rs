@@ -186,13 +186,13 @@ impl Driver {
         self.settle(now);
     }
 
-    /// Whoever sent a message without CTAPHID cancels it.
+    /// The sender of a message without CTAPHID cancels it.
     pub(super) fn cancel(&mut self, id: TransactionId, now: Duration) {
         self.cancel_command(SourceId::Direct(id), now);
         self.settle(now);
     }
 
-    /// Whoever sent a message without CTAPHID has gone.
+    /// The sender of a message without CTAPHID has gone.
     pub(super) fn abandon(&mut self, id: TransactionId, now: Duration) {
         self.abandon_command(SourceId::Direct(id));
         self.settle(now);
@@ -456,7 +456,7 @@ impl Driver {
         }
     }
 
-    /// Tells whoever waits for the answer what the key does.
+    /// Tells the sender, which waits for the answer, what the key does.
     fn show(&mut self, source: Source, progress: Progress, now: Duration) {
         match source.id {
             SourceId::Hid(id) => {

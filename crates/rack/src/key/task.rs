@@ -40,7 +40,7 @@ pub(super) struct Task {
 
 type Written = (Box<dyn Storage>, Result<(), NotDurable>);
 
-/// Whoever sent a message without CTAPHID.
+/// The sender of a message without CTAPHID.
 struct Asker {
     reply: oneshot::Sender<Vec<u8>>,
     progress: watch::Sender<Progress>,
@@ -114,7 +114,7 @@ impl Task {
         match message {
             Message::Plug { done } => {
                 let result = self.plug();
-                // Whoever asked may have gone; the key is plugged in all the same.
+                // The asker may have gone; the key is plugged in all the same.
                 let _ = done.send(result);
             }
             Message::Unplug { done } => {
@@ -142,7 +142,7 @@ impl Task {
                 if let Some(peer) = idle {
                     self.programs.remove(&peer);
                 }
-                // Whoever asked may have gone.
+                // The asker may have gone.
                 let _ = displaced.send(idle);
             }
         }

@@ -399,7 +399,7 @@ fn all_who_make_it_at_once_get_the_same_root() {
                 start.wait();
                 let state = StateDirectory::open(path).unwrap();
                 let root = *state.attestation_root(&mut Seeded::new([seed; 32])).unwrap();
-                // One gets the key; whoever comes while that one has it, is told so.
+                // One gets the key; the others are told so.
                 match open_key(&state, seed) {
                     Ok(_) | Err(StateError::Locked { .. }) => root,
                     Err(error) => panic!("{error}"),

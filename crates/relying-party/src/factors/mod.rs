@@ -473,7 +473,7 @@ fn load_secret(connection: &Connection, id: &str, kind: String) -> Result<Stored
         }
         "totp" => totp::load(connection, id).map(|found| found.map(|totp| Stored::Totp(Box::new(totp)))),
         "recovery" => recovery::load(connection, id).map(|found| found.map(Stored::Recovery)),
-        _ => Err(StoreError::Damaged { what: "this keyrig knows no factor of that kind".to_owned() }),
+        _ => Err(StoreError::Damaged { what: "this keyrig does not know that kind of factor".to_owned() }),
     };
     match loaded {
         Ok(Some(secret)) => Ok(secret),

@@ -57,7 +57,7 @@ pub(super) fn load(connection: &Connection, factor: &str) -> Result<Option<Store
     };
     let damaged = |what: String| StoreError::Damaged { what: format!("totp: {what}") };
     let algorithm =
-        algorithm_of(&algorithm).ok_or_else(|| damaged(format!("{algorithm:?} is no algorithm of TOTP")))?;
+        algorithm_of(&algorithm).ok_or_else(|| damaged(format!("{algorithm:?} is not an algorithm of TOTP")))?;
     // Issuer and account are for otpauth URIs, which stored factors are never shown as.
     let totp = Totp::new(&secret, algorithm, digits, step, "", "stored").map_err(|error| damaged(error.to_string()))?;
     Ok(Some(StoredTotp { totp, last_step, drift }))

@@ -59,7 +59,7 @@ pub(super) struct Credential {
     credential: Value,
 }
 
-/// What came of an attempt of somebody who is not known yet. One that failed counts against whoever made it.
+/// What came of an attempt of somebody who is not known yet. A failure counts against the client that made it.
 fn counted<T>(relying_party: &RelyingParty, asker: &Asker, attempt: Result<T, Refusal>) -> Result<T, Refusal> {
     if let Err(
         Refusal::AuthenticationFailed { .. }

@@ -61,7 +61,7 @@ async function credential(operation, options) {
     throw new Error('This browser has no WebAuthn on this page: it needs https, or http://localhost.');
   }
   if (!PublicKeyCredential.parseCreationOptionsFromJSON) {
-    throw new Error('This browser does not know the JSON form of WebAuthn: a newer one does.');
+    throw new Error('This browser lacks the JSON form of WebAuthn: use a newer one.');
   }
   const publicKey = operation === 'create'
     ? PublicKeyCredential.parseCreationOptionsFromJSON(options.publicKey)

@@ -55,7 +55,7 @@ fn a_text_that_is_no_policy_is_refused_with_the_place() {
         (good.replace("enrol_at_login = true\n", ""), "missing field `enrol_at_login`"),
         (good.replace("_s = 300", "_s = 0"), "0 s is out of bounds"),
         (good.replace("_s = 300", "_s = 601"), "601 s is out of bounds"),
-        (good.replace("[-7, -8, -35, -257]", "[-7, -47]"), "-47 is no algorithm"),
+        (good.replace("[-7, -8, -35, -257]", "[-7, -47]"), "-47 is not an algorithm"),
         (good.replace("[-7, -8, -35, -257]", "[]"), "no algorithm is named"),
         (good.replace("\"per_user\"", "\"per-user\""), "unknown variant"),
         (format!("{good}name = \"x\"\n"), "unknown field `name`"),

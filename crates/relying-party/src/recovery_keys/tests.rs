@@ -30,7 +30,7 @@ fn a_set_is_ten_different_keys_of_the_written_form() {
     assert_ne!(RecoveryKeySet::generate(&SystemRandomness).secret, set.secret);
 }
 
-/// What is hashed is the written form, as in Proxmox VE: whoever has a set of its can check the keys here.
+/// What is hashed is the written form, as in Proxmox VE: a set of its can be checked here.
 #[test]
 fn what_is_hashed_is_the_written_form() {
     let key: RecoveryKey = "0123-4567-89ab-cdef".parse().unwrap();

@@ -257,7 +257,7 @@ impl RelyingParty {
             let taken = challenges::take::<TotpChallenge>(connection, &challenge, purpose, user, &session.id, by.now)?;
             let begun = taken.map_err(|gone| Refusal::ChallengeGone { reason: gone.to_string() })?;
             let algorithm = totp::algorithm_of(&begun.algorithm).ok_or_else(|| StoreError::Damaged {
-                what: format!("challenges.state: {:?} is no algorithm", begun.algorithm),
+                what: format!("challenges.state: {:?} is not an algorithm", begun.algorithm),
             })?;
             let totp = Totp::new(&begun.secret, algorithm, begun.digits, begun.step, "", "new")?;
             // The error undoes the transaction: the challenge is still there.
@@ -322,7 +322,7 @@ impl RelyingParty {
 fn replaceable<'a>(factors: &'a [StoredFactor], user: &User, id: &str) -> Result<&'a StoredCredential, FactorError> {
     let factor = factors::one(factors, &user.name, id)?;
     let reason = match factor.credential() {
-        None => "it is no security key",
+        None => "it is not a security key",
         Some(credential) if credential.passkey => "it is one already",
         Some(_) if !factor.enabled => "it is disabled; enable it first",
         Some(credential) => return Ok(credential),

@@ -84,7 +84,7 @@ impl RelyingParty {
             per_client: limits.waiting_per_client,
             per_account: limits.waiting_per_account,
         };
-        // Whoever has a connection may wait for the store.
+        // A connection may wait for the store.
         let workers = Turns::new(WORKERS, Places { all: usize::MAX, ..places }, failures.clone());
         options.store.keep_events(limits.events);
         Self {

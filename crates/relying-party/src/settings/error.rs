@@ -54,7 +54,7 @@ pub enum ConfigProblem {
         reason: String,
     },
     /// A line begins as the `webauthn:` line does, and is not one.
-    #[error("this looks like the webauthn line and is none; write webauthn: rp=NAME,id=DOMAIN,origin=URL")]
+    #[error("this looks like the webauthn line but is not; write webauthn: rp=NAME,id=DOMAIN,origin=URL")]
     NotTheWebauthnLine,
     /// There are two `webauthn:` lines.
     #[error("there is a webauthn line already, in line {first}; remove one")]

@@ -1,7 +1,7 @@
 //! What lasts: one SQLite database, that several processes may have open at once.
 //!
 //! A change is one transaction, and it is on the disk (`synchronous = FULL`) before it is answered: killed at any moment,
-//! what was acknowledged is there and what was used up stays used up. Whoever changes something also writes the
+//! what was acknowledged is there and what was used up stays used up. A change also writes the
 //! [event](crate::audit_log) that says so, in the same transaction.
 //!
 //! All of it blocks: call it off the threads that serve.
@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use thiserror::Error;
 
 use crate::audit_log::Sweep;
 use crate::limits::EventRetention;

@@ -94,7 +94,7 @@ async fn when_there_is_no_place_whoever_has_failed_most_is_turned_away() {
     let third = waits(&turns, &asker("192.0.2.3", "carol")).await;
     assert_eq!(second.await.unwrap().unwrap_err(), Busy);
     assert!(!first.is_finished() && !third.is_finished());
-    // Nobody there has failed more than whoever comes now.
+    // Nobody there has failed more than the newcomer.
     assert_eq!(turns.take(&other).await.unwrap_err(), Busy);
     assert_eq!(turns.take(&one).await.unwrap_err(), Busy);
     assert_eq!(turns.waiting(), 2);

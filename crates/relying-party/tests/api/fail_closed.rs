@@ -69,7 +69,7 @@ async fn assert_blocked(rig: &Rig, words: &str) -> Event {
 #[tokio::test]
 async fn a_factor_whose_row_is_broken_blocks() {
     let cases = [
-        ("UPDATE factors SET kind = 'u2f' WHERE kind = 'webauthn'", "no factor of that kind"),
+        ("UPDATE factors SET kind = 'u2f' WHERE kind = 'webauthn'", "does not know that kind of factor"),
         ("DELETE FROM webauthn_credentials", "is missing"),
         ("UPDATE webauthn_credentials SET transports = '{'", "transports"),
         ("UPDATE webauthn_credentials SET sign_count = -1", "out of range"),

@@ -69,7 +69,7 @@ async fn more_passwords_at_once_than_there_are_places_are_refused_as_busy() {
     rig.browser().post("/api/login", json!({ "user": "alice@pve", "password": PASSWORD })).await;
 }
 
-/// An attacker keeps all cores busy. Whoever comes later from elsewhere, or for another account, is not behind all of that.
+/// An attacker keeps all cores busy. A request that comes later from elsewhere, or for another account, does not wait behind all of that.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_fails_holds_up_himself_before_others() {
     const ATTEMPTS: usize = 60;

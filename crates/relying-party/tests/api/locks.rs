@@ -90,7 +90,7 @@ async fn right_codes_between_wrong_ones_keep_totp_open() {
     }
 }
 
-/// Reused codes count too: whoever looked over a shoulder has one.
+/// Reused codes count too: one look over a shoulder yields one.
 #[tokio::test]
 async fn reused_codes_count() {
     let rig = Rig::new();

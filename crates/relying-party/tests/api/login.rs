@@ -52,7 +52,7 @@ async fn a_registered_key_is_asked_for_after_the_password() {
     let mut browser = rig.browser();
     let offered = browser.log_in("alice@pve").await;
     assert_eq!(offered["state"], "second_factor");
-    assert_eq!(browser.cookie, None, "half a login is no session");
+    assert_eq!(browser.cookie, None, "half a login is not a session");
     let options = &offered["factors"]["webauthn"]["options"]["publicKey"];
     assert_eq!((&options["rpId"], &options["userVerification"]), (&json!(RP_ID), &json!("preferred")));
     assert!(decode(&options["challenge"]).len() >= 16, "WebAuthn Level 3, 13.4.3");

@@ -1,6 +1,6 @@
 //! An imported security key: reports out, reports in, with IN URBs always pending.
 //!
-//! One struct without a task of its own: whoever calls moves everything along. All URBs that are
+//! One struct without a task of its own: its caller moves everything along. All URBs that are
 //! pending and all reports that have arrived live in the struct, so every future may be dropped at
 //! any point and the next call goes on from there.
 
@@ -166,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FidoDevice<S> {
     ///
     /// # Errors
     ///
-    /// A server that misbehaves. A connection that is closed already is no error.
+    /// A server that misbehaves. A connection that is closed already is not an error.
     pub async fn close(mut self) -> Result<(), ClientError> {
         match self.link.unlink_all().await {
             Ok(()) | Err(ClientError::Unplugged) => Ok(()),

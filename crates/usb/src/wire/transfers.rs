@@ -201,7 +201,7 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// The command, if it is no reply.
+    /// The command, if it is not a reply.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, WireError> {
         let Some(header) = bytes.first_chunk() else {
             return Ok(None);

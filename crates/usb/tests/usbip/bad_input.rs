@@ -34,7 +34,7 @@ async fn what_is_no_request_is_closed_without_an_answer_as_usbipd_does() {
     let unexpected_end = ServeError::Connection(std::io::ErrorKind::UnexpectedEof);
     let cases = [
         (hex("0110800500000000"), WireError::Version { found: 0x0110 }.into()),
-        // The first half of a command's word is 0: commands before an import are no version.
+        // The first half of a command's word is 0: commands before an import are not a version.
         (submit, WireError::Version { found: 0 }.into()),
         (unlink, WireError::Version { found: 0 }.into()),
         (hex("0111800600000000"), WireError::Code { found: 0x8006 }.into()),

@@ -96,7 +96,7 @@ impl Case {
             // Its version was changed after it had been signed.
             "version 2" | "not DER" | "bytes after the certificate" | "expired" | "not yet valid" => Some(false),
             "an issuer of the same name" | "an issuer of another name" | "no intermediate" => Some(false),
-            "an intermediate that is not a CA"
+            "an intermediate that is no CA"
             | "an intermediate that may not sign certificates"
             | "an intermediate of another name"
             | "an intermediate that did not sign"

@@ -104,12 +104,12 @@ impl Cause {
             Self::NoTotp => "the user has no TOTP that is enabled".to_owned(),
             Self::WrongCode(refused) => refused.to_string(),
             Self::NoRecoveryKeys => "the user has no recovery keys that are enabled".to_owned(),
-            Self::WrongRecoveryKey => "that is no recovery key of the user, or it is used up".to_owned(),
+            Self::WrongRecoveryKey => "it is not a recovery key of the user, or it is used up".to_owned(),
             Self::NoWebauthn => "the user has no WebAuthn credential that is enabled".to_owned(),
             Self::ChallengeGone { reason } => reason.clone(),
             Self::Verification(report) => match &report.decided_by {
                 Some(decision) => {
-                    let words = decision.refusal.as_deref().unwrap_or("it gives no reason");
+                    let words = decision.refusal.as_deref().unwrap_or("no reason given");
                     let verifier = decision.verifier;
                     if decision.accepts {
                         format!("{verifier}, whose verdict the policy follows, accepts it; keyrig refuses it: {words}")

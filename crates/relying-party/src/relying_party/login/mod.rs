@@ -1,6 +1,6 @@
 //! Login: password, then one of the factors that the user has, then a session.
 //!
-//! **Nothing is dropped.** Whoever has an enabled factor is asked for one, whatever the realm requires. If any of the
+//! **Nothing is dropped.** A user with an enabled factor is asked for one, whatever the realm requires. If any of the
 //! enabled factors cannot be checked (it can't be read, or the settings of WebAuthn are wrong), the login is blocked; and
 //! a store that fails ends the request before anything is decided.
 //!

@@ -21,7 +21,7 @@ impl RelyingParty {
         if webauthn.settings.passkey_login { Ok(webauthn) } else { Err(Refusal::PasskeyLoginDisabled) }
     }
 
-    /// Begins a login of whoever it will turn out to be: the login's secret identifier, and the ceremony.
+    /// Begins a login whose user is not known yet: the login's secret identifier, and the ceremony.
     pub(crate) async fn begin_passkey_login(self: &Arc<Self>, asker: &Asker) -> Result<(String, Ceremony), Refusal> {
         let client = asker.client;
         self.work_for(asker, move |this| {

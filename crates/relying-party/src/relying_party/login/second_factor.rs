@@ -156,7 +156,7 @@ impl RelyingParty {
         } else {
             return Ok(Err(self.refuse(connection, &name, &Cause::NotAccepted { requirement }, now)?));
         };
-        // It leads to one session, whoever else has sent the right answer at the same time.
+        // It leads to one session, however many send the right answer at the same time.
         if !challenges::end_login(connection, login)? {
             return Ok(Err(Refusal::UnknownLogin));
         }
@@ -266,7 +266,7 @@ impl Cause {
         )
     }
 
-    /// Reused codes count too: whoever looked over a shoulder has one.
+    /// Reused codes count too: one look over a shoulder yields one.
     fn is_of_totp(&self) -> bool {
         matches!(self, Self::WrongCode(_))
     }
