@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use keyrig_tests::guest::{self, Accelerator, Guest, Options, Output, RunError};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(240);
 
 fn run(guest: &mut MutexGuard<'static, Guest>, script: &str) -> Output {
     match guest.run(script, LIMIT) {

@@ -441,15 +441,21 @@ impl Task {
     }
 
     fn notice(&mut self, Notice { key, news }: Notice) {
-        tracing::debug!(%key, ?news);
         // By the rack's clock, as its finger goes by that.
         let now = self.epoch.elapsed();
         let Some(entry) = self.entry(&key) else { return };
         match news {
-            News::Waiting { id, reason } => entry.waiting = Some(Waiting { id, reason, since: now }),
+            News::Waiting { id, reason } => {
+                tracing::debug!(%key, command = reason.command(), "waits for a touch");
+                entry.waiting = Some(Waiting { id, reason, since: now });
+            }
             News::NotWaiting { id } => drop(entry.waiting.take_if(|waiting| waiting.id == id)),
-            News::Attached(attached) => entry.attached = attached,
+            News::Attached(attached) => {
+                tracing::debug!(%key, attached, "host");
+                entry.attached = attached;
+            }
             News::Programs { programs, over_udp } => {
+                tracing::debug!(%key, programs, over_udp, "programs without USB");
                 entry.programs = programs;
                 entry.programs_over_udp = over_udp;
             }

@@ -77,7 +77,7 @@ impl Options {
             Some("" | "auto") => vec![Accelerator::Tcg],
             _ => return Err(BootError::AcceleratorUnknown(wanted.to_string_lossy().into_owned())),
         };
-        Ok(Self { accelerators, memory_mib: 4096, boot_limit: Duration::from_secs(120) })
+        Ok(Self { accelerators, memory_mib: 4096, boot_limit: Duration::from_secs(600) })
     }
 }
 

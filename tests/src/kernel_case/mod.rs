@@ -6,7 +6,7 @@ use crate::guest::{self, Output};
 use crate::program;
 
 /// How long a case may take under software emulation.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(480);
 
 const PRELUDE: &str = concat!(include_str!("../tools.sh"), include_str!("prelude.sh"));
 
