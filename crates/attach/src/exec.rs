@@ -2,9 +2,9 @@
 //! else does. It takes no privileges and no kernel module.
 //!
 //! By seccomp user notification (`seccomp_unotify(2)`): a filter reports the few system calls that may concern a key, and this
-//! process answers them. What the tree opens as a node is a socket of ours ([`node`](mod@node)); reading, writing and polling it
-//! is the kernel's work. What there is to see, sysfs and udev's database ([`tree`]), is shown by a mount namespace
-//! ([`namespace`]), or where that cannot be had by answering calls by path too ([`paths`]).
+//! process answers them. What the tree opens as a node is a socket of ours (`node`); reading, writing and polling it
+//! is the kernel's work. What there is to see, sysfs and udev's database (`tree`), is shown by a mount namespace
+//! (`namespace`), or where that cannot be had by answering calls by path too (`paths`).
 //!
 //! It confines nothing: the tree's user is this process's.
 

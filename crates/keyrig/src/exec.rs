@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     rack: RackArguments,
 
-    /// How the program gets the keys: as nodes at /dev/hidraw*, or not at all but by KEYRIG_CTAPHID_<NAME>
+    /// How the program gets the keys: as nodes at /dev/hidraw*, or not at all but by KEYRIG_CTAPHID_NAME
     #[arg(long, value_name = "HOW", default_value = "hidraw")]
     plug: Plug,
 

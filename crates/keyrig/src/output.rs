@@ -1,6 +1,6 @@
 //! What is printed, so that nothing that is printed to can hold up or end more than it should.
 //!
-//! A command that ends by itself prints with [`print`], and waits as any program does. What runs a rack or a site prints through
+//! A command that ends by itself prints with [`print()`], and waits as any program does. What runs a rack or a site prints through
 //! [`Lines`], because its one thread may wait for nobody who does not read.
 
 use std::io::{self, Write};

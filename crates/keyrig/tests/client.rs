@@ -35,7 +35,8 @@ fn refused(output: &Output) -> Value {
     let text = String::from_utf8(output.stderr.clone()).expect("text");
     assert_eq!(text.lines().count(), 1, "{text}");
     let told: Value = serde_json::from_str(&text).expect("JSON");
-    let members: Vec<_> = told["error"].as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut members: Vec<_> = told["error"].as_object().expect("an object").keys().map(String::as_str).collect();
+    members.sort_unstable();
     assert_eq!(members, ["code", "message", "name", "reason", "refused_by"]);
     told["error"].clone()
 }
