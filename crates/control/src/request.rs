@@ -99,17 +99,25 @@ pub struct Transacted {
 /// Any command, as it comes over a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "each is its type")]
 pub enum Request {
+    /// [`List`].
     List(List),
+    /// [`Touch`].
     Touch(Touch),
+    /// [`Deny`].
     Deny(Deny),
+    /// [`Unplug`].
     Unplug(Unplug),
+    /// [`Plug`].
     Plug(Plug),
+    /// [`PowerCycle`].
     PowerCycle(PowerCycle),
+    /// [`Finger`].
     Finger(Finger),
+    /// [`SetTouchPolicy`].
     #[serde(rename = "touch-policy")]
     SetTouchPolicy(SetTouchPolicy),
+    /// [`Transact`].
     Transact(Transact),
 }
 
