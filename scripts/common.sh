@@ -7,6 +7,19 @@ die() {
     exit 1
 }
 
+# Runs a lint. If it fails, that is told at the end, when all others have had their turn.
+failed_lints=()
+lint() {
+    local name=$1
+    shift
+    step "$name"
+    "$@" || failed_lints+=("$name")
+}
+all_lints_passed() {
+    local IFS=,
+    [ ${#failed_lints[@]} -eq 0 ] || die "failed: ${failed_lints[*]}"
+}
+
 command -v cargo >/dev/null || die "cargo was not found: install Rust first"
 # rust-toolchain.toml names a version. Where rustup knows that one by another name only, and may not or cannot fetch it, that one
 # serves.
