@@ -2,26 +2,16 @@
 
 #![cfg(test)]
 
-use std::io::{BufRead, BufReader, Write};
+#[path = "support/program.rs"]
+mod program;
+
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use serde_json::{Value, json};
 
-fn keyrig(arguments: &[&str], standard_input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-        .args(arguments)
-        .env_remove("KEYRIG_CONTROL")
-        .env_remove("KEYRIG_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("keyrig runs");
-    // A command that refuses its arguments reads nothing.
-    let _ = child.stdin.take().expect("piped").write_all(standard_input.as_bytes());
-    child.wait_with_output().expect("it ends")
-}
+use crate::program::{keyrig, run};
 
 /// The credential; standard error may have notes.
 fn done(output: &Output) -> Value {
@@ -66,7 +56,7 @@ fn keys_of_its_own_register_and_log_in() {
     let state = state.to_str().expect("text");
     let client = |ceremony: &str, more: &[&str], options: &Value| {
         let with = ["client", ceremony, "--origin", ORIGIN, "--with", "a=keyrig", "--state", state];
-        keyrig(&[&with, more].concat(), &options.to_string())
+        run(&mut keyrig(&[&with, more].concat()), &options.to_string())
     };
     let made = done(&client("create", &[], &creation()));
     assert_eq!((&made["type"], made["response"]["attestationObject"].is_string()), (&json!("public-key"), true));
@@ -93,12 +83,12 @@ fn keys_of_its_own_register_and_log_in() {
 #[test]
 fn a_page_from_elsewhere_gets_nothing() {
     let elsewhere = ["client", "create", "--origin", "https://example.net", "--with", "keyrig"];
-    let error = refused(&keyrig(&elsewhere, &creation().to_string()));
+    let error = refused(&run(&mut keyrig(&elsewhere), &creation().to_string()));
     assert_eq!((&error["code"], &error["name"]), (&json!("rp-id-foreign"), &json!("SecurityError")));
     assert_eq!(error["refused_by"], "client");
     assert!(error["message"].as_str().expect("text").starts_with("The relying party ID is not a registrable"));
     let framed = ["client", "create", "--origin", ORIGIN, "--top-origin", "https://shop.example", "--with", "keyrig"];
-    assert!(done(&keyrig(&framed, &creation().to_string()))["id"].is_string());
+    assert!(done(&run(&mut keyrig(&framed), &creation().to_string()))["id"].is_string());
 }
 
 #[test]
@@ -112,7 +102,7 @@ fn a_passkey_wants_its_pin_from_a_file() {
         let state = state.to_str().expect("text");
         let mut arguments = vec!["client", ceremony, "--origin", ORIGIN, "--with", "a=keyrig", "--state", state];
         arguments.extend(pin.iter().flat_map(|pin| ["--pin-file", pin.to_str().expect("text")]));
-        keyrig(&arguments, &options.to_string())
+        run(&mut keyrig(&arguments), &options.to_string())
     };
     let mut passkey = creation();
     passkey["authenticatorSelection"] = json!({"residentKey": "required", "userVerification": "required"});
@@ -138,18 +128,18 @@ impl Drop for Serving {
 fn keys_of_a_running_rack_are_chosen_by_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let control = format!("unix:{}/control", directory.path().display());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-        .args(["serve", "--json", "--usbip", "127.0.0.1:0", "--key", "a=keyrig", "--key", "b=yubikey-5.7"])
-        .args(["--control", &control, "--touch", "every"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("keyrig runs");
+    let mut child =
+        keyrig(&["serve", "--json", "--usbip", "127.0.0.1:0", "--key", "a=keyrig", "--key", "b=yubikey-5.7"])
+            .args(["--control", &control, "--touch", "every"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("keyrig runs");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("it is up");
     let _serving = Serving(child);
     let client = |ceremony: &str, on: &[&str], options: &Value| {
         let page = ["client", ceremony, "--origin", ORIGIN, "--control", &control];
-        keyrig(&[&page, on].concat(), &options.to_string())
+        run(&mut keyrig(&[&page, on].concat()), &options.to_string())
     };
     let made = done(&client("create", &["--on", "b"], &creation()));
     assert_eq!(done(&client("get", &["--on", "b"], &login(&made["id"])))["id"], made["id"]);
@@ -157,7 +147,7 @@ fn keys_of_a_running_rack_are_chosen_by_name() {
     assert_eq!((&error["code"], &error["refused_by"]), (&json!("no-credentials"), &json!("authenticator")));
     let unknown = wrongly_called(&client("get", &["--on", "c"], &login(&made["id"])));
     assert!(unknown.contains("no key is called c: the keys are a, b"), "{unknown}");
-    assert!(keyrig(&["key", "unplug", "b", "--control", &control], "").status.success());
+    assert!(run(&mut keyrig(&["key", "unplug", "b", "--control", &control]), "").status.success());
     let error = refused(&client("get", &["--on", "b"], &login(&made["id"])));
     assert_eq!(error["code"], "no-key-plugged-in");
 }
@@ -165,7 +155,7 @@ fn keys_of_a_running_rack_are_chosen_by_name() {
 #[test]
 fn what_is_wrong_with_the_call_or_the_options_is_said() {
     let client = |more: &[&str], options: &str| {
-        keyrig(&[&["client", "create", "--origin", ORIGIN, "--with", "keyrig"], more].concat(), options)
+        run(&mut keyrig(&[&["client", "create", "--origin", ORIGIN, "--with", "keyrig"], more].concat()), options)
     };
     for (options, code, name) in [
         ("", "options-no-json", "SyntaxError"),
@@ -186,7 +176,7 @@ fn what_is_wrong_with_the_call_or_the_options_is_said() {
         ),
         (&["client", "create"], "--origin"),
     ] {
-        let told = wrongly_called(&keyrig(arguments, "{}"));
+        let told = wrongly_called(&run(&mut keyrig(arguments), "{}"));
         assert!(told.contains(words), "{arguments:?}: {told}");
     }
     let long = wrongly_called(&client(&[], &" ".repeat(1_048_577)));

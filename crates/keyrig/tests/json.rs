@@ -1,14 +1,17 @@
 //! What programs read: every command with `--json` prints what its schema in `crates/keyrig/schemas` says.
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
@@ -43,18 +46,8 @@ const COMMANDS: [&str; 28] = [
     "serve",
 ];
 
-fn run(arguments: &[&str], input: &str) -> String {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-        .args(arguments)
-        .env_remove("KEYRIG_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("keyrig runs");
-    // Whether the program reads it is its own affair.
-    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-    let output = child.wait_with_output().expect("it ends");
+fn printed(arguments: &[&str], input: &str) -> String {
+    let output = run(&mut keyrig(arguments), input);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
@@ -71,13 +64,7 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-            .args(arguments)
-            .env_remove("KEYRIG_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("keyrig runs");
+        let mut child = keyrig(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("keyrig runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         Self { child, line: value(&line) }
@@ -101,7 +88,7 @@ fn subcommands(help: &str) -> impl Iterator<Item = &str> {
 
 fn with_json(command: &str, found: &mut BTreeSet<String>) {
     let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
-    let help = run(&words, "");
+    let help = printed(&words, "");
     let mut is_leaf = true;
     for name in subcommands(&help) {
         is_leaf = false;
@@ -121,12 +108,12 @@ fn every_command_with_json_has_a_schema() {
 
 #[test]
 fn the_demo() {
-    assert_is("demo", &value(&run(&["demo", "--json"], "")));
+    assert_is("demo", &value(&printed(&["demo", "--json"], "")));
 }
 
 #[test]
 fn env() {
-    let checks = value(&run(&["env", "--json"], ""));
+    let checks = value(&printed(&["env", "--json"], ""));
     assert_is("environment", &checks);
     for check in checks.as_array().expect("a list") {
         // What does not serve says what to do.
@@ -140,10 +127,10 @@ fn env() {
 
 #[test]
 fn profiles() {
-    let all = value(&run(&["profiles", "--json"], ""));
+    let all = value(&printed(&["profiles", "--json"], ""));
     assert_is("profiles", &all);
     for shown in all.as_array().expect("a list") {
-        let alone = value(&run(&["profiles", shown["name"].as_str().expect("a name"), "--json"], ""));
+        let alone = value(&printed(&["profiles", shown["name"].as_str().expect("a name"), "--json"], ""));
         assert_is("profile", &alone);
         assert_eq!(alone, *shown);
     }
@@ -151,10 +138,10 @@ fn profiles() {
 
 #[test]
 fn policies() {
-    let all = value(&run(&["rp", "policies", "--json"], ""));
+    let all = value(&printed(&["rp", "policies", "--json"], ""));
     assert_is("policies", &all);
     for shown in all.as_array().expect("a list") {
-        let alone = value(&run(&["rp", "policies", shown["name"].as_str().expect("a name"), "--json"], ""));
+        let alone = value(&printed(&["rp", "policies", shown["name"].as_str().expect("a name"), "--json"], ""));
         assert_is("policies", &alone);
         assert_eq!(alone, json!([shown]));
     }
@@ -184,8 +171,9 @@ fn a_rack_and_its_keys() {
     let also = ["--ctaphid", &format!("a={endpoint}"), "--pico-controller", "127.0.0.1:0"];
     let serving = Running::start(&[&arguments[..], &keys, &also].concat());
     assert_is("serve", &serving.line);
-    let key =
-        |words: &[&str], input: &str| value(&run(&[&["key", "--json", "--control", &control], words].concat(), input));
+    let key = |words: &[&str], input: &str| {
+        value(&printed(&[&["key", "--json", "--control", &control], words].concat(), input))
+    };
 
     for words in [
         &["list"][..],
@@ -226,7 +214,7 @@ fn a_rack_and_its_keys() {
 }
 
 fn rp(state: &Path, words: &[&str]) -> String {
-    run(&[&["rp"], words, &["--json", "--state", state.to_str().expect("text")]].concat(), "")
+    printed(&[&["rp"], words, &["--json", "--state", state.to_str().expect("text")]].concat(), "")
 }
 
 /// Gives a wrong password, and returns the identifier of the report.
@@ -254,7 +242,7 @@ fn a_relying_party_and_its_users() {
     assert_is("factors", &value(&rp(&state, &["user", "tfa", "list"])));
     assert_is("audit", &value(&rp(&state, &["audit"])));
     for requirement in ["type=oath,digits=8,step=60", "type=any", "type=webauthn"] {
-        run(&["rp", "realm", "modify", "pve", "--tfa", requirement, "--state", state.to_str().expect("text")], "");
+        printed(&["rp", "realm", "modify", "pve", "--tfa", requirement, "--state", state.to_str().expect("text")], "");
         assert_is("realms", &value(&rp(&state, &["realm", "list"])));
     }
     let added = value(&rp(&state, &["user", "add", "alice@pve"]));

@@ -1,26 +1,17 @@
 //! `keyrig rp`: the administrator's commands, and what those are told who write them as guides do.
 
-use std::io::Write;
+#[path = "support/program.rs"]
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::Value;
 
+use crate::program::{keyrig, run};
+
 fn rp(state: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-        .arg("rp")
-        .args(arguments)
-        .arg("--state")
-        .arg(state)
-        .env_remove("KEYRIG_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("keyrig runs");
-    // Whether the program reads it is its own affair.
-    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-    child.wait_with_output().expect("it ends")
+    run(keyrig(&["rp"]).args(arguments).arg("--state").arg(state), input)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -123,7 +114,7 @@ fn what_guides_get_wrong_is_answered_with_the_right_form() {
     for (arguments, expected) in cases {
         // 'policies' and what clap refuses take no --state.
         let error = if arguments[0] == "policies" {
-            let output = Command::new(env!("CARGO_BIN_EXE_keyrig")).arg("rp").args(arguments).output().unwrap();
+            let output = run(keyrig(&["rp"]).args(arguments), "");
             assert_eq!(output.status.code(), Some(2));
             text(&output.stderr)
         } else {
@@ -188,8 +179,7 @@ fn texts_are_kept_as_they_are() {
 #[test]
 fn policies_say_what_they_do_and_why_it_is_a_risk() {
     let policies = |arguments: &[&str]| {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_keyrig")).args(["rp", "policies"]).args(arguments).output().unwrap();
+        let output = run(keyrig(&["rp", "policies"]).args(arguments), "");
         assert!(output.status.success());
         text(&output.stdout)
     };
@@ -240,18 +230,7 @@ fn where_to_listen_is_checked_first() {
 #[test]
 fn the_app_shows_the_code_and_the_address() {
     const URI: &str = "otpauth://totp/Example:root%40pam?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example";
-    let totp = |arguments: &[&str], input: &str| {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-            .args(["rp", "totp"])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("keyrig runs");
-        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-        child.wait_with_output().expect("it ends")
-    };
+    let totp = |arguments: &[&str], input: &str| run(keyrig(&["rp", "totp"]).args(arguments), input);
     for (at, expected) in [("59", "287082"), ("1111111109", "081804"), ("2000000000", "279037")] {
         assert_eq!(text(&totp(&[URI, "--at", at], "").stdout), format!("{expected}\n"));
         assert_eq!(text(&totp(&["-", "--at", at], URI).stdout), format!("{expected}\n"));
