@@ -12,18 +12,15 @@
 //! Run it pinned to one core (`taskset -c 0`); where the threads of a machine sleep decides more
 //! than any code.
 
-use std::{hint::black_box, time::Instant};
+use std::hint::black_box;
+use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use keyrig_usb::{
-    Attachment, Exports, Identity, Limits, Plugged, REPORT_SIZE, Report, client, serve, serve_imported,
-    wire::transfers::{Command, Direction, Submit},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    runtime::{Builder, Runtime},
-};
+use keyrig_usb::wire::transfers::{Command, Direction, Submit};
+use keyrig_usb::{Attachment, Exports, Identity, Limits, Plugged, REPORT_SIZE, Report, client, serve, serve_imported};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 
 const HEADER: usize = 48;
 /// A CTAPHID message of 1024 bytes: 57 in the first report, 59 in each of the others.

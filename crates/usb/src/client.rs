@@ -10,24 +10,18 @@
 mod descriptors;
 mod device;
 
-use std::{future::poll_fn, io};
+use std::future::poll_fn;
+use std::io;
 
 use thiserror::Error;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, ToSocketAddrs},
-};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, ToSocketAddrs};
 
-use crate::{
-    Setup,
-    report_descriptor::NotFido,
-    stream::Buffered,
-    tcp,
-    wire::{
-        WireError,
-        operations::{Busid, DeviceListHeader, DeviceRecord, ImportReply, ListedDevice, Request, status},
-    },
-};
+use crate::report_descriptor::NotFido;
+use crate::stream::Buffered;
+use crate::wire::WireError;
+use crate::wire::operations::{Busid, DeviceListHeader, DeviceRecord, ImportReply, ListedDevice, Request, status};
+use crate::{Setup, tcp};
 
 pub use device::FidoDevice;
 

@@ -6,20 +6,19 @@
 //! the completion of the host's transfer leave in one write. That is a lap of the run queue, never
 //! a pause: a key with nothing to say yet does not hold up the completion.
 
-use std::{future::poll_fn, io, pin::pin, task::Poll};
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    select,
-    sync::mpsc::error::{TryRecvError, TrySendError},
-};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::select;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
-use crate::{
-    exports::Import,
-    server::{Detached, ServeError},
-    stream::Buffered,
-    urbs::Urbs,
-};
+use crate::exports::Import;
+use crate::server::{Detached, ServeError};
+use crate::stream::Buffered;
+use crate::urbs::Urbs;
 
 /// Unsent replies beyond which a host that does not read is not read from either.
 const MAX_UNSENT: usize = 64 * 1024;

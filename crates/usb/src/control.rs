@@ -3,10 +3,8 @@
 //! A pure model: a request goes in, a reply comes out. What the requests mean for transfers that
 //! wait on the other endpoints is decided by the caller, from [`ControlEndpoint::is_open`].
 
-use crate::{
-    Identity, REPORT_SIZE, Report,
-    descriptors::{self, descriptor_type},
-};
+use crate::descriptors::descriptor_type;
+use crate::{Identity, REPORT_SIZE, Report, descriptors};
 
 #[cfg(test)]
 mod tests;

@@ -3,24 +3,15 @@
 //! A device has one importer at a time. Who imports holds a lease; dropping it, however the
 //! connection ends, closes the key's channels and makes the device free at once.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::{
-    Identity, IdentityError, Report, descriptors,
-    wire::{
-        self,
-        operations::{Busid, DeviceRecord, ListedDevice},
-    },
-};
+use crate::wire::operations::{Busid, DeviceRecord, ListedDevice};
+use crate::{Identity, IdentityError, Report, descriptors, wire};
 
 /// Reports that the key has handed over and no host has taken yet: one, so that what the host gets
 /// is as fresh as what a device would have in its endpoint's buffer.
@@ -308,11 +299,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::Future,
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
 

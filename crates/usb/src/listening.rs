@@ -1,14 +1,15 @@
 //! What listeners share: connections that wait for their peer go, the oldest first, when there are too many of them; and a
 //! listener that is refused a connection goes on.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::{select, sync::oneshot, task::JoinSet, time::sleep};
+use tokio::select;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tracing::warn;
 
 /// How long an error of accepting is waited out, as axum does; or until a connection ends.

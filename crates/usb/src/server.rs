@@ -4,29 +4,25 @@
 //! so many of them: when one more comes, the oldest is closed. One that has imported a device may
 //! idle for ever, and there are only as many as there are devices.
 
-use std::{convert::Infallible, future::poll_fn, io, time::Duration};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
 
 use thiserror::Error;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    select,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::{
-    connection,
-    exports::{Exports, Import, ImportError},
-    listening::{Place, Waiting, wait_out},
-    stream::Buffered,
-    tcp,
-    wire::{
-        WireError,
-        operations::{ImportReply, Request, encode_device_list, status},
-    },
-};
+use crate::exports::{Exports, Import, ImportError};
+use crate::listening::{Place, Waiting, wait_out};
+use crate::stream::Buffered;
+use crate::wire::WireError;
+use crate::wire::operations::{ImportReply, Request, encode_device_list, status};
+use crate::{connection, tcp};
 
 /// What a server grants to hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,9 @@
 //! all replies of one wake leave in one system call. Everything is cancel-safe: what was read or
 //! half written stays in the buffers.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 

@@ -3,7 +3,8 @@
 //! An imported device idles for as long as its host likes, so only the kernel's probes tell a host that has nothing to say from
 //! one that is not there any more.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::net::TcpStream;

@@ -6,15 +6,10 @@
 
 use std::collections::VecDeque;
 
-use crate::{
-    ControlEndpoint, ControlReply, Endpoint, Identity, REPORT_SIZE, Report, Setup,
-    control::padded_report,
-    descriptors,
-    wire::{
-        WireError,
-        transfers::{Command, Direction, HEADER_SIZE, Reply, SHORT_NOT_OK, Submit, status},
-    },
-};
+use crate::control::padded_report;
+use crate::wire::WireError;
+use crate::wire::transfers::{Command, Direction, HEADER_SIZE, Reply, SHORT_NOT_OK, Submit, status};
+use crate::{ControlEndpoint, ControlReply, Endpoint, Identity, REPORT_SIZE, Report, Setup, descriptors};
 
 /// The longest data stage of a control request: wLength has 16 bits. No transfer to this device
 /// brings more.

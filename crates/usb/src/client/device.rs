@@ -4,21 +4,17 @@
 //! pending and all reports that have arrived live in the struct, so every future may be dropped at
 //! any point and the next call goes on from there.
 
-use std::{collections::VecDeque, future::poll_fn};
+use std::collections::VecDeque;
+use std::future::poll_fn;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{ClientError, descriptors};
-use crate::{
-    Identity, REPORT_SIZE, Report, Setup,
-    descriptors::descriptor_type,
-    report_descriptor,
-    stream::Buffered,
-    wire::{
-        WireError,
-        transfers::{Command, Direction, Reply, Submit, status},
-    },
-};
+use crate::descriptors::descriptor_type;
+use crate::stream::Buffered;
+use crate::wire::WireError;
+use crate::wire::transfers::{Command, Direction, Reply, Submit, status};
+use crate::{Identity, REPORT_SIZE, Report, Setup, report_descriptor};
 
 /// IN URBs that are pending while there is room for what they bring. One would do; with more, a
 /// message of many reports does not wait for the next request after each.

@@ -1,13 +1,14 @@
 //! The codec against bytes of the kernel's documentation, and against the `usbip` crate.
 
-use proptest::{prelude::any, prop_assert, prop_assert_eq};
+use proptest::prelude::any;
+use proptest::{prop_assert, prop_assert_eq};
 use usbip::{UsbDevice, usbip_protocol as peer};
 
-use super::{
-    WireError,
-    operations::{Busid, DeviceListHeader, DeviceRecord, ImportReply, ListedDevice, Request, encode_device_list},
-    transfers::{Command, Direction, Reply, Submit},
+use super::WireError;
+use super::operations::{
+    Busid, DeviceListHeader, DeviceRecord, ImportReply, ListedDevice, Request, encode_device_list,
 };
+use super::transfers::{Command, Direction, Reply, Submit};
 
 fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = Vec::new();

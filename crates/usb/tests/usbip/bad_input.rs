@@ -1,15 +1,16 @@
 //! Hosts that break the protocol, lie about lengths, or say nothing: the connection ends with a
 //! reason, and nobody else notices.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
+use std::time::Duration;
 
-use keyrig_usb::{Exports, Limits, ServeError, client, serve_connection, wire::WireError};
-use proptest::{prelude::any, prop_assert};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
-    net::TcpStream,
-    time::{Instant, advance},
-};
+use keyrig_usb::wire::WireError;
+use keyrig_usb::{Exports, Limits, ServeError, client, serve_connection};
+use proptest::prelude::any;
+use proptest::prop_assert;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, advance};
 
 use crate::support::{DEVICE_ID, Imported, echo, header, identity, imported, imported_with, report, returned, server};
 

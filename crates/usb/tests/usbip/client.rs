@@ -1,17 +1,12 @@
 //! The userland client against the server.
 
-use keyrig_usb::{
-    Exports, Identity, Limits, Report, Setup,
-    client::{self, ClientError},
-    report_descriptor::NotFido,
-    serve_imported,
-    wire::WireError,
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, duplex},
-    net::UnixStream,
-    select,
-};
+use keyrig_usb::client::ClientError;
+use keyrig_usb::report_descriptor::NotFido;
+use keyrig_usb::wire::WireError;
+use keyrig_usb::{Exports, Identity, Limits, Report, Setup, client, serve_imported};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::net::UnixStream;
+use tokio::select;
 
 use crate::support::{echo, identity, report, server};
 

@@ -1,11 +1,9 @@
 //! The rules of USB/IP that hosts rely on, one test each.
 
 use keyrig_usb::{Detached, Exports, Identity, ImportError, Limits, PlugError, ServeError, serve_imported};
-use tokio::{
-    io::{AsyncWriteExt, duplex},
-    net::TcpStream,
-    sync::mpsc::error::TryRecvError,
-};
+use tokio::io::{AsyncWriteExt, duplex};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::support::{Host, Imported, identity, imported, imported_with, report, returned, server, unlinked};
 

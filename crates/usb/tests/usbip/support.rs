@@ -1,14 +1,13 @@
 //! A host and a key by hand. The host builds and takes apart its messages without the crate's
 //! codec, from the tables of the kernel's usbip_protocol.rst.
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::collections::HashSet;
+use std::net::SocketAddr;
 
 use keyrig_usb::{Attachment, Detached, Exports, Identity, Limits, Plugged, Report, ServeError, serve, serve_imported};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
-    net::TcpListener,
-    task::JoinHandle,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 pub(crate) fn report(first: u8) -> Report {
     let mut report = [0xa5; 64];

@@ -4,11 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::{
-    collection::vec,
-    prelude::{Just, Strategy, any},
-    prop_oneof,
-};
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any};
+use proptest::prop_oneof;
 use tokio::task::yield_now;
 
 use crate::support::{Imported, Returned, imported, report};
