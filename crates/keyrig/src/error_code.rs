@@ -1,7 +1,9 @@
 //! The codes of errors: words that programs may rely on, all of them here. A code is never given another meaning.
 
 use keyrig_attach::ctaphid_endpoint::EndpointError;
+#[cfg(target_os = "linux")]
 use keyrig_attach::exec::ExecError;
+#[cfg(target_os = "linux")]
 use keyrig_attach::vhci::VhciError;
 use keyrig_control::socket::ControlError;
 use keyrig_rack::RackError;
@@ -18,7 +20,9 @@ pub(crate) fn of(failure: &Failure) -> &'static str {
         Failure::Rack(error) => of_rack(error),
         Failure::Control(error) => of_control(error),
         Failure::Bind(error) => of_endpoint(error),
+        #[cfg(target_os = "linux")]
         Failure::Vhci(error) => of_vhci(error),
+        #[cfg(target_os = "linux")]
         Failure::Exec(error) => of_exec(error),
         Failure::Key(_) => "key-failed",
         Failure::AtKey { .. } => "key-refused",
@@ -89,6 +93,7 @@ fn of_endpoint(error: &EndpointError) -> &'static str {
     }
 }
 
+#[cfg(target_os = "linux")]
 fn of_vhci(error: &VhciError) -> &'static str {
     match error {
         VhciError::NoModule => "vhci-no-module",
@@ -99,6 +104,7 @@ fn of_vhci(error: &VhciError) -> &'static str {
     }
 }
 
+#[cfg(target_os = "linux")]
 fn of_exec(error: &ExecError) -> &'static str {
     match error {
         ExecError::NoView(_) => "exec-no-view",

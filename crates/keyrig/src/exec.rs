@@ -64,6 +64,17 @@ pub(crate) struct Arguments {
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     program: Vec<OsString>,
+
+    #[arg(skip)]
+    signals: Option<Signals>,
+}
+
+impl Arguments {
+    /// Has signals wait for the program: before there is another thread that would get them.
+    pub(crate) fn block_signals(&mut self) -> Result<(), Failure> {
+        self.signals = Some(Signals::block().map_err(Failure::Runtime)?);
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,10 +100,10 @@ impl WantedView {
     }
 }
 
-pub(crate) async fn run(arguments: Arguments, signals: Option<Signals>) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let lines = Lines::start(anstream::stderr(), |count| format!("{count} lines were lost: nobody read them"))
         .map_err(Failure::Runtime)?;
-    let ended = run_program(arguments, signals, lines.clone()).await;
+    let ended = run_program(arguments, lines.clone()).await;
     lines.finish();
     match ended {
         Ok(code) => Ok(ExitCode::from(code)),
@@ -108,8 +119,8 @@ pub(crate) async fn run(arguments: Arguments, signals: Option<Signals>) -> Resul
     }
 }
 
-async fn run_program(arguments: Arguments, signals: Option<Signals>, lines: Lines) -> Result<u8, Failure> {
-    let signals = signals.map_or_else(Signals::block, Ok).map_err(Failure::Runtime)?;
+async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failure> {
+    let signals = arguments.signals.take().map_or_else(Signals::block, Ok).map_err(Failure::Runtime)?;
     let rack = arguments.rack.start().await?;
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
     let variables = variables(&keys)?;

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use keyrig_attach::ctaphid_endpoint::EndpointError;
+#[cfg(target_os = "linux")]
 use keyrig_attach::exec::ExecError;
+#[cfg(target_os = "linux")]
 use keyrig_attach::vhci::VhciError;
 use keyrig_client::error::KeyFailure;
 use keyrig_control::socket::ControlError;
@@ -24,6 +26,7 @@ use thiserror::Error;
 pub(crate) enum Failure {
     #[error("{0}")]
     Usage(String),
+    #[cfg(target_os = "linux")]
     #[error(transparent)]
     Exec(#[from] ExecError),
     #[error(transparent)]
@@ -38,6 +41,7 @@ pub(crate) enum Failure {
     AtKey { key: String, reason: String },
     #[error("the two PINs differ: nothing was changed")]
     PinsDiffer,
+    #[cfg(target_os = "linux")]
     #[error(transparent)]
     Vhci(#[from] VhciError),
     #[error(transparent)]
@@ -117,6 +121,7 @@ impl Failure {
             }
             Self::Bind(EndpointError::InUse(_)) => "stop it, or choose another address with --ctaphid",
             Self::Bind(EndpointError::NotASocket { .. }) => "name another with --ctaphid unix:PATH",
+            #[cfg(target_os = "linux")]
             Self::Vhci(VhciError::NoRights { .. }) => "run it as root: sudo keyrig attach",
             Self::PortInUse { option, .. } => {
                 return Some(format!("stop it, or choose another port with {option} ADDRESS:PORT"));

@@ -2,11 +2,14 @@
 //!
 //! Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong, 130 interrupted.
 
+#[cfg(target_os = "linux")]
 mod attach;
 mod client;
 mod demo;
+#[cfg(target_os = "linux")]
 mod env;
 mod error_code;
+#[cfg(target_os = "linux")]
 mod exec;
 mod failure;
 mod interruption;
@@ -22,8 +25,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use keyrig_attach::exec::Signals;
 
 use crate::failure::Failure;
 
@@ -56,10 +57,13 @@ enum Command {
     /// Give software keys to USB/IP clients until interrupted
     Serve(serve::Arguments),
     /// Plug software keys into this machine's kernel until interrupted
+    #[cfg(target_os = "linux")]
     Attach(attach::Arguments),
     /// Run a program that finds software keys as if they were plugged in
+    #[cfg(target_os = "linux")]
     Exec(exec::Arguments),
     /// Say what this machine can do for keys, and what would let it do more
+    #[cfg(target_os = "linux")]
     Env(env::Arguments),
     /// Control the keys of a running rack
     Key(key::Arguments),
@@ -72,34 +76,40 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let mut command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
         Err(error) => return not_run(&error),
     };
-    // The arguments of the program under 'exec' are its own.
-    let json = !matches!(cli.command, Command::Exec(_)) && asks_for_json();
-    let failed = |failure: &Failure| failed(failure, json);
-    let signals = match take_signals(&cli.command) {
-        Ok(signals) => signals,
-        Err(failure) => return failed(&failure),
+    let json = match command {
+        // The program's arguments are its own.
+        #[cfg(target_os = "linux")]
+        Command::Exec(_) => false,
+        _ => asks_for_json(),
     };
+    let failed = |failure: &Failure| failed(failure, json);
+    if let Err(failure) = take_signals(&mut command) {
+        return failed(&failure);
+    }
     let log = match log::start() {
         Ok(log) => log,
         Err(failure) => return failed(&failure),
     };
-    let ended = run(cli.command, signals);
+    let ended = run(command);
     log.finish();
     ended.unwrap_or_else(|failure| failed(&failure))
 }
 
 /// Has signals end this process, or be a program's: before there is another thread that would get them.
-fn take_signals(command: &Command) -> Result<Option<Signals>, Failure> {
-    if let Command::Exec(_) = command {
-        return Signals::block().map(Some).map_err(Failure::Runtime);
+fn take_signals(command: &mut Command) -> Result<(), Failure> {
+    match command {
+        #[cfg(target_os = "linux")]
+        Command::Exec(arguments) => arguments.block_signals()?,
+        _ => {
+            interruption::listen()?;
+            raise_descriptor_limit();
+        }
     }
-    interruption::listen()?;
-    raise_descriptor_limit();
-    Ok(None)
+    Ok(())
 }
 
 /// Whether errors are to be for programs too. Known before the command line is: what is wrong with it is such an error.
@@ -138,15 +148,18 @@ fn raise_descriptor_limit() {
     }
 }
 
-fn run(command: Command, signals: Option<Signals>) -> Result<ExitCode, Failure> {
+fn run(command: Command) -> Result<ExitCode, Failure> {
     // One thread: keys, hosts and the relying party hand reports to each other, which is cheapest where they are.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
         match command {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
+            #[cfg(target_os = "linux")]
             Command::Attach(arguments) => attach::run(arguments).await,
-            Command::Exec(arguments) => exec::run(arguments, signals).await,
+            #[cfg(target_os = "linux")]
+            Command::Exec(arguments) => exec::run(arguments).await,
+            #[cfg(target_os = "linux")]
             Command::Env(arguments) => env::run(&arguments),
             Command::Key(arguments) => key::run(arguments).await,
             Command::Client(arguments) => client::run(arguments).await,
