@@ -16,7 +16,7 @@ use tokio::process;
 /// A client asks for a touch a dozen times, and is answered at once each time.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The program of a client, built if it isn't yet; what it needs of the system is in `scripts/packages/judges.txt`.
+/// The program of a client, built if it is not yet; what it needs of the system is in `scripts/packages/judges.txt`.
 fn program(name: &str) -> Option<process::Command> {
     for library in ["libudev", "dbus-1"] {
         let found = Command::new("pkg-config").args(["--exists", library]).status();

@@ -67,7 +67,7 @@ impl fmt::Display for EndpointAddress {
     }
 }
 
-/// Why an endpoint can't be used.
+/// Why an endpoint cannot be used.
 #[derive(Debug, Error)]
 pub enum EndpointError {
     /// Another program listens there.

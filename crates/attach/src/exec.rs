@@ -18,6 +18,7 @@ mod limits;
 mod monitor;
 mod namespace;
 mod node;
+mod notice;
 mod paths;
 mod processes;
 mod status;
@@ -29,6 +30,7 @@ mod supervisor;
 mod sys;
 mod tree;
 mod uevent;
+mod view;
 
 use core::fmt;
 use std::io;
@@ -47,7 +49,9 @@ use tokio::task::JoinSet;
 
 pub use directory::PrivateDirectory;
 pub use namespace::Step;
+pub use notice::Notice;
 pub use processes::{LeftBehind, Signals};
+pub use view::View;
 
 use self::filter::WINDOW;
 use self::namespace::Plan;
@@ -55,24 +59,6 @@ use self::node::Node;
 use self::processes::Listening;
 use self::supervisor::Supervisor;
 use self::tree::Tree;
-
-/// How the tree is shown what there is to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
-    /// By a mount namespace, which an ordinary user makes within a user namespace.
-    Namespace,
-    /// By answering system calls by path: where namespaces are forbidden, as in containers and on hosted runners.
-    Paths,
-}
-
-impl fmt::Display for View {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Namespace => "a mount namespace",
-            Self::Paths => "answers to calls by path",
-        })
-    }
-}
 
 /// An attempt at a view, and what it was refused with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,92 +170,6 @@ fn told(refused: &[Refused]) -> String {
 impl ExecError {
     fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::System { action, error }
-    }
-}
-
-/// Something in the tree that the keys do not reach, or not wholly.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// A program takes another user's or group's rights by its file.
-    SetUserId {
-        /// Its file.
-        path: PathBuf,
-    },
-    /// A program's architecture has other system calls.
-    ThirtyTwoBits {
-        /// Its file.
-        path: PathBuf,
-    },
-    /// A program starts others with a `/dev` of their own.
-    Sandbox {
-        /// Its file.
-        path: PathBuf,
-        /// Whose it is.
-        by: &'static str,
-    },
-    /// A program makes calls by io_uring, which no filter sees.
-    IoUring {
-        /// Its name.
-        program: String,
-    },
-    /// A program forbids others to read its memory.
-    Unreadable {
-        /// Its name.
-        program: String,
-    },
-    /// A program goes to a directory that is not there but in the view.
-    Directory {
-        /// Its name.
-        program: String,
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Programs may open fewer files than it takes for all calls on a key to be seen.
-    FewFiles {
-        /// The limit.
-        limit: u64,
-    },
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SetUserId { path } => write!(
-                f,
-                "{} gets no other user's rights in here, as its set-user-id bit has no effect: run 'keyrig exec' by it, not it by \
-                 'keyrig exec'",
-                path.display()
-            ),
-            Self::ThirtyTwoBits { path } => {
-                write!(f, "{} is a 32-bit program, which does not see the keys: use a 64-bit one", path.display())
-            }
-            Self::Sandbox { path, by } => write!(
-                f,
-                "{} starts programs in a sandbox of {by}, which may hide the keys: use a package of the distribution, or 'sudo keyrig \
-                 attach'",
-                path.display()
-            ),
-            Self::IoUring { program } => write!(
-                f,
-                "{program} uses io_uring: what it opens that way is not seen, and the keys are not there. Most programs have a switch \
-                 for it"
-            ),
-            Self::Unreadable { program } => write!(
-                f,
-                "{program} forbids others to read its memory, and without a namespace does not see the keys: run 'keyrig exec' as root, \
-                 or where namespaces are allowed ('keyrig env' tells)"
-            ),
-            Self::Directory { program, path } => write!(
-                f,
-                "{program} went to {}, which without a namespace is not there to go to: name it in paths instead",
-                path.display()
-            ),
-            Self::FewFiles { limit } => write!(
-                f,
-                "programs may open {limit} files: some will not take a key for a device. Run: ulimit -n {}",
-                WINDOW.end() + 1
-            ),
-        }
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// makeCredential and getAssertion don't tell the two apart (CTAP 2.3 §6.1.2 step 14, §6.2.2 step 9).
+    /// makeCredential and getAssertion do not tell the two apart (CTAP 2.3 §6.1.2 step 14, §6.2.2 step 9).
     pub(crate) const OF_A_CEREMONY: Self = Self { denied: Status::OperationDenied, timed_out: Status::OperationDenied };
 
     /// Selection and reset do (CTAP 2.3 §6.6, §6.9).

@@ -12,13 +12,13 @@ use thiserror::Error;
 /// | | Chromium | Firefox |
 /// |---|---|---|
 /// | several keys | all are asked for the credential at once; one touch | all blink until one is touched, which is then asked; two touches |
-/// | a key says that it can't help | see `weight`: it ends the ceremony, blinks for a touch, or is out | the touched key alone decides |
+/// | a key says that it cannot help | see `weight`: it ends the ceremony, blinks for a touch, or is out | the touched key alone decides |
 /// | discoverable credential | always with user verification: a key without a PIN gets one | as any other credential |
 /// | get() without `allowCredentials` | always with user verification | as the page says |
 /// | `userVerification: "required"`, key without a PIN | create(): it gets one; get(): refused after a touch | done without: the relying party has to look at the UV flag |
 /// | key of CTAP 2.0 with a PIN, credential that U2F can make | by U2F, without the PIN | with the PIN |
 /// | `residentKey: "preferred"`, key full | not discoverable, then | CTAP2_ERR_KEY_STORE_FULL |
-/// | exclude and allow lists | asked for silently if they don't fit | asked for silently in any case |
+/// | exclude and allow lists | asked for silently if they do not fit | asked for silently in any case |
 /// | `allowCredentials`, `excludeCredentials` | at most 64 entries: RangeError | at most 20: SecurityError |
 /// | `credProtect`, where the page asks for none | by what is asked of the credential | none |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! Several keys, of which the user touches one.
 //!
 //! All are asked at once. The first that ends the ceremony decides it; the others are told to cancel, and their answers
-//! are awaited, so that each key can be asked again afterwards. What it means for the others that one key can't help is weighed
+//! are awaited, so that each key can be asked again afterwards. What it means for the others that one key cannot help is weighed
 //! as the browser does ([`weigh`]).
 //!
 //! Before anybody is asked for a PIN, it has to be known for which key: with several, all that want one blink first, and the
@@ -32,14 +32,14 @@ use crate::weight::{Ceremony, Weight, weigh};
 /// How long keys have to answer after they were told to cancel.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The transport of a key that doesn't say which ones it has.
+/// The transport of a key that does not say which ones it has.
 pub(crate) const DEFAULT_TRANSPORT: &str = "usb";
 
 /// What one key contributed.
 pub(crate) enum Verdict<T> {
     /// It did what was asked.
     Answered(T),
-    /// This is why it can't help, and the ceremony is over: it was touched, or the browser thinks so.
+    /// This is why it cannot help, and the ceremony is over: it was touched, or the browser thinks so.
     Ended(KeyFailure),
     /// It is out; the others go on.
     DroppedOut(KeyFailure),
@@ -146,7 +146,7 @@ pub(crate) async fn race<'k, C: Channel, T>(
     }
     let others = async { while next(&mut asked).await.is_some() {} };
     if timeout(CANCEL_PATIENCE, others).await.is_err() {
-        tracing::warn!("a key didn't answer after it was told to cancel");
+        tracing::warn!("a key did not answer after it was told to cancel");
     }
     outcome
 }
@@ -197,7 +197,7 @@ pub(crate) async fn settle<C: Channel, T>(key: &mut Key<C>, cause: Cause, turn: 
         Weight::BlinksForADummy => await_dummy(key, turn.cancel()).await,
         Weight::Out => return Verdict::DroppedOut(KeyFailure { key: key.name().to_owned(), cause }),
     };
-    // Why it can't help says more than why it can't blink.
+    // Why it cannot help says more than why it cannot blink.
     let failure = KeyFailure { key: key.name().to_owned(), cause };
     if touched.is_ok() || turn.is_taken() { Verdict::Ended(failure) } else { Verdict::DroppedOut(failure) }
 }

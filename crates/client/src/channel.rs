@@ -47,7 +47,7 @@ pub enum ChannelError {
     #[error("it was unplugged: plug it in again")]
     Unplugged,
     /// The key was silent for too long.
-    #[error("it didn't answer in time: unplug it and plug it in again")]
+    #[error("it did not answer in time: unplug it and plug it in again")]
     TimedOut,
     /// The key is busy with another program and stayed so.
     #[error("another program kept it busy: close that program, or wait")]
@@ -70,7 +70,7 @@ pub enum ChannelError {
     /// The operating system failed to read, to write, or to give random bytes.
     #[error("the operating system failed: {0}")]
     System(String),
-    /// Our mistake: the transport was driven in a way that it can't be.
+    /// Our mistake: the transport was driven in a way that it cannot be.
     #[error("the client's own mistake: {0}")]
     Bug(HostMisuse),
 }

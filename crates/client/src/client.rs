@@ -14,7 +14,7 @@ use crate::pin::{Pin, PinRequest};
 use crate::rp_id::{self, RpIdRefusal};
 
 /// What a ceremony without a timeout gets, and the most that any gets. Chromium's limit; it also gives each ten seconds at
-/// least, which would be long for a test of a timeout and isn't held to here.
+/// least, which would be long for a test of a timeout and is not held to here.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Whether the page is held to a browser's rules.
@@ -24,7 +24,7 @@ pub enum Rules {
     #[default]
     Enforced,
     /// Dangerous, and no browser: whatever the page's origin is, it may claim any RP ID, and a key's answer that a browser
-    /// would throw away (another RP ID's hash, extensions that nobody asked for) reaches the page. A key that can't verify the
+    /// would throw away (another RP ID's hash, extensions that nobody asked for) reaches the page. A key that cannot verify the
     /// user is asked without, even if the browser would insist. clientDataJSON tells the truth all the same. For finding out what a server or a key says to what no browser would send.
     ForcedPast,
 }

@@ -21,7 +21,7 @@ pub struct ClientData {
     pub cross_origin: bool,
     /// `topOrigin`, serialised: of the page that holds the frame.
     pub top_origin: Option<String>,
-    /// More members, after the standard ones. A verifier must ignore what it doesn't know; Chromium now and then adds one
+    /// More members, after the standard ones. A verifier must ignore what it does not know; Chromium now and then adds one
     /// to see to that.
     pub extra: serde_json::Map<String, serde_json::Value>,
 }

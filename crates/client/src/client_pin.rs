@@ -1,6 +1,6 @@
 //! authenticatorClientPIN: PIN and tokens of one key, from the platform's side (CTAP 2.3 §6.5.5).
 
-use keyrig_ctap::client_pin::{Permissions, Request, Response, Subcommand};
+use keyrig_ctap::client_pin::{Request, Response, Subcommand};
 use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Command, Request as Message, get_info};
 
@@ -9,7 +9,7 @@ use crate::error::{Cause, InvalidResponse};
 use crate::key::{Key, undecodable};
 use crate::pin::{Pin, PinProblem};
 use crate::pin_uv_auth_protocol::{AgreementError, PinUvAuthProtocol, SharedSecret};
-use crate::pin_uv_auth_token::PinUvAuthToken;
+use crate::pin_uv_auth_token::{PinUvAuthToken, Purpose};
 
 /// How many wrong PINs are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +20,11 @@ pub struct PinRetries {
     pub power_cycle_needed: bool,
 }
 
-/// What a token is wanted for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Purpose<'a> {
-    pub(crate) permissions: Permissions,
-    /// What the token is to be bound to, in keys that can.
-    pub(crate) rp_id: Option<&'a str>,
-}
-
 impl<C: Channel> Key<C> {
     /// How many wrong PINs are left (getPINRetries).
     ///
     /// # Errors
-    /// [`Cause`]: why the key doesn't say.
+    /// [`Cause`]: why the key does not say.
     pub async fn pin_retries(&mut self, cancel: &Cancel) -> Result<PinRetries, Cause> {
         let response = self.client_pin(&Request::new(Subcommand::GetPinRetries), cancel).await?;
         let left = response.pin_retries.ok_or_else(|| missing("pinRetries"))?;
@@ -42,7 +34,7 @@ impl<C: Channel> Key<C> {
     /// How many failures of built-in user verification are left (getUVRetries).
     ///
     /// # Errors
-    /// [`Cause`]: why the key doesn't say.
+    /// [`Cause`]: why the key does not say.
     pub async fn uv_retries(&mut self, cancel: &Cancel) -> Result<u64, Cause> {
         let response = self.client_pin(&Request::new(Subcommand::GetUvRetries), cancel).await?;
         response.uv_retries.ok_or_else(|| missing("uvRetries"))
@@ -51,7 +43,7 @@ impl<C: Channel> Key<C> {
     /// Sets the first PIN (setPIN, CTAP 2.3 §6.5.5.5).
     ///
     /// # Errors
-    /// [`Cause`]: [`PinProblem`] if it can't be done with this key and this PIN, else what the key said.
+    /// [`Cause`]: [`PinProblem`] if it cannot be done with this key and this PIN, else what the key said.
     pub async fn set_pin(&mut self, new: &Pin, cancel: &Cancel) -> Result<(), Cause> {
         let info = self.get_info(cancel).await?;
         match info.option(OptionId::ClientPin) {

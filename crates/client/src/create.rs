@@ -17,7 +17,6 @@ use crate::ceremony::{self, DEFAULT_TRANSPORT, Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Client, Rules};
 use crate::client_data::{self, ClientData};
-use crate::client_pin::Purpose;
 use crate::credential_list;
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
 use crate::extensions;
@@ -26,6 +25,7 @@ use crate::json::{
 };
 use crate::key::Key;
 use crate::pin_uv_auth_protocol::SharedSecret;
+use crate::pin_uv_auth_token::Purpose;
 use crate::public_key;
 use crate::response;
 use crate::u2f;
@@ -257,7 +257,7 @@ impl Wanted<'_> {
         if !self.wants_es256() {
             return Err(Unsuitable::Algorithm.into());
         }
-        // What the page can't do without.
+        // What the page cannot do without.
         let inputs = extensions::creation_inputs(self.client.browser, self.options, &info, false)?;
         let cancel = turn.cancel();
         let application = client_data::hash(self.rp_id.as_bytes());

@@ -12,13 +12,13 @@ use crate::error::Cause;
 use crate::key::Key;
 use crate::pin_uv_auth_token::PinUvAuthToken;
 
-/// What a key takes that doesn't say: CTAP 2.3 §6.4 for the size of messages; for the count Chromium assumes this.
+/// What a key takes that does not say: CTAP 2.3 §6.4 for the size of messages; for the count Chromium assumes this.
 const DEFAULT_MAX_MSG_SIZE: u64 = 1024;
 const DEFAULT_MAX_COUNT: u64 = 1;
 
-/// Cuts a list into parts that the key takes, without the entries that can't be its own. No part is empty.
+/// Cuts a list into parts that the key takes, without the entries that cannot be its own. No part is empty.
 ///
-/// `message_size` is the size of the request with a given part in it. An entry that doesn't even fit alone stays, for the
+/// `message_size` is the size of the request with a given part in it. An entry that does not even fit alone stays, for the
 /// key to refuse.
 pub(crate) fn parts(
     list: &[CredentialDescriptor],

@@ -53,7 +53,7 @@ impl<C: Channel> Key<C> {
     /// everything here.
     ///
     /// # Errors
-    /// [`Cause`]: why the key doesn't say.
+    /// [`Cause`]: why the key does not say.
     pub async fn credential_counts(
         &mut self,
         token: &PinUvAuthToken,

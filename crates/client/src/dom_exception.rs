@@ -22,7 +22,7 @@ pub enum DomException {
     /// A list of credentials is longer than the browser takes.
     RangeError,
     /// An option is missing or of another type than it must be; also what a script gets that calls an API which a page
-    /// outside of a secure context doesn't have.
+    /// outside of a secure context does not have.
     TypeError,
 }
 

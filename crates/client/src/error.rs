@@ -9,7 +9,6 @@ use thiserror::Error;
 use crate::app_id::AppIdRefusal;
 use crate::browser::Browser;
 use crate::channel::ChannelError;
-use crate::extensions::ExtensionMisuse;
 use crate::json::InvalidJson;
 use crate::pin::PinProblem;
 use crate::rp_id::RpIdRefusal;
@@ -36,7 +35,7 @@ pub struct ClientError {
 }
 
 impl ClientError {
-    /// Which side said no. The name doesn't tell: a `NotAllowedError` comes from either.
+    /// Which side said no. The name does not tell: a `NotAllowedError` comes from either.
     #[must_use]
     pub fn refused_by(&self) -> RefusedBy {
         let by_key = |failure: &KeyFailure| match failure.cause {
@@ -92,7 +91,7 @@ pub enum Refusal {
     /// The AppID is not the page's to use.
     #[error(transparent)]
     AppId(#[from] AppIdRefusal),
-    /// An extension is asked for as it can't be.
+    /// An extension is asked for as it cannot be.
     #[error(transparent)]
     Extension(#[from] ExtensionMisuse),
     /// There is no key that could be asked.
@@ -156,7 +155,7 @@ pub enum Cause {
     /// No answer came.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// It can't do what the page wants, by its own account.
+    /// It cannot do what the page wants, by its own account.
     #[error(transparent)]
     Unsuitable(#[from] Unsuitable),
     /// It answered a U2F message with a status word that is not `SW_NO_ERROR`.
@@ -189,16 +188,16 @@ fn advice(status: Status) -> &'static str {
         Status::NoCredentials | Status::InvalidCredential => {
             ": it has no credential for this RP ID among those that are allowed, use the key that was registered"
         }
-        Status::KeyStoreFull => ": delete a credential from it, or ask for one that isn't discoverable",
+        Status::KeyStoreFull => ": delete a credential from it, or ask for one that is not discoverable",
         Status::PuatRequired => ": it has a PIN and wants it",
         Status::PinInvalid => ": the PIN is wrong",
-        Status::NotAllowed => ": it doesn't do that now (it resets only right after it is plugged in)",
-        Status::UnauthorizedPermission => ": the token isn't good for this",
+        Status::NotAllowed => ": it does not do that now (it resets only right after it is plugged in)",
+        Status::UnauthorizedPermission => ": the token is not good for this",
         Status::PinPolicyViolation => ": it refuses the PIN by its policy, choose a longer one",
         Status::ChannelBusy => ": another program uses it, wait for that one",
         Status::UnsupportedAlgorithm => ": it has none of the algorithms in pubKeyCredParams",
         Status::OperationDenied => ": the user refused",
-        Status::UserActionTimeout | Status::ActionTimeout => ": it wasn't touched in time",
+        Status::UserActionTimeout | Status::ActionTimeout => ": it was not touched in time",
         Status::PinAuthBlocked | Status::UvBlocked => ": unplug it and plug it in again",
         Status::PinBlocked => ": reset it, which deletes its credentials",
         _ => "",
@@ -216,7 +215,7 @@ pub enum InvalidU2fResponse {
     PublicKey,
 }
 
-/// What a key can't do.
+/// What a key cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unsuitable {
     /// The page asked for the other `authenticatorAttachment`.
@@ -244,16 +243,16 @@ pub enum Unsuitable {
     #[error("the page requires credential protection, and it has none")]
     CredentialProtection,
     /// It has no credential management.
-    #[error("it can't list or delete its credentials: reset it to delete all of them")]
+    #[error("it cannot list or delete its credentials: reset it to delete all of them")]
     CredentialManagement,
     /// It has no authenticatorConfig.
-    #[error("it can't be configured")]
+    #[error("it cannot be configured")]
     Configuration,
-    /// It has no large blobs, or `largeBlob` needs what the request doesn't ask for.
+    /// It has no large blobs, or `largeBlob` needs what the request does not ask for.
     #[error("it stores no large blob with this credential")]
     LargeBlob,
     /// The large-blob array would be too long.
-    #[error("the large blob doesn't fit: its large-blob array takes {room} bytes in all")]
+    #[error("the large blob does not fit: its large-blob array takes {room} bytes in all")]
     LargeBlobTooLong {
         /// What it takes, bytes.
         room: u64,
@@ -264,7 +263,7 @@ pub enum Unsuitable {
     /// The page requires user verification, or the browser does, as the credential is discoverable.
     #[error("user verification is required, and it has neither a fingerprint enrolled nor a PIN to ask for")]
     UserVerification,
-    /// It always verifies the user, and can't.
+    /// It always verifies the user, and cannot.
     #[error("it always verifies its user, and has no PIN: set one")]
     NoPin,
 }
@@ -273,9 +272,9 @@ pub enum Unsuitable {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidResponse {
     /// It is not a CTAP2 response to the command; the status says what is wrong.
-    #[error("it can't be decoded ({0})")]
+    #[error("it cannot be decoded ({0})")]
     Undecodable(Status),
-    /// The authenticator data in it can't be decoded.
+    /// The authenticator data in it cannot be decoded.
     #[error(transparent)]
     AuthenticatorData(#[from] authenticator_data::Invalid),
     /// The authenticator data has no attested credential data.
@@ -284,48 +283,87 @@ pub enum InvalidResponse {
     /// The authenticator data is for another RP ID.
     #[error("the authenticator data has the hash of another RP ID")]
     RpIdHash,
-    /// The new credential's public key doesn't say for which algorithm it is.
+    /// The new credential's public key does not say for which algorithm it is.
     #[error("the credential's public key has no algorithm")]
     Algorithm,
     /// It names the user, whom it has not verified.
     #[error("it names the user without having verified them")]
     UserNames,
-    /// It doesn't say whose the credential is, which it was not told either.
-    #[error("it doesn't say whose the credential is")]
+    /// It does not say whose the credential is, which it was not told either.
+    #[error("it does not say whose the credential is")]
     NoUser,
     /// An assertion with attested credential data.
     #[error("the authenticator data of an assertion has attested credential data")]
     UnexpectedAttestedCredentialData,
-    /// The output of an extension that wasn't asked for.
+    /// The output of an extension that was not asked for.
     #[error("it has the output of an extension that was not asked for: {0:?}")]
     UnsolicitedExtension(String),
     /// The credential is protected less than it was asked for.
     #[error("the credential is protected less than was asked for")]
     CredentialProtection,
-    /// An enterprise attestation that wasn't asked for.
+    /// An enterprise attestation that was not asked for.
     #[error("it has an enterprise attestation, which was not asked for")]
     EnterpriseAttestation,
-    /// A large blob was asked for, and its key isn't there.
+    /// A large blob was asked for, and its key is not there.
     #[error("a large blob was asked for, and it has no largeBlobKey")]
     NoLargeBlobKey,
-    /// The credential isn't one of the allow list, or it isn't said which one it is.
-    #[error("it is signed by a credential that wasn't allowed")]
+    /// The credential is not one of the allow list, or it is not said which one it is.
+    #[error("it is signed by a credential that was not allowed")]
     Credential,
-    /// A member isn't there that has to be.
+    /// A member is not there that has to be.
     #[error("it has no {0}")]
     Missing(&'static str),
-    /// The key agreement key isn't on its curve.
+    /// The key agreement key is not on its curve.
     #[error("its key agreement key is not a point on P-256")]
     KeyAgreement,
     /// The large-blob array is longer than any key's.
     #[error("its large-blob array has no end")]
     LargeBlobArray,
     /// The token has a length that it may not have.
-    #[error("its pinUvAuthToken has a length that its protocol doesn't allow")]
+    #[error("its pinUvAuthToken has a length that its protocol does not allow")]
     TokenLength,
     /// It counts more credentials than a browser shows.
     #[error("it counts {0} credentials")]
     TooManyCredentials(u64),
+}
+
+/// An extension that is asked for as it cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ExtensionMisuse {
+    /// `appid` at registration.
+    #[error("the 'appid' extension is only valid for get(): at create() it is 'appidExclude'")]
+    AppIdAtCreation,
+    /// `prf.evalByCredential` at registration, where there is no credential yet.
+    #[error("prf.evalByCredential is only valid for get()")]
+    EvalByCredentialAtCreation,
+    /// `prf.evalByCredential` with an empty allow list.
+    #[error("prf.evalByCredential needs allowCredentials: without, nothing says which credential it will be")]
+    EvalByCredentialWithoutAllowList,
+    /// `prf.evalByCredential` names what is not in the allow list.
+    #[error("prf.evalByCredential has the key {0:?}, which is not a credential id of allowCredentials in base64url")]
+    EvalByUnknownCredential(String),
+    /// `largeBlob.read` or `write` at registration.
+    #[error("largeBlob.read and largeBlob.write are only valid for get()")]
+    LargeBlobAtCreation,
+    /// `largeBlob.support` at authentication.
+    #[error("largeBlob.support is only valid for create()")]
+    LargeBlobSupportAtRequest,
+    /// Both at once.
+    #[error("largeBlob.read and largeBlob.write exclude each other")]
+    LargeBlobReadAndWrite,
+    /// `largeBlob.write` without exactly one allowed credential.
+    #[error("largeBlob.write needs exactly one entry in allowCredentials")]
+    LargeBlobWriteNeedsOneCredential,
+}
+
+impl ExtensionMisuse {
+    pub(crate) fn refusal(self) -> ClientError {
+        let name = match self {
+            Self::EvalByUnknownCredential(_) => DomException::SyntaxError,
+            _ => DomException::NotSupportedError,
+        };
+        Refusal::Extension(self).named(name)
+    }
 }
 
 #[cfg(test)]
@@ -361,7 +399,7 @@ mod tests {
         }
     }
 
-    /// The name alone doesn't tell who said no.
+    /// The name alone does not tell who said no.
     #[test]
     fn who_refused_is_told_by_the_cause() {
         let failure = |cause| KeyFailure { key: "A".to_owned(), cause };

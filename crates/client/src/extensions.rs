@@ -14,12 +14,11 @@ use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Status, get_info};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::browser::Browser;
 use crate::channel::ChannelError;
-use crate::error::{ClientError, DomException, Refusal, Unsuitable};
+use crate::error::{ClientError, ExtensionMisuse, Unsuitable};
 use crate::json::{
     Base64Url, CreationExtensions, CreationOptions, LargeBlobSupport, PrfInputs, PrfValues, RequestExtensions,
     RequestOptions, Requirement,
@@ -28,45 +27,6 @@ use crate::pin_uv_auth_protocol::{PinUvAuthProtocol, SharedSecret};
 
 /// What separates the salts of pages from all others (WebAuthn Level 3 §10.1.4).
 const PRF_CONTEXT: &[u8] = b"WebAuthn PRF\0";
-
-/// An extension that is asked for as it can't be.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ExtensionMisuse {
-    /// `appid` at registration.
-    #[error("the 'appid' extension is only valid for get(): at create() it is 'appidExclude'")]
-    AppIdAtCreation,
-    /// `prf.evalByCredential` at registration, where there is no credential yet.
-    #[error("prf.evalByCredential is only valid for get()")]
-    EvalByCredentialAtCreation,
-    /// `prf.evalByCredential` with an empty allow list.
-    #[error("prf.evalByCredential needs allowCredentials: without, nothing says which credential it will be")]
-    EvalByCredentialWithoutAllowList,
-    /// `prf.evalByCredential` names what isn't in the allow list.
-    #[error("prf.evalByCredential has the key {0:?}, which is not a credential id of allowCredentials in base64url")]
-    EvalByUnknownCredential(String),
-    /// `largeBlob.read` or `write` at registration.
-    #[error("largeBlob.read and largeBlob.write are only valid for get()")]
-    LargeBlobAtCreation,
-    /// `largeBlob.support` at authentication.
-    #[error("largeBlob.support is only valid for create()")]
-    LargeBlobSupportAtRequest,
-    /// Both at once.
-    #[error("largeBlob.read and largeBlob.write exclude each other")]
-    LargeBlobReadAndWrite,
-    /// `largeBlob.write` without exactly one allowed credential.
-    #[error("largeBlob.write needs exactly one entry in allowCredentials")]
-    LargeBlobWriteNeedsOneCredential,
-}
-
-impl ExtensionMisuse {
-    fn refusal(self) -> ClientError {
-        let name = match self {
-            Self::EvalByUnknownCredential(_) => DomException::SyntaxError,
-            _ => DomException::NotSupportedError,
-        };
-        Refusal::Extension(self).named(name)
-    }
-}
 
 /// Before any key is asked: create().
 pub(crate) fn check_creation(extensions: &CreationExtensions) -> Result<(), ClientError> {
@@ -136,7 +96,7 @@ pub(crate) fn creation_inputs(
     discoverable: bool,
 ) -> Result<MakeCredentialInputs, Unsuitable> {
     let extensions = &options.extensions;
-    // A credential that isn't discoverable has no large blob (CTAP 2.3 §12.3).
+    // A credential that is not discoverable has no large blob (CTAP 2.3 §12.3).
     let large_blob = stores_large_blobs(info) && discoverable;
     match extensions.large_blob.as_ref().and_then(|blob| blob.support) {
         Some(LargeBlobSupport::Required) if !large_blob => return Err(Unsuitable::LargeBlob),
@@ -186,7 +146,7 @@ pub(crate) fn creation_salts<'a>(
     (knows(info, HMAC_SECRET) && knows(info, HMAC_SECRET_MC)).then_some(values)
 }
 
-/// The salts for the credential that will be used; `None` for the credential if the allow list doesn't say which it is.
+/// The salts for the credential that will be used; `None` for the credential if the allow list does not say which it is.
 pub(crate) fn request_salts<'a>(
     prf: &'a PrfInputs,
     info: &get_info::Response,
@@ -226,7 +186,7 @@ pub(crate) fn hmac_secret_input(
         key_agreement,
         salt_auth: secret.authenticate(&salt_enc),
         salt_enc,
-        // Keys of CTAP 2.0 don't know the member, and speak protocol one.
+        // Keys of CTAP 2.0 do not know the member, and speak protocol one.
         pin_uv_auth_protocol: (secret.protocol() != PinUvAuthProtocol::One).then(|| secret.protocol().number()),
     })
 }

@@ -13,7 +13,6 @@ use crate::ceremony::{Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Account, Client, Rules};
 use crate::client_data::{self, ClientData};
-use crate::client_pin::Purpose;
 use crate::create::{attachment, transports};
 use crate::credential_list;
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
@@ -21,6 +20,7 @@ use crate::extensions::{self, LargeBlobOutcome};
 use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, RequestOptions, Requirement};
 use crate::key::Key;
 use crate::large_blobs::LargeBlobKey;
+use crate::pin_uv_auth_token::Purpose;
 use crate::response;
 use crate::u2f;
 use crate::user_verification::{self, Circumstances, Method, Verification};
@@ -227,7 +227,7 @@ impl Wanted<'_> {
         self.options.extensions.large_blob.as_ref()?.write.as_deref()
     }
 
-    /// What the page wants; with a blob to write, a key that has a PIN takes it from nobody who isn't verified.
+    /// What the page wants; with a blob to write, a key that has a PIN takes it from nobody who is not verified.
     fn user_verification(&self, info: &get_info::Response) -> Requirement {
         match self.options.user_verification {
             Requirement::Discouraged
@@ -239,7 +239,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// Reads or writes the blob of the credential that signed. That it can't be is an answer (WebAuthn Level 3 §10.1.5).
+    /// Reads or writes the blob of the credential that signed. That it cannot be is an answer (WebAuthn Level 3 §10.1.5).
     async fn large_blob<C: Channel>(
         &self,
         key: &mut Key<C>,

@@ -145,7 +145,7 @@ impl<C: Channel> Key<C> {
     /// What the key says of itself (authenticatorGetInfo); asked only once, until something changes it.
     ///
     /// # Errors
-    /// [`Cause`]: why it doesn't say.
+    /// [`Cause`]: why it does not say.
     pub async fn get_info(&mut self, cancel: &Cancel) -> Result<get_info::Response, Cause> {
         if let Some(info) = &self.info {
             return Ok(info.clone());

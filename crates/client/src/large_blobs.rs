@@ -21,7 +21,7 @@ use crate::randomness::{self, Randomness};
 /// Bytes of a message that are not part of a fragment (CTAP 2.3 §6.10.1).
 const OVERHEAD: u64 = 64;
 
-/// What a key takes that doesn't say: CTAP 2.3 §6.4.
+/// What a key takes that does not say: CTAP 2.3 §6.4.
 const DEFAULT_MAX_MSG_SIZE: u64 = 1024;
 const MIN_ARRAY_SIZE: u64 = 1024;
 
@@ -38,7 +38,7 @@ impl<C: Channel> Key<C> {
     /// The blob that is stored under a key, decompressed; `None` if there is none. It takes no token.
     ///
     /// # Errors
-    /// [`Cause`]: why the array can't be read.
+    /// [`Cause`]: why the array cannot be read.
     pub async fn large_blob(&mut self, key: &LargeBlobKey, cancel: &Cancel) -> Result<Option<Vec<u8>>, Cause> {
         let array = self.large_blob_array(cancel).await?;
         Ok(array.iter().find_map(|entry| open(entry, key)))

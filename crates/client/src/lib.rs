@@ -17,7 +17,7 @@
 //! | `channel`, `ctap_hid` | how CTAP messages reach a key |
 //! | `randomness` | the operating system's, or what follows from a seed |
 //! | `key`, `ceremony` | one key; several keys, of which one is touched |
-//! | `weight` | what it means for the others that one key can't help |
+//! | `weight` | what it means for the others that one key cannot help |
 //! | `response` | what a browser makes sure of in an answer |
 //! | `credential_list` | exclude and allow lists, cut to what a key takes |
 //! | `create`, `get` | the two ceremonies |
@@ -70,8 +70,7 @@ pub use browser::{Browser, UnknownBrowser};
 pub use client::{Account, Client, Rules};
 pub use client_pin::PinRetries;
 pub use config::PinRules;
-pub use error::{ClientError, DomException, RefusedBy};
-pub use extensions::ExtensionMisuse;
+pub use error::{ClientError, DomException, ExtensionMisuse, RefusedBy};
 pub use key::{Exchange, Key, Protocol};
 pub use keyrig_ctap::Status;
 pub use keyrig_ctap::client_pin::Permissions;

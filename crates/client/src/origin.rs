@@ -13,7 +13,7 @@ pub enum Origin {
     Tuple {
         /// The scheme, lower case, such as `https`.
         scheme: String,
-        /// The host, normalised: lower case, `xn--` for what isn't ASCII.
+        /// The host, normalised: lower case, `xn--` for what is not ASCII.
         host: Host,
         /// The port, also if it is the scheme's default one.
         port: u16,

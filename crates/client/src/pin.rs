@@ -8,7 +8,7 @@ use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-/// Fewest Unicode code points in a PIN, where a key doesn't ask for more (CTAP 2.3 §6.5.1).
+/// Fewest Unicode code points in a PIN, where a key does not ask for more (CTAP 2.3 §6.5.1).
 pub(crate) const MIN_CODE_POINTS: u64 = 4;
 
 /// Most bytes in a PIN: it is padded to 64, with at least one zero (CTAP 2.3 §6.5.1).
@@ -86,7 +86,7 @@ pub(crate) fn minimum(info: &get_info::Response) -> u64 {
 /// What was wrong with the last PIN that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PinMistake {
-    /// It isn't the key's.
+    /// It is not the key's.
     #[error("the PIN is wrong")]
     Wrong,
     /// It is too short.
@@ -153,7 +153,7 @@ pub enum PinProblem {
     /// The user gave no PIN.
     #[error("it needs a PIN, and none was given")]
     NotGiven,
-    /// The PIN that was given can't be the key's, or become it.
+    /// The PIN that was given cannot be the key's, or become it.
     #[error(transparent)]
     Mistake(#[from] PinMistake),
     /// Three wrong PINs in a row: the key takes none until it has been without power (CTAP 2.3 §6.5.5.7).

@@ -7,7 +7,6 @@ use keyrig_ctap::{Status, get_info};
 use zeroize::Zeroizing;
 
 use crate::channel::{Cancel, Channel};
-use crate::client_pin::Purpose;
 use crate::error::Cause;
 use crate::key::Key;
 use crate::pin::{self, AskForPin, Pin, PinMistake, PinProblem, PinReason, PinRequest};
@@ -15,6 +14,14 @@ use crate::pin_uv_auth_protocol::PinUvAuthProtocol;
 
 /// How often a PIN is asked for that no key could have, before its giver is taken for a program.
 const PATIENCE: usize = 8;
+
+/// What a token is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Purpose<'a> {
+    pub(crate) permissions: Permissions,
+    /// What the token is to be bound to, in keys that can.
+    pub(crate) rp_id: Option<&'a str>,
+}
 
 /// A `pinUvAuthToken`.
 pub struct PinUvAuthToken {
@@ -113,7 +120,7 @@ pub(crate) async fn by_pin<C: Channel>(
 }
 
 /// Gets a token by built-in user verification. A key that takes no more of it may be left to its PIN: `None`. `on_finger` is
-/// called when a finger was there that the key doesn't know.
+/// called when a finger was there that the key does not know.
 pub(crate) async fn by_built_in_uv<C: Channel>(
     key: &mut Key<C>,
     purpose: Purpose<'_>,

@@ -1,7 +1,7 @@
 //! Which RP IDs a page may claim: "is a registrable domain suffix of or is equal to" (HTML §7.1.1.2; WebAuthn Level 3
 //! §5.1.3 step 8), as Chromium decides it.
 //!
-//! The public suffix list is the one that the `psl` crate carries; its version is pinned, so that verdicts don't change
+//! The public suffix list is the one that the `psl` crate carries; its version is pinned, so that verdicts do not change
 //! from one build to the next. Chromium departs from HTML in three ways, and so does this:
 //! - a single label is not a parent: `https://pve.lan` may not claim `lan`, although it is in no list;
 //! - a leading dot is allowed: `.example.com` passes where `example.com` does, as another RP ID with another hash;
@@ -93,7 +93,7 @@ fn is_above(claimed: &str, domain: &str) -> bool {
     }
 }
 
-/// Whether a public suffix ends the name and isn't all of it. A suffix that no rule names is its last label.
+/// Whether a public suffix ends the name and is not all of it. A suffix that no rule names is its last label.
 fn has_registrable_domain(name: &str) -> bool {
     let name = name.trim_start_matches('.');
     psl::domain_str(name.strip_suffix('.').unwrap_or(name)).is_some()

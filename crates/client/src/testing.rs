@@ -112,7 +112,7 @@ pub(crate) enum Reply {
     Now(Vec<u8>),
     /// It asks for a touch, and answers after it, or `CTAP2_ERR_KEEPALIVE_CANCEL` if it is cancelled first.
     AfterTouch(Vec<u8>),
-    /// It says nothing, and doesn't listen to a cancel either.
+    /// It says nothing, and does not listen to a cancel either.
     Silence,
     /// It blinks until it is touched, and is pulled out instead.
     Unplugged,
@@ -348,7 +348,7 @@ impl PinState {
     }
 }
 
-/// A key with a PIN or room for one. What it says of itself follows from `info` and its state; everything that isn't about the
+/// A key with a PIN or room for one. What it says of itself follows from `info` and its state; everything that is not about the
 /// PIN it does by a script.
 pub(crate) fn with_pin(
     name: &str,

@@ -1,6 +1,6 @@
 //! CTAP1/U2F: keys that speak nothing else, and the way around a PIN for those that do (CTAP 2.3 §7; WebAuthn Level 3 §6.1.2).
 //!
-//! A U2F key doesn't wait for a touch: it says that there was none, and is asked again until there is.
+//! A U2F key does not wait for a touch: it says that there was none, and is asked again until there is.
 
 use core::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::channel::{Cancel, Channel, ChannelError};
 use crate::error::{Cause, InvalidU2fResponse};
 use crate::key::Key;
 
-/// How long until a key that wasn't touched is asked again: Chromium's interval.
+/// How long until a key that was not touched is asked again: Chromium's interval.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// The longest key handle (U2F Raw Message Formats 1.2 §4.3).

@@ -10,12 +10,11 @@ use keyrig_ctap::get_info::OptionId;
 use crate::browser::Browser;
 use crate::ceremony::Turn;
 use crate::channel::Channel;
-use crate::client_pin::Purpose;
 use crate::error::{Cause, Unsuitable};
 use crate::json::Requirement;
 use crate::key::Key;
 use crate::pin::AskForPin;
-use crate::pin_uv_auth_token::{self, PinUvAuthToken};
+use crate::pin_uv_auth_token::{self, PinUvAuthToken, Purpose};
 
 /// How the user is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What it means for a ceremony of several keys that one of them can't help: by each browser's way of weighing it.
+//! What it means for a ceremony of several keys that one of them cannot help: by each browser's way of weighing it.
 //!
 //! Chromium takes some statuses as said after a touch, whenever they come: they end the ceremony for all keys. For some it
 //! has the key blink, and ends the ceremony when it is touched. With everything else the key is out, and the others go on.
@@ -29,7 +29,7 @@ pub(crate) enum Weight {
     Out,
 }
 
-/// Weighs why a key can't help; `chosen`: whether the user has chosen this key before all others.
+/// Weighs why a key cannot help; `chosen`: whether the user has chosen this key before all others.
 pub(crate) fn weigh(browser: Browser, ceremony: Ceremony, chosen: bool, cause: &Cause) -> Weight {
     match browser {
         Browser::Chromium => match chromium(ceremony, cause) {
@@ -52,7 +52,7 @@ fn chromium(ceremony: Ceremony, cause: &Cause) -> Weight {
             _ => Weight::Out,
         },
         Cause::Unsuitable(Unsuitable::Excluded) => Weight::Ends,
-        // It isn't asked for anything.
+        // It is not asked for anything.
         Cause::Unsuitable(Unsuitable::Attachment | Unsuitable::Transport) => Weight::Out,
         Cause::Unsuitable(Unsuitable::Credential) => Weight::BlinksForADummy,
         Cause::Unsuitable(_) => Weight::Blinks,
@@ -89,7 +89,7 @@ fn to_built_in_user_verification(status: Status) -> Weight {
     }
 }
 
-/// An answer that can't be read is as good as none; one that can, and is not to be had, came after a touch.
+/// An answer that cannot be read is as good as none; one that can, and is not to be had, came after a touch.
 fn answered(error: &InvalidResponse) -> Weight {
     match error {
         InvalidResponse::RpIdHash

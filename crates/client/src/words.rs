@@ -3,8 +3,7 @@
 use keyrig_ctap::Status;
 
 use crate::browser::Browser;
-use crate::error::{Cause, ClientError, DomException, KeyFailure, Refusal, Unsuitable};
-use crate::extensions::ExtensionMisuse;
+use crate::error::{Cause, ClientError, DomException, ExtensionMisuse, KeyFailure, Refusal, Unsuitable};
 use crate::json::InvalidJson;
 use crate::pin::PinProblem;
 use crate::rp_id::RpIdRefusal;

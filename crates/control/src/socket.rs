@@ -50,7 +50,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client waits for a key's answer: twice as long as a key waits for a touch.
 const KEY_ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// Why a control socket can't be used.
+/// Why a control socket cannot be used.
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// Another rack listens there.

@@ -6,6 +6,7 @@ mod rig;
 
 pub use client::Client;
 pub use keyrig_client::{Browser, RefusedBy};
-pub use keyrig_rack::{Options, finger::TouchPolicy};
+pub use keyrig_rack::Options;
+pub use keyrig_rack::finger::TouchPolicy;
 pub use refused::Refused;
 pub use rig::{Rig, RigError};

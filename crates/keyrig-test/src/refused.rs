@@ -9,7 +9,7 @@ use thiserror::Error;
 pub struct Refused {
     /// The name of the exception that a page's script catches, such as `NotAllowedError`.
     pub name: String,
-    /// Which side said no, which the name doesn't tell.
+    /// Which side said no, which the name does not tell.
     pub refused_by: RefusedBy,
     /// Why, in words: the cause that a browser keeps to itself, and what to do about it.
     pub reason: String,

@@ -40,7 +40,7 @@ impl Pins {
     }
 }
 
-/// The rig was told to do what it can't.
+/// The rig was told to do what it cannot.
 #[derive(Debug, Error)]
 pub enum RigError {
     /// A text specifies no key.
@@ -71,7 +71,7 @@ impl Rig {
     /// runtime with time enabled.
     ///
     /// # Errors
-    /// [`RigError`]: which key can't be, and which profiles there are.
+    /// [`RigError`]: which key cannot be, and which profiles there are.
     pub async fn start<K: AsRef<str>>(keys: impl IntoIterator<Item = K>) -> Result<Self, RigError> {
         Self::start_with(Options::default(), keys).await
     }

@@ -41,7 +41,7 @@ impl core::fmt::Debug for Database {
     }
 }
 
-/// Why a database can't be opened.
+/// Why a database cannot be opened.
 #[derive(Debug, Error)]
 pub(crate) enum DatabaseError {
     #[error(transparent)]

@@ -7,24 +7,24 @@
 mod command;
 mod connection;
 mod driver;
+mod message;
 mod task;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use keyrig_authenticator::{Authenticator, Profile, Reason};
-use keyrig_ctap::hid::{Peer, Report, RequestKind};
-use keyrig_usb::{Exports, Identity};
+use keyrig_ctap::hid::RequestKind;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::clock::Clock;
+pub use connection::{Connection, ToKey};
+pub use message::{Farewell, Progress};
+
+pub(crate) use message::{GestureId, News, Notice, TransactionId};
+pub(crate) use task::Start;
+
+use self::message::{Direct, Message};
 use crate::finger::Gesture;
-use crate::key_name::KeyName;
-use crate::seams::Edge;
-use crate::storage::Storage;
-
-pub use connection::{Connection, Farewell, ToKey};
 
 /// Speaks to the task that owns a key.
 #[derive(Clone, Debug)]
@@ -38,93 +38,6 @@ pub struct KeyHandle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the key is not plugged in")]
 pub struct KeyGone;
-
-/// What a key does for a command that came without CTAPHID.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Progress {
-    /// It computes.
-    #[default]
-    Processing,
-    /// It waits for a touch.
-    UpNeeded,
-}
-
-/// Identifies one gesture that one key waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct GestureId(u64);
-
-/// Identifies one command that came without CTAPHID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TransactionId(u64);
-
-/// To a key's task.
-#[derive(Debug)]
-pub(crate) enum Message {
-    Plug {
-        done: oneshot::Sender<Result<(), keyrig_usb::PlugError>>,
-    },
-    Unplug {
-        done: oneshot::Sender<()>,
-    },
-    Gesture {
-        id: GestureId,
-        gesture: Gesture,
-    },
-    Transact(Direct),
-    Cancel {
-        id: TransactionId,
-    },
-    Abandon {
-        id: TransactionId,
-    },
-    Connect {
-        to_program: mpsc::Sender<Report>,
-        farewell: Farewell,
-        connected: oneshot::Sender<Peer>,
-    },
-    /// A report, and the place that it takes among those of its program that the key has not taken yet.
-    Report {
-        peer: Peer,
-        report: Report,
-        place: OwnedSemaphorePermit,
-    },
-    Disconnect {
-        peer: Peer,
-    },
-    /// Of these programs, and among them of those that nothing goes on for, the one that has been silent longest is to be disconnected.
-    Displace {
-        candidates: Vec<Peer>,
-        displaced: oneshot::Sender<Option<Peer>>,
-    },
-}
-
-/// A CTAP message that came without CTAPHID.
-#[derive(Debug)]
-pub(crate) struct Direct {
-    id: TransactionId,
-    kind: RequestKind,
-    message: Vec<u8>,
-    reply: oneshot::Sender<Vec<u8>>,
-    progress: watch::Sender<Progress>,
-}
-
-/// From a key's task to the rack.
-#[derive(Debug)]
-pub(crate) struct Notice {
-    pub(crate) key: KeyName,
-    pub(crate) news: News,
-}
-
-/// What a rack hears of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
-    Waiting { id: GestureId, reason: Reason },
-    NotWaiting { id: GestureId },
-    Attached(bool),
-    Programs { programs: usize, over_udp: usize },
-    Stored { discoverable_credentials: usize },
-    Winked,
-}
 
 /// A CTAP command under way on a key, without CTAPHID.
 #[derive(Debug)]
@@ -224,39 +137,9 @@ impl Drop for Transaction {
     }
 }
 
-/// What the task of a key starts with.
-pub(crate) struct Start {
-    pub(crate) name: KeyName,
-    pub(crate) busid: String,
-    pub(crate) authenticator: Authenticator,
-    pub(crate) storage: Box<dyn Storage>,
-    pub(crate) clock: Box<dyn Clock>,
-    pub(crate) edge: Option<Box<dyn Edge>>,
-    pub(crate) exports: Exports,
-    pub(crate) notices: mpsc::UnboundedSender<Notice>,
-    /// Dropped last, when the task has ended.
-    pub(crate) running: watch::Receiver<()>,
-}
-
 /// Starts the task of a key, which ends when every handle is dropped.
 pub(crate) fn spawn(start: Start) -> KeyHandle {
     let (messages, inbox) = mpsc::unbounded_channel();
     tokio::spawn(task::Task::new(start, inbox).run());
     KeyHandle { messages, transactions: Arc::default() }
-}
-
-/// How the key looks on USB. A key of our own carries its name as serial number, so that hosts can tell two of them apart;
-/// an imitation carries what the imitated one does.
-fn identity(profile: &Profile, name: &KeyName) -> Identity {
-    let usb = &profile.usb;
-    let own = profile.imitates.is_none().then(|| name.to_string());
-    Identity {
-        vendor_id: usb.vendor_id,
-        product_id: usb.product_id,
-        bcd_device: usb.device_release,
-        manufacturer: usb.manufacturer.clone(),
-        product: usb.product.clone(),
-        serial: usb.serial.clone().or(own),
-        interval: usb.interval,
-    }
 }

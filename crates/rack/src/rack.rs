@@ -83,7 +83,7 @@ pub enum RackError {
         "a seed promises the same bytes from the same start, and a state directory starts differently each time: use one of the two"
     )]
     SeedAndState,
-    /// The state directory can't be used.
+    /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
     /// An attestation certificate could not be made.

@@ -45,7 +45,7 @@ const KEY_FORMAT_FAMILY: &str = "keyrig key ";
 /// A file of one line is read no further than this.
 const MAX_LINE: u64 = 256;
 
-/// Why a state directory can't be used. Nothing in it was changed.
+/// Why a state directory cannot be used. Nothing in it was changed.
 #[derive(Debug, Error)]
 pub enum StateError {
     /// The directory holds something else.

@@ -52,7 +52,7 @@ impl Purpose {
     }
 }
 
-/// Why a challenge can't be answered.
+/// Why a challenge cannot be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Gone {
     /// Never begun, answered already, pushed out by later ones, or begun for something or somebody else.
@@ -167,7 +167,7 @@ pub(crate) fn begin_login_of_nobody(
     lifetime: Duration,
 ) -> Result<(String, Login), StoreError> {
     connection.prepare_cached("DELETE FROM logins WHERE expires <= ?")?.execute([milliseconds(now)])?;
-    // Where clients can't be told apart, there is one.
+    // Where clients cannot be told apart, there is one.
     let per_client = if client.is_some() { limits.ceremonies_per_client } else { limits.ceremonies };
     let client = client.map_or(String::new(), |client| client.to_string());
     let excess = |of_client: &str, kept: usize| -> Result<usize, StoreError> {

@@ -39,7 +39,7 @@ pub enum PasswordCost {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
-/// A password that can't be set.
+/// A password that cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes")]
 pub struct InvalidPassword;
@@ -117,7 +117,7 @@ fn compute(
     argon2.hash_password_into_with_memory(password, salt, output, memory.get_mut(..blocks)?).ok()
 }
 
-/// Whether a password is the one of a hash; `None` if the hash can't be read, or costs more than any that is made here.
+/// Whether a password is the one of a hash; `None` if the hash cannot be read, or costs more than any that is made here.
 fn is_right(memory: &mut Vec<Block>, password: &str, hash: &PasswordHash) -> Option<bool> {
     let phc = Phc::new(hash.as_str()).ok()?;
     if Algorithm::try_from(phc.algorithm).ok()? != Algorithm::Argon2id {
@@ -147,7 +147,7 @@ fn is_right(memory: &mut Vec<Block>, password: &str, hash: &PasswordHash) -> Opt
 pub(crate) enum Verified {
     Right,
     Wrong,
-    /// The stored hash can't be read: nobody can have this password, and somebody should know.
+    /// The stored hash cannot be read: nobody can have this password, and somebody should know.
     Unreadable,
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn token(random: &dyn Randomness) -> String {
     URL_SAFE_NO_PAD.encode(bytes::<32>(random))
 }
 
-/// What the store knows of a bearer token: who reads the database can't use it.
+/// What the store knows of a bearer token: who reads the database cannot use it.
 pub(crate) fn stored(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }

@@ -152,16 +152,16 @@ pub enum Refusal {
     /// What was sent as a credential is none.
     #[error(transparent)]
     BadCredential(#[from] CredentialError),
-    /// TOTP can't be as asked for.
+    /// TOTP cannot be as asked for.
     #[error(transparent)]
     BadTotp(#[from] TotpRefused),
-    /// A user can't be added, found or changed.
+    /// A user cannot be added, found or changed.
     #[error(transparent)]
     User(UserError),
-    /// A factor can't be added, found, changed or deleted.
+    /// A factor cannot be added, found, changed or deleted.
     #[error(transparent)]
     Factor(FactorError),
-    /// A realm can't be found or changed.
+    /// A realm cannot be found or changed.
     #[error(transparent)]
     Realm(RealmError),
     /// There is no report of that identifier.

@@ -72,7 +72,7 @@ impl Webauthn {
         !origins.is_empty() && origins.iter().all(|origin| origin.starts_with("https://"))
     }
 
-    /// What the origin of an answer may be. A host that can't use the RP ID adds nothing, so that the report of the
+    /// What the origin of an answer may be. A host that cannot use the RP ID adds nothing, so that the report of the
     /// verification says what was found in place of what.
     fn origins(&self, page: &Page) -> Vec<OriginRule> {
         let mut origins = self.origins.clone();

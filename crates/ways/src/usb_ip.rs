@@ -16,7 +16,7 @@ impl UsbIp {
     /// Imports the device with this bus id.
     ///
     /// # Errors
-    /// [`ClientError`]: why it can't be had.
+    /// [`ClientError`]: why it cannot be had.
     pub async fn import(server: SocketAddr, busid: &str) -> Result<Self, ClientError> {
         import(server, busid).await.map(Self)
     }
@@ -25,7 +25,7 @@ impl UsbIp {
 /// Imports the key with this bus id and speaks CTAPHID with it.
 ///
 /// # Errors
-/// [`ClientError`]: why it can't be had.
+/// [`ClientError`]: why it cannot be had.
 pub async fn usb_ip(server: SocketAddr, busid: &str) -> Result<CtapHidChannel<UsbIp>, ClientError> {
     UsbIp::import(server, busid).await.map(CtapHidChannel::new)
 }

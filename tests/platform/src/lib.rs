@@ -1,5 +1,5 @@
 //! The platform's side of PIN/UV auth protocol one (CTAP 2.3 §6.5.6), for tests, benches and fuzz targets: apart from the
-//! authenticator's and the client's, so that mistakes there don't cancel. It speaks `keyrig_ctap`; the authenticator's own tests have
+//! authenticator's and the client's, so that mistakes there do not cancel. It speaks `keyrig_ctap`; the authenticator's own tests have
 //! both protocols once more, in a codec that shares nothing with it.
 //!
 //! What a key answers wrongly is a panic.

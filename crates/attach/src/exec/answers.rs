@@ -7,9 +7,11 @@ use rustix::io::Errno;
 
 use super::call::Call;
 use super::filter::WINDOW;
+use super::notice::Notice;
 use super::supervisor::{Outcome, Place, Supervisor};
 use super::sys::Reply;
-use super::{Notice, View, hidraw, limits, paths, status};
+use super::view::View;
+use super::{hidraw, limits, paths, status};
 
 /// What was decided: an outcome, or nothing, so that the kernel carries the call out.
 pub(super) type Answer = Result<ControlFlow<Outcome>, Errno>;

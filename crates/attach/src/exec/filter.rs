@@ -6,7 +6,7 @@ use core::mem::offset_of;
 
 use libc::{c_long, seccomp_data};
 
-use super::View;
+use super::view::View;
 
 /// The descriptors that the tree is given lie here, so that a number tells which calls concern them: above what programs
 /// count to by themselves, below `FD_SETSIZE` and the usual limit of open files.

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::Notice;
+use super::notice::Notice;
 
 /// What there is to tell of a program that starts.
 pub(super) fn of_program(path: &[u8]) -> Option<Notice> {

@@ -20,11 +20,12 @@ use rustix::io::Errno;
 use super::answers::Answer;
 use super::call::{Call, errno};
 use super::filter::WINDOW;
+use super::notice::Notice;
 use super::status::{Layout, Status};
 use super::supervisor::{Outcome, Place, Supervisor};
 use super::sys::Reply;
 use super::tree::{DEVICES, Tree};
-use super::{Notice, View};
+use super::view::View;
 
 /// What is ours alone: the system's own are hidden by it.
 const OURS: [&str; 3] = ["/sys/class/hidraw", "/sys/bus/hid", DEVICES];

@@ -17,11 +17,12 @@ use tokio::sync::{mpsc as async_mpsc, oneshot};
 use super::call::Call;
 use super::filter::WINDOW;
 use super::given::{Given, Open};
+use super::notice::Notice;
 use super::paths::Paths;
 use super::sys::{Listener, Notification, Reply};
 use super::tree::Tree;
 use super::uevent::Action;
-use super::{Notice, View};
+use super::view::View;
 
 /// A program's way to a key: the end that is not its own, of a socket whose other end has this inode.
 pub(super) struct Opened {

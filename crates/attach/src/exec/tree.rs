@@ -17,7 +17,7 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 pub(super) const DEVICES: &str = "/sys/devices/keyrig";
 
 /// The first minor number of ours. The kernel gives hidraw nodes the numbers below (`HIDRAW_MAX_DEVICES`), so that a node of
-/// ours can't reach a real key, whoever made it.
+/// ours cannot reach a real key, whoever made it.
 const FIRST_MINOR: u32 = 64;
 
 /// hidraw's major number where no kernel says it: the kernel hands out such numbers from 254 down, and this one is seldom taken.

@@ -1,3 +1,4 @@
+use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::{Response as Answer, Status};
 
 use super::*;

@@ -251,7 +251,7 @@ async fn a_key_that_ignores_the_cancel_is_waited_for_only_so_long() {
     assert_eq!(keys[0].exchanges()[1].response, None);
 }
 
-/// A key that can't help blinks, and says why only if it is the one that is touched.
+/// A key that cannot help blinks, and says why only if it is the one that is touched.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_cannot_help_does_not_end_it_for_one_that_can() {
     for cannot in [Status::UnsupportedAlgorithm] {
@@ -293,12 +293,12 @@ async fn an_old_key_blinks_for_a_credential_that_nobody_wants() {
         let mut keys = [key];
         let error = client().create(&options(), &mut keys, Cancel::never()).await.unwrap_err();
         assert_eq!(status_of(&error), Some(("old", Status::UnsupportedAlgorithm)));
-        let Request::MakeCredential(unwanted) = requests(&keys[0]).remove(2) else { panic!("it didn't blink") };
+        let Request::MakeCredential(unwanted) = requests(&keys[0]).remove(2) else { panic!("it did not blink") };
         assert_eq!(unwanted.pin_uv_auth, PinUvAuth { param: Some(Vec::new()), protocol: Some(1) }, "PIN {pin}");
     }
 }
 
-/// residentKey and userVerification against what the key has: the options that are sent, or why it isn't asked.
+/// residentKey and userVerification against what the key has: the options that are sent, or why it is not asked.
 #[tokio::test(start_paused = true)]
 async fn resident_key_and_user_verification_decide_the_options() {
     use Requirement::{Discouraged, Preferred, Required};
@@ -357,7 +357,7 @@ async fn resident_key_and_user_verification_decide_the_options() {
     }
 }
 
-/// Chromium looks at what the key says is left, and tries again without if it was wrong; Firefox doesn't.
+/// Chromium looks at what the key says is left, and tries again without if it was wrong; Firefox does not.
 #[tokio::test(start_paused = true)]
 async fn what_a_full_key_is_asked_for() {
     let (preferred, required) = (Requirement::Preferred, Requirement::Required);

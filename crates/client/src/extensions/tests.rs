@@ -1,6 +1,7 @@
 use keyrig_ctap::entities::Extensions;
 
 use super::*;
+use crate::error::{DomException, Refusal};
 use crate::testing::{system, unhex};
 
 fn creation(extensions: Value, resident_key: &str, user_verification: &str) -> CreationOptions {

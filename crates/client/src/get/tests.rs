@@ -32,7 +32,7 @@ fn assertion(response: get_assertion::Response) -> Vec<u8> {
     ok(Response::GetAssertion(Box::new(response)))
 }
 
-/// How a key says that it hasn't got the credential.
+/// How a key says that it has not got the credential.
 #[derive(Clone, Copy, Debug)]
 enum Says {
     AtOnce(Status),

@@ -1,7 +1,7 @@
 //! The client extensions of both ceremonies: what a page asks for, in the JSON forms of WebAuthn Level 3 §10.1, and CTAP 2.3
 //! §12 for those that CTAP defines.
 //!
-//! An extension that isn't known here is ignored, as browsers do.
+//! An extension that is not known here is ignored, as browsers do.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ pub struct LargeBlobInputs {
 pub enum LargeBlobSupport {
     /// `required`.
     Required,
-    /// `preferred`, and every text that isn't known.
+    /// `preferred`, and every text that is not known.
     Preferred,
 }
 

@@ -1,7 +1,7 @@
 //! The JSON that pages and servers exchange (WebAuthn Level 3 §5.1.8 to §5.1.10): options in, credentials out.
 //!
 //! Options are read as a browser reads them: strictly where Web IDL is, and blind to members and enumeration values that it
-//! doesn't know. Credentials are plain public structs, so that a rig can alter them before they are written.
+//! does not know. Credentials are plain public structs, so that a rig can alter them before they are written.
 
 mod extensions;
 mod options;
@@ -32,7 +32,7 @@ pub enum InvalidJson {
     /// The text is not JSON.
     #[error("the options are not JSON: {0}")]
     Syntax(String),
-    /// A member that must be there isn't.
+    /// A member that must be there is not.
     #[error("the options lack {member}, which is required")]
     Missing {
         /// The member.
@@ -46,7 +46,7 @@ pub enum InvalidJson {
         /// What it should be.
         expected: &'static str,
     },
-    /// A member isn't base64url.
+    /// A member is not base64url.
     #[error("{member} contains invalid base64url data: use the alphabet with - and _, without padding")]
     Base64Url {
         /// The member.

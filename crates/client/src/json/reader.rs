@@ -23,7 +23,7 @@ impl<'a> Members<'a> {
     ) -> Result<T, InvalidJson> {
         let value: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
         let members = Members::of("the whole", &value)?.at_the_top();
-        // What a page passes to create() and get() itself: it can't be meant otherwise, as options have a challenge.
+        // What a page passes to create() and get() itself: it cannot be meant otherwise, as options have a challenge.
         match members.members.get("publicKey") {
             Some(options) if !members.members.contains_key("challenge") => read(&Members::of("publicKey", options)?),
             _ => read(&members),
@@ -94,7 +94,7 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn optional_dictionary(&self, name: &str) -> Result<Option<Members<'a>>, InvalidJson> {
-        // To Web IDL, null is an empty dictionary, and so is a member that isn't there.
+        // To Web IDL, null is an empty dictionary, and so is a member that is not there.
         let value = self.members.get(name).filter(|value| !value.is_null());
         value.map(|value| Members::of(self.path(name), value)).transpose()
     }
@@ -153,7 +153,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// A number as Web IDL converts it to 32 bits (§3.2.4.9): what is behind the point is cut, and what doesn't fit wraps.
+/// A number as Web IDL converts it to 32 bits (§3.2.4.9): what is behind the point is cut, and what does not fit wraps.
 fn wrapped(value: &Value) -> Option<u32> {
     const MODULUS: f64 = 4_294_967_296.0;
     let Value::Number(number) = value else { return None };

@@ -51,7 +51,7 @@ pub struct AttestationResponse {
     pub authenticator_data: Base64Url,
     /// `transports`.
     pub transports: Vec<String>,
-    /// `publicKey`: SubjectPublicKeyInfo, DER. Absent for algorithms that the browser doesn't know.
+    /// `publicKey`: SubjectPublicKeyInfo, DER. Absent for algorithms that the browser does not know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<Base64Url>,
     /// `publicKeyAlgorithm`: a COSE algorithm identifier.

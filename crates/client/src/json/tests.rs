@@ -141,7 +141,7 @@ fn options_may_be_wrapped_as_a_page_wraps_them() {
     }
 }
 
-/// WebAuthn Level 3 §2.1.1: enumerations are texts, so that values to come don't break what is there.
+/// WebAuthn Level 3 §2.1.1: enumerations are texts, so that values to come do not break what is there.
 #[test]
 fn unknown_values_of_enumerations_count_as_absent() {
     for (path, unknown) in [

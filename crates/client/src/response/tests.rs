@@ -1,4 +1,4 @@
-//! Each rule by an answer that breaks it alone, and by its neighbour that doesn't. Source: `ResponseValid` of Chromium's
+//! Each rule by an answer that breaks it alone, and by its neighbour that does not. Source: `ResponseValid` of Chromium's
 //! `make_credential_request_handler.cc` and `get_assertion_request_handler.cc`.
 
 use keyrig_ctap::entities::User;

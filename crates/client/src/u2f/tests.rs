@@ -131,7 +131,7 @@ async fn an_excluded_key_handle_is_an_invalid_state_after_a_touch() {
         assert_eq!((error.name, error.refused_by()), (DomException::InvalidStateError, RefusedBy::Authenticator));
         assert_eq!(keys[0].exchanges().last().unwrap().touch_prompts(), 1);
     }
-    // Registered for the AppID, and the page doesn't say appidExclude.
+    // Registered for the AppID, and the page does not say appidExclude.
     let mut keys = [u2f_only("old", u2f_key(APP_ID_HASH))];
     client().create(&creation("discouraged", excluding), &mut keys, Cancel::never()).await.unwrap();
 }
@@ -196,7 +196,7 @@ async fn an_app_id_leads_to_credentials_from_before() {
     assert!(matches!(error.reason, Refusal::AppId(AppIdRefusal::Foreign { .. })));
 }
 
-/// CTAP 2.0 makes no credential without the PIN once there is one; a page that doesn't care gets one by U2F.
+/// CTAP 2.0 makes no credential without the PIN once there is one; a page that does not care gets one by U2F.
 #[tokio::test(start_paused = true)]
 async fn a_pin_is_gone_around_where_the_page_can_do_without() {
     let guarded = || {

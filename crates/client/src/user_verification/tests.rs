@@ -96,7 +96,7 @@ fn discoverable_credentials_are_where_browsers_differ() {
     }
 }
 
-/// Chromium goes by U2F where it may; Firefox doesn't know the way.
+/// Chromium goes by U2F where it may; Firefox does not know the way.
 #[test]
 fn u2f_is_a_way_around_the_pin_unless_the_page_or_the_key_insists() {
     for (browser, key, wanted, expected) in [
@@ -117,7 +117,7 @@ fn a_login_verifies_the_user_where_the_page_or_the_key_wants_it() {
     use Method::{BuiltIn, Nothing, Pin, UvOption};
     for (browser, key, expected) in [
         (Browser::Chromium, &[][..], [REFUSED, Ok(Nothing), Ok(Nothing)]),
-        // What was made without a PIN can't be used with one: none is set.
+        // What was made without a PIN cannot be used with one: none is set.
         (Browser::Chromium, &[("clientPin", false)], [REFUSED, Ok(Nothing), Ok(Nothing)]),
         (Browser::Chromium, &[("clientPin", true)], [Ok(Pin), Ok(Pin), Ok(Nothing)]),
         (Browser::Chromium, &[("clientPin", true), ("alwaysUv", true)], [Ok(Pin), Ok(Pin), Ok(Pin)]),

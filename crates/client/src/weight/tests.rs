@@ -13,7 +13,7 @@ fn statuses() -> impl Iterator<Item = Status> {
     (1..=u8::MAX).map(Status::from)
 }
 
-/// What each status does in Chromium to a ceremony in which no key was chosen yet. What isn't listed puts the key out.
+/// What each status does in Chromium to a ceremony in which no key was chosen yet. What is not listed puts the key out.
 const STATUSES: [(Ceremony, Command, u8, Weight, &str); 13] = [
     (Create, Command::MakeCredential, 0x19, Ends, "device: excluded after user consent; [R]"),
     (Create, Command::MakeCredential, 0x26, Blinks, "make: no common algorithms, touch collected"),
@@ -27,7 +27,7 @@ const STATUSES: [(Ceremony, Command, u8, Weight, &str); 13] = [
     (Get, Command::GetAssertion, 0x36, Ends, "device: consent denied"),
     (Create, Command::ClientPin, 0x27, Ends, "token: denied after a touch"),
     (Create, Command::ClientPin, 0x3C, Ends, "token: built-in user verification is locked"),
-    (Create, Command::ClientPin, 0x3F, Ends, "token: a finger that wasn't recognized is a touch"),
+    (Create, Command::ClientPin, 0x3F, Ends, "token: a finger that was not recognized is a touch"),
 ];
 
 #[test]
@@ -64,7 +64,7 @@ fn a_status_to_anything_else_puts_the_key_out() {
     }
 }
 
-/// What a key can't do by its own account, and what is wrong with an answer.
+/// What a key cannot do by its own account, and what is wrong with an answer.
 #[test]
 fn chromium_weighs_everything_else_as_its_sources_have_it() {
     let invalid = |error| Cause::InvalidResponse { command: Command::GetAssertion, error };
@@ -80,10 +80,10 @@ fn chromium_weighs_everything_else_as_its_sources_have_it() {
         (Unsuitable::Excluded.into(), Ends, "make: excluded authenticator"),
         (ChannelError::Unplugged.into(), Out, "the authenticator was removed; [R]"),
         (ChannelError::Busy.into(), Out, "no response"),
-        (invalid(InvalidResponse::Undecodable(Status::InvalidCbor)), Out, "a response that can't be parsed"),
-        (invalid(InvalidResponse::NoAttestedCredentialData), Out, "a response that can't be parsed"),
+        (invalid(InvalidResponse::Undecodable(Status::InvalidCbor)), Out, "a response that cannot be parsed"),
+        (invalid(InvalidResponse::NoAttestedCredentialData), Out, "a response that cannot be parsed"),
         (invalid(InvalidResponse::Credential), Out, "get: invalid credential information"),
-        (invalid(InvalidResponse::TooManyCredentials(300)), Out, "a response that can't be parsed"),
+        (invalid(InvalidResponse::TooManyCredentials(300)), Out, "a response that cannot be parsed"),
         (invalid(InvalidResponse::RpIdHash), Ends, "make, get: response validity"),
         (invalid(InvalidResponse::UserNames), Ends, "get: response validity"),
         (invalid(InvalidResponse::NoUser), Ends, "get: response validity"),
@@ -99,7 +99,7 @@ fn chromium_weighs_everything_else_as_its_sources_have_it() {
     }
 }
 
-/// authenticator-rs, `src/ctap2/mod.rs` and `src/transport/mod.rs`: keys that don't get as far as being chosen are out; every
+/// authenticator-rs, `src/ctap2/mod.rs` and `src/transport/mod.rs`: keys that do not get as far as being chosen are out; every
 /// error of the one that was chosen is the ceremony's; where the pre-flight leaves nothing of an allow list, a touch is
 /// collected first. [R]: denied on one of two keys, the other goes on.
 #[test]

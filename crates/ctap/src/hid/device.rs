@@ -3,8 +3,8 @@
 //! One transaction at a time: from its first packet until its response, every other channel is told `ERR_CHANNEL_BUSY`, and
 //! the other channels of the same peer until the last report of the response has been taken: a response that is left unread
 //! holds up nobody else. Only `INIT` and `CANCEL` stand outside of that. Answers to `PING`, `WINK`, `LOCK` and `INIT` are made
-//! here; `CBOR` and `MSG` become a [`DeviceEvent::Request`]. Vendor commands (0x40 to 0x7F) aren't implemented: they get
-//! `ERR_INVALID_CMD`, as any command that isn't known.
+//! here; `CBOR` and `MSG` become a [`DeviceEvent::Request`]. Vendor commands (0x40 to 0x7F) are not implemented: they get
+//! `ERR_INVALID_CMD`, as any command that is not known.
 //!
 //! A device without randomness and clock: random bytes for channel ids and the time come with each call. Calls follow
 //! the driving contract in the [module's documentation](super).
@@ -34,7 +34,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(80);
 /// The longest channel lock in seconds. CTAP 2.1 §11.2.9.2.2.
 const LONGEST_LOCK: u8 = 10;
 
-/// `INIT` responses and errors that wait for a peer that doesn't read. Beyond that its oldest is forgotten: the peer that asked for it
+/// `INIT` responses and errors that wait for a peer that does not read. Beyond that its oldest is forgotten: the peer that asked for it
 /// has given up.
 const STANDALONE_CAPACITY: usize = 32;
 
@@ -47,7 +47,7 @@ pub struct DeviceConfig {
     pub capabilities: Capabilities,
 }
 
-/// Names one request, so that a late response doesn't answer another one. Never reused.
+/// Names one request, so that a late response does not answer another one. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(u64);
 
@@ -100,7 +100,7 @@ pub enum RespondError {
     /// The request is gone: aborted, which [`DeviceEvent::Abort`] told, or answered already. Drop the response.
     #[error("the CTAPHID request was aborted, or answered already")]
     NotPending,
-    /// The caller's mistake: the response doesn't fit. The request still waits for one.
+    /// The caller's mistake: the response does not fit. The request still waits for one.
     #[error(transparent)]
     TooLong(#[from] MessageTooLong),
 }
@@ -323,7 +323,7 @@ impl Device {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, in the time of `now`. A keepalive that the host
-    /// hasn't taken stops the clock: a host that doesn't read causes no work.
+    /// has not taken stops the clock: a host that does not read causes no work.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         match &self.transaction {

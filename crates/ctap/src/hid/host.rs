@@ -1,6 +1,6 @@
 //! The platform's side of CTAPHID: a channel of one's own, and one transaction at a time on it.
 //!
-//! Other programs talk to the same device, and their reports may come by here: what isn't on our channel, or doesn't
+//! Other programs talk to the same device, and their reports may come by here: what is not on our channel, or does not
 //! answer our nonce, is passed over. What is on our channel and breaks the protocol ends the transaction with a
 //! [`Misbehaviour`] that says what was wrong. Calls follow the driving contract in the [module's documentation](super).
 
@@ -39,7 +39,7 @@ pub enum TransactionError {
     Refused(ErrorCode),
     /// The device was silent for as long as was allowed. [`Host::resynchronize`] before the next request: the answer
     /// may still come.
-    #[error("the device didn't answer in time")]
+    #[error("the device did not answer in time")]
     TimedOut,
     /// The device broke the protocol. [`Host::resynchronize`] before the next request.
     #[error("the device broke the CTAPHID protocol: {0}")]
@@ -72,7 +72,7 @@ pub enum Misbehaviour {
     /// The channel that was given is one that is never given.
     #[error("the device gave out channel {0}")]
     ImpossibleChannel(ChannelId),
-    /// An error or a keepalive isn't of one byte.
+    /// An error or a keepalive is not of one byte.
     #[error("{command:?} of {length} bytes: it has one")]
     WrongLength {
         /// Which of them.
@@ -80,12 +80,12 @@ pub enum Misbehaviour {
         /// The length in bytes.
         length: u16,
     },
-    /// A keepalive with a status that isn't defined.
+    /// A keepalive with a status that is not defined.
     #[error("keepalive status {0:#04x}")]
     UndefinedStatus(u8),
 }
 
-/// The caller did what can't be done now. Nothing has changed.
+/// The caller did what cannot be done now. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HostMisuse {
     /// No channel is open: wait for [`HostEvent::Opened`].
@@ -97,7 +97,7 @@ pub enum HostMisuse {
     /// No CTAP2 request is in progress that could be cancelled.
     #[error("no CTAPHID_CBOR request is in progress")]
     NothingToCancel,
-    /// The request doesn't fit.
+    /// The request does not fit.
     #[error(transparent)]
     TooLong(#[from] MessageTooLong),
 }
@@ -182,7 +182,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// If no channel is open, during a transaction, and if the payload doesn't fit.
+    /// If no channel is open, during a transaction, and if the payload does not fit.
     pub fn request(
         &mut self,
         command: Command,
@@ -286,7 +286,7 @@ impl Host {
         self.exchange = Exchange::Init { on, nonce, deadline };
     }
 
-    /// What hasn't been sent yet of a transaction that is over isn't sent: neither packets nor a `CANCEL`.
+    /// What has not been sent yet of a transaction that is over is not sent: neither packets nor a `CANCEL`.
     fn end(&mut self, event: HostEvent) {
         self.exchange = Exchange::Idle;
         self.reports.clear();

@@ -1,7 +1,7 @@
 //! The message: cut into packets, and put together again.
 //!
 //! A message of at most [`MAX_MESSAGE_SIZE`] bytes can always be cut, so [`Message`] checks once and [`Message::reports`]
-//! can't fail. Memory grows with the bytes that have come, never with the length that a packet claims.
+//! cannot fail. Memory grows with the bytes that have come, never with the length that a packet claims.
 //! CTAP 2.1 §11.2.4.
 
 use thiserror::Error;
@@ -29,7 +29,7 @@ pub struct MessageTooLong {
     pub length: usize,
 }
 
-/// A continuation packet isn't the one that comes next.
+/// A continuation packet is not the one that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("CTAPHID continuation packet {found} where {expected} comes next")]
 pub struct WrongSequence {
@@ -133,7 +133,7 @@ impl Reassembly {
     ///
     /// # Errors
     ///
-    /// If it isn't the one that comes next. The message can't be completed then.
+    /// If it is not the one that comes next. The message cannot be completed then.
     pub fn push(&mut self, packet: &Continuation) -> Result<(), WrongSequence> {
         if packet.sequence != self.next_sequence {
             return Err(WrongSequence { expected: self.next_sequence, found: packet.sequence });

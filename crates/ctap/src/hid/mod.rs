@@ -15,7 +15,7 @@
 //!
 //! 1. **call `poll_event` until it is empty** and act on what it says; acting on it may be a mutation again;
 //! 2. **call `poll_report` while the other end has room for a report**, and not further: a report that has been taken
-//!    counts as delivered. What isn't taken stays, in bounded memory, for as long as the other end doesn't read;
+//!    counts as delivered. What is not taken stays, in bounded memory, for as long as the other end does not read;
 //! 3. **set one timer to `poll_timeout`**, replacing the one before (`None`: no timer), and call `handle_timeout` when
 //!    it expires. `poll_report` changes what `poll_timeout` says, so this comes last, also when a report was taken
 //!    much later than it was queued.
@@ -170,25 +170,25 @@ impl From<Command> for u8 {
 /// Why a transaction failed, as the payload of a `CTAPHID_ERROR` says. CTAP 2.1 §11.2.9.1.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// 0x01: the command isn't known or isn't supported.
+    /// 0x01: the command is not known or is not supported.
     InvalidCmd,
     /// 0x02: a parameter is out of range.
     InvalidPar,
-    /// 0x03: the length isn't valid for the command.
+    /// 0x03: the length is not valid for the command.
     InvalidLen,
     /// 0x04: a packet came out of sequence.
     InvalidSeq,
-    /// 0x05: the rest of the message didn't come in time.
+    /// 0x05: the rest of the message did not come in time.
     MsgTimeout,
     /// 0x06: another transaction is in progress; try again after a short while.
     ChannelBusy,
     /// 0x0A: the command needs the channel lock.
     LockRequired,
-    /// 0x0B: the channel isn't allocated, or the command isn't allowed on it.
+    /// 0x0B: the channel is not allocated, or the command is not allowed on it.
     InvalidChannel,
     /// 0x7F: something else.
     Other,
-    /// A code that the specification doesn't define.
+    /// A code that the specification does not define.
     Undefined(u8),
 }
 

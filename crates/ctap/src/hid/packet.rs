@@ -1,9 +1,9 @@
 //! The packet: what 64 bytes say, and 64 bytes that say anything at all.
 //!
-//! Every report is one packet or the other by the top bit of its fifth byte, so parsing can't fail; whether a packet
+//! Every report is one packet or the other by the top bit of its fifth byte, so parsing cannot fail; whether a packet
 //! makes sense where it stands is for [`Reassembly`](super::Reassembly), [`Device`](super::Device) and
 //! [`Host`](super::Host) to say. The fields are public and unchecked so that a rig can send wrong lengths, wrong
-//! sequence numbers and commands that don't exist. CTAP 2.1 §11.2.4.
+//! sequence numbers and commands that do not exist. CTAP 2.1 §11.2.4.
 
 use super::{ChannelId, Command, REPORT_SIZE, Report};
 
@@ -37,7 +37,7 @@ pub struct Initialization {
 pub struct Continuation {
     /// The channel.
     pub channel: ChannelId,
-    /// Counts continuation packets from 0 to 127; the top bit isn't sent.
+    /// Counts continuation packets from 0 to 127; the top bit is not sent.
     pub sequence: u8,
     /// The next bytes of the payload; zeros beyond its end.
     pub data: [u8; CONTINUATION_DATA_SIZE],

@@ -29,7 +29,7 @@ struct Pair {
     hosts: [Host; 2],
     now: Duration,
     random: u32,
-    /// What the device's driver has been told and a test hasn't looked at.
+    /// What the device's driver has been told and a test has not looked at.
     requests: VecDeque<DeviceEvent>,
     answers: [Vec<(Duration, HostEvent)>; 2],
 }

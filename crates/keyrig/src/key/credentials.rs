@@ -80,7 +80,7 @@ pub(super) async fn run(action: Action, path: PathBuf, json: bool) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// A token for what follows. A key that can't do it is told apart before a PIN is asked for.
+/// A token for what follows. A key that cannot do it is told apart before a PIN is asked for.
 async fn token(open: &mut OpenKey, name: &KeyName, pin: &PinArgument) -> Result<PinUvAuthToken, Failure> {
     let info = open.describe().await?;
     if info.option(OptionId::CredMgmt) != Some(true) && info.option(OptionId::CredentialMgmtPreview) != Some(true) {

@@ -229,7 +229,7 @@ impl OpenKey {
             }
         };
         let token = self.key.pin_uv_auth_token(permissions, None, &remembering, &Cancel::never()).await;
-        // What kept it from being given says more than that it wasn't.
+        // What kept it from being given says more than that it was not.
         let trouble = trouble.into_inner().ok().flatten();
         token.map_err(|cause| trouble.unwrap_or_else(|| failed(&self.name, cause)))
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use keyrig_relying_party::EventFilter;
 use serde_json::json;
 
-use super::State;
+use super::state::State;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 use keyrig_relying_party::{By, Realm, Requirement};
 
-use super::State;
+use super::state::State;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 

@@ -12,7 +12,8 @@ use keyrig_relying_party::{By, Options, RelyingParty, Role, Settings, SystemCloc
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{PasswordSource, State, password};
+use super::password::{PasswordSource, password};
+use super::state::State;
 use crate::failure::Failure;
 use crate::interruption;
 use crate::output::{Lines, PLAIN, YELLOW};

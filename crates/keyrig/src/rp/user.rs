@@ -1,15 +1,17 @@
 //! `keyrig rp user`: users and their factors, as `pveum user` has them.
 
+use std::io::{BufRead, IsTerminal, stdin};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{By, Factor, FactorError, Role, UserChange, Which};
+use keyrig_relying_party::{By, Factor, FactorError, Role, UserChange, UserName, Which};
 use serde::Serialize;
 
-use super::{PasswordSource, State, UserName, confirm, password};
+use super::password::{PasswordSource, password};
+use super::state::State;
 use crate::failure::Failure;
-use crate::output::{print, print_json};
+use crate::output::{print, print_json, prompt};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -309,6 +311,17 @@ struct WithPassword<U> {
     user: U,
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
+}
+
+/// Asks on the terminal. Where nobody can answer it is a mistake not to have said `--yes`.
+fn confirm(question: &str) -> Result<bool, Failure> {
+    if !stdin().is_terminal() {
+        return Err(Failure::Usage("there is no terminal to ask on: add --yes to go on".to_owned()));
+    }
+    prompt(format!("{question} [y/N] "))?;
+    let mut answer = String::new();
+    stdin().lock().read_line(&mut answer).map_err(Failure::Print)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn show_password(made_up: Option<String>) -> Result<(), Failure> {

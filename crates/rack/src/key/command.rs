@@ -5,7 +5,7 @@ use core::time::Duration;
 use keyrig_authenticator::{Channel, Commit, Gesture};
 use keyrig_ctap::hid::{RequestId, RequestKind};
 
-use super::{GestureId, TransactionId};
+use super::message::{GestureId, TransactionId};
 
 /// A message that came, from where, and what its answer is for.
 #[derive(Debug)]

@@ -5,22 +5,14 @@ use std::sync::Arc;
 use keyrig_ctap::hid::{Peer, Report};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{KeyGone, KeyHandle, Message};
+use super::message::{Farewell, Message};
+use super::{KeyGone, KeyHandle};
 
 /// Reports from one program that the key has not taken yet: a program that floods the key waits itself.
 const TO_KEY: usize = 16;
 
 /// Reports that a program has not taken yet: more than the longest CTAPHID message has.
 const TO_PROGRAM: usize = 256;
-
-/// Whether the end of a program is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Farewell {
-    /// Its connection ends with it.
-    Said,
-    /// It sends datagrams, and at some time no more.
-    Never,
-}
 
 /// A program that speaks CTAPHID to a key beside whatever else does. It hears of the channels that it opens itself, and of no
 /// other's.

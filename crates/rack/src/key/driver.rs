@@ -27,7 +27,7 @@ use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, Keepaliv
 use keyrig_ctap::u2f::StatusWord;
 
 use super::command::{Command, Interest, Request, Source, SourceId, Wait};
-use super::{Farewell, GestureId, News, Progress, TransactionId};
+use super::message::{Farewell, GestureId, News, Progress, TransactionId};
 use crate::finger::Gesture;
 use crate::seams::{Edge, USB_HOST, WITHOUT_CTAPHID};
 use crate::storage::NotDurable;

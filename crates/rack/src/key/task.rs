@@ -3,19 +3,34 @@
 use core::future::{pending, poll_fn};
 use std::collections::BTreeMap;
 
+use keyrig_authenticator::{Authenticator, Profile};
 use keyrig_ctap::hid::{Peer, Report};
-use keyrig_usb::{Attachment, Exports, PlugError, Plugged};
+use keyrig_usb::{Attachment, Exports, Identity, PlugError, Plugged};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::driver::{Driver, Effect};
-use super::{Direct, Farewell, Message, News, Notice, Progress, Start, TransactionId, identity};
+use super::message::{Direct, Farewell, Message, News, Notice, Progress, TransactionId};
 use crate::clock::Clock;
 use crate::key_name::KeyName;
-use crate::seams::USB_HOST;
+use crate::seams::{Edge, USB_HOST};
 use crate::storage::{NotDurable, Storage};
 use crate::timer::until;
+
+/// What the task of a key starts with.
+pub(crate) struct Start {
+    pub(crate) name: KeyName,
+    pub(crate) busid: String,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) edge: Option<Box<dyn Edge>>,
+    pub(crate) exports: Exports,
+    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    /// Dropped last, when the task has ended.
+    pub(crate) running: watch::Receiver<()>,
+}
 
 pub(super) struct Task {
     name: KeyName,
@@ -326,5 +341,21 @@ async fn expired(clock: &mut dyn Clock, deadline: Option<Instant>) {
     tokio::select! {
         () = until(deadline) => {}
         () = poll_fn(|context| clock.poll_turned(context)) => {}
+    }
+}
+
+/// How the key looks on USB. A key of our own carries its name as serial number, so that hosts can tell two of them apart;
+/// an imitation carries what the imitated one does.
+fn identity(profile: &Profile, name: &KeyName) -> Identity {
+    let usb = &profile.usb;
+    let own = profile.imitates.is_none().then(|| name.to_string());
+    Identity {
+        vendor_id: usb.vendor_id,
+        product_id: usb.product_id,
+        bcd_device: usb.device_release,
+        manufacturer: usb.manufacturer.clone(),
+        product: usb.product.clone(),
+        serial: usb.serial.clone().or(own),
+        interval: usb.interval,
     }
 }

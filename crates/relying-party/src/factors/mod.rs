@@ -1,6 +1,6 @@
 //! The second factors of users: WebAuthn credentials, TOTP and recovery keys, and what holds for all of them.
 //!
-//! A factor that is enabled counts even if it can't be read: it is [unreadable](FactorDetail::Unreadable) then, and blocks
+//! A factor that is enabled counts even if it cannot be read: it is [unreadable](FactorDetail::Unreadable) then, and blocks
 //! the login rather than being overlooked.
 
 pub(crate) mod recovery;
@@ -122,7 +122,7 @@ pub enum FactorDetail {
     Unreadable {
         /// The kind of the factor as the database has it.
         kind: String,
-        /// What can't be read.
+        /// What cannot be read.
         reason: String,
     },
 }
@@ -465,7 +465,7 @@ pub(crate) fn load(connection: &Connection, user: UserId) -> Result<Vec<StoredFa
         .collect()
 }
 
-/// What can't be read is told apart from a database that fails.
+/// What cannot be read is told apart from a database that fails.
 fn load_secret(connection: &Connection, id: &str, kind: String) -> Result<Stored, StoreError> {
     let loaded = match kind.as_str() {
         "webauthn" => {

@@ -13,10 +13,12 @@ use axum::http::{StatusCode, header};
 use serde::Deserializer;
 use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
 
-use super::MAX_BODY_BYTES;
 use crate::turns::{Asker, Client};
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
+
+/// The longest request body that is read. An answer with a chain of attestation certificates is below 8 KiB.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
@@ -71,7 +73,7 @@ impl FromRequestParts<Arc<RelyingParty>> for Page {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Refusal> {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        // A request without one can't be a browser's; it matches no origin.
+        // A request without one cannot be a browser's; it matches no origin.
         Ok(Self { host: host.unwrap_or_default().to_owned(), over_tls: state.over_tls })
     }
 }

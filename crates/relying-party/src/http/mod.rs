@@ -15,12 +15,10 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 
+pub use self::body::MAX_BODY_BYTES;
 pub use self::session::CSRF_HEADER;
 
 use crate::{Refusal, RelyingParty, page};
-
-/// The longest request body that is read. An answer with a chain of attestation certificates is below 8 KiB.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 macro_rules! routes {
     ($($method:ident $path:literal => $handler:path,)+) => {

@@ -70,7 +70,7 @@ pub struct RelyingParty {
 impl RelyingParty {
     /// A relying party with these settings.
     ///
-    /// Settings that can't work, or can't be read (an error, with the reason), do not keep it from serving: who has no
+    /// Settings that cannot work, or cannot be read (an error, with the reason), do not keep it from serving: who has no
     /// WebAuthn credential can log in. Who has one cannot, not even by another factor, until the settings are mended: a
     /// second factor is never dropped because of a mistake. [`Self::webauthn_problem`] says what is wrong.
     pub fn new(settings: Result<Settings, String>, options: Options, clock: Arc<dyn Clock>) -> Self {
@@ -106,7 +106,7 @@ impl RelyingParty {
         }
     }
 
-    /// Why WebAuthn cannot be used, if it can't.
+    /// Why WebAuthn cannot be used, if it cannot.
     pub fn webauthn_problem(&self) -> Option<&str> {
         self.webauthn.as_ref().err().map(String::as_str)
     }

@@ -63,7 +63,7 @@ impl Deref for Transaction<'_> {
 /// Why the store could not do what it was asked.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The directory for the database can't be made or used.
+    /// The directory for the database cannot be made or used.
     #[error("the state directory {} cannot be used: {error}", .directory.display())]
     Directory {
         /// The directory.
@@ -123,7 +123,7 @@ pub enum StoreError {
         /// Today's.
         known: u32,
     },
-    /// What is stored can't be what was written.
+    /// What is stored cannot be what was written.
     #[error("the database is damaged: {what}")]
     Damaged {
         /// Which value, and what is wrong with it.

@@ -84,7 +84,7 @@ async fn small_extensions<C: Channel>(_: &Rack, keys: &mut [Key<C>]) {
     let read = request(&[&id], "required", json!({"getCredBlob": true}));
     let signed = client().get(&read, keys, never()).await.expect("an assertion");
     assert_eq!(Value::Object(signed.client_extension_results.clone()), json!({"getCredBlob": "AQID"}));
-    // Without user verification the key doesn't admit to it.
+    // Without user verification the key does not admit to it.
     let error = page().get(&request(&[&id], "preferred", json!({})), keys, never()).await.expect_err("refused");
     assert_eq!(error.reason, status("a", keyrig_ctap::Command::GetAssertion, Status::NoCredentials));
 }

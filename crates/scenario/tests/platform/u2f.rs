@@ -38,7 +38,7 @@ async fn a_key_of_u2f<C: Channel>(_: &Rack, keys: &mut [Key<C>]) {
 }
 over_both!(a_key_of_u2f, a_key_of_u2f_in_process, a_key_of_u2f_over_usb_ip, "u2f-only", ["a"]);
 
-/// A key of CTAP 2.0 with a PIN, at a page that doesn't care: the credential is made by U2F, and used by CTAP2.
+/// A key of CTAP 2.0 with a PIN, at a page that does not care: the credential is made by U2F, and used by CTAP2.
 async fn around_the_pin<C: Channel>(_: &Rack, keys: &mut [Key<C>]) {
     keys[0].set_pin(&Pin::new("1234"), &never()).await.expect("a first PIN");
     let made = page().create(&plain(), keys, never()).await.expect("nobody was asked for a PIN");

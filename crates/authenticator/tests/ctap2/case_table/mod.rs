@@ -2,7 +2,7 @@
 //! by a function that was written from its text. The driver asserts after every case that memory equals disk and that a refusal
 //! has changed nothing; what a success has changed is asserted here.
 //!
-//! Dimensions are crossed exhaustively where they meet in the specification's steps, and iterated where they don't.
+//! Dimensions are crossed exhaustively where they meet in the specification's steps, and iterated where they do not.
 
 mod client_pin;
 mod get_assertion;

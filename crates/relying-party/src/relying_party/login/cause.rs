@@ -136,7 +136,7 @@ impl Cause {
         if let Self::Verification(verification) = self
             && let Some(members) = report.as_object_mut()
         {
-            // Its members are strings, booleans and lists of them: nothing that JSON can't say.
+            // Its members are strings, booleans and lists of them: nothing that JSON cannot say.
             members.insert("verification".to_owned(), json!(verification));
         }
         report

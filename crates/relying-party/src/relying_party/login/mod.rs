@@ -1,7 +1,7 @@
 //! Login: password, then one of the factors that the user has, then a session.
 //!
 //! **Nothing is dropped.** A user with an enabled factor is asked for one, whatever the realm requires. If any of the
-//! enabled factors cannot be checked (it can't be read, or the settings of WebAuthn are wrong), the login is blocked; and
+//! enabled factors cannot be checked (it cannot be read, or the settings of WebAuthn are wrong), the login is blocked; and
 //! a store that fails ends the request before anything is decided.
 //!
 //! A step is one transaction, so that whatever it uses up (a challenge, a code, a recovery key) and what that leads to (a
@@ -24,8 +24,9 @@ pub(crate) use self::second_factor::Answer;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::challenges::{self, Login, Purpose};
+use crate::factors;
 use crate::factors::webauthn::StoredCredential;
-use crate::factors::{self, FactorKind, Stored, StoredFactor};
+use crate::factors::{FactorKind, Stored, StoredFactor};
 use crate::notices::{self, Notice};
 use crate::password::{Compared, Verified};
 use crate::realms::{self, Realm, Requirement};

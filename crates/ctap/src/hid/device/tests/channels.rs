@@ -106,7 +106,7 @@ fn init_aborts_a_message_that_is_still_coming() {
     bench.send(first(A, PING, 99, &[]));
     assert_eq!(bench.exchange(first(A, INIT, 8, &NONCE)), [init_response(A, A, 5)]);
     assert_eq!(bench.exchange(next(A, 0, &[])), NOTHING, "the rest of it is stray");
-    assert_eq!(bench.pass(1000), [], "and it doesn't time out");
+    assert_eq!(bench.pass(1000), [], "and it does not time out");
     bench.assert_idle();
 }
 
@@ -156,7 +156,7 @@ fn the_channel_that_was_silent_longest_makes_room_but_never_a_busy_or_locking_on
     let mut bench = Bench::new();
     assert_eq!(bench.exchange(first(B, LOCK, 1, &[10])), [first(B, LOCK, 0, &[])]);
     let busy = bench.request(B, CBOR);
-    // A was given out first and hasn't spoken since, B second.
+    // A was given out first and has not spoken since, B second.
     for number in 1..=254_u32 {
         bench.random = vec![number.to_be_bytes()];
         bench.send(first(BROADCAST, INIT, 8, &NONCE));

@@ -1,4 +1,4 @@
-//! PING, WINK, LOCK, and commands that aren't there.
+//! PING, WINK, LOCK, and commands that are not there.
 
 use super::*;
 

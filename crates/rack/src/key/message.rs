@@ -1,0 +1,104 @@
+//! What a key's task is told, and what it tells.
+
+use keyrig_authenticator::Reason;
+use keyrig_ctap::hid::{Peer, Report, RequestKind};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+
+use crate::finger::Gesture;
+use crate::key_name::KeyName;
+
+/// What a key does for a command that came without CTAPHID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// It computes.
+    #[default]
+    Processing,
+    /// It waits for a touch.
+    UpNeeded,
+}
+
+/// Identifies one gesture that one key waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GestureId(pub(super) u64);
+
+/// Identifies one command that came without CTAPHID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TransactionId(pub(super) u64);
+
+/// To a key's task.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Plug {
+        done: oneshot::Sender<Result<(), keyrig_usb::PlugError>>,
+    },
+    Unplug {
+        done: oneshot::Sender<()>,
+    },
+    Gesture {
+        id: GestureId,
+        gesture: Gesture,
+    },
+    Transact(Direct),
+    Cancel {
+        id: TransactionId,
+    },
+    Abandon {
+        id: TransactionId,
+    },
+    Connect {
+        to_program: mpsc::Sender<Report>,
+        farewell: Farewell,
+        connected: oneshot::Sender<Peer>,
+    },
+    /// A report, and the place that it takes among those of its program that the key has not taken yet.
+    Report {
+        peer: Peer,
+        report: Report,
+        place: OwnedSemaphorePermit,
+    },
+    Disconnect {
+        peer: Peer,
+    },
+    /// Of these programs, and among them of those that nothing goes on for, the one that has been silent longest is to be disconnected.
+    Displace {
+        candidates: Vec<Peer>,
+        displaced: oneshot::Sender<Option<Peer>>,
+    },
+}
+
+/// A CTAP message that came without CTAPHID.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    pub(super) id: TransactionId,
+    pub(super) kind: RequestKind,
+    pub(super) message: Vec<u8>,
+    pub(super) reply: oneshot::Sender<Vec<u8>>,
+    pub(super) progress: watch::Sender<Progress>,
+}
+
+/// From a key's task to the rack.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    pub(crate) key: KeyName,
+    pub(crate) news: News,
+}
+
+/// What a rack hears of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Waiting { id: GestureId, reason: Reason },
+    NotWaiting { id: GestureId },
+    Attached(bool),
+    Programs { programs: usize, over_udp: usize },
+    Stored { discoverable_credentials: usize },
+    Winked,
+}
+
+/// Whether the end of a program is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// Its connection ends with it.
+    Said,
+    /// It sends datagrams, and at some time no more.
+    Never,
+}
