@@ -2,8 +2,10 @@
 //!
 //! - [`request`] is the vocabulary: each command is a type, and its answer is one. Every face of a rack speaks it.
 //! - [`socket`] carries it over a Unix socket, one JSON object a line: the server, and a client.
+//! - [`error_code`] has a word for each refusal, the same on every face.
 //! - [`pico_controller`] is a face that a test suite of others asks for.
 
+pub mod error_code;
 pub mod pico_controller;
 pub mod request;
 pub mod socket;

@@ -1,10 +1,14 @@
 //! The vocabulary of commands: what each is in JSON, `{"command":"touch","key":"a"}`, and the type of its answer.
 
-use keyrig_rack::command::{Command, KeyState, RackState, Refusal};
+use core::time::Duration;
+
+use keyrig_rack::command::{Command, KeyState, RackState, Refusal, WaitFor};
+use keyrig_rack::events::Event;
 use keyrig_rack::finger::TouchPolicy;
 use keyrig_rack::{KeyName, Rack};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 /// A command to a running rack, with its answer.
 pub trait Ask: Into<Request> {
@@ -17,20 +21,75 @@ pub trait Ask: Into<Request> {
 #[serde(deny_unknown_fields)]
 pub struct List {}
 
-/// Touch a key that waits for it.
+/// How long is waited, unless a command says so, milliseconds: as long as a key waits for a touch.
+pub const DEFAULT_TIMEOUT_MS: u64 = 30_000;
+
+fn default_timeout_ms() -> u64 {
+    DEFAULT_TIMEOUT_MS
+}
+
+/// Touch a key that waits for it. With `wait` it need not do so yet: the answer comes when it did, and took the touch. Of several that
+/// wait, each is one touch, in the order in which they came. Whoever asked and has gone touches nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Touch {
     /// The key.
     pub key: KeyName,
+    /// Whether to wait until the key does.
+    #[serde(default)]
+    pub wait: bool,
+    /// For how long, milliseconds.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
 }
 
-/// Refuse for a key that waits for a touch.
+/// Refuse for a key that waits for a touch. With `wait` as [`Touch`], and in one row with these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deny {
     /// The key.
     pub key: KeyName,
+    /// Whether to wait until the key does.
+    #[serde(default)]
+    pub wait: bool,
+    /// For how long, milliseconds.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+/// Wait until a key waits for a touch, is plugged in, or is attached; answered at once if it is. All who wait for it are answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// The key.
+    pub key: KeyName,
+    /// What for.
+    pub r#for: WaitFor,
+    /// For how long, milliseconds.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+/// Tell what happened behind an event; if nothing has, wait until something does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// The number of the event; 0 is before the first.
+    #[serde(default)]
+    pub after: u64,
+    /// For how long to wait, milliseconds.
+    #[serde(default)]
+    pub timeout_ms: u64,
+}
+
+/// The most events in one answer.
+pub const MAX_EVENTS: usize = 256;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventList {
+    /// The events, oldest first, at most [`MAX_EVENTS`]; none if nothing happened in the time. Ask again behind the last.
+    pub events: Vec<Event>,
 }
 
 /// Pull a key out. Its host sees it go at once.
@@ -106,6 +165,10 @@ pub enum Request {
     Touch(Touch),
     /// [`Deny`].
     Deny(Deny),
+    /// [`Wait`].
+    Wait(Wait),
+    /// [`Events`].
+    Events(Events),
     /// [`Unplug`].
     Unplug(Unplug),
     /// [`Plug`].
@@ -129,6 +192,8 @@ pub enum Answer {
     State(RackState),
     /// To [`Transact`].
     Transacted(Transacted),
+    /// To [`Events`].
+    Events(EventList),
 }
 
 macro_rules! answers {
@@ -151,6 +216,8 @@ answers! {
     List => RackState,
     Touch => RackState,
     Deny => RackState,
+    Wait => RackState,
+    Events => EventList,
     Unplug => RackState,
     Plug => RackState,
     PowerCycle => RackState,
@@ -160,16 +227,33 @@ answers! {
 }
 
 impl Request {
-    /// Carries it out; if `cancelled` completes while a key still has a message of [`Transact`], the key is told to cancel as
-    /// CTAPHID_CANCEL would, and its answer is awaited all the same.
+    /// How long the answer may take because it waits for something, and not for the rack.
+    #[must_use]
+    pub fn waits(&self) -> Duration {
+        match self {
+            Self::Touch(Touch { wait: true, timeout_ms, .. })
+            | Self::Deny(Deny { wait: true, timeout_ms, .. })
+            | Self::Wait(Wait { timeout_ms, .. })
+            | Self::Events(Events { timeout_ms, .. }) => Duration::from_millis(*timeout_ms),
+            // Twice as long as a key waits for a touch.
+            Self::Transact(_) => Duration::from_secs(60),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Carries it out. If `cancelled` completes while it waits, it is given up; while a key has a message of [`Transact`], the key is
+    /// told to cancel as CTAPHID_CANCEL would, and its answer is awaited all the same. What waits for nothing is done. Dropped, it waits
+    /// no more.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was done, or the key was pulled out meanwhile.
     pub async fn carry_out(self, rack: &Rack, cancelled: impl Future<Output = ()>) -> Result<Answer, Refusal> {
+        let within = self.waits();
         let command = match self {
             Self::List(List {}) => Command::List,
-            Self::Touch(Touch { key }) => Command::Touch { key },
-            Self::Deny(Deny { key }) => Command::Deny { key },
+            Self::Touch(Touch { key, wait, .. }) => Command::Touch { key, wait },
+            Self::Deny(Deny { key, wait, .. }) => Command::Deny { key, wait },
+            Self::Wait(Wait { key, r#for: what, .. }) => Command::Wait { key, what },
             Self::Unplug(Unplug { key }) => Command::Unplug { key },
             Self::Plug(Plug { key }) => Command::Plug { key },
             Self::PowerCycle(PowerCycle { key }) => Command::PowerCycle { key },
@@ -181,7 +265,34 @@ impl Request {
                 state.keys.retain(|KeyState { name, .. }| *name == key);
                 return Ok(Answer::Transacted(Transacted { state, message }));
             }
+            Self::Events(Events { after, .. }) => {
+                let events = tokio::select! {
+                    biased;
+                    events = rack.events().behind(after, MAX_EVENTS) => events,
+                    () = cancelled => Vec::new(),
+                    () = sleep(within) => Vec::new(),
+                };
+                return Ok(Answer::Events(EventList { events }));
+            }
         };
-        rack.command(command).await.map(Answer::State)
+        match waiting(&command) {
+            Some((key, what)) => tokio::select! {
+                biased;
+                answer = rack.command(command) => answer,
+                () = cancelled => Err(Refusal::GivenUp(key)),
+                () = sleep(within) => Err(Refusal::TimedOut { key, what, within }),
+            },
+            None => rack.command(command).await,
+        }
+        .map(Answer::State)
+    }
+}
+
+/// What a command waits for, if it waits.
+fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
+    match command {
+        Command::Touch { key, wait: true } | Command::Deny { key, wait: true } => Some((key.clone(), WaitFor::Touch)),
+        Command::Wait { key, what } => Some((key.clone(), *what)),
+        _ => None,
     }
 }

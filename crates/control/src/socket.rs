@@ -1,11 +1,13 @@
 //! The control socket: the rack's commands over a Unix socket, one JSON object a line, answered by one.
 //!
 //! The socket can be opened by its owner alone (mode 0600). A request is a [`Request`]; the answer is
-//! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":"…"}`; to [`Transact`](crate::request::Transact) it has a `message` besides.
-//! A client that closes its way to the rack while it awaits that answer cancels the key's command, as CTAPHID_CANCEL does.
+//! `{"ok":true,"keys":[…],"touch":"auto"}` or `{"ok":false,"error":{"code":"unknown-key","message":"…"}}`; to [`Transact`](crate::request::Transact) it has a `message` besides.
+//! A client that closes its way to the rack while it awaits that answer cancels the key's command, as CTAPHID_CANCEL does, and gives up
+//! whatever else it waits for.
 //!
 //! A connection may be kept for several requests. One that waits for its client, be it for a request or to take an answer, is
-//! closed after five minutes, and before that if too many wait; one that waits for a key takes no place among these.
+//! closed after five minutes, and before that if too many wait; one that waits for a key takes no place among these, and one that waits
+//! for events does.
 
 use core::convert::Infallible;
 use core::future::pending;
@@ -27,6 +29,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::error_code;
 use crate::request::{Answer, Ask, Request};
 
 /// The longest request, bytes: the longest CTAP message fits in hexadecimal.
@@ -44,11 +47,8 @@ const MAX_WAITING: usize = 256;
 /// How long a connection waits for its client: for a whole request, or to take an answer.
 const CLIENT_LIMIT: Duration = Duration::from_secs(300);
 
-/// How long a client waits for a rack's answer.
+/// How long a client waits for a rack's answer, beside what is waited for at a key.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long a client waits for a key's answer: twice as long as a key waits for a touch.
-const KEY_ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why a control socket cannot be used.
 #[derive(Debug, Error)]
@@ -81,8 +81,19 @@ pub enum ControlError {
         path: PathBuf,
     },
     /// The rack refused the command.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{message}")]
+    Refused {
+        /// What it is called: a word that programs may rely on.
+        code: String,
+        /// Why.
+        message: String,
+    },
+    /// It ended before it had answered.
+    #[error("the keyrig that listened on {path} has ended")]
+    Ended {
+        /// The path.
+        path: PathBuf,
+    },
     /// What listens there does not speak as a rack does.
     #[error("what listens on {path} is no keyrig: {error}")]
     NotARack {
@@ -113,8 +124,14 @@ enum Reply<A> {
     },
     Refused {
         ok: bool,
-        error: String,
+        error: RefusedError,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefusedError {
+    code: String,
+    message: String,
 }
 
 /// A control socket that is bound. Dropping it removes the socket, unless another is in its place by then.
@@ -186,15 +203,24 @@ async fn serve_connection(stream: UnixStream, rack: &Rack, waiting: &Waiting, mu
         }
         let complete = line.ends_with(b"\n");
         let reply = if complete {
-            // What waits for a key takes no place: there is one such connection a key.
-            drop(place);
-            let reply = answer(&line, rack, closed(read.get_ref())).await;
-            place = waiting.enter();
-            reply
+            match understood(&line) {
+                Ok(request) if matches!(request, Request::Events(_)) => tokio::select! {
+                    reply = carry_out(request, rack, closed(read.get_ref())) => reply,
+                    () = place.evicted() => return Err(no_place()),
+                },
+                Ok(request) => {
+                    // What waits for a key takes no place: there is one such connection a key, and as many waits as the key allows.
+                    drop(place);
+                    let reply = carry_out(request, rack, closed(read.get_ref())).await;
+                    place = waiting.enter();
+                    reply
+                }
+                Err(reply) => reply,
+            }
         } else if u64::try_from(length).is_ok_and(|length| length < MAX_REQUEST) {
-            refused("a request ends with a newline, and this one does not")
+            misunderstood("a request ends with a newline, and this one does not")
         } else {
-            refused(format!("a request is one line of at most {MAX_REQUEST} bytes, and this one is longer"))
+            misunderstood(format!("a request is one line of at most {MAX_REQUEST} bytes, and this one is longer"))
         };
         let mut reply = serde_json::to_vec(&reply)?;
         reply.push(b'\n');
@@ -218,9 +244,13 @@ async fn of_client<T>(place: &mut Place, work: impl Future<Output = io::Result<T
     tokio::select! {
         biased;
         done = work => done,
-        () = place.evicted() => Err(io::Error::new(io::ErrorKind::TimedOut, "others needed its place")),
+        () = place.evicted() => Err(no_place()),
         () = sleep(CLIENT_LIMIT) => Err(io::ErrorKind::TimedOut.into()),
     }
+}
+
+fn no_place() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "others needed its place")
 }
 
 /// Completes when the client has closed its way here, though it may have sent what waits for its turn.
@@ -232,20 +262,26 @@ async fn closed(read: &OwnedReadHalf) {
     }
 }
 
-async fn answer(line: &[u8], rack: &Rack, closed: impl Future<Output = ()>) -> Reply<Answer> {
+fn understood(line: &[u8]) -> Result<Request, Reply<Answer>> {
     // By way of an object, because serde takes an array of the members' values for a command too.
     let object = serde_json::from_slice::<Map<String, Value>>(line);
-    match object.and_then(|object| Request::deserialize(Value::Object(object))) {
-        Ok(request) => match request.carry_out(rack, closed).await {
-            Ok(answer) => Reply::Done { ok: true, answer },
-            Err(refusal) => refused(refusal),
-        },
-        Err(error) => refused(format!("this is not a command: {error}")),
+    let request = object.and_then(|object| Request::deserialize(Value::Object(object)));
+    request.map_err(|error| misunderstood(format!("this is not a command: {error}")))
+}
+
+async fn carry_out(request: Request, rack: &Rack, closed: impl Future<Output = ()>) -> Reply<Answer> {
+    match request.carry_out(rack, closed).await {
+        Ok(answer) => Reply::Done { ok: true, answer },
+        Err(refusal) => refused(error_code::of_refusal(&refusal), refusal),
     }
 }
 
-fn refused(error: impl ToString) -> Reply<Answer> {
-    Reply::Refused { ok: false, error: error.to_string() }
+fn misunderstood(message: impl ToString) -> Reply<Answer> {
+    refused(error_code::BAD_REQUEST, message)
+}
+
+fn refused(code: &str, message: impl ToString) -> Reply<Answer> {
+    Reply::Refused { ok: false, error: RefusedError { code: code.to_owned(), message: message.to_string() } }
 }
 
 /// Sends one command to the rack that listens on `path`.
@@ -267,7 +303,7 @@ pub async fn send_until<C: Ask>(
     cancelled: impl Future<Output = ()>,
 ) -> Result<C::Answer, ControlError> {
     let request = command.into();
-    let limit = if matches!(request, Request::Transact(_)) { KEY_ANSWER_LIMIT } else { ANSWER_LIMIT };
+    let limit = ANSWER_LIMIT.saturating_add(request.waits());
     let exchanged = timeout(limit, exchange(path, &request, cancelled)).await;
     exchanged.unwrap_or_else(|_| Err(ControlError::NoAnswer { path: path.to_owned() }))
 }
@@ -309,9 +345,14 @@ async fn exchange<A: DeserializeOwned>(
         }
     }
     .map_err(io)?;
+    if line.is_empty() {
+        return Err(ControlError::Ended { path: path.to_owned() });
+    }
     match serde_json::from_slice(&line) {
         Ok(Reply::Done { ok: true, answer }) => Ok(answer),
-        Ok(Reply::Refused { ok: false, error }) => Err(ControlError::Refused(error)),
+        Ok(Reply::Refused { ok: false, error: RefusedError { code, message } }) => {
+            Err(ControlError::Refused { code, message })
+        }
         Ok(_) => Err(not_a_rack(serde::de::Error::custom("it contradicts itself"))),
         Err(error) => Err(not_a_rack(error)),
     }

@@ -1,4 +1,5 @@
-//! The codes of errors: words that programs may rely on, all of them here. A code is never given another meaning.
+//! The codes of errors: words that programs may rely on, all of them here but those of a running rack. A code is never given another
+//! meaning.
 
 use keyrig_attach::ctaphid_endpoint::EndpointError;
 #[cfg(target_os = "linux")]
@@ -14,7 +15,7 @@ use crate::failure::Failure;
 /// A command line that is wrong, as found before it was carried out.
 pub(crate) const USAGE: &str = "usage";
 
-pub(crate) fn of(failure: &Failure) -> &'static str {
+pub(crate) fn of(failure: &Failure) -> &str {
     match failure {
         Failure::Usage(_) => USAGE,
         Failure::Rack(error) => of_rack(error),
@@ -71,14 +72,16 @@ fn of_rack(error: &RackError) -> &'static str {
     }
 }
 
-fn of_control(error: &ControlError) -> &'static str {
+fn of_control(error: &ControlError) -> &str {
     match error {
         ControlError::InUse { .. } => "control-in-use",
         ControlError::NotASocket { .. } => "control-not-a-socket",
         ControlError::TooLong(_) => "path-too-long",
         ControlError::NotRunning { .. } => "rack-not-running",
         ControlError::NoAnswer { .. } => "rack-no-answer",
-        ControlError::Refused(_) => "rack-refused",
+        // The rack's own: keyrig_control::error_code has them.
+        ControlError::Refused { code, .. } => code,
+        ControlError::Ended { .. } => "rack-ended",
         ControlError::NotARack { .. } => "not-a-rack",
         ControlError::Io { .. } => "control-failed",
     }

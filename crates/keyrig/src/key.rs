@@ -1,17 +1,19 @@
 //! `keyrig key`: speaking to a running rack and to the keys in it.
 
 mod credentials;
+mod events;
 mod pin;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use keyrig_control::request::{Deny, Finger, List, Plug, PowerCycle, SetTouchPolicy, Touch, Unplug};
+use keyrig_control::request::{Deny, Finger, List, Plug, PowerCycle, SetTouchPolicy, Touch, Unplug, Wait};
 use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
-use keyrig_rack::command::{KeyState, RackState};
+use keyrig_rack::command::{KeyState, RackState, WaitFor};
 use keyrig_rack::finger::TouchPolicy;
 
 pub(crate) use self::pin::{PinFile, from_file};
@@ -27,6 +29,9 @@ attach' put their control socket by default.
 Examples:
   keyrig key list
   keyrig key touch primary          the key must be waiting for a touch: 'list' shows it
+  keyrig key touch primary --wait   touch it as soon as it waits, within 30 seconds
+  keyrig key wait primary --for attached --timeout 5
+  keyrig key events --follow        what happens in the rack, as it happens
   keyrig key unplug primary
   keyrig key pin set primary        asks for the PIN; --pin-file FILE reads it, - from standard input
   keyrig key credentials list primary")]
@@ -48,9 +53,24 @@ enum Action {
     /// List the keys and what each waits for
     List,
     /// Touch a key that waits for it
-    Touch(Named),
+    Touch(Gesture),
     /// Refuse a touch that a key waits for
-    Deny(Named),
+    Deny(Gesture),
+    /// Wait until a key waits for a touch, is plugged in, or is attached to a host
+    Wait {
+        /// The key's name
+        name: KeyName,
+
+        /// What to wait for
+        #[arg(long, value_name = "touch|plugged|attached", default_value = "touch")]
+        r#for: WaitForArgument,
+
+        /// For how long at most
+        #[arg(long, value_name = "SECONDS", default_value = "30")]
+        timeout: Seconds,
+    },
+    /// List what has happened, or follow what happens
+    Events(events::Arguments),
     /// Pull a key out
     Unplug(Named),
     /// Put a key back in
@@ -73,6 +93,56 @@ enum Action {
         /// auto, every, manual, deny or after=MILLISECONDS
         policy: TouchPolicy,
     },
+}
+
+#[derive(Args)]
+struct Gesture {
+    /// The key's name
+    name: KeyName,
+
+    /// If the key does not wait yet, do it when it does
+    #[arg(long)]
+    wait: bool,
+
+    /// For how long to wait at most
+    #[arg(long, value_name = "SECONDS", default_value = "30", requires = "wait")]
+    timeout: Seconds,
+}
+
+/// A time in seconds, a fraction perhaps.
+#[derive(Clone, Copy)]
+struct Seconds(Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        seconds.map(Self).ok_or_else(|| "write a number of seconds, such as 5 or 0.5".to_owned())
+    }
+}
+
+impl Seconds {
+    fn milliseconds(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What the vocabulary calls it.
+#[derive(Clone, Copy)]
+struct WaitForArgument(WaitFor);
+
+impl FromStr for WaitForArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "touch" => Ok(Self(WaitFor::Touch)),
+            "plugged" => Ok(Self(WaitFor::Plugged)),
+            "attached" => Ok(Self(WaitFor::Attached)),
+            _ => Err("wait for touch, plugged or attached".to_owned()),
+        }
+    }
 }
 
 #[derive(Args)]
@@ -125,13 +195,21 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
     let state = match arguments.action {
         Action::List => send(&path, List {}).await?,
-        Action::Touch(Named { name: key }) => send(&path, Touch { key }).await?,
-        Action::Deny(Named { name: key }) => send(&path, Deny { key }).await?,
+        Action::Touch(Gesture { name: key, wait, timeout }) => {
+            send(&path, Touch { key, wait, timeout_ms: timeout.milliseconds() }).await?
+        }
+        Action::Deny(Gesture { name: key, wait, timeout }) => {
+            send(&path, Deny { key, wait, timeout_ms: timeout.milliseconds() }).await?
+        }
+        Action::Wait { name: key, r#for: WaitForArgument(r#for), timeout } => {
+            send(&path, Wait { key, r#for, timeout_ms: timeout.milliseconds() }).await?
+        }
         Action::Unplug(Named { name: key }) => send(&path, Unplug { key }).await?,
         Action::Plug(Named { name: key }) => send(&path, Plug { key }).await?,
         Action::PowerCycle(Named { name: key }) => send(&path, PowerCycle { key }).await?,
         Action::Finger { name: key } => send(&path, Finger { key }).await?,
         Action::TouchPolicy { policy } => send(&path, SetTouchPolicy { policy }).await?,
+        Action::Events(followed) => return events::run(followed, &path, arguments.json).await,
         Action::Pin(action) => return pin::run(action, path, arguments.json).await,
         Action::Credentials(action) => return credentials::run(action, path, arguments.json).await,
     };

@@ -477,7 +477,7 @@ fn an_error_for_programs_is_one_line_with_a_code() {
     let serve = ["serve", "--json", "--usbip", "127.0.0.1:0", "--control", &nobody];
     let cases: [(&[&str], i32, &str, &str); 10] = [
         (&["key", "list", "--json", "--control", &nobody], 1, "rack-not-running", "no keyrig listens on"),
-        (&["key", "touch", "b", "--json", "--control", &control], 1, "rack-refused", "no key is called b"),
+        (&["key", "touch", "b", "--json", "--control", &control], 1, "unknown-key", "no key is called b"),
         (
             &["key", "pin", "set", "a", "--json", "--control", &control, "--pin-file", "/nowhere"],
             1,

@@ -15,13 +15,14 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 30] = [
     "attach",
     "demo",
     "env",
     "key credentials delete",
     "key credentials list",
     "key deny",
+    "key events",
     "key finger",
     "key list",
     "key pin change",
@@ -32,6 +33,7 @@ const COMMANDS: [&str; 28] = [
     "key touch",
     "key touch-policy",
     "key unplug",
+    "key wait",
     "profiles",
     "rp audit",
     "rp events",
@@ -189,8 +191,7 @@ fn a_rack_and_its_keys() {
     }
 
     let path = control.strip_prefix("unix:").expect("it is a path");
-    // Each waits for a gesture: a key that waits is listed as such before it can be touched.
-    let wait = || while key(&["list"], "")["keys"][0]["waiting_for"].is_null() {};
+    let wait = || assert_is("keys", &key(&["wait", "a"], ""));
     let mut refused = begin(path, &make_credential());
     wait();
     assert_is("keys", &key(&["list"], ""));
@@ -198,8 +199,12 @@ fn a_rack_and_its_keys() {
     refused.read_line(&mut String::new()).expect("it is answered");
     let mut granted = begin(path, &make_credential());
     wait();
-    assert_is("keys", &key(&["touch", "a"], ""));
+    assert_is("keys", &key(&["touch", "a", "--wait"], ""));
     granted.read_line(&mut String::new()).expect("it is answered");
+
+    let events = printed(&["key", "events", "--json", "--control", &control], "");
+    assert!(events.lines().count() > 10, "{events}");
+    events.lines().for_each(|event| assert_is("rack-event", &value(event)));
 
     assert_is("pin", &key(&["pin", "retries", "a"], ""));
     assert_is("pin", &key(&["pin", "set", "a", "--pin-file", "-"], "1234\n"));

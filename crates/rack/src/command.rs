@@ -1,5 +1,7 @@
 //! What a running rack is told: commands, and the state of its keys after them.
 
+use core::time::Duration;
+
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_usb::PlugError;
 use serde::{Deserialize, Serialize};
@@ -13,15 +15,26 @@ use crate::key_name::KeyName;
 pub enum Command {
     /// List the keys.
     List,
-    /// Touch a key that waits for it.
+    /// Touch a key that waits for it. Answered when the key has taken it.
     Touch {
         /// The key.
         key: KeyName,
+        /// Whether to wait until the key does. Of several who wait, each touches once, in the order in which they came.
+        wait: bool,
     },
-    /// Refuse for a key that waits for a touch.
+    /// Refuse for a key that waits for a touch. Answered when the key has taken it.
     Deny {
         /// The key.
         key: KeyName,
+        /// Whether to wait until the key does, in one row with those who wait to touch it.
+        wait: bool,
+    },
+    /// Wait until a key has come to something. Of several who wait for it all are answered.
+    Wait {
+        /// The key.
+        key: KeyName,
+        /// What is waited for.
+        what: WaitFor,
     },
     /// Pull a key out. Its host sees it go at once.
     Unplug {
@@ -48,6 +61,18 @@ pub enum Command {
         /// The policy.
         policy: TouchPolicy,
     },
+}
+
+/// What a key may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitFor {
+    /// It waits for a touch.
+    Touch,
+    /// It is plugged in.
+    Plugged,
+    /// A USB host has it.
+    Attached,
 }
 
 /// A rack's keys and its finger, after a command.
@@ -100,6 +125,26 @@ pub enum Refusal {
     /// The key does not wait for a gesture.
     #[error("key {0} does not wait for a touch")]
     NotWaiting(KeyName),
+    /// What was waited for did not come in time.
+    #[error("key {key} did not {} within {} s", match what {
+        WaitFor::Touch => "wait for a touch",
+        WaitFor::Plugged => "get plugged in",
+        WaitFor::Attached => "get attached to a host",
+    }, within.as_secs_f64())]
+    TimedOut {
+        /// The key.
+        key: KeyName,
+        /// What was waited for.
+        what: WaitFor,
+        /// For how long.
+        within: Duration,
+    },
+    /// The wait was given up by whoever asked for it.
+    #[error("the wait for key {0} was given up")]
+    GivenUp(KeyName),
+    /// As many wait for the key as may.
+    #[error("too many wait for key {0} already")]
+    TooManyWaits(KeyName),
     /// The key is already plugged in.
     #[error("key {0} is plugged in already")]
     Plugged(KeyName),

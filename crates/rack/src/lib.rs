@@ -5,13 +5,14 @@
 //!   [`finger`].
 //! - [`seams`] is where something can stand between a key and what it stands on: faults, timelines, transcripts.
 //! - [`state_directory`] makes keys last: a directory for each, with a lock and a format version.
-//! - [`command`] is what a running rack is told; [`unix_socket`] is for those who listen at a path.
+//! - [`command`] is what a running rack is told, [`events`] what happened in it; [`unix_socket`] is for those who listen at a path.
 //! - [`crypto`] chooses the library that computes with private keys.
 
 pub mod clock;
 pub mod command;
 pub mod crypto;
 mod database;
+pub mod events;
 pub mod finger;
 pub mod key;
 mod key_name;

@@ -1,13 +1,15 @@
 //! The rack: keys by name, and the task that moves the finger over them.
 
-use core::time::Duration;
+mod entry;
+mod task;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use keyrig_authenticator::attestation::{CertificateFailed, Root};
 use keyrig_authenticator::environment::{Environment, Seeded};
 use keyrig_authenticator::store::Store;
-use keyrig_authenticator::{Authenticator, Profile, Reason};
+use keyrig_authenticator::{Authenticator, Profile};
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_usb::Exports;
 use sha2::{Digest, Sha256};
@@ -16,16 +18,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use self::entry::{Entry, Reply, Waits};
+use self::task::Task;
 use crate::clock::{Clock, SystemClock};
-use crate::command::{Command, KeyState, RackState, Refusal};
+use crate::command::{Command, RackState, Refusal};
 use crate::crypto::System;
-use crate::finger::{Finger, Gesture, Place};
-use crate::key::{GestureId, KeyHandle, News, Notice, Start};
+use crate::events::{Log, Reader, What};
+use crate::finger::Finger;
+use crate::key::{KeyHandle, Start};
 use crate::key_name::KeyName;
 use crate::seams::Seams;
 use crate::state_directory::{StateDirectory, StateError};
 use crate::storage::{Memory, Storage};
-use crate::timer::until;
 
 /// The most keys in a rack: each has a port of one bus.
 pub const MAX_KEYS: usize = 127;
@@ -100,6 +104,7 @@ pub struct Rack {
     requests: mpsc::UnboundedSender<Request>,
     exports: Exports,
     keys: Vec<(KeyName, KeyHandle)>,
+    events: Reader,
     root_certificate: Vec<u8>,
     root_origin: RootOrigin,
     crypto: &'static str,
@@ -115,7 +120,7 @@ impl core::fmt::Debug for Rack {
 
 struct Request {
     command: Command,
-    answer: oneshot::Sender<Result<RackState, Refusal>>,
+    answer: Reply,
 }
 
 impl Rack {
@@ -178,6 +183,7 @@ impl Rack {
                 programs_over_udp: 0,
                 waiting: None,
                 discoverable_credentials: store.discoverable_count(),
+                waits: Waits::default(),
                 handle: crate::key::spawn(Start {
                     name,
                     busid,
@@ -193,14 +199,20 @@ impl Rack {
             entry.plug().await.map_err(RackError::Plug)?;
             entries.push(entry);
         }
-        let keys = entries.iter().map(|entry| (entry.name.clone(), entry.handle.clone())).collect();
+        let keys: Vec<_> = entries.iter().map(|entry| (entry.name.clone(), entry.handle.clone())).collect();
         let (requests, asked) = mpsc::unbounded_channel();
-        let task = Task { entries, finger: options.finger, asked, noticed, epoch };
+        let log = Log::default();
+        for (key, _) in &keys {
+            log.write(What::Plugged { key: key.clone() });
+        }
+        let events = log.reader();
+        let task = Task { entries, finger: options.finger, asked, noticed, epoch, log };
         tokio::spawn(task.run());
         Ok(Self {
             requests,
             exports,
             keys,
+            events,
             root_certificate: root.certificate().to_vec(),
             root_origin,
             crypto,
@@ -208,7 +220,7 @@ impl Rack {
         })
     }
 
-    /// Carries out a command.
+    /// Carries out a command. One that waits for a key waits as long as it is waited for here: dropped, it has gone.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was done.
@@ -262,6 +274,12 @@ impl Rack {
     #[must_use]
     pub fn key(&self, name: &KeyName) -> Option<&KeyHandle> {
         self.keys.iter().find(|(key, _)| key == name).map(|(_, handle)| handle)
+    }
+
+    /// What happens in it.
+    #[must_use]
+    pub fn events(&self) -> &Reader {
+        &self.events
     }
 
     /// The keys as USB devices, for whatever gives them to a host.
@@ -340,194 +358,4 @@ fn environment(seed: Option<u64>, name: &KeyName) -> Box<dyn Environment> {
 
 fn derive(seed: u64, purpose: &str) -> [u8; 32] {
     Sha256::new().chain_update(b"keyrig seed").chain_update(seed.to_be_bytes()).chain_update(purpose).finalize().into()
-}
-
-/// One key as the rack's task knows it.
-struct Entry {
-    name: KeyName,
-    profile: String,
-    busid: String,
-    plugged: bool,
-    attached: bool,
-    programs: usize,
-    programs_over_udp: usize,
-    waiting: Option<Waiting>,
-    discoverable_credentials: usize,
-    handle: KeyHandle,
-}
-
-struct Waiting {
-    id: GestureId,
-    reason: Reason,
-    since: Duration,
-}
-
-impl Entry {
-    async fn plug(&mut self) -> Result<(), Refusal> {
-        if self.plugged {
-            return Err(Refusal::Plugged(self.name.clone()));
-        }
-        let plugged = self.handle.plug().await.map_err(|_| Refusal::Stopped)?;
-        plugged.map_err(|error| Refusal::CannotPlug { key: self.name.clone(), error })?;
-        self.plugged = true;
-        Ok(())
-    }
-
-    async fn unplug(&mut self) -> Result<(), Refusal> {
-        if !self.plugged {
-            return Err(Refusal::Unplugged(self.name.clone()));
-        }
-        self.handle.unplug().await.map_err(|_| Refusal::Stopped)?;
-        self.plugged = false;
-        self.waiting = None;
-        Ok(())
-    }
-
-    fn gesture(&mut self, gesture: Gesture) -> Result<(), Refusal> {
-        let waiting = self.waiting.take().ok_or_else(|| Refusal::NotWaiting(self.name.clone()))?;
-        self.handle.gesture(waiting.id, gesture);
-        Ok(())
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place {
-            name: &self.name,
-            plugged: self.plugged,
-            waiting_since: self.waiting.as_ref().map(|waiting| waiting.since),
-        }
-    }
-}
-
-struct Task {
-    entries: Vec<Entry>,
-    finger: Finger,
-    asked: mpsc::UnboundedReceiver<Request>,
-    noticed: mpsc::UnboundedReceiver<Notice>,
-    epoch: Instant,
-}
-
-impl Task {
-    async fn run(mut self) {
-        let mut again = None;
-        loop {
-            let deadline = again.map(|again| self.epoch + again);
-            tokio::select! {
-                // What keys have said comes before what is asked about them.
-                biased;
-                notice = self.noticed.recv() => match notice {
-                    Some(notice) => self.notice(notice),
-                    None => return,
-                },
-                request = self.asked.recv() => match request {
-                    Some(Request { command, answer }) => {
-                        let result = self.command(command).await;
-                        self.catch_up();
-                        // The asker may have gone.
-                        let _ = answer.send(result.map(|only| self.answer(only.as_ref())));
-                    }
-                    None => return,
-                },
-                () = until(deadline) => {}
-            }
-            again = self.move_finger();
-        }
-    }
-
-    /// Takes in what keys have said meanwhile, so that an answer shows the state after its command.
-    fn catch_up(&mut self) {
-        while let Ok(notice) = self.noticed.try_recv() {
-            self.notice(notice);
-        }
-    }
-
-    fn notice(&mut self, Notice { key, news }: Notice) {
-        // By the rack's clock, as its finger goes by that.
-        let now = self.epoch.elapsed();
-        let Some(entry) = self.entry(&key) else { return };
-        match news {
-            News::Waiting { id, reason } => {
-                tracing::debug!(%key, command = reason.command(), "waits for a touch");
-                entry.waiting = Some(Waiting { id, reason, since: now });
-            }
-            News::NotWaiting { id } => drop(entry.waiting.take_if(|waiting| waiting.id == id)),
-            News::Attached(attached) => {
-                tracing::debug!(%key, attached, "host");
-                entry.attached = attached;
-            }
-            News::Programs { programs, over_udp } => {
-                tracing::debug!(%key, programs, over_udp, "programs without USB");
-                entry.programs = programs;
-                entry.programs_over_udp = over_udp;
-            }
-            News::Stored { discoverable_credentials } => entry.discoverable_credentials = discoverable_credentials,
-            News::Winked => tracing::info!(%key, "winks"),
-        }
-    }
-
-    fn entry(&mut self, name: &KeyName) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.name == *name)
-    }
-
-    fn known(&mut self, name: &KeyName) -> Result<&mut Entry, Refusal> {
-        let unknown = unknown(name, self.entries.iter().map(|entry| &entry.name));
-        self.entry(name).ok_or(unknown)
-    }
-
-    /// Carries out a command, and says which key its answer is about.
-    async fn command(&mut self, command: Command) -> Result<Option<KeyName>, Refusal> {
-        match command {
-            Command::List => Ok(None),
-            Command::Touch { key } => self.known(&key)?.gesture(Gesture::Touch).map(|()| Some(key)),
-            Command::Deny { key } => self.known(&key)?.gesture(Gesture::Deny).map(|()| Some(key)),
-            Command::Unplug { key } => self.known(&key)?.unplug().await.map(|()| Some(key)),
-            Command::Plug { key } => self.known(&key)?.plug().await.map(|()| Some(key)),
-            Command::PowerCycle { key } => {
-                let entry = self.known(&key)?;
-                entry.unplug().await?;
-                entry.plug().await?;
-                Ok(Some(key))
-            }
-            Command::Finger { key } => {
-                if let Some(key) = &key {
-                    self.known(key)?;
-                }
-                self.finger.over = key;
-                Ok(None)
-            }
-            Command::TouchPolicy { policy } => {
-                self.finger.policy = policy;
-                Ok(None)
-            }
-        }
-    }
-
-    fn answer(&self, only: Option<&KeyName>) -> RackState {
-        let places: Vec<_> = self.entries.iter().map(Entry::place).collect();
-        let state = |entry: &Entry| KeyState {
-            name: entry.name.clone(),
-            profile: entry.profile.clone(),
-            busid: entry.busid.clone(),
-            plugged: entry.plugged,
-            attached: entry.attached,
-            programs: entry.programs,
-            programs_over_udp: entry.programs_over_udp,
-            under_finger: self.finger.is_over(&entry.name, &places),
-            waiting_for: entry.waiting.as_ref().map(|waiting| waiting.reason.command().to_owned()),
-            discoverable_credentials: entry.discoverable_credentials,
-        };
-        let wanted = |entry: &&Entry| only.is_none_or(|name| entry.name == *name);
-        RackState { keys: self.entries.iter().filter(wanted).map(state).collect(), touch: self.finger.policy }
-    }
-
-    /// Makes the gestures that are due, and says when the finger has to be asked again.
-    fn move_finger(&mut self) -> Option<Duration> {
-        let places: Vec<_> = self.entries.iter().map(Entry::place).collect();
-        let (gestures, again) = self.finger.decide(&places, self.epoch.elapsed());
-        let gestures: Vec<_> = gestures.into_iter().map(|(name, gesture)| (name.clone(), gesture)).collect();
-        for (name, gesture) in gestures {
-            // It waited a moment ago, or the finger would not have been moved.
-            let _ = self.entry(&name).map(|entry| entry.gesture(gesture));
-        }
-        again
-    }
 }

@@ -161,10 +161,7 @@ async fn of_two_keys_one_is_registered() {
         let mut keys = in_process(&rack);
         let page = page().in_browser(browser);
         let touch_a = || async {
-            let touch = Command::Touch { key: name("a") };
-            while rack.command(touch.clone()).await.is_err() {
-                tokio::task::yield_now().await;
-            }
+            rack.command(Command::Touch { key: name("a"), wait: true }).await.expect("it waits");
         };
         let touches = async || {
             touch_a().await;

@@ -7,11 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keyrig_control::request::{List, Touch, Transact};
+use keyrig_control::request::{List, Touch, Transact, Wait};
 use keyrig_control::socket::{ControlError, ControlSocket, send, send_until};
 use keyrig_ctap::Request;
 use keyrig_rack::Rack;
-use keyrig_rack::command::Command;
+use keyrig_rack::command::{Command, WaitFor};
 use keyrig_rack::finger::TouchPolicy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -58,16 +58,21 @@ async fn ask(path: &Path, request: Value) -> Value {
     answers.remove(0)
 }
 
-fn refused(error: &str) -> Value {
-    json!({"ok": false, "error": error})
+fn refused(code: &str, message: &str) -> Value {
+    json!({"ok": false, "error": {"code": code, "message": message}})
 }
 
 #[track_caller]
 fn assert_refused(answer: &Value, beginning: &str) {
     assert_eq!(answer["ok"], false, "{answer}");
-    let error = answer["error"].as_str().unwrap();
-    assert!(error.starts_with(beginning), "{error}");
+    assert_eq!(answer["error"]["code"], "bad-request", "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with(beginning), "{message}");
     assert_eq!(answer.as_object().unwrap().len(), 2, "{answer}");
+}
+
+fn touch(key: &str) -> Touch {
+    Touch { key: name(key), wait: false, timeout_ms: 0 }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -268,20 +273,21 @@ async fn a_message_goes_to_a_key_and_its_answer_comes_back() {
     assert_eq!(ask_and_listen(&served.path, selection.clone()).await["message"], "00", "touched by the finger");
 
     let refused_messages = [
-        (json!({"command": "transact", "key": "c", "message": "04"}), "no key is called c: the keys are a, b"),
-        (json!({"command": "transact", "key": "a", "message": "0"}), "this is not a command: "),
-        (json!({"command": "transact", "key": "a", "message": "zz"}), "this is not a command: "),
-        (json!({"command": "transact", "key": "a"}), "this is not a command: "),
-        (
-            json!({"command": "transact", "key": "a", "message": "00".repeat(7610)}),
-            "the message has 7610 bytes: CTAPHID carries at most 7609",
-        ),
+        json!({"command": "transact", "key": "a", "message": "0"}),
+        json!({"command": "transact", "key": "a", "message": "zz"}),
+        json!({"command": "transact", "key": "a"}),
     ];
-    for (request, reason) in refused_messages {
-        assert_refused(&ask_and_listen(&served.path, request).await, reason);
+    for request in refused_messages {
+        assert_refused(&ask_and_listen(&served.path, request).await, "this is not a command: ");
     }
+    let to_c = json!({"command": "transact", "key": "c", "message": "04"});
+    let unknown = refused("unknown-key", "no key is called c: the keys are a, b");
+    assert_eq!(ask_and_listen(&served.path, to_c).await, unknown);
+    let too_long = json!({"command": "transact", "key": "a", "message": "00".repeat(7610)});
+    let reason = "the message has 7610 bytes: CTAPHID carries at most 7609";
+    assert_eq!(ask_and_listen(&served.path, too_long).await, refused("message-too-long", reason));
     ask(&served.path, json!({"command": "unplug", "key": "a"})).await;
-    assert_eq!(ask_and_listen(&served.path, selection).await, refused("key a is not plugged in"));
+    assert_eq!(ask_and_listen(&served.path, selection).await, refused("not-plugged-in", "key a is not plugged in"));
 }
 
 /// As [`ask`], but with the way to the rack open until the answer is there.
@@ -375,17 +381,24 @@ async fn a_refusal_says_why() {
     let path = &served.path;
     let unknown = "no key is called c: the keys are a, b";
     for command in ["touch", "deny", "unplug", "plug", "power-cycle", "finger"] {
-        assert_eq!(ask(path, json!({"command": command, "key": "c"})).await, refused(unknown), "{command}");
+        assert_eq!(
+            ask(path, json!({"command": command, "key": "c"})).await,
+            refused("unknown-key", unknown),
+            "{command}"
+        );
     }
     for command in ["touch", "deny"] {
         let answer = ask(path, json!({"command": command, "key": "a"})).await;
-        assert_eq!(answer, refused("key a does not wait for a touch"), "{command}");
+        assert_eq!(answer, refused("not-waiting", "key a does not wait for a touch"), "{command}");
     }
-    assert_eq!(ask(path, json!({"command": "plug", "key": "a"})).await, refused("key a is plugged in already"));
+    assert_eq!(
+        ask(path, json!({"command": "plug", "key": "a"})).await,
+        refused("plugged-in-already", "key a is plugged in already")
+    );
     ask(path, json!({"command": "unplug", "key": "a"})).await;
     for command in ["unplug", "power-cycle"] {
         let answer = ask(path, json!({"command": command, "key": "a"})).await;
-        assert_eq!(answer, refused("key a is not plugged in"), "{command}");
+        assert_eq!(answer, refused("not-plugged-in", "key a is not plugged in"), "{command}");
     }
 }
 
@@ -435,10 +448,10 @@ async fn a_request_is_one_whole_line_of_16384_bytes_at_most() {
     let longest = exchange(&served.path, &of_length(16384)).await;
     assert_eq!(longest[0]["ok"], true);
     for request in [of_length(16385), of_length(20000), vec![b'{'; 16384]] {
-        let longer = refused("a request is one line of at most 16384 bytes, and this one is longer");
+        let longer = refused("bad-request", "a request is one line of at most 16384 bytes, and this one is longer");
         assert_eq!(exchange(&served.path, &request).await, [longer], "{} bytes", request.len());
     }
-    let endless = refused("a request ends with a newline, and this one does not");
+    let endless = refused("bad-request", "a request ends with a newline, and this one does not");
     assert_eq!(exchange(&served.path, br#"{"command":"list"}"#).await, [endless]);
     assert!(exchange(&served.path, b"").await.is_empty(), "a client that says nothing");
     assert_eq!(ask(&served.path, json!({"command": "list"})).await["ok"], true);
@@ -550,7 +563,7 @@ async fn a_rack_that_does_not_answer_is_waited_for_only_so_long() {
     let command = Transact { key: name("a"), message: vec![4] };
     let answer = send(&path, command).await;
     assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
-    assert_eq!(start.elapsed().as_secs(), 70);
+    assert_eq!(start.elapsed().as_secs(), 80);
 }
 
 #[tokio::test]
@@ -571,10 +584,97 @@ async fn send_gives_the_answer_or_the_refusal() {
     let served = served("manual", &["a"]).await;
     let answer = send(&served.path, List {}).await.unwrap();
     assert_eq!(answer, served.rack.command(Command::List).await.unwrap());
-    match send(&served.path, Touch { key: name("a") }).await {
-        Err(ControlError::Refused(reason)) => assert_eq!(reason, "key a does not wait for a touch"),
+    match send(&served.path, touch("a")).await {
+        Err(ControlError::Refused { code, message }) => {
+            assert_eq!((code.as_str(), message.as_str()), ("not-waiting", "key a does not wait for a touch"));
+        }
         other => panic!("{other:?}"),
     }
+}
+
+/// Waits until the rack has taken a request, which comes behind others that it is asked for.
+async fn taken(rack: &Rack) {
+    for _ in 0..100 {
+        rack.command(Command::List).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_touch_may_wait_until_the_key_does() {
+    let served = served("manual", &["a"]).await;
+    let touch = ask_and_listen(&served.path, json!({"command": "touch", "key": "a", "wait": true}));
+    let selection = async {
+        taken(&served.rack).await;
+        handle(&served.rack, "a").transact(Request::Selection.encode()).answer().await.unwrap()
+    };
+    let (touched, selected) = tokio::join!(touch, selection);
+    assert_eq!(touched, json!({"ok": true, "keys": [key("a", 1, true)], "touch": "manual"}));
+    assert_eq!(selected, [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_waited_for_in_vain_is_refused_in_time() {
+    let served = served("manual", &["a"]).await;
+    for (request, limit, reason) in [
+        (
+            json!({"command": "touch", "key": "a", "wait": true, "timeout_ms": 1500}),
+            1500,
+            "wait for a touch within 1.5 s",
+        ),
+        (json!({"command": "deny", "key": "a", "wait": true}), 30_000, "wait for a touch within 30 s"),
+        (json!({"command": "wait", "key": "a", "for": "touch", "timeout_ms": 0}), 0, "wait for a touch within 0 s"),
+        (
+            json!({"command": "wait", "key": "a", "for": "attached", "timeout_ms": 5}),
+            5,
+            "get attached to a host within 0.005 s",
+        ),
+    ] {
+        let asked = tokio::time::Instant::now();
+        let answer = ask_and_listen(&served.path, request).await;
+        assert_eq!(answer, refused("timed-out", &format!("key a did not {reason}")));
+        assert!((limit..limit + 50).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+    }
+    // The client waits for longer than the rack does.
+    let command = Wait { key: name("a"), r#for: WaitFor::Touch, timeout_ms: 3_600_000 };
+    match send(&served.path, command).await {
+        Err(ControlError::Refused { code, .. }) => assert_eq!(code, "timed-out"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn closing_the_way_there_gives_a_wait_up() {
+    let served = served("manual", &["a"]).await;
+    let given_up = refused("given-up", "the wait for key a was given up");
+    for request in
+        [json!({"command": "touch", "key": "a", "wait": true}), json!({"command": "wait", "key": "a", "for": "touch"})]
+    {
+        assert_eq!(exchange(&served.path, format!("{request}\n").as_bytes()).await, core::slice::from_ref(&given_up));
+    }
+    let mut selection = handle(&served.rack, "a").transact(Request::Selection.encode());
+    waits(&served.rack).await;
+    served.rack.command(Command::Deny { key: name("a"), wait: false }).await.unwrap();
+    assert_eq!(selection.answer().await.unwrap(), [0x27], "who has hung up touches nothing");
+}
+
+#[tokio::test]
+async fn events_are_told_as_they_happen_and_from_where_a_client_left_off() {
+    let served = served("manual", &["a"]).await;
+    let answer = ask(&served.path, json!({"command": "events"})).await;
+    assert_eq!(answer["events"].as_array().unwrap().len(), 1, "{answer}");
+    let first = &answer["events"][0];
+    assert_eq!((&first["id"], &first["event"], &first["key"]), (&json!(1), &json!("plugged"), &json!("a")));
+    assert!(first["time_ms"].as_u64().unwrap() > 1_700_000_000_000, "{first}");
+    assert_eq!(ask(&served.path, json!({"command": "events", "after": 1})).await, json!({"ok": true, "events": []}));
+
+    let next = ask_and_listen(&served.path, json!({"command": "events", "after": 1, "timeout_ms": 60_000}));
+    let act = async {
+        taken(&served.rack).await;
+        served.rack.command(Command::Unplug { key: name("a") }).await.unwrap();
+    };
+    let (next, ()) = tokio::join!(next, act);
+    assert_eq!((&next["events"][0]["id"], &next["events"][0]["event"]), (&json!(2), &json!("unplugged")));
 }
 
 #[tokio::test]
@@ -609,7 +709,11 @@ async fn send_to_what_is_no_rack_says_so() {
             // The client may have heard enough before it is all said.
             let _ = stream.write_all(bytes).await;
         });
-        assert!(matches!(send(&path, List {}).await, Err(ControlError::NotARack { .. })));
+        let told = send(&path, List {}).await;
+        match bytes {
+            b"" => assert!(matches!(told, Err(ControlError::Ended { .. }))),
+            _ => assert!(matches!(told, Err(ControlError::NotARack { .. }))),
+        }
         other.await.unwrap();
     }
 }

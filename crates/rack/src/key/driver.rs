@@ -27,7 +27,7 @@ use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, Keepaliv
 use keyrig_ctap::u2f::StatusWord;
 
 use super::command::{Command, Interest, Request, Source, SourceId, Wait};
-use super::message::{Farewell, GestureId, News, Progress, TransactionId};
+use super::message::{Ended, Farewell, GestureId, News, Progress, TransactionId};
 use crate::finger::Gesture;
 use crate::seams::{Edge, USB_HOST, WITHOUT_CTAPHID};
 use crate::storage::NotDurable;
@@ -108,7 +108,7 @@ impl Driver {
     pub(super) fn power_off(&mut self, now: Duration) {
         self.next_request = None;
         match self.command.take() {
-            Some(Command { wait: Wait::Gesture { id, .. }, .. }) => self.tell(News::NotWaiting { id }),
+            Some(Command { wait: Wait::Gesture { id, .. }, .. }) => self.waits_no_more(id, Ended::Cancelled),
             Some(command) => self.command = Some(Command { interest: Interest::PowerLost, ..command }),
             None => {}
         }
@@ -201,11 +201,14 @@ impl Driver {
     /// The user does something. A gesture that is not waited for any more means nothing.
     pub(super) fn gesture(&mut self, id: GestureId, gesture: Gesture, now: Duration) {
         self.expire(now);
-        if self.u2f_waiting.is_some_and(|(waiting, _)| waiting == id) {
+        if self.u2f_waiting.take_if(|(waiting, _)| *waiting == id).is_some() {
+            // A touch that comes after the key was asked for the last time means nothing.
+            let in_time = self.authenticator.u2f_waiting(now).is_some();
             match gesture {
                 Gesture::Touch => self.authenticator.touch_u2f(now),
                 Gesture::Deny => self.authenticator.deny_u2f(),
             }
+            self.waits_no_more(id, if in_time { gesture.into() } else { Ended::Cancelled });
         } else if let Some(command) = self.command.take_if(|command| command.waits_for(id)) {
             self.gesture_of(command, gesture, now);
         }
@@ -214,7 +217,7 @@ impl Driver {
 
     fn gesture_of(&mut self, command: Command, gesture: Gesture, now: Duration) {
         let Command { kind, interest, wait: Wait::Gesture { id, gesture: pending, .. } } = command else { return };
-        self.tell(News::NotWaiting { id });
+        self.waits_no_more(id, gesture.into());
         let touch = pending.reason().touch();
         let step = match gesture {
             Gesture::Touch if touch.is_zero() => pending.touched(&mut self.authenticator, now),
@@ -389,7 +392,7 @@ impl Driver {
         let Some(command) = self.command.take_if(|command| command.is_of(id)) else { return };
         match command {
             Command { kind, interest, wait: Wait::Gesture { id, gesture, .. } } => {
-                self.tell(News::NotWaiting { id });
+                self.waits_no_more(id, Ended::Cancelled);
                 let step = gesture.cancelled(&mut self.authenticator, now);
                 self.carry_on(kind, interest, step, now);
             }
@@ -405,7 +408,7 @@ impl Driver {
         self.next_request.take_if(|next| next.source.id == id);
         let Some(command) = self.command.take_if(|command| command.is_of(id)) else { return };
         match command {
-            Command { wait: Wait::Gesture { id, .. }, .. } => self.tell(News::NotWaiting { id }),
+            Command { wait: Wait::Gesture { id, .. }, .. } => self.waits_no_more(id, Ended::Cancelled),
             command => self.command = Some(Command { interest: Interest::Nobody, ..command }),
         }
     }
@@ -426,7 +429,7 @@ impl Driver {
         let step = if held_until.is_some_and(|held| held <= now) {
             gesture.touched(&mut self.authenticator, now)
         } else {
-            self.tell(News::NotWaiting { id });
+            self.waits_no_more(id, Ended::TimedOut);
             gesture.timed_out(&mut self.authenticator, now)
         };
         self.carry_on(kind, interest, step, now);
@@ -447,7 +450,7 @@ impl Driver {
             _ => {}
         }
         if let Some((id, _)) = self.u2f_waiting.take() {
-            self.tell(News::NotWaiting { id });
+            self.waits_no_more(id, Ended::Cancelled);
         }
         if let Some(waiting) = waiting {
             let id = self.next_gesture();
@@ -495,6 +498,10 @@ impl Driver {
     fn tell_programs(&mut self) {
         let over_udp = self.programs.values().filter(|program| program.farewell == Farewell::Never).count();
         self.tell(News::Programs { programs: self.programs.len(), over_udp });
+    }
+
+    fn waits_no_more(&mut self, id: GestureId, ended: Ended) {
+        self.tell(News::NotWaiting { id, ended });
     }
 
     fn tell(&mut self, news: News) {

@@ -87,11 +87,30 @@ pub(crate) struct Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     Waiting { id: GestureId, reason: Reason },
-    NotWaiting { id: GestureId },
+    NotWaiting { id: GestureId, ended: Ended },
     Attached(bool),
     Programs { programs: usize, over_udp: usize },
     Stored { discoverable_credentials: usize },
     Winked,
+}
+
+/// How a key's wait for a gesture ended. Every wait that a rack hears of ends, and it hears how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Touched,
+    Denied,
+    /// Whoever asked wants it no more, or the power was lost.
+    Cancelled,
+    TimedOut,
+}
+
+impl From<Gesture> for Ended {
+    fn from(gesture: Gesture) -> Self {
+        match gesture {
+            Gesture::Touch => Self::Touched,
+            Gesture::Deny => Self::Denied,
+        }
+    }
 }
 
 /// Whether the end of a program is seen.

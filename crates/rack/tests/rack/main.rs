@@ -11,3 +11,4 @@ mod seams;
 mod support;
 mod touch;
 mod u2f;
+mod waits;

@@ -50,11 +50,11 @@ pub(crate) async fn on_key(rack: &Rack, command: fn(KeyName) -> Command, key: &s
 }
 
 pub(crate) fn touch_key(key: KeyName) -> Command {
-    Command::Touch { key }
+    Command::Touch { key, wait: false }
 }
 
 pub(crate) fn deny_key(key: KeyName) -> Command {
-    Command::Deny { key }
+    Command::Deny { key, wait: false }
 }
 
 pub(crate) fn unplug(key: KeyName) -> Command {

@@ -1,0 +1,273 @@
+//! What happens in a rack, as a log that may be read behind: each event has a number, and the latest are kept.
+//!
+//! A reader holds a number and nothing else, so any count of them that read slowly or not at all costs nothing. One that comes too late
+//! for some events is told so, by an event.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::finger::TouchPolicy;
+use crate::key_name::KeyName;
+
+/// How many events are kept.
+pub const KEPT_EVENTS: usize = 1024;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number: 1 for a rack's first, and one more each time. Whoever has read this one goes on behind it.
+    pub id: u64,
+    /// When it was, milliseconds since 1970-01-01T00:00:00Z.
+    pub time_ms: u64,
+    /// What it was.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum What {
+    /// A key waits for a gesture.
+    Waiting {
+        /// The key.
+        key: KeyName,
+        /// The CTAP command that asks.
+        command: String,
+    },
+    /// It was touched.
+    Touched {
+        /// The key.
+        key: KeyName,
+    },
+    /// The user refused.
+    Denied {
+        /// The key.
+        key: KeyName,
+    },
+    /// Whoever asked for a gesture wants it no more, or has gone, or the key has lost its power.
+    Cancelled {
+        /// The key.
+        key: KeyName,
+    },
+    /// No gesture came in time.
+    TimedOut {
+        /// The key.
+        key: KeyName,
+    },
+    /// A key was plugged in.
+    Plugged {
+        /// The key.
+        key: KeyName,
+    },
+    /// A key was pulled out.
+    Unplugged {
+        /// The key.
+        key: KeyName,
+    },
+    /// A USB host has taken a key.
+    Attached {
+        /// The key.
+        key: KeyName,
+    },
+    /// A USB host has let a key go.
+    Detached {
+        /// The key.
+        key: KeyName,
+    },
+    /// Programs use a key without USB, or do so no more.
+    Programs {
+        /// The key.
+        key: KeyName,
+        /// How many there are now.
+        programs: usize,
+    },
+    /// The discoverable credentials of a key are more or fewer.
+    Stored {
+        /// The key.
+        key: KeyName,
+        /// How many there are now.
+        discoverable_credentials: usize,
+    },
+    /// A host had a key wink.
+    Winked {
+        /// The key.
+        key: KeyName,
+    },
+    /// The finger was put over a key, or over the first that is plugged in.
+    Finger {
+        /// The key.
+        key: Option<KeyName>,
+    },
+    /// The finger does something else.
+    TouchPolicy {
+        /// What it does now.
+        touch: TouchPolicy,
+    },
+    /// Events that are not kept any more were missed. The number of this event is that of the last of them.
+    Gap {
+        /// How many.
+        missed: u64,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Event>,
+    /// The number of the latest event; 0 before the first.
+    last: u64,
+}
+
+impl Kept {
+    /// Events behind `after`, at most `limit`, and first the gap that is there.
+    fn behind(&self, after: u64, limit: usize) -> Vec<Event> {
+        // What has a number that was not given yet was read from another rack.
+        let after = if after > self.last { 0 } else { after };
+        let oldest = self.events.front().map_or(self.last.saturating_add(1), |event| event.id);
+        let missed = oldest.saturating_sub(after).saturating_sub(1);
+        let gap = (missed > 0).then(|| Event {
+            id: oldest.saturating_sub(1),
+            time_ms: self.events.front().map_or(0, |event| event.time_ms),
+            what: What::Gap { missed },
+        });
+        let kept = self.events.iter().skip_while(|event| event.id <= after).cloned();
+        gap.into_iter().chain(kept).take(limit).collect()
+    }
+}
+
+/// The events of a rack, as they are written.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    kept: Arc<Mutex<Kept>>,
+    latest: watch::Sender<u64>,
+}
+
+impl Log {
+    pub(crate) fn write(&self, what: What) {
+        let mut kept = lock(&self.kept);
+        kept.last = kept.last.saturating_add(1);
+        if kept.events.len() == KEPT_EVENTS {
+            kept.events.pop_front();
+        }
+        let (id, time_ms) = (kept.last, now());
+        kept.events.push_back(Event { id, time_ms, what });
+        drop(kept);
+        self.latest.send_replace(id);
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader { kept: Arc::clone(&self.kept), latest: self.latest.subscribe() }
+    }
+}
+
+/// Reads the events of a rack.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    kept: Arc<Mutex<Kept>>,
+    latest: watch::Receiver<u64>,
+}
+
+impl Reader {
+    /// The number of the latest event; 0 before the first.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        lock(&self.kept).last
+    }
+
+    /// The events behind number `after`, oldest first and at most `limit`, once there is one; 0 is before the first. What is not kept
+    /// any more is told by a [`What::Gap`]. A number that no event has had yet is of another rack, and counts as 0. Empty only if the
+    /// rack has ended. Cancel-safe.
+    pub async fn behind(&self, after: u64, limit: usize) -> Vec<Event> {
+        let mut latest = self.latest.clone();
+        loop {
+            // What is written from here on is told.
+            latest.mark_unchanged();
+            let events = self.kept(after, limit);
+            if !events.is_empty() || latest.changed().await.is_err() {
+                return events;
+            }
+        }
+    }
+
+    /// The same as far as there are any now.
+    #[must_use]
+    pub fn kept(&self, after: u64, limit: usize) -> Vec<Event> {
+        lock(&self.kept).behind(after, limit.max(1))
+    }
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> u64 {
+    // A clock before 1970 is wrong, and no event is worth failing for that.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::future::Future;
+    use core::pin::pin;
+    use core::task::{Context, Waker};
+
+    use super::*;
+
+    fn write(log: &Log, count: usize) {
+        for _ in 0..count {
+            log.write(What::Finger { key: None });
+        }
+    }
+
+    fn ids(events: &[Event]) -> Vec<u64> {
+        events.iter().map(|event| event.id).collect()
+    }
+
+    #[test]
+    fn a_reader_goes_on_behind_what_it_has_read() {
+        let log = Log::default();
+        let reader = log.reader();
+        assert_eq!(reader.last(), 0);
+        assert!(reader.kept(0, 10).is_empty());
+        write(&log, 5);
+        assert_eq!(ids(&reader.kept(0, 10)), [1, 2, 3, 4, 5]);
+        assert_eq!(ids(&reader.kept(0, 2)), [1, 2]);
+        assert_eq!(ids(&reader.kept(2, 10)), [3, 4, 5]);
+        assert!(reader.kept(5, 10).is_empty());
+        assert_eq!(ids(&reader.kept(77, 10)), [1, 2, 3, 4, 5], "of another rack");
+    }
+
+    #[test]
+    fn who_comes_too_late_is_told_how_much_was_missed_and_only_the_latest_are_kept() {
+        let log = Log::default();
+        write(&log, KEPT_EVENTS + 7);
+        let all = log.reader().kept(0, usize::MAX);
+        assert_eq!((all[0].id, &all[0].what), (7, &What::Gap { missed: 7 }));
+        assert_eq!(all.len(), 1 + KEPT_EVENTS);
+        assert_eq!(all[1].id, 8, "the gap's number is that of the last event in it");
+        let some = log.reader().kept(3, 2);
+        assert_eq!((some[0].id, &some[0].what, some[1].id), (7, &What::Gap { missed: 4 }, 8));
+        assert_eq!(ids(&log.reader().kept(7, 2)), [8, 9], "nothing was missed");
+    }
+
+    #[tokio::test]
+    async fn a_reader_waits_for_the_next_event_and_for_the_end() {
+        let log = Log::default();
+        let reader = log.reader();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut next = pin!(reader.behind(0, 10));
+        assert!(next.as_mut().poll(&mut context).is_pending());
+        write(&log, 1);
+        assert_eq!(ids(&next.await), [1]);
+        let mut next = pin!(reader.behind(1, 10));
+        assert!(next.as_mut().poll(&mut context).is_pending());
+        drop(log);
+        assert!(next.await.is_empty());
+    }
+}

@@ -1,0 +1,186 @@
+//! One key as the rack's task knows it, and who waits for it.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use keyrig_authenticator::Reason;
+use tokio::sync::oneshot;
+
+use crate::command::{KeyState, RackState, Refusal, WaitFor};
+use crate::finger::{Gesture, Place};
+use crate::key::{Ended, GestureId, KeyHandle};
+use crate::key_name::KeyName;
+
+/// Where the answer to a command goes.
+pub(super) type Reply = oneshot::Sender<Result<RackState, Refusal>>;
+
+/// How many may wait for one key.
+const MAX_WAITS: usize = 256;
+
+pub(super) struct Entry {
+    pub(super) name: KeyName,
+    pub(super) profile: String,
+    pub(super) busid: String,
+    pub(super) plugged: bool,
+    pub(super) attached: bool,
+    pub(super) programs: usize,
+    pub(super) programs_over_udp: usize,
+    pub(super) waiting: Option<Waiting>,
+    pub(super) discoverable_credentials: usize,
+    pub(super) handle: KeyHandle,
+    pub(super) waits: Waits,
+}
+
+/// A gesture that the key waits for.
+pub(super) struct Waiting {
+    pub(super) id: GestureId,
+    pub(super) reason: Reason,
+    pub(super) since: Duration,
+}
+
+/// A gesture that somebody asked for.
+pub(super) struct Asked {
+    pub(super) gesture: Gesture,
+    /// Whether it may wait until the key does.
+    pub(super) wait: bool,
+    pub(super) reply: Reply,
+}
+
+/// Who waits for something at a key.
+#[derive(Default)]
+pub(super) struct Waits {
+    /// Gestures that wait for the key to wait, in the order in which they were asked for: each is for one wait of the key.
+    gestures: VecDeque<Asked>,
+    /// The gesture that was made, until the key has said what came of it.
+    made: Option<(GestureId, Asked)>,
+    watchers: Vec<(WaitFor, Reply)>,
+}
+
+impl Entry {
+    pub(super) async fn plug(&mut self) -> Result<(), Refusal> {
+        if self.plugged {
+            return Err(Refusal::Plugged(self.name.clone()));
+        }
+        let plugged = self.handle.plug().await.map_err(|_| Refusal::Stopped)?;
+        plugged.map_err(|error| Refusal::CannotPlug { key: self.name.clone(), error })?;
+        self.plugged = true;
+        Ok(())
+    }
+
+    pub(super) async fn unplug(&mut self) -> Result<(), Refusal> {
+        if !self.plugged {
+            return Err(Refusal::Unplugged(self.name.clone()));
+        }
+        self.handle.unplug().await.map_err(|_| Refusal::Stopped)?;
+        self.plugged = false;
+        self.waiting = None;
+        Ok(())
+    }
+
+    /// Makes a gesture, if the key waits for one.
+    pub(super) fn gesture(&mut self, gesture: Gesture) -> Option<GestureId> {
+        let Waiting { id, .. } = self.waiting.take()?;
+        self.handle.gesture(id, gesture);
+        Some(id)
+    }
+
+    /// Makes a gesture for somebody, now or when the key waits for it.
+    pub(super) fn ask(&mut self, asked: Asked) {
+        match self.gesture(asked.gesture) {
+            Some(id) => self.waits.made = Some((id, asked)),
+            None if !asked.wait => self.refuse(asked.reply, Refusal::NotWaiting(self.name.clone())),
+            None => {
+                self.waits.gestures.retain(|waiting| !waiting.reply.is_closed());
+                if self.waits.gestures.len() < MAX_WAITS {
+                    self.waits.gestures.push_back(asked);
+                } else {
+                    self.refuse(asked.reply, Refusal::TooManyWaits(self.name.clone()));
+                }
+            }
+        }
+    }
+
+    /// The key has begun to wait: the first gesture that waits for that is made, if whoever asked for it is still there.
+    pub(super) fn make_next(&mut self) {
+        while let Some(asked) = self.waits.gestures.pop_front() {
+            if !asked.reply.is_closed() {
+                return self.ask(asked);
+            }
+        }
+    }
+
+    /// The key waits no more. Who asked for the gesture that has ended it is returned; whose came too late waits on.
+    pub(super) fn ended(&mut self, id: GestureId, ended: Ended) -> Option<Reply> {
+        self.waiting.take_if(|waiting| waiting.id == id);
+        let (_, asked) = self.waits.made.take_if(|(made, _)| *made == id)?;
+        if ended == asked.gesture.into() {
+            return Some(asked.reply);
+        }
+        if asked.wait {
+            self.waits.gestures.push_front(asked);
+        } else {
+            self.refuse(asked.reply, Refusal::NotWaiting(self.name.clone()));
+        }
+        None
+    }
+
+    /// Has somebody told when the key has come to what is waited for. It has not yet.
+    pub(super) fn watch(&mut self, what: WaitFor, reply: Reply) {
+        self.waits.watchers.retain(|(_, waiting)| !waiting.is_closed());
+        if self.waits.watchers.len() < MAX_WAITS {
+            self.waits.watchers.push((what, reply));
+        } else {
+            self.refuse(reply, Refusal::TooManyWaits(self.name.clone()));
+        }
+    }
+
+    /// Whether the key has come to what is waited for.
+    pub(super) fn has_come_to(&self, what: WaitFor) -> bool {
+        match what {
+            WaitFor::Touch => self.waiting.is_some(),
+            WaitFor::Plugged => self.plugged,
+            WaitFor::Attached => self.attached,
+        }
+    }
+
+    /// Those who wait for what the key has come to, each once.
+    pub(super) fn come_to(&mut self) -> Vec<Reply> {
+        let mut told = Vec::new();
+        for (what, reply) in core::mem::take(&mut self.waits.watchers) {
+            if self.has_come_to(what) {
+                told.push(reply);
+            } else {
+                self.waits.watchers.push((what, reply));
+            }
+        }
+        told
+    }
+
+    fn refuse(&self, reply: Reply, refusal: Refusal) {
+        // The asker may have gone.
+        let _ = reply.send(Err(refusal));
+    }
+
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            name: &self.name,
+            plugged: self.plugged,
+            waiting_since: self.waiting.as_ref().map(|waiting| waiting.since),
+        }
+    }
+
+    pub(super) fn state(&self, under_finger: bool) -> KeyState {
+        KeyState {
+            name: self.name.clone(),
+            profile: self.profile.clone(),
+            busid: self.busid.clone(),
+            plugged: self.plugged,
+            attached: self.attached,
+            programs: self.programs,
+            programs_over_udp: self.programs_over_udp,
+            under_finger,
+            waiting_for: self.waiting.as_ref().map(|waiting| waiting.reason.command().to_owned()),
+            discoverable_credentials: self.discoverable_credentials,
+        }
+    }
+}

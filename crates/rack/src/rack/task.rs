@@ -1,0 +1,216 @@
+//! The task of a rack: it moves the finger, and knows of each key what it does.
+
+use core::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::entry::{Asked, Entry, Reply, Waiting};
+use super::{Request, unknown};
+use crate::command::{Command, RackState, Refusal, WaitFor};
+use crate::events::{Log, What};
+use crate::finger::{Finger, Gesture};
+use crate::key::{Ended, News, Notice};
+use crate::key_name::KeyName;
+use crate::timer::until;
+
+pub(super) struct Task {
+    pub(super) entries: Vec<Entry>,
+    pub(super) finger: Finger,
+    pub(super) asked: mpsc::UnboundedReceiver<Request>,
+    pub(super) noticed: mpsc::UnboundedReceiver<Notice>,
+    pub(super) epoch: Instant,
+    pub(super) log: Log,
+}
+
+impl Task {
+    pub(super) async fn run(mut self) {
+        let mut again = None;
+        loop {
+            let deadline = again.map(|again| self.epoch + again);
+            tokio::select! {
+                // What keys have said comes before what is asked about them.
+                biased;
+                notice = self.noticed.recv() => match notice {
+                    Some(notice) => self.notice(notice),
+                    None => return,
+                },
+                request = self.asked.recv() => match request {
+                    Some(Request { command, answer }) => self.request(command, answer).await,
+                    None => return,
+                },
+                () = until(deadline) => {}
+            }
+            again = self.move_finger();
+        }
+    }
+
+    /// Takes in what keys have said meanwhile, so that an answer shows the state after its command.
+    fn catch_up(&mut self) {
+        while let Ok(notice) = self.noticed.try_recv() {
+            self.notice(notice);
+        }
+    }
+
+    fn notice(&mut self, Notice { key, news }: Notice) {
+        // By the rack's clock, as its finger goes by that.
+        let now = self.epoch.elapsed();
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.name == key) else { return };
+        match news {
+            News::Waiting { id, reason } => {
+                let command = reason.command();
+                tracing::debug!(%key, command, "waits for a touch");
+                entry.waiting = Some(Waiting { id, reason, since: now });
+                self.log.write(What::Waiting { key: key.clone(), command: command.to_owned() });
+                // Before what is asked for ends the wait.
+                self.tell_watchers(&key);
+                if let Some(entry) = self.entry(&key) {
+                    entry.make_next();
+                }
+            }
+            News::NotWaiting { id, ended } => {
+                let asker = entry.ended(id, ended);
+                let name = key.clone();
+                self.log.write(match ended {
+                    Ended::Touched => What::Touched { key },
+                    Ended::Denied => What::Denied { key },
+                    Ended::Cancelled => What::Cancelled { key },
+                    Ended::TimedOut => What::TimedOut { key },
+                });
+                if let Some(asker) = asker {
+                    self.reply(asker, Ok(Some(&name)));
+                }
+            }
+            News::Attached(attached) => {
+                tracing::debug!(%key, attached, "host");
+                entry.attached = attached;
+                let at = key.clone();
+                self.log.write(if attached { What::Attached { key: at } } else { What::Detached { key: at } });
+                self.tell_watchers(&key);
+            }
+            News::Programs { programs, over_udp } => {
+                tracing::debug!(%key, programs, over_udp, "programs without USB");
+                entry.programs = programs;
+                entry.programs_over_udp = over_udp;
+                self.log.write(What::Programs { key, programs });
+            }
+            News::Stored { discoverable_credentials } => {
+                entry.discoverable_credentials = discoverable_credentials;
+                self.log.write(What::Stored { key, discoverable_credentials });
+            }
+            News::Winked => {
+                tracing::info!(%key, "winks");
+                self.log.write(What::Winked { key });
+            }
+        }
+    }
+
+    fn tell_watchers(&mut self, key: &KeyName) {
+        let told = self.entry(key).map(Entry::come_to).unwrap_or_default();
+        for reply in told {
+            self.reply(reply, Ok(Some(key)));
+        }
+    }
+
+    fn entry(&mut self, name: &KeyName) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.name == *name)
+    }
+
+    fn known(&mut self, name: &KeyName) -> Result<&mut Entry, Refusal> {
+        let unknown = unknown(name, self.entries.iter().map(|entry| &entry.name));
+        self.entry(name).ok_or(unknown)
+    }
+
+    async fn request(&mut self, command: Command, reply: Reply) {
+        match command {
+            Command::Touch { key, wait } => self.gesture(&key, Gesture::Touch, wait, reply),
+            Command::Deny { key, wait } => self.gesture(&key, Gesture::Deny, wait, reply),
+            Command::Wait { key, what } => self.wait(&key, what, reply),
+            command => {
+                let result = self.command(command).await;
+                self.catch_up();
+                self.reply(reply, result.as_ref().map(Option::as_ref).map_err(Clone::clone));
+            }
+        }
+    }
+
+    fn gesture(&mut self, key: &KeyName, gesture: Gesture, wait: bool, reply: Reply) {
+        match self.known(key) {
+            Ok(entry) => entry.ask(Asked { gesture, wait, reply }),
+            Err(refusal) => self.reply(reply, Err(refusal)),
+        }
+    }
+
+    fn wait(&mut self, key: &KeyName, what: WaitFor, reply: Reply) {
+        match self.known(key) {
+            Ok(entry) if entry.has_come_to(what) => self.reply(reply, Ok(Some(key))),
+            Ok(entry) => entry.watch(what, reply),
+            Err(refusal) => self.reply(reply, Err(refusal)),
+        }
+    }
+
+    /// Answers with the state of a key, or of all.
+    fn reply(&self, reply: Reply, result: Result<Option<&KeyName>, Refusal>) {
+        // The asker may have gone.
+        let _ = reply.send(result.map(|only| self.answer(only)));
+    }
+
+    /// Carries out a command that waits for nobody, and says which key its answer is about.
+    async fn command(&mut self, command: Command) -> Result<Option<KeyName>, Refusal> {
+        match command {
+            Command::Unplug { key } => {
+                self.known(&key)?.unplug().await?;
+                self.log.write(What::Unplugged { key: key.clone() });
+                Ok(Some(key))
+            }
+            Command::Plug { key } => self.plug(key).await.map(Some),
+            Command::PowerCycle { key } => {
+                self.known(&key)?.unplug().await?;
+                self.log.write(What::Unplugged { key: key.clone() });
+                self.plug(key).await.map(Some)
+            }
+            Command::Finger { key } => {
+                if let Some(key) = &key {
+                    self.known(key)?;
+                }
+                self.finger.over.clone_from(&key);
+                self.log.write(What::Finger { key });
+                Ok(None)
+            }
+            Command::TouchPolicy { policy } => {
+                self.finger.policy = policy;
+                self.log.write(What::TouchPolicy { touch: policy });
+                Ok(None)
+            }
+            Command::List | Command::Touch { .. } | Command::Deny { .. } | Command::Wait { .. } => Ok(None),
+        }
+    }
+
+    async fn plug(&mut self, key: KeyName) -> Result<KeyName, Refusal> {
+        self.known(&key)?.plug().await?;
+        self.log.write(What::Plugged { key: key.clone() });
+        self.tell_watchers(&key);
+        Ok(key)
+    }
+
+    fn answer(&self, only: Option<&KeyName>) -> RackState {
+        let places: Vec<_> = self.entries.iter().map(Entry::place).collect();
+        let wanted = |entry: &&Entry| only.is_none_or(|name| entry.name == *name);
+        let state = |entry: &Entry| entry.state(self.finger.is_over(&entry.name, &places));
+        RackState { keys: self.entries.iter().filter(wanted).map(state).collect(), touch: self.finger.policy }
+    }
+
+    /// Makes the gestures that are due, and says when the finger has to be asked again.
+    fn move_finger(&mut self) -> Option<Duration> {
+        let places: Vec<_> = self.entries.iter().map(Entry::place).collect();
+        let (gestures, again) = self.finger.decide(&places, self.epoch.elapsed());
+        let gestures: Vec<_> = gestures.into_iter().map(|(name, gesture)| (name.clone(), gesture)).collect();
+        for (name, gesture) in gestures {
+            if let Some(entry) = self.entry(&name) {
+                // It waits, or the finger would not have been moved.
+                let _ = entry.gesture(gesture);
+            }
+        }
+        again
+    }
+}
