@@ -6,17 +6,19 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each member may depend on, among the members.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("keyrig-ctap", &[]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
     ("keyrig-client", &["keyrig-ctap"]),
     ("keyrig-verifier", &["keyrig-ctap"]),
-    ("keyrig-relying-party", &["keyrig-ctap", "keyrig-verifier"]),
+    ("keyrig-http", &[]),
+    ("keyrig-relying-party", &["keyrig-ctap", "keyrig-verifier", "keyrig-http"]),
     ("keyrig-usb", &[]),
     ("keyrig-rack", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb"]),
     ("keyrig-attach", &["keyrig-ctap", "keyrig-usb", "keyrig-rack"]),
     ("keyrig-control", &["keyrig-usb", "keyrig-rack"]),
     ("keyrig-ways", &["keyrig-ctap", "keyrig-usb", "keyrig-rack", "keyrig-client"]),
+    ("keyrig-service", &["keyrig-http", "keyrig-rack", "keyrig-client", "keyrig-control", "keyrig-ways"]),
     ("keyrig-test", &["keyrig-rack", "keyrig-client", "keyrig-ways"]),
     (
         "keyrig-scenario",
@@ -41,6 +43,8 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "keyrig-rack",
             "keyrig-ways",
             "keyrig-relying-party",
+            "keyrig-http",
+            "keyrig-service",
             "keyrig-scenario",
         ],
     ),
@@ -58,6 +62,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "keyrig-client",
             "keyrig-ways",
             "keyrig-relying-party",
+            "keyrig-service",
             "keyrig-scenario",
         ],
     ),

@@ -64,6 +64,24 @@ impl Exchange {
     pub fn touch_prompts(&self) -> usize {
         self.statuses.iter().filter(|status| **status == KeepaliveStatus::UpNeeded).count()
     }
+
+    /// Whether the key asked for a touch, and its answer is neither that nobody came nor that the user or the client refused.
+    fn ended_by_touch(&self) -> bool {
+        let Some(Ok(response)) = self.response.as_ref().filter(|_| self.touch_prompts() > 0) else { return false };
+        match self.protocol {
+            Protocol::Ctap2 => !matches!(
+                response.first().map(|byte| Status::from(*byte)),
+                None | Some(
+                    Status::KeepaliveCancel
+                        | Status::OperationDenied
+                        | Status::UserActionTimeout
+                        | Status::ActionTimeout
+                        | Status::ChannelBusy
+                )
+            ),
+            Protocol::U2f => keyrig_ctap::u2f::parse_response(response).is_ok(),
+        }
+    }
 }
 
 impl<C> Key<C> {
@@ -92,6 +110,18 @@ impl<C> Key<C> {
     #[must_use]
     pub fn exchanges(&self) -> &[Exchange] {
         &self.exchanges
+    }
+
+    /// Whether it asked for a touch in the last ceremony.
+    #[must_use]
+    pub fn blinked(&self) -> bool {
+        self.exchanges.iter().any(|exchange| exchange.touch_prompts() > 0)
+    }
+
+    /// Whether it was touched in the last ceremony: it asked for a touch, and answered what takes one.
+    #[must_use]
+    pub fn was_touched(&self) -> bool {
+        self.exchanges.iter().any(Exchange::ended_by_touch)
     }
 
     /// What the key last said of itself, if it was asked. Ceremonies ask once per key.

@@ -165,13 +165,18 @@ async fn current<C: Channel>(
             retries: Some(retries.left),
             minimum_length: pin::MIN_CODE_POINTS,
         };
-        let given = ask(&request).ok_or(PinProblem::NotGiven)?;
+        let given = ask(&request).ok_or_else(|| none_given(mistake))?;
         match given.check_current() {
             Ok(()) => return Ok(given),
             Err(impossible) => mistake = Some(impossible),
         }
     }
-    Err(mistake.map_or(PinProblem::NotGiven, PinProblem::Mistake).into())
+    Err(none_given(mistake).into())
+}
+
+/// Nothing was typed, or nothing after a mistake: then that is what ends it.
+fn none_given(mistake: Option<PinMistake>) -> PinProblem {
+    mistake.map_or(PinProblem::NotGiven, PinProblem::Mistake)
 }
 
 /// Has a first PIN set.
@@ -225,14 +230,14 @@ fn new_pin(
     for _ in 0..PATIENCE {
         let minimum_length = pin::minimum(info);
         let request = PinRequest { key: key.to_owned(), reason, mistake, retries: None, minimum_length };
-        let new = ask(&request).ok_or(PinProblem::NotGiven)?;
+        let new = ask(&request).ok_or_else(|| none_given(mistake))?;
         mistake = match new.check_new(info) {
             Ok(()) if Some(&new) == current => Some(PinMistake::SameAsCurrent),
             Ok(()) => return Ok(new),
             Err(mistake) => Some(mistake),
         };
     }
-    Err(mistake.map_or(PinProblem::NotGiven, PinProblem::Mistake))
+    Err(none_given(mistake))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use keyrig_rack::{KeyName, Rack};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::http::{self, Http, HttpArguments};
 use crate::interruption;
 use crate::output::{Lines, PLAIN, YELLOW};
 use crate::rack::RunningArguments;
@@ -29,6 +30,9 @@ Examples:
   sudo keyrig key unplug a")]
 pub(crate) struct Arguments {
     #[command(flatten)]
+    http: HttpArguments,
+
+    #[command(flatten)]
     running: RunningArguments,
 }
 
@@ -36,13 +40,33 @@ pub(crate) struct Arguments {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Line<'a> {
-    Started { control: PathBuf, crypto: &'static str },
-    Attached { key: &'a KeyName, port: u32 },
-    Node { key: &'a KeyName, path: PathBuf },
-    Unplugged { key: &'a KeyName },
-    DetachedByKernel { key: &'a KeyName },
-    Failed { key: &'a KeyName, reason: String },
-    Lost { lines: u64 },
+    Started {
+        control: PathBuf,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        http: Option<http::Listening>,
+        crypto: &'static str,
+    },
+    Attached {
+        key: &'a KeyName,
+        port: u32,
+    },
+    Node {
+        key: &'a KeyName,
+        path: PathBuf,
+    },
+    Unplugged {
+        key: &'a KeyName,
+    },
+    DetachedByKernel {
+        key: &'a KeyName,
+    },
+    Failed {
+        key: &'a KeyName,
+        reason: String,
+    },
+    Lost {
+        lines: u64,
+    },
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -51,12 +75,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let rack = arguments.running.rack.start().await?;
     let interrupted = interruption::in_order();
     let control = arguments.running.bind_control().await?;
+    let http = arguments.http.start(&rack, control.path()).await?;
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     let profiles: BTreeMap<_, _> = keys.iter().map(|key| (key.name.clone(), key.profile.clone())).collect();
     let keys = keys.into_iter().map(|key| (key.name, key.busid));
     let mut attachments = Attachments::start(vhci, rack.exports(), keys).await?;
     let out = Lines::to_stdout(if arguments.running.json { lost_json } else { lost_text })?;
-    announce(&out, &arguments, &rack, &control)?;
+    announce(&out, &arguments, &rack, &control, http.as_ref())?;
     let report = async {
         loop {
             let event = attachments.next().await;
@@ -86,11 +111,24 @@ fn lost_text(count: u64) -> String {
     format!("{YELLOW}note{PLAIN}     {count} lines were lost: nobody read them")
 }
 
-fn announce(out: &Lines, arguments: &Arguments, rack: &Rack, control: &ControlSocket) -> Result<(), Failure> {
+fn announce(
+    out: &Lines,
+    arguments: &Arguments,
+    rack: &Rack,
+    control: &ControlSocket,
+    http: Option<&Http>,
+) -> Result<(), Failure> {
     if arguments.running.json {
-        return out.print_json(&Line::Started { control: control.path().to_owned(), crypto: rack.crypto() });
+        return out.print_json(&Line::Started {
+            control: control.path().to_owned(),
+            http: http.map(Http::listening),
+            crypto: rack.crypto(),
+        });
     }
     out.print(format!("control  unix:{}", control.path().display()));
+    if let Some(http) = http {
+        out.print(http.line());
+    }
     for note in arguments.running.rack.notes(rack) {
         out.print(format!("{YELLOW}note{PLAIN}     {note}"));
     }

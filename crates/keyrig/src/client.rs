@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use keyrig_client::channel::{Cancel, Channel};
-use keyrig_client::json::{CreationOptions, RequestOptions};
-use keyrig_client::pin::{Pin, PinReason, PinRequest};
-use keyrig_client::{Browser, Client, ClientError, Key, Origin, RefusedBy};
+use keyrig_client::{Browser, ClientError, Key, Origin};
 use keyrig_control::request::List;
 use keyrig_control::socket::send;
 use keyrig_rack::{KeyName, Options, Rack};
+use keyrig_service::client::{Ceremony, Page};
+use keyrig_service::{Error, ErrorBody};
 use keyrig_ways::{ControlChannel, InProcess};
-use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::key::{ControlArgument, PinFile, from_file};
@@ -38,20 +36,20 @@ Examples:
   keyrig client get --origin https://example.com --on backup < options.json")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    ceremony: Ceremony,
+    ceremony: Action,
 }
 
 #[derive(Subcommand)]
-enum Ceremony {
+enum Action {
     /// Make a credential: navigator.credentials.create()
-    Create(Page),
+    Create(PageArguments),
     /// Sign in with a credential: navigator.credentials.get()
-    Get(Page),
+    Get(PageArguments),
 }
 
 /// Where the page is, and which keys its browser has.
 #[derive(Args)]
-struct Page {
+struct PageArguments {
     /// The address of the page
     #[arg(long, value_name = "URL")]
     origin: Origin,
@@ -85,42 +83,29 @@ struct Page {
     pin_file: Option<PinFile>,
 }
 
-#[derive(Serialize)]
-struct Refused<'a> {
-    error: Told<'a>,
-}
-
-#[derive(Serialize)]
-struct Told<'a> {
-    code: String,
-    name: String,
-    message: String,
-    refused_by: &'a str,
-    reason: String,
-}
-
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let (page, creates) = match &arguments.ceremony {
-        Ceremony::Create(page) => (page, true),
-        Ceremony::Get(page) => (page, false),
+    let (arguments, ceremony) = match &arguments.ceremony {
+        Action::Create(page) => (page, Ceremony::Create),
+        Action::Get(page) => (page, Ceremony::Get),
     };
-    let client = page.client()?;
+    let page = arguments.page()?;
     let options = read_options()?;
-    let outcome = if page.with.is_empty() {
-        let path = ControlArgument::path_or_default(page.control.as_ref())?;
-        let mut keys = page.running_keys(&path).await?;
-        carry_out(&client, &options, creates, &mut keys).await
+    let outcome = if arguments.with.is_empty() {
+        let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
+        let mut keys = arguments.running_keys(&path).await?;
+        page.carry_out(ceremony, &options, &mut keys).await
     } else {
-        let specifications = page.with.iter().map(KeyArgument::specification).collect();
-        let rack = Rack::start(Options { state: page.state.clone(), ..Options::default() }, specifications).await?;
+        let specifications = arguments.with.iter().map(KeyArgument::specification).collect();
+        let rack =
+            Rack::start(Options { state: arguments.state.clone(), ..Options::default() }, specifications).await?;
         let key = |argument: &KeyArgument| {
             let name = argument.specification().name;
             Some(Key::new(name.to_string(), InProcess(rack.key(&name)?.clone())))
         };
-        let mut keys: Vec<_> = page.with.iter().filter_map(key).collect();
-        carry_out(&client, &options, creates, &mut keys).await
+        let mut keys: Vec<_> = arguments.with.iter().filter_map(key).collect();
+        page.carry_out(ceremony, &options, &mut keys).await
     };
-    match outcome {
+    match outcome.credential {
         Ok(credential) => print(credential).map(|()| ExitCode::SUCCESS),
         Err(error) => {
             say(told(&error, page.browser)?);
@@ -129,35 +114,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-/// A ceremony in text.
-async fn carry_out<C: Channel>(
-    client: &Client,
-    options: &str,
-    creates: bool,
-    keys: &mut [Key<C>],
-) -> Result<String, ClientError> {
-    if creates {
-        let options = CreationOptions::from_json(options)?;
-        Ok(client.create(&options, keys, Cancel::never()).await?.to_json())
-    } else {
-        let options = RequestOptions::from_json(options)?;
-        Ok(client.get(&options, keys, Cancel::never()).await?.to_json())
-    }
-}
-
 fn told(error: &ClientError, browser: Browser) -> Result<String, Failure> {
-    let reason = error.reason.to_string();
-    let told = Told {
-        code: error.code(),
-        name: error.name.to_string(),
-        message: error.observed_message(browser).map_or_else(|| reason.clone(), str::to_owned),
-        refused_by: match error.refused_by() {
-            RefusedBy::Client => "client",
-            RefusedBy::Authenticator => "authenticator",
-        },
-        reason,
-    };
-    serde_json::to_string(&Refused { error: told }).map_err(|error| Failure::Print(error.into()))
+    let body = ErrorBody { error: Error::of_ceremony(error, browser) };
+    serde_json::to_string(&body).map_err(|error| Failure::Print(error.into()))
 }
 
 fn read_options() -> Result<String, Failure> {
@@ -171,8 +130,8 @@ fn read_options() -> Result<String, Failure> {
     }
 }
 
-impl Page {
-    fn client(&self) -> Result<Client, Failure> {
+impl PageArguments {
+    fn page(&self) -> Result<Page, Failure> {
         let pin = match &self.pin_file {
             None => None,
             Some(PinFile::StandardInput) => {
@@ -180,16 +139,8 @@ impl Page {
             }
             Some(file) => Some(from_file(file)?),
         };
-        // Once: the file would make the same mistake until the key is blocked.
-        let type_pin = move |asked: &PinRequest| -> Option<Pin> {
-            let fits = asked.mistake.is_none() && asked.reason != PinReason::Change;
-            pin.clone().filter(|_| fits)
-        };
-        let client = Client::new(self.origin.clone()).in_browser(self.browser).asking_for_pin(type_pin);
-        Ok(match &self.top_origin {
-            Some(top_origin) => client.in_a_frame_of(top_origin.clone()),
-            None => client,
-        })
+        let (origin, top_origin) = (self.origin.clone(), self.top_origin.clone());
+        Ok(Page { origin, top_origin, browser: self.browser, pin })
     }
 
     /// The keys of the running rack that are chosen, or all that are plugged in.

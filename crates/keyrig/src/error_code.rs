@@ -9,6 +9,7 @@ use keyrig_attach::vhci::VhciError;
 use keyrig_control::socket::ControlError;
 use keyrig_rack::RackError;
 use keyrig_rack::state_directory::StateError;
+use keyrig_service::TokenFileError;
 
 use crate::failure::Failure;
 
@@ -25,6 +26,7 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Vhci(error) => of_vhci(error),
         #[cfg(target_os = "linux")]
         Failure::Exec(error) => of_exec(error),
+        Failure::Token(error) => of_token_file(error),
         Failure::Key(_) => "key-failed",
         Failure::AtKey { .. } => "key-refused",
         Failure::PinsDiffer => "pins-differ",
@@ -93,6 +95,15 @@ fn of_endpoint(error: &EndpointError) -> &'static str {
         EndpointError::NotASocket { .. } => "endpoint-not-a-socket",
         EndpointError::TooLong(_) => "path-too-long",
         EndpointError::Io { .. } => "cannot-listen",
+    }
+}
+
+fn of_token_file(error: &TokenFileError) -> &'static str {
+    match error {
+        TokenFileError::OthersMayRead { .. } => "token-others-may-read",
+        TokenFileError::OtherUser { .. } => "token-other-user",
+        TokenFileError::Invalid { .. } => "token-invalid",
+        TokenFileError::Io { .. } => "token-file",
     }
 }
 

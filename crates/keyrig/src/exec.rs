@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::process::{Command as Program, ExitCode};
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
@@ -14,6 +15,7 @@ use keyrig_rack::{KeyName, Rack};
 use tokio::task::JoinSet;
 
 use crate::failure::Failure;
+use crate::http::{Http, HttpAddress, TOKEN_VARIABLE, URL_VARIABLE};
 use crate::output::{Lines, PLAIN, YELLOW, say_failure};
 use crate::rack::RackArguments;
 
@@ -34,6 +36,8 @@ Examples:
 
 The program has in its environment:
   KEYRIG_CONTROL          where 'keyrig key' finds these keys
+  KEYRIG_URL              where these keys are over HTTP, for those who have KEYRIG_TOKEN
+  KEYRIG_TOKEN            what such a request carries: Authorization: Bearer TOKEN
   KEYRIG_CTAPHID_<NAME>   the socket of each key, for programs that speak CTAPHID without USB (its name in upper case, with _ for
                           what is neither letter nor digit)
 
@@ -52,6 +56,14 @@ pub(crate) struct Arguments {
     /// works here
     #[arg(long, value_name = "HOW", default_value = "auto")]
     view: WantedView,
+
+    /// Where to serve the keys over HTTP, a free port of this machine unless told otherwise; none serves nothing
+    #[arg(long, value_name = "[ADDRESS:]PORT|none", default_value = "0")]
+    http: WantedHttp,
+
+    /// Allow an address for --http that others can reach, with the token that KEYRIG_TOKEN is set to
+    #[arg(long)]
+    open_to_network: bool,
 
     /// Say nothing on standard error but what went wrong
     #[arg(long, short)]
@@ -88,6 +100,18 @@ enum WantedView {
     Auto,
     Namespace,
     Paths,
+}
+
+/// Where the keys are served over HTTP, if they are.
+#[derive(Clone, Copy)]
+struct WantedHttp(Option<HttpAddress>);
+
+impl FromStr for WantedHttp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" { Ok(Self(None)) } else { text.parse().map(Some).map(Self) }
+    }
 }
 
 impl WantedView {
@@ -130,6 +154,13 @@ async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failu
     let mut program = Program::new(arguments.program.first().cloned().unwrap_or_default());
     program.args(arguments.program.iter().skip(1));
     program.env("KEYRIG_CONTROL", format!("unix:{}", control.path().display()));
+    let http = match arguments.http {
+        WantedHttp(Some(address)) => Some(Http::for_program(address, arguments.open_to_network, &rack).await?),
+        WantedHttp(None) => None,
+    };
+    if let Some(http) = &http {
+        program.env(URL_VARIABLE, http.url()).env(TOKEN_VARIABLE, http.token());
+    }
     for (variable, name) in variables {
         let address = EndpointAddress::Unix(directory.path().join(format!("{name}.ctaphid")));
         program.env(variable, address.to_string());

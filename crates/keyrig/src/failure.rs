@@ -19,6 +19,7 @@ use keyrig_relying_party::{
     UnknownPolicy, UserError,
 };
 use keyrig_scenario::demo::DemoError;
+use keyrig_service::TokenFileError;
 use thiserror::Error;
 
 /// Why a command could not do what it was asked for.
@@ -35,6 +36,8 @@ pub(crate) enum Failure {
     Control(#[from] ControlError),
     #[error(transparent)]
     Bind(#[from] EndpointError),
+    #[error(transparent)]
+    Token(#[from] TokenFileError),
     #[error(transparent)]
     Key(#[from] KeyFailure),
     #[error("key {key:?}: {reason}")]
@@ -94,6 +97,7 @@ pub(crate) enum Failure {
 fn likely(address: SocketAddr) -> &'static str {
     match address.port() {
         3240 => "another keyrig, or usbipd",
+        8100 => "another keyrig",
         8006 => "another keyrig, or Proxmox VE's pveproxy",
         _ => "perhaps another keyrig",
     }

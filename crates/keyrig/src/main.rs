@@ -12,6 +12,7 @@ mod error_code;
 #[cfg(target_os = "linux")]
 mod exec;
 mod failure;
+mod http;
 mod interruption;
 mod key;
 mod log;

@@ -1,7 +1,7 @@
 //! `keyrig serve`: keys for USB/IP clients, and for programs that speak CTAPHID over a datagram socket.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use std::str::FromStr;
@@ -9,7 +9,6 @@ use std::str::FromStr;
 use clap::Args;
 use keyrig_attach::ctaphid_endpoint::{self, Endpoint, EndpointAddress};
 use keyrig_control::pico_controller;
-use keyrig_control::socket::ControlSocket;
 use keyrig_rack::command::{Command, KeyState};
 use keyrig_rack::{KeyHandle, KeyName, Rack};
 use keyrig_usb::Limits;
@@ -18,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::failure::Failure;
+use crate::http::{self, Http, HttpArguments};
 use crate::interruption;
 use crate::output::{Lines, PLAIN, YELLOW};
 use crate::rack::RunningArguments;
@@ -28,6 +28,7 @@ Examples:
   keyrig serve
   keyrig serve --key a=keyrig --key b=yubikey-5.7 --usbip 127.0.0.1:3240
   keyrig serve --key a=keyrig --state ./keys --touch manual
+  keyrig serve --http                      beside a test suite in any language
 
 Another program on this machine then sees the keys:
   usbip list -r 127.0.0.1                  list them; another port: usbip --tcp-port PORT list -r 127.0.0.1
@@ -54,9 +55,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pico_controller: Option<SocketAddr>,
 
-    /// Allow addresses that others can reach. There is no password: anyone who reaches one can use the keys
-    #[arg(long)]
-    open_to_network: bool,
+    #[command(flatten)]
+    http: HttpArguments,
 
     #[command(flatten)]
     running: RunningArguments,
@@ -90,6 +90,8 @@ struct Listening {
     ctaphid: Vec<ListeningEndpoint>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pico_controller: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<http::Listening>,
     control: PathBuf,
     attestation_root: &'static str,
     crypto: &'static str,
@@ -109,6 +111,15 @@ struct CtaphidEndpoint {
     endpoint: Endpoint,
 }
 
+/// Where the rack is found.
+struct Served<'a> {
+    usbip: SocketAddr,
+    pico_controller: Option<SocketAddr>,
+    http: Option<&'a Http>,
+    control: &'a Path,
+    endpoints: &'a [CtaphidEndpoint],
+}
+
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     check_reach(&arguments)?;
     let rack = arguments.running.rack.start().await?;
@@ -120,9 +131,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         None => None,
     };
     let endpoints = bind_endpoints(&arguments.ctaphid, &rack).await?;
+    let http = arguments.http.start(&rack, control.path()).await?;
     let out = Lines::to_stdout(|count| format!("{count} lines were lost: nobody read them"))?;
     let switches = pico.as_ref().map(|(_, address)| *address);
-    announce(&out, &arguments, &rack, &control, usbip, switches, &endpoints).await?;
+    let served = Served {
+        usbip,
+        pico_controller: switches,
+        http: http.as_ref(),
+        control: control.path(),
+        endpoints: &endpoints,
+    };
+    announce(&out, &arguments, &rack, &served).await?;
     let mut serving = JoinSet::new();
     for CtaphidEndpoint { handle, endpoint, .. } in endpoints {
         serving.spawn(async move { endpoint.serve(handle).await });
@@ -154,7 +173,7 @@ fn check_reach(arguments: &Arguments) -> Result<(), Failure> {
     });
     let others = arguments.pico_controller.map(|address| (address, "the controller"));
     for (address, what) in [(arguments.usbip, "USB/IP")].into_iter().chain(udp).chain(others) {
-        if !address.ip().is_loopback() && !arguments.open_to_network {
+        if !address.ip().is_loopback() && !arguments.http.open_to_network {
             return Err(Failure::Usage(format!(
                 "others can reach {address}, and {what} has no passwords: add --open-to-network to allow that"
             )));
@@ -203,10 +222,7 @@ async fn announce(
     out: &Lines,
     arguments: &Arguments,
     rack: &Rack,
-    control: &ControlSocket,
-    usbip: SocketAddr,
-    pico_controller: Option<SocketAddr>,
-    endpoints: &[CtaphidEndpoint],
+    &Served { usbip, pico_controller, http, control, endpoints }: &Served<'_>,
 ) -> Result<(), Failure> {
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     if arguments.running.json {
@@ -220,7 +236,8 @@ async fn announce(
                 })
                 .collect(),
             pico_controller,
-            control: control.path().to_owned(),
+            http: http.map(Http::listening),
+            control: control.to_owned(),
             attestation_root: match rack.root_origin() {
                 keyrig_rack::RootOrigin::Seed => "seed",
                 keyrig_rack::RootOrigin::State => "state",
@@ -237,7 +254,10 @@ async fn announce(
     if let Some(address) = pico_controller {
         out.print(format!("switches http://{address}"));
     }
-    out.print(format!("control  unix:{}", control.path().display()));
+    if let Some(http) = http {
+        out.print(http.line());
+    }
+    out.print(format!("control  unix:{}", control.display()));
     for key in &keys {
         let finger = if key.under_finger { ", under the finger" } else { "" };
         out.print(format!("key      {} on bus {}, a {}{finger}", key.name, key.busid, key.profile));

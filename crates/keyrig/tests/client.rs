@@ -111,7 +111,7 @@ fn a_passkey_wants_its_pin_from_a_file() {
     let made = done(&client("create", Some(&pin), &passkey));
     let find = json!({"rpId": "example.com", "challenge": "AAAA", "userVerification": "required"});
     assert_eq!(done(&client("get", Some(&pin), &find))["id"], made["id"]);
-    assert_eq!(refused(&client("get", Some(&wrong), &find))["code"], "pin-not-given", "typed once");
+    assert_eq!(refused(&client("get", Some(&wrong), &find))["code"], "pin-invalid", "typed once");
 }
 
 /// A `keyrig serve`. Ended by its process id.

@@ -168,11 +168,14 @@ fn a_rack_and_its_keys() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| format!("unix:{}/{name}", directory.path().display());
     let (control, endpoint) = (at("control"), at("endpoint"));
-    let arguments = ["serve", "--json", "--usbip", "127.0.0.1:0", "--control", &control, "--touch", "manual"];
+    let arguments =
+        ["serve", "--json", "--usbip", "127.0.0.1:0", "--http", "0", "--control", &control, "--touch", "manual"];
     let keys = ["--key", "keyrig=a", "--key", "yubikey-5.7=b"];
     let also = ["--ctaphid", &format!("a={endpoint}"), "--pico-controller", "127.0.0.1:0"];
     let serving = Running::start(&[&arguments[..], &keys, &also].concat());
     assert_is("serve", &serving.line);
+    let token = directory.path().join("control.token");
+    assert_eq!(serving.line["http"]["token_file"], token.to_str().expect("text"), "beside the control socket");
     let key = |words: &[&str], input: &str| {
         value(&printed(&[&["key", "--json", "--control", &control], words].concat(), input))
     };

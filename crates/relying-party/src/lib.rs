@@ -60,7 +60,6 @@ mod audit_log;
 mod audit_report;
 mod challenges;
 mod clock;
-mod connections;
 mod directory;
 mod factors;
 mod http;
@@ -79,7 +78,6 @@ mod realms;
 mod recovery_keys;
 mod refusal;
 mod relying_party;
-mod server;
 mod sessions;
 mod settings;
 mod store;
@@ -90,13 +88,15 @@ mod user_name;
 mod users;
 mod webauthn;
 
+pub use keyrig_http::{SHUTDOWN_GRACE, Server};
+
 pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind};
 pub use self::audit_report::{AuditReport, AuditedUser, Finding};
 pub use self::challenges::{MAX_CHALLENGES_PER_SESSION, MAX_CHALLENGES_PER_USER, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
 pub use self::directory::{Directory, DirectoryUnavailable};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
-pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, ROUTES, router};
+pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, ROUTES, router, serve};
 pub use self::limits::{EventRetention, Limits};
 pub use self::locks::{FAILURES, LOCK_TIME, TOTP_FAILURES};
 pub use self::notices::Notice;
@@ -115,7 +115,6 @@ pub use self::recovery_keys::{
 };
 pub use self::refusal::{Refusal, ReportForUser};
 pub use self::relying_party::{Options, RelyingParty};
-pub use self::server::{SHUTDOWN_GRACE, Server, serve};
 pub use self::sessions::{
     CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, ENROLMENT_LIFETIME, MAX_SESSIONS_PER_USER, SESSION_LIFETIME,
 };

@@ -44,6 +44,14 @@ pub struct EventRetention {
     pub of_account: usize,
 }
 
+impl Limits {
+    /// Those of connections.
+    pub(crate) fn of_connections(&self) -> keyrig_http::Limits {
+        let Self { header, idle, answer, connections, .. } = *self;
+        keyrig_http::Limits { header, idle, answer, connections }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -98,7 +98,7 @@ async fn the_last_wrong_pin_blocks_it() {
 #[tokio::test]
 async fn a_user_may_give_none() {
     let told = told(PinState::of(Some("1234")), &[Some("0000"), None]).await;
-    assert_eq!(told.outcome.err(), Some(PinProblem::NotGiven.into()));
+    assert_eq!(told.outcome.err(), Some(PinProblem::Mistake(PinMistake::Wrong).into()), "why there is no going on");
     assert_eq!(told.state.lock().unwrap().retries, 7);
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 /// The program with these arguments, whatever the tests themselves are told by their environment.
 pub(crate) fn keyrig(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyrig"));
-    command.args(arguments).env_remove("KEYRIG_CONTROL").env_remove("KEYRIG_LOG");
+    command.args(arguments).env_remove("KEYRIG_CONTROL").env_remove("KEYRIG_LOG").env_remove("KEYRIG_TOKEN");
     command
 }
 

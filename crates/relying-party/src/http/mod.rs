@@ -6,6 +6,7 @@ mod factors;
 mod login;
 mod session;
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +15,8 @@ use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
+use keyrig_http::Server;
+use tokio::net::TcpListener;
 
 pub use self::body::MAX_BODY_BYTES;
 pub use self::session::CSRF_HEADER;
@@ -78,6 +81,18 @@ pub fn router(relying_party: Arc<RelyingParty>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(map_response(guarded))
         .with_state(relying_party)
+}
+
+/// Serves a relying party's API on a listener, in a task of the present tokio runtime. Connections have the
+/// [limits](crate::Limits) of its settings; those of several listeners are counted together.
+///
+/// Who may connect is decided by the address that the listener is bound to: it should be a loopback address.
+///
+/// # Errors
+/// When the listener's address cannot be read.
+pub fn serve(listener: TcpListener, relying_party: Arc<RelyingParty>) -> io::Result<Server> {
+    let connections = relying_party.connections.clone();
+    keyrig_http::serve(listener, router(relying_party), connections)
 }
 
 /// Nothing here is for caches, or to be taken for anything but what it says it is.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use keyrig_http::Connections;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::connections::Connections;
 use crate::directory::{Directory, DirectoryUnavailable};
 use crate::limits::Limits;
 use crate::password::{Compared, PasswordCost, PasswordHash, Passwords};
@@ -99,7 +99,7 @@ impl RelyingParty {
             explain: options.explain,
             over_tls: options.over_tls || pages_are_https,
             behind_proxy: options.over_tls,
-            connections: Connections::new(limits.clone()),
+            connections: Connections::new(limits.of_connections()),
             limits,
             failures,
             workers,

@@ -1,15 +1,16 @@
 //! One connection: HTTP/1.1 by hyper, with a limit to the time of all that a peer can draw out.
 
-use std::future::{Future, poll_fn};
+use core::future::poll_fn;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -34,7 +35,7 @@ pub(super) async fn serve(
     let io = TokioIo::new(Watched { stream, connection: watched.clone() });
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        watched.go_on(&[Phase::New, Phase::Idle, Phase::Head, Phase::Answering], Phase::Body);
+        watched.go_on(&[Phase::New, Phase::Idle, Phase::Head, Phase::Answering, Phase::Streaming], Phase::Body);
         let connection = watched.clone();
         let mut request: Request = request.map(|body| Body::new(WatchedBody { body, connection }));
         if let Some(peer) = peer {
@@ -44,8 +45,8 @@ pub(super) async fn serve(
         let connection = watched.clone();
         async move {
             let answer = answered.await;
-            connection.go_on(&[Phase::Body, Phase::Working], Phase::Answering);
-            answer
+            connection.answer();
+            answer.map(|answer: Response| answer.map(|body| WatchedAnswer { body, connection }))
         }
     });
     // Its own limit for heads would be one for idle connections too.
@@ -69,8 +70,10 @@ pub(super) async fn serve(
             }
             return Poll::Ready(());
         }
-        // Only what is being dealt with holds the place.
-        if is_closed && !matches!(watched.phase(), Phase::Working | Phase::Answering) {
+        // Only what is being dealt with holds the place, and a stream has no end of its own.
+        if is_closed && !matches!(watched.phase(), Phase::Working | Phase::Answering)
+            || is_ended && watched.phase() == Phase::Streaming
+        {
             return Poll::Ready(());
         }
         let Some(deadline) = watched.deadline() else {
@@ -110,11 +113,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
-    /// hyper flushes when it has written all that it has, and answers here are whole when they begin.
+    /// hyper flushes when it has written all that it has.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {
-            self.connection.go_on(&[Phase::Answering], Phase::Idle);
+            self.connection.is_flushed();
         }
         flushed
     }
@@ -165,5 +168,41 @@ impl HttpBody for WatchedBody {
 impl Drop for WatchedBody {
     fn drop(&mut self) {
         self.connection.go_on(&[Phase::Body], Phase::Working);
+    }
+}
+
+/// An answer's body that notes when there is more of it, and when it is whole. hyper drops it before it flushes its end.
+struct WatchedAnswer {
+    body: Body,
+    connection: Arc<Connection>,
+}
+
+impl HttpBody for WatchedAnswer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_ready() {
+            self.connection.go_on_answering(false);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for WatchedAnswer {
+    fn drop(&mut self) {
+        self.connection.go_on_answering(true);
     }
 }

@@ -1,18 +1,18 @@
-//! The API on a listener, until it is told to stop.
+//! A router on a listener, until it is told to stop.
 
 mod connection;
 
+use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::connections::Place;
-use crate::{RelyingParty, router};
+use crate::connections::{Connections, Place};
 
 /// How long a shutdown waits for requests under way. A client that never ends its request cannot hold it longer.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// How long it is waited when no connection can be taken, as when the machine has no descriptors left.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A relying party that is being served. Dropping it begins the shutdown as well, without waiting for its end.
+/// What is being served. Dropping it begins the shutdown as well, without waiting for its end.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -28,23 +28,26 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
-/// Serves a relying party's API on a listener, in a task of the present tokio runtime. Connections have the
-/// [limits](crate::Limits) of its settings; those of several listeners are counted together.
+/// Serves what a router answers on a listener, in a task of the present tokio runtime. Connections of several listeners can be counted
+/// together. Requests have their peer's address as an extension, [`ConnectInfo`](axum::extract::ConnectInfo).
 ///
 /// Who may connect is decided by the address that the listener is bound to: it should be a loopback address.
 ///
 /// # Errors
 /// When the listener's address cannot be read.
-pub fn serve(listener: TcpListener, relying_party: Arc<RelyingParty>) -> io::Result<Server> {
+pub fn serve(listener: TcpListener, router: Router, connections: Arc<Connections>) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let task = tokio::spawn(accept(listener, relying_party, stopped));
+    let task = tokio::spawn(accept(listener, router, connections, stopped));
     Ok(Server { address, stop, task })
 }
 
-async fn accept(listener: TcpListener, relying_party: Arc<RelyingParty>, mut stopped: oneshot::Receiver<()>) {
-    let connections = relying_party.connections.clone();
-    let router = router(relying_party);
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    connections: Arc<Connections>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let (end, ended) = watch::channel(false);
     let mut serving = JoinSet::new();
     loop {
@@ -84,6 +87,7 @@ async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 impl Server {
     /// The address it listens on, with the port that was chosen if 0 was asked for.
+    #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }

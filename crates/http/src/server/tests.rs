@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::Limits;
-use crate::connections::Connections;
 
 /// Answers everything, and reads bodies.
 fn router() -> Router {

@@ -1,14 +1,15 @@
 //! The connections there are: as many as there is place for, and what each is doing.
 
+use core::pin::pin;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::limits::Limits;
+use crate::Limits;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +24,15 @@ pub(crate) enum Phase {
     Body,
     /// A request is being dealt with.
     Working,
-    /// The answer is being read.
+    /// The answer is being read, or what there is of it.
     Answering,
+    /// What there was of the answer has been read, and there is more to come.
+    Streaming,
 }
 
-/// All connections of a relying party, over all of its listeners.
+/// All connections of a service, over all of its listeners.
 #[derive(Debug)]
-pub(crate) struct Connections {
+pub struct Connections {
     limits: Limits,
     most: usize,
     open: Mutex<Open>,
@@ -48,6 +51,8 @@ struct Open {
 pub(crate) struct Connection {
     connections: Arc<Connections>,
     now: Mutex<(Phase, Instant)>,
+    /// There is no more to come of the answer.
+    whole: AtomicBool,
     /// It is to make place.
     closed: Notify,
 }
@@ -60,7 +65,9 @@ pub(crate) struct Place {
 }
 
 impl Connections {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+    /// None yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Arc<Self> {
         // What is not for connections is for the database, listeners and whatever else the process has open.
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let most = most(limits.connections, descriptors);
@@ -68,7 +75,8 @@ impl Connections {
     }
 
     /// A place for one more. If there is none, one is made: of the connections that wait for a request the oldest is
-    /// closed, or else the oldest whose head, or whose body, is still arriving. If all are at work, it is waited for one.
+    /// closed, or else the oldest whose head, or whose body, is still arriving, or whose answer is a stream with nothing to tell. If
+    /// all are at work, it is waited for one.
     pub(crate) async fn place(self: &Arc<Self>) -> Place {
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -81,6 +89,7 @@ impl Connections {
                     let connection = Arc::new(Connection {
                         connections: self.clone(),
                         now: Mutex::new((Phase::New, Instant::now())),
+                        whole: AtomicBool::new(false),
                         closed: Notify::new(),
                     });
                     open.connections.insert(number, connection.clone());
@@ -112,6 +121,7 @@ impl Phase {
             Self::New | Self::Idle => Some(0),
             Self::Head => Some(1),
             Self::Body => Some(2),
+            Self::Streaming => Some(3),
             Self::Working | Self::Answering => None,
         }
     }
@@ -135,7 +145,7 @@ impl Connection {
             Phase::Idle => limits.idle,
             Phase::Answering => limits.answer,
             // A body has its limit where it is read, so that there is an answer.
-            Phase::Body | Phase::Working => return None,
+            Phase::Body | Phase::Working | Phase::Streaming => return None,
         };
         Some(since + limit)
     }
@@ -152,6 +162,24 @@ impl Connection {
         if to.closed_in_turn().is_some() {
             self.connections.changed.notify_waiters();
         }
+    }
+
+    /// An answer begins, and hears from the one who has it when it is whole.
+    pub(crate) fn answer(&self) {
+        self.whole.store(false, Ordering::Relaxed);
+        self.go_on(&[Phase::Body, Phase::Working], Phase::Answering);
+    }
+
+    /// There is something to say again, or nothing more.
+    pub(crate) fn go_on_answering(&self, whole: bool) {
+        self.whole.store(whole, Ordering::Relaxed);
+        self.go_on(&[Phase::Streaming], Phase::Answering);
+    }
+
+    /// All that was said has been sent.
+    pub(crate) fn is_flushed(&self) {
+        let next = if self.whole.load(Ordering::Relaxed) { Phase::Idle } else { Phase::Streaming };
+        self.go_on(&[Phase::Answering], next);
     }
 
     /// Comes when it is to make place.

@@ -1,0 +1,39 @@
+//! HTTP/1.1 on a listener, with a bound to all that a peer can draw out.
+//!
+//! - [`Connections`] are as many as there is place for. A connection has a phase, and each phase that a peer can draw out has a limit
+//!   in time; when there is no place for another one, the one idle for longest goes.
+//! - [`serve`] answers by a router, until it is told to stop. A request whose client hangs up is dropped, and so is all that was
+//!   done for it.
+
+mod connections;
+mod server;
+
+use core::time::Duration;
+
+pub use connections::Connections;
+pub use server::{SHUTDOWN_GRACE, Server, serve};
+
+/// How many connections there are, and how long each may take for what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For how long a request's head may take to arrive, from its first byte, or from the connection for the first one.
+    pub header: Duration,
+    /// For how long a connection is kept that waits for its next request.
+    pub idle: Duration,
+    /// For how long an answer may take to be read: as a whole, or if it is a stream, what there is of it.
+    pub answer: Duration,
+    /// How many connections there are at once, over all listeners; never more than half of the descriptors that the
+    /// process may have. When there is no place for a new one, the one that has been idle for longest is closed.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            answer: Duration::from_secs(60),
+            connections: 1024,
+        }
+    }
+}

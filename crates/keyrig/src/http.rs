@@ -1,0 +1,175 @@
+//! `--http`: the rack over HTTP, and who may ask there.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use keyrig_rack::Rack;
+use keyrig_service::{Server, Service, Token, TokenFile};
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::failure::Failure;
+
+/// Where the token of a service comes from, and goes to for a program under 'exec'.
+pub(crate) const TOKEN_VARIABLE: &str = "KEYRIG_TOKEN";
+
+/// Where a service is, for a program under 'exec'.
+pub(crate) const URL_VARIABLE: &str = "KEYRIG_URL";
+
+/// What 'serve' and 'attach' take.
+#[derive(Args)]
+pub(crate) struct HttpArguments {
+    /// Serve the rack over HTTP, for programs in any language: at 127.0.0.1:8100, or elsewhere; port 0 takes a free one
+    #[arg(long, value_name = "[ADDRESS:]PORT", num_args = 0..=1, default_missing_value = "8100")]
+    http: Option<HttpAddress>,
+
+    /// Take the token of --http from the first line of this file. Without it and without KEYRIG_TOKEN, a new token is put into a
+    /// file beside the control socket
+    #[arg(long, value_name = "FILE", requires = "http")]
+    token_file: Option<PathBuf>,
+
+    /// Allow addresses that others can reach. Of all that is served only --http has a password, which is a token that you give:
+    /// anyone who reaches the rest can use the keys
+    #[arg(long)]
+    pub(crate) open_to_network: bool,
+}
+
+/// `PORT`, on loopback, or `ADDRESS:PORT`.
+#[derive(Clone, Copy)]
+pub(crate) struct HttpAddress(pub(crate) SocketAddr);
+
+impl FromStr for HttpAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(port) = text.parse() {
+            return Ok(Self((Ipv4Addr::LOCALHOST, port).into()));
+        }
+        let address = text.parse().map(Self);
+        address.map_err(|_| "write PORT or ADDRESS:PORT, such as 8100 or 127.0.0.1:8100".to_owned())
+    }
+}
+
+/// A service that runs. It ends when this is dropped.
+pub(crate) struct Http {
+    server: Server,
+    token: Token,
+    token_file: Option<TokenFile>,
+}
+
+/// Where it is, for programs.
+#[derive(Serialize)]
+pub(crate) struct Listening {
+    pub(crate) url: String,
+    /// Whose first line is the token, unless it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl HttpArguments {
+    /// Serves, if that is asked for. `control` is where the control socket is: beside it is the file of a token that nobody gave.
+    pub(crate) async fn start(&self, rack: &Rack, control: &Path) -> Result<Option<Http>, Failure> {
+        let Some(HttpAddress(address)) = self.http else { return Ok(None) };
+        let given = match &self.token_file {
+            Some(path) => Some(Token::from_file(path)?),
+            None => token_from_environment()?,
+        };
+        check_reach(address, self.open_to_network, given.is_some())?;
+        let listener = listen(address).await?;
+        let (token, token_file) = match given {
+            Some(token) => (token, None),
+            None => {
+                let token = random_token()?;
+                let file = TokenFile::create(&control.with_extension("token"), &token)?;
+                (token, Some(file))
+            }
+        };
+        Http::start(listener, rack, token, token_file).map(Some)
+    }
+}
+
+impl Http {
+    /// Serves a program that is given the token.
+    pub(crate) async fn for_program(
+        HttpAddress(address): HttpAddress,
+        open_to_network: bool,
+        rack: &Rack,
+    ) -> Result<Self, Failure> {
+        let given = token_from_environment()?;
+        check_reach(address, open_to_network, given.is_some())?;
+        let listener = listen(address).await?;
+        Self::start(listener, rack, given.map_or_else(random_token, Ok)?, None)
+    }
+
+    fn start(listener: TcpListener, rack: &Rack, token: Token, file: Option<TokenFile>) -> Result<Self, Failure> {
+        let service = Service::new(rack.clone(), token.clone());
+        let server = keyrig_service::serve(listener, service).map_err(Failure::Runtime)?;
+        Ok(Self { server, token, token_file: file })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let address = self.server.local_addr();
+        // What listens everywhere is reached here by a loopback address.
+        let ip = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        format!("http://{}", SocketAddr::new(ip, address.port()))
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        self.token.expose()
+    }
+
+    pub(crate) fn listening(&self) -> Listening {
+        Listening { url: self.url(), token_file: self.token_file.as_ref().map(|file| file.path().to_owned()) }
+    }
+
+    /// The line for people.
+    pub(crate) fn line(&self) -> String {
+        let token = match &self.token_file {
+            Some(file) => format!("the token in {}", file.path().display()),
+            None => "the token that you gave".to_owned(),
+        };
+        format!("HTTP     {} for those who have {token}", self.url())
+    }
+}
+
+fn token_from_environment() -> Result<Option<Token>, Failure> {
+    let wrong = |reason: &dyn std::fmt::Display| Failure::Usage(format!("{TOKEN_VARIABLE}: {reason}"));
+    match std::env::var(TOKEN_VARIABLE) {
+        Ok(text) if !text.is_empty() => text.parse().map(Some).map_err(|error| wrong(&error)),
+        Ok(_) | Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => Err(wrong(&error)),
+    }
+}
+
+fn random_token() -> Result<Token, Failure> {
+    Token::random().map_err(|error| Failure::Runtime(std::io::Error::other(error)))
+}
+
+/// Others reach it only if that is meant, and their token was told to them.
+fn check_reach(address: SocketAddr, open_to_network: bool, token_given: bool) -> Result<(), Failure> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    if !open_to_network {
+        return Err(Failure::Usage(format!("others can reach {address}: add --open-to-network to allow that")));
+    }
+    if !token_given {
+        return Err(Failure::Usage(format!(
+            "others can reach {address}, and need a token: set {TOKEN_VARIABLE} to one that nobody can guess"
+        )));
+    }
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::PortInUse { address, option: "--http" },
+        _ => Failure::Listen(address, error),
+    })
+}

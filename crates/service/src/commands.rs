@@ -1,0 +1,71 @@
+//! A command from a request: its members are in the path and in the body.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use keyrig_control::request::Ask;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use crate::Service;
+use crate::error::Refused;
+
+/// How long a body may take to arrive.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Carries out a command of the vocabulary.
+pub(crate) async fn carry_out<Command>(
+    State(service): State<Arc<Service>>,
+    Members(command): Members<Command>,
+) -> Result<Response, Refused>
+where
+    Command: Ask + DeserializeOwned,
+{
+    // A request that is dropped takes along what is under way for it.
+    let answer = command.into().carry_out(&service.rack, core::future::pending()).await?;
+    Ok(Json(answer).into_response())
+}
+
+/// A value whose members are parts of the path, and members of the body; a request without a body has none there.
+pub(crate) struct Members<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Members<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let (mut parts, body) = request.into_parts();
+        let bad = |error: &dyn core::fmt::Display| Refused::BadRequest(error.to_string());
+        let path =
+            RawPathParams::from_request_parts(&mut parts, state).await.map_err(|error| bad(&error.body_text()))?;
+        let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_json(kind.as_bytes()));
+        let read = Bytes::from_request(Request::from_parts(parts, body), state);
+        let body = timeout(BODY_LIMIT, read).await.map_err(|_| Refused::BodyTooSlow)?;
+        let body = body.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Refused::BodyTooLarge,
+            _ => bad(&error.body_text()),
+        })?;
+        let mut members: Map<String, Value> = match body.as_ref() {
+            [] => Map::new(),
+            _ if !is_json => return Err(Refused::ContentType),
+            text => serde_json::from_slice(text).map_err(|error| bad(&format_args!("the body: {error}")))?,
+        };
+        for (name, value) in &path {
+            if members.insert(name.to_owned(), value.into()).is_some() {
+                return Err(Refused::BadRequest(format!("{name} is in the path: leave it out of the body")));
+            }
+        }
+        serde_json::from_value(Value::Object(members)).map(Self).map_err(|error| bad(&error))
+    }
+}
+
+/// `application/json`, with whatever parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}

@@ -1,0 +1,161 @@
+//! What is not a success, in one shape.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use keyrig_client::{Browser, ClientError, RefusedBy};
+use keyrig_control::error_code;
+use keyrig_rack::KeyName;
+use keyrig_rack::command::Refusal;
+use serde::Serialize;
+
+/// The body of every answer that is not a success, and the line on standard error of a ceremony that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: Error,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Error {
+    /// A word for programs, which stays the same where texts are bettered.
+    pub code: String,
+    /// Of a ceremony: the name of the exception that a page's script catches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What happened; of a ceremony in the words of the browser, where these are known.
+    pub message: String,
+    /// Of a ceremony: `client` or `authenticator`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_by: Option<&'static str>,
+    /// Of a ceremony: why, which a browser keeps to itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What helps, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what_to_do: Option<String>,
+}
+
+impl Error {
+    /// A ceremony's refusal, as a page in this browser sees it.
+    #[must_use]
+    pub fn of_ceremony(error: &ClientError, browser: Browser) -> Self {
+        let reason = error.reason.to_string();
+        Self {
+            code: error.code(),
+            name: Some(error.name.to_string()),
+            message: error.observed_message(browser).map_or_else(|| reason.clone(), str::to_owned),
+            refused_by: Some(match error.refused_by() {
+                RefusedBy::Client => "client",
+                RefusedBy::Authenticator => "authenticator",
+            }),
+            reason: Some(reason),
+            what_to_do: None,
+        }
+    }
+
+    fn plain(code: &str, message: String, what_to_do: Option<String>) -> Self {
+        Self { code: code.to_owned(), name: None, message, refused_by: None, reason: None, what_to_do }
+    }
+}
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Nobody said who asks.
+    TokenMissing,
+    /// It is another token.
+    TokenWrong,
+    NotFound {
+        path: String,
+    },
+    MethodNotAllowed {
+        method: String,
+        path: String,
+    },
+    /// The request is not what the path takes.
+    BadRequest(String),
+    ContentType,
+    BodyTooLarge,
+    BodyTooSlow,
+    Rack(Refusal),
+    Ceremony(Box<(ClientError, Browser)>),
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Rack(refusal)
+    }
+}
+
+impl Refused {
+    pub(crate) fn unknown(key: &KeyName, known: &[&str]) -> Self {
+        Self::Rack(Refusal::UnknownKey { key: key.clone(), known: known.join(", ") })
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
+            Self::NotFound { .. } | Self::Rack(Refusal::UnknownKey { .. }) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BadRequest(_) | Self::Rack(Refusal::MessageTooLong(_)) => StatusCode::BAD_REQUEST,
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Rack(Refusal::TooManyWaits(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Rack(Refusal::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Rack(_) => StatusCode::CONFLICT,
+            Self::Ceremony(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+
+    fn error(&self) -> Error {
+        let (code, message, what_to_do) = match self {
+            Self::TokenMissing => (
+                "token-missing",
+                "this is for those who have the token".to_owned(),
+                Some(
+                    "send the header 'Authorization: Bearer TOKEN': it is in the file that keyrig names, or in KEYRIG_TOKEN",
+                ),
+            ),
+            Self::TokenWrong => (
+                "token-wrong",
+                "the token is not the one of this keyrig".to_owned(),
+                Some("read the token again: it is another one each time keyrig starts, unless KEYRIG_TOKEN is set"),
+            ),
+            Self::NotFound { path } => {
+                ("not-found", format!("there is no {path} here"), Some("GET /v1/openapi.json says what there is"))
+            }
+            Self::MethodNotAllowed { method, path } => (
+                "method-not-allowed",
+                format!("{path} does not take {method}"),
+                Some("GET /v1/openapi.json says what it takes"),
+            ),
+            Self::BadRequest(reason) => (error_code::BAD_REQUEST, reason.clone(), None),
+            Self::ContentType => (
+                "content-type",
+                "the body is not said to be JSON".to_owned(),
+                Some("send the header 'Content-Type: application/json', which 'curl --json' does"),
+            ),
+            Self::BodyTooLarge => ("body-too-large", format!("the body has more than {} bytes", crate::MAX_BODY), None),
+            Self::BodyTooSlow => ("body-too-slow", "the body did not arrive in time".to_owned(), None),
+            Self::Rack(refusal) => (error_code::of_refusal(refusal), refusal.to_string(), None),
+            Self::Ceremony(refused) => return Error::of_ceremony(&refused.0, refused.1),
+        };
+        Error::plain(code, message, what_to_do.map(str::to_owned))
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), Json(ErrorBody { error: self.error() })).into_response();
+        let challenge = match self {
+            Self::TokenMissing => "Bearer",
+            Self::TokenWrong => "Bearer error=\"invalid_token\"",
+            _ => return response,
+        };
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        response
+    }
+}

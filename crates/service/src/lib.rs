@@ -1,0 +1,68 @@
+//! A running rack over HTTP, for programs in any language.
+//!
+//! Under `/v1` are the commands of [`keyrig_control::request`], each at a path of its own, and `client/create` and `client/get`, which
+//! do what a page's script asks of `navigator.credentials`, by the rules of a browser, over the rack's keys. Bodies and answers are
+//! JSON; what is not a success has one shape, [`ErrorBody`].
+//!
+//! **Who may ask.** A request with the service's [`Token`] is served, whatever its Host is: a container is reached by a name of its
+//! own. Without one, only `GET /v1/ready` is, and, if the Host is a loopback one, what describes the service. There is no
+//! CORS and there are no cookies: a page of whatever site cannot reach what is here, nor does what is here reach a site.
+//!
+//! **What a request does ends with its connection**, so that a key stops blinking when whoever waited for it is gone.
+//!
+//! | file | what |
+//! |---|---|
+//! | `access`, `token`, `token_file` | who may ask |
+//! | `routes` | which command is where |
+//! | `commands` | a command from a request |
+//! | `client` | ceremonies: over HTTP and for the command line |
+//! | `error` | the shape of what is not a success |
+
+mod access;
+pub mod client;
+mod commands;
+mod error;
+mod routes;
+mod token;
+mod token_file;
+
+use std::io;
+use std::sync::Arc;
+
+use keyrig_http::{Connections, Limits};
+use keyrig_rack::Rack;
+use tokio::net::TcpListener;
+
+pub use error::{Error, ErrorBody};
+pub use keyrig_http::Server;
+pub use routes::router;
+pub use token::{InvalidToken, Token};
+pub use token_file::{TokenFile, TokenFileError};
+
+/// The longest body that is read, bytes: options with the longest lists that browsers take are far below.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// What is served, and to whom.
+#[derive(Debug)]
+pub struct Service {
+    rack: Rack,
+    token: Token,
+}
+
+impl Service {
+    /// The rack, for those who have the token.
+    #[must_use]
+    pub fn new(rack: Rack, token: Token) -> Arc<Self> {
+        Arc::new(Self { rack, token })
+    }
+}
+
+/// Serves on a listener, in a task of the present tokio runtime.
+///
+/// Who may connect is decided by the address that the listener is bound to.
+///
+/// # Errors
+/// When the listener's address cannot be read.
+pub fn serve(listener: TcpListener, service: Arc<Service>) -> io::Result<Server> {
+    keyrig_http::serve(listener, router(service), Connections::new(Limits::default()))
+}

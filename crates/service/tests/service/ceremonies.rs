@@ -1,0 +1,126 @@
+//! `navigator.credentials` over HTTP.
+
+use keyrig_rack::finger::TouchPolicy;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::support::{Answer, ORIGIN, Rig, creation, login, on_page};
+
+#[tokio::test]
+async fn two_keys_register_and_log_in_and_the_answer_says_which_was_touched() {
+    let rig = Rig::two().await;
+    let mut ids = Vec::new();
+    for (finger, other) in [("a", "b"), ("b", "a")] {
+        rig.put("/v1/finger", json!({"key": finger})).await;
+        let made = rig.post("/v1/client/create", on_page(json!({"publicKey": creation()}))).await;
+        assert_eq!((made.status.as_u16(), &made.body["type"]), (200, &json!("public-key")), "{}", made.body);
+        assert!(made.body["response"]["attestationObject"].is_string());
+        assert_eq!((made.names("keyrig-blinked"), made.names("keyrig-touched")), (vec!["a", "b"], vec![finger]));
+        let signed = rig.post("/v1/client/get", on_page(login(&made.body["id"]))).await;
+        assert_eq!(signed.body["id"], made.body["id"]);
+        assert!(signed.body["response"]["signature"].is_string());
+        assert_eq!(signed.names("keyrig-touched"), [finger]);
+        rig.put("/v1/finger", json!({"key": other})).await;
+        let only = json!({"origin": ORIGIN, "on": [other], "options": login(&made.body["id"])});
+        let refused = rig.post("/v1/client/get", only).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (422, "no-credentials"));
+        assert_eq!((refused.names("keyrig-blinked"), refused.names("keyrig-touched")), (vec![other], vec![other]));
+        ids.push(made.body["id"].clone());
+    }
+    assert_ne!(ids[0], ids[1]);
+    rig.post("/v1/keys/b/unplug", json!({})).await;
+    rig.put("/v1/finger", json!({"key": null})).await;
+    let lost = rig.post("/v1/client/get", on_page(login(&ids[1]))).await;
+    assert_eq!((lost.code(), &lost.body["error"]["name"]), ("no-credentials", &json!("NotAllowedError")));
+}
+
+#[tokio::test]
+async fn a_page_from_elsewhere_is_refused_in_the_words_of_its_browser() {
+    let rig = Rig::two().await;
+    for (browser, message) in [("chromium", "The relying party ID is not"), ("firefox", "The operation is insecure.")] {
+        let page = json!({"origin": "https://example.net", "browser": browser, "options": creation()});
+        let refused = rig.post("/v1/client/create", page).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (422, "rp-id-foreign"));
+        let error = &refused.body["error"];
+        assert_eq!((&error["name"], &error["refused_by"]), (&json!("SecurityError"), &json!("client")));
+        assert!(error["message"].as_str().expect("text").starts_with(message), "{error}");
+        assert!(error["reason"].as_str().expect("text").contains("example.net"), "{error}");
+        assert_eq!((refused.names("keyrig-blinked"), refused.names("keyrig-touched")), (vec![], vec![]));
+    }
+    let mut again = creation();
+    let made = rig.post("/v1/client/create", on_page(creation())).await;
+    again["excludeCredentials"] = json!([{"type": "public-key", "id": made.body["id"]}]);
+    let refused = rig.post("/v1/client/create", on_page(again)).await;
+    assert_eq!(refused.code(), "credential-excluded");
+    assert_eq!(refused.body["error"]["refused_by"], "authenticator");
+}
+
+#[tokio::test]
+async fn a_passkey_wants_its_pin() {
+    let rig = Rig::start(&["a=keyrig"], TouchPolicy::Auto).await;
+    let mut passkey = creation();
+    passkey["authenticatorSelection"] = json!({"residentKey": "required", "userVerification": "required"});
+    let page = |pin: Option<&str>, options: &Value| json!({"origin": ORIGIN, "pin": pin, "options": options});
+    assert_eq!(rig.post("/v1/client/create", page(None, &passkey)).await.code(), "pin-not-given");
+    let made = rig.post("/v1/client/create", page(Some("1234"), &passkey)).await;
+    assert_eq!(made.status, 200, "the PIN is set when a browser would ask for a new one: {}", made.body);
+    let login = json!({"rpId": "example.com", "challenge": "AAAA", "userVerification": "required"});
+    assert_eq!(rig.post("/v1/client/get", page(Some("4321"), &login)).await.code(), "pin-invalid");
+    let signed = rig.post("/v1/client/get", page(Some("1234"), &login)).await;
+    assert_eq!((&signed.body["id"], &signed.body["response"]["userHandle"]), (&made.body["id"], &json!("AQ")));
+}
+
+#[tokio::test]
+async fn what_no_page_could_ask_is_said() {
+    let rig = Rig::two().await;
+    for (body, status, code) in [
+        (json!({}), 400, "bad-request"),
+        (json!({"origin": "nowhere", "options": creation()}), 400, "bad-request"),
+        (json!({"origin": ORIGIN}), 400, "bad-request"),
+        (json!({"origin": ORIGIN, "options": creation(), "browser": "safari"}), 400, "bad-request"),
+        (json!({"origin": ORIGIN, "options": creation(), "speed": 1}), 400, "bad-request"),
+        (json!({"origin": ORIGIN, "options": creation(), "on": ["zz"]}), 404, "unknown-key"),
+        (json!({"origin": ORIGIN, "options": {}}), 422, "options-incomplete"),
+        (json!({"origin": ORIGIN, "options": []}), 422, "options-wrong-type"),
+        (json!({"origin": "http://example.com", "options": creation()}), 422, "insecure-context"),
+    ] {
+        let answer = rig.post("/v1/client/create", body.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{body}: {}", answer.body);
+    }
+}
+
+fn in_the_background(rig: &std::sync::Arc<Rig>, path: &'static str, body: Value) -> JoinHandle<Answer> {
+    let rig = rig.clone();
+    tokio::spawn(async move { rig.post(path, body).await })
+}
+
+#[tokio::test]
+async fn a_touch_by_hand_ends_the_wait_and_so_does_a_client_that_hangs_up() {
+    let rig = std::sync::Arc::new(Rig::start(&["a=keyrig", "b=u2f-only"], TouchPolicy::Manual).await);
+    let asked = in_the_background(&rig, "/v1/client/create", on_page(creation()));
+    rig.until_waiting(&["a", "b"]).await;
+    assert_eq!(rig.post("/v1/keys/b/touch", json!({})).await.status, 200);
+    let made = asked.await.expect("an answer");
+    assert_eq!(
+        (made.names("keyrig-blinked"), made.names("keyrig-touched")),
+        (vec!["a", "b"], vec!["b"]),
+        "{}",
+        made.body
+    );
+    rig.until_waiting(&[]).await;
+
+    let asked = in_the_background(&rig, "/v1/client/get", on_page(login(&made.body["id"])));
+    rig.until_waiting(&["a", "b"]).await;
+    assert_eq!(rig.post("/v1/keys/a/deny", json!({})).await.status, 200);
+    let denied = asked.await.expect("an answer");
+    assert_eq!(denied.names("keyrig-touched"), [""; 0], "{}", denied.body);
+
+    let asked = in_the_background(&rig, "/v1/client/create", on_page(creation()));
+    rig.until_waiting(&["a", "b"]).await;
+    asked.abort();
+    rig.until_waiting(&[]).await;
+    let asked = in_the_background(&rig, "/v1/client/create", on_page(creation()));
+    rig.until_waiting(&["a", "b"]).await;
+    rig.post("/v1/keys/a/touch", json!({})).await;
+    assert_eq!(asked.await.expect("an answer").names("keyrig-touched"), ["a"], "the keys can be used again");
+}

@@ -1,0 +1,84 @@
+//! The rack's commands over HTTP, and what is wrong with a request.
+
+use keyrig_rack::finger::TouchPolicy;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Rig, TOKEN, sent};
+
+#[tokio::test]
+async fn keys_are_listed_pulled_out_and_put_back() {
+    let rig = Rig::two().await;
+    let listed = rig.get("/v1/keys").await;
+    assert_eq!(
+        listed.body,
+        serde_json::to_value(rig.rack.command(keyrig_rack::command::Command::List).await.unwrap()).unwrap()
+    );
+    assert_eq!(listed.body["keys"].as_array().expect("a list").len(), 2);
+    for (action, plugged) in [("unplug", false), ("plug", true), ("power-cycle", true)] {
+        let done = rig.post(&format!("/v1/keys/b/{action}"), json!({})).await;
+        assert_eq!((done.status.as_u16(), &done.body["keys"][0]["plugged"]), (200, &json!(plugged)), "{action}");
+    }
+    assert_eq!(rig.post("/v1/keys/b/plug", json!({})).await.code(), "plugged-in-already");
+    let bare = sent(rig.request(Method::POST, "/v1/keys/b/unplug").bearer_auth(TOKEN)).await;
+    assert_eq!(bare.status, 200, "no body is needed where there is nothing to say");
+    assert_eq!(rig.post("/v1/keys/b/unplug", json!({})).await.code(), "not-plugged-in");
+    let finger = rig.put("/v1/finger", json!({"key": "b"})).await;
+    assert_eq!(finger.body["keys"][1]["under_finger"], true);
+    assert_eq!(rig.put("/v1/finger", json!({"key": null})).await.body["keys"][0]["under_finger"], true);
+    assert_eq!(rig.put("/v1/touch-policy", json!({"policy": "after=50"})).await.body["touch"], "after=50");
+    // CTAP 2.3 §6.4: authenticatorGetInfo is 0x04, and its answer begins with CTAP2_OK.
+    let answer = rig.post("/v1/keys/a/transact", json!({"message": "04"})).await;
+    assert!(answer.body["message"].as_str().expect("text").starts_with("00"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_said() {
+    let rig = Rig::start(&["a=keyrig"], TouchPolicy::Manual).await;
+    let long = format!("/v1/keys/{}/touch", "x".repeat(33));
+    for (method, path, body, status, code) in [
+        (Method::POST, "/v1/keys/zz/touch", json!({}), 404, "unknown-key"),
+        (Method::POST, "/v1/keys/a/touch", json!({}), 409, "not-waiting"),
+        (Method::POST, "/v1/keys/a/deny", json!({}), 409, "not-waiting"),
+        (Method::POST, &long, json!({}), 400, "bad-request"),
+        (Method::POST, "/v1/keys/%FF/touch", json!({}), 400, "bad-request"),
+        (Method::POST, "/v1/keys/a/touch", json!({"harder": true}), 400, "bad-request"),
+        (Method::POST, "/v1/keys/a/touch", json!({"key": "a"}), 400, "bad-request"),
+        (Method::POST, "/v1/keys/a/touch", json!([]), 400, "bad-request"),
+        (Method::POST, "/v1/keys/a/transact", json!({}), 400, "bad-request"),
+        (Method::POST, "/v1/keys/a/transact", json!({"message": "0"}), 400, "bad-request"),
+        (Method::POST, "/v1/keys/a/transact", json!({"message": "00".repeat(7610)}), 400, "message-too-long"),
+        (Method::PUT, "/v1/touch-policy", json!({"policy": "hard"}), 400, "bad-request"),
+        (Method::PUT, "/v1/finger", json!({"key": "zz"}), 404, "unknown-key"),
+        (Method::GET, "/v1/nothing", json!({}), 404, "not-found"),
+        (Method::POST, "/v1/keys", json!({"nothing": 1}), 405, "method-not-allowed"),
+    ] {
+        let answer = sent(rig.request(method, path).bearer_auth(TOKEN).json(&body)).await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{path} {body}: {}", answer.body);
+    }
+    let touch = || rig.request(Method::POST, "/v1/keys/a/touch").bearer_auth(TOKEN);
+    assert_eq!(sent(touch().body("{}")).await.code(), "content-type");
+    for body in ["{", "{}{}", "null", "\u{0}"] {
+        let answer = sent(touch().header("content-type", "application/json; charset=utf-8").body(body)).await;
+        assert_eq!(answer.code(), "bad-request", "{body}");
+    }
+    let answer = sent(touch().header("content-type", "application/json").body(" ".repeat(1024 * 1024 + 1))).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (413, "body-too-large"));
+    assert_eq!(rig.get("/v1/version").await.body["version"], Value::from(env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_touch_is_waited_for_and_no_longer_than_asked() {
+    let rig = std::sync::Arc::new(Rig::start(&["a=keyrig"], TouchPolicy::Manual).await);
+    let late = rig.post("/v1/keys/a/touch", json!({"wait": true, "timeout_ms": 1})).await;
+    assert_eq!((late.status.as_u16(), late.code()), (409, "timed-out"));
+    let selected = {
+        let rig = rig.clone();
+        // CTAP 2.3 §6.9: authenticatorSelection is 0x0B, and asks for a touch.
+        tokio::spawn(async move { rig.post("/v1/keys/a/transact", json!({"message": "0b"})).await })
+    };
+    let waited = rig.post("/v1/keys/a/wait", json!({"for": "touch"})).await;
+    assert_eq!(waited.body["keys"][0]["waiting_for"], "authenticatorSelection");
+    assert_eq!(rig.post("/v1/keys/a/touch", json!({"wait": true})).await.status, 200);
+    assert_eq!(selected.await.expect("an answer").body["message"], "00");
+}

@@ -1,0 +1,8 @@
+//! The service as programs, and those who should not, meet it: over TCP, by a client that nobody here wrote.
+
+#![cfg(test)]
+
+mod access;
+mod ceremonies;
+mod commands;
+mod support;
