@@ -188,7 +188,10 @@ fn policies_say_what_they_do_and_why_it_is_a_risk() {
     for expected in ["proxmox-9: ", "webauthn-rs: ", "takes an answer for 120 s", "risk: "] {
         assert!(all.contains(expected), "{expected} in {all}");
     }
-    assert_eq!(all.matches("  it ").count(), all.matches("    risk: ").count());
+    assert_eq!(all.matches("\n    it ").count(), all.matches("\n    risk: ").count());
+    // Every field of every policy, and what another value than the default's means right below it.
+    assert_eq!(all.matches("\n  strictness.empty_user_handle = ").count(), 3, "{all}");
+    assert!(all.contains("\n  strictness.empty_user_handle = \"report\"\n    it takes an empty userHandle"), "{all}");
     let one: Value = serde_json::from_str(&policies(&["proxmox-9", "--json"])).unwrap();
     assert_eq!((&one[0]["name"], &one[0]["challenge_lifetime_s"]), (&"proxmox-9".into(), &120.into()));
 }

@@ -11,6 +11,7 @@ use crate::factors::{Factor, FactorDetail};
 use crate::printable::printable;
 use crate::realms::Requirement;
 use crate::recovery_keys::FEW_RECOVERY_KEYS;
+use crate::site;
 use crate::store::{Store, StoreError, unix_time};
 use crate::users::{Role, User};
 
@@ -48,6 +49,10 @@ pub enum Finding {
     Locked,
     /// Too many wrong codes: a recovery key or an administrator lifts it.
     TotpLocked,
+    /// Security keys for another RP ID than the site's: no browser uses them here.
+    KeysUnusable,
+    /// Security keys and nothing else, where the realm requires codes and the policy lets no key pass.
+    KeysNotAccepted,
     /// No factor beside the password.
     NoFactor,
     /// Factors, and none of the kind that the realm requires.
@@ -73,6 +78,8 @@ impl Finding {
             Self::FactorUnreadable => "has a factor that cannot be read, and cannot log in",
             Self::Locked => "is locked",
             Self::TotpLocked => "is locked out of TOTP",
+            Self::KeysUnusable => "has security keys for another RP ID, which no browser uses here",
+            Self::KeysNotAccepted => "has security keys alone, which the realm does not accept: cannot log in",
             Self::NoFactor => "has no second factor",
             Self::LacksRequiredFactor => "lacks the factor that the realm requires",
             Self::OnlyOneFactor => "has only one factor",
@@ -90,6 +97,8 @@ impl Finding {
             Self::FactorUnreadable => "factor_unreadable",
             Self::Locked => "locked",
             Self::TotpLocked => "totp_locked",
+            Self::KeysUnusable => "keys_unusable",
+            Self::KeysNotAccepted => "keys_not_accepted",
             Self::NoFactor => "no_factor",
             Self::LacksRequiredFactor => "lacks_required_factor",
             Self::OnlyOneFactor => "only_one_factor",
@@ -109,18 +118,30 @@ impl Store {
     /// [`StoreError`] if the store fails.
     pub fn audit(&self, now: SystemTime) -> Result<AuditReport, StoreError> {
         let realms = self.realms()?;
+        let excludes_keys =
+            self.read(|connection| site::find(connection))?.is_some_and(|site| site.oath_realm_excludes_webauthn);
         let users = self.users_with_factors()?.into_iter().map(|(user, factors)| {
             let realm = realms.iter().find(|realm| realm.name == user.name.realm());
             let requirement = realm.map_or(Requirement::None, |realm| realm.requirement);
-            let findings = findings(&user, requirement, &factors, now);
+            let keys_count = !(excludes_keys && matches!(requirement, Requirement::Oath { .. }));
+            let findings = findings(&user, requirement, keys_count, &factors, now);
             AuditedUser { user, requirement, factors, findings }
         });
         Ok(AuditReport { time: now, users: users.collect() })
     }
 }
 
-fn findings(user: &User, requirement: Requirement, factors: &[Factor], now: SystemTime) -> Vec<Finding> {
-    let enabled = || factors.iter().filter(|factor| factor.enabled);
+/// `keys_count` is whether a security key is what the realm requires.
+fn findings(
+    user: &User,
+    requirement: Requirement,
+    keys_count: bool,
+    factors: &[Factor],
+    now: SystemTime,
+) -> Vec<Finding> {
+    let is_elsewhere = |factor: &Factor| matches!(factor.detail, FactorDetail::Webauthn { usable: false, .. });
+    let keys_elsewhere = factors.iter().any(|factor| factor.enabled && is_elsewhere(factor));
+    let enabled = || factors.iter().filter(|factor| factor.enabled && !is_elsewhere(factor));
     let security_keys = enabled().filter(|factor| matches!(factor.detail, FactorDetail::Webauthn { .. })).count();
     let recovery_keys: usize = enabled()
         .map(|factor| match factor.detail {
@@ -132,23 +153,28 @@ fn findings(user: &User, requirement: Requirement, factors: &[Factor], now: Syst
     let proper = enabled().filter(|factor| !matches!(factor.detail, FactorDetail::Recovery { .. })).count();
     let unreadable = enabled().any(|factor| matches!(factor.detail, FactorDetail::Unreadable { .. }));
     let meets = |factor: &Factor| match (&factor.detail, requirement) {
-        (_, Requirement::None) | (FactorDetail::Webauthn { .. }, _) => true,
+        (_, Requirement::None) => true,
+        (FactorDetail::Webauthn { .. }, _) => keys_count,
         (FactorDetail::Totp { .. }, Requirement::Any) => true,
         (FactorDetail::Totp { digits, step, .. }, Requirement::Oath { digits: wanted, step: every }) => {
             (*digits, *step) == (wanted, u64::from(every))
         }
         _ => false,
     };
-    let lacks = proper > 0 && requirement != Requirement::None && !enabled().any(meets);
+    let has_any = proper > 0 || keys_elsewhere;
+    let lacks = has_any && requirement != Requirement::None && !enabled().any(meets);
+    let only_keys = security_keys > 0 && security_keys == proper && recovery_keys == 0;
     let found = [
         (Finding::FactorUnreadable, unreadable),
         (Finding::Locked, user.is_locked(now)),
         (Finding::TotpLocked, user.totp_locked),
-        (Finding::NoFactor, proper == 0),
+        (Finding::KeysUnusable, keys_elsewhere),
+        (Finding::KeysNotAccepted, only_keys && !keys_count),
+        (Finding::NoFactor, !has_any),
         (Finding::LacksRequiredFactor, lacks),
         (Finding::OnlyOneFactor, proper == 1 && recovery_keys == 0),
         (Finding::OnlyOneSecurityKey, user.role == Role::Administrator && security_keys == 1),
-        (Finding::NoRecoveryKeys, proper > 0 && recovery_keys == 0),
+        (Finding::NoRecoveryKeys, has_any && recovery_keys == 0),
         (Finding::FewRecoveryKeys, (1..=FEW_RECOVERY_KEYS).contains(&recovery_keys)),
         (Finding::FactorDisabled, factors.iter().any(|factor| !factor.enabled)),
         (Finding::UserDisabled, !user.enabled),
@@ -277,10 +303,11 @@ impl Event {
 
 fn detail(detail: &FactorDetail) -> String {
     match detail {
-        FactorDetail::Webauthn { passkey, rp_id, counter, backup_eligible, .. } => {
+        FactorDetail::Webauthn { passkey, rp_id, usable, counter, backup_eligible, .. } => {
             let passkey = if *passkey { "a passkey " } else { "" };
             let synced = if *backup_eligible { ", may be synchronised" } else { "" };
-            format!("{passkey}for {rp_id}, counter {counter}{synced}")
+            let unusable = if *usable { "" } else { ", where no browser uses it: this site has another RP ID" };
+            format!("{passkey}for {rp_id}{unusable}, counter {counter}{synced}")
         }
         FactorDetail::Totp { algorithm, digits, step, drift } => {
             let drift = drift.filter(|drift| *drift != 0).map(|drift| format!(", clock off by {drift:+} steps"));

@@ -80,6 +80,7 @@ mod refusal;
 mod relying_party;
 mod sessions;
 mod settings;
+mod site;
 mod store;
 mod tfa_option;
 mod totp;

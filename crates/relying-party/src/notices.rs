@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use crate::factors::webauthn::StoredCredential;
 use crate::factors::{Stored, StoredFactor};
 use crate::recovery_keys::FEW_RECOVERY_KEYS;
+use crate::site;
 use crate::users::{Role, User};
 
 /// Something to tell a user.
@@ -15,10 +17,12 @@ pub struct Notice {
     pub text: String,
 }
 
-/// What there is to tell a user who has these factors.
-pub(crate) fn of(user: &User, factors: &[StoredFactor]) -> Vec<Notice> {
+/// What there is to tell a user who has these factors, on a site of this RP ID, if it has one.
+pub(crate) fn of(user: &User, factors: &[StoredFactor], rp_id: Option<&str>) -> Vec<Notice> {
     let enabled: Vec<&Stored> = factors.iter().filter(|factor| factor.enabled).map(|factor| &factor.secret).collect();
-    let security_keys = enabled.iter().filter(|factor| matches!(factor, Stored::Webauthn(_))).count();
+    let is_usable = |key: &StoredCredential| rp_id.is_none_or(|rp_id| rp_id == key.rp_id);
+    let security_keys =
+        enabled.iter().filter(|factor| matches!(factor, Stored::Webauthn(key) if is_usable(key))).count();
     let mut notices = Vec::new();
     let mut tell = |code, text: String| notices.push(Notice { code, text });
     if enabled.is_empty() {
@@ -26,6 +30,11 @@ pub(crate) fn of(user: &User, factors: &[StoredFactor]) -> Vec<Notice> {
             "no_second_factor",
             "this account has no second factor: the password alone is enough to log in".to_owned(),
         );
+    }
+    let keys = factors.iter().filter(|factor| factor.enabled).filter_map(StoredFactor::credential);
+    let elsewhere = rp_id.and_then(|rp_id| site::keys_elsewhere(rp_id, keys.map(|key| key.rp_id.as_str())));
+    if let Some(sentence) = elsewhere {
+        tell("keys_unusable", format!("{sentence}; add the keys again, and delete what they were"));
     }
     if user.role == Role::Administrator && security_keys == 1 {
         let text =

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
+use keyrig_verifier::Strictness;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 /// The policies that come with keyrig: name and text. The first is the default.
@@ -54,6 +56,8 @@ pub struct Policy {
     /// Whether a user who has no factor, where the realm asks for one, is led through enrolment after the password,
     /// rather than refused.
     pub enrol_at_login: bool,
+    /// How much of WebAuthn's letter is insisted on.
+    pub strictness: Strictness,
     /// What it does that the default does not.
     #[serde(default)]
     pub differences: Vec<Difference>,
@@ -63,7 +67,7 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// The field of the policy that makes it so.
+    /// The field of the policy that makes it so, such as `algorithms` or `strictness.cbor_form`.
     pub field: String,
     /// What it does: a sentence that begins with a verb.
     pub does: String,
@@ -174,6 +178,20 @@ impl Policy {
     /// The names of the policies that come with keyrig, the default first.
     pub fn built_in_names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// Its fields as its file has them, a field of a table by both names (`strictness.cbor_form`): name, and value in JSON.
+    pub fn fields(&self) -> Vec<(String, Value)> {
+        let whole = serde_json::to_value(self).unwrap_or_default();
+        let members = whole.as_object().into_iter().flatten();
+        let members = members.filter(|(name, _)| !["name", "description", "differences"].contains(&name.as_str()));
+        let flat = members.flat_map(|(name, value)| match value {
+            Value::Object(inner) => {
+                inner.iter().map(|(member, value)| (format!("{name}.{member}"), value.clone())).collect()
+            }
+            value => vec![(name.clone(), value.clone())],
+        });
+        flat.collect()
     }
 
     /// Reads a policy.

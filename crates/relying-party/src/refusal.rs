@@ -80,6 +80,14 @@ pub enum Refusal {
         /// What an administrator can look up.
         report: ReportForUser,
     },
+    /// The user has security keys, and all of them are for another RP ID than the site's.
+    #[error("{sentence}; ask an administrator and name the report")]
+    KeysUnusable {
+        /// Which keys are for what.
+        sentence: String,
+        /// What an administrator can look up.
+        report: ReportForUser,
+    },
     /// The realm requires a factor that the user does not have, and does not let users enrol at this point.
     #[error("the realm requires a second factor ({requirement}), and this account has none; ask an administrator")]
     FactorRequired {
@@ -226,6 +234,7 @@ impl Refusal {
             Self::BadUserName(_) => ("bad_user_name", StatusCode::BAD_REQUEST),
             Self::AuthenticationFailed { .. } => ("authentication_failed", StatusCode::UNAUTHORIZED),
             Self::LoginBlocked { .. } => ("login_blocked", StatusCode::SERVICE_UNAVAILABLE),
+            Self::KeysUnusable { .. } => ("keys_unusable", StatusCode::SERVICE_UNAVAILABLE),
             Self::FactorRequired { .. } => ("factor_required", StatusCode::UNAUTHORIZED),
             Self::EnrolmentRefused { .. } => ("enrolment_refused", StatusCode::FORBIDDEN),
             Self::ConfirmationCodeWrong { .. } => ("confirmation_code_wrong", StatusCode::FORBIDDEN),
@@ -278,6 +287,7 @@ impl Refusal {
         match self {
             Self::AuthenticationFailed { report }
             | Self::LoginBlocked { report }
+            | Self::KeysUnusable { report, .. }
             | Self::EnrolmentRefused { report } => Some(report),
             _ => None,
         }

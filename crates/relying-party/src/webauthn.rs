@@ -3,9 +3,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_verifier::{
-    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, Check, CounterPolicy,
-    Finding, Framing, OriginRule, Outcome, Registration, RegistrationExpectations, RegistrationResponse, Report,
-    StoredRegistration, TrustAnchors, User as KnownBy, WebauthnRs, verify_authentication, verify_registration,
+    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, Check, Deviation, Finding,
+    Framing, OriginRule, Outcome, Registration, RegistrationExpectations, RegistrationResponse, Report,
+    StoredRegistration, TrustAnchors, User as KnownBy, UserVerification, WebauthnRs, verify_authentication,
+    verify_registration,
 };
 use serde_json::{Value, json};
 
@@ -150,7 +151,12 @@ impl Webauthn {
 
     /// The verifier of the policy in which webauthn-rs decides.
     fn webauthn_rs<'a>(&'a self, origins: &'a [OriginRule], passkey: bool) -> WebauthnRs<'a> {
-        let user_verification = passkey || self.settings.policy.user_verification == Preference::Required;
+        let user_verification = match self.settings.policy.user_verification {
+            _ if passkey => UserVerification::Required,
+            Preference::Required => UserVerification::Required,
+            Preference::Preferred => UserVerification::Preferred,
+            Preference::Discouraged => UserVerification::Discouraged,
+        };
         WebauthnRs { rp_id: &self.settings.rp_id, origins, user_verification }
     }
 
@@ -214,6 +220,7 @@ impl Webauthn {
             algorithms: &policy.algorithms,
             attestation,
             already_registered,
+            strictness: policy.strictness,
             ..RegistrationExpectations::new(challenge, &self.settings.rp_id, &origins, user_handle, now)
         };
         let mut registration = verify_registration(response, &expected);
@@ -246,13 +253,14 @@ impl Webauthn {
             },
             user_verification: login == Login::Passkey || policy.user_verification == Preference::Required,
             counter: match policy.signature_counter {
-                SignatureCounter::Refuse | SignatureCounter::Unsaved => CounterPolicy::Refuse,
-                SignatureCounter::Report => CounterPolicy::Report,
+                SignatureCounter::Refuse | SignatureCounter::Unsaved => Deviation::Refuse,
+                SignatureCounter::Report => Deviation::Report,
             },
             user: match login {
                 Login::SecondFactor => KnownBy::Identified,
                 Login::Passkey => KnownBy::ByUserHandle,
             },
+            strictness: policy.strictness,
             ..AuthenticationExpectations::new(
                 challenge,
                 &self.settings.rp_id,

@@ -9,11 +9,12 @@ use crate::check::Check;
 use crate::client_data;
 use crate::credential::AuthenticationResponse;
 use crate::credential::check_credential;
-use crate::expectations::{AuthenticationExpectations, CounterPolicy, CredentialRecord, RecordUpdate, User};
+use crate::expectations::{AuthenticationExpectations, CredentialRecord, RecordUpdate, User};
 use crate::extensions;
-use crate::public_key::{CredentialKey, Library, PublicKey, Scheme, algorithm_name};
+use crate::public_key::{CredentialKey, Library, PublicKey, Scheme};
 use crate::report::{Ceremony, Decision, Findings, Outcome, Report, Text};
 use crate::shown::hex;
+use crate::strictness::{Deviation, Strictness};
 
 /// An authentication that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,8 @@ pub(crate) fn verify_with(
     expected: &AuthenticationExpectations<'_>,
 ) -> Authentication {
     let mut findings = Findings::new(Ceremony::Authentication);
-    check_credential(&mut findings, &response.credential_type, &response.id, &response.raw_id);
+    let strictness = expected.strictness;
+    check_credential(&mut findings, &response.credential_type, &response.id, &response.raw_id, &strictness);
     // A record of another credential is the caller's mistake; taking it would verify with another key.
     let record = expected.record.filter(|record| record.id == response.raw_id);
     check_user(&mut findings, response, expected, record);
@@ -61,10 +63,11 @@ pub(crate) fn verify_with(
         challenge: expected.challenge,
         origins: expected.origins,
         framing: expected.framing,
+        strictness,
     };
     client_data::check(&mut findings, &response.client_data_json, &client_data);
 
-    let data = AuthenticatorData::parse(&response.authenticator_data);
+    let data = AuthenticatorData::parse(&response.authenticator_data, &strictness);
     let used_app_id = response.client_extension_results.get("appid") == Some(&Value::Bool(true));
     let head = authenticator_data::Expected {
         rp_id: expected.rp_id,
@@ -84,7 +87,7 @@ pub(crate) fn verify_with(
     }
     match record {
         Some(record) => {
-            check_signature(&mut findings, response, record, library);
+            check_signature(&mut findings, response, record, &strictness, library);
             check_counter(&mut findings, &data, record, expected.counter);
         }
         None => {
@@ -93,7 +96,12 @@ pub(crate) fn verify_with(
             }
         }
     }
-    extensions::check(&mut findings, &response.client_extension_results, data.extensions, expected.extensions);
+    extensions::check(
+        &mut findings,
+        &response.client_extension_results,
+        data.extensions.as_deref(),
+        expected.extensions,
+    );
 
     let report = findings.into_report(Ceremony::Authentication);
     let candidate = update(&data, record);
@@ -122,9 +130,21 @@ fn check_user(
         return findings.not_evaluated(Check::UserHandle, Check::CredentialRecord);
     };
     let expected_handle = hex(&record.user_handle);
+    let strictness = expected.strictness;
     match (&response.user_handle, expected.user) {
-        (Some(handle), _) => {
-            findings.decide(Check::UserHandle, *handle == record.user_handle, expected_handle, hex(handle));
+        (Some(handle), _) if *handle == record.user_handle => {
+            findings.decide(Check::UserHandle, true, expected_handle, hex(handle));
+        }
+        (Some(handle), user) => {
+            let (deviation, found, explanation) = if handle.is_empty() {
+                let sent_by = "Safari sends that for a credential that is not discoverable";
+                (strictness.empty_user_handle, "an empty userHandle".to_owned(), sent_by)
+            } else {
+                (strictness.other_user_handle, hex(handle), "the credential was made for another account")
+            };
+            let deviation = if user == User::Identified { deviation } else { Deviation::Refuse };
+            let finding = findings.deviates(Check::UserHandle, deviation, expected_handle, found);
+            finding.explanation = Some(explanation.into());
         }
         (None, User::Identified) => findings.not_applicable(Check::UserHandle, "no userHandle"),
         (None, User::ByUserHandle) => {
@@ -138,17 +158,13 @@ fn check_signature(
     findings: &mut Findings,
     response: &AuthenticationResponse,
     record: &CredentialRecord,
+    strictness: &Strictness,
     library: Library,
 ) {
-    let expected = "a COSE_Key of a known algorithm";
-    let key = match CredentialKey::from_cose(&record.public_key) {
-        Ok(key) => key,
-        Err(problem) => {
-            findings.decide(Check::PublicKey, false, expected, problem);
-            return findings.not_evaluated(Check::Signature, Check::PublicKey);
-        }
+    let Some(key) = CredentialKey::check(findings, &record.public_key, strictness) else {
+        return findings.not_evaluated(Check::Signature, Check::PublicKey);
     };
-    findings.decide(Check::PublicKey, true, expected, format!("a key for {}", algorithm_name(key.algorithm)));
+    key.report(findings);
     let client_data_hash = Sha256::digest(&response.client_data_json);
     let message: [&[u8]; 2] = [&response.authenticator_data, &client_data_hash];
     let scheme = Scheme::from_cose(key.algorithm);
@@ -170,12 +186,7 @@ fn explain_signature(key: &PublicKey, signature: &[u8]) -> Option<Text> {
     (signature.len() == pair).then(|| "it has the length of the bare pair r, s; WebAuthn wants ASN.1 DER".into())
 }
 
-fn check_counter(
-    findings: &mut Findings,
-    data: &AuthenticatorData<'_>,
-    record: &CredentialRecord,
-    policy: CounterPolicy,
-) {
+fn check_counter(findings: &mut Findings, data: &AuthenticatorData<'_>, record: &CredentialRecord, policy: Deviation) {
     let Some(head) = data.head else {
         return findings.not_evaluated(Check::SignatureCounter, Check::AuthenticatorData);
     };
@@ -186,7 +197,7 @@ fn check_counter(
     }
     let finding =
         findings.decide(Check::SignatureCounter, found > stored, format!("greater than {stored}"), found.to_string());
-    finding.enforced = policy == CounterPolicy::Refuse;
+    finding.enforced = policy.refuses();
     if found <= stored {
         finding.explanation =
             Some("the key may have been cloned, or been set back, or the answers of two logins crossed".into());

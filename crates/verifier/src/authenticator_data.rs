@@ -1,15 +1,19 @@
 //! Authenticator data, read as far as it goes, and the checks of its head that both ceremonies share (WebAuthn Level 3,
 //! §6.1).
 
+use std::borrow::Cow;
+
 use keyrig_ctap::Aaguid;
 use keyrig_ctap::authenticator_data::Flags;
 use keyrig_ctap::cbor::Item;
 use sha2::{Digest, Sha256};
 
+use crate::cbor;
 use crate::check::Check;
 use crate::expectations::{BackupPolicy, FlagPolicy};
 use crate::report::{Findings, Outcome};
 use crate::shown::hex;
+use crate::strictness::{Deviation, Strictness};
 
 /// rpIdHash, flags and signCount: what authenticator data is at least.
 const HEAD_BYTES: usize = 32 + 1 + 4;
@@ -17,8 +21,11 @@ const HEAD_BYTES: usize = 32 + 1 + 4;
 pub(crate) struct AuthenticatorData<'a> {
     pub(crate) head: Option<Head>,
     pub(crate) attested: Option<Attested<'a>>,
-    pub(crate) extensions: Option<Item<'a>>,
+    /// In canonical form.
+    pub(crate) extensions: Option<Cow<'a, [u8]>>,
     pub(crate) problem: Option<String>,
+    /// What deviates from the specification in form, and whether that refuses the ceremony.
+    deviations: Vec<(String, Deviation)>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,13 +44,14 @@ pub(crate) struct Attested<'a> {
 }
 
 impl<'a> AuthenticatorData<'a> {
-    pub(crate) fn parse(bytes: &'a [u8]) -> Self {
-        let mut parsed = Self { head: None, attested: None, extensions: None, problem: None };
-        parsed.problem = parsed.read(bytes).err();
+    pub(crate) fn parse(bytes: &'a [u8], strictness: &Strictness) -> Self {
+        let mut parsed = Self { head: None, attested: None, extensions: None, problem: None, deviations: Vec::new() };
+        parsed.problem = parsed.read(bytes, strictness).err();
         parsed
     }
 
-    fn read(&mut self, bytes: &'a [u8]) -> Result<(), String> {
+    fn read(&mut self, bytes: &'a [u8], strictness: &Strictness) -> Result<(), String> {
+        let form = strictness.cbor_form;
         let short = || format!("{} bytes, fewer than the {HEAD_BYTES} of the head", bytes.len());
         let (rp_id_hash, rest) = bytes.split_first_chunk::<32>().ok_or_else(short)?;
         let ([flags], rest) = rest.split_first_chunk::<1>().ok_or_else(short)?;
@@ -57,20 +65,28 @@ impl<'a> AuthenticatorData<'a> {
             let length = usize::from(u16::from_be_bytes(*length));
             let (credential_id, tail) = tail.split_at_checked(length).ok_or_else(|| short("credential id"))?;
             let attested = self.attested.insert(Attested { aaguid: Aaguid(*aaguid), credential_id, public_key: None });
-            let (key, tail) = Item::parse_prefix(tail)
-                .map_err(|error| format!("the credential public key is not canonical CBOR: {error}"))?;
-            attested.public_key = Some(key.encoded());
-            rest = tail;
+            // What is not canonical in it is for the check of the key to say, where that refuses nothing.
+            let key =
+                cbor::read_prefix(tail, form).map_err(|problem| format!("the credential public key is {problem}"))?;
+            attested.public_key = Some(key.written);
+            rest = key.rest;
         }
         if flags.contains(Flags::ED) {
-            let (extensions, tail) = Item::parse_prefix(rest).map_err(|error| {
-                format!("the extensions that the ED flag announces are not canonical CBOR: {error}")
-            })?;
-            extensions.map().map_err(|_| "the extensions that the ED flag announces are not a map".to_owned())?;
-            self.extensions = Some(extensions);
-            rest = tail;
+            let what = "the extensions that the ED flag announces are";
+            let extensions = cbor::read_prefix(rest, form).map_err(|problem| format!("{what} {problem}"))?;
+            let is_map = Item::parse(&extensions.canonical).is_ok_and(|item| item.map().is_ok());
+            if !is_map {
+                return Err(format!("{what} not a map"));
+            }
+            self.deviations.extend(extensions.deviation.map(|problem| (format!("{what} {problem}"), form)));
+            self.extensions = Some(extensions.canonical);
+            rest = extensions.rest;
         }
-        if rest.is_empty() { Ok(()) } else { Err(format!("{} bytes follow what the flags announce", rest.len())) }
+        if !rest.is_empty() {
+            let problem = format!("{} bytes follow what the flags announce", rest.len());
+            self.deviations.push((problem, strictness.trailing_bytes));
+        }
+        Ok(())
     }
 
     pub(crate) fn flag(&self, flag: Flags) -> Option<bool> {
@@ -92,10 +108,7 @@ pub(crate) struct Expected<'a> {
 /// Checks authenticator data, from [`Check::AuthenticatorData`] to [`Check::BackupState`].
 pub(crate) fn check(findings: &mut Findings, data: &AuthenticatorData<'_>, expected: &Expected<'_>) {
     let shape = "the parts that the flags announce";
-    match &data.problem {
-        None => findings.decide(Check::AuthenticatorData, true, shape, shape),
-        Some(problem) => findings.decide(Check::AuthenticatorData, false, shape, problem.clone()),
-    };
+    findings.decide_shape(Check::AuthenticatorData, shape, data.problem.as_ref(), &data.deviations);
     let Some(head) = data.head else {
         let unread = [Check::RpIdHash, Check::UserPresent, Check::UserVerified, Check::BackupStateConsistent];
         let unchanged = expected.backup_eligible.map(|_| Check::BackupEligibilityUnchanged);

@@ -1,7 +1,10 @@
 //! The checks of the client data, which both ceremonies share (WebAuthn Level 3, §5.8.1).
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::check::Check;
@@ -9,6 +12,7 @@ use crate::expectations::Framing;
 use crate::origin::{self, OriginRule};
 use crate::report::{Ceremony, Findings, Outcome, Text};
 use crate::shown::shown;
+use crate::strictness::{ClientDataDecoding, Deviation, Strictness};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -17,17 +21,19 @@ pub(crate) struct Expected<'a> {
     pub(crate) challenge: &'a [u8],
     pub(crate) origins: &'a [OriginRule],
     pub(crate) framing: Framing<'a>,
+    pub(crate) strictness: Strictness,
 }
 
 /// Checks the client data, from [`Check::ClientDataJson`] to [`Check::TopOrigin`].
 pub(crate) fn check(findings: &mut Findings, client_data_json: &[u8], expected: &Expected<'_>) {
-    match parse(client_data_json) {
+    let strictness = &expected.strictness;
+    match parse(client_data_json, strictness.client_data_decoding) {
         Ok(client_data) => {
             findings.add(Check::ClientDataJson, Outcome::Pass, "a JSON object", "a JSON object");
             check_type(findings, &client_data, expected.ceremony);
-            check_challenge(findings, &client_data, expected.challenge);
-            check_origin(findings, &client_data, expected.origins);
-            check_framing(findings, &client_data, expected.framing);
+            check_challenge(findings, &client_data, expected.challenge, strictness.challenge_form);
+            check_origin(findings, &client_data, expected.origins, strictness.origin_form);
+            check_framing(findings, &client_data, expected.framing, strictness.top_origin);
         }
         Err(reason) => {
             findings.decide(Check::ClientDataJson, false, "a JSON object", reason);
@@ -41,9 +47,46 @@ pub(crate) fn check(findings: &mut Findings, client_data_json: &[u8], expected: 
 
 /// UTF-8 decode (Encoding Standard, §6) strips a byte-order mark and replaces what is not UTF-8; then JSON, where the last
 /// of several members of one name counts, as in a browser's `JSON.parse`.
-fn parse(client_data_json: &[u8]) -> Result<Map<String, Value>, String> {
-    let bytes = client_data_json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(client_data_json);
-    serde_json::from_str(&String::from_utf8_lossy(bytes)).map_err(|error| format!("not a JSON object: {error}"))
+fn parse(client_data_json: &[u8], decoding: ClientDataDecoding) -> Result<Map<String, Value>, String> {
+    let parsed = match decoding {
+        ClientDataDecoding::Utf8Decode => {
+            let bytes = client_data_json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(client_data_json);
+            serde_json::from_str(&String::from_utf8_lossy(bytes))
+        }
+        ClientDataDecoding::Json if client_data_json.starts_with(BYTE_ORDER_MARK) => {
+            return Err("a byte-order mark before the JSON, which UTF-8 decode would strip".to_owned());
+        }
+        ClientDataDecoding::Json => serde_json::from_slice::<Once>(client_data_json).map(|Once(members)| members),
+    };
+    parsed.map_err(|error| format!("not a JSON object: {error}"))
+}
+
+/// An object with each of its members once.
+struct Once(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Once;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Once, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                    if members.contains_key(&name) {
+                        return Err(A::Error::custom(format!("{name:?} is there twice")));
+                    }
+                    members.insert(name, value);
+                }
+                Ok(Once(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
 }
 
 /// A member that has to be a string.
@@ -76,16 +119,16 @@ fn check_type(findings: &mut Findings, client_data: &Map<String, Value>, ceremon
     }
 }
 
-fn check_challenge(findings: &mut Findings, client_data: &Map<String, Value>, challenge: &[u8]) {
+fn check_challenge(findings: &mut Findings, client_data: &Map<String, Value>, challenge: &[u8], form: Deviation) {
     let expected = URL_SAFE_NO_PAD.encode(challenge);
     match text(client_data, "challenge") {
+        Ok(found) if found != expected && is_in_other_form(found, challenge) => {
+            let deviation = if found.trim_end_matches('=') == expected { form } else { Deviation::Refuse };
+            let finding = findings.deviates(Check::Challenge, deviation, expected, shown(found));
+            finding.explanation = Some("the same bytes, in another base64 than base64url without padding".into());
+        }
         Ok(found) => {
-            let pass = found == expected;
-            let same = || URL_SAFE_NO_PAD.decode(normalised(found)).is_ok_and(|found| found == challenge);
-            let explanation =
-                (!pass && same()).then_some("the same bytes, in another base64 than base64url without padding");
-            let finding = findings.decide(Check::Challenge, pass, expected, shown(found));
-            finding.explanation = explanation.map(Text::from);
+            findings.decide(Check::Challenge, found == expected, expected, shown(found));
         }
         Err(found) => {
             findings.decide(Check::Challenge, false, expected, found);
@@ -93,17 +136,24 @@ fn check_challenge(findings: &mut Findings, client_data: &Map<String, Value>, ch
     }
 }
 
-fn normalised(base64: &str) -> String {
-    base64.trim_end_matches('=').replace('+', "-").replace('/', "_")
+fn is_in_other_form(base64: &str, challenge: &[u8]) -> bool {
+    let normalised = base64.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    URL_SAFE_NO_PAD.decode(normalised).is_ok_and(|found| found == challenge)
 }
 
-fn check_origin(findings: &mut Findings, client_data: &Map<String, Value>, rules: &[OriginRule]) {
+fn check_origin(findings: &mut Findings, client_data: &Map<String, Value>, rules: &[OriginRule], form: Deviation) {
     let expected = origin::describe(rules);
     match text(client_data, "origin") {
         Ok(found) => {
-            let pass = rules.iter().any(|rule| rule.matches(found));
-            let finding = findings.decide(Check::Origin, pass, expected, shown(found));
-            finding.explanation = (!pass).then(|| origin::explain(found, rules));
+            if rules.iter().any(|rule| rule.matches(found)) {
+                findings.decide(Check::Origin, true, expected, shown(found));
+                return;
+            }
+            let means = origin::serialised(found);
+            let is_other_form = means.is_some_and(|means| rules.iter().any(|rule| rule.matches(&means)));
+            let deviation = if is_other_form { form } else { Deviation::Refuse };
+            let finding = findings.deviates(Check::Origin, deviation, expected, shown(found));
+            finding.explanation = Some(origin::explain(found, rules));
         }
         Err(found) => {
             findings.decide(Check::Origin, false, expected, found);
@@ -111,7 +161,12 @@ fn check_origin(findings: &mut Findings, client_data: &Map<String, Value>, rules
     }
 }
 
-fn check_framing(findings: &mut Findings, client_data: &Map<String, Value>, framing: Framing<'_>) {
+fn check_framing(
+    findings: &mut Findings,
+    client_data: &Map<String, Value>,
+    framing: Framing<'_>,
+    top_origin: Deviation,
+) {
     let (allowed, anywhere) = match framing {
         Framing::Refused => (None, false),
         Framing::AllowedIn(rules) => (Some(rules), false),
@@ -151,6 +206,7 @@ fn check_framing(findings: &mut Findings, client_data: &Map<String, Value>, fram
             let rules = allowed.unwrap_or_default();
             let pass = framed && (anywhere || rules.iter().any(|rule| rule.matches(found)));
             let finding = findings.decide(Check::TopOrigin, pass, expected, shown(found));
+            finding.enforced = pass || top_origin.refuses();
             if !framed {
                 finding.explanation = Some("topOrigin is there only if crossOrigin is true".into());
             } else if !pass && !rules.is_empty() {

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::check::Check;
 use crate::report::Findings;
 use crate::shown::shown;
+use crate::strictness::Strictness;
 
 /// The longest credential id (WebAuthn Level 3, §7.1 and §6.5.1).
 pub const MAX_CREDENTIAL_ID_BYTES: usize = 1023;
@@ -145,12 +146,25 @@ impl AuthenticationResponse {
 }
 
 /// [`Check::CredentialType`] and [`Check::CredentialIdEncoding`].
-pub(crate) fn check_credential(findings: &mut Findings, credential_type: &str, id: &str, raw_id: &[u8]) {
-    findings.decide(Check::CredentialType, credential_type == "public-key", "public-key", shown(credential_type));
+pub(crate) fn check_credential(
+    findings: &mut Findings,
+    credential_type: &str,
+    id: &str,
+    raw_id: &[u8],
+    strictness: &Strictness,
+) {
+    let expected = "public-key";
+    if credential_type == expected {
+        findings.decide(Check::CredentialType, true, expected, expected);
+    } else {
+        findings.deviates(Check::CredentialType, strictness.credential_type, expected, shown(credential_type));
+    }
     let expected = URL_SAFE_NO_PAD.encode(raw_id);
-    let pass = id == expected;
-    let finding = findings.decide(Check::CredentialIdEncoding, pass, expected, shown(id));
-    if !pass {
+    if id == expected {
+        findings.decide(Check::CredentialIdEncoding, true, expected, shown(id));
+    } else {
+        let deviation = strictness.credential_id;
+        let finding = findings.deviates(Check::CredentialIdEncoding, deviation, expected, shown(id));
         finding.explanation = Some("the page must send both as the browser gave them, encoded once".into());
     }
 }

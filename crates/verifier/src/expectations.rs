@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::attestation::trust::TrustAnchors;
 use crate::origin::OriginRule;
 use crate::public_key::SUPPORTED_ALGORITHMS;
+use crate::strictness::{Deviation, Strictness};
 
 /// What a registration has to be like.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct RegistrationExpectations<'a> {
     pub extensions: ExtensionPolicy<'a>,
     /// The user handle that the options named: it goes into the record.
     pub user_handle: &'a [u8],
+    /// How much of the specification's letter is insisted on.
+    pub strictness: Strictness,
 }
 
 impl<'a> RegistrationExpectations<'a> {
@@ -64,6 +67,7 @@ impl<'a> RegistrationExpectations<'a> {
             already_registered: false,
             extensions: ExtensionPolicy::default(),
             user_handle,
+            strictness: Strictness::by_the_letter(),
         }
     }
 }
@@ -85,8 +89,9 @@ pub struct AuthenticationExpectations<'a> {
     pub user_verification: bool,
     /// What the backup flags may be.
     pub backup: BackupPolicy,
-    /// What a signature counter that did not grow means.
-    pub counter: CounterPolicy,
+    /// What a signature counter that did not grow leads to: by the specification a sign that the key may have been cloned,
+    /// which the relying party takes into account or not (WebAuthn Level 3, §6.1.1).
+    pub counter: Deviation,
     /// The ids of allowCredentials; empty if the client was to find a discoverable credential.
     pub allow_credentials: &'a [Vec<u8>],
     /// Who logs in.
@@ -96,6 +101,8 @@ pub struct AuthenticationExpectations<'a> {
     pub record: Option<&'a CredentialRecord>,
     /// Which extension outputs are acceptable.
     pub extensions: ExtensionPolicy<'a>,
+    /// How much of the specification's letter is insisted on.
+    pub strictness: Strictness,
 }
 
 impl<'a> AuthenticationExpectations<'a> {
@@ -116,11 +123,12 @@ impl<'a> AuthenticationExpectations<'a> {
             framing: Framing::Refused,
             user_verification: false,
             backup: BackupPolicy::default(),
-            counter: CounterPolicy::Refuse,
+            counter: Deviation::Refuse,
             allow_credentials,
             user: User::Identified,
             record,
             extensions: ExtensionPolicy::default(),
+            strictness: Strictness::by_the_letter(),
         }
     }
 }
@@ -168,18 +176,6 @@ pub enum FlagPolicy {
     Required,
     /// Not set.
     Refused,
-}
-
-/// What it means if the signature counter did not grow: by the specification a sign that the key may have been cloned,
-/// which the relying party takes into account or not (WebAuthn Level 3, §6.1.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CounterPolicy {
-    /// The authentication is refused.
-    #[default]
-    Refuse,
-    /// It is reported, and refuses nothing.
-    Report,
 }
 
 /// Which attestation is acceptable (WebAuthn Level 3, §7.1). A statement that does not verify never is.

@@ -8,15 +8,16 @@ use crate::expectations::ExtensionPolicy;
 use crate::report::Findings;
 use crate::shown::shown;
 
+/// `authenticator` is canonical CBOR.
 pub(crate) fn check(
     findings: &mut Findings,
     client: &Map<String, Value>,
-    authenticator: Option<Item<'_>>,
+    authenticator: Option<&[u8]>,
     policy: ExtensionPolicy<'_>,
 ) {
     let names: Vec<&str> = client.keys().map(String::as_str).collect();
     outputs(findings, Check::ClientExtensions, &names, policy.client, policy.refuse_unsolicited);
-    let Some(entries) = authenticator.and_then(|item| item.map().ok()) else {
+    let Some(entries) = authenticator.and_then(|encoded| Item::parse(encoded).ok()?.map().ok()) else {
         return findings.not_applicable(Check::AuthenticatorExtensions, "no outputs");
     };
     let mut names = Vec::new();

@@ -14,6 +14,7 @@
 mod attestation;
 mod authentication;
 mod authenticator_data;
+mod cbor;
 mod check;
 mod client_data;
 mod credential;
@@ -24,6 +25,7 @@ mod public_key;
 mod registration;
 mod report;
 mod shown;
+mod strictness;
 #[cfg(feature = "webauthn-rs")]
 mod webauthn_rs;
 
@@ -32,12 +34,13 @@ pub use self::authentication::{Authentication, verify_authentication};
 pub use self::check::Check;
 pub use self::credential::{AuthenticationResponse, CredentialError, MAX_CREDENTIAL_ID_BYTES, RegistrationResponse};
 pub use self::expectations::{
-    AttestationPolicy, AuthenticationExpectations, BackupPolicy, CounterPolicy, CredentialRecord, ExtensionPolicy,
-    FlagPolicy, Framing, RecordUpdate, RegistrationExpectations, User,
+    AttestationPolicy, AuthenticationExpectations, BackupPolicy, CredentialRecord, ExtensionPolicy, FlagPolicy,
+    Framing, RecordUpdate, RegistrationExpectations, User,
 };
 pub use self::origin::{InvalidOrigin, OriginRule};
 pub use self::public_key::SUPPORTED_ALGORITHMS;
 pub use self::registration::{Registration, verify_registration};
 pub use self::report::{Ceremony, Decision, Finding, Outcome, Report, Text, Verdict};
+pub use self::strictness::{ClientDataDecoding, Deviation, Strictness};
 #[cfg(feature = "webauthn-rs")]
-pub use self::webauthn_rs::{StoredRegistration, WebauthnRs};
+pub use self::webauthn_rs::{StoredRegistration, UserVerification, WebauthnRs};

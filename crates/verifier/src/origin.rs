@@ -196,6 +196,14 @@ pub(crate) fn explain(found: &str, rules: &[OriginRule]) -> Text {
     nearest.map_or_else(|| "a web page, where only apps or extensions are allowed".into(), |web| found.compared_to(web))
 }
 
+/// The serialisation of a web origin that is written in another form; `None` if it is in that form, or is none.
+pub(crate) fn serialised(found: &str) -> Option<String> {
+    match WebOrigin::parse(found) {
+        Err(Problem::NotSerialised(should_be)) => Some(should_be),
+        _ => None,
+    }
+}
+
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte))

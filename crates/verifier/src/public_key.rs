@@ -14,6 +14,11 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
+use crate::cbor;
+use crate::check::Check;
+use crate::report::Findings;
+use crate::strictness::{Deviation, Strictness};
+
 pub(crate) const ES256: i64 = -7;
 pub(crate) const EDDSA: i64 = -8;
 pub(crate) const ES384: i64 = -35;
@@ -105,12 +110,39 @@ pub(crate) fn algorithm_name(algorithm: i64) -> String {
 pub(crate) struct CredentialKey {
     pub(crate) algorithm: i64,
     pub(crate) key: PublicKey,
+    /// In what its encoding deviates from the specification, where that refuses nothing.
+    pub(crate) deviations: Vec<String>,
 }
 
 impl CredentialKey {
+    pub(crate) const EXPECTED: &'static str = "a COSE_Key of a known algorithm";
+
+    /// Reads a key; one that cannot be read fails [`Check::PublicKey`].
+    pub(crate) fn check(findings: &mut Findings, encoded: &[u8], strictness: &Strictness) -> Option<Self> {
+        match Self::from_cose(encoded, strictness) {
+            Ok(key) => Some(key),
+            Err(problem) => {
+                findings.decide(Check::PublicKey, false, Self::EXPECTED, problem);
+                None
+            }
+        }
+    }
+
+    /// That it is there, and how its encoding deviates.
+    pub(crate) fn report(&self, findings: &mut Findings) {
+        if self.deviations.is_empty() {
+            let found = format!("a key for {}", algorithm_name(self.algorithm));
+            findings.decide(Check::PublicKey, true, Self::EXPECTED, found);
+        } else {
+            findings.deviates(Check::PublicKey, Deviation::Report, Self::EXPECTED, self.deviations.join("; "));
+        }
+    }
+
     /// Reads a COSE_Key, which must have the parameters of its algorithm and no others (WebAuthn Level 3, §6.5.1).
-    pub(crate) fn from_cose(encoded: &[u8]) -> Result<Self, String> {
-        let item = Item::parse(encoded).map_err(|error| format!("not canonical CBOR: {error}"))?;
+    pub(crate) fn from_cose(encoded: &[u8], strictness: &Strictness) -> Result<Self, String> {
+        let read = cbor::read(encoded, strictness.cbor_form)?;
+        let item = Item::parse(&read.canonical).map_err(|error| format!("not canonical CBOR: {error}"))?;
+        let mut deviations: Vec<String> = read.deviation.into_iter().collect();
         let mut parameters = Parameters::default();
         for (label, value) in item.map().map_err(|_| "a CBOR item that is not a map")? {
             match label.integer() {
@@ -119,13 +151,21 @@ impl CredentialKey {
                 Ok(-1) => parameters.first = Some(value),
                 Ok(-2) => parameters.second = value.bytes().ok(),
                 Ok(-3) => parameters.third = value.bytes().ok(),
-                Ok(other) => return Err(format!("a parameter with the label {other}, which does not belong there")),
-                Err(_) => return Err("a parameter whose label is not an integer".to_owned()),
+                other => {
+                    let what = other.map_or_else(
+                        |_| "a parameter whose label is not an integer".to_owned(),
+                        |label| format!("a parameter with the label {label}, which does not belong there"),
+                    );
+                    if strictness.key_parameters.refuses() {
+                        return Err(what);
+                    }
+                    deviations.push(what);
+                }
             }
         }
         let algorithm = parameters.algorithm.ok_or("no alg")?;
         let key = parameters.key(algorithm)?;
-        Ok(Self { algorithm, key })
+        Ok(Self { algorithm, key, deviations })
     }
 }
 

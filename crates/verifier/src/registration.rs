@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::attestation::{self, AttestationObject};
 use crate::authenticator_data::{self, AuthenticatorData};
+use crate::cbor;
 use crate::check::Check;
 use crate::client_data;
 use crate::credential::RegistrationResponse;
@@ -14,6 +15,7 @@ use crate::extensions;
 use crate::public_key::{CredentialKey, Library, algorithm_name};
 use crate::report::{Ceremony, Decision, Findings, Report};
 use crate::shown::hex;
+use crate::strictness::Strictness;
 
 /// A registration that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,22 +51,30 @@ pub(crate) fn verify_with(
     expected: &RegistrationExpectations<'_>,
 ) -> Registration {
     let mut findings = Findings::new(Ceremony::Registration);
-    check_credential(&mut findings, &response.credential_type, &response.id, &response.raw_id);
+    let strictness = expected.strictness;
+    check_credential(&mut findings, &response.credential_type, &response.id, &response.raw_id, &strictness);
     let client_data = client_data::Expected {
         ceremony: Ceremony::Registration,
         challenge: expected.challenge,
         origins: expected.origins,
         framing: expected.framing,
+        strictness,
     };
     client_data::check(&mut findings, &response.client_data_json, &client_data);
 
-    let object = AttestationObject::parse(&response.attestation_object);
-    let shape = "a CBOR map with fmt, attStmt and authData";
-    match &object.problem {
-        None => findings.decide(Check::AttestationObject, true, shape, shape),
-        Some(problem) => findings.decide(Check::AttestationObject, false, shape, problem.clone()),
+    let read = cbor::read(&response.attestation_object, strictness.cbor_form);
+    let (object, deviations) = match &read {
+        Ok(read) => {
+            let deviations = read.deviation.iter().map(|problem| (problem.clone(), strictness.cbor_form));
+            (AttestationObject::parse(&read.canonical), deviations.collect::<Vec<_>>())
+        }
+        Err(problem) => {
+            (AttestationObject { problem: Some(problem.clone()), ..AttestationObject::default() }, Vec::new())
+        }
     };
-    let data = AuthenticatorData::parse(object.authenticator_data.unwrap_or_default());
+    let shape = "a CBOR map with fmt, attStmt and authData";
+    findings.decide_shape(Check::AttestationObject, shape, object.problem.as_ref(), &deviations);
+    let data = AuthenticatorData::parse(object.authenticator_data.unwrap_or_default(), &strictness);
     let key = check_authenticator_data(&mut findings, &object, &data, response, expected, library);
     let attestation = attestation::Input {
         object: &object,
@@ -73,6 +83,7 @@ pub(crate) fn verify_with(
         credential_key: key.as_ref(),
         policy: expected.attestation,
         now: expected.now,
+        strictness,
         library,
     };
     attestation::check(&mut findings, &attestation);
@@ -84,7 +95,12 @@ pub(crate) fn verify_with(
         finding.explanation =
             Some("the key was enrolled before; excludeCredentials keeps a client from offering it again".into());
     }
-    extensions::check(&mut findings, &response.client_extension_results, data.extensions, expected.extensions);
+    extensions::check(
+        &mut findings,
+        &response.client_extension_results,
+        data.extensions.as_deref(),
+        expected.extensions,
+    );
 
     let report = findings.into_report(Ceremony::Registration);
     let candidate = record(response, &data, expected);
@@ -144,15 +160,24 @@ fn check_authenticator_data(
     };
     findings.decide(Check::AttestedCredentialData, true, "attested credential data", "attested credential data");
     let id = attested.credential_id;
-    findings.decide(Check::CredentialIdMatch, id == response.raw_id, hex(&response.raw_id), hex(id));
-    let length = format!("{} bytes", id.len());
-    findings.decide(Check::CredentialIdLength, id.len() <= MAX_CREDENTIAL_ID_BYTES, "at most 1023 bytes", length);
+    if id == response.raw_id {
+        findings.decide(Check::CredentialIdMatch, true, hex(id), hex(id));
+    } else {
+        let deviation = expected.strictness.credential_id;
+        findings.deviates(Check::CredentialIdMatch, deviation, hex(&response.raw_id), hex(id));
+    }
+    let (at_most, length) = ("at most 1023 bytes", format!("{} bytes", id.len()));
+    if id.len() <= MAX_CREDENTIAL_ID_BYTES {
+        findings.decide(Check::CredentialIdLength, true, at_most, length);
+    } else {
+        findings.deviates(Check::CredentialIdLength, expected.strictness.credential_id_length, at_most, length);
+    }
     let Some(encoded) = attested.public_key else {
         findings.not_evaluated(Check::PublicKey, Check::AuthenticatorData);
         findings.not_evaluated(Check::Algorithm, Check::AuthenticatorData);
         return None;
     };
-    let key = check_public_key(findings, encoded, library);
+    let key = check_public_key(findings, encoded, &expected.strictness, library);
     match &key {
         Some(key) => {
             let offered: Vec<_> = expected.algorithms.iter().map(|it| algorithm_name(*it)).collect();
@@ -165,22 +190,20 @@ fn check_authenticator_data(
     key
 }
 
-fn check_public_key(findings: &mut Findings, encoded: &[u8], library: Library) -> Option<CredentialKey> {
-    let expected = "a COSE_Key of a known algorithm";
-    match CredentialKey::from_cose(encoded) {
-        Ok(key) if key.key.is_sound(library) => {
-            findings.decide(Check::PublicKey, true, expected, format!("a key for {}", algorithm_name(key.algorithm)));
-            Some(key)
-        }
-        Ok(_) => {
-            findings.decide(Check::PublicKey, false, expected, "coordinates that are not a point on the curve");
-            None
-        }
-        Err(problem) => {
-            findings.decide(Check::PublicKey, false, expected, problem);
-            None
-        }
+fn check_public_key(
+    findings: &mut Findings,
+    encoded: &[u8],
+    strictness: &Strictness,
+    library: Library,
+) -> Option<CredentialKey> {
+    let key = CredentialKey::check(findings, encoded, strictness)?;
+    if key.key.is_sound(library) {
+        key.report(findings);
+        return Some(key);
     }
+    let found = "coordinates that are not a point on the curve";
+    findings.decide(Check::PublicKey, false, CredentialKey::EXPECTED, found);
+    None
 }
 
 fn record(

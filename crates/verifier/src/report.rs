@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use crate::check::Check;
+use crate::strictness::Deviation;
 
 /// Text of a report: fixed where it can be, so that a report costs few allocations.
 pub type Text = Cow<'static, str>;
@@ -236,6 +237,37 @@ impl Findings {
         found: impl Into<Text>,
     ) -> &mut Finding {
         self.add(check, if pass { Outcome::Pass } else { Outcome::Fail }, expected, found)
+    }
+
+    /// Something that deviates, and refuses the ceremony only where deviations of its kind do.
+    pub(crate) fn deviates(
+        &mut self,
+        check: Check,
+        deviation: Deviation,
+        expected: impl Into<Text>,
+        found: impl Into<Text>,
+    ) -> &mut Finding {
+        let finding = self.add(check, Outcome::Fail, expected, found);
+        finding.enforced = deviation.refuses();
+        finding
+    }
+
+    /// Whether something has its shape: a problem refuses the ceremony, deviations do if one of their kind does.
+    pub(crate) fn decide_shape(
+        &mut self,
+        check: Check,
+        shape: &'static str,
+        problem: Option<&String>,
+        deviations: &[(String, Deviation)],
+    ) {
+        let found: Vec<_> = problem.into_iter().chain(deviations.iter().map(|(found, _)| found)).cloned().collect();
+        if found.is_empty() {
+            self.decide(check, true, shape, shape);
+            return;
+        }
+        let refuses = problem.is_some() || deviations.iter().any(|(_, deviation)| deviation.refuses());
+        let deviation = if refuses { Deviation::Refuse } else { Deviation::Report };
+        self.deviates(check, deviation, shape, found.join("; "));
     }
 
     pub(crate) fn not_applicable(&mut self, check: Check, why: impl Into<Text>) {

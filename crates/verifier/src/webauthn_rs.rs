@@ -26,8 +26,19 @@ pub struct WebauthnRs<'a> {
     pub rp_id: &'a str,
     /// The origins that are allowed. Subdomains and ports are allowed for all of them or for none.
     pub origins: &'a [OriginRule],
-    /// Whether user verification is required: it is judged as a `Passkey` then, otherwise as a `SecurityKey`.
-    pub user_verification: bool,
+    /// What is asked of user verification.
+    pub user_verification: UserVerification,
+}
+
+/// What is asked of user verification, and as what webauthn-rs judges a credential then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserVerification {
+    /// It has to be: a `Passkey`.
+    Required,
+    /// If it can be: a `SecurityKey`. One that was registered with it logs in with it only.
+    Preferred,
+    /// Rather not: a `SecurityKey` by user presence alone, as Proxmox VE has it.
+    Discouraged,
 }
 
 /// A registration as it was stored: what webauthn-rs makes a credential of.
@@ -98,7 +109,7 @@ impl WebauthnRs<'_> {
         });
         let response: PublicKeyCredential = read(response)?;
         let webauthn = self.webauthn()?;
-        if self.user_verification {
+        if self.user_verification == UserVerification::Required {
             let (options, state) =
                 webauthn.start_passkey_authentication(&[Passkey::from(credential)]).map_err(words)?;
             let state = with_challenge(&state, options.public_key.challenge.as_ref(), challenge)?;
@@ -118,6 +129,7 @@ impl WebauthnRs<'_> {
         let (first, others) = origins.split_first().ok_or("no origin is allowed")?;
         let builder = WebauthnBuilder::new(self.rp_id, first)
             .map_err(words)?
+            .danger_set_user_presence_only_security_keys(self.user_verification == UserVerification::Discouraged)
             .allow_subdomains(self.origins.iter().any(OriginRule::allows_subdomains))
             .allow_any_port(self.origins.iter().any(OriginRule::allows_any_port));
         others.iter().fold(builder, WebauthnBuilder::append_allowed_origin).build().map_err(words)
@@ -127,7 +139,7 @@ impl WebauthnRs<'_> {
         // Who the user is has no part in the verification.
         let (user, name) = (Uuid::nil(), "user");
         let credential: RegisterPublicKeyCredential = read(credential)?;
-        if self.user_verification {
+        if self.user_verification == UserVerification::Required {
             let (options, state) = webauthn.start_passkey_registration(user, name, name, None).map_err(words)?;
             let state = with_challenge(&state, options.public_key.challenge.as_ref(), challenge)?;
             webauthn.finish_passkey_registration(&credential, &state).map(Credential::from).map_err(words)

@@ -1,4 +1,4 @@
-//! `keyrig rp policies`: what each does that the default does not, and why that is a risk.
+//! `keyrig rp policies`: the fields of each, what it does by them that the default does not, and why that is a risk.
 
 use std::process::ExitCode;
 
@@ -33,9 +33,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             print("")?;
         }
         print(format!("{}: {}", policy.name, policy.description))?;
-        for difference in &policy.differences {
-            print(format!("  it {}", difference.does))?;
-            print(format!("    risk: {}", difference.risk))?;
+        for (field, value) in policy.fields() {
+            print(format!("  {field} = {value}"))?;
+            if let Some(difference) = policy.differences.iter().find(|difference| difference.field == field) {
+                print(format!("    it {}", difference.does))?;
+                print(format!("    risk: {}", difference.risk))?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -140,6 +140,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         rp_id: &rp_id,
         initial_password,
     };
+    let warnings: Vec<_> = warnings.into_iter().chain(relying_party.settle_in()?).collect();
     let out = Lines::to_stdout(|count| format!("{count} lines were lost: nobody read them"))?;
     announce(&out, &arguments, &listening, &origins, relying_party.webauthn_problem(), warnings, missing)?;
     let mut servers = Vec::new();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{By, Factor, FactorError, Role, UserChange, UserName, Which};
+use keyrig_relying_party::{By, Factor, FactorError, Finding, Role, UserChange, UserName, Which};
 use serde::Serialize;
 
 use super::password::{PasswordSource, password};
@@ -272,7 +272,12 @@ fn list_factors(user: Option<&UserName>, list: &Listing) -> Result<(), Failure> 
     for found in users {
         let totp = if found.user.totp_locked { " (locked out of TOTP)" } else { "" };
         let locked = if found.user.is_locked(report.time) { " (locked)" } else { "" };
-        print(format!("{}{locked}{totp}", found.user.name))?;
+        let keys = if found.findings.contains(&Finding::KeysNotAccepted) {
+            " (has keys alone, which the realm does not accept: cannot log in)"
+        } else {
+            ""
+        };
+        print(format!("{}{locked}{totp}{keys}", found.user.name))?;
         if found.factors.is_empty() {
             print("  no factor")?;
         }

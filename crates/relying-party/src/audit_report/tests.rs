@@ -39,6 +39,7 @@ fn key(id: &str) -> Factor {
             credential_id: "AAAA".to_owned(),
             passkey: false,
             rp_id: "localhost".to_owned(),
+            usable: true,
             aaguid: String::new(),
             attestation_format: "packed".to_owned(),
             counter: 7,
@@ -63,8 +64,8 @@ const OATH: Requirement = Requirement::Oath { digits: 6, step: 30 };
 #[test]
 fn who_needs_looking_after_is_found() {
     use Finding::{
-        FactorDisabled, FactorUnreadable, FewRecoveryKeys, LacksRequiredFactor, NoFactor, NoRecoveryKeys,
-        OnlyOneFactor, OnlyOneSecurityKey,
+        FactorDisabled, FactorUnreadable, FewRecoveryKeys, KeysNotAccepted, KeysUnusable, LacksRequiredFactor,
+        NoFactor, NoRecoveryKeys, OnlyOneFactor, OnlyOneSecurityKey,
     };
     let disabled = Factor { enabled: false, ..key("old") };
     let damaged = factor("odd", FactorDetail::Unreadable { kind: "u2f".to_owned(), reason: "x".to_owned() });
@@ -91,8 +92,39 @@ fn who_needs_looking_after_is_found() {
         (Role::User, none, vec![key("a"), damaged, paper(10)], vec![FactorUnreadable]),
     ];
     for (role, requirement, factors, expected) in cases {
-        let found = findings(&user("alice@pve", role), requirement, &factors, at(NOW));
+        let found = findings(&user("alice@pve", role), requirement, true, &factors, at(NOW));
         assert_eq!(found, expected, "{role:?} {requirement:?} {factors:?}");
+    }
+    // Keys for another RP ID are nothing to rely on, and nobody may think that they were no factor.
+    let elsewhere = || {
+        let mut key = key("elsewhere");
+        let FactorDetail::Webauthn { usable, .. } = &mut key.detail else { unreachable!("it is a key") };
+        *usable = false;
+        key
+    };
+    let cases = [
+        (Role::User, none, vec![elsewhere()], vec![KeysUnusable, NoRecoveryKeys]),
+        (Role::User, none, vec![elsewhere(), paper(10)], vec![KeysUnusable]),
+        (Role::User, none, vec![elsewhere(), key("a")], vec![KeysUnusable, OnlyOneFactor, NoRecoveryKeys]),
+        (Role::User, none, vec![Factor { enabled: false, ..elsewhere() }, key("a"), paper(10)], vec![FactorDisabled]),
+        (Role::Administrator, none, vec![elsewhere(), key("a"), paper(10)], vec![KeysUnusable, OnlyOneSecurityKey]),
+        (Role::User, Requirement::Webauthn, vec![elsewhere(), paper(10)], vec![KeysUnusable, LacksRequiredFactor]),
+    ];
+    for (role, requirement, factors, expected) in cases {
+        let found = findings(&user("alice@pve", role), requirement, true, &factors, at(NOW));
+        assert_eq!(found, expected, "{role:?} {requirement:?} {factors:?}");
+    }
+    // A policy that lets no key pass where codes are required.
+    let cases = [
+        (vec![key("a")], vec![KeysNotAccepted, LacksRequiredFactor, OnlyOneFactor, NoRecoveryKeys]),
+        (vec![key("a"), key("b")], vec![KeysNotAccepted, LacksRequiredFactor, NoRecoveryKeys]),
+        (vec![key("a"), paper(10)], vec![LacksRequiredFactor]),
+        (vec![key("a"), app(6), paper(10)], vec![]),
+        (vec![app(6), paper(10)], vec![]),
+    ];
+    for (factors, expected) in cases {
+        let found = findings(&user("alice@pve", Role::User), OATH, false, &factors, at(NOW));
+        assert_eq!(found, expected, "{factors:?}");
     }
 }
 
@@ -100,7 +132,7 @@ fn who_needs_looking_after_is_found() {
 fn locks_are_found_until_they_end() {
     let locked = |until| {
         let user = User { locked_until: Some(at(until)), totp_locked: true, ..user("alice@pve", Role::User) };
-        findings(&user, Requirement::None, &[key("a"), paper(10)], at(NOW))
+        findings(&user, Requirement::None, true, &[key("a"), paper(10)], at(NOW))
     };
     assert_eq!(locked(NOW + 1), [Finding::Locked, Finding::TotpLocked]);
     assert_eq!(locked(NOW), [Finding::TotpLocked]);
@@ -111,7 +143,7 @@ fn report() -> AuditReport {
     let bob = User { locked_until: Some(at(NOW + 3600)), enabled: false, ..user("bob@pam", Role::User) };
     let evil = Factor { description: "=cmd|' /C calc'!A0, \"x\"".to_owned(), ..key("k1") };
     let audited = |user: User, requirement, factors: Vec<Factor>| {
-        let findings = findings(&user, requirement, &factors, at(NOW));
+        let findings = findings(&user, requirement, true, &factors, at(NOW));
         AuditedUser { user, requirement, factors, findings }
     };
     AuditReport {

@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::audit_log::{self, By, EventKind};
 use crate::random;
 use crate::realms::{self, Realm, Requirement};
+use crate::site::{self, Site};
 use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
 use crate::user_name::{UserId, UserName};
 use crate::users::{self, User};
@@ -85,6 +86,8 @@ pub enum FactorDetail {
         passkey: bool,
         /// The RP ID that it is bound to.
         rp_id: String,
+        /// Whether browsers use it on this site: whether that is the RP ID that the site was last served with.
+        usable: bool,
         /// The authenticator's model, as it says; zeros where it does not say.
         aaguid: String,
         /// The attestation statement format of the registration.
@@ -268,13 +271,14 @@ impl Store {
 }
 
 pub(crate) fn of_user(connection: &Connection, user: &UserName) -> Result<Vec<Factor>, FactorError> {
-    let user = known_user(connection, user)?;
-    Ok(load(connection, user.id)?.iter().map(StoredFactor::view).collect())
+    let (user, site) = (known_user(connection, user)?, site::find(connection)?);
+    Ok(load(connection, user.id)?.iter().map(|factor| factor.view(site.as_ref())).collect())
 }
 
 pub(crate) fn of_users(connection: &Connection, users: Vec<User>) -> Result<Vec<(User, Vec<Factor>)>, StoreError> {
+    let site = site::find(connection)?;
     let with_factors = |user: User| {
-        let factors = load(connection, user.id)?.iter().map(StoredFactor::view).collect();
+        let factors = load(connection, user.id)?.iter().map(|factor| factor.view(site.as_ref())).collect();
         Ok((user, factors))
     };
     users.into_iter().map(with_factors).collect()
@@ -309,7 +313,7 @@ pub(crate) fn change(
         detail.push_str(if enabled { ", enabled" } else { ", disabled" });
     }
     audit_log::record(connection, by, EventKind::FactorChanged, &user.name.to_string(), &detail)?;
-    Ok(one(&after, &user.name, id)?.view())
+    Ok(one(&after, &user.name, id)?.view(site::find(connection)?.as_ref()))
 }
 
 pub(crate) fn delete(
@@ -334,7 +338,8 @@ pub(crate) fn delete(
     if !force {
         check_still_satisfied(connection, &user, &before, &load(connection, user.id)?)?;
     }
-    Ok(deleted.into_iter().map(StoredFactor::view).collect())
+    let site = site::find(connection)?;
+    Ok(deleted.into_iter().map(|factor| factor.view(site.as_ref())).collect())
 }
 
 fn known_user(connection: &Connection, name: &UserName) -> Result<User, FactorError> {
@@ -409,9 +414,9 @@ pub(crate) enum Stored {
 }
 
 impl StoredFactor {
-    pub(crate) fn view(&self) -> Factor {
+    pub(crate) fn view(&self, site: Option<&Site>) -> Factor {
         let detail = match &self.secret {
-            Stored::Webauthn(record) => record.view(),
+            Stored::Webauthn(record) => record.view(site),
             Stored::Totp(totp) => totp.view(),
             Stored::Recovery(keys) => keys.view(),
             Stored::Unreadable { kind, reason } => {
@@ -438,7 +443,7 @@ impl StoredFactor {
 
     /// As events name it.
     pub(crate) fn describe(&self) -> String {
-        format!("{} {} {:?}", self.view().kind(), self.id, self.description)
+        format!("{} {} {:?}", self.view(None).kind(), self.id, self.description)
     }
 }
 
@@ -511,7 +516,8 @@ pub(crate) fn add(
 
 /// The factor as it is after it was added.
 pub(crate) fn added(connection: &Connection, user: &User, id: &str) -> Result<Factor, FactorError> {
-    one(&load(connection, user.id)?, &user.name, id).map(StoredFactor::view)
+    let site = site::find(connection)?;
+    one(&load(connection, user.id)?, &user.name, id).map(|factor| factor.view(site.as_ref()))
 }
 
 /// Notes that a login used a factor that still is the user's and enabled. Whether it is.

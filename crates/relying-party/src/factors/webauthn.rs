@@ -7,6 +7,7 @@ use keyrig_verifier::{CredentialRecord, RecordUpdate};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::{FactorDetail, FactorError, owner_of_credential};
+use crate::site::Site;
 use crate::store::StoreError;
 use crate::users::User;
 
@@ -24,12 +25,13 @@ pub(crate) struct StoredCredential {
 }
 
 impl StoredCredential {
-    pub(super) fn view(&self) -> FactorDetail {
+    pub(super) fn view(&self, site: Option<&Site>) -> FactorDetail {
         let record = &self.record;
         FactorDetail::Webauthn {
             credential_id: URL_SAFE_NO_PAD.encode(&record.id),
             passkey: self.passkey,
             rp_id: self.rp_id.clone(),
+            usable: site.is_none_or(|site| site.rp_id == self.rp_id),
             aaguid: record.aaguid.to_string(),
             attestation_format: self.attestation_format.clone(),
             counter: record.sign_count,

@@ -64,6 +64,7 @@ fn counted<T>(relying_party: &RelyingParty, asker: &Asker, attempt: Result<T, Re
     if let Err(
         Refusal::AuthenticationFailed { .. }
         | Refusal::LoginBlocked { .. }
+        | Refusal::KeysUnusable { .. }
         | Refusal::FactorRequired { .. }
         | Refusal::UnknownLogin,
     ) = &attempt
@@ -93,6 +94,7 @@ pub(super) async fn password(
                     "totp": offer.totp,
                     "totp_locked": offer.totp_locked,
                     "recovery": offer.recovery,
+                    "unusable_keys": offer.unusable_keys,
                 },
             });
             Json(body).into_response()

@@ -152,8 +152,10 @@ function describe(requirement) {
 
 function offer(answer) {
   login = answer;
-  const { webauthn, totp, totp_locked: locked, recovery } = answer.factors;
+  const { webauthn, totp, totp_locked: locked, recovery, unusable_keys: unusable } = answer.factors;
   only('second-factor');
+  find('unusable-keys').hidden = !unusable;
+  find('unusable-keys').textContent = unusable ? `Security keys: ${printable(unusable)}.` : '';
   find('offer-webauthn').hidden = !webauthn;
   find('offer-totp').hidden = !totp;
   find('totp-locked').hidden = !locked;
@@ -175,7 +177,7 @@ async function list() {
 }
 
 function row(factor) {
-  const kind = { webauthn: factor.passkey ? 'passkey' : 'security key, a second factor', totp: 'app', recovery: `recovery keys, ${factor.remaining} of ${factor.of} left` };
+  const kind = { webauthn: `${factor.passkey ? 'passkey' : 'security key, a second factor'}${factor.usable === false ? `; for ${factor.rp_id}: no browser uses it here` : ''}`, totp: 'app', recovery: `recovery keys, ${factor.remaining} of ${factor.of} left` };
   const line = document.createElement('tr');
   for (const text of [kind[factor.type] ?? factor.type, factor.description, when(factor.created), when(factor.last_used)]) {
     line.append(Object.assign(document.createElement('td'), { textContent: printable(text), className: factor.enabled ? '' : 'off' }));

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -16,7 +16,17 @@ fn every_policy_that_comes_with_keyrig_is_valid() {
 /// other.
 #[test]
 fn a_policy_describes_exactly_its_differences() {
-    let table = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
+    // Fields of fields have the name of both: strictness.cbor_form.
+    let table = |text: &str| {
+        let fields = toml::from_str::<toml::Table>(text).unwrap().into_iter();
+        let flat = fields.flat_map(|(field, value)| match value {
+            toml::Value::Table(inner) => {
+                inner.into_iter().map(|(name, value)| (format!("{field}.{name}"), value)).collect()
+            }
+            value => vec![(field, value)],
+        });
+        flat.collect::<BTreeMap<_, _>>()
+    };
     let default = table(BUILT_IN[0].1);
     assert_eq!(Policy::strict().differences, []);
     for (name, text) in BUILT_IN {
@@ -58,7 +68,9 @@ fn a_text_that_is_no_policy_is_refused_with_the_place() {
         (good.replace("[-7, -8, -35, -257]", "[-7, -47]"), "-47 is not an algorithm"),
         (good.replace("[-7, -8, -35, -257]", "[]"), "no algorithm is named"),
         (good.replace("\"per_user\"", "\"per-user\""), "unknown variant"),
-        (format!("{good}name = \"x\"\n"), "unknown field `name`"),
+        (format!("name = \"x\"\n{good}"), "unknown field `name`"),
+        (good.replace("top_origin = \"refuse\"\n", ""), "missing field `top_origin`"),
+        (format!("{good}bytes = \"refuse\"\n"), "unknown field `bytes`"),
     ];
     for (text, expected) in cases {
         let error = Policy::parse("mine", &text).unwrap_err().to_string();

@@ -20,8 +20,8 @@ use crate::users;
 impl RelyingParty {
     /// The session, with what its user is told.
     pub(crate) async fn session(self: &Arc<Self>, claim: Claim<Present>) -> Result<(Session, Vec<Notice>), Refusal> {
-        self.read_as(claim, |_, Authorized { connection, session, .. }| {
-            let notices = notices::of(&session.user, &factors::load(connection, session.user.id)?);
+        self.read_as(claim, |this, Authorized { connection, session, .. }| {
+            let notices = notices::of(&session.user, &factors::load(connection, session.user.id)?, this.rp_id());
             Ok((session, notices))
         })
         .await

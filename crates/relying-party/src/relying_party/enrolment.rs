@@ -315,7 +315,7 @@ impl RelyingParty {
         } else {
             None
         };
-        Ok(Added { factor, notices: notices::of(user, &factors), user: user.clone(), session })
+        Ok(Added { factor, notices: notices::of(user, &factors, self.rp_id()), user: user.clone(), session })
     }
 }
 

@@ -6,6 +6,7 @@ mod administration;
 mod authorization;
 mod enrolment;
 mod login;
+mod settling_in;
 mod state;
 
 pub(crate) use self::authorization::{Administer, Audit, ChangeOthers, ChangeOwn, Claim, Enrol, Own, Present, Right};

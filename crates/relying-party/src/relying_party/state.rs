@@ -73,6 +73,8 @@ impl RelyingParty {
     /// Settings that cannot work, or cannot be read (an error, with the reason), do not keep it from serving: who has no
     /// WebAuthn credential can log in. Who has one cannot, not even by another factor, until the settings are mended: a
     /// second factor is never dropped because of a mistake. [`Self::webauthn_problem`] says what is wrong.
+    ///
+    /// [`Self::settle_in`] says what they mean for what is enrolled: call it before serving.
     pub fn new(settings: Result<Settings, String>, options: Options, clock: Arc<dyn Clock>) -> Self {
         let limits = settings.as_ref().map_or_else(|_| Limits::default(), |settings| settings.limits.clone());
         let policy = settings.as_ref().map_or_else(|_| Policy::strict(), |settings| settings.policy.clone());
@@ -104,6 +106,10 @@ impl RelyingParty {
             failures,
             workers,
         }
+    }
+
+    pub(super) fn rp_id(&self) -> Option<&str> {
+        self.webauthn.as_ref().ok().map(|webauthn| webauthn.settings.rp_id.as_str())
     }
 
     /// Why WebAuthn cannot be used, if it cannot.

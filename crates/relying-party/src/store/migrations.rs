@@ -9,8 +9,12 @@ use super::StoreError;
 /// `krrp`: marks the file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i32 = 0x6b72_7270;
 
-const STEPS: [&str; 3] =
-    [include_str!("001_accounts.sql"), include_str!("002_passkeys.sql"), include_str!("003_limits.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("001_accounts.sql"),
+    include_str!("002_passkeys.sql"),
+    include_str!("003_limits.sql"),
+    include_str!("004_site.sql"),
+];
 
 /// The format of a database of ours.
 fn format(connection: &Connection, file: &Path) -> Result<u32, StoreError> {

@@ -34,3 +34,7 @@ mod rig;
 mod serving;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod settings_changed;
+#[cfg(test)]
+mod strictness;

@@ -85,6 +85,12 @@ impl Rig {
         Self { router: router(relying_party.clone()), relying_party, store, clock }
     }
 
+    /// The same site, served with other settings.
+    pub(crate) fn served_with(&self, settings: Settings) -> Self {
+        let password_cost = PasswordCost::DangerNone;
+        Self::with_options(Ok(settings), Options { password_cost, explain: true, ..Options::new(self.store.clone()) })
+    }
+
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
     }
@@ -138,6 +144,11 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// The same browser, with its session, at another server of the site.
+    pub(crate) fn at(&self, rig: &Rig) -> Self {
+        Self { router: rig.router.clone(), ..self.clone() }
+    }
+
     pub(crate) async fn raw(&mut self, mut request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(ConnectInfo(peer));

@@ -16,6 +16,7 @@ use crate::expectations::AttestationPolicy;
 use crate::public_key::{CredentialKey, ES256, Library, PublicKey, Scheme, algorithm_name};
 use crate::report::{Findings, Outcome};
 use crate::shown::shown;
+use crate::strictness::Strictness;
 
 /// Everything from [`Check::AttestationStatement`] on.
 const AFTER_FORMAT: [Check; 5] = [
@@ -36,6 +37,7 @@ pub(super) struct AttestationObject<'a> {
 }
 
 impl<'a> AttestationObject<'a> {
+    /// From canonical CBOR.
     pub(super) fn parse(bytes: &'a [u8]) -> Self {
         let mut object = Self::default();
         object.problem = object.read(bytes).err();
@@ -47,7 +49,7 @@ impl<'a> AttestationObject<'a> {
         for (key, value) in item.map().map_err(|_| "a CBOR item that is not a map")? {
             match key.text() {
                 Ok("fmt") => self.format = value.text().ok(),
-                Ok("attStmt") => self.statement = value.map().is_ok().then_some(value),
+                Ok("attStmt") => self.statement = Some(value),
                 Ok("authData") => self.authenticator_data = value.bytes().ok(),
                 // The specification says that it has at least these three.
                 _ => {}
@@ -55,7 +57,7 @@ impl<'a> AttestationObject<'a> {
         }
         let missing = [
             (self.format.is_none(), "no fmt that is text"),
-            (self.statement.is_none(), "no attStmt that is a map"),
+            (self.statement.is_none(), "no attStmt"),
             (self.authenticator_data.is_none(), "no authData that is bytes"),
         ];
         let missing: Vec<_> = missing.into_iter().filter_map(|(missing, what)| missing.then_some(what)).collect();
@@ -70,6 +72,7 @@ pub(super) struct Input<'a> {
     pub(super) credential_key: Option<&'a CredentialKey>,
     pub(super) policy: AttestationPolicy<'a>,
     pub(super) now: SystemTime,
+    pub(super) strictness: Strictness,
     pub(super) library: Library,
 }
 
@@ -93,6 +96,17 @@ pub(super) fn check(findings: &mut Findings, input: &Input<'_>) {
     if known {
         match statement::parse(format, encoded) {
             Ok(statement) => check_statement(findings, input, &statement),
+            Err(problem) if format == "none" => {
+                let expected = "an empty statement";
+                findings.deviates(Check::AttestationStatement, input.strictness.none_statement, expected, problem);
+                if input.strictness.none_statement.refuses() {
+                    for check in AFTER_FORMAT.into_iter().skip(1).chain([Check::AttestationTrust]) {
+                        findings.not_evaluated(check, Check::AttestationStatement);
+                    }
+                } else {
+                    no_attestation(findings, input);
+                }
+            }
             Err(problem) => {
                 findings.decide(Check::AttestationStatement, false, "the members of the format", problem);
                 for check in AFTER_FORMAT.into_iter().skip(1).chain([Check::AttestationTrust]) {
@@ -120,11 +134,7 @@ fn check_statement(findings: &mut Findings, input: &Input<'_>, statement: &State
     let kind = match statement {
         Statement::None => {
             findings.decide(Check::AttestationStatement, true, "an empty statement", "an empty statement");
-            let nothing = "no attestation was given";
-            findings.not_applicable(Check::AttestationSignature, nothing);
-            findings.not_applicable(Check::AttestationCertificate, nothing);
-            findings.not_applicable(Check::AttestationCertificateAaguid, nothing);
-            Type::None
+            return no_attestation(findings, input);
         }
         Statement::Packed { algorithm, signature, certificates } if certificates.is_empty() => {
             let Some(key) = input.credential_key else {
@@ -173,6 +183,14 @@ fn check_statement(findings: &mut Findings, input: &Input<'_>, statement: &State
         }
     };
     check_type_and_trust(findings, input, &kind);
+}
+
+fn no_attestation(findings: &mut Findings, input: &Input<'_>) {
+    let nothing = "no attestation was given";
+    findings.not_applicable(Check::AttestationSignature, nothing);
+    findings.not_applicable(Check::AttestationCertificate, nothing);
+    findings.not_applicable(Check::AttestationCertificateAaguid, nothing);
+    check_type_and_trust(findings, input, &Type::None);
 }
 
 fn self_attestation(findings: &mut Findings, input: &Input<'_>) {

@@ -22,7 +22,7 @@ pub(super) enum Statement<'a> {
 /// Reads a statement of one of the known formats.
 pub(super) fn parse<'a>(format: &str, statement: Item<'a>) -> Result<Statement<'a>, String> {
     let (mut algorithm, mut signature, mut certificates) = (None, None, None);
-    for (key, value) in statement.map().map_err(|_| "no map")? {
+    for (key, value) in statement.map().map_err(|_| "a statement that is not a map")? {
         let wanted = match format {
             "packed" => ["alg", "sig", "x5c"].as_slice(),
             "fido-u2f" => ["sig", "x5c"].as_slice(),

@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use keyrig_verifier::{
-    AuthenticationExpectations, AuthenticationResponse, CounterPolicy, CredentialRecord, FlagPolicy, Framing,
-    OriginRule, Outcome, Report, User, verify_authentication,
+    AuthenticationExpectations, AuthenticationResponse, CredentialRecord, Deviation, FlagPolicy, Framing, OriginRule,
+    Outcome, Report, User, verify_authentication,
 };
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
@@ -320,7 +320,7 @@ fn the_credential_and_the_user_are_checked() {
 
 #[test]
 fn the_counter_is_policy() {
-    let report = |stored: u32, found: u32, policy: CounterPolicy| {
+    let report = |stored: u32, found: u32, policy: Deviation| {
         let mut login = Login::good();
         login.record.sign_count = stored;
         login.authenticator_data = authenticator_data(RP_ID, FLAGS, found);
@@ -330,10 +330,10 @@ fn the_counter_is_policy() {
     for (stored, found, passes) in
         [(0, 0, true), (0, 1, true), (7, 8, true), (7, u32::MAX, true), (7, 7, false), (7, 6, false), (7, 0, false)]
     {
-        let refused = report(stored, found, CounterPolicy::Refuse);
+        let refused = report(stored, found, Deviation::Refuse);
         assert_eq!(refused.is_accepted(), passes, "{stored} then {found}");
         assert_eq!(failed(&refused), if passes { vec![] } else { vec!["signature-counter"] });
-        let reported = report(stored, found, CounterPolicy::Report);
+        let reported = report(stored, found, Deviation::Report);
         assert!(reported.is_accepted());
         assert_eq!(failed(&reported), failed(&refused), "reported all the same");
     }

@@ -11,4 +11,5 @@ mod misconfigurations;
 mod origins;
 mod registrations;
 mod robustness;
+mod strictness;
 mod vectors;

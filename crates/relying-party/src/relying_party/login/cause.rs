@@ -34,6 +34,10 @@ pub(crate) enum Cause {
     NoRecoveryKeys,
     WrongRecoveryKey,
     NoWebauthn,
+    /// The user has keys for another RP ID alone, and nothing that would do instead.
+    KeysUnusable {
+        sentence: String,
+    },
     ChallengeGone {
         reason: String,
     },
@@ -72,6 +76,7 @@ impl Cause {
             Self::NoRecoveryKeys => "no_recovery_keys",
             Self::WrongRecoveryKey => "wrong_recovery_key",
             Self::NoWebauthn => "no_webauthn",
+            Self::KeysUnusable { .. } => "keys_unusable",
             Self::ChallengeGone { .. } => "challenge_gone",
             Self::Verification(_) => "verification",
             Self::NotAccepted { .. } => "factor_not_accepted",
@@ -106,6 +111,7 @@ impl Cause {
             Self::NoRecoveryKeys => "the user has no recovery keys that are enabled".to_owned(),
             Self::WrongRecoveryKey => "it is not a recovery key of the user, or it is used up".to_owned(),
             Self::NoWebauthn => "the user has no WebAuthn credential that is enabled".to_owned(),
+            Self::KeysUnusable { sentence } => sentence.clone(),
             Self::ChallengeGone { reason } => reason.clone(),
             Self::Verification(report) => match &report.decided_by {
                 Some(decision) => {

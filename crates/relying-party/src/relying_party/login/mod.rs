@@ -32,6 +32,7 @@ use crate::password::{Compared, Verified};
 use crate::realms::{self, Realm, Requirement};
 use crate::refusal::{Committed, Refusal, ReportForUser};
 use crate::sessions::{self, NewSession, SessionKind};
+use crate::site;
 use crate::store::{StoreError, Transaction, milliseconds};
 use crate::turns::Asker;
 use crate::user_name::{UserId, UserName};
@@ -73,6 +74,8 @@ pub(crate) struct Offer {
     pub(crate) recovery: Option<usize>,
     /// The ceremony that a security key can end.
     pub(crate) webauthn: Option<Ceremony>,
+    /// Which keys are for another RP ID than this site's, in a sentence: they are not offered, as no browser would use them.
+    pub(crate) unusable_keys: Option<String>,
 }
 
 /// A ceremony that has begun.
@@ -125,8 +128,19 @@ impl Account {
         self.enabled().next().is_some()
     }
 
-    fn credentials(&self) -> Vec<&StoredCredential> {
-        self.enabled().filter_map(StoredFactor::credential).collect()
+    fn credentials(&self) -> impl Iterator<Item = &StoredCredential> {
+        self.enabled().filter_map(StoredFactor::credential)
+    }
+
+    /// Those that browsers use on this site.
+    fn credentials_here(&self, webauthn: &Webauthn) -> Vec<&StoredCredential> {
+        self.credentials().filter(|credential| credential.rp_id == webauthn.settings.rp_id).collect()
+    }
+
+    /// Which are for another RP ID, in a sentence.
+    fn credentials_elsewhere(&self, webauthn: &Webauthn) -> Option<String> {
+        let keys = self.credentials().map(|credential| credential.rp_id.as_str());
+        site::keys_elsewhere(&webauthn.settings.rp_id, keys)
     }
 }
 
@@ -209,8 +223,12 @@ impl RelyingParty {
         let (token, login) = challenges::begin_login(connection, account.user.id, now, LOGIN_LIFETIME)?;
         let offer = self.offer(connection, account, &login, token, now)?;
         if !offer.totp && offer.recovery.is_none() && offer.webauthn.is_none() {
-            // Only TOTP, and that is locked; or recovery keys that are used up.
-            let cause = if offer.totp_locked { Cause::TotpLocked } else { Cause::NoRecoveryKeys };
+            // Keys for another RP ID; only TOTP, and that is locked; or recovery keys that are used up.
+            let cause = match offer.unusable_keys {
+                Some(sentence) => Cause::KeysUnusable { sentence },
+                None if offer.totp_locked => Cause::TotpLocked,
+                None => Cause::NoRecoveryKeys,
+            };
             return Ok(Err(self.refuse(connection, &name, &cause, now)?));
         }
         Ok(Ok(Step::SecondFactor(Box::new(offer))))
@@ -275,10 +293,11 @@ impl RelyingParty {
                 _ => {}
             }
         }
-        if let Ok(webauthn) = &self.webauthn
-            && !account.credentials().is_empty()
-        {
-            offer.webauthn = Some(self.begin_ceremony(connection, webauthn, account, login, now)?);
+        if let Ok(webauthn) = &self.webauthn {
+            offer.unusable_keys = account.credentials_elsewhere(webauthn);
+            if !account.credentials_here(webauthn).is_empty() {
+                offer.webauthn = Some(self.begin_ceremony(connection, webauthn, account, login, now)?);
+            }
         }
         Ok(offer)
     }
@@ -291,7 +310,7 @@ impl RelyingParty {
         login: &Login,
         now: SystemTime,
     ) -> Result<Ceremony, StoreError> {
-        let allowed = account.credentials();
+        let allowed = account.credentials_here(webauthn);
         let challenge = random::bytes::<32>(connection.random);
         let options = webauthn.request_options(&challenge, &allowed, webauthn::Login::SecondFactor);
         let state = LoginChallenge {
@@ -328,7 +347,7 @@ impl RelyingParty {
         let factors = factors::load(connection, user.id)?;
         Ok(LoggedIn {
             session,
-            notices: notices::of(user, &factors),
+            notices: notices::of(user, &factors, self.rp_id()),
             user: user.clone(),
             requirement: account.requirement,
         })
@@ -342,10 +361,16 @@ impl RelyingParty {
         cause: &Cause,
         now: SystemTime,
     ) -> Result<Refusal, StoreError> {
-        let is_blocked = matches!(cause, Cause::Unservable { .. } | Cause::DirectoryUnavailable { .. });
+        let is_blocked =
+            matches!(cause, Cause::Unservable { .. } | Cause::DirectoryUnavailable { .. } | Cause::KeysUnusable { .. });
         let kind = if is_blocked { EventKind::LoginBlocked } else { EventKind::LoginRefused };
         let report = self.write_report(connection, kind, user, cause, &By::nobody(now))?;
-        Ok(if is_blocked { Refusal::LoginBlocked { report } } else { Refusal::AuthenticationFailed { report } })
+        Ok(match cause {
+            // The password was right: its user may know what is wrong with the keys.
+            Cause::KeysUnusable { sentence } => Refusal::KeysUnusable { sentence: sentence.clone(), report },
+            _ if is_blocked => Refusal::LoginBlocked { report },
+            _ => Refusal::AuthenticationFailed { report },
+        })
     }
 
     /// Writes a report, and says what the user is told of it.

@@ -56,15 +56,16 @@ impl RelyingParty {
                 if let Some(cause) = this.obstacle(&account, now) {
                     return Ok(Err(this.refuse(transaction, &account.user.name.to_string(), &cause, now)?));
                 }
-                match &this.webauthn {
-                    Ok(webauthn) if !account.credentials().is_empty() => {
-                        Ok(Ok(this.begin_ceremony(transaction, webauthn, &account, &login, now)?))
+                let cause = match &this.webauthn {
+                    Ok(webauthn) if !account.credentials_here(webauthn).is_empty() => {
+                        return Ok(Ok(this.begin_ceremony(transaction, webauthn, &account, &login, now)?));
                     }
-                    _ => {
-                        let name = account.user.name.to_string();
-                        Ok(Err(this.refuse(transaction, &name, &Cause::NoWebauthn, now)?))
-                    }
-                }
+                    Ok(webauthn) => account
+                        .credentials_elsewhere(webauthn)
+                        .map_or(Cause::NoWebauthn, |sentence| Cause::KeysUnusable { sentence }),
+                    Err(_) => Cause::NoWebauthn,
+                };
+                Ok(Err(this.refuse(transaction, &account.user.name.to_string(), &cause, now)?))
             })?
         })
         .await
