@@ -8,8 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
-use keyrig_authenticator::Profile;
-use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
+use keyrig_rack::{KeySpecification, Options, Rack};
 use keyrig_tests::judge;
 use tokio::process;
 
@@ -40,9 +39,9 @@ fn program(name: &str) -> Option<process::Command> {
 /// Runs a client with a new key of a profile, and compares the steps that it reports.
 async fn run(client: &str, groups: &[&str], profile: &str, steps: &[&str]) {
     let Some(mut program) = program(client) else { return };
-    let name: KeyName = "key".parse().unwrap();
-    let profile = Profile::built_in(profile).unwrap();
-    let rack = Rack::start(Options::default(), vec![KeySpecification { name: name.clone(), profile }]).await.unwrap();
+    let specification = KeySpecification::built_in(profile, "key").unwrap();
+    let name = specification.name.clone();
+    let rack = Rack::start(Options::default(), vec![specification]).await.unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let endpoint = Endpoint::bind(EndpointAddress::Udp(any)).await.unwrap();
     let EndpointAddress::Udp(address) = *endpoint.address() else { panic!("it is bound elsewhere") };

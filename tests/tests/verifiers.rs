@@ -84,9 +84,8 @@ struct Plugged {
 
 impl Plugged {
     async fn new(profile: &str) -> Self {
-        let name: keyrig_rack::KeyName = "key".parse().expect("a name");
-        let profile = Profile::built_in(profile).expect("built in");
-        let specification = KeySpecification { name: name.clone(), profile: profile.clone() };
+        let specification = KeySpecification::built_in(profile, "key").expect("built in");
+        let KeySpecification { name, profile } = specification.clone();
         let rack = Rack::start(Options::default(), vec![specification]).await.expect("a rack");
         let key = Key::new("key", InProcess(rack.key(&name).expect("plugged in").clone()));
         Self { rack, key, profile }

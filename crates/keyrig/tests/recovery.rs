@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::{Client, Key};
 use keyrig_rack::command::Command as RackCommand;
@@ -161,8 +160,7 @@ impl Person {
 
     async fn at(serving: &Serving, name: &'static str, scheme: &str, host: &str) -> Self {
         let called = |key: &str| key.parse::<KeyName>().expect("a name");
-        let profile = || Profile::built_in("keyrig").expect("built in");
-        let specifications = KEYS.map(|key| KeySpecification { name: called(key), profile: profile() }).to_vec();
+        let specifications = KEYS.map(|key| KeySpecification::built_in("keyrig", key).expect("built in")).to_vec();
         let options = Options { finger: Finger { policy: TouchPolicy::Auto, over: None }, ..Options::default() };
         let rack = Rack::start(options, specifications).await.expect("a rack");
         let key = |key| Key::new(key, InProcess(rack.key(&called(key)).expect("it is there").clone()));

@@ -178,8 +178,7 @@ fn committing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("login without a touch, through the key's task");
     for (name, state) in [("in memory", None), ("durable", Some(directory.path().to_owned()))] {
         let (rack, key) = runtime.block_on(async {
-            let profile = Profile::built_in("keyrig").expect("it comes with keyrig");
-            let specification = KeySpecification { name: "a".parse().expect("a name"), profile };
+            let specification = KeySpecification::built_in("keyrig", "a").expect("it comes with keyrig");
             let options = Options { state, ..Options::default() };
             let rack = Rack::start(options, vec![specification]).await.expect("a rack");
             let key = rack.key(&"a".parse().expect("a name")).expect("it is there").clone();

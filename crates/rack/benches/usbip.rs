@@ -15,7 +15,6 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use keyrig_authenticator::Profile;
 use keyrig_ctap::hid::{Command, Host, HostEvent};
 use keyrig_rack::{KeySpecification, Options, Rack};
 use keyrig_usb::wire::transfers::{Command as Urb, Direction, Submit};
@@ -196,8 +195,7 @@ fn commands(criterion: &mut Criterion) {
     for seed in [None, Some(1)] {
         let runtime = runtime();
         let (rack, mut channel) = runtime.block_on(async {
-            let profile = Profile::built_in("keyrig").expect("it comes with keyrig");
-            let specification = KeySpecification { name: "a".parse().expect("a name"), profile };
+            let specification = KeySpecification::built_in("keyrig", "a").expect("it comes with keyrig");
             let rack = Rack::start(Options { seed, ..Options::default() }, vec![specification]).await.expect("a rack");
             let device_id = rack.exports().list().first().expect("plugged in").device.device_id();
             let (near, far) = connection().await;

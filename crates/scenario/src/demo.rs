@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use keyrig_authenticator::Profile;
 use keyrig_client::channel::{Cancel, ChannelError};
 use keyrig_client::ctap_hid::CtapHidChannel;
 use keyrig_client::origin::InvalidUrl;
@@ -135,8 +134,7 @@ fn relying_party(settings: Settings) -> Result<RelyingParty, DemoError> {
 }
 
 fn key(profile: &'static str, name: &'static str) -> Result<KeySpecification, DemoError> {
-    let profile = Profile::built_in(profile).ok_or(DemoError::Missing(profile))?;
-    Ok(KeySpecification { name: name_of(name)?, profile })
+    KeySpecification::built_in(profile, name).map_err(|_| DemoError::Missing(profile))
 }
 
 fn name_of(name: &'static str) -> Result<KeyName, DemoError> {

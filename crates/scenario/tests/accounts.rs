@@ -51,7 +51,7 @@ struct Rig {
 }
 
 async fn two_keys() -> Rack {
-    let specification = |key| KeySpecification { name: name(key), profile: Profile::built_in("keyrig").unwrap() };
+    let specification = |key| KeySpecification::built_in("keyrig", key).unwrap();
     Rack::start(RackOptions::default(), [PRIMARY, BACKUP].map(specification).to_vec()).await.unwrap()
 }
 

@@ -1,6 +1,5 @@
 //! The same ceremonies over every way to a key: straight into the rack, and through CTAPHID and USB/IP.
 
-use keyrig_authenticator::Profile;
 use keyrig_client::channel::{Cancel, Canceller, Channel};
 use keyrig_client::json::{Base64Url, CreationOptions, RequestOptions};
 use keyrig_client::{Browser, Client, DomException, Exchange, Key, RefusedBy};
@@ -24,8 +23,7 @@ async fn rack(policy: TouchPolicy) -> Rack {
 }
 
 async fn rack_of(policy: TouchPolicy, profiles: [&str; 2]) -> Rack {
-    let specification =
-        |(key, profile)| KeySpecification { name: name(key), profile: Profile::built_in(profile).expect("built in") };
+    let specification = |(key, profile)| KeySpecification::built_in(profile, key).expect("built in");
     let options = Options { finger: Finger { policy, over: None }, ..Options::default() };
     Rack::start(options, NAMES.into_iter().zip(profiles).map(specification).collect()).await.expect("a rack")
 }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::{Client, Key, Pin, randomness};
 use keyrig_rack::{KeySpecification, Options as RackOptions, Rack};
@@ -39,8 +38,7 @@ fn accepted<T>(answer: Answer<T>) -> T {
 async fn transcript(seed: u8, listener: &std::net::TcpListener) -> Vec<String> {
     let address = listener.local_addr().unwrap();
     let origin = format!("http://localhost:{}", address.port());
-    let name = "key".parse().unwrap();
-    let specification = KeySpecification { name, profile: Profile::built_in("keyrig").unwrap() };
+    let specification = KeySpecification::built_in("keyrig", "key").unwrap();
     let options = RackOptions { seed: Some(seed.into()), ..RackOptions::default() };
     let rack = Rack::start(options, vec![specification]).await.unwrap();
     let channel = InProcess(rack.key(&"key".parse().unwrap()).unwrap().clone());

@@ -3,7 +3,6 @@
 use core::time::Duration;
 use std::net::SocketAddr;
 
-use keyrig_authenticator::Profile;
 use keyrig_ctap::hid::{Command as HidCommand, Host, HostEvent, KeepaliveStatus, TransactionError};
 use keyrig_rack::command::{Command, KeyState, RackState, Refusal};
 use keyrig_rack::finger::{Finger, TouchPolicy};
@@ -20,8 +19,7 @@ pub(crate) fn name(name: &str) -> KeyName {
 }
 
 pub(crate) fn specifications(names: &[&str]) -> Vec<KeySpecification> {
-    let profile = Profile::built_in("keyrig").unwrap();
-    names.iter().map(|key| KeySpecification { name: name(key), profile: profile.clone() }).collect()
+    names.iter().map(|key| KeySpecification::built_in("keyrig", key).unwrap()).collect()
 }
 
 pub(crate) fn touch(policy: &str) -> Options {

@@ -14,7 +14,6 @@ mod reset;
 mod stored;
 mod u2f;
 
-use keyrig_authenticator::Profile;
 use keyrig_client::channel::Cancel;
 use keyrig_client::error::{Cause, KeyFailure, Refusal};
 use keyrig_client::json::{CreationOptions, RequestOptions};
@@ -29,8 +28,7 @@ pub(crate) fn name(name: &str) -> KeyName {
 }
 
 pub(crate) async fn rack_of(profile: &str, names: &[&str]) -> Rack {
-    let specification =
-        |key: &&str| KeySpecification { name: name(key), profile: Profile::built_in(profile).expect("built in") };
+    let specification = |key: &&str| KeySpecification::built_in(profile, key).expect("built in");
     Rack::start(Options::default(), names.iter().map(specification).collect()).await.expect("a rack")
 }
 
