@@ -54,7 +54,7 @@ impl Purpose {
 
 /// Why a challenge cannot be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum Gone {
+pub enum ChallengeGone {
     /// Never begun, answered already, pushed out by later ones, or begun for something or somebody else.
     #[error(
         "this challenge is unknown: it was answered already (each is good for one answer), or belongs to something else"
@@ -114,7 +114,7 @@ pub(crate) fn take<T: DeserializeOwned>(
     user: Option<UserId>,
     session: &[u8; 32],
     now: SystemTime,
-) -> Result<Result<T, Gone>, StoreError> {
+) -> Result<Result<T, ChallengeGone>, StoreError> {
     let taken: Option<(i64, String)> = connection
         .prepare_cached(
             "DELETE FROM challenges WHERE id = ? AND purpose = ? AND user IS ? AND session = ? RETURNING expires, state",
@@ -122,10 +122,10 @@ pub(crate) fn take<T: DeserializeOwned>(
         .query_row(params![random::stored(id), purpose.name(), user, session], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((expires, state)) = taken else {
-        return Ok(Err(Gone::Unknown));
+        return Ok(Err(ChallengeGone::Unknown));
     };
     if expires <= milliseconds(now) {
-        return Ok(Err(Gone::Expired));
+        return Ok(Err(ChallengeGone::Expired));
     }
     let state = serde_json::from_str(&state)
         .map_err(|error| StoreError::Damaged { what: format!("challenges.state: {error}") })?;

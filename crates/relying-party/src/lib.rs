@@ -93,7 +93,7 @@ pub use keyrig_http::{SHUTDOWN_GRACE, Server};
 
 pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind};
 pub use self::audit_report::{AuditReport, AuditedUser, Finding};
-pub use self::challenges::{MAX_CHALLENGES_PER_SESSION, MAX_CHALLENGES_PER_USER, MAX_LOGINS_PER_USER};
+pub use self::challenges::{ChallengeGone, MAX_CHALLENGES_PER_SESSION, MAX_CHALLENGES_PER_USER, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
 pub use self::directory::{Directory, DirectoryUnavailable};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};

@@ -14,12 +14,13 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::challenges::ChallengeGone;
 use crate::factors::FactorError;
 use crate::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
 use crate::realms::{RealmError, Requirement};
 use crate::settings::SettingsError;
 use crate::store::StoreError;
-use crate::totp::TotpRefused;
+use crate::totp::{CodeRefused, TotpRefused};
 use crate::turns::Busy;
 use crate::user_name::InvalidUserName;
 use crate::users::UserError;
@@ -101,11 +102,8 @@ pub enum Refusal {
         report: ReportForUser,
     },
     /// The code that was to confirm a new TOTP factor is not right.
-    #[error("the code is not right: {reason}")]
-    ConfirmationCodeWrong {
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("the code is not right: {0}")]
+    ConfirmationCodeWrong(#[source] CodeRefused),
     /// The login that was begun is not known, or no longer.
     #[error("this login is unknown or has expired; begin again with the password")]
     UnknownLogin,
@@ -143,11 +141,8 @@ pub enum Refusal {
         realm: String,
     },
     /// What was begun is not known, answered already, or too old.
-    #[error("{reason}; begin again")]
-    ChallengeGone {
-        /// Which of these.
-        reason: String,
-    },
+    #[error("{0}; begin again")]
+    ChallengeGone(#[source] ChallengeGone),
     /// Logging in by a passkey alone is not enabled here.
     #[error("logging in with a passkey alone is not enabled here")]
     PasskeyLoginDisabled,
@@ -237,7 +232,7 @@ impl Refusal {
             Self::KeysUnusable { .. } => ("keys_unusable", StatusCode::SERVICE_UNAVAILABLE),
             Self::FactorRequired { .. } => ("factor_required", StatusCode::UNAUTHORIZED),
             Self::EnrolmentRefused { .. } => ("enrolment_refused", StatusCode::FORBIDDEN),
-            Self::ConfirmationCodeWrong { .. } => ("confirmation_code_wrong", StatusCode::FORBIDDEN),
+            Self::ConfirmationCodeWrong(_) => ("confirmation_code_wrong", StatusCode::FORBIDDEN),
             Self::UnknownLogin => ("unknown_login", StatusCode::UNAUTHORIZED),
             Self::NotLoggedIn => ("not_logged_in", StatusCode::UNAUTHORIZED),
             Self::EnrolmentOnly => ("enrolment_only", StatusCode::FORBIDDEN),
@@ -247,7 +242,7 @@ impl Refusal {
             Self::ConfirmationFailed { .. } => ("confirmation_failed", StatusCode::FORBIDDEN),
             Self::BadPassword => ("bad_password", StatusCode::BAD_REQUEST),
             Self::PasswordElsewhere { .. } => ("password_elsewhere", StatusCode::CONFLICT),
-            Self::ChallengeGone { .. } => ("challenge_gone", StatusCode::GONE),
+            Self::ChallengeGone(_) => ("challenge_gone", StatusCode::GONE),
             Self::PasskeyLoginDisabled => ("passkey_login_disabled", StatusCode::FORBIDDEN),
             Self::WebauthnUnavailable { .. } => ("webauthn_unavailable", StatusCode::SERVICE_UNAVAILABLE),
             Self::BadCredential(_) => ("bad_credential", StatusCode::BAD_REQUEST),

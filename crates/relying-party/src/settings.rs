@@ -170,14 +170,14 @@ pub enum SettingsError {
         problem: OriginProblem,
     },
     /// The name is empty, longer than 64 bytes, or has control characters.
-    #[error("the name {name:?} cannot be shown: it has to be 1 to 64 bytes without control characters")]
+    #[error("the name {name:?} cannot be shown: it must be 1 to 64 bytes without control characters")]
     Name {
         /// The name as it was written.
         name: String,
     },
     /// The settings passed every check here, yet the verifier does not take them: a gap in the checks, so our bug.
     #[error(
-        "the settings were found sound but the verifier refuses them ({reason}): this is a bug in keyrig, please report it"
+        "the verifier refuses settings that passed all checks ({reason}): this is a bug in keyrig, please report it"
     )]
     Verifier {
         /// The verifier's own words.
@@ -239,11 +239,8 @@ pub enum OriginProblem {
     #[error("it looks like several origins in one; give each as an entry of its own")]
     Several,
     /// It is not a URL.
-    #[error("it is not a URL ({reason}); write it as https://HOST or https://HOST:PORT")]
-    NotAUrl {
-        /// The parser's words.
-        reason: String,
-    },
+    #[error("it is not a URL ({0}); write it as https://HOST or https://HOST:PORT")]
+    NotAUrl(#[source] url::ParseError),
     /// It has a user name or a password.
     #[error("it has a user name or password before the host; remove it")]
     UserInfo,
@@ -331,7 +328,7 @@ fn check_origin(origin: &str, rp_id: &str) -> Result<Url, OriginProblem> {
             _ => OriginProblem::NoScheme,
         });
     }
-    let url = Url::parse(origin).map_err(|error| OriginProblem::NotAUrl { reason: error.to_string() })?;
+    let url = Url::parse(origin).map_err(OriginProblem::NotAUrl)?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(OriginProblem::UnsupportedScheme { scheme: url.scheme().to_owned() });
     }

@@ -79,12 +79,13 @@ pub enum CredentialError {
         expected: &'static str,
     },
     /// A member is not base64url without padding.
-    #[error("the credential's {member} is not base64url without padding: {reason}")]
+    #[error("the credential's {member} is not base64url without padding: {error}")]
     NotBase64Url {
         /// The member.
         member: &'static str,
-        /// The decoder's words, with the position.
-        reason: String,
+        /// What is wrong, and at which byte.
+        #[source]
+        error: base64::DecodeError,
     },
 }
 
@@ -222,7 +223,5 @@ fn text<'a>(value: &'a Value, member: &'static str) -> Result<&'a str, Credentia
 }
 
 fn decode(value: &Value, member: &'static str) -> Result<Vec<u8>, CredentialError> {
-    URL_SAFE_NO_PAD
-        .decode(text(value, member)?)
-        .map_err(|error| CredentialError::NotBase64Url { member, reason: error.to_string() })
+    URL_SAFE_NO_PAD.decode(text(value, member)?).map_err(|error| CredentialError::NotBase64Url { member, error })
 }

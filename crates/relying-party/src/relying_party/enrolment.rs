@@ -166,7 +166,7 @@ impl RelyingParty {
             challenges::take::<RegistrationChallenge>(connection, challenge, purpose, user, &session.id, by.now)?;
         let begun = match taken {
             Ok(begun) => begun,
-            Err(gone) => return Ok(Err(Refusal::ChallengeGone { reason: gone.to_string() })),
+            Err(gone) => return Ok(Err(Refusal::ChallengeGone(gone))),
         };
         let is_known = factors::owner_of_credential(connection, &response.raw_id)?.is_some();
         let values = (begun.challenge.as_slice(), begun.user_handle.as_slice());
@@ -256,15 +256,13 @@ impl RelyingParty {
             let Authorized { connection, session, by } = &authorized;
             let (user, purpose) = (Some(session.user.id), Purpose::TotpEnrolment);
             let taken = challenges::take::<TotpChallenge>(connection, &challenge, purpose, user, &session.id, by.now)?;
-            let begun = taken.map_err(|gone| Refusal::ChallengeGone { reason: gone.to_string() })?;
+            let begun = taken.map_err(Refusal::ChallengeGone)?;
             let algorithm = totp::algorithm_of(&begun.algorithm).ok_or_else(|| StoreError::Damaged {
                 what: format!("challenges.state: {:?} is not an algorithm", begun.algorithm),
             })?;
             let totp = Totp::new(&begun.secret, algorithm, begun.digits, begun.step, "", "new")?;
             // The error undoes the transaction: the challenge is still there.
-            let accepted = totp
-                .check(&code, by.now, None)
-                .map_err(|refused| Refusal::ConfirmationCodeWrong { reason: refused.to_string() })?;
+            let accepted = totp.check(&code, by.now, None).map_err(Refusal::ConfirmationCodeWrong)?;
             this.add(&authorized, FactorKind::Totp, &description, |id| {
                 Ok(totp::insert(connection, id, &totp, &begun.secret, accepted)?)
             })

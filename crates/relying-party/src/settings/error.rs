@@ -54,22 +54,22 @@ pub enum ConfigProblem {
         reason: String,
     },
     /// A line begins as the `webauthn:` line does, and is not one.
-    #[error("this looks like the webauthn line but is not; write webauthn: rp=NAME,id=DOMAIN,origin=URL")]
+    #[error("this looks like the webauthn line, and is none; write webauthn: rp=NAME,id=DOMAIN,origin=URL")]
     NotTheWebauthnLine,
     /// There are two `webauthn:` lines.
-    #[error("there is a webauthn line already, in line {first}; remove one")]
+    #[error("line {first} is a webauthn line already; remove one")]
     SecondWebauthnLine {
         /// The line of the first one.
         first: usize,
     },
     /// There is no `webauthn:` line.
-    #[error("there is no webauthn line; write webauthn: rp=NAME,id=DOMAIN,origin=URL")]
+    #[error("the webauthn line is missing; write webauthn: rp=NAME,id=DOMAIN,origin=URL")]
     NoWebauthnLine,
     /// The line is not `key=value,key=value`.
     #[error(transparent)]
     Properties(#[from] PropertyProblem),
     /// A property that the line has not.
-    #[error("there is no {found:?} here; there are rp, id, origin and allow-subdomains")]
+    #[error("{found:?} is unknown here; the properties are rp, id, origin and allow-subdomains")]
     UnknownProperty {
         /// What stands there.
         found: String,
@@ -98,7 +98,7 @@ pub enum ConfigProblem {
     #[error("the origin cannot work: {0}")]
     Origin(OriginProblem),
     /// The name cannot be shown.
-    #[error("the name has to be 1 to 64 bytes without control characters")]
+    #[error("the name must be 1 to 64 bytes without control characters")]
     Name,
     /// There is no such policy.
     #[error(transparent)]
@@ -107,7 +107,7 @@ pub enum ConfigProblem {
     #[error(transparent)]
     InvalidPolicy(#[from] InvalidPolicy),
     /// The challenge lifetime is out of bounds.
-    #[error("{found} s is out of bounds; a challenge can be answered for 1 to 600 s")]
+    #[error("{found} s is out of bounds: a challenge can be answered for 1 to 600 s")]
     ChallengeLifetime {
         /// What stands there.
         found: i64,
@@ -175,6 +175,6 @@ pub(super) fn part_of_origin(origin: &str, problem: &OriginProblem) -> Range<usi
             let same = origin.bytes().zip(should_be.bytes()).take_while(|(found, expected)| found == expected).count();
             origin.floor_char_boundary(same)..origin.len()
         }
-        OriginProblem::NoScheme | OriginProblem::NotAUrl { .. } | OriginProblem::NotAnAppOrigin => 0..origin.len(),
+        OriginProblem::NoScheme | OriginProblem::NotAUrl(_) | OriginProblem::NotAnAppOrigin => 0..origin.len(),
     }
 }

@@ -100,7 +100,7 @@ fn a_wrong_origin_is_named_by_its_mistake() {
     }
     for origin in ["https://", "https://pve.example.com:port", "https://pve.example.com:99999"] {
         let error = problem(Settings::new("pve.example.com", origin)).unwrap();
-        assert!(matches!(error, SettingsError::Origin { problem: OriginProblem::NotAUrl { .. }, .. }), "{error}");
+        assert!(matches!(error, SettingsError::Origin { problem: OriginProblem::NotAUrl(_), .. }), "{error}");
     }
 }
 

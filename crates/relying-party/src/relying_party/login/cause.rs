@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use keyrig_verifier::{Finding, Report};
 use serde_json::{Value, json};
 
+use crate::challenges::ChallengeGone;
 use crate::realms::Requirement;
 use crate::store::seconds;
 use crate::totp::CodeRefused;
@@ -38,9 +39,7 @@ pub(crate) enum Cause {
     KeysUnusable {
         sentence: String,
     },
-    ChallengeGone {
-        reason: String,
-    },
+    ChallengeGone(ChallengeGone),
     /// The verification came to a refusal.
     Verification(Box<Report>),
     /// The factor was right, and is not what the realm wants.
@@ -77,7 +76,7 @@ impl Cause {
             Self::WrongRecoveryKey => "wrong_recovery_key",
             Self::NoWebauthn => "no_webauthn",
             Self::KeysUnusable { .. } => "keys_unusable",
-            Self::ChallengeGone { .. } => "challenge_gone",
+            Self::ChallengeGone(_) => "challenge_gone",
             Self::Verification(_) => "verification",
             Self::NotAccepted { .. } => "factor_not_accepted",
             Self::UnknownCredential => "unknown_credential",
@@ -112,7 +111,7 @@ impl Cause {
             Self::WrongRecoveryKey => "it is not a recovery key of the user, or it is used up".to_owned(),
             Self::NoWebauthn => "the user has no WebAuthn credential that is enabled".to_owned(),
             Self::KeysUnusable { sentence } => sentence.clone(),
-            Self::ChallengeGone { reason } => reason.clone(),
+            Self::ChallengeGone(gone) => gone.to_string(),
             Self::Verification(report) => match &report.decided_by {
                 Some(decision) => {
                     let words = decision.refusal.as_deref().unwrap_or("no reason given");

@@ -72,7 +72,7 @@ impl RelyingParty {
                 let taken = match taken {
                     Ok(taken) => taken,
                     Err(gone) => {
-                        let cause = Cause::ChallengeGone { reason: gone.to_string() };
+                        let cause = Cause::ChallengeGone(gone);
                         return Ok(Err(this.refuse(transaction, nobody, &cause, now)?));
                     }
                 };

@@ -118,7 +118,7 @@ impl RelyingParty {
                     Assertion { begun: &challenge, response: credential, login: webauthn::Login::SecondFactor, page };
                 self.verify_credential(connection, account, &assertion, now)?
             }
-            (Answer::Webauthn { .. }, Some(Err(gone))) => Err(Cause::ChallengeGone { reason: gone.to_string() }),
+            (Answer::Webauthn { .. }, Some(Err(gone))) => Err(Cause::ChallengeGone(gone)),
             (Answer::Webauthn { .. }, None) => Err(Cause::NoWebauthn),
         };
         let factor = match checked {
