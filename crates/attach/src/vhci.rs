@@ -53,7 +53,7 @@ pub enum VhciError {
     )]
     NoModule,
     /// Only root may attach devices.
-    #[error("{} is not ours to write: attaching a device takes root, and in a container a /sys that is not read-only", path.display())]
+    #[error("this user may not write {}: attaching a device takes root, and in a container a /sys that is not read-only", path.display())]
     NoRights {
         /// The file.
         path: PathBuf,

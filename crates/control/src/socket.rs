@@ -95,7 +95,7 @@ pub enum ControlError {
         path: PathBuf,
     },
     /// What listens there does not speak as a rack does.
-    #[error("what listens on {path} is no keyrig: {error}")]
+    #[error("the program that listens on {path} is not keyrig: {error}")]
     NotARack {
         /// The path.
         path: PathBuf,

@@ -79,10 +79,10 @@ pub enum PublicKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidKey {
     /// They are not a COSE_Key.
-    #[error("not a COSE_Key")]
+    #[error("this is not a COSE_Key")]
     NotACoseKey,
     /// The algorithm is none of [`Algorithm`], or missing.
-    #[error("the COSE_Key names no algorithm that is known here")]
+    #[error("the COSE_Key names no known algorithm")]
     UnknownAlgorithm,
     /// Key type, curve or coordinates do not belong to the algorithm.
     #[error("the COSE_Key's parameters do not belong to its algorithm")]

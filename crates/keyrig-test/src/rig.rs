@@ -44,7 +44,7 @@ impl Pins {
 #[derive(Debug, Error)]
 pub enum RigError {
     /// A text specifies no key.
-    #[error("{0:?} is no key: write NAME=PROFILE, such as \"a=keyrig\"")]
+    #[error("{0:?} is not a key: write NAME=PROFILE, such as \"a=keyrig\"")]
     NotAKey(String),
     /// There is no such profile, or no key can have such a name.
     #[error(transparent)]

@@ -39,7 +39,7 @@ fn refused(credential: Result<String, Refused>) -> (String, RefusedBy, String) {
 #[tokio::test]
 async fn keys_are_written_by_name_and_profile() {
     for (key, words) in [
-        ("keyrig", "\"keyrig\" is no key: write NAME=PROFILE, such as \"a=keyrig\""),
+        ("keyrig", "\"keyrig\" is not a key: write NAME=PROFILE, such as \"a=keyrig\""),
         ("a=yubikey-9", "no profile is called \"yubikey-9\": the profiles are keyrig, "),
         ("a/b=keyrig", "\"a/b\" is not a name for a key"),
     ] {

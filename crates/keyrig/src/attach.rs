@@ -22,7 +22,8 @@ use crate::rack::RunningArguments;
 It takes root, and a kernel module that most distributions have:
   sudo modprobe vhci-hcd
   sudo keyrig attach
-Browsers, ssh and all others then find the key as they find any security key, until Ctrl-C.
+Until Ctrl-C, browsers, ssh and all other programs find the key as they find
+any security key.
 
 Examples:
   sudo keyrig attach --key a=keyrig --key b=yubikey-5.7 --touch manual

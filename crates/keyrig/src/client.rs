@@ -23,16 +23,20 @@ const MAX_OPTIONS: u64 = 1024 * 1024;
 
 #[derive(Args)]
 #[command(after_help = "\
-Options are read from standard input, as the site sends them: PublicKeyCredentialCreationOptionsJSON or \
-PublicKeyCredentialRequestOptionsJSON, with or without {\"publicKey\": …} around them. The credential is printed as \
-PublicKeyCredential.toJSON() has it. A refusal is one line of JSON on standard error, with nothing on standard output:
+Options are read from standard input, as the site sends them, with or without
+{\"publicKey\": …} around them: PublicKeyCredentialCreationOptionsJSON or
+PublicKeyCredentialRequestOptionsJSON. The credential is printed as
+PublicKeyCredential.toJSON() has it. A refusal is one line of JSON on standard
+error, with nothing on standard output:
 
   {\"error\":{\"code\",\"name\",\"message\",\"refused_by\",\"reason\"}}
 
-name and message are what a script sees in the browser; refused_by is client or authenticator.
+name and message are what a script sees in the browser; refused_by is client
+or authenticator.
 
 Examples:
-  keyrig client create --origin https://example.com --with keyrig --state keys < options.json
+  keyrig client create --origin https://example.com --with keyrig \\
+    --state keys < options.json
   keyrig client get --origin https://example.com --on backup < options.json")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -54,15 +58,15 @@ struct PageArguments {
     #[arg(long, value_name = "URL")]
     origin: Origin,
 
-    /// The address of the page at the top of the window, if this one is a frame in it
+    /// The address of the page at the top of the window, if this page is a frame in it
     #[arg(long, value_name = "URL")]
     top_origin: Option<Origin>,
 
-    /// The browser that it is in: chromium or firefox
+    /// The browser to behave as: chromium or firefox
     #[arg(long, value_name = "BROWSER", default_value_t)]
     browser: Browser,
 
-    /// A key of the running rack; again for more keys. Without it, all that are plugged in
+    /// A key of the running rack; repeat for more. Without it, all keys that are plugged in
     #[arg(long, value_name = "NAME")]
     on: Vec<KeyName>,
 
@@ -70,7 +74,7 @@ struct PageArguments {
     #[arg(long, value_name = "unix:PATH")]
     control: Option<ControlArgument>,
 
-    /// Use a key of its own, for this once or with --state; again for more keys, of which the first is touched
+    /// Use a key of its own, kept only with --state; repeat for more, of which the first is touched
     #[arg(long, value_name = "[NAME=]PROFILE", conflicts_with_all = ["on", "control"])]
     with: Vec<KeyArgument>,
 
@@ -78,7 +82,7 @@ struct PageArguments {
     #[arg(long, value_name = "DIR", requires = "with")]
     state: Option<PathBuf>,
 
-    /// Type the PIN that is the first line of this file when one is asked for
+    /// Answer a request for the PIN with the first line of this file
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PinFile>,
 }

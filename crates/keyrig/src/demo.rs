@@ -15,15 +15,16 @@ use crate::output::{GREEN, PLAIN, RED, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-keyrig exports two software keys over USB/IP on loopback; a client with a browser's rules reaches them there and \
-registers and logs in at a relying party over HTTP. Refusals are part of it, each with who refused and why. Nothing is \
-installed or left behind.")]
+keyrig exports two software keys over USB/IP on loopback. A client with a
+browser's rules reaches them there, registers them and logs in at a relying
+party over HTTP. Refusals are part of it, each with who refused and why.
+Nothing is installed or left behind.")]
 pub(crate) struct Arguments {
-    /// The browser that the client behaves as: chromium or firefox
+    /// The browser to behave as: chromium or firefox
     #[arg(long, value_name = "BROWSER", default_value_t)]
     browser: Browser,
 
-    /// Write report.json and report.txt to this directory too
+    /// Also write report.json and report.txt to this directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 

@@ -11,8 +11,9 @@ use crate::output::{GREEN, PLAIN, YELLOW, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-Each line says what was looked at, whether it serves, and what would mend it. Nothing has to serve but what you use: 'keyrig exec'
-works if one of exec-namespace and exec-paths does.")]
+Each line says what was looked at, whether it works, and what would mend it.
+Only what you use has to work: 'keyrig exec' does if exec-namespace or
+exec-paths does.")]
 pub(crate) struct Arguments {
     /// Print a list of objects as JSON
     #[arg(long)]

@@ -26,38 +26,40 @@ const NOT_FOUND: u8 = 127;
 
 #[derive(Args)]
 #[command(after_help = "\
-Browsers, ssh, PAM and all others find the keys at /dev/hidraw0 and on, as if they were on USB; programs outside do not. It takes
-neither root nor a kernel module.
+Browsers, ssh, PAM and all other programs find the keys at /dev/hidraw0 and on,
+as if they were on USB; programs outside do not. It takes neither root nor a
+kernel module.
 
 Examples:
   keyrig exec --key a=keyrig --key b=yubikey-5.7 -- npx playwright test
   keyrig exec -- fido2-token -L
-  keyrig exec --touch manual -- sh -c 'ssh-keygen -t ed25519-sk -f id & sleep 1; keyrig key touch keyrig'
+  keyrig exec --touch manual -- sh -c \\
+    'ssh-keygen -t ed25519-sk -f id & sleep 1; keyrig key touch keyrig'
 
 The program has in its environment:
   KEYRIG_CONTROL          where 'keyrig key' finds these keys
-  KEYRIG_URL              where these keys are over HTTP, for those who have KEYRIG_TOKEN
-  KEYRIG_TOKEN            what such a request carries: Authorization: Bearer TOKEN
-  KEYRIG_CTAPHID_<NAME>   the socket of each key, for programs that speak CTAPHID without USB (its name in upper case, with _ for
-                          what is neither letter nor digit)
+  KEYRIG_URL              where these keys are over HTTP, with KEYRIG_TOKEN
+  KEYRIG_TOKEN            what such a request carries:
+                          Authorization: Bearer TOKEN
+  KEYRIG_CTAPHID_<NAME>   the socket of each key, for programs that speak
+                          CTAPHID without USB (its name in upper case, with _
+                          for what is neither letter nor digit)
 
-It confines nothing: the program runs as you, with all your rights. What the program leaves running when it ends is ended.
-Exit status: the program's, or 128 and the signal that ended it; 125 if exec itself failed, 126 if the program cannot be executed,
-127 if it was not found.")]
+It confines nothing: the program runs as you, with all your rights. What it
+leaves running when it ends is ended.
+Exit status: the program's, or 128 and the signal that ended it; 125 if exec
+itself failed, 126 if the program cannot be executed, 127 if it was not found.")]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    rack: RackArguments,
-
-    /// How the program gets the keys: as nodes at /dev/hidraw*, or not at all but by KEYRIG_CTAPHID_NAME
+    /// How the program gets the keys: as nodes /dev/hidraw*, or only by the sockets KEYRIG_CTAPHID_<NAME>
     #[arg(long, value_name = "HOW", default_value = "hidraw")]
     plug: Plug,
 
-    /// How nodes are shown to the program: by a mount namespace, by answers to its calls by path, or by the first of them that
-    /// works here
+    /// How the program is shown its nodes: by a mount namespace, by answers to its calls by path, or by the first that works
+    /// here
     #[arg(long, value_name = "HOW", default_value = "auto")]
     view: WantedView,
 
-    /// Where to serve the keys over HTTP, a free port of this machine unless told otherwise; none serves nothing
+    /// Where to serve the keys over HTTP, a free port of this machine unless told otherwise; none does not
     #[arg(long, value_name = "[ADDRESS:]PORT|none", default_value = "0")]
     http: WantedHttp,
 
@@ -65,17 +67,20 @@ pub(crate) struct Arguments {
     #[arg(long)]
     open_to_network: bool,
 
-    /// Say nothing on standard error but what went wrong
+    /// Say only what went wrong
     #[arg(long, short)]
     quiet: bool,
 
-    /// Say on standard error what is done
+    /// Say what is done
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
 
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     program: Vec<OsString>,
+
+    #[command(flatten)]
+    rack: RackArguments,
 
     #[arg(skip)]
     signals: Option<Signals>,

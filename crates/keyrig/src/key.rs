@@ -23,17 +23,19 @@ use crate::output::{print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-The rack is found by --control, else by the environment variable KEYRIG_CONTROL, else where 'keyrig serve' and 'keyrig \
-attach' put their control socket by default.
+The rack is found by --control, else by the environment variable
+KEYRIG_CONTROL, else where 'keyrig serve' and 'keyrig attach' put their control
+socket by default: $XDG_RUNTIME_DIR/keyrig.sock or ~/.keyrig/control.sock.
 
 Examples:
   keyrig key list
-  keyrig key touch primary          the key must be waiting for a touch: 'list' shows it
-  keyrig key touch primary --wait   touch it as soon as it waits, within 30 seconds
+  keyrig key touch primary         while it waits for a touch: 'list' shows it
+  keyrig key touch primary --wait  as soon as it waits, within 30 seconds
   keyrig key wait primary --for attached --timeout 5
-  keyrig key events --follow        what happens in the rack, as it happens
+  keyrig key events --follow       what happens in the rack, as it happens
   keyrig key unplug primary
-  keyrig key pin set primary        asks for the PIN; --pin-file FILE reads it, - from standard input
+  keyrig key pin set primary       asks for the PIN; --pin-file FILE reads it,
+                                   - from standard input
   keyrig key credentials list primary")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -77,18 +79,18 @@ enum Action {
     Plug(Named),
     /// Pull a key out and put it back in
     PowerCycle(Named),
-    /// Put the finger over a key; without a name, over the first that is plugged in
+    /// Put the finger over a key; without a name, over the first one plugged in
     Finger {
         /// The key's name
         name: Option<KeyName>,
     },
-    /// Set or change a key's PIN, or ask how many tries are left
+    /// Set or change a key's PIN, or show how many tries are left
     #[command(subcommand)]
     Pin(pin::Action),
     /// List or delete the discoverable credentials on a key
     #[command(subcommand)]
     Credentials(credentials::Action),
-    /// Change what the finger does
+    /// Change when keys are touched
     TouchPolicy {
         /// auto, every, manual, deny or after=MILLISECONDS
         policy: TouchPolicy,

@@ -40,20 +40,21 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Start with:
-  keyrig demo                       see two keys register and log in, and who refuses what
-  keyrig exec -- CMD                run a program that finds software keys: browsers, ssh, tests
-  keyrig serve                      give software keys to USB/IP clients
-  sudo keyrig attach                plug software keys into this kernel: browsers and ssh find them
-  keyrig key list                   what the keys of a running 'keyrig serve' do
-  keyrig client create --help       options JSON in, credential JSON out, in any language
-  keyrig rp serve                   a site to log in to, at http://localhost:8006
+  keyrig demo                   see two keys register and log in, and refusals
+  keyrig exec -- CMD            run a program that finds software keys
+  keyrig serve                  give software keys to USB/IP clients
+  sudo keyrig attach            plug software keys into this kernel
+  keyrig key list               see what the keys of a running rack do
+  keyrig client create --help   options JSON in, credential JSON out
+  keyrig rp serve               a site to log in to, at http://localhost:8006
 
 KEYRIG_LOG=debug shows what happens inside (on standard error).
-Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong, 130 interrupted.";
+Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line
+is wrong, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show two keys register and log in at a relying party, with nothing installed
+    /// Show two keys register and log in at a relying party; nothing to install
     Demo(demo::Arguments),
     /// Give software keys to USB/IP clients until interrupted
     Serve(serve::Arguments),
@@ -63,14 +64,14 @@ enum Command {
     /// Run a program that finds software keys as if they were plugged in
     #[cfg(target_os = "linux")]
     Exec(exec::Arguments),
-    /// Say what this machine can do for keys, and what would let it do more
+    /// Show what this machine can do for keys, and what would let it do more
     #[cfg(target_os = "linux")]
     Env(env::Arguments),
     /// Control the keys of a running rack
     Key(key::Arguments),
-    /// Be a page in a browser: options JSON in, credential JSON out, or who refused and why
+    /// Act as a page in a browser: options JSON in, credential JSON out, or who refused and why
     Client(client::Arguments),
-    /// Serve a relying party to rehearse on, and administer it
+    /// Serve and administer a relying party to rehearse on
     Rp(rp::Arguments),
     /// List the profiles, or show one
     Profiles(profiles::Arguments),

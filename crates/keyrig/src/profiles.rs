@@ -11,9 +11,10 @@ use crate::output::{PLAIN, YELLOW, print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-A key announces only what works. What its original has beyond that is listed as withheld.")]
+A key announces only what works. What its original has beyond that is listed
+as withheld.")]
 pub(crate) struct Arguments {
-    /// Show this profile
+    /// The profile to show
     name: Option<String>,
 
     /// Print JSON: one object, or a list of them
@@ -68,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some(name) => {
             let profile = Profile::built_in(name).ok_or_else(|| {
                 let known = Profile::built_in_names().collect::<Vec<_>>().join(", ");
-                Failure::Usage(format!("there is no profile {name:?}: the profiles are {known}"))
+                Failure::Usage(format!("no profile is called {name:?}: the profiles are {known}"))
             })?;
             let shown = Shown::from(&profile);
             if arguments.json { print_json(&shown)? } else { print_one(&shown)? }

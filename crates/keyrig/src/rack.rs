@@ -1,5 +1,6 @@
 //! The options that set up a rack.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -15,7 +16,7 @@ use crate::key::ControlArgument;
 /// What every command takes that runs a rack.
 #[derive(Args)]
 pub(crate) struct RunningArguments {
-    /// Where 'keyrig key' finds this rack
+    /// The socket by which 'keyrig key' controls this rack
     #[arg(long, value_name = "unix:PATH")]
     control: Option<ControlArgument>,
 
@@ -37,20 +38,20 @@ impl RunningArguments {
 #[derive(Args)]
 #[command(next_help_heading = "Rack")]
 pub(crate) struct RackArguments {
-    /// A key to hold, by a name of yours and its profile ('keyrig profiles' lists them); again for more keys
+    /// A key: a name of your choice and its profile ('keyrig profiles' lists them). Repeat for more
     #[arg(long = "key", value_name = "[NAME=]PROFILE", default_value = "keyrig")]
     keys: Vec<KeyArgument>,
 
-    /// Keep the keys in this directory; without it they are gone when the program ends
+    /// Keep the keys in this directory; without it, they are gone when the program ends
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 
-    /// What the finger does: auto touches the key it is over as soon as that waits, every touches all, manual leaves it to
-    /// 'keyrig key touch', after=MS touches after a while; deny refuses at every key that waits
+    /// When keys are touched: auto, at once, the one under the finger; every, at once, all that wait; manual, by 'keyrig key
+    /// touch'; after=MS, as auto does, so many milliseconds later; deny refuses at every key
     #[arg(long, value_name = "POLICY", default_value = "auto")]
     touch: TouchPolicy,
 
-    /// The key that the finger is over; without it, the first that is plugged in
+    /// The key under the finger; without it, the first one plugged in
     #[arg(long, value_name = "NAME")]
     finger: Option<KeyName>,
 
@@ -70,10 +71,9 @@ impl KeyArgument {
 }
 
 impl FromStr for KeyArgument {
-    type Err = String;
+    type Err = Box<dyn Error + Send + Sync>;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = || Profile::built_in_names().collect::<Vec<_>>().join(", ");
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, profile) = match text.split_once('=') {
             None => (text, text),
             // The other way round, as it was written before.
@@ -84,13 +84,11 @@ impl FromStr for KeyArgument {
             Some((name, _)) => {
                 return Err(format!(
                     "{name:?} is a profile, and no name for another key: write NAME=PROFILE, such as a={name}"
-                ));
+                )
+                .into());
             }
         };
-        let profile = Profile::built_in(profile)
-            .ok_or_else(|| format!("there is no profile {profile:?}: the profiles are {}", known()))?;
-        let name = name.parse().map_err(|error: keyrig_rack::InvalidKeyName| error.to_string())?;
-        Ok(Self(KeySpecification { name, profile }))
+        Ok(Self(KeySpecification::built_in(profile, name)?))
     }
 }
 

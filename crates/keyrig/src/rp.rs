@@ -17,15 +17,18 @@ use crate::failure::Failure;
 
 #[derive(Args)]
 #[command(after_help = "\
-Everything is kept in --state; without it in $XDG_STATE_HOME/keyrig/relying-party or ~/.local/state/keyrig/relying-party. \
-The commands work while a server runs on the same directory.
+Everything is kept in --state, which is $XDG_STATE_HOME/keyrig/relying-party or
+~/.local/state/keyrig/relying-party unless you name another directory. The
+commands work while a server runs on the same directory.
 
 Examples:
-  keyrig rp serve                                    a site at http://localhost:8006, with the administrator root@pam
-  keyrig rp user tfa list                            everybody's factors
-  keyrig rp user tfa delete alice@pve --id ID        without --id: all of them
+  keyrig rp serve                             a site at http://localhost:8006,
+                                              with the administrator root@pam
+  keyrig rp user tfa list                     everybody's factors
+  keyrig rp user tfa delete alice@pve --id ID without --id: all of them
   keyrig rp realm modify pve --tfa type=oath,digits=6,step=30
-  keyrig rp audit                                    who has which factors, and who needs looking after")]
+  keyrig rp audit                             who has which factors, and who
+                                              needs looking after")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -35,21 +38,21 @@ pub(crate) struct Arguments {
 enum Action {
     /// Serve the relying party and its page until interrupted
     Serve(serve::Arguments),
-    /// Users and their factors
+    /// List, add, change and delete users and their factors
     User(user::Arguments),
     /// Set a user's password
     Passwd(user::Password),
-    /// Realms and the second factor that they require
+    /// List realms, or change which second factor one requires
     Realm(realm::Arguments),
-    /// Who has which factors, when last used, and who needs looking after
+    /// Show who has which factors, when last used, and who needs looking after
     Audit(audit::AuditArguments),
-    /// The log of security events
+    /// Show the log of security events
     Events(audit::EventsArguments),
-    /// The report behind an identifier that a refused user was told
+    /// Show the report whose identifier a refused user was given
     Report(audit::ReportArguments),
-    /// The code that an authenticator app would show, or its address as a QR code
+    /// Show the code that an authenticator app would show, or its address as a QR code
     Totp(totp::Arguments),
-    /// The built-in policies, and how each differs from the default
+    /// List the built-in policies, and how each differs from the default
     Policies(policies::Arguments),
 }
 

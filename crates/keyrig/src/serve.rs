@@ -31,27 +31,31 @@ Examples:
   keyrig serve --http                      beside a test suite in any language
 
 Another program on this machine then sees the keys:
-  usbip list -r 127.0.0.1                  list them; another port: usbip --tcp-port PORT list -r 127.0.0.1
-  sudo usbip attach -r 127.0.0.1 -b 1-1    plug one in, with the kernel module vhci-hcd
+  usbip list -r 127.0.0.1                  list them (usbip --tcp-port PORT
+                                           list -r … for another port)
+  sudo usbip attach -r 127.0.0.1 -b 1-1    plug one in, with the kernel module
+                                           vhci-hcd
 
-Programs that speak CTAPHID by themselves need no USB: one 64-byte report a datagram, over a SOCK_SEQPACKET socket or UDP
+Programs that speak CTAPHID by themselves need no USB: one 64-byte report a
+datagram, over a SOCK_SEQPACKET socket or UDP:
   keyrig serve --ctaphid unix:/tmp/key
   keyrig serve --ctaphid udp:127.0.0.1:8111
-  keyrig serve --key a=keyrig --key b=keyrig --ctaphid a=unix:/tmp/a --ctaphid b=unix:/tmp/b
-with python-fido2's tests/device, whose --controller switches touch and power:
-  keyrig serve --ctaphid unix:/tmp/key --pico-controller 127.0.0.1:8099 --touch manual")]
+  keyrig serve --key a=keyrig --key b=keyrig \\
+    --ctaphid a=unix:/tmp/a --ctaphid b=unix:/tmp/b
+python-fido2's tests/device switches touch and power by its --controller:
+  keyrig serve --ctaphid unix:/tmp/key --touch manual \\
+    --pico-controller 127.0.0.1:8099")]
 pub(crate) struct Arguments {
     /// Where to export the keys over USB/IP; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3240")]
     usbip: SocketAddr,
 
-    /// Give a key to programs that speak CTAPHID over a datagram socket, whose file only this user can open, or over UDP, which
-    /// every user of this machine can reach; again for more. NAME= says which key, where there are several
+    /// Give a key to programs that speak CTAPHID: over a datagram socket, which only this user can open, or over UDP, which
+    /// every user of this machine can reach. With several keys, NAME= says which. Repeat for more
     #[arg(long, value_name = "[NAME=]unix:PATH|udp:ADDRESS:PORT")]
     ctaphid: Vec<CtaphidArgument>,
 
-    /// Where to serve the switches for touch and power that python-fido2's device suite asks for by --controller; port 0 takes a
-    /// free one
+    /// Where python-fido2's device suite (its --controller) switches touch and power; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pico_controller: Option<SocketAddr>,
 

@@ -98,7 +98,7 @@ pub enum StateError {
         user: u32,
     },
     /// Others may write there.
-    #[error("others may write to {path}, and private keys are in it: close it with chmod -R go-rwx, if nobody has")]
+    #[error("others may write to {path}, which holds private keys: if nobody did, close it with chmod -R go-rwx")]
     OthersMayWrite {
         /// What others may write.
         path: PathBuf,

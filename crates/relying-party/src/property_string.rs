@@ -23,22 +23,22 @@ pub enum PropertyProblem {
         found: String,
     },
     /// There is nothing behind the `=`.
-    #[error("there is nothing behind the =; write a value, or leave {key} out")]
+    #[error("nothing follows the =; write a value, or leave {key} out")]
     EmptyValue {
         /// The key.
         key: String,
     },
     /// There is nothing before the `=`.
-    #[error("there is no name before the =")]
+    #[error("the = has no name before it")]
     NoKey,
     /// There is nothing between two commas, or at an end.
-    #[error("there is nothing here; remove the comma")]
+    #[error("nothing stands here; remove the comma")]
     Nothing,
     /// There is a space around a key or a value.
-    #[error("there is a space here; write the properties without spaces between them")]
+    #[error("a space stands here; write the properties without spaces between them")]
     Space,
     /// The key is there twice.
-    #[error("{key} is there twice; remove one")]
+    #[error("{key} stands here twice; remove one")]
     Twice {
         /// The key.
         key: String,

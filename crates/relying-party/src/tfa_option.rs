@@ -41,7 +41,7 @@ pub enum TfaOptionProblem {
     Nothing,
     /// `type=yubico`.
     #[error(
-        "yubico checks one-time passwords at Yubico's servers, which this relying party does not do; write type=oath, type=webauthn or type=any"
+        "yubico is for one-time passwords that Yubico's servers check, and this relying party asks no server; write type=oath, type=webauthn or type=any"
     )]
     Yubico,
     /// The type is none.
@@ -51,7 +51,7 @@ pub enum TfaOptionProblem {
         found: String,
     },
     /// The property is none of this type's.
-    #[error("there is no {found:?} here; {known}")]
+    #[error("{found:?} is unknown here; {known}")]
     UnknownProperty {
         /// What stands there.
         found: String,

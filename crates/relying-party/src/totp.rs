@@ -96,13 +96,13 @@ pub enum TotpRefused {
         bytes: usize,
     },
     /// The number of digits is not 6, 7 or 8.
-    #[error("{found} digits; codes have 6, 7 or 8")]
+    #[error("{found} digits are wrong: codes have 6, 7 or 8")]
     Digits {
         /// The number found.
         found: u8,
     },
     /// The step is not 10 s to an hour.
-    #[error("a period of {found} s; it has to be 10 to 3600 (30 is what every app takes)")]
+    #[error("a period of {found} s is wrong: it is 10 to 3600 (every app takes 30)")]
     Step {
         /// The step found, in seconds.
         found: u64,

@@ -141,7 +141,7 @@ where
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClientError {
     /// The caller's mistake: a busid is 1 to 31 characters of visible ASCII.
-    #[error("{busid:?} cannot be a busid: 1 to 31 characters of visible ASCII, such as 1-1")]
+    #[error("{busid:?} is not a busid, which is 1 to 31 characters of visible ASCII, such as 1-1")]
     Busid {
         /// What was given.
         busid: String,
@@ -184,7 +184,7 @@ pub enum ClientError {
     #[error("the device is not a FIDO device: {0}")]
     NotFido(#[from] NotFido),
     /// The device is a FIDO device, but not one whose reports have 64 bytes.
-    #[error("the device has reports of {input} and {output} bytes, this client knows 64")]
+    #[error("the device has reports of {input} and {output} bytes, and this client knows 64")]
     ReportSize {
         /// The size of its input report.
         input: u32,

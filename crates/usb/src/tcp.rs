@@ -19,6 +19,7 @@ const BETWEEN_PROBES: Duration = Duration::from_secs(5);
 const PROBES: u32 = 3;
 
 /// How long what was sent may stay unacknowledged, milliseconds (TCP_USER_TIMEOUT; RFC 5482).
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: u32 = 30_000;
 
 /// Sends small messages at once, and ends the connection when the other end has been gone for 30 s.

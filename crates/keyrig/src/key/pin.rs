@@ -39,11 +39,11 @@ pub(super) enum Action {
         name: KeyName,
         #[command(flatten)]
         pin: PinArgument,
-        /// Read the new PIN from the first line of a file; from - after the other, if both are there
+        /// Read the new PIN from the first line of a file or of standard input, where it follows the old one
         #[arg(long, value_name = "FILE|-")]
         new_pin_file: Option<PinFile>,
     },
-    /// Say how many tries are left until the PIN is blocked
+    /// Show how many tries are left until the PIN is blocked
     Retries {
         /// The key's name
         name: KeyName,
@@ -52,7 +52,7 @@ pub(super) enum Action {
 
 #[derive(Args)]
 pub(super) struct PinArgument {
-    /// Read the PIN from the first line of a file, or of standard input; without it, it is asked for on the terminal
+    /// Read the PIN from the first line of a file or of standard input, instead of asking on the terminal
     #[arg(long, value_name = "FILE|-")]
     pin_file: Option<PinFile>,
 }

@@ -25,13 +25,13 @@ pub(crate) struct AuditArguments {
 
 #[derive(Args)]
 pub(crate) struct EventsArguments {
-    /// Only those of this user, as the name was then
+    /// Only events of this user, by the name of that time
     #[arg(long)]
     user: Option<String>,
-    /// How many, the latest
+    /// How many events, the latest
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
-    /// Only those before the event of this number, which --json shows
+    /// Only events before this one, by its number in --json
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
     /// Print JSON, an object a line
@@ -43,9 +43,9 @@ pub(crate) struct EventsArguments {
 
 #[derive(Args)]
 pub(crate) struct ReportArguments {
-    /// The identifier that the user was told
+    /// The identifier that the user was given
     id: String,
-    /// Print it as one line of JSON
+    /// Print one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -10,9 +10,10 @@ use crate::output::{print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-A policy is chosen in the file that 'keyrig rp serve --config FILE.toml' reads: policy = \"proxmox-9\".")]
+The file that 'keyrig rp serve --config FILE.toml' reads chooses a policy:
+policy = \"proxmox-9\".")]
 pub(crate) struct Arguments {
-    /// One policy only
+    /// The policy to show
     name: Option<String>,
     /// Print JSON
     #[arg(long)]

@@ -33,17 +33,18 @@ enum Action {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  keyrig rp realm modify pve --tfa type=oath,digits=6,step=30    codes by the clock, as Proxmox VE has it
-  keyrig rp realm modify pam --tfa type=webauthn                 a security key
-  keyrig rp realm modify pam --tfa type=any                      whichever factor the user has
-  keyrig rp realm modify pam --delete tfa                        none")]
+  keyrig rp realm modify pve --tfa type=oath,digits=6,step=30    codes by the
+                                       clock, as Proxmox VE has it
+  keyrig rp realm modify pam --tfa type=webauthn    a security key
+  keyrig rp realm modify pam --tfa type=any         any factor of the user's
+  keyrig rp realm modify pam --delete tfa           none")]
 struct Modify {
     /// pam or pve
     realm: String,
     /// The second factor that the realm requires
     #[arg(long, value_name = "OPTION", required_unless_present = "delete", conflicts_with = "delete")]
     tfa: Option<Requirement>,
-    /// The option to take back: tfa
+    /// The option to remove: tfa
     #[arg(long, value_name = "OPTION", value_parser = ["tfa"])]
     delete: Option<String>,
     #[command(flatten)]

@@ -24,12 +24,16 @@ const ADMINISTRATOR: &str = "root@pam";
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  keyrig rp serve                              http://localhost:8006, for a browser on this machine
-  keyrig rp serve --explain --state ./site     tells users why a login was refused
-  keyrig rp serve --config datacenter.cfg      name, RP ID and origin as Proxmox VE has them
-  keyrig rp serve --config site.toml           several origins, a policy, attestation, …
+  keyrig rp serve                           http://localhost:8006, for a browser
+                                            on this machine
+  keyrig rp serve --explain --state ./site  tells users why a login was refused
+  keyrig rp serve --config datacenter.cfg   name, RP ID and origin as Proxmox VE
+                                            has them
+  keyrig rp serve --config site.toml        several origins, a policy,
+                                            attestation, …
 
-Passwords and sessions go in clear text: on another address than this machine's own, put a proxy with TLS before it, and say --behind-tls.")]
+Passwords and sessions go in clear text. Before you listen on an address that
+others can reach, put a proxy with TLS in front, and say --behind-tls.")]
 pub(crate) struct Arguments {
     /// Where to listen: localhost:PORT is 127.0.0.1 and ::1; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "localhost:8006")]
@@ -39,8 +43,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     open_to_network: bool,
 
-    /// Pages come through a proxy that adds TLS: cookies are Secure, and where the settings name no origin it is https://
-    /// and the Host that the proxy passes on
+    /// Serve behind a proxy that adds TLS: cookies are Secure, and an origin that the settings do not name is https:// and
+    /// the Host that the proxy passes on
     #[arg(long)]
     behind_tls: bool,
 
@@ -48,11 +52,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Tell users why a login was refused. It tells attackers as well: for rehearsals only
+    /// Tell users why a login was refused. Attackers learn it too: for rehearsals only
     #[arg(long)]
     explain: bool,
 
-    /// The first password of root@pam: the first line of a file, or - for standard input. Without it one is made up and
+    /// The first password of root@pam: the first line of a file, or - for standard input. Without it, one is made up and
     /// printed once
     #[arg(long, value_name = "FILE|-")]
     initial_password: Option<PasswordSource>,

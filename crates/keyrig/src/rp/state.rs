@@ -10,7 +10,7 @@ use crate::failure::Failure;
 /// Where the database is.
 #[derive(Args)]
 pub(super) struct State {
-    /// The directory of the database
+    /// The directory of the database; 'keyrig rp --help' names the default
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }

@@ -14,15 +14,16 @@ use crate::output::print;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  keyrig rp totp 'otpauth://totp/keyrig:root%40pam?secret=…&issuer=keyrig'    the code of now
-  keyrig rp totp - --qr < uri                                                a QR code for a phone's camera
+  keyrig rp totp 'otpauth://totp/keyrig:root%40pam?secret=…&issuer=keyrig'
+  keyrig rp totp - --qr < uri     a QR code for a phone's camera
 
-Others on the machine can see a command line, and the address holds the secret: - reads it from standard input.")]
+Others on the machine can see a command line, and the address holds the secret:
+- reads it from standard input.")]
 pub(crate) struct Arguments {
     /// The otpauth address of the enrolment, or - for standard input
     uri: String,
 
-    /// The code of another moment: seconds since 1970
+    /// The code at another time than now, in seconds since 1970
     #[arg(long, value_name = "SECONDS", conflicts_with = "qr")]
     at: Option<u32>,
 

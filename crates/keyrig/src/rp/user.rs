@@ -29,7 +29,7 @@ enum Action {
     Modify(Modify),
     /// Delete a user, and all that belongs to the user
     Delete(Delete),
-    /// Users' second factors
+    /// List, delete and unlock users' second factors
     Tfa {
         #[command(subcommand)]
         action: Tfa,
@@ -52,7 +52,7 @@ struct Add {
     /// What the user may do: administrator, auditor, user
     #[arg(long, default_value = "user")]
     role: Role,
-    /// The password: the first line of a file, or - for standard input. Without it one is made up and printed
+    /// The password: the first line of a file, or - for standard input. Without it, one is made up and printed
     #[arg(long, value_name = "FILE|-")]
     password: Option<PasswordSource>,
     /// Print JSON
@@ -72,7 +72,7 @@ struct Modify {
     /// Whether the user can log in: 1 or 0. 0 ends all sessions
     #[arg(long, value_name = "1|0", value_parser = one_or_zero)]
     enable: Option<bool>,
-    /// A comment
+    /// A comment on the user
     #[arg(long)]
     comment: Option<String>,
     #[command(flatten)]
@@ -94,7 +94,7 @@ struct Delete {
 pub(crate) struct Password {
     /// NAME@REALM
     user: UserName,
-    /// The password: the first line of a file, or - for standard input. Without it one is made up and printed
+    /// The password: the first line of a file, or - for standard input. Without it, one is made up and printed
     #[arg(long, value_name = "FILE|-")]
     password: Option<PasswordSource>,
     /// Print JSON
@@ -117,13 +117,13 @@ enum Tfa {
     Delete {
         /// NAME@REALM
         user: UserName,
-        /// The factor. Without it every factor of the user is deleted
+        /// The factor. Without it, every factor of the user is deleted
         #[arg(long)]
         id: Option<String>,
         /// Do not ask
         #[arg(long)]
         yes: bool,
-        /// Even if the user then lacks what the realm requires
+        /// Delete it even if the user then lacks what the realm requires
         #[arg(long)]
         force: bool,
         // As guides have it: to be told what is right.

@@ -181,7 +181,7 @@ pub enum FactorError {
     },
     /// The realm requires what would be gone.
     #[error(
-        "without it {user} would lack what the realm {realm} requires ({requirement}); add another factor first, or force it"
+        "without it, {user} would lack what the realm {realm} requires ({requirement}); add another factor first, or force it"
     )]
     Required {
         /// The user.

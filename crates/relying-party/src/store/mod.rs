@@ -89,7 +89,7 @@ pub enum StoreError {
     },
     /// The file is too short for a database.
     #[error(
-        "{} has {length} bytes, which is no database: it was cut off. Put a copy in its place; or remove it, and begin anew",
+        "{} has {length} bytes: it was cut off, and is no database. Replace it by a copy, or remove it to begin anew",
         .file.display()
     )]
     CutOff {
@@ -116,7 +116,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The database has an older format, and cannot be written to be given today's.
-    #[error("the database has the format {found}, and has to be given the format {known}, but it cannot be written")]
+    #[error("the database has the format {found} and needs the format {known}, but cannot be written")]
     OlderReadOnly {
         /// The format found.
         found: u32,
