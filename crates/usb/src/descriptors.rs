@@ -1,4 +1,4 @@
-//! The descriptors of a FIDO HID device: USB 2.0 §9.6, HID 1.11 §6.2, CTAP 2.1 §11.2.8.
+//! The descriptors of a FIDO HID device: USB 2.0 §9.6, HID 1.11 §6.2, CTAP 2.3 §11.2.8.
 //!
 //! One configuration with one interface and two interrupt endpoints, at full speed, laid out as a
 //! YubiKey lays out its FIDO interface.
@@ -39,7 +39,7 @@ const PRODUCT_INDEX: u8 = 2;
 const SERIAL_INDEX: u8 = 3;
 
 /// The report descriptor: usage page 0xF1D0, usage 1, one input and one output report of 64
-/// bytes without report ids (the example of CTAP 2.1 §11.2.8.2).
+/// bytes without report ids (the example of CTAP 2.3 §11.2.8.2).
 pub const REPORT_DESCRIPTOR: [u8; 34] = [
     0x06, 0xd0, 0xf1, // Usage Page (FIDO Alliance)
     0x09, 0x01, // Usage (U2F Authenticator Device)

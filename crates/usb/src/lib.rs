@@ -34,7 +34,7 @@ pub use exports::{Attachment, Exports, ImportError, PlugError, Plugged, Presence
 pub use identity::{Identity, IdentityError};
 pub use server::{Detached, Limits, ServeError, serve, serve_connection, serve_imported};
 
-/// The size of a CTAPHID report in both directions, in bytes (CTAP 2.1 §11.2.4, full speed).
+/// The size of a CTAPHID report in both directions, in bytes (CTAP 2.3 §11.2.4, full speed).
 pub const REPORT_SIZE: usize = 64;
 
 /// One HID report as it travels over an interrupt endpoint. FIDO devices use no report ids.

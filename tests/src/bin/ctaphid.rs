@@ -154,7 +154,7 @@ impl Link {
     }
 }
 
-/// A key with an open channel (CTAP 2.1 §11.2).
+/// A key with an open channel (CTAP 2.3 §11.2).
 struct Key {
     link: Link,
     channel: [u8; 4],

@@ -219,7 +219,7 @@ fn report(channel: &[u8], command: u8, payload: &[u8]) -> Report {
     report
 }
 
-/// CTAP 2.1 §11.2.9.1.3, by hand.
+/// CTAP 2.3 §11.2.9.1.3, by hand.
 fn init_response(request: &Report) -> Report {
     let payload = [&request[7..15], &CHANNEL, &[2, 1, 0, 0, 0x04]].concat();
     report(&request[..4], INIT, &payload)

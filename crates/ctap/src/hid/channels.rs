@@ -2,7 +2,7 @@
 //!
 //! Hosts never give a channel back, so a device that has given out as many as it remembers forgets one: of the peer that has
 //! most of them, the one that has been silent longest. Its owner gets `ERR_INVALID_CHANNEL` and opens another.
-//! CTAP 2.1 §11.2.3.
+//! CTAP 2.3 §11.2.3.
 
 use super::{ChannelId, Peer};
 

@@ -27,11 +27,11 @@ mod tests;
 /// How long the next packet of a message may take before `ERR_MSG_TIMEOUT`.
 const REASSEMBLY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The specification wants at least one keepalive in 100 ms (CTAP 2.1 §11.2.9.1.7). The rest is for the driver's timer
+/// The specification wants at least one keepalive in 100 ms (CTAP 2.3 §11.2.9.1.7). The rest is for the driver's timer
 /// and for the bus.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(80);
 
-/// The longest channel lock in seconds. CTAP 2.1 §11.2.9.2.2.
+/// The longest channel lock in seconds. CTAP 2.3 §11.2.9.2.2.
 const LONGEST_LOCK: u8 = 10;
 
 /// `INIT` responses and errors that wait for a peer that does not read. Beyond that its oldest is forgotten: the peer that asked for it
@@ -368,7 +368,7 @@ impl Device {
         }
     }
 
-    /// Never answered, whatever is wrong with it. CTAP 2.1 §11.2.9.1.5.
+    /// Never answered, whatever is wrong with it. CTAP 2.3 §11.2.9.1.5.
     fn cancel(&mut self, from: Peer, packet: &Initialization) {
         let owned = self.channels.owner(packet.channel) == Some(from);
         if let Transaction::Processing(processing) = &mut self.transaction
@@ -382,7 +382,7 @@ impl Device {
         }
     }
 
-    /// Neither a transaction nor a lock of another channel is in the way of `INIT`. CTAP 2.1 §11.2.9.1.3.
+    /// Neither a transaction nor a lock of another channel is in the way of `INIT`. CTAP 2.3 §11.2.9.1.3.
     fn init(
         &mut self,
         from: Peer,

@@ -161,7 +161,7 @@ impl Host {
     }
 
     /// Aborts whatever is in progress on the channel, here and in the device, and gets both in step again. An aborted
-    /// request has no further event. CTAP 2.1 §11.2.5.3.
+    /// request has no further event. CTAP 2.3 §11.2.5.3.
     ///
     /// # Errors
     ///
@@ -208,7 +208,7 @@ impl Host {
     }
 
     /// Asks the device to cancel the CTAP2 request in progress, once however often it is called. The request still ends
-    /// by itself: with `CTAP2_ERR_KEEPALIVE_CANCEL`, or with a response that was on its way. CTAP 2.1 §11.2.9.1.5.
+    /// by itself: with `CTAP2_ERR_KEEPALIVE_CANCEL`, or with a response that was on its way. CTAP 2.3 §11.2.9.1.5.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The `INIT` response: by which a host gets its channel and learns what the device is. CTAP 2.1 §11.2.9.1.3.
+//! The `INIT` response: by which a host gets its channel and learns what the device is. CTAP 2.3 §11.2.9.1.3.
 
 use thiserror::Error;
 

@@ -2,7 +2,7 @@
 //!
 //! A message of at most [`MAX_MESSAGE_SIZE`] bytes can always be cut, so [`Message`] checks once and [`Message::reports`]
 //! cannot fail. Memory grows with the bytes that have come, never with the length that a packet claims.
-//! CTAP 2.1 §11.2.4.
+//! CTAP 2.3 §11.2.4.
 
 use thiserror::Error;
 

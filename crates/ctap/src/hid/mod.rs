@@ -3,7 +3,7 @@
 //! A host opens a channel (`INIT` on the broadcast channel), then sends one message at a time on it; the
 //! authenticator answers on the same channel. A message is one initialisation packet and up to 128 continuation
 //! packets. While one channel has a transaction, every other channel is told that the device is busy.
-//! CTAP 2.1 (Proposed Standard of 2021-06-15) §11.2, USB Human Interface Device, is the source of everything here.
+//! CTAP 2.3 §11.2, USB Human Interface Device, is the source of everything here. CTAP 2.1 numbers its parts alike.
 //!
 //! [`Device`] is the authenticator's side, [`Host`] the platform's. Both take time as a parameter: a [`Duration`]
 //! since an epoch of the driver's choosing, the same for all calls, and never going back.
@@ -69,20 +69,20 @@ pub use init::{InitResponse, InitResponseTooShort};
 pub use message::{Message, MessageTooLong, Reassembly, WrongSequence};
 pub use packet::{Continuation, Initialization, Packet};
 
-/// Bytes in a HID report, without a report id: CTAPHID declares none. CTAP 2.1 §11.2.8.
+/// Bytes in a HID report, without a report id: CTAPHID declares none. CTAP 2.3 §11.2.8.
 pub const REPORT_SIZE: usize = 64;
 
 /// One HID report in either direction, which is one CTAPHID packet.
 pub type Report = [u8; REPORT_SIZE];
 
 /// Most bytes a message carries: 57 in the initialisation packet and 59 in each of 128 continuation packets.
-/// CTAP 2.1 §11.2.4.
+/// CTAP 2.3 §11.2.4.
 pub const MAX_MESSAGE_SIZE: usize = 7609;
 
-/// Bytes in the nonce by which a host finds the answer to its own `INIT`. CTAP 2.1 §11.2.9.1.3.
+/// Bytes in the nonce by which a host finds the answer to its own `INIT`. CTAP 2.3 §11.2.9.1.3.
 pub const NONCE_SIZE: usize = 8;
 
-/// The version of CTAPHID that an `INIT` response announces. CTAP 2.1 §11.2.9.1.3.
+/// The version of CTAPHID that an `INIT` response announces. CTAP 2.3 §11.2.9.1.3.
 pub const PROTOCOL_VERSION: u8 = 2;
 
 /// One of the hosts that share a device: programs on one socket, say, each of which is to hear of its own channels only. The
@@ -90,7 +90,7 @@ pub const PROTOCOL_VERSION: u8 = 2;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer(pub u64);
 
-/// Names one conversation between a host application and the device. CTAP 2.1 §11.2.3.
+/// Names one conversation between a host application and the device. CTAP 2.3 §11.2.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelId(pub u32);
 
@@ -107,7 +107,7 @@ impl fmt::Display for ChannelId {
     }
 }
 
-/// What an initialisation packet asks for, or answers: seven bits. CTAP 2.1 §11.2.9.
+/// What an initialisation packet asks for, or answers: seven bits. CTAP 2.3 §11.2.9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// 0x01: send the payload back.
@@ -167,7 +167,7 @@ impl From<Command> for u8 {
     }
 }
 
-/// Why a transaction failed, as the payload of a `CTAPHID_ERROR` says. CTAP 2.1 §11.2.9.1.6.
+/// Why a transaction failed, as the payload of a `CTAPHID_ERROR` says. CTAP 2.3 §11.2.9.1.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// 0x01: the command is not known or is not supported.
@@ -244,7 +244,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// What a device says of itself in its `INIT` response: a set of bits. CTAP 2.1 §11.2.9.1.3.
+/// What a device says of itself in its `INIT` response: a set of bits. CTAP 2.3 §11.2.9.1.3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Capabilities(pub u8);
 
@@ -269,7 +269,7 @@ impl Capabilities {
     }
 }
 
-/// What the authenticator is doing about a CTAP2 request. CTAP 2.1 §11.2.9.1.7.
+/// What the authenticator is doing about a CTAP2 request. CTAP 2.3 §11.2.9.1.7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeepaliveStatus {
     /// 1: it computes.

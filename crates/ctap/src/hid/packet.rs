@@ -3,7 +3,7 @@
 //! Every report is one packet or the other by the top bit of its fifth byte, so parsing cannot fail; whether a packet
 //! makes sense where it stands is for [`Reassembly`](super::Reassembly), [`Device`](super::Device) and
 //! [`Host`](super::Host) to say. The fields are public and unchecked so that a rig can send wrong lengths, wrong
-//! sequence numbers and commands that do not exist. CTAP 2.1 §11.2.4.
+//! sequence numbers and commands that do not exist. CTAP 2.3 §11.2.4.
 
 use super::{ChannelId, Command, REPORT_SIZE, Report};
 

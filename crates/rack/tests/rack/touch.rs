@@ -133,7 +133,7 @@ async fn after_a_while_touches_when_that_has_passed_and_not_before() {
     assert_eq!(a.transact(Request::Selection.encode()).await, [0]);
     let waited = asked.elapsed();
     assert!((1500..1600).contains(&waited.as_millis()), "{waited:?}");
-    // A keepalive at once and one each 80 ms at most 100 ms (CTAP 2.1 §11.2.9.1.7).
+    // A keepalive at once and one each 80 ms at most 100 ms (CTAP 2.3 §11.2.9.1.7).
     assert!(a.keepalives.len() >= 15, "{}", a.keepalives.len());
     assert!(a.keepalives.iter().all(|status| *status == KeepaliveStatus::UpNeeded));
 }
@@ -225,7 +225,7 @@ async fn a_power_cycle_forgets_the_channels() {
     a.gone().await;
     let mut again = Channel::open(server, "1-1").await;
     assert_ne!(again.id(), old);
-    // PING on the channel of before: ERR_INVALID_CHANNEL (CTAP 2.1 §11.2.9.1.6).
+    // PING on the channel of before: ERR_INVALID_CHANNEL (CTAP 2.3 §11.2.9.1.6).
     let mut ping = [0; 64];
     ping[..4].copy_from_slice(&old.to_be_bytes());
     ping[4] = 0x81;

@@ -1,4 +1,4 @@
-//! Bytes are written out by hand from CTAP 2.1 §11.2; where that leaves the order of things open, the framing test of
+//! Bytes are written out by hand from CTAP 2.3 §11.2; where that leaves the order of things open, the framing test of
 //! the U2F reference code decides.
 
 use super::{Device, DeviceConfig, DeviceEvent, RequestId, RequestKind, RespondError};

@@ -1,4 +1,4 @@
-//! Bytes are written out by hand from CTAP 2.1 §11.2.
+//! Bytes are written out by hand from CTAP 2.3 §11.2.
 
 use super::{Host, HostEvent, HostMisuse, Misbehaviour, TransactionError};
 use crate::hid::tests::report;

@@ -1,4 +1,4 @@
-//! Packets are written out by hand from CTAP 2.1 §11.2.4.
+//! Packets are written out by hand from CTAP 2.3 §11.2.4.
 
 use super::{Message, MessageTooLong, Reassembly, WrongSequence};
 use crate::hid::tests::report;
