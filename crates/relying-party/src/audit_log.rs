@@ -133,6 +133,7 @@ pub struct By {
 
 impl By {
     /// Everybody who may write the database: the command line.
+    #[must_use]
     pub fn command_line(now: SystemTime) -> Self {
         Self { actor: Actor::CommandLine, now }
     }

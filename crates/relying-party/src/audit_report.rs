@@ -73,6 +73,7 @@ pub enum Finding {
 
 impl Finding {
     /// Its words, for people.
+    #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::FactorUnreadable => "has a factor that cannot be read, and cannot log in",
@@ -92,6 +93,7 @@ impl Finding {
     }
 
     /// Its stable name, as in JSON and CSV.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::FactorUnreadable => "factor_unreadable",
@@ -184,6 +186,7 @@ fn findings(
 
 impl AuditReport {
     /// The users of a realm who can log in and lack what it requires.
+    #[must_use]
     pub fn lacking(&self, realm: &str) -> Vec<String> {
         let lacks = |audited: &&AuditedUser| {
             let lack = |finding: &Finding| matches!(finding, Finding::NoFactor | Finding::LacksRequiredFactor);
@@ -196,6 +199,7 @@ impl AuditReport {
     }
 
     /// For people: a user a paragraph, and at the end what needs looking after.
+    #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
         for audited in &self.users {
@@ -285,6 +289,7 @@ pub(crate) fn factor_text(factor: &Factor) -> String {
 
 impl Factor {
     /// A line about it, for people: kind, identifier, description, dates.
+    #[must_use]
     pub fn text(&self) -> String {
         factor_text(self)
     }
@@ -292,6 +297,7 @@ impl Factor {
 
 impl Event {
     /// A line about it, for people: when, what, whom it concerns, by whom.
+    #[must_use]
     pub fn text(&self) -> String {
         let user = self.user.as_deref().filter(|user| !user.is_empty()).unwrap_or("-");
         let report = self.report_id.as_ref().map(|id| format!(" (report {id})")).unwrap_or_default();

@@ -89,6 +89,7 @@ pub enum Preference {
 
 impl Preference {
     /// The word that WebAuthn has for it.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -160,6 +161,7 @@ pub struct UnknownPolicy {
 
 impl Policy {
     /// The default: WebAuthn Level 3 as it is written.
+    #[must_use]
     pub fn strict() -> Self {
         let [(name, text), ..] = BUILT_IN;
         Self::parse(name, text).expect("a policy that comes with keyrig is valid: a test reads them all")

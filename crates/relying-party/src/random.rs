@@ -34,6 +34,7 @@ pub struct DangerSeeded(Mutex<ChaCha20Rng>);
 
 impl DangerSeeded {
     /// Randomness from a seed of 32 bytes.
+    #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         Self(Mutex::new(ChaCha20Rng::from_seed(seed)))
     }

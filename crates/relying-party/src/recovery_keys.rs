@@ -63,6 +63,7 @@ impl RecoveryKeySet {
 
 impl RecoveryKey {
     /// What is stored of it: HMAC-SHA-256 of its written form.
+    #[must_use]
     pub fn hash(&self, secret: &[u8]) -> RecoveryHash {
         let mut text = self.to_string();
         let hash = hmac_sha256(secret, text.as_bytes());

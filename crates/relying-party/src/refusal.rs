@@ -209,11 +209,13 @@ impl ReportForUser {
 
 impl Refusal {
     /// The stable name of the cause, for programs.
+    #[must_use]
     pub fn code(&self) -> &'static str {
         self.code_and_status().0
     }
 
     /// The HTTP status it is sent with.
+    #[must_use]
     pub fn status(&self) -> StatusCode {
         self.code_and_status().1
     }

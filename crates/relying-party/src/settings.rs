@@ -93,6 +93,7 @@ impl Settings {
     }
 
     /// What will not work as somebody may have meant it, though nothing here refuses it: to be said at the start.
+    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.notes.clone();
         if self.name.contains("://") {

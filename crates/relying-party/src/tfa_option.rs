@@ -120,6 +120,7 @@ impl FromStr for Requirement {
 
 impl Requirement {
     /// The option that says so, `None` if nothing is asked for.
+    #[must_use]
     pub fn tfa_option(self) -> Option<String> {
         match self {
             Self::None => None,

@@ -179,32 +179,38 @@ impl Totp {
     }
 
     /// The otpauth URI that an app reads, and [`Totp::from_uri`]. It contains the secret.
+    #[must_use]
     pub fn uri(&self) -> String {
         // The one error is an account that `checked` and `build` have refused.
         self.inner.to_url().unwrap_or_default()
     }
 
     /// The secret in base32 without padding, for apps that are typed into.
+    #[must_use]
     pub fn secret_base32(&self) -> String {
         self.inner.secret().to_base32()
     }
 
     /// How many digits a code has.
+    #[must_use]
     pub fn digits(&self) -> u8 {
         self.inner.digits()
     }
 
     /// How long a step is, in seconds.
+    #[must_use]
     pub fn step(&self) -> u64 {
         self.inner.step()
     }
 
     /// The hash under the code.
+    #[must_use]
     pub fn algorithm(&self) -> TotpAlgorithm {
         self.algorithm
     }
 
     /// The code of an instant: what the app shows then.
+    #[must_use]
     pub fn code(&self, at: SystemTime) -> String {
         self.inner.generate(unix_seconds(at)).to_string()
     }

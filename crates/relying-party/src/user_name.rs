@@ -32,11 +32,13 @@ impl UserName {
     }
 
     /// The part before the last `@`.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The part after it.
+    #[must_use]
     pub fn realm(&self) -> &str {
         &self.realm
     }

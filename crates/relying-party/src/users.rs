@@ -31,6 +31,7 @@ pub enum Role {
 
 impl Role {
     /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Administrator => "administrator",
@@ -103,6 +104,7 @@ pub struct User {
 
 impl User {
     /// Whether the account is locked at this moment: for an hour after too many failures in a row.
+    #[must_use]
     pub fn is_locked(&self, now: SystemTime) -> bool {
         self.locked_until.is_some_and(|until| now < until)
     }

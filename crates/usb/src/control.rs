@@ -47,6 +47,7 @@ pub struct Setup {
 
 impl Setup {
     /// Reads the eight bytes of a setup packet, which are little-endian.
+    #[must_use]
     pub fn decode(bytes: [u8; 8]) -> Self {
         let [request_type, request, v0, v1, i0, i1, l0, l1] = bytes;
         Self {
@@ -59,6 +60,7 @@ impl Setup {
     }
 
     /// Writes the eight bytes of a setup packet.
+    #[must_use]
     pub fn encode(self) -> [u8; 8] {
         let [v0, v1] = self.value.to_le_bytes();
         let [i0, i1] = self.index.to_le_bytes();
@@ -68,6 +70,7 @@ impl Setup {
 
     /// Whether the data stage goes from the device to the host. A request without a data stage
     /// has none.
+    #[must_use]
     pub fn is_in(self) -> bool {
         self.request_type & 0x80 != 0
     }
@@ -119,6 +122,7 @@ pub struct ControlEndpoint {
 
 impl ControlEndpoint {
     /// A device that its exporting host has configured already, which is how USB/IP hands it over.
+    #[must_use]
     pub fn new(identity: Identity) -> Self {
         Self {
             identity,
@@ -130,12 +134,14 @@ impl ControlEndpoint {
     }
 
     /// Whether a configuration is selected, so that the device has its interrupt endpoints.
+    #[must_use]
     pub fn is_configured(&self) -> bool {
         self.configuration != 0
     }
 
     /// Whether an interrupt endpoint moves data: the device is configured and the endpoint is not
     /// halted.
+    #[must_use]
     pub fn is_open(&self, endpoint: Endpoint) -> bool {
         let halted = match endpoint {
             Endpoint::In => self.halted_in,

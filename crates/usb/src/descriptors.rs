@@ -60,6 +60,7 @@ pub const REPORT_DESCRIPTOR: [u8; 34] = [
 ];
 
 /// The device descriptor (USB 2.0 §9.6.1).
+#[must_use]
 pub fn device(identity: &Identity) -> [u8; 18] {
     let [vendor_low, vendor_high] = identity.vendor_id.to_le_bytes();
     let [product_low, product_high] = identity.product_id.to_le_bytes();
@@ -88,6 +89,7 @@ pub fn device(identity: &Identity) -> [u8; 18] {
 }
 
 /// The HID descriptor (HID 1.11 §6.2.1), which is also part of the configuration.
+#[must_use]
 pub fn hid() -> [u8; 9] {
     [
         9,
@@ -104,6 +106,7 @@ pub fn hid() -> [u8; 9] {
 
 /// The configuration descriptor with its interface, HID and endpoint descriptors (USB 2.0 §9.6.3
 /// to §9.6.6).
+#[must_use]
 pub fn configuration(identity: &Identity) -> Vec<u8> {
     let mut bytes = vec![
         9,

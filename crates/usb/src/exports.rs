@@ -30,6 +30,7 @@ pub struct Exports {
 
 impl Exports {
     /// An empty set.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -68,6 +69,7 @@ impl Exports {
     }
 
     /// The devices as a host that asks for the list gets them, ordered by bus and port.
+    #[must_use]
     pub fn list(&self) -> Vec<ListedDevice> {
         lock(&self.devices)
             .values()
@@ -132,6 +134,7 @@ impl Plugged {
 
     /// The device as hosts see it. Its device id and speed are what the kernel wants to know when
     /// a stream is attached to vhci.
+    #[must_use]
     pub fn record(&self) -> DeviceRecord {
         self.device.record()
     }
@@ -150,11 +153,13 @@ pub struct Presence {
 
 impl Presence {
     /// The device as hosts see it.
+    #[must_use]
     pub fn record(&self) -> DeviceRecord {
         self.device.record()
     }
 
     /// What the device says it is.
+    #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.device.identity
     }

@@ -44,6 +44,7 @@ pub enum FactorKind {
 
 impl FactorKind {
     /// Its name.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Webauthn => "webauthn",
@@ -132,6 +133,7 @@ pub enum FactorDetail {
 
 impl Factor {
     /// The kind's name: `webauthn`, `totp`, `recovery`, or what else the database says.
+    #[must_use]
     pub fn kind(&self) -> &str {
         match &self.detail {
             FactorDetail::Webauthn { .. } => FactorKind::Webauthn.name(),

@@ -36,6 +36,7 @@ pub struct Busid(String);
 
 impl Busid {
     /// Takes a text as a busid, or returns `None` if it cannot be one.
+    #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..BUSID_SIZE).contains(&text.len());
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -43,6 +44,7 @@ impl Busid {
     }
 
     /// The text.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -134,6 +136,7 @@ impl DeviceRecord {
     pub const SIZE: usize = 312;
 
     /// The `devid` of transfer messages for this device.
+    #[must_use]
     pub fn device_id(&self) -> u32 {
         (self.bus_number << 16) | (self.device_number & 0xffff)
     }
