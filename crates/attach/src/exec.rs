@@ -13,6 +13,7 @@ mod call;
 mod directory;
 mod filter;
 mod given;
+mod guard;
 mod hidraw;
 mod limits;
 mod monitor;
@@ -34,7 +35,8 @@ mod view;
 
 use core::fmt;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::thread;
@@ -50,14 +52,15 @@ use tokio::task::JoinSet;
 pub use directory::PrivateDirectory;
 pub use namespace::Step;
 pub use notice::Notice;
-pub use processes::{LeftBehind, Signals};
+pub use processes::{LeftBehind, Signals, exit_code};
 pub use view::View;
 
-use self::filter::WINDOW;
+use self::filter::{Instruction, WINDOW};
 use self::namespace::Plan;
 use self::node::Node;
 use self::processes::Listening;
 use self::supervisor::Supervisor;
+use self::sys::NotStarted;
 use self::tree::Tree;
 
 /// An attempt at a view, and what it was refused with.
@@ -114,11 +117,7 @@ impl fmt::Display for Refused {
                 "a user namespace has no rights here (AppArmor: sysctl kernel.apparmor_restrict_unprivileged_userns)"
             }
         };
-        match step {
-            // It is the same in any view.
-            Step::Fork | Step::Filter => write!(f, "{what}: {error}"),
-            Step::Namespaces | Step::Mapping | Step::Mounts => write!(f, "{view}: {what}: {error}"),
-        }
+        if step.is_the_same_in_any_view() { write!(f, "{what}: {error}") } else { write!(f, "{view}: {what}: {error}") }
     }
 }
 
@@ -203,55 +202,71 @@ pub enum Event {
     Notice(Notice),
     /// The program has ended.
     Ended(ExitStatus),
+    /// The process around this one was killed: everything is to end.
+    Alone,
 }
 
-/// A view that can be had here.
-struct Chosen {
+/// The filter for a view here. Reads are asked about where [`Supervisor::break_off`] cannot do its work.
+fn filter_for(view: View) -> Vec<Instruction> {
+    filter::build(view, !call::descriptors_can_be_copied())
+}
+
+/// A way to show keys, and how a child goes it.
+struct Attempt {
     view: View,
     tree: Tree,
     plan: Option<Plan>,
 }
 
-/// Tries which views can be had here, in the order in which they are preferred.
-///
-/// # Errors
-/// [`ExecError::NoView`] or [`ExecError::Files`].
-fn choose(directory: &Path, wanted: Option<View>) -> Result<(Chosen, Vec<Refused>), ExecError> {
-    let is_root = rustix::process::geteuid().is_root();
-    // Root needs no user namespace, unless it is a container's that may not mount.
-    let attempts = [(View::Namespace, Some(false)), (View::Namespace, Some(true)), (View::Paths, None)];
-    let mut refused = Vec::new();
-    for (view, user) in attempts {
-        if wanted.is_some_and(|wanted| wanted != view) || (user == Some(false) && !is_root) {
-            continue;
-        }
+impl Attempt {
+    /// Those for a view, or for any in the order in which they are preferred: whether a user namespace is needed too.
+    fn all(wanted: Option<View>) -> impl Iterator<Item = (View, Option<bool>)> {
+        // Root needs no user namespace, unless it is a container's that may not mount.
+        let is_root = rustix::process::geteuid().is_root();
+        [(View::Namespace, Some(false)), (View::Namespace, Some(true)), (View::Paths, None)].into_iter().filter(
+            move |(view, user)| wanted.is_none_or(|wanted| wanted == *view) && (*user != Some(false) || is_root),
+        )
+    }
+
+    /// Makes what it needs in a directory.
+    fn prepare(directory: &Path, (view, user): (View, Option<bool>)) -> Result<Self, ExecError> {
         let root = directory.join("view");
         let files = |error| ExecError::Files { path: root.clone(), error };
         let tree = Tree::create(root.clone()).map_err(files)?;
-        let plan = user.map(|user| Plan::new(&root, user)).transpose().map_err(files)?;
-        match sys::attempt(plan.as_ref(), &filter::build(view)) {
-            Ok(()) => return Ok((Chosen { view, tree, plan }, refused)),
-            Err((step, error)) => refused.push(Refused { view, step, error }),
-        }
+        let plan = user.map(|user| Plan::new(&tree, user)).transpose().map_err(files)?;
+        Ok(Self { view, tree, plan })
     }
-    Err(ExecError::NoView(refused))
 }
 
-/// Which views can be had here.
+/// Which views can be had here: tried in a child, with no program.
 ///
 /// # Errors
 /// [`ExecError::Files`] if that could not be tried.
 pub fn views() -> Result<Vec<(View, Option<Refused>)>, ExecError> {
     let directory = PrivateDirectory::create()?;
     let mut views = Vec::new();
-    for view in [View::Namespace, View::Paths] {
-        views.push(match choose(directory.path(), Some(view)) {
-            Ok(_) => (view, None),
-            Err(ExecError::NoView(refused)) => (view, refused.last().copied()),
-            Err(error) => return Err(error),
-        });
+    for wanted in [View::Namespace, View::Paths] {
+        let mut found = None;
+        for attempt in Attempt::all(Some(wanted)) {
+            let Attempt { view, plan, .. } = &Attempt::prepare(directory.path(), attempt)?;
+            let tried = sys::attempt(plan.as_ref(), &filter_for(*view));
+            found = tried.err().map(|(step, error)| Refused { view: *view, step, error });
+            if found.is_none() {
+                break;
+            }
+        }
+        views.push((wanted, found));
     }
     Ok(views)
+}
+
+/// What it takes to plug keys into a view.
+struct Plugs<'a> {
+    directory: &'a Path,
+    exports: &'a Exports,
+    keys: &'a [Key],
+    tell: &'a mpsc::UnboundedSender<Notice>,
+    events: &'a mpsc::UnboundedSender<Event>,
 }
 
 /// A program that runs with keys. Dropping it kills the program; what it started is ended by [`end`](Self::end).
@@ -290,7 +305,7 @@ impl Running {
     /// # Errors
     /// [`ExecError`]: nothing runs, and no file is left.
     pub async fn start(start: Start<'_>) -> Result<Self, ExecError> {
-        let Start { mut command, signals, directory, exports, keys, view } = start;
+        let Start { command, signals, directory, exports, keys, view } = start;
         // Every opening of a key takes a descriptor here; the tree keeps the limit that it would have.
         let open_files = getrlimit(Resource::Nofile);
         let _ = setrlimit(
@@ -313,45 +328,80 @@ impl Running {
             plugged,
             ended: false,
         };
-        let mut preparation = sys::Preparation {
+        let preparation = |namespace, filter| sys::Preparation {
             parent: rustix::process::getpid(),
             signals: before,
             open_files,
-            namespace: None,
-            filter: None,
+            namespace,
+            filter,
         };
-        if !keys.is_empty() {
-            let (Chosen { view, tree, plan }, refused) = choose(directory.path(), view)?;
-            if let Some(limit) = open_files.current.filter(|limit| *limit <= WINDOW.end().unsigned_abs().into()) {
-                let _ = tell.send(Notice::FewFiles { limit });
-            }
-            (running.view, running.refused) = (Some(view), refused);
-            let (opens, openings): (Vec<_>, Vec<_>) = keys.iter().map(|_| mpsc::unbounded_channel()).unzip();
-            let files = |error| ExecError::Files { path: directory.path().to_owned(), error };
-            let supervisor = Supervisor::new(view, tree, opens, tell).map_err(files)?;
-            let (ours, theirs) =
-                std::os::unix::net::UnixStream::pair().map_err(ExecError::system("a socket pair cannot be made"))?;
-            let (handle, thread) =
-                supervisor.start(ours.into()).map_err(ExecError::system("a thread cannot be started"))?;
-            running.supervisor = Some(thread);
-            for ((index, key), opens) in keys.into_iter().enumerate().zip(openings) {
-                let (ready, is_ready) = oneshot::channel();
-                let (supervisor, exports, events) = (handle.clone(), exports.clone(), events.clone());
-                running.nodes.spawn(Node { index, key, exports, opens, supervisor, events }.keep(ready));
-                // The program is to find it from the start.
-                is_ready.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(files)?;
-            }
-            preparation.namespace = plan;
-            preparation.filter = Some((filter::build(view), theirs.into()));
+        if keys.is_empty() {
+            // Nothing is done that could be refused.
+            running.spawn(&command, preparation(None, None))?;
+            return Ok(running);
         }
-        sys::prepare(&mut command, preparation);
-        let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ExecError::NotFound(program),
-            _ => ExecError::NotExecutable { program, error },
-        })?;
-        running.child = i32::try_from(child.id()).ok().and_then(Pid::from_raw).unwrap_or(running.child);
-        Ok(running)
+        if let Some(limit) = open_files.current.filter(|limit| *limit <= WINDOW.end().unsigned_abs().into()) {
+            let _ = tell.send(Notice::FewFiles { limit });
+        }
+        // The start itself shows what can be had here: trying it before would take as long again.
+        for attempt in Attempt::all(view) {
+            let Attempt { view, tree, plan } = Attempt::prepare(directory.path(), attempt)?;
+            let plugs = Plugs { directory: directory.path(), exports, keys: &keys, tell: &tell, events: &events };
+            let socket = running.plug_in(view, tree, plugs).await?;
+            let refused = running.spawn(&command, preparation(plan, Some((filter_for(view), socket))))?;
+            let Some((step, error)) = refused else {
+                running.view = Some(view);
+                return Ok(running);
+            };
+            running.refused.push(Refused { view, step, error });
+            running.nodes.shutdown().await;
+            // Nobody is under its filter: it ends, and removes its files.
+            running.join_supervisor();
+            // What was plugged into this view.
+            while running.plugged.try_recv().is_ok() {}
+            if step.is_the_same_in_any_view() {
+                break;
+            }
+        }
+        Err(ExecError::NoView(running.refused.clone()))
+    }
+
+    /// Plugs keys into a view, and returns the socket over which its supervisor awaits the listener.
+    async fn plug_in(&mut self, view: View, tree: Tree, plugs: Plugs<'_>) -> Result<OwnedFd, ExecError> {
+        let Plugs { directory, exports, keys, tell, events } = plugs;
+        let (opens, openings): (Vec<_>, Vec<_>) = keys.iter().map(|_| mpsc::unbounded_channel()).unzip();
+        let files = |error| ExecError::Files { path: directory.to_owned(), error };
+        let supervisor = Supervisor::new(view, tree, opens, tell.clone()).map_err(files)?;
+        let (ours, theirs) = UnixStream::pair().map_err(ExecError::system("a socket pair cannot be made"))?;
+        let (handle, thread) =
+            supervisor.start(ours.into()).map_err(ExecError::system("a thread cannot be started"))?;
+        self.supervisor = Some(thread);
+        for ((index, key), opens) in keys.iter().cloned().enumerate().zip(openings) {
+            let (ready, is_ready) = oneshot::channel();
+            let (supervisor, exports, events) = (handle.clone(), exports.clone(), events.clone());
+            self.nodes.spawn(Node { index, key, exports, opens, supervisor, events }.keep(ready));
+            // The program is to find it from the start.
+            is_ready.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(files)?;
+        }
+        Ok(theirs.into())
+    }
+
+    /// Starts the program, or says which step was refused.
+    fn spawn(&mut self, command: &Command, preparation: sys::Preparation) -> Result<Option<(Step, Errno)>, ExecError> {
+        match sys::spawn(command, preparation) {
+            Ok(child) => {
+                self.child = i32::try_from(child.id()).ok().and_then(Pid::from_raw).unwrap_or(self.child);
+                Ok(None)
+            }
+            Err(NotStarted::Refused(step, error)) => Ok(Some((step, error))),
+            Err(NotStarted::Failed(error)) => {
+                let program = command.get_program().to_string_lossy().into_owned();
+                Err(match error.kind() {
+                    io::ErrorKind::NotFound => ExecError::NotFound(program),
+                    _ => ExecError::NotExecutable { program, error },
+                })
+            }
+        }
     }
 
     /// The view, if keys are plugged in.
@@ -377,6 +427,7 @@ impl Running {
                 biased;
                 Some(event) = self.plugged.recv() => return Ok(event),
                 Some(notice) = self.notices.recv() => return Ok(Event::Notice(notice)),
+                alone = self.signals.alone() => return alone.map(|()| Event::Alone),
                 arrived = self.signals.next() => {
                     let arrived = arrived?;
                     if arrived.signal != libc::SIGCHLD {
@@ -398,12 +449,18 @@ impl Running {
         let (left, all_ended) = processes::end_all(&self.signals).await?;
         self.nodes.shutdown().await;
         // With the last program under the filter the thread ends.
-        if let Some(thread) = self.supervisor.take().filter(|_| all_ended)
+        if all_ended {
+            self.join_supervisor();
+        }
+        Ok(left)
+    }
+
+    fn join_supervisor(&mut self) {
+        if let Some(thread) = self.supervisor.take()
             && thread.join().is_err()
         {
             tracing::error!("the thread that answered calls failed: a fault of keyrig");
         }
-        Ok(left)
     }
 }
 
@@ -414,11 +471,4 @@ impl Drop for Running {
             let _ = rustix::process::kill_process(self.child, rustix::process::Signal::KILL);
         }
     }
-}
-
-/// The exit status that tells of another program's: its own, or 128 and the number of the signal that ended it.
-#[must_use]
-pub fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
-    u8::try_from(code).unwrap_or(1)
 }

@@ -89,7 +89,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Has signals wait for the program: before there is another thread that would get them.
     pub(crate) fn block_signals(&mut self) -> Result<(), Failure> {
-        self.signals = Some(Signals::block().map_err(Failure::Runtime)?);
+        self.signals = Some(Signals::take().map_err(Failure::Runtime)?);
         Ok(())
     }
 }
@@ -149,7 +149,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failure> {
-    let signals = arguments.signals.take().map_or_else(Signals::block, Ok).map_err(Failure::Runtime)?;
+    let signals = arguments.signals.take().map_or_else(Signals::take, Ok).map_err(Failure::Runtime)?;
     let rack = arguments.rack.start().await?;
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
     let variables = variables(&keys)?;
@@ -194,13 +194,14 @@ async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failu
 
 /// Follows the program to its end, and ends what it has left.
 async fn follow(mut running: Running, say: &Say) -> io::Result<(u8, Vec<LeftBehind>)> {
-    let status = loop {
+    let code = loop {
         match running.next().await? {
-            Event::Ended(status) => break status,
+            Event::Ended(status) => break exec::exit_code(status),
+            Event::Alone => break FAILED,
             event => say.event(&event),
         }
     };
-    Ok((exec::exit_code(status), running.end().await?))
+    Ok((code, running.end().await?))
 }
 
 async fn serve_endpoint(
@@ -274,7 +275,7 @@ impl Say {
                 self.line(&format!("key {key}, a {profile}, is {}", path.display()));
             }
             Event::Unplugged { key } if self.verbose => self.line(&format!("key {key} is unplugged")),
-            Event::Node { .. } | Event::Unplugged { .. } | Event::Ended(_) => {}
+            Event::Node { .. } | Event::Unplugged { .. } | Event::Ended(_) | Event::Alone => {}
         }
     }
 

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use super::call::Call;
 use super::filter::WINDOW;
+use super::given::Open;
 use super::notice::Notice;
 use super::supervisor::{Outcome, Place, Supervisor};
 use super::sys::Reply;
@@ -65,6 +66,7 @@ impl Supervisor {
             libc::SYS_socket => self.monitor(call),
             libc::SYS_bind => self.bind_monitor(call),
             libc::SYS_recvmsg => self.receive(call),
+            libc::SYS_read | libc::SYS_readv => self.read(call),
             libc::SYS_dup => self.duplicate(call, false, 0),
             libc::SYS_fcntl => self.duplicate(call, call.int(1) == libc::F_DUPFD_CLOEXEC, call.int(2)),
             libc::SYS_execve => self.look_at_program(call, None, 0),
@@ -113,6 +115,13 @@ impl Supervisor {
             Some(plugged) => hidraw::request(call, plugged)?,
         };
         Ok(Break(reply.into()))
+    }
+
+    /// A read of a key that was pulled out, asked about only where its socket cannot be made to end so.
+    fn read(&mut self, call: &Call<'_>) -> Answer {
+        let open = call.socket(call.int(0))?.and_then(|inode| self.given.open(inode));
+        let is_over = |open: Open| self.tree.node(open.node).is_none_or(|plugged| plugged.plugging != open.plugging);
+        Ok(if open.is_some_and(is_over) { Break(Reply::Error(Errno::IO).into()) } else { Continue(()) })
     }
 
     /// The status of a descriptor in the window: of a node, or of a link that a file stands for.

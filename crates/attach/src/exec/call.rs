@@ -116,12 +116,11 @@ impl<'a> Call<'a> {
 
     /// A copy of one of the program's descriptors. Container runtimes forbid it.
     pub(super) fn descriptor(&self, number: i32) -> Result<OwnedFd, Errno> {
-        let of = |thread: i32| Pid::from_raw(thread).ok_or(Errno::SRCH);
-        let process = match pidfd_open(of(self.thread)?, PidfdFlags::from_bits_retain(PIDFD_THREAD)) {
-            Err(Errno::INVAL) => pidfd_open(of(self.process()?)?, PidfdFlags::empty())?,
-            opened => opened?,
+        let copied = match descriptor_of(self.thread, number) {
+            Err(Errno::INVAL) => descriptor_of(self.process()?, number)?,
+            copied => copied?,
         };
-        self.checked(pidfd_getfd(process, number, PidfdGetfdFlags::empty())?)
+        self.checked(copied)
     }
 
     /// The inode of a socket, `None` of anything else.
@@ -137,6 +136,25 @@ impl<'a> Call<'a> {
             }
         }
     }
+}
+
+/// A copy of a descriptor of a thread, or where the kernel knows only processes (before Linux 6.9) of a process: the caller has
+/// to see that it is the one that was meant.
+pub(super) fn descriptor_of(thread: i32, number: i32) -> Result<OwnedFd, Errno> {
+    let thread = Pid::from_raw(thread).ok_or(Errno::SRCH)?;
+    let descriptor = match pidfd_open(thread, PidfdFlags::from_bits_retain(PIDFD_THREAD)) {
+        Err(Errno::INVAL) => pidfd_open(thread, PidfdFlags::empty())?,
+        opened => opened?,
+    };
+    pidfd_getfd(descriptor, number, PidfdGetfdFlags::empty())
+}
+
+/// Whether descriptors of other processes can be copied: container runtimes forbid it.
+pub(super) fn descriptors_can_be_copied() -> bool {
+    let own = rustix::process::getpid();
+    pidfd_open(own, PidfdFlags::empty())
+        .and_then(|process| pidfd_getfd(&process, std::os::fd::AsRawFd::as_raw_fd(&process), PidfdGetfdFlags::empty()))
+        .is_ok()
 }
 
 /// `socket:[INODE]`

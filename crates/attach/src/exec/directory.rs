@@ -62,7 +62,7 @@ impl Drop for PrivateDirectory {
 }
 
 /// Removes directories of this user's whose process is gone.
-fn remove_abandoned(parent: &Path) {
+pub(super) fn remove_abandoned(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     let own = rustix::process::geteuid().as_raw();
     for entry in entries.flatten() {

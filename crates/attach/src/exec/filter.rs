@@ -75,7 +75,7 @@ fn legacy(_: View, _: i32) -> Vec<(c_long, When)> {
     Vec::new()
 }
 
-fn rules(view: View) -> Vec<(c_long, When)> {
+fn rules(view: View, reads: bool) -> Vec<(c_long, When)> {
     // A file that must not be there yet is none of ours; in a namespace directories show by themselves what there is.
     let not_asked = match view {
         View::Namespace => libc::O_EXCL | libc::O_DIRECTORY | libc::O_PATH,
@@ -116,18 +116,21 @@ fn rules(view: View) -> Vec<(c_long, When)> {
             .map(|call| (call, When::Always)),
         );
     }
+    if reads {
+        rules.extend([libc::SYS_read, libc::SYS_readv].map(|call| (call, When::Window(0))));
+    }
     rules
 }
 
-/// The filter for a view.
-pub(super) fn build(view: View) -> Vec<Instruction> {
+/// The filter for a view. `reads` are asked about where a key that is pulled out cannot make them fail by itself.
+pub(super) fn build(view: View, reads: bool) -> Vec<Instruction> {
     let mut program = vec![
         load(offset_of!(seccomp_data, arch)),
         Instruction { code: JUMP_EQUAL, if_true: 1, if_false: 0, operand: ARCHITECTURE },
         give(libc::SECCOMP_RET_ALLOW),
         load(offset_of!(seccomp_data, nr)),
     ];
-    for (call, when) in rules(view) {
+    for (call, when) in rules(view, reads) {
         let body = body(when);
         let skip = u8::try_from(body.len()).expect("a rule has few instructions");
         let operand = u32::try_from(call).expect("calls are counted from 0");
@@ -233,13 +236,13 @@ mod tests {
         }
     }
 
-    fn asks(view: View, call: c_long, arguments: &[i32]) -> bool {
+    fn asks(view: View, reads: bool, call: c_long, arguments: &[i32]) -> bool {
         let mut all = [0; 6];
         for (place, argument) in all.iter_mut().zip(arguments) {
             // The upper half is whatever the program left there.
             *place = u64::from(argument.cast_unsigned()) | 0xdead_beef << 32;
         }
-        match run(&build(view), ARCHITECTURE, call, all) {
+        match run(&build(view, reads), ARCHITECTURE, call, all) {
             libc::SECCOMP_RET_USER_NOTIF => true,
             libc::SECCOMP_RET_ALLOW => false,
             other => panic!("{other:#x}"),
@@ -290,8 +293,17 @@ mod tests {
                 (libc::SYS_ppoll, &[], false),
                 (libc::SYS_close, &[1000], false),
             ] {
-                assert_eq!(asks(view, call, arguments), expected, "{view:?} {call} {arguments:?}");
+                assert_eq!(asks(view, false, call, arguments), expected, "{view:?} {call} {arguments:?}");
             }
+        }
+    }
+
+    #[test]
+    fn reads_of_keys_are_asked_about_where_they_could_not_fail_otherwise() {
+        for (call, descriptor, expected) in
+            [(libc::SYS_read, 960, true), (libc::SYS_readv, 1023, true), (libc::SYS_read, 3, false)]
+        {
+            assert_eq!(asks(View::Paths, true, call, &[descriptor]), expected, "{call} {descriptor}");
         }
     }
 
@@ -299,7 +311,7 @@ mod tests {
     fn calls_of_another_architecture_are_left_alone() {
         // i386's open has the number of x86-64's fstat, and so on.
         for call in 0..500 {
-            assert_eq!(run(&build(View::Paths), 0x4000_0003, call, [960; 6]), libc::SECCOMP_RET_ALLOW);
+            assert_eq!(run(&build(View::Paths, true), 0x4000_0003, call, [960; 6]), libc::SECCOMP_RET_ALLOW);
         }
     }
 }

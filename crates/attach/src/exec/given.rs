@@ -16,6 +16,8 @@ pub(super) struct Open {
     pub(super) node: u32,
     /// Which plugging of a key it belongs to: when that is over, so is the opening.
     pub(super) plugging: u64,
+    /// The process that opened it, and the descriptor that it got.
+    pub(super) holder: Option<(i32, i32)>,
 }
 
 /// A socket that hears udev's announcements.
@@ -53,9 +55,22 @@ impl Given {
         self.opens.remove(&inode);
     }
 
+    /// A program has got the descriptor of an opening.
+    pub(super) fn holds(&mut self, inode: u64, process: i32, descriptor: i32) {
+        if let Some(open) = self.opens.get_mut(&inode) {
+            open.holder = Some((process, descriptor));
+        }
+    }
+
+    /// What is open of a plugging.
+    pub(super) fn of(&self, plugging: u64) -> impl Iterator<Item = (u64, Open)> {
+        self.opens.iter().filter(move |(_, open)| open.plugging == plugging).map(|(inode, open)| (*inode, *open))
+    }
+
     /// A plugging is over. What is open of it stays known, for a while.
     pub(super) fn unplugged(&mut self, plugging: u64) {
-        self.over.extend(self.opens.iter().filter(|(_, open)| open.plugging == plugging).map(|(inode, _)| *inode));
+        let over: Vec<_> = self.of(plugging).map(|(inode, _)| inode).collect();
+        self.over.extend(over);
         while self.over.len() > REMEMBERED {
             if let Some(oldest) = self.over.pop_front() {
                 self.opens.remove(&oldest);

@@ -33,6 +33,14 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether another view would be refused by the same step.
+    pub(super) fn is_the_same_in_any_view(self) -> bool {
+        match self {
+            Self::Fork | Self::Filter => true,
+            Self::Namespaces | Self::Mapping | Self::Mounts => false,
+        }
+    }
+
     pub(super) fn number(self) -> u8 {
         match self {
             Self::Fork => 1,
@@ -64,8 +72,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans the view of the directory tree at `root`, and makes in it what mounts need to be mounted on.
-    pub(super) fn new(root: &Path, user: bool) -> io::Result<Self> {
+    /// Plans the view of a directory tree, and makes in it what mounts need to be mounted on.
+    pub(super) fn new(tree: &Tree, user: bool) -> io::Result<Self> {
+        let root = tree.root();
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let mut plan = Self {
             user,
@@ -75,9 +84,12 @@ impl Plan {
             root: c_path(root)?,
             binds: Vec::new(),
         };
+        // Nodes of the system's own, and of a 'keyrig exec' around this one.
+        let (major, _) = tree.device(0);
+        let (number, entry) = (format!("{major}:"), format!("c{major}:"));
         plan.mirror(root, "/sys/class", |name| name == b"hidraw")?;
         plan.mirror(root, "/sys/bus", |name| name == b"hid")?;
-        plan.mirror(root, "/sys/dev/char", |_| false)?;
+        plan.mirror(root, "/sys/dev/char", |name| name.starts_with(number.as_bytes()))?;
         plan.mirror(root, "/sys/dev", |_| false)?;
         plan.mirror(root, "/sys/devices", |_| false)?;
         plan.mirror(root, "/sys", |_| false)?;
@@ -85,7 +97,7 @@ impl Plan {
         let mut over = vec!["/sys", "/dev"];
         if Path::new("/run/udev").is_dir() {
             for directory in ["/run/udev/data", "/run/udev/tags", "/run/udev"] {
-                plan.mirror(root, directory, |_| false)?;
+                plan.mirror(root, directory, |name| name.starts_with(entry.as_bytes()))?;
             }
             over.push("/run/udev");
         } else if Path::new("/run").is_dir() {
@@ -100,7 +112,7 @@ impl Plan {
     }
 
     /// Gives our directory every child of the true one that it has not, except those that are left out.
-    fn mirror(&mut self, root: &Path, directory: &str, left_out: fn(&[u8]) -> bool) -> io::Result<()> {
+    fn mirror(&mut self, root: &Path, directory: &str, left_out: impl Fn(&[u8]) -> bool) -> io::Result<()> {
         let ours = root.join(directory.trim_start_matches('/'));
         DirBuilder::new().recursive(true).mode(0o755).create(&ours)?;
         // What is not there, or not for us to see, the tree does not see either.

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -28,37 +28,44 @@ const PASSED_ON: [i32; 6] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SI
 /// Signals that are taken from a descriptor, and interrupt nothing.
 #[derive(Debug)]
 pub struct Signals {
-    descriptor: OwnedFd,
+    pub(super) descriptor: OwnedFd,
     /// What was blocked before, and is for programs.
-    before: SignalMask,
+    pub(super) before: SignalMask,
+    /// Ends with the process around this one.
+    pub(super) outer: OwnedFd,
+}
+
+/// Blocks the signals that a program is to get, and those of its end. Returns where they are read, and what was blocked before.
+pub(super) fn block_signals() -> io::Result<(OwnedFd, SignalMask)> {
+    let signals: Vec<_> = PASSED_ON.into_iter().chain([libc::SIGCHLD]).collect();
+    sys::block_signals(&signals)
 }
 
 impl Signals {
-    /// Takes the signals that a program is to get, and those of its end. To be called before another thread is started, which
-    /// would get them instead.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn block() -> io::Result<Self> {
-        let signals: Vec<_> = PASSED_ON.into_iter().chain([libc::SIGCHLD]).collect();
-        let (descriptor, before) = sys::block_signals(&signals)?;
-        Ok(Self { descriptor, before })
-    }
-
     /// Waits for them from here on, and tells what was blocked before.
     pub(super) fn listen(self) -> io::Result<(Listening, SignalMask)> {
-        Ok((Listening(sys::readable(self.descriptor)?), self.before))
+        let listening = Listening { signals: sys::readable(self.descriptor)?, outer: sys::readable(self.outer)? };
+        Ok((listening, self.before))
     }
 }
 
-/// Waits for signals.
+/// Waits for signals, and for the end of the process around this one.
 #[derive(Debug)]
-pub(super) struct Listening(AsyncFd<OwnedFd>);
+pub(super) struct Listening {
+    signals: AsyncFd<OwnedFd>,
+    outer: AsyncFd<OwnedFd>,
+}
 
 impl Listening {
     /// The next signal. Cancel-safe.
     pub(super) async fn next(&self) -> io::Result<Arrived> {
-        self.0.async_io(Interest::READABLE, |descriptor| sys::read_signal(descriptor.as_fd())).await
+        let read = |descriptor: &OwnedFd| sys::read_signal(descriptor)?.ok_or(io::ErrorKind::WouldBlock.into());
+        self.signals.async_io(Interest::READABLE, read).await
+    }
+
+    /// Completes when the process around this one was killed. Cancel-safe.
+    pub(super) async fn alone(&self) -> io::Result<()> {
+        self.outer.readable().await.map(drop)
     }
 }
 
@@ -131,7 +138,7 @@ pub(super) async fn end_all(signals: &Listening) -> io::Result<(Vec<LeftBehind>,
 }
 
 /// Sends a signal to every process that comes from this one.
-fn signal_descendants(signal: Signal) -> Vec<LeftBehind> {
+pub(super) fn signal_descendants(signal: Signal) -> Vec<LeftBehind> {
     let mut signalled = Vec::new();
     for (process, name) in descendants() {
         let Some(pid) = Pid::from_raw(process) else { continue };
@@ -163,6 +170,13 @@ fn descendants() -> BTreeMap<i32, String> {
     };
     let alive = processes.iter().filter(|(process, status)| !status.ended && is_descendant(**process));
     alive.map(|(process, status)| (*process, status.name.clone())).collect()
+}
+
+/// The exit status that tells of another program's: its own, or 128 and the number of the signal that ended it.
+#[must_use]
+pub fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
 }
 
 struct ProcessStatus {

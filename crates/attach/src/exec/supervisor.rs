@@ -3,7 +3,7 @@
 //! It never waits for anything but calls and orders. Reports do not pass through it.
 
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
 use std::{io, thread};
@@ -11,7 +11,7 @@ use std::{io, thread};
 use keyrig_usb::Identity;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use super::call::Call;
@@ -89,6 +89,12 @@ pub(super) enum Outcome {
         descriptor: OwnedFd,
         close_on_exec: bool,
         place: Place,
+    },
+    /// It returns a program's end of a key's node, whose socket has this inode.
+    Node {
+        inode: u64,
+        descriptor: OwnedFd,
+        close_on_exec: bool,
     },
     /// It is answered when there is something to answer.
     Later,
@@ -225,6 +231,7 @@ impl Supervisor {
                 Order::Unplug { node, done } => {
                     let unplugged = self.tree.unplug(node);
                     if let Ok(Some(plugged)) = &unplugged {
+                        self.break_off(plugged.plugging);
                         self.given.unplugged(plugged.plugging);
                         self.gone.push((node, plugged.clone()));
                     }
@@ -259,28 +266,48 @@ impl Supervisor {
         Ok(())
     }
 
-    fn carry_out(&self, listener: &Listener, call: &Call<'_>, outcome: Outcome) {
+    fn carry_out(&mut self, listener: &Listener, call: &Call<'_>, outcome: Outcome) {
         let answered = match outcome {
             Outcome::Later => Ok(()),
             Outcome::Reply(reply) => listener.reply(call.id, reply),
             Outcome::Descriptor { descriptor, close_on_exec, place } => {
-                let number = match place {
-                    Place::Window(from) => free_number(call, from),
-                    Place::Anywhere => None,
-                };
-                let given = listener.reply_descriptor(call.id, descriptor.as_fd(), number, close_on_exec);
-                match given.as_ref().map_err(super::call::errno) {
-                    // Its limit of open files is below the window.
-                    Err(Errno::BADF | Errno::MFILE) if number.is_some() => {
-                        listener.reply_descriptor(call.id, descriptor.as_fd(), None, close_on_exec)
+                give(listener, call, descriptor.as_fd(), close_on_exec, &place).map(drop)
+            }
+            Outcome::Node { inode, descriptor, close_on_exec } => {
+                let process = call.process();
+                let place = Place::Window(*WINDOW.start());
+                give(listener, call, descriptor.as_fd(), close_on_exec, &place).map(|number| {
+                    if let Ok(process) = process {
+                        self.given.holds(inode, process, number);
                     }
-                    _ => given,
-                }
-                .or_else(|error| listener.reply(call.id, Reply::Error(super::call::errno(&error))))
+                })
             }
         };
+        let answered = answered.or_else(|error| match error.raw_os_error() {
+            // The program was killed, or left the call for a signal.
+            Some(libc::ENOENT) => Err(error),
+            _ => listener.reply(call.id, Reply::Error(super::call::errno(&error))),
+        });
         if let Err(error) = answered {
             tracing::debug!(%error, program = call.program(), "a call ended before its answer");
+        }
+    }
+
+    /// Has what is open of a plugging end in an error rather than as a file ends: programs that read on at the end of a file
+    /// would do so for ever. A socket's end is an error if the other side left something unread.
+    fn break_off(&self, plugging: u64) {
+        for (inode, open) in self.given.of(plugging) {
+            let Some((process, descriptor)) = open.holder else { continue };
+            let unread = super::call::descriptor_of(process, descriptor).and_then(|socket| {
+                // The number may be another file's by now, and the process another.
+                if rustix::fs::fstat(&socket)?.st_ino != inode {
+                    return Err(Errno::BADF);
+                }
+                send(&socket, &[0], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+            });
+            if let Err(error) = unread {
+                tracing::debug!(%error, process, "a program sees the end of a file where a key was pulled out");
+            }
         }
     }
 
@@ -302,12 +329,8 @@ impl Supervisor {
         let Some(Ok(())) = self.opens.get(plugged.key).map(|opens| opens.send(opened)) else {
             return Reply::Error(Errno::NODEV).into();
         };
-        self.given.opened(inode, Open { node, plugging: plugged.plugging });
-        Outcome::Descriptor {
-            descriptor: theirs,
-            close_on_exec: flags & libc::O_CLOEXEC != 0,
-            place: Place::Window(*WINDOW.start()),
-        }
+        self.given.opened(inode, Open { node, plugging: plugged.plugging, holder: None });
+        Outcome::Node { inode, descriptor: theirs, close_on_exec: flags & libc::O_CLOEXEC != 0 }
     }
 
     /// Tells the user something, once.
@@ -317,6 +340,28 @@ impl Supervisor {
             // Nobody may listen any more.
             let _ = self.notices.send(notice);
         }
+    }
+}
+
+/// Answers a call with a descriptor, and returns its number.
+fn give(
+    listener: &Listener,
+    call: &Call<'_>,
+    descriptor: BorrowedFd<'_>,
+    close_on_exec: bool,
+    place: &Place,
+) -> io::Result<i32> {
+    let number = match place {
+        Place::Window(from) => free_number(call, *from),
+        Place::Anywhere => None,
+    };
+    let given = listener.reply_descriptor(call.id, descriptor, number, close_on_exec);
+    match given.as_ref().map_err(super::call::errno) {
+        // Its limit of open files is below the window.
+        Err(Errno::BADF | Errno::MFILE) if number.is_some() => {
+            listener.reply_descriptor(call.id, descriptor, None, close_on_exec)
+        }
+        _ => given,
     }
 }
 

@@ -6,7 +6,7 @@ use core::mem::size_of;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
@@ -110,14 +110,14 @@ impl Listener {
         check(unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) }).is_ok()
     }
 
-    /// Gives a program a descriptor, at `number` or where there is room, as the answer to its call.
+    /// Gives a program a descriptor, at `number` or where there is room, as the answer to its call. Returns where it is.
     pub(super) fn reply_descriptor(
         &self,
         id: u64,
         descriptor: BorrowedFd<'_>,
         number: Option<RawFd>,
         close_on_exec: bool,
-    ) -> io::Result<()> {
+    ) -> io::Result<RawFd> {
         let set = if number.is_some() { libc::SECCOMP_ADDFD_FLAG_SETFD } else { 0 };
         let flag = |flag| u32::try_from(flag).map_err(io::Error::other);
         let mut add = libc::seccomp_notif_addfd {
@@ -128,7 +128,7 @@ impl Listener {
             newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
         };
         // SAFETY: the kernel reads a struct of this type, which outlives the call, and makes a descriptor of its own.
-        check(unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut add) }).map(drop)
+        check(unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut add) })
     }
 
     /// Has programs and their supervisor take turns on one CPU, which halves what a call costs. Kernels before 6.6 cannot.
@@ -187,33 +187,85 @@ pub(super) struct Preparation {
     pub(super) filter: Option<(Vec<Instruction>, OwnedFd)>,
 }
 
-/// Has a command do so when it is spawned.
-pub(super) fn prepare(command: &mut Command, preparation: Preparation) {
-    let steps = move || -> io::Result<()> {
+impl Preparation {
+    fn carry_out(&self) -> Result<(), (Option<Step>, Errno)> {
         use rustix::process::{Resource, Signal, getppid, set_parent_process_death_signal, setrlimit};
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        if getppid() != Some(preparation.parent) {
-            return Err(Errno::SRCH.into());
+        let other = |error| (None, error);
+        let at = |step| move |error| (Some(step), error);
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(other)?;
+        if getppid() != Some(self.parent) {
+            return Err(other(Errno::SRCH));
         }
-        setrlimit(Resource::Nofile, preparation.open_files)?;
+        setrlimit(Resource::Nofile, self.open_files).map_err(other)?;
         // SAFETY: the kernel reads the set.
-        let failed = unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const preparation.signals.0, core::ptr::null_mut())
-        };
+        let failed =
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.signals.0, core::ptr::null_mut()) };
         if failed != 0 {
-            return Err(io::Error::from_raw_os_error(failed));
+            return Err(other(Errno::from_raw_os_error(failed)));
         }
-        if let Some(plan) = &preparation.namespace {
-            plan.enter().map_err(|(_, error)| error)?;
+        if let Some(plan) = &self.namespace {
+            plan.enter().map_err(|(step, error)| (Some(step), error))?;
         }
-        if let Some((filter, socket)) = &preparation.filter {
-            let listener = install(filter)?;
-            send(socket, listener.as_fd())?;
+        if let Some((filter, socket)) = &self.filter {
+            let listener = install(filter).map_err(at(Step::Filter))?;
+            send(socket, listener.as_fd()).map_err(other)?;
         }
         Ok(())
+    }
+}
+
+/// Why a program was not started.
+pub(super) enum NotStarted {
+    /// A step of the preparation was refused.
+    Refused(Step, Errno),
+    /// The program cannot be executed, or something else failed.
+    Failed(io::Error),
+}
+
+/// Starts a program after a preparation.
+pub(super) fn spawn(program: &Command, preparation: Preparation) -> Result<Child, NotStarted> {
+    let (told, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| NotStarted::Failed(error.into()))?;
+    // Preparations stay with a command.
+    let mut command = Command::new(program.get_program());
+    command.args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let steps = move || {
+        preparation.carry_out().map_err(|(step, error)| {
+            if let Some(step) = step {
+                // If it cannot be written, the error is that of the program.
+                let _ = rustix::io::write(&tell, &refusal(step, error));
+            }
+            io::Error::from(error)
+        })
     };
     // SAFETY: the closure makes system calls only, and neither allocates nor locks.
     unsafe { command.pre_exec(steps) };
+    let spawned = command.spawn();
+    // With it goes this end of the pipe.
+    drop(command);
+    spawned.map_err(|error| match read_refusal(&told) {
+        Ok(Some((step, error))) => NotStarted::Refused(step, error),
+        _ => NotStarted::Failed(error),
+    })
+}
+
+/// A step that was refused, as a child says it.
+fn refusal(step: Step, error: Errno) -> [u8; 5] {
+    let [a, b, c, d] = error.raw_os_error().to_le_bytes();
+    [step.number(), a, b, c, d]
+}
+
+/// What a child said that has ended; nothing if all its steps were done.
+fn read_refusal(pipe: &OwnedFd) -> Result<Option<(Step, Errno)>, Errno> {
+    let mut said = [0; 5];
+    let read = rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut said))?;
+    let [step, error @ ..] = said;
+    Ok((read == 5).then(|| (Step::of(step), Errno::from_raw_os_error(i32::from_le_bytes(error)))))
 }
 
 /// Sends a descriptor over a socket. Allocates nothing.
@@ -244,28 +296,21 @@ pub(super) fn attempt(plan: Option<&Plan>, filter: &[Instruction]) -> Result<(),
     if child == 0 {
         let entered = plan.map_or(Ok(()), Plan::enter);
         let tried = entered.and_then(|()| install(filter).map(drop).map_err(|error| (Step::Filter, error)));
-        if let Err((step, error)) = tried {
-            let [a, b, c, d] = error.raw_os_error().to_le_bytes();
-            // If it cannot be written, nothing is read: that is a failure too.
-            let _ = rustix::io::write(&to_parent, &[step.number(), a, b, c, d]);
-        } else {
-            let _ = rustix::io::write(&to_parent, &[0; 5]);
-        }
+        let said = tried.map_or_else(|(step, error)| refusal(step, error), |()| [0; 5]);
+        // If it cannot be written, nothing is read: that is a failure too.
+        let _ = rustix::io::write(&to_parent, &said);
         // SAFETY: it ends the child.
         unsafe { libc::_exit(0) }
     }
     drop(to_parent);
-    let mut answer = [0xff; 5];
-    let read = rustix::io::retry_on_intr(|| rustix::io::read(&from_child, &mut answer));
+    let said = read_refusal(&from_child).map_err(failed)?;
     let child = rustix::process::Pid::from_raw(child);
     rustix::io::retry_on_intr(|| rustix::process::waitpid(child, rustix::process::WaitOptions::empty()))
         .map_err(failed)?;
-    let [step, error @ ..] = answer;
-    match (read, step) {
-        (Ok(5), 0) => Ok(()),
-        (Ok(5), step) => Err((Step::of(step), Errno::from_raw_os_error(i32::from_le_bytes(error)))),
-        (Ok(_), _) => Err(failed(Errno::CHILD)),
-        (Err(error), _) => Err(failed(error)),
+    match said {
+        Some((Step::Fork, error)) if error.raw_os_error() == 0 => Ok(()),
+        Some(refused) => Err(refused),
+        None => Err(failed(Errno::CHILD)),
     }
 }
 
@@ -336,14 +381,41 @@ pub(super) fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// Reads a signal, if there is one.
-pub(super) fn read_signal(descriptor: BorrowedFd<'_>) -> io::Result<Arrived> {
+pub(super) fn read_signal(descriptor: &OwnedFd) -> io::Result<Option<Arrived>> {
     // Its layout: ssi_signo, ssi_errno and ssi_code first, 32 bits each (signalfd(2)).
     let mut information = [0; size_of::<libc::signalfd_siginfo>()];
-    rustix::io::read(descriptor, &mut information)?;
+    match rustix::io::read(descriptor, &mut information) {
+        Err(Errno::AGAIN) => return Ok(None),
+        read => read?,
+    };
     let number = |bytes: Option<&[u8; 4]>| bytes.copied().map(i32::from_ne_bytes).unwrap_or_default();
     let signal = number(information.first_chunk());
     let code = number(information.get(8..12).and_then(|bytes| bytes.first_chunk()));
-    Ok(Arrived { signal, from_a_process: code <= 0 })
+    Ok(Some(Arrived { signal, from_a_process: code <= 0 }))
+}
+
+/// Splits this process, and returns the child's id in the parent. Refused if there is more than one thread: the others, and what
+/// they have locked, would be missing in the child.
+pub(super) fn fork() -> io::Result<Option<rustix::process::Pid>> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("there is another thread already"));
+    }
+    // SAFETY: with one thread the child is as the parent.
+    let child = check(unsafe { libc::fork() })?;
+    Ok(rustix::process::Pid::from_raw(child))
+}
+
+/// Ends this process by a signal, if that does so by default.
+pub(super) fn end_by(signal: i32) {
+    // SAFETY: the set is initialised before it is used; the signal's own action is the default one.
+    unsafe {
+        let mut set = core::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::signal(signal, libc::SIG_DFL);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), core::ptr::null_mut());
+        libc::raise(signal);
+    }
 }
 
 fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
