@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each member may depend on, among the members.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("keyrig-ctap", &[]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
     ("keyrig-client", &["keyrig-ctap"]),
@@ -15,6 +15,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("keyrig-relying-party", &["keyrig-ctap", "keyrig-verifier", "keyrig-http"]),
     ("keyrig-usb", &[]),
     ("keyrig-rack", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb"]),
+    ("keyrig-faults", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb", "keyrig-rack"]),
     ("keyrig-attach", &["keyrig-ctap", "keyrig-usb", "keyrig-rack"]),
     ("keyrig-control", &["keyrig-usb", "keyrig-rack"]),
     ("keyrig-ways", &["keyrig-ctap", "keyrig-usb", "keyrig-rack", "keyrig-client"]),
@@ -39,6 +40,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "keyrig-authenticator",
             "keyrig-client",
             "keyrig-control",
+            "keyrig-faults",
             "keyrig-usb",
             "keyrig-rack",
             "keyrig-ways",

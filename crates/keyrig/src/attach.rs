@@ -73,7 +73,7 @@ enum Line<'a> {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     // First, so that a missing module or right is told before keys are made.
     let vhci = Vhci::open()?;
-    let rack = arguments.running.rack.start().await?;
+    let (rack, tracing) = arguments.running.rack.start().await?;
     let interrupted = interruption::in_order();
     let control = arguments.running.bind_control().await?;
     let http = arguments.http.start(&rack, control.path()).await?;
@@ -101,6 +101,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     attachments.close().await;
     out.finish();
+    tracing.finish()?;
     ended.map(|()| ExitCode::SUCCESS)
 }
 

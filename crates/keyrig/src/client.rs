@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::key::{ControlArgument, PinFile, from_file};
 use crate::output::{print, say};
 use crate::rack::KeyArgument;
+use crate::trace::TraceArguments;
 
 /// More than this is no options, bytes.
 const MAX_OPTIONS: u64 = 1024 * 1024;
@@ -82,6 +83,9 @@ struct PageArguments {
     #[arg(long, value_name = "DIR", requires = "with")]
     state: Option<PathBuf>,
 
+    #[command(flatten)]
+    trace: TraceArguments,
+
     /// Answer a request for the PIN with the first line of this file
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PinFile>,
@@ -95,19 +99,27 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let page = arguments.page()?;
     let options = read_options()?;
     let outcome = if arguments.with.is_empty() {
+        if arguments.trace.is_wanted() {
+            return Err(Failure::Usage(
+                "--trace listens to the keys of --with: those of a running rack are traced where they run, by keyrig serve --trace FILE".to_owned(),
+            ));
+        }
         let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
         let mut keys = arguments.running_keys(&path).await?;
         page.carry_out(ceremony, &options, &mut keys).await
     } else {
-        let specifications = arguments.with.iter().map(KeyArgument::specification).collect();
-        let rack =
-            Rack::start(Options { state: arguments.state.clone(), ..Options::default() }, specifications).await?;
+        let specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
+        let tracing = arguments.trace.start(&specifications)?;
+        let kept = Options { state: arguments.state.clone(), seams: tracing.seams(), ..Options::default() };
+        let rack = Rack::start(kept, specifications).await?;
         let key = |argument: &KeyArgument| {
             let name = argument.specification().name;
             Some(Key::new(name.to_string(), InProcess(rack.key(&name)?.clone())))
         };
         let mut keys: Vec<_> = arguments.with.iter().filter_map(key).collect();
-        page.carry_out(ceremony, &options, &mut keys).await
+        let outcome = page.carry_out(ceremony, &options, &mut keys).await;
+        tracing.finish()?;
+        outcome
     };
     match outcome.credential {
         Ok(credential) => print(credential).map(|()| ExitCode::SUCCESS),

@@ -12,6 +12,7 @@ use keyrig_scenario::report::{Report, Step};
 
 use crate::failure::Failure;
 use crate::output::{GREEN, PLAIN, RED, print, print_json};
+use crate::trace::TraceArguments;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Also write report.json and report.txt to this directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+
+    #[command(flatten)]
+    trace: TraceArguments,
 
     /// Print one JSON object: {"ok", "steps": [{"name", "ok", "refused_by"?, "reason"?, "ms"}]}
     #[arg(long)]
@@ -49,7 +53,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let introduce = |introduction: &Introduction| {
         show(&|| print(format!("{}\n", introduction_text(introduction))));
     };
-    let report = demo::run(arguments.browser, introduce, |step| show(&|| print_step(step))).await?;
+    let tracing = arguments.trace.start(&demo::keys()?)?;
+    let report = demo::run(arguments.browser, tracing.seams(), introduce, |step| show(&|| print_step(step))).await;
+    tracing.finish()?;
+    let report = report?;
     printed.into_inner()?;
     if arguments.json {
         print_json(&report)?;

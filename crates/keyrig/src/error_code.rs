@@ -36,6 +36,8 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Write(..) => "cannot-write",
         Failure::Print(_) => "cannot-print",
         Failure::Read(..) => "cannot-read",
+        Failure::NotATranscript(..) => "not-a-transcript",
+        Failure::Trace(_) => "transcript-unwritten",
         Failure::Interrupted => "interrupted",
         Failure::Runtime(_) => "operating-system",
         Failure::Store(_) => "database-failed",

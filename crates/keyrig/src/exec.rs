@@ -150,7 +150,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failure> {
     let signals = arguments.signals.take().map_or_else(Signals::take, Ok).map_err(Failure::Runtime)?;
-    let rack = arguments.rack.start().await?;
+    let (rack, tracing) = arguments.rack.start().await?;
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
     let variables = variables(&keys)?;
     let directory = PrivateDirectory::create()?;
@@ -189,6 +189,7 @@ async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failu
     let (code, left) = follow(running, &say).await.map_err(Failure::Runtime)?;
     say.left_behind(&left);
     serving.shutdown().await;
+    tracing.finish()?;
     Ok(code)
 }
 

@@ -12,6 +12,7 @@ use keyrig_attach::exec::ExecError;
 use keyrig_attach::vhci::VhciError;
 use keyrig_client::error::KeyFailure;
 use keyrig_control::socket::ControlError;
+use keyrig_faults::transcript::{NotATranscript, Unwritten};
 use keyrig_rack::RackError;
 use keyrig_rack::state_directory::StateError;
 use keyrig_relying_party::{
@@ -59,6 +60,10 @@ pub(crate) enum Failure {
     Print(#[source] io::Error),
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
+    #[error("{0}: {1}")]
+    NotATranscript(PathBuf, #[source] NotATranscript),
+    #[error(transparent)]
+    Trace(Unwritten),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

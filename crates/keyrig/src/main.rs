@@ -21,6 +21,7 @@ mod profiles;
 mod rack;
 mod rp;
 mod serve;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ Start with:
   keyrig serve                  give software keys to USB/IP clients
   sudo keyrig attach            plug software keys into this kernel
   keyrig key list               see what the keys of a running rack do
+  keyrig trace FILE             see what keys were asked: what --trace wrote
   keyrig client create --help   options JSON in, credential JSON out
   keyrig rp serve               a site to log in to, at http://localhost:8006
 
@@ -73,6 +75,8 @@ enum Command {
     Client(client::Arguments),
     /// Serve and administer a relying party to rehearse on
     Rp(rp::Arguments),
+    /// Show what keys were asked and answered: what --trace wrote, or a capture of real ones
+    Trace(trace::Arguments),
     /// List the profiles, or show one
     Profiles(profiles::Arguments),
 }
@@ -166,6 +170,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Key(arguments) => key::run(arguments).await,
             Command::Client(arguments) => client::run(arguments).await,
             Command::Rp(arguments) => rp::run(arguments).await,
+            Command::Trace(arguments) => trace::run(&arguments),
             Command::Profiles(arguments) => profiles::run(&arguments),
         }
     })

@@ -12,6 +12,7 @@ use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
 
 use crate::failure::Failure;
 use crate::key::ControlArgument;
+use crate::trace::{TraceArguments, Tracing};
 
 /// What every command takes that runs a rack.
 #[derive(Args)]
@@ -58,6 +59,9 @@ pub(crate) struct RackArguments {
     /// Derive everything random from this number: same requests, same bytes. Such keys are not secret
     #[arg(long, value_name = "N", conflicts_with = "state")]
     seed: Option<u64>,
+
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
 /// `[NAME=]PROFILE`.
@@ -93,14 +97,17 @@ impl FromStr for KeyArgument {
 }
 
 impl RackArguments {
-    pub(crate) async fn start(&self) -> Result<Rack, Failure> {
+    /// Starts the rack, and what writes down what passes.
+    pub(crate) async fn start(&self) -> Result<(Rack, Tracing), Failure> {
+        let keys: Vec<_> = self.keys.iter().map(KeyArgument::specification).collect();
+        let tracing = self.trace.start(&keys)?;
         let options = Options {
             finger: Finger { policy: self.touch, over: self.finger.clone() },
             seed: self.seed,
             state: self.state.clone(),
-            seams: None,
+            seams: tracing.seams(),
         };
-        Ok(Rack::start(options, self.keys.iter().map(|key| key.0.clone()).collect()).await?)
+        Ok((Rack::start(options, keys).await?, tracing))
     }
 
     /// What one should know of these keys, a line each.

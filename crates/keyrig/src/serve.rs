@@ -126,7 +126,7 @@ struct Served<'a> {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     check_reach(&arguments)?;
-    let rack = arguments.running.rack.start().await?;
+    let (rack, tracing) = arguments.running.rack.start().await?;
     let interrupted = interruption::in_order();
     let control = arguments.running.bind_control().await?;
     let (usbip_listener, usbip) = bind(arguments.usbip, "--usbip").await?;
@@ -166,6 +166,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     out.finish();
     // The sockets' files go with the tasks that serve them.
     serving.shutdown().await;
+    tracing.finish()?;
     ended.map(|()| ExitCode::SUCCESS)
 }
 

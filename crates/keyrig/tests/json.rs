@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "attach",
     "demo",
     "env",
@@ -46,6 +46,7 @@ const COMMANDS: [&str; 30] = [
     "rp user list",
     "rp user tfa list",
     "serve",
+    "trace",
 ];
 
 fn printed(arguments: &[&str], input: &str) -> String {
@@ -111,6 +112,32 @@ fn every_command_with_json_has_a_schema() {
 #[test]
 fn the_demo() {
     assert_is("demo", &value(&printed(&["demo", "--json"], "")));
+}
+
+#[test]
+fn transcripts() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("demo.jsonl");
+    let path = path.to_str().expect("text");
+    printed(&["demo", "--json", "--trace", path], "");
+    let written = std::fs::read_to_string(path).expect("a transcript");
+    assert_eq!(printed(&["trace", "--json", path], ""), written, "what is read is what was written");
+    // A line of each kind: the schema is read anew for each.
+    let mut kinds = BTreeSet::new();
+    for event in written.lines().map(value) {
+        let kind = format!("{}{}{}", event["event"], event["direction"], event["command"]);
+        if kinds.insert(kind) {
+            assert_is("trace", &event);
+        }
+    }
+    for kind in ["trace", "report", "message", "request", "response", "plugged", "attached", "waiting", "wait-ended"] {
+        assert!(kinds.iter().any(|known| known.starts_with(&format!("{kind:?}"))), "{kind}: {kinds:?}");
+    }
+    let requests = printed(&["trace", "--json", "--level", "ctap", "--key", "backup", path], "");
+    for event in requests.lines().map(value) {
+        assert!(!["report", "message"].map(Value::from).contains(&event["event"]), "{event}");
+        assert!(event["event"] == "trace" || event["key"] == "backup", "{event}");
+    }
 }
 
 #[test]

@@ -19,8 +19,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use connection::{Connection, ToKey};
 pub use message::{Farewell, Progress};
+pub use task::identity;
 
-pub(crate) use message::{Ended, GestureId, News, Notice, TransactionId};
+pub(crate) use message::{GestureId, News, Notice, TransactionId};
 pub(crate) use task::Start;
 
 use self::message::{Direct, Message};

@@ -6,7 +6,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use keyrig_authenticator::Channel;
+use keyrig_authenticator::{Channel, Reason};
 use keyrig_ctap::hid::{ChannelId, Peer, Report, RequestKind};
 
 use crate::clock::Clock;
@@ -71,4 +71,46 @@ pub trait Edge: fmt::Debug + Send {
         let _ = (channel, kind, now);
         Some(answer)
     }
+
+    /// What becomes of the key, among what passes.
+    fn happens(&mut self, happening: Happening, now: Duration) {
+        let _ = (happening, now);
+    }
+}
+
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Happening {
+    /// It is plugged in.
+    Plugged,
+    /// It is pulled out.
+    Unplugged,
+    /// A USB host has taken it, and powers it up anew.
+    Attached,
+    /// A USB host has let it go.
+    Detached,
+    /// It waits for a gesture.
+    Waiting(Reason),
+    /// It waits no more.
+    WaitEnded(Ended),
+    /// A host had it wink.
+    Winked,
+    /// So many discoverable credentials are on it now.
+    Stored(usize),
+    /// So many programs use it now without USB.
+    Programs(usize),
+}
+
+/// How a key's wait for a gesture ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The user touched it.
+    Touched,
+    /// The user refused.
+    Denied,
+    /// Whoever asked wants it no more, or the power was lost.
+    Cancelled,
+    /// No gesture came in time.
+    TimedOut,
 }

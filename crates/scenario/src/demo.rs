@@ -12,6 +12,7 @@ use keyrig_client::origin::InvalidUrl;
 use keyrig_client::{Browser, Client, ClientError, Exchange, Key, RefusedBy, Rules};
 use keyrig_ctap::Status;
 use keyrig_rack::command::{Command, Refusal};
+use keyrig_rack::seams::Seams;
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RackError};
 use keyrig_relying_party::{
     By, Clock, Options as SiteOptions, PasswordCost, PasswordHash, RelyingParty, Role, Settings, Store, StoreError,
@@ -82,17 +83,26 @@ pub struct Introduction {
     pub crypto: &'static str,
 }
 
-/// Runs the demo with pages in a browser. `on_start` is called once everything stands, `on_step` after each step.
+/// The keys of the demo.
+///
+/// # Errors
+/// [`DemoError::Missing`].
+pub fn keys() -> Result<Vec<KeySpecification>, DemoError> {
+    Ok(vec![key("keyrig", PRIMARY)?, key("yubikey-5.7", BACKUP)?])
+}
+
+/// Runs the demo with pages in a browser, and with `seams` at the [`keys()`]. `on_start` is called once everything stands, `on_step` after each step.
 ///
 /// # Errors
 /// [`DemoError`] if it could not be run. A step that did not go as expected is in the report.
 pub async fn run(
     browser: Browser,
+    seams: Option<Arc<dyn Seams>>,
     on_start: impl FnOnce(&Introduction),
     on_step: impl FnMut(&Step),
 ) -> Result<Report, DemoError> {
     let begun = Instant::now();
-    let rack = Rack::start(Options::default(), vec![key("keyrig", PRIMARY)?, key("yubikey-5.7", BACKUP)?]).await?;
+    let rack = Rack::start(Options { seams, ..Options::default() }, keys()?).await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let usbip = listener.local_addr()?;
     let exporting = tokio::spawn(keyrig_usb::serve(listener, rack.exports().clone(), Limits::default()));

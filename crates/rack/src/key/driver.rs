@@ -27,9 +27,9 @@ use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, Keepaliv
 use keyrig_ctap::u2f::StatusWord;
 
 use super::command::{Command, Interest, Request, Source, SourceId, Wait};
-use super::message::{Ended, Farewell, GestureId, News, Progress, TransactionId};
+use super::message::{Farewell, GestureId, News, Progress, TransactionId};
 use crate::finger::Gesture;
-use crate::seams::{Edge, USB_HOST, WITHOUT_CTAPHID};
+use crate::seams::{Edge, Ended, Happening, USB_HOST, WITHOUT_CTAPHID};
 use crate::storage::NotDurable;
 
 /// What a key wants done.
@@ -108,7 +108,7 @@ impl Driver {
     pub(super) fn power_off(&mut self, now: Duration) {
         self.next_request = None;
         match self.command.take() {
-            Some(Command { wait: Wait::Gesture { id, .. }, .. }) => self.waits_no_more(id, Ended::Cancelled),
+            Some(Command { wait: Wait::Gesture { id, .. }, .. }) => self.waits_no_more(id, Ended::Cancelled, now),
             Some(command) => self.command = Some(Command { interest: Interest::PowerLost, ..command }),
             None => {}
         }
@@ -116,17 +116,17 @@ impl Driver {
         self.hid.power_cycle();
         if !self.programs.is_empty() {
             self.programs.clear();
-            self.tell_programs();
+            self.tell_programs(now);
         }
         self.settle(now);
     }
 
     /// A program that speaks CTAPHID without USB comes.
-    pub(super) fn connect(&mut self, farewell: Farewell) -> Peer {
+    pub(super) fn connect(&mut self, farewell: Farewell, now: Duration) -> Peer {
         self.last_program.0 += 1;
         self.heard += 1;
         self.programs.insert(self.last_program, Program { farewell, heard: self.heard });
-        self.tell_programs();
+        self.tell_programs(now);
         self.last_program
     }
 
@@ -137,7 +137,7 @@ impl Driver {
         }
         self.hid.disconnect(peer);
         self.authenticator.forget(peer);
-        self.tell_programs();
+        self.tell_programs(now);
         self.settle(now);
     }
 
@@ -194,7 +194,7 @@ impl Driver {
 
     /// The sender of a message without CTAPHID has gone.
     pub(super) fn abandon(&mut self, id: TransactionId, now: Duration) {
-        self.abandon_command(SourceId::Direct(id));
+        self.abandon_command(SourceId::Direct(id), now);
         self.settle(now);
     }
 
@@ -208,7 +208,7 @@ impl Driver {
                 Gesture::Touch => self.authenticator.touch_u2f(now),
                 Gesture::Deny => self.authenticator.deny_u2f(),
             }
-            self.waits_no_more(id, if in_time { gesture.into() } else { Ended::Cancelled });
+            self.waits_no_more(id, if in_time { gesture.into() } else { Ended::Cancelled }, now);
         } else if let Some(command) = self.command.take_if(|command| command.waits_for(id)) {
             self.gesture_of(command, gesture, now);
         }
@@ -217,7 +217,7 @@ impl Driver {
 
     fn gesture_of(&mut self, command: Command, gesture: Gesture, now: Duration) {
         let Command { kind, interest, wait: Wait::Gesture { id, gesture: pending, .. } } = command else { return };
-        self.waits_no_more(id, gesture.into());
+        self.waits_no_more(id, gesture.into(), now);
         let touch = pending.reason().touch();
         let step = match gesture {
             Gesture::Touch if touch.is_zero() => pending.touched(&mut self.authenticator, now),
@@ -311,8 +311,8 @@ impl Driver {
                     self.request(Request { source, kind, message: payload }, now);
                 }
                 DeviceEvent::Cancel(id) => self.cancel_command(SourceId::Hid(id), now),
-                DeviceEvent::Abort(id) => self.abandon_command(SourceId::Hid(id)),
-                DeviceEvent::Wink => self.tell(News::Winked),
+                DeviceEvent::Abort(id) => self.abandon_command(SourceId::Hid(id), now),
+                DeviceEvent::Wink => self.tell(News::Winked, now),
             }
         }
         self.watch_u2f(now);
@@ -369,7 +369,7 @@ impl Driver {
         // CTAP1/U2F waits no more, which is said before that something else does.
         self.watch_u2f(now);
         let id = self.next_gesture();
-        self.tell(News::Waiting { id, reason: gesture.reason() });
+        self.tell(News::Waiting { id, reason: gesture.reason() }, now);
         let wait = Wait::Gesture { id, gesture, held_until: None };
         self.command = Some(Command { kind, interest: Interest::Of(source), wait });
     }
@@ -379,7 +379,7 @@ impl Driver {
         let step = commit.committed(&mut self.authenticator, now);
         let after = self.authenticator.store().discoverable_count();
         if before != after {
-            self.tell(News::Stored { discoverable_credentials: after });
+            self.tell(News::Stored { discoverable_credentials: after }, now);
         }
         step
     }
@@ -392,7 +392,7 @@ impl Driver {
         let Some(command) = self.command.take_if(|command| command.is_of(id)) else { return };
         match command {
             Command { kind, interest, wait: Wait::Gesture { id, gesture, .. } } => {
-                self.waits_no_more(id, Ended::Cancelled);
+                self.waits_no_more(id, Ended::Cancelled, now);
                 let step = gesture.cancelled(&mut self.authenticator, now);
                 self.carry_on(kind, interest, step, now);
             }
@@ -404,11 +404,11 @@ impl Driver {
     }
 
     /// Nobody waits for the answer any more.
-    fn abandon_command(&mut self, id: SourceId) {
+    fn abandon_command(&mut self, id: SourceId, now: Duration) {
         self.next_request.take_if(|next| next.source.id == id);
         let Some(command) = self.command.take_if(|command| command.is_of(id)) else { return };
         match command {
-            Command { wait: Wait::Gesture { id, .. }, .. } => self.waits_no_more(id, Ended::Cancelled),
+            Command { wait: Wait::Gesture { id, .. }, .. } => self.waits_no_more(id, Ended::Cancelled, now),
             command => self.command = Some(Command { interest: Interest::Nobody, ..command }),
         }
     }
@@ -429,7 +429,7 @@ impl Driver {
         let step = if held_until.is_some_and(|held| held <= now) {
             gesture.touched(&mut self.authenticator, now)
         } else {
-            self.waits_no_more(id, Ended::TimedOut);
+            self.waits_no_more(id, Ended::TimedOut, now);
             gesture.timed_out(&mut self.authenticator, now)
         };
         self.carry_on(kind, interest, step, now);
@@ -450,12 +450,12 @@ impl Driver {
             _ => {}
         }
         if let Some((id, _)) = self.u2f_waiting.take() {
-            self.waits_no_more(id, Ended::Cancelled);
+            self.waits_no_more(id, Ended::Cancelled, now);
         }
         if let Some(waiting) = waiting {
             let id = self.next_gesture();
             self.u2f_waiting = Some((id, waiting));
-            self.tell(News::Waiting { id, reason: waiting.reason });
+            self.tell(News::Waiting { id, reason: waiting.reason }, now);
         }
     }
 
@@ -490,21 +490,30 @@ impl Driver {
         }
     }
 
+    /// Tells who listens at the edge what becomes of the key.
+    pub(super) fn happens(&mut self, happening: Happening, now: Duration) {
+        if let Some(edge) = &mut self.edge {
+            edge.happens(happening, now);
+        }
+    }
+
     fn next_gesture(&mut self) -> GestureId {
         self.gestures += 1;
         GestureId(self.gestures)
     }
 
-    fn tell_programs(&mut self) {
+    fn tell_programs(&mut self, now: Duration) {
         let over_udp = self.programs.values().filter(|program| program.farewell == Farewell::Never).count();
-        self.tell(News::Programs { programs: self.programs.len(), over_udp });
+        self.tell(News::Programs { programs: self.programs.len(), over_udp }, now);
     }
 
-    fn waits_no_more(&mut self, id: GestureId, ended: Ended) {
-        self.tell(News::NotWaiting { id, ended });
+    fn waits_no_more(&mut self, id: GestureId, ended: Ended, now: Duration) {
+        self.tell(News::NotWaiting { id, ended }, now);
     }
 
-    fn tell(&mut self, news: News) {
+    /// The rack hears it later, and who listens at the edge at once: between what passes there.
+    fn tell(&mut self, news: News, now: Duration) {
+        self.happens(news.into(), now);
         self.effects.push_back(Effect::Tell(news));
     }
 }

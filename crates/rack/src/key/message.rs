@@ -6,6 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
+use crate::seams::{Ended, Happening};
 
 /// What a key does for a command that came without CTAPHID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,21 +95,25 @@ pub(crate) enum News {
     Winked,
 }
 
-/// How a key's wait for a gesture ended. Every wait that a rack hears of ends, and it hears how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    Touched,
-    Denied,
-    /// Whoever asked wants it no more, or the power was lost.
-    Cancelled,
-    TimedOut,
-}
-
 impl From<Gesture> for Ended {
     fn from(gesture: Gesture) -> Self {
         match gesture {
             Gesture::Touch => Self::Touched,
             Gesture::Deny => Self::Denied,
+        }
+    }
+}
+
+impl From<News> for Happening {
+    fn from(news: News) -> Self {
+        match news {
+            News::Waiting { reason, .. } => Self::Waiting(reason),
+            News::NotWaiting { ended, .. } => Self::WaitEnded(ended),
+            News::Attached(true) => Self::Attached,
+            News::Attached(false) => Self::Detached,
+            News::Programs { programs, .. } => Self::Programs(programs),
+            News::Stored { discoverable_credentials } => Self::Stored(discoverable_credentials),
+            News::Winked => Self::Winked,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::driver::{Driver, Effect};
 use super::message::{Direct, Farewell, Message, News, Notice, Progress, TransactionId};
 use crate::clock::Clock;
 use crate::key_name::KeyName;
-use crate::seams::{Edge, USB_HOST};
+use crate::seams::{Edge, Happening, USB_HOST};
 use crate::storage::{NotDurable, Storage};
 use crate::timer::until;
 
@@ -167,7 +167,7 @@ impl Task {
         if self.plugged.is_none() {
             return;
         }
-        let peer = self.driver.connect(farewell);
+        let peer = self.driver.connect(farewell, self.clock.now());
         if connected.send(peer).is_ok() {
             self.programs.insert(peer, to_program);
         } else {
@@ -187,14 +187,18 @@ impl Task {
         if self.plugged.is_none() {
             let identity = identity(self.driver.profile(), &self.name);
             self.plugged = Some(self.exports.plug(&self.busid, identity)?);
-            self.driver.power_on(self.clock.now());
+            let now = self.clock.now();
+            self.driver.happens(Happening::Plugged, now);
+            self.driver.power_on(now);
         }
         Ok(())
     }
 
     async fn unplug(&mut self) {
         self.power_off().await;
-        self.plugged = None;
+        if self.plugged.take().is_some() {
+            self.driver.happens(Happening::Unplugged, self.clock.now());
+        }
         self.let_host_go();
     }
 
@@ -203,7 +207,7 @@ impl Task {
         self.driver.power_on(self.clock.now());
         self.attachment = Some(attachment);
         self.host_is_full = false;
-        self.notify(News::Attached(true));
+        self.attachment_changed(true);
     }
 
     /// A key that its host lets go has lost power. Programs without USB find it again at once: it is still plugged in.
@@ -214,7 +218,7 @@ impl Task {
 
     fn let_host_go(&mut self) {
         if self.attachment.take().is_some() {
-            self.notify(News::Attached(false));
+            self.attachment_changed(false);
         }
     }
 
@@ -300,6 +304,12 @@ impl Task {
         }
     }
 
+    fn attachment_changed(&mut self, attached: bool) {
+        let news = News::Attached(attached);
+        self.driver.happens(news.into(), self.clock.now());
+        self.notify(news);
+    }
+
     fn notify(&self, news: News) {
         // The rack may have ended before its keys.
         let _ = self.notices.send(Notice { key: self.name.clone(), news });
@@ -346,7 +356,8 @@ async fn expired(clock: &mut dyn Clock, deadline: Option<Instant>) {
 
 /// How the key looks on USB. A key of our own carries its name as serial number, so that hosts can tell two of them apart;
 /// an imitation carries what the imitated one does.
-fn identity(profile: &Profile, name: &KeyName) -> Identity {
+#[must_use]
+pub fn identity(profile: &Profile, name: &KeyName) -> Identity {
     let usb = &profile.usb;
     let own = profile.imitates.is_none().then(|| name.to_string());
     Identity {

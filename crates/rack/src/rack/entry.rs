@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 
 use crate::command::{KeyState, RackState, Refusal, WaitFor};
 use crate::finger::{Gesture, Place};
-use crate::key::{Ended, GestureId, KeyHandle};
+use crate::key::{GestureId, KeyHandle};
 use crate::key_name::KeyName;
+use crate::seams::Ended;
 
 /// Where the answer to a command goes.
 pub(super) type Reply = oneshot::Sender<Result<RackState, Refusal>>;

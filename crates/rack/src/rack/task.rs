@@ -10,8 +10,9 @@ use super::{Request, unknown};
 use crate::command::{Command, RackState, Refusal, WaitFor};
 use crate::events::{Log, What};
 use crate::finger::{Finger, Gesture};
-use crate::key::{Ended, News, Notice};
+use crate::key::{News, Notice};
 use crate::key_name::KeyName;
+use crate::seams::Ended;
 use crate::timer::until;
 
 pub(super) struct Task {

@@ -83,7 +83,7 @@ impl Pair {
 
     /// A program that has opened a channel.
     fn program(&mut self) -> Peer {
-        let peer = self.driver.connect(Farewell::Said);
+        let peer = self.driver.connect(Farewell::Said, self.now);
         self.open(peer);
         peer
     }

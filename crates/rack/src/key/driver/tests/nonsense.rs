@@ -47,7 +47,7 @@ impl Life {
     fn step(&mut self) {
         let now = self.pair.now;
         match self.choices.below(16) {
-            0 if self.programs.len() < 6 => self.programs.push(self.pair.driver.connect(Farewell::Never)),
+            0 if self.programs.len() < 6 => self.programs.push(self.pair.driver.connect(Farewell::Never, now)),
             0 | 1 if !self.programs.is_empty() => {
                 let gone = self.programs.remove(self.choices.below(6) % self.programs.len());
                 self.pair.disconnect(gone);

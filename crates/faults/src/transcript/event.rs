@@ -1,0 +1,291 @@
+//! What a transcript consists of.
+
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::value::Members;
+
+/// Something that happened, at a key or to the transcript. As JSON, which `crates/keyrig/schemas/trace.json` describes, each is a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it was: microseconds since the transcript's start, by the key's clock.
+    pub at_us: u64,
+    /// The key; none if it is about the transcript.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What it was.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum What {
+    /// A transcript begins.
+    Trace(Header),
+    /// A HID report passed, which is a CTAPHID packet.
+    Report {
+        /// Where to.
+        direction: Direction,
+        /// Who sent or gets it.
+        peer: String,
+        /// Its 64 bytes, in hexadecimal.
+        #[serde(with = "hex::serde")]
+        bytes: Vec<u8>,
+    },
+    /// A control request over USB, from a capture.
+    Control {
+        /// bRequest's name, where the USB or HID specification has one for it.
+        request: String,
+        /// The eight bytes of the setup packet, in hexadecimal.
+        setup: String,
+        /// 0, or the kernel's error, such as -32 for a stall.
+        status: i32,
+        /// What was moved, in hexadecimal.
+        #[serde(with = "hex::serde")]
+        bytes: Vec<u8>,
+    },
+    /// A CTAPHID message passed whole.
+    Message {
+        /// Where to.
+        direction: Direction,
+        /// Who sent or gets it.
+        peer: String,
+        /// The channel, eight hexadecimal digits.
+        channel: String,
+        /// The command, as `CTAPHID_INIT`.
+        command: String,
+        /// Bytes of payload.
+        length: usize,
+        /// What it says, but for CTAPHID_CBOR and CTAPHID_MSG, which are requests and responses of their own.
+        #[serde(default, skip_serializing_if = "Members::is_empty")]
+        members: Members,
+        /// The payload in hexadecimal, but for those two.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<String>,
+    },
+    /// A CTAPHID message did not come whole, or a packet has no place in any.
+    BrokenMessage {
+        /// Where to.
+        direction: Direction,
+        /// Who sent or gets it.
+        peer: String,
+        /// The channel, eight hexadecimal digits.
+        channel: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The authenticator was given a request.
+    Request {
+        /// Counts exchanges, one for each request, from 1.
+        exchange: u64,
+        /// Who asked.
+        peer: String,
+        /// The channel, eight hexadecimal digits.
+        channel: String,
+        /// The command, as `authenticatorGetAssertion` or `U2F_REGISTER`.
+        command: String,
+        /// The subcommand, as `getPINRetries`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subcommand: Option<String>,
+        /// Its members by their names in the specification.
+        #[serde(default, skip_serializing_if = "Members::is_empty")]
+        members: Members,
+        /// Why it can't be decoded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        malformed: Option<String>,
+        /// The message in hexadecimal, unless something in it is masked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<String>,
+    },
+    /// It was answered.
+    Response {
+        /// The exchange; 0 if nobody asked.
+        exchange: u64,
+        /// Who asked.
+        peer: String,
+        /// The channel, eight hexadecimal digits.
+        channel: String,
+        /// The command that is answered.
+        command: String,
+        /// Its subcommand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subcommand: Option<String>,
+        /// The status by its name, as `CTAP2_OK` or `SW_NO_ERROR`.
+        status: String,
+        /// The status as a number.
+        status_code: u16,
+        /// Microseconds since the request.
+        took_us: u64,
+        /// Its members by their names in the specification.
+        #[serde(default, skip_serializing_if = "Members::is_empty")]
+        members: Members,
+        /// Why it can't be decoded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        malformed: Option<String>,
+        /// The message in hexadecimal, unless something in it is masked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<String>,
+    },
+    /// The key was plugged in.
+    Plugged,
+    /// It was pulled out.
+    Unplugged,
+    /// A USB host has taken it, which powers it up anew.
+    Attached,
+    /// A USB host has let it go.
+    Detached,
+    /// It waits for a gesture of its user.
+    Waiting {
+        /// The command that asks.
+        command: String,
+    },
+    /// It waits no more.
+    WaitEnded {
+        /// How that ended.
+        touch: Touch,
+    },
+    /// A host had it wink.
+    Winked,
+    /// Its discoverable credentials are more or fewer.
+    Stored {
+        /// How many there are now.
+        discoverable_credentials: usize,
+    },
+    /// Programs use it without USB, or do so no more.
+    Programs {
+        /// How many there are now.
+        programs: usize,
+    },
+    /// Events were lost, because they came faster than they could be written.
+    Gap {
+        /// How many, of all keys.
+        missed: u64,
+    },
+}
+
+/// How a key's wait for a gesture ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Touch {
+    /// The user touched it.
+    Touched,
+    /// The user refused.
+    Denied,
+    /// Whoever asked wants it no more, or the power was lost.
+    Cancelled,
+    /// No gesture came in time.
+    TimedOut,
+}
+
+impl fmt::Display for Touch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Touched => "touched",
+            Self::Denied => "denied",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed-out",
+        })
+    }
+}
+
+/// Where to, as USB says it: OUT is to the key, IN is to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// To the key.
+    Out,
+    /// To the host.
+    In,
+}
+
+/// What a transcript says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The version of this form: 1.
+    pub format: u32,
+    /// Who wrote it down, as `keyrig 0.1.0` or `usbmon`.
+    pub recorded_by: String,
+    /// When it began, microseconds since 1970-01-01T00:00:00Z.
+    pub started_unix_us: u64,
+    /// Whether secrets are masked in members.
+    pub masked: bool,
+    /// The keys, if they are known beforehand.
+    pub keys: Vec<KeyInTrace>,
+}
+
+/// A key, as a transcript introduces it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyInTrace {
+    /// Its name.
+    pub name: String,
+    /// Its profile.
+    pub profile: String,
+    /// How it looks on USB.
+    pub usb: UsbIdentity,
+}
+
+/// How a key looks on USB.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsbIdentity {
+    /// idVendor.
+    pub vendor_id: u16,
+    /// idProduct.
+    pub product_id: u16,
+    /// bcdDevice.
+    pub bcd_device: u16,
+    /// iManufacturer's string.
+    pub manufacturer: String,
+    /// iProduct's string.
+    pub product: String,
+    /// iSerialNumber's string.
+    pub serial: Option<String>,
+    /// bInterval, milliseconds.
+    pub interval: u8,
+}
+
+/// How closely one looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// HID reports and control requests.
+    Usb,
+    /// CTAPHID messages.
+    Ctaphid,
+    /// CTAP and U2F requests and responses.
+    Ctap,
+}
+
+/// A text names no level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the levels are usb, ctaphid and ctap")]
+pub struct UnknownLevel;
+
+impl FromStr for Level {
+    type Err = UnknownLevel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        match text {
+            "usb" => Ok(Self::Usb),
+            "ctaphid" => Ok(Self::Ctaphid),
+            "ctap" => Ok(Self::Ctap),
+            _ => Err(UnknownLevel),
+        }
+    }
+}
+
+impl Event {
+    /// The level that it is of; none for what belongs to all.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        match &self.what {
+            What::Report { .. } | What::Control { .. } => Some(Level::Usb),
+            What::Message { .. } | What::BrokenMessage { .. } => Some(Level::Ctaphid),
+            What::Request { .. } | What::Response { .. } => Some(Level::Ctap),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a host asks of a device that it finds: without it no dissector knows that it is a HID device.
+
+use keyrig_usb::descriptors::{self, descriptor_type as kind};
+use keyrig_usb::{ControlEndpoint, ControlReply, Identity, Setup};
+
+use super::super::event::UsbIdentity;
+use super::{COMPLETE, CONTROL, IN_PROGRESS, Pcapng, SUBMIT, Urb};
+
+const GET_DESCRIPTOR: u8 = 6;
+const SET_CONFIGURATION: u8 = 9;
+
+/// The languages of strings, and the strings: USB 2.0 §9.6.7.
+const LANGUAGES: u8 = 0;
+
+impl From<&UsbIdentity> for Identity {
+    fn from(usb: &UsbIdentity) -> Self {
+        Self {
+            vendor_id: usb.vendor_id,
+            product_id: usb.product_id,
+            bcd_device: usb.bcd_device,
+            manufacturer: usb.manufacturer.clone(),
+            product: usb.product.clone(),
+            serial: usb.serial.clone(),
+            interval: usb.interval,
+        }
+    }
+}
+
+impl Pcapng {
+    /// Writes the enumeration of a key, if it has not been since it last got power.
+    pub(super) fn enumerate(&mut self, key: &str, place: (u32, u8), at_us: u64, out: &mut Vec<u8>) {
+        let Some(device) = self.devices.get_mut(key) else { return };
+        if core::mem::replace(&mut device.enumerated, true) {
+            return;
+        }
+        // A key of a capture that does not say who it is looks as any.
+        let identity = device.key.as_ref().map_or_else(Identity::default, |key| Identity::from(&key.usb));
+        let configuration = u16::try_from(descriptors::configuration(&identity).len()).unwrap_or(u16::MAX);
+        let mut control = ControlEndpoint::new(identity);
+        let descriptor = |kind: u8, index: u8, language: u16, length: u16| Setup {
+            request_type: 0x80,
+            request: GET_DESCRIPTOR,
+            value: u16::from_be_bytes([kind, index]),
+            index: language,
+            length,
+        };
+        let english = 0x0409;
+        let report = u16::try_from(descriptors::REPORT_DESCRIPTOR.len()).unwrap_or(u16::MAX);
+        for setup in [
+            descriptor(kind::DEVICE, 0, 0, 18),
+            descriptor(kind::CONFIGURATION, 0, 0, 9),
+            descriptor(kind::CONFIGURATION, 0, 0, configuration),
+            descriptor(kind::STRING, LANGUAGES, 0, 255),
+            descriptor(kind::STRING, 1, english, 255),
+            descriptor(kind::STRING, 2, english, 255),
+            Setup { request_type: 0, request: SET_CONFIGURATION, value: 1, index: 0, length: 0 },
+            Setup { request_type: 0x81, ..descriptor(kind::REPORT, 0, 0, report) },
+        ] {
+            let (data, status) = match control.request(setup, &[]) {
+                ControlReply::Data(data) => (data, 0),
+                ControlReply::Done | ControlReply::Output(_) => (Vec::new(), 0),
+                ControlReply::Stall => (Vec::new(), -32),
+            };
+            let urb = Urb {
+                phase: SUBMIT,
+                transfer: CONTROL,
+                endpoint: if setup.is_in() { 0x80 } else { 0 },
+                status: IN_PROGRESS,
+                setup: Some(setup.encode()),
+                length: u32::from(setup.length),
+                data: &[],
+            };
+            let id = self.next_urb();
+            self.urb(place, at_us, id, &urb, out);
+            let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            self.urb(place, at_us, id, &Urb { phase: COMPLETE, status, setup: None, length, data: &data, ..urb }, out);
+        }
+    }
+}

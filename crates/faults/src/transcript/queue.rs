@@ -1,0 +1,167 @@
+//! What was heard and is not written yet: a queue of bounded size that nobody waits for.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::assembly::{Heard, Sound};
+
+/// How much is kept, bytes. It is a second or more of all that one core can move.
+pub(super) const MAX_QUEUED: usize = 8 * 1024 * 1024;
+
+/// How much is written without waiting for more, bytes.
+const ENOUGH: usize = 256 * 1024;
+
+/// How long what was heard may wait for more: so a thread is woken once for many events.
+const GATHERING: Duration = Duration::from_millis(10);
+
+/// An event, or how many were missed before the next.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Heard(Heard),
+    Missed { at: Duration, count: u64 },
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: VecDeque<Entry>,
+    size: usize,
+    missed: u64,
+    /// The latest time that was heard.
+    latest: Duration,
+    closed: bool,
+    /// Somebody writes what is kept.
+    attended: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps it, if there is room.
+    pub(super) fn push(&self, heard: Heard) {
+        let size = size(&heard);
+        let mut inner = self.lock();
+        inner.latest = inner.latest.max(heard.at);
+        if inner.closed {
+            return;
+        }
+        if inner.size.saturating_add(size) > MAX_QUEUED {
+            inner.missed = inner.missed.saturating_add(1);
+            return;
+        }
+        if inner.missed > 0 {
+            let missed = Entry::Missed { at: heard.at, count: core::mem::take(&mut inner.missed) };
+            inner.entries.push_back(missed);
+        }
+        let before = inner.size;
+        inner.size = before.saturating_add(size);
+        inner.entries.push_back(Entry::Heard(heard));
+        let wakes = before == 0 || (before < ENOUGH && inner.size >= ENOUGH);
+        drop(inner);
+        if wakes {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Takes all that there is now.
+    pub(super) fn drain(&self) -> Vec<Entry> {
+        take(&mut self.lock())
+    }
+
+    /// Says that somebody writes what is kept.
+    pub(super) fn attend(&self) {
+        self.lock().attended = true;
+    }
+
+    /// Says that all is written.
+    pub(super) fn written(&self) {
+        self.lock().attended = false;
+        self.changed.notify_all();
+    }
+
+    /// Waits until there is something, and takes it; nothing once it is closed and empty.
+    pub(super) fn next(&self) -> Vec<Entry> {
+        let nothing = |inner: &mut Inner| inner.entries.is_empty() && !inner.closed;
+        let inner = self.changed.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
+        let more = |inner: &mut Inner| inner.size < ENOUGH && !inner.closed;
+        let (mut inner, _) =
+            self.changed.wait_timeout_while(inner, GATHERING, more).unwrap_or_else(PoisonError::into_inner);
+        take(&mut inner)
+    }
+
+    /// Takes no more, and waits until what there is has been written, but not for longer than `patience`: whether it was.
+    pub(super) fn close(&self, patience: Duration) -> bool {
+        let mut inner = self.lock();
+        inner.closed = true;
+        self.changed.notify_all();
+        let attended = |inner: &mut Inner| inner.attended;
+        let (inner, _) =
+            self.changed.wait_timeout_while(inner, patience, attended).unwrap_or_else(PoisonError::into_inner);
+        !inner.attended
+    }
+}
+
+fn take(inner: &mut Inner) -> Vec<Entry> {
+    inner.size = 0;
+    let mut entries: Vec<_> = core::mem::take(&mut inner.entries).into();
+    if inner.missed > 0 {
+        entries.push(Entry::Missed { at: inner.latest, count: core::mem::take(&mut inner.missed) });
+    }
+    entries
+}
+
+/// What it takes in memory, more or less.
+fn size(heard: &Heard) -> usize {
+    let more = match &heard.sound {
+        Sound::Report { report, .. } => report.len(),
+        Sound::Request { message, .. } | Sound::Response { message, .. } => message.capacity(),
+        Sound::Became(_) => 64,
+    };
+    size_of::<Entry>().saturating_add(more)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keyrig_ctap::hid::RequestKind;
+
+    use super::*;
+
+    fn heard(bytes: usize) -> Heard {
+        let sound = Sound::Request { peer: 0, channel: 1, kind: RequestKind::Cbor, message: vec![0; bytes] };
+        Heard { at: Duration::from_secs(1), key: Arc::from("a"), sound }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_told_where_it_is_missing() {
+        let queue = Queue::default();
+        for _ in 0..3 {
+            queue.push(heard(MAX_QUEUED / 3));
+        }
+        let entries = queue.drain();
+        assert!(
+            matches!(entries.as_slice(), [Entry::Heard(_), Entry::Heard(_), Entry::Missed { count: 1, .. }]),
+            "two fit: {}",
+            entries.len()
+        );
+        queue.push(heard(MAX_QUEUED));
+        queue.push(heard(MAX_QUEUED));
+        queue.push(heard(1));
+        let entries = queue.drain();
+        assert!(
+            matches!(entries.as_slice(), [Entry::Missed { count: 2, .. }, Entry::Heard(_)]),
+            "one fits: {}",
+            entries.len()
+        );
+        assert!(queue.drain().is_empty());
+    }
+}

@@ -1,0 +1,249 @@
+//! The ear at the edge of each key.
+
+use core::fmt;
+use core::time::Duration;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use keyrig_authenticator::Channel;
+use keyrig_ctap::hid::{Peer, Report, RequestKind};
+use keyrig_rack::key::identity;
+use keyrig_rack::seams::{Edge, Ended, Happening, Seams, WITHOUT_CTAPHID};
+use keyrig_rack::{KeyName, KeySpecification};
+use thiserror::Error;
+
+use super::assembly::{Assembly, DIRECT, Heard, Sound};
+use super::decode::Secrets;
+use super::event::{Direction, Event, Header, KeyInTrace, Touch, UsbIdentity, What};
+use super::exchange::Transcript;
+use super::output::Output;
+use super::queue::{Entry, Queue};
+
+/// How long the end waits for what is still to be written.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Listens at every key of a rack: [`Options::seams`](keyrig_rack::Options::seams). Clones are one recorder.
+#[derive(Clone)]
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
+    queue: Arc<Queue>,
+    secrets: Secrets,
+    header: Header,
+    /// What was heard by who asks for it without a file.
+    kept: Mutex<Kept>,
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+struct Kept {
+    assembly: Assembly,
+    events: Vec<Event>,
+}
+
+/// A transcript is not whole on the disk, or wherever it was to be.
+#[derive(Debug, Error)]
+pub enum Unwritten {
+    /// Writing failed.
+    #[error("the transcript was not written: {0}")]
+    Failed(#[source] io::Error),
+    /// Nobody took it in time.
+    #[error("the end of the transcript was not written: nobody took it for {} s", LAST_WORDS.as_secs())]
+    Unread,
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("header", &self.0.header).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// For a rack that is to hold these keys.
+    #[must_use]
+    pub fn new(keys: &[KeySpecification], secrets: Secrets) -> Self {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let header = Header {
+            format: 1,
+            recorded_by: concat!("keyrig ", env!("CARGO_PKG_VERSION")).to_owned(),
+            started_unix_us: super::assembly::microseconds(started),
+            masked: secrets == Secrets::Masked,
+            keys: keys.iter().map(introduced).collect(),
+        };
+        let events = vec![Event { at_us: 0, key: None, what: What::Trace(header.clone()) }];
+        Self(Arc::new(Shared {
+            queue: Arc::default(),
+            secrets,
+            header,
+            kept: Mutex::new(Kept { assembly: Assembly::new(secrets), events }),
+            failed: Arc::default(),
+        }))
+    }
+
+    /// Starts the thread that writes what is heard.
+    ///
+    /// # Errors
+    /// There can be no thread.
+    pub fn write_to(&self, mut output: Output, mut out: impl Write + Send + 'static) -> io::Result<()> {
+        let Shared { queue, secrets, header, failed, .. } = &*self.0;
+        // A capture is of what passed.
+        let secrets = if output.is_raw() { Secrets::Shown } else { *secrets };
+        let (queue, failed, mut assembly) = (Arc::clone(queue), Arc::clone(failed), Assembly::new(secrets));
+        let header = Event { at_us: 0, key: None, what: What::Trace(header.clone()) };
+        let write = move || {
+            let mut bytes = Vec::new();
+            output.write(&header, &mut bytes);
+            let mut write = |bytes: &mut Vec<u8>| {
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                // After a failure what comes is taken all the same, so that it does not pile up.
+                if failed.is_none() {
+                    *failed = out.write_all(bytes).and_then(|()| out.flush()).err();
+                }
+                bytes.clear();
+            };
+            loop {
+                write(&mut bytes);
+                let entries = queue.next();
+                if entries.is_empty() {
+                    break;
+                }
+                for entry in entries {
+                    take(&mut assembly, entry, &mut |event| output.write(&event, &mut bytes));
+                }
+            }
+            output.end(&mut bytes);
+            write(&mut bytes);
+            queue.written();
+        };
+        self.0.queue.attend();
+        thread::Builder::new().name("transcript".to_owned()).spawn(write).map(drop)
+    }
+
+    /// Hears no more, and waits until what was heard is written.
+    ///
+    /// # Errors
+    /// [`Unwritten`], if something is not.
+    pub fn finish(&self) -> Result<(), Unwritten> {
+        let written = self.0.queue.close(LAST_WORDS);
+        if let Some(error) = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(Unwritten::Failed(error));
+        }
+        if written { Ok(()) } else { Err(Unwritten::Unread) }
+    }
+
+    /// What was heard so far, if nothing writes it elsewhere.
+    #[must_use]
+    pub fn transcript(&self) -> Transcript {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Kept { assembly, events } = &mut *kept;
+        for entry in self.0.queue.drain() {
+            take(assembly, entry, &mut |event| events.push(event));
+        }
+        Transcript::new(events.clone())
+    }
+}
+
+fn take(assembly: &mut Assembly, entry: Entry, events: &mut impl FnMut(Event)) {
+    match entry {
+        Entry::Heard(heard) => assembly.take(heard, events),
+        Entry::Missed { at, count } => {
+            assembly.gap();
+            events(Event { at_us: super::assembly::microseconds(at), key: None, what: What::Gap { missed: count } });
+        }
+    }
+}
+
+fn introduced(specification: &KeySpecification) -> KeyInTrace {
+    let identity = identity(&specification.profile, &specification.name);
+    KeyInTrace {
+        name: specification.name.to_string(),
+        profile: specification.profile.name.clone(),
+        usb: UsbIdentity {
+            vendor_id: identity.vendor_id,
+            product_id: identity.product_id,
+            bcd_device: identity.bcd_device,
+            manufacturer: identity.manufacturer,
+            product: identity.product,
+            serial: identity.serial,
+            interval: identity.interval,
+        },
+    }
+}
+
+impl Seams for Recorder {
+    fn edge(&self, key: &KeyName) -> Option<Box<dyn Edge>> {
+        Some(Box::new(Ear { key: Arc::from(key.as_str()), queue: Arc::clone(&self.0.queue) }))
+    }
+}
+
+/// Listens at one key.
+struct Ear {
+    key: Arc<str>,
+    queue: Arc<Queue>,
+}
+
+impl fmt::Debug for Ear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ear").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Ear {
+    fn hear(&self, at: Duration, sound: Sound) {
+        self.queue.push(Heard { at, key: Arc::clone(&self.key), sound });
+    }
+}
+
+/// Who that is, and on which channel.
+fn way(channel: Channel) -> (u64, u32) {
+    (if channel == WITHOUT_CTAPHID { DIRECT } else { channel.peer.0 }, channel.id.0)
+}
+
+impl Edge for Ear {
+    fn report_in(&mut self, peer: Peer, report: Report, now: Duration) -> Option<Report> {
+        self.hear(now, Sound::Report { direction: Direction::Out, peer: peer.0, report: Box::new(report) });
+        Some(report)
+    }
+
+    fn report_out(&mut self, peer: Peer, report: Report, now: Duration) -> Option<Report> {
+        self.hear(now, Sound::Report { direction: Direction::In, peer: peer.0, report: Box::new(report) });
+        Some(report)
+    }
+
+    fn request(&mut self, channel: Channel, kind: RequestKind, message: Vec<u8>, now: Duration) -> Option<Vec<u8>> {
+        let (peer, channel) = way(channel);
+        self.hear(now, Sound::Request { peer, channel, kind, message: message.clone() });
+        Some(message)
+    }
+
+    fn response(&mut self, channel: Channel, kind: RequestKind, answer: Vec<u8>, now: Duration) -> Option<Vec<u8>> {
+        let (peer, channel) = way(channel);
+        self.hear(now, Sound::Response { peer, channel, kind, message: answer.clone() });
+        Some(answer)
+    }
+
+    fn happens(&mut self, happening: Happening, now: Duration) {
+        let what = match happening {
+            Happening::Plugged => What::Plugged,
+            Happening::Unplugged => What::Unplugged,
+            Happening::Attached => What::Attached,
+            Happening::Detached => What::Detached,
+            Happening::Waiting(reason) => What::Waiting { command: reason.command().to_owned() },
+            Happening::WaitEnded(ended) => What::WaitEnded {
+                touch: match ended {
+                    Ended::Touched => Touch::Touched,
+                    Ended::Denied => Touch::Denied,
+                    Ended::Cancelled => Touch::Cancelled,
+                    Ended::TimedOut => Touch::TimedOut,
+                },
+            },
+            Happening::Winked => What::Winked,
+            Happening::Stored(discoverable_credentials) => What::Stored { discoverable_credentials },
+            Happening::Programs(programs) => What::Programs { programs },
+            // The rack may come to tell more than is written down.
+            _ => return,
+        };
+        self.hear(now, Sound::Became(Box::new(what)));
+    }
+}

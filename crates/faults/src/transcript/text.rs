@@ -1,0 +1,209 @@
+//! A transcript as text: a line for each exchange.
+
+use core::fmt::Write;
+
+use super::event::{Event, Header, Level, Touch, What};
+use super::exchange::{Exchange, Exchanges};
+use super::value::{Members, Value};
+
+/// Writes events as text.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    /// All members, and what else happens, a line each.
+    verbose: bool,
+    /// The closest that is written; without one, that of exchanges.
+    level: Option<Level>,
+    exchanges: Exchanges,
+}
+
+impl Text {
+    pub(super) fn new(verbose: bool, level: Option<Level>) -> Self {
+        Self { verbose, level, exchanges: Exchanges::default() }
+    }
+
+    pub(super) fn header(header: &Header, out: &mut String) {
+        let masked = if header.masked { "; secrets are masked" } else { "; secrets are shown as they passed" };
+        line(
+            out,
+            format_args!(
+                "# what keys were asked, by {}{masked}; times are seconds since the start",
+                header.recorded_by
+            ),
+        );
+        for key in &header.keys {
+            line(out, format_args!("# key {} is a {}", key.name, key.profile));
+        }
+        row(out, ["# time", "key", "command", "RP ID", "status", "touch", "took", ""]);
+    }
+
+    pub(super) fn event(&mut self, event: &Event, out: &mut String) {
+        for ended in self.exchanges.take(event) {
+            self.exchange(&ended, out);
+        }
+        let key = event.key.as_deref().unwrap_or("-");
+        let mut note = |text: String| {
+            line(out, format_args!("{:>12}  {key:<8}  {text}", seconds(event.at_us)));
+        };
+        match &event.what {
+            What::Trace(header) => Self::header(header, out),
+            What::Plugged => note("is plugged in".to_owned()),
+            What::Unplugged => note("is pulled out".to_owned()),
+            What::Attached => note("is taken by a USB host, and powers up".to_owned()),
+            What::Detached => note("is let go by its USB host".to_owned()),
+            What::Winked => note("winks".to_owned()),
+            What::Gap { missed } => {
+                note(format!("{missed} events are missing here: they came faster than they could be written"))
+            }
+            What::Message { command, members, channel, .. } if command == "CTAPHID_ERROR" => {
+                note(format!("{command} on channel {channel}: {members}"));
+            }
+            What::BrokenMessage { channel, reason, .. } => {
+                note(format!("broken message on channel {channel}: {reason}"))
+            }
+            What::Waiting { command } if self.verbose => note(format!("waits for a touch, for {command}")),
+            What::WaitEnded { touch } if self.verbose => note(format!("waits no more: {touch}")),
+            What::Stored { discoverable_credentials } if self.verbose => {
+                note(format!("holds {discoverable_credentials} discoverable credentials"));
+            }
+            What::Programs { programs } if self.verbose => note(format!("is used by {programs} programs without USB")),
+            What::Message { direction, channel, command, length, members, .. }
+                if self.level <= Some(Level::Ctaphid) && self.level.is_some() =>
+            {
+                let arrow = arrow(*direction);
+                note(format!("{arrow} {command} on channel {channel}, {length} bytes  {members}"));
+            }
+            What::Report { direction, bytes, .. } if self.level == Some(Level::Usb) => {
+                note(format!("{} {}", arrow(*direction), hex::encode(bytes)));
+            }
+            What::Control { request, setup, status, bytes } if self.level == Some(Level::Usb) => {
+                note(format!("{request} (setup {setup}): status {status}  {}", hex::encode(bytes)));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn end(&mut self, out: &mut String) {
+        for left in core::mem::take(&mut self.exchanges).end() {
+            self.exchange(&left, out);
+        }
+    }
+
+    fn exchange(&self, exchange: &Exchange, out: &mut String) {
+        let command = match &exchange.subcommand {
+            Some(subcommand) => format!("{} {subcommand}", exchange.command),
+            None => exchange.command.clone(),
+        };
+        let touch = match exchange.touch {
+            Some(touch) => touch.to_string(),
+            None if exchange.touch_asked => "waiting".to_owned(),
+            None => "-".to_owned(),
+        };
+        let took = exchange.took_us.map_or_else(|| "-".to_owned(), milliseconds);
+        let rp_id = exchange.rp_id().map(|rp_id| rp_id.escape_debug().to_string());
+        let rp_id = rp_id.as_deref().unwrap_or("-");
+        let status = exchange.status.as_deref().unwrap_or("no-answer");
+        let why = why(exchange).unwrap_or_default();
+        row(out, [&seconds(exchange.at_us), &exchange.key, &command, rp_id, status, &touch, &took, &why]);
+        if self.verbose {
+            members(out, '>', &exchange.request);
+            members(out, '<', &exchange.response);
+        }
+    }
+}
+
+fn arrow(direction: super::event::Direction) -> &'static str {
+    match direction {
+        super::event::Direction::Out => "->",
+        super::event::Direction::In => "<-",
+    }
+}
+
+fn members(out: &mut String, side: char, members: &Members) {
+    for (name, value) in &members.0 {
+        line(out, format_args!("              {side} {}: {value}", name.escape_debug()));
+    }
+}
+
+/// Time, key, command, RP ID, status, touch, how long it took, and why.
+fn row(out: &mut String, [time, key, command, rp_id, status, touch, took, why]: [&str; 8]) {
+    let row = format!("{time:>12}  {key:<8}  {command:<42}  {rp_id:<20}  {status:<28}  {touch:<9}  {took:>10}  {why}");
+    line(out, format_args!("{}", row.trim_end()));
+}
+
+fn line(out: &mut String, text: core::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    let _ = writeln!(out, "{text}");
+}
+
+fn seconds(microseconds: u64) -> String {
+    format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000)
+}
+
+fn milliseconds(microseconds: u64) -> String {
+    format!("{}.{:03} ms", microseconds / 1_000, microseconds % 1_000)
+}
+
+/// What a status means here, for who does not know it by heart.
+fn why(exchange: &Exchange) -> Option<String> {
+    if let Some(malformed) = &exchange.malformed {
+        return Some(format!("cannot be decoded: {malformed}"));
+    }
+    let Some(status) = exchange.status.as_deref() else {
+        return Some("it was not answered: the key lost power, or the host went on without the answer".to_owned());
+    };
+    let listed = |name: &str| exchange.request.get(name).and_then(Value::as_list).map_or(0, <[Value]>::len);
+    let why = match status {
+        "CTAP2_ERR_NO_CREDENTIALS" | "CTAP2_ERR_INVALID_CREDENTIAL"
+            if exchange.command == "authenticatorGetAssertion" =>
+        {
+            let has_token = exchange.request.get("pinUvAuthParam").is_some();
+            let unless = if has_token { "" } else { ", unless it wants a PIN first (credProtect)" };
+            return Some(match listed("allowList") {
+                0 => format!("this key holds no discoverable credential for this RP ID{unless}"),
+                1 => format!("the credential in allowList is not on this key for this RP ID{unless}"),
+                count => format!("none of the {count} credentials in allowList is on this key for this RP ID{unless}"),
+            });
+        }
+        "CTAP2_ERR_NO_CREDENTIALS" => "there is none of what was asked for",
+        "CTAP2_ERR_CREDENTIAL_EXCLUDED" => "a credential in excludeList is on this key: it is registered already",
+        "CTAP2_ERR_PUAT_REQUIRED" => "this key wants a PIN for it, and the host came without a token for one",
+        "CTAP2_ERR_PIN_NOT_SET" => "this key has no PIN",
+        "CTAP2_ERR_PIN_INVALID" => "the PIN was wrong, and a retry is spent",
+        "CTAP2_ERR_PIN_AUTH_BLOCKED" => "three wrong PINs in a row: the key wants to be unplugged and plugged in again",
+        "CTAP2_ERR_PIN_BLOCKED" => "no PIN retries are left: a reset alone helps, and deletes all credentials",
+        "CTAP2_ERR_PIN_AUTH_INVALID" => "pinUvAuthParam was not made with the token that the key has in use",
+        "CTAP2_ERR_PIN_POLICY_VIOLATION" => {
+            "the PIN is too short, too long or too simple for this key, or has to be changed"
+        }
+        "CTAP2_ERR_UNAUTHORIZED_PERMISSION" => "the token was asked for without the permission for this command",
+        "CTAP2_ERR_OPERATION_DENIED" => match exchange.touch {
+            Some(Touch::TimedOut) => "nobody touched the key in time",
+            _ => "the user refused at the key",
+        },
+        "CTAP2_ERR_KEEPALIVE_CANCEL" => "the host cancelled it: another key was touched, or it gave up",
+        "CTAP2_ERR_USER_ACTION_TIMEOUT" | "CTAP2_ERR_ACTION_TIMEOUT" => "nobody touched the key in time",
+        "CTAP2_ERR_UNSUPPORTED_ALGORITHM" => "this key has none of the algorithms in pubKeyCredParams",
+        "CTAP2_ERR_UNSUPPORTED_OPTION" => "options asks for what this key does not have",
+        "CTAP2_ERR_INVALID_OPTION" => "options or an extension asks for what is not allowed in this command",
+        "CTAP2_ERR_MISSING_PARAMETER" => "a member that has to be there is missing from the request",
+        "CTAP2_ERR_INVALID_CBOR" => "the request is not in CTAP2's canonical CBOR",
+        "CTAP2_ERR_CBOR_UNEXPECTED_TYPE" => "a member of the request is of another type than it has to be",
+        "CTAP2_ERR_KEY_STORE_FULL" => "the key has no room for another discoverable credential",
+        "CTAP2_ERR_LIMIT_EXCEEDED" => "the request has more of something than this key takes",
+        "CTAP2_ERR_REQUEST_TOO_LARGE" => "the request is longer than this key takes",
+        "CTAP2_ERR_NOT_ALLOWED" => {
+            "it is not allowed now: there is nothing to go on with, or it is too late after power-up"
+        }
+        "CTAP1_ERR_CHANNEL_BUSY" => "the key was at work for somebody else",
+        "CTAP1_ERR_INVALID_COMMAND" => "this key does not have the command",
+        "CTAP1_ERR_OTHER" => "something went wrong in the key",
+        "SW_CONDITIONS_NOT_SATISFIED" => match exchange.request.get("control").and_then(Value::as_text) {
+            Some("check-only") => "the key handle is of this key",
+            _ => "not touched yet: hosts ask again",
+        },
+        "SW_WRONG_DATA" => "the key handle is not of this key for this application",
+        "SW_INS_NOT_SUPPORTED" => "this key does not have the command",
+        _ => return None,
+    };
+    Some(why.to_owned())
+}

@@ -1,0 +1,238 @@
+//! Transcripts: what records one beside a rack, and `keyrig trace`, which reads one.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use keyrig_faults::transcript::{Event, Format, Level, Output, Reader, Recorder, Secrets, What};
+use keyrig_rack::KeySpecification;
+use keyrig_rack::seams::Seams;
+
+use crate::failure::Failure;
+
+#[cfg(target_os = "linux")]
+mod following;
+
+#[cfg(target_os = "linux")]
+use following::Following;
+
+/// What is written down of a rack.
+#[derive(Args)]
+pub(crate) struct TraceArguments {
+    /// Write down what the keys are asked and answer: for people (.txt), for programs (.jsonl), for Wireshark (.pcapng); '-' is for
+    /// people, on standard error
+    #[arg(long, value_name = "FILE|-")]
+    trace: Option<Trace>,
+
+    /// Show PINs, tokens and hmac-secret outputs in --trace, as encrypted as they pass
+    #[arg(long, requires = "trace")]
+    secrets: bool,
+}
+
+#[derive(Clone)]
+enum Trace {
+    StandardError,
+    File(PathBuf, Format),
+}
+
+impl core::str::FromStr for Trace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "-" {
+            return Ok(Self::StandardError);
+        }
+        let path = PathBuf::from(text);
+        let format = Format::of(&path).map_err(|error| error.to_string())?;
+        Ok(Self::File(path, format))
+    }
+}
+
+impl TraceArguments {
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// What is to stand at the edges of a rack with these keys, and write.
+    pub(crate) fn start(&self, keys: &[KeySpecification]) -> Result<Tracing, Failure> {
+        let Some(trace) = &self.trace else { return Ok(Tracing(None)) };
+        let recorder = Recorder::new(keys, secrets(self.secrets));
+        match trace {
+            Trace::StandardError => recorder.write_to(Output::new(Format::Text), io::stderr()),
+            Trace::File(path, format) => {
+                let file = create(path)?;
+                recorder.write_to(Output::new(*format), file)
+            }
+        }
+        .map_err(Failure::Runtime)?;
+        Ok(Tracing(Some(recorder)))
+    }
+}
+
+fn secrets(shown: bool) -> Secrets {
+    if shown { Secrets::Shown } else { Secrets::Masked }
+}
+
+/// A file that its owner alone reads: raw reports are in it.
+fn create(path: &Path) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| Failure::Write(path.to_owned(), error))
+}
+
+/// A transcript that is being written, if one was asked for.
+pub(crate) struct Tracing(Option<Recorder>);
+
+impl Tracing {
+    /// What stands at the edges of the rack's keys.
+    pub(crate) fn seams(&self) -> Option<Arc<dyn Seams>> {
+        self.0.clone().map(|recorder| -> Arc<dyn Seams> { Arc::new(recorder) })
+    }
+
+    /// Waits until what was heard is written.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        self.0.as_ref().map_or(Ok(()), Recorder::finish).map_err(Failure::Trace)
+    }
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keyrig exec --trace login.jsonl -- firefox
+  keyrig trace login.jsonl                   an exchange a line
+  keyrig trace login.jsonl -v --key b        all members, of one key
+  keyrig trace login.jsonl -o login.pcapng   for Wireshark
+  keyrig trace --follow login.jsonl          as it is written
+
+A capture of a real key, on Linux:
+  sudo modprobe usbmon
+  sudo dumpcap -i usbmon1 -w real.pcapng     the bus that lsusb says
+  keyrig trace real.pcapng
+  sudo keyrig trace --usbmon 1               without a file")]
+pub(crate) struct Arguments {
+    /// What was written to .jsonl or .pcapng, or a capture of usbmon; '-' is standard input
+    #[arg(value_name = "FILE", required_unless_present = "usbmon")]
+    file: Option<PathBuf>,
+
+    /// Listen to a USB bus of this machine, by its number: all keys on it, real ones too. It takes root
+    #[arg(long, value_name = "BUS", conflicts_with_all = ["file", "follow"])]
+    usbmon: Option<u16>,
+
+    /// Go on when the file grows, until interrupted
+    #[arg(long, short)]
+    follow: bool,
+
+    /// Show this key alone; again for more keys
+    #[arg(long, value_name = "NAME")]
+    key: Vec<String>,
+
+    /// How close to look: ctap (requests and answers), ctaphid (messages too), usb (reports too)
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<Level>,
+
+    /// Show all members, and what else happened
+    #[arg(long, short)]
+    verbose: bool,
+
+    /// Show secrets of a capture, as encrypted as they passed. What was masked when it was written stays so
+    #[arg(long)]
+    secrets: bool,
+
+    /// Print JSON, an event a line, for programs
+    #[arg(long, conflicts_with = "verbose")]
+    json: bool,
+
+    /// Write to a file instead: .txt, .jsonl or .pcapng
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["json", "verbose"])]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let name = arguments.name();
+    let unreadable = |error| Failure::NotATranscript(name.clone(), error);
+    let format = arguments.output.as_deref().map(Format::of).transpose();
+    let format = format.map_err(|error| Failure::Usage(error.to_string()))?;
+    let reader = arguments.open()?;
+    let mut output = match format {
+        Some(format) => Output::new(format),
+        None if arguments.json => Output::new(Format::Jsonl),
+        None => Output::text(arguments.verbose, arguments.level),
+    };
+    let mut out: Box<dyn Write> = match &arguments.output {
+        Some(path) => Box::new(create(path)?),
+        None => Box::new(io::stdout().lock()),
+    };
+    let unwritten = |error| match &arguments.output {
+        Some(path) => Failure::Write(path.clone(), error),
+        None => Failure::Print(error),
+    };
+    let mut bytes = Vec::new();
+    let mut ended = Ok(());
+    for event in reader {
+        match event {
+            Ok(event) if arguments.shows(&event) => output.write(&event, &mut bytes),
+            Ok(_) => continue,
+            Err(error) => {
+                ended = Err(unreadable(error));
+                break;
+            }
+        }
+        out.write_all(&bytes).and_then(|()| out.flush()).map_err(unwritten)?;
+        bytes.clear();
+    }
+    output.end(&mut bytes);
+    out.write_all(&bytes).and_then(|()| out.flush()).map_err(unwritten)?;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+#[cfg(target_os = "linux")]
+fn following(file: File, name: &Path) -> Result<Box<dyn io::BufRead>, Failure> {
+    let following = Following::new(file, name).map_err(|error| Failure::Read(name.to_owned(), error))?;
+    Ok(Box::new(BufReader::new(following)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn following(_: File, _: &Path) -> Result<Box<dyn io::BufRead>, Failure> {
+    Err(Failure::Usage("--follow waits for a file by inotify, which is Linux's".to_owned()))
+}
+
+impl Arguments {
+    fn name(&self) -> PathBuf {
+        match (&self.file, self.usbmon) {
+            (_, Some(bus)) => PathBuf::from(format!("/dev/usbmon{bus}")),
+            (Some(file), None) => file.clone(),
+            (None, None) => PathBuf::new(),
+        }
+    }
+
+    fn open(&self) -> Result<Reader<Box<dyn io::BufRead>>, Failure> {
+        let name = self.name();
+        let secrets = secrets(self.secrets);
+        if self.file.as_deref() == Some(Path::new("-")) {
+            let input: Box<dyn io::BufRead> = Box::new(io::stdin().lock());
+            return Reader::new(input, secrets).map_err(|error| Failure::NotATranscript(name, error));
+        }
+        let file = File::open(&name).map_err(|error| Failure::Read(name.clone(), error))?;
+        if self.usbmon.is_some() {
+            return Ok(Reader::of_usbmon(Box::new(BufReader::new(file)), secrets));
+        }
+        let input = if self.follow { following(file, &name)? } else { Box::new(BufReader::new(file)) };
+        Reader::new(input, secrets).map_err(|error| Failure::NotATranscript(name, error))
+    }
+
+    fn shows(&self, event: &Event) -> bool {
+        let is_of_key = match &event.key {
+            Some(key) => self.key.is_empty() || self.key.contains(key),
+            None => true,
+        };
+        // Text has its own levels, and reports are all that a capture is made of.
+        let is_of_level =
+            !self.json || event.level().is_none_or(|level| self.level.is_none_or(|wanted| level >= wanted));
+        is_of_key && is_of_level || matches!(event.what, What::Trace(_))
+    }
+}
