@@ -1,6 +1,6 @@
 //! The token in a file that its owner alone can read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ const MAX_FILE: u64 = 4096;
 #[derive(Debug)]
 pub struct TokenFile {
     path: PathBuf,
-    id: (u64, u64),
+    /// Open for as long as it is told from another by its number, which the system gives away again.
+    file: File,
 }
 
 /// Why a token cannot be kept in a file, or taken from one.
@@ -73,10 +74,10 @@ impl TokenFile {
             _ => {}
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        let metadata = file.metadata()?;
-        let written = Self { path: path.to_owned(), id: (metadata.dev(), metadata.ino()) };
-        file.write_all(format!("{}\n", token.expose()).as_bytes())?;
-        Ok(written)
+        let text = format!("{}\n", token.expose());
+        let written = file.write_all(text.as_bytes());
+        let kept = Self { path: path.to_owned(), file };
+        written.map(|()| kept)
     }
 
     /// Where it is.
@@ -88,10 +89,11 @@ impl TokenFile {
 
 impl Drop for TokenFile {
     fn drop(&mut self) {
-        let removed = match fs::symlink_metadata(&self.path) {
-            Ok(metadata) if (metadata.dev(), metadata.ino()) != self.id => return,
-            Ok(_) => fs::remove_file(&self.path),
-            Err(error) => Err(error),
+        let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let removed = match (fs::symlink_metadata(&self.path).map(id), self.file.metadata().map(id)) {
+            (Ok(there), Ok(ours)) if there != ours => return,
+            (Ok(_), Ok(_)) => fs::remove_file(&self.path),
+            (Err(error), _) | (_, Err(error)) => Err(error),
         };
         if let Err(error) = removed {
             tracing::debug!(%error, path = %self.path.display(), "the token's file was gone already");
