@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use self::entry::{Entry, Reply, Waits};
-use self::task::Task;
+use self::entry::{Entry, Waits};
+use self::task::{Request, Task, unknown};
 use crate::clock::{Clock, SystemClock};
 use crate::command::{Command, RackState, Refusal};
 use crate::crypto::System;
@@ -116,11 +116,6 @@ impl core::fmt::Debug for Rack {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Rack").field("keys", &self.keys).finish_non_exhaustive()
     }
-}
-
-struct Request {
-    command: Command,
-    answer: Reply,
 }
 
 impl Rack {
@@ -305,10 +300,6 @@ impl Rack {
     pub fn crypto(&self) -> &'static str {
         self.crypto
     }
-}
-
-fn unknown<'a>(key: &KeyName, known: impl Iterator<Item = &'a KeyName>) -> Refusal {
-    Refusal::UnknownKey { key: key.clone(), known: known.map(KeyName::as_str).collect::<Vec<_>>().join(", ") }
 }
 
 fn check(options: &Options, specifications: &[KeySpecification]) -> Result<(), RackError> {

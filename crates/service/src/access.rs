@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::Service;
 use crate::error::Refused;
+use crate::service::Service;
 
 /// Answered to anybody, so that whoever starts the service can wait for it.
 const READY: &str = "/v1/ready";

@@ -16,9 +16,9 @@ use keyrig_ways::InProcess;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::Service;
 use crate::commands::Members;
 use crate::error::Refused;
+use crate::service::Service;
 
 /// The names of the keys that asked for a touch, in an answer's head.
 const BLINKED: HeaderName = HeaderName::from_static("keyrig-blinked");

@@ -138,7 +138,9 @@ impl Refused {
                 "the body is not said to be JSON".to_owned(),
                 Some("send the header 'Content-Type: application/json', which 'curl --json' does"),
             ),
-            Self::BodyTooLarge => ("body-too-large", format!("the body has more than {} bytes", crate::MAX_BODY), None),
+            Self::BodyTooLarge => {
+                ("body-too-large", format!("the body has more than {} bytes", crate::service::MAX_BODY), None)
+            }
             Self::BodyTooSlow => ("body-too-slow", "the body did not arrive in time".to_owned(), None),
             Self::Rack(refusal) => (error_code::of_refusal(refusal), refusal.to_string(), None),
             Self::Ceremony(refused) => return Error::of_ceremony(&refused.0, refused.1),

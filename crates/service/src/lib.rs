@@ -16,6 +16,7 @@
 //! | `routes` | which command is where |
 //! | `commands` | a command from a request |
 //! | `client` | ceremonies: over HTTP and for the command line |
+//! | `service` | what is served |
 //! | `error` | the shape of what is not a success |
 
 mod access;
@@ -23,6 +24,7 @@ pub mod client;
 mod commands;
 mod error;
 mod routes;
+mod service;
 mod token;
 mod token_file;
 
@@ -30,32 +32,14 @@ use std::io;
 use std::sync::Arc;
 
 use keyrig_http::{Connections, Limits};
-use keyrig_rack::Rack;
 use tokio::net::TcpListener;
 
 pub use error::{Error, ErrorBody};
 pub use keyrig_http::Server;
 pub use routes::router;
+pub use service::{MAX_BODY, Service};
 pub use token::{InvalidToken, Token};
 pub use token_file::{TokenFile, TokenFileError};
-
-/// The longest body that is read, bytes: options with the longest lists that browsers take are far below.
-pub const MAX_BODY: usize = 1024 * 1024;
-
-/// What is served, and to whom.
-#[derive(Debug)]
-pub struct Service {
-    rack: Rack,
-    token: Token,
-}
-
-impl Service {
-    /// The rack, for those who have the token.
-    #[must_use]
-    pub fn new(rack: Rack, token: Token) -> Arc<Self> {
-        Arc::new(Self { rack, token })
-    }
-}
 
 /// Serves on a listener, in a task of the present tokio runtime.
 ///

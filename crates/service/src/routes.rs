@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::commands::carry_out;
 use crate::error::Refused;
-use crate::{MAX_BODY, Service, access, client};
+use crate::service::{MAX_BODY, Service};
+use crate::{access, client};
 
 /// The service, to be served or called directly.
 pub fn router(service: Arc<Service>) -> Router {

@@ -6,7 +6,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::entry::{Asked, Entry, Reply, Waiting};
-use super::{Request, unknown};
 use crate::command::{Command, RackState, Refusal, WaitFor};
 use crate::events::{Log, What};
 use crate::finger::{Finger, Gesture};
@@ -14,6 +13,11 @@ use crate::key::{News, Notice};
 use crate::key_name::KeyName;
 use crate::seams::Ended;
 use crate::timer::until;
+
+pub(super) struct Request {
+    pub(super) command: Command,
+    pub(super) answer: Reply,
+}
 
 pub(super) struct Task {
     pub(super) entries: Vec<Entry>,
@@ -214,4 +218,8 @@ impl Task {
         }
         again
     }
+}
+
+pub(super) fn unknown<'a>(key: &KeyName, known: impl Iterator<Item = &'a KeyName>) -> Refusal {
+    Refusal::UnknownKey { key: key.clone(), known: known.map(KeyName::as_str).collect::<Vec<_>>().join(", ") }
 }

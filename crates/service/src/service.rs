@@ -1,0 +1,25 @@
+//! What is served, and its bounds.
+
+use std::sync::Arc;
+
+use keyrig_rack::Rack;
+
+use crate::token::Token;
+
+/// The longest body that is read, bytes: options with the longest lists that browsers take are far below.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// What is served, and to whom.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) rack: Rack,
+    pub(crate) token: Token,
+}
+
+impl Service {
+    /// The rack, for those who have the token.
+    #[must_use]
+    pub fn new(rack: Rack, token: Token) -> Arc<Self> {
+        Arc::new(Self { rack, token })
+    }
+}
