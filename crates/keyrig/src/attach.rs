@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::http::{self, Http, HttpArguments};
 use crate::interruption;
-use crate::output::{Lines, PLAIN, YELLOW};
+use crate::output::Lines;
 use crate::rack::RunningArguments;
 
 #[derive(Args)]
@@ -89,7 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             if arguments.running.json {
                 out.print_json(&line(&event))?;
             } else {
-                out.print(text(&event, &profiles));
+                tell(&out, &event, &profiles);
             }
         }
     };
@@ -110,7 +110,7 @@ fn lost_json(count: u64) -> String {
 }
 
 fn lost_text(count: u64) -> String {
-    format!("{YELLOW}note{PLAIN}     {count} lines were lost: nobody read them")
+    format!("note     {count} lines were lost: nobody read them")
 }
 
 fn announce(
@@ -132,7 +132,7 @@ fn announce(
         out.print(http.line());
     }
     for note in arguments.running.rack.notes(rack) {
-        out.print(format!("{YELLOW}note{PLAIN}     {note}"));
+        out.note(note);
     }
     out.print("Ctrl-C detaches the keys and ends keyrig.");
     Ok(())
@@ -148,20 +148,23 @@ fn line(event: &Event) -> Line<'_> {
     }
 }
 
-fn text(event: &Event, profiles: &BTreeMap<KeyName, String>) -> String {
+fn tell(out: &Lines, event: &Event, profiles: &BTreeMap<KeyName, String>) {
     match event {
         Event::Attached { key, port } => {
             let profile = profiles.get(key).map(String::as_str).unwrap_or_default();
-            format!("key      {key}, a {profile}, is on port {port} of this kernel's virtual USB")
+            out.print(format!("key      {key}, a {profile}, is on port {port} of this kernel's virtual USB"));
         }
-        Event::Node { key, path } => format!("key      {key} is {}", path.display()),
-        Event::Unplugged { key } => format!("key      {key} is unplugged: 'keyrig key plug {key}' plugs it in again"),
-        Event::DetachedByKernel { key } => format!(
-            "{YELLOW}note{PLAIN}     key {key} was detached by the kernel (by 'usbip detach', perhaps): 'keyrig key power-cycle {key}' attaches it again"
-        ),
-        Event::Failed { key, error } => format!(
-            "{YELLOW}note{PLAIN}     key {key} is not attached: {error}. 'keyrig key power-cycle {key}' tries again"
-        ),
+        Event::Node { key, path } => out.print(format!("key      {key} is {}", path.display())),
+        Event::Unplugged { key } => {
+            out.print(format!("key      {key} is unplugged: 'keyrig key plug {key}' plugs it in again"));
+        }
+        Event::DetachedByKernel { key } => out.note(format!(
+            "key {key} was detached by the kernel (by 'usbip detach', perhaps): 'keyrig key power-cycle {key}' attaches it \
+             again"
+        )),
+        Event::Failed { key, error } => {
+            out.note(format!("key {key} is not attached: {error}. 'keyrig key power-cycle {key}' tries again"));
+        }
     }
 }
 

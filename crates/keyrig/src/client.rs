@@ -15,7 +15,7 @@ use keyrig_ways::{ControlChannel, InProcess};
 
 use crate::failure::Failure;
 use crate::key::{ControlArgument, PinFile, from_file};
-use crate::output::{print, say};
+use crate::output::{print_as_it_is, say};
 use crate::rack::KeyArgument;
 use crate::trace::TraceArguments;
 
@@ -122,7 +122,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         outcome
     };
     match outcome.credential {
-        Ok(credential) => print(credential).map(|()| ExitCode::SUCCESS),
+        Ok(credential) => print_as_it_is(credential).map(|()| ExitCode::SUCCESS),
         Err(error) => {
             say(told(&error, page.browser)?);
             Ok(ExitCode::FAILURE)

@@ -11,7 +11,7 @@ use keyrig_scenario::demo::{self, Introduction};
 use keyrig_scenario::report::{Report, Step};
 
 use crate::failure::Failure;
-use crate::output::{GREEN, PLAIN, RED, print, print_json};
+use crate::output::{GREEN, RED, print, print_json, print_marked};
 use crate::trace::TraceArguments;
 
 #[derive(Args)]
@@ -81,7 +81,7 @@ fn print_step(step: &Step) -> Result<(), Failure> {
     let mut lines = step.lines().into_iter();
     if let Some(first) = lines.next() {
         let (mark, rest) = first.split_at_checked(4).unwrap_or(("", &first));
-        print(format!("{colour}{mark}{PLAIN}{rest}"))?;
+        print_marked(colour, mark, rest)?;
     }
     lines.try_for_each(print)
 }

@@ -7,7 +7,7 @@ use keyrig_attach::host::{self, Check};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::output::{GREEN, PLAIN, YELLOW, print, print_json};
+use crate::output::{GREEN, YELLOW, print, print_json, print_marked};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -36,9 +36,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     for Check { name, works, found, mend } in &checks {
         let (colour, word) = if *works { (GREEN, "ok") } else { (YELLOW, "no") };
-        print(format!("{colour}{word}{PLAIN}   {name:<14} {found}"))?;
+        print_marked(colour, word, format!("   {name:<14}  {found}"))?;
         if let Some(mend) = mend {
-            print(format!("     {:<14} {mend}", ""))?;
+            print(format!("     {:<14}  {mend}", ""))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,5 @@
-//! The codes of errors: words that programs may rely on, all of them here but those of a running rack. A code is never given another
-//! meaning.
+//! The codes of errors: words that programs may rely on, all of them here but those of a running rack (`control::error_code`)
+//! and of a page (`client::words`), which others say too. A code is never given another meaning.
 
 use keyrig_attach::ctaphid_endpoint::EndpointError;
 #[cfg(target_os = "linux")]

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::failure::Failure;
 use crate::http::{Http, HttpAddress, TOKEN_VARIABLE, URL_VARIABLE};
-use crate::output::{Lines, PLAIN, YELLOW, say_failure};
+use crate::output::{Lines, YELLOW, say_failure};
 use crate::rack::RackArguments;
 
 /// The exit status if `exec` itself failed, the program cannot be executed, or was not found: those of env, timeout and docker.
@@ -289,7 +289,7 @@ impl Say {
 
     fn warn(&self, text: &str) {
         if !self.quiet {
-            self.lines.print(format!("{YELLOW}keyrig exec:{PLAIN} {text}"));
+            self.lines.print_marked(YELLOW, "keyrig exec:", format!(" {text}"));
         }
     }
 

@@ -131,7 +131,8 @@ fn not_run(error: &clap::Error) -> ExitCode {
         let text = error.to_string();
         let message = text.split("\n\n").next().unwrap_or_default();
         output::say_error(error_code::USAGE, message.strip_prefix("error: ").unwrap_or(message).to_owned(), None);
-    } else if let Err(unprinted) = error.print()
+    } else if !output::say_usage(error)
+        && let Err(unprinted) = error.print()
         && !error.use_stderr()
     {
         return failed(&Failure::Print(unprinted), json);

@@ -3,23 +3,24 @@
 //! A command that ends by itself prints with [`print()`], and waits as any program does. What runs a rack or a site prints through
 //! [`Lines`], because its one thread may wait for nobody who does not read.
 
+mod text;
+
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Reset, Style};
-use keyrig_relying_party::printable;
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use self::text::{columns, for_people};
 use crate::error_code;
 use crate::failure::Failure;
 
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
-pub(crate) const PLAIN: Reset = Reset;
 
 /// How much may wait to be written, bytes. What comes while there is no room is lost, and counted.
 const MAX_PENDING: usize = 256 * 1024;
@@ -27,9 +28,19 @@ const MAX_PENDING: usize = 256 * 1024;
 /// How long the end of a process waits for what is still to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Prints a line.
-pub(crate) fn print(line: impl AsRef<str>) -> Result<(), Failure> {
-    prompt(format!("{}\n", line.as_ref()))
+/// Prints text for people. What others wrote may be part of it: what is not seen is said, and the lines fit the terminal.
+pub(crate) fn print(text: impl AsRef<str>) -> Result<(), Failure> {
+    print_marked(Style::new(), "", text)
+}
+
+/// The same behind a mark in a style.
+pub(crate) fn print_marked(style: Style, mark: &str, text: impl AsRef<str>) -> Result<(), Failure> {
+    print_as_it_is(for_people(style, mark, text.as_ref(), columns(io::stdout())))
+}
+
+/// Prints what is not for people to read as text: JSON, tables, drawings.
+pub(crate) fn print_as_it_is(text: impl AsRef<str>) -> Result<(), Failure> {
+    prompt(format!("{}\n", text.as_ref()))
 }
 
 /// Prints text that does not end a line.
@@ -40,11 +51,18 @@ pub(crate) fn prompt(text: impl AsRef<str>) -> Result<(), Failure> {
 
 /// Prints a value as one line of JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    print(json(value)?)
+    print_as_it_is(json(value)?)
+}
+
+/// Prints a value as JSON over several lines.
+pub(crate) fn print_json_for_people(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Print(error.into()))?;
+    print_as_it_is(text::json(&text))
 }
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::Print(error.into()))
+    let text = serde_json::to_string(value).map_err(|error| Failure::Print(error.into()))?;
+    Ok(text::json(&text))
 }
 
 /// Says a line on standard error. If nobody can be told there, nobody is.
@@ -73,20 +91,29 @@ pub(crate) fn say_failure(failure: &Failure, json: bool) {
         return say_error(error_code::of(failure), message, what_to_do);
     }
     let advice = what_to_do.map(|advice| format!(": {advice}")).unwrap_or_default();
-    // What others wrote may be part of it; its own lines stay.
-    let message: Vec<_> = message.split('\n').map(printable).collect();
-    say(format!("{RED}error:{PLAIN} {}{advice}", message.join("\n")));
+    say(for_people(RED, "error:", &format!(" {message}{advice}"), columns(io::stderr())));
+}
+
+/// Says what is wrong with a command line if it has something in it that is not seen, with that said. Whether it has.
+pub(crate) fn say_usage(error: &clap::Error) -> bool {
+    let text = error.render().to_string();
+    let shown = for_people(Style::new(), "", text.trim_end(), None);
+    let is_hidden = shown != text.trim_end();
+    if is_hidden {
+        say(shown);
+    }
+    is_hidden
 }
 
 /// Says an error for programs.
 pub(crate) fn say_error(code: &str, message: String, what_to_do: Option<String>) {
     let line = ErrorLine { error: ErrorObject { code, message, what_to_do } };
-    say(serde_json::to_string(&line).unwrap_or_default());
+    say(text::json(&serde_json::to_string(&line).unwrap_or_default()));
 }
 
 /// Lines that a thread of its own writes: whoever has a line never waits.
 #[derive(Clone)]
-pub(crate) struct Lines(Arc<Shared>);
+pub(crate) struct Lines(Arc<Shared>, Option<usize>);
 
 struct Shared {
     queue: Mutex<Queue>,
@@ -105,30 +132,42 @@ struct Queue {
 impl Lines {
     /// Lines for standard output. `lost` says how many could not be kept.
     pub(crate) fn to_stdout(lost: fn(u64) -> String) -> Result<Self, Failure> {
-        Self::start(anstream::stdout(), lost).map_err(Failure::Runtime)
+        let lines = Self::start(anstream::stdout(), lost).map_err(Failure::Runtime)?;
+        Ok(Self(lines.0, columns(io::stdout())))
     }
 
     /// Starts the thread that writes to `out`. It ends with the process.
     pub(crate) fn start(out: impl Write + Send + 'static, lost: fn(u64) -> String) -> io::Result<Self> {
-        let lines = Self(Arc::new(Shared {
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            failed: watch::Sender::new(None),
-        }));
+        let shared = Shared { queue: Mutex::default(), changed: Condvar::new(), failed: watch::Sender::new(None) };
+        let lines = Self(Arc::new(shared), None);
         let shared = Arc::clone(&lines.0);
         thread::Builder::new().name("output".to_owned()).spawn(move || shared.write_to(out, lost))?;
         Ok(lines)
     }
 
-    /// Has a line written as soon as it can be.
-    pub(crate) fn print(&self, line: impl AsRef<str>) {
-        self.0.push(format!("{}\n", line.as_ref()).as_bytes());
+    /// Has text for people written as soon as it can be, as [`print()`] does.
+    pub(crate) fn print(&self, text: impl AsRef<str>) {
+        self.print_marked(Style::new(), "", text);
+    }
+
+    /// The same behind a mark in a style.
+    pub(crate) fn print_marked(&self, style: Style, mark: &str, text: impl AsRef<str>) {
+        self.push(&for_people(style, mark, text.as_ref(), self.1));
+    }
+
+    /// Something that whoever started this should know.
+    pub(crate) fn note(&self, text: impl AsRef<str>) {
+        self.print_marked(YELLOW, "note", format!("     {}", text.as_ref()));
     }
 
     /// Has a value written as one line of JSON.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
-        self.print(json(value)?);
+        self.push(&json(value)?);
         Ok(())
+    }
+
+    fn push(&self, line: &str) {
+        self.0.push(format!("{line}\n").as_bytes());
     }
 
     /// Waits until nothing more can be written, and says why.

@@ -7,7 +7,7 @@ use keyrig_authenticator::Profile;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::output::{PLAIN, YELLOW, print, print_json};
+use crate::output::{YELLOW, print, print_json, print_marked};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -99,7 +99,7 @@ fn print_all(all: &[Shown]) -> Result<(), Failure> {
 fn print_one(shown: &Shown) -> Result<(), Failure> {
     print(format!("{}: {}", shown.name, shown.description))?;
     if let Some(maker) = &shown.imitates {
-        print(format!("{YELLOW}imitation{PLAIN} of a key by {maker}, attested by keyrig's TEST root"))?;
+        print_marked(YELLOW, "imitation", format!(" of a key by {maker}, attested by keyrig's TEST root"))?;
     }
     print(format!("  USB id                      {}", shown.usb))?;
     print(format!("  AAGUID                      {}", shown.aaguid))?;

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::failure::Failure;
 use crate::http::{self, Http, HttpArguments};
 use crate::interruption;
-use crate::output::{Lines, PLAIN, YELLOW};
+use crate::output::Lines;
 use crate::rack::RunningArguments;
 
 #[derive(Args)]
@@ -268,7 +268,7 @@ async fn announce(
         out.print(format!("key      {} on bus {}, a {}{finger}", key.name, key.busid, key.profile));
     }
     for note in arguments.running.rack.notes(rack) {
-        out.print(format!("{YELLOW}note{PLAIN}     {note}"));
+        out.note(note);
     }
     out.print("Ctrl-C ends it.");
     Ok(())

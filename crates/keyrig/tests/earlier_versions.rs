@@ -32,7 +32,7 @@ impl Files {
         assert!(unpacked.expect("tar runs").success());
         let known = std::fs::read(fixtures.join(format!("{version}.json"))).expect("it can be read");
         let known: Value = serde_json::from_slice(&known).expect("JSON");
-        std::fs::write(directory.path().join("pin"), text(&known["pin"])).expect("it is written");
+        std::fs::write(directory.path().join("pin"), text(member(&known, "pin"))).expect("it is written");
         Self { directory, known }
     }
 
@@ -67,6 +67,10 @@ fn keyrig(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
+fn member<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).expect("it is there")
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().expect("text")
 }
@@ -78,10 +82,10 @@ fn decoded(value: &Value) -> Vec<u8> {
 /// The assertion was signed by the private key of this public one (WebAuthn Level 3, §7.2).
 fn assert_signed_by(public_key: &Value, credential: &Value) {
     let key = VerifyingKey::from_sec1_bytes(&decoded(public_key)).expect("a point");
-    let response = &credential["response"];
-    let signature = DerSignature::try_from(decoded(&response["signature"]).as_slice()).expect("DER");
-    let hash = Sha256::digest(decoded(&response["clientDataJSON"]));
-    let message = [decoded(&response["authenticatorData"]), hash.to_vec()].concat();
+    let response = member(credential, "response");
+    let signature = DerSignature::try_from(decoded(member(response, "signature")).as_slice()).expect("DER");
+    let hash = Sha256::digest(decoded(member(response, "clientDataJSON")));
+    let message = [decoded(member(response, "authenticatorData")), hash.to_vec()].concat();
     key.verify(&message, &signature).expect("a valid signature");
 }
 
@@ -119,7 +123,7 @@ impl Serving {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         let listening: Value = serde_json::from_str(&line).expect("JSON");
-        Self(child, text(&listening["url"]).to_owned())
+        Self(child, text(member(&listening, "url")).to_owned())
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
@@ -152,8 +156,7 @@ async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
         assert_eq!(offered["factors"]["recovery"], 10, "{version}");
         let begun = &offered["factors"]["webauthn"];
         let credential = files.get(&serving.1, "main=yubikey-5.7", &begun["options"]);
-        let body =
-            json!({ "login": offered["login"], "challenge": begun["challenge"], "credential": credential });
+        let body = json!({ "login": offered["login"], "challenge": begun["challenge"], "credential": credential });
         let entered = serving.post("/api/login/webauthn", &body).await;
         assert_eq!(entered["state"], "logged_in", "{version}: {entered}");
 

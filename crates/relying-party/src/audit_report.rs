@@ -220,10 +220,11 @@ impl AuditReport {
             }
         }
         let with = |finding: Finding| self.users.iter().filter(|user| user.findings.contains(&finding)).count();
+        text.push('\n');
         line(
             &mut text,
             format_args!(
-                "\n{} users: {} without a second factor, {} with only one, {} locked, {} locked out of TOTP",
+                "{} users: {} without a second factor, {} with only one, {} locked, {} locked out of TOTP",
                 self.users.len(),
                 with(Finding::NoFactor),
                 with(Finding::OnlyOneFactor),
@@ -277,14 +278,14 @@ pub(crate) fn factor_text(factor: &Factor) -> String {
     let used = factor.last_used.map_or("never used".to_owned(), |at| format!("last used {}", date(at)));
     let disabled = if factor.enabled { "" } else { ", disabled" };
     let detail = detail(&factor.detail);
-    format!(
-        "{:<9} {}  {:?}  added {}, {used}{disabled}; {}",
+    let text = format!(
+        "{:<9} {}  {:?}  added {}, {used}{disabled}; {detail}",
         factor.kind(),
         factor.id,
         factor.description,
         date(factor.created),
-        printable(&detail)
-    )
+    );
+    printable(&text).into_owned()
 }
 
 impl Factor {
@@ -331,7 +332,7 @@ pub(crate) fn date(time: SystemTime) -> String {
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
-    let _ = writeln!(text, "{arguments}");
+    let _ = writeln!(text, "{}", printable(&arguments.to_string()));
 }
 
 fn record<'a>(text: &mut String, cells: impl Iterator<Item = &'a String>) {

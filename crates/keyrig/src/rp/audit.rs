@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::state::State;
 use crate::failure::Failure;
-use crate::output::{print, print_json};
+use crate::output::{print, print_as_it_is, print_json, print_json_for_people};
 
 #[derive(Args)]
 pub(crate) struct AuditArguments {
@@ -57,7 +57,7 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<ExitCode, Failure> {
     if arguments.json {
         print_json(&report)?;
     } else if arguments.csv {
-        print(report.csv().trim_end_matches('\n'))?;
+        print_as_it_is(report.csv().trim_end_matches('\n'))?;
     } else {
         print(report.text().trim_end())?;
     }
@@ -85,6 +85,6 @@ pub(super) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
         print_json(&whole)?;
         return Ok(ExitCode::SUCCESS);
     }
-    print(serde_json::to_string_pretty(&whole).map_err(|error| Failure::Print(error.into()))?)?;
+    print_json_for_people(&whole)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use super::password::{PasswordSource, password};
 use super::state::State;
 use crate::failure::Failure;
 use crate::interruption;
-use crate::output::{Lines, PLAIN, YELLOW};
+use crate::output::Lines;
 
 /// Who can do everything on a new site.
 const ADMINISTRATOR: &str = "root@pam";
@@ -239,7 +239,7 @@ fn announce(
     notes.extend(warnings);
     notes.extend(missing.map(|reason| format!("only IPv4: {reason}")));
     for note in notes {
-        out.print(format!("{YELLOW}note{PLAIN}     {note}"));
+        out.note(note);
     }
     out.print("Ctrl-C ends it.");
     Ok(())

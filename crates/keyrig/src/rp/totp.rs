@@ -9,7 +9,7 @@ use clap::Args;
 use keyrig_relying_party::{Totp, qr_terminal};
 
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{print, print_as_it_is};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let totp = Totp::from_uri(uri.trim())?;
     if arguments.qr {
         // As it is understood here, and not what else was in the address.
-        print(qr_terminal(&totp.uri())?)?;
+        print_as_it_is(qr_terminal(&totp.uri())?)?;
     } else {
         let at = arguments.at.map(|at| SystemTime::UNIX_EPOCH + Duration::from_secs(at.into()));
         print(totp.code(at.unwrap_or_else(SystemTime::now)))?;
