@@ -9,6 +9,7 @@ use crate::app_id;
 use crate::browser::Browser;
 use crate::client_data::{self, ClientData};
 use crate::error::{ClientError, DomException, Refusal};
+use crate::json::Mediation;
 use crate::origin::Origin;
 use crate::pin::{Pin, PinRequest};
 use crate::rp_id::{self, RpIdRefusal};
@@ -44,7 +45,9 @@ type ChooseAccount = Box<dyn Fn(&[Account]) -> Option<usize> + Send + Sync>;
 /// One page in one browser. [`create`](Self::create) and [`get`](Self::get) are its ceremonies.
 pub struct Client {
     pub(crate) origin: Origin,
-    pub(crate) top_origin: Option<Origin>,
+    /// The pages that it is a frame in, the nearest first and the one at the top last.
+    pub(crate) ancestors: Vec<Origin>,
+    pub(crate) mediation: Mediation,
     pub(crate) rules: Rules,
     pub(crate) browser: Browser,
     choose_account: ChooseAccount,
@@ -53,10 +56,11 @@ pub struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, top_origin, rules, browser, choose_account: _, ask_for_pin: _ } = self;
+        let Self { origin, ancestors, mediation, rules, browser, choose_account: _, ask_for_pin: _ } = self;
         f.debug_struct("Client")
             .field("origin", origin)
-            .field("top_origin", top_origin)
+            .field("ancestors", ancestors)
+            .field("mediation", mediation)
             .field("rules", rules)
             .field("browser", browser)
             .finish_non_exhaustive()
@@ -70,7 +74,8 @@ impl Client {
     pub fn new(origin: Origin) -> Self {
         Self {
             origin,
-            top_origin: None,
+            ancestors: Vec::new(),
+            mediation: Mediation::default(),
             rules: Rules::Enforced,
             browser: Browser::default(),
             choose_account: Box::new(|_| Some(0)),
@@ -81,8 +86,21 @@ impl Client {
     /// The page is a frame in another page, which has permitted it to use WebAuthn. If the two have different origins,
     /// clientDataJSON says so.
     #[must_use]
-    pub fn in_a_frame_of(mut self, top_origin: Origin) -> Self {
-        self.top_origin = Some(top_origin);
+    pub fn in_a_frame_of(self, top_origin: Origin) -> Self {
+        self.in_frames_of(vec![top_origin])
+    }
+
+    /// The same, where frames are in frames: the pages around it, the nearest first and the one at the top last.
+    #[must_use]
+    pub fn in_frames_of(mut self, ancestors: Vec<Origin>) -> Self {
+        self.ancestors = ancestors;
+        self
+    }
+
+    /// How the user is brought in.
+    #[must_use]
+    pub fn with_mediation(mut self, mediation: Mediation) -> Self {
+        self.mediation = mediation;
         self
     }
 
@@ -148,13 +166,22 @@ impl Client {
         }
     }
 
-    /// Outside of a secure context there is nothing that a script could call.
+    /// Outside of a secure context there is nothing that a script could call. One is made by all pages that a frame is in (Secure
+    /// Contexts §3.1).
     pub(crate) fn check_secure_context(&self) -> Result<(), ClientError> {
-        if self.rules == Rules::Enforced && !self.origin.is_secure_context() {
-            let origin = self.origin.to_string();
-            return Err(Refusal::InsecureContext { origin }.named(DomException::TypeError));
+        let insecure = [&self.origin].into_iter().chain(&self.ancestors).find(|origin| !origin.is_secure_context());
+        match insecure.filter(|_| self.rules == Rules::Enforced) {
+            Some(origin) => {
+                let origin = origin.to_string();
+                Err(Refusal::InsecureContext { origin }.named(DomException::TypeError))
+            }
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether the page and all pages that it is in have one origin. An opaque one is the same as no other.
+    pub(crate) fn is_same_origin_with_ancestors(&self) -> bool {
+        self.ancestors.iter().all(|ancestor| *ancestor == self.origin && *ancestor != Origin::Opaque)
     }
 
     /// Neither browser takes lists of any length.
@@ -190,7 +217,8 @@ impl Client {
     }
 
     pub(crate) fn client_data_json(&self, kind: &str, challenge: &[u8]) -> Vec<u8> {
-        let top_origin = self.top_origin.as_ref().filter(|top| **top != self.origin || **top == Origin::Opaque);
+        // Also if the page at the top has the page's own origin, and one between them has another.
+        let top_origin = self.ancestors.last().filter(|_| !self.is_same_origin_with_ancestors());
         let client_data = ClientData {
             kind: kind.to_owned(),
             challenge: challenge.to_vec(),

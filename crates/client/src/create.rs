@@ -21,7 +21,8 @@ use crate::credential_list;
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
 use crate::extensions;
 use crate::json::{
-    Attachment, Attestation, AttestationResponse, Base64Url, CreationOptions, RegistrationCredential, Requirement,
+    Attachment, Attestation, AttestationResponse, Base64Url, CreationOptions, Mediation, RegistrationCredential,
+    Requirement,
 };
 use crate::key::Key;
 use crate::pin_uv_auth_protocol::SharedSecret;
@@ -65,6 +66,9 @@ impl Client {
     /// As Chromium, it accepts an empty `user.id`, which the specification does not. The AAGUID is kept when no attestation
     /// is wanted, as Level 3 and Firefox have it; Chromium still overwrites that of a security key with zeros.
     ///
+    /// With [`Mediation::Conditional`] Chromium makes no credential on a key: it does so without a touch, which no key does. Firefox knows
+    /// no mediation here and asks for the touch.
+    ///
     /// # Errors
     /// [`ClientError`]: what the page sees, and why.
     pub async fn create<C: Channel>(
@@ -85,6 +89,7 @@ impl Client {
         let client_data_hash = client_data::hash(&client_data_json);
         extensions::check_creation(&options.extensions)?;
         let app_id_exclude = self.app_id(options.extensions.app_id_exclude.as_deref())?;
+        self.check_creation_is_modal()?;
         let wanted = Wanted { client: self, app_id_exclude, options, rp_id, client_data_hash, parameters };
         let wanted = &wanted;
         let made = race((self.browser, Ceremony::Create), keys, Self::timeout(options.timeout), abort, |key, turn| {
@@ -97,6 +102,19 @@ impl Client {
         })
         .await?;
         Ok(credential(made, options.attestation, client_data_json))
+    }
+}
+
+impl Client {
+    /// What is made without a touch, by a passkey provider, is made on no key (WebAuthn Level 3 §5.1.3 steps 1 and 22).
+    fn check_creation_is_modal(&self) -> Result<(), ClientError> {
+        match (self.mediation, self.browser) {
+            (Mediation::Silent, _) => Err(Refusal::SilentMediation.named(DomException::NotSupportedError)),
+            (Mediation::Conditional, Browser::Chromium) => {
+                Err(Refusal::ConditionalCreation.named(DomException::NotAllowedError))
+            }
+            (Mediation::Conditional, Browser::Firefox) | (Mediation::Modal, _) => Ok(()),
+        }
     }
 }
 

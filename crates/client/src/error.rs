@@ -106,6 +106,15 @@ pub enum Refusal {
     /// Nobody touched a key in time.
     #[error("no key was touched within {} ms", .0.as_millis())]
     TimedOut(Duration),
+    /// Another ceremony took the keys of a conditional one.
+    #[error("another ceremony took the place of this conditional one")]
+    Replaced,
+    /// A credential was to be made without a touch.
+    #[error("no key makes a credential without a touch: conditional creation is for passkey providers")]
+    ConditionalCreation,
+    /// `mediation: "silent"`.
+    #[error("WebAuthn has no silent mediation: leave it out")]
+    SilentMediation,
     /// The page's `AbortSignal` ended the ceremony.
     #[error("the page aborted the ceremony")]
     Aborted,

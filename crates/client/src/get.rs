@@ -13,11 +13,12 @@ use crate::ceremony::{Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Account, Client, Rules};
 use crate::client_data::{self, ClientData};
+use crate::conditional;
 use crate::create::{attachment, transports};
 use crate::credential_list;
 use crate::error::{Cause, ClientError, DomException, InvalidResponse, Refusal, Unsuitable};
 use crate::extensions::{self, LargeBlobOutcome};
-use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, RequestOptions, Requirement};
+use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, Mediation, RequestOptions, Requirement};
 use crate::key::Key;
 use crate::large_blobs::LargeBlobKey;
 use crate::pin_uv_auth_token::Purpose;
@@ -30,17 +31,19 @@ use crate::weight::Ceremony;
 const MAX_ACCOUNTS: u64 = 1024;
 
 /// What all keys are asked.
-struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     client: &'a Client,
     options: &'a RequestOptions,
-    rp_id: String,
-    client_data_hash: [u8; 32],
+    /// Of a conditional ceremony: the credentials that may be chosen, any if there are none.
+    only: &'a [CredentialDescriptor],
+    pub(crate) rp_id: String,
+    pub(crate) client_data_hash: [u8; 32],
     /// The application parameter of `appid`.
     app_id: Option<[u8; 32]>,
 }
 
 /// A key's answer, checked: one assertion per account, at least one.
-struct Signed {
+pub(crate) struct Signed {
     info: get_info::Response,
     assertions: Vec<Assertion>,
 }
@@ -61,6 +64,9 @@ impl Client {
     /// `navigator.credentials.get()`: has the key sign that is touched first. `abort` is the page's `AbortSignal`. The keys
     /// can be used again afterwards, whatever came of it.
     ///
+    /// With [`Mediation::Conditional`] it has no timeout, and waits for a touch at a key that has a discoverable credential for the
+    /// site, of `allowCredentials` if there are any; nothing else but `abort` ends it.
+    ///
     /// # Errors
     /// [`ClientError`]: what the page sees, and why.
     pub async fn get<C: Channel>(
@@ -76,18 +82,33 @@ impl Client {
         let client_data_hash = client_data::hash(&client_data_json);
         extensions::check_request(options)?;
         let app_id = self.app_id(options.extensions.app_id.as_deref())?;
-        let wanted = Wanted { client: self, app_id, options, rp_id, client_data_hash };
-        let wanted = &wanted;
-        let Signed { info, mut assertions } =
-            race((self.browser, Ceremony::Get), keys, Self::timeout(options.timeout), abort, |key, turn| {
-                Box::pin(async move {
-                    match wanted.sign(key, &turn).await {
-                        Ok(signed) => Verdict::Answered(signed),
-                        Err(cause) => settle(key, cause, &turn).await,
-                    }
+        let only = &options.allow_credentials[..];
+        let Signed { info, mut assertions } = match self.mediation {
+            Mediation::Modal => {
+                let wanted = &Wanted { client: self, app_id, options, only: &[], rp_id, client_data_hash };
+                let patience = Self::timeout(options.timeout);
+                race((self.browser, Ceremony::Get), keys, patience, abort, |key, turn| {
+                    Box::pin(async move {
+                        match wanted.sign(key, &turn).await {
+                            Ok(signed) => Verdict::Answered(signed),
+                            Err(cause) => settle(key, cause, &turn).await,
+                        }
+                    })
                 })
-            })
-            .await?;
+                .await?
+            }
+            Mediation::Conditional if keys.is_empty() => return Err(conditional::until_aborted(abort).await),
+            Mediation::Conditional => {
+                // So that no other than a discoverable one is chosen (step 6).
+                let options = &RequestOptions { allow_credentials: Vec::new(), ..options.clone() };
+                let wanted = &Wanted { client: self, app_id, options, only, rp_id, client_data_hash };
+                race((self.browser, Ceremony::Get), keys, conditional::FOR_EVER, abort, |key, turn| {
+                    Box::pin(async move { wanted.sign_conditionally(key, &turn).await })
+                })
+                .await?
+            }
+            Mediation::Silent => return Err(Refusal::SilentMediation.named(DomException::NotSupportedError)),
+        };
         let chosen = if assertions.len() > 1 { self.choose(&accounts(&assertions)) } else { Some(0) };
         match chosen.filter(|index| *index < assertions.len()) {
             Some(index) => Ok(credential(&info, assertions.swap_remove(index), client_data_json)),
@@ -105,7 +126,16 @@ fn accounts(assertions: &[Assertion]) -> Vec<Account> {
 }
 
 impl Wanted<'_> {
-    async fn sign<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Result<Signed, Cause> {
+    /// What of an answer a conditional ceremony may choose from, if there is any.
+    pub(crate) fn among_those_wanted(&self, mut signed: Signed) -> Option<Signed> {
+        let wanted = |assertion: &Assertion| self.only.iter().any(|entry| entry.id == assertion.credential_id);
+        if !self.only.is_empty() {
+            signed.assertions.retain(wanted);
+        }
+        (!signed.assertions.is_empty()).then_some(signed)
+    }
+
+    pub(crate) async fn sign<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Result<Signed, Cause> {
         let cancel = turn.cancel();
         let info = key.get_info(cancel).await?;
         if !self.may_reach(&info) {

@@ -20,7 +20,7 @@
 //! | `weight` | what it means for the others that one key cannot help |
 //! | `response` | what a browser makes sure of in an answer |
 //! | `credential_list` | exclude and allow lists, cut to what a key takes |
-//! | `create`, `get` | the two ceremonies |
+//! | `create`, `get`, `conditional` | the two ceremonies |
 //! | `extensions` | client extensions: inputs for a key, outputs for the page |
 //! | `user_verification` | whether a key verifies the user, and how |
 //! | `pin`, `client_pin`, `pin_uv_auth_protocol`, `pin_uv_auth_token` | PINs and what they yield |
@@ -43,6 +43,7 @@ mod browser;
 mod ceremony;
 mod client;
 mod client_pin;
+mod conditional;
 mod config;
 mod create;
 mod credential_list;

@@ -3,6 +3,7 @@
 use keyrig_ctap::Status;
 
 use crate::browser::Browser;
+use crate::channel::ChannelError;
 use crate::error::{Cause, ClientError, DomException, ExtensionMisuse, KeyFailure, Refusal, Unsuitable};
 use crate::json::InvalidJson;
 use crate::pin::PinProblem;
@@ -36,6 +37,7 @@ impl ClientError {
                 "The 'appid' extension is only valid when requesting an assertion for a pre-existing credential that was \
                  registered using the legacy FIDO U2F API."
             }
+            (Refusal::Replaced, _) => return None,
             (_, DomException::InvalidStateError) => {
                 "The user attempted to register an authenticator that contains one of the credentials already registered \
                  with the relying party."
@@ -59,6 +61,22 @@ impl ClientError {
                 "The request is not allowed by the user agent or the platform in the current context, possibly because the \
                  user denied permission."
             }
+            _ => return None,
+        })
+    }
+
+    /// What helps, where that is one thing.
+    #[must_use]
+    pub fn what_to_do(&self) -> Option<&'static str> {
+        Some(match &self.reason {
+            Refusal::InsecureContext { .. } => "serve the page, and all pages that it is a frame in, over https",
+            Refusal::RpId(RpIdRefusal::OpaqueOrigin) => "give the page an origin that is not opaque",
+            Refusal::RpId(RpIdRefusal::IpAddress(_)) => "reach the site by a domain",
+            Refusal::RpId(_) => "set the RP ID to the page's domain, or to one above it that the site owns",
+            Refusal::InvalidJson(_) => "send the options as the site's server makes them",
+            Refusal::NoKeys => "plug a key in",
+            Refusal::TimedOut(_) => "touch a key in time, or have the finger do it",
+            Refusal::Key(KeyFailure { cause, .. }) => return help(cause),
             _ => return None,
         })
     }
@@ -87,11 +105,37 @@ impl ClientError {
             Refusal::Key(failure) => return of_key(failure),
             Refusal::EveryKey(_) => "no-key-left",
             Refusal::TimedOut(_) => "timed-out",
+            Refusal::Replaced => "replaced",
+            Refusal::ConditionalCreation => "conditional-creation",
+            Refusal::SilentMediation => "silent-mediation",
             Refusal::Aborted => "aborted",
             Refusal::NoAccountChosen => "no-account-chosen",
         };
         code.to_owned()
     }
+}
+
+fn help(cause: &Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::Status { status: Status::CredentialExcluded, .. } | Cause::Unsuitable(Unsuitable::Excluded) => {
+            "use another key: this one is registered with the site"
+        }
+        Cause::Status { status: Status::NoCredentials | Status::InvalidCredential, .. }
+        | Cause::Unsuitable(Unsuitable::Credential) => "use the key that was registered",
+        Cause::Status { status: Status::KeyStoreFull, .. } => "delete a credential from the key",
+        Cause::Status { status: Status::ChannelBusy, .. } => "wait for the program that uses the key",
+        Cause::Status { status: Status::PinAuthBlocked, .. } | Cause::Pin(PinProblem::PowerCycleNeeded) => {
+            "unplug the key and plug it in again"
+        }
+        Cause::Status { status: Status::PinBlocked, .. } | Cause::Pin(PinProblem::Blocked) => {
+            "reset the key, which deletes its credentials"
+        }
+        Cause::Channel(ChannelError::Unplugged) => "plug the key in again",
+        Cause::Pin(PinProblem::NotGiven) => "give the key's PIN",
+        Cause::Pin(PinProblem::Mistake(_)) => "give another PIN",
+        Cause::Unsuitable(Unsuitable::UserVerification | Unsuitable::NoPin) => "set a PIN on the key, and give it",
+        _ => return None,
+    })
 }
 
 fn of_key(failure: &KeyFailure) -> String {

@@ -5,6 +5,9 @@ use keyrig_rack::command::Refusal;
 /// The code of a request that is no command.
 pub const BAD_REQUEST: &str = "bad-request";
 
+/// The code of a refusal because the key is not plugged in.
+pub const NOT_PLUGGED_IN: &str = "not-plugged-in";
+
 /// The code of a refusal.
 #[must_use]
 pub fn of_refusal(refusal: &Refusal) -> &'static str {
@@ -15,7 +18,7 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::GivenUp(_) => "given-up",
         Refusal::TooManyWaits(_) => "too-many-waits",
         Refusal::Plugged(_) => "plugged-in-already",
-        Refusal::Unplugged(_) => "not-plugged-in",
+        Refusal::Unplugged(_) => NOT_PLUGGED_IN,
         Refusal::CannotPlug { .. } => "cannot-plug",
         Refusal::MessageTooLong(_) => "message-too-long",
         Refusal::Stopped => "rack-stopped",

@@ -5,7 +5,7 @@ use core::time::Duration;
 use keyrig_rack::command::{Command, KeyState, RackState, Refusal, WaitFor};
 use keyrig_rack::events::Event;
 use keyrig_rack::finger::TouchPolicy;
-use keyrig_rack::{KeyName, Rack};
+use keyrig_rack::{Answered, KeyName, Rack};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
@@ -144,13 +144,28 @@ pub struct Transact {
     pub message: Vec<u8>,
 }
 
+/// Send a CTAP1/U2F message (an APDU) to a key and await its answer, without CTAPHID and USB. A key never waits for a touch before it
+/// answers one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactU2f {
+    /// The key.
+    pub key: KeyName,
+    /// The message; in hexadecimal.
+    #[serde(with = "hex::serde")]
+    pub message: Vec<u8>,
+}
+
 /// What a key answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transacted {
     /// The key, after its answer.
     #[serde(flatten)]
     pub state: RackState,
-    /// Status byte and what follows; in hexadecimal.
+    /// Whether it asked for a touch before it answered.
+    #[serde(default)]
+    pub asked_for_touch: bool,
+    /// Status byte and what follows, or of U2F data and status word; in hexadecimal.
     #[serde(with = "hex::serde")]
     pub message: Vec<u8>,
 }
@@ -182,6 +197,8 @@ pub enum Request {
     SetTouchPolicy(SetTouchPolicy),
     /// [`Transact`].
     Transact(Transact),
+    /// [`TransactU2f`].
+    TransactU2f(TransactU2f),
 }
 
 /// The answer to any command.
@@ -190,7 +207,7 @@ pub enum Request {
 pub enum Answer {
     /// To a command that names a key that key, else all of them.
     State(RackState),
-    /// To [`Transact`].
+    /// To [`Transact`] and [`TransactU2f`].
     Transacted(Transacted),
     /// To [`Events`].
     Events(EventList),
@@ -224,6 +241,7 @@ answers! {
     Finger => RackState,
     SetTouchPolicy => RackState,
     Transact => Transacted,
+    TransactU2f => Transacted,
 }
 
 impl Request {
@@ -260,10 +278,12 @@ impl Request {
             Self::Finger(Finger { key }) => Command::Finger { key },
             Self::SetTouchPolicy(SetTouchPolicy { policy }) => Command::TouchPolicy { policy },
             Self::Transact(Transact { key, message }) => {
-                let message = rack.transact(&key, message, cancelled).await?;
-                let mut state = rack.command(Command::List).await?;
-                state.keys.retain(|KeyState { name, .. }| *name == key);
-                return Ok(Answer::Transacted(Transacted { state, message }));
+                let answered = rack.transact(&key, message, cancelled).await?;
+                return transacted(rack, &key, answered).await;
+            }
+            Self::TransactU2f(TransactU2f { key, message }) => {
+                let answered = rack.transact_u2f(&key, message).await?;
+                return transacted(rack, &key, answered).await;
             }
             Self::Events(Events { after, .. }) => {
                 let events = tokio::select! {
@@ -286,6 +306,14 @@ impl Request {
         }
         .map(Answer::State)
     }
+}
+
+/// The answer, with the key after it.
+async fn transacted(rack: &Rack, key: &KeyName, answered: Answered) -> Result<Answer, Refusal> {
+    let mut state = rack.command(Command::List).await?;
+    state.keys.retain(|KeyState { name, .. }| name == key);
+    let Answered { message, asked_for_touch } = answered;
+    Ok(Answer::Transacted(Transacted { state, asked_for_touch, message }))
 }
 
 /// What a command waits for, if it waits.

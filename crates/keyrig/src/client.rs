@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use keyrig_client::channel::Cancel;
+use keyrig_client::json::Mediation;
 use keyrig_client::{Browser, ClientError, Key, Origin};
 use keyrig_control::request::List;
 use keyrig_control::socket::send;
@@ -12,10 +14,12 @@ use keyrig_rack::{KeyName, Options, Rack};
 use keyrig_service::client::{Ceremony, Page};
 use keyrig_service::{Error, ErrorBody};
 use keyrig_ways::{ControlChannel, InProcess};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::key::{ControlArgument, PinFile, from_file};
-use crate::output::{print_as_it_is, say};
+use crate::output::{print_as_it_is, print_json, say};
 use crate::rack::KeyArgument;
 use crate::trace::TraceArguments;
 
@@ -30,7 +34,7 @@ PublicKeyCredentialRequestOptionsJSON. The credential is printed as
 PublicKeyCredential.toJSON() has it. A refusal is one line of JSON on standard
 error, with nothing on standard output:
 
-  {\"error\":{\"code\",\"name\",\"message\",\"refused_by\",\"reason\"}}
+  {\"error\":{\"code\",\"name\",\"message\",\"refused_by\",\"reason\",\"what_to_do\"?}}
 
 name and message are what a script sees in the browser; refused_by is client
 or authenticator.
@@ -63,6 +67,15 @@ struct PageArguments {
     #[arg(long, value_name = "URL")]
     top_origin: Option<Origin>,
 
+    /// A page between this one, which is a frame, and the one at the top; again for more, the nearest first
+    #[arg(long = "ancestor", value_name = "URL")]
+    ancestors: Vec<Origin>,
+
+    /// How the user is asked: optional and required ask at once, conditional waits for a touch until it is
+    /// interrupted. Without this option, what stands beside publicKey decides
+    #[arg(long, value_name = "MEDIATION")]
+    mediation: Option<Mediation>,
+
     /// The browser to behave as: chromium or firefox
     #[arg(long, value_name = "BROWSER", default_value_t)]
     browser: Browser,
@@ -82,6 +95,10 @@ struct PageArguments {
     /// Keep the keys of --with in this directory
     #[arg(long, value_name = "DIR", requires = "with")]
     state: Option<PathBuf>,
+
+    /// Print an object with the credential, and the names of the keys that blinked and of the one that was touched
+    #[arg(long)]
+    json: bool,
 
     #[command(flatten)]
     trace: TraceArguments,
@@ -106,7 +123,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
         let mut keys = arguments.running_keys(&path).await?;
-        page.carry_out(ceremony, &options, &mut keys).await
+        page.carry_out(ceremony, &options, &mut keys, Cancel::never()).await
     } else {
         let specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
         let tracing = arguments.trace.start(&specifications)?;
@@ -117,17 +134,30 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Some(Key::new(name.to_string(), InProcess(rack.key(&name)?.clone())))
         };
         let mut keys: Vec<_> = arguments.with.iter().filter_map(key).collect();
-        let outcome = page.carry_out(ceremony, &options, &mut keys).await;
+        let outcome = page.carry_out(ceremony, &options, &mut keys, Cancel::never()).await;
         tracing.finish()?;
         outcome
     };
     match outcome.credential {
+        Ok(credential) if arguments.json => {
+            let credential = serde_json::from_str(&credential).map_err(|error| Failure::Print(error.into()))?;
+            let done = Done { credential, blinked: &outcome.blinked, touched: &outcome.touched };
+            print_json(&done).map(|()| ExitCode::SUCCESS)
+        }
         Ok(credential) => print_as_it_is(credential).map(|()| ExitCode::SUCCESS),
         Err(error) => {
             say(told(&error, page.browser)?);
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Done<'a> {
+    credential: Value,
+    blinked: &'a [String],
+    touched: &'a [String],
 }
 
 fn told(error: &ClientError, browser: Browser) -> Result<String, Failure> {
@@ -155,8 +185,8 @@ impl PageArguments {
             }
             Some(file) => Some(from_file(file)?),
         };
-        let (origin, top_origin) = (self.origin.clone(), self.top_origin.clone());
-        Ok(Page { origin, top_origin, browser: self.browser, pin })
+        let ancestors = Page::ancestors(self.ancestors.clone(), self.top_origin.clone());
+        Ok(Page { origin: self.origin.clone(), ancestors, browser: self.browser, mediation: self.mediation, pin })
     }
 
     /// The keys of the running rack that are chosen, or all that are plugged in.

@@ -15,8 +15,10 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 33] = [
     "attach",
+    "client create",
+    "client get",
     "demo",
     "env",
     "key credentials delete",
@@ -138,6 +140,28 @@ fn transcripts() {
         assert!(!["report", "message"].map(Value::from).contains(&event["event"]), "{event}");
         assert!(event["event"] == "trace" || event["key"] == "backup", "{event}");
     }
+}
+
+#[test]
+fn ceremonies() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("keys");
+    let client = |ceremony: &str, options: &Value| {
+        let arguments =
+            ["client", ceremony, "--json", "--origin", "https://example.com", "--with", "a=keyrig", "--state"];
+        let state = state.to_str().expect("text");
+        let done = value(&printed(&[&arguments[..], &[state]].concat(), &options.to_string()));
+        assert_is("ceremony", &done);
+        assert_eq!((&done["blinked"], &done["touched"]), (&json!(["a"]), &json!(["a"])));
+        done["credential"]["id"].clone()
+    };
+    let creation = json!({
+        "rp": {"name": "Example"}, "user": {"id": "AQ", "name": "root", "displayName": "Root"}, "challenge": "AAAA",
+        "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+    });
+    let id = client("create", &creation);
+    let login = json!({"challenge": "AAAA", "allowCredentials": [{"type": "public-key", "id": id}]});
+    assert_eq!(client("get", &login), id);
 }
 
 #[test]

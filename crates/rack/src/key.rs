@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use keyrig_ctap::hid::RequestKind;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 pub use connection::{Connection, ToKey};
 pub use message::{Farewell, Progress};
@@ -45,7 +45,8 @@ pub struct KeyGone;
 pub struct Transaction {
     id: TransactionId,
     reply: oneshot::Receiver<Vec<u8>>,
-    progress: watch::Receiver<Progress>,
+    /// Every change, as a command has few of them: what comes and goes at once is told too.
+    progress: mpsc::UnboundedReceiver<Progress>,
     /// To cancel and to abandon it, until it is over. Weak, because a key ends with its handles.
     messages: Option<mpsc::WeakUnboundedSender<Message>>,
 }
@@ -70,7 +71,7 @@ impl KeyHandle {
     fn start(&self, kind: RequestKind, message: Vec<u8>) -> Transaction {
         let id = TransactionId(self.transactions.fetch_add(1, Ordering::Relaxed));
         let (reply, answer) = oneshot::channel();
-        let (progress, watched) = watch::channel(Progress::default());
+        let (progress, watched) = mpsc::unbounded_channel();
         // A task that has ended drops the message, and the transaction finds out.
         let _ = self.messages.send(Message::Transact(Direct { id, kind, message, reply, progress }));
         Transaction { id, reply: answer, progress: watched, messages: Some(self.messages.downgrade()) }
@@ -121,7 +122,9 @@ impl Transaction {
 
     /// The answer, as [`answer`](Self::answer) awaits it, beside what the key does: changes are seen as they happen, and end
     /// when the command does.
-    pub fn parts(&mut self) -> (impl Future<Output = Result<Vec<u8>, KeyGone>>, &mut watch::Receiver<Progress>) {
+    pub fn parts(
+        &mut self,
+    ) -> (impl Future<Output = Result<Vec<u8>, KeyGone>>, &mut mpsc::UnboundedReceiver<Progress>) {
         let Self { reply, progress, messages, .. } = self;
         let answer = async {
             let answer = reply.await;

@@ -28,5 +28,5 @@ pub use database::Database;
 pub use key::{Connection, KeyGone, KeyHandle};
 pub use key_name::{InvalidKeyName, KeyName};
 pub use key_specification::InvalidKeySpecification;
-pub use rack::{KeySpecification, MAX_KEYS, Options, Rack, RackError, RootOrigin};
+pub use rack::{Answered, KeySpecification, MAX_KEYS, Options, Rack, RackError, RootOrigin};
 pub use storage::NotDurable;

@@ -3,6 +3,7 @@
 mod entry;
 mod task;
 
+use core::pin::pin;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::command::{Command, RackState, Refusal};
 use crate::crypto::System;
 use crate::events::{Log, Reader, What};
 use crate::finger::Finger;
-use crate::key::{KeyHandle, Start};
+use crate::key::{KeyHandle, Progress, Start};
 use crate::key_name::KeyName;
 use crate::seams::Seams;
 use crate::state_directory::{StateDirectory, StateError};
@@ -96,6 +97,15 @@ pub enum RackError {
     /// A key could not be plugged in.
     #[error(transparent)]
     Plug(Refusal),
+}
+
+/// What a key answered to a message without CTAPHID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer.
+    pub message: Vec<u8>,
+    /// Whether it asked for a touch before.
+    pub asked_for_touch: bool,
 }
 
 /// A running rack. Its keys go when the last clone is dropped.
@@ -236,26 +246,51 @@ impl Rack {
         key: &KeyName,
         message: Vec<u8>,
         cancelled: impl Future<Output = ()>,
-    ) -> Result<Vec<u8>, Refusal> {
-        let handle = self.key(key).ok_or_else(|| unknown(key, self.keys.iter().map(|(name, _)| name)))?;
+    ) -> Result<Answered, Refusal> {
+        let handle = self.asked(key, &message)?;
+        // Not in the rack's task: it has to be free to move the finger.
+        let mut transaction = handle.transact(message);
+        let mut asked_for_touch = false;
+        let mut cancelled = pin!(cancelled);
+        let (mut is_cancelled, mut watching) = (false, true);
+        loop {
+            let (answer, progress) = transaction.parts();
+            tokio::select! {
+                biased;
+                changed = progress.recv(), if watching => {
+                    asked_for_touch |= changed == Some(Progress::UpNeeded);
+                    // The command is over: only its answer is to come.
+                    watching = changed.is_some();
+                }
+                answer = answer => {
+                    let message = answer.map_err(|_| Refusal::Unplugged(key.clone()))?;
+                    return Ok(Answered { message, asked_for_touch });
+                }
+                () = &mut cancelled, if !is_cancelled => {
+                    is_cancelled = true;
+                    transaction.cancel();
+                }
+            }
+        }
+    }
+
+    /// Sends a CTAP1/U2F message (an APDU) to a key and awaits its answer, which comes at once, without CTAPHID and USB. A key that
+    /// carries out a command answers as one that was not touched: ask again.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was done, or the key was pulled out meanwhile.
+    pub async fn transact_u2f(&self, key: &KeyName, message: Vec<u8>) -> Result<Answered, Refusal> {
+        let handle = self.asked(key, &message)?;
+        let answer = handle.transact_u2f(message).answer().await;
+        let message = answer.map_err(|_| Refusal::Unplugged(key.clone()))?;
+        Ok(Answered { message, asked_for_touch: false })
+    }
+
+    fn asked(&self, key: &KeyName, message: &[u8]) -> Result<&KeyHandle, Refusal> {
         if message.len() > MAX_MESSAGE_SIZE {
             return Err(Refusal::MessageTooLong(message.len()));
         }
-        // Not in the rack's task: it has to be free to move the finger.
-        let mut transaction = handle.transact(message);
-        let ended = tokio::select! {
-            biased;
-            answer = transaction.answer() => Some(answer),
-            () = cancelled => None,
-        };
-        let answer = match ended {
-            Some(answer) => answer,
-            None => {
-                transaction.cancel();
-                transaction.answer().await
-            }
-        };
-        answer.map_err(|_| Refusal::Unplugged(key.clone()))
+        self.key(key).ok_or_else(|| unknown(key, self.keys.iter().map(|(name, _)| name)))
     }
 
     /// Resolves when all keys have ended: what they were writing is on the disk, and others may have their state directory. That

@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use keyrig_client::channel::{Cancel, Channel};
-use keyrig_client::json::{CreationOptions, RequestOptions};
+use keyrig_client::error::Refusal;
+use keyrig_client::json::{CreationOptions, Mediation, RequestOptions};
 use keyrig_client::pin::{Pin, PinReason, PinRequest};
 use keyrig_client::{Browser, Client, ClientError, Key, Origin};
 use keyrig_rack::KeyName;
@@ -35,15 +36,17 @@ pub enum Ceremony {
     Get,
 }
 
-/// Where a page is, and what its user types.
+/// Where a page is, how it asks, and what its user types.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The page's origin.
     pub origin: Origin,
-    /// That of the page at the top of the window, if this one is a frame in it.
-    pub top_origin: Option<Origin>,
+    /// If it is a frame: the pages that it is in, the nearest first and the one at the top last.
+    pub ancestors: Vec<Origin>,
     /// The browser.
     pub browser: Browser,
+    /// How the user is brought in; if that is not said, what is said beside `publicKey` in the options.
+    pub mediation: Option<Mediation>,
     /// What is typed when a PIN is asked for: once, and not after a mistake.
     pub pin: Option<Pin>,
 }
@@ -60,9 +63,22 @@ pub struct Outcome {
 }
 
 impl Page {
-    /// Carries out a ceremony with options in JSON, with or without `{"publicKey": …}` around them. A future that is dropped ends it.
-    pub async fn carry_out<C: Channel>(&self, ceremony: Ceremony, options: &str, keys: &mut [Key<C>]) -> Outcome {
-        let credential = self.credential(ceremony, options, keys).await;
+    /// The pages that a frame is in, of the one at the top and those between. Without the one at the top, the last between is there.
+    #[must_use]
+    pub fn ancestors(between: Vec<Origin>, top: Option<Origin>) -> Vec<Origin> {
+        between.into_iter().chain(top).collect()
+    }
+
+    /// Carries out a ceremony with options in JSON, with or without `{"publicKey": …}` around them. `abort` is the page's
+    /// `AbortSignal`; a future that is dropped ends the ceremony too.
+    pub async fn carry_out<C: Channel>(
+        &self,
+        ceremony: Ceremony,
+        options: &str,
+        keys: &mut [Key<C>],
+        abort: Cancel,
+    ) -> Outcome {
+        let credential = self.credential(ceremony, options, keys, abort).await;
         let named =
             |is: fn(&Key<C>) -> bool| keys.iter().filter(|key| is(key)).map(|key| key.name().to_owned()).collect();
         Outcome { credential, blinked: named(Key::blinked), touched: named(Key::was_touched) }
@@ -73,28 +89,34 @@ impl Page {
         ceremony: Ceremony,
         options: &str,
         keys: &mut [Key<C>],
+        abort: Cancel,
     ) -> Result<String, ClientError> {
-        let client = self.client();
+        let client = self.client(self.mediation_of(options)?);
         Ok(match ceremony {
-            Ceremony::Create => {
-                client.create(&CreationOptions::from_json(options)?, keys, Cancel::never()).await?.to_json()
-            }
-            Ceremony::Get => client.get(&RequestOptions::from_json(options)?, keys, Cancel::never()).await?.to_json(),
+            Ceremony::Create => client.create(&CreationOptions::from_json(options)?, keys, abort).await?.to_json(),
+            Ceremony::Get => client.get(&RequestOptions::from_json(options)?, keys, abort).await?.to_json(),
         })
     }
 
-    fn client(&self) -> Client {
+    fn mediation_of(&self, options: &str) -> Result<Mediation, ClientError> {
+        Ok(match self.mediation {
+            Some(mediation) => mediation,
+            None => Mediation::from_json(options)?.unwrap_or_default(),
+        })
+    }
+
+    fn client(&self, mediation: Mediation) -> Client {
         let pin = self.pin.clone();
         // Once: a program would make the same mistake until the key is blocked.
         let type_pin = move |asked: &PinRequest| -> Option<Pin> {
             let fits = asked.mistake.is_none() && asked.reason != PinReason::Change;
             pin.clone().filter(|_| fits)
         };
-        let client = Client::new(self.origin.clone()).in_browser(self.browser).asking_for_pin(type_pin);
-        match &self.top_origin {
-            Some(top_origin) => client.in_a_frame_of(top_origin.clone()),
-            None => client,
-        }
+        Client::new(self.origin.clone())
+            .in_frames_of(self.ancestors.clone())
+            .in_browser(self.browser)
+            .with_mediation(mediation)
+            .asking_for_pin(type_pin)
     }
 }
 
@@ -106,6 +128,9 @@ pub(crate) struct Request {
     origin: Origin,
     #[serde(default, deserialize_with = "parsed_if_any")]
     top_origin: Option<Origin>,
+    /// The pages between this one, a frame, and the one at the top, the nearest first.
+    #[serde(default, deserialize_with = "all_parsed")]
+    ancestors: Vec<Origin>,
     #[serde(default, deserialize_with = "parsed_if_any")]
     browser: Option<Browser>,
     /// The keys that are asked; all that are plugged in if there are none.
@@ -113,6 +138,8 @@ pub(crate) struct Request {
     on: Vec<KeyName>,
     #[serde(default)]
     pin: Option<String>,
+    #[serde(default, deserialize_with = "parsed_if_any")]
+    mediation: Option<Mediation>,
     options: Value,
 }
 
@@ -132,12 +159,25 @@ pub(crate) async fn get(
 
 impl Request {
     async fn carry_out(self, ceremony: Ceremony, service: &Service) -> Result<Response, Refused> {
-        let Self { origin, top_origin, browser, on, pin, options } = self;
-        let mut keys = keys(service, &on).await?;
+        let Self { origin, top_origin, ancestors, browser, on, pin, mediation, options } = self;
+        let names = chosen(service, on).await?;
+        let mut keys = keys(service, &names);
         let browser = browser.unwrap_or_default();
-        let page = Page { origin, top_origin, browser, pin: pin.as_deref().map(Pin::new) };
-        let outcome = page.carry_out(ceremony, &options.to_string(), &mut keys).await;
-        let told = [(BLINKED, names(&outcome.blinked)), (TOUCHED, names(&outcome.touched))];
+        let ancestors = Page::ancestors(ancestors, top_origin);
+        let page = Page { origin, ancestors, browser, mediation, pin: pin.as_deref().map(Pin::new) };
+        let options = options.to_string();
+        service.conditionals.give_way(&names).await;
+        let waits = page.mediation_of(&options) == Ok(Mediation::Conditional);
+        let place = waits.then(|| service.conditionals.enter(names));
+        let abort = place.as_ref().map_or_else(Cancel::never, |place| place.canceller().token());
+        let mut outcome = page.carry_out(ceremony, &options, &mut keys, abort).await;
+        if let Err(error) = &mut outcome.credential
+            && error.reason == Refusal::Aborted
+        {
+            // Nobody else aborts it.
+            error.reason = Refusal::Replaced;
+        }
+        let told = [(BLINKED, listed(&outcome.blinked)), (TOUCHED, listed(&outcome.touched))];
         let mut response = match outcome.credential {
             Ok(credential) => ([(header::CONTENT_TYPE, "application/json")], credential).into_response(),
             Err(error) => Refused::Ceremony(Box::new((error, browser))).into_response(),
@@ -147,21 +187,24 @@ impl Request {
     }
 }
 
-/// The keys of the rack that are chosen, or all that are plugged in.
-async fn keys(service: &Service, on: &[KeyName]) -> Result<Vec<Key<InProcess>>, Refused> {
+/// The names of the keys that are chosen, as far as they are plugged in, or of all that are.
+async fn chosen(service: &Service, on: Vec<KeyName>) -> Result<Vec<KeyName>, Refused> {
     let listed = service.rack.command(Command::List).await?.keys;
     if let Some(unknown) = on.iter().find(|name| !listed.iter().any(|key| key.name == **name)) {
         let known: Vec<_> = listed.iter().map(|key| key.name.as_str()).collect();
         return Err(Refused::unknown(unknown, &known));
     }
-    let chosen = listed.iter().filter(|key| key.plugged && (on.is_empty() || on.contains(&key.name)));
-    Ok(chosen
-        .filter_map(|key| Some(Key::new(key.name.as_str(), InProcess(service.rack.key(&key.name)?.clone()))))
-        .collect())
+    let chosen = listed.into_iter().filter(|key| key.plugged && (on.is_empty() || on.contains(&key.name)));
+    Ok(chosen.map(|key| key.name).collect())
+}
+
+fn keys(service: &Service, names: &[KeyName]) -> Vec<Key<InProcess>> {
+    let key = |name: &KeyName| Some(Key::new(name.as_str(), InProcess(service.rack.key(name)?.clone())));
+    names.iter().filter_map(key).collect()
 }
 
 /// Names of keys have no comma, and nothing that a header does not carry.
-fn names(names: &[String]) -> HeaderValue {
+fn listed(names: &[String]) -> HeaderValue {
     HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
@@ -174,4 +217,11 @@ fn parsed_if_any<'de, D: Deserializer<'de>, T: core::str::FromStr<Err: fmt::Disp
 ) -> Result<Option<T>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+}
+
+fn all_parsed<'de, D: Deserializer<'de>, T: core::str::FromStr<Err: fmt::Display>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }

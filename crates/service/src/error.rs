@@ -51,7 +51,7 @@ impl Error {
                 RefusedBy::Authenticator => "authenticator",
             }),
             reason: Some(reason),
-            what_to_do: None,
+            what_to_do: error.what_to_do().map(str::to_owned),
         }
     }
 

@@ -15,13 +15,14 @@
 //! | `access`, `token`, `token_file` | who may ask |
 //! | `routes` | which command is where |
 //! | `commands` | a command from a request |
-//! | `client` | ceremonies: over HTTP and for the command line |
+//! | `client`, `conditional` | ceremonies: over HTTP and for the command line |
 //! | `service` | what is served |
 //! | `error` | the shape of what is not a success |
 
 mod access;
 pub mod client;
 mod commands;
+mod conditional;
 mod error;
 mod routes;
 mod service;

@@ -8,7 +8,9 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use axum::{Json, Router};
-use keyrig_control::request::{Deny, Finger, List, Plug, PowerCycle, SetTouchPolicy, Touch, Transact, Unplug, Wait};
+use keyrig_control::request::{
+    Deny, Finger, List, Plug, PowerCycle, SetTouchPolicy, Touch, Transact, TransactU2f, Unplug, Wait,
+};
 use keyrig_rack::command::Command;
 use serde_json::{Value, json};
 
@@ -41,6 +43,7 @@ fn routes() -> Router<Arc<Service>> {
         .route("/v1/keys/{key}/unplug", on(M::POST, carry_out::<Unplug>))
         .route("/v1/keys/{key}/power-cycle", on(M::POST, carry_out::<PowerCycle>))
         .route("/v1/keys/{key}/transact", on(M::POST, carry_out::<Transact>))
+        .route("/v1/keys/{key}/transact-u2f", on(M::POST, carry_out::<TransactU2f>))
         .route("/v1/finger", on(M::PUT, carry_out::<Finger>))
         .route("/v1/touch-policy", on(M::PUT, carry_out::<SetTouchPolicy>))
         .route("/v1/client/create", on(M::POST, client::create))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use keyrig_rack::Rack;
 
+use crate::conditional::Conditionals;
 use crate::token::Token;
 
 /// The longest body that is read, bytes: options with the longest lists that browsers take are far below.
@@ -14,12 +15,13 @@ pub const MAX_BODY: usize = 1024 * 1024;
 pub struct Service {
     pub(crate) rack: Rack,
     pub(crate) token: Token,
+    pub(crate) conditionals: Conditionals,
 }
 
 impl Service {
     /// The rack, for those who have the token.
     #[must_use]
     pub fn new(rack: Rack, token: Token) -> Arc<Self> {
-        Arc::new(Self { rack, token })
+        Arc::new(Self { rack, token, conditionals: Conditionals::default() })
     }
 }

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use keyrig_client::channel::{Cancel, Channel, ChannelError};
-use keyrig_control::request::Transact;
-use keyrig_control::socket::{ControlError, send_until};
+use keyrig_control::error_code;
+use keyrig_control::request::{Transact, TransactU2f};
+use keyrig_control::socket::{ControlError, send, send_until};
 use keyrig_ctap::hid::KeepaliveStatus;
 use keyrig_rack::KeyName;
 
-/// CTAP messages to a key of a running rack by its control socket: no CTAPHID, no USB, and nothing said of what the key does
-/// before it answers. A connection for each message, so that it holds nothing while it is not used.
+/// CTAP messages to a key of a running rack by its control socket: no CTAPHID, no USB, and whether the key asked for a touch is said
+/// when it answers. A connection for each message, so that it holds nothing while it is not used.
 #[derive(Clone, Debug)]
 pub struct ControlChannel {
     /// Where the rack listens.
@@ -23,14 +24,27 @@ impl Channel for ControlChannel {
         &mut self,
         request: &[u8],
         mut cancel: Cancel,
-        _on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
+        on_status: &mut (dyn FnMut(KeepaliveStatus) + Send),
     ) -> Result<Vec<u8>, ChannelError> {
         let message = Transact { key: self.key.clone(), message: request.to_vec() };
-        let answer = send_until(&self.path, message, cancel.requested()).await.map_err(|error| match error {
-            // The rack has ended since.
-            ControlError::NotRunning { .. } => ChannelError::Unplugged,
-            other => ChannelError::Carrier(other.to_string()),
-        })?;
+        let answer = send_until(&self.path, message, cancel.requested()).await.map_err(failed)?;
+        if answer.asked_for_touch {
+            on_status(KeepaliveStatus::UpNeeded);
+        }
         Ok(answer.message)
+    }
+
+    async fn transact_u2f(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ChannelError> {
+        let message = TransactU2f { key: self.key.clone(), message: apdu.to_vec() };
+        Ok(send(&self.path, message).await.map_err(failed)?.message)
+    }
+}
+
+fn failed(error: ControlError) -> ChannelError {
+    match error {
+        // The rack has ended since, or the key was pulled out.
+        ControlError::NotRunning { .. } => ChannelError::Unplugged,
+        ControlError::Refused { code, .. } if code == error_code::NOT_PLUGGED_IN => ChannelError::Unplugged,
+        other => ChannelError::Carrier(other.to_string()),
     }
 }

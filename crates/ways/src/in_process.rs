@@ -22,13 +22,11 @@ impl Channel for InProcess {
             let (answer, progress) = transaction.parts();
             tokio::select! {
                 biased;
-                changed = progress.changed(), if watching => match changed {
-                    Ok(()) => on_status(match *progress.borrow_and_update() {
-                        Progress::Processing => KeepaliveStatus::Processing,
-                        Progress::UpNeeded => KeepaliveStatus::UpNeeded,
-                    }),
+                changed = progress.recv(), if watching => match changed {
+                    Some(Progress::Processing) => on_status(KeepaliveStatus::Processing),
+                    Some(Progress::UpNeeded) => on_status(KeepaliveStatus::UpNeeded),
                     // The command is over: only its answer is to come.
-                    Err(_) => watching = false,
+                    None => watching = false,
                 },
                 answer = answer => return answer.map_err(|_| ChannelError::Unplugged),
                 () = cancel.requested(), if !cancelled => {

@@ -22,7 +22,11 @@ fn a() -> KeyName {
 }
 
 async fn rack() -> Rack {
-    let key = KeySpecification::built_in("keyrig", "a").expect("built in");
+    rack_of("keyrig").await
+}
+
+async fn rack_of(profile: &str) -> Rack {
+    let key = KeySpecification::built_in(profile, "a").expect("built in");
     Rack::start(Options::default(), vec![key]).await.expect("a rack")
 }
 
@@ -39,6 +43,7 @@ async fn there_and_back(rack: &Rack, channel: impl Channel) {
     let login = RequestOptions::from_json(&login).expect("WebAuthn's JSON");
     let signed = page.get(&login, &mut keys, Cancel::never()).await.expect("an assertion");
     assert_eq!(signed.id, made.id);
+    assert!(keys[0].blinked() && keys[0].was_touched(), "every way tells that a touch was asked for");
     rack.command(Command::Unplug { key: a() }).await.expect("it is plugged in");
     let gone = page.get(&login, &mut keys, Cancel::never()).await.expect_err("it is out");
     let failure = KeyFailure { key: "a".to_owned(), cause: Cause::Channel(ChannelError::Unplugged) };
@@ -99,7 +104,16 @@ async fn by_the_control_socket() {
     let socket = ControlSocket::bind(&path).await.expect("bound");
     let serving = rack.clone();
     tokio::spawn(async move { socket.serve(serving).await });
-    let mut key = Key::new("a", ControlChannel { path, key: a() });
-    let info = key.get_info(&Cancel::never()).await.expect("it answers");
-    assert!(info.versions.iter().any(|version| version == "FIDO_2_1"));
+    there_and_back(&rack, ControlChannel { path, key: a() }).await;
+}
+
+/// Each message by itself: also those of U2F, which a key answers before it is touched.
+#[tokio::test]
+async fn a_key_of_u2f_by_the_control_socket() {
+    let (rack, directory) = (rack_of("u2f-only").await, tempfile::tempdir().expect("a directory"));
+    let path: PathBuf = directory.path().join("control");
+    let socket = ControlSocket::bind(&path).await.expect("bound");
+    let serving = rack.clone();
+    tokio::spawn(async move { socket.serve(serving).await });
+    there_and_back(&rack, ControlChannel { path, key: a() }).await;
 }

@@ -18,8 +18,8 @@ use crate::dom_exception::DomException;
 pub use crate::base64url::Base64Url;
 pub use extensions::{CreationExtensions, LargeBlobInputs, LargeBlobSupport, PrfInputs, PrfValues, RequestExtensions};
 pub use options::{
-    Attachment, Attestation, AuthenticatorSelection, CreationOptions, RelyingPartyEntity, RequestOptions, Requirement,
-    UserEntity,
+    Attachment, Attestation, AuthenticatorSelection, CreationOptions, Mediation, RelyingPartyEntity, RequestOptions,
+    Requirement, UnknownMediation, UserEntity,
 };
 pub use response::{
     AssertionResponse, AttestationResponse, AuthenticationCredential, PublicKeyCredential, RegistrationCredential,

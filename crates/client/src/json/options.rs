@@ -1,8 +1,10 @@
 //! What a page asks for: `PublicKeyCredentialCreationOptionsJSON` and `PublicKeyCredentialRequestOptionsJSON`.
 
+use core::str::FromStr;
 use core::time::Duration;
 
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters};
+use thiserror::Error;
 
 use super::InvalidJson;
 use super::extensions::{CreationExtensions, RequestExtensions};
@@ -111,6 +113,51 @@ impl Requirement {
             "preferred" => Some(Self::Preferred),
             "discouraged" => Some(Self::Discouraged),
             _ => None,
+        }
+    }
+}
+
+/// `CredentialMediationRequirement` (Credential Management §2.3.2), which a page hands over beside `publicKey`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mediation {
+    /// `optional`, and `required`, which is the same here: the user is asked at once.
+    #[default]
+    Modal,
+    /// `conditional`: the user is not asked, and the ceremony waits until one does something.
+    Conditional,
+    /// `silent`: without the user, which WebAuthn does not have.
+    Silent,
+}
+
+impl Mediation {
+    /// What options say that are in the form in which a page hands them over, `{"publicKey": …, "mediation": …}`; `None` if they say
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`InvalidJson`] names the member.
+    pub fn from_json(text: &str) -> Result<Option<Self>, InvalidJson> {
+        Members::around_text(text, |members| {
+            let Some(text) = members.optional_text("mediation")? else { return Ok(None) };
+            let known = text.parse().map(Some);
+            known.map_err(|_| members.wrong_type("mediation", "one of conditional, optional, required and silent"))
+        })
+    }
+}
+
+/// A text is no mediation requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("choose conditional, optional, required or silent")]
+pub struct UnknownMediation;
+
+impl FromStr for Mediation {
+    type Err = UnknownMediation;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMediation> {
+        match text {
+            "optional" | "required" => Ok(Self::Modal),
+            "conditional" => Ok(Self::Conditional),
+            "silent" => Ok(Self::Silent),
+            _ => Err(UnknownMediation),
         }
     }
 }

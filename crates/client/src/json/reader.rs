@@ -23,11 +23,29 @@ impl<'a> Members<'a> {
     ) -> Result<T, InvalidJson> {
         let value: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
         let members = Members::of("the whole", &value)?.at_the_top();
-        // What a page passes to create() and get() itself: it cannot be meant otherwise, as options have a challenge.
-        match members.members.get("publicKey") {
-            Some(options) if !members.members.contains_key("challenge") => read(&Members::of("publicKey", options)?),
-            _ => read(&members),
+        match members.publicly_keyed() {
+            Some(options) => read(&Members::of("publicKey", options)?),
+            None => read(&members),
         }
+    }
+
+    /// What is around the options, if they are in the form in which a page hands them over; otherwise nothing is there.
+    pub(super) fn around_text<T>(
+        text: &str,
+        read: impl FnOnce(&Members<'_>) -> Result<T, InvalidJson>,
+    ) -> Result<T, InvalidJson> {
+        let value: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
+        let members = Members::of("the whole", &value)?.at_the_top();
+        let nothing = Map::new();
+        match members.publicly_keyed() {
+            Some(_) => read(&members),
+            None => read(&Members { path: String::new(), members: &nothing }),
+        }
+    }
+
+    /// What a page passes to create() and get() itself: it cannot be meant otherwise, as options have a challenge.
+    fn publicly_keyed(&self) -> Option<&'a Value> {
+        self.members.get("publicKey").filter(|_| !self.members.contains_key("challenge"))
     }
 
     fn of(path: impl fmt::Display, value: &'a Value) -> Result<Self, InvalidJson> {

@@ -191,6 +191,28 @@ fn null_is_a_text_where_a_text_is_wanted() {
     assert_eq!(options.rp.id.as_deref(), Some("null"));
 }
 
+/// Credential Management §2.3.2: an enumeration, which a page hands over beside `publicKey`.
+#[test]
+fn mediation_is_beside_the_options_and_nowhere_in_them() {
+    let around = |mediation: Value| {
+        Mediation::from_json(&json!({"publicKey": {"challenge": "AA"}, "mediation": mediation}).to_string())
+    };
+    assert_eq!(around(json!("conditional")), Ok(Some(Mediation::Conditional)));
+    assert_eq!(around(json!("optional")), Ok(Some(Mediation::Modal)));
+    assert_eq!(around(json!("required")), Ok(Some(Mediation::Modal)));
+    assert_eq!(around(json!("silent")), Ok(Some(Mediation::Silent)));
+    for wrong in [json!("Conditional"), json!(null), json!({}), json!(1)] {
+        let refused = around(wrong.clone());
+        assert!(matches!(refused, Err(InvalidJson::WrongType { ref member, .. }) if member == "mediation"), "{wrong}");
+    }
+    assert_eq!(Mediation::from_json(r#"{"publicKey":{"challenge":"AA"}}"#), Ok(None));
+    assert_eq!(
+        Mediation::from_json(r#"{"challenge":"AA","mediation":"conditional"}"#),
+        Ok(None),
+        "no member of theirs"
+    );
+}
+
 #[test]
 fn request_options_need_only_a_challenge() {
     let options = RequestOptions::from_json(r#"{"challenge":"AA"}"#).unwrap();

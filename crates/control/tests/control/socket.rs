@@ -228,7 +228,7 @@ async fn every_command_has_its_answer() {
     assert_eq!(ask(path, json!({"command": "list"})).await, done(&[&a, &b], "manual"));
 
     let mut wait_a = handle(&served.rack, "a").transact(make_credential("user", true));
-    wait_a.parts().1.wait_for(|progress| *progress == keyrig_rack::key::Progress::UpNeeded).await.unwrap();
+    while wait_a.parts().1.recv().await.unwrap() != keyrig_rack::key::Progress::UpNeeded {}
     let waiting = changed(a.clone(), "waiting_for", "authenticatorMakeCredential");
     assert_eq!(ask(path, json!({"command": "list"})).await, done(&[&waiting, &b], "manual"));
     assert_eq!(ask(path, json!({"command": "touch", "key": "a"})).await, done(&[&a], "manual"));
@@ -237,7 +237,7 @@ async fn every_command_has_its_answer() {
     assert_eq!(ask(path, json!({"command": "list"})).await, done(&[&a, &b], "manual"));
 
     let mut wait_b = handle(&served.rack, "b").transact(Request::Selection.encode());
-    wait_b.parts().1.wait_for(|progress| *progress == keyrig_rack::key::Progress::UpNeeded).await.unwrap();
+    while wait_b.parts().1.recv().await.unwrap() != keyrig_rack::key::Progress::UpNeeded {}
     assert_eq!(ask(path, json!({"command": "deny", "key": "b"})).await, done(&[&b], "manual"));
     assert_eq!(wait_b.answer().await.unwrap(), [0x27], "CTAP2_ERR_OPERATION_DENIED");
 
@@ -265,7 +265,16 @@ async fn a_message_goes_to_a_key_and_its_answer_comes_back() {
     let expected = handle(&served.rack, "b").transact(hex::decode(message).unwrap()).answer().await.unwrap();
     assert_eq!(expected[0], 0, "CTAP2_OK");
     let b = key("b", 2, false);
-    assert_eq!(answer, json!({"ok": true, "keys": [b], "touch": "auto", "message": hex::encode(expected)}));
+    let untouched = json!({
+        "ok": true, "keys": [b], "touch": "auto", "asked_for_touch": false, "message": hex::encode(expected),
+    });
+    assert_eq!(answer, untouched);
+    // authenticatorSelection (CTAP 2.3 §6.9).
+    let answer = ask_and_listen(&served.path, json!({"command": "transact", "key": "a", "message": "0b"})).await;
+    assert_eq!((&answer["message"], &answer["asked_for_touch"]), (&json!("00"), &json!(true)));
+    // U2F_VERSION (FIDO U2F Raw Message Formats §6): SW_NO_ERROR behind the text.
+    let version = json!({"command": "transact-u2f", "key": "a", "message": "00030000000000"});
+    assert_eq!(ask_and_listen(&served.path, version).await["message"], hex::encode(b"U2F_V2\x90\x00"));
     let longest = "00".repeat(7609);
     let answer = ask_and_listen(&served.path, json!({"command": "transact", "key": "a", "message": longest})).await;
     assert_eq!(answer["message"], "39", "CTAP2_ERR_REQUEST_TOO_LARGE");

@@ -2,7 +2,7 @@
 
 use keyrig_authenticator::Reason;
 use keyrig_ctap::hid::{Peer, Report, RequestKind};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
@@ -74,7 +74,7 @@ pub(crate) struct Direct {
     pub(super) kind: RequestKind,
     pub(super) message: Vec<u8>,
     pub(super) reply: oneshot::Sender<Vec<u8>>,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) progress: mpsc::UnboundedSender<Progress>,
 }
 
 /// From a key's task to the rack.

@@ -58,7 +58,7 @@ type Written = (Box<dyn Storage>, Result<(), NotDurable>);
 /// The sender of a message without CTAPHID.
 struct Asker {
     reply: oneshot::Sender<Vec<u8>>,
-    progress: watch::Sender<Progress>,
+    progress: mpsc::UnboundedSender<Progress>,
 }
 
 /// What happens next.
@@ -247,7 +247,8 @@ impl Task {
                 }
                 Effect::Progress(id, progress) => {
                     if let Some(asker) = self.transactions.get(&id) {
-                        asker.progress.send_replace(progress);
+                        // Whoever asked may look at the answer alone.
+                        let _ = asker.progress.send(progress);
                     }
                 }
                 Effect::Tell(news) => self.notify(news),

@@ -13,7 +13,7 @@ fn selection() -> Vec<u8> {
 }
 
 async fn wait_for(transaction: &mut keyrig_rack::key::Transaction, wanted: Progress) {
-    transaction.parts().1.wait_for(|progress| *progress == wanted).await.unwrap();
+    while transaction.parts().1.recv().await.unwrap() != wanted {}
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ async fn a_key_that_waits_already_is_touched_at_once() {
 /// A key that waits for a touch.
 async fn waits(rack: &Rack, key: &str) -> keyrig_rack::key::Transaction {
     let mut transaction = handle(rack, key).transact(Request::Selection.encode());
-    transaction.parts().1.wait_for(|progress| *progress == Progress::UpNeeded).await.unwrap();
+    while transaction.parts().1.recv().await.unwrap() != Progress::UpNeeded {}
     transaction
 }
 

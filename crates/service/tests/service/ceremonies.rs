@@ -124,3 +124,115 @@ async fn a_touch_by_hand_ends_the_wait_and_so_does_a_client_that_hangs_up() {
     rig.post("/v1/keys/a/touch", json!({})).await;
     assert_eq!(asked.await.expect("an answer").names("keyrig-touched"), ["a"], "the keys can be used again");
 }
+
+/// A rack of one key with a passkey, for which the PIN is 1234, touched by hand.
+async fn with_a_passkey() -> (std::sync::Arc<Rig>, Value) {
+    let rig = Rig::start(&["a=keyrig"], TouchPolicy::Auto).await;
+    let mut passkey = creation();
+    passkey["authenticatorSelection"] = json!({"residentKey": "required", "userVerification": "required"});
+    let made = rig.post("/v1/client/create", json!({"origin": ORIGIN, "pin": "1234", "options": passkey})).await;
+    rig.put("/v1/touch-policy", json!({"policy": "manual"})).await;
+    (std::sync::Arc::new(rig), made.body["id"].clone())
+}
+
+fn conditional(allowed: &[&Value]) -> Value {
+    let allowed: Vec<_> = allowed.iter().map(|id| json!({"type": "public-key", "id": id})).collect();
+    let login = json!({"rpId": "example.com", "challenge": "AAAA", "timeout": 1, "allowCredentials": allowed});
+    json!({"origin": ORIGIN, "pin": "1234", "options": {"publicKey": login, "mediation": "conditional"}})
+}
+
+/// WebAuthn Level 3 §5.1.4.1 step 6: no timeout, and `allowCredentials` says which of the discoverable ones may be chosen.
+#[tokio::test]
+async fn a_conditional_ceremony_waits_for_a_touch_whatever_its_timeout_is() {
+    let (rig, passkey) = with_a_passkey().await;
+    for allowed in [&[][..], &[&passkey]] {
+        let asked = in_the_background(&rig, "/v1/client/get", conditional(allowed));
+        rig.until_waiting(&["a"]).await;
+        assert_eq!(rig.post("/v1/keys/a/touch", json!({})).await.status, 200);
+        let signed = asked.await.expect("an answer");
+        assert_eq!((&signed.body["id"], signed.names("keyrig-touched")), (&passkey, vec!["a"]), "{}", signed.body);
+    }
+}
+
+#[tokio::test]
+async fn a_conditional_ceremony_gives_way_to_another_and_ends_with_its_connection() {
+    let (rig, passkey) = with_a_passkey().await;
+    let first = in_the_background(&rig, "/v1/client/get", conditional(&[]));
+    rig.until_waiting(&["a"]).await;
+    let modal = json!({"origin": ORIGIN, "pin": "1234", "options": login(&passkey)});
+    let modal = in_the_background(&rig, "/v1/client/get", modal);
+    let replaced = first.await.expect("an answer");
+    assert_eq!((replaced.status.as_u16(), replaced.code()), (422, "replaced"));
+    assert_eq!(replaced.body["error"]["name"], "AbortError");
+    rig.until_waiting(&["a"]).await;
+    rig.post("/v1/keys/a/touch", json!({})).await;
+    assert_eq!(modal.await.expect("an answer").body["id"], passkey);
+
+    let hung_up = in_the_background(&rig, "/v1/client/get", conditional(&[]));
+    rig.until_waiting(&["a"]).await;
+    hung_up.abort();
+    rig.until_waiting(&[]).await;
+}
+
+/// Nothing is offered where nothing is, and nothing but another ceremony or the end of the connection tells the page so.
+#[tokio::test]
+async fn a_conditional_ceremony_without_a_credential_makes_no_key_blink() {
+    let rig = std::sync::Arc::new(Rig::start(&["a=keyrig", "b=u2f-only"], TouchPolicy::Auto).await);
+    for _ in 0..2 {
+        let asked = in_the_background(&rig, "/v1/client/get", conditional(&[]));
+        while !asked.is_finished() && rig.post("/v1/client/create", on_page(creation())).await.status != 422 {
+            // Until the other has come: it is told to give way by one of these.
+            tokio::task::yield_now().await;
+            if asked.is_finished() {
+                break;
+            }
+        }
+        let replaced = asked.await.expect("an answer");
+        assert_eq!((replaced.code(), replaced.names("keyrig-blinked")), ("replaced", vec![]), "{}", replaced.body);
+    }
+}
+
+#[tokio::test]
+async fn what_no_key_does_without_a_touch_is_refused() {
+    let rig = Rig::two().await;
+    let page = |browser: &str, mediation: &str| json!({"origin": ORIGIN, "browser": browser, "mediation": mediation, "options": creation()});
+    let refused = rig.post("/v1/client/create", page("chromium", "conditional")).await;
+    assert_eq!((refused.code(), &refused.body["error"]["name"]), ("conditional-creation", &json!("NotAllowedError")));
+    assert_eq!(
+        rig.post("/v1/client/create", page("firefox", "conditional")).await.status,
+        200,
+        "it knows no mediation"
+    );
+    assert_eq!(rig.post("/v1/client/create", page("chromium", "silent")).await.code(), "silent-mediation");
+    assert_eq!(rig.post("/v1/client/create", page("chromium", "loud")).await.code(), "bad-request");
+    let beside = on_page(json!({"publicKey": creation(), "mediation": "loud"}));
+    assert_eq!(rig.post("/v1/client/create", beside).await.code(), "options-wrong-type");
+}
+
+/// WebAuthn Level 3 §5.8.1: crossOrigin tells of any page around the frame, topOrigin of the one at the top.
+#[tokio::test]
+async fn frames_are_told_in_client_data() {
+    use base64::Engine;
+    let rig = Rig::two().await;
+    for (ancestors, top, cross_origin, top_origin) in [
+        (json!([]), Value::Null, false, Value::Null),
+        (json!([]), json!(ORIGIN), false, Value::Null),
+        (json!([]), json!("https://shop.example"), true, json!("https://shop.example")),
+        (json!(["https://shop.example"]), json!(ORIGIN), true, json!(ORIGIN)),
+        (json!(["https://shop.example"]), Value::Null, true, json!("https://shop.example")),
+    ] {
+        let page = json!({"origin": ORIGIN, "ancestors": ancestors, "top_origin": top, "options": creation()});
+        let made = rig.post("/v1/client/create", page).await;
+        let data = made.body["response"]["clientDataJSON"].as_str().expect("text");
+        let data = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(data).expect("base64url");
+        let data: Value = serde_json::from_slice(&data).expect("JSON");
+        assert_eq!(
+            (&data["crossOrigin"], &data["topOrigin"]),
+            (&json!(cross_origin), &top_origin),
+            "{ancestors} {top}"
+        );
+    }
+    let page =
+        json!({"origin": ORIGIN, "ancestors": ["http://shop.example"], "top_origin": ORIGIN, "options": creation()});
+    assert_eq!(rig.post("/v1/client/create", page).await.code(), "insecure-context", "all pages make the context");
+}
