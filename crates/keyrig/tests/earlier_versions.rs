@@ -1,10 +1,13 @@
 //! Files that earlier versions left are opened, and what was enrolled then logs in. How they were made is in
 //! `earlier_versions/README.md`.
 
-use std::io::{BufRead, BufReader, Write};
+#[path = "support/program.rs"]
+mod program;
+
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -15,6 +18,8 @@ use p256::ecdsa::{DerSignature, VerifyingKey};
 use reqwest::Client;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::program::{keyrig, run};
 
 /// What a version left, in a directory of this test's own.
 struct Files {
@@ -47,24 +52,10 @@ impl Files {
         let arguments = ["client", "get", "--origin", origin, "--with", key, "--state", paths[0]];
         // A key of U2F has no PIN to be asked for.
         let pin: &[&str] = if key.starts_with("token") { &[] } else { &["--pin-file", paths[1]] };
-        let output = keyrig(&[&arguments, pin].concat(), &options.to_string());
+        let output = run(&mut keyrig(&[&arguments, pin].concat()), &options.to_string());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
-}
-
-fn keyrig(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-        .args(arguments)
-        .env_remove("KEYRIG_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("keyrig runs");
-    // A command that reads nothing may be over.
-    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-    child.wait_with_output().expect("it ends")
 }
 
 fn member<'a>(value: &'a Value, name: &str) -> &'a Value {
@@ -113,10 +104,8 @@ struct Serving(Child, String);
 
 impl Serving {
     fn start(state: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-            .args(["rp", "serve", "--listen", "localhost:0", "--json", "--state"])
+        let mut child = keyrig(&["rp", "serve", "--listen", "localhost:0", "--json", "--state"])
             .arg(state)
-            .env_remove("KEYRIG_LOG")
             .stdout(Stdio::piped())
             .spawn()
             .expect("keyrig runs");
@@ -171,7 +160,7 @@ async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
         assert_eq!(entered["state"], "logged_in", "{version}: {entered}");
 
         // What commands read beside it.
-        let audit = keyrig(&["rp", "audit", "--json", "--state", site.to_str().expect("text")], "");
+        let audit = run(&mut keyrig(&["rp", "audit", "--json", "--state", site.to_str().expect("text")]), "");
         let audit: Value = serde_json::from_slice(&audit.stdout).expect("JSON");
         let alice = audit["users"].as_array().expect("an array").iter().find(|user| user["name"] == known["user"]);
         let factors = alice.expect("she is there")["factors"].as_array().expect("an array");
@@ -185,7 +174,8 @@ async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
 fn a_command_that_reads_opens_an_earlier_database_too() {
     for version in ["0.1.0", "format-3"] {
         let files = Files::of(version);
-        let output = keyrig(&["rp", "user", "list", "--state", files.path("site").to_str().expect("text")], "");
+        let output =
+            run(&mut keyrig(&["rp", "user", "list", "--state", files.path("site").to_str().expect("text")]), "");
         let (printed, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && printed.contains("alice@pve"), "{printed}{error}");
     }

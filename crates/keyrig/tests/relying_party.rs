@@ -244,3 +244,22 @@ fn the_app_shows_the_code_and_the_address() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("only TOTP is supported"), "{}", text(&output.stderr));
 }
+
+/// Browsers have no WebAuthn on an IP address: what is printed is where it works.
+#[test]
+fn a_site_on_a_loopback_address_is_opened_by_the_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut child = keyrig(&["rp", "serve", "--listen", "127.0.0.1:0", "--state"])
+        .arg(directory.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("keyrig runs");
+    let mut line = String::new();
+    let out = child.stdout.take().expect("a pipe");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("a line");
+    let _ = child.kill();
+    child.wait().expect("it ends");
+    let port = line.strip_prefix("site     http://localhost:").and_then(|rest| rest.split(',').next());
+    let port = port.unwrap_or_else(|| panic!("{line}"));
+    assert_eq!(line, format!("site     http://localhost:{port}, at 127.0.0.1:{port} alone\n"));
+}

@@ -1,32 +1,22 @@
 //! Whatever somebody else wrote, no command lets it do anything to a terminal: names with an escape sequence, a turn of
 //! direction and a space without width, through everything that prints them.
 
-use std::io::Write;
+#[path = "support/program.rs"]
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-const HOSTILE: &str = "a\u{1b}[2J\u{202e}b\u{200b}c";
+use crate::program::{keyrig, run};
 
-fn keyrig(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-        .args(arguments)
-        .env_remove("KEYRIG_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("keyrig runs");
-    // A command that reads nothing may be over.
-    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-    child.wait_with_output().expect("it ends")
-}
+const HOSTILE: &str = "a\u{1b}[2J\u{202e}b\u{200b}c";
 
 /// What is printed has the name, and nothing in it that is not seen; returns all that was printed.
 fn shown(arguments: &[&str], input: &str) -> String {
-    let output = keyrig(arguments, input);
+    let output = run(&mut keyrig(arguments), input);
     let all = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(all).expect("text");
     let is_hidden =
@@ -41,19 +31,19 @@ fn shown(arguments: &[&str], input: &str) -> String {
 /// A database into which somebody wrote what no command lets in.
 fn hostile_site(directory: &Path) -> String {
     let state = directory.to_str().expect("text").to_owned();
-    let added = keyrig(&["rp", "user", "add", "alice@pve", "--state", &state], "");
+    let added = run(&mut keyrig(&["rp", "user", "add", "alice@pve", "--state", &state]), "");
     assert!(added.status.success());
     let database = Connection::open(directory.join("relying-party.sqlite")).expect("it opens");
-    let run = |sql: &str| database.execute(sql, [HOSTILE]).expect("it is written");
+    let write = |sql: &str| database.execute(sql, [HOSTILE]).expect("it is written");
     database.pragma_update(None, "foreign_keys", false).expect("it is set");
-    run("UPDATE users SET name = ?1, realm = 'pve', comment = ?1");
-    run("INSERT INTO realms VALUES (?1, 'pve', ?1, 'none', NULL, NULL)");
-    run("INSERT INTO factors VALUES ('damaged' || ?1, 1, 'kind' || ?1, ?1, 0, NULL, 1)");
-    run("INSERT INTO factors VALUES ('key' || ?1, 1, 'webauthn', ?1, 1, NULL, 1)");
+    write("UPDATE users SET name = ?1, realm = 'pve', comment = ?1");
+    write("INSERT INTO realms VALUES (?1, 'pve', ?1, 'none', NULL, NULL)");
+    write("INSERT INTO factors VALUES ('damaged' || ?1, 1, 'kind' || ?1, ?1, 0, NULL, 1)");
+    write("INSERT INTO factors VALUES ('key' || ?1, 1, 'webauthn', ?1, 1, NULL, 1)");
     let credential = "INSERT INTO webauthn_credentials VALUES ('key' || ?1, x'02', x'', 7, 0, 0, 0, '[]', ?1, x'01', zeroblob(16), \
                       ?1, x'', x'', 0)";
-    run(credential);
-    run("INSERT INTO site VALUES (1, 'x' || ?1, ?1, 0)");
+    write(credential);
+    write("INSERT INTO site VALUES (1, 'x' || ?1, ?1, 0)");
     let report = json!({ "explanation": HOSTILE }).to_string();
     database
         .execute(
@@ -135,23 +125,21 @@ fn credentials_on_a_key() {
         "challenge": "AAAA", "pubKeyCredParams": [{ "type": "public-key", "alg": -7 }],
         "authenticatorSelection": { "residentKey": "required", "userVerification": "discouraged" },
     });
-    let mut serving = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-        .args(["serve", "--key", "a=keyrig", "--state", &keys, "--usbip", "127.0.0.1:0", "--json"])
+    let mut serving = keyrig(&["serve", "--key", "a=keyrig", "--state", &keys, "--usbip", "127.0.0.1:0", "--json"])
         .args(["--control", &control])
-        .env_remove("KEYRIG_LOG")
         .stdout(Stdio::piped())
         .spawn()
         .expect("keyrig runs");
     let mut line = String::new();
     let out = serving.stdout.take().expect("a pipe");
     std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("a line");
-    let set = keyrig(&["key", "--control", &control, "pin", "set", "a", "--pin-file", "-"], "123456\n");
+    let set = run(&mut keyrig(&["key", "--control", &control, "pin", "set", "a", "--pin-file", "-"]), "123456\n");
     assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
     let pin = path("pin");
     std::fs::write(&pin, "123456\n").expect("it is written");
     let create =
         ["client", "create", "--origin", "https://example.com", "--on", "a", "--control", &control, "--pin-file"];
-    let made = keyrig(&[&create[..], &[pin.as_str()]].concat(), &options.to_string());
+    let made = run(&mut keyrig(&[&create[..], &[pin.as_str()]].concat()), &options.to_string());
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let made: Value = serde_json::from_slice(&made.stdout).expect("JSON");
     let key = |words: &[&str], input: &str| shown(&[&["key", "--control", &control], words].concat(), input);

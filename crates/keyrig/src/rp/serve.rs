@@ -131,6 +131,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
     let host = match arguments.listen {
         Listen::Localhost(_) => "localhost".to_owned(),
+        // Where browsers have WebAuthn; the address is said beside it.
+        Listen::Address(address) if is_localhost(address.ip()) => "localhost".to_owned(),
         Listen::Address(address) => match address.ip() {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
@@ -162,6 +164,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     out.finish();
     ended
+}
+
+/// Whether it is what browsers take `localhost` for.
+fn is_localhost(address: IpAddr) -> bool {
+    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
 }
 
 /// The listeners; and why `::1` is not among them, if it should be.
@@ -214,7 +221,14 @@ fn announce(
     if arguments.json {
         return out.print_json(listening);
     }
-    out.print(format!("site     {}", listening.url));
+    let beside = match arguments.listen {
+        Listen::Address(address) if is_localhost(address.ip()) => {
+            let addresses: Vec<_> = listening.listen.iter().map(ToString::to_string).collect();
+            format!(", at {} alone", addresses.join(" and "))
+        }
+        _ => String::new(),
+    };
+    out.print(format!("site     {}{beside}", listening.url));
     out.print(format!("state    {}", listening.state.display()));
     out.print(format!("WebAuthn RP ID {}, policy {}", listening.rp_id, listening.policy));
     if origins.is_empty() {
