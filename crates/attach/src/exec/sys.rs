@@ -248,7 +248,7 @@ pub(super) fn spawn(program: &Command, preparation: Preparation) -> Result<Child
     let spawned = command.spawn();
     // With it goes this end of the pipe.
     drop(command);
-    spawned.map_err(|error| match read_refusal(&told) {
+    spawned.map_err(|error| match read_said(&told).map(|said| said.map(refused)) {
         Ok(Some((step, error))) => NotStarted::Refused(step, error),
         _ => NotStarted::Failed(error),
     })
@@ -260,12 +260,18 @@ fn refusal(step: Step, error: Errno) -> [u8; 5] {
     [step.number(), a, b, c, d]
 }
 
-/// What a child said that has ended; nothing if all its steps were done.
-fn read_refusal(pipe: &OwnedFd) -> Result<Option<(Step, Errno)>, Errno> {
-    let mut said = [0; 5];
+/// That all steps were done, where a child has to say so: no error has this number.
+const DONE: [u8; 5] = [0; 5];
+
+/// What a child said that has ended.
+fn read_said(pipe: &OwnedFd) -> Result<Option<[u8; 5]>, Errno> {
+    let mut said = DONE;
     let read = rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut said))?;
-    let [step, error @ ..] = said;
-    Ok((read == 5).then(|| (Step::of(step), Errno::from_raw_os_error(i32::from_le_bytes(error)))))
+    Ok((read == said.len()).then_some(said))
+}
+
+fn refused([step, error @ ..]: [u8; 5]) -> (Step, Errno) {
+    (Step::of(step), Errno::from_raw_os_error(i32::from_le_bytes(error)))
 }
 
 /// Sends a descriptor over a socket. Allocates nothing.
@@ -296,20 +302,20 @@ pub(super) fn attempt(plan: Option<&Plan>, filter: &[Instruction]) -> Result<(),
     if child == 0 {
         let entered = plan.map_or(Ok(()), Plan::enter);
         let tried = entered.and_then(|()| install(filter).map(drop).map_err(|error| (Step::Filter, error)));
-        let said = tried.map_or_else(|(step, error)| refusal(step, error), |()| [0; 5]);
+        let said = tried.map_or_else(|(step, error)| refusal(step, error), |()| DONE);
         // If it cannot be written, nothing is read: that is a failure too.
         let _ = rustix::io::write(&to_parent, &said);
         // SAFETY: it ends the child.
         unsafe { libc::_exit(0) }
     }
     drop(to_parent);
-    let said = read_refusal(&from_child).map_err(failed)?;
+    let said = read_said(&from_child).map_err(failed)?;
     let child = rustix::process::Pid::from_raw(child);
     rustix::io::retry_on_intr(|| rustix::process::waitpid(child, rustix::process::WaitOptions::empty()))
         .map_err(failed)?;
     match said {
-        Some((Step::Fork, error)) if error.raw_os_error() == 0 => Ok(()),
-        Some(refused) => Err(refused),
+        Some(DONE) => Ok(()),
+        Some(said) => Err(refused(said)),
         None => Err(failed(Errno::CHILD)),
     }
 }
