@@ -11,70 +11,57 @@ use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Status, get_assertion, get_info};
 use tokio::time::Instant;
 
-use crate::ceremony::{Turn, Verdict};
 use crate::channel::{Cancel, Channel, ChannelError};
 use crate::error::{Cause, ClientError, DomException, KeyFailure, Refusal};
-use crate::get::{Signed, Wanted};
 use crate::key::Key;
 use crate::u2f;
 
 /// For as long as a page may be open (step 6: the timer is infinite).
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A key that refuses sooner after it was asked was told to by its user: it is not asked again. Later, nobody came.
+/// A user refuses within this time; a key gives up later.
 const SOON: Duration = Duration::from_secs(1);
 
-impl Wanted<'_> {
-    /// One key's part: its answer, or none until it is told to cancel.
-    pub(crate) async fn sign_conditionally<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Verdict<Signed> {
-        while self.is_offered_by(key, turn.cancel()).await {
-            let asked = Instant::now();
-            match self.sign(key, turn).await {
-                Ok(signed) => match self.among_those_wanted(signed) {
-                    Some(signed) => return Verdict::Answered(signed),
-                    None => break,
-                },
-                Err(cause) if is_of_nobody(&cause) && asked.elapsed() > SOON => {}
-                Err(cause) => {
-                    tracing::debug!(key = key.name(), %cause, "no more part in a conditional ceremony");
-                    break;
-                }
-            }
-        }
-        turn.cancel().clone().requested().await;
-        let cause = ChannelError::CancelledUnsent.into();
-        Verdict::DroppedOut(KeyFailure { key: key.name().to_owned(), cause })
+/// Whether the key has a discoverable credential for the site, as it says without a touch; or may have one that it tells nobody of who
+/// is not verified (credProtect, CTAP 2.3 §12.1).
+pub(crate) async fn is_offered_by<C: Channel>(
+    key: &mut Key<C>,
+    rp_id: &str,
+    client_data_hash: [u8; 32],
+    cancel: &Cancel,
+) -> bool {
+    match key.get_info(cancel).await {
+        Ok(info) if u2f::is_all_that(&info) => return false,
+        Ok(info) if verifies(&info) => return true,
+        Ok(_) => {}
+        Err(_) => return false,
     }
-
-    /// Whether the key has a discoverable credential for the site, as it says without a touch; or may have one that it tells nobody of
-    /// who is not verified (credProtect, CTAP 2.3 §12.1).
-    async fn is_offered_by<C: Channel>(&self, key: &mut Key<C>, cancel: &Cancel) -> bool {
-        match key.get_info(cancel).await {
-            Ok(info) if u2f::is_all_that(&info) => return false,
-            Ok(info) if verifies(&info) => return true,
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-        let silent = get_assertion::Request {
-            relying_party_id: self.rp_id.clone(),
-            client_data_hash: self.client_data_hash,
-            allow_list: Vec::new(),
-            extensions: None,
-            options: Options { rk: None, up: Some(false), uv: None },
-            pin_uv_auth: PinUvAuth::default(),
-        };
-        key.get_assertion(silent, cancel).await.is_ok()
-    }
+    let silent = get_assertion::Request {
+        relying_party_id: rp_id.to_owned(),
+        client_data_hash,
+        allow_list: Vec::new(),
+        extensions: None,
+        options: Options { rk: None, up: Some(false), uv: None },
+        pin_uv_auth: PinUvAuth::default(),
+    };
+    key.get_assertion(silent, cancel).await.is_ok()
 }
 
 fn verifies(info: &get_info::Response) -> bool {
     [OptionId::ClientPin, OptionId::Uv].iter().any(|option| info.option(*option) == Some(true))
 }
 
-/// The key gave up waiting for a gesture.
-fn is_of_nobody(cause: &Cause) -> bool {
+/// Whether the key gave up waiting for a gesture: it was asked at this time. One that refuses sooner was told to by its user, and is
+/// not asked again.
+pub(crate) fn nobody_came(cause: &Cause, asked: Instant) -> bool {
     let statuses = [Status::OperationDenied, Status::UserActionTimeout, Status::ActionTimeout];
-    matches!(cause, Cause::Status { status, .. } if statuses.contains(status))
+    asked.elapsed() > SOON && matches!(cause, Cause::Status { status, .. } if statuses.contains(status))
+}
+
+/// What a key says of itself that has no part any more, once it is told to cancel.
+pub(crate) async fn until_cancelled(key: &str, cancel: &Cancel) -> KeyFailure {
+    cancel.clone().requested().await;
+    KeyFailure { key: key.to_owned(), cause: ChannelError::CancelledUnsent.into() }
 }
 
 /// There is no key that could be offered: only the page can end it.

@@ -7,6 +7,7 @@ use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Command, get_assertion, get_info};
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::browser::Browser;
 use crate::ceremony::{Turn, Verdict, race, settle};
@@ -31,19 +32,19 @@ use crate::weight::Ceremony;
 const MAX_ACCOUNTS: u64 = 1024;
 
 /// What all keys are asked.
-pub(crate) struct Wanted<'a> {
+struct Wanted<'a> {
     client: &'a Client,
     options: &'a RequestOptions,
     /// Of a conditional ceremony: the credentials that may be chosen, any if there are none.
     only: &'a [CredentialDescriptor],
-    pub(crate) rp_id: String,
-    pub(crate) client_data_hash: [u8; 32],
+    rp_id: String,
+    client_data_hash: [u8; 32],
     /// The application parameter of `appid`.
     app_id: Option<[u8; 32]>,
 }
 
 /// A key's answer, checked: one assertion per account, at least one.
-pub(crate) struct Signed {
+struct Signed {
     info: get_info::Response,
     assertions: Vec<Assertion>,
 }
@@ -126,8 +127,27 @@ fn accounts(assertions: &[Assertion]) -> Vec<Account> {
 }
 
 impl Wanted<'_> {
+    /// One key's part in a conditional ceremony: its answer, or none until it is told to cancel.
+    async fn sign_conditionally<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Verdict<Signed> {
+        while conditional::is_offered_by(key, &self.rp_id, self.client_data_hash, turn.cancel()).await {
+            let asked = Instant::now();
+            match self.sign(key, turn).await {
+                Ok(signed) => match self.among_those_wanted(signed) {
+                    Some(signed) => return Verdict::Answered(signed),
+                    None => break,
+                },
+                Err(cause) if conditional::nobody_came(&cause, asked) => {}
+                Err(cause) => {
+                    tracing::debug!(key = key.name(), %cause, "no more part in a conditional ceremony");
+                    break;
+                }
+            }
+        }
+        Verdict::DroppedOut(conditional::until_cancelled(key.name(), turn.cancel()).await)
+    }
+
     /// What of an answer a conditional ceremony may choose from, if there is any.
-    pub(crate) fn among_those_wanted(&self, mut signed: Signed) -> Option<Signed> {
+    fn among_those_wanted(&self, mut signed: Signed) -> Option<Signed> {
         let wanted = |assertion: &Assertion| self.only.iter().any(|entry| entry.id == assertion.credential_id);
         if !self.only.is_empty() {
             signed.assertions.retain(wanted);
@@ -135,7 +155,7 @@ impl Wanted<'_> {
         (!signed.assertions.is_empty()).then_some(signed)
     }
 
-    pub(crate) async fn sign<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Result<Signed, Cause> {
+    async fn sign<C: Channel>(&self, key: &mut Key<C>, turn: &Turn) -> Result<Signed, Cause> {
         let cancel = turn.cancel();
         let info = key.get_info(cancel).await?;
         if !self.may_reach(&info) {

@@ -1,0 +1,114 @@
+//! What the README shows of keyrig in the tests of others, run as it stands there: in Python, in a shell and in JavaScript, and in Java by a
+//! file of its own. Beside it, what the same test passes with that has no rules of a browser.
+
+#![cfg(test)]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keyrig_tests::judge::{self, Output};
+use keyrig_tests::program::keyrig;
+use serde_json::Value;
+use tokio::process::Command;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Where what the examples need is installed.
+fn installed() -> Option<PathBuf> {
+    let cache = judge::tree(".cache/service");
+    if cache.join("installed").exists() {
+        return Some(cache.canonicalize().expect("a directory"));
+    }
+    judge::skip("what examples are run with is not installed: tests/service/install");
+    None
+}
+
+/// The example of the README whose first line names this file, in a directory of its own.
+fn example(name: &str) -> tempfile::TempDir {
+    let readme = std::fs::read_to_string(judge::tree("README.md")).expect("text");
+    let blocks = readme.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let is_it = |text: &&str| {
+        let first = text.lines().next().unwrap_or_default();
+        first.split([' ', ':']).any(|word| word == name)
+    };
+    let text = blocks.map(|(_, text)| text).find(is_it).unwrap_or_else(|| panic!("the README shows no {name}"));
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join(name), text).expect("written");
+    directory
+}
+
+/// Runs a command line in a directory, under `keyrig exec` with two keys.
+async fn with_keys(words: &[&Path], directory: &Path) -> Output {
+    let mut command = Command::new(keyrig());
+    command.args(["exec", "--plug", "none", "--key", "a=keyrig", "--key", "b=yubikey-5.7", "--"]);
+    command.args(words).current_dir(directory).env_remove("KEYRIG_TOKEN");
+    judge::run(&mut command, b"", LIMIT).await
+}
+
+#[tokio::test]
+async fn in_python_with_pytest() {
+    let Some(cache) = installed() else { return };
+    let directory = example("test_login.py");
+    let lines = std::fs::read_to_string(directory.path().join("test_login.py")).expect("text").lines().count();
+    assert!(lines <= 40, "{lines} lines");
+    let pytest = cache.join("venv/bin/pytest");
+    let output = with_keys(&[&pytest, Path::new("-q"), Path::new("test_login.py")], directory.path()).await;
+    assert!(output.success && output.stdout.contains("2 passed"), "{output}");
+}
+
+/// The site is a program of its own here.
+#[tokio::test]
+async fn in_a_shell_with_curl_and_jq() {
+    let Some(cache) = installed() else { return };
+    let directory = example("test_login.sh");
+    let (python, site) = (cache.join("venv/bin/python"), judge::tree("tests/service/site.py"));
+    let output = with_keys(&[&python, &site, Path::new("bash"), Path::new("test_login.sh")], directory.path()).await;
+    assert!(output.success, "{output}");
+}
+
+#[tokio::test]
+async fn in_javascript_with_node() {
+    let Some(cache) = installed() else { return };
+    let directory = example("login.test.mjs");
+    // Where modules look for others: beside them.
+    std::os::unix::fs::symlink(cache.join("node_modules"), directory.path().join("node_modules")).expect("a link");
+    let words = ["node", "--test", "login.test.mjs"].map(Path::new);
+    let output = with_keys(&words, directory.path()).await;
+    assert!(output.success, "{output}");
+}
+
+#[tokio::test]
+async fn in_java_by_a_single_file() {
+    let Some(cache) = installed() else { return };
+    let (python, site) = (cache.join("venv/bin/python"), judge::tree("tests/service/site.py"));
+    let (site, test) = (site.canonicalize(), judge::tree("tests/service/LoginTest.java").canonicalize());
+    let words = [&python, &site.expect("there"), Path::new("java"), &test.expect("there")];
+    let output = with_keys(&words, Path::new("/")).await;
+    assert!(output.success && output.stdout.contains("all passed"), "{output}");
+}
+
+/// A page of localhost asks for a credential of example.com. Playwright's authenticator makes one, so that a test of the refusal
+/// would have to fail there; here it is refused as by a browser.
+#[tokio::test]
+async fn a_wrong_origin_passes_with_playwright_and_is_refused_here() {
+    let Some(cache) = installed() else { return };
+    let Some(chromium) =
+        ["/usr/bin/chromium", "/usr/bin/chromium-browser"].map(Path::new).into_iter().find(|path| path.exists())
+    else {
+        return judge::skip("there is no Chromium");
+    };
+    let mut command = Command::new("node");
+    command.arg(judge::tree("tests/service/playwright.cjs")).env("NODE_PATH", cache.join("node_modules"));
+    let output = judge::run(command.env("CHROMIUM", chromium), b"", LIMIT).await;
+    let told: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output}"));
+    assert_eq!(told["got"], "credential", "it has learnt the rule: change this test and what is said of it, {told}");
+
+    let options = r#"{"rp": {"id": "example.com", "name": "Example"}, "user": {"id": "AQ", "name": "alice",
+        "displayName": "Alice"}, "challenge": "AQID", "pubKeyCredParams": [{"type": "public-key", "alg": -7}]}"#;
+    let mut command = Command::new(keyrig());
+    command.args(["client", "create", "--origin", "http://localhost:8080", "--with", "keyrig"]);
+    let output = judge::run(&mut command, options.as_bytes(), LIMIT).await;
+    let told: Value = serde_json::from_str(&output.stderr).unwrap_or_else(|error| panic!("{error}: {output}"));
+    assert_eq!((output.success, &told["error"]["name"]), (false, &Value::from("SecurityError")));
+    assert_eq!(told["error"]["code"], "rp-id-foreign");
+}
