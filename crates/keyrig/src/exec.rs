@@ -50,7 +50,7 @@ leaves running when it ends is ended.
 Exit status: the program's, or 128 and the signal that ended it; 125 if exec
 itself failed, 126 if the program cannot be executed, 127 if it was not found.")]
 pub(crate) struct Arguments {
-    /// How the program gets the keys: as nodes /dev/hidraw*, or only by the sockets KEYRIG_CTAPHID_<NAME>
+    /// How the program gets the keys: as nodes /dev/hidraw*, or only by the sockets KEYRIG_CTAPHID_NAME
     #[arg(long, value_name = "HOW", default_value = "hidraw")]
     plug: Plug,
 

@@ -127,7 +127,7 @@ pub(crate) struct Arguments {
     #[arg(long, short)]
     follow: bool,
 
-    /// Show this key alone; again for more keys
+    /// Show this key alone; repeat for more keys
     #[arg(long, value_name = "NAME")]
     key: Vec<String>,
 
