@@ -45,7 +45,7 @@ async fn run(client: &str, groups: &[&str], profile: &str, steps: &[&str]) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let endpoint = Endpoint::bind(EndpointAddress::Udp(any)).await.unwrap();
     let EndpointAddress::Udp(address) = *endpoint.address() else { panic!("it is bound elsewhere") };
-    let key = rack.key(&name).unwrap().clone();
+    let key = rack.key(&name).unwrap();
     let output = tokio::select! {
         output = judge::run(program.arg(address.to_string()).args(groups), b"", LIMIT) => output,
         () = endpoint.serve(key) => panic!("the endpoint ended"),

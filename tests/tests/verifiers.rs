@@ -87,7 +87,7 @@ impl Plugged {
         let specification = KeySpecification::built_in(profile, "key").expect("built in");
         let KeySpecification { name, profile } = specification.clone();
         let rack = Rack::start(Options::default(), vec![specification]).await.expect("a rack");
-        let key = Key::new("key", InProcess(rack.key(&name).expect("plugged in").clone()));
+        let key = Key::new("key", InProcess(rack.key(&name).expect("plugged in")));
         Self { rack, key, profile }
     }
 

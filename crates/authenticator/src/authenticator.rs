@@ -7,6 +7,7 @@ use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::hid::Peer;
 
 use crate::attestation::Attestation;
+use crate::credential::{Imported, StoredCredential};
 use crate::environment::Environment;
 use crate::memory::UntilPowerUp;
 use crate::pin::PinPolicy;
@@ -126,7 +127,25 @@ impl Authenticator {
         u64::from(self.profile.discoverable_credentials).saturating_sub(stored)
     }
 
-    /// The counter that the next signature carries, and the change that makes it durable.
+    /// The counter that the next signature by a credential carries, and the changes that make it durable: none if it counts nothing.
+    pub(crate) fn count(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Result<(u32, Vec<Change>), Status> {
+        let Some((mut credential, mut imported)) = self.imported(rp_id_hash, id) else {
+            return self.next_counter().map(|(counter, change)| (counter, vec![change]));
+        };
+        let Some(counter) = imported.counter else { return Ok((0, Vec::new())) };
+        let counter = counter.checked_add(1).ok_or(Status::OtherError)?;
+        imported.counter = Some(counter);
+        credential.imported = Some(imported);
+        Ok((counter, vec![Change::Counted(credential)]))
+    }
+
+    /// The credential with this id, if it was imported for this relying party.
+    pub(crate) fn imported(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<(StoredCredential, Imported)> {
+        let credential = self.store.find(rp_id_hash, id)?;
+        Some((credential.clone(), credential.imported.clone()?))
+    }
+
+    /// The counter of the key that the next signature carries, and the change that makes it durable.
     pub(crate) fn next_counter(&self) -> Result<(u32, Change), Status> {
         // A counter at its end would repeat: the key is worn out, after more than four thousand million signatures.
         let counter = self.store.counter().checked_add(1).ok_or(Status::OtherError)?;

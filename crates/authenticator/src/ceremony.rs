@@ -6,6 +6,7 @@ use keyrig_ctap::extensions::HmacSecretInput;
 use keyrig_ctap::get_info::OptionId;
 
 use crate::authenticator::Authenticator;
+use crate::credential::CredRandom;
 use crate::hmac_secret::Salts;
 use crate::presence::Reason;
 use crate::progress::{Progress, Refusals};
@@ -58,7 +59,7 @@ impl Authenticator {
 
     /// The output of hmac-secret or hmac-secret-mc for a credential.
     pub(crate) fn hmac_secret(&mut self, salts: &Salts, id: &[u8], user_verified: bool) -> Vec<u8> {
-        let cred_random = self.store().secret().cred_random(id, user_verified);
-        salts.outputs(&cred_random, self.environment.as_mut())
+        let CredRandom { with_uv, without_uv } = &self.store().cred_randoms(id);
+        salts.outputs(if user_verified { with_uv } else { without_uv }, self.environment.as_mut())
     }
 }

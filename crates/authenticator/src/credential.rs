@@ -27,7 +27,7 @@ pub struct StoredCredential {
     pub relying_party_id: String,
     /// The private key.
     pub private_key: PrivateKey,
-    /// The account, if the credential is discoverable. An import or a U2F handle is stored without.
+    /// The account, if the credential is discoverable.
     pub discoverable: Option<Discoverable>,
     /// What the extensions of its creation left.
     pub properties: Properties,
@@ -35,6 +35,79 @@ pub struct StoredCredential {
     pub has_large_blob_key: bool,
     /// `credBlob`: what was stored with it; empty if nothing was.
     pub cred_blob: Vec<u8>,
+    /// What it brought along, if it was made elsewhere.
+    pub imported: Option<Imported>,
+}
+
+/// What an imported credential has of its own, where one that was made here has the key's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The signature counter: the value in the last assertion. Without one it is always 0, as those of synchronised passkeys are.
+    pub counter: Option<u32>,
+    /// Whether it is said to be eligible for backup (BE; WebAuthn Level 3 §6.1.3).
+    pub backup_eligible: bool,
+    /// Whether it is said to be backed up (BS).
+    pub backup_state: bool,
+    /// `CredRandomWithUV` and `CredRandomWithoutUV`; otherwise they are derived as those of others are.
+    pub cred_random: Option<CredRandom>,
+    /// `largeBlobKey`.
+    pub large_blob_key: Option<[u8; 32]>,
+}
+
+impl core::fmt::Debug for Imported {
+    /// Secrets are in it.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Imported").field("counter", &self.counter).finish_non_exhaustive()
+    }
+}
+
+/// `CredRandomWithUV` and `CredRandomWithoutUV` (CTAP 2.3 §12.7).
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+pub struct CredRandom {
+    /// With user verification.
+    pub with_uv: [u8; 32],
+    /// Without.
+    pub without_uv: [u8; 32],
+}
+
+impl core::fmt::Debug for CredRandom {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("CredRandom")
+    }
+}
+
+/// A public key credential source (WebAuthn Level 3 §4) outside of any key: what an export gives, and an import takes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CredentialSource {
+    /// The credential id.
+    pub id: Vec<u8>,
+    /// The RP ID it is scoped to; for CTAP1/U2F the AppID.
+    pub relying_party_id: String,
+    /// The private key.
+    pub private_key: PrivateKey,
+    /// The account, if the credential is discoverable.
+    pub user: Option<User>,
+    /// What the extensions of its creation left.
+    pub properties: Properties,
+    /// `credBlob`; empty if there is none.
+    pub cred_blob: Vec<u8>,
+    /// The signature counter; see [`Imported::counter`].
+    pub counter: Option<u32>,
+    /// BE.
+    pub backup_eligible: bool,
+    /// BS.
+    pub backup_state: bool,
+    /// What hmac-secret computes with; without it, the key that imports the credential has its own.
+    pub cred_random: Option<CredRandom>,
+    /// `largeBlobKey`, if it has one.
+    pub large_blob_key: Option<[u8; 32]>,
+}
+
+impl core::fmt::Debug for CredentialSource {
+    /// Secrets are in it.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CredentialSource").field("relying_party_id", &self.relying_party_id).finish_non_exhaustive()
+    }
 }
 
 /// What extensions leave with a credential of either kind.
@@ -69,6 +142,9 @@ pub struct Discoverable {
 pub fn rp_id_hash(relying_party_id: &str) -> [u8; 32] {
     Sha256::digest(relying_party_id).into()
 }
+
+/// The longest user handle, bytes (WebAuthn Level 3 §5.4.3).
+pub(crate) const MAX_USER_ID: usize = 64;
 
 /// How much of a name is kept, bytes (CTAP 2.3 §6.1.2; WebAuthn Level 3 §6.4.1).
 const MAX_NAME: usize = 64;

@@ -227,7 +227,7 @@ fn describe(
         credential_protection: has(CRED_PROTECT).then_some(credential.properties.protection),
         large_blob_key: credential
             .has_large_blob_key
-            .then(|| authenticator.store().secret().large_blob_key(&credential.id).to_vec()),
+            .then(|| authenticator.store().large_blob_key(&credential.id).to_vec()),
         third_party_payment: has(THIRD_PARTY_PAYMENT).then_some(credential.properties.third_party_payment),
         ..Response::default()
     })

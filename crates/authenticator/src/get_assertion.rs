@@ -27,6 +27,7 @@ struct Candidate {
     properties: Properties,
     has_large_blob_key: bool,
     cred_blob: Vec<u8>,
+    is_stored: bool,
 }
 
 /// The credentials that answer.
@@ -47,6 +48,7 @@ impl From<&StoredCredential> for Candidate {
             properties: credential.properties,
             has_large_blob_key: credential.has_large_blob_key,
             cred_blob: credential.cred_blob.clone(),
+            is_stored: true,
         }
     }
 }
@@ -160,7 +162,15 @@ fn find(authenticator: &Authenticator, rp_id_hash: &[u8; 32], descriptor: &Crede
         let OpenedCredential { private_key, properties } =
             authenticator.store().secret().open(rp_id_hash, &descriptor.id)?;
         let id = descriptor.id.clone();
-        Some(Candidate { id, private_key, user: None, properties, has_large_blob_key: false, cred_blob: Vec::new() })
+        Some(Candidate {
+            id,
+            private_key,
+            user: None,
+            properties,
+            has_large_blob_key: false,
+            cred_blob: Vec::new(),
+            is_stored: false,
+        })
     })
 }
 
@@ -171,8 +181,12 @@ fn assert(
     Located { mut candidate, count, before }: Located,
     first: bool,
 ) -> Result<Progress, Status> {
-    let (counter, counter_change) = authenticator.next_counter()?;
-    Ok(Progress::commit(vec![counter_change], move |authenticator, now| {
+    // It may have been deleted while the user was waited for.
+    if candidate.is_stored && authenticator.store().find(&scope.rp_id_hash, &candidate.id).is_none() {
+        return Err(Status::NoCredentials);
+    }
+    let (counter, changes) = authenticator.count(&scope.rp_id_hash, &candidate.id)?;
+    Ok(Progress::commit(changes, move |authenticator, now| {
         let number_of_credentials = (first && count > 1).then_some(count);
         let user = candidate.user.take().and_then(|user| told(user, scope.user_verified && (!first || count > 1)));
         let response = sign(authenticator, &scope, candidate, counter).map(|response| Response {
@@ -205,11 +219,14 @@ fn sign(
     counter: u32,
 ) -> Result<Response, Status> {
     let extensions = outputs(authenticator, scope, &candidate).encode();
+    let imported = authenticator.imported(&scope.rp_id_hash, &candidate.id).map(|(_, imported)| imported);
     let data = AuthenticatorData {
         rp_id_hash: scope.rp_id_hash,
         flags: Flags::default()
             .with_if(Flags::UP, scope.user_present)
             .with_if(Flags::UV, scope.user_verified)
+            .with_if(Flags::BE, imported.as_ref().is_some_and(|imported| imported.backup_eligible))
+            .with_if(Flags::BS, imported.as_ref().is_some_and(|imported| imported.backup_state))
             .with_if(Flags::ED, extensions.is_some()),
         counter,
         attested_credential_data: None,
@@ -218,8 +235,7 @@ fn sign(
     let key = Some(&candidate.private_key);
     let sealed = seal(authenticator.environment.as_mut(), data, &scope.client_data_hash, key)?;
     let wants_large_blob_key = scope.inputs.large_blob_key == Some(true) && candidate.has_large_blob_key;
-    let large_blob_key =
-        wants_large_blob_key.then(|| authenticator.store().secret().large_blob_key(&candidate.id).to_vec());
+    let large_blob_key = wants_large_blob_key.then(|| authenticator.store().large_blob_key(&candidate.id).to_vec());
     Ok(Response {
         credential: Some(CredentialDescriptor::public_key(candidate.id)),
         authenticator_data: sealed.authenticator_data,

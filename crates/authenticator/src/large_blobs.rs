@@ -84,7 +84,7 @@ fn set(
     Ok(Progress::commit(vec![Change::LargeBlobs(array)], |_, _| Progress::Done(Ok(Answer::Done))))
 }
 
-fn ends_with_its_hash(array: &[u8]) -> bool {
+pub(crate) fn ends_with_its_hash(array: &[u8]) -> bool {
     array
         .split_last_chunk::<HASH_LENGTH>()
         .is_some_and(|(content, hash)| Sha256::digest(content).first_chunk::<HASH_LENGTH>() == Some(hash))

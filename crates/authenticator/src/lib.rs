@@ -35,8 +35,9 @@
 //! One file per command, and one for CTAP1/U2F; `dispatch` starts them, and `step` carries them on. They share no more than the
 //! state in `authenticator`: what it keeps ([`store`]) and remembers (`memory`: until the next command on a channel, until
 //! power-up); what a request is allowed (`authorization`); and what the two ceremonies have in common (`ceremony`). [`profile`]
-//! says which key it is, [`attestation`] how it vouches for its credentials.
+//! says which key it is, [`administration`] what its owner does with it beside CTAP, [`attestation`] how it vouches for its credentials.
 
+pub mod administration;
 pub mod attestation;
 mod authenticator;
 mod authorization;

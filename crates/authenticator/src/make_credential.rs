@@ -12,16 +12,13 @@ use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
 use crate::ceremony::{check_list, check_uv_option, touch_probe};
-use crate::credential::{Discoverable, Properties, StoredCredential, rp_id_hash, truncated};
+use crate::credential::{Discoverable, MAX_USER_ID, Properties, StoredCredential, rp_id_hash, truncated};
 use crate::hmac_secret::Salts;
 use crate::presence::Reason;
 use crate::private_key::PrivateKey;
 use crate::progress::{Progress, Refusals};
 use crate::sealing::seal;
 use crate::store::Change;
-
-/// The longest user handle, bytes (WebAuthn Level 3 §5.4.3).
-const MAX_USER_ID: usize = 64;
 
 /// A request that was found good, and what was found in it.
 struct Checked {
@@ -206,6 +203,7 @@ fn discoverable(
         properties: properties(&checked.inputs),
         has_large_blob_key: checked.inputs.large_blob_key == Some(true),
         cred_blob,
+        imported: None,
     };
     Ok((replaced, credential))
 }

@@ -54,15 +54,25 @@ impl Pin {
         let length = padded.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let pin = padded.get(..length).unwrap_or_default();
         // A text: otherwise it would have no code points to count.
-        let text = str::from_utf8(pin).map_err(|_| Status::PinPolicyViolation)?;
+        Self::new(str::from_utf8(pin).map_err(|_| Status::PinPolicyViolation)?, policy)
+    }
+
+    /// What is to be kept of a new PIN.
+    ///
+    /// # Errors
+    /// [`Status::PinPolicyViolation`] if the PIN is too short, too long, or against the policy.
+    pub(crate) fn new(text: &str, policy: PinPolicy) -> Result<Self, Status> {
         let code_points = u8::try_from(text.chars().count()).map_err(|_| Status::PinPolicyViolation)?;
-        if length > LONGEST_PIN || code_points < policy.min_length || policy.complexity && is_simple(text) {
+        if text.len() > LONGEST_PIN || code_points < policy.min_length || policy.complexity && is_simple(text) {
             return Err(Status::PinPolicyViolation);
         }
+        Ok(Self { hash: Self::hash(text), code_points })
+    }
+
+    /// The first 16 bytes of the SHA-256 of a PIN.
+    pub(crate) fn hash(pin: &str) -> [u8; 16] {
         let whole: [u8; 32] = Sha256::digest(pin).into();
-        let mut hash = [0; 16];
-        hash.copy_from_slice(whole.first_chunk::<16>().unwrap_or(&[0; 16]));
-        Ok(Self { hash, code_points })
+        *whole.first_chunk().unwrap_or(&[0; 16])
     }
 
     /// Whether this is the start of its hash.

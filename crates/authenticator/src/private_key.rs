@@ -3,7 +3,13 @@
 use core::fmt;
 
 use keyrig_ctap::cose::Algorithm;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use p256::pkcs8::der::asn1::OctetStringRef;
+use p256::pkcs8::der::{Decode, Encode};
+use p256::pkcs8::{AlgorithmIdentifierRef, EncodePrivateKey, ObjectIdentifier, PrivateKeyInfoRef};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// id-Ed25519 (RFC 8410 §3).
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// The order of P-256's base point (SEC 2 §2.4.2).
 const P256_ORDER: [u8; 32] = [
@@ -71,6 +77,41 @@ impl PrivateKey {
         }
     }
 
+    /// Reads a PKCS#8 private key, DER (RFC 5958; RFC 5915 for P-256 and P-384, RFC 8410 for Ed25519): what WebDriver's `addCredential`
+    /// takes. `None` if it is none, or of another algorithm.
+    #[must_use]
+    pub fn from_pkcs8(der: &[u8]) -> Option<Self> {
+        let info = PrivateKeyInfoRef::try_from(der).ok()?;
+        if info.algorithm.oid == ED25519 {
+            let seed = <&OctetStringRef>::from_der(info.private_key.as_bytes()).ok()?;
+            return Self::from_bytes(Algorithm::EdDsa, seed.as_bytes());
+        }
+        if let Ok(key) = p256::SecretKey::try_from(info.clone()) {
+            return Self::from_bytes(Algorithm::Es256, &key.to_bytes());
+        }
+        let key = p384::SecretKey::try_from(info).ok()?;
+        Self::from_bytes(Algorithm::Es384, &key.to_bytes())
+    }
+
+    /// Writes it as PKCS#8, DER, as [`from_pkcs8`](Self::from_pkcs8) reads it. `None` never happens: the bytes were checked.
+    #[must_use]
+    pub fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
+        match self.algorithm {
+            Algorithm::Es256 => {
+                p256::SecretKey::from_slice(&self.bytes).ok()?.to_pkcs8_der().ok().map(|der| der.to_bytes())
+            }
+            Algorithm::Es384 => {
+                p384::SecretKey::from_slice(&self.bytes).ok()?.to_pkcs8_der().ok().map(|der| der.to_bytes())
+            }
+            Algorithm::EdDsa => {
+                let algorithm = AlgorithmIdentifierRef { oid: ED25519, parameters: None };
+                let seed = Zeroizing::new(OctetStringRef::new(&self.bytes).ok()?.to_der().ok()?);
+                let info = PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(&seed).ok()?);
+                info.to_der().ok().map(Zeroizing::new)
+            }
+        }
+    }
+
     /// The algorithm that the key is for.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
@@ -107,6 +148,62 @@ mod tests {
             bytes.copy_from_slice(&candidates.next().unwrap());
         });
         assert_eq!(key.expose(), [0x01; 32]);
+    }
+
+    /// The example keys of RFC 8410 §10.3, the second with attributes and a public key.
+    #[test]
+    fn a_key_of_another_maker_is_read_from_pkcs8() {
+        let seed = "d4ee72dbf913584ad5b6d8f1f769f8ad3afe7c28cbf1d4fbe097a88f44755842";
+        for der in [
+            format!("302e020100300506032b657004220420{seed}"),
+            format!(
+                "3072020101300506032b657004220420{seed}a01f301d060a2a864886f70d01090914310f0c0d437572646c65204368616972738121\
+                 00{}",
+                "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1"
+            ),
+        ] {
+            let Some(key) = PrivateKey::from_pkcs8(&hex::decode(&der).unwrap()) else { panic!("{der}") };
+            assert_eq!((key.algorithm(), hex::encode(key.expose())), (Algorithm::EdDsa, seed.to_owned()));
+        }
+    }
+
+    /// Written by `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | openssl pkcs8 -topk8 -nocrypt -outform DER` and its like for
+    /// P-384 and Ed25519.
+    #[test]
+    fn what_openssl_writes_is_read_and_written_again_byte_for_byte() {
+        for (algorithm, der) in [
+            (
+                Algorithm::Es256,
+                "308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b02010104209182d7490608e0f0ac618eb344313f4a956d36\
+                 e89a379758846d9ad14e2f3282a144034200041fa9bcaa2d900bf316fa02d70c9045107a86866426b34970aedfc1d558d420d09c724a69\
+                 2a6fd260cec373c6e74ca47f31a9196474b4606eab3e08007666f423",
+            ),
+            (
+                Algorithm::Es384,
+                "3081b6020100301006072a8648ce3d020106052b8104002204819e30819b0201010430cb657f04eaa97fa49ffbf1c7468d248d47f4cdcd\
+                 a12c0f560a32ce7d7ae1f119c04af1ac955ca4c89c5814a2cd97c248a16403620004445572e917f91feef98798950b32e59200d84ac041\
+                 3fb7429144398419bbab20de50820f0f88135a8cb6e8fcc0697eb9545974dde84272f312027ae397fa1ff60c4338d1b4406a272dee3104\
+                 ed69e240a1d3d15ae560d46f117c3022d61fb1dd",
+            ),
+            (
+                Algorithm::EdDsa,
+                "302e020100300506032b657004220420c7f810dfe2dca8278961c5f3d34e1487be39a7592a17e216a6f31ca184e635fa",
+            ),
+        ] {
+            let der = hex::decode(der).unwrap();
+            let key = PrivateKey::from_pkcs8(&der).unwrap();
+            assert_eq!(key.algorithm(), algorithm);
+            assert_eq!(hex::encode(&*key.to_pkcs8().unwrap()), hex::encode(&der));
+            for length in 0..der.len() {
+                assert_eq!(PrivateKey::from_pkcs8(&der[..length]), None, "{length}");
+            }
+        }
+        // id-ecPublicKey with secp256k1, and no key at all.
+        let secp256k1 = "308184020100301006072a8648ce3d020106052b8104000a046d306b0201010420ff75898f36f9bea4e0008182dba668739f\
+                         87e28bfb4c05d752ba7b428f907370a144034200041eb2dbbb80f2714482ae6b301df2247aea52f4015ea65fcb20b0cc97cc\
+                         3d20d52f1e2826d6b37f02f9d899ad0725ed4b8908b5792e2b17b4b4e67eaba0206f7f";
+        assert_eq!(PrivateKey::from_pkcs8(&hex::decode(secp256k1).unwrap()), None);
+        assert_eq!(PrivateKey::from_pkcs8(b"-----BEGIN PRIVATE KEY-----"), None);
     }
 
     #[test]

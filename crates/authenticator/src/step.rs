@@ -63,6 +63,11 @@ impl Authenticator {
     pub(crate) fn step(&mut self, progress: Progress, protocol: Protocol, now: Duration) -> Step {
         let generation = self.generation;
         match progress {
+            // There is nothing to wait for.
+            Progress::Commit(changes, then) if changes.is_empty() => {
+                let progress = then(self, now);
+                self.step(progress, protocol, now)
+            }
             Progress::Commit(changes, then) => {
                 Step::Commit(Commit { changes, suspended: Suspended { then, generation, protocol } })
             }

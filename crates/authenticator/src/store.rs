@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use configuration::Configuration;
 pub use records::{LoadError, Record, Records};
 
-use crate::credential::{CredentialSecret, OpenedCredential, StoredCredential, rp_id_hash};
+use crate::credential::{CredRandom, CredentialSecret, OpenedCredential, StoredCredential, rp_id_hash};
 use crate::environment::Environment;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
@@ -37,6 +37,8 @@ pub enum Change {
     Counter(u32),
     /// Write a credential, in place of one with the same id.
     Put(StoredCredential),
+    /// Write an imported credential of which nothing has changed but its counter.
+    Counted(StoredCredential),
     /// Remove the credential with this id.
     Remove(Vec<u8>),
     /// What is kept of the PIN.
@@ -54,6 +56,11 @@ pub enum Change {
 }
 
 impl Change {
+    /// Another persistentPinUvAuthToken: whoever has the one before has it no more.
+    pub(crate) fn new_persistent_token(environment: &mut dyn Environment) -> Self {
+        Self::PersistentPinUvAuthToken(PersistentPinUvAuthToken::generate(environment))
+    }
+
     /// What goes with every change of discoverable credentials (CTAP 2.3 §6.1.2 step 17.5).
     pub(crate) fn new_credential_store_state(environment: &mut dyn Environment) -> Self {
         let mut state = [0; 16];
@@ -122,9 +129,29 @@ impl Store {
             Change::Clear,
             Change::Secret(CredentialSecret::generate(environment)),
             Change::Counter(counter),
-            Change::PersistentPinUvAuthToken(PersistentPinUvAuthToken::generate(environment)),
+            Change::new_persistent_token(environment),
             Change::new_credential_store_state(environment),
         ]
+    }
+
+    /// The changes that make a store this one, whatever it was.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change> {
+        let mut changes = vec![Change::Clear, Change::Secret(self.secret.clone()), Change::Counter(self.counter)];
+        changes.extend(self.credentials.values().cloned().map(Change::Put));
+        changes.extend(self.pin.clone().map(Change::Pin));
+        if self.pin_retries != MAX_PIN_RETRIES {
+            changes.push(Change::PinRetries(self.pin_retries));
+        }
+        changes.extend(self.persistent_token.clone().map(Change::PersistentPinUvAuthToken));
+        changes.extend(self.credential_store_state.map(Change::CredentialStoreState));
+        if self.configuration != Configuration::default() {
+            changes.push(Change::Configuration(self.configuration.clone()));
+        }
+        if self.large_blobs != INITIAL_LARGE_BLOBS {
+            changes.push(Change::LargeBlobs(self.large_blobs.clone()));
+        }
+        changes
     }
 
     pub(crate) fn apply(&mut self, changes: &[Change]) {
@@ -140,6 +167,9 @@ impl Store {
                         self.discoverable.insert(key, credential.id.clone());
                         self.creations.insert(discoverable.creation);
                     }
+                    self.credentials.insert(credential.id.clone(), credential.clone());
+                }
+                Change::Counted(credential) => {
                     self.credentials.insert(credential.id.clone(), credential.clone());
                 }
                 Change::Remove(id) => self.remove(id),
@@ -224,6 +254,21 @@ impl Store {
             properties: credential.properties,
         });
         stored.or_else(|| self.secret.open(rp_id_hash, id))
+    }
+
+    /// `CredRandomWithUV` and `CredRandomWithoutUV` of a credential.
+    pub(crate) fn cred_randoms(&self, id: &[u8]) -> CredRandom {
+        let imported = self.credential(id).and_then(|credential| credential.imported.as_ref()?.cred_random.clone());
+        imported.unwrap_or_else(|| CredRandom {
+            with_uv: *self.secret.cred_random(id, true),
+            without_uv: *self.secret.cred_random(id, false),
+        })
+    }
+
+    /// `largeBlobKey` of a credential, if it has one.
+    pub(crate) fn large_blob_key(&self, id: &[u8]) -> [u8; 32] {
+        let imported = self.credential(id).and_then(|credential| credential.imported.as_ref()?.large_blob_key);
+        imported.unwrap_or_else(|| self.secret.large_blob_key(id))
     }
 
     /// The discoverable credentials of a relying party, the newest first.

@@ -81,8 +81,9 @@ fn answer(
                     return Err(presence.wait_for_touch(channel, Reason::U2fAuthenticate, now));
                 }
             };
-            let (counter, change) = authenticator.next_counter().map_err(|_| StatusWord::UnknownError)?;
-            Ok(Progress::commit(vec![change], move |authenticator, _| {
+            let counted = authenticator.count(&application, &key_handle);
+            let (counter, changes) = counted.map_err(|_| StatusWord::UnknownError)?;
+            Ok(Progress::commit(changes, move |authenticator, _| {
                 Progress::DoneU2f(authenticate(
                     authenticator,
                     &private_key,

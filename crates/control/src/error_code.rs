@@ -1,6 +1,8 @@
 //! The codes of what a rack refuses: words that programs may rely on. A code is never given another meaning.
 
+use keyrig_authenticator::administration::{ImportRefused, LargeBlobsRefused, PinRefused};
 use keyrig_rack::command::Refusal;
+use keyrig_rack::key::administration::ActRefused;
 
 /// The code of a request that is no command.
 pub const BAD_REQUEST: &str = "bad-request";
@@ -17,10 +19,44 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::TimedOut { .. } => "timed-out",
         Refusal::GivenUp(_) => "given-up",
         Refusal::TooManyWaits(_) => "too-many-waits",
+        Refusal::KeyExists(_) => "key-exists",
+        Refusal::KeyKept(_) => "key-kept",
+        Refusal::TooManyKeys => "too-many-keys",
+        Refusal::CannotCreate { .. } => "cannot-create",
+        Refusal::UnknownProfile(_) => "unknown-profile",
+        Refusal::OtherProfile { .. } => "other-profile",
+        Refusal::Snapshot(_) => "bad-snapshot",
+        Refusal::BadCredential { .. } => "bad-credential",
+        Refusal::Act { refused, .. } => of_act(refused),
         Refusal::Plugged(_) => "plugged-in-already",
         Refusal::Unplugged(_) => NOT_PLUGGED_IN,
         Refusal::CannotPlug { .. } => "cannot-plug",
         Refusal::MessageTooLong(_) => "message-too-long",
         Refusal::Stopped => "rack-stopped",
+    }
+}
+
+fn of_act(refused: &ActRefused) -> &'static str {
+    match refused {
+        ActRefused::Import(ImportRefused::Exists | ImportRefused::SameUser(_)) => "credential-exists",
+        ActRefused::Import(ImportRefused::Full) => "key-full",
+        ActRefused::Import(_) => "credential-refused",
+        ActRefused::NoCredential => "no-such-credential",
+        ActRefused::Pin(refused) => match refused {
+            PinRefused::NotSupported => "pin-not-supported",
+            PinRefused::AlreadySet => "pin-already-set",
+            PinRefused::NotSet => "pin-not-set",
+            PinRefused::Policy { .. } => "pin-policy",
+            PinRefused::Wrong { .. } => "pin-wrong",
+            PinRefused::PowerCycleNeeded => "pin-power-cycle-needed",
+            PinRefused::Blocked => "pin-blocked",
+        },
+        ActRefused::LargeBlobs(refused) => match refused {
+            LargeBlobsRefused::NotSupported => "large-blobs-not-supported",
+            LargeBlobsRefused::TooLong { .. } => "large-blobs-too-long",
+            LargeBlobsRefused::Hash => "large-blobs-damaged",
+        },
+        ActRefused::NotDurable(_) => "not-durable",
+        ActRefused::Gone => "key-gone",
     }
 }

@@ -5,6 +5,8 @@
 //! - [`error_code`] has a word for each refusal, the same on every face.
 //! - [`pico_controller`] is a face that a test suite of others asks for.
 
+mod carry_out;
+mod credential;
 pub mod error_code;
 pub mod pico_controller;
 pub mod request;

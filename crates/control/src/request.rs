@@ -1,14 +1,13 @@
 //! The vocabulary of commands: what each is in JSON, `{"command":"touch","key":"a"}`, and the type of its answer.
 
-use core::time::Duration;
-
-use keyrig_rack::command::{Command, KeyState, RackState, Refusal, WaitFor};
+use keyrig_rack::KeyName;
+use keyrig_rack::command::{RackState, WaitFor};
 use keyrig_rack::events::Event;
 use keyrig_rack::finger::TouchPolicy;
-use keyrig_rack::{Answered, KeyName, Rack};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+
+pub use crate::credential::{Base64Url, Credential, ListedCredential};
 
 /// A command to a running rack, with its answer.
 pub trait Ask: Into<Request> {
@@ -170,6 +169,228 @@ pub struct Transacted {
     pub message: Vec<u8>,
 }
 
+/// Put another key into the rack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    /// Its name, which no other key has.
+    pub name: KeyName,
+    /// The name of its profile; without it, that of the snapshot, or `keyrig`.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// A snapshot of what it keeps from the start; without one it is new, or the one of this name that the state directory keeps.
+    #[serde(default)]
+    pub snapshot: Option<Base64Url>,
+    /// Its PIN, from the start.
+    #[serde(default)]
+    pub pin: Option<Secret>,
+    /// Whether it is plugged in.
+    #[serde(default = "yes")]
+    pub plugged: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Take a key out of the rack, with all it keeps. What a state directory keeps of it stays there, and a key that is created under the same
+/// name has it again. The answer is about the keys that are left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remove {
+    /// The key.
+    pub key: KeyName,
+}
+
+/// Have a key forget everything, as authenticatorReset does, but at any time and without a touch. If it waits for a touch, that is denied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// The key.
+    pub key: KeyName,
+}
+
+/// Take a snapshot of a key: all that it keeps, private keys included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeSnapshot {
+    /// The key.
+    pub key: KeyName,
+}
+
+/// A snapshot of a key. Private keys are in it, unencrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenSnapshot {
+    /// The key.
+    pub key: KeyName,
+    /// Its profile.
+    pub profile: String,
+    /// The snapshot, as [`keyrig_rack::snapshot`] describes it.
+    pub snapshot: Base64Url,
+}
+
+/// Have a key keep what a snapshot of a key of the same profile holds, and nothing else. If it waits for a touch, that is denied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restore {
+    /// The key.
+    pub key: KeyName,
+    /// The snapshot.
+    pub snapshot: Base64Url,
+}
+
+/// Make another key that keeps what this one does, private keys and counters included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clone {
+    /// The key.
+    pub key: KeyName,
+    /// The name of the other one.
+    pub name: KeyName,
+}
+
+/// Ask for the state of a key's PIN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinRetries {
+    /// The key.
+    pub key: KeyName,
+}
+
+/// Set a key's first PIN. If it is set already, that is no error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPin {
+    /// The key.
+    pub key: KeyName,
+    /// The PIN.
+    pub pin: Secret,
+}
+
+/// Change a key's PIN. A wrong one costs a try, as with the key itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePin {
+    /// The key.
+    pub key: KeyName,
+    /// The PIN that is set.
+    pub pin: Secret,
+    /// The one that is to be.
+    pub new_pin: Secret,
+}
+
+/// The state of a key's PIN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinState {
+    /// The key.
+    pub key: KeyName,
+    /// Whether a PIN is set.
+    pub pin_set: bool,
+    /// How many wrong ones there may still be, if one is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u8>,
+    /// Whether the key takes none before it was power-cycled, if one is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_cycle_needed: Option<bool>,
+}
+
+/// List the credentials that a key stores: discoverable ones, and imported ones. No PIN is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListCredentials {
+    /// The key.
+    pub key: KeyName,
+}
+
+/// The credentials that a key stores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialList {
+    /// The key.
+    pub key: KeyName,
+    /// The credentials, in the order of their ids.
+    pub credentials: Vec<ListedCredential>,
+}
+
+/// Export credentials, private keys included: one, or all that are stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportCredentials {
+    /// The key.
+    pub key: KeyName,
+    /// The id of the credential; without it, all that are stored.
+    #[serde(default)]
+    pub credential_id: Option<Base64Url>,
+    /// Its RP ID or AppID: without it, a credential that lives in its id cannot be found.
+    #[serde(default)]
+    pub rp_id: Option<String>,
+}
+
+/// Exported credentials. Private keys are in it, unencrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedCredentials {
+    /// The credentials, each as [`ImportCredential`] takes it.
+    pub credentials: Vec<Credential>,
+}
+
+/// Import a credential that was made elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportCredential {
+    /// The key.
+    pub key: KeyName,
+    /// The credential.
+    pub credential: Credential,
+}
+
+/// Delete a credential that a key stores. No PIN is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteCredential {
+    /// The key.
+    pub key: KeyName,
+    /// The id of the credential.
+    pub credential_id: Base64Url,
+}
+
+/// Read a key's serialized large-blob array (CTAP 2.3 §6.10.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadLargeBlobs {
+    /// The key.
+    pub key: KeyName,
+}
+
+/// A key's serialized large-blob array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LargeBlobs {
+    /// The key.
+    pub key: KeyName,
+    /// The array, encoded in CBOR, with the first 16 bytes of its SHA-256 behind it.
+    pub array: Base64Url,
+}
+
+/// Write a key's serialized large-blob array, whole. No PIN is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriteLargeBlobs {
+    /// The key.
+    pub key: KeyName,
+    /// The array, as it is read.
+    pub array: Base64Url,
+}
+
+/// A text that is shown nowhere: a PIN.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl core::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// Any command, as it comes over a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
@@ -199,6 +420,36 @@ pub enum Request {
     Transact(Transact),
     /// [`TransactU2f`].
     TransactU2f(TransactU2f),
+    /// [`Create`].
+    Create(Create),
+    /// [`Remove`].
+    Remove(Remove),
+    /// [`Reset`].
+    Reset(Reset),
+    /// [`TakeSnapshot`].
+    TakeSnapshot(TakeSnapshot),
+    /// [`Restore`].
+    Restore(Restore),
+    /// [`Clone`].
+    Clone(Clone),
+    /// [`PinRetries`].
+    PinRetries(PinRetries),
+    /// [`SetPin`].
+    SetPin(SetPin),
+    /// [`ChangePin`].
+    ChangePin(ChangePin),
+    /// [`ListCredentials`].
+    ListCredentials(ListCredentials),
+    /// [`ExportCredentials`].
+    ExportCredentials(ExportCredentials),
+    /// [`ImportCredential`].
+    ImportCredential(ImportCredential),
+    /// [`DeleteCredential`].
+    DeleteCredential(DeleteCredential),
+    /// [`ReadLargeBlobs`].
+    ReadLargeBlobs(ReadLargeBlobs),
+    /// [`WriteLargeBlobs`].
+    WriteLargeBlobs(WriteLargeBlobs),
 }
 
 /// The answer to any command.
@@ -211,6 +462,16 @@ pub enum Answer {
     Transacted(Transacted),
     /// To [`Events`].
     Events(EventList),
+    /// To [`TakeSnapshot`].
+    Snapshot(TakenSnapshot),
+    /// To what is about a PIN.
+    Pin(PinState),
+    /// To [`ListCredentials`].
+    Credentials(CredentialList),
+    /// To [`ExportCredentials`].
+    Exported(ExportedCredentials),
+    /// To [`ReadLargeBlobs`].
+    LargeBlobs(LargeBlobs),
 }
 
 macro_rules! answers {
@@ -242,85 +503,19 @@ answers! {
     SetTouchPolicy => RackState,
     Transact => Transacted,
     TransactU2f => Transacted,
-}
-
-impl Request {
-    /// How long the answer may take because it waits for something, and not for the rack.
-    #[must_use]
-    pub fn waits(&self) -> Duration {
-        match self {
-            Self::Touch(Touch { wait: true, timeout_ms, .. })
-            | Self::Deny(Deny { wait: true, timeout_ms, .. })
-            | Self::Wait(Wait { timeout_ms, .. })
-            | Self::Events(Events { timeout_ms, .. }) => Duration::from_millis(*timeout_ms),
-            // Twice as long as a key waits for a touch.
-            Self::Transact(_) => Duration::from_secs(60),
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// Carries it out. If `cancelled` completes while it waits, it is given up; while a key has a message of [`Transact`], the key is
-    /// told to cancel as CTAPHID_CANCEL would, and its answer is awaited all the same. What waits for nothing is done. Dropped, it waits
-    /// no more.
-    ///
-    /// # Errors
-    /// [`Refusal`]: nothing was done, or the key was pulled out meanwhile.
-    pub async fn carry_out(self, rack: &Rack, cancelled: impl Future<Output = ()>) -> Result<Answer, Refusal> {
-        let within = self.waits();
-        let command = match self {
-            Self::List(List {}) => Command::List,
-            Self::Touch(Touch { key, wait, .. }) => Command::Touch { key, wait },
-            Self::Deny(Deny { key, wait, .. }) => Command::Deny { key, wait },
-            Self::Wait(Wait { key, r#for: what, .. }) => Command::Wait { key, what },
-            Self::Unplug(Unplug { key }) => Command::Unplug { key },
-            Self::Plug(Plug { key }) => Command::Plug { key },
-            Self::PowerCycle(PowerCycle { key }) => Command::PowerCycle { key },
-            Self::Finger(Finger { key }) => Command::Finger { key },
-            Self::SetTouchPolicy(SetTouchPolicy { policy }) => Command::TouchPolicy { policy },
-            Self::Transact(Transact { key, message }) => {
-                let answered = rack.transact(&key, message, cancelled).await?;
-                return transacted(rack, &key, answered).await;
-            }
-            Self::TransactU2f(TransactU2f { key, message }) => {
-                let answered = rack.transact_u2f(&key, message).await?;
-                return transacted(rack, &key, answered).await;
-            }
-            Self::Events(Events { after, .. }) => {
-                let events = tokio::select! {
-                    biased;
-                    events = rack.events().behind(after, MAX_EVENTS) => events,
-                    () = cancelled => Vec::new(),
-                    () = sleep(within) => Vec::new(),
-                };
-                return Ok(Answer::Events(EventList { events }));
-            }
-        };
-        match waiting(&command) {
-            Some((key, what)) => tokio::select! {
-                biased;
-                answer = rack.command(command) => answer,
-                () = cancelled => Err(Refusal::GivenUp(key)),
-                () = sleep(within) => Err(Refusal::TimedOut { key, what, within }),
-            },
-            None => rack.command(command).await,
-        }
-        .map(Answer::State)
-    }
-}
-
-/// The answer, with the key after it.
-async fn transacted(rack: &Rack, key: &KeyName, answered: Answered) -> Result<Answer, Refusal> {
-    let mut state = rack.command(Command::List).await?;
-    state.keys.retain(|KeyState { name, .. }| name == key);
-    let Answered { message, asked_for_touch } = answered;
-    Ok(Answer::Transacted(Transacted { state, asked_for_touch, message }))
-}
-
-/// What a command waits for, if it waits.
-fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
-    match command {
-        Command::Touch { key, wait: true } | Command::Deny { key, wait: true } => Some((key.clone(), WaitFor::Touch)),
-        Command::Wait { key, what } => Some((key.clone(), *what)),
-        _ => None,
-    }
+    Create => RackState,
+    Remove => RackState,
+    Reset => RackState,
+    TakeSnapshot => TakenSnapshot,
+    Restore => RackState,
+    Clone => RackState,
+    PinRetries => PinState,
+    SetPin => PinState,
+    ChangePin => PinState,
+    ListCredentials => CredentialList,
+    ExportCredentials => ExportedCredentials,
+    ImportCredential => RackState,
+    DeleteCredential => RackState,
+    ReadLargeBlobs => LargeBlobs,
+    WriteLargeBlobs => RackState,
 }

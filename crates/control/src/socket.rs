@@ -14,6 +14,7 @@ use core::future::pending;
 use core::time::Duration;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use keyrig_rack::Rack;
 use keyrig_rack::unix_socket::{self, BindError, PathTooLong, SocketFile};
@@ -26,20 +27,27 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::error_code;
 use crate::request::{Answer, Ask, Request};
 
-/// The longest request, bytes: the longest CTAP message fits in hexadecimal.
-const MAX_REQUEST: u64 = 16 * 1024;
+/// A short request, bytes: the longest CTAP message fits in hexadecimal.
+const SHORT_REQUEST: u64 = 16 * 1024;
+
+/// The longest request, bytes: the longest snapshot fits in base64.
+const MAX_REQUEST: u64 = 6 * 1024 * 1024;
+
+/// How many requests may be read at once that are longer than a short one: so much memory may clients take.
+const MAX_LONG: usize = 4;
 
 /// How much is read after a line that is too long, bytes.
-const MAX_IGNORED: u64 = 1024 * 1024;
+const MAX_IGNORED: u64 = 2 * MAX_REQUEST;
 
-/// The longest answer that a client takes, bytes: a full rack's list is a quarter of it.
-const MAX_ANSWER: u64 = 256 * 1024;
+/// The longest answer that a client takes, bytes: a full key's credentials or its snapshot.
+const MAX_ANSWER: u64 = 8 * 1024 * 1024;
 
 /// How many connections may wait for their clients. For one more, the one that has waited longest is closed.
 const MAX_WAITING: usize = 256;
@@ -168,6 +176,7 @@ impl ControlSocket {
     /// Serves a rack. A connection that cannot be accepted for the moment is accepted later.
     pub async fn serve(&self, rack: Rack) -> Infallible {
         let waiting = Waiting::default();
+        let long = Arc::new(Semaphore::new(MAX_LONG));
         let mut connections = JoinSet::new();
         loop {
             let stream = tokio::select! {
@@ -181,9 +190,9 @@ impl ControlSocket {
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             };
             let place = waiting.enter_among(MAX_WAITING);
-            let (waiting, rack) = (waiting.clone(), rack.clone());
+            let (waiting, rack, long) = (waiting.clone(), rack.clone(), Arc::clone(&long));
             connections.spawn(async move {
-                if let Err(error) = serve_connection(stream, &rack, &waiting, place).await {
+                if let Err(error) = serve_connection(stream, &rack, &waiting, &long, place).await {
                     tracing::debug!(%error, "a control connection ended");
                 }
             });
@@ -191,19 +200,27 @@ impl ControlSocket {
     }
 }
 
-async fn serve_connection(stream: UnixStream, rack: &Rack, waiting: &Waiting, mut place: Place) -> io::Result<()> {
+async fn serve_connection(
+    stream: UnixStream,
+    rack: &Rack,
+    waiting: &Waiting,
+    long: &Semaphore,
+    mut place: Place,
+) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
-    let mut line = Vec::new();
     loop {
-        line.clear();
-        let length = of_client(&mut place, (&mut read).take(MAX_REQUEST).read_until(b'\n', &mut line)).await?;
+        let mut line = Vec::new();
+        let length = of_client(&mut place, read_request(&mut read, &mut line, long)).await?;
         if length == 0 {
             return Ok(());
         }
         let complete = line.ends_with(b"\n");
         let reply = if complete {
-            match understood(&line) {
+            let understood = understood(&line);
+            // What is waited for needs it no more.
+            drop(line);
+            match understood {
                 Ok(request) if matches!(request, Request::Events(_)) => tokio::select! {
                     reply = carry_out(request, rack, closed(read.get_ref())) => reply,
                     () = place.evicted() => return Err(no_place()),
@@ -237,6 +254,18 @@ async fn serve_connection(stream: UnixStream, rack: &Rack, waiting: &Waiting, mu
             return Ok(());
         }
     }
+}
+
+/// Reads a line; one that is longer than most are takes its turn.
+async fn read_request(read: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>, long: &Semaphore) -> io::Result<usize> {
+    let length = (&mut *read).take(SHORT_REQUEST).read_until(b'\n', line).await?;
+    if line.ends_with(b"\n") || u64::try_from(length).is_ok_and(|length| length < SHORT_REQUEST) {
+        return Ok(length);
+    }
+    // Never closed.
+    let _turn = long.acquire().await.map_err(io::Error::other)?;
+    let rest = read.take(MAX_REQUEST.saturating_sub(SHORT_REQUEST)).read_until(b'\n', line).await?;
+    Ok(length.saturating_add(rest))
 }
 
 /// Does what depends on the client, who may take only so long, and whose place may be another's before that.

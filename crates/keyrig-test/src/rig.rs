@@ -173,8 +173,7 @@ impl Rig {
     pub(crate) async fn plugged(&self) -> Result<Vec<Key<InProcess>>, Refusal> {
         let listed = self.rack.command(Command::List).await?;
         let plugged = listed.keys.iter().filter(|key| key.plugged);
-        let key =
-            |state: &KeyState| Some(Key::new(state.name.as_str(), InProcess(self.rack.key(&state.name)?.clone())));
+        let key = |state: &KeyState| Some(Key::new(state.name.as_str(), InProcess(self.rack.key(&state.name)?)));
         Ok(plugged.filter_map(key).collect())
     }
 

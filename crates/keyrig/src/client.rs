@@ -131,7 +131,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         let rack = Rack::start(kept, specifications).await?;
         let key = |argument: &KeyArgument| {
             let name = argument.specification().name;
-            Some(Key::new(name.to_string(), InProcess(rack.key(&name)?.clone())))
+            Some(Key::new(name.to_string(), InProcess(rack.key(&name)?)))
         };
         let mut keys: Vec<_> = arguments.with.iter().filter_map(key).collect();
         let outcome = page.carry_out(ceremony, &options, &mut keys, Cancel::never()).await;

@@ -211,7 +211,7 @@ async fn serve_endpoint(
     name: &KeyName,
     address: EndpointAddress,
 ) -> Result<(), Failure> {
-    let Some(handle) = rack.key(name).cloned() else { return Ok(()) };
+    let Some(handle) = rack.key(name) else { return Ok(()) };
     let endpoint = Endpoint::bind(address).await?;
     serving.spawn(async move {
         endpoint.serve(handle).await;
@@ -225,7 +225,7 @@ fn plugged(arguments: &Arguments, rack: &Rack, keys: &[KeyState]) -> Vec<exec::K
     }
     keys.iter()
         .filter_map(|key| {
-            let handle = rack.key(&key.name)?.clone();
+            let handle = rack.key(&key.name)?;
             Some(exec::Key { name: key.name.clone(), busid: key.busid.clone(), handle })
         })
         .collect()

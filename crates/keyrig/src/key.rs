@@ -2,7 +2,10 @@
 
 mod credentials;
 mod events;
+mod owner;
 mod pin;
+mod state;
+mod stored;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,16 +13,20 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use keyrig_control::request::{Deny, Finger, List, Plug, PowerCycle, SetTouchPolicy, Touch, Unplug, Wait};
+use keyrig_control::request::{
+    Deny, Finger, List, Plug, PowerCycle, Remove, Reset, SetTouchPolicy, Touch, Unplug, Wait,
+};
 use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
-use keyrig_rack::command::{KeyState, RackState, WaitFor};
+use keyrig_rack::command::WaitFor;
 use keyrig_rack::finger::TouchPolicy;
+
+use self::state::print_state;
 
 pub(crate) use self::pin::{PinFile, from_file};
 
 use crate::failure::Failure;
-use crate::output::{print, print_json};
+use crate::output::print_json;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -73,6 +80,21 @@ enum Action {
     },
     /// List what has happened, or follow what happens
     Events(events::Arguments),
+    /// Put another key into the rack
+    Create(owner::CreateArguments),
+    /// Take a key out of the rack; what a state directory keeps of it stays there
+    Remove(Named),
+    /// Have a key forget everything, without a touch
+    Reset(Named),
+    /// Write all that a key keeps into a file, private keys included
+    Snapshot(owner::SnapshotArguments),
+    /// Have a key keep what a snapshot holds, and nothing else
+    Restore(owner::RestoreArguments),
+    /// Make another key that keeps the same
+    Clone(owner::CloneArguments),
+    /// Read or write a key's large blobs
+    #[command(subcommand)]
+    LargeBlobs(stored::LargeBlobsAction),
     /// Pull a key out
     Unplug(Named),
     /// Put a key back in
@@ -211,6 +233,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::PowerCycle(Named { name: key }) => send(&path, PowerCycle { key }).await?,
         Action::Finger { name: key } => send(&path, Finger { key }).await?,
         Action::TouchPolicy { policy } => send(&path, SetTouchPolicy { policy }).await?,
+        Action::Create(create) => owner::create(create, &path).await?,
+        Action::Remove(Named { name: key }) => send(&path, Remove { key }).await?,
+        Action::Reset(Named { name: key }) => send(&path, Reset { key }).await?,
+        Action::Restore(restore) => owner::restore(restore, &path).await?,
+        Action::Clone(clone) => owner::clone(clone, &path).await?,
+        Action::Snapshot(snapshot) => {
+            return owner::snapshot(snapshot, &path, arguments.json).await.map(|()| ExitCode::SUCCESS);
+        }
+        Action::LargeBlobs(action) => {
+            return stored::large_blobs(action, &path, arguments.json).await.map(|()| ExitCode::SUCCESS);
+        }
         Action::Events(followed) => return events::run(followed, &path, arguments.json).await,
         Action::Pin(action) => return pin::run(action, path, arguments.json).await,
         Action::Credentials(action) => return credentials::run(action, path, arguments.json).await,
@@ -221,69 +254,4 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         print_state(&state)?
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn print_state(state: &RackState) -> Result<(), Failure> {
-    let width = state.keys.iter().map(|key| key.name.as_str().len()).max().unwrap_or_default();
-    for key in &state.keys {
-        let finger = if key.under_finger { "finger" } else { "" };
-        print(format!(
-            "{:<width$}  {:<14} {:<6} {:<6}  {}",
-            key.name.as_str(),
-            key.profile,
-            key.busid,
-            finger,
-            described(key)
-        ))?;
-    }
-    print(format!("touch policy: {}", state.touch))
-}
-
-fn described(key: &KeyState) -> String {
-    let place = match (key.plugged, key.attached) {
-        (false, _) => "unplugged".to_owned(),
-        (true, false) if key.programs > 0 => format!("used by {}", programs(key)),
-        (true, false) => "plugged in, no host".to_owned(),
-        (true, true) if key.programs > 0 => format!("attached to a host, used by {}", programs(key)),
-        (true, true) => "attached to a host".to_owned(),
-    };
-    match &key.waiting_for {
-        Some(command) => format!("{place}, waits for a touch ({command})"),
-        None => place,
-    }
-}
-
-/// Those that have gone over UDP are still counted.
-fn programs(key: &KeyState) -> String {
-    let bound = if key.programs_over_udp > 0 { "at most " } else { "" };
-    let plural = if key.programs == 1 { "" } else { "s" };
-    format!("{bound}{} program{plural}", key.programs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn programs_over_udp_may_have_gone_and_the_text_says_so() {
-        let used_by = |programs, programs_over_udp| {
-            described(&KeyState {
-                name: "a".parse().unwrap(),
-                profile: "keyrig".to_owned(),
-                busid: "1-1".to_owned(),
-                plugged: true,
-                attached: false,
-                programs,
-                programs_over_udp,
-                under_finger: false,
-                waiting_for: None,
-                discoverable_credentials: 0,
-            })
-        };
-        assert_eq!(used_by(0, 0), "plugged in, no host");
-        assert_eq!(used_by(1, 0), "used by 1 program");
-        assert_eq!(used_by(2, 0), "used by 2 programs");
-        assert_eq!(used_by(1, 1), "used by at most 1 program");
-        assert_eq!(used_by(3, 1), "used by at most 3 programs");
-    }
 }

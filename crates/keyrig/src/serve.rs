@@ -212,7 +212,7 @@ async fn bind_endpoints(arguments: &[CtaphidArgument], rack: &Rack) -> Result<Ve
                 )));
             }
         };
-        let Some(handle) = rack.key(&name).cloned() else {
+        let Some(handle) = rack.key(&name) else {
             return Err(Failure::Usage(format!(
                 "--ctaphid {name}={address}: no key is called {name}: the keys are {}",
                 known()

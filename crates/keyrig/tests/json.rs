@@ -15,23 +15,33 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 43] = [
     "attach",
     "client create",
     "client get",
     "demo",
     "env",
+    "key clone",
+    "key create",
     "key credentials delete",
+    "key credentials export",
+    "key credentials import",
     "key credentials list",
     "key deny",
     "key events",
     "key finger",
+    "key large-blobs read",
+    "key large-blobs write",
     "key list",
     "key pin change",
     "key pin retries",
     "key pin set",
     "key plug",
     "key power-cycle",
+    "key remove",
+    "key reset",
+    "key restore",
+    "key snapshot",
     "key touch",
     "key touch-policy",
     "key unplug",
@@ -265,6 +275,22 @@ fn a_rack_and_its_keys() {
     let change = ["pin", "change", "a", "--pin-file", "-", "--new-pin-file", "-"];
     assert_is("pin", &key(&change, "1234\n5678\n"));
     assert_is("pin", &key(&["pin", "retries", "a"], ""));
+
+    let snapshot = key(&["snapshot", "a"], "");
+    assert_is("snapshot", &snapshot);
+    let exported = key(&["credentials", "export", "a"], "");
+    assert_is("exported-credentials", &exported);
+    assert_eq!(exported["credentials"].as_array().expect("a list").len(), 1);
+    assert_is("keys", &key(&["create", "c", "--snapshot", "-"], &snapshot.to_string()));
+    assert_is("keys", &key(&["reset", "c"], ""));
+    assert_is("keys", &key(&["credentials", "import", "c"], &exported.to_string()));
+    assert_eq!(key(&["credentials", "export", "c"], ""), exported, "what one prints, another accepts");
+    assert_is("keys", &key(&["restore", "c", "-"], &snapshot.to_string()));
+    let blobs = key(&["large-blobs", "read", "c"], "");
+    assert_is("large-blobs", &blobs);
+    assert_is("keys", &key(&["large-blobs", "write", "c", "-"], &blobs.to_string()));
+    assert_is("keys", &key(&["clone", "c", "d"], ""));
+    assert_is("keys", &key(&["remove", "c"], ""));
 
     let listed = key(&["credentials", "list", "a", "--pin-file", "-"], "5678\n");
     assert_is("credentials", &listed);

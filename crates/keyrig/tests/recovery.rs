@@ -163,7 +163,7 @@ impl Person {
         let specifications = KEYS.map(|key| KeySpecification::built_in("keyrig", key).expect("built in")).to_vec();
         let options = Options { finger: Finger { policy: TouchPolicy::Auto, over: None }, ..Options::default() };
         let rack = Rack::start(options, specifications).await.expect("a rack");
-        let key = |key| Key::new(key, InProcess(rack.key(&called(key)).expect("it is there").clone()));
+        let key = |key| Key::new(key, InProcess(rack.key(&called(key)).expect("it is there")));
         let keys = KEYS.map(key).into();
         let origin = format!("{scheme}://{host}:{}", serving.port);
         let page = Client::new(origin.parse().expect("an origin"));

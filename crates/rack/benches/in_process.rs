@@ -169,6 +169,7 @@ fn credential(number: u64) -> StoredCredential {
         properties: Properties::default(),
         has_large_blob_key: false,
         cred_blob: Vec::new(),
+        imported: None,
     }
 }
 
@@ -181,7 +182,7 @@ fn committing(criterion: &mut Criterion) {
             let specification = KeySpecification::built_in("keyrig", "a").expect("it comes with keyrig");
             let options = Options { state, ..Options::default() };
             let rack = Rack::start(options, vec![specification]).await.expect("a rack");
-            let key = rack.key(&"a".parse().expect("a name")).expect("it is there").clone();
+            let key = rack.key(&"a".parse().expect("a name")).expect("it is there");
             (rack, key)
         });
         let id = credential_id(&runtime.block_on(key.transact(register()).answer()).expect("plugged in"));

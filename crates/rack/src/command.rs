@@ -2,19 +2,30 @@
 
 use core::time::Duration;
 
+use keyrig_authenticator::Profile;
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_usb::PlugError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::finger::TouchPolicy;
+use crate::key::administration::ActRefused;
 use crate::key_name::KeyName;
+use crate::snapshot::InvalidSnapshot;
+
+/// The most keys in a rack: each has a port of one bus.
+pub const MAX_KEYS: usize = 127;
 
 /// A command to a running rack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// List the keys.
     List,
+    /// Show one key.
+    Show {
+        /// The key.
+        key: KeyName,
+    },
     /// Touch a key that waits for it. Answered when the key has taken it.
     Touch {
         /// The key.
@@ -122,6 +133,56 @@ pub enum Refusal {
         /// The names of those that there are.
         known: String,
     },
+    /// A key has this name already.
+    #[error("a key is called {0} already")]
+    KeyExists(KeyName),
+    /// The state directory keeps a key of this name, which would be lost.
+    #[error("the state directory keeps a key that is called {0}: choose another name")]
+    KeyKept(KeyName),
+    /// The rack is full.
+    #[error("the rack is full: it holds {MAX_KEYS} keys")]
+    TooManyKeys,
+    /// The key could not be made.
+    #[error("key {key} cannot be made: {reason}")]
+    CannotCreate {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        reason: String,
+    },
+    /// No profile has this name.
+    #[error("no profile is called {0:?}: the profiles are {known}", known = known_profiles())]
+    UnknownProfile(String),
+    /// The snapshot is of a key of another profile.
+    #[error("key {key} is a {profile}, and the snapshot is of a {found}")]
+    OtherProfile {
+        /// The key.
+        key: KeyName,
+        /// Its profile.
+        profile: String,
+        /// That of the snapshot.
+        found: String,
+    },
+    /// A credential that is to be imported is none.
+    #[error("key {key}: {reason}")]
+    BadCredential {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        reason: String,
+    },
+    /// Bytes are no snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] InvalidSnapshot),
+    /// The key does not do what its owner wants.
+    #[error("key {key}: {refused}")]
+    Act {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        #[source]
+        refused: ActRefused,
+    },
     /// The key does not wait for a gesture.
     #[error("key {0} does not wait for a touch")]
     NotWaiting(KeyName),
@@ -166,4 +227,16 @@ pub enum Refusal {
     /// The rack or the key has stopped.
     #[error("the rack has stopped")]
     Stopped,
+}
+
+impl Refusal {
+    /// That an act of the owner did not happen at a key.
+    pub fn of(key: &KeyName) -> impl Fn(ActRefused) -> Self {
+        move |refused| Self::Act { key: key.clone(), refused }
+    }
+}
+
+/// The names of the profiles, for errors.
+pub(crate) fn known_profiles() -> String {
+    Profile::built_in_names().collect::<Vec<_>>().join(", ")
 }

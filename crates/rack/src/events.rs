@@ -60,6 +60,26 @@ pub enum What {
         /// The key.
         key: KeyName,
     },
+    /// A key has come to the rack.
+    Created {
+        /// The key.
+        key: KeyName,
+    },
+    /// A key has left the rack.
+    Removed {
+        /// The key.
+        key: KeyName,
+    },
+    /// A key has forgotten everything, by its owner. One that a host has reset says that it holds no credentials.
+    Reset {
+        /// The key.
+        key: KeyName,
+    },
+    /// A key keeps what a snapshot held.
+    Restored {
+        /// The key.
+        key: KeyName,
+    },
     /// A key was plugged in.
     Plugged {
         /// The key.

@@ -4,6 +4,7 @@
 //! and its clock, and serves one attached host at a time. Commits are awaited off the task's thread; while one is on its way to the
 //! disk the key takes reports but finishes no command.
 
+pub mod administration;
 mod command;
 mod connection;
 mod driver;
@@ -87,6 +88,15 @@ impl KeyHandle {
         let (done, unplugged) = oneshot::channel();
         self.messages.send(Message::Unplug { done }).map_err(|_| KeyGone)?;
         unplugged.await.map_err(|_| KeyGone)
+    }
+
+    /// Ends the key, whoever has a handle to it, and waits until it has let everything go.
+    pub(crate) async fn end(&self) {
+        let (done, ended) = oneshot::channel();
+        if self.messages.send(Message::End { done }).is_ok() {
+            // It is told, or dropped by a task that has ended.
+            let _ = ended.await;
+        }
     }
 
     pub(crate) fn gesture(&self, id: GestureId, gesture: Gesture) {

@@ -3,6 +3,7 @@
 use keyrig_authenticator::Profile;
 use thiserror::Error;
 
+use crate::command::known_profiles;
 use crate::key_name::{InvalidKeyName, KeyName};
 use crate::rack::KeySpecification;
 
@@ -15,10 +16,6 @@ pub enum InvalidKeySpecification {
     /// No key can have this name.
     #[error(transparent)]
     Name(#[from] InvalidKeyName),
-}
-
-fn known_profiles() -> String {
-    Profile::built_in_names().collect::<Vec<_>>().join(", ")
 }
 
 impl KeySpecification {

@@ -5,6 +5,7 @@
 //!   [`finger`].
 //! - [`seams`] is where something can stand between a key and what it stands on: faults, timelines, transcripts.
 //! - [`state_directory`] makes keys last: a directory for each, with a lock and a format version.
+//! - [`snapshot`] puts a key aside, in one piece.
 //! - [`command`] is what a running rack is told, [`events`] what happened in it; [`unix_socket`] is for those who listen at a path.
 //! - [`crypto`] chooses the library that computes with private keys.
 
@@ -19,6 +20,7 @@ mod key_name;
 mod key_specification;
 mod rack;
 pub mod seams;
+pub mod snapshot;
 pub mod state_directory;
 pub mod storage;
 mod timer;
@@ -28,5 +30,5 @@ pub use database::Database;
 pub use key::{Connection, KeyGone, KeyHandle};
 pub use key_name::{InvalidKeyName, KeyName};
 pub use key_specification::InvalidKeySpecification;
-pub use rack::{Answered, KeySpecification, MAX_KEYS, Options, Rack, RackError, RootOrigin};
+pub use rack::{Answered, KeySpecification, MAX_KEYS, NewKey, Options, Rack, RackError, RootOrigin};
 pub use storage::NotDurable;

@@ -1,39 +1,40 @@
 //! The rack: keys by name, and the task that moves the finger over them.
 
 mod entry;
+mod error;
+mod maker;
+mod owner;
+mod shared;
 mod task;
 
 use core::pin::pin;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
-use keyrig_authenticator::attestation::{CertificateFailed, Root};
-use keyrig_authenticator::environment::{Environment, Seeded};
-use keyrig_authenticator::store::Store;
-use keyrig_authenticator::{Authenticator, Profile};
+use keyrig_authenticator::Profile;
+use keyrig_authenticator::attestation::Root;
+use keyrig_authenticator::environment::Environment;
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_usb::Exports;
-use sha2::{Digest, Sha256};
-use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use self::entry::{Entry, Waits};
+pub use self::error::RackError;
+pub use self::owner::NewKey;
+
+use self::maker::{Maker, derive};
+use self::shared::Shared;
 use self::task::{Request, Task, unknown};
-use crate::clock::{Clock, SystemClock};
+pub use crate::command::MAX_KEYS;
 use crate::command::{Command, RackState, Refusal};
 use crate::crypto::System;
 use crate::events::{Log, Reader, What};
 use crate::finger::Finger;
-use crate::key::{KeyHandle, Progress, Start};
+use crate::key::{KeyHandle, Progress};
 use crate::key_name::KeyName;
 use crate::seams::Seams;
-use crate::state_directory::{StateDirectory, StateError};
-use crate::storage::{Memory, Storage};
-
-/// The most keys in a rack: each has a port of one bus.
-pub const MAX_KEYS: usize = 127;
+use crate::state_directory::StateDirectory;
 
 /// What a rack is made with.
 #[derive(Clone, Debug, Default)]
@@ -68,37 +69,6 @@ pub enum RootOrigin {
     Process,
 }
 
-/// Why a rack could not be set up.
-#[derive(Debug, Error)]
-pub enum RackError {
-    /// There are no keys in it.
-    #[error("the rack has no keys")]
-    NoKeys,
-    /// There are too many keys in it.
-    #[error("{0} keys are too many: a rack holds {MAX_KEYS}")]
-    TooManyKeys(usize),
-    /// Two keys have the same name.
-    #[error("two keys are called {0}")]
-    SameName(KeyName),
-    /// The finger is to be over a key that there is none of.
-    #[error("the finger cannot be over {0}: no key has that name")]
-    NoSuchFinger(KeyName),
-    /// A seed and a state directory contradict each other.
-    #[error(
-        "a seed promises the same bytes from the same start, and a state directory starts differently each time: use one of the two"
-    )]
-    SeedAndState,
-    /// The state directory cannot be used.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// An attestation certificate could not be made.
-    #[error(transparent)]
-    Certificate(#[from] CertificateFailed),
-    /// A key could not be plugged in.
-    #[error(transparent)]
-    Plug(Refusal),
-}
-
 /// What a key answered to a message without CTAPHID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
@@ -112,19 +82,15 @@ pub struct Answered {
 #[derive(Clone)]
 pub struct Rack {
     requests: mpsc::UnboundedSender<Request>,
-    exports: Exports,
-    keys: Vec<(KeyName, KeyHandle)>,
+    shared: Arc<Shared>,
     events: Reader,
-    root_certificate: Vec<u8>,
     root_origin: RootOrigin,
     crypto: &'static str,
-    /// Every key's task listens, and says nothing: it has ended when it listens no more.
-    tasks: Arc<watch::Sender<()>>,
 }
 
 impl core::fmt::Debug for Rack {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Rack").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Rack").field("keys", &self.shared.names()).finish_non_exhaustive()
     }
 }
 
@@ -148,81 +114,50 @@ impl Rack {
         specifications: Vec<KeySpecification>,
         tasks: &Arc<watch::Sender<()>>,
     ) -> Result<Self, RackError> {
-        let epoch = Instant::now();
         let state = options.state.as_deref().map(StateDirectory::open).transpose()?;
         let (secret, root_origin) = root_secret(&options, state.as_ref())?;
-        let root = Root::new(*secret)?;
-        let exports = Exports::new();
         let (notices, noticed) = mpsc::unbounded_channel();
+        let maker = Maker {
+            seed: options.seed,
+            state,
+            seams: options.seams,
+            root: Root::new(*secret)?,
+            exports: Exports::new(),
+            notices,
+            tasks: Arc::clone(tasks),
+            epoch: Instant::now(),
+        };
+        let crypto = specifications.first().map_or("", |key| maker.environment(&key.name).crypto().name());
+        let shared = Arc::new(Shared { maker, keys: RwLock::default() });
+        let making: Vec<_> = specifications
+            .into_iter()
+            .zip(1..)
+            .map(|(KeySpecification { name, profile }, port)| {
+                let shared = Arc::clone(&shared);
+                tokio::task::spawn_blocking(move || shared.maker.make(name, profile, port))
+            })
+            .collect();
+        let log = Log::default();
         let mut entries = Vec::new();
-        let mut crypto = "";
-        for (index, KeySpecification { name, profile }) in specifications.into_iter().enumerate() {
-            let mut environment = environment(options.seed, &name);
-            crypto = environment.crypto().name();
-            let (mut storage, store): (Box<dyn Storage>, _) = match &state {
-                Some(state) => {
-                    let (database, store) = state.open_key(&name, &profile, environment.as_mut())?;
-                    (Box::new(database), store)
-                }
-                None => {
-                    let (store, changes) = Store::create(environment.as_mut());
-                    (Box::new(Memory::holding(&changes)), store)
-                }
-            };
-            let mut clock: Box<dyn Clock> = Box::new(SystemClock::new(epoch));
-            let mut edge = None;
-            if let Some(seams) = &options.seams {
-                storage = seams.storage(&name, storage);
-                clock = seams.clock(&name, clock);
-                edge = seams.edge(&name);
-            }
-            let busid = format!("1-{}", index + 1);
-            let attestation = root.issue(&profile)?;
-            let mut entry = Entry {
-                name: name.clone(),
-                profile: profile.name.clone(),
-                busid: busid.clone(),
-                plugged: false,
-                attached: false,
-                programs: 0,
-                programs_over_udp: 0,
-                waiting: None,
-                discoverable_credentials: store.discoverable_count(),
-                waits: Waits::default(),
-                handle: crate::key::spawn(Start {
-                    name,
-                    busid,
-                    authenticator: Authenticator::new(profile, attestation, environment, store, clock.now()),
-                    storage,
-                    clock,
-                    edge,
-                    exports: exports.clone(),
-                    notices: notices.clone(),
-                    running: tasks.subscribe(),
-                }),
-            };
+        let mut all = Vec::new();
+        for made in making {
+            // To the last, so that none takes a lock after an error was told.
+            all.push(made.await.unwrap_or(Err(RackError::Plug(Refusal::Stopped))));
+        }
+        for made in all {
+            let mut entry = made?.run();
             entry.plug().await.map_err(RackError::Plug)?;
+            log.write(What::Plugged { key: entry.name.clone() });
+            shared.add(&entry);
             entries.push(entry);
         }
-        let keys: Vec<_> = entries.iter().map(|entry| (entry.name.clone(), entry.handle.clone())).collect();
         let (requests, asked) = mpsc::unbounded_channel();
-        let log = Log::default();
-        for (key, _) in &keys {
-            log.write(What::Plugged { key: key.clone() });
-        }
         let events = log.reader();
-        let task = Task { entries, finger: options.finger, asked, noticed, epoch, log };
+        let epoch = shared.maker.epoch;
+        let keys = Arc::downgrade(&shared);
+        let task = Task { entries, reserved: Vec::new(), finger: options.finger, asked, noticed, epoch, log, keys };
         tokio::spawn(task.run());
-        Ok(Self {
-            requests,
-            exports,
-            keys,
-            events,
-            root_certificate: root.certificate().to_vec(),
-            root_origin,
-            crypto,
-            tasks: Arc::clone(tasks),
-        })
+        Ok(Self { requests, shared, events, root_origin, crypto })
     }
 
     /// Carries out a command. One that waits for a key waits as long as it is waited for here: dropped, it has gone.
@@ -230,9 +165,7 @@ impl Rack {
     /// # Errors
     /// [`Refusal`]: nothing was done.
     pub async fn command(&self, command: Command) -> Result<RackState, Refusal> {
-        let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { command, answer }).map_err(|_| Refusal::Stopped)?;
-        answered.await.unwrap_or(Err(Refusal::Stopped))
+        self.request(|answer| Request::Command { command, answer }).await
     }
 
     /// Sends a CTAP message to a key and awaits its answer, without CTAPHID and USB. A key that carries out a command for a host
@@ -286,24 +219,32 @@ impl Rack {
         Ok(Answered { message, asked_for_touch: false })
     }
 
-    fn asked(&self, key: &KeyName, message: &[u8]) -> Result<&KeyHandle, Refusal> {
+    fn asked(&self, key: &KeyName, message: &[u8]) -> Result<KeyHandle, Refusal> {
         if message.len() > MAX_MESSAGE_SIZE {
             return Err(Refusal::MessageTooLong(message.len()));
         }
-        self.key(key).ok_or_else(|| unknown(key, self.keys.iter().map(|(name, _)| name)))
+        self.known(key)
     }
 
     /// Resolves when all keys have ended: what they were writing is on the disk, and others may have their state directory. That
     /// is some time after the last clone of the rack and of its [`KeyHandle`]s is dropped.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
-        let tasks = Arc::clone(&self.tasks);
+        let tasks = Arc::clone(&self.shared.maker.tasks);
         async move { tasks.closed().await }
     }
 
     /// The key with this name, to speak to without CTAPHID and USB.
     #[must_use]
-    pub fn key(&self, name: &KeyName) -> Option<&KeyHandle> {
-        self.keys.iter().find(|(key, _)| key == name).map(|(_, handle)| handle)
+    pub fn key(&self, name: &KeyName) -> Option<KeyHandle> {
+        self.shared.keys().iter().find(|(key, _)| key == name).map(|(_, handle)| handle.clone())
+    }
+
+    /// The same, or why not.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownKey`].
+    pub fn known(&self, name: &KeyName) -> Result<KeyHandle, Refusal> {
+        self.key(name).ok_or_else(|| unknown(name, self.shared.names().iter()))
     }
 
     /// What happens in it.
@@ -315,13 +256,13 @@ impl Rack {
     /// The keys as USB devices, for whatever gives them to a host.
     #[must_use]
     pub fn exports(&self) -> &Exports {
-        &self.exports
+        &self.shared.maker.exports
     }
 
     /// The certificate of the TEST attestation root, DER.
     #[must_use]
     pub fn root_certificate(&self) -> &[u8] {
-        &self.root_certificate
+        self.shared.maker.root.certificate()
     }
 
     /// Where the root came from.
@@ -373,15 +314,4 @@ fn root_secret(
             (secret, RootOrigin::Process)
         }
     })
-}
-
-fn environment(seed: Option<u64>, name: &KeyName) -> Box<dyn Environment> {
-    match seed {
-        Some(seed) => Box::new(Seeded::new(derive(seed, &format!("key {name}")))),
-        None => Box::new(System::new()),
-    }
-}
-
-fn derive(seed: u64, purpose: &str) -> [u8; 32] {
-    Sha256::new().chain_update(b"keyrig seed").chain_update(seed.to_be_bytes()).chain_update(purpose).finalize().into()
 }

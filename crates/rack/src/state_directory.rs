@@ -5,7 +5,7 @@
 //! DIR/lock                held while something is created in DIR
 //! DIR/attestation-root    the secret of the TEST attestation root, 32 bytes
 //! DIR/attestation-root.sha256    its checksum, as sha256sum(1) writes it
-//! DIR/keys/NAME/format    "keyrig key 1"
+//! DIR/keys/NAME/format    "keyrig key 2"; of format 1, which had no imported credentials, it is made when it is opened
 //! DIR/keys/NAME/profile   the name of its profile
 //! DIR/keys/NAME/lock      held while the key is in a rack
 //! DIR/keys/NAME/store     its database
@@ -37,7 +37,9 @@ use crate::database::{Database, DatabaseError};
 use crate::key_name::KeyName;
 
 const STATE_FORMAT: &str = "keyrig state 1\n";
-const KEY_FORMAT: &str = "keyrig key 1\n";
+const KEY_FORMAT: &str = "keyrig key 2\n";
+/// What earlier versions wrote, and this one reads as it reads its own.
+const KEY_FORMAT_BEFORE: &str = "keyrig key 1\n";
 /// The beginnings of what other versions write.
 const STATE_FORMAT_FAMILY: &str = "keyrig state ";
 const KEY_FORMAT_FAMILY: &str = "keyrig key ";
@@ -239,6 +241,13 @@ impl StateDirectory {
         Ok(secret)
     }
 
+    /// Whether there is a key of this name.
+    #[must_use]
+    pub fn has_key(&self, name: &KeyName) -> bool {
+        // What cannot be looked at is there, for all that is known.
+        self.path.join("keys").join(name.as_str()).try_exists().unwrap_or(true)
+    }
+
     /// Opens the key with this name for a driver of its own, as a rack does: what the key keeps, and the database that makes its
     /// commits durable. Makes the key from `environment` if it is not there.
     ///
@@ -262,7 +271,11 @@ impl StateDirectory {
         }
         check_owner(&path)?;
         close(&path)?;
-        check_format(&path.join("format"), KEY_FORMAT, KEY_FORMAT_FAMILY)?;
+        let format = path.join("format");
+        let is_older = read_line(&format)?.as_deref() == Some(KEY_FORMAT_BEFORE);
+        if !is_older {
+            check_format(&format, KEY_FORMAT, KEY_FORMAT_FAMILY)?;
+        }
         let found = profile_name(&path.join("profile"))?;
         if found != profile.name {
             return Err(StateError::OtherProfile { path, found, wanted: profile.name.clone() });
@@ -275,7 +288,13 @@ impl StateDirectory {
         let store = open_file(&store_path, OpenOptions::new().read(true).write(true))?;
         check_owner(&store_path)?;
         close(&store_path)?;
-        Database::open(store, lock).map_err(|error| database_error(&store_path, error))
+        let opened = Database::open(store, lock).map_err(|error| database_error(&store_path, error))?;
+        if is_older {
+            // Before anything is written that the version before would not understand.
+            write_new(&format, KEY_FORMAT.as_bytes())?;
+            tracing::info!(key = %name, "the key was kept by an earlier version of keyrig, which cannot read it any more");
+        }
+        Ok(opened)
     }
 }
 
@@ -380,6 +399,8 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), StateError> {
 
 fn synchronise_parent(path: &Path) -> Result<(), StateError> {
     let Some(parent) = path.parent() else { return Ok(()) };
+    // A path of one name is in the working directory.
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     File::open(parent).and_then(|directory| directory.sync_all()).at(parent)
 }
 

@@ -19,11 +19,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use keyrig_authenticator::attestation::Root;
+use keyrig_authenticator::credential::{CredentialSource, Properties};
 use keyrig_authenticator::driver::{Disk, Driver, Turn};
 use keyrig_authenticator::environment::Seeded;
+use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_authenticator::store::{Change, Store};
 use keyrig_authenticator::{Authenticator, Profile, Step};
 use keyrig_ctap::client_pin::Permissions;
+use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
 use keyrig_ctap::{Request, config, credential_management, large_blobs};
 use keyrig_rack::finger::{Finger, TouchPolicy};
@@ -109,12 +112,13 @@ struct Case {
 
 const PIN: &str = "1357";
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 18] = [
     Case { name: "makeCredential, discoverable", command: |_| make_credential("carol", true), commits: 1 },
     Case { name: "makeCredential, overwriting", command: |_| make_credential("alice", true), commits: 1 },
     Case { name: "makeCredential, in its id", command: |_| make_credential("carol", false), commits: 1 },
     Case { name: "getAssertion", command: |_| get_assertion(&[]), commits: 1 },
     Case { name: "getAssertion, silent", command: |_| silent_assertion(&[]), commits: 1 },
+    Case { name: "getAssertion of an imported credential", command: |_| get_assertion(&[IMPORTED]), commits: 1 },
     Case {
         name: "getNextAssertion",
         command: |send| {
@@ -224,9 +228,28 @@ fn configure(send: Send<'_>, subcommand: config::Subcommand, parameters: config:
     Request::Config(request).encode()
 }
 
-/// A key with two discoverable credentials and one that lives in its id.
+/// The id of the imported credential.
+const IMPORTED: &[u8] = b"imported";
+
+/// A key with two discoverable credentials, an imported one and one that lives in its id.
 fn prepare(directory: &Path) -> Vec<u8> {
     let mut key = key(open(directory));
+    let import = key.authenticator.import(CredentialSource {
+        id: IMPORTED.to_vec(),
+        relying_party_id: requests::SITE.to_owned(),
+        private_key: PrivateKey::from_bytes(Algorithm::Es256, &[7; 32]).unwrap(),
+        user: None,
+        properties: Properties::default(),
+        cred_blob: Vec::new(),
+        counter: Some(41),
+        backup_eligible: true,
+        backup_state: false,
+        cred_random: None,
+        large_blob_key: None,
+    });
+    let import = import.unwrap();
+    assert!(key.disk.commit(import.changes()));
+    import.committed(&mut key.authenticator);
     made(&send(&mut key, &make_credential("alice", true)));
     made(&send(&mut key, &make_credential("bob", true)));
     made(&send(&mut key, &make_credential("dave", false))).0
@@ -354,7 +377,8 @@ fn unhex(text: &str) -> Vec<u8> {
 fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, what: &str) {
     let (database, store) = open(directory);
     assert_eq!(store, *expected, "{what}");
-    let counter = store.counter();
+    let mut counter = store.counter();
+    let imported = store.credential(IMPORTED).and_then(|credential| credential.imported.as_ref()?.counter);
     let mut key = key((database, store));
     let mut allowed: Vec<Vec<u8>> =
         key.authenticator.store().credentials().map(|credential| credential.id.clone()).collect();
@@ -364,9 +388,16 @@ fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, 
     } else {
         allowed.push(in_its_id.to_vec());
     }
-    for (index, id) in (1..).zip(&allowed) {
+    for id in &allowed {
         let (found, count) = asserted(&send(&mut key, &get_assertion(&[id])));
-        assert_eq!((found, count), (id.clone(), counter + index), "{what}: the counter goes on from what was durable");
+        let expected = match imported {
+            Some(own) if id == IMPORTED => own + 1,
+            _ => {
+                counter += 1;
+                counter
+            }
+        };
+        assert_eq!((found, count), (id.clone(), expected), "{what}: the counter goes on from what was durable");
     }
 }
 
@@ -415,7 +446,7 @@ fn registering_child() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let rack = start(Path::new(&directory)).await;
-        let key = rack.key(&key_name()).unwrap().clone();
+        let key = rack.key(&key_name()).unwrap();
         // Bounded, should nobody kill it.
         for number in 0..500 {
             let answer = key.transact(make_credential(&format!("user {number}"), true)).answer().await.unwrap();

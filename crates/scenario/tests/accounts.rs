@@ -90,7 +90,7 @@ impl Rig {
 
     async fn with_rack(change: impl FnOnce(&mut Settings, &Rack)) -> Self {
         let rack = two_keys().await;
-        let keys = [PRIMARY, BACKUP].map(|key| Key::new(key, InProcess(rack.key(&name(key)).unwrap().clone()))).into();
+        let keys = [PRIMARY, BACKUP].map(|key| Key::new(key, InProcess(rack.key(&name(key)).unwrap()))).into();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let origin = format!("http://localhost:{}", address.port());

@@ -33,7 +33,7 @@ async fn finger(rack: &Rack, key: &str) {
 }
 
 fn in_process(rack: &Rack) -> Vec<Key<InProcess>> {
-    NAMES.map(|key| Key::new(key, InProcess(rack.key(&name(key)).expect("there is such a key").clone()))).into()
+    NAMES.map(|key| Key::new(key, InProcess(rack.key(&name(key)).expect("there is such a key")))).into()
 }
 
 type UsbKey = Key<keyrig_client::ctap_hid::CtapHidChannel<UsbIp>>;

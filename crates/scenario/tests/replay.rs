@@ -41,7 +41,7 @@ async fn transcript(seed: u8, listener: &std::net::TcpListener) -> Vec<String> {
     let specification = KeySpecification::built_in("keyrig", "key").unwrap();
     let options = RackOptions { seed: Some(seed.into()), ..RackOptions::default() };
     let rack = Rack::start(options, vec![specification]).await.unwrap();
-    let channel = InProcess(rack.key(&"key".parse().unwrap()).unwrap().clone());
+    let channel = InProcess(rack.key(&"key".parse().unwrap()).unwrap());
     let key = Key::new("key", channel).with_randomness(Arc::new(randomness::DangerSeeded::new([seed; 32])));
     let mut keys = [key];
 

@@ -53,7 +53,7 @@ async fn there_and_back(rack: &Rack, channel: impl Channel) {
 #[tokio::test]
 async fn in_process() {
     let rack = rack().await;
-    let channel = InProcess(rack.key(&a()).expect("there is one").clone());
+    let channel = InProcess(rack.key(&a()).expect("there is one"));
     there_and_back(&rack, channel).await;
 }
 
@@ -68,7 +68,7 @@ async fn over_usb_ip() {
 
 async fn served(rack: &Rack, address: EndpointAddress) -> EndpointAddress {
     let endpoint = Endpoint::bind(address).await.expect("bound");
-    let (address, key) = (endpoint.address().clone(), rack.key(&a()).expect("there is one").clone());
+    let (address, key) = (endpoint.address().clone(), rack.key(&a()).expect("there is one"));
     tokio::spawn(async move { endpoint.serve(key).await });
     address
 }

@@ -59,7 +59,7 @@ async fn served(policy: &str) -> Served {
 async fn serve(rack: &Rack, address: EndpointAddress) -> EndpointAddress {
     let endpoint = Endpoint::bind(address).await.unwrap();
     let address = endpoint.address().clone();
-    let key = rack.key(&name("a")).unwrap().clone();
+    let key = rack.key(&name("a")).unwrap();
     tokio::spawn(async move { endpoint.serve(key).await });
     address
 }

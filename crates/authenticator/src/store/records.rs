@@ -1,4 +1,4 @@
-//! The records of a store: a key and a value each, written in CBOR. Format 1.
+//! The records of a store: a key and a value each, written in CBOR. Format 2: format 1 had no imported credentials.
 //!
 //! Every store has a secret and a counter; what else is missing is as on a new key. So the stores of earlier versions load.
 
@@ -11,7 +11,7 @@ use keyrig_ctap::extensions::CredentialProtection;
 use thiserror::Error;
 
 use super::{Change, Configuration, Store};
-use crate::credential::{CredentialSecret, Discoverable, Properties, StoredCredential};
+use crate::credential::{CredRandom, CredentialSecret, Discoverable, Imported, Properties, StoredCredential};
 use crate::pin::Pin;
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::private_key::PrivateKey;
@@ -111,7 +111,9 @@ impl Change {
             Self::Clear => Record::Clear,
             Self::Secret(secret) => put(SECRET, secret.0.to_vec()),
             Self::Counter(counter) => put(COUNTER, counter.to_be_bytes().to_vec()),
-            Self::Put(credential) => Record::Put { key: credential_key(&credential.id), value: encode(credential) },
+            Self::Put(credential) | Self::Counted(credential) => {
+                Record::Put { key: credential_key(&credential.id), value: encode(credential) }
+            }
             Self::Remove(id) => Record::Remove { key: credential_key(id) },
             // The number of code points, and the hash.
             Self::Pin(pin) => put(PIN, [&[pin.code_points], &pin.hash[..]].concat()),
@@ -195,13 +197,55 @@ fn encode(credential: &StoredCredential) -> Vec<u8> {
         map.optional(6, third_party_payment.then_some(true), Writer::boolean);
         map.optional(7, credential.has_large_blob_key.then_some(true), Writer::boolean);
         map.optional(8, (!credential.cred_blob.is_empty()).then_some(&credential.cred_blob), |w, blob| w.bytes(blob));
+        map.optional(9, credential.imported.as_ref(), encode_imported);
     });
     writer.finish()
+}
+
+fn encode_imported<'a>(writer: &'a mut Writer, imported: &Imported) -> &'a mut Writer {
+    writer.map(|map| {
+        map.optional(1, imported.counter.map(u64::from), Writer::unsigned);
+        map.entry(2, |w| w.boolean(imported.backup_eligible));
+        map.entry(3, |w| w.boolean(imported.backup_state));
+        map.optional(4, imported.cred_random.as_ref(), |w, random| w.bytes(&random.with_uv));
+        map.optional(5, imported.cred_random.as_ref(), |w, random| w.bytes(&random.without_uv));
+        map.optional(6, imported.large_blob_key, |w, key| w.bytes(&key));
+    })
+}
+
+fn decode_imported(item: Item<'_>) -> Option<Imported> {
+    let (mut counter, mut backup_eligible, mut backup_state) = (None, None, None);
+    let (mut with_uv, mut without_uv, mut large_blob_key) = (None, None, None);
+    let secret = |item: Item<'_>| -> Option<[u8; 32]> { item.bytes().ok()?.try_into().ok() };
+    for (number, item) in item.map().ok()? {
+        match number.unsigned().ok()? {
+            1 => counter = Some(item.unsigned().ok()?.try_into().ok()?),
+            2 => backup_eligible = Some(item.boolean().ok()?),
+            3 => backup_state = Some(item.boolean().ok()?),
+            4 => with_uv = Some(secret(item)?),
+            5 => without_uv = Some(secret(item)?),
+            6 => large_blob_key = Some(secret(item)?),
+            _ => return None,
+        }
+    }
+    let cred_random = match (with_uv, without_uv) {
+        (Some(with_uv), Some(without_uv)) => Some(CredRandom { with_uv, without_uv }),
+        (None, None) => None,
+        _ => return None,
+    };
+    Some(Imported {
+        counter,
+        backup_eligible: backup_eligible?,
+        backup_state: backup_state?,
+        cred_random,
+        large_blob_key,
+    })
 }
 
 fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
     let (mut relying_party_id, mut algorithm, mut key, mut discoverable) = (None, None, None, None);
     let (mut properties, mut has_large_blob_key, mut cred_blob) = (Properties::default(), false, Vec::new());
+    let mut imported = None;
     for (number, item) in Item::parse(value).ok()?.map().ok()? {
         match number.unsigned().ok()? {
             1 => relying_party_id = Some(item.text().ok()?.to_owned()),
@@ -212,6 +256,7 @@ fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
             6 => properties.third_party_payment = item.boolean().ok()?,
             7 => has_large_blob_key = item.boolean().ok()?,
             8 => cred_blob = item.bytes().ok()?.to_vec(),
+            9 => imported = Some(decode_imported(item)?),
             _ => return None,
         }
     }
@@ -223,6 +268,7 @@ fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
         properties,
         has_large_blob_key,
         cred_blob,
+        imported,
     })
 }
 

@@ -198,6 +198,14 @@ fn cases() -> Vec<Case> {
             answers: ok,
         },
         Case {
+            name: "getAssertion of an imported credential",
+            prepare: |key| {
+                crate::administration::import_counted(key, b"imported");
+                Message::Ctap2(Parameters::allow(SITE, &[b"imported"]).get())
+            },
+            answers: ok,
+        },
+        Case {
             name: "U2F_AUTHENTICATE",
             prepare: |key| {
                 let registered = key.register(SITE);

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod administration;
 mod case_table;
 mod client_pin;
 mod commits;

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod owner;
 mod pico_controller;
 #[allow(dead_code, reason = "tests of the rack use the rest")]
 #[path = "../../../rack/tests/support/requests.rs"]

@@ -23,14 +23,14 @@ use tokio::time::timeout;
 use crate::requests::make_credential;
 use crate::support::{handle, name, rack};
 
-struct Served {
+pub(crate) struct Served {
     _directory: TempDir,
-    path: PathBuf,
-    rack: Rack,
+    pub(crate) path: PathBuf,
+    pub(crate) rack: Rack,
     task: JoinHandle<core::convert::Infallible>,
 }
 
-async fn served(policy: &str, names: &[&str]) -> Served {
+pub(crate) async fn served(policy: &str, names: &[&str]) -> Served {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("control");
     let rack = rack(policy, names).await;
@@ -41,7 +41,7 @@ async fn served(policy: &str, names: &[&str]) -> Served {
 }
 
 /// Sends bytes, closes the way there, and reads the answers until the rack closes the way back.
-async fn exchange(path: &Path, bytes: &[u8]) -> Vec<Value> {
+pub(crate) async fn exchange(path: &Path, bytes: &[u8]) -> Vec<Value> {
     let (read, mut write) = UnixStream::connect(path).await.unwrap().into_split();
     write.write_all(bytes).await.unwrap();
     drop(write);
@@ -50,7 +50,7 @@ async fn exchange(path: &Path, bytes: &[u8]) -> Vec<Value> {
     answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-async fn ask(path: &Path, request: Value) -> Value {
+pub(crate) async fn ask(path: &Path, request: Value) -> Value {
     let mut line = request.to_string();
     line.push('\n');
     let mut answers = exchange(path, line.as_bytes()).await;
@@ -58,7 +58,7 @@ async fn ask(path: &Path, request: Value) -> Value {
     answers.remove(0)
 }
 
-fn refused(code: &str, message: &str) -> Value {
+pub(crate) fn refused(code: &str, message: &str) -> Value {
     json!({"ok": false, "error": {"code": code, "message": message}})
 }
 
@@ -446,7 +446,7 @@ async fn what_is_no_command_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_request_is_one_whole_line_of_16384_bytes_at_most() {
+async fn a_request_is_one_whole_line_of_six_mebibytes_at_most() {
     let served = served("manual", &["a"]).await;
     let of_length = |length: usize| {
         let mut request = br#"{"command":"list"}"#.to_vec();
@@ -454,10 +454,12 @@ async fn a_request_is_one_whole_line_of_16384_bytes_at_most() {
         request.push(b'\n');
         request
     };
-    let longest = exchange(&served.path, &of_length(16384)).await;
-    assert_eq!(longest[0]["ok"], true);
-    for request in [of_length(16385), of_length(20000), vec![b'{'; 16384]] {
-        let longer = refused("bad-request", "a request is one line of at most 16384 bytes, and this one is longer");
+    // Around where one is long, and where it is too long.
+    for length in [16383, 16384, 16385, 16386, 6_291_456] {
+        assert_eq!(exchange(&served.path, &of_length(length)).await[0]["ok"], true, "{length} bytes");
+    }
+    for request in [of_length(6_291_457), of_length(8_000_000), vec![b'{'; 6_291_456]] {
+        let longer = refused("bad-request", "a request is one line of at most 6291456 bytes, and this one is longer");
         assert_eq!(exchange(&served.path, &request).await, [longer], "{} bytes", request.len());
     }
     let endless = refused("bad-request", "a request ends with a newline, and this one does not");

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Subcommand;
 use keyrig_client::channel::Cancel;
@@ -13,7 +14,8 @@ use keyrig_rack::KeyName;
 use keyrig_relying_party::printable;
 use serde::Serialize;
 
-use super::pin::{OpenKey, PinArgument, failed, open};
+use super::pin::{OpenKey, PinArgument, PinFile, failed, open};
+use super::stored;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 
@@ -26,6 +28,25 @@ pub(super) enum Action {
         #[command(flatten)]
         pin: PinArgument,
     },
+    /// Print credentials as JSON that 'import' takes, private keys included: all that are stored, or one. No PIN is needed
+    Export {
+        /// The key's name
+        name: KeyName,
+        /// The credential's id; behind -- if it begins with -
+        #[arg(value_name = "ID")]
+        id: Option<IdArgument>,
+        /// Its RP ID or AppID: without it, a credential that lives in its id is not found
+        #[arg(long, value_name = "RP_ID", requires = "id")]
+        rp_id: Option<String>,
+    },
+    /// Import credentials from JSON as 'export' prints it
+    Import {
+        /// The key's name
+        name: KeyName,
+        /// The file
+        #[arg(value_name = "FILE|-", default_value = "-")]
+        file: PinFile,
+    },
     /// Delete discoverable credentials
     Delete {
         /// The key's name
@@ -36,6 +57,19 @@ pub(super) enum Action {
         #[command(flatten)]
         pin: PinArgument,
     },
+}
+
+/// A credential id in base64url.
+#[derive(Clone)]
+pub(super) struct IdArgument(keyrig_control::request::Base64Url);
+
+impl FromStr for IdArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let id = Base64Url::decode(text).ok_or("a credential id is written in base64url, without padding")?;
+        Ok(Self(keyrig_control::request::Base64Url(id.0)))
+    }
 }
 
 /// What programs read.
@@ -72,6 +106,8 @@ pub(super) async fn run(action: Action, path: PathBuf, json: bool) -> Result<Exi
             let mut key = open(&path, &name).await?;
             list(&mut key, name, &pin, json).await?;
         }
+        Action::Export { name, id, rp_id } => stored::export(name, id.map(|id| id.0), rp_id, &path).await?,
+        Action::Import { name, file } => stored::import(name, &file, &path, json).await?,
         Action::Delete { name, ids, pin } => {
             let mut key = open(&path, &name).await?;
             delete(&mut key, name, &ids, &pin, json).await?;

@@ -22,7 +22,7 @@ use crate::interruption::HiddenTyping;
 use crate::output::{print, print_json, say};
 
 /// More than this is no PIN, bytes.
-const MAX_FILE: u64 = 4096;
+const MAX_FILE: usize = 4096;
 
 #[derive(Subcommand)]
 pub(super) enum Action {
@@ -68,6 +68,16 @@ impl PinArgument {
 pub(crate) enum PinFile {
     StandardInput,
     File(PathBuf),
+}
+
+impl PinFile {
+    /// What it is called in errors.
+    pub(super) fn path(&self) -> PathBuf {
+        match self {
+            Self::StandardInput => "standard input".into(),
+            Self::File(path) => path.clone(),
+        }
+    }
 }
 
 impl FromStr for PinFile {
@@ -284,23 +294,28 @@ fn ask(prompt: &str, option: &str) -> Result<Pin, Failure> {
 }
 
 pub(crate) fn from_file(file: &PinFile) -> Result<Pin, Failure> {
-    let text = read(file)?;
-    Ok(Pin::new(text.lines().next().unwrap_or_default()))
+    Ok(Pin::new(&first_line(file)?))
+}
+
+pub(super) fn first_line(file: &PinFile) -> Result<String, Failure> {
+    Ok(read(file)?.lines().next().unwrap_or_default().to_owned())
 }
 
 fn read(file: &PinFile) -> Result<String, Failure> {
-    let limited = |reader: &mut dyn Read| -> io::Result<String> {
-        let mut text = String::new();
-        reader.take(MAX_FILE).read_to_string(&mut text)?;
-        Ok(text)
+    let text = String::from_utf8(read_bytes(file, MAX_FILE)?);
+    text.map_err(|error| Failure::Read(file.path(), io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())))
+}
+
+/// Reads a file, or standard input, but no further than `max` bytes.
+pub(super) fn read_bytes(file: &PinFile, max: usize) -> Result<Vec<u8>, Failure> {
+    let limited = |reader: &mut dyn Read| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        reader.take(u64::try_from(max).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+        Ok(bytes)
     };
-    match file {
-        PinFile::StandardInput => {
-            limited(&mut io::stdin().lock()).map_err(|error| Failure::Read("standard input".into(), error))
-        }
-        PinFile::File(path) => {
-            let opened = File::open(path).and_then(|mut file| limited(&mut file));
-            opened.map_err(|error| Failure::Read(path.clone(), error))
-        }
-    }
+    let read = match file {
+        PinFile::StandardInput => limited(&mut io::stdin().lock()),
+        PinFile::File(path) => File::open(path).and_then(|mut file| limited(&mut file)),
+    };
+    read.map_err(|error| Failure::Read(file.path(), error))
 }

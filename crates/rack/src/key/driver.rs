@@ -232,6 +232,29 @@ impl Driver {
         self.carry_on(kind, interest, step, now);
     }
 
+    /// The user refuses whatever the key waits for.
+    pub(super) fn deny(&mut self, now: Duration) {
+        let id = match (&self.command, self.u2f_waiting) {
+            (Some(Command { wait: Wait::Gesture { id, .. }, .. }), _) => *id,
+            (_, Some((id, _))) => id,
+            _ => return,
+        };
+        self.gesture(id, Gesture::Deny, now);
+    }
+
+    /// The authenticator, for its owner: while no commit is under way.
+    pub(super) fn authenticator(&mut self) -> &mut Authenticator {
+        &mut self.authenticator
+    }
+
+    /// The owner's act has ended.
+    pub(super) fn administered(&mut self, end: impl FnOnce(&mut Authenticator), now: Duration) {
+        let before = self.authenticator.store().discoverable_count();
+        end(&mut self.authenticator);
+        self.tell_stored(before, now);
+        self.settle(now);
+    }
+
     /// The changes of the commit under way.
     pub(super) fn changes(&self) -> &[Change] {
         match &self.command {
@@ -377,11 +400,15 @@ impl Driver {
     fn apply(&mut self, commit: Commit, now: Duration) -> Step {
         let before = self.authenticator.store().discoverable_count();
         let step = commit.committed(&mut self.authenticator, now);
+        self.tell_stored(before, now);
+        step
+    }
+
+    fn tell_stored(&mut self, before: usize, now: Duration) {
         let after = self.authenticator.store().discoverable_count();
         if before != after {
             self.tell(News::Stored { discoverable_credentials: after }, now);
         }
-        step
     }
 
     /// Ends the wait for a gesture, now or when it begins.

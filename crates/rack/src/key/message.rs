@@ -1,12 +1,14 @@
 //! What a key's task is told, and what it tells.
 
-use keyrig_authenticator::Reason;
+use keyrig_authenticator::store::Change;
+use keyrig_authenticator::{Authenticator, Reason};
 use keyrig_ctap::hid::{Peer, Report, RequestKind};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
 use crate::seams::{Ended, Happening};
+use crate::storage::NotDurable;
 
 /// What a key does for a command that came without CTAPHID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,12 @@ pub(crate) enum Message {
     Unplug {
         done: oneshot::Sender<()>,
     },
+    /// The key is to be no more.
+    End {
+        done: oneshot::Sender<()>,
+    },
+    /// Its owner has something done with it.
+    Work(Box<dyn Work>),
     Gesture {
         id: GestureId,
         gesture: Gesture,
@@ -65,6 +73,21 @@ pub(crate) enum Message {
         candidates: Vec<Peer>,
         displaced: oneshot::Sender<Option<Peer>>,
     },
+}
+
+/// An act as the key's task carries it out: begun, made durable, and told of.
+pub(crate) trait Work: Send {
+    /// Begins it: the changes to be made durable, and whether they replace everything. Nothing if it is refused, or was but a question.
+    fn begin(&mut self, authenticator: &mut Authenticator) -> Option<(Vec<Change>, bool)>;
+
+    /// The changes are durable, or are not and will not be.
+    fn end(self: Box<Self>, authenticator: &mut Authenticator, durable: Result<(), NotDurable>);
+}
+
+impl core::fmt::Debug for dyn Work {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Work")
+    }
 }
 
 /// A CTAP message that came without CTAPHID.

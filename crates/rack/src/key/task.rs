@@ -3,6 +3,7 @@
 use core::future::{pending, poll_fn};
 use std::collections::BTreeMap;
 
+use keyrig_authenticator::store::Change;
 use keyrig_authenticator::{Authenticator, Profile};
 use keyrig_ctap::hid::{Peer, Report};
 use keyrig_usb::{Attachment, Exports, Identity, PlugError, Plugged};
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::driver::{Driver, Effect};
-use super::message::{Direct, Farewell, Message, News, Notice, Progress, TransactionId};
+use super::message::{Direct, Farewell, Message, News, Notice, Progress, TransactionId, Work};
 use crate::clock::Clock;
 use crate::key_name::KeyName;
 use crate::seams::{Edge, Happening, USB_HOST};
@@ -94,9 +95,10 @@ impl Task {
 
     /// Runs until every handle to the key is dropped.
     pub(super) async fn run(mut self) {
-        loop {
+        let done = loop {
             match self.next().await {
-                Event::Message(None) => break,
+                Event::Message(None) => break None,
+                Event::Message(Some(Message::End { done })) => break Some(done),
                 Event::Message(Some(message)) => self.message(message).await,
                 Event::Attached(attachment) => self.attached(attachment).await,
                 Event::Report(Some(report)) => self.driver.receive(USB_HOST, report, self.clock.now()),
@@ -106,8 +108,13 @@ impl Task {
                 Event::Deadline => self.driver.handle_timeout(self.clock.now()),
             }
             self.drain();
-        }
+        };
         self.power_off().await;
+        drop(self);
+        if let Some(done) = done {
+            // The asker may have gone.
+            let _ = done.send(());
+        }
     }
 
     async fn next(&mut self) -> Event {
@@ -136,6 +143,9 @@ impl Task {
                 self.unplug().await;
                 let _ = done.send(());
             }
+            // It is taken before the others.
+            Message::End { .. } => {}
+            Message::Work(work) => self.work(work).await,
             Message::Gesture { id, gesture } => self.driver.gesture(id, gesture, now),
             Message::Transact(direct) => self.transact(direct),
             Message::Cancel { id } => self.driver.cancel(id, now),
@@ -270,6 +280,43 @@ impl Task {
             let result = storage.commit(self.driver.changes());
             self.written((storage, result));
         }
+    }
+
+    /// Carries out what the owner wants, between the commits of commands. Until it is done the key takes no reports.
+    async fn work(&mut self, mut work: Box<dyn Work>) {
+        while self.writing.is_some() {
+            let written = outcome(&mut self.writing).await;
+            self.written(written);
+            self.drain();
+        }
+        let Some((changes, replaces_all)) = work.begin(self.driver.authenticator()) else { return };
+        let durable = self.store(changes).await;
+        if replaces_all && durable.is_ok() {
+            self.driver.deny(self.clock.now());
+        }
+        self.driver.administered(|authenticator| work.end(authenticator, durable), self.clock.now());
+    }
+
+    async fn store(&mut self, changes: Vec<Change>) -> Result<(), NotDurable> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let Some(mut storage) = self.storage.take() else { return Err(NotDurable::new("the storage is in use")) };
+        let (storage, result) = if storage.waits() {
+            let writing = tokio::task::spawn_blocking(move || {
+                let result = storage.commit(&changes);
+                (storage, result)
+            });
+            writing.await.expect("writing to the storage does not panic")
+        } else {
+            let result = storage.commit(&changes);
+            (storage, result)
+        };
+        self.storage = Some(storage);
+        if let Err(error) = &result {
+            tracing::error!(key = %self.name, %error, "changes could not be made durable");
+        }
+        result
     }
 
     fn written(&mut self, (storage, result): Written) {

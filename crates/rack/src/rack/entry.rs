@@ -157,6 +157,16 @@ impl Entry {
         told
     }
 
+    /// The key is no more.
+    pub(super) fn refuse_all(self, refusal: &Refusal) {
+        let Waits { gestures, made, watchers } = self.waits;
+        let gestures = gestures.into_iter().chain(made.map(|(_, asked)| asked)).map(|asked| asked.reply);
+        for reply in gestures.chain(watchers.into_iter().map(|(_, reply)| reply)) {
+            // The asker may have gone.
+            let _ = reply.send(Err(refusal.clone()));
+        }
+    }
+
     fn refuse(&self, reply: Reply, refusal: Refusal) {
         // The asker may have gone.
         let _ = reply.send(Err(refusal));

@@ -1,12 +1,14 @@
 //! The task of a rack: it moves the finger, and knows of each key what it does.
 
 use core::time::Duration;
+use std::sync::Weak;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::entry::{Asked, Entry, Reply, Waiting};
-use crate::command::{Command, RackState, Refusal, WaitFor};
+use super::shared::Shared;
+use crate::command::{Command, MAX_KEYS, RackState, Refusal, WaitFor};
 use crate::events::{Log, What};
 use crate::finger::{Finger, Gesture};
 use crate::key::{News, Notice};
@@ -14,9 +16,32 @@ use crate::key_name::KeyName;
 use crate::seams::Ended;
 use crate::timer::until;
 
-pub(super) struct Request {
-    pub(super) command: Command,
-    pub(super) answer: Reply,
+/// What the task is asked.
+pub(super) enum Request {
+    Command {
+        command: Command,
+        answer: Reply,
+    },
+    /// Keeps a name and a port for a key that is being made.
+    Reserve {
+        name: KeyName,
+        answer: oneshot::Sender<Result<usize, Refusal>>,
+    },
+    /// It was not made.
+    Release {
+        name: KeyName,
+    },
+    Add {
+        entry: Box<Entry>,
+        plugged: bool,
+        answer: Reply,
+    },
+    Remove {
+        key: KeyName,
+        answer: Reply,
+    },
+    /// Something has happened that the task does not see.
+    Tell(What),
 }
 
 pub(super) struct Task {
@@ -26,6 +51,10 @@ pub(super) struct Task {
     pub(super) noticed: mpsc::UnboundedReceiver<Notice>,
     pub(super) epoch: Instant,
     pub(super) log: Log,
+    /// What the rack's clones know of the keys.
+    pub(super) keys: Weak<Shared>,
+    /// The names and ports of keys that are being made.
+    pub(super) reserved: Vec<(KeyName, usize)>,
 }
 
 impl Task {
@@ -41,7 +70,7 @@ impl Task {
                     None => return,
                 },
                 request = self.asked.recv() => match request {
-                    Some(Request { command, answer }) => self.request(command, answer).await,
+                    Some(request) => self.request(request).await,
                     None => return,
                 },
                 () = until(deadline) => {}
@@ -126,7 +155,67 @@ impl Task {
         self.entry(name).ok_or(unknown)
     }
 
-    async fn request(&mut self, command: Command, reply: Reply) {
+    async fn request(&mut self, request: Request) {
+        match request {
+            Request::Command { command, answer } => self.asked(command, answer).await,
+            Request::Reserve { name, answer } => {
+                let reserved = self.reserve(name);
+                // Whoever makes a key runs to the end.
+                let _ = answer.send(reserved);
+            }
+            Request::Release { name } => self.reserved.retain(|(reserved, _)| *reserved != name),
+            Request::Add { entry, plugged, answer } => self.add(*entry, plugged, answer).await,
+            Request::Remove { key, answer } => self.remove(&key, answer).await,
+            Request::Tell(what) => self.log.write(what),
+        }
+    }
+
+    fn reserve(&mut self, name: KeyName) -> Result<usize, Refusal> {
+        let is_taken = self.entries.iter().any(|entry| entry.name == name);
+        if is_taken || self.reserved.iter().any(|(reserved, _)| *reserved == name) {
+            return Err(Refusal::KeyExists(name));
+        }
+        let is_free = |port: &usize| {
+            let busid = format!("1-{port}");
+            !self.entries.iter().any(|entry| entry.busid == busid)
+                && !self.reserved.iter().any(|(_, reserved)| reserved == port)
+        };
+        let port = (1..=MAX_KEYS).find(is_free).ok_or(Refusal::TooManyKeys)?;
+        self.reserved.push((name, port));
+        Ok(port)
+    }
+
+    async fn add(&mut self, entry: Entry, plugged: bool, answer: Reply) {
+        let name = entry.name.clone();
+        self.reserved.retain(|(reserved, _)| *reserved != name);
+        if let Some(keys) = self.keys.upgrade() {
+            keys.add(&entry);
+        }
+        self.entries.push(entry);
+        self.log.write(What::Created { key: name.clone() });
+        let result = if plugged { self.plug(name).await } else { Ok(name) };
+        self.catch_up();
+        self.reply(answer, result.as_ref().map(Some).map_err(Clone::clone));
+    }
+
+    async fn remove(&mut self, key: &KeyName, answer: Reply) {
+        let Some(position) = self.entries.iter().position(|entry| entry.name == *key) else {
+            let refusal = unknown(key, self.entries.iter().map(|entry| &entry.name));
+            return self.reply(answer, Err(refusal));
+        };
+        let entry = self.entries.remove(position);
+        if let Some(keys) = self.keys.upgrade() {
+            keys.remove(key);
+        }
+        self.finger.over.take_if(|over| over == key);
+        entry.handle.end().await;
+        entry.refuse_all(&unknown(key, self.entries.iter().map(|entry| &entry.name)));
+        self.log.write(What::Removed { key: key.clone() });
+        self.catch_up();
+        self.reply(answer, Ok(None));
+    }
+
+    async fn asked(&mut self, command: Command, reply: Reply) {
         match command {
             Command::Touch { key, wait } => self.gesture(&key, Gesture::Touch, wait, reply),
             Command::Deny { key, wait } => self.gesture(&key, Gesture::Deny, wait, reply),
@@ -187,6 +276,7 @@ impl Task {
                 self.log.write(What::TouchPolicy { touch: policy });
                 Ok(None)
             }
+            Command::Show { key } => self.known(&key).map(drop).map(|()| Some(key)),
             Command::List | Command::Touch { .. } | Command::Deny { .. } | Command::Wait { .. } => Ok(None),
         }
     }

@@ -128,7 +128,7 @@ enum Wrong {
 }
 
 const WRONG_FORMATS: [(&[u8], Wrong); 8] = [
-    (b"keyrig FAMILY 2\n", Wrong::Version),
+    (b"keyrig FAMILY 3\n", Wrong::Version),
     (b"keyrig FAMILY 10\n", Wrong::Version),
     (b"keyrig FAMILY 1 with more\n", Wrong::Version),
     (b"keyrig FAMILY 1", Wrong::Damaged),
@@ -501,4 +501,48 @@ fn a_directory_of_another_user_is_refused() {
         "{error}"
     );
     assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "nothing was made in it");
+}
+
+/// A key that keyrig 0.1.0 kept, with the PIN 1357 and a discoverable credential of example.com.
+fn of_format_1(state: &StateDirectory) {
+    let path = state.path.join("keys/a");
+    DirBuilder::new().mode(0o700).create(&path).unwrap();
+    let text = include_str!("../../tests/fixtures/key-format-1.txt");
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let mut store = vec![0; lines.next().unwrap().parse().unwrap()];
+    for line in lines {
+        let (offset, bytes) = line.split_once(' ').unwrap();
+        let (offset, bytes): (usize, _) = (offset.parse().unwrap(), hex::decode(bytes).unwrap());
+        store[offset..offset + bytes.len()].copy_from_slice(&bytes);
+    }
+    for (file, content) in [("store", &store[..]), ("profile", b"keyrig\n"), ("format", b"keyrig key 1\n")] {
+        write_new(&path.join(file), content).unwrap();
+    }
+}
+
+#[test]
+fn a_key_of_format_1_opens_with_all_it_kept_and_is_of_format_2_then() {
+    let directory = TempDir::new().unwrap();
+    let state = StateDirectory::open(&directory.path().join("state")).unwrap();
+    of_format_1(&state);
+    for _ in 0..2 {
+        let (_, store) = open_key(&state, 1).unwrap();
+        let [credential] = &store.credentials().collect::<Vec<_>>()[..] else { panic!("there is one") };
+        assert_eq!(credential.relying_party_id, "example.com");
+        assert_eq!(hex::encode(&credential.id[..8]), "b0b520e4efdbc956");
+        let user = &credential.discoverable.as_ref().unwrap().user;
+        assert_eq!((user.id.as_slice(), user.name.as_deref()), (&b"user"[..], Some("alice")));
+        assert_eq!((store.counter(), store.pin_retries(), credential.imported.as_ref()), (1, 8, None));
+        assert_eq!(fs::read(state.path.join("keys/a/format")).unwrap(), b"keyrig key 2\n");
+    }
+}
+
+#[test]
+fn a_state_directory_may_be_named_by_one_word() {
+    // The working directory is this package's: the directory goes with the test.
+    let directory = tempfile::Builder::new().prefix("state-").tempdir_in(".").unwrap();
+    let word = PathBuf::from(directory.path().file_name().unwrap());
+    StateDirectory::open(&word).unwrap();
+    fs::remove_dir_all(&word).unwrap();
+    StateDirectory::open(&word).unwrap();
 }

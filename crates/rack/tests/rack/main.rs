@@ -4,6 +4,7 @@
 
 mod in_process;
 mod many;
+mod owner;
 #[path = "../support/requests.rs"]
 mod requests;
 mod seams;

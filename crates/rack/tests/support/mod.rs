@@ -68,7 +68,7 @@ pub(crate) fn power_cycle(key: KeyName) -> Command {
 }
 
 pub(crate) fn handle(rack: &Rack, key: &str) -> KeyHandle {
-    rack.key(&name(key)).unwrap().clone()
+    rack.key(&name(key)).unwrap()
 }
 
 /// One CTAP message in this process, from start to answer.

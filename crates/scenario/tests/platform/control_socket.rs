@@ -25,7 +25,7 @@ async fn by_the_control_socket() {
     let required = json!({"userVerification": "required", "residentKey": "required"});
     let client = page().with_pin(Pin::new("1234"));
     let made = client.create(&creation(required, json!({})), &mut keys, never()).await.expect("a credential");
-    let mut others = [Key::new("a", InProcess(rack.key(&name("a")).expect("there is one").clone()))];
+    let mut others = [Key::new("a", InProcess(rack.key(&name("a")).expect("there is one")))];
     let signed = client.get(&request(&[], "required", json!({})), &mut others, never()).await.expect("an assertion");
     assert_eq!(signed.id, made.id);
 

@@ -9,7 +9,7 @@ macro_rules! over_both {
             let key = |key: &&str| {
                 keyrig_client::Key::new(
                     *key,
-                    keyrig_ways::InProcess(rack.key(&$crate::name(key)).expect("there is one").clone()),
+                    keyrig_ways::InProcess(rack.key(&$crate::name(key)).expect("there is one")),
                 )
             };
             $flow(&rack, &mut $names.iter().map(key).collect::<Vec<_>>()).await;

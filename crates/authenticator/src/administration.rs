@@ -1,0 +1,452 @@
+//! What the owner of a key does with it beside CTAP: no touch and no PIN is asked for. A rig puts keys into a state so.
+//!
+//! # The driving contract
+//!
+//! **act → commit → committed.** What is to be done comes as an [`Act`]. Make its [changes](Act::changes) durable, all or none, and then
+//! tell it so with [`Act::committed`]; an act that cannot be made durable is dropped, and nothing has happened. Begin one while no commit
+//! of a command is under way, and let no command go on before its end. A command that waits for a gesture may wait through it, unless the
+//! act [replaces](Act::replaces_all) everything: then deny the gesture before.
+
+use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::entities::User;
+use keyrig_ctap::get_info::OptionId;
+use thiserror::Error;
+
+use crate::authenticator::Authenticator;
+use crate::credential::{
+    CredentialSource, Discoverable, Imported, MAX_USER_ID, StoredCredential, rp_id_hash, truncated,
+};
+use crate::large_blobs;
+use crate::memory::UntilPowerUp;
+use crate::pin::{LONGEST_PIN, MAX_PIN_RETRIES, Pin};
+use crate::store::{Change, Configuration, Store};
+
+/// The longest credential id, bytes (WebAuthn Level 3 §6.5.1).
+const MAX_ID: usize = 1023;
+
+/// The longest RP ID or AppID, bytes: more than a domain name has (RFC 1035 §2.3.4).
+const MAX_RP_ID: usize = 512;
+
+/// How many credentials that are not discoverable may be imported.
+const MAX_IMPORTED: usize = 1000;
+
+/// An act of the owner, to be made durable.
+#[must_use = "an act that is dropped has not happened"]
+pub struct Act<T> {
+    changes: Vec<Change>,
+    replaces_all: bool,
+    then: Box<dyn FnOnce(&mut Authenticator) -> T + Send>,
+}
+
+impl<T> core::fmt::Debug for Act<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Act").field("changes", &self.changes.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T> Act<T> {
+    fn new(changes: Vec<Change>, then: impl FnOnce(&mut Authenticator) -> T + Send + 'static) -> Self {
+        Self { changes, replaces_all: false, then: Box::new(then) }
+    }
+
+    /// An act that changes nothing, and what comes of it.
+    pub fn of(result: T) -> Self
+    where
+        T: Send + 'static,
+    {
+        Self::new(Vec::new(), |_| result)
+    }
+
+    /// The same act, and what comes of it in other words.
+    pub fn map<U>(self, then: impl FnOnce(T) -> U + Send + 'static) -> Act<U>
+    where
+        T: 'static,
+    {
+        let Self { changes, replaces_all, then: before } = self;
+        Act { changes, replaces_all, then: Box::new(move |authenticator| then(before(authenticator))) }
+    }
+
+    /// The changes, to be made durable all or none. There may be none.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Whether the key is another one afterwards: what is pending belongs to the one before.
+    #[must_use]
+    pub fn replaces_all(&self) -> bool {
+        self.replaces_all
+    }
+
+    /// The changes are durable: memory follows.
+    pub fn committed(self, authenticator: &mut Authenticator) -> T {
+        authenticator.apply(&self.changes);
+        if self.replaces_all {
+            authenticator.generation += 1;
+            authenticator.memory = UntilPowerUp::default();
+        }
+        (self.then)(authenticator)
+    }
+}
+
+/// Why a credential is not imported.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ImportRefused {
+    /// The id is empty or too long.
+    #[error("the credential id has {0} bytes: 1 to {MAX_ID} are possible")]
+    Id(usize),
+    /// The RP ID is empty or too long.
+    #[error("the RP ID has {0} bytes: 1 to {MAX_RP_ID} are possible")]
+    RpId(usize),
+    /// The user handle is empty or too long.
+    #[error("the user handle has {0} bytes: 1 to {MAX_USER_ID} are possible")]
+    UserId(usize),
+    /// A credential with this id is there.
+    #[error("the key has a credential with this id already: delete it first")]
+    Exists,
+    /// A discoverable credential of this user is there: a relying party has at most one per user (CTAP 2.3 §6.1.2 step 17).
+    #[error("the key has a discoverable credential of this user of {0} already: delete it first")]
+    SameUser(String),
+    /// There is no room for it.
+    #[error("the key has no room for another credential of this kind")]
+    Full,
+    /// The key has no discoverable credentials.
+    #[error("a {0} has no discoverable credentials")]
+    NotDiscoverable(String),
+    /// The key does not sign by this algorithm.
+    #[error("a {profile} has no {}", algorithm.name())]
+    Algorithm {
+        /// The key's profile.
+        profile: String,
+        /// The algorithm.
+        algorithm: Algorithm,
+    },
+    /// It is said to be backed up, and not to be eligible for that (WebAuthn Level 3 §6.1.3).
+    #[error("what is not backup eligible cannot be backed up")]
+    BackupState,
+    /// The blob is longer than the key stores, or the credential is not discoverable.
+    #[error("the credBlob has {0} bytes: a discoverable credential of this key may have {1}")]
+    CredBlob(usize, usize),
+}
+
+/// Why a PIN is not set or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PinRefused {
+    /// The key has no PINs.
+    #[error("the key has no PINs")]
+    NotSupported,
+    /// Another PIN is set.
+    #[error("another PIN is set already")]
+    AlreadySet,
+    /// None is set.
+    #[error("no PIN is set")]
+    NotSet,
+    /// It is shorter or longer than the key takes, or too simple for its policy.
+    #[error("the PIN is not one that the key takes: it has {minimum} characters at least and {LONGEST_PIN} bytes at most{}",
+        if *.complexity { ", and neither one character again and again nor neighbours in order" } else { "" })]
+    Policy {
+        /// `minPINLength`, code points.
+        minimum: u8,
+        /// Whether there is a complexity policy.
+        complexity: bool,
+    },
+    /// The current PIN is wrong, which has cost a try.
+    #[error("the PIN is wrong: {} left", if *.left == 1 { "1 try is".to_owned() } else { format!("{} tries are", .left) })]
+    Wrong {
+        /// How many tries are left.
+        left: u8,
+    },
+    /// After three wrong PINs in a row the key has to be power-cycled.
+    #[error("after three wrong PINs in a row the key takes none before it was power-cycled")]
+    PowerCycleNeeded,
+    /// No try is left.
+    #[error("no try is left: a reset makes room for a new PIN, and deletes the credentials")]
+    Blocked,
+}
+
+/// A key's PIN, as far as it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinState {
+    /// Whether one is set.
+    pub set: bool,
+    /// How many wrong ones there may still be.
+    pub retries: u8,
+    /// Whether the key takes none before it was power-cycled.
+    pub power_cycle_needed: bool,
+}
+
+/// Why a large-blob array is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LargeBlobsRefused {
+    /// The key has none.
+    #[error("the key has no large blobs")]
+    NotSupported,
+    /// It is too long.
+    #[error("the array has {length} bytes: the key has room for {room}")]
+    TooLong {
+        /// Its length, bytes.
+        length: usize,
+        /// `maxSerializedLargeBlobArray`, bytes.
+        room: u64,
+    },
+    /// It does not end with the first half of its SHA-256 (CTAP 2.3 §6.10.2).
+    #[error("the array does not end with the first 16 bytes of the SHA-256 of what is before them")]
+    Hash,
+}
+
+impl Authenticator {
+    /// Forgets everything, as authenticatorReset does: but at any time, and without a touch.
+    pub fn erase(&mut self) -> Act<()> {
+        let counter = self.store().counter();
+        let changes = Store::blank(self.environment.as_mut(), counter);
+        Act { replaces_all: true, ..Act::new(changes, |_| ()) }
+    }
+
+    /// Becomes a key that keeps this instead. The counter may go back by it: relying parties shall take it for a clone.
+    pub fn restore(&mut self, store: &Store) -> Act<()> {
+        Act { replaces_all: true, ..Act::new(store.changes(), |_| ()) }
+    }
+
+    /// Takes a credential that was made elsewhere.
+    ///
+    /// # Errors
+    /// [`ImportRefused`].
+    pub fn import(&mut self, source: CredentialSource) -> Result<Act<()>, ImportRefused> {
+        self.check_import(&source)?;
+        let discoverable = source.user.map(|User { id, name, display_name }| Discoverable {
+            user: User { id, name: name.map(truncated), display_name: display_name.map(truncated) },
+            creation: self.store().next_creation(),
+        });
+        let is_discoverable = discoverable.is_some();
+        let mut changes = vec![Change::Put(StoredCredential {
+            id: source.id,
+            relying_party_id: source.relying_party_id,
+            private_key: source.private_key,
+            discoverable,
+            properties: source.properties,
+            has_large_blob_key: source.large_blob_key.is_some(),
+            cred_blob: source.cred_blob,
+            imported: Some(Imported {
+                counter: source.counter,
+                backup_eligible: source.backup_eligible,
+                backup_state: source.backup_state,
+                cred_random: source.cred_random,
+                large_blob_key: source.large_blob_key,
+            }),
+        })];
+        if is_discoverable {
+            changes.push(Change::new_credential_store_state(self.environment.as_mut()));
+        }
+        Ok(Act::new(changes, |_| ()))
+    }
+
+    fn check_import(&self, source: &CredentialSource) -> Result<(), ImportRefused> {
+        let within = |length: usize, max: usize| (1..=max).contains(&length);
+        let (id, rp_id, store) = (source.id.len(), source.relying_party_id.len(), self.store());
+        if !within(id, MAX_ID) {
+            return Err(ImportRefused::Id(id));
+        }
+        if !within(rp_id, MAX_RP_ID) {
+            return Err(ImportRefused::RpId(rp_id));
+        }
+        let algorithm = source.private_key.algorithm();
+        let is_u2f = self.profile.has_u2f() && algorithm == Algorithm::Es256;
+        if !is_u2f && !self.profile.supports(algorithm) {
+            return Err(ImportRefused::Algorithm { profile: self.profile.name.clone(), algorithm });
+        }
+        if source.backup_state && !source.backup_eligible {
+            return Err(ImportRefused::BackupState);
+        }
+        let hash = rp_id_hash(&source.relying_party_id);
+        if store.credential(&source.id).is_some() || store.open(&hash, &source.id).is_some() {
+            return Err(ImportRefused::Exists);
+        }
+        let longest_blob = if source.user.is_some() { self.profile.max_cred_blob_length() } else { 0 };
+        if source.cred_blob.len() > longest_blob {
+            return Err(ImportRefused::CredBlob(source.cred_blob.len(), longest_blob));
+        }
+        let Some(user) = &source.user else {
+            let others = store.credentials().filter(|credential| credential.discoverable.is_none()).count();
+            return if others < MAX_IMPORTED { Ok(()) } else { Err(ImportRefused::Full) };
+        };
+        if self.profile.option(OptionId::Rk) != Some(true) {
+            return Err(ImportRefused::NotDiscoverable(self.profile.name.clone()));
+        }
+        if !within(user.id.len(), MAX_USER_ID) {
+            return Err(ImportRefused::UserId(user.id.len()));
+        }
+        let is_same = |credential: &StoredCredential| {
+            credential.discoverable.as_ref().is_some_and(|discoverable| discoverable.user.id == user.id)
+        };
+        if store.discoverable(&hash).any(is_same) {
+            return Err(ImportRefused::SameUser(source.relying_party_id.clone()));
+        }
+        if self.remaining_discoverable_credentials() == 0 {
+            return Err(ImportRefused::Full);
+        }
+        Ok(())
+    }
+
+    /// The stored credentials as an import takes them: discoverable ones and imported ones, in the order of their ids. Of those that were
+    /// made here the counter is the key's.
+    #[must_use]
+    pub fn export_all(&self) -> Vec<CredentialSource> {
+        self.store().credentials().map(|credential| self.source(credential)).collect()
+    }
+
+    /// The credential with this id: a stored one, or, if an RP ID or AppID is given, one of its that lives in its id.
+    #[must_use]
+    pub fn export(&self, id: &[u8], relying_party_id: Option<&str>) -> Option<CredentialSource> {
+        if let Some(stored) = self.store().credential(id) {
+            return Some(self.source(stored)).filter(|source| {
+                relying_party_id.is_none_or(|relying_party_id| source.relying_party_id == relying_party_id)
+            });
+        }
+        let relying_party_id = relying_party_id?;
+        let opened = self.store().open(&rp_id_hash(relying_party_id), id)?;
+        Some(CredentialSource {
+            id: id.to_vec(),
+            relying_party_id: relying_party_id.to_owned(),
+            private_key: opened.private_key,
+            user: None,
+            properties: opened.properties,
+            cred_blob: Vec::new(),
+            counter: Some(self.store().counter()),
+            backup_eligible: false,
+            backup_state: false,
+            cred_random: Some(self.store().cred_randoms(id)),
+            large_blob_key: None,
+        })
+    }
+
+    fn source(&self, credential: &StoredCredential) -> CredentialSource {
+        let (store, id) = (self.store(), &credential.id);
+        let imported = credential.imported.as_ref();
+        CredentialSource {
+            id: id.clone(),
+            relying_party_id: credential.relying_party_id.clone(),
+            private_key: credential.private_key.clone(),
+            user: credential.discoverable.as_ref().map(|discoverable| discoverable.user.clone()),
+            properties: credential.properties,
+            cred_blob: credential.cred_blob.clone(),
+            counter: imported.map_or(Some(store.counter()), |imported| imported.counter),
+            backup_eligible: imported.is_some_and(|imported| imported.backup_eligible),
+            backup_state: imported.is_some_and(|imported| imported.backup_state),
+            cred_random: Some(store.cred_randoms(id)),
+            large_blob_key: credential.has_large_blob_key.then(|| store.large_blob_key(id)),
+        }
+    }
+
+    /// Deletes the stored credential with this id, if there is one. One that lives in its id is stored nowhere.
+    pub fn delete(&mut self, id: &[u8]) -> Option<Act<()>> {
+        let is_discoverable = self.store().credential(id)?.discoverable.is_some();
+        let mut changes = vec![Change::Remove(id.to_vec())];
+        if is_discoverable {
+            changes.push(Change::new_credential_store_state(self.environment.as_mut()));
+        }
+        Some(Act::new(changes, |_| ()))
+    }
+
+    /// What is told of the PIN; nothing if the key has no PINs.
+    #[must_use]
+    pub fn pin_state(&self) -> Option<PinState> {
+        self.profile.option(OptionId::ClientPin)?;
+        Some(PinState {
+            set: self.store().pin().is_some(),
+            retries: self.store().pin_retries(),
+            power_cycle_needed: self.needs_power_cycle(),
+        })
+    }
+
+    /// Sets the first PIN. If the same is set already, that is no error and no change.
+    ///
+    /// # Errors
+    /// [`PinRefused`].
+    pub fn set_pin(&self, pin: &str) -> Result<Act<()>, PinRefused> {
+        self.pin_state().ok_or(PinRefused::NotSupported)?;
+        match self.store().pin() {
+            Some(set) if set.matches(&Pin::hash(pin)) => Ok(Act::new(Vec::new(), |_| ())),
+            Some(_) => Err(PinRefused::AlreadySet),
+            None => {
+                let changes = vec![Change::Pin(self.new_pin(pin)?), Change::PinRetries(MAX_PIN_RETRIES)];
+                Ok(Act::new(changes, |_| ()))
+            }
+        }
+    }
+
+    /// Changes the PIN, as changePIN does (CTAP 2.3 §6.5.5.6): a wrong one costs a try.
+    ///
+    /// # Errors
+    /// [`PinRefused`]; the act's own is the one for a wrong PIN.
+    pub fn change_pin(&mut self, current: &str, new: &str) -> Result<Act<Result<(), PinRefused>>, PinRefused> {
+        let state = self.pin_state().ok_or(PinRefused::NotSupported)?;
+        let set = self.store().pin().ok_or(PinRefused::NotSet)?;
+        if state.retries == 0 {
+            return Err(PinRefused::Blocked);
+        }
+        if state.power_cycle_needed {
+            return Err(PinRefused::PowerCycleNeeded);
+        }
+        if !set.matches(&Pin::hash(current)) {
+            let left = state.retries.saturating_sub(1);
+            return Ok(Act::new(vec![Change::PinRetries(left)], move |authenticator| {
+                let mismatches = &mut authenticator.memory.consecutive_mismatches;
+                *mismatches = mismatches.saturating_add(1);
+                Err(PinRefused::Wrong { left })
+            }));
+        }
+        let new = self.new_pin(new)?;
+        let force_pin_change = self.store().configuration().force_pin_change;
+        if force_pin_change && set.matches(&new.hash) {
+            return Err(self.against_policy());
+        }
+        let configuration = Configuration { force_pin_change: false, ..self.store().configuration().clone() };
+        let changes = vec![
+            Change::PinRetries(MAX_PIN_RETRIES),
+            Change::Pin(new),
+            Change::Configuration(configuration),
+            Change::new_persistent_token(self.environment.as_mut()),
+        ];
+        Ok(Act::new(changes, |authenticator| {
+            authenticator.memory.consecutive_mismatches = 0;
+            authenticator.memory.token = None;
+            Ok(())
+        }))
+    }
+
+    fn new_pin(&self, pin: &str) -> Result<Pin, PinRefused> {
+        Pin::new(pin, self.pin_policy()).map_err(|_| self.against_policy())
+    }
+
+    fn against_policy(&self) -> PinRefused {
+        let policy = self.pin_policy();
+        PinRefused::Policy { minimum: policy.min_length, complexity: policy.complexity }
+    }
+
+    /// Writes the serialized large-blob array (CTAP 2.3 §6.10.1), whole.
+    ///
+    /// # Errors
+    /// [`LargeBlobsRefused`].
+    pub fn write_large_blobs(&self, array: Vec<u8>) -> Result<Act<()>, LargeBlobsRefused> {
+        self.large_blobs()?;
+        let (length, room) = (array.len(), self.profile.max_serialized_large_blob_array());
+        if u64::try_from(length).is_ok_and(|length| length > room) {
+            return Err(LargeBlobsRefused::TooLong { length, room });
+        }
+        if !large_blobs::ends_with_its_hash(&array) {
+            return Err(LargeBlobsRefused::Hash);
+        }
+        Ok(Act::new(vec![Change::LargeBlobs(array)], |authenticator| authenticator.memory.pending_array = None))
+    }
+
+    /// The serialized large-blob array.
+    ///
+    /// # Errors
+    /// [`LargeBlobsRefused::NotSupported`].
+    pub fn large_blobs(&self) -> Result<&[u8], LargeBlobsRefused> {
+        match self.profile.option(OptionId::LargeBlobs) {
+            Some(true) => Ok(self.store().large_blobs()),
+            _ => Err(LargeBlobsRefused::NotSupported),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! How each command is carried out: by the rack, and waited for as long as it says.
+
+use core::time::Duration;
+
+use keyrig_authenticator::Profile;
+use keyrig_authenticator::credential::CredentialSource;
+use keyrig_rack::command::{Command, RackState, Refusal, WaitFor};
+use keyrig_rack::snapshot::Snapshot;
+use keyrig_rack::{Answered, KeyName, NewKey, Rack};
+use tokio::time::sleep;
+
+use crate::request::{
+    Answer, Base64Url, ChangePin, Clone, Create, Credential, CredentialList, DeleteCredential, Deny, EventList, Events,
+    ExportCredentials, ExportedCredentials, Finger, ImportCredential, LargeBlobs, List, ListCredentials,
+    ListedCredential, MAX_EVENTS, PinRetries, PinState, Plug, PowerCycle, ReadLargeBlobs, Remove, Request, Reset,
+    Restore, Secret, SetPin, SetTouchPolicy, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f, Transacted,
+    Unplug, Wait, WriteLargeBlobs,
+};
+
+impl Request {
+    /// How long the answer may take because it waits for something, and not for the rack.
+    #[must_use]
+    pub fn waits(&self) -> Duration {
+        match self {
+            Self::Touch(Touch { wait: true, timeout_ms, .. })
+            | Self::Deny(Deny { wait: true, timeout_ms, .. })
+            | Self::Wait(Wait { timeout_ms, .. })
+            | Self::Events(Events { timeout_ms, .. }) => Duration::from_millis(*timeout_ms),
+            // Twice as long as a key waits for a touch.
+            Self::Transact(_) => Duration::from_secs(60),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Carries it out. If `cancelled` completes while it waits, it is given up; while a key has a message of [`Transact`], the key is
+    /// told to cancel as CTAPHID_CANCEL would, and its answer is awaited all the same. What waits for nothing is done. Dropped, it waits
+    /// no more.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was done, or the key was pulled out meanwhile.
+    pub async fn carry_out(self, rack: &Rack, cancelled: impl Future<Output = ()>) -> Result<Answer, Refusal> {
+        let within = self.waits();
+        let command = match self {
+            Self::List(List {}) => Command::List,
+            Self::Touch(Touch { key, wait, .. }) => Command::Touch { key, wait },
+            Self::Deny(Deny { key, wait, .. }) => Command::Deny { key, wait },
+            Self::Wait(Wait { key, r#for: what, .. }) => Command::Wait { key, what },
+            Self::Unplug(Unplug { key }) => Command::Unplug { key },
+            Self::Plug(Plug { key }) => Command::Plug { key },
+            Self::PowerCycle(PowerCycle { key }) => Command::PowerCycle { key },
+            Self::Finger(Finger { key }) => Command::Finger { key },
+            Self::SetTouchPolicy(SetTouchPolicy { policy }) => Command::TouchPolicy { policy },
+            Self::Transact(Transact { key, message }) => {
+                let answered = rack.transact(&key, message, cancelled).await?;
+                return transacted(rack, &key, answered).await;
+            }
+            Self::TransactU2f(TransactU2f { key, message }) => {
+                let answered = rack.transact_u2f(&key, message).await?;
+                return transacted(rack, &key, answered).await;
+            }
+            Self::Create(new) => return create(rack, new).await.map(Answer::State),
+            Self::Remove(Remove { key }) => return rack.remove(&key).await.map(Answer::State),
+            Self::Reset(Reset { key }) => return rack.reset(&key).await.map(Answer::State),
+            Self::TakeSnapshot(TakeSnapshot { key }) => {
+                let snapshot = rack.snapshot(&key).await?;
+                let (profile, snapshot) = (snapshot.profile.clone(), Base64Url(snapshot.to_bytes()));
+                return Ok(Answer::Snapshot(TakenSnapshot { key, profile, snapshot }));
+            }
+            Self::Restore(Restore { key, snapshot }) => {
+                let snapshot = Snapshot::from_bytes(&snapshot.0)?;
+                return rack.restore(&key, snapshot).await.map(Answer::State);
+            }
+            Self::Clone(Clone { key, name }) => return rack.clone_key(&key, name).await.map(Answer::State),
+            Self::PinRetries(PinRetries { key }) => return pin_state(rack, key).await.map(Answer::Pin),
+            Self::SetPin(SetPin { key, pin: Secret(pin) }) => {
+                rack.known(&key)?.set_pin(pin).await.map_err(Refusal::of(&key))?;
+                return pin_state(rack, key).await.map(Answer::Pin);
+            }
+            Self::ChangePin(ChangePin { key, pin: Secret(pin), new_pin: Secret(new) }) => {
+                rack.known(&key)?.change_pin(pin, new).await.map_err(Refusal::of(&key))?;
+                return pin_state(rack, key).await.map(Answer::Pin);
+            }
+            Self::ListCredentials(ListCredentials { key }) => {
+                let all = rack.known(&key)?.export_all().await.map_err(Refusal::of(&key))?;
+                let credentials = all.into_iter().map(ListedCredential::from).collect();
+                return Ok(Answer::Credentials(CredentialList { key, credentials }));
+            }
+            Self::ExportCredentials(which) => return export(rack, which).await.map(Answer::Exported),
+            Self::ImportCredential(ImportCredential { key, credential }) => {
+                let source = CredentialSource::try_from(credential)
+                    .map_err(|error| Refusal::BadCredential { key: key.clone(), reason: error.to_string() })?;
+                rack.known(&key)?.import(source).await.map_err(Refusal::of(&key))?;
+                Command::Show { key }
+            }
+            Self::DeleteCredential(DeleteCredential { key, credential_id: Base64Url(id) }) => {
+                rack.known(&key)?.delete(id).await.map_err(Refusal::of(&key))?;
+                Command::Show { key }
+            }
+            Self::ReadLargeBlobs(ReadLargeBlobs { key }) => {
+                let array = rack.known(&key)?.large_blobs().await.map_err(Refusal::of(&key))?;
+                return Ok(Answer::LargeBlobs(LargeBlobs { key, array: Base64Url(array) }));
+            }
+            Self::WriteLargeBlobs(WriteLargeBlobs { key, array: Base64Url(array) }) => {
+                rack.known(&key)?.write_large_blobs(array).await.map_err(Refusal::of(&key))?;
+                Command::Show { key }
+            }
+            Self::Events(Events { after, .. }) => {
+                let events = tokio::select! {
+                    biased;
+                    events = rack.events().behind(after, MAX_EVENTS) => events,
+                    () = cancelled => Vec::new(),
+                    () = sleep(within) => Vec::new(),
+                };
+                return Ok(Answer::Events(EventList { events }));
+            }
+        };
+        match waiting(&command) {
+            Some((key, what)) => tokio::select! {
+                biased;
+                answer = rack.command(command) => answer,
+                () = cancelled => Err(Refusal::GivenUp(key)),
+                () = sleep(within) => Err(Refusal::TimedOut { key, what, within }),
+            },
+            None => rack.command(command).await,
+        }
+        .map(Answer::State)
+    }
+}
+
+/// The answer, with the key after it.
+async fn transacted(rack: &Rack, key: &KeyName, answered: Answered) -> Result<Answer, Refusal> {
+    let state = rack.command(Command::Show { key: key.clone() }).await?;
+    let Answered { message, asked_for_touch } = answered;
+    Ok(Answer::Transacted(Transacted { state, asked_for_touch, message }))
+}
+
+/// What a command waits for, if it waits.
+fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
+    match command {
+        Command::Touch { key, wait: true } | Command::Deny { key, wait: true } => Some((key.clone(), WaitFor::Touch)),
+        Command::Wait { key, what } => Some((key.clone(), *what)),
+        _ => None,
+    }
+}
+
+/// The profile of a key of which nothing else is said.
+const DEFAULT_PROFILE: &str = "keyrig";
+
+async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
+    let Create { name, profile, snapshot, pin, plugged } = create;
+    let snapshot = snapshot.map(|bytes| Snapshot::from_bytes(&bytes.0)).transpose()?;
+    let profile = profile.or_else(|| snapshot.as_ref().map(|snapshot| snapshot.profile.clone()));
+    let profile = profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
+    let profile = Profile::built_in(&profile).ok_or(Refusal::UnknownProfile(profile))?;
+    rack.create(NewKey { name, profile, snapshot, pin: pin.map(|Secret(pin)| pin), plugged }).await
+}
+
+async fn pin_state(rack: &Rack, key: KeyName) -> Result<PinState, Refusal> {
+    let state = rack.known(&key)?.pin_state().await.map_err(Refusal::of(&key))?;
+    Ok(PinState {
+        key,
+        pin_set: state.set,
+        retries: state.set.then_some(state.retries),
+        power_cycle_needed: state.set.then_some(state.power_cycle_needed),
+    })
+}
+
+async fn export(rack: &Rack, export: ExportCredentials) -> Result<ExportedCredentials, Refusal> {
+    let ExportCredentials { key, credential_id, rp_id } = export;
+    let handle = rack.known(&key)?;
+    let exported = match credential_id {
+        Some(id) => handle.export(id.0, rp_id).await.map(|one| vec![one]),
+        None => handle.export_all().await,
+    };
+    let credentials = exported.map_err(Refusal::of(&key))?.into_iter().map(Credential::from).collect();
+    Ok(ExportedCredentials { credentials })
+}

@@ -1,0 +1,243 @@
+//! Credentials as one key gives them and another takes them: JSON with bytes in base64url, as WebAuthn's has them.
+
+use core::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyrig_authenticator::credential::{CredRandom, CredentialSource, Properties};
+use keyrig_authenticator::private_key::PrivateKey;
+use keyrig_ctap::entities::User;
+use keyrig_ctap::extensions::CredentialProtection;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Bytes that JSON holds in base64url without padding (`Base64URLString`, WebAuthn Level 3 §5.1).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Base64Url(pub Vec<u8>);
+
+impl fmt::Debug for Base64Url {
+    /// They may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Base64Url({})", self.0.len())
+    }
+}
+
+impl fmt::Display for Base64Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(&self.0))
+    }
+}
+
+impl Serialize for Base64Url {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64Url {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let bytes = URL_SAFE_NO_PAD.decode(text.as_str());
+        // Not the text: it may be a secret.
+        bytes.map(Self).map_err(|_| serde::de::Error::custom("this is not base64url without padding"))
+    }
+}
+
+/// A credential with all that belongs to it; the private key is in it, unencrypted. What an export gives, an import takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// The credential id, 1 to 1023 bytes.
+    pub credential_id: Base64Url,
+    /// The RP ID; for CTAP1/U2F the AppID.
+    pub rp_id: String,
+    /// The private key, PKCS#8 in DER: ES256, EdDSA or ES384.
+    pub private_key: Base64Url,
+    /// The user handle, 1 to 64 bytes: a credential that has one is discoverable, and others are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<Base64Url>,
+    /// `user.name`, of a discoverable credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// `user.displayName`, of a discoverable credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_display_name: Option<String>,
+    /// The signature counter: the value in the last assertion, and the next has one more. Without it, it is always 0, as those of
+    /// synchronised passkeys are.
+    #[serde(default)]
+    pub sign_count: Option<u32>,
+    /// Whether it says that it is eligible for backup (BE).
+    #[serde(default)]
+    pub backup_eligible: bool,
+    /// Whether it says that it is backed up (BS).
+    #[serde(default)]
+    pub backup_state: bool,
+    /// The level of `credProtect`, 1 to 3.
+    #[serde(default = "lowest_protection")]
+    pub cred_protect: u8,
+    /// `thirdPartyPayment`.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub third_party_payment: bool,
+    /// `credBlob`, of a discoverable credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cred_blob: Option<Base64Url>,
+    /// What hmac-secret and prf compute with, `CredRandomWithUV` and `CredRandomWithoutUV` behind it, 64 bytes; without it the key that
+    /// imports the credential has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cred_random: Option<Base64Url>,
+    /// `largeBlobKey`, 32 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_blob_key: Option<Base64Url>,
+}
+
+fn lowest_protection() -> u8 {
+    1
+}
+
+/// A credential is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidCredential {
+    /// The private key.
+    #[error("private_key is no PKCS#8 key of ES256 (P-256), EdDSA (Ed25519) or ES384 (P-384), in DER and base64url")]
+    PrivateKey,
+    /// Names without a user.
+    #[error("user_name and user_display_name belong to a discoverable credential, which has a user_id")]
+    NamesWithoutUser,
+    /// The level of credProtect.
+    #[error("cred_protect is 1, 2 or 3")]
+    CredProtect,
+    /// The length of `CredRandom`.
+    #[error("cred_random has 64 bytes")]
+    CredRandom,
+    /// The length of `largeBlobKey`.
+    #[error("large_blob_key has 32 bytes")]
+    LargeBlobKey,
+}
+
+impl TryFrom<Credential> for CredentialSource {
+    type Error = InvalidCredential;
+
+    fn try_from(credential: Credential) -> Result<Self, InvalidCredential> {
+        let private_key = Zeroizing::new(credential.private_key.0);
+        if credential.user_id.is_none() && (credential.user_name.is_some() || credential.user_display_name.is_some()) {
+            return Err(InvalidCredential::NamesWithoutUser);
+        }
+        let protection = CredentialProtection::from_number(credential.cred_protect.into());
+        let large_blob_key = credential.large_blob_key.map(|key| key.0.try_into()).transpose();
+        Ok(Self {
+            id: credential.credential_id.0,
+            relying_party_id: credential.rp_id,
+            private_key: PrivateKey::from_pkcs8(&private_key).ok_or(InvalidCredential::PrivateKey)?,
+            user: credential.user_id.map(|id| User {
+                id: id.0,
+                name: credential.user_name,
+                display_name: credential.user_display_name,
+            }),
+            properties: Properties {
+                protection: protection.ok_or(InvalidCredential::CredProtect)?,
+                third_party_payment: credential.third_party_payment,
+            },
+            cred_blob: credential.cred_blob.unwrap_or_default().0,
+            counter: credential.sign_count,
+            backup_eligible: credential.backup_eligible,
+            backup_state: credential.backup_state,
+            cred_random: credential.cred_random.map(|secrets| cred_random(&secrets.0)).transpose()?,
+            large_blob_key: large_blob_key.map_err(|_| InvalidCredential::LargeBlobKey)?,
+        })
+    }
+}
+
+fn cred_random(secrets: &[u8]) -> Result<CredRandom, InvalidCredential> {
+    let (with_uv, rest) = secrets.split_first_chunk().ok_or(InvalidCredential::CredRandom)?;
+    let without_uv = rest.try_into().map_err(|_| InvalidCredential::CredRandom)?;
+    Ok(CredRandom { with_uv: *with_uv, without_uv })
+}
+
+impl From<CredentialSource> for Credential {
+    fn from(source: CredentialSource) -> Self {
+        let private_key = source.private_key.to_pkcs8().map(|der| Base64Url(der.to_vec())).unwrap_or_default();
+        let (user_id, user_name, user_display_name) = match source.user {
+            Some(User { id, name, display_name }) => (Some(Base64Url(id)), name, display_name),
+            None => (None, None, None),
+        };
+        Self {
+            credential_id: Base64Url(source.id),
+            rp_id: source.relying_party_id,
+            private_key,
+            user_id,
+            user_name,
+            user_display_name,
+            sign_count: source.counter,
+            backup_eligible: source.backup_eligible,
+            backup_state: source.backup_state,
+            cred_protect: u64::from(source.properties.protection).try_into().unwrap_or(lowest_protection()),
+            third_party_payment: source.properties.third_party_payment,
+            cred_blob: Some(source.cred_blob).filter(|blob| !blob.is_empty()).map(Base64Url),
+            cred_random: source.cred_random.map(|random| Base64Url([random.with_uv, random.without_uv].concat())),
+            large_blob_key: source.large_blob_key.map(|key| Base64Url(key.to_vec())),
+        }
+    }
+}
+
+/// A credential as a key lists it: nothing of it is secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedCredential {
+    /// The credential id.
+    pub credential_id: Base64Url,
+    /// The RP ID; for CTAP1/U2F the AppID.
+    pub rp_id: String,
+    /// The user handle, of a discoverable credential.
+    pub user_id: Option<Base64Url>,
+    /// `user.name`.
+    pub user_name: Option<String>,
+    /// `user.displayName`.
+    pub user_display_name: Option<String>,
+    /// Whether it is discoverable.
+    pub discoverable: bool,
+    /// The algorithm, as IANA's registry of COSE spells it.
+    pub algorithm: String,
+    /// The signature counter; null if it is always 0.
+    pub sign_count: Option<u32>,
+    /// BE.
+    pub backup_eligible: bool,
+    /// BS.
+    pub backup_state: bool,
+    /// The level of `credProtect`.
+    pub cred_protect: u8,
+    /// Whether it has a key for the large-blob array.
+    pub large_blob: bool,
+}
+
+impl From<CredentialSource> for ListedCredential {
+    fn from(source: CredentialSource) -> Self {
+        let algorithm = source.private_key.algorithm().name().to_owned();
+        let Credential {
+            credential_id,
+            rp_id,
+            user_id,
+            user_name,
+            user_display_name,
+            sign_count,
+            backup_eligible,
+            backup_state,
+            cred_protect,
+            large_blob_key,
+            ..
+        } = source.into();
+        Self {
+            discoverable: user_id.is_some(),
+            large_blob: large_blob_key.is_some(),
+            credential_id,
+            rp_id,
+            user_id,
+            user_name,
+            user_display_name,
+            algorithm,
+            sign_count,
+            backup_eligible,
+            backup_state,
+            cred_protect,
+        }
+    }
+}

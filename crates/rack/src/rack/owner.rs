@@ -1,0 +1,165 @@
+//! What the owner of a rack does with whole keys: create, remove, reset, put aside and restore.
+
+use keyrig_authenticator::Profile;
+use tokio::sync::oneshot;
+
+use super::Rack;
+use super::task::Request;
+use crate::command::{Command, RackState, Refusal};
+use crate::events::What;
+use crate::key::administration::ActRefused;
+use crate::key_name::KeyName;
+use crate::snapshot::Snapshot;
+
+/// A key that is to come to a running rack.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// Its name.
+    pub name: KeyName,
+    /// Which key it is.
+    pub profile: Profile,
+    /// What it keeps from the start; otherwise it is new, or the one of this name that the state directory keeps.
+    pub snapshot: Option<Snapshot>,
+    /// Its PIN, from the start.
+    pub pin: Option<String>,
+    /// Whether it is plugged in.
+    pub plugged: bool,
+}
+
+impl Rack {
+    /// Makes a key and puts it into the rack. It is made whole, or not at all, even if nobody waits for it any more.
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is no such key.
+    pub async fn create(&self, key: NewKey) -> Result<RackState, Refusal> {
+        let rack = self.clone();
+        let created = tokio::spawn(async move { rack.make(key).await });
+        created.await.unwrap_or(Err(Refusal::Stopped))
+    }
+
+    async fn make(&self, key: NewKey) -> Result<RackState, Refusal> {
+        let name = key.name.clone();
+        let port = self.request(|answer| Request::Reserve { name: name.clone(), answer }).await?;
+        let made = self.make_at(key, port).await;
+        if made.is_err() {
+            // A task that has stopped keeps no places.
+            let _ = self.requests.send(Request::Release { name });
+        }
+        made
+    }
+
+    async fn make_at(&self, key: NewKey, port: usize) -> Result<RackState, Refusal> {
+        let NewKey { name, profile, snapshot, pin, plugged } = key;
+        if let Some(snapshot) = &snapshot {
+            check_profile(&name, &profile.name, snapshot)?;
+            if self.shared.maker.keeps(&name) {
+                return Err(Refusal::KeyKept(name));
+            }
+        }
+        let (shared, made_name) = (self.shared.clone(), name.clone());
+        // The disk, and certificates.
+        let making = tokio::task::spawn_blocking(move || shared.maker.make(made_name, profile, port));
+        let made = making.await.map_err(|_| Refusal::Stopped)?;
+        let made = made.map_err(|error| Refusal::CannotCreate { key: name.clone(), reason: error.to_string() })?;
+        let entry = made.run();
+        let handle = entry.handle.clone();
+        let prepared = async {
+            if let Some(snapshot) = snapshot {
+                handle.restore(snapshot.store).await?;
+            }
+            if let Some(pin) = pin {
+                handle.set_pin(pin).await?;
+            }
+            Ok(())
+        };
+        let prepared: Result<(), ActRefused> = prepared.await;
+        if let Err(refused) = prepared {
+            handle.end().await;
+            return Err(Refusal::of(&name)(refused));
+        }
+        self.request(|answer| Request::Add { entry: Box::new(entry), plugged, answer }).await
+    }
+
+    /// Takes a key out of the rack, and lets go of what it kept; what a state directory keeps stays there.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn remove(&self, key: &KeyName) -> Result<RackState, Refusal> {
+        self.request(|answer| Request::Remove { key: key.clone(), answer }).await
+    }
+
+    /// Has a key forget everything, as authenticatorReset does, but at any time and without a touch. What waits for a gesture is
+    /// denied before.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn reset(&self, key: &KeyName) -> Result<RackState, Refusal> {
+        let handle = self.known(key)?;
+        handle.erase().await.map_err(Refusal::of(key))?;
+        self.tell(What::Reset { key: key.clone() });
+        self.state_of(key).await
+    }
+
+    /// All that a key keeps, as it is between two commits. Private keys are in it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn snapshot(&self, key: &KeyName) -> Result<Snapshot, Refusal> {
+        let state = self.state_of(key).await?;
+        let profile = state.keys.into_iter().next().map(|state| state.profile).ok_or(Refusal::Stopped)?;
+        let store = self.known(key)?.store().await.map_err(Refusal::of(key))?;
+        Ok(Snapshot { profile, store })
+    }
+
+    /// Has a key keep what a snapshot of a key of the same profile holds, and nothing else. What waits for a gesture is denied before.
+    /// Its counters may go back by it, which is what relying parties shall notice.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn restore(&self, key: &KeyName, snapshot: Snapshot) -> Result<RackState, Refusal> {
+        let state = self.state_of(key).await?;
+        for state in &state.keys {
+            check_profile(key, &state.profile, &snapshot)?;
+        }
+        self.known(key)?.restore(snapshot.store).await.map_err(Refusal::of(key))?;
+        self.tell(What::Restored { key: key.clone() });
+        self.state_of(key).await
+    }
+
+    /// Makes another key that keeps what this one does, private keys and counters included.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn clone_key(&self, key: &KeyName, name: KeyName) -> Result<RackState, Refusal> {
+        let snapshot = self.snapshot(key).await?;
+        let profile = Profile::built_in(&snapshot.profile);
+        let profile = profile.ok_or_else(|| Refusal::UnknownProfile(snapshot.profile.clone()))?;
+        self.create(NewKey { name, profile, snapshot: Some(snapshot), pin: None, plugged: true }).await
+    }
+
+    async fn state_of(&self, key: &KeyName) -> Result<RackState, Refusal> {
+        self.command(Command::Show { key: key.clone() }).await
+    }
+
+    fn tell(&self, what: What) {
+        // A task that has stopped tells nobody.
+        let _ = self.requests.send(Request::Tell(what));
+    }
+
+    pub(super) async fn request<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Request,
+    ) -> Result<T, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(request(answer)).map_err(|_| Refusal::Stopped)?;
+        answered.await.unwrap_or(Err(Refusal::Stopped))
+    }
+}
+
+fn check_profile(key: &KeyName, profile: &str, snapshot: &Snapshot) -> Result<(), Refusal> {
+    if snapshot.profile == profile {
+        return Ok(());
+    }
+    let (profile, found) = (profile.to_owned(), snapshot.profile.clone());
+    Err(Refusal::OtherProfile { key: key.clone(), profile, found })
+}
