@@ -34,7 +34,7 @@ pub(crate) fn of(user: &User, factors: &[StoredFactor], rp_id: Option<&str>) -> 
     let keys = factors.iter().filter(|factor| factor.enabled).filter_map(StoredFactor::credential);
     let elsewhere = rp_id.and_then(|rp_id| site::keys_elsewhere(rp_id, keys.map(|key| key.rp_id.as_str())));
     if let Some(sentence) = elsewhere {
-        tell("keys_unusable", format!("{sentence}; add the keys again, and delete what they were"));
+        tell("keys_unusable", format!("{sentence}; add your keys anew, and delete what they were"));
     }
     if user.role == Role::Administrator && security_keys == 1 {
         let text =

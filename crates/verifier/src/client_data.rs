@@ -31,7 +31,7 @@ pub(crate) fn check(findings: &mut Findings, client_data_json: &[u8], expected: 
         Ok(client_data) => {
             findings.add(Check::ClientDataJson, Outcome::Pass, "a JSON object", "a JSON object");
             check_type(findings, &client_data, expected.ceremony);
-            check_challenge(findings, &client_data, expected.challenge, strictness.challenge_form);
+            check_challenge(findings, &client_data, expected.challenge, strictness.base64_padding);
             check_origin(findings, &client_data, expected.origins, strictness.origin_form);
             check_framing(findings, &client_data, expected.framing, strictness.top_origin);
         }

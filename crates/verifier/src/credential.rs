@@ -3,14 +3,14 @@
 //! Only what is not a credential at all is an error here. Whether it is a good one is for the checks to say.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::check::Check;
 use crate::report::Findings;
 use crate::shown::shown;
-use crate::strictness::Strictness;
+use crate::strictness::{Deviation, Strictness};
 
 /// The longest credential id (WebAuthn Level 3, §7.1 and §6.5.1).
 pub const MAX_CREDENTIAL_ID_BYTES: usize = 1023;
@@ -103,8 +103,16 @@ impl RegistrationResponse {
     /// # Errors
     /// As [`Self::from_json`].
     pub fn from_value(credential: &Value) -> Result<Self, CredentialError> {
-        let response = Members::of(credential, "JSON").and_then(|it| it.object("response", "response"))?;
-        let credential = Members::of(credential, "JSON")?;
+        Self::from_value_by(credential, &Strictness::by_the_letter())
+    }
+
+    /// The same, with padding in base64url where that is let pass.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn from_value_by(credential: &Value, strictness: &Strictness) -> Result<Self, CredentialError> {
+        let credential = Members::of(credential, "JSON", strictness.base64_padding)?;
+        let response = credential.object("response", "response")?;
         Ok(Self {
             id: credential.text("id", "id")?,
             raw_id: credential.bytes("rawId", "rawId")?,
@@ -131,7 +139,15 @@ impl AuthenticationResponse {
     /// # Errors
     /// As [`Self::from_json`].
     pub fn from_value(credential: &Value) -> Result<Self, CredentialError> {
-        let credential = Members::of(credential, "JSON")?;
+        Self::from_value_by(credential, &Strictness::by_the_letter())
+    }
+
+    /// The same, with padding in base64url where that is let pass.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`].
+    pub fn from_value_by(credential: &Value, strictness: &Strictness) -> Result<Self, CredentialError> {
+        let credential = Members::of(credential, "JSON", strictness.base64_padding)?;
         let response = credential.object("response", "response")?;
         Ok(Self {
             id: credential.text("id", "id")?,
@@ -175,15 +191,19 @@ fn parse(json: &[u8]) -> Result<Value, CredentialError> {
 }
 
 #[derive(Clone, Copy)]
-struct Members<'a>(&'a Map<String, Value>);
+struct Members<'a> {
+    members: &'a Map<String, Value>,
+    padding: Deviation,
+}
 
 impl<'a> Members<'a> {
-    fn of(value: &'a Value, member: &'static str) -> Result<Self, CredentialError> {
-        value.as_object().map(Self).ok_or(CredentialError::WrongType { member, expected: "an object" })
+    fn of(value: &'a Value, member: &'static str, padding: Deviation) -> Result<Self, CredentialError> {
+        let members = value.as_object().ok_or(CredentialError::WrongType { member, expected: "an object" })?;
+        Ok(Self { members, padding })
     }
 
     fn optional(self, name: &str) -> Option<&'a Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        self.members.get(name).filter(|value| !value.is_null())
     }
 
     fn required(self, name: &str, member: &'static str) -> Result<&'a Value, CredentialError> {
@@ -191,7 +211,7 @@ impl<'a> Members<'a> {
     }
 
     fn object(self, name: &str, member: &'static str) -> Result<Self, CredentialError> {
-        Self::of(self.required(name, member)?, member)
+        Self::of(self.required(name, member)?, member, self.padding)
     }
 
     fn text(self, name: &str, member: &'static str) -> Result<String, CredentialError> {
@@ -199,11 +219,11 @@ impl<'a> Members<'a> {
     }
 
     fn bytes(self, name: &str, member: &'static str) -> Result<Vec<u8>, CredentialError> {
-        decode(self.required(name, member)?, member)
+        decode(self.required(name, member)?, member, self.padding)
     }
 
     fn optional_bytes(self, name: &str, member: &'static str) -> Result<Option<Vec<u8>>, CredentialError> {
-        self.optional(name).map(|value| decode(value, member)).transpose()
+        self.optional(name).map(|value| decode(value, member, self.padding)).transpose()
     }
 
     fn texts(self, name: &str, member: &'static str) -> Result<Vec<String>, CredentialError> {
@@ -214,7 +234,8 @@ impl<'a> Members<'a> {
     }
 
     fn map(self, name: &str, member: &'static str) -> Result<Map<String, Value>, CredentialError> {
-        self.optional(name).map_or_else(|| Ok(Map::new()), |value| Self::of(value, member).map(|it| it.0.clone()))
+        let Some(value) = self.optional(name) else { return Ok(Map::new()) };
+        Self::of(value, member, self.padding).map(|it| it.members.clone())
     }
 }
 
@@ -222,6 +243,12 @@ fn text<'a>(value: &'a Value, member: &'static str) -> Result<&'a str, Credentia
     value.as_str().ok_or(CredentialError::WrongType { member, expected: "a string" })
 }
 
-fn decode(value: &Value, member: &'static str) -> Result<Vec<u8>, CredentialError> {
-    URL_SAFE_NO_PAD.decode(text(value, member)?).map_err(|error| CredentialError::NotBase64Url { member, error })
+fn decode(value: &Value, member: &'static str, padding: Deviation) -> Result<Vec<u8>, CredentialError> {
+    let text = text(value, member)?;
+    if !padding.refuses()
+        && let Ok(decoded) = URL_SAFE.decode(text)
+    {
+        return Ok(decoded);
+    }
+    URL_SAFE_NO_PAD.decode(text).map_err(|error| CredentialError::NotBase64Url { member, error })
 }

@@ -61,8 +61,9 @@ pub struct Strictness {
     /// An origin that is an expected one in another form than browsers write: with a path, in upper case, with the default
     /// port (§5.8.1).
     pub origin_form: Deviation,
-    /// The challenge in base64url with padding (§5.8.1: without).
-    pub challenge_form: Deviation,
+    /// The challenge, or a member of the credential's JSON, in base64url with padding (§3: without). In the JSON it is not
+    /// reported either.
+    pub base64_padding: Deviation,
     /// A topOrigin that nobody expects, or without a frame (§7.1, §7.2).
     pub top_origin: Deviation,
     /// How clientDataJSON becomes JSON.

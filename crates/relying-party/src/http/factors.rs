@@ -60,7 +60,7 @@ pub(super) async fn finish_webauthn(
     page: Page,
     Body(FinishWebauthn { challenge, description, credential }): Body<FinishWebauthn>,
 ) -> Result<Response, Refusal> {
-    let response = RegistrationResponse::from_value(&credential)?;
+    let response = RegistrationResponse::from_value_by(&credential, relying_party.strictness())?;
     let added = relying_party.finish_registration(claim, challenge, description, response, page).await?;
     Ok(answer(&cookie, &added, json!({})))
 }

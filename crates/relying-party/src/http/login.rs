@@ -161,7 +161,7 @@ pub(super) async fn webauthn(
     page: Page,
     Body(Credential { login, challenge, credential }): Body<Credential>,
 ) -> Result<Response, Refusal> {
-    let credential = Box::new(AuthenticationResponse::from_value(&credential)?);
+    let credential = Box::new(AuthenticationResponse::from_value_by(&credential, relying_party.strictness())?);
     finish(relying_party, asker, cookie, login, Answer::Webauthn { challenge, credential, page }).await
 }
 
@@ -189,7 +189,7 @@ pub(super) async fn passkey(
     page: Page,
     Body(Credential { login, challenge, credential }): Body<Credential>,
 ) -> Result<Response, Refusal> {
-    let response = AuthenticationResponse::from_value(&credential)?;
+    let response = AuthenticationResponse::from_value_by(&credential, relying_party.strictness())?;
     let attempt = relying_party.finish_passkey_login(&asker, login, challenge, response, page).await;
     let logged_in = counted(&relying_party, &asker, attempt)?;
     relying_party.failures.forgive(&asker);

@@ -128,7 +128,7 @@ function show(view) {
   enrolment = null;
   find('totp-enrolment').hidden = true;
   find('recovery-keys').hidden = true;
-  find('who').textContent = view ? `${view.user}, ${view.role}` : 'a site to rehearse on';
+  find('who').textContent = view ? printable(`${view.user}, ${view.role}`) : 'a site to rehearse on';
   if (!view) return only('login');
   only('account');
   return list();

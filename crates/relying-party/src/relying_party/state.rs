@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyrig_http::Connections;
+use keyrig_verifier::Strictness;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
@@ -106,6 +107,10 @@ impl RelyingParty {
             failures,
             workers,
         }
+    }
+
+    pub(crate) fn strictness(&self) -> &Strictness {
+        &self.policy.strictness
     }
 
     pub(super) fn rp_id(&self) -> Option<&str> {

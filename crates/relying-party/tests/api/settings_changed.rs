@@ -69,7 +69,7 @@ async fn what_else_the_user_has_is_offered_with_a_word_on_the_keys() {
     assert_eq!(entered["state"], "logged_in");
     let notices = entered["session"]["notices"].as_array().unwrap();
     let notice = notices.iter().find(|notice| notice["code"] == "keys_unusable").unwrap();
-    assert_eq!(notice["text"], format!("{sentence}; add the keys again, and delete what they were"));
+    assert_eq!(notice["text"], format!("{sentence}; add your keys anew, and delete what they were"));
     assert_eq!(browser.factors().await[0]["usable"], false);
 }
 

@@ -1,6 +1,8 @@
 //! What the policies let pass of what browsers send beside the specification's letter. Whether that is what the servers do
 //! that they are named after is compared in the verifier's tests, with webauthn-rs.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use keyrig_relying_party::EventKind;
 use serde_json::{Value, json};
 
@@ -86,5 +88,31 @@ async fn attestation_objects_and_keys_in_another_order() {
                 assert_eq!(rig.events(EventKind::EnrolmentRefused).len(), 1);
             }
         }
+    }
+}
+
+/// As a page encodes it that does not take `toJSON()`.
+#[tokio::test]
+async fn base64url_with_padding() {
+    for (policy, passes) in POLICIES {
+        let rig = Rig::with_policy(policy);
+        let (mut key, mut alice) = (Key::default(), rig.new_user("alice@pve").await);
+        let begun = alice.begin_registration().await;
+        let mut credential = key.create(&begun).await.unwrap();
+        let padded = |value: &mut Value| *value = json!(URL_SAFE.encode(decode(value)));
+        padded(&mut credential["response"]["clientDataJSON"]);
+        padded(&mut credential["response"]["attestationObject"]);
+        let body = registration(&begun, "key", &credential);
+        let (status, answer) = alice.send("POST", "/api/factors/webauthn", Some(&body)).await;
+        assert_eq!(status.is_success(), passes, "{policy}: {answer}");
+        if !passes {
+            assert_eq!(answer["code"], "bad_credential", "{answer}");
+            continue;
+        }
+        let offered = rig.browser().log_in("alice@pve").await;
+        let mut credential = key.get(&offered["factors"]["webauthn"]).await.unwrap();
+        padded(&mut credential["response"]["signature"]);
+        let (_, answer) = rig.browser().send("POST", "/api/login/webauthn", Some(&login(&offered, &credential))).await;
+        assert_eq!(answer["state"], "logged_in", "{policy}: {answer}");
     }
 }

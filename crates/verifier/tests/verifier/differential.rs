@@ -4,7 +4,7 @@
 //! they differ the case says why, and what the specification says. Neither is the measure: the specification is.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use keyrig_verifier::{
     AuthenticationExpectations, AuthenticationResponse, CredentialRecord, Decision, Framing, OriginRule,
     RegistrationExpectations, RegistrationResponse, Report, StoredRegistration, Strictness, UserVerification,
@@ -902,4 +902,25 @@ fn registrations_are_judged_alike() {
         );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Members of the JSON with padding, and in base64 that is not the URL's.
+#[test]
+fn members_in_another_base64() {
+    let (key, parts) = (Key::new(), Key::new().register(&CHALLENGE));
+    let (letter, lenient) = (Strictness::by_the_letter(), strictness(WEBAUTHN_RS));
+    let id = [0xfb; 32];
+    for (encoded, passes) in
+        [(URL_SAFE.encode(id), true), (STANDARD_NO_PAD.encode(id), false), (STANDARD.encode(id), false)]
+    {
+        let mut json = key.registration_json(&parts);
+        json["rawId"] = json!(encoded);
+        let bytes = serde_json::to_vec(&json).unwrap();
+        assert!(RegistrationResponse::from_value_by(&json, &letter).is_err(), "{encoded}");
+        assert!(Registration::from_json_relaxed(&bytes).is_err(), "{encoded}");
+        let ours = RegistrationResponse::from_value_by(&json, &lenient);
+        let theirs = serde_json::from_value::<webauthn_rs::prelude::RegisterPublicKeyCredential>(json);
+        assert_eq!((ours.is_ok(), theirs.is_ok()), (passes, passes), "{encoded}");
+        assert!(ours.is_err() || ours.unwrap().raw_id == id);
+    }
 }

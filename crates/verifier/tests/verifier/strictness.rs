@@ -57,7 +57,7 @@ fn each_member_lets_pass_what_it_is_about() {
             Strictness { origin_form: report, ..letter },
             &["a host in upper case", "a path", "a trailing slash", "the default port"],
         ),
-        (Strictness { challenge_form: report, ..letter }, &["a padded challenge"]),
+        (Strictness { base64_padding: report, ..letter }, &["a padded challenge"]),
         (Strictness { top_origin: report, ..letter }, &["a topOrigin without a frame"]),
     ];
     for (strictness, expected) in cases {
