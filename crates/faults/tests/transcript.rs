@@ -218,6 +218,10 @@ async fn a_capture_has_the_reports_and_from_them_all_the_rest() {
             .collect::<Vec<_>>()
     };
     assert_eq!(of(&back), of(&events));
+    // What the host asked of the device itself is in it.
+    assert!(events.iter().any(|event| {
+        matches!(&event.what, What::Control { request, status: 0, .. } if request == "SET_CONFIGURATION")
+    }));
     assert!(
         back.iter().any(|event| matches!(&event.what, What::Control { request, .. } if request == "GET_DESCRIPTOR"))
     );
@@ -257,4 +261,52 @@ fn what_is_no_transcript_is_refused_with_words() {
     let pcap = [&[0xD4, 0xC3, 0xB2, 0xA1, 2, 0, 4, 0][..], &[0; 12], &[1, 0, 0, 0]].concat();
     let error = Transcript::read(Cursor::new(pcap)).unwrap_err();
     assert_eq!(error.to_string(), "the capture has link type 1: captures of usbmon have 189 or 220");
+}
+
+/// A disk that is not ready until it is told to be.
+struct Slow(std::sync::mpsc::Receiver<()>, File);
+
+impl std::io::Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // Nothing is sent: the sender goes.
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_keys_under_load_wait_for_no_disk_and_what_is_lost_is_counted() {
+    let names: Vec<_> = (0..100).map(|index| format!("k{index}")).collect();
+    let keys = keys(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let recorder = Recorder::new(&keys, Secrets::Masked);
+    let (ready, wait) = std::sync::mpsc::channel();
+    let file = File::default();
+    recorder.write_to(Output::new(Format::Jsonl), Slow(wait, file.clone())).unwrap();
+    let options = Options { seams: Some(Arc::new(recorder.clone())), ..Options::default() };
+    let rack = Rack::start(options, keys).await.unwrap();
+    let mut exchanges = 0_u64;
+    for _ in 0..20 {
+        for name in &names {
+            // Too long for the key, and much to keep.
+            let message = vec![0x3F; 7000];
+            let answer = rack.key(&name.parse().unwrap()).unwrap().transact(message).answer().await.unwrap();
+            assert_eq!(answer, [0x39], "CTAP2_ERR_REQUEST_TOO_LARGE: a key waits for no disk");
+            exchanges += 1;
+        }
+    }
+    drop(ready);
+    recorder.finish().unwrap();
+    let events = read(&file);
+    let missed = |event: &Event| if let What::Gap { missed } = event.what { missed } else { 0 };
+    let missed: u64 = events.iter().map(missed).sum();
+    let passed = |event: &&Event| matches!(event.what, What::Request { .. } | What::Response { .. });
+    let heard = u64::try_from(events.iter().filter(passed).count()).unwrap();
+    assert!(missed > 0, "it was more than is kept");
+    assert_eq!(heard + missed, 2 * exchanges);
+    let size = events.iter().filter(passed).map(|event| format!("{event:?}").len()).sum::<usize>();
+    assert!(size > 1024 * 1024, "much of it was kept: {size}");
 }

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use keyrig_authenticator::{Channel, Reason};
 use keyrig_ctap::hid::{ChannelId, Peer, Report, RequestKind};
+use keyrig_usb::ControlEar;
 
 use crate::clock::Clock;
 use crate::key_name::KeyName;
@@ -29,6 +30,12 @@ pub trait Seams: fmt::Debug + Send + Sync {
 
     /// What stands at the edge of the key; nothing, unless this says so.
     fn edge(&self, key: &KeyName) -> Option<Box<dyn Edge>> {
+        let _ = key;
+        None
+    }
+
+    /// What hears the control requests of the key's USB hosts; nothing, unless this says so.
+    fn control_ear(&self, key: &KeyName) -> Option<ControlEar> {
         let _ = key;
         None
     }

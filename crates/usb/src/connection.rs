@@ -34,7 +34,7 @@ where
 {
     let record = import.lease.record();
     let identity = import.lease.identity().clone();
-    let mut urbs = Urbs::new(record.device_id(), identity, pending_urbs);
+    let mut urbs = Urbs::new(record.device_id(), identity, pending_urbs, import.lease.ear());
     let Import { from_key, to_key, unplugged, .. } = import;
     let mut let_go = pin!(async {
         select! {

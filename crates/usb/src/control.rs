@@ -3,6 +3,8 @@
 //! A pure model: a request goes in, a reply comes out. What the requests mean for transfers that
 //! wait on the other endpoints is decided by the caller, from [`ControlEndpoint::is_open`].
 
+use std::sync::Arc;
+
 use crate::descriptors::descriptor_type;
 use crate::{Identity, REPORT_SIZE, Report, descriptors};
 
@@ -44,6 +46,20 @@ pub struct Setup {
     /// wLength: the bytes of the data stage, at most.
     pub length: u16,
 }
+
+/// A control request that a host has made, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlRequest<'a> {
+    /// What was asked for.
+    pub setup: Setup,
+    /// 0, or the negated Linux errno that the host got, such as -32 for a stall.
+    pub status: i32,
+    /// What was moved, in whichever direction the setup packet says.
+    pub data: &'a [u8],
+}
+
+/// Hears control requests. It is called between a host's message and its answer, so it may not wait for anything.
+pub type ControlEar = Arc<dyn Fn(ControlRequest<'_>) + Send + Sync>;
 
 impl Setup {
     /// Reads the eight bytes of a setup packet, which are little-endian.

@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::wire::operations::{Busid, DeviceRecord, ListedDevice};
-use crate::{Identity, IdentityError, Report, descriptors, wire};
+use crate::{ControlEar, Identity, IdentityError, Report, descriptors, wire};
 
 /// Reports that the key has handed over and no host has taken yet: one, so that what the host gets
 /// is as fresh as what a device would have in its endpoint's buffer.
@@ -44,6 +44,15 @@ impl Exports {
     ///
     /// The caller's mistake in the busid or the identity, or a busid that is plugged already.
     pub fn plug(&self, busid: &str, identity: Identity) -> Result<Plugged, PlugError> {
+        self.plug_heard(busid, identity, None)
+    }
+
+    /// The same, and `ear` hears every control request of every host.
+    ///
+    /// # Errors
+    ///
+    /// As [`plug`](Self::plug).
+    pub fn plug_heard(&self, busid: &str, identity: Identity, ear: Option<ControlEar>) -> Result<Plugged, PlugError> {
         identity.check()?;
         let wrong = || PlugError::Busid { busid: busid.to_owned() };
         let location = Location::parse(busid).ok_or_else(wrong)?;
@@ -53,6 +62,7 @@ impl Exports {
             location,
             busid,
             identity,
+            ear,
             imported: AtomicBool::new(false),
             arrival: Mutex::new(None),
             arrived: Notify::new(),
@@ -202,6 +212,10 @@ impl Lease {
     pub(crate) fn identity(&self) -> &Identity {
         &self.0.identity
     }
+
+    pub(crate) fn ear(&self) -> Option<ControlEar> {
+        self.0.ear.clone()
+    }
 }
 
 impl Drop for Lease {
@@ -214,6 +228,7 @@ struct Device {
     location: Location,
     busid: Busid,
     identity: Identity,
+    ear: Option<ControlEar>,
     imported: AtomicBool,
     arrival: Mutex<Option<Attachment>>,
     arrived: Notify,

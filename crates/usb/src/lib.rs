@@ -29,7 +29,7 @@ mod tcp;
 mod urbs;
 pub mod wire;
 
-pub use control::{ControlEndpoint, ControlReply, Endpoint, Setup};
+pub use control::{ControlEar, ControlEndpoint, ControlReply, ControlRequest, Endpoint, Setup};
 pub use exports::{Attachment, Exports, ImportError, PlugError, Plugged, Presence};
 pub use identity::{Identity, IdentityError};
 pub use server::{Detached, Limits, ServeError, serve, serve_connection, serve_imported};

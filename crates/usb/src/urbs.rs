@@ -9,7 +9,10 @@ use std::collections::VecDeque;
 use crate::control::padded_report;
 use crate::wire::WireError;
 use crate::wire::transfers::{Command, Direction, HEADER_SIZE, Reply, SHORT_NOT_OK, Submit, status};
-use crate::{ControlEndpoint, ControlReply, Endpoint, Identity, REPORT_SIZE, Report, Setup, descriptors};
+use crate::{
+    ControlEar, ControlEndpoint, ControlReply, ControlRequest, Endpoint, Identity, REPORT_SIZE, Report, Setup,
+    descriptors,
+};
 
 /// The longest data stage of a control request: wLength has 16 bits. No transfer to this device
 /// brings more.
@@ -18,6 +21,7 @@ const MAX_OUT_LENGTH: u32 = 0xffff;
 pub(crate) struct Urbs {
     device_id: u32,
     control: ControlEndpoint,
+    ear: Option<ControlEar>,
     /// In the order of their submission, as everything on one endpoint.
     ins: VecDeque<PendingIn>,
     outs: VecDeque<PendingOut>,
@@ -45,10 +49,11 @@ struct Skipped {
 }
 
 impl Urbs {
-    pub(crate) fn new(device_id: u32, identity: Identity, limit: usize) -> Self {
+    pub(crate) fn new(device_id: u32, identity: Identity, limit: usize, ear: Option<ControlEar>) -> Self {
         Self {
             device_id,
             control: ControlEndpoint::new(identity),
+            ear,
             ins: VecDeque::new(),
             outs: VecDeque::new(),
             limit,
@@ -173,12 +178,21 @@ impl Urbs {
             ControlReply::Stall
         };
         let ControlReply::Data(data) = data else {
+            self.hear(setup, status::STALL, &[]);
             return complete(seqnum, status::STALL, replies);
         };
         if u32::try_from(data.len()).is_ok_and(|count| count > length) {
+            self.hear(setup, status::BABBLE, &[]);
             complete(seqnum, status::BABBLE, replies);
         } else {
+            self.hear(setup, status::OK, &data);
             complete_in(seqnum, length, flags, &data, replies);
+        }
+    }
+
+    fn hear(&self, setup: Setup, status: i32, data: &[u8]) {
+        if let Some(ear) = &self.ear {
+            ear(ControlRequest { setup, status, data });
         }
     }
 
@@ -216,11 +230,16 @@ impl Urbs {
         let reply = if setup.is_in() { ControlReply::Stall } else { self.control.request(setup, data) };
         match reply {
             ControlReply::Done => {
+                self.hear(setup, status::OK, data);
                 complete(submit.seqnum, status::OK, replies);
                 self.end_transfers_on_closed_endpoints(replies);
             }
-            ControlReply::Output(report) => self.queue_out(submit, report, replies),
+            ControlReply::Output(report) => {
+                self.hear(setup, status::OK, data);
+                self.queue_out(submit, report, replies);
+            }
             ControlReply::Data(_) | ControlReply::Stall => {
+                self.hear(setup, status::STALL, &[]);
                 complete(submit.seqnum, status::STALL, replies);
             }
         }

@@ -37,13 +37,13 @@ pub enum What {
         #[serde(with = "hex::serde")]
         bytes: Vec<u8>,
     },
-    /// A control request over USB, from a capture.
+    /// A USB host made a control request. When, is by the machine's clock.
     Control {
         /// bRequest's name, where the USB or HID specification has one for it.
         request: String,
         /// The eight bytes of the setup packet, in hexadecimal.
         setup: String,
-        /// 0, or the kernel's error, such as -32 for a stall.
+        /// 0, or the error that the host got, such as -32 for a stall.
         status: i32,
         /// What was moved, in hexadecimal.
         #[serde(with = "hex::serde")]
@@ -166,6 +166,36 @@ pub enum What {
         /// How many, of all keys.
         missed: u64,
     },
+}
+
+impl What {
+    /// A control request by its setup packet.
+    pub(super) fn control(setup: [u8; 8], status: i32, bytes: Vec<u8>) -> Self {
+        Self::Control { request: request_name(setup), setup: hex::encode(setup), status, bytes }
+    }
+}
+
+/// The name of a control request (USB 2.0 table 9-4, HID 1.11 §7.2).
+fn request_name([request_type, request, ..]: [u8; 8]) -> String {
+    let name = match (request_type & 0x60, request) {
+        (0x00, 0) => "GET_STATUS",
+        (0x00, 1) => "CLEAR_FEATURE",
+        (0x00, 3) => "SET_FEATURE",
+        (0x00, 5) => "SET_ADDRESS",
+        (0x00, 6) => "GET_DESCRIPTOR",
+        (0x00, 8) => "GET_CONFIGURATION",
+        (0x00, 9) => "SET_CONFIGURATION",
+        (0x00, 10) => "GET_INTERFACE",
+        (0x00, 11) => "SET_INTERFACE",
+        (0x20, 1) => "GET_REPORT",
+        (0x20, 2) => "GET_IDLE",
+        (0x20, 3) => "GET_PROTOCOL",
+        (0x20, 9) => "SET_REPORT",
+        (0x20, 10) => "SET_IDLE",
+        (0x20, 11) => "SET_PROTOCOL",
+        _ => return format!("request(0x{request_type:02X}, 0x{request:02X})"),
+    };
+    name.to_owned()
 }
 
 /// How a key's wait for a gesture ended.

@@ -40,8 +40,8 @@ const IN_PROGRESS: i32 = -115;
 /// The bus of all keys.
 const BUS: u16 = 1;
 
-const COMMENT: &str = "Written by keyrig. The URBs in here are synthesised: an enumeration of each key, and a submission and a completion \
-for each HID report. The reports are what passed, by USB or without it; those on channel 00000001 are synthesised too, of messages that came \
+const COMMENT: &str = "Written by keyrig. The URBs in here are synthesised: a submission and a completion for each HID report and for each \
+control request, and an enumeration of each key that no USB host has enumerated. The reports are what passed, by USB or without it; those on channel 00000001 are synthesised too, of messages that came \
 without CTAPHID. Reports are raw: nothing in them is masked.";
 
 /// One URB as usbmon shows it.
@@ -129,6 +129,14 @@ impl Pcapng {
             What::Unplugged | What::Attached | What::Detached => {
                 if let Some(device) = self.devices.get_mut(key) {
                     (device.enumerated, device.opened) = (false, false);
+                }
+            }
+            What::Control { setup, status, bytes, .. } => {
+                let Some(setup) = hex::decode(setup).ok().and_then(|setup| setup.try_into().ok()) else { return };
+                let place = self.device(key, None, out);
+                self.control(place, event.at_us, setup, *status, bytes, out);
+                if let Some(device) = self.devices.get_mut(key) {
+                    device.enumerated |= enumeration::begins(setup);
                 }
             }
             What::Report { direction, bytes, .. } => {

@@ -32,6 +32,8 @@ struct Inner {
     closed: bool,
     /// Somebody writes what is kept.
     attended: bool,
+    /// Counts what they have written.
+    writes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +83,15 @@ impl Queue {
         self.lock().attended = true;
     }
 
+    /// Says that something is written.
+    pub(super) fn goes_on(&self) {
+        let mut inner = self.lock();
+        inner.writes = inner.writes.wrapping_add(1);
+        if inner.closed {
+            self.changed.notify_all();
+        }
+    }
+
     /// Says that all is written.
     pub(super) fn written(&self) {
         self.lock().attended = false;
@@ -97,15 +108,21 @@ impl Queue {
         take(&mut inner)
     }
 
-    /// Takes no more, and waits until what there is has been written, but not for longer than `patience`: whether it was.
+    /// Takes no more, and waits until what there is has been written, or nothing of it was for as long as `patience`: whether it
+    /// all was.
     pub(super) fn close(&self, patience: Duration) -> bool {
         let mut inner = self.lock();
         inner.closed = true;
         self.changed.notify_all();
-        let attended = |inner: &mut Inner| inner.attended;
-        let (inner, _) =
-            self.changed.wait_timeout_while(inner, patience, attended).unwrap_or_else(PoisonError::into_inner);
-        !inner.attended
+        loop {
+            let writes = inner.writes;
+            let nothing = |inner: &mut Inner| inner.attended && inner.writes == writes;
+            let waited = self.changed.wait_timeout_while(inner, patience, nothing);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if !inner.attended || inner.writes == writes {
+                return !inner.attended;
+            }
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use core::time::Duration;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use keyrig_authenticator::Channel;
 use keyrig_ctap::hid::{Peer, Report, RequestKind};
 use keyrig_rack::key::identity;
 use keyrig_rack::seams::{Edge, Ended, Happening, Seams, WITHOUT_CTAPHID};
 use keyrig_rack::{KeyName, KeySpecification};
+use keyrig_usb::ControlEar;
 use thiserror::Error;
 
 use super::assembly::{Assembly, DIRECT, Heard, Sound};
@@ -21,7 +22,10 @@ use super::exchange::Transcript;
 use super::output::Output;
 use super::queue::{Entry, Queue};
 
-/// How long the end waits for what is still to be written.
+/// How much is written at a time, bytes.
+const ENOUGH: usize = 64 * 1024;
+
+/// How long the end waits for a write.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Listens at every key of a rack: [`Options::seams`](keyrig_rack::Options::seams). Clones are one recorder.
@@ -32,6 +36,7 @@ struct Shared {
     queue: Arc<Queue>,
     secrets: Secrets,
     header: Header,
+    started: Instant,
     /// What was heard by who asks for it without a file.
     kept: Mutex<Kept>,
     failed: Arc<Mutex<Option<io::Error>>>,
@@ -76,6 +81,7 @@ impl Recorder {
             queue: Arc::default(),
             secrets,
             header,
+            started: Instant::now(),
             kept: Mutex::new(Kept { assembly: Assembly::new(secrets), events }),
             failed: Arc::default(),
         }))
@@ -101,6 +107,7 @@ impl Recorder {
                     *failed = out.write_all(bytes).and_then(|()| out.flush()).err();
                 }
                 bytes.clear();
+                queue.goes_on();
             };
             loop {
                 write(&mut bytes);
@@ -110,6 +117,9 @@ impl Recorder {
                 }
                 for entry in entries {
                     take(&mut assembly, entry, &mut |event| output.write(&event, &mut bytes));
+                    if bytes.len() > ENOUGH {
+                        write(&mut bytes);
+                    }
                 }
             }
             output.end(&mut bytes);
@@ -172,6 +182,15 @@ fn introduced(specification: &KeySpecification) -> KeyInTrace {
 }
 
 impl Seams for Recorder {
+    fn control_ear(&self, key: &KeyName) -> Option<ControlEar> {
+        let (key, queue, started) = (Arc::<str>::from(key.as_str()), Arc::clone(&self.0.queue), self.0.started);
+        Some(Arc::new(move |request| {
+            // A USB host and its key have no clock in common.
+            let what = What::control(request.setup.encode(), request.status, request.data.to_vec());
+            queue.push(Heard { at: started.elapsed(), key: Arc::clone(&key), sound: Sound::Became(Box::new(what)) });
+        }))
+    }
+
     fn edge(&self, key: &KeyName) -> Option<Box<dyn Edge>> {
         Some(Box::new(Ear { key: Arc::from(key.as_str()), queue: Arc::clone(&self.0.queue) }))
     }

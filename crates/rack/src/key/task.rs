@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use keyrig_authenticator::store::Change;
 use keyrig_authenticator::{Authenticator, Profile};
 use keyrig_ctap::hid::{Peer, Report};
-use keyrig_usb::{Attachment, Exports, Identity, PlugError, Plugged};
+use keyrig_usb::{Attachment, ControlEar, Exports, Identity, PlugError, Plugged};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -27,6 +27,7 @@ pub(crate) struct Start {
     pub(crate) storage: Box<dyn Storage>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) edge: Option<Box<dyn Edge>>,
+    pub(crate) control_ear: Option<ControlEar>,
     pub(crate) exports: Exports,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     /// Dropped last, when the task has ended.
@@ -41,6 +42,7 @@ pub(super) struct Task {
     /// Absent while a commit is on its way to the disk.
     storage: Option<Box<dyn Storage>>,
     writing: Option<JoinHandle<Written>>,
+    control_ear: Option<ControlEar>,
     exports: Exports,
     plugged: Option<Plugged>,
     attachment: Option<Attachment>,
@@ -81,6 +83,7 @@ impl Task {
             clock: start.clock,
             storage: Some(start.storage),
             writing: None,
+            control_ear: start.control_ear,
             exports: start.exports,
             plugged: None,
             attachment: None,
@@ -196,7 +199,7 @@ impl Task {
     fn plug(&mut self) -> Result<(), PlugError> {
         if self.plugged.is_none() {
             let identity = identity(self.driver.profile(), &self.name);
-            self.plugged = Some(self.exports.plug(&self.busid, identity)?);
+            self.plugged = Some(self.exports.plug_heard(&self.busid, identity, self.control_ear.clone())?);
             let now = self.clock.now();
             self.driver.happens(Happening::Plugged, now);
             self.driver.power_on(now);

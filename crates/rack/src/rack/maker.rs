@@ -56,11 +56,12 @@ impl Maker {
             }
         };
         let mut clock: Box<dyn Clock> = Box::new(SystemClock::new(self.epoch));
-        let mut edge = None;
+        let (mut edge, mut control_ear) = (None, None);
         if let Some(seams) = &self.seams {
             storage = seams.storage(&name, storage);
             clock = seams.clock(&name, clock);
             edge = seams.edge(&name);
+            control_ear = seams.control_ear(&name);
         }
         let attestation = self.root.issue(&profile)?;
         Ok(Made {
@@ -73,6 +74,7 @@ impl Maker {
                 storage,
                 clock,
                 edge,
+                control_ear,
                 exports: self.exports.clone(),
                 notices: self.notices.clone(),
                 running: self.tasks.subscribe(),

@@ -61,19 +61,43 @@ impl Pcapng {
                 ControlReply::Done | ControlReply::Output(_) => (Vec::new(), 0),
                 ControlReply::Stall => (Vec::new(), -32),
             };
-            let urb = Urb {
-                phase: SUBMIT,
-                transfer: CONTROL,
-                endpoint: if setup.is_in() { 0x80 } else { 0 },
-                status: IN_PROGRESS,
-                setup: Some(setup.encode()),
-                length: u32::from(setup.length),
-                data: &[],
-            };
-            let id = self.next_urb();
-            self.urb(place, at_us, id, &urb, out);
-            let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            self.urb(place, at_us, id, &Urb { phase: COMPLETE, status, setup: None, length, data: &data, ..urb }, out);
+            self.control(place, at_us, setup.encode(), status, &data, out);
         }
     }
+
+    /// A control request, submitted and completed.
+    pub(super) fn control(
+        &mut self,
+        place: (u32, u8),
+        at_us: u64,
+        setup: [u8; 8],
+        status: i32,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        let decoded = Setup::decode(setup);
+        let moved = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let (endpoint, sent, received) = if decoded.is_in() { (0x80, &[][..], data) } else { (0, data, &[][..]) };
+        let urb = Urb {
+            phase: SUBMIT,
+            transfer: CONTROL,
+            endpoint,
+            status: IN_PROGRESS,
+            setup: Some(setup),
+            length: u32::from(decoded.length),
+            data: sent,
+        };
+        let id = self.next_urb();
+        self.urb(place, at_us, id, &urb, out);
+        let completed = Urb { phase: COMPLETE, status, setup: None, length: moved, data: received, ..urb };
+        self.urb(place, at_us, id, &completed, out);
+    }
+}
+
+/// Whether a request is for the device descriptor, with which a host that enumerates begins: one that does not knows already
+/// what it has.
+pub(super) fn begins(setup: [u8; 8]) -> bool {
+    let Setup { request_type, request, value, .. } = Setup::decode(setup);
+    let [descriptor, _] = value.to_be_bytes();
+    (request_type, request, descriptor) == (0x80, GET_DESCRIPTOR, kind::DEVICE)
 }

@@ -402,12 +402,8 @@ impl Device {
             }
             (CONTROL, COMPLETE) => {
                 let setup = self.asked.remove(&packet.urb)?;
-                Some(Sound::Became(Box::new(What::Control {
-                    request: request_name(setup),
-                    setup: hex::encode(setup),
-                    status: packet.status,
-                    bytes: packet.data.to_vec(),
-                })))
+                let what = What::control(setup, packet.status, packet.data.to_vec());
+                Some(Sound::Became(Box::new(what)))
             }
             _ => None,
         }
@@ -452,27 +448,4 @@ fn known_link(link: u32) -> Result<u16, NotATranscript> {
         Ok(link @ (USB_LINUX | USB_LINUX_MMAPPED)) => Ok(link),
         _ => Err(NotATranscript::LinkType(link)),
     }
-}
-
-/// The name of a control request (USB 2.0 table 9-4, HID 1.11 §7.2).
-fn request_name([request_type, request, ..]: [u8; 8]) -> String {
-    let name = match (request_type & 0x60, request) {
-        (0x00, 0) => "GET_STATUS",
-        (0x00, 1) => "CLEAR_FEATURE",
-        (0x00, 3) => "SET_FEATURE",
-        (0x00, 5) => "SET_ADDRESS",
-        (0x00, 6) => "GET_DESCRIPTOR",
-        (0x00, 8) => "GET_CONFIGURATION",
-        (0x00, 9) => "SET_CONFIGURATION",
-        (0x00, 10) => "GET_INTERFACE",
-        (0x00, 11) => "SET_INTERFACE",
-        (0x20, 1) => "GET_REPORT",
-        (0x20, 2) => "GET_IDLE",
-        (0x20, 3) => "GET_PROTOCOL",
-        (0x20, 9) => "SET_REPORT",
-        (0x20, 10) => "SET_IDLE",
-        (0x20, 11) => "SET_PROTOCOL",
-        _ => return format!("request(0x{request_type:02X}, 0x{request:02X})"),
-    };
-    name.to_owned()
 }
