@@ -11,6 +11,18 @@ use keyrig_tests::judge;
 /// Two keys, whose products libfido2 tells apart.
 const TWO_KEYS: [&str; 4] = ["--key", "a=keyrig", "--key", "b=yubikey-5.7"];
 
+/// A program for i386 that ends at once: a header (System V ABI, ELF), a segment of all of it, and `exit(0)` by interrupt 0x80.
+const THIRTY_TWO_BITS: [u8; 93] = {
+    let mut file = [0; 93];
+    let header = *b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x03\0\x01\0\0\0\x54\x80\x04\x08\x34\0\0\0\0\0\0\0\0\0\0\0\x34\0\x20\0\x01\0\0\0\0\0\0\0";
+    let segment = *b"\x01\0\0\0\0\0\0\0\0\x80\x04\x08\0\x80\x04\x08\x5d\0\0\0\x5d\0\0\0\x05\0\0\0\0\x10\0\0";
+    let code = *b"\xb8\x01\0\0\0\x31\xdb\xcd\x80";
+    file.split_at_mut(52).0.copy_from_slice(&header);
+    file.split_at_mut(52).1.split_at_mut(32).0.copy_from_slice(&segment);
+    file.split_at_mut(84).1.copy_from_slice(&code);
+    file
+};
+
 /// One place for each view: what does not depend on more.
 fn both_views() -> impl Iterator<Item = Place> {
     places().into_iter().filter(|place| place.rules.is_none() && !place.nobody)
@@ -36,6 +48,117 @@ async fn a_static_program_finds_a_node_that_behaves_as_hidraw_does() {
         assert_eq!(output.to_string(), "", "{place:?}");
         assert_eq!(bench.left(), Vec::<String>::new(), "{place:?}");
     }
+}
+
+/// What a program does without glibc.
+#[tokio::test]
+async fn a_program_with_musl_finds_a_node_that_behaves_as_hidraw_does() {
+    if !installed(&["/usr/bin/musl-gcc"]) {
+        return;
+    }
+    let bench = Bench::new();
+    // The kernel's headers are not musl's.
+    let headers = ["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"];
+    bench.compile_with("musl-gcc", "hidraw", &[&["-static", "-pthread"], &headers[..]].concat());
+    for place in both_views() {
+        let output = bench.run(place, &[], "$bench/hidraw /dev/hidraw0").await;
+        assert!(output.success && output.to_string().is_empty(), "{place:?}: {output}");
+    }
+}
+
+/// Without any C library: Go's own calls, and its signals.
+#[tokio::test]
+async fn a_go_program_finds_the_keys_by_sysfs() {
+    if !installed(&["/usr/bin/go"]) {
+        return;
+    }
+    let bench = Bench::new();
+    let built = std::process::Command::new("go")
+        .args(["build", "-o"])
+        .arg(bench.path().join("keys"))
+        .arg(judge::tree("tests/exec/go/main.go"))
+        .envs([("CGO_ENABLED", "0"), ("GO111MODULE", "off"), ("GOFLAGS", "")])
+        .env("GOCACHE", bench.path().join("cache"))
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    for place in places() {
+        let output = bench.run(place, &TWO_KEYS, "$bench/keys").await;
+        let seen =
+            "hidraw0 keyrig keyrig software security key 34 true\nhidraw1 Yubico YubiKey OTP+FIDO+CCID 34 true\n";
+        assert_eq!(output.to_string(), seen, "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn python_fido2_registers_and_logs_in_by_its_own_backend() {
+    let python = judge::tree(".cache/verifiers/venv/bin/python3");
+    if !python.exists() {
+        return judge::skip(&format!("{} is not installed: scripts/test installs it", python.display()));
+    }
+    let bench = Bench::new();
+    for place in both_views() {
+        let script =
+            format!("exec {} {} $keyrig", python.display(), judge::tree("tests/exec/python_fido2.py").display());
+        let output = bench.run(place, &TWO_KEYS, &script).await;
+        // ECONNRESET, where Linux has EIO: README.
+        let seen = "[('/dev/hidraw0', 'keyrig keyrig software security key'), ('/dev/hidraw1', 'Yubico YubiKey OTP+FIDO+CCID')]\n\
+                    registered and logged in\nOSError 104\n['/dev/hidraw1']\n";
+        assert_eq!(output.stdout, seen, "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn what_programs_are_not_expected_to_do_works_all_the_same() {
+    let bench = Bench::new();
+    bench.compile("misuse", &[]);
+    for place in places() {
+        for what in ["thousand", "closed", "forked", "openat2"] {
+            let output = bench.run(place, &[], &format!("$bench/misuse {what}")).await;
+            assert!(output.success && output.to_string().is_empty(), "{place:?}: {what}: {output}");
+            assert_eq!(bench.left(), Vec::<String>::new(), "{place:?}: {what}");
+        }
+        // Docker's rules forbid what it takes to watch for another process.
+        if place.rules == Some("docker") {
+            continue;
+        }
+        let script = "$keyrig key unplug keyrig >/dev/null
+            mkfifo $TMPDIR/said
+            $bench/misuse watched >$TMPDIR/said &
+            exec 3<$TMPDIR/said
+            rm $TMPDIR/said
+            read -r line <&3 || exit 1
+            $keyrig key plug keyrig >/dev/null
+            wait $!";
+        let output = bench.run(place, &[], script).await;
+        assert!(output.success, "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_has_no_room_for_its_files_is_told_of_and_comes_when_there_is_some() {
+    let bench = Bench::new();
+    let script = "mount -t tmpfs -o size=2m,nr_inodes=2000 tmpfs \"$2\" && export TMPDIR=$2 && exec \"$1\" exec --view paths -- sh -c \"$3\" sh \"$1\"";
+    let inner = "\"$1\" key unplug keyrig >/dev/null
+        # Every block and every inode.
+        dd if=/dev/zero of=$TMPDIR/full bs=64k 2>/dev/null
+        i=0; while true 2>/dev/null >$TMPDIR/file$i; do i=$((i + 1)); done
+        \"$1\" key plug keyrig >/dev/null
+        ls /dev/hidraw0
+        rm -f $TMPDIR/file* $TMPDIR/full
+        \"$1\" key unplug keyrig >/dev/null; \"$1\" key plug keyrig >/dev/null
+        \"$1\" key wait keyrig --for plugged >/dev/null
+        ls /dev/hidraw0";
+    let mut command = tokio::process::Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c", script, "sh", keyrig_tests::program::keyrig()])
+        .arg(bench.path().join("tmp"))
+        .arg(inner)
+        .env("KEYRIG_LOG", "warn");
+    let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
+    assert!(output.success, "{output}");
+    assert_eq!(output.stdout, "/dev/hidraw0\n", "{output}");
+    assert!(output.stderr.contains("a key cannot be plugged in again"), "{output}");
 }
 
 #[tokio::test]
@@ -247,6 +370,26 @@ async fn where_no_key_can_be_plugged_in_the_reason_is_said() {
 }
 
 #[tokio::test]
+async fn who_blinks_is_said_on_a_terminal_and_nowhere_else() {
+    if !installed(&["/usr/bin/ssh-keygen", "/usr/lib/openssh/ssh-sk-helper"]) {
+        return;
+    }
+    let bench = Bench::new();
+    let make = "ssh-keygen -q -t ecdsa-sk -N '' -f $(mktemp -d)/id";
+    let said = "keyrig exec: key keyrig blinks (authenticatorMakeCredential)\r\n";
+    for (options, is_said) in [("", true), ("-q", false)] {
+        let mut command = tokio::process::Command::new("script");
+        let called = format!("{} exec {options} -- sh -c \"{make}\"", keyrig_tests::program::keyrig());
+        command.args(["-qec", &called, "/dev/null"]).env("TMPDIR", bench.path().join("tmp")).env("NO_COLOR", "1");
+        let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
+        assert!(output.success, "{output}");
+        assert_eq!(output.stdout.contains(said), is_said, "{options}: {output}");
+    }
+    let output = bench.run(both_views().next().unwrap(), &[], make).await;
+    assert!(output.success && output.to_string().is_empty(), "{output}");
+}
+
+#[tokio::test]
 async fn what_the_keys_do_not_reach_is_said() {
     let bench = Bench::new();
     for place in both_views() {
@@ -260,6 +403,35 @@ async fn what_the_keys_do_not_reach_is_said() {
         assert!(output.stderr.contains("/su gets no other user's rights in here"), "{place:?}: {output}");
         let output = bench.run(place, &["-q"], "su --version >/dev/null").await;
         assert_eq!(output.stderr, "", "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn programs_that_do_not_see_the_keys_are_told_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    bench.compile("misuse", &[]);
+    let executable = |name: &str, content: &[u8]| {
+        fs::write(bench.path().join(name), content).unwrap();
+        fs::set_permissions(bench.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    executable("flatpak", b"#!/bin/sh\n");
+    executable("snap", b"#!/bin/sh\n");
+    executable("old", &THIRTY_TWO_BITS);
+    for place in places() {
+        for (what, said) in [
+            ("flatpak", "/flatpak starts programs in a sandbox of flatpak, which may hide the keys: use a package"),
+            ("snap", "/snap starts programs in a sandbox of snap, which may hide the keys: use a package"),
+            ("old", "/old is a 32-bit program, which does not see the keys: use a 64-bit one"),
+            ("misuse io_uring", "misuse uses io_uring: what it opens that way is not seen"),
+        ] {
+            // Docker's rules refuse io_uring themselves.
+            if place.rules == Some("docker") && what == "misuse io_uring" {
+                continue;
+            }
+            let output = bench.run(place, &[], &format!("$bench/{what}; true")).await;
+            assert!(output.stderr.contains(said), "{place:?}: {what}: {output}");
+        }
     }
 }
 

@@ -17,7 +17,23 @@ const UDEV_RULES: [&str; 4] = ["/etc/udev/rules.d", "/run/udev/rules.d", "/usr/l
 const FIDO_RULES: [&str; 4] = ["60-fido-id.rules", "70-u2f.rules", "70-keyrig.rules", "60-libfido2-1.rules"];
 
 /// Browsers, as packages call their programs.
-const BROWSERS: [&str; 6] = ["chromium", "chromium-browser", "google-chrome", "chrome", "firefox-esr", "firefox"];
+const BROWSERS: [&str; 9] = [
+    "chromium",
+    "chromium-browser",
+    "chromium-headless-shell",
+    "google-chrome",
+    "chrome",
+    "microsoft-edge",
+    "brave-browser",
+    "firefox-esr",
+    "firefox",
+];
+
+/// Files of a Firefox profile that set preferences, the one that is read last first.
+const PREFERENCES: [&str; 2] = ["user.js", "prefs.js"];
+
+/// The preference without which Firefox looks at no key.
+const USB_PREFERENCE: &str = "security.webauth.webauthn_enable_usbtoken";
 
 /// How much of a program's file is looked at, bytes.
 const START: usize = 4096;
@@ -128,16 +144,33 @@ fn browser(path: &Path) -> Check {
         return Check::fails("browser", found, "install a package of the distribution or of the browser's maker");
     }
     let is_firefox = path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with("firefox"));
-    let found = if is_firefox {
-        format!(
-            "{shown} finds keys under 'keyrig exec' unless its preference security.webauth.webauthn_enable_usbtoken is off"
-        )
-    } else if rustix::process::geteuid().is_root() {
+    if is_firefox && let Some(profile) = profiles().into_iter().find(|profile| looks_at_no_key(profile)) {
+        let found = format!("{shown} looks at no key in the profile {}", profile.display());
+        return Check::fails("browser", found, format!("in about:config, set {USB_PREFERENCE} to true"));
+    }
+    let found = if rustix::process::geteuid().is_root() && !is_firefox {
         format!("{shown} finds keys under 'keyrig exec'; as root it starts with --no-sandbox only")
     } else {
         format!("{shown} finds keys under 'keyrig exec'")
     };
     Check::works("browser", found)
+}
+
+/// Firefox's profiles of this user.
+fn profiles() -> Vec<PathBuf> {
+    let Some(home) = env::var_os("HOME") else { return Vec::new() };
+    let entries = fs::read_dir(Path::new(&home).join(".mozilla/firefox")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Whether a profile of Firefox switches security keys on USB off.
+fn looks_at_no_key(profile: &Path) -> bool {
+    let value = PREFERENCES.into_iter().find_map(|file| {
+        let text = fs::read_to_string(profile.join(file)).ok()?;
+        let set = text.lines().rev().find(|line| line.starts_with("user_pref(") && line.contains(USB_PREFERENCE))?;
+        Some(set.trim_end().trim_end_matches([')', ';', ' ']).ends_with("false"))
+    });
+    value.unwrap_or(false)
 }
 
 /// A program of a snap, or a script that starts one, as Ubuntu's packages of browsers are.
@@ -172,6 +205,18 @@ fn in_path(program: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_of_firefox_that_switches_keys_off_is_known() {
+        let profile = tempfile::tempdir().unwrap();
+        let set = |file: &str, text: &str| fs::write(profile.path().join(file), text).unwrap();
+        assert!(!looks_at_no_key(profile.path()));
+        set("prefs.js", "user_pref(\"a\", false);\nuser_pref(\"security.webauth.webauthn_enable_usbtoken\", false);\n");
+        assert!(looks_at_no_key(profile.path()));
+        // What the user has written counts more.
+        set("user.js", "user_pref(\"security.webauth.webauthn_enable_usbtoken\", true);\n");
+        assert!(!looks_at_no_key(profile.path()));
+    }
 
     #[test]
     fn a_browser_of_a_snap_is_told_from_one_of_a_package() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::{Command as Program, ExitCode};
 use std::str::FromStr;
 
@@ -11,6 +11,7 @@ use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_attach::exec::{self, Event, ExecError, LeftBehind, PrivateDirectory, Running, Signals, Start, View};
 use keyrig_control::socket::ControlSocket;
 use keyrig_rack::command::{Command, KeyState};
+use keyrig_rack::events::{Reader, What};
 use keyrig_rack::{KeyName, Rack};
 use tokio::task::JoinSet;
 
@@ -23,6 +24,9 @@ use crate::rack::RackArguments;
 const FAILED: u8 = 125;
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
+
+/// How many events are read at a time.
+const EVENTS_AT_A_TIME: usize = 64;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -186,6 +190,9 @@ async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failu
     let running = Running::start(start).await?;
     let say = Say { quiet: arguments.quiet, verbose: arguments.verbose, keys, lines };
     say.started(&running);
+    if !say.quiet && io::stderr().is_terminal() {
+        serving.spawn(tell_who_blinks(rack.events().clone(), say.lines.clone()));
+    }
     let (code, left) = follow(running, &say).await.map_err(Failure::Runtime)?;
     say.left_behind(&left);
     serving.shutdown().await;
@@ -203,6 +210,21 @@ async fn follow(mut running: Running, say: &Say) -> io::Result<(u8, Vec<LeftBehi
         }
     };
     Ok((code, running.end().await?))
+}
+
+/// Says of each key that waits for a touch that it does, as its light would.
+async fn tell_who_blinks(events: Reader, lines: Lines) {
+    let mut after = events.last();
+    loop {
+        let happened = events.behind(after, EVENTS_AT_A_TIME).await;
+        let Some(last) = happened.last() else { return };
+        after = last.id;
+        for event in happened {
+            if let What::Waiting { key, command } = event.what {
+                lines.print_marked(YELLOW, "keyrig exec:", format!(" key {key} blinks ({command})"));
+            }
+        }
+    }
 }
 
 async fn serve_endpoint(

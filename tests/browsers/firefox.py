@@ -1,0 +1,91 @@
+"""Firefox by WebDriver BiDi, which it speaks by itself."""
+
+import itertools
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import websocket
+
+# Nothing of these goes anywhere, or asks anything at a first start.
+PREFERENCES = {
+    "app.normandy.enabled": False,
+    "browser.shell.checkDefaultBrowser": False,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "messaging-system.rsexperimentloader.enabled": False,
+}
+
+
+class Firefox:
+    """A session."""
+
+    name = "Firefox"
+    leaves_windows = False
+    asks_for_pin = ("enter the PIN", "Enter the PIN", "PIN for")
+    wrong_pin = ("Incorrect PIN",)
+    asks_for_attestation = "is requesting extended information about your security key"
+    # And what chooses the first one.
+    asks_for_account = ("Multiple accounts found", "alt+0")
+
+    def __init__(self, headless, switches=(), preferences=None):
+        profile = tempfile.mkdtemp()
+        settings = PREFERENCES | (preferences or {})
+        lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in settings.items()]
+        pathlib.Path(profile, "user.js").write_text("".join(lines), encoding="utf-8")
+        shown = ["--headless"] if headless else []
+        command = ["firefox-esr", *shown, "--remote-debugging-port=0", "--profile", profile, *switches]
+        log = pathlib.Path(profile, "log")
+        with log.open("w") as file:
+            self.firefox = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=file, text=True)
+        said = []
+        for line in self.firefox.stderr:
+            said.append(line)
+            if match := re.search(r"WebDriver BiDi listening on (ws://\S+)", line):
+                break
+        else:
+            sys.exit(f"Firefox did not start: {said}")
+        self.socket = websocket.create_connection(f"{match.group(1)}/session", timeout=90, suppress_origin=True)
+        self.numbers = itertools.count(1)
+        self.version = self.ask("session.new", capabilities={})["capabilities"]["browserVersion"]
+        # A page that may use keys has the focus, which the window of the start has not.
+        self.context = self.ask("browsingContext.create", type="window")["context"]
+        self.ask("browsingContext.activate", context=self.context)
+
+    def ask(self, method, **parameters):
+        """One command of WebDriver BiDi."""
+        number = next(self.numbers)
+        self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self.socket.recv())
+            if answer.get("id") != number:
+                continue
+            if answer["type"] == "error":
+                raise RuntimeError(f"Firefox refuses {method}: {answer['message'][:300]}")
+            return answer["result"]
+
+    def go(self, url):
+        """Opens a page."""
+        self.ask("browsingContext.navigate", context=self.context, url=url, wait="complete")
+        self.ask("browsingContext.activate", context=self.context)
+
+    def run(self, function, *arguments):
+        """Calls a function of the page, and returns what it or its promise comes to."""
+        text = json.dumps(json.dumps(arguments))
+        answer = self.ask(
+            "script.callFunction",
+            functionDeclaration=f"async () => JSON.stringify((await ({function})(...JSON.parse({text}))) ?? null)",
+            awaitPromise=True,
+            userActivation=True,
+            target={"context": self.context},
+        )
+        if answer["type"] != "success":
+            return answer["exceptionDetails"]["text"]
+        return json.loads(answer["result"]["value"])
+
+    def close(self):
+        """Ends Firefox."""
+        self.ask("browser.close")
+        self.firefox.wait()

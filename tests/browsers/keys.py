@@ -1,0 +1,27 @@
+"""Works the keys of the `keyrig exec` around this process."""
+
+import json
+import subprocess
+
+
+class Keys:
+    """The keys, by the `key` command of the program under test."""
+
+    def __init__(self, keyrig):
+        self.keyrig = keyrig
+
+    def run(self, *arguments, text=None):
+        """Runs `keyrig key`, and returns what it prints."""
+        command = [self.keyrig, "key", *arguments]
+        # The program under test may be open as a descriptor, where an ordinary user cannot reach its file.
+        done = subprocess.run(command, check=True, capture_output=True, text=True, input=text, close_fds=False)
+        return done.stdout
+
+    def wait(self, *names):
+        """Waits until each of these keys waits for a touch."""
+        for name in names:
+            self.run("wait", name, "--timeout", "60")
+
+    def happened(self, after=0):
+        """What has happened since, as `keyrig key events` has it."""
+        return [json.loads(line) for line in self.run("events", "--json", "--after", str(after)).splitlines()]

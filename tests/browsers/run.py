@@ -1,0 +1,68 @@
+"""Runs flows in a browser, within `keyrig exec` with keys a, b and u, and prints what was found in lines of JSON.
+
+run.py BROWSER PART KEYRIG PICTURES [SWITCH...]: chromium, headless-shell or firefox; headless or screen; the program
+whose `key` command works the keys; where pictures are kept; switches of the browser.
+"""
+
+import json
+import os
+import sys
+import tempfile
+
+from chromium import Chromium
+from firefox import Firefox
+from flows import USERS, Flows
+from keys import Keys
+from screen import Screen
+from sites import Own
+
+NAMES = {"chromium": "chromium", "headless-shell": "chromium-headless-shell"}
+
+HEADLESS = {
+    "register a and b": Flows.register,
+    "log in, both known, finger on a": lambda flows: flows.log_in("ab", "a"),
+    "log in, both known, finger on b": lambda flows: flows.log_in("ab", "b"),
+    "log in, only a known, finger on a": lambda flows: flows.log_in("a", "a"),
+    "log in, only b known, finger on b": lambda flows: flows.log_in("b", "b"),
+    "both wait, touch b": Flows.touch_b,
+    "both wait, unplug a, touch b": Flows.unplug_one,
+    "both wait, unplug both, plug both in, touch a": Flows.unplug_both,
+    "no hints": Flows.without_hints,
+    "a U2F-only key alone": Flows.u2f,
+    "a site on PyPI's webauthn": Flows.other_site,
+}
+SCREEN = {
+    "register a and b": Flows.register,
+    "register a again": Flows.register_again,
+    "both wait, deny at a, touch b": Flows.deny,
+    "log in, only a known, finger on b": Flows.wrong_finger,
+    "a passkey on a, wrong PIN, then right": Flows.passkey,
+    "log in by the passkey": Flows.passkey_login,
+    "PRF": Flows.prf,
+    "large blob": Flows.large_blob,
+    "attestation: direct": Flows.direct,
+    "two accounts on b": Flows.several_accounts,
+}
+
+
+def main():
+    name, part, keyrig, pictures, *switches = sys.argv[1:]
+    os.environ["HOME"] = tempfile.mkdtemp()
+    keys, site = Keys(keyrig), Own(keyrig, USERS.values())
+    keys.run("unplug", "u")
+    screen = Screen(pictures) if part == "screen" else None
+    if name == "firefox":
+        browser = Firefox(screen is None, switches)
+    else:
+        browser = Chromium(screen is None, switches, f"/usr/bin/{NAMES[name]}")
+    print(json.dumps({"version": browser.version}), flush=True)
+    flows = Flows(browser, keys, site, screen)
+    for title, flow in (SCREEN if screen else HEADLESS).items():
+        print(json.dumps({"flow": title, "found": flow(flows)}), flush=True)
+    browser.close()
+    site.close()
+    if screen:
+        screen.close()
+
+
+main()

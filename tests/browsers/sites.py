@@ -1,0 +1,140 @@
+"""The sites that browsers are led to: keyrig's own, and one on a server library that nobody here wrote."""
+
+import http.server
+import json
+import pathlib
+import subprocess
+import tempfile
+import threading
+
+import webauthn
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    PublicKeyCredentialHint,
+    UserVerificationRequirement,
+)
+
+PASSWORD = "correct horse battery staple"
+
+
+class Own:
+    """`keyrig rp serve`, with users who have a password and nothing else."""
+
+    def __init__(self, keyrig, users):
+        self.state = tempfile.mkdtemp()
+        for user in users:
+            command = [keyrig, "rp", "user", "add", user, "--password", "-", "--state", self.state]
+            subprocess.run(command, check=True, input=PASSWORD, text=True, capture_output=True, close_fds=False)
+        command = [keyrig, "rp", "serve", "--json", "--explain", "--listen", "localhost:0", "--state", self.state]
+        self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, close_fds=False)
+        self.url = json.loads(self.server.stdout.readline())["url"] + "/"
+
+    def close(self):
+        """Ends it."""
+        self.server.terminate()
+        self.server.wait()
+
+
+PAGE = """<!doctype html><title>keys</title><script>
+async function ceremony(name, operation, parse) {
+  const options = await (await fetch(`/${name}/begin`, { method: "POST" })).json();
+  const credential = await navigator.credentials[operation]({ publicKey: PublicKeyCredential[parse](options) });
+  return (await fetch(`/${name}`, { method: "POST", body: JSON.stringify(credential) })).text();
+}
+const register = () => ceremony("register", "create", "parseCreationOptionsFromJSON");
+const logIn = () => ceremony("login", "get", "parseRequestOptionsFromJSON");
+</script>"""
+
+
+class Other:
+    """A site of one user on PyPI's `webauthn`."""
+
+    def __init__(self):
+        site = self
+        self.registered = None
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            """Its routes."""
+
+            def answer(self, content, kind="text/plain"):
+                """Answers with a text."""
+                self.send_response(200)
+                self.send_header("content-type", kind)
+                self.send_header("content-length", str(len(content.encode())))
+                self.end_headers()
+                self.wfile.write(content.encode())
+
+            def do_GET(self):
+                self.answer(PAGE, "text/html")
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"] or 0)).decode()
+                try:
+                    self.answer(site.routes[self.path](body))
+                except Exception as error:  # Whatever the library raises is a refusal.
+                    self.answer(f"{type(error).__name__}: {error}")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://localhost:{self.server.server_port}/"
+        self.origin = self.url.rstrip("/")
+        self.routes = {
+            "/register/begin": self.begin_registration,
+            "/register": self.register,
+            "/login/begin": self.begin_login,
+            "/login": self.log_in,
+        }
+
+    def begin_registration(self, _):
+        """Options for a new credential."""
+        self.options = webauthn.generate_registration_options(
+            rp_id="localhost",
+            rp_name="keys",
+            user_name="alice",
+            hints=[PublicKeyCredentialHint.SECURITY_KEY],
+            authenticator_selection=AuthenticatorSelectionCriteria(
+                user_verification=UserVerificationRequirement.DISCOURAGED
+            ),
+        )
+        return webauthn.options_to_json(self.options)
+
+    def register(self, credential):
+        """Verifies and keeps it."""
+        self.registered = webauthn.verify_registration_response(
+            credential=credential,
+            expected_challenge=self.options.challenge,
+            expected_rp_id="localhost",
+            expected_origin=self.origin,
+        )
+        return f"registered {self.registered.fmt}"
+
+    def begin_login(self, _):
+        """Options for a login with what is registered."""
+        self.options = webauthn.generate_authentication_options(
+            rp_id="localhost",
+            allow_credentials=[PublicKeyCredentialDescriptor(id=self.registered.credential_id)],
+            user_verification=UserVerificationRequirement.DISCOURAGED,
+        )
+        # This version knows no hints for a login.
+        return json.dumps(json.loads(webauthn.options_to_json(self.options)) | {"hints": ["security-key"]})
+
+    def log_in(self, credential):
+        """Verifies the login."""
+        verified = webauthn.verify_authentication_response(
+            credential=credential,
+            expected_challenge=self.options.challenge,
+            expected_rp_id="localhost",
+            expected_origin=self.origin,
+            credential_public_key=self.registered.credential_public_key,
+            credential_current_sign_count=self.registered.sign_count,
+        )
+        return "logged in" if verified.credential_id == self.registered.credential_id else "another credential"
+
+
+def tools():
+    """What is done at a page, as a script for it."""
+    return pathlib.Path(__file__).with_name("page.js").read_text(encoding="utf-8")
