@@ -1,5 +1,5 @@
 //! Clients in Rust that nobody here wrote, against keys of a rack over the datagram endpoint: Mozilla's, which Firefox has, and
-//! libwebauthn. Their programs are in `tests/clients`, a workspace of its own.
+//! libwebauthn; and ctap-hid-fido2 under `keyrig exec`. Their programs are in `tests/clients`, a workspace of its own.
 
 #![cfg(test)]
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_rack::{KeySpecification, Options, Rack};
+use keyrig_tests::exec_case::{Bench, Place, places};
 use keyrig_tests::judge;
 use tokio::process;
 
@@ -105,4 +106,22 @@ async fn libwebauthn() {
         "prf and credProtect",
     ];
     run("keyrig-client-libwebauthn", &["u2f", "extensions"], "yubikey-5.4", &steps).await;
+}
+
+/// It finds keys by hidapi, which needs nodes.
+#[tokio::test]
+async fn ctap_hid_fido2() {
+    let Some(client) = program("keyrig-client-ctap-hid-fido2") else { return };
+    let client = client.as_std().get_program().to_str().unwrap().to_owned();
+    let bench = Bench::new();
+    let is_ours = |place: &Place| !place.nobody && place.rules.is_none();
+    for place in places().into_iter().filter(is_ours) {
+        let keys = ["--key", "a=keyrig", "--key", "b=yubikey-5.7"];
+        let script = format!("{client}; $keyrig key unplug a >/dev/null; {client}");
+        let output = bench.run(place, &keys, &script).await;
+        let steps = "ok register\nok sign\nok set a PIN\nok register\nok sign\n";
+        let expected = format!("found 1209:0001\nfound 1050:0407\n{steps}found 1050:0407\n{steps}");
+        assert_eq!(output.stdout, expected, "{place:?}: {output}");
+        assert!(output.success, "{place:?}: {output}");
+    }
 }
