@@ -44,8 +44,20 @@ impl<'de> Deserialize<'de> for Base64Url {
     }
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Base64Url {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
+        text.pattern(Some("^[A-Za-z0-9_-]*$")).description(Some("Bytes in base64url without padding.")).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Base64Url {}
+
 /// A credential with all that belongs to it; the private key is in it, unencrypted. What an export gives, an import takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Credential {
     /// The credential id, 1 to 1023 bytes.
@@ -182,6 +194,7 @@ impl From<CredentialSource> for Credential {
 
 /// A credential as a key lists it: nothing of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ListedCredential {
     /// The credential id.
     pub credential_id: Base64Url,

@@ -17,6 +17,7 @@ pub trait Ask: Into<Request> {
 
 /// List the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct List {}
 
@@ -30,6 +31,7 @@ fn default_timeout_ms() -> u64 {
 /// Touch a key that waits for it. With `wait` it need not do so yet: the answer comes when it did, and took the touch. Of several that
 /// wait, each is one touch, in the order in which they came. Whoever asked and has gone touches nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Touch {
     /// The key.
@@ -44,6 +46,7 @@ pub struct Touch {
 
 /// Refuse for a key that waits for a touch. With `wait` as [`Touch`], and in one row with these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Deny {
     /// The key.
@@ -58,6 +61,7 @@ pub struct Deny {
 
 /// Wait until a key waits for a touch, is plugged in, or is attached; answered at once if it is. All who wait for it are answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
     /// The key.
@@ -71,6 +75,7 @@ pub struct Wait {
 
 /// Tell what happened behind an event; if nothing has, wait until something does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Events {
     /// The number of the event; 0 is before the first.
@@ -86,6 +91,7 @@ pub const MAX_EVENTS: usize = 256;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventList {
     /// The events, oldest first, at most [`MAX_EVENTS`]; none if nothing happened in the time. Ask again behind the last.
     pub events: Vec<Event>,
@@ -93,6 +99,7 @@ pub struct EventList {
 
 /// Pull a key out. Its host sees it go at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Unplug {
     /// The key.
@@ -101,6 +108,7 @@ pub struct Unplug {
 
 /// Put a key back in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Plug {
     /// The key.
@@ -109,6 +117,7 @@ pub struct Plug {
 
 /// Pull a key out and put it back in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PowerCycle {
     /// The key.
@@ -117,6 +126,7 @@ pub struct PowerCycle {
 
 /// Put the finger over a key; without one, over the first that is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Finger {
     /// The key.
@@ -125,6 +135,7 @@ pub struct Finger {
 
 /// Change what the finger does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetTouchPolicy {
     /// The policy.
@@ -134,29 +145,34 @@ pub struct SetTouchPolicy {
 /// Send a CTAP message to a key and await its answer, without CTAPHID and USB. A key that carries out a command for a host
 /// answers `CTAP1_ERR_CHANNEL_BUSY`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Transact {
     /// The key.
     pub key: KeyName,
     /// The message: command byte and parameters, at most as long as CTAPHID carries; in hexadecimal.
     #[serde(with = "hex::serde")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
     pub message: Vec<u8>,
 }
 
 /// Send a CTAP1/U2F message (an APDU) to a key and await its answer, without CTAPHID and USB. A key never waits for a touch before it
 /// answers one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TransactU2f {
     /// The key.
     pub key: KeyName,
     /// The message; in hexadecimal.
     #[serde(with = "hex::serde")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
     pub message: Vec<u8>,
 }
 
 /// What a key answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Transacted {
     /// The key, after its answer.
     #[serde(flatten)]
@@ -166,11 +182,13 @@ pub struct Transacted {
     pub asked_for_touch: bool,
     /// Status byte and what follows, or of U2F data and status word; in hexadecimal.
     #[serde(with = "hex::serde")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
     pub message: Vec<u8>,
 }
 
 /// Put another key into the rack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Create {
     /// Its name, which no other key has.
@@ -196,6 +214,7 @@ fn yes() -> bool {
 /// Take a key out of the rack, with all it keeps. What a state directory keeps of it stays there, and a key that is created under the same
 /// name has it again. The answer is about the keys that are left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Remove {
     /// The key.
@@ -204,6 +223,7 @@ pub struct Remove {
 
 /// Have a key forget everything, as authenticatorReset does, but at any time and without a touch. If it waits for a touch, that is denied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// The key.
@@ -212,6 +232,7 @@ pub struct Reset {
 
 /// Take a snapshot of a key: all that it keeps, private keys included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TakeSnapshot {
     /// The key.
@@ -220,6 +241,7 @@ pub struct TakeSnapshot {
 
 /// A snapshot of a key. Private keys are in it, unencrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TakenSnapshot {
     /// The key.
     pub key: KeyName,
@@ -231,6 +253,7 @@ pub struct TakenSnapshot {
 
 /// Have a key keep what a snapshot of a key of the same profile holds, and nothing else. If it waits for a touch, that is denied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
     /// The key.
@@ -241,6 +264,7 @@ pub struct Restore {
 
 /// Make another key that keeps what this one does, private keys and counters included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Clone {
     /// The key.
@@ -251,6 +275,7 @@ pub struct Clone {
 
 /// Ask for the state of a key's PIN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PinRetries {
     /// The key.
@@ -259,6 +284,7 @@ pub struct PinRetries {
 
 /// Set a key's first PIN. If it is set already, that is no error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetPin {
     /// The key.
@@ -269,6 +295,7 @@ pub struct SetPin {
 
 /// Change a key's PIN. A wrong one costs a try, as with the key itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangePin {
     /// The key.
@@ -281,6 +308,7 @@ pub struct ChangePin {
 
 /// The state of a key's PIN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PinState {
     /// The key.
     pub key: KeyName,
@@ -296,6 +324,7 @@ pub struct PinState {
 
 /// List the credentials that a key stores: discoverable ones, and imported ones. No PIN is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListCredentials {
     /// The key.
@@ -304,6 +333,7 @@ pub struct ListCredentials {
 
 /// The credentials that a key stores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CredentialList {
     /// The key.
     pub key: KeyName,
@@ -313,6 +343,7 @@ pub struct CredentialList {
 
 /// Export credentials, private keys included: one, or all that are stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExportCredentials {
     /// The key.
@@ -327,6 +358,7 @@ pub struct ExportCredentials {
 
 /// Exported credentials. Private keys are in it, unencrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExportedCredentials {
     /// The credentials, each as [`ImportCredential`] takes it.
@@ -335,6 +367,7 @@ pub struct ExportedCredentials {
 
 /// Import a credential that was made elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImportCredential {
     /// The key.
@@ -345,6 +378,7 @@ pub struct ImportCredential {
 
 /// Delete a credential that a key stores. No PIN is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteCredential {
     /// The key.
@@ -355,6 +389,7 @@ pub struct DeleteCredential {
 
 /// Read a key's serialized large-blob array (CTAP 2.3 §6.10.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReadLargeBlobs {
     /// The key.
@@ -363,6 +398,7 @@ pub struct ReadLargeBlobs {
 
 /// A key's serialized large-blob array.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LargeBlobs {
     /// The key.
     pub key: KeyName,
@@ -372,6 +408,7 @@ pub struct LargeBlobs {
 
 /// Write a key's serialized large-blob array, whole. No PIN is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WriteLargeBlobs {
     /// The key.
@@ -382,6 +419,7 @@ pub struct WriteLargeBlobs {
 
 /// A text that is shown nowhere: a PIN.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Secret(pub String);
 

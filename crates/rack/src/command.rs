@@ -76,6 +76,7 @@ pub enum Command {
 
 /// What a key may come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitFor {
     /// It waits for a touch.
@@ -88,6 +89,7 @@ pub enum WaitFor {
 
 /// A rack's keys and its finger, after a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RackState {
     /// The keys, in the order in which they came to the rack: after a command that names a key that one, else all of them.
     pub keys: Vec<KeyState>,
@@ -97,6 +99,7 @@ pub struct RackState {
 
 /// A key as a rack lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyState {
     /// Its name.
     pub name: KeyName,

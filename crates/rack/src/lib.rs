@@ -18,6 +18,8 @@ pub mod finger;
 pub mod key;
 mod key_name;
 mod key_specification;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod rack;
 pub mod seams;
 pub mod snapshot;

@@ -15,10 +15,12 @@ use keyrig_rack::KeyName;
 use keyrig_rack::command::Command;
 use keyrig_ways::InProcess;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::commands::Members;
-use crate::error::Refused;
+use crate::error::{ErrorBody, Refused};
+use crate::openapi::Operation;
 use crate::service::Service;
 
 /// The names of the keys that asked for a touch, in an answer's head.
@@ -121,26 +123,39 @@ impl Page {
 }
 
 /// A ceremony over HTTP.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CeremonyRequest)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
+    /// The address of the page.
     #[serde(deserialize_with = "parsed")]
+    #[schema(value_type = String, example = "https://login.example.com")]
     origin: Origin,
+    /// The address of the page at the top of the window, if this one is a frame in it.
     #[serde(default, deserialize_with = "parsed_if_any")]
+    #[schema(value_type = Option<String>)]
     top_origin: Option<Origin>,
     /// The pages between this one, a frame, and the one at the top, the nearest first.
     #[serde(default, deserialize_with = "all_parsed")]
+    #[schema(value_type = Vec<String>)]
     ancestors: Vec<Origin>,
+    /// The browser: chromium, if it is not said, or firefox.
     #[serde(default, deserialize_with = "parsed_if_any")]
+    #[schema(value_type = Option<String>, pattern = "^(chromium|firefox)$")]
     browser: Option<Browser>,
     /// The keys that are asked; all that are plugged in if there are none.
     #[serde(default)]
     on: Vec<KeyName>,
+    /// What is typed when a PIN is asked for.
     #[serde(default)]
     pin: Option<String>,
+    /// How the user is asked: at once, or when a key is touched. If it is not said, what stands beside `publicKey` in the options.
     #[serde(default, deserialize_with = "parsed_if_any")]
+    #[schema(value_type = Option<String>, pattern = "^(optional|required|conditional|silent)$")]
     mediation: Option<Mediation>,
-    options: Value,
+    /// PublicKeyCredentialCreationOptionsJSON or PublicKeyCredentialRequestOptionsJSON, with or without `{"publicKey": …}` around them.
+    #[schema(value_type = Object)]
+    options: Map<String, Value>,
 }
 
 pub(crate) async fn create(
@@ -165,7 +180,7 @@ impl Request {
         let browser = browser.unwrap_or_default();
         let ancestors = Page::ancestors(ancestors, top_origin);
         let page = Page { origin, ancestors, browser, mediation, pin: pin.as_deref().map(Pin::new) };
-        let options = options.to_string();
+        let options = Value::Object(options).to_string();
         service.conditionals.give_way(&names).await;
         let waits = page.mediation_of(&options) == Ok(Mediation::Conditional);
         let place = waits.then(|| service.conditionals.enter(names));
@@ -201,6 +216,20 @@ async fn chosen(service: &Service, on: Vec<KeyName>) -> Result<Vec<KeyName>, Ref
 fn keys(service: &Service, names: &[KeyName]) -> Vec<Key<InProcess>> {
     let key = |name: &KeyName| Some(Key::new(name.as_str(), InProcess(service.rack.key(name)?.clone())));
     names.iter().filter_map(key).collect()
+}
+
+/// What both are, described: the answer's head has the keys, and its body the credential alone.
+pub(crate) fn operation(id: &str) -> Operation {
+    let names = |what: &str| json!({"description": what, "required": true, "schema": {"type": "string"}});
+    let credential = json!({
+        "description": "The credential, as PublicKeyCredential.toJSON() has it.",
+        "headers": {
+            "Keyrig-Blinked": names("The names of the keys that asked for a touch, with commas between them."),
+            "Keyrig-Touched": names("The names of those of them that were touched."),
+        },
+        "content": {"application/json": {"schema": {"type": "object", "required": ["id", "rawId", "response", "type"]}}},
+    });
+    Operation::asking::<Request, ErrorBody>(id, "", false).with_success(credential)
 }
 
 /// Names of keys have no comma, and nothing that a header does not carry.

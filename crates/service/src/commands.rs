@@ -1,11 +1,11 @@
-//! A command from a request: its members are in the path and in the body.
+//! A command from a request: its members are in the path, in the query and in the body.
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyrig_control::request::Ask;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use crate::error::Refused;
-use crate::service::Service;
+use crate::service::{MAX_BODY, Service};
 
 /// How long a body may take to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ where
     Ok(Json(answer).into_response())
 }
 
-/// A value whose members are parts of the path, and members of the body; a request without a body has none there.
+/// A value whose members are parts of the path and of the query, and members of the body; a request without a body has none there.
 pub(crate) struct Members<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Members<T> {
@@ -43,7 +43,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Members<T> {
         let bad = |error: &dyn core::fmt::Display| Refused::BadRequest(error.to_string());
         let path =
             RawPathParams::from_request_parts(&mut parts, state).await.map_err(|error| bad(&error.body_text()))?;
+        let Query(query) = Query::<Vec<(String, String)>>::from_request_parts(&mut parts, state)
+            .await
+            .map_err(|error| bad(&error.body_text()))?;
         let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_json(kind.as_bytes()));
+        // Before any of it has come.
+        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if length.is_some_and(|length: usize| length > MAX_BODY) {
+            return Err(Refused::BodyTooLarge);
+        }
         let read = Bytes::from_request(Request::from_parts(parts, body), state);
         let body = timeout(BODY_LIMIT, read).await.map_err(|_| Refused::BodyTooSlow)?;
         let body = body.map_err(|error| match error.status() {
@@ -60,7 +68,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Members<T> {
                 return Err(Refused::BadRequest(format!("{name} is in the path: leave it out of the body")));
             }
         }
-        serde_json::from_value(Value::Object(members)).map(Self).map_err(|error| bad(&error))
+        // Of a number in a query its digits are there, and of a text too: what is wanted decides.
+        let with_query = |value: fn(String) -> Value| {
+            let mut members = members.clone();
+            for (name, text) in query.iter().cloned() {
+                if members.insert(name.clone(), value(text)).is_some() {
+                    return Err(Refused::BadRequest(format!("{name} is there twice")));
+                }
+            }
+            serde_json::from_value(Value::Object(members)).map(Self).map_err(|error| bad(&error))
+        };
+        match with_query(Value::String) {
+            Err(_) if !query.is_empty() => {
+                with_query(|text| text.parse::<u64>().map_or(Value::String(text), Value::from))
+            }
+            read => read,
+        }
     }
 }
 

@@ -8,16 +8,17 @@ use keyrig_control::error_code;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::Refusal;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The body of every answer that is not a success, and the line on standard error of a ceremony that was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ErrorBody {
     /// What went wrong.
     pub error: Error,
 }
 
 /// What went wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Error {
     /// A word for programs, which stays the same where texts are bettered.
     pub code: String,

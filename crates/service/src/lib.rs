@@ -17,6 +17,8 @@
 //! | `commands` | a command from a request |
 //! | `client`, `conditional` | ceremonies: over HTTP and for the command line |
 //! | `service` | what is served |
+//! | `events` | what happens, as a stream |
+//! | `openapi` | the service described |
 //! | `error` | the shape of what is not a success |
 
 mod access;
@@ -24,6 +26,8 @@ pub mod client;
 mod commands;
 mod conditional;
 mod error;
+mod events;
+mod openapi;
 mod routes;
 mod service;
 mod token;

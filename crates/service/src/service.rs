@@ -7,8 +7,8 @@ use keyrig_rack::Rack;
 use crate::conditional::Conditionals;
 use crate::token::Token;
 
-/// The longest body that is read, bytes: options with the longest lists that browsers take are far below.
-pub const MAX_BODY: usize = 1024 * 1024;
+/// The longest body that is read, bytes: the longest snapshot of a key fits in base64url.
+pub const MAX_BODY: usize = 6 * 1024 * 1024;
 
 /// What is served, and to whom.
 #[derive(Debug)]

@@ -51,7 +51,8 @@ async fn what_is_wrong_with_a_request_is_said() {
         (Method::PUT, "/v1/touch-policy", json!({"policy": "hard"}), 400, "bad-request"),
         (Method::PUT, "/v1/finger", json!({"key": "zz"}), 404, "unknown-key"),
         (Method::GET, "/v1/nothing", json!({}), 404, "not-found"),
-        (Method::POST, "/v1/keys", json!({"nothing": 1}), 405, "method-not-allowed"),
+        (Method::POST, "/v1/keys", json!({"nothing": 1}), 400, "bad-request"),
+        (Method::PATCH, "/v1/keys", json!({}), 405, "method-not-allowed"),
     ] {
         let answer = sent(rig.request(method, path).bearer_auth(TOKEN).json(&body)).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{path} {body}: {}", answer.body);
@@ -62,7 +63,7 @@ async fn what_is_wrong_with_a_request_is_said() {
         let answer = sent(touch().header("content-type", "application/json; charset=utf-8").body(body)).await;
         assert_eq!(answer.code(), "bad-request", "{body}");
     }
-    let answer = sent(touch().header("content-type", "application/json").body(" ".repeat(1024 * 1024 + 1))).await;
+    let answer = sent(touch().header("content-type", "application/json").body(" ".repeat(6 * 1024 * 1024 + 1))).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (413, "body-too-large"));
     assert_eq!(rig.get("/v1/version").await.body["version"], Value::from(env!("CARGO_PKG_VERSION")));
 }

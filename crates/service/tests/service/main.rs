@@ -5,4 +5,6 @@
 mod access;
 mod ceremonies;
 mod commands;
+mod described;
+mod hostile;
 mod support;

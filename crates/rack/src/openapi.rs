@@ -1,0 +1,39 @@
+//! The schemas of what is a text in JSON, for descriptions of interfaces.
+
+use std::borrow::Cow;
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::finger::TouchPolicy;
+use crate::key_name::KeyName;
+
+fn text(pattern: &str, description: &str) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).description(Some(description)).into()
+}
+
+impl PartialSchema for KeyName {
+    fn schema() -> RefOr<Schema> {
+        text("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}$", "The name of a key.")
+    }
+}
+
+impl ToSchema for KeyName {
+    fn name() -> Cow<'static, str> {
+        "KeyName".into()
+    }
+}
+
+impl PartialSchema for TouchPolicy {
+    fn schema() -> RefOr<Schema> {
+        let pattern = "^(auto|every|manual|deny|after=[0-9]{1,9})$";
+        text(pattern, "What the finger does; after=N touches after N milliseconds.")
+    }
+}
+
+impl ToSchema for TouchPolicy {
+    fn name() -> Cow<'static, str> {
+        "TouchPolicy".into()
+    }
+}

@@ -1,0 +1,78 @@
+//! What happens in the rack, as a stream that goes on as long as somebody reads it.
+//!
+//! The format is that of server-sent events (HTML §9.2), so that any reader of these reads it: `id` is the number of the event, `data` the
+//! event in JSON. A reader that was interrupted goes on behind the last that it has read, by `Last-Event-ID` or `after`. What is sent is
+//! read from the rack's log as the reader takes it: one that does not read costs its place in that log.
+
+use core::convert::Infallible;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event as Line, Sse};
+use axum::response::{IntoResponse, Response};
+use keyrig_control::request::{EventList, MAX_EVENTS};
+use keyrig_rack::events::{Event, Reader};
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::error::Refused;
+use crate::openapi::Operation;
+use crate::service::Service;
+
+/// Tell what happens, as it happens. The answer is a stream of server-sent events, each with its number as `id` and the event as `data`.
+/// It begins with what has happened before, as far as that is kept; `after` or the header `Last-Event-ID` has it begin behind an event.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listen {
+    /// The number of the event to begin behind: 0 is before the first.
+    #[serde(default)]
+    after: Option<u64>,
+}
+
+pub(crate) async fn listen(
+    State(service): State<Arc<Service>>,
+    query: Result<Query<Listen>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let Query(Listen { after }) = query.map_err(|error| Refused::BadRequest(error.body_text()))?;
+    let last = headers.get("last-event-id").map(|last| last.to_str().unwrap_or_default().parse());
+    let after = match (after, last.transpose()) {
+        (Some(after), _) => after,
+        (None, Ok(last)) => last.unwrap_or_default(),
+        (None, Err(_)) => return Err(Refused::BadRequest("Last-Event-ID is not the number of an event".to_owned())),
+    };
+    let reading = Reading { reader: service.rack.events().clone(), after, read: VecDeque::new() };
+    Ok(Sse::new(futures_util::stream::unfold(reading, Reading::next)).into_response())
+}
+
+/// Its description: the answer is no single value.
+pub(crate) fn operation<Request: ToSchema>() -> Operation {
+    let events = json!({
+        "description": "Server-sent events, until the reader or the rack ends.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    });
+    Operation::asking::<Request, EventList>("get_events_stream", "/v1/events/stream", true).with_success(events)
+}
+
+/// How far a reader has come.
+struct Reading {
+    reader: Reader,
+    after: u64,
+    /// What was taken from the log and is still to be sent.
+    read: VecDeque<Event>,
+}
+
+impl Reading {
+    async fn next(mut self) -> Option<(Result<Line, Infallible>, Self)> {
+        if self.read.is_empty() {
+            self.read = self.reader.behind(self.after, MAX_EVENTS).await.into();
+        }
+        let event = self.read.pop_front()?;
+        self.after = event.id;
+        let text = serde_json::to_string(&event).unwrap_or_default();
+        Some((Ok(Line::default().id(event.id.to_string()).data(text)), self))
+    }
+}
