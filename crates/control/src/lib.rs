@@ -2,6 +2,7 @@
 //!
 //! - [`request`] is the vocabulary: each command is a type, and its answer is one. Every face of a rack speaks it.
 //! - [`socket`] carries it over a Unix socket, one JSON object a line: the server, and a client.
+//! - `starting` waits for a rack that does not listen there yet (Linux).
 //! - [`error_code`] has a word for each refusal, the same on every face.
 //! - [`pico_controller`] is a face that a test suite of others asks for.
 
@@ -11,3 +12,5 @@ pub mod error_code;
 pub mod pico_controller;
 pub mod request;
 pub mod socket;
+#[cfg(target_os = "linux")]
+pub mod starting;

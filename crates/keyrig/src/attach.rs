@@ -75,6 +75,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let vhci = Vhci::open()?;
     let (rack, tracing) = arguments.running.rack.start().await?;
     let interrupted = interruption::in_order();
+    let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;
     let http = arguments.http.start(&rack, control.path()).await?;
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
@@ -98,6 +99,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         never = control.serve(rack.clone()) => match never {},
         failure = out.failed() => Err(failure),
         _ = interrupted => Ok(()),
+        () = starter.gone() => Ok(()),
     };
     attachments.close().await;
     out.finish();

@@ -20,6 +20,7 @@ pub(crate) fn of(failure: &Failure) -> &str {
     match failure {
         Failure::Usage(_) => USAGE,
         Failure::Rack(error) => of_rack(error),
+        Failure::Refused(refusal) => keyrig_control::error_code::of_refusal(refusal),
         Failure::Control(error) => of_control(error),
         Failure::Bind(error) => of_endpoint(error),
         #[cfg(target_os = "linux")]

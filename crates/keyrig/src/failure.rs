@@ -14,6 +14,7 @@ use keyrig_client::error::KeyFailure;
 use keyrig_control::socket::ControlError;
 use keyrig_faults::transcript::{NotATranscript, Unwritten};
 use keyrig_rack::RackError;
+use keyrig_rack::command::Refusal;
 use keyrig_rack::state_directory::StateError;
 use keyrig_relying_party::{
     ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, TooLongForQr, TotpRefused,
@@ -33,6 +34,8 @@ pub(crate) enum Failure {
     Exec(#[from] ExecError),
     #[error(transparent)]
     Rack(#[from] RackError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error(transparent)]

@@ -23,16 +23,21 @@ use keyrig_rack::finger::TouchPolicy;
 
 use self::state::print_state;
 
-pub(crate) use self::pin::{PinFile, from_file};
+pub(crate) use self::pin::{PinFile, first_line, from_file};
 
 use crate::failure::Failure;
 use crate::output::print_json;
+
+/// How long a rack that does not listen yet is waited for.
+#[cfg(target_os = "linux")]
+const STARTING: Duration = Duration::from_secs(3);
 
 #[derive(Args)]
 #[command(after_help = "\
 The rack is found by --control, else by the environment variable
 KEYRIG_CONTROL, else where 'keyrig serve' and 'keyrig attach' put their control
 socket by default: $XDG_RUNTIME_DIR/keyrig.sock or ~/.keyrig/control.sock.
+One that is starting is waited for, for three seconds.
 
 Examples:
   keyrig key list
@@ -48,8 +53,8 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
 
-    /// The control socket of the rack
-    #[arg(long, value_name = "unix:PATH", global = true)]
+    /// The rack: its name, as 'serve --name' gave it, or its control socket
+    #[arg(long, value_name = "RACK|unix:PATH", global = true)]
     control: Option<ControlArgument>,
 
     /// Print the answer as one JSON object
@@ -187,7 +192,11 @@ impl FromStr for ControlArgument {
             Some("") => Err("the path is missing: write a control socket as unix:PATH".to_owned()),
             Some(path) => Ok(Self(path.into())),
             None if text.contains('/') => Ok(Self(text.into())),
-            None => Err("write a control socket as unix:PATH".to_owned()),
+            None => {
+                let name =
+                    text.parse::<KeyName>().map_err(|_| "write a rack's name, or a control socket as unix:PATH")?;
+                Self::path_of_rack(&name).map(Self).map_err(|failure| failure.to_string())
+            }
         }
     }
 }
@@ -200,15 +209,30 @@ impl ControlArgument {
             return Ok(path.clone());
         }
         if let Some(path) = variable("KEYRIG_CONTROL") {
-            return match path.to_str().and_then(|text| text.strip_prefix("unix:")) {
-                Some("") => Err(Failure::Usage("KEYRIG_CONTROL names no path: it is written unix:PATH".to_owned())),
-                Some(text) => Ok(PathBuf::from(text)),
-                None => Ok(path),
+            return match path.to_str() {
+                Some("unix:") => {
+                    Err(Failure::Usage("KEYRIG_CONTROL names no path: it is written unix:PATH".to_owned()))
+                }
+                Some(text) if text.starts_with("unix:") || text.parse::<KeyName>().is_ok() => {
+                    let parsed = text.parse::<Self>().map(|control| control.0);
+                    parsed.map_err(|error| Failure::Usage(format!("KEYRIG_CONTROL: {error}")))
+                }
+                _ => Ok(path),
             };
         }
+        Self::in_directory("keyrig.sock", "control.sock")
+    }
+
+    /// Where the rack of this name has its socket, if it was not told otherwise.
+    pub(crate) fn path_of_rack(name: &KeyName) -> Result<PathBuf, Failure> {
+        Self::in_directory(&format!("keyrig-{name}.sock"), &format!("{name}.sock"))
+    }
+
+    fn in_directory(of_runtime: &str, of_home: &str) -> Result<PathBuf, Failure> {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         variable("XDG_RUNTIME_DIR")
-            .map(|directory| directory.join("keyrig.sock"))
-            .or_else(|| variable("HOME").map(|home| home.join(".keyrig/control.sock")))
+            .map(|directory| directory.join(of_runtime))
+            .or_else(|| variable("HOME").map(|home| home.join(".keyrig").join(of_home)))
             .ok_or_else(|| {
                 Failure::Usage("neither XDG_RUNTIME_DIR nor HOME is set: say where with --control unix:PATH".to_owned())
             })
@@ -217,6 +241,9 @@ impl ControlArgument {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
+    // It may have been started a moment ago.
+    #[cfg(target_os = "linux")]
+    keyrig_control::starting::wait_for_rack(&path, STARTING).await;
     let state = match arguments.action {
         Action::List => send(&path, List {}).await?,
         Action::Touch(Gesture { name: key, wait, timeout }) => {

@@ -21,6 +21,7 @@ mod profiles;
 mod rack;
 mod rp;
 mod serve;
+mod starter;
 mod trace;
 
 use std::process::ExitCode;

@@ -7,19 +7,29 @@ use std::str::FromStr;
 use clap::Args;
 use keyrig_authenticator::Profile;
 use keyrig_control::socket::ControlSocket;
+use keyrig_rack::command::Refusal;
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
 
 use crate::failure::Failure;
 use crate::key::ControlArgument;
+use crate::key::{PinFile, first_line};
+use crate::starter::StarterArguments;
 use crate::trace::{TraceArguments, Tracing};
 
 /// What every command takes that runs a rack.
 #[derive(Args)]
 pub(crate) struct RunningArguments {
+    /// A name for this rack: 'keyrig key --control NAME' finds it, and it shares no socket and no port with others
+    #[arg(long, value_name = "RACK")]
+    name: Option<KeyName>,
+
     /// The socket by which 'keyrig key' controls this rack
     #[arg(long, value_name = "unix:PATH")]
     control: Option<ControlArgument>,
+
+    #[command(flatten)]
+    pub(crate) starter: StarterArguments,
 
     /// Print JSON, an object a line, for programs
     #[arg(long)]
@@ -31,7 +41,16 @@ pub(crate) struct RunningArguments {
 
 impl RunningArguments {
     pub(crate) async fn bind_control(&self) -> Result<ControlSocket, Failure> {
-        Ok(ControlSocket::bind(&ControlArgument::path_or_default(self.control.as_ref())?).await?)
+        let path = match (&self.control, &self.name) {
+            (None, Some(name)) => ControlArgument::path_of_rack(name)?,
+            (control, _) => ControlArgument::path_or_default(control.as_ref())?,
+        };
+        Ok(ControlSocket::bind(&path).await?)
+    }
+
+    /// Whether it is one of several on this machine.
+    pub(crate) fn has_name(&self) -> bool {
+        self.name.is_some()
     }
 }
 
@@ -60,8 +79,28 @@ pub(crate) struct RackArguments {
     #[arg(long, value_name = "N", conflicts_with = "state")]
     seed: Option<u64>,
 
+    /// A key's PIN, from the start: the first line of a file. A key that is kept and has another one is refused. Repeat for more
+    #[arg(long = "pin", value_name = "NAME=FILE")]
+    pins: Vec<PinArgument>,
+
     #[command(flatten)]
     trace: TraceArguments,
+}
+
+/// `NAME=FILE`.
+#[derive(Clone)]
+struct PinArgument {
+    key: KeyName,
+    file: PinFile,
+}
+
+impl FromStr for PinArgument {
+    type Err = Box<dyn Error + Send + Sync>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, file) = text.split_once('=').ok_or("write NAME=FILE, such as a=pin.txt")?;
+        Ok(Self { key: key.parse()?, file: file.parse()? })
+    }
 }
 
 /// `[NAME=]PROFILE`.
@@ -107,7 +146,17 @@ impl RackArguments {
             state: self.state.clone(),
             seams: tracing.seams(),
         };
-        Ok((Rack::start(options, keys).await?, tracing))
+        // Before a key is made: a file that cannot be read changes nothing.
+        let mut pins = Vec::new();
+        for PinArgument { key, file } in &self.pins {
+            pins.push((key, first_line(file)?));
+        }
+        let rack = Rack::start(options, keys).await?;
+        for (key, pin) in pins {
+            let set = rack.known(key)?.set_pin(pin).await;
+            set.map_err(Refusal::of(key))?;
+        }
+        Ok((rack, tracing))
     }
 
     /// What one should know of these keys, a line each.

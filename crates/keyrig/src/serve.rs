@@ -28,6 +28,7 @@ Examples:
   keyrig serve
   keyrig serve --key a=keyrig --key b=yubikey-5.7 --usbip 127.0.0.1:3240
   keyrig serve --key a=keyrig --state ./keys --touch manual
+  keyrig serve --name worker1 --exit-with-parent --pin keyrig=pin.txt
   keyrig serve --http                      beside a test suite in any language
 
 Another program on this machine then sees the keys:
@@ -46,9 +47,10 @@ python-fido2's tests/device switches touch and power by its --controller:
   keyrig serve --ctaphid unix:/tmp/key --touch manual \\
     --pico-controller 127.0.0.1:8099")]
 pub(crate) struct Arguments {
-    /// Where to export the keys over USB/IP; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3240")]
-    usbip: SocketAddr,
+    /// Where to export the keys over USB/IP; port 0 takes a free one, none exports them nowhere. Without it, 127.0.0.1:3240, or
+    /// a free port for a rack with a name
+    #[arg(long, value_name = "ADDRESS:PORT|none")]
+    usbip: Option<UsbIpArgument>,
 
     /// Give a key to programs that speak CTAPHID: over a datagram socket, which only this user can open, or over UDP, which
     /// every user of this machine can reach. With several keys, NAME= says which. Repeat for more
@@ -64,6 +66,29 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     running: RunningArguments,
+}
+
+/// `ADDRESS:PORT`, or `none`.
+#[derive(Clone, Copy)]
+struct UsbIpArgument(Option<SocketAddr>);
+
+impl FromStr for UsbIpArgument {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
+    }
+}
+
+impl Arguments {
+    /// Where the keys are exported, if they are.
+    fn usbip(&self) -> Option<SocketAddr> {
+        /// That of USB/IP, and one that is free.
+        const PORTS: [u16; 2] = [3240, 0];
+        let [port, free] = PORTS;
+        let default = SocketAddr::from(([127, 0, 0, 1], if self.running.has_name() { free } else { port }));
+        self.usbip.map_or(Some(default), |given| given.0)
+    }
 }
 
 /// `[NAME=]unix:PATH` or `[NAME=]udp:ADDRESS:PORT`.
@@ -90,7 +115,8 @@ impl FromStr for CtaphidArgument {
 
 #[derive(Serialize)]
 struct Listening {
-    usbip: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usbip: Option<SocketAddr>,
     ctaphid: Vec<ListeningEndpoint>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pico_controller: Option<SocketAddr>,
@@ -117,7 +143,7 @@ struct CtaphidEndpoint {
 
 /// Where the rack is found.
 struct Served<'a> {
-    usbip: SocketAddr,
+    usbip: Option<SocketAddr>,
     pico_controller: Option<SocketAddr>,
     http: Option<&'a Http>,
     control: &'a Path,
@@ -128,8 +154,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     check_reach(&arguments)?;
     let (rack, tracing) = arguments.running.rack.start().await?;
     let interrupted = interruption::in_order();
+    let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;
-    let (usbip_listener, usbip) = bind(arguments.usbip, "--usbip").await?;
+    let usbip = match arguments.usbip() {
+        Some(address) => Some(bind(address, "--usbip").await?),
+        None => None,
+    };
     let pico = match arguments.pico_controller {
         Some(address) => Some(bind(address, "--pico-controller").await?),
         None => None,
@@ -139,7 +169,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let out = Lines::to_stdout(|count| format!("{count} lines were lost: nobody read them"))?;
     let switches = pico.as_ref().map(|(_, address)| *address);
     let served = Served {
-        usbip,
+        usbip: usbip.as_ref().map(|(_, address)| *address),
         pico_controller: switches,
         http: http.as_ref(),
         control: control.path(),
@@ -150,18 +180,22 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     for CtaphidEndpoint { handle, endpoint, .. } in endpoints {
         serving.spawn(async move { endpoint.serve(handle).await });
     }
+    if let Some((listener, _)) = usbip {
+        let exports = rack.exports().clone();
+        serving.spawn(async move { match keyrig_usb::serve(listener, exports, Limits::default()).await {} });
+    }
     if let Some((listener, _)) = pico {
         let rack = rack.clone();
         serving.spawn(async move { match pico_controller::serve(listener, rack).await {} });
     }
     let ended = tokio::select! {
-        never = keyrig_usb::serve(usbip_listener, rack.exports().clone(), Limits::default()) => match never {},
         never = control.serve(rack.clone()) => match never {},
         Some(ended) = serving.join_next(), if !serving.is_empty() => {
             ended.map_err(|error| Failure::Runtime(error.into()))
         }
         failure = out.failed() => Err(failure),
         _ = interrupted => Ok(()),
+        () = starter.gone() => Ok(()),
     };
     out.finish();
     // The sockets' files go with the tasks that serve them.
@@ -177,7 +211,8 @@ fn check_reach(arguments: &Arguments) -> Result<(), Failure> {
         EndpointAddress::Unix(_) => None,
     });
     let others = arguments.pico_controller.map(|address| (address, "the controller"));
-    for (address, what) in [(arguments.usbip, "USB/IP")].into_iter().chain(udp).chain(others) {
+    let usbip = arguments.usbip().map(|address| (address, "USB/IP"));
+    for (address, what) in usbip.into_iter().chain(udp).chain(others) {
         if !address.ip().is_loopback() && !arguments.http.open_to_network {
             return Err(Failure::Usage(format!(
                 "others can reach {address}, and {what} has no passwords: add --open-to-network to allow that"
@@ -252,7 +287,9 @@ async fn announce(
             keys,
         });
     }
-    out.print(format!("USB/IP   {usbip}"));
+    if let Some(usbip) = usbip {
+        out.print(format!("USB/IP   {usbip}"));
+    }
     for CtaphidEndpoint { name, endpoint, .. } in endpoints {
         out.print(format!("CTAPHID  {} for key {name}", endpoint.address()));
     }

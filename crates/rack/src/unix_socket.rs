@@ -119,6 +119,8 @@ pub async fn bind(path: &Path, socket_type: SocketType) -> Result<(UnixListener,
     })?;
     let file = SocketFile { path: path.to_owned(), id: file_id(path)? };
     listen(&socket, BACKLOG).map_err(io::Error::from)?;
+    // The same again: whoever watches the directory for a program that listens is told that one does.
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
     let listener = UnixListener::from_std(StdUnixListener::from(OwnedFd::from(socket)))?;
     Ok((listener, file))
 }

@@ -297,7 +297,7 @@ pub(crate) fn from_file(file: &PinFile) -> Result<Pin, Failure> {
     Ok(Pin::new(&first_line(file)?))
 }
 
-pub(super) fn first_line(file: &PinFile) -> Result<String, Failure> {
+pub(crate) fn first_line(file: &PinFile) -> Result<String, Failure> {
     Ok(read(file)?.lines().next().unwrap_or_default().to_owned())
 }
 
