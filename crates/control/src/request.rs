@@ -468,7 +468,7 @@ pub enum Request {
     TakeSnapshot(TakeSnapshot),
     /// [`Restore`].
     Restore(Restore),
-    /// [`Clone`].
+    /// [`Clone`](struct@Clone).
     Clone(Clone),
     /// [`PinRetries`].
     PinRetries(PinRetries),

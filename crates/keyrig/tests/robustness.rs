@@ -263,6 +263,24 @@ fn signals_end_what_waits_for_a_lock() {
     assert_eq!(waiting.code(), Some(143));
 }
 
+#[test]
+fn keys_that_are_new_together_are_no_surprise_and_one_beside_them_later_is() {
+    let directory = TempDir::new().unwrap();
+    let log_of = |keys: &[&str]| {
+        let mut command = keyrig(&["serve", "--usbip", "none", "--exit-on-stdin-end", "--state"]);
+        command.arg(directory.path().join("state")).args(keys.iter().flat_map(|key| ["--key", key]));
+        let output =
+            command.env("KEYRIG_CONTROL", directory.path().join("control")).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr).to_owned()
+    };
+    let log = log_of(&["a=keyrig", "b=keyrig", "c=keyrig"]);
+    assert!(!log.contains("WARN"), "{log}");
+    let log = log_of(&["a=keyrig", "d=keyrig"]);
+    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    assert!(log.contains("there was no such key where others are"), "{log}");
+}
+
 /// The numbers of read(2) and write(2).
 const READ: &str = if cfg!(target_arch = "x86_64") { "0" } else { "63" };
 const WRITE: &str = if cfg!(target_arch = "x86_64") { "1" } else { "64" };

@@ -23,6 +23,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::environment::Environment;
@@ -162,6 +163,8 @@ impl<T> At<T> for io::Result<T> {
 #[derive(Clone, Debug)]
 pub struct StateDirectory {
     path: PathBuf,
+    /// The names of keys made by this and its clones; held while one is made, as the lock in the directory is.
+    made: Arc<Mutex<Vec<String>>>,
 }
 
 impl StateDirectory {
@@ -170,7 +173,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError`]: nothing that was there has been changed.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let state = Self { path: path.to_owned() };
+        let state = Self { path: path.to_owned(), made: Arc::default() };
         let format = path.join("format");
         if path.is_dir() {
             check_owner(path)?;
@@ -261,12 +264,14 @@ impl StateDirectory {
     ) -> Result<(Database, Store), StateError> {
         let path = self.path.join("keys").join(name.as_str());
         if !path.try_exists().at(&path)? {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
             if !path.try_exists().at(&path)? {
-                if entries(&self.path.join("keys"))?.any(|other| !other.starts_with('.')) {
+                if entries(&self.path.join("keys"))?.any(|other| !other.starts_with('.') && !made.contains(&other)) {
                     tracing::warn!(key = %name, path = %path.display(), "there was no such key where others are: it is new, and blank");
                 }
                 make_key(&path, profile, environment)?;
+                made.push(name.to_string());
             }
         }
         check_owner(&path)?;
@@ -309,8 +314,9 @@ fn make_key(path: &Path, profile: &Profile, environment: &mut dyn Environment) -
     let (_, changes) = Store::create(environment);
     let store = temporary.join("store");
     Database::create(&store, &changes).map_err(|error| database_error(&store, error))?;
-    write_new(&temporary.join("profile"), format!("{}\n", profile.name).as_bytes())?;
-    write_new(&temporary.join("format"), KEY_FORMAT.as_bytes())?;
+    write(&temporary.join("profile"), format!("{}\n", profile.name).as_bytes())?;
+    write(&temporary.join("format"), KEY_FORMAT.as_bytes())?;
+    synchronise_parent(&store)?;
     fs::rename(&temporary, path).at(path)?;
     synchronise_parent(path)
 }
@@ -390,11 +396,16 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), StateError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at(&temporary),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).at(&temporary)?;
-    file.write_all(content).at(&temporary)?;
-    file.sync_all().at(&temporary)?;
+    write(&temporary, content)?;
     fs::rename(&temporary, path).at(path)?;
     synchronise_parent(path)
+}
+
+/// Writes a file that is not there, and has it on the disk when this returns, but for its name.
+fn write(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at(path)?;
+    file.write_all(content).at(path)?;
+    file.sync_all().at(path)
 }
 
 fn synchronise_parent(path: &Path) -> Result<(), StateError> {
