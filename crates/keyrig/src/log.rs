@@ -20,10 +20,10 @@ const VARIABLE: &str = "KEYRIG_LOG";
 /// Of a kind, one warning is shown in so long a time.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts the log.
-pub(crate) fn start() -> Result<Lines, Failure> {
+/// Starts the log, with what is at least so grave unless the environment says otherwise.
+pub(crate) fn start(default: LevelFilter) -> Result<Lines, Failure> {
     let filter = match std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) {
-        None => Targets::new().with_default(LevelFilter::WARN),
+        None => Targets::new().with_default(default),
         Some(text) => text.to_str().and_then(filter).ok_or_else(|| {
             let text = text.display();
             Failure::Usage(format!("{VARIABLE}={text} says no level: write error, warn, info, debug or trace"))

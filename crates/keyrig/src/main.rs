@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::failure::Failure;
 
@@ -97,7 +98,7 @@ fn main() -> ExitCode {
     if let Err(failure) = take_signals(&mut command) {
         return failed(&failure);
     }
-    let log = match log::start() {
+    let log = match log::start(level(&command)) {
         Ok(log) => log,
         Err(failure) => return failed(&failure),
     };
@@ -117,6 +118,15 @@ fn take_signals(command: &mut Command) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What is logged unless KEYRIG_LOG says otherwise.
+fn level(command: &Command) -> LevelFilter {
+    match command {
+        // Programs read what it says on standard error.
+        Command::Client(_) => LevelFilter::ERROR,
+        _ => LevelFilter::WARN,
+    }
 }
 
 /// Whether errors are to be for programs too. Known before the command line is: what is wrong with it is such an error.

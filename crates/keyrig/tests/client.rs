@@ -4,14 +4,18 @@
 
 #[path = "support/program.rs"]
 mod program;
+mod support;
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::program::{keyrig, run};
+use crate::support::schema::assert_is;
 
 /// The credential; standard error may have notes.
 fn done(output: &Output) -> Value {
@@ -26,6 +30,7 @@ fn refused(output: &Output) -> Value {
     assert_eq!(text.lines().count(), 1, "{text}");
     let told: Value = serde_json::from_str(&text).expect("JSON");
     let mut members: Vec<_> = told["error"].as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_is("error", &told);
     members.retain(|member| *member != "what_to_do");
     members.sort_unstable();
     assert_eq!(members, ["code", "message", "name", "reason", "refused_by"]);
@@ -113,6 +118,25 @@ fn a_passkey_wants_its_pin_from_a_file() {
     let find = json!({"rpId": "example.com", "challenge": "AAAA", "userVerification": "required"});
     assert_eq!(done(&client("get", Some(&pin), &find))["id"], made["id"]);
     assert_eq!(refused(&client("get", Some(&wrong), &find))["code"], "pin-invalid", "typed once");
+}
+
+/// A directory that others could read is closed, of which other commands warn.
+#[test]
+fn a_refusal_is_alone_on_standard_error_unless_the_log_is_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("keys");
+    let client = |log: &str| {
+        let path = state.to_str().expect("text");
+        let arguments = ["client", "create", "--origin", ORIGIN, "--with", "a=keyrig", "--state", path];
+        run(keyrig(&arguments).env("KEYRIG_LOG", log), "{}")
+    };
+    refused(&client(""));
+    let open = || std::fs::set_permissions(&state, Permissions::from_mode(0o755)).expect("it is ours");
+    open();
+    refused(&client(""));
+    open();
+    let logged = String::from_utf8(client("warn").stderr).expect("text");
+    assert!(logged.contains("others could read what private keys are in"), "{logged}");
 }
 
 /// A `keyrig serve`. Ended by its process id.
