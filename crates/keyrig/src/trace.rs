@@ -1,7 +1,10 @@
 //! Transcripts: what records one beside a rack, and `keyrig trace`, which reads one.
 
-use std::fs::{File, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,6 +21,9 @@ mod following;
 
 #[cfg(target_os = "linux")]
 use following::Following;
+
+/// More keys than a rack has, and than a bus has room for: of what is no transcript of ours, no more are remembered.
+const MAX_KEYS: usize = 1024;
 
 /// What is written down of a rack.
 #[derive(Args)]
@@ -158,6 +164,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let format = arguments.output.as_deref().map(Format::of).transpose();
     let format = format.map_err(|error| Failure::Usage(error.to_string()))?;
     let reader = arguments.open()?;
+    if let Some(path) = arguments.output.as_deref().filter(|path| arguments.reads(path)) {
+        return Err(Failure::Usage(format!("{} is what is read: name another file with -o", path.display())));
+    }
     let mut output = match format {
         Some(format) => Output::new(format),
         None if arguments.json => Output::new(Format::Jsonl),
@@ -173,7 +182,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let mut bytes = Vec::new();
     let mut ended = Ok(());
+    let mut keys = Keys::default();
     for event in reader {
+        if let Ok(event) = &event {
+            keys.take(event);
+        }
         match event {
             Ok(event) if arguments.shows(&event) => output.write(&event, &mut bytes),
             Ok(_) => continue,
@@ -187,7 +200,38 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     output.end(&mut bytes);
     out.write_all(&bytes).and_then(|()| out.flush()).map_err(unwritten)?;
-    ended.map(|()| ExitCode::SUCCESS)
+    ended.and_then(|()| keys.check(&arguments.key)).map(|()| ExitCode::SUCCESS)
+}
+
+/// The keys that a transcript is of.
+#[derive(Default)]
+struct Keys(BTreeSet<String>);
+
+impl Keys {
+    fn take(&mut self, event: &Event) {
+        match (&event.what, &event.key) {
+            (What::Trace(header), _) => self.add(header.keys.iter().map(|key| &key.name)),
+            (_, key) => self.add(key),
+        }
+    }
+
+    fn add<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+        for name in names {
+            if self.0.len() < MAX_KEYS && !self.0.contains(name) {
+                self.0.insert(name.clone());
+            }
+        }
+    }
+
+    /// Whether all that were asked for are there.
+    fn check(&self, wanted: &[String]) -> Result<(), Failure> {
+        let Some(missing) = wanted.iter().find(|name| !self.0.contains(*name)) else { return Ok(()) };
+        let known: Vec<_> = self.0.iter().map(String::as_str).collect();
+        Err(Failure::Usage(match known.as_slice() {
+            [] => format!("no key is called {missing}: no key is in it"),
+            known => format!("no key is called {missing}: the keys are {}", known.join(", ")),
+        }))
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -223,6 +267,19 @@ impl Arguments {
         }
         let input = if self.follow { following(file, &name)? } else { Box::new(BufReader::new(file)) };
         Reader::new(input, secrets).map_err(|error| Failure::NotATranscript(name, error))
+    }
+
+    /// Whether a file is the one that is read, by whatever name.
+    fn reads(&self, output: &Path) -> bool {
+        let read = match self.file.as_deref() {
+            Some(file) if file == Path::new("-") => {
+                io::stdin().as_fd().try_clone_to_owned().and_then(|input| File::from(input).metadata())
+            }
+            _ => fs::metadata(self.name()),
+        };
+        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        // What cannot be looked at cannot be written over either: opening it says why.
+        matches!((read.map(id), fs::metadata(output).map(id)), (Ok(read), Ok(written)) if read == written)
     }
 
     fn shows(&self, event: &Event) -> bool {

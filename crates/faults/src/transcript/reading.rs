@@ -127,6 +127,10 @@ fn next_line(input: &mut impl BufRead, number: &mut u64) -> Option<Result<Event,
     *number = number.saturating_add(1);
     let wrong = |reason: String| NotATranscript::Line { line: *number, reason };
     if line.last() != Some(&b'\n') {
+        // A line of ours that is whole, but for its end, is cut off.
+        if *number == 1 && serde_json::from_slice(&line).is_ok_and(|_: serde::de::IgnoredAny| !is_of_ours(&line)) {
+            return Some(Err(NotATranscript::Unknown));
+        }
         // Whoever wrote it was stopped, or writes on.
         let reason = "the line does not end: whoever wrote it was stopped, or it is too long";
         return Some(Err(wrong(reason.to_owned())));
@@ -136,6 +140,12 @@ fn next_line(input: &mut impl BufRead, number: &mut u64) -> Option<Result<Event,
             Err(NotATranscript::Format(header.format))
         }
         Ok(event) => Ok(event),
+        Err(_) if *number == 1 && !is_of_ours(&line) => Err(NotATranscript::Unknown),
         Err(error) => Err(wrong(error.to_string())),
     })
+}
+
+/// Whether a line has what all events have, whatever else is wrong with it.
+fn is_of_ours(line: &[u8]) -> bool {
+    serde_json::from_slice(line).is_ok_and(|value: serde_json::Value| value.get("at_us").is_some())
 }
