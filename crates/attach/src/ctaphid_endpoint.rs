@@ -148,11 +148,11 @@ impl Endpoint {
         &self.address
     }
 
-    /// Gives the key to every program that comes, until the rack has ended. What a socket cannot do for the moment is logged, and
-    /// done later.
-    pub async fn serve(&self, key: KeyHandle) {
+    /// Gives the key to every program that comes. What a socket cannot do for the moment is logged, and done later. A key that is
+    /// removed is as one that is unplugged for good.
+    pub async fn serve(&self, key: KeyHandle) -> Infallible {
         match &self.socket {
-            Socket::Unix { listener, .. } => match serve_unix(listener, &key).await {},
+            Socket::Unix { listener, .. } => serve_unix(listener, &key).await,
             Socket::Udp(socket) => serve_udp(socket, &key).await,
         }
     }
@@ -261,7 +261,7 @@ struct UdpPeer {
     answering: AbortHandle,
 }
 
-async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) {
+async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) -> Infallible {
     let mut peers: Vec<UdpPeer> = Vec::new();
     let mut answering = JoinSet::new();
     let mut dropped = Dropped::default();
@@ -299,10 +299,10 @@ async fn serve_udp(socket: &Arc<UdpSocket>, key: &KeyHandle) {
                 UdpPeer { address, to_key, answering }
             }
         };
-        if peer.to_key.send(report).await.is_err() {
-            return;
+        match peer.to_key.send(report).await {
+            Ok(()) => peers.push(peer),
+            Err(error) => tracing::debug!(%error, %address, "a report was dropped"),
         }
-        peers.push(peer);
     }
 }
 

@@ -212,7 +212,7 @@ fn yes() -> bool {
 }
 
 /// Take a key out of the rack, with all it keeps. What a state directory keeps of it stays there, and a key that is created under the same
-/// name has it again. The answer is about the keys that are left.
+/// name has it again. A CTAPHID endpoint that gave the key finds no other of its name. The answer is about the keys that are left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -282,7 +282,7 @@ pub struct PinRetries {
     pub key: KeyName,
 }
 
-/// Set a key's first PIN. If it is set already, that is no error.
+/// Set a key's first PIN. If this PIN is set already, that is no error; another one is, and costs no try.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,7 @@
 //! A router on a listener, until it is told to stop.
 
 mod connection;
+mod hang_up;
 
 use core::time::Duration;
 use std::io;
@@ -8,11 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connections::{Connections, Place};
+use hang_up::watched;
 
 /// How long a shutdown waits for requests under way. A client that never ends its request cannot hold it longer.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -60,13 +63,25 @@ async fn accept(
             _ = &mut stopped => break,
             next = next => next,
         };
-        serving.spawn(connection::serve(stream, Some(peer), router.clone(), place, ended.clone()));
+        if let Err(error) = keep_alive(&stream) {
+            tracing::debug!(%error, "a peer that is lost is not noticed");
+        }
+        let (stream, hung_up) = watched(stream);
+        serving.spawn(connection::serve(stream, hung_up, Some(peer), router.clone(), place, ended.clone()));
         while serving.try_join_next().is_some() {}
     }
     drop(listener);
     let _ = end.send(true);
     // Those that are left go with the set.
     let _ = tokio::time::timeout(SHUTDOWN_GRACE, async { while serving.join_next().await.is_some() {} }).await;
+}
+
+/// A peer that is lost without a word, with its machine or its network, is noticed within two minutes.
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepcnt(stream, 4)?;
+    sockopt::set_socket_keepalive(stream, true)
 }
 
 /// The next connection, however often there is none to be had.

@@ -182,17 +182,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     if let Some((listener, _)) = usbip {
         let exports = rack.exports().clone();
-        serving.spawn(async move { match keyrig_usb::serve(listener, exports, Limits::default()).await {} });
+        serving.spawn(async move { keyrig_usb::serve(listener, exports, Limits::default()).await });
     }
     if let Some((listener, _)) = pico {
         let rack = rack.clone();
-        serving.spawn(async move { match pico_controller::serve(listener, rack).await {} });
+        serving.spawn(async move { pico_controller::serve(listener, rack).await });
     }
     let ended = tokio::select! {
         never = control.serve(rack.clone()) => match never {},
-        Some(ended) = serving.join_next(), if !serving.is_empty() => {
-            ended.map_err(|error| Failure::Runtime(error.into()))
-        }
+        Some(ended) = serving.join_next(), if !serving.is_empty() => match ended {
+            Ok(never) => match never {},
+            Err(error) => Err(Failure::Runtime(error.into())),
+        },
         failure = out.failed() => Err(failure),
         _ = interrupted => Ok(()),
         () = starter.gone() => Ok(()),

@@ -617,6 +617,44 @@ fn programs_that_go_behind_a_report_hold_up_nobody() {
     assert_eq!(answer[4], INIT);
 }
 
+/// A report that is there already when its key is removed.
+#[test]
+fn an_endpoint_outlives_its_key() {
+    // The key has a thread of its own, so that it can go while the endpoint's stands still.
+    let keys = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let endpoints = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let rack = keys.block_on(rack("auto", &["a"]));
+    let (key, watched) = (rack.key(&name("a")).unwrap(), rack.key(&name("a")).unwrap());
+    endpoints.block_on(async {
+        let endpoint = Endpoint::bind("udp:127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let EndpointAddress::Udp(address) = *endpoint.address() else { panic!() };
+        let serving = tokio::spawn(async move { match endpoint.serve(key).await {} });
+        let mut program = Program::over(Socket::Udp(UdpSocket::bind("127.0.0.1:0").await.unwrap()));
+        let Socket::Udp(socket) = &program.socket else { panic!() };
+        socket.connect(address).await.unwrap();
+        program.open(*b"a report").await;
+        // What wakes this task wakes the endpoint too, and this task is first.
+        let here = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        here.writable().await.unwrap();
+        program.send([0xFF; 4], INIT, b"the last").await;
+        here.try_send_to(&[0], here.local_addr().unwrap()).unwrap();
+        here.readable().await.unwrap();
+        let removed = async {
+            rack.remove(&name("a")).await.unwrap();
+            while watched.connect().await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        thread::scope(|scope| scope.spawn(|| keys.block_on(removed)).join().unwrap());
+        // Behind the report that nobody took, one that the endpoint has to look at.
+        for _ in 0..100 {
+            program.send([0xFF; 4], INIT, b"too late").await;
+            tokio::task::yield_now().await;
+            assert!(!serving.is_finished(), "the endpoint ended with its key");
+        }
+    });
+}
+
 /// A socket whose calls wait, and fail when nothing happens for too long.
 fn waiting_seqpacket(path: &Path) -> OwnedFd {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();

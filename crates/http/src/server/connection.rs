@@ -22,10 +22,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::connections::{Connection, Phase, Place};
 
-/// Serves requests until the peer ends, the time is up, the place is needed, or `ended` is true: then what is under way is
+/// Serves requests until the peer ends (while a request is dealt with, `hung_up` tells), the time is up, the place is needed, or `ended` is true: then what is under way is
 /// answered first.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    hung_up: impl Future<Output = ()> + Send,
     peer: Option<SocketAddr>,
     router: Router,
     place: Place,
@@ -51,6 +52,7 @@ pub(super) async fn serve(
     });
     // Its own limit for heads would be one for idle connections too.
     let mut connection = pin!(http1::Builder::new().header_read_timeout(None).serve_connection(io, service));
+    let mut hung_up = pin!(hung_up);
     let mut closed = pin!(watched.is_closed());
     let mut ended = pin!(ended.wait_for(|ended| *ended));
     let mut time_is_up = pin!(sleep_until(Instant::now()));
@@ -74,6 +76,10 @@ pub(super) async fn serve(
         if is_closed && !matches!(watched.phase(), Phase::Working | Phase::Answering)
             || is_ended && watched.phase() == Phase::Streaming
         {
+            return Poll::Ready(());
+        }
+        // hyper does not see the end behind a next request that waits for its turn.
+        if matches!(watched.phase(), Phase::Working | Phase::Streaming) && hung_up.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
         let Some(deadline) = watched.deadline() else {

@@ -33,7 +33,7 @@ impl Site {
     async fn connect(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(4096);
         let place = self.connections.place().await;
-        tokio::spawn(connection::serve(theirs, None, router(), place, self.ended.clone()));
+        tokio::spawn(connection::serve(theirs, core::future::pending(), None, router(), place, self.ended.clone()));
         ours
     }
 }
@@ -184,4 +184,39 @@ async fn told_to_end_it_answers_what_is_under_way() {
     let (answer, after) = until_the_end(at_work, "").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert_eq!(after, 3600);
+}
+
+/// Its peer has sent the next request already, which nobody reads before the first is answered.
+#[tokio::test]
+async fn a_request_ends_with_its_peer_whatever_is_sent_behind_it() {
+    let (began, mut under_way) = tokio::sync::mpsc::unbounded_channel();
+    let slow = get(move || {
+        let began = began.clone();
+        async move {
+            let (_ends_with_this, ended) = oneshot::channel::<()>();
+            began.send(ended).unwrap();
+            core::future::pending::<()>().await
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connections = Connections::new(Limits::default());
+    let server = serve(listener, Router::new().route("/", slow), connections).unwrap();
+    for behind in ["", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET"] {
+        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+        stream.write_all(format!("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n{behind}").as_bytes()).await.unwrap();
+        let ended = under_way.recv().await.unwrap();
+        drop(stream);
+        let gone = tokio::time::timeout(Duration::from_secs(10), ended).await;
+        assert!(gone.is_ok_and(|dropped| dropped.is_err()), "{behind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_lost_is_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    keep_alive(&stream).unwrap();
+    assert!(sockopt::socket_keepalive(&stream).unwrap());
+    let asked = sockopt::tcp_keepintvl(&stream).unwrap() * sockopt::tcp_keepcnt(&stream).unwrap();
+    assert_eq!(sockopt::tcp_keepidle(&stream).unwrap() + asked, Duration::from_secs(120));
 }
