@@ -77,7 +77,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let interrupted = interruption::in_order();
     let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;
-    let http = arguments.http.start(&rack, control.path()).await?;
+    let http = arguments.http.start(&rack, control.path(), arguments.running.has_name()).await?;
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     let profiles: BTreeMap<_, _> = keys.iter().map(|key| (key.name.clone(), key.profile.clone())).collect();
     let keys = keys.into_iter().map(|key| (key.name, key.busid));

@@ -161,7 +161,11 @@ struct Done<'a> {
 }
 
 fn told(error: &ClientError, browser: Browser) -> Result<String, Failure> {
-    let body = ErrorBody { error: Error::of_ceremony(error, browser) };
+    let mut error = Error::of_ceremony(error, browser);
+    if error.code == "pin-not-given" {
+        error.what_to_do = error.what_to_do.map(|advice| format!("{advice} (--pin-file FILE)"));
+    }
+    let body = ErrorBody { error };
     serde_json::to_string(&body).map_err(|error| Failure::Print(error.into()))
 }
 

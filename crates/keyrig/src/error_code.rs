@@ -21,7 +21,7 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Usage(_) => USAGE,
         Failure::Rack(error) => of_rack(error),
         Failure::Refused(refusal) => keyrig_control::error_code::of_refusal(refusal),
-        Failure::Control(error) => of_control(error),
+        Failure::Control(error) | Failure::AtRack { error, .. } | Failure::Imported { error, .. } => of_control(error),
         Failure::Bind(error) => of_endpoint(error),
         #[cfg(target_os = "linux")]
         Failure::Vhci(error) => of_vhci(error),
@@ -34,7 +34,7 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Demo(_) => "demo-failed",
         Failure::PortInUse { .. } => "port-in-use",
         Failure::Listen(..) => "cannot-listen",
-        Failure::Write(..) => "cannot-write",
+        Failure::Write(..) | Failure::IsThere(_) | Failure::NotAToken(_) => "cannot-write",
         Failure::Print(_) => "cannot-print",
         Failure::Read(..) => "cannot-read",
         Failure::NotATranscript(..) => "not-a-transcript",

@@ -49,6 +49,7 @@ The program has in its environment:
                           CTAPHID without USB (its name in upper case, with _
                           for what is neither letter nor digit)
 
+Keys that are created while it runs get no node: name all with --key.
 It confines nothing: the program runs as you, with all your rights. What it
 leaves running when it ends is ended.
 Exit status: the program's, or 128 and the signal that ended it; 125 if exec

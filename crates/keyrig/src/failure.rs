@@ -13,9 +13,9 @@ use keyrig_attach::vhci::VhciError;
 use keyrig_client::error::KeyFailure;
 use keyrig_control::socket::ControlError;
 use keyrig_faults::transcript::{NotATranscript, Unwritten};
-use keyrig_rack::RackError;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::state_directory::StateError;
+use keyrig_rack::{KeyName, RackError};
 use keyrig_relying_party::{
     ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, TooLongForQr, TotpRefused,
     UnknownPolicy, UserError,
@@ -59,6 +59,14 @@ pub(crate) enum Failure {
     Listen(SocketAddr, #[source] io::Error),
     #[error("cannot write {0}: {1}")]
     Write(PathBuf, #[source] io::Error),
+    #[error("{error}")]
+    AtRack { name: KeyName, error: ControlError },
+    #[error("{} is there already, and is not the file of a token", .0.display())]
+    NotAToken(PathBuf),
+    #[error("{} is there already, and keys are not overwritten", .0.display())]
+    IsThere(PathBuf),
+    #[error("credential {} of {of}, {id}: {error}; {} imported before it", before + 1, were(*.before))]
+    Imported { before: usize, of: usize, id: String, error: ControlError },
     #[error("cannot print: {0}")]
     Print(#[source] io::Error),
     #[error("cannot read {0}: {1}")]
@@ -111,7 +119,24 @@ fn likely(address: SocketAddr) -> &'static str {
     }
 }
 
+/// So many of something were.
+fn were(count: usize) -> String {
+    match count {
+        0 => "none was".to_owned(),
+        1 => "1 was".to_owned(),
+        _ => format!("{count} were"),
+    }
+}
+
 impl Failure {
+    /// The same at a rack that was found by its name, if it has one.
+    pub(crate) fn at_rack(self, name: Option<KeyName>) -> Self {
+        match (self, name) {
+            (Self::Control(error), Some(name)) => Self::AtRack { name, error },
+            (failure, _) => failure,
+        }
+    }
+
     /// Whether whoever read what was printed wanted no more, as 'head' does: a good end.
     pub(crate) fn is_of_the_reader(&self) -> bool {
         matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -131,6 +156,14 @@ impl Failure {
             Self::Control(ControlError::NotRunning { .. }) => {
                 "start one with 'keyrig serve', or say where it is with --control unix:PATH"
             }
+            Self::AtRack { error: ControlError::InUse { .. } | ControlError::NotASocket { .. }, .. } => {
+                "choose another name with --name"
+            }
+            Self::AtRack { name, error: ControlError::NotRunning { .. } } => {
+                return Some(format!("start it with 'keyrig serve --name {name}'"));
+            }
+            Self::NotAToken(_) => "remove it, or name another socket with --control",
+            Self::IsThere(_) => "name another file, or remove it",
             Self::Bind(EndpointError::InUse(_)) => "stop it, or choose another address with --ctaphid",
             Self::Bind(EndpointError::NotASocket { .. }) => "name another with --ctaphid unix:PATH",
             #[cfg(target_os = "linux")]

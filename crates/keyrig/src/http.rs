@@ -1,6 +1,9 @@
 //! `--http`: the rack over HTTP, and who may ask there.
 
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -18,12 +21,16 @@ pub(crate) const TOKEN_VARIABLE: &str = "KEYRIG_TOKEN";
 /// Where a service is, for a program under 'exec'.
 pub(crate) const URL_VARIABLE: &str = "KEYRIG_URL";
 
+/// Where a rack without a name is, unless told otherwise.
+const PORT: u16 = 8100;
+
 /// What 'serve' and 'attach' take.
 #[derive(Args)]
 pub(crate) struct HttpArguments {
-    /// Serve the rack over HTTP, for programs in any language: at 127.0.0.1:8100, or elsewhere; port 0 takes a free one
-    #[arg(long, value_name = "[ADDRESS:]PORT", num_args = 0..=1, default_missing_value = "8100")]
-    http: Option<HttpAddress>,
+    /// Serve the rack over HTTP, for programs in any language: at 127.0.0.1:8100, or at a free port for a rack with a name, or
+    /// elsewhere; port 0 takes a free one
+    #[arg(long, value_name = "[ADDRESS:]PORT")]
+    http: Option<Option<HttpAddress>>,
 
     /// Take the token of --http from the first line of this file. Without it and without KEYRIG_TOKEN, a new token is put into a
     /// file beside the control socket
@@ -35,6 +42,9 @@ pub(crate) struct HttpArguments {
     #[arg(long)]
     pub(crate) open_to_network: bool,
 }
+
+/// How long the line of a token that we made is, bytes.
+const TOKEN_LINE: u64 = 65;
 
 /// `PORT`, on loopback, or `ADDRESS:PORT`.
 #[derive(Clone, Copy)]
@@ -70,8 +80,10 @@ pub(crate) struct Listening {
 
 impl HttpArguments {
     /// Serves, if that is asked for. `control` is where the control socket is: beside it is the file of a token that nobody gave.
-    pub(crate) async fn start(&self, rack: &Rack, control: &Path) -> Result<Option<Http>, Failure> {
-        let Some(HttpAddress(address)) = self.http else { return Ok(None) };
+    pub(crate) async fn start(&self, rack: &Rack, control: &Path, has_name: bool) -> Result<Option<Http>, Failure> {
+        let Some(wanted) = self.http else { return Ok(None) };
+        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, if has_name { 0 } else { PORT }));
+        let address = wanted.map_or(default, |HttpAddress(address)| address);
         let given = match &self.token_file {
             Some(path) => Some(Token::from_file(path)?),
             None => token_from_environment()?,
@@ -82,7 +94,9 @@ impl HttpArguments {
             Some(token) => (token, None),
             None => {
                 let token = random_token()?;
-                let file = TokenFile::create(&control.with_extension("token"), &token)?;
+                let path = beside(control);
+                check_is_token(&path)?;
+                let file = TokenFile::create(&path, &token)?;
                 (token, Some(file))
             }
         };
@@ -138,6 +152,32 @@ impl Http {
     }
 }
 
+/// The file of the token. The whole name of the socket is in it, so that no two have one.
+fn beside(control: &Path) -> PathBuf {
+    let mut path = control.as_os_str().to_owned();
+    path.push(".token");
+    path.into()
+}
+
+/// Whether a file may be replaced: there is none, or one as we leave behind if we are killed.
+fn check_is_token(path: &Path) -> Result<(), Failure> {
+    let unreadable = |error| Failure::Read(path.to_owned(), error);
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(unreadable)?,
+    };
+    let mut text = Vec::new();
+    if metadata.is_file() && metadata.mode() & 0o777 == 0o600 && metadata.len() <= TOKEN_LINE {
+        File::open(path).and_then(|file| file.take(TOKEN_LINE).read_to_end(&mut text)).map_err(unreadable)?;
+        let whole = text.strip_suffix(b"\n").filter(|line| line.len() == 64 && line.iter().all(u8::is_ascii_hexdigit));
+        // An empty one is of who was killed before the token was in it.
+        if whole.is_some() || text.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(Failure::NotAToken(path.to_owned()))
+}
+
 fn token_from_environment() -> Result<Option<Token>, Failure> {
     let wrong = |reason: &dyn std::fmt::Display| Failure::Usage(format!("{TOKEN_VARIABLE}: {reason}"));
     match std::env::var(TOKEN_VARIABLE) {
@@ -148,7 +188,7 @@ fn token_from_environment() -> Result<Option<Token>, Failure> {
 }
 
 fn random_token() -> Result<Token, Failure> {
-    Token::random().map_err(|error| Failure::Runtime(std::io::Error::other(error)))
+    Token::random().map_err(|error| Failure::Runtime(io::Error::other(error)))
 }
 
 /// Others reach it only if that is meant, and their token was told to them.
@@ -169,7 +209,7 @@ fn check_reach(address: SocketAddr, open_to_network: bool, token_given: bool) ->
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::PortInUse { address, option: "--http" },
+        io::ErrorKind::AddrInUse => Failure::PortInUse { address, option: "--http" },
         _ => Failure::Listen(address, error),
     })
 }

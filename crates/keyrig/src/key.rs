@@ -7,7 +7,7 @@ mod pin;
 mod state;
 mod stored;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -35,8 +35,9 @@ const STARTING: Duration = Duration::from_secs(3);
 #[derive(Args)]
 #[command(after_help = "\
 The rack is found by --control, else by the environment variable
-KEYRIG_CONTROL, else where 'keyrig serve' and 'keyrig attach' put their control
-socket by default: $XDG_RUNTIME_DIR/keyrig.sock or ~/.keyrig/control.sock.
+KEYRIG_CONTROL, which holds a rack's name or unix:PATH too, else where
+'keyrig serve' and 'keyrig attach' put their control socket by default:
+$XDG_RUNTIME_DIR/keyrig.sock or ~/.keyrig/control.sock.
 One that is starting is waited for, for three seconds.
 
 Examples:
@@ -114,7 +115,7 @@ enum Action {
     /// Set or change a key's PIN, or show how many tries are left
     #[command(subcommand)]
     Pin(pin::Action),
-    /// List or delete the discoverable credentials on a key
+    /// List, delete, export or import credentials
     #[command(subcommand)]
     Credentials(credentials::Action),
     /// Change when keys are touched
@@ -228,6 +229,16 @@ impl ControlArgument {
         Self::in_directory(&format!("keyrig-{name}.sock"), &format!("{name}.sock"))
     }
 
+    /// The name of the rack that has its socket there because of it.
+    pub(crate) fn rack_at(path: &Path) -> Option<KeyName> {
+        let name = path.file_name()?.to_str()?.strip_suffix(".sock")?;
+        let is_at = |name: &KeyName| Self::path_of_rack(name).is_ok_and(|of_rack| of_rack == path);
+        let named = [name.strip_prefix("keyrig-"), Some(name)].into_iter().flatten();
+        let found = named.filter_map(|name| name.parse().ok()).find(is_at)?;
+        // At home a rack without a name is where one called control would be.
+        (name != "control").then_some(found)
+    }
+
     fn in_directory(of_runtime: &str, of_home: &str) -> Result<PathBuf, Failure> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         variable("XDG_RUNTIME_DIR")
@@ -241,6 +252,11 @@ impl ControlArgument {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
+    let name = ControlArgument::rack_at(&path);
+    carry_out(arguments, path).await.map_err(|failure| failure.at_rack(name))
+}
+
+async fn carry_out(arguments: Arguments, path: PathBuf) -> Result<ExitCode, Failure> {
     // It may have been started a moment ago.
     #[cfg(target_os = "linux")]
     keyrig_control::starting::wait_for_rack(&path, STARTING).await;

@@ -21,11 +21,11 @@ use crate::trace::{TraceArguments, Tracing};
 #[derive(Args)]
 pub(crate) struct RunningArguments {
     /// A name for this rack: 'keyrig key --control NAME' finds it, and it shares no socket and no port with others
-    #[arg(long, value_name = "RACK")]
+    #[arg(long, value_name = "RACK", value_parser = rack_name, conflicts_with = "control")]
     name: Option<KeyName>,
 
     /// The socket by which 'keyrig key' controls this rack
-    #[arg(long, value_name = "unix:PATH")]
+    #[arg(long, value_name = "unix:PATH", value_parser = control_socket)]
     control: Option<ControlArgument>,
 
     #[command(flatten)]
@@ -39,13 +39,28 @@ pub(crate) struct RunningArguments {
     pub(crate) rack: RackArguments,
 }
 
+/// A rack's name is made of what a key's is.
+fn rack_name(text: &str) -> Result<KeyName, String> {
+    let rule = "use 1 to 32 letters, digits, '-', '_' and '.', and do not begin with '.'";
+    text.parse().map_err(|_| format!("that is not a name for a rack: {rule}"))
+}
+
+/// A name alone says which rack is meant, and is given with --name.
+fn control_socket(text: &str) -> Result<ControlArgument, String> {
+    if text.starts_with("unix:") || text.contains('/') {
+        text.parse()
+    } else {
+        Err("write a control socket as unix:PATH, and a rack's name with --name".to_owned())
+    }
+}
+
 impl RunningArguments {
     pub(crate) async fn bind_control(&self) -> Result<ControlSocket, Failure> {
         let path = match (&self.control, &self.name) {
             (None, Some(name)) => ControlArgument::path_of_rack(name)?,
             (control, _) => ControlArgument::path_or_default(control.as_ref())?,
         };
-        Ok(ControlSocket::bind(&path).await?)
+        ControlSocket::bind(&path).await.map_err(|error| Failure::from(error).at_rack(self.name.clone()))
     }
 
     /// Whether it is one of several on this machine.

@@ -165,7 +165,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         None => None,
     };
     let endpoints = bind_endpoints(&arguments.ctaphid, &rack).await?;
-    let http = arguments.http.start(&rack, control.path()).await?;
+    let http = arguments.http.start(&rack, control.path(), arguments.running.has_name()).await?;
     let out = Lines::to_stdout(|count| format!("{count} lines were lost: nobody read them"))?;
     let switches = pico.as_ref().map(|(_, address)| *address);
     let served = Served {

@@ -114,6 +114,7 @@ fn a_passkey_wants_its_pin_from_a_file() {
     passkey["authenticatorSelection"] = json!({"residentKey": "required", "userVerification": "required"});
     let error = refused(&client("create", None, &passkey));
     assert_eq!((&error["code"], &error["refused_by"]), (&json!("pin-not-given"), &json!("client")));
+    assert_eq!(error["what_to_do"], "give the key's PIN: a key that has none is given it (--pin-file FILE)");
     let made = done(&client("create", Some(&pin), &passkey));
     let find = json!({"rpId": "example.com", "challenge": "AAAA", "userVerification": "required"});
     assert_eq!(done(&client("get", Some(&pin), &find))["id"], made["id"]);

@@ -70,7 +70,7 @@ fn wrongly_called(output: &Output) -> String {
 fn a_token_is_given_or_is_in_a_file_of_its_owner() {
     let serving = Serving::start(&["--http", "0", "--key", "a=keyrig"], None);
     let file = serving.token_file().expect("nobody gave a token");
-    assert_eq!(file.file_name().expect("a name"), "rack.token", "beside the control socket");
+    assert_eq!(file.file_name().expect("a name"), "rack.sock.token", "beside the control socket");
     assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
     let token = std::fs::read_to_string(&file).expect("text");
     assert_eq!(keys(serving.url(), token.trim_end()), ["a"]);
@@ -114,8 +114,38 @@ fn a_port_that_is_taken_is_said_to_be() {
     let error: Value = serde_json::from_slice(&output.stderr).expect("JSON");
     assert_eq!((output.status.code(), &error["error"]["code"]), (Some(1), &json!("port-in-use")));
     assert!(error["error"]["what_to_do"].as_str().expect("advice").contains("--http"), "{error}");
-    assert!(!Path::new(directory.path()).join("rack.token").exists());
+    assert!(!Path::new(directory.path()).join("rack.sock.token").exists());
     assert!(wrongly_called(&run(&mut keyrig(&["serve", "--http", "here"]), "")).contains("PORT"));
+}
+
+#[test]
+fn what_is_beside_the_socket_is_replaced_only_if_it_was_a_token() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    let control = format!("unix:{}", at("my.sock").display());
+    let arguments = ["serve", "--json", "--usbip", "none", "--control", &control, "--http", "0"];
+    let write = |name: &str, text: &str, mode| {
+        std::fs::write(at(name), text).expect("written");
+        std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    write("my.token", "mine\n", 0o600);
+    let token = format!("{}\n", "0a".repeat(32));
+    for (text, mode) in [("mine\n", 0o600), (&*token, 0o644), (&*format!("{token}more\n"), 0o600)] {
+        write("my.sock.token", text, mode);
+        let output = run(&mut keyrig(&arguments), "");
+        let error: Value = serde_json::from_slice(&output.stderr).expect("JSON");
+        assert_eq!((output.status.code(), &error["error"]["code"]), (Some(1), &json!("cannot-write")), "{error}");
+        assert_eq!(std::fs::read_to_string(at("my.sock.token")).expect("it is there"), text);
+    }
+    write("my.sock.token", &token, 0o600);
+    let mut child = keyrig(&arguments).stdout(Stdio::piped()).spawn().expect("keyrig runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("it is up");
+    let replaced = std::fs::read_to_string(at("my.sock.token")).expect("it is there");
+    child.kill().expect("it is ours");
+    child.wait().expect("it is ours");
+    assert!(replaced != token && replaced.len() == token.len(), "left behind by one that was killed");
+    assert_eq!(std::fs::read_to_string(at("my.token")).expect("it is there"), "mine\n");
 }
 
 /// `exec` gives its program both, and serves it as long as it runs.

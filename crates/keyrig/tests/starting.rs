@@ -75,6 +75,27 @@ fn two_racks_need_nothing_but_two_names() {
     }
     let taken = run(&mut in_directory(directory.path(), &["serve", "--name", "w1"]), "");
     assert_eq!(taken.status.code(), Some(1));
+    let told = String::from_utf8(taken.stderr).expect("text");
+    assert!(told.contains("choose another name with --name"), "{told}");
+    let typo = key(directory.path(), &["--control", "w3", "list"]);
+    let told = String::from_utf8(typo.stderr).expect("text");
+    assert!(told.contains("'keyrig serve --name w3'"), "{told}");
+    for (wrong, words) in [
+        (&["serve", "--name", "a b"][..], "not a name for a rack"),
+        (&["serve", "--name", "w4", "--control", "unix:/tmp/w4"], "cannot be used with"),
+    ] {
+        let refused = run(&mut in_directory(directory.path(), wrong), "");
+        let told = String::from_utf8(refused.stderr).expect("text");
+        assert!(refused.status.code() == Some(2) && told.contains(words), "{told}");
+    }
+}
+
+#[test]
+fn racks_with_names_take_free_ports_for_http_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let racks = ["w1", "w2"].map(|name| Serving::start(directory.path(), &["--name", name, "--http"]));
+    let urls = racks.each_ref().map(|rack| rack.said["http"]["url"].as_str().expect("it has one").to_owned());
+    assert!(urls[0] != urls[1] && urls.iter().all(|url| !url.ends_with(":8100")), "{urls:?}");
 }
 
 #[test]

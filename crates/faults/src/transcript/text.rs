@@ -42,7 +42,7 @@ impl Text {
         }
         let key = event.key.as_deref().unwrap_or("-");
         let mut note = |text: String| {
-            line(out, format_args!("{:>12}  {key:<8}  {text}", seconds(event.at_us)));
+            line(out, format_args!("{:>12}  {key:<8}  {}", seconds(event.at_us), text.trim_end()));
         };
         match &event.what {
             What::Trace(header) => Self::header(header, out),
@@ -52,7 +52,8 @@ impl Text {
             What::Detached => note("is let go by its USB host".to_owned()),
             What::Winked => note("winks".to_owned()),
             What::Gap { missed } => {
-                note(format!("{missed} events are missing here: they came faster than they could be written"))
+                let were = if *missed == 1 { "event is missing here: it" } else { "events are missing here: they" };
+                note(format!("{missed} {were} came faster than could be written"))
             }
             What::Message { command, members, channel, .. } if command == "CTAPHID_ERROR" => {
                 note(format!("{command} on channel {channel}: {members}"));
@@ -63,14 +64,16 @@ impl Text {
             What::Waiting { command } if self.verbose => note(format!("waits for a touch, for {command}")),
             What::WaitEnded { touch } if self.verbose => note(format!("waits no more: {touch}")),
             What::Stored { discoverable_credentials } if self.verbose => {
-                note(format!("holds {discoverable_credentials} discoverable credentials"));
+                note(format!("holds {}", counted(*discoverable_credentials, "discoverable credential")));
             }
-            What::Programs { programs } if self.verbose => note(format!("is used by {programs} programs without USB")),
+            What::Programs { programs } if self.verbose => {
+                note(format!("is used by {} without USB", counted(*programs, "program")))
+            }
             What::Message { direction, channel, command, length, members, .. }
                 if self.level <= Some(Level::Ctaphid) && self.level.is_some() =>
             {
                 let arrow = arrow(*direction);
-                note(format!("{arrow} {command} on channel {channel}, {length} bytes  {members}"));
+                note(format!("{arrow} {command} on channel {channel}, {}  {members}", counted(*length, "byte")));
             }
             What::Report { direction, bytes, .. } if self.level == Some(Level::Usb) => {
                 note(format!("{} {}", arrow(*direction), hex::encode(bytes)));
@@ -109,6 +112,10 @@ impl Text {
             members(out, '<', &exchange.response);
         }
     }
+}
+
+fn counted(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 fn arrow(direction: super::event::Direction) -> &'static str {

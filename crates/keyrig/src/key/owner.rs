@@ -1,5 +1,6 @@
 //! Whole keys of a running rack: `keyrig key create`, `remove`, `reset`, `snapshot`, `restore`, `clone`.
 
+use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,6 +12,7 @@ use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::RackState;
 use keyrig_rack::snapshot::MAX_SNAPSHOT;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::pin::{PinFile, first_line, read_bytes};
@@ -48,6 +50,14 @@ pub(super) struct SnapshotArguments {
     file: Option<PathBuf>,
 }
 
+/// What '--json' prints of a snapshot that went into a file.
+#[derive(Serialize)]
+struct Written {
+    key: KeyName,
+    profile: String,
+    file: PathBuf,
+}
+
 #[derive(Args)]
 pub(super) struct RestoreArguments {
     /// The key's name
@@ -80,7 +90,7 @@ pub(super) async fn snapshot(arguments: SnapshotArguments, path: &Path, json: bo
         Some(file) => {
             write(&file, &taken.snapshot.0)?;
             if json {
-                print_json(&taken)
+                print_json(&Written { key: taken.key, profile: taken.profile, file })
             } else {
                 print(format!("{}: what it keeps is in {}, private keys included", taken.key, file.display()))
             }
@@ -102,7 +112,10 @@ fn write(file: &PathBuf, bytes: &[u8]) -> Result<(), Failure> {
         file.write_all(bytes)?;
         file.sync_all()
     };
-    written().map_err(|error| Failure::Write(file.clone(), error))
+    written().map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::IsThere(file.clone()),
+        _ => Failure::Write(file.clone(), error),
+    })
 }
 
 pub(super) async fn restore(arguments: RestoreArguments, path: &Path) -> Result<RackState, Failure> {
@@ -119,7 +132,8 @@ fn read_snapshot(file: &PinFile) -> Result<Base64Url, Failure> {
     // In JSON it is a third longer.
     let bytes = read_bytes(file, 2 * MAX_SNAPSHOT)?;
     if bytes.starts_with(b"{") {
-        return parse::<TakenSnapshot>(file, &bytes).map(|taken| taken.snapshot);
+        let taken = parse::<TakenSnapshot>(file, &bytes).map(|taken| taken.snapshot);
+        return taken.map_err(|_| unreadable(file, "it is neither a snapshot nor the JSON of 'snapshot --json'"));
     }
     Ok(Base64Url(bytes))
 }
@@ -128,5 +142,10 @@ fn read_snapshot(file: &PinFile) -> Result<Base64Url, Failure> {
 pub(super) fn parse<T: DeserializeOwned>(file: &PinFile, bytes: &[u8]) -> Result<T, Failure> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = T::deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    parsed.map_err(|error| Failure::Read(file.path(), io::Error::new(io::ErrorKind::InvalidData, error)))
+    parsed.map_err(|error| unreadable(file, error))
+}
+
+/// A file that is not what it has to be.
+pub(super) fn unreadable(file: &PinFile, why: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::Read(file.path(), io::Error::new(io::ErrorKind::InvalidData, why))
 }

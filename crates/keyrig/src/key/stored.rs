@@ -4,14 +4,13 @@ use std::path::Path;
 
 use clap::Subcommand;
 use keyrig_control::request::{
-    Base64Url, Credential, ExportCredentials, ExportedCredentials, ImportCredential, LargeBlobs, ReadLargeBlobs,
-    WriteLargeBlobs,
+    Base64Url, Credential, ExportCredentials, ImportCredential, LargeBlobs, ReadLargeBlobs, WriteLargeBlobs,
 };
 use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
-use serde::Deserialize;
+use serde_json::Value;
 
-use super::owner::parse;
+use super::owner::{parse, unreadable};
 use super::pin::{PinFile, read_bytes};
 use super::state::print_state;
 use crate::failure::Failure;
@@ -37,15 +36,6 @@ pub(super) enum LargeBlobsAction {
     },
 }
 
-/// What an import takes: what an export prints, one credential of it, or a list.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Imported {
-    Exported(ExportedCredentials),
-    One(Box<Credential>),
-    List(Vec<Credential>),
-}
-
 pub(super) async fn export(
     key: KeyName,
     credential_id: Option<Base64Url>,
@@ -56,20 +46,49 @@ pub(super) async fn export(
 }
 
 pub(super) async fn import(key: KeyName, file: &PinFile, path: &Path, json: bool) -> Result<(), Failure> {
-    let credentials = match parse(file, &read_bytes(file, MAX_FILE)?)? {
-        Imported::Exported(exported) => exported.credentials,
-        Imported::One(credential) => vec![*credential],
-        Imported::List(credentials) => credentials,
-    };
+    // All are read before the first is imported.
+    let credentials = imported(file, parse(file, &read_bytes(file, MAX_FILE)?)?)?;
+    let of = credentials.len();
     let mut state = None;
-    for credential in credentials {
-        state = Some(send(path, ImportCredential { key: key.clone(), credential }).await?);
+    for (before, credential) in credentials.into_iter().enumerate() {
+        let id = credential.credential_id.to_string();
+        let sent = send(path, ImportCredential { key: key.clone(), credential }).await;
+        state = Some(match sent {
+            Err(error) if of > 1 => return Err(Failure::Imported { before, of, id, error }),
+            sent => sent?,
+        });
     }
     match state {
         None => Err(Failure::Usage("there is no credential in it".to_owned())),
         Some(state) if json => print_json(&state),
         Some(state) => print_state(&state),
     }
+}
+
+/// What an import takes: what an export prints, one credential of it, or a list.
+fn imported(file: &PinFile, value: Value) -> Result<Vec<Credential>, Failure> {
+    let list = match value {
+        Value::Array(list) => list,
+        Value::Object(mut exported) if exported.contains_key("credentials") => {
+            let Some(Value::Array(list)) = exported.remove("credentials") else {
+                return Err(unreadable(file, "its credentials are no list"));
+            };
+            if let Some(unknown) = exported.keys().next() {
+                return Err(unreadable(file, format!("beside its credentials is {unknown:?}, which is unknown")));
+            }
+            list
+        }
+        one => return Ok(vec![read(one).map_err(|error| unreadable(file, error))?]),
+    };
+    let of = list.len();
+    let entry = |(before, value)| {
+        read(value).map_err(|error| unreadable(file, format!("credential {} of {of}: {error}", before + 1)))
+    };
+    list.into_iter().enumerate().map(entry).collect()
+}
+
+fn read(value: Value) -> Result<Credential, serde_json::Error> {
+    serde_json::from_value(value)
 }
 
 pub(super) async fn large_blobs(action: LargeBlobsAction, path: &Path, json: bool) -> Result<(), Failure> {
@@ -81,12 +100,13 @@ pub(super) async fn large_blobs(action: LargeBlobsAction, path: &Path, json: boo
         LargeBlobsAction::Write { name: key, file } => {
             let bytes = read_bytes(&file, MAX_FILE)?;
             let array = if bytes.starts_with(b"{") {
-                parse::<LargeBlobs>(&file, &bytes)?.array
+                parse::<LargeBlobs>(&file, &bytes).map(|read| read.array)
             } else {
                 let text = String::from_utf8_lossy(&bytes);
                 // As JSON has it.
-                parse::<Base64Url>(&file, serde_json::json!(text.trim()).to_string().as_bytes())?
-            };
+                parse::<Base64Url>(&file, serde_json::json!(text.trim()).to_string().as_bytes())
+            }
+            .map_err(|_| unreadable(&file, "it is neither base64url nor the JSON of 'large-blobs read --json'"))?;
             let state = send(path, WriteLargeBlobs { key, array }).await?;
             if json { print_json(&state) } else { print_state(&state) }
         }
