@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use keyrig_client::channel::{Cancel, Channel};
+use keyrig_client::channel::{Cancel, Canceller, Channel};
 use keyrig_client::error::Refusal;
 use keyrig_client::json::{CreationOptions, Mediation, RequestOptions};
 use keyrig_client::pin::{Pin, PinReason, PinRequest};
@@ -175,22 +175,28 @@ pub(crate) async fn get(
 impl Request {
     async fn carry_out(self, ceremony: Ceremony, service: &Service) -> Result<Response, Refused> {
         let Self { origin, top_origin, ancestors, browser, on, pin, mediation, options } = self;
+        let _under_way = service.begin_ceremony().ok_or(Refused::TooManyCeremonies)?;
         let names = chosen(service, on).await?;
         let mut keys = keys(service, &names);
         let browser = browser.unwrap_or_default();
         let ancestors = Page::ancestors(ancestors, top_origin);
         let page = Page { origin, ancestors, browser, mediation, pin: pin.as_deref().map(Pin::new) };
         let options = Value::Object(options).to_string();
-        service.conditionals.give_way(&names).await;
-        let waits = page.mediation_of(&options) == Ok(Mediation::Conditional);
-        let place = waits.then(|| service.conditionals.enter(names));
-        let abort = place.as_ref().map_or_else(Cancel::never, |place| place.canceller().token());
-        let mut outcome = page.carry_out(ceremony, &options, &mut keys, abort).await;
-        if let Err(error) = &mut outcome.credential
-            && error.reason == Refusal::Aborted
-        {
-            // Nobody else aborts it.
-            error.reason = Refusal::Replaced;
+        // One that is aborted already comes as far as the keys: what the client refuses by itself takes nobody's place.
+        let aborted = Canceller::new();
+        aborted.cancel();
+        let mut outcome = page.carry_out::<InProcess>(ceremony, &options, &mut [], aborted.token()).await;
+        if is_aborted(&outcome) {
+            let is_conditional = page.mediation_of(&options) == Ok(Mediation::Conditional);
+            let place = service.conditionals.enter(names, is_conditional).await;
+            let abort = place.as_ref().map_or_else(Cancel::never, |place| place.canceller().token());
+            outcome = page.carry_out(ceremony, &options, &mut keys, abort).await;
+            if is_aborted(&outcome)
+                && let Err(error) = &mut outcome.credential
+            {
+                // Nobody else aborts it.
+                error.reason = Refusal::Replaced;
+            }
         }
         let told = [(BLINKED, listed(&outcome.blinked)), (TOUCHED, listed(&outcome.touched))];
         let mut response = match outcome.credential {
@@ -200,6 +206,10 @@ impl Request {
         response.headers_mut().extend(told.into_iter().collect::<HeaderMap>());
         Ok(response)
     }
+}
+
+fn is_aborted(outcome: &Outcome) -> bool {
+    outcome.credential.as_ref().is_err_and(|error| error.reason == Refusal::Aborted)
 }
 
 /// The names of the keys that are chosen, as far as they are plugged in, or of all that are.

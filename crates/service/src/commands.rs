@@ -5,19 +5,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, RawPathParams, Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use keyrig_control::request::Ask;
+use keyrig_control::request::{self, Ask, Deny, Events, Touch, Wait};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use crate::error::Refused;
-use crate::service::{MAX_BODY, Service};
+use crate::service::{MAX_BODY, MAX_CEREMONY, MAX_SHORT, Service};
 
 /// How long a body may take to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// For how long a command may wait: an hour.
+const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
 /// Carries out a command of the vocabulary.
 pub(crate) async fn carry_out<Command>(
@@ -27,18 +30,30 @@ pub(crate) async fn carry_out<Command>(
 where
     Command: Ask + DeserializeOwned,
 {
+    let command = command.into();
+    let timeout_ms = match &command {
+        request::Request::Touch(Touch { timeout_ms, .. })
+        | request::Request::Deny(Deny { timeout_ms, .. })
+        | request::Request::Wait(Wait { timeout_ms, .. })
+        | request::Request::Events(Events { timeout_ms, .. }) => *timeout_ms,
+        _ => 0,
+    };
+    if timeout_ms > MAX_TIMEOUT_MS {
+        return Err(Refused::BadRequest(format!("timeout_ms is at most {MAX_TIMEOUT_MS}, an hour")));
+    }
     // A request that is dropped takes along what is under way for it.
-    let answer = command.into().carry_out(&service.rack, core::future::pending()).await?;
+    let answer = command.carry_out(&service.rack, core::future::pending()).await?;
     Ok(Json(answer).into_response())
 }
 
-/// A value whose members are parts of the path and of the query, and members of the body; a request without a body has none there.
+/// A value whose members are parts of the path, members of the body, and of a GET, parts of the query; a request without a body has none
+/// there.
 pub(crate) struct Members<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Members<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Members<T> {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+    async fn from_request(request: Request, state: &Arc<Service>) -> Result<Self, Refused> {
         let (mut parts, body) = request.into_parts();
         let bad = |error: &dyn core::fmt::Display| Refused::BadRequest(error.to_string());
         let path =
@@ -46,16 +61,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Members<T> {
         let Query(query) = Query::<Vec<(String, String)>>::from_request_parts(&mut parts, state)
             .await
             .map_err(|error| bad(&error.body_text()))?;
+        if parts.method != Method::GET && !query.is_empty() {
+            // An address is what gets into logs and histories.
+            return Err(Refused::BadRequest("what is after the ? belongs into the body".to_owned()));
+        }
+        let longest = longest(parts.uri.path());
         let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_json(kind.as_bytes()));
         // Before any of it has come.
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: usize| length > MAX_BODY) {
-            return Err(Refused::BodyTooLarge);
+        if length.is_some_and(|length: usize| length > longest) {
+            return Err(Refused::BodyTooLarge { longest });
         }
-        let read = Bytes::from_request(Request::from_parts(parts, body), state);
-        let body = timeout(BODY_LIMIT, read).await.map_err(|_| Refused::BodyTooSlow)?;
+        let is_short = longest <= MAX_SHORT
+            || length.map_or(!parts.headers.contains_key(header::TRANSFER_ENCODING), |length| length <= MAX_SHORT);
+        let mut request = Request::from_parts(parts, body);
+        DefaultBodyLimit::max(longest).apply(&mut request);
+        let read = async {
+            // Never closed.
+            let turn = if is_short { None } else { state.long_bodies.acquire().await.ok() };
+            (Bytes::from_request(request, state).await, turn)
+        };
+        let (body, _turn) = timeout(BODY_LIMIT, read).await.map_err(|_| Refused::BodyTooSlow)?;
         let body = body.map_err(|error| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Refused::BodyTooLarge,
+            StatusCode::PAYLOAD_TOO_LARGE => Refused::BodyTooLarge { longest },
             _ => bad(&error.body_text()),
         })?;
         let mut members: Map<String, Value> = match body.as_ref() {
@@ -84,6 +112,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Members<T> {
             }
             read => read,
         }
+    }
+}
+
+/// The longest body there, bytes.
+fn longest(path: &str) -> usize {
+    match path {
+        "/v1/client/create" | "/v1/client/get" => MAX_CEREMONY,
+        // Snapshots, and what large blobs keep.
+        "/v1/keys" => MAX_BODY,
+        path if path.ends_with("/snapshot") || path.ends_with("/large-blobs") => MAX_BODY,
+        _ => MAX_SHORT,
     }
 }
 

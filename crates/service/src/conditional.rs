@@ -27,11 +27,20 @@ pub(crate) struct Place {
 }
 
 impl Conditionals {
-    /// Tells those to end that have one of these keys, and waits until they have let them go.
-    pub(crate) async fn give_way(&self, keys: &[KeyName]) {
-        let concerned: Vec<_> = {
-            let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.iter().filter(|pending| pending.keys.iter().any(|key| keys.contains(key))).cloned().collect()
+    /// Tells those to end that have one of these keys, and waits until they have let them go. One that is conditional itself has a place
+    /// from then on, so that of several that come at once all but the last give way.
+    pub(crate) async fn enter(&self, keys: Vec<KeyName>, is_conditional: bool) -> Option<Place> {
+        let (concerned, place) = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let has_one = |pending: &&Arc<Pending>| pending.keys.iter().any(|key| keys.contains(key));
+            let concerned: Vec<_> = all.iter().filter(has_one).cloned().collect();
+            let place = is_conditional.then(|| {
+                let (sender, under_way) = watch::channel(());
+                let pending = Arc::new(Pending { keys, canceller: Canceller::new(), under_way });
+                all.push(pending.clone());
+                Place { all: self.clone(), pending, _under_way: sender }
+            });
+            (concerned, place)
         };
         for pending in &concerned {
             pending.canceller.cancel();
@@ -40,14 +49,7 @@ impl Conditionals {
             let mut under_way = pending.under_way.clone();
             while under_way.changed().await.is_ok() {}
         }
-    }
-
-    /// A place for one more.
-    pub(crate) fn enter(&self, keys: Vec<KeyName>) -> Place {
-        let (sender, under_way) = watch::channel(());
-        let pending = Arc::new(Pending { keys, canceller: Canceller::new(), under_way });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pending.clone());
-        Place { all: self.clone(), pending, _under_way: sender }
+        place
     }
 }
 

@@ -7,6 +7,7 @@ use keyrig_client::{Browser, ClientError, RefusedBy};
 use keyrig_control::error_code;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::Refusal;
+use keyrig_rack::key::administration::ActRefused;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -78,8 +79,12 @@ pub(crate) enum Refused {
     /// The request is not what the path takes.
     BadRequest(String),
     ContentType,
-    BodyTooLarge,
+    BodyTooLarge {
+        /// Of that path, bytes.
+        longest: usize,
+    },
     BodyTooSlow,
+    TooManyCeremonies,
     Rack(Refusal),
     Ceremony(Box<(ClientError, Browser)>),
 }
@@ -100,11 +105,15 @@ impl Refused {
             Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
             Self::NotFound { .. } | Self::Rack(Refusal::UnknownKey { .. }) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BadRequest(_) | Self::Rack(Refusal::MessageTooLong(_)) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_)
+            | Self::Rack(Refusal::MessageTooLong(_) | Refusal::Snapshot(_) | Refusal::BadCredential { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Rack(Refusal::TooManyWaits(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyCeremonies | Self::Rack(Refusal::TooManyWaits(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Rack(Refusal::Act { refused: ActRefused::NotDurable(_), .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Rack(Refusal::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Rack(_) => StatusCode::CONFLICT,
             Self::Ceremony(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -139,10 +148,15 @@ impl Refused {
                 "the body is not said to be JSON".to_owned(),
                 Some("send the header 'Content-Type: application/json', which 'curl --json' does"),
             ),
-            Self::BodyTooLarge => {
-                ("body-too-large", format!("the body has more than {} bytes", crate::service::MAX_BODY), None)
+            Self::BodyTooLarge { longest } => {
+                ("body-too-large", format!("the body has more than {longest} bytes"), None)
             }
             Self::BodyTooSlow => ("body-too-slow", "the body did not arrive in time".to_owned(), None),
+            Self::TooManyCeremonies => (
+                "too-many-waits",
+                format!("{} ceremonies are under way already", crate::service::MAX_CEREMONIES),
+                Some("end one: a ceremony ends with its connection"),
+            ),
             Self::Rack(refusal) => (error_code::of_refusal(refusal), refusal.to_string(), None),
             Self::Ceremony(refused) => return Error::of_ceremony(&refused.0, refused.1),
         };

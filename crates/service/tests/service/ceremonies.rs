@@ -174,6 +174,54 @@ async fn a_conditional_ceremony_gives_way_to_another_and_ends_with_its_connectio
     rig.until_waiting(&[]).await;
 }
 
+#[tokio::test]
+async fn of_conditional_ceremonies_that_come_at_once_all_but_one_are_replaced() {
+    let (rig, passkey) = with_a_passkey().await;
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let rig = rig.clone();
+        asked.spawn(async move { rig.post("/v1/client/get", conditional(&[])).await });
+    }
+    for _ in 0..7 {
+        let replaced = tokio::time::timeout(std::time::Duration::from_secs(20), asked.join_next()).await;
+        assert_eq!(replaced.expect("in time").expect("one").expect("an answer").code(), "replaced");
+    }
+    rig.until_waiting(&["a"]).await;
+    assert_eq!(rig.post("/v1/keys/a/touch", json!({})).await.status, 200);
+    assert_eq!(asked.join_next().await.expect("one").expect("an answer").body["id"], passkey);
+}
+
+/// What asks no key takes no key from anybody.
+#[tokio::test]
+async fn a_ceremony_that_the_client_refuses_replaces_none() {
+    let (rig, passkey) = with_a_passkey().await;
+    let pending = in_the_background(&rig, "/v1/client/get", conditional(&[]));
+    rig.until_waiting(&["a"]).await;
+    let elsewhere = json!({"origin": "https://example.net", "options": login(&passkey)});
+    assert_eq!(rig.post("/v1/client/get", elsewhere).await.code(), "rp-id-foreign");
+    assert_eq!(rig.post("/v1/client/get", on_page(json!({"challenge": 1}))).await.status, 422);
+    assert_eq!(rig.post("/v1/keys/a/touch", json!({})).await.status, 200);
+    assert_eq!(pending.await.expect("an answer").body["id"], passkey);
+}
+
+/// Each holds a connection, and there have to be some for others.
+#[tokio::test]
+async fn there_is_an_end_to_how_many_ceremonies_wait() {
+    let (rig, _) = with_a_passkey().await;
+    rig.post("/v1/keys/a/unplug", json!({})).await;
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let rig = rig.clone();
+        asked.spawn(async move { rig.post("/v1/client/get", conditional(&[])).await });
+    }
+    for _ in 0..72 {
+        let refused = tokio::time::timeout(std::time::Duration::from_secs(20), asked.join_next()).await;
+        let refused = refused.expect("in time").expect("one").expect("an answer");
+        assert_eq!((refused.status.as_u16(), refused.code()), (429, "too-many-waits"));
+    }
+    assert_eq!(rig.get("/v1/ready").await.status, 200);
+}
+
 /// Nothing is offered where nothing is, and nothing but another ceremony or the end of the connection tells the page so.
 #[tokio::test]
 async fn a_conditional_ceremony_without_a_credential_makes_no_key_blink() {

@@ -52,6 +52,13 @@ async fn what_is_wrong_with_a_request_is_said() {
         (Method::PUT, "/v1/finger", json!({"key": "zz"}), 404, "unknown-key"),
         (Method::GET, "/v1/nothing", json!({}), 404, "not-found"),
         (Method::POST, "/v1/keys", json!({"nothing": 1}), 400, "bad-request"),
+        (Method::POST, "/v1/keys/a/pin?pin=1234", json!({}), 400, "bad-request"),
+        (Method::POST, "/v1/keys/a/touch", json!({"wait": true, "timeout_ms": 3_600_001}), 400, "bad-request"),
+        (Method::PUT, "/v1/keys/a/snapshot", json!({"snapshot": "AAAA"}), 400, "bad-snapshot"),
+        (Method::POST, "/v1/keys/a/touch", json!({"x": "x".repeat(64 * 1024)}), 413, "body-too-large"),
+        (Method::POST, "/v1/client/get", json!({"x": "x".repeat(64 * 1024)}), 400, "bad-request"),
+        (Method::POST, "/v1/client/get", json!({"x": "x".repeat(1024 * 1024)}), 413, "body-too-large"),
+        (Method::PUT, "/v1/keys/a/snapshot", json!({"snapshot": "A".repeat(4 * 1024 * 1024)}), 400, "bad-snapshot"),
         (Method::PATCH, "/v1/keys", json!({}), 405, "method-not-allowed"),
     ] {
         let answer = sent(rig.request(method, path).bearer_auth(TOKEN).json(&body)).await;

@@ -82,6 +82,28 @@ async fn half_a_ceremony_and_one_hung_up_make_no_key_blink() {
     }
 }
 
+/// Long bodies are read four at a time, and short ones beside them.
+#[tokio::test]
+async fn half_of_a_long_body_holds_up_long_ones_alone() {
+    let rig = Rig::two().await;
+    let padded = format!("{}{}", on_page(creation()), " ".repeat(100_000));
+    let head = format!(
+        "POST /v1/client/create HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        padded.len()
+    );
+    let mut halves = Vec::new();
+    for _ in 0..4 {
+        halves.push(connected(&rig, &format!("{head}{}", &padded[..1000])).await);
+    }
+    assert_eq!(rig.post("/v1/client/create", on_page(creation())).await.status, 200);
+    let mut fifth = connected(&rig, &format!("{head}{padded}")).await;
+    let early = timeout(Duration::from_millis(500), fifth.readable()).await;
+    assert!(early.is_err(), "it has to wait for its turn");
+    halves.pop();
+    assert!(status(&mut fifth).await.contains("200"));
+}
+
 /// Two who wait for the same key: each has its own touch.
 #[tokio::test]
 async fn two_waits_on_one_key_are_two_touches() {
