@@ -9,7 +9,8 @@ mod task;
 
 use core::pin::pin;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::Root;
@@ -23,7 +24,7 @@ use zeroize::Zeroizing;
 pub use self::error::RackError;
 pub use self::owner::NewKey;
 
-use self::maker::{Maker, derive};
+use self::maker::{Made, Maker, derive};
 use self::shared::Shared;
 use self::task::{Request, Task, unknown};
 pub use crate::command::MAX_KEYS;
@@ -129,22 +130,9 @@ impl Rack {
         };
         let crypto = specifications.first().map_or("", |key| maker.environment(&key.name).crypto().name());
         let shared = Arc::new(Shared { maker, keys: RwLock::default() });
-        let making: Vec<_> = specifications
-            .into_iter()
-            .zip(1..)
-            .map(|(KeySpecification { name, profile }, port)| {
-                let shared = Arc::clone(&shared);
-                tokio::task::spawn_blocking(move || shared.maker.make(name, profile, port))
-            })
-            .collect();
         let log = Log::default();
         let mut entries = Vec::new();
-        let mut all = Vec::new();
-        for made in making {
-            // To the last, so that none takes a lock after an error was told.
-            all.push(made.await.unwrap_or(Err(RackError::Plug(Refusal::Stopped))));
-        }
-        for made in all {
+        for made in make_all(&shared, specifications).await {
             let mut entry = made?.run();
             entry.plug().await.map_err(RackError::Plug)?;
             log.write(What::Plugged { key: entry.name.clone() });
@@ -276,6 +264,36 @@ impl Rack {
     pub fn crypto(&self) -> &'static str {
         self.crypto
     }
+}
+
+/// Makes keys side by side, on threads that end with it. To the last, so that none takes a lock after an error was told.
+async fn make_all(shared: &Arc<Shared>, specifications: Vec<KeySpecification>) -> Vec<Result<Made, RackError>> {
+    let count = specifications.len();
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(count);
+    let waiting = Arc::new(Mutex::new(specifications.into_iter().zip(1..)));
+    let (done, mut made) = mpsc::unbounded_channel();
+    let next = move || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let shared = Arc::clone(shared);
+    let work = move || {
+        while let Some((KeySpecification { name, profile }, port)) = next() {
+            // Who asked may have gone.
+            let _ = done.send((port, shared.maker.make(name, profile, port)));
+        }
+    };
+    for _ in 0..threads {
+        if thread::Builder::new().name("make keys".to_owned()).spawn(work.clone()).is_err() {
+            // There is none to be had: then here.
+            work();
+        }
+    }
+    drop(work);
+    let mut all: Vec<_> = (0..count).map(|_| Err(RackError::Plug(Refusal::Stopped))).collect();
+    while let Some((port, key)) = made.recv().await {
+        if let Some(place) = all.get_mut(port - 1) {
+            *place = key;
+        }
+    }
+    all
 }
 
 fn check(options: &Options, specifications: &[KeySpecification]) -> Result<(), RackError> {
