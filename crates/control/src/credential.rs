@@ -169,10 +169,7 @@ fn cred_random(secrets: &[u8]) -> Result<CredRandom, InvalidCredential> {
 impl From<CredentialSource> for Credential {
     fn from(source: CredentialSource) -> Self {
         let private_key = source.private_key.to_pkcs8().map(|der| Base64Url(der.to_vec())).unwrap_or_default();
-        let (user_id, user_name, user_display_name) = match source.user {
-            Some(User { id, name, display_name }) => (Some(Base64Url(id)), name, display_name),
-            None => (None, None, None),
-        };
+        let (user_id, user_name, user_display_name) = user(source.user);
         Self {
             credential_id: Base64Url(source.id),
             rp_id: source.relying_party_id,
@@ -183,7 +180,7 @@ impl From<CredentialSource> for Credential {
             sign_count: source.counter,
             backup_eligible: source.backup_eligible,
             backup_state: source.backup_state,
-            cred_protect: u64::from(source.properties.protection).try_into().unwrap_or(lowest_protection()),
+            cred_protect: protection(source.properties.protection),
             third_party_payment: source.properties.third_party_payment,
             cred_blob: Some(source.cred_blob).filter(|blob| !blob.is_empty()).map(Base64Url),
             cred_random: source.cred_random.map(|random| Base64Url([random.with_uv, random.without_uv].concat())),
@@ -224,33 +221,31 @@ pub struct ListedCredential {
 
 impl From<CredentialSource> for ListedCredential {
     fn from(source: CredentialSource) -> Self {
-        let algorithm = source.private_key.algorithm().name().to_owned();
-        let Credential {
-            credential_id,
-            rp_id,
-            user_id,
-            user_name,
-            user_display_name,
-            sign_count,
-            backup_eligible,
-            backup_state,
-            cred_protect,
-            large_blob_key,
-            ..
-        } = source.into();
+        let (user_id, user_name, user_display_name) = user(source.user);
         Self {
             discoverable: user_id.is_some(),
-            large_blob: large_blob_key.is_some(),
-            credential_id,
-            rp_id,
+            credential_id: Base64Url(source.id),
+            rp_id: source.relying_party_id,
             user_id,
             user_name,
             user_display_name,
-            algorithm,
-            sign_count,
-            backup_eligible,
-            backup_state,
-            cred_protect,
+            algorithm: source.private_key.algorithm().name().to_owned(),
+            sign_count: source.counter,
+            backup_eligible: source.backup_eligible,
+            backup_state: source.backup_state,
+            cred_protect: protection(source.properties.protection),
+            large_blob: source.large_blob_key.is_some(),
         }
     }
+}
+
+fn user(user: Option<User>) -> (Option<Base64Url>, Option<String>, Option<String>) {
+    match user {
+        Some(User { id, name, display_name }) => (Some(Base64Url(id)), name, display_name),
+        None => (None, None, None),
+    }
+}
+
+fn protection(level: CredentialProtection) -> u8 {
+    u64::from(level).try_into().unwrap_or(lowest_protection())
 }
