@@ -1,5 +1,8 @@
 //! The ear at the edge of each key.
 
+#[cfg(test)]
+mod tests;
+
 use core::fmt;
 use core::time::Duration;
 use std::io::{self, Write};
@@ -100,11 +103,13 @@ impl Recorder {
         let write = move || {
             let mut bytes = Vec::new();
             output.write(&header, &mut bytes);
+            let mut has_failed = false;
             let mut write = |bytes: &mut Vec<u8>| {
-                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                // After a failure what comes is taken all the same, so that it does not pile up.
-                if failed.is_none() {
-                    *failed = out.write_all(bytes).and_then(|()| out.flush()).err();
+                // After a failure what comes is taken all the same, so that it does not pile up. The lock is not held while it is
+                // written: who finishes looks at it, though nobody may ever read.
+                if !has_failed && let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+                    has_failed = true;
+                    *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
                 bytes.clear();
                 queue.goes_on();
@@ -135,7 +140,11 @@ impl Recorder {
     /// # Errors
     /// [`Unwritten`], if something is not.
     pub fn finish(&self) -> Result<(), Unwritten> {
-        let written = self.0.queue.close(LAST_WORDS);
+        self.finish_within(LAST_WORDS)
+    }
+
+    fn finish_within(&self, patience: Duration) -> Result<(), Unwritten> {
+        let written = self.0.queue.close(patience);
         if let Some(error) = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(Unwritten::Failed(error));
         }
