@@ -1,10 +1,10 @@
 //! Transcripts: what records one beside a rack, and `keyrig trace`, which reads one.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufReader, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -84,11 +84,18 @@ fn secrets(shown: bool) -> Secrets {
 
 /// A file that its owner alone reads: raw reports are in it.
 fn create(path: &Path) -> Result<File, Failure> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| Failure::Write(path.to_owned(), error))
+    let created = || -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        options.mode(0o600);
+        let file = options.open(path)?;
+        // One that was there may be for others to read. A device or a pipe is what it is.
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
+    };
+    created().map_err(|error| Failure::Write(path.to_owned(), error))
 }
 
 /// A transcript that is being written, if one was asked for.

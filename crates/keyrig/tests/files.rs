@@ -6,6 +6,8 @@
 mod program;
 mod support;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Output;
 
@@ -29,20 +31,20 @@ fn a_transcript_is_not_written_over_itself_by_any_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("demo.jsonl");
     assert!(run(&mut keyrig(&["demo", "--trace", text(&path)]), "").status.success());
-    let written = std::fs::read(&path).expect("a transcript");
+    let written = fs::read(&path).expect("a transcript");
     let link = directory.path().join("link.txt");
     std::os::unix::fs::symlink(&path, &link).expect("a link");
     for output in [&path, &link] {
         let (code, told) = refused(&["trace", text(&path), "-o", text(output)]);
         assert!(code == 2 && told.contains("is what is read: name another file with -o"), "{code}: {told}");
-        let input = std::fs::File::open(&path).expect("it is there");
+        let input = fs::File::open(&path).expect("it is there");
         let ended = keyrig(&["trace", "-", "-o", text(output)]).stdin(input).output().expect("keyrig runs");
         assert_eq!(ended.status.code(), Some(2), "from standard input");
-        assert!(std::fs::read(&path).expect("it is there") == written, "it is as it was");
+        assert!(fs::read(&path).expect("it is there") == written, "it is as it was");
     }
     let other = directory.path().join("other.jsonl");
     assert!(run(&mut keyrig(&["trace", text(&path), "-o", text(&other)]), "").status.success());
-    assert!(std::fs::read(&other).expect("a copy") == written);
+    assert!(fs::read(&other).expect("a copy") == written);
 }
 
 #[test]
@@ -61,7 +63,7 @@ fn text_says_one_byte_and_ends_where_it_ends() {
         event(r#""stored","discoverable_credentials":1"#),
         event(r#""gap","missed":1"#),
     ];
-    std::fs::write(&path, events.map(|event| event + "\n").concat()).expect("written");
+    fs::write(&path, events.map(|event| event + "\n").concat()).expect("written");
     let output = run(&mut keyrig(&["trace", text(&path), "-v", "--level", "ctaphid"]), "");
     let shown = String::from_utf8(output.stdout).expect("text");
     for ending in [
@@ -90,7 +92,7 @@ fn other_json_is_no_transcript() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("options.json");
     for other in [r#"{"challenge":"AAAA"}"#, "{\"challenge\":\"AAAA\"}\n", "{\n  \"challenge\": \"AAAA\"\n}\n"] {
-        std::fs::write(&path, other).expect("written");
+        fs::write(&path, other).expect("written");
         let (code, told) = refused(&["trace", text(&path)]);
         assert_eq!(code, 1, "{other}");
         assert!(told.contains("it is neither a transcript of keyrig (.jsonl), nor a capture"), "{other}: {told}");
@@ -143,11 +145,11 @@ fn a_snapshot_goes_into_a_new_file_alone() {
     let printed: Value = serde_json::from_slice(&taken.stdout).expect("JSON");
     assert_is("snapshot", &printed);
     assert_eq!(printed, json!({"key": "a", "profile": "keyrig", "file": text(&file)}), "no private keys");
-    let kept = std::fs::read(&file).expect("a snapshot");
+    let kept = fs::read(&file).expect("a snapshot");
     let told = rack.refused(&["snapshot", "a", text(&file)], "");
     let words = "is there already, and keys are not overwritten: name another file, or remove it";
     assert!(told.contains(words), "{told}");
-    assert_eq!(std::fs::read(&file).expect("a snapshot"), kept);
+    assert_eq!(fs::read(&file).expect("a snapshot"), kept);
     assert!(rack.key(&["restore", "a", text(&file)], "").status.success());
 }
 
@@ -174,7 +176,7 @@ fn an_import_says_which_credential_is_wrong_and_how_many_went_in() {
     let directory = tempfile::tempdir().expect("a directory");
     let rack = Serving::start(directory.path());
     let pin = directory.path().join("pin");
-    std::fs::write(&pin, "1234\n").expect("written");
+    fs::write(&pin, "1234\n").expect("written");
     let page = ["client", "create", "--origin", "https://example.com", "--pin-file", text(&pin)];
     let client = [&page[..], &["--control", &rack.1]].concat();
     let options = json!({
@@ -219,4 +221,15 @@ fn an_import_says_which_credential_is_wrong_and_how_many_went_in() {
     assert_eq!(rack.listed()["keys"][0]["discoverable_credentials"], 1);
     assert!(rack.key(&["reset", "a"], "").status.success());
     assert!(rack.key(&["credentials", "import", "a"], &exported.to_string()).status.success(), "as 'export' prints it");
+}
+
+#[test]
+fn a_transcript_is_for_its_owner_alone_even_where_a_file_was_for_all() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("login.jsonl");
+    fs::write(&path, "of before").expect("it is written");
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("it is set");
+    assert!(run(&mut keyrig(&["demo", "--trace", text(&path)]), "").status.success());
+    assert_eq!(fs::metadata(&path).expect("it is there").mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&path).expect("it is text").starts_with('{'));
 }
