@@ -103,8 +103,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     attachments.close().await;
     out.finish();
-    tracing.finish()?;
-    ended.map(|()| ExitCode::SUCCESS)
+    let traced = tracing.finish();
+    ended.and(traced).map(|()| ExitCode::SUCCESS)
 }
 
 fn lost_json(count: u64) -> String {

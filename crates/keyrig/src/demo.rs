@@ -55,8 +55,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let tracing = arguments.trace.start(&demo::keys()?)?;
     let report = demo::run(arguments.browser, tracing.seams(), introduce, |step| show(&|| print_step(step))).await;
-    tracing.finish()?;
+    let traced = tracing.finish();
     let report = report?;
+    traced?;
     printed.into_inner()?;
     if arguments.json {
         print_json(&report)?;
