@@ -15,7 +15,7 @@ use crate::failure::Failure;
 #[derive(Args)]
 pub(crate) struct StarterArguments {
     /// End when the process that started this one ends. With its number, even if it ended before this one could look
-    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true, value_parser = clap::value_parser!(i32).range(1..))]
     exit_with_parent: Option<Option<i32>>,
 
     /// End when standard input does

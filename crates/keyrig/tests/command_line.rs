@@ -259,6 +259,7 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         (&["serve", "--touch", "sometimes"], "auto, every, manual, deny or after=MILLISECONDS"),
         (&["serve", "--seed", "1", "--state", "x"], "cannot be used with"),
         (&["serve", "--usbip", "0.0.0.0:3240"], "--open-to-network"),
+        (&["serve", "--exit-with-parent=-1"], "1..="),
         (&["serve", "--control", "a:b"], "unix:PATH"),
         (&["serve", "--control", "x"], "a rack's name with --name"),
         (&["serve", "--control", "unix:"], "the path is missing"),
