@@ -232,14 +232,14 @@ impl Driver {
         self.carry_on(kind, interest, step, now);
     }
 
-    /// The user refuses whatever the key waits for.
+    /// The user refuses whatever the key waits for; a long touch too that was held long enough meanwhile, and began nothing yet.
     pub(super) fn deny(&mut self, now: Duration) {
-        let id = match (&self.command, self.u2f_waiting) {
-            (Some(Command { wait: Wait::Gesture { id, .. }, .. }), _) => *id,
-            (_, Some((id, _))) => id,
-            _ => return,
-        };
-        self.gesture(id, Gesture::Deny, now);
+        if let Some(command) = self.command.take_if(|command| matches!(command.wait, Wait::Gesture { .. })) {
+            self.gesture_of(command, Gesture::Deny, now);
+            self.settle(now);
+        } else if let Some((id, _)) = self.u2f_waiting {
+            self.gesture(id, Gesture::Deny, now);
+        }
     }
 
     /// The authenticator, for its owner: while no commit is under way.

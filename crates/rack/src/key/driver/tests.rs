@@ -324,6 +324,22 @@ fn a_long_touch_lasts_five_seconds() {
 }
 
 #[test]
+fn what_is_denied_in_time_begins_nothing_however_long_it_was_touched() {
+    let mut pair = Pair::new();
+    let host = pair.usb_host();
+    let enable = config::Request::new(config::Subcommand::EnableLongTouchForReset, config::Parameters::default());
+    pair.request(host, Ctap::Config(enable).encode());
+    assert_eq!(pair.answer(host).0, [0]);
+    pair.request(host, Ctap::Reset.encode());
+    pair.gesture(Gesture::Touch);
+    // As after a disk that was slow: the time is up, and nobody has told the key yet.
+    pair.now += milliseconds(5_001);
+    pair.driver.deny(pair.now);
+    pair.settle();
+    assert_eq!(pair.answer(host).0, [u8::from(Status::OperationDenied)]);
+}
+
+#[test]
 fn a_host_that_does_not_read_causes_no_work_and_holds_up_nobody_else() {
     let mut pair = Pair::new();
     let (host, program) = (pair.usb_host(), pair.program());
