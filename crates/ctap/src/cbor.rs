@@ -313,7 +313,8 @@ fn skip(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The order of keys in a map (CTAP 2.3 §8): by major type, then by length of the encoding, then by bytes.
-fn canonical_order(left: &[u8], right: &[u8]) -> core::cmp::Ordering {
+#[must_use]
+pub fn canonical_order(left: &[u8], right: &[u8]) -> core::cmp::Ordering {
     let major = |key: &[u8]| key.first().map(|byte| byte >> 5);
     (major(left), left.len(), left).cmp(&(major(right), right.len(), right))
 }

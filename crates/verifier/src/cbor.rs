@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use ciborium::Value;
-use keyrig_ctap::cbor::Item;
+use keyrig_ctap::cbor::{Item, canonical_order};
 
 use crate::strictness::Deviation;
 
@@ -59,10 +59,7 @@ fn canonical(value: Value) -> Result<Value, String> {
                 let key = canonical(key)?;
                 sorted.push((encode(key.clone())?, (key, canonical(value)?)));
             }
-            let major = |key: &[u8]| key.first().map(|byte| byte >> 5);
-            sorted.sort_by(|(left, _), (right, _)| {
-                (major(left), left.len(), left).cmp(&(major(right), right.len(), right))
-            });
+            sorted.sort_by(|(left, _), (right, _)| canonical_order(left, right));
             Value::Map(sorted.into_iter().map(|(_, entry)| entry).collect())
         }
         other => other,
