@@ -1,6 +1,5 @@
 """Works the keys of the `keyrig exec` around this process."""
 
-import json
 import subprocess
 
 
@@ -21,7 +20,3 @@ class Keys:
         """Waits until each of these keys waits for a touch."""
         for name in names:
             self.run("wait", name, "--timeout", "60")
-
-    def happened(self, after=0):
-        """What has happened since, as `keyrig key events` has it."""
-        return [json.loads(line) for line in self.run("events", "--json", "--after", str(after)).splitlines()]

@@ -16,7 +16,7 @@
 //!
 //! | route | body | answer |
 //! |---|---|---|
-//! | `POST /api/login` | `{"user", "password"}` | a session, or `{"state": "second_factor", "login", "factors": {"webauthn": {"challenge", "options"} or null, "totp", "totp_locked", "recovery"}}` |
+//! | `POST /api/login` | `{"user", "password"}` | a session, or `{"state": "second_factor", "login", "factors": {"webauthn": {"challenge", "options"} or null, "totp", "totp_locked", "recovery", "unusable_keys": a sentence or null}}` |
 //! | `POST /api/login/totp` | `{"login", "code"}` | a session |
 //! | `POST /api/login/recovery` | `{"login", "key"}` | a session |
 //! | `POST /api/login/webauthn/begin` | `{"login"}` | `{"challenge", "options": {"publicKey"}}`, for another try |
