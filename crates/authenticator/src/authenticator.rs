@@ -129,20 +129,19 @@ impl Authenticator {
 
     /// The counter that the next signature by a credential carries, and the changes that make it durable: none if it counts nothing.
     pub(crate) fn count(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Result<(u32, Vec<Change>), Status> {
-        let Some((mut credential, mut imported)) = self.imported(rp_id_hash, id) else {
+        let Some((credential, imported)) = self.imported(rp_id_hash, id) else {
             return self.next_counter().map(|(counter, change)| (counter, vec![change]));
         };
         let Some(counter) = imported.counter else { return Ok((0, Vec::new())) };
         let counter = counter.checked_add(1).ok_or(Status::OtherError)?;
-        imported.counter = Some(counter);
-        credential.imported = Some(imported);
-        Ok((counter, vec![Change::Counted(credential)]))
+        let imported = Imported { counter: Some(counter), ..imported.clone() };
+        Ok((counter, vec![Change::Counted(StoredCredential { imported: Some(imported), ..credential.clone() })]))
     }
 
     /// The credential with this id, if it was imported for this relying party.
-    pub(crate) fn imported(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<(StoredCredential, Imported)> {
+    pub(crate) fn imported(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<(&StoredCredential, &Imported)> {
         let credential = self.store.find(rp_id_hash, id)?;
-        Some((credential.clone(), credential.imported.clone()?))
+        Some((credential, credential.imported.as_ref()?))
     }
 
     /// The counter of the key that the next signature carries, and the change that makes it durable.

@@ -225,8 +225,8 @@ fn sign(
         flags: Flags::default()
             .with_if(Flags::UP, scope.user_present)
             .with_if(Flags::UV, scope.user_verified)
-            .with_if(Flags::BE, imported.as_ref().is_some_and(|imported| imported.backup_eligible))
-            .with_if(Flags::BS, imported.as_ref().is_some_and(|imported| imported.backup_state))
+            .with_if(Flags::BE, imported.is_some_and(|imported| imported.backup_eligible))
+            .with_if(Flags::BS, imported.is_some_and(|imported| imported.backup_state))
             .with_if(Flags::ED, extensions.is_some()),
         counter,
         attested_credential_data: None,
