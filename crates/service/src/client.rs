@@ -214,17 +214,16 @@ fn is_aborted(outcome: &Outcome) -> bool {
 
 /// The names of the keys that are chosen, as far as they are plugged in, or of all that are.
 async fn chosen(service: &Service, on: Vec<KeyName>) -> Result<Vec<KeyName>, Refused> {
-    let listed = service.rack.command(Command::List).await?.keys;
-    if let Some(unknown) = on.iter().find(|name| !listed.iter().any(|key| key.name == **name)) {
-        let known: Vec<_> = listed.iter().map(|key| key.name.as_str()).collect();
-        return Err(Refused::unknown(unknown, &known));
+    for name in &on {
+        service.rack.known(name)?;
     }
+    let listed = service.rack.command(Command::List).await?.keys;
     let chosen = listed.into_iter().filter(|key| key.plugged && (on.is_empty() || on.contains(&key.name)));
     Ok(chosen.map(|key| key.name).collect())
 }
 
 fn keys(service: &Service, names: &[KeyName]) -> Vec<Key<InProcess>> {
-    let key = |name: &KeyName| Some(Key::new(name.as_str(), InProcess(service.rack.key(name)?.clone())));
+    let key = |name: &KeyName| Some(Key::new(name.as_str(), InProcess(service.rack.key(name)?)));
     names.iter().filter_map(key).collect()
 }
 

@@ -96,6 +96,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Members<T> {
                 return Err(Refused::BadRequest(format!("{name} is in the path: leave it out of the body")));
             }
         }
+        if query.is_empty() {
+            return serde_json::from_value(Value::Object(members)).map(Self).map_err(|error| bad(&error));
+        }
         // Of a number in a query its digits are there, and of a text too: what is wanted decides.
         let with_query = |value: fn(String) -> Value| {
             let mut members = members.clone();
@@ -106,12 +109,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Members<T> {
             }
             serde_json::from_value(Value::Object(members)).map(Self).map_err(|error| bad(&error))
         };
-        match with_query(Value::String) {
-            Err(_) if !query.is_empty() => {
-                with_query(|text| text.parse::<u64>().map_or(Value::String(text), Value::from))
-            }
-            read => read,
-        }
+        with_query(Value::String)
+            .or_else(|_| with_query(|text| text.parse::<u64>().map_or(Value::String(text), Value::from)))
     }
 }
 

@@ -5,7 +5,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyrig_client::{Browser, ClientError, RefusedBy};
 use keyrig_control::error_code;
-use keyrig_rack::KeyName;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::key::administration::ActRefused;
 use serde::Serialize;
@@ -96,10 +95,6 @@ impl From<Refusal> for Refused {
 }
 
 impl Refused {
-    pub(crate) fn unknown(key: &KeyName, known: &[&str]) -> Self {
-        Self::Rack(Refusal::UnknownKey { key: key.clone(), known: known.join(", ") })
-    }
-
     fn status(&self) -> StatusCode {
         match self {
             Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
