@@ -81,8 +81,8 @@ pub(crate) struct RackArguments {
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 
-    /// When keys are touched: auto, at once, the one under the finger; every, at once, all that wait; manual, by 'keyrig key
-    /// touch'; after=MS, as auto does, so many milliseconds later; deny refuses at every key
+    /// Who touches a key that waits: with auto the finger does, at once; after=MS is auto, so many milliseconds later; every
+    /// touches all that wait; deny refuses at all of them; manual leaves it to 'keyrig key touch'
     #[arg(long, value_name = "POLICY", default_value = "auto")]
     touch: TouchPolicy,
 
