@@ -41,10 +41,14 @@ struct PendingOut {
     seqnum: u32,
     report: Report,
     actual_length: u32,
+    /// It came by SET_REPORT.
+    setup: Option<Setup>,
 }
 
 struct Skipped {
     seqnum: u32,
+    /// It is a control request.
+    setup: Option<Setup>,
     remaining: usize,
 }
 
@@ -67,9 +71,11 @@ impl Urbs {
         if let Some(skipped) = &mut self.skipped {
             let count = skipped.remaining.min(input.len());
             skipped.remaining -= count;
-            if skipped.remaining == 0 {
-                complete(skipped.seqnum, status::STALL, replies);
-                self.skipped = None;
+            if skipped.remaining == 0
+                && let Some(Skipped { seqnum, setup, .. }) = self.skipped.take()
+            {
+                self.hear_if(setup, status::STALL, &[]);
+                complete(seqnum, status::STALL, replies);
             }
             return Ok(count);
         }
@@ -125,6 +131,8 @@ impl Urbs {
     /// Completes the oldest OUT URB: the key has its report.
     pub(crate) fn out_taken(&mut self, replies: &mut Vec<u8>) {
         if let Some(urb) = self.outs.pop_front() {
+            let moved = usize::try_from(urb.actual_length).ok().and_then(|length| urb.report.get(..length));
+            self.hear_if(urb.setup, status::OK, moved.unwrap_or_default());
             Reply::Submit { seqnum: urb.seqnum, status: status::OK, actual_length: urb.actual_length }.encode(replies);
         }
     }
@@ -145,7 +153,10 @@ impl Urbs {
     fn remove(&mut self, seqnum: u32) -> bool {
         let before = self.pending();
         self.ins.retain(|urb| urb.seqnum != seqnum);
-        self.outs.retain(|urb| urb.seqnum != seqnum);
+        if let Some(position) = self.outs.iter().position(|urb| urb.seqnum == seqnum) {
+            let setup = self.outs.remove(position).and_then(|urb| urb.setup);
+            self.hear_if(setup, status::UNLINKED, &[]);
+        }
         self.pending() < before
     }
 
@@ -196,6 +207,12 @@ impl Urbs {
         }
     }
 
+    fn hear_if(&self, setup: Option<Setup>, status: i32, data: &[u8]) {
+        if let Some(setup) = setup {
+            self.hear(setup, status, data);
+        }
+    }
+
     /// Takes an OUT transfer with its data, or begins to skip data that cannot be right.
     fn receive_out(&mut self, submit: Submit, input: &[u8], replies: &mut Vec<u8>) -> Result<usize, WireError> {
         let too_long =
@@ -205,7 +222,8 @@ impl Urbs {
         }
         let length = usize::try_from(submit.length).map_err(|_| too_long)?;
         if length > REPORT_SIZE {
-            self.skipped = Some(Skipped { seqnum: submit.seqnum, remaining: length });
+            let setup = (submit.endpoint == 0).then(|| Setup::decode(submit.setup));
+            self.skipped = Some(Skipped { seqnum: submit.seqnum, setup, remaining: length });
             return Ok(HEADER_SIZE);
         }
         let Some(data) = input.get(HEADER_SIZE..HEADER_SIZE + length) else {
@@ -217,7 +235,7 @@ impl Urbs {
             complete(submit.seqnum, status::STALL, replies);
         } else {
             match padded_report(data) {
-                Some(report) => self.queue_out(submit, report, replies),
+                Some(report) => self.queue_out(submit, report, None, replies),
                 // An empty packet is acknowledged and brings no report.
                 None => complete(submit.seqnum, status::OK, replies),
             }
@@ -234,10 +252,7 @@ impl Urbs {
                 complete(submit.seqnum, status::OK, replies);
                 self.end_transfers_on_closed_endpoints(replies);
             }
-            ControlReply::Output(report) => {
-                self.hear(setup, status::OK, data);
-                self.queue_out(submit, report, replies);
-            }
+            ControlReply::Output(report) => self.queue_out(submit, report, Some(setup), replies),
             ControlReply::Data(_) | ControlReply::Stall => {
                 self.hear(setup, status::STALL, &[]);
                 complete(submit.seqnum, status::STALL, replies);
@@ -245,11 +260,12 @@ impl Urbs {
         }
     }
 
-    fn queue_out(&mut self, submit: Submit, report: Report, replies: &mut Vec<u8>) {
+    fn queue_out(&mut self, submit: Submit, report: Report, setup: Option<Setup>, replies: &mut Vec<u8>) {
         if self.pending() >= self.limit {
+            self.hear_if(setup, status::NO_MEMORY, &[]);
             complete(submit.seqnum, status::NO_MEMORY, replies);
         } else {
-            self.outs.push_back(PendingOut { seqnum: submit.seqnum, report, actual_length: submit.length });
+            self.outs.push_back(PendingOut { seqnum: submit.seqnum, report, actual_length: submit.length, setup });
         }
     }
 
@@ -262,7 +278,8 @@ impl Urbs {
             }
         }
         if !self.control.is_open(Endpoint::Out) {
-            for urb in self.outs.drain(..) {
+            for urb in core::mem::take(&mut self.outs) {
+                self.hear_if(urb.setup, status, &[]);
                 complete(urb.seqnum, status, replies);
             }
         }

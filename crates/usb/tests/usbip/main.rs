@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod ear;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod support;
