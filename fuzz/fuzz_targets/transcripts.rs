@@ -1,14 +1,31 @@
 //! A transcript or a capture, whatever is in it.
 //!
 //! What must hold: no panic; what is read can be written in every format; what was written as lines of JSON is read back as the same
-//! events; and a message of a capture that nothing is missing from is what its reports say.
+//! events; and what is read can be replayed to a key, or not, with words.
 
 #![no_main]
 
 use std::io::Cursor;
 
-use keyrig_faults::transcript::{Event, Format, Output, Reader, Secrets, Transcript};
+use keyrig_authenticator::environment::Seeded;
+use keyrig_authenticator::store::Store;
+use keyrig_faults::replay::replay;
+use keyrig_faults::transcript::{Event, Format, Output, Reader, Recorder, Secrets, Transcript};
+use keyrig_rack::KeySpecification;
+use keyrig_rack::key::StartingPoint;
+use keyrig_rack::snapshot::Snapshot;
 use libfuzzer_sys::fuzz_target;
+
+/// The header of a session with key a, whose seed is known.
+fn header() -> Event {
+    let key = KeySpecification::built_in("keyrig", "a").expect("built in");
+    let (store, _) = Store::create(&mut Seeded::new([7; 32]));
+    let start = StartingPoint { snapshot: Snapshot { profile: key.profile.name.clone(), store }, position: 0 };
+    let name = key.name.clone();
+    let recorder = Recorder::new(&[key], Secrets::Masked);
+    recorder.starts_from(7, &[(name, start)]);
+    recorder.transcript().events().first().cloned().expect("it has a header")
+}
 
 fn events(data: &[u8], secrets: Secrets) -> Vec<Event> {
     Reader::new(Cursor::new(data), secrets).map(|reader| reader.map_while(Result::ok).collect()).unwrap_or_default()
@@ -35,6 +52,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = written(&read, Format::Text);
         let capture = written(&read, Format::Pcapng);
         let _ = events(&capture, secrets);
+        let _ = replay(core::iter::once(header()).chain(read.clone()).map(Ok));
         let transcript = Transcript::new(read);
         let _ = (transcript.exchanges(), transcript.touches_asked(), transcript.pin_retries_spent("a"));
     }

@@ -74,6 +74,12 @@ impl Authenticator {
         self.environment.random(bytes);
     }
 
+    /// How far its environment has come in what follows from its seed, if it has one.
+    #[must_use]
+    pub fn position(&self) -> Option<u64> {
+        self.environment.position()
+    }
+
     /// What it keeps.
     #[must_use]
     pub fn store(&self) -> &Store {

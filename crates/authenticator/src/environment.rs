@@ -17,6 +17,11 @@ pub trait Environment: Send {
     /// The library that computes with private keys.
     fn crypto(&self) -> &dyn Crypto;
 
+    /// How far it has come in what follows from its seed: from where [`Seeded::at`] goes on. None if nothing follows from one.
+    fn position(&self) -> Option<u64> {
+        None
+    }
+
     /// Is shown everything that the authenticator says of a credential before it leaves, signed or not, and may change it: for
     /// faults that a relying party is to find behind a valid signature. Changes nothing unless it is overridden.
     fn before_sealing(&mut self, unsealed: Unsealed<'_>) {
@@ -61,6 +66,14 @@ impl Seeded {
     pub fn new(seed: [u8; 32]) -> Self {
         Self { random: ChaCha20Rng::from_seed(seed), crypto: Portable }
     }
+
+    /// The same, come as far as another of this seed had when it said this [`position`](Environment::position).
+    #[must_use]
+    pub fn at(seed: [u8; 32], position: u64) -> Self {
+        let mut seeded = Self::new(seed);
+        seeded.random.set_word_pos(position.into());
+        seeded
+    }
 }
 
 impl Environment for Seeded {
@@ -70,5 +83,9 @@ impl Environment for Seeded {
 
     fn crypto(&self) -> &dyn Crypto {
         &self.crypto
+    }
+
+    fn position(&self) -> Option<u64> {
+        u64::try_from(self.random.get_word_pos()).ok()
     }
 }

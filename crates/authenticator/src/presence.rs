@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
+use keyrig_ctap::Command;
 use keyrig_ctap::hid::Peer;
-use keyrig_ctap::u2f::StatusWord;
+use keyrig_ctap::u2f::{Instruction, StatusWord};
 
 use crate::channel::Channel;
 
@@ -45,14 +46,14 @@ impl Reason {
 
     /// The command that asks, as its specification spells it.
     #[must_use]
-    pub fn command(self) -> &'static str {
+    pub fn command(self) -> String {
         match self {
-            Self::MakeCredential => "authenticatorMakeCredential",
-            Self::GetAssertion => "authenticatorGetAssertion",
-            Self::Selection => "authenticatorSelection",
-            Self::Reset | Self::ResetByLongTouch => "authenticatorReset",
-            Self::U2fRegister => "U2F_REGISTER",
-            Self::U2fAuthenticate => "U2F_AUTHENTICATE",
+            Self::MakeCredential => Command::MakeCredential.to_string(),
+            Self::GetAssertion => Command::GetAssertion.to_string(),
+            Self::Selection => Command::Selection.to_string(),
+            Self::Reset | Self::ResetByLongTouch => Command::Reset.to_string(),
+            Self::U2fRegister => Instruction::Register.to_string(),
+            Self::U2fAuthenticate => Instruction::Authenticate.to_string(),
         }
     }
 }

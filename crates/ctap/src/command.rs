@@ -1,5 +1,7 @@
 //! CTAP2 commands and the frames around their parameters (CTAP 2.3 §6, §8).
 
+use core::fmt;
+
 use crate::cbor::Writer;
 use crate::status::Status;
 use crate::{client_pin, config, credential_management, get_assertion, get_info, large_blobs, make_credential};
@@ -73,6 +75,28 @@ impl From<Command> for u8 {
             Command::CredentialManagementPreview => 0x41,
             Command::Other(byte) => byte,
         }
+    }
+}
+
+/// As the specification spells it. Of two commands with one name, the prototype has its byte behind it.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MakeCredential => "authenticatorMakeCredential",
+            Self::GetAssertion => "authenticatorGetAssertion",
+            Self::GetInfo => "authenticatorGetInfo",
+            Self::ClientPin => "authenticatorClientPIN",
+            Self::Reset => "authenticatorReset",
+            Self::GetNextAssertion => "authenticatorGetNextAssertion",
+            Self::BioEnrollment => "authenticatorBioEnrollment",
+            Self::CredentialManagement => "authenticatorCredentialManagement",
+            Self::Selection => "authenticatorSelection",
+            Self::LargeBlobs => "authenticatorLargeBlobs",
+            Self::Config => "authenticatorConfig",
+            Self::CredentialManagementPreview => "authenticatorCredentialManagement(0x41)",
+            Self::Other(byte @ 0x40..=0xBF) => return write!(f, "vendor(0x{byte:02X})"),
+            Self::Other(byte) => return write!(f, "command(0x{byte:02X})"),
+        })
     }
 }
 

@@ -13,13 +13,6 @@ mod tests;
 /// The version string that U2F_VERSION answers.
 pub const VERSION: &str = "U2F_V2";
 
-/// U2F_REGISTER.
-const REGISTER: u8 = 0x01;
-/// U2F_AUTHENTICATE.
-const AUTHENTICATE: u8 = 0x02;
-/// U2F_VERSION.
-const GET_VERSION: u8 = 0x03;
-
 /// The first byte of a registration, from times when it could have had another value.
 const RESERVED: u8 = 0x05;
 
@@ -178,6 +171,53 @@ fn data_before(rest: &[u8], length: u16, le: usize) -> Result<&[u8], StatusWord>
     if some && (behind.is_empty() || behind.len() == le) { Ok(data) } else { Err(StatusWord::WrongLength) }
 }
 
+/// What `INS` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Instruction {
+    /// 0x01, U2F_REGISTER.
+    Register,
+    /// 0x02, U2F_AUTHENTICATE.
+    Authenticate,
+    /// 0x03, U2F_VERSION.
+    Version,
+    /// Any other byte; 0x40 to 0xBF belong to vendors.
+    Other(u8),
+}
+
+impl From<u8> for Instruction {
+    fn from(byte: u8) -> Self {
+        match byte {
+            0x01 => Self::Register,
+            0x02 => Self::Authenticate,
+            0x03 => Self::Version,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<Instruction> for u8 {
+    fn from(instruction: Instruction) -> Self {
+        match instruction {
+            Instruction::Register => 0x01,
+            Instruction::Authenticate => 0x02,
+            Instruction::Version => 0x03,
+            Instruction::Other(byte) => byte,
+        }
+    }
+}
+
+/// As the specification spells it.
+impl fmt::Display for Instruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register => f.write_str("U2F_REGISTER"),
+            Self::Authenticate => f.write_str("U2F_AUTHENTICATE"),
+            Self::Version => f.write_str("U2F_VERSION"),
+            Self::Other(byte) => write!(f, "INS(0x{byte:02X})"),
+        }
+    }
+}
+
 /// The control byte of U2F_AUTHENTICATE, P1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Control {
@@ -240,13 +280,13 @@ impl Request {
     /// and P1.
     pub fn decode(message: &[u8]) -> Result<Self, StatusWord> {
         let Apdu { instruction, p1, data, .. } = Apdu::decode(message)?;
-        match instruction {
-            REGISTER => {
+        match Instruction::from(instruction) {
+            Instruction::Register => {
                 let (challenge, rest) = data.split_first_chunk().ok_or(StatusWord::WrongLength)?;
                 let application = rest.try_into().map_err(|_| StatusWord::WrongLength)?;
                 Ok(Self::Register { challenge: *challenge, application })
             }
-            AUTHENTICATE => {
+            Instruction::Authenticate => {
                 let (challenge, rest) = data.split_first_chunk().ok_or(StatusWord::WrongLength)?;
                 let (application, rest) = rest.split_first_chunk().ok_or(StatusWord::WrongLength)?;
                 let (length, key_handle) = rest.split_first().ok_or(StatusWord::WrongLength)?;
@@ -261,9 +301,9 @@ impl Request {
                     key_handle: key_handle.to_vec(),
                 })
             }
-            GET_VERSION if data.is_empty() => Ok(Self::Version),
-            GET_VERSION => Err(StatusWord::WrongLength),
-            _ => Err(StatusWord::InsNotSupported),
+            Instruction::Version if data.is_empty() => Ok(Self::Version),
+            Instruction::Version => Err(StatusWord::WrongLength),
+            Instruction::Other(_) => Err(StatusWord::InsNotSupported),
         }
     }
 
@@ -271,17 +311,19 @@ impl Request {
     #[must_use]
     pub fn apdu(&self) -> Apdu {
         let (instruction, p1, data) = match self {
-            Self::Register { challenge, application } => (REGISTER, 0, [*challenge, *application].concat()),
+            Self::Register { challenge, application } => {
+                (Instruction::Register, 0, [*challenge, *application].concat())
+            }
             Self::Authenticate { control, challenge, application, key_handle } => {
                 let length = u8::try_from(key_handle.len()).unwrap_or(u8::MAX);
                 let mut data = [*challenge, *application].concat();
                 data.push(length);
                 data.extend(key_handle.iter().take(usize::from(length)));
-                (AUTHENTICATE, control.byte(), data)
+                (Instruction::Authenticate, control.byte(), data)
             }
-            Self::Version => (GET_VERSION, 0, Vec::new()),
+            Self::Version => (Instruction::Version, 0, Vec::new()),
         };
-        Apdu { class: 0, instruction, p1, p2: 0, data }
+        Apdu { class: 0, instruction: instruction.into(), p1, p2: 0, data }
     }
 
     /// The whole message.

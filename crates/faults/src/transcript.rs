@@ -25,7 +25,7 @@ mod text;
 mod value;
 
 pub use decode::Secrets;
-pub use event::{Direction, Event, Header, KeyInTrace, Level, Touch, UsbIdentity, What};
+pub use event::{Direction, Event, Header, KeyInTrace, Level, Start, Touch, What};
 pub use exchange::{Exchange, Exchanges, Transcript};
 pub use output::{Format, Output, UnknownFormat};
 pub use reading::{NotATranscript, Reader, read};

@@ -103,8 +103,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     attachments.close().await;
     out.finish();
-    let traced = tracing.finish();
-    ended.and(traced).map(|()| ExitCode::SUCCESS)
+    tracing.finish_after(ended).map(|()| ExitCode::SUCCESS)
 }
 
 fn lost_json(count: u64) -> String {

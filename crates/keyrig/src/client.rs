@@ -11,7 +11,7 @@ use keyrig_client::{Browser, ClientError, Key, Origin};
 use keyrig_control::request::List;
 use keyrig_control::socket::send;
 use keyrig_rack::{KeyName, Options, Rack};
-use keyrig_service::client::{Ceremony, Page};
+use keyrig_service::client::{Ceremony, Outcome, Page};
 use keyrig_service::{Error, ErrorBody};
 use keyrig_ways::{ControlChannel, InProcess};
 use serde::Serialize;
@@ -115,7 +115,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let page = arguments.page()?;
     let options = read_options()?;
-    let outcome = if arguments.with.is_empty() {
+    if arguments.with.is_empty() {
         if arguments.trace.is_wanted() {
             return Err(Failure::Usage(
                 "--trace listens to the keys of --with: those of a running rack are traced where they run, by keyrig serve --trace FILE".to_owned(),
@@ -123,10 +123,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
         let mut keys = arguments.running_keys(&path).await?;
-        page.carry_out(ceremony, &options, &mut keys, Cancel::never()).await
+        arguments.tell(page.carry_out(ceremony, &options, &mut keys, Cancel::never()).await)
     } else {
         let specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
-        let tracing = arguments.trace.start(&specifications)?;
+        let mut tracing = arguments.trace.start(&specifications)?;
+        tracing.begin()?;
         let kept = Options { state: arguments.state.clone(), seams: tracing.seams(), ..Options::default() };
         let rack = Rack::start(kept, specifications).await?;
         let key = |argument: &KeyArgument| {
@@ -135,20 +136,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         };
         let mut keys: Vec<_> = arguments.with.iter().filter_map(key).collect();
         let outcome = page.carry_out(ceremony, &options, &mut keys, Cancel::never()).await;
-        tracing.finish()?;
-        outcome
-    };
-    match outcome.credential {
-        Ok(credential) if arguments.json => {
-            let credential = serde_json::from_str(&credential).map_err(|error| Failure::Print(error.into()))?;
-            let done = Done { credential, blinked: &outcome.blinked, touched: &outcome.touched };
-            print_json(&done).map(|()| ExitCode::SUCCESS)
-        }
-        Ok(credential) => print_as_it_is(credential).map(|()| ExitCode::SUCCESS),
-        Err(error) => {
-            say(told(&error, page.browser)?);
-            Ok(ExitCode::FAILURE)
-        }
+        tracing.finish_after(arguments.tell(outcome))
     }
 }
 
@@ -181,6 +169,22 @@ fn read_options() -> Result<String, Failure> {
 }
 
 impl PageArguments {
+    /// Prints what came of the ceremony.
+    fn tell(&self, outcome: Outcome) -> Result<ExitCode, Failure> {
+        match outcome.credential {
+            Ok(credential) if self.json => {
+                let credential = serde_json::from_str(&credential).map_err(|error| Failure::Print(error.into()))?;
+                let done = Done { credential, blinked: &outcome.blinked, touched: &outcome.touched };
+                print_json(&done).map(|()| ExitCode::SUCCESS)
+            }
+            Ok(credential) => print_as_it_is(credential).map(|()| ExitCode::SUCCESS),
+            Err(error) => {
+                say(told(&error, self.browser)?);
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+
     fn page(&self) -> Result<Page, Failure> {
         let pin = match &self.pin_file {
             None => None,

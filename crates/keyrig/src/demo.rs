@@ -53,21 +53,28 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let introduce = |introduction: &Introduction| {
         show(&|| print(format!("{}\n", introduction_text(introduction))));
     };
-    let tracing = arguments.trace.start(&demo::keys()?)?;
+    let mut tracing = arguments.trace.start(&demo::keys()?)?;
+    tracing.begin()?;
     let report = demo::run(arguments.browser, tracing.seams(), introduce, |step| show(&|| print_step(step))).await;
-    let traced = tracing.finish();
-    let report = report?;
-    traced?;
-    printed.into_inner()?;
-    if arguments.json {
-        print_json(&report)?;
-    } else {
-        print(format!("\n{}", conclusion(&report)))?;
+    tracing.finish_after(
+        report.map_err(Failure::from).and_then(|report| arguments.conclude(&report, printed.into_inner())),
+    )
+}
+
+impl Arguments {
+    /// Tells what came of it, after the steps, which were printed or not.
+    fn conclude(&self, report: &Report, printed: Result<(), Failure>) -> Result<ExitCode, Failure> {
+        printed?;
+        if self.json {
+            print_json(report)?;
+        } else {
+            print(format!("\n{}", conclusion(report)))?;
+        }
+        if let Some(directory) = &self.report {
+            write_report(directory, report)?;
+        }
+        Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-    if let Some(directory) = &arguments.report {
-        write_report(directory, &report)?;
-    }
-    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn introduction_text(introduction: &Introduction) -> String {

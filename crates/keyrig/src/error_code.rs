@@ -7,6 +7,7 @@ use keyrig_attach::exec::ExecError;
 #[cfg(target_os = "linux")]
 use keyrig_attach::vhci::VhciError;
 use keyrig_control::socket::ControlError;
+use keyrig_faults::replay::NotReplayable;
 use keyrig_rack::RackError;
 use keyrig_rack::state_directory::StateError;
 use keyrig_service::TokenFileError;
@@ -38,7 +39,12 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Print(_) => "cannot-print",
         Failure::Read(..) => "cannot-read",
         Failure::NotATranscript(..) => "not-a-transcript",
+        Failure::NotReplayable(_, error) => match **error {
+            NotReplayable::Transcript(_) => "not-a-transcript",
+            _ => "not-replayable",
+        },
         Failure::Trace(_) => "transcript-unwritten",
+        Failure::AndTrace(failure, _) => of(failure),
         Failure::Interrupted => "interrupted",
         Failure::Runtime(_) => "operating-system",
         Failure::Store(_) => "database-failed",

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::http::{Http, HttpAddress, TOKEN_VARIABLE, URL_VARIABLE};
 use crate::output::{Lines, YELLOW, say_failure};
 use crate::rack::RackArguments;
+use crate::trace::Tracing;
 
 /// The exit status if `exec` itself failed, the program cannot be executed, or was not found: those of env, timeout and docker.
 const FAILED: u8 = 125;
@@ -137,25 +138,30 @@ impl WantedView {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let lines = Lines::start(anstream::stderr(), |count| format!("{count} lines were lost: nobody read them"))
         .map_err(Failure::Runtime)?;
-    let ended = run_program(arguments, lines.clone()).await;
+    let mut tracing = Tracing::default();
+    let ended = run_program(arguments, lines.clone(), &mut tracing).await;
     lines.finish();
-    match ended {
+    let code = match &ended {
+        Ok(0) => None,
+        Ok(code) => Some(*code),
+        Err(Failure::Exec(ExecError::NotFound(_))) => Some(NOT_FOUND),
+        Err(Failure::Exec(ExecError::NotExecutable { .. })) => Some(NOT_EXECUTABLE),
+        Err(_) => Some(FAILED),
+    };
+    // A program that failed has failed, whatever became of its transcript.
+    match tracing.finish_after(ended) {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(failure) => {
-            let code = match &failure {
-                Failure::Exec(ExecError::NotFound(_)) => NOT_FOUND,
-                Failure::Exec(ExecError::NotExecutable { .. }) => NOT_EXECUTABLE,
-                _ => FAILED,
-            };
             say_failure(&failure, false);
-            Ok(ExitCode::from(code))
+            Ok(ExitCode::from(code.unwrap_or(FAILED)))
         }
     }
 }
 
-async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failure> {
+async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Tracing) -> Result<u8, Failure> {
     let signals = arguments.signals.take().map_or_else(Signals::take, Ok).map_err(Failure::Runtime)?;
-    let (rack, tracing) = arguments.rack.start().await?;
+    let (rack, started) = arguments.rack.start().await?;
+    *tracing = started;
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
     let variables = variables(&keys)?;
     let directory = PrivateDirectory::create()?;
@@ -197,7 +203,6 @@ async fn run_program(mut arguments: Arguments, lines: Lines) -> Result<u8, Failu
     let (code, left) = follow(running, &say).await.map_err(Failure::Runtime)?;
     say.left_behind(&left);
     serving.shutdown().await;
-    tracing.finish()?;
     Ok(code)
 }
 

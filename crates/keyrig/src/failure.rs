@@ -12,6 +12,7 @@ use keyrig_attach::exec::ExecError;
 use keyrig_attach::vhci::VhciError;
 use keyrig_client::error::KeyFailure;
 use keyrig_control::socket::ControlError;
+use keyrig_faults::replay::{NotReplayable, Problem};
 use keyrig_faults::transcript::{NotATranscript, Unwritten};
 use keyrig_rack::command::Refusal;
 use keyrig_rack::state_directory::StateError;
@@ -73,8 +74,12 @@ pub(crate) enum Failure {
     Read(PathBuf, #[source] io::Error),
     #[error("{0}: {1}")]
     NotATranscript(PathBuf, #[source] NotATranscript),
+    #[error("{0}: {1}")]
+    NotReplayable(PathBuf, #[source] Box<NotReplayable>),
     #[error(transparent)]
     Trace(Unwritten),
+    #[error("{0}; and {1}")]
+    AndTrace(Box<Self>, Unwritten),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -162,6 +167,14 @@ impl Failure {
             Self::AtRack { name, error: ControlError::NotRunning { .. } } => {
                 return Some(format!("start it with 'keyrig serve --name {name}'"));
             }
+            Self::NotReplayable(_, error) => match **error {
+                NotReplayable::NoSeed => "record it with --seed N, beside --trace FILE.jsonl",
+                NotReplayable::At { problem: Problem::Administered, .. } => {
+                    "set PINs from the start, with --pin NAME=FILE"
+                }
+                _ => return None,
+            },
+            Self::AndTrace(failure, _) => return failure.what_to_do(),
             Self::NotAToken(_) => "remove it, or name another socket with --control",
             Self::IsThere(_) => "name another file, or remove it",
             Self::Bind(EndpointError::InUse(_)) => "stop it, or choose another address with --ctaphid",
@@ -180,6 +193,7 @@ impl Failure {
         match self {
             _ if self.is_of_the_reader() => ExitCode::SUCCESS,
             Self::Interrupted => ExitCode::from(130),
+            Self::AndTrace(failure, _) => failure.exit_code(),
             Self::Usage(_)
             | Self::Policy(_)
             | Self::Totp(_)

@@ -19,6 +19,7 @@ mod log;
 mod output;
 mod profiles;
 mod rack;
+mod replay;
 mod rp;
 mod serve;
 mod starter;
@@ -79,6 +80,8 @@ enum Command {
     Rp(rp::Arguments),
     /// Show what keys were asked and answered: what --trace wrote, or a capture of real ones
     Trace(trace::Arguments),
+    /// Do again what hosts and users did in a transcript, and show what keys do otherwise
+    Replay(replay::Arguments),
     /// List the profiles, or show one
     Profiles(profiles::Arguments),
 }
@@ -183,6 +186,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Client(arguments) => client::run(arguments).await,
             Command::Rp(arguments) => rp::run(arguments).await,
             Command::Trace(arguments) => trace::run(&arguments),
+            Command::Replay(arguments) => replay::run(&arguments),
             Command::Profiles(arguments) => profiles::run(&arguments),
         }
     })

@@ -154,7 +154,7 @@ impl RackArguments {
     /// Starts the rack, and what writes down what passes.
     pub(crate) async fn start(&self) -> Result<(Rack, Tracing), Failure> {
         let keys: Vec<_> = self.keys.iter().map(KeyArgument::specification).collect();
-        let tracing = self.trace.start(&keys)?;
+        let mut tracing = self.trace.start(&keys)?;
         let options = Options {
             finger: Finger { policy: self.touch, over: self.finger.clone() },
             seed: self.seed,
@@ -171,6 +171,10 @@ impl RackArguments {
             let set = rack.known(key)?.set_pin(pin).await;
             set.map_err(Refusal::of(key))?;
         }
+        if let Some(seed) = self.seed {
+            tracing.starts_from(seed, &rack).await?;
+        }
+        tracing.begin()?;
         Ok((rack, tracing))
     }
 

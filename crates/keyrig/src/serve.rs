@@ -201,8 +201,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     out.finish();
     // The sockets' files go with the tasks that serve them.
     serving.shutdown().await;
-    let traced = tracing.finish();
-    ended.and(traced).map(|()| ExitCode::SUCCESS)
+    tracing.finish_after(ended).map(|()| ExitCode::SUCCESS)
 }
 
 /// Refuses addresses that others can reach, unless they are meant.

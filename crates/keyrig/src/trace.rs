@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use keyrig_faults::transcript::{Event, Format, Level, Output, Reader, Recorder, Secrets, What};
-use keyrig_rack::KeySpecification;
+use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::seams::Seams;
+use keyrig_rack::{KeySpecification, Rack};
 
 use crate::failure::Failure;
+use crate::output::say;
 
 #[cfg(target_os = "linux")]
 mod following;
@@ -62,19 +64,15 @@ impl TraceArguments {
         self.trace.is_some()
     }
 
-    /// What is to stand at the edges of a rack with these keys, and write.
+    /// What is to stand at the edges of a rack with these keys.
     pub(crate) fn start(&self, keys: &[KeySpecification]) -> Result<Tracing, Failure> {
-        let Some(trace) = &self.trace else { return Ok(Tracing(None)) };
+        let Some(trace) = &self.trace else { return Ok(Tracing::default()) };
+        let (format, out): (_, Box<dyn Write + Send>) = match trace {
+            Trace::StandardError => (Format::Text, Box::new(io::stderr())),
+            Trace::File(path, format) => (*format, Box::new(create(path)?)),
+        };
         let recorder = Recorder::new(keys, secrets(self.secrets));
-        match trace {
-            Trace::StandardError => recorder.write_to(Output::new(Format::Text), io::stderr()),
-            Trace::File(path, format) => {
-                let file = create(path)?;
-                recorder.write_to(Output::new(*format), file)
-            }
-        }
-        .map_err(Failure::Runtime)?;
-        Ok(Tracing(Some(recorder)))
+        Ok(Tracing { recorder: Some(recorder), out: Some((Output::new(format), out)) })
     }
 }
 
@@ -99,17 +97,46 @@ fn create(path: &Path) -> Result<File, Failure> {
 }
 
 /// A transcript that is being written, if one was asked for.
-pub(crate) struct Tracing(Option<Recorder>);
+#[derive(Default)]
+pub(crate) struct Tracing {
+    recorder: Option<Recorder>,
+    /// Where it is written to, once it is.
+    out: Option<(Output, Box<dyn Write + Send>)>,
+}
 
 impl Tracing {
     /// What stands at the edges of the rack's keys.
     pub(crate) fn seams(&self) -> Option<Arc<dyn Seams>> {
-        self.0.clone().map(|recorder| -> Arc<dyn Seams> { Arc::new(recorder) })
+        self.recorder.clone().map(|recorder| -> Arc<dyn Seams> { Arc::new(recorder) })
     }
 
-    /// Waits until what was heard is written.
-    pub(crate) fn finish(&self) -> Result<(), Failure> {
-        self.0.as_ref().map_or(Ok(()), Recorder::finish).map_err(Failure::Trace)
+    /// Writes down what it takes to replay a rack with a seed, which has started, and was asked nothing yet.
+    pub(crate) async fn starts_from(&self, seed: u64, rack: &Rack) -> Result<(), Failure> {
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let mut starts = Vec::new();
+        for key in rack.command(Command::List).await?.keys {
+            let start = rack.known(&key.name)?.starting_point().await.map_err(Refusal::of(&key.name))?;
+            starts.extend(start.map(|start| (key.name, start)));
+        }
+        recorder.starts_from(seed, &starts);
+        Ok(())
+    }
+
+    /// Writes from here on what was and is heard.
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        match (&self.recorder, self.out.take()) {
+            (Some(recorder), Some((output, out))) => recorder.write_to(output, out).map_err(Failure::Runtime),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until what was heard is written, after what it was for has ended and was told. What went wrong there comes first.
+    pub(crate) fn finish_after<T>(&self, ended: Result<T, Failure>) -> Result<T, Failure> {
+        match (ended, self.recorder.as_ref().map_or(Ok(()), Recorder::finish)) {
+            (ended, Ok(())) => ended,
+            (Ok(_), Err(unwritten)) => Err(Failure::Trace(unwritten)),
+            (Err(failure), Err(unwritten)) => Err(Failure::AndTrace(Box::new(failure), unwritten)),
+        }
     }
 }
 
@@ -136,7 +163,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BUS", conflicts_with_all = ["file", "follow"])]
     usbmon: Option<u16>,
 
-    /// Go on when the file grows, until interrupted
+    /// Go on when the file grows, until interrupted or the file is removed
     #[arg(long, short)]
     follow: bool,
 
@@ -270,9 +297,12 @@ impl Arguments {
         }
         let file = File::open(&name).map_err(|error| Failure::Read(name.clone(), error))?;
         if self.usbmon.is_some() {
+            say(format!("listens to {}; Ctrl-C ends it", name.display()));
             return Ok(Reader::of_usbmon(Box::new(BufReader::new(file)), secrets));
         }
-        let input = if self.follow { following(file, &name)? } else { Box::new(BufReader::new(file)) };
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        // A pipe's end is one.
+        let input = if self.follow && is_file { following(file, &name)? } else { Box::new(BufReader::new(file)) };
         Reader::new(input, secrets).map_err(|error| Failure::NotATranscript(name, error))
     }
 

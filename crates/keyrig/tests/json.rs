@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 43] = [
+const COMMANDS: [&str; 44] = [
     "attach",
     "client create",
     "client get",
@@ -47,6 +47,7 @@ const COMMANDS: [&str; 43] = [
     "key unplug",
     "key wait",
     "profiles",
+    "replay",
     "rp audit",
     "rp events",
     "rp passwd",
@@ -150,6 +151,36 @@ fn transcripts() {
         assert!(!["report", "message"].map(Value::from).contains(&event["event"]), "{event}");
         assert!(event["event"] == "trace" || event["key"] == "backup", "{event}");
     }
+}
+
+#[test]
+fn replays() {
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../faults/tests/recorded/libfido2.jsonl");
+    let recorded = std::fs::read_to_string(recorded).expect("a transcript");
+    let mut kinds = BTreeSet::new();
+    for event in recorded.lines().map(value) {
+        if kinds.insert(event["event"].to_string()) {
+            assert_is("trace", &event);
+        }
+    }
+    assert!(kinds.contains("\"connected\"") && kinds.contains("\"disconnected\""), "{kinds:?}");
+    let same = value(&printed(&["replay", "--json", "-"], &recorded));
+    assert_is("replay", &same);
+    assert_eq!((&same["same"], &same["keys"]), (&Value::from(true), &Value::from(2)));
+
+    let altered = recorded.replace(r#""signCount":2"#, r#""signCount":1"#);
+    let output = run(&mut keyrig(&["replay", "--json", "-"]), &altered);
+    assert_eq!(output.status.code(), Some(1));
+    let differs = value(&String::from_utf8(output.stdout).expect("text"));
+    assert_is("replay", &differs);
+    for (side, count) in [("recorded", 1), ("replayed", 2)] {
+        let event = &differs["difference"][side];
+        assert_is("trace", event);
+        assert_eq!(event["members"]["authData"]["signCount"], count, "{event}");
+    }
+    let output = run(&mut keyrig(&["replay", "-"]), &altered);
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert!(told.contains("authenticatorGetAssertion answered CTAP2_OK") && told.contains("recorded  1\n"), "{told}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod administration;
 mod command;
 mod connection;
 mod driver;
+mod lone;
 mod message;
 mod task;
 
@@ -19,6 +20,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 pub use connection::{Connection, ToKey};
+pub use lone::{LoneKey, StartingPoint};
 pub use message::{Farewell, Progress};
 pub use task::identity;
 

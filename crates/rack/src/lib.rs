@@ -22,6 +22,7 @@ mod key_specification;
 mod openapi;
 mod rack;
 pub mod seams;
+mod seed;
 pub mod snapshot;
 pub mod state_directory;
 pub mod storage;

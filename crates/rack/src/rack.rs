@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 pub use self::error::RackError;
 pub use self::owner::NewKey;
 
-use self::maker::{Made, Maker, derive};
+use self::maker::{Made, Maker};
 use self::shared::Shared;
 use self::task::{Request, Task, unknown};
 pub use crate::command::MAX_KEYS;
@@ -35,6 +35,7 @@ use crate::finger::Finger;
 use crate::key::{KeyHandle, Progress};
 use crate::key_name::KeyName;
 use crate::seams::Seams;
+use crate::seed;
 use crate::state_directory::StateDirectory;
 
 /// What a rack is made with.
@@ -324,7 +325,7 @@ fn root_secret(
     state: Option<&StateDirectory>,
 ) -> Result<(Zeroizing<[u8; 32]>, RootOrigin), RackError> {
     Ok(match (options.seed, state) {
-        (Some(seed), _) => (Zeroizing::new(derive(seed, "attestation root")), RootOrigin::Seed),
+        (Some(seed), _) => (Zeroizing::new(seed::of_attestation_root(seed)), RootOrigin::Seed),
         (None, Some(state)) => (state.attestation_root(&mut System::new())?, RootOrigin::State),
         (None, None) => {
             let mut secret = Zeroizing::new([0; 32]);

@@ -107,6 +107,16 @@ pub enum Happening {
     Stored(usize),
     /// So many programs use it now without USB.
     Programs(usize),
+    /// A program that speaks CTAPHID without USB has come: what it says is from this peer.
+    Connected(Peer),
+    /// It has gone.
+    Disconnected(Peer),
+    /// Whoever sent the message without CTAPHID that is under way cancels it.
+    CancelAsked,
+    /// Whoever sent the message without CTAPHID that is under way has gone.
+    Abandoned,
+    /// Its owner has changed what it keeps, beside all hosts.
+    Administered,
 }
 
 /// How a key's wait for a gesture ended.

@@ -2,6 +2,7 @@
 //!
 //! Checked once when the device is plugged, so that building a descriptor cannot fail.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The most UTF-16 code units that a string descriptor holds: bLength is one byte and counts the
@@ -9,7 +10,7 @@ use thiserror::Error;
 const MAX_STRING_UNITS: usize = 126;
 
 /// The USB identity of a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// idVendor.
     pub vendor_id: u16,

@@ -167,6 +167,25 @@ impl From<Command> for u8 {
     }
 }
 
+/// As the specification spells it.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ping => "CTAPHID_PING",
+            Self::Msg => "CTAPHID_MSG",
+            Self::Lock => "CTAPHID_LOCK",
+            Self::Init => "CTAPHID_INIT",
+            Self::Wink => "CTAPHID_WINK",
+            Self::Cbor => "CTAPHID_CBOR",
+            Self::Cancel => "CTAPHID_CANCEL",
+            Self::Keepalive => "CTAPHID_KEEPALIVE",
+            Self::Error => "CTAPHID_ERROR",
+            Self::Other(byte @ 0x40..=0x7F) => return write!(f, "vendor(0x{byte:02X})"),
+            Self::Other(byte) => return write!(f, "command(0x{byte:02X})"),
+        })
+    }
+}
+
 /// Why a transaction failed, as the payload of a `CTAPHID_ERROR` says. CTAP 2.3 §11.2.9.1.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {

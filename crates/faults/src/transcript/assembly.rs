@@ -55,6 +55,8 @@ pub(super) struct Assembly {
     secrets: Secrets,
     /// There is nothing but reports: requests and touches follow from them.
     captured: bool,
+    /// Messages are kept as they are too: with the seed nothing is secret, and without them nothing can be replayed.
+    whole: bool,
     keys: BTreeMap<Arc<str>, Key>,
     exchanges: u64,
 }
@@ -62,7 +64,12 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Of a rack's keys, whose requests are heard whole.
     pub(super) fn new(secrets: Secrets) -> Self {
-        Self { secrets, captured: false, keys: BTreeMap::new(), exchanges: 0 }
+        Self { secrets, captured: false, whole: false, keys: BTreeMap::new(), exchanges: 0 }
+    }
+
+    /// Keeps messages as they are too, whatever is masked in their members.
+    pub(super) fn keep_messages(&mut self) {
+        self.whole = true;
     }
 
     /// Of reports alone.
@@ -183,7 +190,7 @@ impl Assembly {
             subcommand,
             members,
             malformed,
-            bytes: (!masked).then(|| hex::encode(message)),
+            bytes: (self.whole || !masked).then(|| hex::encode(message)),
         };
         events(event(at, key, what));
     }
@@ -222,7 +229,7 @@ impl Assembly {
             took_us: under_way.map_or(0, |under_way| microseconds(at.saturating_sub(under_way.at))),
             members,
             malformed,
-            bytes: (!masked).then(|| hex::encode(message)),
+            bytes: (self.whole || !masked).then(|| hex::encode(message)),
         };
         events(event(at, key, what));
     }
@@ -236,7 +243,7 @@ fn event(at: Duration, key: &Arc<str>, what: What) -> Event {
     Event { at_us: microseconds(at), key: Some(key.as_ref().to_owned()), what }
 }
 
-fn peer_name(peer: u64) -> String {
+pub(super) fn peer_name(peer: u64) -> String {
     match peer {
         USB => "usb".to_owned(),
         DIRECT => "direct".to_owned(),

@@ -59,7 +59,7 @@ impl Asked {
 pub(super) fn command(asked: Asked) -> String {
     match asked.kind {
         RequestKind::Msg => u2f::command(asked.code),
-        RequestKind::Cbor => asked.code.map_or_else(|| "(unknown)".to_owned(), |code| names::command(code.into())),
+        RequestKind::Cbor => asked.code.map_or_else(|| "(unknown)".to_owned(), |code| Command::from(code).to_string()),
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn request(kind: RequestKind, message: &[u8], secrets: Secrets) -> (D
     let command = Command::from(*code);
     let mut reading = Reading::new(secrets);
     let mut asked = Asked { kind, code: Some(*code), subcommand: None };
-    let mut decoded = Decoded { command: names::command(command), ..Decoded::default() };
+    let mut decoded = Decoded { command: command.to_string(), ..Decoded::default() };
     if !parameters.is_empty() {
         match Item::parse(parameters) {
             // Counted from the command byte, as people count bytes of a message.

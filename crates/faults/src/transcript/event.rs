@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use keyrig_usb::Identity;
 use serde::{Deserialize, Serialize};
 
 use super::value::Members;
@@ -98,7 +99,7 @@ pub enum What {
         /// Why it can't be decoded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         malformed: Option<String>,
-        /// The message in hexadecimal, unless something in it is masked.
+        /// The message in hexadecimal, unless something in it is masked and there is no seed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bytes: Option<String>,
     },
@@ -127,7 +128,7 @@ pub enum What {
         /// Why it can't be decoded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         malformed: Option<String>,
-        /// The message in hexadecimal, unless something in it is masked.
+        /// The message in hexadecimal, unless something in it is masked and there is no seed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bytes: Option<String>,
     },
@@ -161,6 +162,22 @@ pub enum What {
         /// How many there are now.
         programs: usize,
     },
+    /// A program has come that speaks CTAPHID without USB.
+    Connected {
+        /// What its messages are from.
+        peer: String,
+    },
+    /// It has gone.
+    Disconnected {
+        /// What its messages were from.
+        peer: String,
+    },
+    /// Whoever sent the message without CTAPHID that is under way cancels it.
+    CancelAsked,
+    /// Whoever sent the message without CTAPHID that is under way has gone.
+    Abandoned,
+    /// The key's owner has changed what it keeps, beside all hosts: a PIN set, a credential imported, and the like.
+    Administered,
     /// Events were lost, because they came faster than they could be written.
     Gap {
         /// How many, of all keys.
@@ -244,6 +261,12 @@ pub struct Header {
     pub started_unix_us: u64,
     /// Whether secrets are masked in members.
     pub masked: bool,
+    /// The seed from which all follows that is random, if there was one: such a session can be [replayed](crate::replay).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// What whoever passes it on should know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// The keys, if they are known beforehand.
     pub keys: Vec<KeyInTrace>,
 }
@@ -256,26 +279,20 @@ pub struct KeyInTrace {
     /// Its profile.
     pub profile: String,
     /// How it looks on USB.
-    pub usb: UsbIdentity,
+    pub usb: Identity,
+    /// From where it starts, if all that is random in it follows from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
 }
 
-/// How a key looks on USB.
+/// From where a key starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UsbIdentity {
-    /// idVendor.
-    pub vendor_id: u16,
-    /// idProduct.
-    pub product_id: u16,
-    /// bcdDevice.
-    pub bcd_device: u16,
-    /// iManufacturer's string.
-    pub manufacturer: String,
-    /// iProduct's string.
-    pub product: String,
-    /// iSerialNumber's string.
-    pub serial: Option<String>,
-    /// bInterval, milliseconds.
-    pub interval: u8,
+pub struct Start {
+    /// The [snapshot](keyrig_rack::snapshot) of what it keeps, in hexadecimal.
+    #[serde(with = "hex::serde")]
+    pub snapshot: Vec<u8>,
+    /// How far its randomness has come, in words of four bytes.
+    pub position: u64,
 }
 
 /// How closely one looks.

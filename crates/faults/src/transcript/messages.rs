@@ -93,26 +93,10 @@ pub(super) fn event(peer: &str, direction: Direction, message: &Message) -> What
         direction,
         peer: peer.to_owned(),
         channel: message.channel().to_string(),
-        command: name(message.command()),
+        command: message.command().to_string(),
         length: message.payload().len(),
         members: if carries { Members::default() } else { members(direction, message) },
         bytes: (!carries).then(|| hex::encode(message.payload())),
-    }
-}
-
-fn name(command: Command) -> String {
-    match command {
-        Command::Ping => "CTAPHID_PING".to_owned(),
-        Command::Msg => "CTAPHID_MSG".to_owned(),
-        Command::Lock => "CTAPHID_LOCK".to_owned(),
-        Command::Init => "CTAPHID_INIT".to_owned(),
-        Command::Wink => "CTAPHID_WINK".to_owned(),
-        Command::Cbor => "CTAPHID_CBOR".to_owned(),
-        Command::Cancel => "CTAPHID_CANCEL".to_owned(),
-        Command::Keepalive => "CTAPHID_KEEPALIVE".to_owned(),
-        Command::Error => "CTAPHID_ERROR".to_owned(),
-        Command::Other(byte @ 0x40..=0x7F) => format!("vendor(0x{byte:02X})"),
-        Command::Other(byte) => format!("command(0x{byte:02X})"),
     }
 }
 

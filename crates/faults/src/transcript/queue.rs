@@ -78,6 +78,20 @@ impl Queue {
         take(&mut self.lock())
     }
 
+    /// Forgets what is kept of this kind.
+    pub(super) fn forget(&self, is_of_kind: impl Fn(&Heard) -> bool) {
+        let mut inner = self.lock();
+        let mut forgotten = 0;
+        inner.entries.retain(|entry| match entry {
+            Entry::Heard(heard) if is_of_kind(heard) => {
+                forgotten += size(heard);
+                false
+            }
+            _ => true,
+        });
+        inner.size = inner.size.saturating_sub(forgotten);
+    }
+
     /// Says that somebody writes what is kept.
     pub(super) fn attend(&self) {
         self.lock().attended = true;

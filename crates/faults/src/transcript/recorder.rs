@@ -12,21 +12,24 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use keyrig_authenticator::Channel;
 use keyrig_ctap::hid::{Peer, Report, RequestKind};
-use keyrig_rack::key::identity;
+use keyrig_rack::key::{StartingPoint, identity};
 use keyrig_rack::seams::{Edge, Ended, Happening, Seams, WITHOUT_CTAPHID};
 use keyrig_rack::{KeyName, KeySpecification};
 use keyrig_usb::ControlEar;
 use thiserror::Error;
 
-use super::assembly::{Assembly, DIRECT, Heard, Sound};
+use super::assembly::{Assembly, DIRECT, Heard, Sound, peer_name};
 use super::decode::Secrets;
-use super::event::{Direction, Event, Header, KeyInTrace, Touch, UsbIdentity, What};
+use super::event::{Direction, Event, Header, KeyInTrace, Start, Touch, What};
 use super::exchange::Transcript;
 use super::output::Output;
 use super::queue::{Entry, Queue};
 
 /// How much is written at a time, bytes.
 const ENOUGH: usize = 64 * 1024;
+
+/// What the first line of a transcript with a seed says.
+const SEED_WARNING: &str = "with this seed all PINs and private keys in here can be computed";
 
 /// How long the end waits for a write.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -38,7 +41,7 @@ pub struct Recorder(Arc<Shared>);
 struct Shared {
     queue: Arc<Queue>,
     secrets: Secrets,
-    header: Header,
+    header: Mutex<Header>,
     started: Instant,
     /// What was heard by who asks for it without a file.
     kept: Mutex<Kept>,
@@ -63,7 +66,7 @@ pub enum Unwritten {
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("header", &self.0.header).finish_non_exhaustive()
+        f.debug_struct("Recorder").field("header", &self.header()).finish_non_exhaustive()
     }
 }
 
@@ -77,17 +80,39 @@ impl Recorder {
             recorded_by: concat!("keyrig ", env!("CARGO_PKG_VERSION")).to_owned(),
             started_unix_us: super::assembly::microseconds(started),
             masked: secrets == Secrets::Masked,
+            seed: None,
+            warning: None,
             keys: keys.iter().map(introduced).collect(),
         };
-        let events = vec![Event { at_us: 0, key: None, what: What::Trace(header.clone()) }];
         Self(Arc::new(Shared {
             queue: Arc::default(),
             secrets,
-            header,
+            header: Mutex::new(header),
             started: Instant::now(),
-            kept: Mutex::new(Kept { assembly: Assembly::new(secrets), events }),
+            kept: Mutex::new(Kept { assembly: Assembly::new(secrets), events: Vec::new() }),
             failed: Arc::default(),
         }))
+    }
+
+    /// Writes down what it takes to [replay](crate::replay) what keys do from here on: the rack's seed, and from where each of its
+    /// keys starts. To be called when the rack has started and nobody has asked its keys anything, and before
+    /// [`write_to`](Self::write_to).
+    pub fn starts_from(&self, seed: u64, keys: &[(KeyName, StartingPoint)]) {
+        let mut header = self.0.header.lock().unwrap_or_else(PoisonError::into_inner);
+        header.seed = Some(seed);
+        header.warning = Some(SEED_WARNING.to_owned());
+        for key in &mut header.keys {
+            let start = keys.iter().find(|(name, _)| name.as_str() == key.name).map(|(_, start)| start);
+            key.start = start.map(|start| Start { snapshot: start.snapshot.to_bytes(), position: start.position });
+        }
+        drop(header);
+        // What was done before is in the snapshots.
+        self.0.queue.forget(|heard| matches!(&heard.sound, Sound::Became(what) if **what == What::Administered));
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).assembly.keep_messages();
+    }
+
+    fn header(&self) -> Header {
+        self.0.header.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts the thread that writes what is heard.
@@ -95,11 +120,15 @@ impl Recorder {
     /// # Errors
     /// There can be no thread.
     pub fn write_to(&self, mut output: Output, mut out: impl Write + Send + 'static) -> io::Result<()> {
-        let Shared { queue, secrets, header, failed, .. } = &*self.0;
+        let Shared { queue, secrets, failed, .. } = &*self.0;
+        let header = self.header();
         // A capture is of what passed.
         let secrets = if output.is_raw() { Secrets::Shown } else { *secrets };
         let (queue, failed, mut assembly) = (Arc::clone(queue), Arc::clone(failed), Assembly::new(secrets));
-        let header = Event { at_us: 0, key: None, what: What::Trace(header.clone()) };
+        if header.seed.is_some() {
+            assembly.keep_messages();
+        }
+        let header = Event { at_us: 0, key: None, what: What::Trace(header) };
         let write = move || {
             let mut bytes = Vec::new();
             output.write(&header, &mut bytes);
@@ -159,7 +188,18 @@ impl Recorder {
         for entry in self.0.queue.drain() {
             take(assembly, entry, &mut |event| events.push(event));
         }
-        Transcript::new(events.clone())
+        let header = Event { at_us: 0, key: None, what: What::Trace(self.header()) };
+        Transcript::new(core::iter::once(header).chain(events.iter().cloned()).collect())
+    }
+
+    /// What was heard since this was last asked, if nothing else is.
+    pub(crate) fn heard(&self) -> Vec<Event> {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = Vec::new();
+        for entry in self.0.queue.drain() {
+            take(&mut kept.assembly, entry, &mut |event| events.push(event));
+        }
+        events
     }
 }
 
@@ -174,19 +214,11 @@ fn take(assembly: &mut Assembly, entry: Entry, events: &mut impl FnMut(Event)) {
 }
 
 fn introduced(specification: &KeySpecification) -> KeyInTrace {
-    let identity = identity(&specification.profile, &specification.name);
     KeyInTrace {
         name: specification.name.to_string(),
         profile: specification.profile.name.clone(),
-        usb: UsbIdentity {
-            vendor_id: identity.vendor_id,
-            product_id: identity.product_id,
-            bcd_device: identity.bcd_device,
-            manufacturer: identity.manufacturer,
-            product: identity.product,
-            serial: identity.serial,
-            interval: identity.interval,
-        },
+        usb: identity(&specification.profile, &specification.name),
+        start: None,
     }
 }
 
@@ -257,7 +289,7 @@ impl Edge for Ear {
             Happening::Unplugged => What::Unplugged,
             Happening::Attached => What::Attached,
             Happening::Detached => What::Detached,
-            Happening::Waiting(reason) => What::Waiting { command: reason.command().to_owned() },
+            Happening::Waiting(reason) => What::Waiting { command: reason.command() },
             Happening::WaitEnded(ended) => What::WaitEnded {
                 touch: match ended {
                     Ended::Touched => Touch::Touched,
@@ -269,6 +301,11 @@ impl Edge for Ear {
             Happening::Winked => What::Winked,
             Happening::Stored(discoverable_credentials) => What::Stored { discoverable_credentials },
             Happening::Programs(programs) => What::Programs { programs },
+            Happening::Connected(peer) => What::Connected { peer: peer_name(peer.0) },
+            Happening::Disconnected(peer) => What::Disconnected { peer: peer_name(peer.0) },
+            Happening::CancelAsked => What::CancelAsked,
+            Happening::Abandoned => What::Abandoned,
+            Happening::Administered => What::Administered,
             // The rack may come to tell more than is written down.
             _ => return,
         };

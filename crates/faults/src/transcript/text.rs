@@ -30,6 +30,9 @@ impl Text {
                 header.recorded_by
             ),
         );
+        if let (Some(seed), Some(warning)) = (header.seed, &header.warning) {
+            line(out, format_args!("# seed {seed}: {}", warning.escape_debug()));
+        }
         for key in &header.keys {
             line(out, format_args!("# key {} is a {}", key.name, key.profile));
         }
@@ -69,6 +72,11 @@ impl Text {
             What::Programs { programs } if self.verbose => {
                 note(format!("is used by {} without USB", counted(*programs, "program")))
             }
+            What::Connected { peer } if self.verbose => note(format!("{} has come", peer.escape_debug())),
+            What::Disconnected { peer } if self.verbose => note(format!("{} has gone", peer.escape_debug())),
+            What::CancelAsked => note("whoever asks it directly cancels".to_owned()),
+            What::Abandoned => note("whoever asked it directly has gone".to_owned()),
+            What::Administered => note("its owner changes what it keeps".to_owned()),
             What::Message { direction, channel, command, length, members, .. }
                 if self.level <= Some(Level::Ctaphid) && self.level.is_some() =>
             {

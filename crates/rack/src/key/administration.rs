@@ -7,8 +7,10 @@ use keyrig_authenticator::store::{Change, Store};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use super::lone::StartingPoint;
 use super::message::{Message, Work};
 use super::{KeyGone, KeyHandle};
+use crate::snapshot::Snapshot;
 use crate::storage::NotDurable;
 
 /// Why an act of the owner did not happen.
@@ -125,6 +127,19 @@ impl KeyHandle {
     /// [`ActRefused`].
     pub async fn store(&self) -> Result<Store, ActRefused> {
         self.ask(|authenticator| Ok(authenticator.store().clone())).await
+    }
+
+    /// What it starts from, if all that is random in it follows from a seed: what it keeps, and how far its randomness has come.
+    ///
+    /// # Errors
+    /// [`ActRefused`].
+    pub async fn starting_point(&self) -> Result<Option<StartingPoint>, ActRefused> {
+        self.ask(|authenticator| {
+            let (profile, store) = (authenticator.profile().name.clone(), authenticator.store().clone());
+            let snapshot = Snapshot { profile, store };
+            Ok(authenticator.position().map(|position| StartingPoint { snapshot, position }))
+        })
+        .await
     }
 
     /// Imports a credential: see [`Authenticator::import`].

@@ -126,6 +126,7 @@ impl Driver {
         self.last_program.0 += 1;
         self.heard += 1;
         self.programs.insert(self.last_program, Program { farewell, heard: self.heard });
+        self.happens(Happening::Connected(self.last_program), now);
         self.tell_programs(now);
         self.last_program
     }
@@ -135,6 +136,7 @@ impl Driver {
         if self.programs.remove(&peer).is_none() {
             return;
         }
+        self.happens(Happening::Disconnected(peer), now);
         self.hid.disconnect(peer);
         self.authenticator.forget(peer);
         self.tell_programs(now);
@@ -188,14 +190,26 @@ impl Driver {
 
     /// The sender of a message without CTAPHID cancels it.
     pub(super) fn cancel(&mut self, id: TransactionId, now: Duration) {
-        self.cancel_command(SourceId::Direct(id), now);
+        let id = SourceId::Direct(id);
+        if self.carries_out(id) {
+            self.happens(Happening::CancelAsked, now);
+        }
+        self.cancel_command(id, now);
         self.settle(now);
     }
 
     /// The sender of a message without CTAPHID has gone.
     pub(super) fn abandon(&mut self, id: TransactionId, now: Duration) {
-        self.abandon_command(SourceId::Direct(id), now);
+        let id = SourceId::Direct(id);
+        if self.carries_out(id) {
+            self.happens(Happening::Abandoned, now);
+        }
+        self.abandon_command(id, now);
         self.settle(now);
+    }
+
+    fn carries_out(&self, id: SourceId) -> bool {
+        self.command.as_ref().is_some_and(|command| command.is_of(id))
     }
 
     /// The user does something. A gesture that is not waited for any more means nothing.

@@ -293,6 +293,9 @@ impl Task {
             self.drain();
         }
         let Some((changes, replaces_all)) = work.begin(self.driver.authenticator()) else { return };
+        if !changes.is_empty() {
+            self.driver.happens(Happening::Administered, self.clock.now());
+        }
         let durable = self.store(changes).await;
         if replaces_all && durable.is_ok() {
             self.driver.deny(self.clock.now());

@@ -190,7 +190,7 @@ impl Entry {
             programs: self.programs,
             programs_over_udp: self.programs_over_udp,
             under_finger,
-            waiting_for: self.waiting.as_ref().map(|waiting| waiting.reason.command().to_owned()),
+            waiting_for: self.waiting.as_ref().map(|waiting| waiting.reason.command()),
             discoverable_credentials: self.discoverable_credentials,
         }
     }

@@ -7,7 +7,6 @@ use keyrig_authenticator::environment::{Environment, Seeded};
 use keyrig_authenticator::store::Store;
 use keyrig_authenticator::{Authenticator, Profile};
 use keyrig_usb::Exports;
-use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -18,6 +17,7 @@ use crate::crypto::System;
 use crate::key::{Notice, Start};
 use crate::key_name::KeyName;
 use crate::seams::Seams;
+use crate::seed;
 use crate::state_directory::StateDirectory;
 use crate::storage::{Memory, Storage};
 
@@ -90,7 +90,7 @@ impl Maker {
     /// What a key takes from outside.
     pub(super) fn environment(&self, name: &KeyName) -> Box<dyn Environment> {
         match self.seed {
-            Some(seed) => Box::new(Seeded::new(derive(seed, &format!("key {name}")))),
+            Some(seed) => Box::new(Seeded::new(seed::of_key(seed, name))),
             None => Box::new(System::new()),
         }
     }
@@ -114,8 +114,4 @@ impl Made {
             handle: crate::key::spawn(start),
         }
     }
-}
-
-pub(super) fn derive(seed: u64, purpose: &str) -> [u8; 32] {
-    Sha256::new().chain_update(b"keyrig seed").chain_update(seed.to_be_bytes()).chain_update(purpose).finalize().into()
 }

@@ -93,9 +93,9 @@ impl Task {
         match news {
             News::Waiting { id, reason } => {
                 let command = reason.command();
-                tracing::debug!(%key, command, "waits for a touch");
+                tracing::debug!(%key, %command, "waits for a touch");
                 entry.waiting = Some(Waiting { id, reason, since: now });
-                self.log.write(What::Waiting { key: key.clone(), command: command.to_owned() });
+                self.log.write(What::Waiting { key: key.clone(), command });
                 // Before what is asked for ends the wait.
                 self.tell_watchers(&key);
                 if let Some(entry) = self.entry(&key) {

@@ -293,26 +293,6 @@ impl Names {
     }
 }
 
-pub(super) fn command(command: Command) -> String {
-    match command {
-        Command::MakeCredential => "authenticatorMakeCredential",
-        Command::GetAssertion => "authenticatorGetAssertion",
-        Command::GetInfo => "authenticatorGetInfo",
-        Command::ClientPin => "authenticatorClientPIN",
-        Command::Reset => "authenticatorReset",
-        Command::GetNextAssertion => "authenticatorGetNextAssertion",
-        Command::BioEnrollment => "authenticatorBioEnrollment",
-        Command::CredentialManagement => "authenticatorCredentialManagement",
-        Command::Selection => "authenticatorSelection",
-        Command::LargeBlobs => "authenticatorLargeBlobs",
-        Command::Config => "authenticatorConfig",
-        Command::CredentialManagementPreview => "authenticatorCredentialManagement(0x41)",
-        Command::Other(byte @ 0x40..=0xBF) => return format!("vendor(0x{byte:02X})"),
-        other => return format!("command(0x{:02X})", u8::from(other)),
-    }
-    .to_owned()
-}
-
 /// The number of the member that holds the subcommand.
 pub(super) fn subcommand_member(command: Command) -> Option<i64> {
     match command {

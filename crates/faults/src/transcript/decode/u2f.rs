@@ -1,24 +1,14 @@
 //! Messages of CTAP1/U2F (FIDO U2F Raw Message Formats 1.2).
 
 use keyrig_ctap::hid::RequestKind;
-use keyrig_ctap::u2f::{Apdu, Authentication, Control, Registration, Request, StatusWord};
+use keyrig_ctap::u2f::{Apdu, Authentication, Control, Instruction, Registration, Request, StatusWord};
 
 use super::authenticator_data::certificate;
 use super::{Asked, Decoded};
 use crate::transcript::value::{Members, Value};
 
-const REGISTER: u8 = 0x01;
-const AUTHENTICATE: u8 = 0x02;
-const VERSION: u8 = 0x03;
-
 pub(super) fn command(instruction: Option<u8>) -> String {
-    match instruction {
-        Some(REGISTER) => "U2F_REGISTER".to_owned(),
-        Some(AUTHENTICATE) => "U2F_AUTHENTICATE".to_owned(),
-        Some(VERSION) => "U2F_VERSION".to_owned(),
-        Some(other) => format!("INS(0x{other:02X})"),
-        None => "(unknown)".to_owned(),
-    }
+    instruction.map_or_else(|| "(unknown)".to_owned(), |byte| Instruction::from(byte).to_string())
 }
 
 pub(super) fn request(message: &[u8]) -> (Decoded, Asked) {
@@ -78,21 +68,21 @@ pub(super) fn response(code: Option<u8>, message: &[u8]) -> Decoded {
 
 fn members(code: Option<u8>, data: &[u8]) -> Result<Members, String> {
     let mut members = Members::default();
-    match code {
-        Some(REGISTER) => {
+    match code.map(Instruction::from) {
+        Some(Instruction::Register) => {
             let registration = Registration::decode(data).map_err(|error| error.to_string())?;
             members.push("userPublicKey", Value::bytes(&registration.public_key));
             members.push("keyHandle", Value::Bytes(registration.key_handle));
             members.push("attestationCertificate", certificate(&registration.certificate));
             members.push("signature", Value::Bytes(registration.signature));
         }
-        Some(AUTHENTICATE) => {
+        Some(Instruction::Authenticate) => {
             let authentication = Authentication::decode(data).map_err(|error| error.to_string())?;
             members.push("userPresence", Value::Integer(authentication.user_presence.into()));
             members.push("counter", Value::Integer(authentication.counter.into()));
             members.push("signature", Value::Bytes(authentication.signature));
         }
-        Some(VERSION) => members.push("version", Value::text(String::from_utf8_lossy(data))),
+        Some(Instruction::Version) => members.push("version", Value::text(String::from_utf8_lossy(data))),
         _ => members.push("data", Value::bytes(data)),
     }
     Ok(members)

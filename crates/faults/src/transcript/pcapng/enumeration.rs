@@ -3,7 +3,6 @@
 use keyrig_usb::descriptors::{self, descriptor_type as kind};
 use keyrig_usb::{ControlEndpoint, ControlReply, Identity, Setup};
 
-use super::super::event::UsbIdentity;
 use super::{COMPLETE, CONTROL, IN_PROGRESS, Pcapng, SUBMIT, Urb};
 
 const GET_DESCRIPTOR: u8 = 6;
@@ -11,20 +10,6 @@ const SET_CONFIGURATION: u8 = 9;
 
 /// The languages of strings, and the strings: USB 2.0 §9.6.7.
 const LANGUAGES: u8 = 0;
-
-impl From<&UsbIdentity> for Identity {
-    fn from(usb: &UsbIdentity) -> Self {
-        Self {
-            vendor_id: usb.vendor_id,
-            product_id: usb.product_id,
-            bcd_device: usb.bcd_device,
-            manufacturer: usb.manufacturer.clone(),
-            product: usb.product.clone(),
-            serial: usb.serial.clone(),
-            interval: usb.interval,
-        }
-    }
-}
 
 impl Pcapng {
     /// Writes the enumeration of a key, if it has not been since it last got power.
@@ -34,7 +19,7 @@ impl Pcapng {
             return;
         }
         // A key of a capture that does not say who it is looks as any.
-        let identity = device.key.as_ref().map_or_else(Identity::default, |key| Identity::from(&key.usb));
+        let identity = device.key.as_ref().map_or_else(Identity::default, |key| key.usb.clone());
         let configuration = u16::try_from(descriptors::configuration(&identity).len()).unwrap_or(u16::MAX);
         let mut control = ControlEndpoint::new(identity);
         let descriptor = |kind: u8, index: u8, language: u16, length: u16| Setup {

@@ -346,7 +346,15 @@ impl<R: BufRead> Capture<R> {
                 self.started_us = Some(packet.time_us);
                 let recorded_by = if name == "usbmon" { "usbmon" } else { "keyrig" }.to_owned();
                 let (started_unix_us, masked) = (packet.time_us, self.masked);
-                let header = Header { format: 1, recorded_by, started_unix_us, masked, keys: Vec::new() };
+                let header = Header {
+                    format: 1,
+                    recorded_by,
+                    started_unix_us,
+                    masked,
+                    seed: None,
+                    warning: None,
+                    keys: Vec::new(),
+                };
                 self.pending.push_back(Event { at_us: 0, key: None, what: What::Trace(header) });
                 packet.time_us
             }

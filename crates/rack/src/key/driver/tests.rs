@@ -1,5 +1,6 @@
 //! A key and its hosts in virtual time, without a runtime: hosts that speak CTAPHID, a disk that is slow or full when told to be.
 
+use keyrig_authenticator::Reason;
 use keyrig_authenticator::attestation::Root;
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::store::Store;
@@ -43,7 +44,7 @@ struct Pair {
     events: Vec<(Peer, HostEvent)>,
     answers: Vec<(TransactionId, Vec<u8>)>,
     progress: Vec<Progress>,
-    waiting: Option<(GestureId, &'static str)>,
+    waiting: Option<(GestureId, Reason)>,
     stored: usize,
 }
 
@@ -148,7 +149,7 @@ impl Pair {
             },
             Effect::Answer(id, answer) => self.answers.push((id, answer)),
             Effect::Progress(_, progress) => self.progress.push(progress),
-            Effect::Tell(News::Waiting { id, reason }) => self.waiting = Some((id, reason.command())),
+            Effect::Tell(News::Waiting { id, reason }) => self.waiting = Some((id, reason)),
             Effect::Tell(News::NotWaiting { id, .. }) => drop(self.waiting.take_if(|(waiting, _)| *waiting == id)),
             Effect::Tell(News::Stored { discoverable_credentials }) => self.stored = discoverable_credentials,
             Effect::Tell(News::Attached(_) | News::Programs { .. } | News::Winked) => {}
@@ -186,8 +187,8 @@ impl Pair {
         self.settle();
     }
 
-    fn waits_for(&self) -> Option<&'static str> {
-        self.waiting.map(|(_, command)| command)
+    fn waits_for(&self) -> Option<Reason> {
+        self.waiting.map(|(_, reason)| reason)
     }
 
     /// The first thing that this host has heard.
@@ -283,7 +284,7 @@ fn a_command_waits_for_a_touch_and_its_host_hears_so_at_least_every_100_ms() {
     let mut pair = Pair::new();
     let host = pair.usb_host();
     pair.request(host, make("user"));
-    assert_eq!(pair.waits_for(), Some("authenticatorMakeCredential"));
+    assert_eq!(pair.waits_for(), Some(Reason::MakeCredential));
     assert_eq!(pair.event(host), Some(HostEvent::Keepalive(KeepaliveStatus::UpNeeded)), "at once");
     pair.pass(milliseconds(10_000));
     let heard = core::iter::from_fn(|| pair.event(host)).collect::<Vec<_>>();
@@ -386,7 +387,7 @@ fn what_a_program_wrote_before_it_went_is_carried_out_and_what_waits_goes_with_i
     // A touch that was on its way for what has gone is nobody's.
     pair.driver.gesture(of_theirs, Gesture::Touch, pair.now);
     pair.settle();
-    assert_eq!(pair.waits_for(), Some("authenticatorSelection"));
+    assert_eq!(pair.waits_for(), Some(Reason::Selection));
     pair.gesture(Gesture::Touch);
     assert_eq!((pair.answer(stays).0, pair.stored), (vec![0], 1));
 }
@@ -430,9 +431,9 @@ fn u2f_waits_by_being_asked_again_and_ends_with_whoever_asked() {
         pair.answer(peer)
     };
     assert_eq!(asked(&mut pair, program), (NOT_TOUCHED.to_vec(), vec![]), "without keepalives");
-    assert_eq!(pair.waits_for(), Some("U2F_REGISTER"));
+    assert_eq!(pair.waits_for(), Some(Reason::U2fRegister));
     pair.pass(milliseconds(1_999));
-    assert_eq!(pair.waits_for(), Some("U2F_REGISTER"));
+    assert_eq!(pair.waits_for(), Some(Reason::U2fRegister));
     pair.pass(milliseconds(1));
     assert_eq!((pair.waits_for(), pair.driver.poll_timeout()), (None, None), "nobody asked again");
 
@@ -479,7 +480,7 @@ fn of_a_host_and_a_transaction_whoever_comes_second_is_told_busy() {
     pair.driver.cancel(TWO, pair.now);
     pair.driver.abandon(TWO, pair.now);
     pair.settle();
-    assert_eq!(pair.waits_for(), Some("authenticatorSelection"));
+    assert_eq!(pair.waits_for(), Some(Reason::Selection));
     pair.driver.cancel(ONE, pair.now);
     pair.settle();
     assert_eq!(pair.answers[1..], [(ONE, vec![0x2D])], "CTAP2_ERR_KEEPALIVE_CANCEL");
@@ -539,7 +540,7 @@ fn init_during_a_commit_takes_its_answer_back_and_the_next_request_waits_for_the
     pair.request(host, selection());
     assert_eq!(pair.waits_for(), None, "not yet begun");
     pair.finish_and_settle();
-    assert_eq!((pair.stored, pair.waits_for()), (1, Some("authenticatorSelection")));
+    assert_eq!((pair.stored, pair.waits_for()), (1, Some(Reason::Selection)));
     pair.gesture(Gesture::Touch);
     let (answer, _) = loop {
         match pair.event(host) {
@@ -567,7 +568,7 @@ fn a_request_that_waits_for_the_disk_can_be_cancelled_and_goes_with_its_program(
     pair.finish_and_settle();
     assert_eq!((pair.waits_for(), pair.stored), (None, 1));
     pair.request(cancels, selection());
-    assert_eq!(pair.waits_for(), Some("authenticatorSelection"));
+    assert_eq!(pair.waits_for(), Some(Reason::Selection));
 }
 
 #[test]

@@ -1,0 +1,245 @@
+//! Recorded sessions again: over USB/IP, without USB, and without CTAPHID; what was altered in them is found.
+
+#![cfg(test)]
+
+use std::io::Cursor;
+use std::sync::{Arc, Mutex};
+
+use keyrig_client::channel::Cancel;
+use keyrig_client::json::{CreationOptions, RequestOptions};
+use keyrig_client::pin::Pin;
+use keyrig_client::{Client, Key};
+use keyrig_ctap::hid::{ChannelId, Command as HidCommand, Message};
+use keyrig_ctap::u2f;
+use keyrig_faults::replay::{NotReplayable, Replayed, replay};
+use keyrig_faults::transcript::{Format, Output, Recorder, Secrets, read};
+use keyrig_rack::command::{Command, WaitFor};
+use keyrig_rack::finger::TouchPolicy;
+use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
+use keyrig_usb::Limits;
+use keyrig_ways::{InProcess, usb_ip};
+use tokio::net::TcpListener;
+
+const CREATION: &str = r#"{"rp": {"id": "example.org", "name": "Example"}, "user": {"id": "AQ", "name": "root", "displayName": "Root"},
+    "challenge": "_w", "attestation": "direct", "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+    "authenticatorSelection": {"residentKey": "required", "userVerification": "required"}}"#;
+
+const LOGIN: &str = r#"{"rpId": "example.org", "challenge": "_w", "userVerification": "required"}"#;
+
+#[derive(Clone, Default)]
+struct File(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for File {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn name(name: &str) -> KeyName {
+    name.parse().unwrap()
+}
+
+struct Recorded {
+    rack: Rack,
+    recorder: Recorder,
+    file: File,
+}
+
+impl Recorded {
+    /// Two keys with a seed, of which a has the PIN 1234.
+    async fn start() -> Self {
+        let keys = vec![
+            KeySpecification::built_in("keyrig", "a").unwrap(),
+            KeySpecification::built_in("yubikey-5.7", "b").unwrap(),
+        ];
+        let recorder = Recorder::new(&keys, Secrets::Masked);
+        let options = Options { seams: Some(Arc::new(recorder.clone())), seed: Some(7), ..Options::default() };
+        let rack = Rack::start(options, keys).await.unwrap();
+        rack.known(&name("a")).unwrap().set_pin("1234".to_owned()).await.unwrap();
+        let mut starts = Vec::new();
+        for key in ["a", "b"].map(name) {
+            let start = rack.known(&key).unwrap().starting_point().await.unwrap().expect("it has a seed");
+            starts.push((key, start));
+        }
+        recorder.starts_from(7, &starts);
+        let file = File::default();
+        recorder.write_to(Output::new(Format::Jsonl), file.clone()).unwrap();
+        Self { rack, recorder, file }
+    }
+
+    /// What was written.
+    fn end(self) -> String {
+        self.recorder.finish().unwrap();
+        let bytes = self.file.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+/// All ways to a key, and all that its user may do.
+async fn session() -> String {
+    let recorded = Recorded::start().await;
+    let rack = &recorded.rack;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    let serving = tokio::spawn(keyrig_usb::serve(listener, rack.exports().clone(), Limits::default()));
+    let mut browser =
+        [Key::new("a", usb_ip(server, "1-1").await.unwrap()), Key::new("b", usb_ip(server, "1-2").await.unwrap())];
+    let page = Client::new("https://example.org".parse().unwrap()).with_pin(Pin::new("1234"));
+    // Both blink, a is touched, and b is cancelled.
+    let creation = CreationOptions::from_json(CREATION).unwrap();
+    page.create(&creation, &mut browser, Cancel::never()).await.unwrap();
+    let login = RequestOptions::from_json(LOGIN).unwrap();
+    page.get(&login, &mut browser[..1], Cancel::never()).await.unwrap();
+    // Without USB: nobody touches, then somebody refuses.
+    rack.command(Command::TouchPolicy { policy: TouchPolicy::Manual }).await.unwrap();
+    let selection = || vec![0x0B];
+    let cancelled = rack.transact(&name("a"), selection(), async {}).await.unwrap();
+    assert_eq!(cancelled.message, [0x2D], "CTAP2_ERR_KEEPALIVE_CANCEL");
+    let gone = rack.known(&name("a")).unwrap().transact(selection());
+    rack.command(Command::Wait { key: name("a"), what: WaitFor::Touch }).await.unwrap();
+    drop(gone);
+    let mut denied = rack.known(&name("b")).unwrap().transact(selection());
+    rack.command(Command::Deny { key: name("b"), wait: true }).await.unwrap();
+    assert_eq!(denied.answer().await.unwrap(), [0x27], "CTAP2_ERR_OPERATION_DENIED");
+    rack.command(Command::TouchPolicy { policy: TouchPolicy::Every }).await.unwrap();
+    let register = u2f::Request::Register { challenge: [1; 32], application: [2; 32] }.encode(u2f::Encoding::Extended);
+    for _ in 0..2 {
+        rack.transact_u2f(&name("b"), register.clone()).await.unwrap();
+    }
+    let mut keys = [Key::new("b", InProcess(rack.key(&name("b")).unwrap()))];
+    page.create(&creation, &mut keys, Cancel::never()).await.unwrap();
+    rack.command(Command::TouchPolicy { policy: TouchPolicy::Manual }).await.unwrap();
+    // A program that goes in the middle of a message, and the power.
+    let program = rack.known(&name("a")).unwrap().connect().await.unwrap();
+    let ping = Message::new(ChannelId(5), HidCommand::Ping, vec![7; 100]).unwrap();
+    program.send(ping.reports().next().unwrap()).await.unwrap();
+    drop(program);
+    let waits = rack.known(&name("b")).unwrap().transact(selection());
+    rack.command(Command::PowerCycle { key: name("b") }).await.unwrap();
+    drop(waits);
+    rack.command(Command::Unplug { key: name("a") }).await.unwrap();
+    serving.abort();
+    recorded.end()
+}
+
+fn replayed(transcript: &str) -> Result<Replayed, NotReplayable> {
+    replay(read(Cursor::new(transcript.as_bytes().to_vec()))?)
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_done_again_and_comes_to_the_same() {
+    let session = session().await;
+    let first = session.lines().next().unwrap();
+    assert!(first.contains("with this seed all PINs and private keys in here can be computed"), "{first}");
+    let again = replayed(&session).unwrap();
+    assert_eq!(again.difference.map(|difference| difference.to_string()), None);
+    let count = |kind: &str| session.lines().filter(|line| line.contains(kind)).count();
+    assert_eq!(again.keys, 2);
+    assert_eq!(again.exchanges, u64::try_from(count(r#""event":"request""#)).unwrap());
+    assert!(again.exchanges > 15 && again.reports > 50, "{again:?}", again = (again.exchanges, again.reports));
+    for kind in
+        ["cancel-asked", "abandoned", "connected", "disconnected", "denied", "touched", "cancelled", "unplugged"]
+    {
+        assert!(session.contains(kind), "{kind} is in it");
+    }
+}
+
+/// Recorded of libfido2's tools by keyrig 0.1.0, with a PIN at key a: `keyrig exec --seed 7 --key a=keyrig --key b=yubikey-5.7 --pin a=FILE
+/// --touch every --trace libfido2.jsonl -- sh`, in which `fido2-token -L` and `-I`, `fido2-cred -M`, and `fido2-assert -G` for another RP ID, for
+/// that one, and at b.
+#[test]
+fn what_another_build_recorded_comes_to_the_same_bytes() {
+    let recorded = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/libfido2.jsonl");
+    let again = replayed(&std::fs::read_to_string(recorded).unwrap()).unwrap();
+    assert_eq!(again.difference.map(|difference| difference.to_string()), None);
+    assert_eq!((again.keys, again.exchanges), (2, 13));
+}
+
+/// A line with this in it, altered.
+fn altered(session: &str, with: &[&str], from: &str, to: &str) -> String {
+    let is_it = |line: &&str| with.iter().all(|part| line.contains(part)) && line.contains(from);
+    let line = session.lines().find(is_it).unwrap_or_else(|| panic!("{with:?} {from}"));
+    session.replacen(line, &line.replacen(from, to, 1), 1)
+}
+
+#[tokio::test]
+async fn the_first_thing_that_is_otherwise_is_shown_by_its_name() {
+    let session = session().await;
+    let difference = |altered: &str| replayed(altered).unwrap().difference.expect("it was altered").to_string();
+    let counted =
+        altered(&session, &["authenticatorGetAssertion", "\"response\""], r#""signCount":2"#, r#""signCount":9"#);
+    let told = difference(&counted);
+    let lines: Vec<_> = told.lines().map(str::trim).collect();
+    let said = "authenticatorGetAssertion answered CTAP2_OK";
+    assert!(lines[0].starts_with("at ") && lines[0].ends_with(", key a"), "{told}");
+    assert_eq!(lines[1..3], [format!("recorded  {said}"), format!("replayed  {said}")]);
+    assert_eq!(lines[3..], ["members.authData.signCount", "recorded  9", "replayed  2"]);
+
+    let status =
+        altered(&session, &["authenticatorGetAssertion", "\"response\""], "CTAP2_OK", "CTAP2_ERR_NO_CREDENTIALS");
+    assert!(difference(&status).contains("recorded  authenticatorGetAssertion answered CTAP2_ERR_NO_CREDENTIALS"));
+    // The host asks for something else.
+    let asked = altered(&session, &[r#""direction":"out""#, r#""peer":"usb""#], "90", "91");
+    let told = replayed(&asked).unwrap().difference;
+    assert!(told.is_some());
+    // The user did something else.
+    let touched = altered(&session, &["wait-ended"], "touched", "denied");
+    let told = difference(&touched);
+    assert!(told.contains("answered CTAP2_ERR_OPERATION_DENIED"), "{told}");
+    // Another seed.
+    let seed = altered(&session, &["\"trace\""], r#""seed":7"#, r#""seed":8"#);
+    assert!(replayed(&seed).unwrap().difference.is_some());
+    // It ends too early: the key went on.
+    let cut = session.lines().position(|line| line.contains("authenticatorMakeCredential")).unwrap();
+    let cut: String = session.lines().take(cut + 1).map(|line| format!("{line}\n")).collect();
+    assert!(difference(&cut).contains("recorded  nothing"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_replayed_is_refused_with_words() {
+    let session = session().await;
+    let header = session.lines().next().unwrap();
+    let refused = |transcript: &str| replayed(transcript).unwrap_err().to_string();
+    let with = |line: &str| format!("{header}\n{line}\n");
+    let event = |at_us: u64, key: &str, rest: &str| format!(r#"{{"at_us":{at_us},"key":"{key}",{rest}}}"#);
+    let no_seed = header.replace(r#""seed":7,"#, "") + "\n";
+    assert_eq!(refused(&no_seed), "it was recorded without a seed, so what was random in it cannot be had again");
+    let mut other: serde_json::Value = serde_json::from_str(header).unwrap();
+    let snapshot = other["keys"][0]["start"]["snapshot"].as_str().unwrap().to_owned();
+    other["keys"][0]["start"]["snapshot"] = snapshot[..snapshot.len() - 2].into();
+    let damaged = refused(&format!("{other}\n"));
+    assert_eq!(damaged, "key \"a\" of its header cannot be made: the snapshot is damaged: it has another checksum");
+    other["keys"][0]["start"]["snapshot"] = snapshot.into();
+    other["keys"][0]["profile"] = "nothing".into();
+    assert!(refused(&format!("{other}\n")).contains("no profile is called \"nothing\""));
+    for (line, words) in [
+        (event(5, "a", r#""event":"administered""#), "at 0.000005 s, key \"a\": its owner changed what it keeps"),
+        (event(5, "c", r#""event":"plugged""#), "key \"c\": the header does not have it"),
+        (r#"{"at_us":5,"event":"gap","missed":3}"#.to_owned(), "at 0.000005 s: 3 events are missing"),
+        (
+            event(5, "a", r#""event":"report","direction":"out","peer":"usb","bytes":"00""#),
+            "a report of 1 bytes: reports have 64",
+        ),
+        (
+            event(5, "a", r#""event":"request","exchange":1,"peer":"direct","channel":"ffffffff","command":"x""#),
+            "a request whose bytes are not written down",
+        ),
+        (header.to_owned(), "this has two"),
+        ("{".to_owned(), "line 2: "),
+    ] {
+        let told = refused(&with(&line));
+        assert!(told.contains(words), "{line}: {told}");
+    }
+    let back = with(&[event(5, "a", r#""event":"plugged""#), event(4, "a", r#""event":"winked""#)].join("\n"));
+    assert!(refused(&back).contains("time goes back"));
+    let cut = &session[..session.len() - 9];
+    assert!(refused(cut).contains("the line does not end"));
+    assert_eq!(
+        refused(&session.lines().nth(1).map(|line| format!("{line}\n")).unwrap()),
+        "a transcript has one header, which is its first line: this has none"
+    );
+}

@@ -1,0 +1,130 @@
+//! `--trace` where what is written cannot be, and `keyrig trace` beside whoever writes.
+
+#![cfg(test)]
+
+#[path = "support/program.rs"]
+mod program;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Stdio};
+
+use crate::program::{keyrig, run};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+/// A transcript on a disk that is full.
+fn full_disk(directory: &Path) -> PathBuf {
+    let path = directory.join("full.jsonl");
+    std::os::unix::fs::symlink("/dev/full", &path).expect("a link");
+    path
+}
+
+const UNWRITTEN: &str = "the transcript was not written: ";
+
+const CREATION: &str = r#"{"rp": {"id": "example.com", "name": "Example"}, "user": {"id": "AQ", "name": "root", "displayName": "Root"},
+    "challenge": "AAAA", "pubKeyCredParams": [{"type": "public-key", "alg": -7}]}"#;
+
+#[test]
+fn what_came_of_a_ceremony_is_told_though_its_transcript_is_not_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = full_disk(directory.path());
+    let arguments = ["client", "create", "--with", "keyrig", "--trace", text(&path), "--origin"];
+    let made = run(&mut keyrig(&[&arguments[..], &["https://example.com"]].concat()), CREATION);
+    assert_eq!(made.status.code(), Some(1));
+    let credential: serde_json::Value = serde_json::from_slice(&made.stdout).expect("a credential");
+    assert_eq!(credential["type"], "public-key");
+    assert!(String::from_utf8_lossy(&made.stderr).contains(UNWRITTEN));
+
+    let refused = run(&mut keyrig(&[&arguments[..], &["https://example.org"]].concat()), CREATION);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let lines: Vec<_> = told.lines().collect();
+    let [refusal, unwritten] = lines.as_slice() else { panic!("{told}") };
+    assert!(refusal.contains("SecurityError") && unwritten.contains(UNWRITTEN), "{told}");
+}
+
+#[test]
+fn a_program_that_failed_has_failed_whatever_became_of_its_transcript() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = full_disk(directory.path());
+    for (script, code) in [("exit 3", 3), ("exit 0", 125)] {
+        let arguments = ["exec", "--plug", "none", "--trace", text(&path), "--", "sh", "-c", script];
+        let ended = run(&mut keyrig(&arguments), "");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(code), "{told}");
+        assert!(told.contains(UNWRITTEN), "{told}");
+    }
+}
+
+const HEADER: &str =
+    r#"{"at_us":0,"event":"trace","format":1,"recorded_by":"","started_unix_us":0,"masked":true,"keys":[]}"#;
+const PLUGGED: &str = r#"{"at_us":1,"key":"a","event":"plugged"}"#;
+
+/// `keyrig trace --follow` at a file that has a header.
+struct Following {
+    path: PathBuf,
+    file: File,
+    program: Child,
+    shown: BufReader<ChildStdout>,
+}
+
+impl Following {
+    fn start(directory: &Path) -> Self {
+        let path = directory.join("growing.jsonl");
+        let mut file = OpenOptions::new().create_new(true).append(true).open(&path).expect("a file");
+        writeln!(file, "{HEADER}").expect("written");
+        let mut command = keyrig(&["trace", "--json", "--follow", text(&path)]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = command.spawn().expect("keyrig runs");
+        let shown = BufReader::new(program.stdout.take().expect("piped"));
+        let mut following = Self { path, file, program, shown };
+        assert_eq!(following.line(), HEADER);
+        following
+    }
+
+    /// What it shows next.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.shown.read_line(&mut line).expect("it is text");
+        line.trim_end().to_owned()
+    }
+
+    fn end(self) -> (Option<i32>, String) {
+        let output = self.program.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    }
+}
+
+#[test]
+fn a_file_is_followed_as_it_grows_and_until_it_is_removed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut following = Following::start(directory.path());
+    // A line may come in pieces.
+    let (head, tail) = PLUGGED.split_at(9);
+    following.file.write_all(head.as_bytes()).expect("written");
+    writeln!(following.file, "{tail}").expect("written");
+    assert_eq!(following.line(), PLUGGED);
+    // It is the same file by another name.
+    let moved = following.path.with_extension("moved");
+    fs::rename(&following.path, &moved).expect("moved");
+    writeln!(following.file, "{PLUGGED}").expect("written");
+    assert_eq!(following.line(), PLUGGED);
+    writeln!(following.file, "{PLUGGED}").expect("written");
+    fs::remove_file(&moved).expect("removed");
+    assert_eq!(following.line(), PLUGGED, "what was written before it was removed");
+    assert_eq!(following.line(), "");
+    assert_eq!(following.end(), (Some(0), String::new()));
+}
+
+#[test]
+fn a_file_that_is_cut_off_while_it_is_followed_ends_that_with_words() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let following = Following::start(directory.path());
+    following.file.set_len(0).expect("cut off");
+    let (code, told) = following.end();
+    assert!(code == Some(1) && told.contains("it was cut off meanwhile"), "{code:?}: {told}");
+}
