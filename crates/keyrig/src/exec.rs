@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::{Command as Program, ExitCode};
-use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
@@ -15,14 +14,15 @@ use keyrig_rack::events::{Reader, What};
 use keyrig_rack::{KeyName, Rack};
 use tokio::task::JoinSet;
 
+use crate::address::AddressOrNone;
 use crate::failure::Failure;
-use crate::http::{Http, HttpAddress, TOKEN_VARIABLE, URL_VARIABLE};
+use crate::http::{Http, TOKEN_VARIABLE, URL_VARIABLE};
 use crate::output::{Lines, YELLOW, say_failure};
 use crate::rack::RackArguments;
 use crate::trace::Tracing;
 
-/// The exit status if `exec` itself failed, the program cannot be executed, or was not found: those of env, timeout and docker.
-const FAILED: u8 = 125;
+/// The exit status if `exec` itself failed or was called wrongly, the program cannot be executed, or was not found: those of env, timeout and docker.
+pub(crate) const FAILED: u8 = 125;
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
@@ -54,7 +54,8 @@ Keys that are created while it runs get no node: name all with --key.
 It confines nothing: the program runs as you, with all your rights. What it
 leaves running when it ends is ended.
 Exit status: the program's, or 128 and the signal that ended it; 125 if exec
-itself failed, 126 if the program cannot be executed, 127 if it was not found.")]
+itself failed or was called wrongly, 126 if the program cannot be executed, 127
+if it was not found.")]
 pub(crate) struct Arguments {
     /// How the program gets the keys: as nodes /dev/hidraw*, or only by the sockets KEYRIG_CTAPHID_NAME
     #[arg(long, value_name = "HOW", default_value = "hidraw")]
@@ -67,7 +68,7 @@ pub(crate) struct Arguments {
 
     /// Where to serve the keys over HTTP, a free port of this machine unless told otherwise; none does not
     #[arg(long, value_name = "[ADDRESS:]PORT|none", default_value = "0")]
-    http: WantedHttp,
+    http: AddressOrNone,
 
     /// Allow an address for --http that others can reach, with the token that KEYRIG_TOKEN is set to
     #[arg(long)]
@@ -111,18 +112,6 @@ enum WantedView {
     Auto,
     Namespace,
     Paths,
-}
-
-/// Where the keys are served over HTTP, if they are.
-#[derive(Clone, Copy)]
-struct WantedHttp(Option<HttpAddress>);
-
-impl FromStr for WantedHttp {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" { Ok(Self(None)) } else { text.parse().map(Some).map(Self) }
-    }
 }
 
 impl WantedView {
@@ -171,8 +160,8 @@ async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Traci
     program.args(arguments.program.iter().skip(1));
     program.env("KEYRIG_CONTROL", format!("unix:{}", control.path().display()));
     let http = match arguments.http {
-        WantedHttp(Some(address)) => Some(Http::for_program(address, arguments.open_to_network, &rack).await?),
-        WantedHttp(None) => None,
+        AddressOrNone(Some(address)) => Some(Http::for_program(address, arguments.open_to_network, &rack).await?),
+        AddressOrNone(None) => None,
     };
     if let Some(http) = &http {
         program.env(URL_VARIABLE, http.url()).env(TOKEN_VARIABLE, http.token());

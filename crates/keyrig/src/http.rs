@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::Args;
 use keyrig_rack::Rack;
@@ -13,6 +12,7 @@ use keyrig_service::{Server, Service, Token, TokenFile};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::address::Address;
 use crate::failure::Failure;
 
 /// Where the token of a service comes from, and goes to for a program under 'exec'.
@@ -30,7 +30,7 @@ pub(crate) struct HttpArguments {
     /// Serve the rack over HTTP, for programs in any language: at 127.0.0.1:8100, or at a free port for a rack with a name, or
     /// elsewhere; port 0 takes a free one
     #[arg(long, value_name = "[ADDRESS:]PORT")]
-    http: Option<Option<HttpAddress>>,
+    http: Option<Option<Address>>,
 
     /// Take the token of --http from the first line of this file. Without it and without KEYRIG_TOKEN, a new token is put into a
     /// file beside the control socket
@@ -45,22 +45,6 @@ pub(crate) struct HttpArguments {
 
 /// How long the line of a token that we made is, bytes.
 const TOKEN_LINE: u64 = 65;
-
-/// `PORT`, on loopback, or `ADDRESS:PORT`.
-#[derive(Clone, Copy)]
-pub(crate) struct HttpAddress(pub(crate) SocketAddr);
-
-impl FromStr for HttpAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(port) = text.parse() {
-            return Ok(Self((Ipv4Addr::LOCALHOST, port).into()));
-        }
-        let address = text.parse().map(Self);
-        address.map_err(|_| "write PORT or ADDRESS:PORT, such as 8100 or 127.0.0.1:8100".to_owned())
-    }
-}
 
 /// A service that runs. It ends when this is dropped.
 pub(crate) struct Http {
@@ -83,7 +67,7 @@ impl HttpArguments {
     pub(crate) async fn start(&self, rack: &Rack, control: &Path, has_name: bool) -> Result<Option<Http>, Failure> {
         let Some(wanted) = self.http else { return Ok(None) };
         let default = SocketAddr::from((Ipv4Addr::LOCALHOST, if has_name { 0 } else { PORT }));
-        let address = wanted.map_or(default, |HttpAddress(address)| address);
+        let address = wanted.map_or(default, |Address(address)| address);
         let given = match &self.token_file {
             Some(path) => Some(Token::from_file(path)?),
             None => token_from_environment()?,
@@ -106,11 +90,7 @@ impl HttpArguments {
 
 impl Http {
     /// Serves a program that is given the token.
-    pub(crate) async fn for_program(
-        HttpAddress(address): HttpAddress,
-        open_to_network: bool,
-        rack: &Rack,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn for_program(address: SocketAddr, open_to_network: bool, rack: &Rack) -> Result<Self, Failure> {
         let given = token_from_environment()?;
         check_reach(address, open_to_network, given.is_some())?;
         let listener = listen(address).await?;

@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line is wrong, 130 interrupted.
 
+mod address;
 #[cfg(target_os = "linux")]
 mod attach;
 mod client;
@@ -150,6 +151,11 @@ fn not_run(error: &clap::Error) -> ExitCode {
         && !error.use_stderr()
     {
         return failed(&Failure::Print(unprinted), json);
+    }
+    // What a program under exec ends with is told from what is wrong with exec.
+    #[cfg(target_os = "linux")]
+    if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|command| command == "exec") {
+        return ExitCode::from(exec::FAILED);
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

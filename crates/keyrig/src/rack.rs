@@ -81,7 +81,7 @@ pub(crate) struct RackArguments {
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 
-    /// Who touches a key that waits: with auto the finger does, at once; after=MS is auto, so many milliseconds later; every
+    /// Who touches a key that waits: with auto the finger does, at once; after=MILLISECONDS is auto, so much later; every
     /// touches all that wait; deny refuses at all of them; manual leaves it to 'keyrig key touch'
     #[arg(long, value_name = "POLICY", default_value = "auto")]
     touch: TouchPolicy,

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::address::{Address, AddressOrNone};
 use crate::failure::Failure;
 use crate::http::{self, Http, HttpArguments};
 use crate::interruption;
@@ -49,8 +50,8 @@ python-fido2's tests/device switches touch and power by its --controller:
 pub(crate) struct Arguments {
     /// Where to export the keys over USB/IP; port 0 takes a free one, none exports them nowhere. Without it, 127.0.0.1:3240, or
     /// a free port for a rack with a name
-    #[arg(long, value_name = "ADDRESS:PORT|none")]
-    usbip: Option<UsbIpArgument>,
+    #[arg(long, value_name = "[ADDRESS:]PORT|none")]
+    usbip: Option<AddressOrNone>,
 
     /// Give a key to programs that speak CTAPHID: over a datagram socket, which only this user can open, or over UDP, which
     /// every user of this machine can reach. With several keys, NAME= says which. Repeat for more
@@ -58,26 +59,14 @@ pub(crate) struct Arguments {
     ctaphid: Vec<CtaphidArgument>,
 
     /// Where python-fido2's device suite (its --controller) switches touch and power; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pico_controller: Option<SocketAddr>,
+    #[arg(long, value_name = "[ADDRESS:]PORT")]
+    pico_controller: Option<Address>,
 
     #[command(flatten)]
     http: HttpArguments,
 
     #[command(flatten)]
     running: RunningArguments,
-}
-
-/// `ADDRESS:PORT`, or `none`.
-#[derive(Clone, Copy)]
-struct UsbIpArgument(Option<SocketAddr>);
-
-impl FromStr for UsbIpArgument {
-    type Err = std::net::AddrParseError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "none" { Ok(Self(None)) } else { text.parse().map(|address| Self(Some(address))) }
-    }
 }
 
 impl Arguments {
@@ -161,7 +150,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         None => None,
     };
     let pico = match arguments.pico_controller {
-        Some(address) => Some(bind(address, "--pico-controller").await?),
+        Some(Address(address)) => Some(bind(address, "--pico-controller").await?),
         None => None,
     };
     let endpoints = bind_endpoints(&arguments.ctaphid, &rack).await?;
@@ -210,7 +199,7 @@ fn check_reach(arguments: &Arguments) -> Result<(), Failure> {
         EndpointAddress::Udp(address) => Some((address, "CTAPHID over UDP")),
         EndpointAddress::Unix(_) => None,
     });
-    let others = arguments.pico_controller.map(|address| (address, "the controller"));
+    let others = arguments.pico_controller.map(|Address(address)| (address, "the controller"));
     let usbip = arguments.usbip().map(|address| (address, "USB/IP"));
     for (address, what) in usbip.into_iter().chain(udp).chain(others) {
         if !address.ip().is_loopback() && !arguments.http.open_to_network {

@@ -41,7 +41,7 @@ struct Serving {
 impl Serving {
     fn start(directory: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_keyrig"))
-            .args(["serve", "--json", "--usbip", "127.0.0.1:0"])
+            .args(["serve", "--json", "--usbip", "0"])
             .arg("--control")
             .arg(format!("unix:{}/control", directory.display()))
             .args(arguments)
@@ -259,6 +259,11 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         (&["serve", "--touch", "sometimes"], "auto, every, manual, deny or after=MILLISECONDS"),
         (&["serve", "--seed", "1", "--state", "x"], "cannot be used with"),
         (&["serve", "--usbip", "0.0.0.0:3240"], "--open-to-network"),
+        (
+            &["serve", "--usbip", "localhost:3240"],
+            "write PORT or ADDRESS:PORT, such as 8100 or 127.0.0.1:8100, or none",
+        ),
+        (&["serve", "--pico-controller", "x"], "write PORT or ADDRESS:PORT"),
         (&["serve", "--exit-with-parent=-1"], "1..="),
         (&["serve", "--control", "a:b"], "unix:PATH"),
         (&["serve", "--control", "x"], "a rack's name with --name"),
@@ -277,6 +282,33 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn a_port_alone_is_one_of_this_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = Serving::start(directory.path(), &["--pico-controller", "0"]);
+    for what in ["usbip", "pico_controller"] {
+        let address = serving.listening.get(what).and_then(Value::as_str).expect(what);
+        assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
+    }
+}
+
+/// As with env and timeout, so that the program's own 2 is told from it.
+#[cfg(target_os = "linux")]
+#[test]
+fn exec_that_is_called_wrongly_ends_as_one_that_fails() {
+    for (arguments, expected) in [
+        (&["exec", "--view", "x", "--", "true"][..], "invalid value 'x'"),
+        (&["exec"], "<CMD>"),
+        (&["exec", "--key", "yubikey", "--", "true"], "the profiles are"),
+        (&["exec", "--finger", "c", "--", "true"], "no key has that name"),
+    ] {
+        let output = keyrig(arguments);
+        assert_eq!(output.status.code(), Some(125), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!(keyrig(&["exec", "--help"]).status.code(), Some(0));
 }
 
 #[test]

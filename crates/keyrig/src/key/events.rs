@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     follow: bool,
 
-    /// Leave out what happened up to this event
+    /// Begin behind the event of this number, which --json prints as its id; 0 is before the first
     #[arg(long, value_name = "ID", default_value = "0")]
     after: u64,
 }
