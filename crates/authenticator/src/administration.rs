@@ -22,10 +22,10 @@ use crate::pin::{LONGEST_PIN, MAX_PIN_RETRIES, Pin};
 use crate::store::{Change, Configuration, Store};
 
 /// The longest credential id, bytes (WebAuthn Level 3 §6.5.1).
-const MAX_ID: usize = 1023;
+pub const MAX_CREDENTIAL_ID: usize = 1023;
 
 /// The longest RP ID or AppID, bytes: more than a domain name has (RFC 1035 §2.3.4).
-const MAX_RP_ID: usize = 512;
+pub const MAX_RP_ID: usize = 512;
 
 /// How many credentials that are not discoverable may be imported.
 const MAX_IMPORTED: usize = 1000;
@@ -93,7 +93,7 @@ impl<T> Act<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ImportRefused {
     /// The id is empty or too long.
-    #[error("the credential id has {0} bytes: 1 to {MAX_ID} are possible")]
+    #[error("the credential id has {0} bytes: 1 to {MAX_CREDENTIAL_ID} are possible")]
     Id(usize),
     /// The RP ID is empty or too long.
     #[error("the RP ID has {0} bytes: 1 to {MAX_RP_ID} are possible")]
@@ -243,7 +243,7 @@ impl Authenticator {
     fn check_import(&self, source: &CredentialSource) -> Result<(), ImportRefused> {
         let within = |length: usize, max: usize| (1..=max).contains(&length);
         let (id, rp_id, store) = (source.id.len(), source.relying_party_id.len(), self.store());
-        if !within(id, MAX_ID) {
+        if !within(id, MAX_CREDENTIAL_ID) {
             return Err(ImportRefused::Id(id));
         }
         if !within(rp_id, MAX_RP_ID) {

@@ -144,7 +144,7 @@ pub fn rp_id_hash(relying_party_id: &str) -> [u8; 32] {
 }
 
 /// The longest user handle, bytes (WebAuthn Level 3 §5.4.3).
-pub(crate) const MAX_USER_ID: usize = 64;
+pub const MAX_USER_ID: usize = 64;
 
 /// How much of a name is kept, bytes (CTAP 2.3 §6.1.2; WebAuthn Level 3 §6.4.1).
 const MAX_NAME: usize = 64;

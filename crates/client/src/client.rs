@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use keyrig_ctap::entities::User;
 
+use crate::account::{Account, UserChoice};
 use crate::app_id;
 use crate::browser::Browser;
 use crate::client_data::{self, ClientData};
@@ -30,15 +31,6 @@ pub enum Rules {
     ForcedPast,
 }
 
-/// One of several accounts for the same site on a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// The credential id.
-    pub credential_id: Vec<u8>,
-    /// The user, as far as the key tells: without user verification only the id.
-    pub user: Option<User>,
-}
-
 type AskForPin = Box<crate::pin::AskForPin<'static>>;
 type ChooseAccount = Box<dyn Fn(&[Account]) -> Option<usize> + Send + Sync>;
 
@@ -51,18 +43,20 @@ pub struct Client {
     pub(crate) rules: Rules,
     pub(crate) browser: Browser,
     choose_account: ChooseAccount,
+    pub(crate) user: Option<UserChoice>,
     pub(crate) ask_for_pin: Option<AskForPin>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, ancestors, mediation, rules, browser, choose_account: _, ask_for_pin: _ } = self;
+        let Self { origin, ancestors, mediation, rules, browser, choose_account: _, user, ask_for_pin: _ } = self;
         f.debug_struct("Client")
             .field("origin", origin)
             .field("ancestors", ancestors)
             .field("mediation", mediation)
             .field("rules", rules)
             .field("browser", browser)
+            .field("user", user)
             .finish_non_exhaustive()
     }
 }
@@ -79,6 +73,7 @@ impl Client {
             rules: Rules::Enforced,
             browser: Browser::default(),
             choose_account: Box::new(|_| Some(0)),
+            user: None,
             ask_for_pin: None,
         }
     }
@@ -125,6 +120,13 @@ impl Client {
         self
     }
 
+    /// Takes the account of this user, if the site allows any (no `allowCredentials`, or [`Mediation::Conditional`]), and no other.
+    #[must_use]
+    pub fn choosing_user(mut self, user: UserChoice) -> Self {
+        self.user = Some(user);
+        self
+    }
+
     /// Who is asked for a key's PIN. Without anybody, the page is in a browser that has no dialog for it: user verification
     /// by a PIN is then as good as not there.
     ///
@@ -142,8 +144,16 @@ impl Client {
         self.asking_for_pin(move |request| request.mistake.is_none().then(|| pin.clone()))
     }
 
-    pub(crate) fn choose(&self, accounts: &[Account]) -> Option<usize> {
-        (self.choose_account)(accounts).filter(|index| *index < accounts.len())
+    /// Which account signs in; `discovered` if the site leaves it open.
+    pub(crate) fn choose(&self, accounts: &[Account], discovered: bool) -> Result<usize, Refusal> {
+        match &self.user {
+            Some(user) if discovered => account_of(user, accounts),
+            _ if accounts.len() == 1 => Ok(0),
+            _ => {
+                let chosen = (self.choose_account)(accounts).filter(|index| *index < accounts.len());
+                chosen.ok_or(Refusal::NoAccountChosen)
+            }
+        }
     }
 
     pub(crate) fn timeout(wanted: Option<Duration>) -> Duration {
@@ -228,5 +238,62 @@ impl Client {
             extra: serde_json::Map::new(),
         };
         client_data.to_json()
+    }
+}
+
+/// Which account is a user's.
+fn account_of(user: &UserChoice, accounts: &[Account]) -> Result<usize, Refusal> {
+    let users = || accounts.iter().map(|account| account.user.as_ref());
+    let is_it = |there: Option<&User>| match user {
+        UserChoice::Id(id) => there.is_some_and(|there| there.id == *id),
+        UserChoice::Name(name) => there.is_some_and(|there| there.name.as_ref() == Some(name)),
+    };
+    if let Some(index) = users().position(is_it) {
+        return Ok(index);
+    }
+    let is_by_name = matches!(user, UserChoice::Name(_));
+    let is_untold = is_by_name && users().any(|there| there.is_none_or(|there| there.name.is_none()));
+    match accounts {
+        // Of a single account no key tells the name, and no browser asks.
+        [_] if is_untold => Ok(0),
+        _ if is_untold => Err(Refusal::AccountNamesUntold { accounts: accounts.len() }),
+        _ => Err(Refusal::NoSuchAccount { wanted: user.clone(), accounts: accounts.to_vec() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(id: u8, name: Option<&str>) -> Account {
+        let user = User { id: vec![id], name: name.map(str::to_owned), display_name: None };
+        Account { credential_id: vec![id], user: Some(user) }
+    }
+
+    #[test]
+    fn an_account_is_chosen_by_user_handle_or_by_name_as_far_as_names_are_told() {
+        let named = [account(1, Some("alice")), account(2, Some("bob"))];
+        let unnamed = [account(1, None), account(2, None)];
+        let id = |id: u8| UserChoice::Id(vec![id]);
+        let name = |name: &str| UserChoice::Name(name.to_owned());
+        for (wanted, accounts, expected) in [
+            (id(2), &named[..], Ok(1)),
+            (id(2), &unnamed, Ok(1)),
+            (name("bob"), &named, Ok(1)),
+            (name("bob"), &unnamed, Err(Refusal::AccountNamesUntold { accounts: 2 })),
+            (name("bob"), &unnamed[..1], Ok(0)),
+            (id(2), &unnamed[..1], Err(Refusal::NoSuchAccount { wanted: id(2), accounts: unnamed[..1].to_vec() })),
+            (id(3), &named, Err(Refusal::NoSuchAccount { wanted: id(3), accounts: named.to_vec() })),
+            (name("eve"), &named, Err(Refusal::NoSuchAccount { wanted: name("eve"), accounts: named.to_vec() })),
+            (
+                name("eve"),
+                &named[..1],
+                Err(Refusal::NoSuchAccount { wanted: name("eve"), accounts: named[..1].to_vec() }),
+            ),
+        ] {
+            assert_eq!(account_of(&wanted, accounts), expected, "{wanted}");
+        }
+        let refused = account_of(&name("eve"), &named).unwrap_err().to_string();
+        assert_eq!(refused, "the key has no account with the user name \"eve\": it has \"alice\" (AQ), \"bob\" (Ag)");
     }
 }

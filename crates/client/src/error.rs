@@ -6,6 +6,7 @@ use keyrig_ctap::u2f::StatusWord;
 use keyrig_ctap::{Command, Status, authenticator_data};
 use thiserror::Error;
 
+use crate::account::{Account, UserChoice};
 use crate::app_id::AppIdRefusal;
 use crate::browser::Browser;
 use crate::channel::ChannelError;
@@ -101,7 +102,7 @@ pub enum Refusal {
     #[error(transparent)]
     Key(#[from] KeyFailure),
     /// Each key dropped out, in this order, and none is left to be touched.
-    #[error("no key is left: {}", listed(.0))]
+    #[error("no key is left: {}", listed(.0, "; "))]
     EveryKey(Vec<KeyFailure>),
     /// Nobody touched a key in time.
     #[error("no key was touched within {} ms", .0.as_millis())]
@@ -121,10 +122,24 @@ pub enum Refusal {
     /// The user chose none of the accounts on the key.
     #[error("none of the accounts on the key was chosen")]
     NoAccountChosen,
+    /// The user who was to be chosen has no account on the key.
+    #[error("the key has no account with the {wanted}: it has {}", listed(.accounts, ", "))]
+    NoSuchAccount {
+        /// Who was to be chosen.
+        wanted: UserChoice,
+        /// The accounts that there are.
+        accounts: Vec<Account>,
+    },
+    /// A user was to be chosen by name, and the key tells none (CTAP 2.3 §6.2.2).
+    #[error("the key has {accounts} accounts and tells no name of them, as it has not verified its user")]
+    AccountNamesUntold {
+        /// How many accounts there are.
+        accounts: usize,
+    },
 }
 
-fn listed(failures: &[KeyFailure]) -> String {
-    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn listed(all: &[impl ToString], separator: &str) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 
 impl From<InvalidJson> for ClientError {

@@ -9,10 +9,11 @@ use keyrig_ctap::{Command, get_assertion, get_info};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use crate::account::Account;
 use crate::browser::Browser;
 use crate::ceremony::{Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
-use crate::client::{Account, Client, Rules};
+use crate::client::{Client, Rules};
 use crate::client_data::{self, ClientData};
 use crate::conditional;
 use crate::create::{attachment, transports};
@@ -110,11 +111,10 @@ impl Client {
             }
             Mediation::Silent => return Err(Refusal::SilentMediation.named(DomException::NotSupportedError)),
         };
-        let chosen = if assertions.len() > 1 { self.choose(&accounts(&assertions)) } else { Some(0) };
-        match chosen.filter(|index| *index < assertions.len()) {
-            Some(index) => Ok(credential(&info, assertions.swap_remove(index), client_data_json)),
-            None => Err(Refusal::NoAccountChosen.named(DomException::NotAllowedError)),
-        }
+        let discovered = options.allow_credentials.is_empty() || self.mediation == Mediation::Conditional;
+        let chosen = self.choose(&accounts(&assertions), discovered);
+        let chosen = chosen.map_err(|refusal| refusal.named(DomException::NotAllowedError))?;
+        Ok(credential(&info, assertions.swap_remove(chosen), client_data_json))
     }
 }
 

@@ -20,7 +20,7 @@
 //! | `weight` | what it means for the others that one key cannot help |
 //! | `response` | what a browser makes sure of in an answer |
 //! | `credential_list` | exclude and allow lists, cut to what a key takes |
-//! | `create`, `get`, `conditional` | the two ceremonies |
+//! | `create`, `get`, `conditional`, `account` | the two ceremonies |
 //! | `extensions` | client extensions: inputs for a key, outputs for the page |
 //! | `user_verification` | whether a key verifies the user, and how |
 //! | `pin`, `client_pin`, `pin_uv_auth_protocol`, `pin_uv_auth_token` | PINs and what they yield |
@@ -37,6 +37,7 @@ pub mod origin;
 pub mod pin;
 pub mod rp_id;
 
+mod account;
 mod app_id;
 mod base64url;
 mod browser;
@@ -66,9 +67,10 @@ mod words;
 #[cfg(test)]
 mod testing;
 
+pub use account::{Account, UserChoice};
 pub use app_id::AppIdRefusal;
 pub use browser::{Browser, UnknownBrowser};
-pub use client::{Account, Client, Rules};
+pub use client::{Client, Rules};
 pub use client_pin::PinRetries;
 pub use config::PinRules;
 pub use error::{ClientError, DomException, ExtensionMisuse, RefusedBy};

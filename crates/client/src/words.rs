@@ -76,6 +76,10 @@ impl ClientError {
             Refusal::InvalidJson(_) => "send the options as the site's server makes them",
             Refusal::NoKeys => "plug a key in",
             Refusal::TimedOut(_) => "touch a key in time, or have the finger do it",
+            Refusal::NoSuchAccount { .. } => {
+                "choose a user whom the key has an account of, or touch the key that has it"
+            }
+            Refusal::AccountNamesUntold { .. } => "choose by user handle, or give the key's PIN",
             Refusal::Key(KeyFailure { cause, .. }) => return help(cause),
             _ => return None,
         })
@@ -110,6 +114,8 @@ impl ClientError {
             Refusal::SilentMediation => "silent-mediation",
             Refusal::Aborted => "aborted",
             Refusal::NoAccountChosen => "no-account-chosen",
+            Refusal::NoSuchAccount { .. } => "no-such-account",
+            Refusal::AccountNamesUntold { .. } => "account-names-untold",
         };
         code.to_owned()
     }

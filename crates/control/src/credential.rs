@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "openapi")]
+use crate::schema;
+
 /// Bytes that JSON holds in base64url without padding (`Base64URLString`, WebAuthn Level 3 §5.1).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Base64Url(pub Vec<u8>);
@@ -47,8 +50,7 @@ impl<'de> Deserialize<'de> for Base64Url {
 #[cfg(feature = "openapi")]
 impl utoipa::PartialSchema for Base64Url {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
-        text.pattern(Some("^[A-Za-z0-9_-]*$")).description(Some("Bytes in base64url without padding.")).into()
+        schema::base64url("Bytes in base64url without padding.").into()
     }
 }
 
@@ -61,13 +63,16 @@ impl utoipa::ToSchema for Base64Url {}
 #[serde(deny_unknown_fields)]
 pub struct Credential {
     /// The credential id, 1 to 1023 bytes.
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::credential_id))]
     pub credential_id: Base64Url,
     /// The RP ID; for CTAP1/U2F the AppID.
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::rp_id))]
     pub rp_id: String,
     /// The private key, PKCS#8 in DER: ES256, EdDSA or ES384.
     pub private_key: Base64Url,
     /// The user handle, 1 to 64 bytes: a credential that has one is discoverable, and others are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::user_id))]
     pub user_id: Option<Base64Url>,
     /// `user.name`, of a discoverable credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +83,7 @@ pub struct Credential {
     /// The signature counter: the value in the last assertion, and the next has one more. Without it, it is always 0, as those of
     /// synchronised passkeys are.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::sign_count))]
     pub sign_count: Option<u32>,
     /// Whether it says that it is eligible for backup (BE).
     #[serde(default)]
@@ -87,6 +93,7 @@ pub struct Credential {
     pub backup_state: bool,
     /// The level of `credProtect`, 1 to 3.
     #[serde(default = "lowest_protection")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3))]
     pub cred_protect: u8,
     /// `thirdPartyPayment`.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
@@ -97,9 +104,11 @@ pub struct Credential {
     /// What hmac-secret and prf compute with, `CredRandomWithUV` and `CredRandomWithoutUV` behind it, 64 bytes; without it the key that
     /// imports the credential has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::cred_random))]
     pub cred_random: Option<Base64Url>,
     /// `largeBlobKey`, 32 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::large_blob_key))]
     pub large_blob_key: Option<Base64Url>,
 }
 

@@ -11,6 +11,9 @@ mod credential;
 pub mod error_code;
 pub mod pico_controller;
 pub mod request;
+#[cfg(feature = "openapi")]
+mod schema;
 pub mod socket;
 #[cfg(target_os = "linux")]
 pub mod starting;
+mod timeout;

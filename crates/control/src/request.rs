@@ -8,6 +8,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use crate::credential::{Base64Url, Credential, ListedCredential};
+pub use crate::timeout::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
+
+#[cfg(feature = "openapi")]
+use crate::schema;
+use crate::timeout;
 
 /// A command to a running rack, with its answer.
 pub trait Ask: Into<Request> {
@@ -21,13 +26,6 @@ pub trait Ask: Into<Request> {
 #[serde(deny_unknown_fields)]
 pub struct List {}
 
-/// How long is waited, unless a command says so, milliseconds: as long as a key waits for a touch.
-pub const DEFAULT_TIMEOUT_MS: u64 = 30_000;
-
-fn default_timeout_ms() -> u64 {
-    DEFAULT_TIMEOUT_MS
-}
-
 /// Touch a key that waits for it. With `wait` it need not do so yet: the answer comes when it did, and took the touch. Of several that
 /// wait, each is one touch, in the order in which they came. Whoever asked and has gone touches nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +37,9 @@ pub struct Touch {
     /// Whether to wait until the key does.
     #[serde(default)]
     pub wait: bool,
-    /// For how long, milliseconds.
-    #[serde(default = "default_timeout_ms")]
+    /// For how long, milliseconds, at most [`MAX_TIMEOUT_MS`].
+    #[serde(default = "timeout::by_default", deserialize_with = "timeout::milliseconds")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timeout_ms))]
     pub timeout_ms: u64,
 }
 
@@ -54,8 +53,9 @@ pub struct Deny {
     /// Whether to wait until the key does.
     #[serde(default)]
     pub wait: bool,
-    /// For how long, milliseconds.
-    #[serde(default = "default_timeout_ms")]
+    /// For how long, milliseconds, at most [`MAX_TIMEOUT_MS`].
+    #[serde(default = "timeout::by_default", deserialize_with = "timeout::milliseconds")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timeout_ms))]
     pub timeout_ms: u64,
 }
 
@@ -68,8 +68,9 @@ pub struct Wait {
     pub key: KeyName,
     /// What for.
     pub r#for: WaitFor,
-    /// For how long, milliseconds.
-    #[serde(default = "default_timeout_ms")]
+    /// For how long, milliseconds, at most [`MAX_TIMEOUT_MS`].
+    #[serde(default = "timeout::by_default", deserialize_with = "timeout::milliseconds")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timeout_ms))]
     pub timeout_ms: u64,
 }
 
@@ -80,9 +81,11 @@ pub struct Wait {
 pub struct Events {
     /// The number of the event; 0 is before the first.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::event_id))]
     pub after: u64,
-    /// For how long to wait, milliseconds.
-    #[serde(default)]
+    /// For how long to wait, milliseconds, at most [`MAX_TIMEOUT_MS`].
+    #[serde(default, deserialize_with = "timeout::milliseconds")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timeout_ms))]
     pub timeout_ms: u64,
 }
 
@@ -152,7 +155,7 @@ pub struct Transact {
     pub key: KeyName,
     /// The message: command byte and parameters, at most as long as CTAPHID carries; in hexadecimal.
     #[serde(with = "hex::serde")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::message))]
     pub message: Vec<u8>,
 }
 
@@ -166,7 +169,7 @@ pub struct TransactU2f {
     pub key: KeyName,
     /// The message; in hexadecimal.
     #[serde(with = "hex::serde")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^([0-9A-Fa-f]{2})*$"))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::message))]
     pub message: Vec<u8>,
 }
 
@@ -195,6 +198,7 @@ pub struct Create {
     pub name: KeyName,
     /// The name of its profile; without it, that of the snapshot, or `keyrig`.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::profile))]
     pub profile: Option<String>,
     /// A snapshot of what it keeps from the start; without one it is new, or the one of this name that the state directory keeps.
     #[serde(default)]
@@ -259,6 +263,7 @@ pub struct Restore {
     /// The key.
     pub key: KeyName,
     /// The snapshot.
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::snapshot))]
     pub snapshot: Base64Url,
 }
 
@@ -384,6 +389,7 @@ pub struct DeleteCredential {
     /// The key.
     pub key: KeyName,
     /// The id of the credential.
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::credential_id))]
     pub credential_id: Base64Url,
 }
 

@@ -6,7 +6,7 @@
 //! whatever else it waits for.
 //!
 //! A connection may be kept for several requests. One that waits for its client, be it for a request or to take an answer, is
-//! closed after five minutes, and before that if too many wait; one that waits for a key takes no place among these, and one that waits
+//! closed after five minutes, or ten seconds in a long request, and before that if too many wait; one that waits for a key takes no place among these, and one that waits
 //! for events does.
 
 use core::convert::Infallible;
@@ -42,6 +42,9 @@ const MAX_REQUEST: u64 = 6 * 1024 * 1024;
 
 /// How many requests may be read at once that are longer than a short one: so much memory may clients take.
 const MAX_LONG: usize = 4;
+
+/// How long such a request may take once its turn has come: until then it holds up others.
+const LONG_LIMIT: Duration = Duration::from_secs(10);
 
 /// How much is read after a line that is too long, bytes.
 const MAX_IGNORED: u64 = 2 * MAX_REQUEST;
@@ -264,7 +267,8 @@ async fn read_request(read: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>, l
     }
     // Never closed.
     let _turn = long.acquire().await.map_err(io::Error::other)?;
-    let rest = read.take(MAX_REQUEST.saturating_sub(SHORT_REQUEST)).read_until(b'\n', line).await?;
+    let mut rest = read.take(MAX_REQUEST.saturating_sub(SHORT_REQUEST));
+    let rest = timeout(LONG_LIMIT, rest.read_until(b'\n', line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     Ok(length.saturating_add(rest))
 }
 

@@ -6,13 +6,13 @@
 use core::time::Duration;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 /// Waits until a rack listens at `path`, but no longer than `limit`. Whoever speaks to it then says what is wrong, if nobody does.
 pub async fn wait_for_rack(path: &Path, limit: Duration) {
@@ -27,8 +27,8 @@ fn listening(path: &Path, deadline: Instant) -> io::Result<()> {
     loop {
         let watched = watch(path)?;
         // Not before it is watched: what changes from here on is told.
-        match UnixStream::connect(path) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+        match connect(path) {
+            Err(Errno::NOENT | Errno::CONNREFUSED) => {}
             // Somebody is there, or something that waiting does not mend.
             _ => return Ok(()),
         }
@@ -42,6 +42,13 @@ fn listening(path: &Path, deadline: Instant) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Does not wait where as many wait to be accepted as the kernel keeps (unix(7)).
+fn connect(path: &Path) -> rustix::io::Result<()> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(socket, &SocketAddrUnix::new(path)?)
 }
 
 /// Watches the nearest directory above a path that there is.

@@ -10,8 +10,13 @@ mod server;
 
 use core::time::Duration;
 
+use axum::http::StatusCode;
+
 pub use connections::Connections;
 pub use server::{SHUTDOWN_GRACE, Server, serve};
+
+/// The body, in JSON, of what is answered to a head that is no request, by its status: 400, 414 or 431. A router sees none of these.
+pub type Unreadable = fn(StatusCode) -> String;
 
 /// How many connections there are, and how long each may take for what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::Unreadable;
 use crate::connections::{Connections, Place};
 use hang_up::watched;
 
@@ -32,22 +33,28 @@ pub struct Server {
 }
 
 /// Serves what a router answers on a listener, in a task of the present tokio runtime. Connections of several listeners can be counted
-/// together. Requests have their peer's address as an extension, [`ConnectInfo`](axum::extract::ConnectInfo).
+/// together. What is no request is answered with a body of `unreadable`. Requests have their peer's address as an extension, [`ConnectInfo`](axum::extract::ConnectInfo).
 ///
 /// Who may connect is decided by the address that the listener is bound to: it should be a loopback address.
 ///
 /// # Errors
 /// When the listener's address cannot be read.
-pub fn serve(listener: TcpListener, router: Router, connections: Arc<Connections>) -> io::Result<Server> {
+pub fn serve(
+    listener: TcpListener,
+    router: Router,
+    unreadable: Unreadable,
+    connections: Arc<Connections>,
+) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let task = tokio::spawn(accept(listener, router, connections, stopped));
+    let task = tokio::spawn(accept(listener, router, unreadable, connections, stopped));
     Ok(Server { address, stop, task })
 }
 
 async fn accept(
     listener: TcpListener,
     router: Router,
+    unreadable: Unreadable,
     connections: Arc<Connections>,
     mut stopped: oneshot::Receiver<()>,
 ) {
@@ -67,7 +74,7 @@ async fn accept(
             tracing::debug!(%error, "a peer that is lost is not noticed");
         }
         let (stream, hung_up) = watched(stream);
-        serving.spawn(connection::serve(stream, hung_up, Some(peer), router.clone(), place, ended.clone()));
+        serving.spawn(connection::serve(stream, hung_up, Some(peer), router.clone(), unreadable, place, ended.clone()));
         while serving.try_join_next().is_some() {}
     }
     drop(listener);

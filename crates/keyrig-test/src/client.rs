@@ -5,7 +5,7 @@ use core::fmt;
 use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, InvalidJson, RequestOptions};
 use keyrig_client::pin::{Pin, PinReason, PinRequest};
-use keyrig_client::{Browser, Client as Page, ClientError, Origin, RefusedBy, Rules};
+use keyrig_client::{Browser, Client as Page, ClientError, Origin, RefusedBy, Rules, UserChoice};
 
 use crate::refused::Refused;
 use crate::rig::{Rig, RigError};
@@ -20,12 +20,13 @@ pub struct Client {
     browser: Browser,
     rules: Rules,
     typed: Option<Pin>,
+    user: Option<UserChoice>,
 }
 
 impl Client {
     pub(crate) fn new(rig: Rig, origin: Origin) -> Self {
         let (browser, rules) = (Browser::default(), Rules::default());
-        Self { rig, origin, top_origin: None, browser, rules, typed: None }
+        Self { rig, origin, top_origin: None, browser, rules, typed: None, user: None }
     }
 
     /// The browser whose ways it has where browsers differ: Chromium, unless told otherwise.
@@ -46,6 +47,13 @@ impl Client {
     #[must_use]
     pub fn typing(self, pin: &str) -> Self {
         Self { typed: Some(Pin::new(pin)), ..self }
+    }
+
+    /// Signs in as this user, where your server leaves open who it is (no `allowCredentials`), and as nobody else. Names of several accounts
+    /// are told by a key that has verified its user, as by a PIN.
+    #[must_use]
+    pub fn choosing_user(self, user: UserChoice) -> Self {
+        Self { user: Some(user), ..self }
     }
 
     /// No browser: whatever its origin is, the page may claim any RP ID. For finding out what your server says to what no browser
@@ -69,7 +77,8 @@ impl Client {
         Ok(made.to_json())
     }
 
-    /// `navigator.credentials.get()`, likewise. Of several accounts on a key the first is taken.
+    /// `navigator.credentials.get()`, likewise. Of several accounts on a key the first is taken, unless
+    /// [`choosing_user`](Self::choosing_user) says which.
     ///
     /// # Errors
     /// [`Refused`]: what the page sees, who said no, and why.
@@ -89,6 +98,10 @@ impl Client {
         };
         let page =
             Page::new(self.origin.clone()).in_browser(self.browser).with_rules(self.rules).asking_for_pin(type_pin);
+        let page = match &self.user {
+            Some(user) => page.choosing_user(user.clone()),
+            None => page,
+        };
         match &self.top_origin {
             Some(top) => page.in_a_frame_of(top.clone()),
             None => page,

@@ -5,7 +5,7 @@ mod refused;
 mod rig;
 
 pub use client::Client;
-pub use keyrig_client::{Browser, RefusedBy};
+pub use keyrig_client::{Browser, RefusedBy, UserChoice};
 pub use keyrig_rack::Options;
 pub use keyrig_rack::finger::TouchPolicy;
 pub use refused::Refused;

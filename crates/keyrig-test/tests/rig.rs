@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use keyrig_test::{Browser, Client, Refused, RefusedBy, Rig, RigError, TouchPolicy};
+use keyrig_test::{Browser, Client, Refused, RefusedBy, Rig, RigError, TouchPolicy, UserChoice};
 use serde_json::{Value, json};
 
 async fn rig<const N: usize>(keys: [&str; N]) -> Rig {
@@ -166,4 +166,25 @@ async fn a_ceremony_that_is_given_up_leaves_the_key_free() {
     drop(waiting);
     rig.touch_policy(TouchPolicy::Auto).await.expect("running");
     parsed(page.create(creation(json!({}))).await);
+}
+
+#[tokio::test]
+async fn the_user_who_is_chosen_signs_in_and_nobody_else() {
+    let rig = rig(["a=keyrig"]).await;
+    rig.pin("a", "1234").await.expect("plugged in");
+    let mut ids = Vec::new();
+    for (handle, name) in [("AQ", "alice"), ("Ag", "bob")] {
+        let mut options = creation(json!({"residentKey": "required"}));
+        options["user"] = json!({"id": handle, "name": name, "displayName": name});
+        ids.push(parsed(page(&rig).create(options).await)["id"].clone());
+    }
+    let passkey = json!({"rpId": "example.com", "challenge": "AAAA"});
+    let named = |name: &str| page(&rig).choosing_user(UserChoice::Name(name.to_owned()));
+    assert_eq!(parsed(named("alice").get(&passkey).await)["id"], ids[0]);
+    assert_eq!(parsed(named("bob").get(&passkey).await)["id"], ids[1]);
+    let by_id = page(&rig).choosing_user(UserChoice::Id(vec![1]));
+    assert_eq!(parsed(by_id.get(&passkey).await)["id"], ids[0]);
+    let (name, _, reason) = refused(named("eve").get(&passkey).await);
+    assert_eq!(name, "NotAllowedError");
+    assert!(reason.contains("\"eve\"") && reason.contains("\"alice\" (AQ)"), "{reason}");
 }

@@ -1,17 +1,18 @@
 //! `keyrig client`: a page in a browser, for programs in any language: options JSON in, credential JSON out.
 
+use std::convert::Infallible;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use keyrig_client::channel::Cancel;
-use keyrig_client::json::Mediation;
-use keyrig_client::{Browser, ClientError, Key, Origin};
+use keyrig_client::json::{Base64Url, Mediation};
+use keyrig_client::{Browser, ClientError, Key, Origin, UserChoice};
 use keyrig_control::request::List;
 use keyrig_control::socket::send;
 use keyrig_rack::{KeyName, Options, Rack};
-use keyrig_service::client::{Ceremony, Outcome, Page};
+use keyrig_service::client::{Asked, Ceremony, Outcome, Page};
 use keyrig_service::{Error, ErrorBody};
 use keyrig_ways::{ControlChannel, InProcess};
 use serde::Serialize;
@@ -96,6 +97,15 @@ struct PageArguments {
     #[arg(long, value_name = "DIR", requires = "with")]
     state: Option<PathBuf>,
 
+    /// Sign in as the user of this handle (user.id, in base64url), where the site leaves open who it is. Without
+    /// it, as the first whom the key names
+    #[arg(long, value_name = "BASE64URL", value_parser = user_id)]
+    user_id: Option<UserChoice>,
+
+    /// The same by user name. A key with several accounts tells their names if its PIN is given
+    #[arg(long, value_name = "NAME", value_parser = user_name, conflicts_with = "user_id")]
+    user_name: Option<UserChoice>,
+
     /// Print an object with the credential, and the names of the keys that blinked and of the one that was touched
     #[arg(long)]
     json: bool,
@@ -108,13 +118,27 @@ struct PageArguments {
     pin_file: Option<PinFile>,
 }
 
+fn user_id(text: &str) -> Result<UserChoice, String> {
+    let bytes = Base64Url::decode(text).ok_or("write it in base64url without padding, as options have user.id")?;
+    Ok(UserChoice::Id(bytes.0))
+}
+
+fn user_name(text: &str) -> Result<UserChoice, Infallible> {
+    Ok(UserChoice::Name(text.to_owned()))
+}
+
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let (arguments, ceremony) = match &arguments.ceremony {
         Action::Create(page) => (page, Ceremony::Create),
         Action::Get(page) => (page, Ceremony::Get),
     };
     let page = arguments.page()?;
-    let options = read_options()?;
+    let asked = match Asked::from_json(ceremony, &read_options()?) {
+        Ok(asked) => asked,
+        Err(error) => {
+            return arguments.tell(Outcome { credential: Err(error), blinked: Vec::new(), touched: Vec::new() });
+        }
+    };
     if arguments.with.is_empty() {
         if arguments.trace.is_wanted() {
             return Err(Failure::Usage(
@@ -123,7 +147,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
         let mut keys = arguments.running_keys(&path).await?;
-        arguments.tell(page.carry_out(ceremony, &options, &mut keys, Cancel::never()).await)
+        arguments.tell(page.carry_out(&asked, &mut keys, Cancel::never()).await)
     } else {
         let specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
         let mut tracing = arguments.trace.start(&specifications)?;
@@ -135,7 +159,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Some(Key::new(name.to_string(), InProcess(rack.key(&name)?)))
         };
         let mut keys: Vec<_> = arguments.with.iter().filter_map(key).collect();
-        let outcome = page.carry_out(ceremony, &options, &mut keys, Cancel::never()).await;
+        let outcome = page.carry_out(&asked, &mut keys, Cancel::never()).await;
         tracing.finish_after(arguments.tell(outcome))
     }
 }
@@ -194,7 +218,8 @@ impl PageArguments {
             Some(file) => Some(from_file(file)?),
         };
         let ancestors = Page::ancestors(self.ancestors.clone(), self.top_origin.clone());
-        Ok(Page { origin: self.origin.clone(), ancestors, browser: self.browser, mediation: self.mediation, pin })
+        let user = self.user_id.clone().or(self.user_name.clone());
+        Ok(Page { origin: self.origin.clone(), ancestors, browser: self.browser, mediation: self.mediation, pin, user })
     }
 
     /// The keys of the running rack that are chosen, or all that are plugged in.

@@ -128,8 +128,8 @@ fn a_refusal_is_alone_on_standard_error_unless_the_log_is_asked_for() {
     let state = directory.path().join("keys");
     let client = |log: &str| {
         let path = state.to_str().expect("text");
-        let arguments = ["client", "create", "--origin", ORIGIN, "--with", "a=keyrig", "--state", path];
-        run(keyrig(&arguments).env("KEYRIG_LOG", log), "{}")
+        let page = ["client", "create", "--origin", "https://example.net", "--with", "a=keyrig", "--state", path];
+        run(keyrig(&page).env("KEYRIG_LOG", log), &creation().to_string())
     };
     refused(&client(""));
     let open = || std::fs::set_permissions(&state, Permissions::from_mode(0o755)).expect("it is ours");
@@ -207,4 +207,38 @@ fn what_is_wrong_with_the_call_or_the_options_is_said() {
     }
     let long = wrongly_called(&client(&[], &" ".repeat(1_048_577)));
     assert!(long.contains("standard input has more than 1048576 bytes"), "{long}");
+}
+
+#[test]
+fn of_several_accounts_the_one_that_is_named_signs_in() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (state, pin) = (directory.path().join("keys"), directory.path().join("pin"));
+    std::fs::write(&pin, "1234\n").expect("written");
+    let client = |ceremony: &str, more: &[&str], options: &Value| {
+        let with = ["client", ceremony, "--origin", ORIGIN, "--with", "a=keyrig", "--state"];
+        let files = [state.to_str().expect("text"), "--pin-file", pin.to_str().expect("text")];
+        run(&mut keyrig(&[&with[..], &files, more].concat()), &options.to_string())
+    };
+    let mut passkey = creation();
+    passkey["authenticatorSelection"] = json!({"residentKey": "required"});
+    let mut ids = Vec::new();
+    for (handle, name) in [("AQ", "alice"), ("Ag", "bob")] {
+        passkey["user"] = json!({"id": handle, "name": name, "displayName": name});
+        ids.push(done(&client("create", &[], &passkey))["id"].clone());
+    }
+    let login = json!({"rpId": "example.com", "challenge": "AAAA"});
+    for (more, id) in [
+        (["--user-name", "alice"], &ids[0]),
+        (["--user-name", "bob"], &ids[1]),
+        (["--user-id", "AQ"], &ids[0]),
+        (["--user-id", "Ag"], &ids[1]),
+    ] {
+        assert_eq!(done(&client("get", &more, &login))["id"], *id, "{more:?}");
+    }
+    let nobody = refused(&client("get", &["--user-name", "eve"], &login));
+    assert_eq!((&nobody["code"], &nobody["name"]), (&json!("no-such-account"), &json!("NotAllowedError")));
+    assert!(wrongly_called(&client("get", &["--user-id", "A"], &login)).contains("base64url without padding"));
+    assert!(
+        wrongly_called(&client("get", &["--user-id", "AQ", "--user-name", "a"], &login)).contains("cannot be used")
+    );
 }

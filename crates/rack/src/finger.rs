@@ -28,6 +28,9 @@ pub enum TouchPolicy {
     After(Duration),
 }
 
+/// The most digits of a delay in milliseconds: a billion of them are eleven days.
+pub(crate) const MAX_DIGITS: usize = 9;
+
 /// A text is not a touch policy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a touch policy: choose auto, every, manual, deny or after=MILLISECONDS")]
@@ -44,8 +47,10 @@ impl FromStr for TouchPolicy {
             "manual" => Ok(Self::Manual),
             "deny" => Ok(Self::Deny),
             _ => {
-                let milliseconds = text.strip_prefix("after=").and_then(|number| number.parse::<u32>().ok());
-                milliseconds.map(|ms| Self::After(Duration::from_millis(ms.into()))).ok_or_else(invalid)
+                let digits = text.strip_prefix("after=").filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+                let milliseconds =
+                    digits.filter(|digits| digits.len() <= MAX_DIGITS).and_then(|digits| digits.parse().ok());
+                milliseconds.map(|ms| Self::After(Duration::from_millis(ms))).ok_or_else(invalid)
             }
         }
     }
@@ -186,7 +191,9 @@ mod tests {
         for policy in ["auto", "every", "manual", "deny", "after=0", "after=2500"] {
             assert_eq!(policy.parse::<TouchPolicy>().unwrap().to_string(), policy);
         }
-        for wrong in ["", "Auto", "after", "after=", "after=-1", "after=99999999999", "after=1s"] {
+        for wrong in
+            ["", "Auto", "after", "after=", "after=-1", "after=+1", "after=1000000000", "after=99999999999", "after=1s"]
+        {
             assert!(wrong.parse::<TouchPolicy>().is_err(), "{wrong:?}");
         }
     }

@@ -6,7 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::finger::TouchPolicy;
+use crate::finger::{MAX_DIGITS, TouchPolicy};
 use crate::key_name::KeyName;
 
 fn text(pattern: &str, description: &str) -> RefOr<Schema> {
@@ -27,8 +27,8 @@ impl ToSchema for KeyName {
 
 impl PartialSchema for TouchPolicy {
     fn schema() -> RefOr<Schema> {
-        let pattern = "^(auto|every|manual|deny|after=[0-9]{1,9})$";
-        text(pattern, "What the finger does; after=N touches after N milliseconds.")
+        let pattern = format!("^(auto|every|manual|deny|after=[0-9]{{1,{MAX_DIGITS}}})$");
+        text(&pattern, "What the finger does: auto, every, manual, deny or after=MILLISECONDS.")
     }
 }
 

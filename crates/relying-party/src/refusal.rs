@@ -361,6 +361,17 @@ struct Body<'a> {
     report: Option<&'a Value>,
 }
 
+/// The body of an answer to what is no request.
+pub(crate) fn of_what_is_no_request(status: StatusCode) -> String {
+    let (code, reason) = match status {
+        StatusCode::URI_TOO_LONG => ("uri_too_long", "the address is too long"),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ("head_too_large", "the request's head is too large"),
+        _ => ("bad_request", "this is no HTTP request"),
+    };
+    let body = Body { refused_by: "relying_party", code, reason: reason.to_owned(), report_id: None, report: None };
+    serde_json::to_string(&body).unwrap_or_default()
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (code, status) = self.code_and_status();

@@ -8,9 +8,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use keyrig_client::channel::{Cancel, Canceller, Channel};
 use keyrig_client::error::Refusal;
-use keyrig_client::json::{CreationOptions, Mediation, RequestOptions};
+use keyrig_client::json::{CreationOptions, InvalidJson, Mediation, RequestOptions};
+use keyrig_client::origin::InvalidUrl;
 use keyrig_client::pin::{Pin, PinReason, PinRequest};
-use keyrig_client::{Browser, Client, ClientError, Key, Origin};
+use keyrig_client::{Browser, Client, ClientError, Key, Origin, UserChoice};
+use keyrig_control::request::Base64Url;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::Command;
 use keyrig_ways::InProcess;
@@ -51,6 +53,46 @@ pub struct Page {
     pub mediation: Option<Mediation>,
     /// What is typed when a PIN is asked for: once, and not after a mistake.
     pub pin: Option<Pin>,
+    /// Who signs in, if the site leaves that open; if that is not said, the first account that the key names.
+    pub user: Option<UserChoice>,
+}
+
+/// What a page's script asks: the options, read.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    options: AskedOptions,
+    /// What is said beside `publicKey`.
+    mediation: Option<Mediation>,
+}
+
+#[derive(Clone, Debug)]
+enum AskedOptions {
+    Create(Box<CreationOptions>),
+    Get(Box<RequestOptions>),
+}
+
+impl Asked {
+    /// Reads options, with or without `{"publicKey": …}` around them.
+    ///
+    /// # Errors
+    /// [`ClientError`], as a page sees it.
+    pub fn from_value(ceremony: Ceremony, options: &Value) -> Result<Self, ClientError> {
+        let mediation = Mediation::from_value(options)?;
+        let options = match ceremony {
+            Ceremony::Create => AskedOptions::Create(CreationOptions::from_value(options)?.into()),
+            Ceremony::Get => AskedOptions::Get(RequestOptions::from_value(options)?.into()),
+        };
+        Ok(Self { options, mediation })
+    }
+
+    /// The same of a text.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn from_json(ceremony: Ceremony, text: &str) -> Result<Self, ClientError> {
+        let options: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
+        Self::from_value(ceremony, &options)
+    }
 }
 
 /// What a ceremony came to.
@@ -71,40 +113,20 @@ impl Page {
         between.into_iter().chain(top).collect()
     }
 
-    /// Carries out a ceremony with options in JSON, with or without `{"publicKey": …}` around them. `abort` is the page's
-    /// `AbortSignal`; a future that is dropped ends the ceremony too.
-    pub async fn carry_out<C: Channel>(
-        &self,
-        ceremony: Ceremony,
-        options: &str,
-        keys: &mut [Key<C>],
-        abort: Cancel,
-    ) -> Outcome {
-        let credential = self.credential(ceremony, options, keys, abort).await;
+    /// Carries out a ceremony. `abort` is the page's `AbortSignal`; a future that is dropped ends the ceremony too.
+    pub async fn carry_out<C: Channel>(&self, asked: &Asked, keys: &mut [Key<C>], abort: Cancel) -> Outcome {
+        let client = self.client(self.mediation_of(asked));
+        let credential = match &asked.options {
+            AskedOptions::Create(options) => client.create(options, keys, abort).await.map(|made| made.to_json()),
+            AskedOptions::Get(options) => client.get(options, keys, abort).await.map(|signed| signed.to_json()),
+        };
         let named =
             |is: fn(&Key<C>) -> bool| keys.iter().filter(|key| is(key)).map(|key| key.name().to_owned()).collect();
         Outcome { credential, blinked: named(Key::blinked), touched: named(Key::was_touched) }
     }
 
-    async fn credential<C: Channel>(
-        &self,
-        ceremony: Ceremony,
-        options: &str,
-        keys: &mut [Key<C>],
-        abort: Cancel,
-    ) -> Result<String, ClientError> {
-        let client = self.client(self.mediation_of(options)?);
-        Ok(match ceremony {
-            Ceremony::Create => client.create(&CreationOptions::from_json(options)?, keys, abort).await?.to_json(),
-            Ceremony::Get => client.get(&RequestOptions::from_json(options)?, keys, abort).await?.to_json(),
-        })
-    }
-
-    fn mediation_of(&self, options: &str) -> Result<Mediation, ClientError> {
-        Ok(match self.mediation {
-            Some(mediation) => mediation,
-            None => Mediation::from_json(options)?.unwrap_or_default(),
-        })
+    fn mediation_of(&self, asked: &Asked) -> Mediation {
+        self.mediation.or(asked.mediation).unwrap_or_default()
     }
 
     fn client(&self, mediation: Mediation) -> Client {
@@ -114,11 +136,15 @@ impl Page {
             let fits = asked.mistake.is_none() && asked.reason != PinReason::Change;
             pin.clone().filter(|_| fits)
         };
-        Client::new(self.origin.clone())
+        let client = Client::new(self.origin.clone())
             .in_frames_of(self.ancestors.clone())
             .in_browser(self.browser)
             .with_mediation(mediation)
-            .asking_for_pin(type_pin)
+            .asking_for_pin(type_pin);
+        match &self.user {
+            Some(user) => client.choosing_user(user.clone()),
+            None => client,
+        }
     }
 }
 
@@ -128,17 +154,14 @@ impl Page {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     /// The address of the page.
-    #[serde(deserialize_with = "parsed")]
-    #[schema(value_type = String, example = "https://login.example.com")]
-    origin: Origin,
+    #[schema(example = "https://login.example.com")]
+    origin: String,
     /// The address of the page at the top of the window, if this one is a frame in it.
-    #[serde(default, deserialize_with = "parsed_if_any")]
-    #[schema(value_type = Option<String>)]
-    top_origin: Option<Origin>,
+    #[serde(default)]
+    top_origin: Option<String>,
     /// The pages between this one, a frame, and the one at the top, the nearest first.
-    #[serde(default, deserialize_with = "all_parsed")]
-    #[schema(value_type = Vec<String>)]
-    ancestors: Vec<Origin>,
+    #[serde(default)]
+    ancestors: Vec<String>,
     /// The browser: chromium, if it is not said, or firefox.
     #[serde(default, deserialize_with = "parsed_if_any")]
     #[schema(value_type = Option<String>, pattern = "^(chromium|firefox)$")]
@@ -149,6 +172,12 @@ pub(crate) struct Request {
     /// What is typed when a PIN is asked for.
     #[serde(default)]
     pin: Option<String>,
+    /// Who signs in, by user handle, if the site leaves that open. Without this and `user_name`, the first account that the key names.
+    #[serde(default)]
+    user_id: Option<Base64Url>,
+    /// The same by user name. A key tells the names of several accounts to who is verified, as by a PIN.
+    #[serde(default)]
+    user_name: Option<String>,
     /// How the user is asked: at once, or when a key is touched. If it is not said, what stands beside `publicKey` in the options.
     #[serde(default, deserialize_with = "parsed_if_any")]
     #[schema(value_type = Option<String>, pattern = "^(optional|required|conditional|silent)$")]
@@ -174,30 +203,14 @@ pub(crate) async fn get(
 
 impl Request {
     async fn carry_out(self, ceremony: Ceremony, service: &Service) -> Result<Response, Refused> {
-        let Self { origin, top_origin, ancestors, browser, on, pin, mediation, options } = self;
-        let _under_way = service.begin_ceremony().ok_or(Refused::TooManyCeremonies)?;
-        let names = chosen(service, on).await?;
-        let mut keys = keys(service, &names);
-        let browser = browser.unwrap_or_default();
-        let ancestors = Page::ancestors(ancestors, top_origin);
-        let page = Page { origin, ancestors, browser, mediation, pin: pin.as_deref().map(Pin::new) };
-        let options = Value::Object(options).to_string();
-        // One that is aborted already comes as far as the keys: what the client refuses by itself takes nobody's place.
-        let aborted = Canceller::new();
-        aborted.cancel();
-        let mut outcome = page.carry_out::<InProcess>(ceremony, &options, &mut [], aborted.token()).await;
-        if is_aborted(&outcome) {
-            let is_conditional = page.mediation_of(&options) == Ok(Mediation::Conditional);
-            let place = service.conditionals.enter(names, is_conditional).await;
-            let abort = place.as_ref().map_or_else(Cancel::never, |place| place.canceller().token());
-            outcome = page.carry_out(ceremony, &options, &mut keys, abort).await;
-            if is_aborted(&outcome)
-                && let Err(error) = &mut outcome.credential
-            {
-                // Nobody else aborts it.
-                error.reason = Refusal::Replaced;
-            }
-        }
+        let _under_way = service.ceremonies.try_acquire().map_err(|_| Refused::TooManyCeremonies)?;
+        let page = self.page()?;
+        let browser = page.browser;
+        let names = chosen(service, self.on).await?;
+        let outcome = match Asked::from_value(ceremony, &Value::Object(self.options)) {
+            Ok(asked) => page.carry_out_among_others(&asked, names, service).await,
+            Err(error) => Outcome { credential: Err(error), blinked: Vec::new(), touched: Vec::new() },
+        };
         let told = [(BLINKED, listed(&outcome.blinked)), (TOUCHED, listed(&outcome.touched))];
         let mut response = match outcome.credential {
             Ok(credential) => ([(header::CONTENT_TYPE, "application/json")], credential).into_response(),
@@ -205,6 +218,57 @@ impl Request {
         };
         response.headers_mut().extend(told.into_iter().collect::<HeaderMap>());
         Ok(response)
+    }
+}
+
+impl Request {
+    fn page(&self) -> Result<Page, Refused> {
+        let origin = |member: &str, text: &str| {
+            text.parse().map_err(|error: InvalidUrl| Refused::BadCeremony(format!("{member}: {error}")))
+        };
+        let between = self.ancestors.iter().enumerate();
+        let between = between.map(|(index, text)| origin(&format!("ancestors[{index}]"), text));
+        let top = self.top_origin.as_deref().map(|text| origin("top_origin", text));
+        let user = match (&self.user_id, &self.user_name) {
+            (Some(_), Some(_)) => {
+                return Err(Refused::BadCeremony("user_id and user_name: one of them says who it is".to_owned()));
+            }
+            (Some(id), None) => Some(UserChoice::Id(id.0.clone())),
+            (None, name) => name.clone().map(UserChoice::Name),
+        };
+        Ok(Page {
+            origin: origin("origin", &self.origin)?,
+            ancestors: Page::ancestors(between.collect::<Result<_, _>>()?, top.transpose()?),
+            browser: self.browser.unwrap_or_default(),
+            mediation: self.mediation,
+            pin: self.pin.as_deref().map(Pin::new),
+            user,
+        })
+    }
+}
+
+impl Page {
+    /// Carries out a ceremony beside others over the same keys.
+    async fn carry_out_among_others(&self, asked: &Asked, names: Vec<KeyName>, service: &Service) -> Outcome {
+        let mut keys = keys(service, &names);
+        // One that is aborted already comes as far as the keys: what the client refuses by itself takes nobody's place.
+        let aborted = Canceller::new();
+        aborted.cancel();
+        let outcome = self.carry_out::<InProcess>(asked, &mut [], aborted.token()).await;
+        if !is_aborted(&outcome) {
+            return outcome;
+        }
+        let is_conditional = self.mediation_of(asked) == Mediation::Conditional;
+        let place = service.conditionals.enter(names, is_conditional).await;
+        let abort = place.as_ref().map_or_else(Cancel::never, |place| place.canceller().token());
+        let mut outcome = self.carry_out(asked, &mut keys, abort).await;
+        if is_aborted(&outcome)
+            && let Err(error) = &mut outcome.credential
+        {
+            // Nobody else aborts it.
+            error.reason = Refusal::Replaced;
+        }
+        outcome
     }
 }
 
@@ -246,20 +310,9 @@ fn listed(names: &[String]) -> HeaderValue {
     HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn parsed<'de, D: Deserializer<'de>, T: core::str::FromStr<Err: fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-}
-
 fn parsed_if_any<'de, D: Deserializer<'de>, T: core::str::FromStr<Err: fmt::Display>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
-}
-
-fn all_parsed<'de, D: Deserializer<'de>, T: core::str::FromStr<Err: fmt::Display>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }

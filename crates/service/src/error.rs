@@ -10,6 +10,8 @@ use keyrig_rack::key::administration::ActRefused;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::service::{BODY_LIMIT, MAX_CEREMONIES, MAX_WAITS};
+
 /// The body of every answer that is not a success, and the line on standard error of a ceremony that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ErrorBody {
@@ -77,13 +79,18 @@ pub(crate) enum Refused {
     },
     /// The request is not what the path takes.
     BadRequest(String),
+    /// There is no such page, or nobody could be meant.
+    BadCeremony(String),
     ContentType,
     BodyTooLarge {
         /// Of that path, bytes.
         longest: usize,
     },
     BodyTooSlow,
+    /// As many long bodies are being read as there may be, and none was done in time.
+    TooManyLongBodies,
     TooManyCeremonies,
+    TooManyWaits,
     Rack(Refusal),
     Ceremony(Box<(ClientError, Browser)>),
 }
@@ -98,20 +105,27 @@ impl Refused {
     fn status(&self) -> StatusCode {
         match self {
             Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
-            Self::NotFound { .. } | Self::Rack(Refusal::UnknownKey { .. }) => StatusCode::NOT_FOUND,
+            Self::NotFound { .. }
+            | Self::Rack(Refusal::UnknownKey { .. } | Refusal::Act { refused: ActRefused::NoCredential, .. }) => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BadRequest(_)
-            | Self::Rack(Refusal::MessageTooLong(_) | Refusal::Snapshot(_) | Refusal::BadCredential { .. }) => {
+            Self::BadRequest(_) | Self::Rack(Refusal::MessageTooLong(_) | Refusal::UnknownProfile(_)) => {
                 StatusCode::BAD_REQUEST
             }
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooManyCeremonies | Self::Rack(Refusal::TooManyWaits(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyCeremonies | Self::TooManyWaits | Self::Rack(Refusal::TooManyWaits(_)) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Rack(Refusal::Act { refused: ActRefused::NotDurable(_), .. }) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Rack(Refusal::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyLongBodies | Self::Rack(Refusal::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+            // What is said is what may be said, and means nothing.
+            Self::Ceremony(_)
+            | Self::BadCeremony(_)
+            | Self::Rack(Refusal::Snapshot(_) | Refusal::BadCredential { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Rack(_) => StatusCode::CONFLICT,
-            Self::Ceremony(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 
@@ -138,6 +152,7 @@ impl Refused {
                 Some("GET /v1/openapi.json says what it takes"),
             ),
             Self::BadRequest(reason) => (error_code::BAD_REQUEST, reason.clone(), None),
+            Self::BadCeremony(reason) => ("bad-ceremony", reason.clone(), None),
             Self::ContentType => (
                 "content-type",
                 "the body is not said to be JSON".to_owned(),
@@ -146,17 +161,45 @@ impl Refused {
             Self::BodyTooLarge { longest } => {
                 ("body-too-large", format!("the body has more than {longest} bytes"), None)
             }
-            Self::BodyTooSlow => ("body-too-slow", "the body did not arrive in time".to_owned(), None),
+            Self::BodyTooSlow => {
+                let seconds = BODY_LIMIT.as_secs();
+                (
+                    "body-too-slow",
+                    format!("the body did not arrive within {seconds} s of the first of it that was read"),
+                    None,
+                )
+            }
+            Self::TooManyLongBodies => (
+                "too-many-long-bodies",
+                "other long bodies are being read, and this one's turn did not come in time".to_owned(),
+                Some("try again"),
+            ),
             Self::TooManyCeremonies => (
-                "too-many-waits",
-                format!("{} ceremonies are under way already", crate::service::MAX_CEREMONIES),
+                "too-many-ceremonies",
+                format!("{MAX_CEREMONIES} ceremonies are under way already"),
                 Some("end one: a ceremony ends with its connection"),
+            ),
+            Self::TooManyWaits => (
+                "too-many-waits",
+                format!("{MAX_WAITS} commands wait already"),
+                Some("end one: a wait ends with its connection"),
             ),
             Self::Rack(refusal) => (error_code::of_refusal(refusal), refusal.to_string(), None),
             Self::Ceremony(refused) => return Error::of_ceremony(&refused.0, refused.1),
         };
         Error::plain(code, message, what_to_do.map(str::to_owned))
     }
+}
+
+/// The body of an answer to what is no request.
+pub(crate) fn of_what_is_no_request(status: StatusCode) -> String {
+    let (code, message) = match status {
+        StatusCode::URI_TOO_LONG => ("uri-too-long", "the path and what is after the ? are too long"),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ("head-too-large", "the head of the request is too large"),
+        _ => (error_code::BAD_REQUEST, "this is no HTTP request that can be read"),
+    };
+    let body = ErrorBody { error: Error::plain(code, message.to_owned(), None) };
+    serde_json::to_string(&body).unwrap_or_default()
 }
 
 impl IntoResponse for Refused {

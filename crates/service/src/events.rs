@@ -8,19 +8,24 @@ use core::convert::Infallible;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Line, Sse};
 use axum::response::{IntoResponse, Response};
-use keyrig_control::request::{EventList, MAX_EVENTS};
+use keyrig_control::request::EventList;
 use keyrig_rack::events::{Event, Reader};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use crate::commands::Members;
 use crate::error::Refused;
 use crate::openapi::Operation;
 use crate::service::Service;
+
+/// How many events are taken from the log at once: so much each reader holds.
+const AT_ONCE: usize = 16;
 
 /// Tell what happens, as it happens. The answer is a stream of server-sent events, each with its number as `id` and the event as `data`.
 /// It begins with what has happened before, as far as that is kept; `after` or the header `Last-Event-ID` has it begin behind an event.
@@ -29,15 +34,20 @@ use crate::service::Service;
 pub(crate) struct Listen {
     /// The number of the event to begin behind: 0 is before the first.
     #[serde(default)]
+    #[schema(schema_with = event_id)]
     after: Option<u64>,
+}
+
+fn event_id() -> ObjectBuilder {
+    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_usize)).maximum(Some(usize::MAX));
+    number.description(Some("The number of the event to begin behind: 0 is before the first."))
 }
 
 pub(crate) async fn listen(
     State(service): State<Arc<Service>>,
-    query: Result<Query<Listen>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
+    Members(Listen { after }): Members<Listen>,
 ) -> Result<Response, Refused> {
-    let Query(Listen { after }) = query.map_err(|error| Refused::BadRequest(error.body_text()))?;
     let last = headers.get("last-event-id").map(|last| last.to_str().unwrap_or_default().parse());
     let after = match (after, last.transpose()) {
         (Some(after), _) => after,
@@ -49,12 +59,12 @@ pub(crate) async fn listen(
 }
 
 /// Its description: the answer is no single value.
-pub(crate) fn operation<Request: ToSchema>() -> Operation {
+pub(crate) fn operation(id: &str, path: &str) -> Operation {
     let events = json!({
         "description": "Server-sent events, until the reader or the rack ends.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     });
-    Operation::asking::<Request, EventList>("get_events_stream", "/v1/events/stream", true).with_success(events)
+    Operation::asking::<Listen, EventList>(id, path, true).with_success(events)
 }
 
 /// How far a reader has come.
@@ -68,7 +78,7 @@ struct Reading {
 impl Reading {
     async fn next(mut self) -> Option<(Result<Line, Infallible>, Self)> {
         if self.read.is_empty() {
-            self.read = self.reader.behind(self.after, MAX_EVENTS).await.into();
+            self.read = self.reader.behind(self.after, AT_ONCE).await.into();
         }
         let event = self.read.pop_front()?;
         self.after = event.id;

@@ -53,5 +53,5 @@ pub use token_file::{TokenFile, TokenFileError};
 /// # Errors
 /// When the listener's address cannot be read.
 pub fn serve(listener: TcpListener, service: Arc<Service>) -> io::Result<Server> {
-    keyrig_http::serve(listener, router(service), Connections::new(Limits::default()))
+    keyrig_http::serve(listener, router(service), error::of_what_is_no_request, Connections::new(Limits::default()))
 }

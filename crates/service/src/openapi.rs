@@ -46,7 +46,8 @@ impl Operation {
         }
         if in_query {
             for name in members(&schema) {
-                let (member, required) = take(&mut schema, &name);
+                let (mut member, required) = take(&mut schema, &name);
+                without_null(&mut member);
                 parameters.push(json!({"name": name, "in": "query", "required": required, "schema": member}));
             }
         }
@@ -131,6 +132,24 @@ fn referred<T: ToSchema>() -> Vec<(String, Value)> {
 fn value(schema: &impl serde::Serialize) -> Value {
     // Texts, numbers and maps with text keys: nothing in it can fail to be written.
     serde_json::to_value(schema).unwrap_or_default()
+}
+
+/// A query has texts, and none of them is null.
+fn without_null(schema: &mut Value) {
+    let is_null = |value: &Value| value == "null" || value == &json!({"type": "null"});
+    if let Some(types) = schema.get_mut("type").and_then(Value::as_array_mut) {
+        types.retain(|of| !is_null(of));
+        if let [only] = &types[..] {
+            let only = only.clone();
+            schema["type"] = only;
+        }
+    }
+    if let Some(choices) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        choices.retain(|of| !is_null(of));
+        if let [only] = &choices[..] {
+            *schema = only.clone();
+        }
+    }
 }
 
 /// The names of a schema's members.

@@ -1,13 +1,14 @@
 //! Which command is where.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use keyrig_control::request::{
     Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, Deny, Events, ExportCredentials, Finger,
     ImportCredential, List, ListCredentials, PinRetries, Plug, PowerCycle, ReadLargeBlobs, Remove, Reset, Restore,
@@ -16,14 +17,14 @@ use keyrig_control::request::{
 use keyrig_rack::command::Command;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::commands::carry_out;
+use crate::commands::{LongestBody, carry_out};
 use crate::error::Refused;
-use crate::events::{self, Listen};
+use crate::events;
 use crate::openapi::{Operation, document};
-use crate::service::{MAX_BODY, Service};
+use crate::service::{MAX_BODY, MAX_CEREMONY, Service};
 use crate::{access, client};
 
 /// One path, what is asked there by which method, and its description.
@@ -31,7 +32,7 @@ struct Route {
     method: &'static str,
     path: &'static str,
     handler: MethodRouter<Arc<Service>>,
-    operation: Operation,
+    operation: fn(&Self) -> Operation,
 }
 
 impl Route {
@@ -40,8 +41,25 @@ impl Route {
     where
         C: Ask<Answer: ToSchema> + DeserializeOwned + ToSchema + Send + 'static,
     {
-        let operation = Operation::asking::<C, C::Answer>(&id(method, path), path, method == "GET");
-        Self { method, path, handler: on(filter(method), carry_out::<C>), operation }
+        Self {
+            method,
+            path,
+            handler: on(filter(method), carry_out::<C>),
+            operation: |route| Operation::asking::<C, C::Answer>(&route.id(), route.path, route.method == "GET"),
+        }
+    }
+
+    /// The same with bodies up to this length.
+    fn taking(mut self, longest: usize) -> Self {
+        self.handler = self.handler.layer(Extension(LongestBody(longest)));
+        self
+    }
+
+    /// `post_keys_touch`, of POST /v1/keys/{key}/touch.
+    fn id(&self) -> String {
+        let words = self.path.split('/').filter(|part| !part.is_empty() && *part != "v1" && !part.starts_with('{'));
+        let words: Vec<_> = words.map(|part| part.replace(['-', '.'], "_")).collect();
+        format!("{}_{}", self.method.to_ascii_lowercase(), words.join("_"))
     }
 }
 
@@ -54,22 +72,27 @@ fn filter(method: &str) -> MethodFilter {
     }
 }
 
-/// `post_keys_touch`, of POST /v1/keys/{key}/touch.
-fn id(method: &str, path: &str) -> String {
-    let words = path.split('/').filter(|part| !part.is_empty() && *part != "v1" && !part.starts_with('{'));
-    let words: Vec<_> = words.map(|part| part.replace('-', "_")).collect();
-    format!("{}_{}", method.to_ascii_lowercase(), words.join("_"))
-}
-
-/// All that there is but the description.
+/// All that there is.
 fn routes() -> Vec<Route> {
-    let ready = Operation::answering::<Ready>("get_ready", "Whether there is a rack that answers.").for_anybody();
-    let version = Operation::answering::<Version>("get_version", "The version of keyrig.");
+    let get = |path, handler, operation| Route { method: "GET", path, handler, operation };
+    let ceremony =
+        |path, handler| Route { method: "POST", path, handler, operation: |route| client::operation(&route.id()) };
     vec![
-        Route { method: "GET", path: "/v1/ready", handler: on(MethodFilter::GET, self::ready), operation: ready },
-        Route { method: "GET", path: "/v1/version", handler: on(MethodFilter::GET, self::version), operation: version },
+        get("/v1/openapi.json", on(MethodFilter::GET, openapi), |route| {
+            let summary = "This description, for anybody on this machine.";
+            Operation::answering::<Ready>(&route.id(), summary).for_anybody().with_success(json!({
+                "description": "An OpenAPI document.",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }))
+        }),
+        get("/v1/ready", on(MethodFilter::GET, ready), |route| {
+            Operation::answering::<Ready>(&route.id(), "Whether there is a rack that answers.").for_anybody()
+        }),
+        get("/v1/version", on(MethodFilter::GET, version), |route| {
+            Operation::answering::<Version>(&route.id(), "The version of keyrig.")
+        }),
         Route::command::<List>("GET", "/v1/keys"),
-        Route::command::<Create>("POST", "/v1/keys"),
+        Route::command::<Create>("POST", "/v1/keys").taking(MAX_BODY),
         Route::command::<Remove>("DELETE", "/v1/keys/{key}"),
         Route::command::<Touch>("POST", "/v1/keys/{key}/touch"),
         Route::command::<Deny>("POST", "/v1/keys/{key}/deny"),
@@ -80,7 +103,7 @@ fn routes() -> Vec<Route> {
         Route::command::<Reset>("POST", "/v1/keys/{key}/reset"),
         Route::command::<CloneKey>("POST", "/v1/keys/{key}/clone"),
         Route::command::<TakeSnapshot>("GET", "/v1/keys/{key}/snapshot"),
-        Route::command::<Restore>("PUT", "/v1/keys/{key}/snapshot"),
+        Route::command::<Restore>("PUT", "/v1/keys/{key}/snapshot").taking(MAX_BODY),
         Route::command::<PinRetries>("GET", "/v1/keys/{key}/pin"),
         Route::command::<SetPin>("POST", "/v1/keys/{key}/pin"),
         Route::command::<ChangePin>("PUT", "/v1/keys/{key}/pin"),
@@ -89,54 +112,32 @@ fn routes() -> Vec<Route> {
         Route::command::<ExportCredentials>("GET", "/v1/keys/{key}/credentials/export"),
         Route::command::<DeleteCredential>("DELETE", "/v1/keys/{key}/credentials/{credential_id}"),
         Route::command::<ReadLargeBlobs>("GET", "/v1/keys/{key}/large-blobs"),
-        Route::command::<WriteLargeBlobs>("PUT", "/v1/keys/{key}/large-blobs"),
+        Route::command::<WriteLargeBlobs>("PUT", "/v1/keys/{key}/large-blobs").taking(MAX_BODY),
         Route::command::<Transact>("POST", "/v1/keys/{key}/transact"),
         Route::command::<TransactU2f>("POST", "/v1/keys/{key}/transact-u2f"),
         Route::command::<Finger>("PUT", "/v1/finger"),
         Route::command::<SetTouchPolicy>("PUT", "/v1/touch-policy"),
         Route::command::<Events>("GET", "/v1/events"),
-        Route {
-            method: "GET",
-            path: "/v1/events/stream",
-            handler: on(MethodFilter::GET, events::listen),
-            operation: events::operation::<Listen>(),
-        },
-        Route {
-            method: "POST",
-            path: "/v1/client/create",
-            handler: on(MethodFilter::POST, client::create),
-            operation: client::operation("post_client_create"),
-        },
-        Route {
-            method: "POST",
-            path: "/v1/client/get",
-            handler: on(MethodFilter::POST, client::get),
-            operation: client::operation("post_client_get"),
-        },
+        get("/v1/events/stream", on(MethodFilter::GET, events::listen), |route| {
+            events::operation(&route.id(), route.path)
+        }),
+        ceremony("/v1/client/create", on(MethodFilter::POST, client::create)).taking(MAX_CEREMONY),
+        ceremony("/v1/client/get", on(MethodFilter::POST, client::get)).taking(MAX_CEREMONY),
     ]
 }
 
+/// The description of all that there is, in JSON: made when somebody asks for it.
+static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| {
+    let described = routes().into_iter().map(|route| (route.method, route.path, (route.operation)(&route)));
+    document(described).to_string().into()
+});
+
 /// The service, to be served or called directly.
 pub fn router(service: Arc<Service>) -> Router {
-    let description = Operation::answering::<Ready>("get_openapi", "This description, for anybody on this machine.")
-        .for_anybody()
-        .with_success(json!({
-            "description": "An OpenAPI document.",
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        }));
-    let mut router = Router::new();
-    let mut described = vec![("GET", "/v1/openapi.json", description)];
-    for Route { method, path, handler, operation } in routes() {
-        router = router.route(path, handler);
-        described.push((method, path, operation));
-    }
-    let document = Arc::new(document(described.into_iter()));
-    let openapi = move || async move { Json(Value::clone(&document)) };
-    router
-        .route("/v1/openapi.json", on(MethodFilter::GET, openapi))
+    let all = routes().into_iter();
+    all.fold(Router::new(), |router, route| router.route(route.path, route.handler))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(service.clone(), access::check))
         .layer(map_response(guarded))
         .with_state(service)
@@ -162,6 +163,10 @@ async fn guarded(mut response: Response) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION.clone())
 }
 
 async fn ready(State(service): State<Arc<Service>>) -> Result<Json<Ready>, Refused> {

@@ -1,9 +1,10 @@
 //! What is served, and its bounds.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use keyrig_rack::Rack;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::conditional::Conditionals;
 use crate::token::Token;
@@ -17,11 +18,17 @@ pub(crate) const MAX_CEREMONY: usize = 1024 * 1024;
 /// The longest of any other, bytes.
 pub(crate) const MAX_SHORT: usize = 64 * 1024;
 
+/// How long a body may take to arrive, once it is read.
+pub(crate) const BODY_LIMIT: Duration = Duration::from_secs(30);
+
 /// How many bodies that are longer than most are read at once.
 const LONG_BODIES: usize = 4;
 
 /// How many ceremonies are under way at once: far fewer than there are connections, as each holds one.
 pub(crate) const MAX_CEREMONIES: usize = 128;
+
+/// How many commands wait at once, likewise.
+pub(crate) const MAX_WAITS: usize = 256;
 
 /// What is served, and to whom.
 #[derive(Debug)]
@@ -30,7 +37,8 @@ pub struct Service {
     pub(crate) token: Token,
     pub(crate) conditionals: Conditionals,
     pub(crate) long_bodies: Semaphore,
-    ceremonies: Semaphore,
+    pub(crate) ceremonies: Semaphore,
+    pub(crate) waits: Semaphore,
 }
 
 impl Service {
@@ -43,11 +51,7 @@ impl Service {
             conditionals: Conditionals::default(),
             long_bodies: Semaphore::new(LONG_BODIES),
             ceremonies: Semaphore::new(MAX_CEREMONIES),
+            waits: Semaphore::new(MAX_WAITS),
         })
-    }
-
-    /// A place for one more ceremony, if there is one.
-    pub(crate) fn begin_ceremony(&self) -> Option<SemaphorePermit<'_>> {
-        self.ceremonies.try_acquire().ok()
     }
 }

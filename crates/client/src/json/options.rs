@@ -4,11 +4,12 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters};
+use serde_json::Value;
 use thiserror::Error;
 
 use super::InvalidJson;
 use super::extensions::{CreationExtensions, RequestExtensions};
-use super::reader::Members;
+use super::reader::{Members, parsed};
 
 /// The options of create() (WebAuthn Level 3 §5.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,8 +136,8 @@ impl Mediation {
     ///
     /// # Errors
     /// [`InvalidJson`] names the member.
-    pub fn from_json(text: &str) -> Result<Option<Self>, InvalidJson> {
-        Members::around_text(text, |members| {
+    pub fn from_value(options: &Value) -> Result<Option<Self>, InvalidJson> {
+        Members::around_options(options, |members| {
             let Some(text) = members.optional_text("mediation")? else { return Ok(None) };
             let known = text.parse().map(Some);
             known.map_err(|_| members.wrong_type("mediation", "one of conditional, optional, required and silent"))
@@ -222,7 +223,15 @@ impl CreationOptions {
     /// # Errors
     /// [`InvalidJson`] names the member.
     pub fn from_json(text: &str) -> Result<Self, InvalidJson> {
-        Members::of_text(text, |members| {
+        Self::from_value(&parsed(text)?)
+    }
+
+    /// The same of what was a text.
+    ///
+    /// # Errors
+    /// [`InvalidJson`] names the member.
+    pub fn from_value(options: &Value) -> Result<Self, InvalidJson> {
+        Members::of_the_whole(options, |members| {
             let (rp, user) = (members.dictionary("rp")?, members.dictionary("user")?);
             let attestation = members.optional_text("attestation")?;
             Ok(Self {
@@ -259,7 +268,15 @@ impl RequestOptions {
     /// # Errors
     /// [`InvalidJson`] names the member.
     pub fn from_json(text: &str) -> Result<Self, InvalidJson> {
-        Members::of_text(text, |members| {
+        Self::from_value(&parsed(text)?)
+    }
+
+    /// The same of what was a text.
+    ///
+    /// # Errors
+    /// [`InvalidJson`] names the member.
+    pub fn from_value(options: &Value) -> Result<Self, InvalidJson> {
+        Members::of_the_whole(options, |members| {
             Ok(Self {
                 challenge: members.bytes("challenge")?,
                 timeout: timeout(members)?,

@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 
 use super::{Base64Url, InvalidJson};
 
+/// What a text in JSON holds.
+pub(super) fn parsed(text: &str) -> Result<Value, InvalidJson> {
+    serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))
+}
+
 /// A dictionary and the way to it.
 pub(super) struct Members<'a> {
     path: String,
@@ -17,12 +22,11 @@ pub(super) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    pub(super) fn of_text<T>(
-        text: &str,
+    pub(super) fn of_the_whole<T>(
+        value: &Value,
         read: impl FnOnce(&Members<'_>) -> Result<T, InvalidJson>,
     ) -> Result<T, InvalidJson> {
-        let value: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
-        let members = Members::of("the whole", &value)?.at_the_top();
+        let members = Members::of("the whole", value)?.at_the_top();
         match members.publicly_keyed() {
             Some(options) => read(&Members::of("publicKey", options)?),
             None => read(&members),
@@ -30,12 +34,11 @@ impl<'a> Members<'a> {
     }
 
     /// What is around the options, if they are in the form in which a page hands them over; otherwise nothing is there.
-    pub(super) fn around_text<T>(
-        text: &str,
+    pub(super) fn around_options<T>(
+        value: &Value,
         read: impl FnOnce(&Members<'_>) -> Result<T, InvalidJson>,
     ) -> Result<T, InvalidJson> {
-        let value: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
-        let members = Members::of("the whole", &value)?.at_the_top();
+        let members = Members::of("the whole", value)?.at_the_top();
         let nothing = Map::new();
         match members.publicly_keyed() {
             Some(_) => read(&members),

@@ -194,9 +194,8 @@ fn null_is_a_text_where_a_text_is_wanted() {
 /// Credential Management §2.3.2: an enumeration, which a page hands over beside `publicKey`.
 #[test]
 fn mediation_is_beside_the_options_and_nowhere_in_them() {
-    let around = |mediation: Value| {
-        Mediation::from_json(&json!({"publicKey": {"challenge": "AA"}, "mediation": mediation}).to_string())
-    };
+    let around =
+        |mediation: Value| Mediation::from_value(&json!({"publicKey": {"challenge": "AA"}, "mediation": mediation}));
     assert_eq!(around(json!("conditional")), Ok(Some(Mediation::Conditional)));
     assert_eq!(around(json!("optional")), Ok(Some(Mediation::Modal)));
     assert_eq!(around(json!("required")), Ok(Some(Mediation::Modal)));
@@ -205,9 +204,9 @@ fn mediation_is_beside_the_options_and_nowhere_in_them() {
         let refused = around(wrong.clone());
         assert!(matches!(refused, Err(InvalidJson::WrongType { ref member, .. }) if member == "mediation"), "{wrong}");
     }
-    assert_eq!(Mediation::from_json(r#"{"publicKey":{"challenge":"AA"}}"#), Ok(None));
+    assert_eq!(Mediation::from_value(&json!({"publicKey": {"challenge": "AA"}})), Ok(None));
     assert_eq!(
-        Mediation::from_json(r#"{"challenge":"AA","mediation":"conditional"}"#),
+        Mediation::from_value(&json!({"challenge": "AA", "mediation": "conditional"})),
         Ok(None),
         "no member of theirs"
     );

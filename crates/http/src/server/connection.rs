@@ -2,7 +2,7 @@
 
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
+use axum::http::StatusCode;
 use axum::response::Response;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::{Buf, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::Unreadable;
 use crate::connections::{Connection, Phase, Place};
 
 /// Serves requests until the peer ends (while a request is dealt with, `hung_up` tells), the time is up, the place is needed, or `ended` is true: then what is under way is
@@ -29,11 +31,12 @@ pub(super) async fn serve(
     hung_up: impl Future<Output = ()> + Send,
     peer: Option<SocketAddr>,
     router: Router,
+    unreadable: Unreadable,
     place: Place,
     mut ended: watch::Receiver<bool>,
 ) {
     let watched = place.connection.clone();
-    let io = TokioIo::new(Watched { stream, connection: watched.clone() });
+    let io = TokioIo::new(Watched { stream, connection: watched.clone(), unreadable, in_place: None });
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         watched.go_on(&[Phase::New, Phase::Idle, Phase::Head, Phase::Answering, Phase::Streaming], Phase::Body);
@@ -97,6 +100,45 @@ pub(super) async fn serve(
 struct Watched<S> {
     stream: S,
     connection: Arc<Connection>,
+    unreadable: Unreadable,
+    /// What is sent in place of what hyper says of a head that it cannot read, as far as it is still to be sent.
+    in_place: Option<Bytes>,
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    /// Sends what is in the place of what hyper writes, of which nothing is sent then.
+    fn poll_write_in_place(
+        &mut self,
+        context: &mut Context<'_>,
+        written: &[io::IoSlice<'_>],
+    ) -> Poll<Option<io::Result<usize>>> {
+        if self.in_place.is_none() && matches!(self.connection.phase(), Phase::New | Phase::Idle | Phase::Head) {
+            let written: Vec<_> = written.iter().flat_map(|slice| slice.iter().copied()).collect();
+            self.in_place = with_body(&written, self.unreadable);
+        }
+        let Some(in_place) = &mut self.in_place else { return Poll::Ready(None) };
+        while !in_place.is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(context, in_place)) {
+                Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::WriteZero.into()))),
+                Ok(sent) => in_place.advance(sent),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+        Poll::Ready(Some(Ok(written.iter().map(|slice| slice.len()).sum())))
+    }
+}
+
+/// hyper answers by itself, without a body, what it takes for no request: the same with one.
+fn with_body(answer: &[u8], unreadable: Unreadable) -> Option<Bytes> {
+    let status = answer.strip_prefix(b"HTTP/1.1 ")?.first_chunk::<3>()?;
+    let status = StatusCode::from_bytes(status).ok()?;
+    let body = unreadable(status);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
+         x-content-type-options: nosniff\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    Some([head, body].concat().into())
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -116,7 +158,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        match ready!(self.poll_write_in_place(context, &[io::IoSlice::new(bytes)])) {
+            Some(written) => Poll::Ready(written),
+            None => Pin::new(&mut self.stream).poll_write(context, bytes),
+        }
     }
 
     /// hyper flushes when it has written all that it has.
@@ -141,7 +186,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        match ready!(self.poll_write_in_place(context, slices)) {
+            Some(written) => Poll::Ready(written),
+            None => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+        }
     }
 }
 

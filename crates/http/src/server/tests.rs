@@ -1,6 +1,7 @@
 //! What a peer can hold, and for how long: over pipes, on a clock that stands still while anybody is at work.
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
@@ -15,6 +16,11 @@ fn router() -> Router {
         .route("/big", get(|| async { "x".repeat(1 << 20) }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(3600)).await }))
         .route("/body", post(|body: String| async move { body }))
+}
+
+/// What is answered to what is no request.
+fn no_request(status: StatusCode) -> String {
+    format!("{{\"status\":{}}}", status.as_u16())
 }
 
 struct Site {
@@ -33,7 +39,8 @@ impl Site {
     async fn connect(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(4096);
         let place = self.connections.place().await;
-        tokio::spawn(connection::serve(theirs, core::future::pending(), None, router(), place, self.ended.clone()));
+        let ended = self.ended.clone();
+        tokio::spawn(connection::serve(theirs, core::future::pending(), None, router(), no_request, place, ended));
         ours
     }
 }
@@ -41,7 +48,8 @@ impl Site {
 /// Sends this, and tells what came back until the end, and after how many seconds that was.
 async fn until_the_end(mut stream: DuplexStream, sent: &str) -> (String, u64) {
     let began = Instant::now();
-    stream.write_all(sent.as_bytes()).await.unwrap();
+    // What is too long is not read to its end.
+    let _ = stream.write_all(sent.as_bytes()).await;
     let mut answer = Vec::new();
     // A connection that is cut is at its end too.
     let _ = stream.read_to_end(&mut answer).await;
@@ -82,6 +90,32 @@ async fn a_head_that_dribbles_has_no_more() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert!((10..=12).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+/// RFC 9112 §3 and RFC 6585 §5: what these are answered with; hyper says the same without a body.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_request_is_answered_with_a_body() {
+    let site = Site::new(10);
+    let long = "x".repeat(100_000);
+    let good = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for (before, sent, status) in [
+        ("", "not a request\r\n\r\n".to_owned(), 400),
+        ("", "GET / HTTP/1.1\r\nHost localhost\r\n\r\n".to_owned(), 400),
+        ("", "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n".to_owned(), 400),
+        (good, "GET / HTTP/7.1\r\n\r\n".to_owned(), 400),
+        ("", format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
+        ("", format!("GET / HTTP/1.1\r\n{}\r\n", "X-Pad: x\r\n".repeat(200)), 431),
+    ] {
+        let mut stream = site.connect().await;
+        if !before.is_empty() {
+            assert!(is_answered(&mut stream).await);
+        }
+        let (answer, after) = until_the_end(stream, &sent).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        assert_eq!((body, after), (no_request(StatusCode::from_u16(status).unwrap()).as_str(), 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,7 +234,7 @@ async fn a_request_ends_with_its_peer_whatever_is_sent_behind_it() {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connections = Connections::new(Limits::default());
-    let server = serve(listener, Router::new().route("/", slow), connections).unwrap();
+    let server = serve(listener, Router::new().route("/", slow), no_request, connections).unwrap();
     for behind in ["", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET"] {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
         stream.write_all(format!("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n{behind}").as_bytes()).await.unwrap();

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 pub use self::body::MAX_BODY_BYTES;
 pub use self::session::CSRF_HEADER;
 
+use crate::refusal::of_what_is_no_request;
 use crate::{Refusal, RelyingParty, page};
 
 macro_rules! routes {
@@ -92,7 +93,7 @@ pub fn router(relying_party: Arc<RelyingParty>) -> Router {
 /// When the listener's address cannot be read.
 pub fn serve(listener: TcpListener, relying_party: Arc<RelyingParty>) -> io::Result<Server> {
     let connections = relying_party.connections.clone();
-    keyrig_http::serve(listener, router(relying_party), connections)
+    keyrig_http::serve(listener, router(relying_party), of_what_is_no_request, connections)
 }
 
 /// Nothing here is for caches, or to be taken for anything but what it says it is.

@@ -70,12 +70,57 @@ async fn a_passkey_wants_its_pin() {
     assert_eq!((&signed.body["id"], &signed.body["response"]["userHandle"]), (&made.body["id"], &json!("AQ")));
 }
 
+/// CTAP 2.3 §6.2.2: a key with several credentials for a site tells the names of their users to who is verified, and user handles to
+/// anybody.
+#[tokio::test]
+async fn of_several_accounts_the_one_that_is_named_signs_in() {
+    let rig = Rig::start(&["a=ctap-2.1"], TouchPolicy::Auto).await;
+    assert_eq!(rig.post("/v1/keys/a/pin", json!({"pin": "1234"})).await.status, 200);
+    let mut ids = Vec::new();
+    for (handle, name) in [("AQ", "alice"), ("Ag", "bob")] {
+        let mut passkey = creation();
+        passkey["user"] = json!({"id": handle, "name": name, "displayName": name});
+        passkey["authenticatorSelection"] = json!({"residentKey": "required"});
+        // Chromium asks for a credProtect by which nobody finds it who is not verified.
+        let page = json!({"origin": ORIGIN, "browser": "firefox", "pin": "1234", "options": passkey});
+        let made = rig.post("/v1/client/create", page).await;
+        assert_eq!(made.status, 200, "{}", made.body);
+        ids.push(made.body["id"].clone());
+    }
+    let login = json!({"rpId": "example.com", "challenge": "AAAA", "userVerification": "discouraged"});
+    let sign_in = |more: Value| {
+        let mut page = json!({"origin": ORIGIN, "options": login, "browser": "firefox"});
+        page.as_object_mut().expect("members").extend(more.as_object().expect("members").clone());
+        rig.post("/v1/client/get", page)
+    };
+    for (more, id) in [
+        (json!({"user_id": "AQ"}), &ids[0]),
+        (json!({"user_id": "Ag"}), &ids[1]),
+        (json!({"user_name": "alice", "pin": "1234", "browser": "chromium"}), &ids[0]),
+        (json!({"user_name": "bob", "pin": "1234", "browser": "chromium"}), &ids[1]),
+    ] {
+        assert_eq!(sign_in(more.clone()).await.body["id"], *id, "{more}");
+    }
+    for (more, code, reason) in [
+        (json!({"user_id": "Aw"}), "no-such-account", "user handle Aw"),
+        (json!({"user_name": "eve", "pin": "1234", "browser": "chromium"}), "no-such-account", "\"bob\" (Ag)"),
+        (json!({"user_name": "bob"}), "account-names-untold", "2 accounts"),
+    ] {
+        let refused = sign_in(more.clone()).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (422, code), "{more}: {}", refused.body);
+        assert!(refused.body["error"]["reason"].as_str().expect("text").contains(reason), "{}", refused.body);
+    }
+}
+
 #[tokio::test]
 async fn what_no_page_could_ask_is_said() {
     let rig = Rig::two().await;
     for (body, status, code) in [
         (json!({}), 400, "bad-request"),
-        (json!({"origin": "nowhere", "options": creation()}), 400, "bad-request"),
+        (json!({"origin": "nowhere", "options": creation()}), 422, "bad-ceremony"),
+        (json!({"origin": ORIGIN, "ancestors": ["x"], "options": creation()}), 422, "bad-ceremony"),
+        (json!({"origin": ORIGIN, "user_id": "AQ", "user_name": "a", "options": creation()}), 422, "bad-ceremony"),
+        (json!({"origin": ORIGIN, "user_id": "A", "options": creation()}), 400, "bad-request"),
         (json!({"origin": ORIGIN}), 400, "bad-request"),
         (json!({"origin": ORIGIN, "options": creation(), "browser": "safari"}), 400, "bad-request"),
         (json!({"origin": ORIGIN, "options": creation(), "speed": 1}), 400, "bad-request"),
@@ -217,7 +262,7 @@ async fn there_is_an_end_to_how_many_ceremonies_wait() {
     for _ in 0..72 {
         let refused = tokio::time::timeout(std::time::Duration::from_secs(20), asked.join_next()).await;
         let refused = refused.expect("in time").expect("one").expect("an answer");
-        assert_eq!((refused.status.as_u16(), refused.code()), (429, "too-many-waits"));
+        assert_eq!((refused.status.as_u16(), refused.code()), (429, "too-many-ceremonies"));
     }
     assert_eq!(rig.get("/v1/ready").await.status, 200);
 }

@@ -53,13 +53,16 @@ async fn what_is_wrong_with_a_request_is_said() {
         (Method::GET, "/v1/nothing", json!({}), 404, "not-found"),
         (Method::POST, "/v1/keys", json!({"nothing": 1}), 400, "bad-request"),
         (Method::POST, "/v1/keys/a/pin?pin=1234", json!({}), 400, "bad-request"),
-        (Method::POST, "/v1/keys/a/touch", json!({"wait": true, "timeout_ms": 3_600_001}), 400, "bad-request"),
-        (Method::PUT, "/v1/keys/a/snapshot", json!({"snapshot": "AAAA"}), 400, "bad-snapshot"),
+        (Method::POST, "/v1/keys/a/touch", json!({"wait": true, "timeout_ms": 86_400_001}), 400, "bad-request"),
+        (Method::PUT, "/v1/keys/a/snapshot", json!({"snapshot": "AAAA"}), 422, "bad-snapshot"),
         (Method::POST, "/v1/keys/a/touch", json!({"x": "x".repeat(64 * 1024)}), 413, "body-too-large"),
         (Method::POST, "/v1/client/get", json!({"x": "x".repeat(64 * 1024)}), 400, "bad-request"),
         (Method::POST, "/v1/client/get", json!({"x": "x".repeat(1024 * 1024)}), 413, "body-too-large"),
-        (Method::PUT, "/v1/keys/a/snapshot", json!({"snapshot": "A".repeat(4 * 1024 * 1024)}), 400, "bad-snapshot"),
+        (Method::PUT, "/v1/keys/a/snapshot", json!({"snapshot": "A".repeat(4 * 1024 * 1024)}), 422, "bad-snapshot"),
         (Method::PATCH, "/v1/keys", json!({}), 405, "method-not-allowed"),
+        (Method::POST, "/v1/keys", json!({"name": "c", "profile": "nokey"}), 400, "unknown-profile"),
+        (Method::DELETE, "/v1/keys/a/credentials/AAAA", json!({}), 404, "no-such-credential"),
+        (Method::PUT, "/v1/keys/zz/snapshot", json!({"x": "x".repeat(7 * 1024 * 1024)}), 404, "unknown-key"),
     ] {
         let answer = sent(rig.request(method, path).bearer_auth(TOKEN).json(&body)).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{path} {body}: {}", answer.body);
@@ -73,6 +76,91 @@ async fn what_is_wrong_with_a_request_is_said() {
     let answer = sent(touch().header("content-type", "application/json").body(" ".repeat(6 * 1024 * 1024 + 1))).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (413, "body-too-large"));
     assert_eq!(rig.get("/v1/version").await.body["version"], Value::from(env!("CARGO_PKG_VERSION")));
+}
+
+/// Which member is wrong, and what it may be.
+#[tokio::test]
+async fn what_is_wrong_is_named() {
+    let rig = Rig::two().await;
+    for (method, path, body, message) in [
+        (
+            Method::POST,
+            "/v1/keys/a/touch",
+            json!({"wait": "yes"}),
+            "wait: invalid type: string \"yes\", expected a boolean",
+        ),
+        (
+            Method::POST,
+            "/v1/keys/a/touch",
+            json!({"timeout_ms": -1}),
+            "timeout_ms: invalid value: integer `-1`, expected u64",
+        ),
+        (
+            Method::POST,
+            "/v1/keys/a/touch",
+            json!({"timeout_ms": 86_400_001}),
+            "timeout_ms: 86400001 ms are more than 86400000, a day",
+        ),
+        (
+            Method::POST,
+            "/v1/keys/a/wait",
+            json!({"for": "x"}),
+            "for: unknown variant `x`, expected one of `touch`, `plugged`, `attached`",
+        ),
+        (Method::POST, "/v1/keys/a/wait", json!({}), "missing field `for`"),
+        (
+            Method::POST,
+            "/v1/keys/a/credentials",
+            json!({"credential": {"rp_id": 1}}),
+            "credential.rp_id: invalid type: integer `1`",
+        ),
+        (
+            Method::PUT,
+            "/v1/touch-policy",
+            json!({"policy": "hard"}),
+            "policy: \"hard\" is not a touch policy: choose auto",
+        ),
+        (Method::GET, "/v1/events?after=x", Value::Null, "after: invalid type: string \"x\", expected u64"),
+        (Method::GET, "/v1/events?after=1&after=2", Value::Null, "after is there twice"),
+        (Method::GET, "/v1/events/stream?after=x", Value::Null, "after: invalid type: string \"x\", expected u64"),
+        (
+            Method::GET,
+            "/v1/keys/a/credentials/export?nothing=1",
+            Value::Null,
+            "nothing: unknown field `nothing`, expected one of",
+        ),
+        (Method::POST, "/v1/keys/%20/touch", json!({}), "key: \" \" is not a name for a key: use 1 to 32"),
+        (
+            Method::POST,
+            "/v1/client/get",
+            json!({"origin": "https://a.example", "on": ["x/y"], "options": {}}),
+            "on[0]: \"x/y\" is not a name for a key",
+        ),
+    ] {
+        let request = rig.request(method, path).bearer_auth(TOKEN);
+        let answer = sent(if body.is_null() { request } else { request.json(&body) }).await;
+        assert_eq!(answer.code(), "bad-request", "{path} {body}");
+        let told = answer.body["error"]["message"].as_str().expect("text");
+        assert!(told.starts_with(message), "{path} {body}: {told}");
+    }
+}
+
+/// Who asks, then where, then how, then for which key, and then what.
+#[tokio::test]
+async fn what_is_wrong_is_said_in_the_order_in_which_it_is_known() {
+    let rig = Rig::two().await;
+    let long = || json!({"x": "x".repeat(100_000)});
+    for (path, method, token, code) in [
+        ("/v1/nothing", Method::POST, "another", "token-wrong"),
+        ("/v1/nothing", Method::POST, TOKEN, "not-found"),
+        ("/v1/keys/zz/touch", Method::PUT, TOKEN, "method-not-allowed"),
+        ("/v1/keys/zz/touch", Method::POST, TOKEN, "unknown-key"),
+        ("/v1/keys/a/touch?wait=true", Method::POST, TOKEN, "bad-request"),
+        ("/v1/keys/a/touch", Method::POST, TOKEN, "body-too-large"),
+    ] {
+        let answer = sent(rig.request(method.clone(), path).bearer_auth(token).json(&long())).await;
+        assert_eq!(answer.code(), code, "{method} {path}");
+    }
 }
 
 #[tokio::test]

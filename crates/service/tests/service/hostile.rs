@@ -4,11 +4,16 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
 use keyrig_rack::finger::TouchPolicy;
+use keyrig_rack::{KeySpecification, Options, Rack};
+use keyrig_service::{Service, router};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tower::ServiceExt;
 
 use crate::support::{Rig, TOKEN, creation, on_page};
 
@@ -102,6 +107,66 @@ async fn half_of_a_long_body_holds_up_long_ones_alone() {
     assert!(early.is_err(), "it has to wait for its turn");
     halves.pop();
     assert!(status(&mut fifth).await.contains("200"));
+}
+
+/// A body that never comes, and one that waits for its turn behind such: who is to blame is said.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for_and_others_are_told_why_they_wait() {
+    let rack = Rack::start(Options::default(), vec![KeySpecification::built_in("keyrig", "a").expect("built in")]);
+    let service = router(Service::new(rack.await.expect("a rack"), TOKEN.parse().expect("a token")));
+    let post = |body: Body, begun: Instant| {
+        let request = Request::post("/v1/client/get").header("authorization", format!("Bearer {TOKEN}"));
+        let request = request.header("content-type", "application/json").header("transfer-encoding", "chunked");
+        let asked = service.clone().oneshot(request.body(body).expect("a request"));
+        tokio::spawn(async move {
+            let answer = asked.await.expect("an answer");
+            let body = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            (body["error"]["code"].as_str().expect("a code").to_owned(), begun.elapsed().as_secs())
+        })
+    };
+    let never = || Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    for (stalled, expected) in [(4, ("bad-request", 30)), (8, ("too-many-long-bodies", 45))] {
+        let begun = Instant::now();
+        let stalled: Vec<_> = (0..stalled).map(|_| post(never(), begun)).collect();
+        tokio::task::yield_now().await;
+        let whole = post(Body::from("{}"), begun).await.expect("no panic");
+        assert_eq!((whole.0.as_str(), whole.1), expected);
+        for (index, stalled) in stalled.into_iter().enumerate() {
+            let seconds = if index < 4 { 30 } else { 60 };
+            assert_eq!(stalled.await.expect("no panic"), ("body-too-slow".to_owned(), seconds));
+        }
+    }
+}
+
+/// As many commands wait as may; what waits for nothing is done beside them, and a place is free when a client hangs up.
+#[tokio::test]
+async fn only_so_many_wait() {
+    let rig = Rig::start(&["a=keyrig"], TouchPolicy::Manual).await;
+    // Whatever has happened so far, and nothing will.
+    let events = rig.get("/v1/events").await.body;
+    let last =
+        events["events"].as_array().and_then(|events| events.last()).map_or(0, |last| last["id"].as_u64().unwrap());
+    let head = format!(
+        "GET /v1/events?after={last}&timeout_ms=600000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    let mut waiting = Vec::new();
+    for _ in 0..256 {
+        waiting.push(connected(&rig, &head).await);
+    }
+    let refused = loop {
+        let answer = rig.get(&format!("/v1/events?after={last}&timeout_ms=1")).await;
+        // Those before may not have been read yet.
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((refused.status.as_u16(), refused.code()), (429, "too-many-waits"));
+    assert_eq!(rig.get("/v1/events").await.status, 200);
+    assert_eq!(rig.get("/v1/keys").await.status, 200);
+    drop(waiting);
+    let again = async { while rig.post("/v1/keys/a/wait", json!({"for": "plugged"})).await.status != 200 {} };
+    timeout(Duration::from_secs(20), again).await.expect("a place is free again");
 }
 
 /// Two who wait for the same key: each has its own touch.

@@ -1,0 +1,92 @@
+//! The schemas of members whose readers have limits, made of the same limits.
+
+use keyrig_authenticator::Profile;
+use keyrig_authenticator::administration::{MAX_CREDENTIAL_ID, MAX_RP_ID};
+use keyrig_authenticator::credential::MAX_USER_ID;
+use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
+use keyrig_rack::snapshot::MAX_SNAPSHOT;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+
+use crate::timeout::MAX_TIMEOUT_MS;
+
+fn or_null(of: Type) -> SchemaType {
+    SchemaType::from_iter([of, Type::Null])
+}
+
+/// Whole groups of four, and at the end what two bytes or one leave, without bits that stand for nothing (RFC 4648 §3.5).
+pub(crate) fn base64url(description: &str) -> ObjectBuilder {
+    let pattern = "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$";
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).description(Some(description))
+}
+
+/// How long so many bytes are in base64url without padding.
+const fn encoded(bytes: usize) -> usize {
+    (bytes * 4).div_ceil(3)
+}
+
+fn up_to(most: u64) -> ObjectBuilder {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_usize)).maximum(Some(most))
+}
+
+pub(crate) fn timeout_ms() -> ObjectBuilder {
+    up_to(MAX_TIMEOUT_MS).description(Some("For how long to wait, milliseconds."))
+}
+
+pub(crate) fn event_id() -> ObjectBuilder {
+    up_to(u64::MAX).description(Some("The number of the event; 0 is before the first."))
+}
+
+pub(crate) fn sign_count() -> ObjectBuilder {
+    let described = "The signature counter: the value in the last assertion, and the next has one more. Without it, it is always 0, \
+                     as those of synchronised passkeys are.";
+    up_to(u32::MAX.into()).schema_type(or_null(Type::Integer)).description(Some(described))
+}
+
+/// A message in hexadecimal.
+pub(crate) fn message() -> ObjectBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^([0-9A-Fa-f]{2})*$"));
+    text.max_length(Some(2 * MAX_MESSAGE_SIZE)).description(Some("The message, in hexadecimal."))
+}
+
+pub(crate) fn profile() -> ObjectBuilder {
+    let text = ObjectBuilder::new().schema_type(or_null(Type::String));
+    let names = Profile::built_in_names().map(serde_json::Value::from).chain([serde_json::Value::Null]);
+    let described = "The name of its profile; without it, that of the snapshot, or keyrig.";
+    text.enum_values(Some(names)).description(Some(described))
+}
+
+pub(crate) fn snapshot() -> ObjectBuilder {
+    base64url("The snapshot.").max_length(Some(encoded(MAX_SNAPSHOT)))
+}
+
+pub(crate) fn credential_id() -> ObjectBuilder {
+    let id = base64url("The credential id, in base64url without padding.");
+    id.min_length(Some(encoded(1))).max_length(Some(encoded(MAX_CREDENTIAL_ID)))
+}
+
+pub(crate) fn rp_id() -> ObjectBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String).description(Some("The RP ID; for CTAP1/U2F the AppID."));
+    text.min_length(Some(1)).max_length(Some(MAX_RP_ID))
+}
+
+pub(crate) fn user_id() -> ObjectBuilder {
+    let described = "The user handle: a credential that has one is discoverable, and others are not.";
+    let id = base64url(described).schema_type(or_null(Type::String));
+    id.min_length(Some(encoded(1))).max_length(Some(encoded(MAX_USER_ID)))
+}
+
+pub(crate) fn cred_random() -> ObjectBuilder {
+    let described = "What hmac-secret and prf compute with, CredRandomWithUV and CredRandomWithoutUV behind it; without it the key \
+                     that imports the credential has its own.";
+    exactly(64, described)
+}
+
+pub(crate) fn large_blob_key() -> ObjectBuilder {
+    exactly(32, "largeBlobKey.")
+}
+
+fn exactly(bytes: usize, description: &str) -> ObjectBuilder {
+    let text = base64url(description).schema_type(or_null(Type::String));
+    text.min_length(Some(encoded(bytes))).max_length(Some(encoded(bytes)))
+}

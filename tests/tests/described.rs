@@ -1,0 +1,31 @@
+//! schemathesis, a tester of HTTP interfaces, asks the service what its description allows and what it forbids, and compares the answers.
+
+#![cfg(test)]
+
+use std::time::Duration;
+
+use keyrig_tests::judge;
+use keyrig_tests::program::keyrig;
+use tokio::process::Command;
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The description in use: it is fetched from the service, which `keyrig exec` gives two keys.
+#[tokio::test]
+async fn the_service_is_as_it_is_described() {
+    let cache = judge::tree(".cache/service");
+    if !cache.join("installed").exists() {
+        return judge::skip("schemathesis is not installed: tests/service/install");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let script = r#"exec "$0" --config-file "$1" run --url "$KEYRIG_URL" --header "Authorization: Bearer $KEYRIG_TOKEN" \
+        --exclude-path /v1/events/stream "$KEYRIG_URL/v1/openapi.json""#;
+    let service = judge::tree("tests/service").canonicalize().expect("there");
+    let schemathesis = cache.canonicalize().expect("there").join("venv/bin/schemathesis");
+    let mut command = Command::new(keyrig());
+    command.args(["exec", "--plug", "none", "--key", "a=keyrig", "--key", "b=yubikey-5.7", "--", "sh", "-c", script]);
+    command.arg(schemathesis).arg(service.join("schemathesis.toml")).current_dir(directory.path());
+    command.env("SCHEMATHESIS_HOOKS", service.join("schemathesis_hooks.py")).env_remove("KEYRIG_TOKEN");
+    let output = judge::run(&mut command, b"", LIMIT).await;
+    assert!(output.success, "{output}");
+}
