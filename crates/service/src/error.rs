@@ -180,7 +180,7 @@ impl Refused {
                 Some("end one: a ceremony ends with its connection"),
             ),
             Self::TooManyWaits => (
-                "too-many-waits",
+                "no-place-to-wait",
                 format!("{MAX_WAITS} commands wait already"),
                 Some("end one: a wait ends with its connection"),
             ),

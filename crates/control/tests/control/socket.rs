@@ -561,6 +561,26 @@ async fn a_client_that_says_or_takes_nothing_is_let_go_after_five_minutes() {
     }
 }
 
+/// Long requests take turns, and one that does not come to its end has its turn for ten seconds.
+#[tokio::test(start_paused = true)]
+async fn long_requests_that_do_not_end_hold_up_others_for_ten_seconds() {
+    let served = served("manual", &["a"]).await;
+    let start = tokio::time::Instant::now();
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        let mut stream = UnixStream::connect(&served.path).await.unwrap();
+        stream.write_all(&[b' '; 20_000]).await.unwrap();
+        stalled.push(stream);
+    }
+    let mut whole = BufReader::new(UnixStream::connect(&served.path).await.unwrap());
+    whole.write_all(&[b' '; 20_000]).await.unwrap();
+    list_on(&mut whole).await;
+    assert_eq!(start.elapsed().as_secs(), 10);
+    for mut stream in stalled {
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0, "its connection is closed");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rack_that_does_not_answer_is_waited_for_only_so_long() {
     let directory = TempDir::new().unwrap();
@@ -588,6 +608,9 @@ async fn a_rack_that_accepts_nobody_is_not_waited_for() {
     let _only = UnixStream::connect(&path).await.unwrap();
     let answer = send(&path, List {}).await;
     assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
+    // Nor for its start: it has started.
+    #[cfg(target_os = "linux")]
+    keyrig_control::starting::wait_for_rack(&path, core::time::Duration::from_secs(3600)).await;
 }
 
 #[tokio::test]

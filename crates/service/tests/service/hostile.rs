@@ -161,7 +161,7 @@ async fn only_so_many_wait() {
             break answer;
         }
     };
-    assert_eq!((refused.status.as_u16(), refused.code()), (429, "too-many-waits"));
+    assert_eq!((refused.status.as_u16(), refused.code()), (429, "no-place-to-wait"));
     assert_eq!(rig.get("/v1/events").await.status, 200);
     assert_eq!(rig.get("/v1/keys").await.status, 200);
     drop(waiting);
