@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::driver::{self, Driver, Fate, Turn};
 use keyrig_authenticator::environment::Seeded;
+use keyrig_authenticator::profile::Quirk;
 use keyrig_authenticator::{Channel, Profile, Step};
 use keyrig_ctap::client_pin::{self, Permissions};
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
@@ -21,8 +22,19 @@ use keyrig_test_platform::{Platform, Token, get_key_agreement};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
 
-static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::built_in("keyrig").unwrap());
-static ATTESTATION: LazyLock<Attestation> = LazyLock::new(|| Root::new([0x52; 32]).unwrap().issue(&PROFILE).unwrap());
+/// Every kind of key that knows CTAP2, what it vouches with, and keyrig's own with every known bug.
+static KEYS: LazyLock<Vec<(Profile, Attestation)>> = LazyLock::new(|| {
+    let root = Root::new([0x52; 32]).unwrap();
+    let mut profiles: Vec<_> =
+        Profile::built_in_names().filter_map(Profile::built_in).filter(Profile::has_ctap2).collect();
+    for quirk in Quirk::all() {
+        let mut profile = Profile::built_in("keyrig").unwrap();
+        profile.add(quirk);
+        profiles.push(profile);
+    }
+    let issue = |profile: Profile| (profile.clone(), root.issue(&profile).unwrap());
+    profiles.into_iter().map(issue).collect()
+});
 
 struct World<'a> {
     choices: &'a [u8],
@@ -57,21 +69,30 @@ fn authorize(token: &Token, request: &mut Request) {
 
 impl<'a> World<'a> {
     fn new(choices: &'a [u8]) -> Self {
-        let key = Driver::new(PROFILE.clone(), ATTESTATION.clone(), Box::new(Seeded::new([1; 32])));
+        // Half of all sessions are with keyrig's own key.
+        let (first, choices) = choices.split_first().unwrap_or((&0, choices));
+        let kind = if first % 2 == 0 { 0 } else { usize::from(first / 2) % KEYS.len() };
+        let (profile, attestation) = KEYS[kind].clone();
+        let key = Driver::new(profile, attestation, Box::new(Seeded::new([1; 32])));
         Self { choices, key, ids: Vec::new(), platform: None, token: None }
     }
 
     /// A key agreement, without choices.
-    fn agree(&mut self) -> Platform {
+    ///
+    /// Nothing if the key refuses it, as one with a blocked PIN may.
+    fn agree(&mut self) -> Option<Platform> {
         let request = Request::ClientPin(get_key_agreement()).encode();
         let answer = self.key.send(&request).expect("an answer");
-        self.platform.insert(Platform::agree(&answer)).clone()
+        if answer.first() != Some(&0) {
+            return None;
+        }
+        Some(self.platform.insert(Platform::agree(&answer)).clone())
     }
 
     /// What was agreed on; if nothing yet it is now.
-    fn platform(&mut self) -> Platform {
+    fn platform(&mut self) -> Option<Platform> {
         match &self.platform {
-            Some(platform) => platform.clone(),
+            Some(platform) => Some(platform.clone()),
             None => self.agree(),
         }
     }
@@ -167,10 +188,10 @@ impl<'a> World<'a> {
             15 => Request::Selection,
             16 => Request::Reset,
             // Most sessions have no PIN in them, and are quicker without a key agreement.
-            17 | 18 => Request::ClientPin(self.platform().set_pin(PIN)),
+            17 | 18 => Request::ClientPin(self.platform()?.set_pin(PIN)),
             19..=21 => {
                 let permissions = Permissions((choice | 0x37).into());
-                Request::ClientPin(self.platform().get_token(PIN, permissions, Some("example.com")))
+                Request::ClientPin(self.platform()?.get_token(PIN, permissions, Some("example.com")))
             }
             22..=24 => {
                 let parameters = credential_management::Parameters {
@@ -238,6 +259,8 @@ impl<'a> World<'a> {
                 Turn::Next(step) => step,
                 Turn::Answer(answer) => break answer,
                 Turn::Killed => unreachable!("nobody is killed"),
+                // A key that hangs.
+                Turn::Silence => return Some(()),
             };
         };
         assert!(self.key.memory_equals_disk(), "memory equals disk");

@@ -234,7 +234,7 @@ fuzz_target!(|data: &[u8]| {
     let Some(capabilities) = choices.byte() else { return };
     let capabilities = Capabilities(capabilities & 0x0D);
     let mut world = World {
-        device: Device::new(DeviceConfig { device_version: [1, 0, 0], capabilities }),
+        device: Device::new(DeviceConfig { device_version: [1, 0, 0], capabilities, ..DeviceConfig::default() }),
         now: Duration::ZERO,
         random: 1,
         channels: Vec::new(),

@@ -13,9 +13,7 @@ use keyrig_ctap::get_info::OptionId;
 use thiserror::Error;
 
 use crate::authenticator::Authenticator;
-use crate::credential::{
-    CredentialSource, Discoverable, Imported, MAX_USER_ID, StoredCredential, rp_id_hash, truncated,
-};
+use crate::credential::{CredentialSource, Discoverable, Imported, MAX_USER_ID, StoredCredential, rp_id_hash};
 use crate::large_blobs;
 use crate::memory::UntilPowerUp;
 use crate::pin::{LONGEST_PIN, MAX_PIN_RETRIES, Pin};
@@ -213,8 +211,9 @@ impl Authenticator {
     /// [`ImportRefused`].
     pub fn import(&mut self, source: CredentialSource) -> Result<Act<()>, ImportRefused> {
         self.check_import(&source)?;
+        let kept = |name| self.profile.behaviour.kept(name);
         let discoverable = source.user.map(|User { id, name, display_name }| Discoverable {
-            user: User { id, name: name.map(truncated), display_name: display_name.map(truncated) },
+            user: User { id, name: name.map(kept), display_name: display_name.map(kept) },
             creation: self.store().next_creation(),
         });
         let is_discoverable = discoverable.is_some();

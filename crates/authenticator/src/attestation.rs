@@ -62,6 +62,8 @@ impl core::fmt::Debug for Root {
 pub struct Attestation {
     private_key: PrivateKey,
     certificate: Vec<u8>,
+    /// The root's, if it is sent along.
+    root: Option<Vec<u8>>,
     u2f_certificate: Vec<u8>,
 }
 
@@ -72,10 +74,16 @@ impl Attestation {
         &self.private_key
     }
 
-    /// The attestation certificate, DER. The root's is not sent along: a relying party has it, or does not trust it.
+    /// The attestation certificate, DER. A relying party has the root's, or does not trust it.
     #[must_use]
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
+    }
+
+    /// The certificates of an attestation statement, DER: the root's is there on keys that send it along.
+    #[must_use]
+    pub fn chain(&self) -> Vec<Vec<u8>> {
+        [&self.certificate].into_iter().chain(&self.root).cloned().collect()
     }
 
     /// The attestation certificate of CTAP1/U2F, DER: for the same key, but without an AAGUID, as U2F has none.
@@ -108,13 +116,21 @@ impl Root {
     /// # Errors
     /// [`CertificateFailed`] if the certificate cannot be encoded.
     pub fn issue(&self, profile: &Profile) -> Result<Attestation, CertificateFailed> {
+        let behaviour = &profile.behaviour;
         let key = derive(&self.secret, &profile.aaguid.0);
         let subject = format!("CN=keyrig TEST {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.aaguid);
         let issuer = derive(&self.secret, b"root");
-        let leaf = certificate(&self.secret, &subject, &key, &issuer, Extensions::Leaf(profile.aaguid))?;
+        let leaf = certificate(
+            &self.secret,
+            &subject,
+            &key,
+            &issuer,
+            Extensions::Leaf(profile.aaguid, behaviour.attestation_tells_transports),
+        )?;
         let subject = format!("CN=keyrig TEST U2F {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.name);
         let u2f_certificate = certificate(&self.secret, &subject, &key, &issuer, Extensions::U2fLeaf)?;
-        Ok(Attestation { private_key: key, certificate: leaf, u2f_certificate })
+        let root = behaviour.attestation_sends_root.then(|| self.certificate.clone());
+        Ok(Attestation { private_key: key, certificate: leaf, root, u2f_certificate })
     }
 }
 
@@ -136,7 +152,8 @@ fn mac(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 
 enum Extensions {
     Root,
-    Leaf(Aaguid),
+    /// With the AAGUID, and with transports if they are told.
+    Leaf(Aaguid, bool),
     U2fLeaf,
 }
 
@@ -169,15 +186,16 @@ impl BuilderProfile for CertificateProfile {
                 let constraints = BasicConstraints { ca: true, path_len_constraint: Some(0) };
                 extensions.push(constraints.to_extension(&self.subject, &extensions)?);
             }
-            Extensions::Leaf(_) | Extensions::U2fLeaf => {
+            Extensions::Leaf(..) | Extensions::U2fLeaf => {
                 let constraints = BasicConstraints { ca: false, path_len_constraint: None };
                 extensions.push((true, &constraints).to_extension(&self.subject, &extensions)?);
                 // Neither of the two is ever critical.
-                if let Extensions::Leaf(aaguid) = &self.extensions {
+                if let Extensions::Leaf(aaguid, _) = &self.extensions {
                     // The value is an OCTET STRING inside the extension's own.
                     let value = OctetString::new(aaguid.0.as_slice())?;
                     extensions.push((AAGUID_EXTENSION, false, &value).to_extension(&self.subject, &extensions)?);
-                } else {
+                }
+                if let Extensions::U2fLeaf | Extensions::Leaf(_, true) = &self.extensions {
                     // Bit 2 from the left is USB.
                     let usb = BitString::new(5, [0x20])?;
                     extensions.push((U2F_TRANSPORTS_EXTENSION, false, &usb).to_extension(&self.subject, &extensions)?);

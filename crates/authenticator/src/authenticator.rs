@@ -118,6 +118,7 @@ impl Authenticator {
     pub(crate) fn pin_policy(&self) -> PinPolicy {
         PinPolicy {
             min_length: self.min_pin_length(),
+            max_bytes: self.profile.behaviour.longest_pin,
             complexity: self.store().configuration().pin_complexity_policy || self.profile.enforces_pin_complexity(),
         }
     }
@@ -153,7 +154,8 @@ impl Authenticator {
     /// The counter of the key that the next signature carries, and the change that makes it durable.
     pub(crate) fn next_counter(&self) -> Result<(u32, Change), Status> {
         // A counter at its end would repeat: the key is worn out, after more than four thousand million signatures.
-        let counter = self.store.counter().checked_add(1).ok_or(Status::OtherError)?;
+        let step = self.profile.behaviour.counter_step.into();
+        let counter = self.store.counter().checked_add(step).ok_or(Status::OtherError)?;
         Ok((counter, Change::Counter(counter)))
     }
 }

@@ -30,9 +30,11 @@ impl Authenticator {
     /// # Errors
     /// [`Status::MissingParameter`] if it names none, [`Status::InvalidParameter`] if the key does not have it.
     pub(crate) fn pin_uv_auth_protocol(&self, number: Option<u64>) -> Result<PinUvAuthProtocol, Status> {
-        let number = number.ok_or(Status::MissingParameter)?;
+        let assumed = Some(1).filter(|_| self.profile.behaviour.assumes_protocol_one);
+        let number = number.or(assumed).ok_or(Status::MissingParameter)?;
         let known = self.profile.pin_uv_auth_protocols().contains(&number);
-        PinUvAuthProtocol::from_number(number).filter(|_| known).ok_or(Status::InvalidParameter)
+        let protocol = PinUvAuthProtocol::from_number(number).filter(|_| known);
+        protocol.ok_or(self.profile.behaviour.unknown_protocol_status)
     }
 
     /// Verifies the `pinUvAuthParam` of a request under the pinUvAuthToken in use, over a message given in parts.
@@ -54,12 +56,13 @@ impl Authenticator {
         let protocol = self.pin_uv_auth_protocol(pin_uv_auth.protocol)?;
         if permissions.contains(Permissions::PCMR)
             && let Some(token) = self.store().persistent_token()
-            && protocol.verify(&token.0, message, param)
+            && protocol.verify(&token.0, message, param, self.profile.behaviour.comparison(protocol))
         {
             return Ok(Authorization { rp_id: None });
         }
         let wanted = Permissions(permissions.0 & !Permissions::PCMR.0);
-        let token = self.memory.token.as_mut().filter(|token| token.verify(protocol, message, param));
+        let comparison = self.profile.behaviour.comparison(protocol);
+        let token = self.memory.token.as_mut().filter(|token| token.verify(protocol, message, param, comparison));
         let token = token.filter(|token| token.has(wanted));
         let token = token.ok_or(Status::PinAuthInvalid)?;
         token.was_used();

@@ -9,6 +9,7 @@ use crate::authenticator::Authenticator;
 use crate::credential::CredRandom;
 use crate::hmac_secret::Salts;
 use crate::presence::Reason;
+use crate::profile::Probe;
 use crate::progress::{Progress, Refusals};
 
 /// A `pinUvAuthParam` of no bytes asks for a touch and nothing else: the platform wants to know which of several keys the user
@@ -16,25 +17,47 @@ use crate::progress::{Progress, Refusals};
 ///
 /// Nothing if the request is no such one, or the key has no PINs: then it is a parameter like others.
 pub(crate) fn touch_probe(authenticator: &Authenticator, pin_uv_auth: &PinUvAuth, reason: Reason) -> Option<Progress> {
+    fn answer(authenticator: &Authenticator) -> Progress {
+        let behaviour = &authenticator.profile.behaviour;
+        let protected = authenticator.is_protected();
+        if protected { behaviour.probe_status_with_pin.into() } else { behaviour.probe_status_without_pin.into() }
+    }
     let asked = pin_uv_auth.param.as_ref().is_some_and(Vec::is_empty);
     if !asked || authenticator.profile.option(OptionId::ClientPin).is_none() {
         return None;
     }
-    Some(Progress::gesture(reason, Refusals::OF_A_CEREMONY, |authenticator, _| {
-        if authenticator.is_protected() { Status::PinInvalid.into() } else { Status::PinNotSet.into() }
-    }))
+    let behaviour = &authenticator.profile.behaviour;
+    if behaviour.probe == Probe::NeedsProtocol && pin_uv_auth.protocol.is_none() {
+        return Some(Status::MissingParameter.into());
+    }
+    if behaviour.get_assertion_probe_at_once && reason == Reason::GetAssertion {
+        return Some(answer(authenticator));
+    }
+    let refusals = Refusals::of_a_ceremony(authenticator);
+    Some(Progress::gesture(reason, refusals, |authenticator, _| answer(authenticator)))
 }
 
 /// The `uv` option asks for built-in user verification, which no key here has; with a `pinUvAuthParam` it is taken as false
 /// (§6.1.2 step 5, §6.2.2 step 4).
-pub(crate) fn check_uv_option(options: &Options, pin_uv_auth: &PinUvAuth) -> Result<(), Status> {
-    if options.uv == Some(true) && pin_uv_auth.param.is_none() { Err(Status::InvalidOption) } else { Ok(()) }
+pub(crate) fn check_uv_option(
+    authenticator: &Authenticator,
+    options: &Options,
+    pin_uv_auth: &PinUvAuth,
+) -> Result<(), Status> {
+    let behaviour = &authenticator.profile.behaviour;
+    let Some(uv) = options.uv.filter(|_| !behaviour.ignores_uv_option) else { return Ok(()) };
+    let refusal = match (uv, pin_uv_auth.param.is_some()) {
+        (true, true) => behaviour.uv_with_param_status,
+        (true, false) => behaviour.uv_option_status.or(Some(behaviour.uv_true_status)),
+        (false, _) => behaviour.uv_option_status,
+    };
+    refusal.map_or(Ok(()), Err)
 }
 
 /// A list longer than what getInfo promises is not searched in part.
 pub(crate) fn check_list(authenticator: &Authenticator, list: &[CredentialDescriptor]) -> Result<(), Status> {
-    match authenticator.profile.max_credential_count_in_list {
-        Some(max) if list.len() > usize::from(max) => Err(Status::LimitExceeded),
+    match authenticator.profile.list_limit() {
+        Some(max) if list.len() > max => Err(Status::LimitExceeded),
         _ => Ok(()),
     }
 }

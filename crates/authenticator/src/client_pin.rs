@@ -11,6 +11,7 @@ use crate::authenticator::Authenticator;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_protocol::{PinUvAuthProtocol, SharedSecret};
 use crate::pin_uv_auth_token::{PersistentPinUvAuthToken, PinUvAuthToken};
+use crate::profile::RetriesWithoutPin;
 use crate::progress::Progress;
 use crate::store::{Change, Configuration};
 
@@ -45,7 +46,13 @@ fn answer(response: Response) -> Progress {
 /// getPINRetries (§6.5.5.2).
 fn get_pin_retries(authenticator: &Authenticator) -> Result<Progress, Status> {
     // YubiKeys say so, and clients built on them rely on it; the specification is silent.
-    authenticator.store().pin().ok_or(Status::PinNotSet)?;
+    if authenticator.store().pin().is_none() {
+        return match authenticator.profile.behaviour.retries_without_pin {
+            RetriesWithoutPin::Refused => Err(Status::PinNotSet),
+            RetriesWithoutPin::Silence => Ok(Progress::Silence),
+        };
+    }
+    authenticator.check_says_anything()?;
     Ok(answer(Response {
         pin_retries: Some(authenticator.store().pin_retries().into()),
         power_cycle_state: Some(authenticator.needs_power_cycle()),
@@ -56,6 +63,7 @@ fn get_pin_retries(authenticator: &Authenticator) -> Result<Progress, Status> {
 /// getKeyAgreement (§6.5.5.4).
 fn get_key_agreement(authenticator: &mut Authenticator, request: &Request) -> Result<Progress, Status> {
     let protocol = authenticator.pin_uv_auth_protocol(request.pin_uv_auth_protocol)?;
+    authenticator.check_says_anything()?;
     let key = authenticator.memory.key_agreement_keys.key(protocol, authenticator.environment.as_mut());
     let public = authenticator.environment.crypto().public_key(&key).map_err(|_| Status::OtherError)?;
     let PublicKey::Es256 { x, y } = public else { return Err(Status::OtherError) };
@@ -267,6 +275,12 @@ impl Authenticator {
 
     fn pin_was_right(&mut self) {
         self.memory.consecutive_mismatches = 0;
+    }
+
+    /// Some keys refuse whatever has to do with PINs while theirs is blocked.
+    fn check_says_anything(&self) -> Result<(), Status> {
+        let blocked = self.is_protected() && self.store().pin_retries() == 0;
+        if blocked && self.profile.behaviour.refuses_all_while_blocked { Err(Status::PinBlocked) } else { Ok(()) }
     }
 
     fn check_pin_can_be_entered(&self) -> Result<(), Status> {

@@ -56,10 +56,8 @@ fn set_min_pin_length(
     }
     let current = authenticator.min_pin_length();
     let length = parameters.new_min_pin_length.map_or(Ok(current), u8::try_from);
-    let length = length
-        .ok()
-        .filter(|length| *length >= current && usize::from(*length) <= LONGEST_PIN)
-        .ok_or(Status::PinPolicyViolation)?;
+    let length =
+        length.ok().filter(|length| *length >= current && *length <= LONGEST_PIN).ok_or(Status::PinPolicyViolation)?;
     let pin = authenticator.store().pin();
     let mut force = parameters.force_change_pin == Some(true);
     if force && pin.is_none() {

@@ -147,7 +147,7 @@ pub fn rp_id_hash(relying_party_id: &str) -> [u8; 32] {
 pub const MAX_USER_ID: usize = 64;
 
 /// How much of a name is kept, bytes (CTAP 2.3 §6.1.2; WebAuthn Level 3 §6.4.1).
-const MAX_NAME: usize = 64;
+pub(crate) const MAX_NAME: usize = 64;
 
 /// A name as far as it is kept: cut on a code point's boundary.
 pub(crate) fn truncated(mut name: String) -> String {

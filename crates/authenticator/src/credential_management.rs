@@ -11,9 +11,9 @@ use keyrig_ctap::{Response as Answer, Status};
 use crate::authenticator::Authenticator;
 use crate::authorization::Authorization;
 use crate::channel::Channel;
-use crate::credential::{Discoverable, StoredCredential, rp_id_hash, truncated};
+use crate::credential::{Discoverable, StoredCredential, rp_id_hash};
 use crate::memory::{CredentialsCursor, RelyingPartiesCursor, Timed, UntilNextCommand};
-use crate::profile::Enumeration;
+use crate::profile::{EmptyRpList, Enumeration};
 use crate::progress::Progress;
 use crate::store::{Change, Store};
 
@@ -127,7 +127,13 @@ fn enumerate_rps_begin(
     begun.relying_parties = None;
     authorize_all(authenticator, request, version)?;
     let store = authenticator.store();
-    let first = store.relying_parties().next().ok_or(Status::NoCredentials)?;
+    let Some(first) = store.relying_parties().next() else {
+        return match authenticator.profile.behaviour.empty_rp_list {
+            EmptyRpList::NoCredentials => Err(Status::NoCredentials),
+            EmptyRpList::TotalOfNone => answer(Response { total_rps: Some(0), ..Response::default() }),
+            EmptyRpList::Nothing => Ok(Progress::Done(Ok(Answer::Done))),
+        };
+    };
     tell_relying_party(store, first, Some(count(store.relying_parties().count())), begun, now)
 }
 
@@ -272,7 +278,8 @@ fn update_user_information(authenticator: &mut Authenticator, request: &Request)
     if known.id != user.id {
         return Err(Status::InvalidParameter);
     }
-    let kept = |name: Option<String>| name.filter(|name| !name.is_empty()).map(truncated);
+    let behaviour = &authenticator.profile.behaviour;
+    let kept = |name: Option<String>| name.filter(|name| !name.is_empty()).map(|name| behaviour.kept(name));
     *known = User { id: user.id, name: kept(user.name), display_name: kept(user.display_name) };
     let state = Change::new_credential_store_state(authenticator.environment.as_mut());
     Ok(Progress::commit(vec![Change::Put(credential), state], |_, _| Progress::Done(Ok(Answer::Done))))

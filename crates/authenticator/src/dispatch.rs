@@ -24,7 +24,7 @@ impl Authenticator {
         } else if message.first().is_some_and(|command| !self.has_command((*command).into())) {
             Status::InvalidCommand.into()
         } else {
-            match Request::decode(message) {
+            match self.read(message) {
                 Ok(Request::MakeCredential(request)) => make_credential::start(self, request),
                 Ok(Request::GetAssertion(request)) => get_assertion::start(self, channel, request),
                 Ok(Request::GetNextAssertion) => get_assertion::next(self, begun, now),
@@ -38,7 +38,7 @@ impl Authenticator {
                 }
                 Ok(Request::LargeBlobs(request)) => large_blobs::start(self, request),
                 Ok(Request::Config(request)) => config::start(self, request),
-                Ok(Request::Selection) => selection::start(),
+                Ok(Request::Selection) => selection::start(self),
                 Ok(Request::Reset) => reset::start(self, now),
                 Ok(_) => Status::InvalidCommand.into(),
                 Err(status) => status.into(),

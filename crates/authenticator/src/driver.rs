@@ -84,6 +84,8 @@ pub enum Turn {
     Answer(Vec<u8>),
     /// The key was killed.
     Killed,
+    /// The key will never answer.
+    Silence,
 }
 
 /// Drives one authenticator.
@@ -154,7 +156,7 @@ impl<D: Disk> Driver<D> {
         }
     }
 
-    /// Sends a CTAP2 message and returns the answer; nothing if the key was killed on the way.
+    /// Sends a CTAP2 message and returns the answer; nothing if the key was killed on the way, or never answers.
     pub fn send(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let step = self.start(message);
         self.drive(step)
@@ -184,7 +186,7 @@ impl<D: Disk> Driver<D> {
             step = match self.turn(step) {
                 Turn::Next(step) => step,
                 Turn::Answer(answer) => return Some(answer),
-                Turn::Killed => return None,
+                Turn::Killed | Turn::Silence => return None,
             }
         }
     }
@@ -193,6 +195,7 @@ impl<D: Disk> Driver<D> {
     pub fn turn(&mut self, step: Step) -> Turn {
         match step {
             Step::Respond(answer) => Turn::Answer(answer),
+            Step::Silence => Turn::Silence,
             Step::Gesture(gesture) => {
                 self.seen.push(Event::Gesture(gesture.reason()));
                 let deadline = gesture.deadline();

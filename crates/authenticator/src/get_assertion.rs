@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use keyrig_ctap::authenticator_data::{AuthenticatorData, Flags};
+use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
 use keyrig_ctap::extensions::{CredentialProtection, GetAssertionInputs, GetAssertionOutputs};
@@ -74,6 +74,7 @@ fn prepare(authenticator: &mut Authenticator, channel: Channel, request: Request
     let Some(located) = locate(authenticator, &rp_id_hash, &request.allow_list, user_verified) else {
         return Ok(no_credentials(authenticator, user_present, !request.allow_list.is_empty()));
     };
+    let names_credential = request.allow_list.len() != 1 || !authenticator.profile.behaviour.omits_the_only_descriptor;
     if inputs.large_blob_key == Some(false) {
         return Err(Status::InvalidOption);
     }
@@ -83,9 +84,11 @@ fn prepare(authenticator: &mut Authenticator, channel: Channel, request: Request
     }
     let salts = inputs.hmac_secret.as_ref().map(|input| authenticator.open_salts(input)).transpose()?;
     let client_data_hash = request.client_data_hash;
-    let scope = Scope { channel, rp_id_hash, client_data_hash, user_present, user_verified, inputs, salts };
+    let scope =
+        Scope { channel, rp_id_hash, client_data_hash, user_present, user_verified, inputs, salts, names_credential };
     if user_present {
-        Ok(Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
+        let refusals = Refusals::of_a_ceremony(authenticator);
+        Ok(Progress::gesture(Reason::GetAssertion, refusals, move |authenticator, _| {
             // Step 9.
             authenticator.consume_token();
             assert(authenticator, scope, located, true).unwrap_or_else(Progress::from)
@@ -102,7 +105,7 @@ fn no_credentials(authenticator: &Authenticator, user_present: bool, listed: boo
     if !user_present || !behaviour.no_credentials.asks(listed) {
         return status.into();
     }
-    Progress::gesture(Reason::GetAssertion, Refusals::OF_A_CEREMONY, move |authenticator, _| {
+    Progress::gesture(Reason::GetAssertion, Refusals::of_a_ceremony(authenticator), move |authenticator, _| {
         // A touch is a touch, whatever it leads to.
         authenticator.consume_token();
         status.into()
@@ -113,13 +116,18 @@ fn no_credentials(authenticator: &Authenticator, user_present: bool, listed: boo
 fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status> {
     authenticator.check_pin_uv_auth_protocol(&request.pin_uv_auth)?;
     // Step 4.
-    check_uv_option(&request.options, &request.pin_uv_auth)?;
-    if request.options.rk.is_some() {
-        return Err(Status::UnsupportedOption);
+    let behaviour = &authenticator.profile.behaviour;
+    check_uv_option(authenticator, &request.options, &request.pin_uv_auth)?;
+    if request.options.rk.is_some_and(|rk| rk || !behaviour.get_assertion_takes_rk_false) {
+        return Err(behaviour.get_assertion_rk_status);
+    }
+    let silent = request.options.up == Some(false);
+    if let Some(status) = behaviour.silent_status.filter(|_| silent) {
+        return Err(status);
     }
     // Step 5: a pre-flight stays possible.
-    if request.options.up != Some(false) {
-        authenticator.check_always_uv(&request.pin_uv_auth)?;
+    if !silent || behaviour.always_uv_covers_silent {
+        authenticator.check_always_uv(&request.pin_uv_auth).map_err(|_| behaviour.always_uv_status)?;
     }
     check_list(authenticator, &request.allow_list)
 }
@@ -188,7 +196,9 @@ fn assert(
     let (counter, changes) = authenticator.count(&scope.rp_id_hash, &candidate.id)?;
     Ok(Progress::commit(changes, move |authenticator, now| {
         let number_of_credentials = (first && count > 1).then_some(count);
-        let user = candidate.user.take().and_then(|user| told(user, scope.user_verified && (!first || count > 1)));
+        let behaviour = &authenticator.profile.behaviour;
+        let names = behaviour.names_without_uv || scope.user_verified && (!first || count > 1);
+        let user = candidate.user.take().and_then(|user| told(user, names, behaviour.tells_empty_user_id));
         let response = sign(authenticator, &scope, candidate, counter).map(|response| Response {
             user,
             number_of_credentials,
@@ -207,9 +217,9 @@ fn assert(
 
 /// What is told of the account: names only to a verified user who has a choice to make (§6.2, member 0x04), and nothing of one
 /// without a handle, which platforms fail on.
-fn told(user: User, names: bool) -> Option<User> {
+fn told(user: User, names: bool, without_handle: bool) -> Option<User> {
     let user = if names { user } else { User { name: None, display_name: None, ..user } };
-    Some(user).filter(|user| !user.id.is_empty())
+    Some(user).filter(|user| without_handle || !user.id.is_empty())
 }
 
 fn sign(
@@ -219,6 +229,8 @@ fn sign(
     counter: u32,
 ) -> Result<Response, Status> {
     let extensions = outputs(authenticator, scope, &candidate).encode();
+    let extensions = authenticator.profile.behaviour.with_extra(extensions);
+    let attested_credential_data = attested(authenticator, &candidate)?;
     let imported = authenticator.imported(&scope.rp_id_hash, &candidate.id).map(|(_, imported)| imported);
     let data = AuthenticatorData {
         rp_id_hash: scope.rp_id_hash,
@@ -227,24 +239,46 @@ fn sign(
             .with_if(Flags::UV, scope.user_verified)
             .with_if(Flags::BE, imported.is_some_and(|imported| imported.backup_eligible))
             .with_if(Flags::BS, imported.is_some_and(|imported| imported.backup_state))
+            .with_if(Flags::AT, attested_credential_data.is_some())
             .with_if(Flags::ED, extensions.is_some()),
         counter,
-        attested_credential_data: None,
+        attested_credential_data,
         extensions,
     };
     let key = Some(&candidate.private_key);
     let sealed = seal(authenticator.environment.as_mut(), data, &scope.client_data_hash, key)?;
+    let mut signature = sealed.signature.ok_or(Status::OtherError)?;
+    if authenticator.profile.behaviour.wrong_signature_with_hmac_secret
+        && scope.salts.is_some()
+        && let Some(last) = signature.last_mut()
+    {
+        *last ^= 1;
+    }
     let wants_large_blob_key = scope.inputs.large_blob_key == Some(true) && candidate.has_large_blob_key;
     let large_blob_key = wants_large_blob_key.then(|| authenticator.store().large_blob_key(&candidate.id).to_vec());
     Ok(Response {
-        credential: Some(CredentialDescriptor::public_key(candidate.id)),
+        credential: scope.names_credential.then(|| CredentialDescriptor::public_key(candidate.id)),
         authenticator_data: sealed.authenticator_data,
-        signature: sealed.signature.ok_or(Status::OtherError)?,
+        signature,
         user: None,
         number_of_credentials: None,
         user_selected: None,
         large_blob_key,
     })
+}
+
+/// Attested credential data, which authenticator data of an assertion has not (WebAuthn Level 3 §6.1), but on keys that err.
+fn attested(authenticator: &Authenticator, candidate: &Candidate) -> Result<Option<AttestedCredentialData>, Status> {
+    if !authenticator.profile.behaviour.attested_data_in_assertion {
+        return Ok(None);
+    }
+    let crypto = authenticator.environment.crypto();
+    let public_key = crypto.public_key(&candidate.private_key).map_err(|_| Status::OtherError)?;
+    Ok(Some(AttestedCredentialData {
+        aaguid: authenticator.profile.aaguid,
+        credential_id: candidate.id.clone(),
+        public_key: public_key.to_cose(),
+    }))
 }
 
 fn outputs(authenticator: &mut Authenticator, scope: &Scope, candidate: &Candidate) -> GetAssertionOutputs {

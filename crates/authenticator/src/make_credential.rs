@@ -4,7 +4,7 @@ use keyrig_ctap::attestation::Statement;
 use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::cose::Algorithm;
-use keyrig_ctap::entities::{CredentialDescriptor, PUBLIC_KEY, User};
+use keyrig_ctap::entities::{CredentialDescriptor, User};
 use keyrig_ctap::extensions::{CredentialProtection, MakeCredentialInputs, MakeCredentialOutputs};
 use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::make_credential::{Request, Response};
@@ -12,10 +12,11 @@ use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
 use crate::ceremony::{check_list, check_uv_option, touch_probe};
-use crate::credential::{Discoverable, MAX_USER_ID, Properties, StoredCredential, rp_id_hash, truncated};
+use crate::credential::{Discoverable, MAX_USER_ID, Properties, StoredCredential, rp_id_hash};
 use crate::hmac_secret::Salts;
 use crate::presence::Reason;
 use crate::private_key::PrivateKey;
+use crate::profile::{Behaviour, StoredIdLength};
 use crate::progress::{Progress, Refusals};
 use crate::sealing::seal;
 use crate::store::Change;
@@ -68,8 +69,12 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
     // §12.8: there is no hmac-secret-mc without hmac-secret.
     let salts = inputs.hmac_secret_mc.as_ref().filter(|_| inputs.hmac_secret == Some(true));
     let salts = salts.map(|input| authenticator.open_salts(input)).transpose()?;
+    if authenticator.profile.behaviour.full_at_once && request.options.rk == Some(true) {
+        room(authenticator, &rp_id_hash, &request.user)?;
+    }
     let checked = Checked { request, rp_id_hash, algorithm, user_verified, inputs, salts };
-    Ok(Progress::gesture(Reason::MakeCredential, Refusals::OF_A_CEREMONY, move |authenticator, _| {
+    let refusals = Refusals::of_a_ceremony(authenticator);
+    Ok(Progress::gesture(Reason::MakeCredential, refusals, move |authenticator, _| {
         // Step 14.
         authenticator.consume_token();
         create(authenticator, checked).unwrap_or_else(Progress::from)
@@ -79,16 +84,28 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
 /// Steps 2 to 9: the algorithm of the credential.
 fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, Status> {
     authenticator.check_pin_uv_auth_protocol(&request.pin_uv_auth)?;
+    let behaviour = &authenticator.profile.behaviour;
+    if let Some(status) = behaviour.protocol_without_param_status
+        && authenticator.is_protected()
+        && request.pin_uv_auth.param.is_none()
+        && request.pin_uv_auth.protocol.is_some()
+    {
+        return Err(status);
+    }
     // Step 3.
+    if let Some(status) = behaviour.unknown_algorithm_status
+        && request.parameters.iter().any(|parameters| !authenticator.profile.knows(parameters))
+    {
+        return Err(status);
+    }
     let algorithm = request
         .parameters
         .iter()
-        .filter(|parameters| parameters.kind == PUBLIC_KEY)
-        .filter_map(|parameters| Algorithm::from_identifier(parameters.algorithm))
-        .find(|algorithm| authenticator.profile.supports(*algorithm))
+        .filter(|parameters| authenticator.profile.knows(parameters))
+        .find_map(|parameters| Algorithm::from_identifier(parameters.algorithm))
         .ok_or(Status::UnsupportedAlgorithm)?;
     // Step 5.
-    check_uv_option(&request.options, &request.pin_uv_auth)?;
+    check_uv_option(authenticator, &request.options, &request.pin_uv_auth)?;
     if request.options.up == Some(false) {
         return Err(Status::InvalidOption);
     }
@@ -109,11 +126,19 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
     if request.user.id.len() > MAX_USER_ID {
         return Err(Status::InvalidLength);
     }
-    if request.user.id.is_empty() && authenticator.profile.behaviour.refuses_empty_user_id {
-        return Err(Status::InvalidParameter);
-    }
+    check_user(behaviour, &request.user)?;
     check_list(authenticator, &request.exclude_list)?;
     Ok(algorithm)
+}
+
+/// What some keys do not take of an account.
+fn check_user(behaviour: &Behaviour, user: &User) -> Result<(), Status> {
+    let found = [
+        (user.id.is_empty(), behaviour.empty_user_id_status),
+        (user.display_name.as_deref() == Some(""), behaviour.empty_display_name_status),
+        (user.display_name.is_none(), behaviour.absent_display_name_status),
+    ];
+    found.into_iter().filter(|(is_so, _)| *is_so).find_map(|(_, status)| status).map_or(Ok(()), Err)
 }
 
 /// Whether a credential of the exclude list lives here, and may be known to: one that wants user verification is not there
@@ -124,8 +149,14 @@ fn excludes(
     descriptor: &CredentialDescriptor,
     user_verified: bool,
 ) -> bool {
-    descriptor.is_public_key()
-        && authenticator.store().open(rp_id_hash, &descriptor.id).is_some_and(|credential| {
+    let of_another = || {
+        authenticator.profile.behaviour.excludes_of_any_rp && authenticator.store().credential(&descriptor.id).is_some()
+    };
+    if !descriptor.is_public_key() {
+        return false;
+    }
+    of_another()
+        || authenticator.store().open(rp_id_hash, &descriptor.id).is_some_and(|credential| {
             user_verified || credential.properties.protection != CredentialProtection::UserVerificationRequired
         })
 }
@@ -142,7 +173,7 @@ fn create(authenticator: &mut Authenticator, checked: Checked) -> Result<Progres
         changes.push(Change::new_credential_store_state(authenticator.environment.as_mut()));
         made
     } else {
-        let id_length = usize::from(authenticator.profile.credential_id_length);
+        let id_length = authenticator.profile.behaviour.credential_id_length.bytes();
         let secret = authenticator.store().secret().clone();
         let environment = authenticator.environment.as_mut();
         secret.make(environment, &checked.rp_id_hash, checked.algorithm, properties(&checked.inputs), id_length)
@@ -175,26 +206,22 @@ fn discoverable(
     authenticator: &mut Authenticator,
     checked: &Checked,
 ) -> Result<(Option<Vec<u8>>, StoredCredential), Status> {
-    let (store, user) = (authenticator.store(), &checked.request.user);
-    let same_user = |credential: &&StoredCredential| {
-        credential.discoverable.as_ref().is_some_and(|discoverable| discoverable.user.id == user.id)
-    };
-    let replaced = store.discoverable(&checked.rp_id_hash).find(same_user).map(|credential| credential.id.clone());
-    let capacity = usize::try_from(authenticator.profile.discoverable_credentials).unwrap_or(usize::MAX);
-    if replaced.is_none() && store.discoverable_count() >= capacity {
-        return Err(Status::KeyStoreFull);
-    }
-    let creation = store.next_creation();
-    let cred_blob = stored_blob(authenticator, checked).cloned().unwrap_or_default();
-    let environment = authenticator.environment.as_mut();
-    let mut id = vec![0; usize::from(authenticator.profile.credential_id_length)];
-    environment.random(&mut id);
-    let private_key = PrivateKey::from_candidates(checked.algorithm, |bytes| environment.random(bytes));
+    let user = &checked.request.user;
+    let replaced = room(authenticator, &checked.rp_id_hash, user)?;
+    let creation = authenticator.store().next_creation();
+    let behaviour = &authenticator.profile.behaviour;
+    let id_length =
+        behaviour.discoverable_id_length.map_or(behaviour.credential_id_length.bytes(), StoredIdLength::bytes);
     let user = User {
         id: user.id.clone(),
-        name: user.name.clone().map(truncated),
-        display_name: user.display_name.clone().map(truncated),
+        name: user.name.clone().map(|name| behaviour.kept(name)),
+        display_name: user.display_name.clone().map(|name| behaviour.kept(name)),
     };
+    let cred_blob = stored_blob(authenticator, checked).cloned().unwrap_or_default();
+    let environment = authenticator.environment.as_mut();
+    let mut id = vec![0; id_length];
+    environment.random(&mut id);
+    let private_key = PrivateKey::from_candidates(checked.algorithm, |bytes| environment.random(bytes));
     let credential = StoredCredential {
         id,
         relying_party_id: checked.request.relying_party.id.clone(),
@@ -206,6 +233,20 @@ fn discoverable(
         imported: None,
     };
     Ok((replaced, credential))
+}
+
+/// That there is room for a discoverable credential of an account, and the id of the one that it would replace.
+fn room(authenticator: &Authenticator, rp_id_hash: &[u8; 32], user: &User) -> Result<Option<Vec<u8>>, Status> {
+    let store = authenticator.store();
+    let same_user = |credential: &&StoredCredential| {
+        credential.discoverable.as_ref().is_some_and(|discoverable| discoverable.user.id == user.id)
+    };
+    let replaced = store.discoverable(rp_id_hash).find(same_user).map(|credential| credential.id.clone());
+    let capacity = usize::try_from(authenticator.profile.discoverable_credentials).unwrap_or(usize::MAX);
+    if replaced.is_none() && store.discoverable_count() >= capacity {
+        return Err(Status::KeyStoreFull);
+    }
+    Ok(replaced)
 }
 
 fn outputs(authenticator: &mut Authenticator, checked: &Checked, id: &[u8]) -> MakeCredentialOutputs {
@@ -229,7 +270,7 @@ fn outputs(authenticator: &mut Authenticator, checked: &Checked, id: &[u8]) -> M
 fn attest(authenticator: &mut Authenticator, checked: &Checked, made: Made, counter: u32) -> Result<Response, Status> {
     let public_key =
         authenticator.environment.crypto().public_key(&made.private_key).map_err(|_| Status::OtherError)?;
-    let extensions = made.outputs.encode();
+    let extensions = authenticator.profile.behaviour.with_extra(made.outputs.encode());
     let data = AuthenticatorData {
         rp_id_hash: checked.rp_id_hash,
         flags: Flags::UP
@@ -251,7 +292,7 @@ fn attest(authenticator: &mut Authenticator, checked: &Checked, made: Made, coun
     let statement = sealed.signature.map_or(Statement::None, |signature| Statement::Packed {
         algorithm: attestation.private_key().algorithm().identifier(),
         signature,
-        certificates: vec![attestation.certificate().to_vec()],
+        certificates: attestation.chain(),
     });
     let authenticator_data = sealed.authenticator_data;
     Ok(Response { authenticator_data, statement, enterprise_attestation: None, large_blob_key: made.large_blob_key })

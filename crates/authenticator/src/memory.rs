@@ -32,6 +32,10 @@ pub(crate) struct UntilPowerUp {
     /// Wrong PINs since the last right one.
     pub(crate) consecutive_mismatches: u8,
     pub(crate) u2f_presence: Presence,
+    /// When the key was touched without being asked, if it keeps that in mind.
+    pub(crate) latched_touch: Option<Duration>,
+    /// It has asked for a touch, or done without one.
+    pub(crate) was_asked: bool,
 }
 
 /// What a channel may go on with until its next command.
@@ -61,6 +65,8 @@ pub(crate) struct Scope {
     pub(crate) user_verified: bool,
     pub(crate) inputs: GetAssertionInputs,
     pub(crate) salts: Option<Salts>,
+    /// Whether the answer says which credential signed.
+    pub(crate) names_credential: bool,
 }
 
 /// What enumerateRPsGetNextRP goes on with.

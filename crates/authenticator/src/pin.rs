@@ -12,7 +12,7 @@ pub(crate) const MAX_PIN_RETRIES: u8 = 8;
 pub(crate) const SHORTEST_PIN: u8 = 4;
 
 /// The longest PIN, bytes in UTF-8 (§6.5.1).
-pub(crate) const LONGEST_PIN: usize = 63;
+pub(crate) const LONGEST_PIN: u8 = 63;
 
 /// How many bytes a new PIN is padded to.
 const PADDED_PIN: usize = 64;
@@ -37,6 +37,8 @@ impl core::fmt::Debug for Pin {
 pub(crate) struct PinPolicy {
     /// `minPINLength`, code points.
     pub(crate) min_length: u8,
+    /// The most bytes.
+    pub(crate) max_bytes: u8,
     /// `pinComplexityPolicy`: whether what is easily guessed is refused.
     pub(crate) complexity: bool,
 }
@@ -63,7 +65,10 @@ impl Pin {
     /// [`Status::PinPolicyViolation`] if the PIN is too short, too long, or against the policy.
     pub(crate) fn new(text: &str, policy: PinPolicy) -> Result<Self, Status> {
         let code_points = u8::try_from(text.chars().count()).map_err(|_| Status::PinPolicyViolation)?;
-        if text.len() > LONGEST_PIN || code_points < policy.min_length || policy.complexity && is_simple(text) {
+        if text.len() > policy.max_bytes.into()
+            || code_points < policy.min_length
+            || policy.complexity && is_simple(text)
+        {
             return Err(Status::PinPolicyViolation);
         }
         Ok(Self { hash: Self::hash(text), code_points })
@@ -96,7 +101,7 @@ fn is_simple(pin: &str) -> bool {
 mod tests {
     use super::*;
 
-    const LAX: PinPolicy = PinPolicy { min_length: 4, complexity: false };
+    const LAX: PinPolicy = PinPolicy { min_length: 4, max_bytes: LONGEST_PIN, complexity: false };
 
     fn padded(pin: &[u8]) -> Vec<u8> {
         let mut padded = pin.to_vec();
@@ -128,7 +133,7 @@ mod tests {
         }
         assert_eq!(Pin::from_padded(&padded(&[b'1'; 63]), LAX).unwrap().code_points, 63);
         assert_eq!(Pin::from_padded(&padded(&[b'1'; 64]), LAX), Err(Status::PinPolicyViolation));
-        let policy = PinPolicy { min_length: 6, complexity: false };
+        let policy = PinPolicy { min_length: 6, ..LAX };
         assert_eq!(Pin::from_padded(&padded(b"12345"), policy), Err(Status::PinPolicyViolation));
         assert!(Pin::from_padded(&padded(b"123456"), policy).is_ok());
     }
@@ -143,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_complexity_policy_refuses_what_is_guessed_first() {
-        let policy = PinPolicy { min_length: 4, complexity: true };
+        let policy = PinPolicy { complexity: true, ..LAX };
         for simple in ["0000", "1111111", "1234", "98765", "abcdef", "éééé"] {
             assert!(Pin::from_padded(&padded(simple.as_bytes()), LAX).is_ok());
             let refused = Pin::from_padded(&padded(simple.as_bytes()), policy);

@@ -16,6 +16,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use crate::crypto::CryptoFailed;
 use crate::environment::Environment;
 use crate::private_key::PrivateKey;
+use crate::profile::Behaviour;
 
 const BLOCK: usize = 16;
 
@@ -54,7 +55,7 @@ impl PinUvAuthProtocol {
 
     /// `verify` with a key that is no shared secret, such as a pinUvAuthToken: whether `signature` authenticates the message
     /// given in parts.
-    pub(crate) fn verify(self, key: &[u8; 32], message: &[&[u8]], signature: &[u8]) -> bool {
+    pub(crate) fn verify(self, key: &[u8; 32], message: &[&[u8]], signature: &[u8], comparison: Comparison) -> bool {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
         for part in message {
             mac.update(part);
@@ -64,7 +65,35 @@ impl PinUvAuthProtocol {
             Self::One => whole.get(..16).unwrap_or_default(),
             Self::Two => &whole,
         };
-        expected.ct_eq(signature).into()
+        match comparison {
+            Comparison::Whole => expected.ct_eq(signature).into(),
+            Comparison::FirstHalf => {
+                let half = signature.get(..16).unwrap_or(signature);
+                expected.get(..16).unwrap_or_default().ct_eq(half).into()
+            }
+            Comparison::Fails => false,
+        }
+    }
+}
+
+/// How a `pinUvAuthParam` is compared with what it should be: whole, but for known mistakes of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Whole,
+    /// The first 16 bytes.
+    FirstHalf,
+    /// Nothing is right.
+    Fails,
+}
+
+impl Behaviour {
+    /// How a `pinUvAuthParam` by a token is compared.
+    pub(crate) fn comparison(&self, protocol: PinUvAuthProtocol) -> Comparison {
+        match protocol {
+            PinUvAuthProtocol::Two if self.fails_protocol_two => Comparison::Fails,
+            PinUvAuthProtocol::Two if self.compares_half_of_param => Comparison::FirstHalf,
+            _ => Comparison::Whole,
+        }
     }
 }
 
@@ -160,6 +189,6 @@ impl SharedSecret {
 
     /// `verify`: whether `signature` authenticates the message given in parts.
     pub(crate) fn verify(&self, message: &[&[u8]], signature: &[u8]) -> bool {
-        self.protocol.verify(&self.hmac_key, message, signature)
+        self.protocol.verify(&self.hmac_key, message, signature, Comparison::Whole)
     }
 }

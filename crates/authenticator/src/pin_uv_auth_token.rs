@@ -9,7 +9,7 @@ use keyrig_ctap::client_pin::Permissions;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::environment::Environment;
-use crate::pin_uv_auth_protocol::PinUvAuthProtocol;
+use crate::pin_uv_auth_protocol::{Comparison, PinUvAuthProtocol};
 
 /// `initial usage time limit`: a token that was not used by then ends (§6.5.2.1).
 const INITIAL_USAGE_TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -97,8 +97,14 @@ impl PinUvAuthToken {
     }
 
     /// Whether a `pinUvAuthParam` authenticates a message, given in parts, under this token.
-    pub(crate) fn verify(&self, protocol: PinUvAuthProtocol, message: &[&[u8]], param: &[u8]) -> bool {
-        self.protocol == protocol && protocol.verify(&self.bytes, message, param)
+    pub(crate) fn verify(
+        &self,
+        protocol: PinUvAuthProtocol,
+        message: &[&[u8]],
+        param: &[u8],
+        comparison: Comparison,
+    ) -> bool {
+        self.protocol == protocol && protocol.verify(&self.bytes, message, param, comparison)
     }
 
     /// Whether it has all of these permissions.

@@ -13,6 +13,8 @@ use crate::store::Change;
 pub(crate) enum Progress {
     Commit(Vec<Change>, Continuation),
     Gesture(Reason, Refusals, Continuation),
+    /// There will be no answer.
+    Silence,
     Done(Result<Response, Status>),
     /// A CTAP1/U2F message is answered: the data of a success, or why not.
     DoneU2f(Result<Vec<u8>, StatusWord>),
@@ -47,10 +49,16 @@ pub(crate) struct Refusals {
 
 impl Refusals {
     /// makeCredential and getAssertion do not tell the two apart (CTAP 2.3 §6.1.2 step 14, §6.2.2 step 9).
-    pub(crate) const OF_A_CEREMONY: Self = Self { denied: Status::OperationDenied, timed_out: Status::OperationDenied };
+    pub(crate) fn of_a_ceremony(authenticator: &Authenticator) -> Self {
+        let behaviour = &authenticator.profile.behaviour;
+        let without_pin = behaviour.touch_timeout_without_pin_status.filter(|_| !authenticator.is_protected());
+        Self { denied: Status::OperationDenied, timed_out: without_pin.unwrap_or(behaviour.touch_timeout_status) }
+    }
 
     /// Selection and reset do (CTAP 2.3 §6.6, §6.9).
-    pub(crate) const OF_A_CHOICE: Self = Self { denied: Status::OperationDenied, timed_out: Status::UserActionTimeout };
+    pub(crate) fn of_a_choice(authenticator: &Authenticator) -> Self {
+        Self { denied: Status::OperationDenied, timed_out: authenticator.profile.behaviour.choice_timeout_status }
+    }
 
     /// What a credential is excluded by is said, whatever the user does (CTAP 2.3 §6.1.2 step 12).
     pub(crate) const OF_AN_EXCLUDED: Self =

@@ -16,7 +16,7 @@ pub(crate) fn start(authenticator: &Authenticator, now: Duration) -> Progress {
     }
     let long = authenticator.store().configuration().long_touch_for_reset;
     let reason = if long { Reason::ResetByLongTouch } else { Reason::Reset };
-    Progress::gesture(reason, Refusals::OF_A_CHOICE, |authenticator, _| {
+    Progress::gesture(reason, Refusals::of_a_choice(authenticator), |authenticator, _| {
         let counter = authenticator.store().counter();
         let changes = Store::blank(authenticator.environment.as_mut(), counter);
         Progress::commit(changes, |authenticator, _| {

@@ -2,9 +2,11 @@
 
 use keyrig_ctap::Response;
 
+use crate::authenticator::Authenticator;
 use crate::presence::Reason;
 use crate::progress::{Progress, Refusals};
 
-pub(crate) fn start() -> Progress {
-    Progress::gesture(Reason::Selection, Refusals::OF_A_CHOICE, |_, _| Progress::Done(Ok(Response::Done)))
+pub(crate) fn start(authenticator: &Authenticator) -> Progress {
+    let refusals = Refusals::of_a_choice(authenticator);
+    Progress::gesture(Reason::Selection, refusals, |_, _| Progress::Done(Ok(Response::Done)))
 }

@@ -10,11 +10,13 @@ use keyrig_ctap::u2f::StatusWord;
 
 use crate::authenticator::Authenticator;
 use crate::presence::{self, Reason};
+use crate::profile::Touch;
 use crate::progress::{Continuation, Progress, Refusals};
 use crate::store::Change;
 
-/// How long a user has to make a gesture. CTAP 2.3 §6.1.2 leaves it to the authenticator, and wants at least 10 s.
-const GESTURE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long before a request a touch may be that a key with a latch takes for it, and how long after power-up one that gives the
+/// first away needs none.
+const BEFORE: Duration = Duration::from_secs(2);
 
 /// What an authenticator wants from its driver next; see the crate's driving contract.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub enum Step {
     Commit(Commit),
     /// A user is asked for a gesture.
     Gesture(Gesture),
+    /// The command is not over, and never will be: a key that hangs. Only its channel's next command ends it, or the power.
+    Silence,
     /// The command is over: the answer, status byte first; to a CTAP1/U2F message, status word last.
     Respond(Vec<u8>),
 }
@@ -71,23 +75,57 @@ impl Authenticator {
             Progress::Commit(changes, then) => {
                 Step::Commit(Commit { changes, suspended: Suspended { then, generation, protocol } })
             }
+            Progress::Gesture(reason, _, then) if self.needs_no_touch(reason, now) => {
+                let progress = then(self, now);
+                self.step(progress, protocol, now)
+            }
+            Progress::Silence => Step::Silence,
             Progress::Gesture(reason, refusals, then) => {
                 // From now on a touch is meant for this.
                 self.memory.u2f_presence = presence::Presence::default();
                 Step::Gesture(Gesture {
                     reason,
                     refusals,
-                    deadline: now.saturating_add(GESTURE_TIMEOUT),
+                    deadline: now.saturating_add(Duration::from_secs(self.profile.behaviour.touch_timeout.into())),
                     suspended: Suspended { then, generation, protocol },
                 })
             }
             Progress::Done(result) => {
-                Step::Respond(result.map_or_else(|status| protocol.refusal(status), |response| response.encode()))
+                Step::Respond(result.map_or_else(|status| protocol.refusal(status), |response| self.encode(&response)))
             }
             Progress::DoneU2f(result) => {
                 Step::Respond(result.map_or_else(StatusWord::response, keyrig_ctap::u2f::success))
             }
         }
+    }
+}
+
+impl Authenticator {
+    /// Whether a key of this behaviour has its touch already, or needs none. A reset has to be asked for.
+    pub(crate) fn needs_no_touch(&mut self, reason: Reason, now: Duration) -> bool {
+        if matches!(reason, Reason::Reset | Reason::ResetByLongTouch) {
+            return false;
+        }
+        match self.profile.behaviour.touch {
+            Touch::Asked => false,
+            Touch::Never => true,
+            Touch::Latched => {
+                self.memory.latched_touch.take().is_some_and(|touched| now.saturating_sub(touched) <= BEFORE)
+            }
+            Touch::FirstFree => {
+                let first = !core::mem::replace(&mut self.memory.was_asked, true);
+                first && now.saturating_sub(self.powered_up_at) <= BEFORE
+            }
+        }
+    }
+
+    /// The user touches a key that waits for nothing. Without a latch that means nothing: false.
+    pub fn touch_unasked(&mut self, now: Duration) -> bool {
+        let latched = self.profile.behaviour.touch == Touch::Latched;
+        if latched {
+            self.memory.latched_touch = Some(now);
+        }
+        latched
     }
 }
 

@@ -38,6 +38,11 @@ impl Authenticator {
         self.memory.u2f_presence.touch(now);
     }
 
+    /// Whether there is a touch for this: it is taken.
+    fn takes_touch(&mut self, channel: Channel, reason: Reason, now: Duration) -> bool {
+        self.memory.u2f_presence.take_touch(channel, now) || self.needs_no_touch(reason, now)
+    }
+
     /// The user refused. The protocol has no word for it: the key waits for nothing until it is asked again.
     pub fn deny_u2f(&mut self) {
         self.memory.u2f_presence = Presence::default();
@@ -64,21 +69,21 @@ fn answer(
         // U2F cannot verify a user (CTAP 2.3 §7.2.4).
         _ if authenticator.always_uv() => Err(StatusWord::CommandNotAllowed),
         Request::Register { challenge, application } => {
-            let presence = &mut authenticator.memory.u2f_presence;
-            if !presence.take_touch(channel, now) {
+            if !authenticator.takes_touch(channel, Reason::U2fRegister, now) {
+                let presence = &mut authenticator.memory.u2f_presence;
                 return Err(presence.wait_for_touch(channel, Reason::U2fRegister, now));
             }
             register(authenticator, &challenge, &application).map(|data| Progress::DoneU2f(Ok(data)))
         }
         Request::Authenticate { control, challenge, application, key_handle } => {
             let private_key = find(authenticator, &application, &key_handle).ok_or(StatusWord::WrongData)?;
-            let presence = &mut authenticator.memory.u2f_presence;
+            let reason = Reason::U2fAuthenticate;
             let user_present = match control {
                 Control::CheckOnly => return Err(StatusWord::ConditionsNotSatisfied),
-                Control::DontEnforceUserPresenceAndSign => presence.take_touch(channel, now),
-                Control::EnforceUserPresenceAndSign if presence.take_touch(channel, now) => true,
+                Control::DontEnforceUserPresenceAndSign => authenticator.takes_touch(channel, reason, now),
+                Control::EnforceUserPresenceAndSign if authenticator.takes_touch(channel, reason, now) => true,
                 Control::EnforceUserPresenceAndSign => {
-                    return Err(presence.wait_for_touch(channel, Reason::U2fAuthenticate, now));
+                    return Err(authenticator.memory.u2f_presence.wait_for_touch(channel, reason, now));
                 }
             };
             let counted = authenticator.count(&application, &key_handle);
@@ -103,7 +108,8 @@ fn register(
     challenge: &[u8; 32],
     application: &[u8; 32],
 ) -> Result<Vec<u8>, StatusWord> {
-    let length = usize::from(authenticator.profile.credential_id_length).min(MAX_KEY_HANDLE);
+    let behaviour = &authenticator.profile.behaviour;
+    let length = behaviour.key_handle_length.unwrap_or(behaviour.credential_id_length).bytes().min(MAX_KEY_HANDLE);
     let secret = authenticator.store().secret().clone();
     let (key_handle, private_key) =
         secret.make(authenticator.environment.as_mut(), application, Algorithm::Es256, Properties::default(), length);

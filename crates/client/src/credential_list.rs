@@ -5,6 +5,7 @@
 //! user presence, part by part, and then sends the one entry that is there (§6.1.1 and §6.2.1: platforms "preflight").
 
 use keyrig_ctap::entities::{CredentialDescriptor, Options};
+use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_ctap::{Request, Status, get_assertion, get_info};
 
 use crate::channel::{Cancel, Channel};
@@ -19,7 +20,7 @@ const DEFAULT_MAX_COUNT: u64 = 1;
 /// Cuts a list into parts that the key takes, without the entries that cannot be its own. No part is empty.
 ///
 /// `message_size` is the size of the request with a given part in it. An entry that does not even fit alone stays, for the
-/// key to refuse.
+/// key to refuse; but one that no message of CTAPHID holds cannot be the key's own.
 pub(crate) fn parts(
     list: &[CredentialDescriptor],
     info: &get_info::Response,
@@ -33,6 +34,9 @@ pub(crate) fn parts(
     for entry in list.iter().filter(|entry| entry.is_public_key() && entry.id.len() <= id_length) {
         // Transports are hints for the platform: they go no further.
         let entry = CredentialDescriptor { transports: None, ..entry.clone() };
+        if message_size(core::slice::from_ref(&entry)) > MAX_MESSAGE_SIZE {
+            continue;
+        }
         match parts.last_mut() {
             Some(part) if part.len() < count => {
                 part.push(entry);

@@ -87,7 +87,15 @@ impl<'a> Item<'a> {
     /// # Errors
     /// [`Malformed`] at the first byte that CTAP2's canonical form does not allow.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let (item, rest) = Self::parse_prefix(bytes)?;
+        Self::parse_within(bytes, MAX_DEPTH)
+    }
+
+    /// The same for a reader that lets arrays and maps nest to another depth than [`MAX_DEPTH`].
+    ///
+    /// # Errors
+    /// As [`Item::parse`].
+    pub fn parse_within(bytes: &'a [u8], max_depth: usize) -> Result<Self, Malformed> {
+        let (item, rest) = Self::prefix_within(bytes, max_depth)?;
         if rest.is_empty() {
             Ok(item)
         } else {
@@ -102,7 +110,11 @@ impl<'a> Item<'a> {
     /// # Errors
     /// As [`Item::parse`], but for [`Reason::TrailingBytes`].
     pub fn parse_prefix(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Malformed> {
-        let end = check(bytes, 0, 0)?;
+        Self::prefix_within(bytes, MAX_DEPTH)
+    }
+
+    fn prefix_within(bytes: &'a [u8], max_depth: usize) -> Result<(Self, &'a [u8]), Malformed> {
+        let end = check(bytes, 0, max_depth)?;
         let (whole, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
         Ok((Self::view(whole), rest))
     }
@@ -248,7 +260,8 @@ fn head(bytes: &[u8]) -> Result<(Head, usize), Malformed> {
     Ok((Head { major, information, argument }, 1 + length))
 }
 
-/// Checks the item at the start of `bytes` and returns where it ends; `offset` is where `bytes` stands in the message.
+/// Checks the item at the start of `bytes` and returns where it ends; `offset` is where `bytes` stands in the message, and `depth`
+/// how deep arrays and maps may still nest.
 fn check(bytes: &[u8], offset: usize, depth: usize) -> Result<usize, Malformed> {
     let (head, start) = head(bytes).map_err(|error| Malformed { offset: offset + error.offset, ..error })?;
     let truncated = Malformed { offset: offset + bytes.len(), reason: Reason::Truncated };
@@ -263,11 +276,11 @@ fn check(bytes: &[u8], offset: usize, depth: usize) -> Result<usize, Malformed> 
             }
             Ok(end)
         }
-        4 | 5 if depth == MAX_DEPTH => Err(at(0, Reason::TooDeep)),
+        4 | 5 if depth == 0 => Err(at(0, Reason::TooDeep)),
         4 => {
             let mut end = start;
             for _ in 0..head.argument {
-                end += check(bytes.get(end..).unwrap_or_default(), offset + end, depth + 1)?;
+                end += check(bytes.get(end..).unwrap_or_default(), offset + end, depth - 1)?;
             }
             Ok(end)
         }
@@ -276,7 +289,7 @@ fn check(bytes: &[u8], offset: usize, depth: usize) -> Result<usize, Malformed> 
             let mut previous: Option<&[u8]> = None;
             for _ in 0..head.argument {
                 let rest = bytes.get(end..).unwrap_or_default();
-                let length = check(rest, offset + end, depth + 1)?;
+                let length = check(rest, offset + end, depth - 1)?;
                 let key = rest.get(..length).unwrap_or_default();
                 if let Some(previous) = previous {
                     match canonical_order(previous, key) {
@@ -287,7 +300,7 @@ fn check(bytes: &[u8], offset: usize, depth: usize) -> Result<usize, Malformed> 
                 }
                 previous = Some(key);
                 end += length;
-                end += check(bytes.get(end..).unwrap_or_default(), offset + end, depth + 1)?;
+                end += check(bytes.get(end..).unwrap_or_default(), offset + end, depth - 1)?;
             }
             Ok(end)
         }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keyrig_authenticator::Profile;
+use keyrig_authenticator::profile::{Quirk, Stated};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -16,6 +17,10 @@ as withheld.")]
 pub(crate) struct Arguments {
     /// The profile to show
     name: Option<String>,
+
+    /// Show the known bugs of real keys that --quirk switches on
+    #[arg(long, conflicts_with = "name")]
+    quirks: bool,
 
     /// Print JSON: one object, or a list of them
     #[arg(long)]
@@ -35,8 +40,59 @@ struct Shown {
     pin_uv_auth_protocols: Vec<u64>,
     algorithms: Vec<String>,
     discoverable_credentials: u32,
+    behaviour: Vec<ShownBehaviour>,
+    unknown: Vec<&'static str>,
+    compared_with: Option<String>,
     withheld: Vec<String>,
     unproven: std::collections::BTreeMap<String, String>,
+}
+
+/// A field in which the key deviates from the specification.
+#[derive(Serialize)]
+struct ShownBehaviour {
+    field: &'static str,
+    what: &'static str,
+    value: String,
+    specified: String,
+    section: &'static str,
+    known: String,
+    from: String,
+}
+
+impl From<Stated<'_>> for ShownBehaviour {
+    fn from(stated: Stated<'_>) -> Self {
+        Self {
+            field: stated.field.name,
+            what: stated.field.what.trim(),
+            section: stated.field.section,
+            known: stated.source.known.to_string(),
+            from: stated.source.from.clone(),
+            value: stated.value,
+            specified: stated.default,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ShownQuirk<'a> {
+    name: &'a str,
+    what: &'a str,
+    keys: &'a str,
+    known: String,
+    from: &'a str,
+    noticed_by: &'a str,
+}
+
+impl<'a> From<&'a Quirk> for ShownQuirk<'a> {
+    fn from(quirk: &'a Quirk) -> Self {
+        let Quirk { name, what, keys, source, noticed_by, .. } = quirk;
+        Self { name, what, keys, known: source.known.to_string(), from: &source.from, noticed_by }
+    }
+}
+
+#[derive(Serialize)]
+struct Quirks<'a> {
+    quirks: Vec<ShownQuirk<'a>>,
 }
 
 impl From<&Profile> for Shown {
@@ -58,13 +114,25 @@ impl From<&Profile> for Shown {
                 .map(|algorithm| format!("{} ({})", algorithm.name(), algorithm.identifier()))
                 .collect(),
             discoverable_credentials: profile.discoverable_credentials,
+            behaviour: profile.behaviour.stated().filter(Stated::deviates).map(ShownBehaviour::from).collect(),
+            unknown: profile.unknown().map(|field| field.name).collect(),
+            compared_with: profile.compared_with.clone(),
             withheld: profile.withheld(),
-            unproven: profile.unproven.clone(),
+            unproven: profile.unproven(),
         }
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if arguments.quirks {
+        let quirks = Quirks { quirks: Quirk::all().iter().map(ShownQuirk::from).collect() };
+        if arguments.json {
+            print_json(&quirks)?
+        } else {
+            print_quirks(&quirks)?
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     match &arguments.name {
         Some(name) => {
             let profile = Profile::built_in(name).ok_or_else(|| {
@@ -85,13 +153,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn print_all(all: &[Shown]) -> Result<(), Failure> {
     for shown in all {
-        print(format!("{:<16} {}  {}", shown.name, shown.usb, shown.description))?;
+        print(format!("{:<20} {}  {}", shown.name, shown.usb, shown.description))?;
         let withheld = match shown.withheld.len() {
             0 => "nothing withheld".to_owned(),
             1 => format!("1 feature withheld: 'keyrig profiles {}' names it", shown.name),
             count => format!("{count} features withheld: 'keyrig profiles {}' names them", shown.name),
         };
-        print(format!("{:<16} {}; {withheld}", "", shown.versions.join(", ")))?;
+        print(format!("{:<20} {}; {withheld}", "", shown.versions.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn print_quirks(quirks: &Quirks<'_>) -> Result<(), Failure> {
+    for quirk in &quirks.quirks {
+        print(format!("{}: {}", quirk.name, quirk.what))?;
+        print(format!("  keys     {}", quirk.keys))?;
+        print(format!("  {:<8} {}", quirk.known, quirk.from))?;
+        print(format!("  noticed  {}", quirk.noticed_by))?;
     }
     Ok(())
 }
@@ -117,6 +195,22 @@ fn print_one(shown: &Shown) -> Result<(), Failure> {
     }
     print(format!("  COSE algorithms             {}", shown.algorithms.join(", ")))?;
     print(format!("  discoverable credentials    {}", shown.discoverable_credentials))?;
+    if !shown.behaviour.is_empty() {
+        print("behaves otherwise than CTAP and WebAuthn have it:")?;
+        for stated in &shown.behaviour {
+            let ShownBehaviour { field, what, value, specified, section, known, from } = stated;
+            print(format!("  {field}: {value}, instead of {specified} ({section})"))?;
+            print(format!("    {what}"))?;
+            print(format!("    {known}: {from}"))?;
+        }
+    }
+    if !shown.unknown.is_empty() {
+        print("behaves as specified, because no record tells of it:")?;
+        print(format!("  {}", shown.unknown.join(", ")))?;
+    }
+    if let Some(record) = &shown.compared_with {
+        print(format!("compared with: {record}"))?;
+    }
     if !shown.withheld.is_empty() {
         print("withheld, because it is not built:")?;
         for entries in shown.withheld.chunk_by(|left, right| member(left) == member(right)) {

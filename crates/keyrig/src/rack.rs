@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use keyrig_authenticator::Profile;
+use keyrig_authenticator::profile::Quirk;
 use keyrig_control::socket::ControlSocket;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::finger::{Finger, TouchPolicy};
@@ -98,8 +99,28 @@ pub(crate) struct RackArguments {
     #[arg(long = "pin", value_name = "NAME=FILE")]
     pins: Vec<PinArgument>,
 
+    /// A known bug of a real key, at one of these ('keyrig profiles --quirks' lists them). Repeat for more
+    #[arg(long = "quirk", value_name = "NAME=QUIRK")]
+    quirks: Vec<QuirkArgument>,
+
     #[command(flatten)]
     trace: TraceArguments,
+}
+
+/// `NAME=QUIRK`.
+#[derive(Clone)]
+struct QuirkArgument {
+    key: KeyName,
+    quirk: &'static Quirk,
+}
+
+impl FromStr for QuirkArgument {
+    type Err = Box<dyn Error + Send + Sync>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, quirk) = text.split_once('=').ok_or("write NAME=QUIRK, such as a=touch-latch")?;
+        Ok(Self { key: key.parse()?, quirk: Quirk::named(quirk)? })
+    }
 }
 
 /// `NAME=FILE`.
@@ -151,9 +172,22 @@ impl FromStr for KeyArgument {
 }
 
 impl RackArguments {
+    /// The keys, with the bugs that were asked for.
+    fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
+        let mut keys: Vec<_> = self.keys.iter().map(KeyArgument::specification).collect();
+        for QuirkArgument { key, quirk } in &self.quirks {
+            let Some(found) = keys.iter_mut().find(|specification| specification.name == *key) else {
+                let known = keys.iter().map(|specification| specification.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(Failure::Usage(format!("--quirk: no key is called {key}: the keys are {known}")));
+            };
+            found.profile.add(quirk);
+        }
+        Ok(keys)
+    }
+
     /// Starts the rack, and what writes down what passes.
     pub(crate) async fn start(&self) -> Result<(Rack, Tracing), Failure> {
-        let keys: Vec<_> = self.keys.iter().map(KeyArgument::specification).collect();
+        let keys = self.specifications()?;
         let mut tracing = self.trace.start(&keys)?;
         let options = Options {
             finger: Finger { policy: self.touch, over: self.finger.clone() },
@@ -186,6 +220,9 @@ impl RackArguments {
         makers.dedup();
         for maker in makers {
             notes.push(format!("imitation: a key here carries {maker}'s identity, attested by keyrig's TEST root"));
+        }
+        for QuirkArgument { key, quirk } in &self.quirks {
+            notes.push(format!("quirk: {key}: {} ({})", quirk.what, quirk.keys));
         }
         notes.push(match rack.root_origin() {
             RootOrigin::Seed => "the TEST attestation root follows from the seed".to_owned(),

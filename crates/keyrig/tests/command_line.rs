@@ -252,7 +252,7 @@ fn an_endpoint_says_which_key_it_gives_where_there_are_several() {
 #[test]
 fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
     for (arguments, expected) in [
-        (&["serve", "--key", "yubikey"][..], "the profiles are keyrig, yubikey-5.7, yubikey-5.4"),
+        (&["serve", "--key", "yubikey"][..], "the profiles are keyrig, yubikey-5.8, yubikey-5.7.4"),
         (&["serve", "--key", "keyrig=a/b"], "1 to 32 letters"),
         (&["serve", "--key", "keyrig=a", "--key", "keyrig=a"], "two keys are called a"),
         (&["serve", "--finger", "c"], "no key has that name"),
@@ -324,7 +324,31 @@ fn without_a_rack_key_commands_say_how_to_start_one() {
 fn profiles_name_what_is_withheld_and_what_is_unproven() {
     let all = json(&keyrig(&["profiles", "--json"]));
     let names: Vec<_> = all.as_array().unwrap().iter().map(|profile| profile["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["keyrig", "yubikey-5.7", "yubikey-5.4", "security-key-5.1", "ctap-2.1", "ctap-2.0", "u2f-only"]);
+    assert_eq!(
+        names,
+        [
+            "keyrig",
+            "yubikey-5.8",
+            "yubikey-5.7.4",
+            "yubikey-5.7",
+            "yubikey-5.4",
+            "yubikey-5.2",
+            "yubikey-fips",
+            "security-key-nfc-5.7",
+            "security-key-5.1",
+            "nitrokey-3",
+            "solo-1",
+            "titan-v2",
+            "feitian-epass",
+            "token2-pin-plus",
+            "swissbit-ishield-2",
+            "crescendo",
+            "ctap-2.1",
+            "ctap-2.1-pre",
+            "ctap-2.0",
+            "u2f-only"
+        ]
+    );
     let one = stdout(&keyrig(&["profiles", "yubikey-5.7"]));
     for expected in [
         "imitation of a key by Yubico",
@@ -337,9 +361,46 @@ fn profiles_name_what_is_withheld_and_what_is_unproven() {
         "withheld, because it is not built",
         "nfc",
         "usb.device_release",
+        "compared with: FIDO_DEBUG of a 5.7.1",
+        "no_credentials: after-touch, instead of at-once (CTAP 2.3 §6.2.2 step 7)",
+        "When it is said that there is no credential",
+        "guessed: no record tells when",
+        "behaviour.no_credentials",
+        "documented: YSA-2025-02",
     ] {
         assert!(one.contains(expected), "{expected} in {one}");
     }
+}
+
+#[test]
+fn quirks_are_listed_with_where_they_are_known_from() {
+    let text = stdout(&keyrig(&["profiles", "--quirks"]));
+    for expected in ["short-pin-uv-auth: of a pinUvAuthParam by protocol two", "documented YSA-2025-02", "noticed  "] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    let all = json(&keyrig(&["profiles", "--quirks", "--json"]));
+    assert_eq!(all["quirks"].as_array().unwrap().len(), 27);
+}
+
+#[test]
+fn a_quirk_is_for_a_key_that_there_is_and_said_at_the_start() {
+    for (arguments, expected) in [
+        (&["serve", "--quirk", "keyrig=no-such"][..], "the quirks are absent-display-name, always-uv-silent"),
+        (&["serve", "--quirk", "touch-latch"], "write NAME=QUIRK"),
+        (&["serve", "--key", "a=keyrig", "--quirk", "b=touch-latch"], "no key is called b: the keys are a"),
+    ] {
+        let output = keyrig(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{expected}: {}", stderr(&output));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let control = format!("unix:{}/control", directory.path().display());
+    let serve = ["serve", "--usbip", "none", "--exit-on-stdin-end", "--control", &control];
+    let text = stdout(&keyrig(&[&serve[..], &["--key", "a=yubikey-5.8", "--quirk", "a=touch-latch"]].concat()));
+    assert!(
+        text.contains("quirk: a: a touch up to 2 seconds before a request counts for it (Somu and Solo 1)"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -228,6 +228,7 @@ fn profiles() {
         assert_is("profile", &alone);
         assert_eq!(alone, *shown);
     }
+    assert_is("quirks", &value(&printed(&["profiles", "--quirks", "--json"], "")));
 }
 
 #[test]

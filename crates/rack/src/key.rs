@@ -5,6 +5,7 @@
 //! disk the key takes reports but finishes no command.
 
 pub mod administration;
+mod channel_ids;
 mod command;
 mod connection;
 mod driver;
@@ -99,6 +100,12 @@ impl KeyHandle {
             // It is told, or dropped by a task that has ended.
             let _ = ended.await;
         }
+    }
+
+    /// Touches it though it waits for nothing.
+    pub(crate) fn touch_unasked(&self) {
+        // A task that has ended is touched by nobody.
+        let _ = self.messages.send(Message::TouchUnasked);
     }
 
     pub(crate) fn gesture(&self, id: GestureId, gesture: Gesture) {

@@ -275,7 +275,7 @@ fn undisturbed(case: &Case) -> Undisturbed {
         step = match key.turn(step) {
             Turn::Next(step) => step,
             Turn::Answer(answer) => break answer,
-            Turn::Killed => unreachable!("nobody is killed"),
+            Turn::Killed | Turn::Silence => unreachable!("nobody is killed, and every key answers"),
         };
         if commits {
             states.push(key.authenticator.store().clone());

@@ -23,13 +23,13 @@ impl Profile {
                 .map(|(id, value)| (id.name().to_owned(), *value))
                 .collect(),
             max_msg_size: Some(self.max_msg_size.into()),
-            max_credential_count_in_list: self.max_credential_count_in_list.map(u64::from),
+            max_credential_count_in_list: self.announced_list_limit().map(u64::from),
             max_credential_id_length: self.max_credential_id_length.map(u64::from),
             transports: kept(&self.transports, &built::TRANSPORTS),
             algorithms: self
                 .algorithms
                 .iter()
-                .filter(|_| self.knows_ctap_2_1())
+                .filter(|_| self.tells_algorithms())
                 .map(|algorithm| CredentialParameters::public_key(algorithm.identifier()))
                 .collect(),
             pin_uv_auth_protocols: self.pin_uv_auth_protocols.clone(),
@@ -48,8 +48,8 @@ impl Profile {
             max_pin_length: self.max_pin_length.map(u64::from),
             authenticator_config_commands: self
                 .config_commands()
-                .filter(|_| self.authenticator_config_commands)
                 .map(u64::from)
+                .filter(|number| self.names_config_command(*number))
                 .collect(),
             firmware_version: self.firmware_version,
             max_cred_blob_length: self.max_cred_blob_length.map(u64::from),
@@ -75,6 +75,7 @@ impl Profile {
         );
         list("transports", &self.transports, &built::TRANSPORTS);
         list("attestationFormats", &self.attestation_formats, &built::ATTESTATION_FORMATS);
+        withheld.extend(self.not_built.iter().cloned());
         withheld
     }
 }

@@ -7,8 +7,11 @@
 mod behaviour;
 mod built;
 mod info;
+mod quirk;
+mod source;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -16,21 +19,40 @@ use std::collections::BTreeMap;
 use keyrig_ctap::Aaguid;
 use keyrig_ctap::config::Subcommand;
 use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::entities::{CredentialParameters, PUBLIC_KEY};
 use keyrig_ctap::get_info::OptionId;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-pub use self::behaviour::{Behaviour, Enumeration, NoCredentials};
-use crate::credential::SHORTEST_ID;
+pub use self::behaviour::{
+    Behaviour, ChannelIds, EmptyRpList, Enumeration, Field, NoCredentials, Probe, Reading, RetriesWithoutPin, Stated,
+    Touch,
+};
+pub use self::quirk::{Quirk, UnknownQuirk};
+pub use self::source::{Known, Source};
+pub use self::value::{IdLength, StoredIdLength};
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 20] = [
     ("keyrig", include_str!("../../profiles/keyrig.toml")),
+    ("yubikey-5.8", include_str!("../../profiles/yubikey-5.8.toml")),
+    ("yubikey-5.7.4", include_str!("../../profiles/yubikey-5.7.4.toml")),
     ("yubikey-5.7", include_str!("../../profiles/yubikey-5.7.toml")),
     ("yubikey-5.4", include_str!("../../profiles/yubikey-5.4.toml")),
+    ("yubikey-5.2", include_str!("../../profiles/yubikey-5.2.toml")),
+    ("yubikey-fips", include_str!("../../profiles/yubikey-fips.toml")),
+    ("security-key-nfc-5.7", include_str!("../../profiles/security-key-nfc-5.7.toml")),
     ("security-key-5.1", include_str!("../../profiles/security-key-5.1.toml")),
+    ("nitrokey-3", include_str!("../../profiles/nitrokey-3.toml")),
+    ("solo-1", include_str!("../../profiles/solo-1.toml")),
+    ("titan-v2", include_str!("../../profiles/titan-v2.toml")),
+    ("feitian-epass", include_str!("../../profiles/feitian-epass.toml")),
+    ("token2-pin-plus", include_str!("../../profiles/token2-pin-plus.toml")),
+    ("swissbit-ishield-2", include_str!("../../profiles/swissbit-ishield-2.toml")),
+    ("crescendo", include_str!("../../profiles/crescendo.toml")),
     ("ctap-2.1", include_str!("../../profiles/ctap-2.1.toml")),
+    ("ctap-2.1-pre", include_str!("../../profiles/ctap-2.1-pre.toml")),
     ("ctap-2.0", include_str!("../../profiles/ctap-2.0.toml")),
     ("u2f-only", include_str!("../../profiles/u2f-only.toml")),
 ];
@@ -79,19 +101,19 @@ pub struct Profile {
     long_touch_for_reset: Option<bool>,
     #[serde(default)]
     transports_for_reset: Vec<String>,
-    reset_window_seconds: Option<u8>,
     /// Whether getInfo says how many discoverable credentials still fit.
     #[serde(default)]
     remaining_discoverable_credentials: bool,
-    /// Whether getInfo names the subcommands of authenticatorConfig.
-    #[serde(default)]
-    authenticator_config_commands: bool,
+    /// The subcommands of authenticatorConfig, if getInfo names them.
+    authenticator_config_commands: Option<Vec<u64>>,
     firmware_version: Option<u64>,
+    /// Whether getInfo names the algorithms, if that is not as its versions have it.
+    tells_algorithms: Option<bool>,
+    /// What getInfo of the real key has beyond the fields of this, as `member: value`.
+    #[serde(default)]
+    not_built: Vec<String>,
     /// How many discoverable credentials fit.
     pub discoverable_credentials: u32,
-    /// How long the ids of new credentials are, bytes.
-    #[serde(deserialize_with = "credential_id_length")]
-    pub credential_id_length: u16,
     #[serde(deserialize_with = "options")]
     options: BTreeMap<OptionId, bool>,
     /// What it does differently where getInfo says nothing of it.
@@ -100,9 +122,11 @@ pub struct Profile {
     /// How it looks on USB.
     pub usb: Usb,
     ctaphid: CtapHid,
-    /// Fields that no record of a real key proves, and where their values come from.
+    /// The record of a real key that it was compared with.
+    pub compared_with: Option<String>,
+    /// Fields beside behaviour that no record of a real key proves, and where their values come from.
     #[serde(default)]
-    pub unproven: BTreeMap<String, String>,
+    unproven: BTreeMap<String, String>,
 }
 
 /// How a key looks on USB.
@@ -185,6 +209,42 @@ impl Profile {
         self.algorithms.contains(&algorithm)
     }
 
+    /// What no record of a real key proves, and why it is as it is: fields of the profile, and of its behaviour, as
+    /// `behaviour.NAME`, those that are guessed.
+    #[must_use]
+    pub fn unproven(&self) -> BTreeMap<String, String> {
+        let guessed = self.behaviour.stated().filter(|stated| stated.source.known == Known::Guessed);
+        let guessed = guessed.map(|stated| (format!("behaviour.{}", stated.field.name), stated.source.from.clone()));
+        self.unproven.clone().into_iter().chain(guessed).collect()
+    }
+
+    /// Whether getInfo names the algorithms: since CTAP 2.1, if the profile does not say.
+    fn tells_algorithms(&self) -> bool {
+        self.tells_algorithms.unwrap_or_else(|| self.knows_ctap_2_1())
+    }
+
+    /// `maxCredentialCountInList`, if it is told.
+    fn announced_list_limit(&self) -> Option<u16> {
+        self.max_credential_count_in_list.filter(|_| self.behaviour.unannounced_list_limit.is_none())
+    }
+
+    /// How many ids a list may have, if there is a limit.
+    pub(crate) fn list_limit(&self) -> Option<usize> {
+        let unannounced = self.behaviour.unannounced_list_limit.map(usize::from);
+        unannounced.or(self.max_credential_count_in_list.map(usize::from))
+    }
+
+    /// Whether the authenticator can make a credential by these parameters.
+    pub(crate) fn knows(&self, parameters: &CredentialParameters) -> bool {
+        parameters.kind == PUBLIC_KEY
+            && Algorithm::from_identifier(parameters.algorithm).is_some_and(|algorithm| self.supports(algorithm))
+    }
+
+    /// The fields of behaviour in which an imitation goes by the specification because nothing is known of them.
+    pub fn unknown(&self) -> impl Iterator<Item = Field> {
+        self.behaviour.unknown().filter(|_| self.imitates.is_some())
+    }
+
     /// Whether the key has CTAP2: without it a key knows CTAP1/U2F alone.
     #[must_use]
     pub fn has_ctap2(&self) -> bool {
@@ -228,9 +288,9 @@ impl Profile {
         self.attestation_formats.iter().map(String::as_str).filter(|format| built::ATTESTATION_FORMATS.contains(format))
     }
 
-    /// How long after power-up a reset is taken: ten seconds (CTAP 2.3 §6.6), if the profile does not say.
+    /// How long after power-up a reset is taken.
     pub(crate) fn reset_window(&self) -> Duration {
-        Duration::from_secs(self.reset_window_seconds.unwrap_or(10).into())
+        Duration::from_secs(self.behaviour.reset_window.into())
     }
 
     /// Whether the key has a policy for PINs beyond their length, in force or not.
@@ -253,10 +313,15 @@ impl Profile {
         let has = [
             (Subcommand::ToggleAlwaysUv, self.option(OptionId::AlwaysUv).is_some()),
             (Subcommand::SetMinPinLength, self.option(OptionId::SetMinPinLength) == Some(true)),
-            (Subcommand::EnableLongTouchForReset, self.long_touch_for_reset.is_some()),
+            // A key that tells whether a reset wants a long touch need not have the subcommand: YubiKey 5.8.
+            (Subcommand::EnableLongTouchForReset, self.long_touch_for_reset.is_some() && self.names_config_command(4)),
         ];
         let configurable = self.option(OptionId::AuthnrCfg) == Some(true);
         has.into_iter().filter(move |(_, has)| *has && configurable).map(|(subcommand, _)| subcommand)
+    }
+
+    fn names_config_command(&self, number: u64) -> bool {
+        self.authenticator_config_commands.as_ref().is_some_and(|commands| commands.contains(&number))
     }
 
     /// An option that the authenticator has.
@@ -306,13 +371,4 @@ fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorith
         .iter()
         .map(|name| known(name).ok_or_else(|| serde::de::Error::custom(format!("algorithm {name:?} is not known"))))
         .collect()
-}
-
-fn credential_id_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let length = u16::deserialize(deserializer)?;
-    if usize::from(length) >= SHORTEST_ID && length <= 1023 {
-        Ok(length)
-    } else {
-        Err(serde::de::Error::custom(format!("a credential id has {SHORTEST_ID} to 1023 bytes")))
-    }
 }

@@ -19,9 +19,11 @@ mod hmac_secret;
 mod kill_points;
 mod large_blobs;
 mod make_credential;
+mod quirks;
 mod reset;
 mod robustness;
 mod sealing;
+mod security_key_5_1;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

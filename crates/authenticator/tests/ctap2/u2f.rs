@@ -307,8 +307,9 @@ fn a_reset_ends_every_key_handle() {
 #[test]
 fn a_key_handle_has_the_profiles_length_as_far_as_one_byte_can_say() {
     for (length, expected) in [("48", 48), ("255", 255), ("1000", 255)] {
-        let mut key =
-            Driver::of(altered(&[("credential_id_length = 64", &format!("credential_id_length = {length}"))]));
+        let field =
+            format!("[behaviour]\ncredential_id_length = {{ is = {length}, known = \"decided\", from = \"a test\" }}");
+        let mut key = Driver::of(altered(&[("[behaviour]", &field)]));
         let made = key.register(SITE);
         assert_eq!(made.key_handle.len(), expected);
         assert_eq!(key.send_u2f(&authenticate(CHECK_ONLY, SITE, &made.key_handle)), CONDITIONS_NOT_SATISFIED);

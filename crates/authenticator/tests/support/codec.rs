@@ -44,6 +44,7 @@ pub(crate) mod status {
     pub(crate) const PIN_AUTH_INVALID: u8 = 0x33;
     pub(crate) const PIN_AUTH_BLOCKED: u8 = 0x34;
     pub(crate) const PIN_NOT_SET: u8 = 0x35;
+    pub(crate) const ACTION_TIMEOUT: u8 = 0x3A;
     pub(crate) const PUAT_REQUIRED: u8 = 0x36;
     pub(crate) const PIN_POLICY_VIOLATION: u8 = 0x37;
     pub(crate) const REQUEST_TOO_LARGE: u8 = 0x39;

@@ -14,6 +14,7 @@ use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::driver::{self, Turn};
 pub(crate) use keyrig_authenticator::driver::{Event, Fate, User};
 use keyrig_authenticator::environment::{Environment, Seeded};
+use keyrig_authenticator::profile::Quirk;
 pub(crate) use keyrig_authenticator::store::Records;
 use keyrig_authenticator::store::{Change, Store};
 use keyrig_authenticator::{Channel, Profile, Step};
@@ -40,11 +41,13 @@ impl DerefMut for Driver {
 
 pub(crate) static ROOT: LazyLock<Root> = LazyLock::new(|| Root::new([0x52; 32]).unwrap());
 
-/// Attestation of a profile, issued once: it depends on the AAGUID alone, and tests make thousands of keys.
+/// Attestation of a profile, issued once: tests make thousands of keys.
 fn attestation(profile: &Profile) -> Attestation {
-    static ISSUED: Mutex<BTreeMap<[u8; 16], Attestation>> = Mutex::new(BTreeMap::new());
+    static ISSUED: Mutex<BTreeMap<(String, bool, bool), Attestation>> = Mutex::new(BTreeMap::new());
+    let behaviour = &profile.behaviour;
+    let shape = (behaviour.attestation_tells_transports, behaviour.attestation_sends_root);
     let mut issued = ISSUED.lock().unwrap();
-    issued.entry(profile.aaguid.0).or_insert_with(|| ROOT.issue(profile).unwrap()).clone()
+    issued.entry((profile.name.clone(), shape.0, shape.1)).or_insert_with(|| ROOT.issue(profile).unwrap()).clone()
 }
 
 /// How long the user of these tests takes to touch.
@@ -57,6 +60,20 @@ pub(crate) fn built_in(name: &str) -> Profile {
 /// The names of the profiles that know CTAP2.
 pub(crate) fn ctap2_profiles() -> impl Iterator<Item = &'static str> {
     Profile::built_in_names().filter(|name| built_in(name).has_ctap2())
+}
+
+/// A key of no maker with known bugs.
+pub(crate) fn with_quirks(profile: &str, quirks: &[&str]) -> Profile {
+    let mut profile = built_in(profile);
+    for quirk in quirks {
+        profile.add(Quirk::named(quirk).unwrap());
+    }
+    profile
+}
+
+/// The same without those that want a PIN first for everything.
+pub(crate) fn profiles_without_always_uv() -> impl Iterator<Item = &'static str> {
+    ctap2_profiles().filter(|name| *name != "yubikey-fips")
 }
 
 /// keyrig's own key with some lines of its profile replaced.
@@ -126,7 +143,7 @@ impl Driver {
         done
     }
 
-    /// Sends a message and returns the answer, or nothing if the key was killed on the way.
+    /// Sends a message and returns the answer, or nothing if the key was killed on the way or never answers.
     pub(crate) fn try_send(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let before = self.disk.clone();
         let step = self.start(message);
@@ -162,7 +179,7 @@ impl Driver {
             step = match self.turn(step) {
                 Turn::Next(step) => step,
                 Turn::Answer(answer) => return Some(answer),
-                Turn::Killed => return None,
+                Turn::Killed | Turn::Silence => return None,
             };
         }
     }

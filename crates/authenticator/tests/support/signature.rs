@@ -53,6 +53,16 @@ pub(crate) fn verify_attestation(created: &Created, request: &Parameters) {
     root.verify(&leaf.tbs_certificate().to_der().unwrap(), &signature).unwrap();
 }
 
+/// Whether an assertion by ES256 is signed with the key.
+pub(crate) fn is_right(assertion: &Assertion, client_data_hash: &[u8], public_key: &Value) -> bool {
+    let coordinate = |label| cose(public_key, label).extract_byte_string().unwrap();
+    let point = [vec![4], coordinate(-2), coordinate(-3)].concat();
+    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).unwrap();
+    let message = [&assertion.data.raw, client_data_hash].concat();
+    p256::ecdsa::DerSignature::try_from(&assertion.signature[..])
+        .is_ok_and(|signature| key.verify(&message, &signature).is_ok())
+}
+
 pub(crate) fn verify_assertion(assertion: &Assertion, client_data_hash: &[u8], public_key: &Value) {
     assert_eq!(assertion.kind, "public-key");
     verify(public_key, &[&assertion.data.raw, client_data_hash].concat(), &assertion.signature);

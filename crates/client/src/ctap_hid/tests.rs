@@ -41,7 +41,11 @@ fn device(does: Vec<Does>) -> (Memory, JoinHandle<()>) {
     let (to_key, mut requests) = mpsc::channel::<Report>(256);
     let (reports, from_key) = mpsc::channel(256);
     let task = tokio::spawn(async move {
-        let mut device = Device::new(DeviceConfig { device_version: [1, 0, 0], capabilities: Capabilities::CBOR });
+        let mut device = Device::new(DeviceConfig {
+            device_version: [1, 0, 0],
+            capabilities: Capabilities::CBOR,
+            ..DeviceConfig::default()
+        });
         let epoch = Instant::now();
         let mut does = does.into_iter();
         let mut waiting = None;

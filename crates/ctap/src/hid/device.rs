@@ -34,17 +34,18 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(80);
 /// The longest channel lock in seconds. CTAP 2.3 §11.2.9.2.2.
 const LONGEST_LOCK: u8 = 10;
 
-/// `INIT` responses and errors that wait for a peer that does not read. Beyond that its oldest is forgotten: the peer that asked for it
-/// has given up.
+/// `INIT` responses and errors that wait for a peer that does not read. Beyond that its oldest is forgotten.
 const STANDALONE_CAPACITY: usize = 32;
 
 /// What the device says of itself in every `INIT` response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceConfig {
     /// Its version as its maker counts: major, minor, build.
     pub device_version: [u8; 3],
     /// What it implements. Commands without their capability get `ERR_INVALID_CMD`.
     pub capabilities: Capabilities,
+    /// What of that it says of itself, and does not do: mistakes of real keys.
+    pub refused: Capabilities,
 }
 
 /// Names one request, so that a late response does not answer another one. Never reused.
@@ -322,8 +323,7 @@ impl Device {
         self.events.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, in the time of `now`. A keepalive that the host
-    /// has not taken stops the clock: a host that does not read causes no work.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called. A keepalive that was not taken stops the clock.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         match &self.transaction {
@@ -474,7 +474,7 @@ impl Device {
     }
 
     fn action(&self, command: Command) -> Option<Action> {
-        let capabilities = self.config.capabilities;
+        let capabilities = Capabilities(self.config.capabilities.0 & !self.config.refused.0);
         match command {
             Command::Ping => Some(Action::Ping),
             Command::Lock => Some(Action::Lock),

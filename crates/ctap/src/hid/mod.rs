@@ -24,7 +24,7 @@
 //! use core::time::Duration;
 //! use keyrig_ctap::hid::{Capabilities, Command, Device, DeviceConfig, DeviceEvent, Host, HostEvent};
 //!
-//! let mut device = Device::new(DeviceConfig { device_version: [1, 0, 0], capabilities: Capabilities::CBOR });
+//! let mut device = Device::new(DeviceConfig { device_version: [1, 0, 0], capabilities: Capabilities::CBOR, ..DeviceConfig::default() });
 //! let mut host = Host::new();
 //! let (now, patience) = (Duration::ZERO, Duration::from_secs(2));
 //! let mut random = |bytes: &mut [u8]| bytes.fill(7);

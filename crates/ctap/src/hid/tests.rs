@@ -37,7 +37,11 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         Self {
-            device: Device::new(DeviceConfig { device_version: [1, 2, 3], capabilities: Capabilities::CBOR }),
+            device: Device::new(DeviceConfig {
+                device_version: [1, 2, 3],
+                capabilities: Capabilities::CBOR,
+                ..DeviceConfig::default()
+            }),
             hosts: [Host::new(), Host::new()],
             now: Duration::ZERO,
             random: 0x1000_0000,
@@ -296,7 +300,11 @@ fn counting() -> impl FnMut(&mut [u8]) {
 }
 
 fn device() -> Device {
-    Device::new(DeviceConfig { device_version: [1, 2, 3], capabilities: Capabilities::CBOR.with(Capabilities::WINK) })
+    Device::new(DeviceConfig {
+        device_version: [1, 2, 3],
+        capabilities: Capabilities::CBOR.with(Capabilities::WINK),
+        ..DeviceConfig::default()
+    })
 }
 
 proptest! {

@@ -59,6 +59,8 @@ pub(super) enum Wait {
         held_until: Option<Duration>,
     },
     Commit(Commit),
+    /// Nothing: there will be no answer.
+    Forever,
 }
 
 impl Command {

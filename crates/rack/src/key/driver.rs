@@ -26,6 +26,7 @@ use keyrig_ctap::Status;
 use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestKind};
 use keyrig_ctap::u2f::StatusWord;
 
+use super::channel_ids::ChannelIdSource;
 use super::command::{Command, Interest, Request, Source, SourceId, Wait};
 use super::message::{Farewell, GestureId, News, Progress, TransactionId};
 use crate::finger::Gesture;
@@ -57,6 +58,7 @@ struct Program {
 pub(super) struct Driver {
     authenticator: Authenticator,
     hid: Device,
+    channel_ids: ChannelIdSource,
     edge: Option<Box<dyn Edge>>,
     /// Programs that speak CTAPHID without USB, since the key last got power.
     programs: BTreeMap<Peer, Program>,
@@ -77,10 +79,13 @@ impl Driver {
         let hid = Device::new(DeviceConfig {
             device_version: profile.device_version(),
             capabilities: Capabilities(profile.capabilities()),
+            refused: if profile.behaviour.answers_wink { Capabilities::default() } else { Capabilities::WINK },
         });
+        let channel_ids = ChannelIdSource::of(profile);
         Self {
             authenticator,
             hid,
+            channel_ids,
             edge,
             programs: BTreeMap::new(),
             last_program: USB_HOST,
@@ -109,6 +114,7 @@ impl Driver {
         self.next_request = None;
         match self.command.take() {
             Some(Command { wait: Wait::Gesture { id, .. }, .. }) => self.waits_no_more(id, Ended::Cancelled, now),
+            Some(Command { wait: Wait::Forever, .. }) => {}
             Some(command) => self.command = Some(Command { interest: Interest::PowerLost, ..command }),
             None => {}
         }
@@ -163,8 +169,8 @@ impl Driver {
             None => Some(report),
         };
         if let Some(report) = report {
-            let environment = &mut |bytes: &mut [u8]| self.authenticator.fill_random(bytes);
-            self.hid.receive_from(from, &report, now, environment);
+            let Self { authenticator, channel_ids, hid, .. } = self;
+            hid.receive_from(from, &report, now, &mut |bytes| channel_ids.fill(authenticator, bytes));
         }
         self.settle(now);
     }
@@ -244,6 +250,11 @@ impl Driver {
             Gesture::Deny => pending.denied(&mut self.authenticator, now),
         };
         self.carry_on(kind, interest, step, now);
+    }
+
+    /// The user touches the key though it waits for nothing.
+    pub(super) fn touch_unasked(&mut self, now: Duration) {
+        self.authenticator.touch_unasked(now);
     }
 
     /// The user refuses whatever the key waits for; a long touch too that was held long enough meanwhile, and began nothing yet.
@@ -393,11 +404,14 @@ impl Driver {
                 self.effects.push_back(Effect::Commit);
             }
             (Step::Gesture(gesture), Interest::Of(source)) => self.wait_for(kind, source, gesture, now),
+            (Step::Silence, Interest::Of(_) | Interest::Cancelled(_)) => {
+                self.command = Some(Command { kind, interest, wait: Wait::Forever });
+            }
             (Step::Gesture(gesture), Interest::Cancelled(_)) => {
                 let step = gesture.cancelled(&mut self.authenticator, now);
                 self.carry_on(kind, interest, step, now);
             }
-            (Step::Respond(_) | Step::Gesture(_), Interest::Nobody | Interest::PowerLost) => {}
+            (Step::Respond(_) | Step::Gesture(_) | Step::Silence, Interest::Nobody | Interest::PowerLost) => {}
         }
     }
 
@@ -450,6 +464,7 @@ impl Driver {
         let Some(command) = self.command.take_if(|command| command.is_of(id)) else { return };
         match command {
             Command { wait: Wait::Gesture { id, .. }, .. } => self.waits_no_more(id, Ended::Cancelled, now),
+            Command { wait: Wait::Forever, .. } => {}
             command => self.command = Some(Command { interest: Interest::Nobody, ..command }),
         }
     }
@@ -460,7 +475,7 @@ impl Driver {
             Wait::Gesture { gesture, held_until, .. } => {
                 held_until.is_some_and(|held| held <= now) || gesture.deadline() <= now
             }
-            Wait::Commit(_) => false,
+            Wait::Commit(_) | Wait::Forever => false,
         };
         let Some(Command { kind, interest, wait: Wait::Gesture { id, gesture, held_until } }) =
             self.command.take_if(is_due)

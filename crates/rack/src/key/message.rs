@@ -47,6 +47,8 @@ pub(crate) enum Message {
         id: GestureId,
         gesture: Gesture,
     },
+    /// The user touches it though it waits for nothing.
+    TouchUnasked,
     Transact(Direct),
     Cancel {
         id: TransactionId,

@@ -150,6 +150,7 @@ impl Task {
             Message::End { .. } => {}
             Message::Work(work) => self.work(work).await,
             Message::Gesture { id, gesture } => self.driver.gesture(id, gesture, now),
+            Message::TouchUnasked => self.driver.touch_unasked(now),
             Message::Transact(direct) => self.transact(direct),
             Message::Cancel { id } => self.driver.cancel(id, now),
             Message::Abandon { id } => {

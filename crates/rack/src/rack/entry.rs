@@ -21,6 +21,8 @@ const MAX_WAITS: usize = 256;
 pub(super) struct Entry {
     pub(super) name: KeyName,
     pub(super) profile: String,
+    /// Whether a touch counts that comes before it is asked for.
+    pub(super) has_latch: bool,
     pub(super) busid: String,
     pub(super) plugged: bool,
     pub(super) attached: bool,
@@ -83,6 +85,15 @@ impl Entry {
         let Waiting { id, .. } = self.waiting.take()?;
         self.handle.gesture(id, gesture);
         Some(id)
+    }
+
+    /// Touches a key that waits for nothing, and has a latch for that: false if it waits, or has none.
+    pub(super) fn latches_touch(&self) -> bool {
+        let latches = self.has_latch && self.plugged && self.waiting.is_none();
+        if latches {
+            self.handle.touch_unasked();
+        }
+        latches
     }
 
     /// Makes a gesture for somebody, now or when the key waits for it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use keyrig_authenticator::attestation::Root;
 use keyrig_authenticator::environment::{Environment, Seeded};
+use keyrig_authenticator::profile::Touch;
 use keyrig_authenticator::store::Store;
 use keyrig_authenticator::{Authenticator, Profile};
 use keyrig_usb::Exports;
@@ -38,6 +39,7 @@ pub(super) struct Maker {
 pub(super) struct Made {
     start: Start,
     profile: String,
+    has_latch: bool,
     discoverable_credentials: usize,
 }
 
@@ -66,6 +68,7 @@ impl Maker {
         let attestation = self.root.issue(&profile)?;
         Ok(Made {
             profile: profile.name.clone(),
+            has_latch: profile.behaviour.touch == Touch::Latched,
             discoverable_credentials: store.discoverable_count(),
             start: Start {
                 name,
@@ -99,10 +102,11 @@ impl Maker {
 impl Made {
     /// Starts its task, unplugged.
     pub(super) fn run(self) -> Entry {
-        let Self { start, profile, discoverable_credentials } = self;
+        let Self { start, profile, has_latch, discoverable_credentials } = self;
         Entry {
             name: start.name.clone(),
             profile,
+            has_latch,
             busid: start.busid.clone(),
             plugged: false,
             attached: false,

@@ -230,6 +230,9 @@ impl Task {
 
     fn gesture(&mut self, key: &KeyName, gesture: Gesture, wait: bool, reply: Reply) {
         match self.known(key) {
+            Ok(entry) if gesture == Gesture::Touch && !wait && entry.latches_touch() => {
+                self.reply(reply, Ok(Some(key)));
+            }
             Ok(entry) => entry.ask(Asked { gesture, wait, reply }),
             Err(refusal) => self.reply(reply, Err(refusal)),
         }

@@ -347,3 +347,16 @@ async fn a_long_touch_lasts_and_can_be_cancelled_meanwhile() {
     assert_eq!(a.transact(Request::Reset.encode()).await, [0]);
     assert!(asked.elapsed() < Duration::from_secs(1));
 }
+
+/// A Solo 1 (solokeys/solo1 issue 363): a touch up to two seconds before a request counts for it.
+#[tokio::test]
+async fn a_touch_that_is_not_waited_for_counts_on_a_key_with_a_latch_alone() {
+    let keys = [("a", "solo-1"), ("b", "keyrig")];
+    let specifications = keys.map(|(key, profile)| keyrig_rack::KeySpecification::built_in(profile, key).unwrap());
+    let rack = keyrig_rack::Rack::start(crate::support::touch("manual"), specifications.into()).await.unwrap();
+    assert_eq!(on_key(&rack, touch_key, "b").await.unwrap_err(), Refusal::NotWaiting(name("b")));
+    on_key(&rack, touch_key, "a").await.unwrap();
+    made(&crate::support::transact(&rack, "a", make_credential("user", true)).await);
+    on_key(&rack, unplug, "a").await.unwrap();
+    assert_eq!(on_key(&rack, touch_key, "a").await.unwrap_err(), Refusal::NotWaiting(name("a")), "without power");
+}

@@ -9,6 +9,7 @@ mod ways;
 
 mod control_socket;
 mod extensions;
+mod limits;
 mod pin;
 mod reset;
 mod stored;

@@ -178,7 +178,8 @@ fn client_pin() {
     let faults: Vec<Fault> =
         [Fault::None, Fault::WrongPin, Fault::UnknownProtocol, Fault::Altered].into_iter().chain(faults).collect();
     let mut cases = 0;
-    for model in models() {
+    // Security Key 5.1 has statuses of its own, as recorded: `security_key_5_1.rs`.
+    for model in models().into_iter().filter(|model| model.name != "security-key-5.1") {
         for state in [State::NotSet, State::Set, State::NeedsPowerCycle, State::Blocked] {
             let disk = disk(&model, state);
             for (subcommand, protocol) in cases_of(&model) {

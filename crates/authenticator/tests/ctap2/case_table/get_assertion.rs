@@ -38,18 +38,18 @@ impl Case {
     fn expected(self, model: &Model) -> Expected {
         // Step 1.
         if self.auth == Auth::Empty {
-            return Expected::of_a_probe(self.user, self.pin);
+            return Expected::of_a_probe(self.user, self.pin, model);
         }
         // Step 2.
         if let Some(error) = self.auth.protocol_error() {
             return Expected::at_once(error);
         }
         // Step 4.
-        if self.uv == Some(true) && self.auth == Auth::Absent {
-            return Expected::at_once(status::INVALID_OPTION);
+        if let Some(error) = model.uv_error(self.uv, self.auth != Auth::Absent) {
+            return Expected::at_once(error);
         }
-        if self.rk.is_some() {
-            return Expected::at_once(status::UNSUPPORTED_OPTION);
+        if self.rk == Some(true) || self.rk == Some(false) && !model.takes_rk_false {
+            return Expected::at_once(model.rk);
         }
         // Step 5: not for a pre-flight.
         if model.always_uv && self.up != Some(false) && (!self.pin || self.auth == Auth::Absent) {
@@ -62,14 +62,16 @@ impl Case {
         // Step 7, before the consent or after it; without user presence there is none to wait for.
         if self.allow == AllowList::Stranger {
             return match self.up {
-                Some(true) | None if model.consent_first => Expected::after_touch(self.user, model.unknown_credential),
+                Some(true) | None if model.consent_first => {
+                    Expected::after_touch(self.user, model.unknown_credential, model)
+                }
                 _ => Expected::at_once(model.unknown_credential),
             };
         }
         // Steps 9 to 13.
         match self.up {
             Some(false) => Expected::at_once(status::OK),
-            _ => Expected::after_touch(self.user, status::OK),
+            _ => Expected::after_touch(self.user, status::OK, model),
         }
     }
 
@@ -161,6 +163,8 @@ fn get_assertion() {
         status::PIN_AUTH_INVALID,
         status::PIN_NOT_SET,
         status::PUAT_REQUIRED,
+        status::USER_ACTION_TIMEOUT,
+        status::ACTION_TIMEOUT,
     ];
     all.sort_unstable();
     assert_eq!(had, all, "{outcomes:?}");

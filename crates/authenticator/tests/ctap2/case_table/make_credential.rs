@@ -45,7 +45,7 @@ impl Case {
     fn expected(self, model: &Model) -> Expected {
         // Step 1.
         if self.auth == Auth::Empty {
-            return Expected::of_a_probe(self.user, self.pin);
+            return Expected::of_a_probe(self.user, self.pin, model);
         }
         // Step 2.
         if let Some(error) = self.auth.protocol_error() {
@@ -56,7 +56,10 @@ impl Case {
             return Expected::at_once(status::UNSUPPORTED_ALGORITHM);
         }
         // Step 5: uv is taken as false beside a pinUvAuthParam; and no credential is made without a touch.
-        if self.uv == Some(true) && self.auth == Auth::Absent || self.up == Some(false) {
+        if let Some(error) = model.uv_error(self.uv, self.auth != Auth::Absent) {
+            return Expected::at_once(error);
+        }
+        if self.up == Some(false) {
             return Expected::at_once(status::INVALID_OPTION);
         }
         // Step 6.
@@ -80,7 +83,7 @@ impl Case {
             return Expected { status, touch: true };
         }
         // Steps 14 to 18.
-        Expected::after_touch(self.user, status::OK)
+        Expected::after_touch(self.user, status::OK, model)
     }
 
     fn parameters(self, prepared: &Prepared) -> Parameters {
@@ -163,6 +166,8 @@ fn make_credential() {
         status::PIN_AUTH_INVALID,
         status::PIN_NOT_SET,
         status::PUAT_REQUIRED,
+        status::USER_ACTION_TIMEOUT,
+        status::ACTION_TIMEOUT,
     ];
     all.sort_unstable();
     assert_eq!(had, all, "{outcomes:?}");

@@ -38,6 +38,17 @@ struct Model {
     unknown_credential: u8,
     /// The answer to a `pinUvAuthParam` while no PIN is set.
     without_pin: u8,
+    /// The answer to one of no bytes, after the touch, while a PIN is set.
+    probe_with_pin: u8,
+    /// The answer if no touch comes.
+    timeout: u8,
+    /// The answer to `uv` = true beside a `pinUvAuthParam`, if that is refused.
+    uv_with_param: Option<u8>,
+    /// Whether `uv` means nothing.
+    ignores_uv: bool,
+    /// The answer to `rk` = true of getAssertion, and whether `rk` = false is taken.
+    rk: u8,
+    takes_rk_false: bool,
 }
 
 fn models() -> [Model; 7] {
@@ -51,23 +62,40 @@ fn models() -> [Model; 7] {
         consent_first: true,
         unknown_credential: status::NO_CREDENTIALS,
         without_pin: status::PIN_AUTH_INVALID,
+        probe_with_pin: status::PIN_INVALID,
+        timeout: status::OPERATION_DENIED,
+        uv_with_param: None,
+        ignores_uv: false,
+        rk: status::UNSUPPORTED_OPTION,
+        takes_rk_false: false,
+    };
+    // What is recorded of YubiKeys, and reported.
+    let yubico = |model| Model {
+        without_pin: status::PIN_NOT_SET,
+        probe_with_pin: status::PIN_AUTH_INVALID,
+        uv_with_param: Some(status::INVALID_OPTION),
+        ..model
     };
     let always_uv = altered(&[("alwaysUv = false", "alwaysUv = true")]);
     [
         model("keyrig", built_in("keyrig"), false, true, true),
         // alwaysUv makes makeCredUvNotRqd false (CTAP 2.3 §6.1.2 step 6).
         model("keyrig with alwaysUv", always_uv, true, false, true),
-        Model { without_pin: status::PIN_NOT_SET, ..model("yubikey-5.7", built_in("yubikey-5.7"), false, true, true) },
+        yubico(model("yubikey-5.7", built_in("yubikey-5.7"), false, true, true)),
         Model {
-            without_pin: status::PIN_NOT_SET,
-            ..model("yubikey-5.4", built_in("yubikey-5.4"), false, false, false)
+            timeout: status::USER_ACTION_TIMEOUT,
+            ..yubico(model("yubikey-5.4", built_in("yubikey-5.4"), false, false, false))
         },
         Model {
             protocols: &[1],
             consent_first: false,
             unknown_credential: status::INVALID_CREDENTIAL,
-            without_pin: status::PIN_NOT_SET,
-            ..model("security-key-5.1", built_in("security-key-5.1"), false, false, false)
+            timeout: status::ACTION_TIMEOUT,
+            uv_with_param: None,
+            ignores_uv: true,
+            rk: status::INVALID_OPTION,
+            takes_rk_false: true,
+            ..yubico(model("security-key-5.1", built_in("security-key-5.1"), false, false, false))
         },
         // CTAP 2.1 §6.2.2 step 7 is before the consent, CTAP 2.0 §5.2 step 8 after it.
         Model { consent_first: false, ..model("ctap-2.1", built_in("ctap-2.1"), false, true, true) },
@@ -187,6 +215,17 @@ struct Expected {
     touch: bool,
 }
 
+impl Model {
+    /// The option `uv`, of both ceremonies: no key here has built-in user verification.
+    fn uv_error(&self, uv: Option<bool>, param: bool) -> Option<u8> {
+        match (uv, param) {
+            (Some(true), true) => self.uv_with_param,
+            (Some(true), false) if !self.ignores_uv => Some(status::INVALID_OPTION),
+            _ => None,
+        }
+    }
+}
+
 impl Expected {
     /// A refusal before anybody is asked.
     fn at_once(status: u8) -> Self {
@@ -195,18 +234,19 @@ impl Expected {
 
     /// This status once the user has touched; what else comes of a ceremony's touch is the same everywhere (CTAP 2.3 §6.1.2
     /// step 14, §6.2.2 step 9).
-    fn after_touch(user: User, status: u8) -> Self {
+    fn after_touch(user: User, status: u8, model: &Model) -> Self {
         let status = match user {
             User::Touches => status,
-            User::Denies | User::StaysAway => status::OPERATION_DENIED,
+            User::Denies => status::OPERATION_DENIED,
+            User::StaysAway => model.timeout,
             User::Cancels => status::KEEPALIVE_CANCEL,
         };
         Self { status, touch: true }
     }
 
     /// Step 1 of both ceremonies: a `pinUvAuthParam` of no bytes.
-    fn of_a_probe(user: User, pin: bool) -> Self {
-        Self::after_touch(user, if pin { status::PIN_INVALID } else { status::PIN_NOT_SET })
+    fn of_a_probe(user: User, pin: bool, model: &Model) -> Self {
+        Self::after_touch(user, if pin { model.probe_with_pin } else { status::PIN_NOT_SET }, model)
     }
 }
 

@@ -74,7 +74,7 @@ impl Bench {
     }
 
     fn with_capabilities(capabilities: Capabilities) -> Self {
-        let device = Device::new(DeviceConfig { device_version: [5, 4, 3], capabilities });
+        let device = Device::new(DeviceConfig { device_version: [5, 4, 3], capabilities, ..DeviceConfig::default() });
         Self { device, now: Duration::from_secs(1000), random: Vec::new() }
     }
 

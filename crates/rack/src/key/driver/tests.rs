@@ -13,6 +13,7 @@ use super::*;
 use crate::seams::Edge;
 use crate::storage::{Memory, Storage};
 
+mod behaviour;
 mod edge;
 mod nonsense;
 
@@ -48,8 +49,7 @@ struct Pair {
     stored: usize,
 }
 
-fn key() -> (Authenticator, Memory) {
-    let profile = Profile::built_in("keyrig").unwrap();
+fn key(profile: Profile) -> (Authenticator, Memory) {
     let attestation = Root::new([2; 32]).unwrap().issue(&profile).unwrap();
     let mut environment = Seeded::new([3; 32]);
     let (store, changes) = Store::create(&mut environment);
@@ -63,7 +63,15 @@ impl Pair {
     }
 
     fn with_edge(edge: Option<Box<dyn Edge>>) -> Self {
-        let (authenticator, memory) = key();
+        Self::with(Profile::built_in("keyrig").unwrap(), edge)
+    }
+
+    fn of(profile: Profile) -> Self {
+        Self::with(profile, None)
+    }
+
+    fn with(profile: Profile, edge: Option<Box<dyn Edge>>) -> Self {
+        let (authenticator, memory) = key(profile);
         let mut driver = Driver::new(authenticator, edge);
         driver.power_on(Duration::ZERO);
         Self {
