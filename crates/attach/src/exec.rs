@@ -10,6 +10,7 @@
 
 mod answers;
 mod call;
+mod calls;
 mod directory;
 mod filter;
 mod given;
@@ -20,6 +21,7 @@ mod monitor;
 mod namespace;
 mod node;
 mod notice;
+mod path_text;
 mod paths;
 mod processes;
 mod status;
@@ -260,6 +262,19 @@ pub fn views() -> Result<Vec<(View, Option<Refused>)>, ExecError> {
     Ok(views)
 }
 
+/// Whether a program may make user namespaces, as browsers do for their sandboxes: tried in a child, with no program.
+///
+/// # Errors
+/// [`ExecError::Files`] if that could not be tried.
+pub fn user_namespaces() -> Result<Option<Refused>, ExecError> {
+    let directory = PrivateDirectory::create()?;
+    let (view, user) = (View::Namespace, Some(true));
+    let Attempt { plan, .. } = Attempt::prepare(directory.path(), (view, user))?;
+    let refused = sys::attempt(plan.as_ref(), &filter_for(view)).err();
+    // The filter comes after the namespaces.
+    Ok(refused.filter(|(step, _)| *step != Step::Filter).map(|(step, error)| Refused { view, step, error }))
+}
+
 /// What it takes to plug keys into a view.
 struct Plugs<'a> {
     directory: &'a Path,
@@ -277,7 +292,7 @@ pub struct Running {
     child: Pid,
     signals: Listening,
     nodes: JoinSet<()>,
-    supervisor: Option<thread::JoinHandle<()>>,
+    supervisor: Option<thread::JoinHandle<Tree>>,
     notices: mpsc::UnboundedReceiver<Notice>,
     plugged: mpsc::UnboundedReceiver<Event>,
     ended: bool,
@@ -455,11 +470,12 @@ impl Running {
         Ok(left)
     }
 
+    /// Waits for the supervisor, and removes the files of its view.
     fn join_supervisor(&mut self) {
-        if let Some(thread) = self.supervisor.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that answered calls failed: a fault of keyrig");
+        match self.supervisor.take().map(thread::JoinHandle::join) {
+            Some(Err(_)) => tracing::error!("the thread that answered calls failed: a fault of keyrig"),
+            Some(Ok(tree)) => drop(tree),
+            None => {}
         }
     }
 }

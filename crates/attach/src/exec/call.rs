@@ -17,6 +17,9 @@ use super::sys::{self, Listener, Notification};
 /// The longest path, with its end (`PATH_MAX`).
 const PATH_MAX: usize = 4096;
 
+/// How much of a text is read at a time: most paths are shorter.
+const CHUNK: usize = 256;
+
 /// Memory is read up to the end of a page, as the next may not be there.
 const PAGE: u64 = 4096;
 
@@ -58,21 +61,51 @@ impl<'a> Call<'a> {
 
     /// Reads a text that ends with a zero byte, which is left out.
     pub(super) fn text(&self, address: u64) -> Result<Vec<u8>, Errno> {
+        self.text_at(address).and_then(|text| self.checked(text))
+    }
+
+    fn text_at(&self, address: u64) -> Result<Vec<u8>, Errno> {
         let mut text = Vec::new();
-        let mut chunk = [0; PATH_MAX];
+        let mut chunk = [0; CHUNK];
         while text.len() < PATH_MAX {
             let at = address.wrapping_add(u64::try_from(text.len()).map_err(|_| Errno::FAULT)?);
             let to_page_end = usize::try_from(PAGE - at % PAGE).map_err(|_| Errno::FAULT)?;
-            let room = chunk.get_mut(..to_page_end.min(PATH_MAX - text.len())).ok_or(Errno::FAULT)?;
+            let room = chunk.get_mut(..to_page_end.min(PATH_MAX - text.len()).min(CHUNK)).ok_or(Errno::FAULT)?;
             let read = sys::read_memory(self.thread, at, room)?;
             let read = room.get(..read).filter(|read| !read.is_empty()).ok_or(Errno::FAULT)?;
             if let Some(end) = read.iter().position(|byte| *byte == 0) {
                 text.extend(read.iter().take(end));
-                return self.checked(text);
+                return Ok(text);
             }
             text.extend(read);
         }
         Err(Errno::NAMETOOLONG)
+    }
+
+    /// Reads a text that is to be looked at and not kept: nobody has checked that the call still waits.
+    pub(super) fn glance(&self, address: u64) -> Result<Vec<u8>, Errno> {
+        self.text_at(address)
+    }
+
+    /// Which argument is the path that tells whether the call concerns a key, of calls that one does.
+    pub(super) fn path_argument(&self) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        if let libc::SYS_open | libc::SYS_stat | libc::SYS_lstat | libc::SYS_readlink | libc::SYS_access = self.call {
+            return Some(0);
+        }
+        match self.call {
+            libc::SYS_openat
+            | libc::SYS_openat2
+            | libc::SYS_readlinkat
+            | libc::SYS_faccessat
+            | libc::SYS_faccessat2 => Some(1),
+            libc::SYS_newfstatat if self.int(3) & libc::AT_EMPTY_PATH == 0 => Some(1),
+            libc::SYS_statx if self.int(2) & libc::AT_EMPTY_PATH == 0 => Some(1),
+            libc::SYS_getxattr | libc::SYS_lgetxattr | libc::SYS_listxattr | libc::SYS_llistxattr | libc::SYS_chdir => {
+                Some(0)
+            }
+            _ => None,
+        }
     }
 
     /// Writes to the program's memory.

@@ -10,8 +10,11 @@ use super::ExecError;
 const PREFIX: &str = "keyrig-exec-";
 const LOCK: &str = "lock";
 
-/// A directory that nobody else can enter, below the one for temporary files. Dropping it removes it; if this process is killed,
-/// the next one of the same user does.
+/// Memory that looks like a directory, where everybody may make files (`shm_overview(7)`).
+const MEMORY: &str = "/dev/shm";
+
+/// A directory that nobody else can enter, where `TMPDIR` says, or in memory if it says nothing and there is some: making hundreds
+/// of files takes a busy disk a second. Dropping it removes it; if this process is killed, the next one of the same user does.
 #[derive(Debug)]
 pub struct PrivateDirectory {
     path: PathBuf,
@@ -26,11 +29,13 @@ impl PrivateDirectory {
     /// [`ExecError::Files`].
     pub fn create() -> Result<Self, ExecError> {
         let parent = std::env::temp_dir();
-        Self::create_in(&parent).map_err(|error| ExecError::Files { path: parent, error })
+        let in_memory = in_memory().and_then(|memory| Self::create_in(memory).ok());
+        let create = || Self::create_in(&parent);
+        in_memory.map_or_else(create, Ok).map_err(|error| ExecError::Files { path: parent.clone(), error })
     }
 
     fn create_in(parent: &Path) -> io::Result<Self> {
-        remove_abandoned(parent);
+        remove_abandoned_in(parent);
         let mut random = [0; 8];
         rustix::io::retry_on_intr(|| rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()))?;
         let path = parent.join(format!("{PREFIX}{:016x}", u64::from_ne_bytes(random)));
@@ -61,8 +66,17 @@ impl Drop for PrivateDirectory {
     }
 }
 
-/// Removes directories of this user's whose process is gone.
-pub(super) fn remove_abandoned(parent: &Path) {
+fn in_memory() -> Option<&'static Path> {
+    std::env::var_os("TMPDIR").is_none().then_some(Path::new(MEMORY))
+}
+
+/// Removes directories of this user's whose process is gone, wherever they may be made.
+pub(super) fn remove_abandoned() {
+    in_memory().into_iter().for_each(remove_abandoned_in);
+    remove_abandoned_in(&std::env::temp_dir());
+}
+
+fn remove_abandoned_in(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     let own = rustix::process::geteuid().as_raw();
     for entry in entries.flatten() {

@@ -74,13 +74,13 @@ fn stand_guard(signals: &OwnedFd, inner: Pid) -> io::Result<ExitStatus> {
         if left.is_zero() {
             break;
         }
-        signal_descendants(Signal::KILL);
+        signal_descendants(Signal::KILL, &[]);
         wait_for_signal(signals, Some(left))?;
         while sys::read_signal(signals)?.is_some() {}
     }
     if !status.success() {
         // An inner process that was killed has not removed its own.
-        remove_abandoned(&std::env::temp_dir());
+        remove_abandoned();
     }
     Ok(status)
 }

@@ -87,13 +87,14 @@ impl Plan {
         // Nodes of the system's own, and of a 'keyrig exec' around this one.
         let (major, _) = tree.device(0);
         let (number, entry) = (format!("{major}:"), format!("c{major}:"));
+        // The first: if the tree is in memory, it is below /dev, and what is mounted in it by then is bound once more.
+        plan.mirror(root, "/dev", |name| name.starts_with(b"hidraw"))?;
         plan.mirror(root, "/sys/class", |name| name == b"hidraw")?;
         plan.mirror(root, "/sys/bus", |name| name == b"hid")?;
         plan.mirror(root, "/sys/dev/char", |name| name.starts_with(number.as_bytes()))?;
         plan.mirror(root, "/sys/dev", |_| false)?;
         plan.mirror(root, "/sys/devices", |_| false)?;
         plan.mirror(root, "/sys", |_| false)?;
-        plan.mirror(root, "/dev", |name| name.starts_with(b"hidraw"))?;
         let mut over = vec!["/sys", "/dev"];
         if Path::new("/run/udev").is_dir() {
             for directory in ["/run/udev/data", "/run/udev/tags", "/run/udev"] {

@@ -11,6 +11,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use core::ops::ControlFlow::{Break, Continue};
 
@@ -21,6 +23,7 @@ use super::answers::Answer;
 use super::call::{Call, errno};
 use super::filter::WINDOW;
 use super::notice::Notice;
+use super::path_text::{concerns_no_key, goes_up, node_number};
 use super::status::{Layout, Status};
 use super::supervisor::{Outcome, Place, Supervisor};
 use super::sys::Reply;
@@ -68,7 +71,7 @@ pub(super) struct Paths {
     stand_ins: Vec<PathBuf>,
     numbers: BTreeMap<PathBuf, usize>,
     /// A program has our copy of a directory of the system, and may open what is in it by names alone.
-    listed: bool,
+    pub(super) listed: Arc<AtomicBool>,
 }
 
 impl Paths {
@@ -215,13 +218,6 @@ fn copy_listing(tree: &Tree, directory: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// `hidrawN`, without leading zeros.
-fn node_number(name: &[u8]) -> Option<u32> {
-    let digits = core::str::from_utf8(name.strip_prefix(b"hidraw")?).ok()?;
-    let plain = digits == "0" || !digits.starts_with('0');
-    (plain && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
-}
-
 fn is_below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
@@ -276,42 +272,6 @@ fn joined(base: &[u8], path: &[u8]) -> Vec<u8> {
     if absolute.is_empty() { b"/".to_vec() } else { absolute }
 }
 
-fn goes_up(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/').any(|component| component == b"..")
-}
-
-/// Whether a path can lead into the view at all, as far as its text tells. Most paths do not, and that is to cost little.
-fn may_concern_us(path: &[u8]) -> bool {
-    let first = |path: &[u8]| path.split(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
-    // A way up may lead anywhere.
-    if goes_up(path) {
-        return true;
-    }
-    if let Some(below) = path.strip_prefix(b"/") {
-        return matches!(first(below).as_slice(), b"sys" | b"dev" | b"run" | b"" | b".");
-    }
-    // The directories from which ours are reached, seen from those that every system has.
-    let first = first(path);
-    matches!(
-        first.as_slice(),
-        b"" | b"."
-            | b"sys"
-            | b"dev"
-            | b"run"
-            | b"class"
-            | b"bus"
-            | b"devices"
-            | b"char"
-            | b"udev"
-            | b"data"
-            | b"tags"
-            | b"control"
-            | b"hid"
-            | b"keyrig"
-    ) || first.starts_with(b"hidraw")
-        || first.contains(&b':')
-}
-
 /// Opens a file for a program.
 pub(super) fn open_file(file: &Path, flags: i32) -> Outcome {
     let close_on_exec = flags & libc::O_CLOEXEC != 0;
@@ -337,7 +297,7 @@ struct Target {
 impl Supervisor {
     /// Where a path leads, if that is not where the kernel would find it.
     fn target(&mut self, call: &Call<'_>, directory: Option<i32>, path: &[u8]) -> Result<Option<Target>, Errno> {
-        if !may_concern_us(path) && (!self.paths.listed || path.starts_with(b"/")) {
+        if concerns_no_key(View::Paths, self.paths.listed.load(Ordering::Acquire), path) {
             return Ok(None);
         }
         let Some(base) = base(call, directory, path)? else { return Ok(None) };
@@ -371,7 +331,7 @@ impl Supervisor {
             Meaning::Listing => {
                 let directory = core::str::from_utf8(&target.view).unwrap_or_default();
                 copy_listing(&self.tree, directory).map_err(|error| errno(&error))?;
-                self.paths.listed = true;
+                self.paths.listed.store(true, Ordering::Release);
             }
             _ => {}
         }
@@ -501,15 +461,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_are_those_that_the_kernel_would_name_so() {
-        for (name, number) in
-            [("hidraw0", Some(0)), ("hidraw12", Some(12)), ("hidraw", None), ("hidraw00", None), ("hidraw1a", None)]
-        {
-            assert_eq!(node_number(name.as_bytes()), number, "{name}");
-        }
-    }
-
-    #[test]
     fn paths_are_joined_by_their_text() {
         for (base, path, absolute) in [
             ("", "/dev/hidraw0", "/dev/hidraw0"),
@@ -519,30 +470,6 @@ mod tests {
             ("/a", "", "/a"),
         ] {
             assert_eq!(joined(base.as_bytes(), path.as_bytes()), absolute.as_bytes(), "{base} {path}");
-        }
-    }
-
-    #[test]
-    fn a_path_of_a_project_costs_nothing_and_none_of_ours_is_missed() {
-        for path in ["src/main.rs", "/usr/lib/libc.so.6", "lib.rs", "/home/u/dev/x", "Makefile", "/system", "/devel/x"]
-        {
-            assert!(!may_concern_us(path.as_bytes()), "{path}");
-        }
-        for path in [
-            "/dev/hidraw0",
-            "//dev/hidraw0",
-            "/./sys/class/hidraw",
-            "/usr/../dev/hidraw0",
-            "hidraw1",
-            "class/hidraw",
-            "dev",
-            "245:64",
-            "./hidraw0",
-            "../dev/hidraw0",
-            "/sys/bus",
-            "/run/udev/data/c245:64",
-        ] {
-            assert!(may_concern_us(path.as_bytes()), "{path}");
         }
     }
 }

@@ -113,17 +113,18 @@ pub struct LeftBehind {
 /// Ends all processes that come from this one, and says which there were, and whether all have ended.
 pub(super) async fn end_all(signals: &Listening) -> io::Result<(Vec<LeftBehind>, bool)> {
     let nobody = rustix::process::getpid();
-    let left: Vec<_> = signal_descendants(Signal::TERM);
+    let mut left: Vec<LeftBehind> = Vec::new();
     let mut deadline = Instant::now() + GRACE;
     let mut killing = false;
     loop {
         if reap(nobody)?.all {
             return Ok((left, true));
         }
-        if killing {
-            // What was started meanwhile.
-            signal_descendants(Signal::KILL);
-        }
+        // One that is just becoming a daemon is another process each time that one has ended.
+        let found =
+            if killing { signal_descendants(Signal::KILL, &[]) } else { signal_descendants(Signal::TERM, &left) };
+        let new: Vec<_> = found.into_iter().filter(|found| !left.contains(found)).collect();
+        left.extend(new);
         tokio::select! {
             arrived = signals.next() => drop(arrived?),
             () = sleep_until(deadline) => {
@@ -137,10 +138,13 @@ pub(super) async fn end_all(signals: &Listening) -> io::Result<(Vec<LeftBehind>,
     }
 }
 
-/// Sends a signal to every process that comes from this one.
-pub(super) fn signal_descendants(signal: Signal) -> Vec<LeftBehind> {
+/// Sends a signal to every process that comes from this one, but some.
+pub(super) fn signal_descendants(signal: Signal, but: &[LeftBehind]) -> Vec<LeftBehind> {
     let mut signalled = Vec::new();
     for (process, name) in descendants() {
+        if but.iter().any(|other| other.process == process) {
+            continue;
+        }
         let Some(pid) = Pid::from_raw(process) else { continue };
         let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         // Only now does the number belong to the same process for good.

@@ -15,6 +15,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlag
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
 use super::call::Call;
+use super::calls::{Calls, Next};
 use super::filter::WINDOW;
 use super::given::{Given, Open};
 use super::notice::Notice;
@@ -145,8 +146,9 @@ impl Supervisor {
     }
 
     /// Starts the thread. The tree's listener comes over `socket`; when nobody is left under its filter, or the socket is closed
-    /// before it came, the thread ends.
-    pub(super) fn start(self, socket: OwnedFd) -> io::Result<(Handle, thread::JoinHandle<()>)> {
+    /// before it came, the thread ends. It returns the files of the view, to be removed when no mount namespace shows them any more:
+    /// a file that is a mount point somewhere takes a millisecond.
+    pub(super) fn start(self, socket: OwnedFd) -> io::Result<(Handle, thread::JoinHandle<Tree>)> {
         let (orders, received) = mpsc::channel();
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let handle = Handle { orders, wake: Arc::clone(&wake) };
@@ -155,15 +157,16 @@ impl Supervisor {
         Ok((handle, thread))
     }
 
-    fn run(mut self, socket: &OwnedFd, orders: &mpsc::Receiver<Order>, wake: &OwnedFd) {
+    fn run(mut self, socket: &OwnedFd, orders: &mpsc::Receiver<Order>, wake: &Arc<OwnedFd>) -> Tree {
         let ended = match self.wait_for_listener(socket, orders, wake) {
-            Ok(Some(listener)) => self.serve(&listener, orders, wake),
+            Ok(Some(listener)) => self.serve_with_helpers(listener, orders, wake),
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
         if let Err(error) = ended {
             tracing::error!(%error, "the tree's calls are not answered any more");
         }
+        self.tree
     }
 
     fn wait_for_listener(
@@ -183,32 +186,58 @@ impl Supervisor {
         }
     }
 
-    fn serve(&mut self, listener: &Listener, orders: &mpsc::Receiver<Order>, wake: &OwnedFd) -> io::Result<()> {
+    fn serve_with_helpers(
+        &mut self,
+        listener: Listener,
+        orders: &mpsc::Receiver<Order>,
+        wake: &Arc<OwnedFd>,
+    ) -> io::Result<()> {
         if let Err(error) = listener.wake_synchronously() {
             tracing::debug!(%error, "calls cost twice as much: this kernel is older than 6.6");
         }
+        let (calls, passed_on) = Calls::new(listener, self.view, Arc::clone(&self.paths.listed), Arc::clone(wake));
+        thread::scope(|scope| {
+            calls.start_helpers(scope);
+            let ended = self.serve(&calls, &passed_on, orders, wake);
+            calls.end();
+            ended
+        })
+    }
+
+    fn serve(
+        &mut self,
+        calls: &Calls,
+        passed_on: &mpsc::Receiver<Notification>,
+        orders: &mpsc::Receiver<Order>,
+        wake: &OwnedFd,
+    ) -> io::Result<()> {
+        let listener = calls.listener();
         loop {
             let mut polled = vec![PollFd::new(listener, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
             let monitors = self.waiting.iter().filter_map(|(_, inode)| self.given.monitors.get(inode));
             polled.extend(monitors.map(|monitor| PollFd::new(&monitor.socket, PollFlags::IN)));
             retry(|| poll(&mut polled, None))?;
             let events: Vec<_> = polled.iter().map(PollFd::revents).collect();
-            let (calls, orders_came, announced) = match events.as_slice() {
-                [calls, wake, monitors @ ..] => {
-                    (*calls, !wake.is_empty(), monitors.iter().any(|events| !events.is_empty()))
-                }
+            let (woken, announced) = match events.as_slice() {
+                [_, wake, monitors @ ..] => (!wake.is_empty(), monitors.iter().any(|events| !events.is_empty())),
                 _ => continue,
             };
-            if orders_came {
+            if woken {
                 self.take_orders(orders, wake);
+                for notification in passed_on.try_iter() {
+                    self.answer_call(listener, notification);
+                }
             }
             if announced {
                 self.resume(listener);
             }
-            if calls.contains(PollFlags::IN) {
-                self.next_call(listener)?;
-            } else if !calls.is_empty() {
-                return Ok(());
+            match calls.next(0)? {
+                Next::Call(notification) if calls.concerns_no_key(notification) => {
+                    self.carry_out(listener, &Call::new(listener, notification), Reply::Continue.into());
+                }
+                Next::Call(notification) => self.answer_call(listener, notification),
+                Next::Nothing => {}
+                Next::Ended => return Ok(()),
             }
         }
     }
@@ -248,13 +277,7 @@ impl Supervisor {
         }
     }
 
-    fn next_call(&mut self, listener: &Listener) -> io::Result<()> {
-        let notification = match listener.receive() {
-            Ok(notification) => notification,
-            // Its program was killed, or a signal came to us.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
+    fn answer_call(&mut self, listener: &Listener, notification: Notification) {
         let call = Call::new(listener, notification);
         // What cannot be read of a program, the kernel is to judge.
         let outcome = self.answer(&call).unwrap_or(ControlFlow::Break(Reply::Continue.into()));
@@ -263,7 +286,6 @@ impl Supervisor {
             ControlFlow::Continue(()) => Reply::Continue.into(),
         };
         self.carry_out(listener, &call, outcome);
-        Ok(())
     }
 
     fn carry_out(&mut self, listener: &Listener, call: &Call<'_>, outcome: Outcome) {
