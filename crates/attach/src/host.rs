@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::exec::{self, ExecError, View};
-use crate::vhci::Vhci;
+use crate::vhci::{Vhci, VhciError};
 
 /// Where rules for device nodes are.
 const UDEV_RULES: [&str; 4] = ["/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d"];
@@ -41,7 +41,7 @@ const START: usize = 4096;
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What: `exec-namespace`, `exec-paths`, `vhci`, `uhid`, `udev-rule`, `hidraw`, `browser` or `qemu`.
+    /// What: `exec-namespace`, `exec-paths`, `user-namespaces`, `vhci`, `uhid`, `udev-rule`, `hidraw`, `browser` or `qemu`.
     pub name: &'static str,
     /// Whether it serves.
     pub works: bool,
@@ -77,14 +77,26 @@ pub fn checks() -> Result<Vec<Check>, ExecError> {
             Some(refused) => Check::fails(name, refused.to_string(), refused.what_to_do()),
         });
     }
+    let no_user_namespaces = exec::user_namespaces()?;
+    let sandbox = no_user_namespaces.is_none();
+    checks.push(match no_user_namespaces {
+        None => {
+            Check::works("user-namespaces", "programs may make user namespaces, as browsers do for their sandboxes")
+        }
+        Some(refused) => Check::fails("user-namespaces", refused.to_string(), refused.what_to_do()),
+    });
     checks.push(match Vhci::open() {
         Ok(_) => Check::works("vhci", "'keyrig attach' can plug keys into this kernel"),
-        Err(error) => Check::fails("vhci", error.to_string(), "sudo modprobe vhci-hcd && sudo keyrig attach"),
+        Err(VhciError::NoModule) => {
+            let found = "this kernel has no virtual USB host controller; 'keyrig exec' needs none";
+            Check::fails("vhci", found, "sudo modprobe vhci-hcd && sudo keyrig attach")
+        }
+        Err(error) => Check::fails("vhci", error.to_string(), "sudo keyrig attach"),
     });
     checks.push(uhid());
     checks.push(hidraw());
     checks.push(udev_rule());
-    checks.extend(BROWSERS.into_iter().filter_map(|name| in_path(name).map(|path| browser(&path))));
+    checks.extend(BROWSERS.into_iter().filter_map(|name| in_path(name).map(|path| browser(&path, sandbox))));
     if !checks.iter().any(|check| check.name == "browser") {
         checks.push(Check::fails("browser", "no Chromium, Chrome or Firefox is in PATH", "sudo apt install chromium"));
     }
@@ -137,7 +149,8 @@ fn udev_rule() -> Check {
     }
 }
 
-fn browser(path: &Path) -> Check {
+/// `sandbox`: it may make the namespaces of which its sandbox consists.
+fn browser(path: &Path, sandbox: bool) -> Check {
     let shown = path.display();
     if is_snap(path) {
         let found = format!("{shown} is a snap, in which no key is at /dev/hidraw*");
@@ -148,12 +161,16 @@ fn browser(path: &Path) -> Check {
         let found = format!("{shown} looks at no key in the profile {}", profile.display());
         return Check::fails("browser", found, format!("in about:config, set {USB_PREFERENCE} to true"));
     }
-    let found = if rustix::process::geteuid().is_root() && !is_firefox {
-        format!("{shown} finds keys under 'keyrig exec'; as root it starts with --no-sandbox only")
+    let but = if is_firefox {
+        ""
+    } else if rustix::process::geteuid().is_root() {
+        "; as root it starts with --no-sandbox only"
+    } else if !sandbox {
+        "; without user namespaces it starts with --no-sandbox only"
     } else {
-        format!("{shown} finds keys under 'keyrig exec'")
+        ""
     };
-    Check::works("browser", found)
+    Check::works("browser", format!("{shown} finds keys under 'keyrig exec'{but}"))
 }
 
 /// Firefox's profiles of this user.
@@ -230,9 +247,9 @@ mod tests {
         let script = file("firefox", b"#!/bin/sh\nexec /snap/bin/firefox \"$@\"\n");
         let package = file("chromium", b"#!/bin/sh\nexec /usr/lib/chromium/chromium \"$@\"\n");
         let binary = file("firefox-esr", b"\x7fELF with the text /snap/ in it");
-        assert!(!browser(&script).works);
-        assert!(browser(&package).works);
-        assert!(browser(&binary).works);
-        assert!(browser(&script).mend.is_some());
+        assert!(!browser(&script, true).works);
+        assert!(browser(&package, true).works);
+        assert!(browser(&binary, true).works);
+        assert!(browser(&script, true).mend.is_some());
     }
 }

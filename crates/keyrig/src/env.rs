@@ -36,9 +36,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     for Check { name, works, found, mend } in &checks {
         let (colour, word) = if *works { (GREEN, "ok") } else { (YELLOW, "no") };
-        print_marked(colour, word, format!("   {name:<14}  {found}"))?;
+        print_marked(colour, word, format!("   {name:<15}  {found}"))?;
         if let Some(mend) = mend {
-            print(format!("     {:<14}  {mend}", ""))?;
+            print(format!("     {:<15}  {mend}", ""))?;
         }
     }
     Ok(ExitCode::SUCCESS)

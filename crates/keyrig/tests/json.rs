@@ -214,7 +214,9 @@ fn env() {
         assert!(check["works"] == true || check["mend"].is_string(), "{check}");
     }
     let names: Vec<_> = checks.as_array().expect("a list").iter().filter_map(|check| check["name"].as_str()).collect();
-    for name in ["exec-namespace", "exec-paths", "vhci", "uhid", "udev-rule", "hidraw", "browser", "qemu"] {
+    for name in
+        ["exec-namespace", "exec-paths", "user-namespaces", "vhci", "uhid", "udev-rule", "hidraw", "browser", "qemu"]
+    {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
 }
