@@ -142,14 +142,19 @@ impl Bench {
         command
     }
 
-    /// What `keyrig exec` has left in the directory for temporary files.
+    /// What `keyrig exec` has left: files in the directory for temporary ones, and sockets and mounts anywhere below.
     ///
     /// # Panics
-    /// If that is gone.
+    /// If it cannot be looked at.
     #[must_use]
     pub fn left(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path().join("tmp")).expect("it is there");
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+        let files = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        let below = self.path().to_string_lossy().into_owned();
+        let listed =
+            ["/proc/net/unix", "/proc/self/mountinfo"].map(|list| std::fs::read_to_string(list).expect("Linux"));
+        let named = listed.iter().flat_map(|list| list.lines()).filter(|line| line.contains(&below)).map(str::to_owned);
+        files.chain(named).collect()
     }
 }
 

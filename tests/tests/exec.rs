@@ -28,6 +28,11 @@ fn both_views() -> impl Iterator<Item = Place> {
     places().into_iter().filter(|place| place.rules.is_none() && !place.nobody)
 }
 
+/// Both views, as each user that there is here.
+fn every_user() -> impl Iterator<Item = Place> {
+    places().into_iter().filter(|place| place.rules.is_none())
+}
+
 fn installed(programs: &[&str]) -> bool {
     let missing = programs.iter().find(|path| !Path::new(path).exists());
     if let Some(missing) = missing {
@@ -261,7 +266,7 @@ async fn nothing_else_about_a_program_is_changed() {
     let script = "id -u; umask; ulimit -n; ulimit -Hn; pwd; awk '/^Sig(Blk|Ign|Cgt)/ { print $1, substr($2, 9) }' /proc/self/status; cat; \
                   ls /dev /sys /sys/class /sys/bus /sys/dev /sys/dev/char | grep -v -e hidraw -e '^hid$' -e ^245:6; \
                   env | grep -v -e ^KEYRIG_ -e ^_= | sort; ls -l /proc/self/fd | grep -c -e socket -e seccomp";
-    for place in places().into_iter().filter(|place| place.rules.is_none()) {
+    for place in every_user() {
         let mut without = bench.place(place);
         without.args(["exec", "--plug", "none", "--", "sh", "-c", script]);
         let mut with = bench.place(place);
@@ -279,7 +284,7 @@ async fn exit_statuses_are_those_of_the_program() {
     let bench = Bench::new();
     let text = bench.path().join("text");
     fs::write(&text, "no program").unwrap();
-    for place in both_views() {
+    for place in every_user() {
         for (command, code) in [
             (&["true"][..], 0),
             (&["sh", "-c", "exit 7"], 7),
@@ -300,7 +305,7 @@ async fn exit_statuses_are_those_of_the_program() {
 #[tokio::test]
 async fn what_a_program_leaves_running_is_ended_and_named() {
     let bench = Bench::new();
-    for place in both_views() {
+    for place in every_user() {
         // A daemon, one that does not want to end, and one with no descriptor left.
         let script = "setsid sleep 1000 >/dev/null 2>&1 &
             sh -c 'trap \"\" TERM; echo $$ >$TMPDIR/stubborn; exec 3>&-; sleep 1000; sleep 1000' >/dev/null 2>&1 &
@@ -323,7 +328,7 @@ async fn what_a_program_leaves_running_is_ended_and_named() {
 #[tokio::test]
 async fn nothing_outlives_keyrig_however_that_is_killed() {
     let bench = Bench::new();
-    for place in both_views() {
+    for place in every_user() {
         // The process that was called, and the one within it that does the work.
         for (whom, code) in [("$(cut -d ' ' -f 4 /proc/$PPID/stat)", None), ("$PPID", None)] {
             // One that has left the program's session and its descriptors, and heeds no signal that can be ignored.
@@ -345,7 +350,7 @@ async fn nothing_outlives_keyrig_however_that_is_killed() {
 #[tokio::test]
 async fn signals_are_passed_on() {
     let bench = Bench::new();
-    for place in both_views() {
+    for place in every_user() {
         let script = "trap 'echo interrupted; exit 5' USR1; kill -USR1 $PPID; while :; do read -r line; done";
         let output = bench.run(place, &[], script).await;
         assert_eq!((output.code, output.stdout.as_str()), (Some(5), "interrupted\n"), "{place:?}: {output}");
@@ -362,9 +367,10 @@ async fn where_no_key_can_be_plugged_in_the_reason_is_said() {
     assert!(output.stderr.starts_with(reason), "{output}");
     // Without nodes it runs all the same.
     assert!(bench.exec(place, &["--plug", "none"], &["true"]).await.success);
-    for place in both_views() {
+    for place in every_user() {
         let output = bench.run(place, &[], "$keyrig exec -- true").await;
         assert_eq!(output.code, Some(125), "{place:?}: {output}");
+        assert_eq!(bench.left(), Vec::<String>::new(), "{place:?}");
         assert!(output.stderr.contains("a 'keyrig exec' around it"), "{place:?}: {output}");
     }
 }
@@ -451,25 +457,54 @@ async fn a_low_limit_of_open_files_costs_recognition_only_and_is_said() {
 #[tokio::test]
 async fn a_directory_for_files_that_is_missing_or_full_is_named() {
     let bench = Bench::new();
-    let place = both_views().next().unwrap();
-    let mut command = bench.place(place);
-    command.args(["exec", "--", "true"]).env("TMPDIR", "/nonexistent");
-    let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
-    assert_eq!(output.code, Some(125), "{output}");
-    assert!(
-        output.stderr.starts_with("error: files for the keys cannot be made in /nonexistent: No such file"),
-        "{output}"
-    );
-    // A file system of its own, with room for a few files only.
-    let script = "mount -t tmpfs -o nr_inodes=20 tmpfs \"$2\" && TMPDIR=$2 exec \"$1\" exec -- true";
-    let mut command = tokio::process::Command::new("unshare");
-    let directory = bench.path().join("tmp");
-    command
-        .args(["--map-root-user", "--mount", "sh", "-c", script, "sh", keyrig_tests::program::keyrig()])
-        .arg(&directory);
-    let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
-    assert_eq!(output.code, Some(125), "{output}");
-    assert!(output.stderr.contains("No space left on device"), "{output}");
+    let limit = std::time::Duration::from_secs(60);
+    for place in every_user() {
+        let mut command = bench.place(place);
+        command.args(["exec", "--view", place.view, "--", "true"]).env("TMPDIR", "/nonexistent");
+        let output = judge::run(&mut command, b"", limit).await;
+        assert_eq!(output.code, Some(125), "{place:?}: {output}");
+        let said = "error: files for the keys cannot be made in /nonexistent: No such file";
+        assert!(output.stderr.starts_with(said), "{place:?}: {output}");
+    }
+    for place in both_views() {
+        // A file system of its own, with room for a few files only.
+        let script = "mount -t tmpfs -o nr_inodes=20 tmpfs \"$2\" && export TMPDIR=$2 && ! \"$1\" exec --view \"$3\" -- true && ls \"$2\"";
+        let mut command = tokio::process::Command::new("unshare");
+        let directory = bench.path().join("tmp");
+        command
+            .args(["--map-root-user", "--mount", "sh", "-c", script, "sh", keyrig_tests::program::keyrig()])
+            .arg(&directory)
+            .arg(place.view);
+        let output = judge::run(&mut command, b"", limit).await;
+        assert!(output.success && output.stdout.is_empty(), "{place:?}: {output}");
+        assert!(output.stderr.contains("No space left on device"), "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_in_memory_where_tmpdir_names_no_place() {
+    let bench = Bench::new();
+    let script = "exec 5<>/dev/hidraw0; dirname ${KEYRIG_CONTROL#unix:}";
+    for place in every_user() {
+        let mut command = bench.place(place);
+        command.args(["exec", "--view", place.view, "--", "sh", "-c", script]).env_remove("TMPDIR");
+        let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
+        assert!(output.success, "{place:?}: {output}");
+        let directory = output.stdout.trim();
+        assert!(directory.starts_with("/dev/shm/keyrig-exec-"), "{place:?}: {output}");
+        assert!(!Path::new(directory).exists(), "{place:?}: {directory} is left");
+    }
+}
+
+#[tokio::test]
+async fn a_home_that_cannot_be_written_is_not_needed() {
+    let bench = Bench::new();
+    for place in every_user() {
+        let mut command = bench.place(place);
+        command.args(["exec", "--view", place.view, "--", "sh", "-c", "exec 5<>/dev/hidraw0"]).env("HOME", "/sys");
+        let output = judge::run(&mut command, b"", std::time::Duration::from_secs(60)).await;
+        assert!(output.success && output.to_string().is_empty(), "{place:?}: {output}");
+    }
 }
 
 #[tokio::test]

@@ -288,7 +288,17 @@ async fn systemd_lists_the_keys_and_asks_them_for_a_volume() {
         cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 volume password
         PASSWORD=password systemd-cryptenroll --fido2-device=$node --fido2-with-client-pin=no volume
         cryptsetup luksDump volume >dump
-        grep -q systemd-fido2 dump || fail \"$(cat dump)\"",
+        grep -q systemd-fido2 dump || fail \"$(cat dump)\"
+        # Opened by the token alone, without making a device of it: that would take root.
+        opened() { cryptsetup open --test-passphrase --token-only volume; }
+        opened
+        key touch-policy deny
+        ! opened || fail 'opened without a touch'
+        key touch-policy auto
+        key unplug a
+        ! opened || fail 'opened by another key'
+        key plug a
+        opened",
     )
     .await;
 }
