@@ -30,6 +30,7 @@ class Chromium:
     leaves_windows = True
     asks_for_pin = ("Enter the PIN",)
     wrong_pin = ("Incorrect PIN",)
+    sets_first_pin = "Set up a new PIN"
     asks_for_attestation = None
     # And what chooses the first one.
     asks_for_account = ("Choose a passkey", "Return")

@@ -26,6 +26,8 @@ class Firefox:
     leaves_windows = False
     asks_for_pin = ("enter the PIN", "Enter the PIN", "PIN for")
     wrong_pin = ("Incorrect PIN",)
+    # It has no window for that.
+    sets_first_pin = None
     asks_for_attestation = "is requesting extended information about your security key"
     # And what chooses the first one.
     asks_for_account = ("Multiple accounts found", "alt+0")

@@ -1,8 +1,9 @@
 """What is done with keys in browsers. Each flow returns what was found, in words that are compared with the table."""
 
+import contextlib
 import re
 
-from sites import PASSWORD, Other, tools
+from sites import PASSWORD, tools
 
 # What is typed.
 PIN = "123456"
@@ -130,18 +131,24 @@ class Flows:
             self.leave()
         return found
 
-    def u2f(self):
-        """A key from before CTAP2, alone."""
+    @contextlib.contextmanager
+    def u2f_alone(self):
+        """A page, and a key from before CTAP2 alone."""
         for key in "ab":
             self.keys.run("unplug", key)
         self.keys.run("plug", "u")
         self.policy("auto", "u")
         self.page()
-        made = self.do("create", {})
-        used = self.do("get", {}, [made["credential"]])
+        yield
         self.keys.run("unplug", "u")
         for key in "ab":
             self.keys.run("plug", key)
+
+    def u2f(self):
+        """A key from before CTAP2."""
+        with self.u2f_alone():
+            made = self.do("create", {})
+            used = self.do("get", {}, [made["credential"]])
         return f"create: {made['said']}, get: {used['said']}"
 
     def without_hints(self):
@@ -152,12 +159,14 @@ class Flows:
         used = self.do("get", {"publicKey": {"hints": []}}, [made["credential"]])
         return f"create: {made['said']}, get: {used['said']}"
 
-    def other_site(self):
-        """A site on PyPI's webauthn."""
+    def at_site(self, kind):
+        """At a site that is on another's server library."""
         self.policy("auto", "a")
-        site = Other()
+        site = kind()
         self.browser.go(site.url)
-        return "; ".join([self.browser.run("() => register()"), self.browser.run("() => logIn()")])
+        said = [self.browser.run("() => register()"), self.browser.run("() => logIn()")]
+        site.close()
+        return "; ".join(said)
 
     # With windows of the browser's own.
 
@@ -201,6 +210,19 @@ class Flows:
         self.enter("a")
         self.begin("useKey", "use-webauthn")
         return self.ended("wrong-finger", "Try a different security key", "Something went wrong")
+
+    def u2f_again(self):
+        """A key from before CTAP2 is registered a second time."""
+        with self.u2f_alone():
+            made = self.do("create", {})
+            self.begin("create", {}, [made["credential"]])
+            return self.ended("u2f-again", "Try a different device", "Something went wrong")
+
+    def u2f_unknown(self):
+        """A key from before CTAP2 is asked for a credential that it has not."""
+        with self.u2f_alone():
+            self.begin("get", {}, ["A" * 86])
+            return self.ended("u2f-unknown", "Try a different security key", "Something went wrong")
 
     def type_pins(self, name, *pins):
         """Types PINs as they are asked for: the first, then others after wrong ones."""
@@ -284,6 +306,22 @@ class Flows:
             self.screen.press("alt+a")
         made = self.finish()
         return f"{made['said']}, {made.get('format')}{asked}"
+
+    def first_pin(self):
+        """A passkey on b, which has no PIN, with user verification; then b forgets all."""
+        self.policy("auto", "b")
+        self.page()
+        verified = {"residentKey": "required", "userVerification": "required"}
+        self.begin("create", {"user": "new", "selection": verified})
+        window = ""
+        if self.browser.sets_first_pin:
+            said = self.screen.wait(self.picture("first-pin"), self.browser.sets_first_pin)
+            window = f', window: "{said}"'
+            self.screen.type(PIN, "Tab")
+            self.screen.type(PIN)
+        made = self.finish()["said"]
+        self.keys.run("reset", "b")
+        return f"{made}{window}"
 
     def several_accounts(self):
         """A login without names, with two accounts on b."""

@@ -1,7 +1,7 @@
 """Runs flows in a browser, within `keyrig exec` with keys a, b and u, and prints what was found in lines of JSON.
 
-run.py BROWSER PART KEYRIG PICTURES [SWITCH...]: chromium, headless-shell or firefox; headless or screen; the program
-whose `key` command works the keys; where pictures are kept; switches of the browser.
+run.py BROWSER PART KEYRIG PICTURES [SWITCH...]: chromium, headless-shell or firefox; headless, screen or window; the
+program whose `key` command works the keys; where pictures are kept; switches of the browser.
 """
 
 import json
@@ -14,7 +14,7 @@ from firefox import Firefox
 from flows import USERS, Flows
 from keys import Keys
 from screen import Screen
-from sites import Own
+from sites import Npm, Own, PyPI
 
 NAMES = {"chromium": "chromium", "headless-shell": "chromium-headless-shell"}
 
@@ -29,7 +29,8 @@ HEADLESS = {
     "both wait, unplug both, plug both in, touch a": Flows.unplug_both,
     "no hints": Flows.without_hints,
     "a U2F-only key alone": Flows.u2f,
-    "a site on PyPI's webauthn": Flows.other_site,
+    "a site on PyPI's webauthn": lambda flows: flows.at_site(PyPI),
+    "a site on npm's @simplewebauthn/server": lambda flows: flows.at_site(Npm),
 }
 SCREEN = {
     "register a and b": Flows.register,
@@ -41,8 +42,14 @@ SCREEN = {
     "PRF": Flows.prf,
     "large blob": Flows.large_blob,
     "attestation: direct": Flows.direct,
+    "a U2F-only key alone, register again": Flows.u2f_again,
+    "a U2F-only key alone, a credential of another": Flows.u2f_unknown,
+    "a passkey on b, which has no PIN": Flows.first_pin,
     "two accounts on b": Flows.several_accounts,
 }
+# Windows in another view, too.
+WINDOW = {title: SCREEN[title] for title in ("a passkey on a, wrong PIN, then right", "log in by the passkey")}
+PARTS = {"headless": HEADLESS, "screen": SCREEN, "window": WINDOW}
 
 
 def main():
@@ -50,14 +57,14 @@ def main():
     os.environ["HOME"] = tempfile.mkdtemp()
     keys, site = Keys(keyrig), Own(keyrig, USERS.values())
     keys.run("unplug", "u")
-    screen = Screen(pictures) if part == "screen" else None
+    screen = None if part == "headless" else Screen(pictures)
     if name == "firefox":
         browser = Firefox(screen is None, switches)
     else:
         browser = Chromium(screen is None, switches, f"/usr/bin/{NAMES[name]}")
     print(json.dumps({"version": browser.version}), flush=True)
     flows = Flows(browser, keys, site, screen)
-    for title, flow in (SCREEN if screen else HEADLESS).items():
+    for title, flow in PARTS[part].items():
         print(json.dumps({"flow": title, "found": flow(flows)}), flush=True)
     browser.close()
     site.close()

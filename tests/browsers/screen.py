@@ -61,10 +61,10 @@ class Screen:
         """Presses a key of the keyboard."""
         subprocess.run(["xdotool", "key", key], check=True)
 
-    def type(self, text):
-        """Types a line."""
+    def type(self, text, end="Return"):
+        """Types a text, and a key behind it."""
         subprocess.run(["xdotool", "type", text], check=True)
-        self.press("Return")
+        self.press(end)
 
     def close(self):
         """Ends the screen."""

@@ -1,4 +1,4 @@
-"""The sites that browsers are led to: keyrig's own, and one on a server library that nobody here wrote."""
+"""The sites that browsers are led to: keyrig's own, and some on server libraries that nobody here wrote."""
 
 import http.server
 import json
@@ -47,7 +47,21 @@ const logIn = () => ceremony("login", "get", "parseRequestOptionsFromJSON");
 </script>"""
 
 
-class Other:
+class Npm:
+    """A site of one user on npm's `@simplewebauthn/server`."""
+
+    def __init__(self):
+        program = pathlib.Path(__file__).with_name("site.mjs")
+        self.server = subprocess.Popen(["/usr/bin/node", program, PAGE], stdout=subprocess.PIPE, text=True)
+        self.url = f"http://localhost:{int(self.server.stdout.readline())}/"
+
+    def close(self):
+        """Ends it."""
+        self.server.terminate()
+        self.server.wait()
+
+
+class PyPI:
     """A site of one user on PyPI's `webauthn`."""
 
     def __init__(self):
@@ -133,6 +147,11 @@ class Other:
             credential_current_sign_count=self.registered.sign_count,
         )
         return "logged in" if verified.credential_id == self.registered.credential_id else "another credential"
+
+    def close(self):
+        """Ends it."""
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def tools():

@@ -51,7 +51,8 @@ async fn run(browser: &str, column: &str, part: &str, places: impl Iterator<Item
     let bench = Bench::new();
     let copied = std::process::Command::new("cp")
         .args(["-r", "--no-preserve=mode"])
-        .args([judge::tree("tests/browsers"), site_packages.join("packages"), bench.path().to_owned()])
+        .args([judge::tree("tests/browsers"), site_packages.join("packages"), site_packages.join("node_modules")])
+        .arg(bench.path())
         .status();
     assert!(copied.unwrap().success());
     let keep = kept();
@@ -117,6 +118,14 @@ async fn firefox_without_a_window() {
 #[tokio::test]
 async fn chromium_on_a_screen() {
     run("chromium", "Chromium", "screen", views().filter(|place| place.view == "paths")).await;
+}
+
+/// And in the other view, where windows take what they are typed as well.
+#[tokio::test]
+async fn windows_with_a_namespace() {
+    for (browser, column) in [("chromium", "Chromium"), ("firefox", "Firefox")] {
+        run(browser, column, "window", views().filter(|place| place.view == "namespace")).await;
+    }
 }
 
 #[tokio::test]
