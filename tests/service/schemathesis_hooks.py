@@ -2,7 +2,7 @@
 
 import schemathesis
 
-WAITING = ("/touch", "/deny", "/wait", "/events")
+WAITING = ("/touch", "/deny", "/wait", "/events", "/timeline")
 LONGEST_MS = 86_400_000
 SHORT_MS = 5
 

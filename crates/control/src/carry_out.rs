@@ -13,8 +13,8 @@ use crate::request::{
     Answer, Base64Url, ChangePin, Clone, Create, Credential, CredentialList, DeleteCredential, Deny, EventList, Events,
     ExportCredentials, ExportedCredentials, Finger, ImportCredential, LargeBlobs, List, ListCredentials,
     ListedCredential, MAX_EVENTS, PinRetries, PinState, Plug, PowerCycle, ReadLargeBlobs, Remove, Request, Reset,
-    Restore, Secret, SetPin, SetTouchPolicy, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f, Transacted,
-    Unplug, Wait, WriteLargeBlobs,
+    Restore, RunTimeline, Secret, SetPin, SetTouchPolicy, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f,
+    Transacted, Unplug, Wait, WriteLargeBlobs,
 };
 
 impl Request {
@@ -25,6 +25,7 @@ impl Request {
             Self::Touch(Touch { wait: true, timeout_ms, .. })
             | Self::Deny(Deny { wait: true, timeout_ms, .. })
             | Self::Wait(Wait { timeout_ms, .. })
+            | Self::RunTimeline(RunTimeline { timeout_ms, .. })
             | Self::Events(Events { timeout_ms, .. }) => Duration::from_millis(*timeout_ms),
             // Twice as long as a key waits for a touch.
             Self::Transact(_) => Duration::from_secs(60),
@@ -103,6 +104,15 @@ impl Request {
             Self::WriteLargeBlobs(WriteLargeBlobs { key, array: Base64Url(array) }) => {
                 rack.known(&key)?.write_large_blobs(array).await.map_err(Refusal::of(&key))?;
                 Command::Show { key }
+            }
+            Self::RunTimeline(RunTimeline { timeline, .. }) => {
+                let until = async {
+                    tokio::select! {
+                        () = cancelled => {}
+                        () = sleep(within) => {}
+                    }
+                };
+                return timeline.run(rack, until, |_| {}).await.map(Answer::Timeline);
             }
             Self::Events(Events { after, .. }) => {
                 let events = tokio::select! {

@@ -1,5 +1,6 @@
 //! The vocabulary of commands: what each is in JSON, `{"command":"touch","key":"a"}`, and the type of its answer.
 
+use keyrig_faults::timeline::{Outcome, Timeline};
 use keyrig_rack::KeyName;
 use keyrig_rack::command::{RackState, WaitFor};
 use keyrig_rack::events::Event;
@@ -423,6 +424,20 @@ pub struct WriteLargeBlobs {
     pub array: Base64Url,
 }
 
+/// Do things to keys at times and upon conditions. The answer comes when all is done, or the time is over: then it says what is not.
+/// Whoever asked and has gone has nothing more done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RunTimeline {
+    /// What is done, and when.
+    pub timeline: Timeline,
+    /// For how long, milliseconds, at most [`MAX_TIMEOUT_MS`].
+    #[serde(default = "timeout::by_default", deserialize_with = "timeout::milliseconds")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timeout_ms))]
+    pub timeout_ms: u64,
+}
+
 /// A text that is shown nowhere: a PIN.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -494,6 +509,9 @@ pub enum Request {
     ReadLargeBlobs(ReadLargeBlobs),
     /// [`WriteLargeBlobs`].
     WriteLargeBlobs(WriteLargeBlobs),
+    /// [`RunTimeline`].
+    #[serde(rename = "timeline")]
+    RunTimeline(RunTimeline),
 }
 
 /// The answer to any command.
@@ -516,6 +534,8 @@ pub enum Answer {
     Exported(ExportedCredentials),
     /// To [`ReadLargeBlobs`].
     LargeBlobs(LargeBlobs),
+    /// To [`RunTimeline`].
+    Timeline(Outcome),
 }
 
 macro_rules! answers {
@@ -562,4 +582,5 @@ answers! {
     DeleteCredential => RackState,
     ReadLargeBlobs => LargeBlobs,
     WriteLargeBlobs => RackState,
+    RunTimeline => Outcome,
 }

@@ -6,6 +6,7 @@ mod rig;
 
 pub use client::Client;
 pub use keyrig_client::{Browser, RefusedBy, UserChoice};
+pub use keyrig_faults::timeline;
 pub use keyrig_rack::Options;
 pub use keyrig_rack::finger::TouchPolicy;
 pub use refused::Refused;

@@ -8,6 +8,7 @@ use keyrig_client::error::KeyFailure;
 use keyrig_client::origin::InvalidUrl;
 use keyrig_client::pin::Pin;
 use keyrig_client::{Key, Origin};
+use keyrig_faults::timeline::{InvalidTimeline, Outcome, Timeline};
 use keyrig_rack::command::{Command, KeyState, Refusal};
 use keyrig_rack::finger::TouchPolicy;
 use keyrig_rack::{InvalidKeyName, InvalidKeySpecification, KeyName, KeySpecification, Options, Rack, RackError};
@@ -61,6 +62,9 @@ pub enum RigError {
     /// A page can have no such address.
     #[error(transparent)]
     Origin(#[from] InvalidUrl),
+    /// A text is no timeline.
+    #[error("the timeline, {0}")]
+    Timeline(#[from] InvalidTimeline),
     /// The PIN was not set.
     #[error("the PIN was not set: {0}")]
     Pin(#[from] KeyFailure),
@@ -150,6 +154,16 @@ impl Rig {
         set.map_err(|cause| KeyFailure { key: name.to_string(), cause })?;
         self.pins.remember(&name, pin);
         Ok(())
+    }
+
+    /// Does things to keys at times and upon conditions, as a [timeline](keyrig_faults::timeline) in TOML says, until all is done: beside
+    /// a ceremony, with `tokio::join!`. Its touches are the only ones if [`touch_policy`](Self::touch_policy) is `Manual`.
+    ///
+    /// # Errors
+    /// [`RigError`]: the text is no timeline, with line and column, or the rig has stopped.
+    pub async fn timeline(&self, text: &str) -> Result<Outcome, RigError> {
+        let timeline = Timeline::from_toml_for(text, |key| self.rack.known(key).map(drop))?;
+        Ok(timeline.run(&self.rack, core::future::pending(), |_| {}).await?)
     }
 
     /// The certificate of the TEST root under which the keys are attested, DER: for a relying party to trust in a test, and

@@ -86,6 +86,24 @@ async fn the_finger_leaves_a_key_that_is_pulled_out() {
 }
 
 #[tokio::test]
+async fn a_timeline_is_the_user_of_a_ceremony() {
+    let rig = rig(["a=keyrig", "b=keyrig"]).await;
+    rig.touch_policy(TouchPolicy::Manual).await.expect("there is a finger");
+    let lost = r#"events = [
+        { when = "a waiting", do = "unplug", key = "a" },
+        { when = "b waiting", after = "1ms", do = "touch", key = "b" },
+    ]"#;
+    let page = page(&rig);
+    let (made, outcome) = tokio::join!(page.create(creation(json!({}))), rig.timeline(lost));
+    parsed(made);
+    let outcome = outcome.expect("it is a timeline");
+    assert!(outcome.done.len() == 2 && outcome.done.iter().all(|done| done.refused.is_none()), "{outcome:?}");
+    let wrong = rig.timeline("\nevents = [{ at = \"1s\", do = \"plug\", key = \"c\" }]").await;
+    let told = wrong.expect_err("there is no c").to_string();
+    assert_eq!(told, "the timeline, 2:43: no key is called c: the keys are a, b");
+}
+
+#[tokio::test]
 async fn who_refused_and_why() {
     let rig = rig(["a=keyrig"]).await;
     let page = page(&rig);

@@ -43,6 +43,7 @@ pub(crate) fn of(failure: &Failure) -> &str {
             NotReplayable::Transcript(_) => "not-a-transcript",
             _ => "not-replayable",
         },
+        Failure::Timeline(..) => "not-a-timeline",
         Failure::Trace(_) => "transcript-unwritten",
         Failure::AndTrace(failure, _) => of(failure),
         Failure::Interrupted => "interrupted",

@@ -13,6 +13,7 @@ use keyrig_attach::vhci::VhciError;
 use keyrig_client::error::KeyFailure;
 use keyrig_control::socket::ControlError;
 use keyrig_faults::replay::{NotReplayable, Problem};
+use keyrig_faults::timeline::InvalidTimeline;
 use keyrig_faults::transcript::{NotATranscript, Unwritten};
 use keyrig_rack::command::Refusal;
 use keyrig_rack::state_directory::StateError;
@@ -76,6 +77,8 @@ pub(crate) enum Failure {
     NotATranscript(PathBuf, #[source] NotATranscript),
     #[error("{0}: {1}")]
     NotReplayable(PathBuf, #[source] Box<NotReplayable>),
+    #[error("{0}:{1}")]
+    Timeline(PathBuf, #[source] InvalidTimeline),
     #[error(transparent)]
     Trace(Unwritten),
     #[error("{0}; and {1}")]

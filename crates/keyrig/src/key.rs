@@ -4,8 +4,10 @@ mod credentials;
 mod events;
 mod owner;
 mod pin;
+mod seconds;
 mod state;
 mod stored;
+mod timeline;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ use keyrig_rack::KeyName;
 use keyrig_rack::command::WaitFor;
 use keyrig_rack::finger::TouchPolicy;
 
+use self::seconds::Seconds;
 use self::state::print_state;
 
 pub(crate) use self::pin::{PinFile, first_line, from_file};
@@ -118,6 +121,8 @@ enum Action {
     /// List, delete, export or import credentials
     #[command(subcommand)]
     Credentials(credentials::Action),
+    /// Do things to keys at times and upon conditions, as a file says
+    Timeline(timeline::Arguments),
     /// Change when keys are touched
     TouchPolicy {
         /// auto, every, manual, deny or after=MILLISECONDS
@@ -137,25 +142,6 @@ struct Gesture {
     /// For how long to wait at most
     #[arg(long, value_name = "SECONDS", default_value = "30", requires = "wait")]
     timeout: Seconds,
-}
-
-/// A time in seconds, a fraction perhaps.
-#[derive(Clone, Copy)]
-struct Seconds(Duration);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        seconds.map(Self).ok_or_else(|| "write a number of seconds, such as 5 or 0.5".to_owned())
-    }
-}
-
-impl Seconds {
-    fn milliseconds(self) -> u64 {
-        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 /// What the vocabulary calls it.
@@ -287,6 +273,7 @@ async fn carry_out(arguments: Arguments, path: PathBuf) -> Result<ExitCode, Fail
         Action::LargeBlobs(action) => {
             return stored::large_blobs(action, &path, arguments.json).await.map(|()| ExitCode::SUCCESS);
         }
+        Action::Timeline(timeline) => return timeline::run(timeline, &path, arguments.json).await,
         Action::Events(followed) => return events::run(followed, &path, arguments.json).await,
         Action::Pin(action) => return pin::run(action, path, arguments.json).await,
         Action::Credentials(action) => return credentials::run(action, path, arguments.json).await,

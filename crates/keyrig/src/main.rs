@@ -24,6 +24,7 @@ mod replay;
 mod rp;
 mod serve;
 mod starter;
+mod timeline;
 mod trace;
 
 use std::process::ExitCode;

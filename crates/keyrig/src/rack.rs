@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::key::ControlArgument;
 use crate::key::{PinFile, first_line};
 use crate::starter::StarterArguments;
+use crate::timeline::TimelineArguments;
 use crate::trace::{TraceArguments, Tracing};
 
 /// What every command takes that runs a rack.
@@ -105,6 +106,9 @@ pub(crate) struct RackArguments {
 
     #[command(flatten)]
     trace: TraceArguments,
+
+    #[command(flatten)]
+    timeline: TimelineArguments,
 }
 
 /// `NAME=QUIRK`.
@@ -209,6 +213,7 @@ impl RackArguments {
             tracing.starts_from(seed, &rack).await?;
         }
         tracing.begin()?;
+        self.timeline.start(&rack)?;
         Ok((rack, tracing))
     }
 

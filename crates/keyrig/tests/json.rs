@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 44] = [
+const COMMANDS: [&str; 45] = [
     "attach",
     "client create",
     "client get",
@@ -42,6 +42,7 @@ const COMMANDS: [&str; 44] = [
     "key reset",
     "key restore",
     "key snapshot",
+    "key timeline",
     "key touch",
     "key touch-policy",
     "key unplug",
@@ -151,6 +152,25 @@ fn transcripts() {
         assert!(!["report", "message"].map(Value::from).contains(&event["event"]), "{event}");
         assert!(event["event"] == "trace" || event["key"] == "backup", "{event}");
     }
+}
+
+#[test]
+fn timelines() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let control = format!("unix:{}/control", directory.path().display());
+    let _rack = Running::start(&["serve", "--json", "--usbip", "none", "--control", &control, "--key", "a=keyrig"]);
+    let events = "events = [
+        { at = '0s', do = 'power-cycle', key = 'a' },
+        { at = '1ms', do = 'touch', key = 'a' },
+        { when = 'winked', do = 'finger' },
+    ]";
+    let arguments = ["key", "timeline", "-", "--timeout", "0.2", "--json", "--control", &control];
+    let output = run(&mut keyrig(&arguments), events);
+    assert_eq!(output.status.code(), Some(1), "one was refused, and one did not come to its turn");
+    let told = value(&String::from_utf8(output.stdout).expect("text"));
+    assert_is("timeline", &told);
+    assert_eq!(told["pending"], serde_json::json!([3]));
+    assert_eq!(told["done"][1]["refused"], "key a does not wait for a touch");
 }
 
 #[test]

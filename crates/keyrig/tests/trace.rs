@@ -1,4 +1,4 @@
-//! `--trace` where what is written cannot be, and `keyrig trace` beside whoever writes.
+//! `--trace` where what is written cannot be, `keyrig trace` beside whoever writes, and timelines from files.
 
 #![cfg(test)]
 
@@ -127,4 +127,37 @@ fn a_file_that_is_cut_off_while_it_is_followed_ends_that_with_words() {
     following.file.set_len(0).expect("cut off");
     let (code, told) = following.end();
     assert!(code == Some(1) && told.contains("it was cut off meanwhile"), "{code:?}: {told}");
+}
+
+#[test]
+fn a_timeline_is_the_user_of_a_program() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("user.toml");
+    let path = directory.path().join("told.jsonl");
+    let events = [
+        "{ when = 'a waiting', do = 'deny', key = 'a' }",
+        "{ when = 'a denied', do = 'unplug', key = 'b' }",
+        "{ at = '0s', do = 'touch', key = 'b' }",
+    ];
+    fs::write(&file, format!("events = [{}]\n", events.join(", "))).expect("written");
+    let script = r#""$KEYRIG" client create --on a --origin https://example.com <options; echo "$?"; "$KEYRIG" key wait b --for plugged --timeout 0"#;
+    fs::write(directory.path().join("options"), CREATION).expect("written");
+    let rack = ["exec", "--plug", "none", "--key", "a=keyrig", "--key", "b=keyrig", "--touch", "manual"];
+    let more = ["--timeline", text(&file), "--trace", text(&path), "--", "sh", "-c", script];
+    let mut command = keyrig(&[&rack[..], &more].concat());
+    command.current_dir(directory.path()).env("KEYRIG", env!("CARGO_BIN_EXE_keyrig"));
+    let ended = run(&mut command, "");
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "1\n", "{told}");
+    assert!(told.contains("event 3: touch b: key b does not wait for a touch"), "{told}");
+    assert!(!ended.status.success() && told.contains("key b did not get plugged in"), "{told}");
+    let trace = fs::read_to_string(&path).expect("a transcript");
+    assert!(trace.contains(r#""touch":"denied""#) && trace.contains(r#""key":"b","event":"unplugged""#), "{trace}");
+
+    fs::write(&file, "\nevents = [{ at = '5', do = 'touch', key = 'b' }]\n").expect("written");
+    let refused = run(&mut keyrig(&[&rack[..], &["--timeline", text(&file), "--", "true"]].concat()), "");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains(&format!("{}:2:18: \"5\" is no time", text(&file))), "{told}");
+    let missing = run(&mut keyrig(&[&rack[..], &["--timeline", "/nowhere/x.toml", "--", "true"]].concat()), "");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("cannot read /nowhere/x.toml"));
 }

@@ -12,7 +12,7 @@ use axum::{Extension, Json, Router};
 use keyrig_control::request::{
     Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, Deny, Events, ExportCredentials, Finger,
     ImportCredential, List, ListCredentials, PinRetries, Plug, PowerCycle, ReadLargeBlobs, Remove, Reset, Restore,
-    SetPin, SetTouchPolicy, TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Wait, WriteLargeBlobs,
+    RunTimeline, SetPin, SetTouchPolicy, TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Wait, WriteLargeBlobs,
 };
 use keyrig_rack::command::Command;
 use serde::Serialize;
@@ -117,6 +117,7 @@ fn routes() -> Vec<Route> {
         Route::command::<TransactU2f>("POST", "/v1/keys/{key}/transact-u2f"),
         Route::command::<Finger>("PUT", "/v1/finger"),
         Route::command::<SetTouchPolicy>("PUT", "/v1/touch-policy"),
+        Route::command::<RunTimeline>("POST", "/v1/timeline"),
         Route::command::<Events>("GET", "/v1/events"),
         get("/v1/events/stream", on(MethodFilter::GET, events::listen), |route| {
             events::operation(&route.id(), route.path)

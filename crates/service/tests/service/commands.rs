@@ -178,3 +178,35 @@ async fn a_touch_is_waited_for_and_no_longer_than_asked() {
     assert_eq!(rig.post("/v1/keys/a/touch", json!({"wait": true})).await.status, 200);
     assert_eq!(selected.await.expect("an answer").body["message"], "00");
 }
+
+#[tokio::test]
+async fn a_timeline_does_what_it_says_beside_a_request_and_says_what_it_did() {
+    let rig = std::sync::Arc::new(Rig::start(&["a=keyrig", "b=keyrig"], TouchPolicy::Manual).await);
+    let selected = {
+        let rig = rig.clone();
+        // CTAP 2.3 §6.9: authenticatorSelection is 0x0B, and asks for a touch.
+        tokio::spawn(async move { rig.post("/v1/keys/b/transact", json!({"message": "0b"})).await })
+    };
+    let timeline = json!({"events": [
+        {"when": "b waiting", "do": "touch", "key": "b"},
+        {"when": "b touched", "do": "unplug", "key": "a"},
+    ]});
+    let answer = rig.post("/v1/timeline", json!({"timeline": timeline})).await;
+    assert_eq!(selected.await.expect("an answer").body["message"], "00");
+    assert_eq!(answer.status, 200);
+    let done: Vec<_> = answer.body["done"].as_array().expect("a list").iter().map(|done| done["do"].clone()).collect();
+    assert_eq!(done, ["touch", "unplug"]);
+    assert!(!rig.keys().await[0].plugged);
+    let never = json!({"events": [{"when": "a winked", "do": "plug", "key": "a"}]});
+    let never = rig.post("/v1/timeline", json!({"timeline": never, "timeout_ms": 1})).await;
+    assert_eq!(never.body, json!({"done": [], "pending": [1], "missed": 0}));
+    for (timeline, code, words) in [
+        (json!({"events": [{"at": "1s", "do": "plug", "key": "c"}]}), "unknown-key", "the keys are a, b"),
+        (json!({"events": [{"at": "1s", "do": "plug"}]}), "bad-request", "plug is done to a key"),
+        (json!({"events": [{"at": "soon", "do": "plug", "key": "a"}]}), "bad-request", "is no time"),
+    ] {
+        let refused = rig.post("/v1/timeline", json!({"timeline": timeline})).await;
+        assert_eq!(refused.code(), code, "{}", refused.body);
+        assert!(refused.body["error"]["message"].as_str().expect("text").contains(words), "{}", refused.body);
+    }
+}

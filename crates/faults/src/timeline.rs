@@ -1,0 +1,34 @@
+//! Timelines: what is done to the keys of a rack, at times and upon conditions, as TOML, as JSON, or in Rust.
+//!
+//! ```toml
+//! [[events]]
+//! when = "b waiting"       # as soon as b waits for a touch
+//! after = "500ms"          # and so much later
+//! do = "touch"
+//! key = "b"
+//!
+//! [[events]]
+//! when = "a cancelled"     # a wait of a was cancelled
+//! nth = 2                  # for the second time
+//! do = "unplug"
+//! key = "a"
+//!
+//! [[events]]
+//! at = "10s"               # since the timeline's start
+//! do = "plug"
+//! key = "a"
+//! ```
+//!
+//! Each event has a trigger of its own, which counts from the timeline's start; of those that are due at the same time, the first goes
+//! first. A key that waits for a touch when the timeline starts has begun to by then. Time is the runtime's.
+
+mod language;
+mod run;
+
+#[cfg(feature = "openapi")]
+pub(crate) use self::language::MOMENTS;
+
+pub use self::language::{
+    Condition, Deed, DeedKind, Delay, InvalidTimeline, Moment, NotOfTheLanguage, Timeline, TimelineEvent, Trigger,
+};
+pub use self::run::{Done, Outcome};

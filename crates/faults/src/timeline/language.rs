@@ -1,0 +1,529 @@
+//! How timelines are written.
+
+use core::fmt;
+use core::num::NonZeroU32;
+use core::ops::Range;
+use core::str::FromStr;
+use core::time::Duration;
+
+use keyrig_rack::KeyName;
+use keyrig_rack::command::Refusal;
+use keyrig_rack::events::What;
+use keyrig_rack::finger::TouchPolicy;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+use toml::Spanned;
+
+/// The most events of a timeline.
+const MAX_EVENTS: usize = 1024;
+
+/// What is done, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Timeline {
+    /// The events, at most 1024.
+    #[serde(deserialize_with = "few")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 1024))]
+    pub events: Vec<TimelineEvent>,
+}
+
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TimelineEvent>, D::Error> {
+    let events = Vec::deserialize(deserializer)?;
+    if events.len() > MAX_EVENTS {
+        let many = events.len();
+        return Err(serde::de::Error::custom(format_args!("{many} events are more than {MAX_EVENTS}")));
+    }
+    Ok(events)
+}
+
+/// One thing that is done once, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct TimelineEvent {
+    /// When.
+    pub trigger: Trigger,
+    /// What.
+    pub deed: Deed,
+}
+
+/// When something is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// At this time since the timeline's start.
+    At(Delay),
+    /// Upon a condition.
+    When {
+        /// What comes to pass.
+        condition: Condition,
+        /// For which time it has to.
+        nth: NonZeroU32,
+        /// How long after it did.
+        after: Delay,
+    },
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Deed {
+    /// Touch a key that waits for it.
+    Touch(KeyName),
+    /// Refuse for a key that waits for a touch.
+    Deny(KeyName),
+    /// Pull a key out.
+    Unplug(KeyName),
+    /// Put it back in.
+    Plug(KeyName),
+    /// Pull it out and put it back in.
+    PowerCycle(KeyName),
+    /// Put the finger over a key; without one, over the first that is plugged in.
+    Finger(Option<KeyName>),
+    /// Change what the finger does.
+    TouchPolicy(TouchPolicy),
+}
+
+impl Deed {
+    /// What it is called.
+    #[must_use]
+    pub fn kind(&self) -> DeedKind {
+        match self {
+            Self::Touch(_) => DeedKind::Touch,
+            Self::Deny(_) => DeedKind::Deny,
+            Self::Unplug(_) => DeedKind::Unplug,
+            Self::Plug(_) => DeedKind::Plug,
+            Self::PowerCycle(_) => DeedKind::PowerCycle,
+            Self::Finger(_) => DeedKind::Finger,
+            Self::TouchPolicy(_) => DeedKind::TouchPolicy,
+        }
+    }
+
+    /// The key that it is done to.
+    #[must_use]
+    pub fn key(&self) -> Option<&KeyName> {
+        match self {
+            Self::Touch(key) | Self::Deny(key) | Self::Unplug(key) | Self::Plug(key) | Self::PowerCycle(key) => {
+                Some(key)
+            }
+            Self::Finger(key) => key.as_ref(),
+            Self::TouchPolicy(_) => None,
+        }
+    }
+}
+
+/// An event as it is written: what is done once, `at` a time, or upon a condition, `when`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// At this time since the timeline's start.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    at: Option<Delay>,
+    /// When this comes to pass.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    when: Option<Condition>,
+    /// For which time it has to; without it the first.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    nth: Option<NonZeroU32>,
+    /// How long after it did; without it at once.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    after: Option<Delay>,
+    /// What is done.
+    r#do: DeedKind,
+    /// To which key; a finger without a key goes back over the first that is plugged in.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    key: Option<KeyName>,
+    /// The policy of a touch-policy.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    policy: Option<TouchPolicy>,
+}
+
+/// What is there, and is not null.
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// What is done, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum DeedKind {
+    /// [`Deed::Touch`].
+    Touch,
+    /// [`Deed::Deny`].
+    Deny,
+    /// [`Deed::Unplug`].
+    Unplug,
+    /// [`Deed::Plug`].
+    Plug,
+    /// [`Deed::PowerCycle`].
+    PowerCycle,
+    /// [`Deed::Finger`].
+    Finger,
+    /// [`Deed::TouchPolicy`].
+    TouchPolicy,
+}
+
+impl fmt::Display for DeedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Touch => "touch",
+            Self::Deny => "deny",
+            Self::Unplug => "unplug",
+            Self::Plug => "plug",
+            Self::PowerCycle => "power-cycle",
+            Self::Finger => "finger",
+            Self::TouchPolicy => "touch-policy",
+        })
+    }
+}
+
+/// What a key comes to: an event of its [rack](keyrig_rack::events).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moment {
+    /// It waits for a gesture.
+    Waiting,
+    /// It was touched.
+    Touched,
+    /// The user refused.
+    Denied,
+    /// Whoever asked for a gesture wants it no more, as after CTAPHID_CANCEL.
+    Cancelled,
+    /// No gesture came in time.
+    TimedOut,
+    /// It was plugged in.
+    Plugged,
+    /// It was pulled out.
+    Unplugged,
+    /// A USB host has taken it.
+    Attached,
+    /// A USB host has let it go.
+    Detached,
+    /// Its discoverable credentials are more or fewer.
+    Stored,
+    /// A host had it wink.
+    Winked,
+}
+
+pub(crate) const MOMENTS: [(&str, Moment); 11] = [
+    ("waiting", Moment::Waiting),
+    ("touched", Moment::Touched),
+    ("denied", Moment::Denied),
+    ("cancelled", Moment::Cancelled),
+    ("timed-out", Moment::TimedOut),
+    ("plugged", Moment::Plugged),
+    ("unplugged", Moment::Unplugged),
+    ("attached", Moment::Attached),
+    ("detached", Moment::Detached),
+    ("stored", Moment::Stored),
+    ("winked", Moment::Winked),
+];
+
+impl Moment {
+    /// The key that comes to something by an event, and to what.
+    pub(super) fn of(what: &What) -> Option<(&KeyName, Self)> {
+        match what {
+            What::Waiting { key, .. } => Some((key, Self::Waiting)),
+            What::Touched { key } => Some((key, Self::Touched)),
+            What::Denied { key } => Some((key, Self::Denied)),
+            What::Cancelled { key } => Some((key, Self::Cancelled)),
+            What::TimedOut { key } => Some((key, Self::TimedOut)),
+            What::Plugged { key } => Some((key, Self::Plugged)),
+            What::Unplugged { key } => Some((key, Self::Unplugged)),
+            What::Attached { key } => Some((key, Self::Attached)),
+            What::Detached { key } => Some((key, Self::Detached)),
+            What::Stored { key, .. } => Some((key, Self::Stored)),
+            What::Winked { key } => Some((key, Self::Winked)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = MOMENTS.iter().find(|(_, moment)| moment == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+/// That a key, or any, comes to something: `b waiting`, `cancelled`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The key; without it, any.
+    pub key: Option<KeyName>,
+    /// What it comes to.
+    pub moment: Moment,
+}
+
+/// How long: `500ms`, `2s`, `1.5s`, `10min`; of milliseconds eight digits, of seconds five and of minutes four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Delay(Duration);
+
+/// A text is not what it is written as.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NotOfTheLanguage {
+    /// It is no time.
+    #[error("{0:?} is no time: write 500ms, 2s, 1.5s or 10min, at most 99999999ms, 99999s or 9999min")]
+    Delay(String),
+    /// It is no condition.
+    #[error("{0:?} is no condition: write a key and what it comes to, such as \"b waiting\", or that alone, of any key; it comes to {moments}", moments = moments())]
+    Condition(String),
+    /// It has both `at` and `when`, or neither.
+    #[error("an event has either at, a time since the start, or when, a condition")]
+    Trigger,
+    /// It has `nth` or `after` without `when`.
+    #[error("{0} belongs to when, which is not here")]
+    WithoutWhen(&'static str),
+    /// It has no key.
+    #[error("{0} is done to a key: say which, as key = \"a\"")]
+    NoKey(DeedKind),
+    /// It has a key, and needs none.
+    #[error("{0} is of no key: leave it out")]
+    Key(DeedKind),
+    /// It has no policy.
+    #[error("touch-policy wants policy = \"manual\" or another")]
+    NoPolicy,
+    /// It has a policy, and needs none.
+    #[error("{0} has no policy")]
+    Policy(DeedKind),
+}
+
+fn moments() -> String {
+    MOMENTS.map(|(name, _)| name).join(", ")
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+impl Delay {
+    /// So many milliseconds, or the longest there is if that is less.
+    #[must_use]
+    pub fn milliseconds(milliseconds: u32) -> Self {
+        Self(Duration::from_millis(milliseconds.min(99_999_999).into()))
+    }
+}
+
+impl From<Delay> for Duration {
+    fn from(Delay(duration): Delay) -> Self {
+        duration
+    }
+}
+
+impl FromStr for Delay {
+    type Err = NotOfTheLanguage;
+
+    fn from_str(text: &str) -> Result<Self, NotOfTheLanguage> {
+        let number = |digits: &str, most: usize| {
+            let is_number = (1..=most).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number { digits.parse::<u64>().ok() } else { None }
+        };
+        let read = || {
+            if let Some(milliseconds) = text.strip_suffix("ms") {
+                return number(milliseconds, 8).map(Duration::from_millis);
+            }
+            if let Some(minutes) = text.strip_suffix("min") {
+                return number(minutes, 4).map(|minutes| Duration::from_secs(60 * minutes));
+            }
+            let seconds = text.strip_suffix('s')?;
+            let (whole, thousandths) = match seconds.split_once('.') {
+                Some((whole, fraction)) => {
+                    (whole, number(fraction, 3).and_then(|_| number(&format!("{fraction:0<3}"), 3))?)
+                }
+                None => (seconds, 0),
+            };
+            Some(Duration::from_millis(1000 * number(whole, 5)? + thousandths))
+        };
+        read().map(Self).ok_or_else(|| NotOfTheLanguage::Delay(short(text)))
+    }
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = self.0.as_millis();
+        if milliseconds.is_multiple_of(1000) {
+            write!(f, "{}s", milliseconds / 1000)
+        } else {
+            write!(f, "{milliseconds}ms")
+        }
+    }
+}
+
+impl FromStr for Condition {
+    type Err = NotOfTheLanguage;
+
+    fn from_str(text: &str) -> Result<Self, NotOfTheLanguage> {
+        let (key, moment) = text.split_once(' ').map_or((None, text), |(key, moment)| (Some(key), moment));
+        let key = key.map(str::parse).transpose().ok();
+        let moment = MOMENTS.iter().find(|(name, _)| *name == moment);
+        match (key, moment) {
+            (Some(key), Some((_, moment))) => Ok(Self { key, moment: *moment }),
+            _ => Err(NotOfTheLanguage::Condition(short(text))),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{key} {}", self.moment),
+            None => write!(f, "{}", self.moment),
+        }
+    }
+}
+
+impl Serialize for Delay {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Delay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Condition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl TryFrom<Written> for TimelineEvent {
+    type Error = NotOfTheLanguage;
+
+    fn try_from(written: Written) -> Result<Self, NotOfTheLanguage> {
+        let Written { at, when, nth, after, r#do, key, policy } = written;
+        let trigger = match (at, when) {
+            (None, Some(condition)) => {
+                let (nth, after) = (nth.unwrap_or(NonZeroU32::MIN), after.unwrap_or(Delay(Duration::ZERO)));
+                Trigger::When { condition, nth, after }
+            }
+            (Some(_), None) if nth.is_some() => return Err(NotOfTheLanguage::WithoutWhen("nth")),
+            (Some(_), None) if after.is_some() => return Err(NotOfTheLanguage::WithoutWhen("after")),
+            (Some(at), None) => Trigger::At(at),
+            _ => return Err(NotOfTheLanguage::Trigger),
+        };
+        match (r#do, policy) {
+            (DeedKind::TouchPolicy, Some(_)) | (_, None) => {}
+            (_, Some(_)) => return Err(NotOfTheLanguage::Policy(r#do)),
+        }
+        let of_key = |key: Option<KeyName>| key.ok_or(NotOfTheLanguage::NoKey(r#do));
+        let deed = match r#do {
+            DeedKind::Touch => Deed::Touch(of_key(key)?),
+            DeedKind::Deny => Deed::Deny(of_key(key)?),
+            DeedKind::Unplug => Deed::Unplug(of_key(key)?),
+            DeedKind::Plug => Deed::Plug(of_key(key)?),
+            DeedKind::PowerCycle => Deed::PowerCycle(of_key(key)?),
+            DeedKind::Finger => Deed::Finger(key),
+            DeedKind::TouchPolicy if key.is_some() => return Err(NotOfTheLanguage::Key(r#do)),
+            DeedKind::TouchPolicy => Deed::TouchPolicy(policy.ok_or(NotOfTheLanguage::NoPolicy)?),
+        };
+        Ok(Self { trigger, deed })
+    }
+}
+
+impl From<TimelineEvent> for Written {
+    fn from(TimelineEvent { trigger, deed }: TimelineEvent) -> Self {
+        let (at, when, nth, after) = match trigger {
+            Trigger::At(at) => (Some(at), None, None, None),
+            Trigger::When { condition, nth, after } => (
+                None,
+                Some(condition),
+                (nth != NonZeroU32::MIN).then_some(nth),
+                (after.0 != Duration::ZERO).then_some(after),
+            ),
+        };
+        let policy = if let Deed::TouchPolicy(policy) = &deed { Some(*policy) } else { None };
+        Self { at, when, nth, after, r#do: deed.kind(), key: deed.key().cloned(), policy }
+    }
+}
+
+impl TimelineEvent {
+    /// The keys that it names: that of what is done, and that of the condition.
+    pub(super) fn keys(&self) -> [Option<&KeyName>; 2] {
+        let of_condition = match &self.trigger {
+            Trigger::When { condition, .. } => condition.key.as_ref(),
+            Trigger::At(_) => None,
+        };
+        [self.deed.key(), of_condition]
+    }
+}
+
+/// A text is no timeline: where in it, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{line}:{column}: {problem}")]
+pub struct InvalidTimeline {
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in that line, from 1.
+    pub column: usize,
+    /// What is wrong there.
+    pub problem: String,
+}
+
+impl InvalidTimeline {
+    fn at(text: &str, place: Option<Range<usize>>, problem: &str) -> Self {
+        let start = text.floor_char_boundary(place.map_or(0, |place| place.start).min(text.len()));
+        let before = text.get(..start).unwrap_or_default();
+        let line_before = before.rsplit('\n').next().unwrap_or_default();
+        let (line, column) = (before.matches('\n').count().saturating_add(1), line_before.chars().count());
+        Self { line, column: column.saturating_add(1), problem: problem.trim_end().to_owned() }
+    }
+}
+
+/// Where an event names keys.
+#[derive(Deserialize)]
+struct Places {
+    events: Vec<PlacesOfEvent>,
+}
+
+#[derive(Deserialize)]
+struct PlacesOfEvent {
+    key: Option<Spanned<String>>,
+    when: Option<Spanned<String>>,
+}
+
+impl Timeline {
+    /// Reads TOML.
+    ///
+    /// # Errors
+    /// [`InvalidTimeline`]: which line and character, and what is wrong.
+    pub fn from_toml(text: &str) -> Result<Self, InvalidTimeline> {
+        let wrong = |error: toml::de::Error| InvalidTimeline::at(text, error.span(), error.message());
+        let timeline: Self = toml::from_str(text).map_err(wrong)?;
+        if timeline.events.len() > MAX_EVENTS {
+            let problem =
+                format!("a timeline has {MAX_EVENTS} events at most, and these are {}", timeline.events.len());
+            return Err(InvalidTimeline::at(text, None, &problem));
+        }
+        Ok(timeline)
+    }
+
+    /// The same for a rack, whose keys it may name.
+    ///
+    /// # Errors
+    /// [`InvalidTimeline`]; a key that the rack does not have is one too.
+    pub fn from_toml_for(text: &str, known: impl Fn(&KeyName) -> Result<(), Refusal>) -> Result<Self, InvalidTimeline> {
+        let timeline = Self::from_toml(text)?;
+        let Ok(places) = toml::from_str::<Places>(text) else { return Ok(timeline) };
+        for (event, place) in timeline.events.iter().zip(&places.events) {
+            for (key, place) in event.keys().into_iter().zip([&place.key, &place.when]) {
+                if let Some(Err(unknown)) = key.map(&known) {
+                    let place = place.as_ref().map(Spanned::span);
+                    return Err(InvalidTimeline::at(text, place, &unknown.to_string()));
+                }
+            }
+        }
+        Ok(timeline)
+    }
+}

@@ -1,0 +1,170 @@
+//! A timeline at a running rack.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use keyrig_rack::command::{Command, Refusal};
+use keyrig_rack::events::{Event, KEPT_EVENTS, What};
+use keyrig_rack::{KeyName, Rack};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until};
+
+use super::language::{Deed, DeedKind, Moment, Timeline, TimelineEvent, Trigger};
+
+/// An event that has come to its turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Done {
+    /// Which of the timeline's, from 1.
+    pub event: usize,
+    /// What was to be done.
+    pub r#do: DeedKind,
+    /// To which key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyName>,
+    /// When: milliseconds since the timeline's start.
+    pub at_ms: u64,
+    /// Why it was not done, if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// What came of a timeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Outcome {
+    /// What came to its turn, in that order.
+    pub done: Vec<Done>,
+    /// Which of its events did not, from 1.
+    pub pending: Vec<usize>,
+    /// How many events of the rack were missed, as there were too many at once: a condition may have been among them.
+    pub missed: u64,
+}
+
+/// An event that has not come to its turn.
+struct Pending<'a> {
+    number: usize,
+    event: &'a TimelineEvent,
+    /// How often its condition has come to pass.
+    count: u32,
+    due: Option<Instant>,
+}
+
+impl Pending<'_> {
+    /// Notes what has come to pass, at this time.
+    fn note(&mut self, key: &KeyName, moment: Moment, now: Instant) {
+        let Trigger::When { condition, nth, after } = &self.event.trigger else { return };
+        let is_of_key = condition.key.as_ref().is_none_or(|of| of == key);
+        if self.due.is_some() || condition.moment != moment || !is_of_key {
+            return;
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count >= nth.get() {
+            self.due = Some(now + Duration::from(*after));
+        }
+    }
+}
+
+impl Timeline {
+    /// Does at a rack what it says, until all is done or `until` completes; what is being done then is done. `told` is told of each event.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it names a key that there is not, and nothing was done; or the rack has stopped.
+    pub async fn run(
+        &self,
+        rack: &Rack,
+        until: impl Future<Output = ()>,
+        mut told: impl FnMut(&Done),
+    ) -> Result<Outcome, Refusal> {
+        for key in self.events.iter().flat_map(TimelineEvent::keys).flatten() {
+            rack.known(key)?;
+        }
+        let start = Instant::now();
+        let happened = rack.events();
+        let before = happened.kept(0, KEPT_EVENTS.saturating_add(1));
+        let mut position = before.last().map_or(0, |event| event.id);
+        let mut pending: Vec<_> = (1..)
+            .zip(&self.events)
+            .map(|(number, event)| {
+                let due = if let Trigger::At(at) = event.trigger { Some(start + Duration::from(at)) } else { None };
+                Pending { number, event, count: 0, due }
+            })
+            .collect();
+        for key in waiting(&before) {
+            pending.iter_mut().for_each(|pending| pending.note(key, Moment::Waiting, start));
+        }
+        let mut outcome = Outcome::default();
+        let mut until = core::pin::pin!(until);
+        while !pending.is_empty() {
+            // Of those that are due at once the first of the list.
+            let next = pending.iter().enumerate().filter_map(|(index, pending)| Some((pending.due?, index))).min();
+            let events = tokio::select! {
+                biased;
+                () = &mut until => break,
+                events = happened.behind(position, KEPT_EVENTS) => events,
+                () = at(next.map(|(due, _)| due)) => {
+                    if let Some((_, index)) = next {
+                        let Pending { number, event, .. } = pending.remove(index);
+                        let refused = rack.command(command(&event.deed)).await.err();
+                        let at_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+                        let (r#do, key) = (event.deed.kind(), event.deed.key().cloned());
+                        let refused = refused.map(|refusal| refusal.to_string());
+                        let done = Done { event: number, r#do, key, at_ms, refused };
+                        told(&done);
+                        outcome.done.push(done);
+                    }
+                    continue;
+                }
+            };
+            let now = Instant::now();
+            for Event { id, what, .. } in &events {
+                position = *id;
+                if let What::Gap { missed } = what {
+                    outcome.missed = outcome.missed.saturating_add(*missed);
+                }
+                if let Some((key, moment)) = Moment::of(what) {
+                    pending.iter_mut().for_each(|pending| pending.note(key, moment, now));
+                }
+            }
+            if events.is_empty() {
+                return Err(Refusal::Stopped);
+            }
+        }
+        outcome.pending = pending.iter().map(|pending| pending.number).collect();
+        Ok(outcome)
+    }
+}
+
+/// The keys that wait for a touch behind these events.
+fn waiting(events: &[Event]) -> impl Iterator<Item = &KeyName> {
+    let mut waits = BTreeMap::new();
+    for event in events {
+        match Moment::of(&event.what) {
+            Some((key, Moment::Waiting)) => drop(waits.insert(key, true)),
+            Some((key, Moment::Touched | Moment::Denied | Moment::Cancelled | Moment::TimedOut)) => {
+                waits.insert(key, false);
+            }
+            _ => {}
+        }
+    }
+    waits.into_iter().filter(|(_, waits)| *waits).map(|(key, _)| key)
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => core::future::pending().await,
+    }
+}
+
+fn command(deed: &Deed) -> Command {
+    match deed.clone() {
+        Deed::Touch(key) => Command::Touch { key, wait: false },
+        Deed::Deny(key) => Command::Deny { key, wait: false },
+        Deed::Unplug(key) => Command::Unplug { key },
+        Deed::Plug(key) => Command::Plug { key },
+        Deed::PowerCycle(key) => Command::PowerCycle { key },
+        Deed::Finger(key) => Command::Finger { key },
+        Deed::TouchPolicy(policy) => Command::TouchPolicy { policy },
+    }
+}

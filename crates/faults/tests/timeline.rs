@@ -1,0 +1,258 @@
+//! Timelines at a rack, on a clock that goes as far as it has to.
+
+#![cfg(test)]
+
+use core::time::Duration;
+
+use keyrig_faults::timeline::{Delay, Done, Outcome, Timeline};
+use keyrig_rack::command::{Command, KeyState, Refusal};
+use keyrig_rack::finger::{Finger, TouchPolicy};
+use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
+use tokio::time::{Instant, sleep};
+
+/// authenticatorSelection (CTAP 2.3 §6.9), CTAP2_OK, CTAP2_ERR_OPERATION_DENIED and CTAP2_ERR_KEEPALIVE_CANCEL (§6.3).
+const SELECTION: u8 = 0x0B;
+const OK: u8 = 0x00;
+const DENIED: u8 = 0x27;
+const CANCELLED: u8 = 0x2D;
+
+/// Two keys, a and b, which nobody touches.
+async fn rack() -> Rack {
+    let keys = ["a", "b"].map(|name| KeySpecification::built_in("keyrig", name).unwrap());
+    let finger = Finger { policy: TouchPolicy::Manual, over: None };
+    Rack::start(Options { finger, ..Options::default() }, keys.into()).await.unwrap()
+}
+
+fn name(name: &str) -> KeyName {
+    name.parse().unwrap()
+}
+
+/// What a key answers to a request for a touch.
+async fn select(rack: &Rack, key: &str) -> u8 {
+    rack.known(&name(key)).unwrap().transact(vec![SELECTION]).answer().await.unwrap()[0]
+}
+
+async fn state(rack: &Rack, key: &str) -> KeyState {
+    rack.command(Command::Show { key: name(key) }).await.unwrap().keys.remove(0)
+}
+
+fn timeline(text: &str) -> Timeline {
+    Timeline::from_toml(text).unwrap()
+}
+
+/// Number, what, key, when in milliseconds, and why not.
+type Told = (usize, String, Option<String>, u64, Option<String>);
+
+fn done(outcome: &Outcome) -> Vec<Told> {
+    let told = |done: &Done| {
+        let key = done.key.as_ref().map(ToString::to_string);
+        (done.event, done.r#do.to_string(), key, done.at_ms, done.refused.clone())
+    };
+    outcome.done.iter().map(told).collect()
+}
+
+async fn run(timeline: &Timeline, rack: &Rack) -> Outcome {
+    timeline.run(rack, core::future::pending(), |_| {}).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_touched_some_time_after_it_waits_and_another_is_denied_at_once() {
+    let rack = rack().await;
+    let timeline = timeline(
+        r#"
+        [[events]]
+        when = "b waiting"
+        after = "500ms"
+        do = "touch"
+        key = "b"
+
+        [[events]]
+        when = "a waiting"
+        do = "deny"
+        key = "a"
+        "#,
+    );
+    let start = Instant::now();
+    let asked = async {
+        assert_eq!(select(&rack, "a").await, DENIED);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(select(&rack, "b").await, OK);
+        assert_eq!(start.elapsed().as_millis(), 1500);
+    };
+    let (outcome, ()) = tokio::join!(run(&timeline, &rack), asked);
+    let of = |event, r#do: &str, key: &str, at_ms| (event, r#do.to_owned(), Some(key.to_owned()), at_ms, None);
+    assert_eq!(done(&outcome), [of(2, "deny", "a", 0), of(1, "touch", "b", 1500)]);
+    assert_eq!((outcome.pending, outcome.missed), (vec![], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_pulled_out_after_the_second_cancel_of_any_and_comes_back_later() {
+    let rack = rack().await;
+    let timeline = timeline(
+        r#"
+        events = [
+            { when = "cancelled", nth = 2, do = "unplug", key = "a" },
+            { when = "a unplugged", after = "1.5s", do = "plug", key = "a" },
+        ]
+        "#,
+    );
+    let asked = async {
+        for key in ["a", "b"] {
+            assert!(state(&rack, "a").await.plugged);
+            let cancelled = rack.transact(&name(key), vec![SELECTION], async {}).await.unwrap();
+            assert_eq!(cancelled.message, [CANCELLED]);
+        }
+        sleep(Duration::from_secs(1)).await;
+        assert!(!state(&rack, "a").await.plugged);
+    };
+    let (outcome, ()) = tokio::join!(run(&timeline, &rack), asked);
+    assert!(state(&rack, "a").await.plugged);
+    assert_eq!(done(&outcome).iter().map(|done| (done.0, done.3)).collect::<Vec<_>>(), [(1, 0), (2, 1500)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_waits_already_has_begun_to_and_one_that_waits_no_more_has_not() {
+    let rack = rack().await;
+    assert_eq!(rack.transact(&name("a"), vec![SELECTION], async {}).await.unwrap().message, [CANCELLED]);
+    let waits = rack.known(&name("b")).unwrap().transact(vec![SELECTION]);
+    // It does, when the rack has heard of it.
+    while state(&rack, "b").await.waiting_for.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let timeline = timeline(
+        r#"
+        events = [
+            { when = "a waiting", do = "touch", key = "a" },
+            { when = "b waiting", do = "touch", key = "b" },
+        ]
+        "#,
+    );
+    let outcome = timeline.run(&rack, sleep(Duration::from_secs(5)), |_| {}).await.unwrap();
+    assert_eq!(done(&outcome).iter().map(|done| done.0).collect::<Vec<_>>(), [2]);
+    assert_eq!(outcome.pending, [1]);
+    let mut waits = waits;
+    assert_eq!(waits.answer().await.unwrap(), [OK]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_one_time_the_first_of_the_list_goes_first_and_what_is_refused_is_told() {
+    let rack = rack().await;
+    let timeline = timeline(
+        r#"
+        events = [
+            { at = "2s", do = "touch", key = "b" },
+            { at = "1s", do = "finger", key = "b" },
+            { at = "1s", do = "touch-policy", policy = "auto" },
+            { at = "1s", do = "power-cycle", key = "a" },
+            { at = "3s", do = "finger" },
+        ]
+        "#,
+    );
+    let mut told = Vec::new();
+    let outcome = timeline.run(&rack, core::future::pending(), |done| told.push(done.event)).await.unwrap();
+    assert_eq!(told, [2, 3, 4, 1, 5]);
+    let refused: Vec<_> = done(&outcome).into_iter().filter_map(|done| Some((done.0, done.4?))).collect();
+    assert_eq!(refused, [(1, "key b does not wait for a touch".to_owned())]);
+    let listed = rack.command(Command::List).await.unwrap();
+    assert_eq!(listed.touch, TouchPolicy::Auto);
+    assert!(listed.keys[0].under_finger, "the finger is back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeline_of_a_key_that_there_is_not_does_nothing() {
+    let rack = rack().await;
+    let timeline =
+        timeline(r#"events = [{ at = "0s", do = "unplug", key = "a" }, { at = "0s", do = "plug", key = "c" }]"#);
+    let refused = timeline.run(&rack, core::future::pending(), |_| {}).await.unwrap_err();
+    assert_eq!(refused, Refusal::UnknownKey { key: name("c"), known: "a, b".to_owned() });
+    assert!(state(&rack, "a").await.plugged);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line_and_column() {
+    for (text, place, words) in [
+        (
+            "[[events]]\nat = \"2 s\"\ndo = \"plug\"\nkey = \"a\"\n",
+            "2:6",
+            "\"2 s\" is no time: write 500ms, 2s, 1.5s or 10min",
+        ),
+        ("[[events]]\nat = \"25h\"\ndo = \"plug\"\nkey = \"a\"\n", "2:6", "is no time"),
+        ("[[events]]\nwhen = \"a sleeps\"\ndo = \"plug\"\nkey = \"a\"\n", "2:8", "is no condition"),
+        ("[[events]]\nat = \"1s\"\ndo = \"kick\"\nkey = \"a\"\n", "3:6", "unknown variant `kick`"),
+        ("[[events]]\nat = \"1s\"\ndo = \"plug\"\nkey = \"a\"\nwho = 1\n", "5:1", "unknown field `who`"),
+        ("[[events]]\nat = \"1s\"\ndo = \"plug\"\n", "1:1", "plug is done to a key: say which"),
+        (
+            "\n[[events]]\ndo = \"plug\"\nkey = \"a\"\n",
+            "2:1",
+            "an event has either at, a time since the start, or when",
+        ),
+        ("[[events]]\nat = \"1s\"\nnth = 2\ndo = \"plug\"\nkey = \"a\"\n", "1:1", "nth belongs to when"),
+        ("[[events]]\nwhen = \"a waiting\"\nnth = 0\ndo = \"plug\"\nkey = \"a\"\n", "3:7", "nonzero"),
+        ("[[events]]\nat = \"1s\"\ndo = \"touch-policy\"\n", "1:1", "touch-policy wants policy"),
+        ("[[events]]\nat = \"1s\"\ndo = \"plug\"\nkey = \"a b\"\n", "4:7", "name"),
+        ("events = [\n", "1:11", "unclosed array"),
+        ("[[event]]\n", "1:3", "unknown field `event`"),
+    ] {
+        let error = Timeline::from_toml(text).unwrap_err();
+        assert_eq!(format!("{}:{}", error.line, error.column), place, "{text}: {error}");
+        assert!(error.problem.contains(words), "{text}: {error}");
+    }
+    let known = |key: &KeyName| match key.as_str() {
+        "a" => Ok(()),
+        _ => Err(Refusal::UnknownKey { key: key.clone(), known: "a".to_owned() }),
+    };
+    let text = "[[events]]\nwhen = \"c waiting\"\ndo = \"touch\"\nkey = \"b\"\n";
+    let error = Timeline::from_toml_for(text, known).unwrap_err();
+    assert_eq!(error.to_string(), "4:7: no key is called b: the keys are a");
+    let error = Timeline::from_toml_for(&text.replace("\"b\"", "\"a\""), known).unwrap_err();
+    assert_eq!(error.to_string(), "2:8: no key is called c: the keys are a");
+}
+
+#[test]
+fn json_is_the_same_language() {
+    let text = r#"
+        events = [
+            { at = "2s", do = "touch", key = "b" },
+            { when = "b timed-out", nth = 3, after = "1.5s", do = "touch-policy", policy = "after=20" },
+            { when = "winked", do = "finger" },
+        ]
+    "#;
+    let json = serde_json::json!({"events": [
+        {"at": "2s", "do": "touch", "key": "b"},
+        {"when": "b timed-out", "nth": 3, "after": "1500ms", "do": "touch-policy", "policy": "after=20"},
+        {"when": "winked", "do": "finger"},
+    ]});
+    assert_eq!(serde_json::to_value(timeline(text)).unwrap(), json);
+    assert_eq!(serde_json::from_value::<Timeline>(json).unwrap(), timeline(text));
+}
+
+#[test]
+fn times_read_as_they_are_written() {
+    for (text, milliseconds) in
+        [("0s", 0), ("1ms", 1), ("1.5s", 1500), ("1.005s", 1005), ("10min", 600_000), ("99999999ms", 99_999_999)]
+    {
+        let delay: Delay = text.parse().unwrap();
+        assert_eq!(Duration::from(delay), Duration::from_millis(milliseconds), "{text}");
+        assert_eq!(delay.to_string().parse::<Delay>().unwrap(), delay);
+    }
+    for text in [
+        "",
+        "s",
+        "5",
+        "-1s",
+        "1 s",
+        "1.s",
+        ".5s",
+        "1.0005s",
+        "1.5ms",
+        "1.5min",
+        "10000min",
+        "100000s",
+        "99999999999999999999s",
+        "1h",
+        "١s",
+    ] {
+        assert!(text.parse::<Delay>().is_err(), "{text}");
+    }
+}
