@@ -32,7 +32,6 @@ const TOUCHES: usize = 5_000;
 /// A rack of one key that is served, and who asks it.
 struct Rig {
     runtime: Runtime,
-    rack: Rack,
     http: Client,
     url: String,
     /// Ends the service.
@@ -50,18 +49,15 @@ impl Rig {
         // As keyrig does: rack and service on one thread.
         thread::spawn(move || {
             runtime().block_on(async {
-                let options = Options { finger: Finger { policy, over: None }, ..Options::default() };
-                let rack =
-                    Rack::start(options, vec![KeySpecification::built_in("keyrig", "a").unwrap()]).await.unwrap();
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                let server = serve(listener, Service::new(rack.clone(), TOKEN.parse().unwrap())).unwrap();
-                started.send((rack, format!("http://{}/v1", server.local_addr()))).unwrap();
+                let server = serve(listener, Service::new(rack(policy).await, TOKEN.parse().unwrap())).unwrap();
+                started.send(format!("http://{}/v1", server.local_addr())).unwrap();
                 let _ = ended.await;
             });
         });
         let runtime = runtime();
-        let (rack, url) = runtime.block_on(starts).unwrap();
-        Self { runtime, rack, http: Client::builder().no_proxy().build().unwrap(), url, _end: end }
+        let url = runtime.block_on(starts).unwrap();
+        Self { runtime, http: Client::builder().no_proxy().build().unwrap(), url, _end: end }
     }
 
     async fn post(&self, path: &str, body: &Value) -> Response {
@@ -74,9 +70,22 @@ impl Rig {
         let body = json!({"origin": ORIGIN, "options": options});
         self.post(&format!("client/{ceremony}"), &body).await.text().await.unwrap()
     }
+}
 
-    /// The same, called where the client is.
-    async fn in_process(&self, ceremony: Ceremony, options: &str) -> String {
+/// The same without HTTP: rack and page are on one thread.
+struct Local {
+    runtime: Runtime,
+    rack: Rack,
+}
+
+impl Local {
+    fn start() -> Self {
+        let runtime = runtime();
+        let rack = runtime.block_on(rack(TouchPolicy::Auto));
+        Self { runtime, rack }
+    }
+
+    async fn ceremony(&self, ceremony: Ceremony, options: &Value) -> String {
         let key = self.rack.key(&"a".parse().unwrap()).unwrap();
         let page = Page {
             origin: ORIGIN.parse::<Origin>().unwrap(),
@@ -86,10 +95,15 @@ impl Rig {
             pin: None,
             user: None,
         };
-        let asked = Asked::from_json(ceremony, options).unwrap();
+        let asked = Asked::from_json(ceremony, &options.to_string()).unwrap();
         let outcome = page.carry_out(&asked, &mut [Key::new("a", InProcess(key))], Cancel::never()).await;
         outcome.credential.unwrap()
     }
+}
+
+async fn rack(policy: TouchPolicy) -> Rack {
+    let options = Options { finger: Finger { policy, over: None }, ..Options::default() };
+    Rack::start(options, vec![KeySpecification::built_in("keyrig", "a").unwrap()]).await.unwrap()
 }
 
 fn creation() -> Value {
@@ -106,17 +120,18 @@ fn login(created: &str) -> Value {
 }
 
 fn ceremonies(criterion: &mut Criterion) {
-    let rig = Rig::start(TouchPolicy::Auto);
-    let created = rig.runtime.block_on(rig.over_http("create", &creation()));
-    for (ceremony, name, options) in [(Ceremony::Create, "create", creation()), (Ceremony::Get, "get", login(&created))]
+    let (rig, local) = (Rig::start(TouchPolicy::Auto), Local::start());
+    let here = local.runtime.block_on(local.ceremony(Ceremony::Create, &creation()));
+    let there = rig.runtime.block_on(rig.over_http("create", &creation()));
+    for (ceremony, name, here, there) in
+        [(Ceremony::Create, "create", creation(), creation()), (Ceremony::Get, "get", login(&here), login(&there))]
     {
-        let text = options.to_string();
         let mut group = criterion.benchmark_group(name);
         group.bench_function("in_process", |bencher| {
-            bencher.iter(|| black_box(rig.runtime.block_on(rig.in_process(ceremony, &text))));
+            bencher.iter(|| black_box(local.runtime.block_on(local.ceremony(ceremony, &here))));
         });
         group.bench_function("over_http", |bencher| {
-            bencher.iter(|| black_box(rig.runtime.block_on(rig.over_http(name, &options))));
+            bencher.iter(|| black_box(rig.runtime.block_on(rig.over_http(name, &there))));
         });
         group.finish();
     }
