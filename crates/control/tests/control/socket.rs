@@ -610,7 +610,7 @@ async fn a_rack_that_accepts_nobody_is_not_waited_for() {
     assert!(matches!(answer, Err(ControlError::NoAnswer { .. })), "{answer:?}");
     // Nor for its start: it has started.
     #[cfg(target_os = "linux")]
-    keyrig_control::starting::wait_for_rack(&path, core::time::Duration::from_secs(3600)).await;
+    keyrig_control::starting::wait_for_rack(&path, Duration::from_secs(3600)).await;
 }
 
 #[tokio::test]
