@@ -224,8 +224,9 @@ impl AuditReport {
         line(
             &mut text,
             format_args!(
-                "{} users: {} without a second factor, {} with only one, {} locked, {} locked out of TOTP",
+                "{} user{}: {} without a second factor, {} with only one, {} locked, {} locked out of TOTP",
                 self.users.len(),
+                if self.users.len() == 1 { "" } else { "s" },
                 with(Finding::NoFactor),
                 with(Finding::OnlyOneFactor),
                 with(Finding::Locked),

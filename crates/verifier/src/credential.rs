@@ -170,18 +170,13 @@ pub(crate) fn check_credential(
     raw_id: &[u8],
     strictness: &Strictness,
 ) {
-    let expected = "public-key";
-    if credential_type == expected {
-        findings.decide(Check::CredentialType, true, expected, expected);
-    } else {
-        findings.deviates(Check::CredentialType, strictness.credential_type, expected, shown(credential_type));
-    }
+    let (is_right, found) = (credential_type == "public-key", shown(credential_type));
+    findings.decide_by(Check::CredentialType, strictness.credential_type, is_right, "public-key", found);
     let expected = URL_SAFE_NO_PAD.encode(raw_id);
-    if id == expected {
-        findings.decide(Check::CredentialIdEncoding, true, expected, shown(id));
-    } else {
-        let deviation = strictness.credential_id;
-        let finding = findings.deviates(Check::CredentialIdEncoding, deviation, expected, shown(id));
+    let is_right = id == expected;
+    let finding =
+        findings.decide_by(Check::CredentialIdEncoding, strictness.credential_id, is_right, expected, shown(id));
+    if !is_right {
         finding.explanation = Some("the page must send both as the browser gave them, encoded once".into());
     }
 }

@@ -160,18 +160,11 @@ fn check_authenticator_data(
     };
     findings.decide(Check::AttestedCredentialData, true, "attested credential data", "attested credential data");
     let id = attested.credential_id;
-    if id == response.raw_id {
-        findings.decide(Check::CredentialIdMatch, true, hex(id), hex(id));
-    } else {
-        let deviation = expected.strictness.credential_id;
-        findings.deviates(Check::CredentialIdMatch, deviation, hex(&response.raw_id), hex(id));
-    }
-    let (at_most, length) = ("at most 1023 bytes", format!("{} bytes", id.len()));
-    if id.len() <= MAX_CREDENTIAL_ID_BYTES {
-        findings.decide(Check::CredentialIdLength, true, at_most, length);
-    } else {
-        findings.deviates(Check::CredentialIdLength, expected.strictness.credential_id_length, at_most, length);
-    }
+    let (raw_id, strictness) = (&response.raw_id, expected.strictness);
+    findings.decide_by(Check::CredentialIdMatch, strictness.credential_id, id == raw_id, hex(raw_id), hex(id));
+    let (is_short, length) = (id.len() <= MAX_CREDENTIAL_ID_BYTES, format!("{} bytes", id.len()));
+    let deviation = strictness.credential_id_length;
+    findings.decide_by(Check::CredentialIdLength, deviation, is_short, "at most 1023 bytes", length);
     let Some(encoded) = attested.public_key else {
         findings.not_evaluated(Check::PublicKey, Check::AuthenticatorData);
         findings.not_evaluated(Check::Algorithm, Check::AuthenticatorData);

@@ -252,6 +252,18 @@ impl Findings {
         finding
     }
 
+    /// A check that refuses the ceremony where it fails, if deviations of its kind do.
+    pub(crate) fn decide_by(
+        &mut self,
+        check: Check,
+        deviation: Deviation,
+        pass: bool,
+        expected: impl Into<Text>,
+        found: impl Into<Text>,
+    ) -> &mut Finding {
+        if pass { self.decide(check, true, expected, found) } else { self.deviates(check, deviation, expected, found) }
+    }
+
     /// Whether something has its shape: a problem refuses the ceremony, deviations do if one of their kind does.
     pub(crate) fn decide_shape(
         &mut self,

@@ -173,6 +173,17 @@ alice@pve  administrator, last login 2026-11-24T22:00:00Z
     );
 }
 
+#[test]
+fn one_user_is_not_several() {
+    let mut report = report();
+    report.users.pop();
+    assert!(
+        report
+            .text()
+            .ends_with("\n1 user: 1 without a second factor, 0 with only one, 1 locked, 0 locked out of TOTP\n")
+    );
+}
+
 /// RFC 4180: commas and quotes in quotes, quotes doubled, CRLF; and no formula.
 #[test]
 fn the_csv_is_one_that_spreadsheets_read_as_text() {

@@ -1,8 +1,9 @@
 //! Each member of the strictness lets pass what it is about, and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use keyrig_verifier::{ClientDataDecoding, Deviation, Finding, Framing, Strictness};
+use serde_json::Value;
 
 use crate::differential::{Case, Key, authentications, judge_authentication, judge_registration, registrations};
 
@@ -17,6 +18,26 @@ fn changed(strictness: Strictness) -> BTreeSet<&'static str> {
     let authentications =
         changes(authentications(), |key, case, by| judge_authentication(key, case, by, Framing::Refused).is_accepted());
     registrations.into_iter().chain(authentications).collect()
+}
+
+/// The members by their names, as policies have them.
+fn members(strictness: Strictness) -> BTreeMap<String, Value> {
+    serde_json::from_value(serde_json::to_value(strictness).unwrap()).unwrap()
+}
+
+/// The members that are not by the letter.
+fn differing(strictness: Strictness) -> impl Iterator<Item = String> {
+    let letter = members(Strictness::by_the_letter());
+    members(strictness).into_iter().filter(move |(name, value)| letter[name] != *value).map(|(name, _)| name)
+}
+
+#[test]
+fn the_document_has_every_member() {
+    let document = include_str!("../../CHECKS.md");
+    let (_, table) = document.split_once("| member | what it is about | check |\n|---|---|---|\n").unwrap();
+    let rows = table.lines().map_while(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name));
+    let rows: BTreeSet<_> = rows.map(str::to_owned).collect();
+    assert_eq!(rows, members(Strictness::by_the_letter()).into_keys().collect());
 }
 
 #[test]
@@ -60,11 +81,13 @@ fn each_member_lets_pass_what_it_is_about() {
         (Strictness { base64_padding: report, ..letter }, &["a padded challenge"]),
         (Strictness { top_origin: report, ..letter }, &["a topOrigin without a frame"]),
     ];
+    let json = Strictness { client_data_decoding: ClientDataDecoding::Json, ..letter };
+    let tried = cases.iter().map(|(strictness, _)| *strictness).chain([json]).flat_map(differing);
+    assert_eq!(tried.collect::<BTreeSet<_>>(), members(letter).into_keys().collect(), "every member is tried");
     for (strictness, expected) in cases {
         assert_eq!(changed(strictness), expected.iter().copied().collect(), "{strictness:?}");
     }
     // Here it is the other way around.
-    let json = Strictness { client_data_decoding: ClientDataDecoding::Json, ..letter };
     assert_eq!(changed(json), ["a byte-order mark", "a member twice", "bytes that are not UTF-8"].into());
 }
 
