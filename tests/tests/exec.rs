@@ -211,6 +211,44 @@ async fn a_key_that_is_pulled_out_is_gone_for_who_has_it_open_and_for_all_others
 }
 
 #[tokio::test]
+async fn a_key_that_is_created_has_a_node_until_it_is_removed() {
+    if !installed(&["/usr/include/libudev.h"]) {
+        return;
+    }
+    let bench = Bench::new();
+    bench.compile("monitor", &["-ludev"]);
+    for place in places() {
+        let script = "mkfifo $TMPDIR/said
+            $bench/monitor 4 >$TMPDIR/said &
+            exec 3<$TMPDIR/said
+            rm $TMPDIR/said
+            while read -r line <&3 && test \"$line\" != ready; do :; done
+            for command in 'create c --profile keyrig' 'remove b' 'create d --profile yubikey-5.7 --unplugged' 'remove a'; do
+                $keyrig key $command >/dev/null || exit 1
+                echo $command: $(ls /sys/class/hidraw)
+            done
+            $keyrig key plug d >/dev/null
+            for event in 1 2 3 4; do read -r line <&3 && echo \"$line\"; done
+            wait $!
+            fido2-token -L
+            test -S ${KEYRIG_CTAPHID_A#unix:} || echo the endpoint of a is gone
+            test -S ${KEYRIG_CONTROL#unix:} && test -S $(dirname ${KEYRIG_CONTROL#unix:})/d.ctaphid && echo d has one";
+        let output = bench.run(place, &TWO_KEYS, script).await;
+        assert!(output.success, "{place:?}: {output}");
+        // The lowest number that is free is taken, as by the kernel; a command is answered when the node is there or gone.
+        let seen = "create c --profile keyrig: hidraw0 hidraw1 hidraw2\nremove b: hidraw0 hidraw2\n\
+            create d --profile yubikey-5.7 --unplugged: hidraw0 hidraw2\nremove a: hidraw2\n\
+            add /dev/hidraw2 token=1 keyrig software security key\nremove /dev/hidraw1 token=1\n\
+            remove /dev/hidraw0 token=1\nadd /dev/hidraw0 token=1 YubiKey OTP+FIDO+CCID\n\
+            /dev/hidraw2: vendor=0x1209, product=0x0001 (keyrig keyrig software security key)\n\
+            /dev/hidraw0: vendor=0x1050, product=0x0407 (Yubico YubiKey OTP+FIDO+CCID)\n\
+            the endpoint of a is gone\nd has one\n";
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(lines(&output.stdout), lines(seen), "{place:?}: {output}");
+    }
+}
+
+#[tokio::test]
 async fn udev_tells_of_keys_that_come_and_go() {
     if !installed(&["/usr/include/libudev.h"]) {
         return;

@@ -37,13 +37,12 @@ mod view;
 
 use core::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::thread;
 
-use keyrig_rack::{KeyHandle, KeyName};
+use keyrig_rack::{Change, Following, KeyHandle, KeyName, RackKey};
 use keyrig_usb::Exports;
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, getrlimit, setrlimit};
@@ -174,17 +173,6 @@ impl ExecError {
     }
 }
 
-/// A key to plug in.
-#[derive(Clone, Debug)]
-pub struct Key {
-    /// Its name.
-    pub name: KeyName,
-    /// Its port, as the rack's exports know it.
-    pub busid: String,
-    /// The way to it.
-    pub handle: KeyHandle,
-}
-
 /// What happens while the program runs.
 #[derive(Debug)]
 pub enum Event {
@@ -276,12 +264,17 @@ pub fn user_namespaces() -> Result<Option<Refused>, ExecError> {
 }
 
 /// What it takes to plug keys into a view.
-struct Plugs<'a> {
-    directory: &'a Path,
-    exports: &'a Exports,
-    keys: &'a [Key],
-    tell: &'a mpsc::UnboundedSender<Notice>,
-    events: &'a mpsc::UnboundedSender<Event>,
+#[derive(Clone)]
+struct Plugs {
+    exports: Exports,
+    supervisor: supervisor::Handle,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl fmt::Debug for Plugs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Plugs")
+    }
 }
 
 /// A program that runs with keys. Dropping it kills the program; what it started is ended by [`end`](Self::end).
@@ -291,7 +284,11 @@ pub struct Running {
     refused: Vec<Refused>,
     child: Pid,
     signals: Listening,
+    /// The keys as they come and go, and what it takes to plug in those that come.
+    keys: Option<(Following, Plugs)>,
     nodes: JoinSet<()>,
+    /// Each completes when its key has no node any more.
+    unplugged: Vec<(KeyHandle, oneshot::Receiver<()>)>,
     supervisor: Option<thread::JoinHandle<Tree>>,
     notices: mpsc::UnboundedReceiver<Notice>,
     plugged: mpsc::UnboundedReceiver<Event>,
@@ -308,8 +305,8 @@ pub struct Start<'a> {
     pub directory: &'a PrivateDirectory,
     /// The ports of the rack.
     pub exports: &'a Exports,
-    /// The keys; none are plugged in without any.
-    pub keys: Vec<Key>,
+    /// The keys, with those that come while it runs; without them, none are plugged in.
+    pub keys: Option<Following>,
     /// The view, if it is not to be chosen.
     pub view: Option<View>,
 }
@@ -337,7 +334,9 @@ impl Running {
             refused: Vec::new(),
             child: rustix::process::getpid(),
             signals,
+            keys: None,
             nodes: JoinSet::new(),
+            unplugged: Vec::new(),
             supervisor: None,
             notices,
             plugged,
@@ -350,26 +349,38 @@ impl Running {
             namespace,
             filter,
         };
-        if keys.is_empty() {
+        let Some(keys) = keys else {
             // Nothing is done that could be refused.
             running.spawn(&command, preparation(None, None))?;
             return Ok(running);
-        }
+        };
         if let Some(limit) = open_files.current.filter(|limit| *limit <= WINDOW.end().unsigned_abs().into()) {
             let _ = tell.send(Notice::FewFiles { limit });
         }
         // The start itself shows what can be had here: trying it before would take as long again.
         for attempt in Attempt::all(view) {
             let Attempt { view, tree, plan } = Attempt::prepare(directory.path(), attempt)?;
-            let plugs = Plugs { directory: directory.path(), exports, keys: &keys, tell: &tell, events: &events };
-            let socket = running.plug_in(view, tree, plugs).await?;
+            let files = |error| ExecError::Files { path: directory.path().to_owned(), error };
+            let supervisor = Supervisor::new(view, tree, tell.clone()).map_err(files)?;
+            let (ours, socket) = UnixStream::pair().map_err(ExecError::system("a socket pair cannot be made"))?;
+            let (supervisor, thread) =
+                supervisor.start(ours.into()).map_err(ExecError::system("a thread cannot be started"))?;
+            running.supervisor = Some(thread);
+            let plugs = Plugs { exports: exports.clone(), supervisor, events: events.clone() };
+            for key in keys.keys() {
+                // The program is to find it from the start.
+                running.plug_in(key, &plugs).await.map_err(files)?;
+            }
+            let socket = socket.into();
             let refused = running.spawn(&command, preparation(plan, Some((filter_for(view), socket))))?;
             let Some((step, error)) = refused else {
                 running.view = Some(view);
+                running.keys = Some((keys, plugs));
                 return Ok(running);
             };
             running.refused.push(Refused { view, step, error });
             running.nodes.shutdown().await;
+            running.unplugged.clear();
             // Nobody is under its filter: it ends, and removes its files.
             running.join_supervisor();
             // What was plugged into this view.
@@ -381,24 +392,36 @@ impl Running {
         Err(ExecError::NoView(running.refused.clone()))
     }
 
-    /// Plugs keys into a view, and returns the socket over which its supervisor awaits the listener.
-    async fn plug_in(&mut self, view: View, tree: Tree, plugs: Plugs<'_>) -> Result<OwnedFd, ExecError> {
-        let Plugs { directory, exports, keys, tell, events } = plugs;
-        let (opens, openings): (Vec<_>, Vec<_>) = keys.iter().map(|_| mpsc::unbounded_channel()).unzip();
-        let files = |error| ExecError::Files { path: directory.to_owned(), error };
-        let supervisor = Supervisor::new(view, tree, opens, tell.clone()).map_err(files)?;
-        let (ours, theirs) = UnixStream::pair().map_err(ExecError::system("a socket pair cannot be made"))?;
-        let (handle, thread) =
-            supervisor.start(ours.into()).map_err(ExecError::system("a thread cannot be started"))?;
-        self.supervisor = Some(thread);
-        for ((index, key), opens) in keys.iter().cloned().enumerate().zip(openings) {
-            let (ready, is_ready) = oneshot::channel();
-            let (supervisor, exports, events) = (handle.clone(), exports.clone(), events.clone());
-            self.nodes.spawn(Node { index, key, exports, opens, supervisor, events }.keep(ready));
-            // The program is to find it from the start.
-            is_ready.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(files)?;
+    /// Keeps a key plugged in from now on. One that is plugged into the rack has its node when this returns.
+    async fn plug_in(&mut self, key: &RackKey, plugs: &Plugs) -> io::Result<()> {
+        let Plugs { exports, supervisor, events } = plugs.clone();
+        let (opened, opens) = mpsc::unbounded_channel();
+        let index = supervisor.add(opened).await?;
+        let (ready, is_ready) = oneshot::channel();
+        let (unplugged, is_unplugged) = oneshot::channel();
+        self.nodes.spawn(Node { index, key: key.clone(), exports, opens, supervisor, events }.keep(ready, unplugged));
+        self.unplugged.push((key.handle.clone(), is_unplugged));
+        is_ready.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    /// Sees to a key that has come or gone.
+    async fn follow(&mut self, change: Change) {
+        match (change, &self.keys) {
+            (Change::Came(key), Some((_, plugs))) => {
+                let plugs = plugs.clone();
+                if let Err(error) = self.plug_in(&key, &plugs).await {
+                    tracing::warn!(key = %key.name, %error, "a key cannot be plugged in");
+                }
+            }
+            (Change::Went(key), _) => {
+                if let Some(place) = self.unplugged.iter().position(|(handle, _)| handle.is(&key.handle)) {
+                    let (_, unplugged) = self.unplugged.swap_remove(place);
+                    // It is told, or its task has ended.
+                    let _ = unplugged.await;
+                }
+            }
+            (Change::Came(_), None) => {}
         }
-        Ok(theirs.into())
     }
 
     /// Starts the program, or says which step was refused.
@@ -443,6 +466,7 @@ impl Running {
                 Some(event) = self.plugged.recv() => return Ok(event),
                 Some(notice) = self.notices.recv() => return Ok(Event::Notice(notice)),
                 alone = self.signals.alone() => return alone.map(|()| Event::Alone),
+                Some(change) = next_change(&mut self.keys) => self.follow(change).await,
                 arrived = self.signals.next() => {
                     let arrived = arrived?;
                     if arrived.signal != libc::SIGCHLD {
@@ -477,6 +501,13 @@ impl Running {
             Some(Ok(tree)) => drop(tree),
             None => {}
         }
+    }
+}
+
+async fn next_change(keys: &mut Option<(Following, Plugs)>) -> Option<Change> {
+    match keys {
+        Some((following, _)) => following.next().await,
+        None => None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! How the keys of a rack meet a host, beside USB/IP over TCP.
 //!
 //! - [`vhci`] plugs keys into this machine's kernel.
-//! - [`ctaphid_endpoint`] gives a key to programs that speak CTAPHID over a datagram socket, without USB.
+//! - [`ctaphid_endpoint`] gives a key to programs that speak CTAPHID over a datagram socket, without USB; [`ctaphid_endpoints`] gives all
+//!   keys of a rack, as they come and go.
 //! - [`exec`] plugs keys into one tree of processes, without privileges and without a kernel module.
 //! - [`host`] says which of them this machine can do.
 //!
-//! All but [`ctaphid_endpoint`] is for Linux alone.
+//! All but the endpoints is for Linux alone.
 
 pub mod ctaphid_endpoint;
+pub mod ctaphid_endpoints;
 #[cfg(target_os = "linux")]
 pub mod exec;
 #[cfg(target_os = "linux")]

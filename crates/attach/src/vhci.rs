@@ -16,6 +16,7 @@
 mod nodes;
 mod ports;
 
+use core::future::ready;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -25,13 +26,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use keyrig_rack::KeyName;
+use keyrig_rack::{Change, Following, KeyHandle, KeyName, RackKey};
 use keyrig_usb::wire::operations::DeviceRecord;
 use keyrig_usb::{Detached, Exports, Limits, Presence, ServeError, serve_imported};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -240,50 +241,77 @@ pub enum Failure {
 /// Keys that are kept attached to this kernel. Dropping it detaches them, but does not wait for the kernel.
 pub struct Attachments {
     vhci: Vhci,
+    exports: Exports,
+    following: Following,
+    sender: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
     /// Absent where the kernel's announcements cannot be heard.
     nodes: Option<Nodes>,
     keys: BTreeMap<u32, KeyName>,
     stop: watch::Sender<()>,
     tasks: JoinSet<()>,
+    /// Each completes when its key is not attached any more.
+    detached: Vec<(KeyHandle, oneshot::Receiver<()>)>,
 }
 
 impl Attachments {
-    /// Attaches keys, each by its name and its busid in `exports`. All must be plugged in.
+    /// Attaches keys, those that are there and those that will come to the rack.
     ///
     /// # Errors
     ///
     /// Why a key was not attached: those before it are detached again.
-    pub async fn start(
-        vhci: Vhci,
-        exports: &Exports,
-        keys: impl IntoIterator<Item = (KeyName, String)>,
-    ) -> Result<Self, VhciError> {
+    pub async fn start(vhci: Vhci, exports: &Exports, following: Following) -> Result<Self, VhciError> {
         let nodes = Nodes::listen().inspect_err(|error| tracing::debug!(%error, "device nodes will not be known")).ok();
         let (sender, events) = mpsc::unbounded_channel();
-        let stop = watch::Sender::new(());
-        let mut attachments = Self { vhci, events, nodes, keys: BTreeMap::new(), stop, tasks: JoinSet::new() };
-        for (name, busid) in keys {
-            let key = Key {
-                presence: exports.plugged(&busid).await,
-                name,
-                busid,
-                exports: exports.clone(),
-                vhci: attachments.vhci.clone(),
-                events: sender.clone(),
-            };
-            match key.attach() {
-                Ok(stream) => drop(attachments.tasks.spawn(key.keep(stream, attachments.stop.subscribe()))),
-                Err(error) => {
-                    attachments.close().await;
-                    return Err(error);
-                }
+        let mut attachments = Self {
+            vhci,
+            exports: exports.clone(),
+            following,
+            sender,
+            events,
+            nodes,
+            keys: BTreeMap::new(),
+            stop: watch::Sender::new(()),
+            tasks: JoinSet::new(),
+            detached: Vec::new(),
+        };
+        for key in attachments.following.keys().to_vec() {
+            if let Err(error) = attachments.keep(key).await {
+                attachments.close().await;
+                return Err(error);
             }
         }
         Ok(attachments)
     }
 
-    /// Waits for what happens next. Cancel-safe.
+    /// Attaches a key if it is plugged in, and keeps it so from now on: also if it could not be attached now.
+    async fn keep(&mut self, RackKey { name, busid, handle }: RackKey) -> Result<(), VhciError> {
+        let presence = tokio::select! {
+            biased;
+            presence = self.exports.plugged(&busid) => Some(presence),
+            () = ready(()) => None,
+        };
+        let (vhci, exports, events) = (self.vhci.clone(), self.exports.clone(), self.sender.clone());
+        let key = Key { name, busid, handle: handle.clone(), exports, vhci, events };
+        let (attached, tried) = match &presence {
+            Some(presence) => match key.attach(presence) {
+                Ok(stream) => (Some(stream), Ok(())),
+                Err(error) => (None, Err(error)),
+            },
+            None => (None, Ok(())),
+        };
+        let (detached, is_detached) = oneshot::channel();
+        self.detached.push((handle, is_detached));
+        let stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            key.keep(presence, attached, stop).await;
+            // Whoever waited may have gone.
+            let _ = detached.send(());
+        });
+        tried
+    }
+
+    /// Waits for what happens next. Cancel-safe, but that a key which leaves the rack is not waited for then.
     pub async fn next(&mut self) -> Event {
         loop {
             tokio::select! {
@@ -295,6 +323,7 @@ impl Attachments {
                     }
                     return event;
                 }
+                Some(change) = self.following.next() => self.follow(change).await,
                 node = new_node(&self.nodes) => match node {
                     Ok(node) => if let Some(event) = self.node(node) {
                         return event;
@@ -304,6 +333,25 @@ impl Attachments {
                         self.nodes = None;
                     }
                 },
+            }
+        }
+    }
+
+    async fn follow(&mut self, change: Change) {
+        match change {
+            Change::Came(key) => {
+                let name = key.name.clone();
+                if let Err(error) = self.keep(key).await {
+                    // We listen.
+                    let _ = self.sender.send(Event::Failed { key: name, error: error.into() });
+                }
+            }
+            Change::Went(key) => {
+                if let Some(place) = self.detached.iter().position(|(handle, _)| handle.is(&key.handle)) {
+                    let (_, detached) = self.detached.swap_remove(place);
+                    // It is told, or its task has ended.
+                    let _ = detached.await;
+                }
             }
         }
     }
@@ -337,15 +385,15 @@ async fn new_node(nodes: &Option<Nodes>) -> io::Result<HidrawNode> {
 struct Key {
     name: KeyName,
     busid: String,
-    presence: Presence,
+    handle: KeyHandle,
     exports: Exports,
     vhci: Vhci,
     events: mpsc::UnboundedSender<Event>,
 }
 
 impl Key {
-    fn attach(&self) -> Result<UnixStream, VhciError> {
-        let (port, stream) = self.vhci.attach(&self.presence.record())?;
+    fn attach(&self, presence: &Presence) -> Result<UnixStream, VhciError> {
+        let (port, stream) = self.vhci.attach(&presence.record())?;
         self.tell(Event::Attached { key: self.name.clone(), port });
         Ok(stream)
     }
@@ -355,9 +403,13 @@ impl Key {
         let _ = self.events.send(event);
     }
 
-    /// Serves the key, and attaches it again whenever it was plugged in again, until told to stop.
-    async fn keep(mut self, stream: UnixStream, mut stop: watch::Receiver<()>) {
-        let mut attached = Some(stream);
+    /// Serves the key, and attaches it again whenever it was plugged in again, until it is no more or told to stop.
+    async fn keep(
+        self,
+        mut presence: Option<Presence>,
+        mut attached: Option<UnixStream>,
+        mut stop: watch::Receiver<()>,
+    ) {
         loop {
             if let Some(mut stream) = attached.take() {
                 let ended = tokio::select! {
@@ -371,17 +423,23 @@ impl Key {
                 }
             }
             let plugged = async {
-                self.presence.unplugged().await;
+                if let Some(presence) = &presence {
+                    presence.unplugged().await;
+                }
                 self.exports.plugged(&self.busid).await
             };
-            self.presence = tokio::select! {
+            let plugged = tokio::select! {
+                biased;
+                // Before another key may have its place.
+                () = self.handle.gone() => return,
                 presence = plugged => presence,
                 _ = stop.changed() => return,
             };
-            match self.attach() {
+            match self.attach(&plugged) {
                 Ok(stream) => attached = Some(stream),
                 Err(error) => self.tell(Event::Failed { key: self.name.clone(), error: error.into() }),
             }
+            presence = Some(plugged);
         }
     }
 

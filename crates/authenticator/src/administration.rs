@@ -7,26 +7,21 @@
 //! of a command is under way, and let no command go on before its end. A command that waits for a gesture may wait through it, unless the
 //! act [replaces](Act::replaces_all) everything: then deny the gesture before.
 
-use keyrig_ctap::cose::Algorithm;
+mod bounds;
+mod refused;
+
 use keyrig_ctap::entities::User;
 use keyrig_ctap::get_info::OptionId;
-use thiserror::Error;
 
+pub use self::refused::{ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, PinRefused, RestoreRefused};
+
+use self::bounds::{check_large_blobs, check_new, check_store};
 use crate::authenticator::Authenticator;
-use crate::credential::{CredentialSource, Discoverable, Imported, MAX_USER_ID, StoredCredential, rp_id_hash};
-use crate::large_blobs;
+use crate::credential::{CredentialSource, Discoverable, Imported, StoredCredential, rp_id_hash};
 use crate::memory::UntilPowerUp;
-use crate::pin::{LONGEST_PIN, MAX_PIN_RETRIES, Pin};
+use crate::pin::{MAX_PIN_RETRIES, Pin};
+use crate::profile::Behaviour;
 use crate::store::{Change, Configuration, Store};
-
-/// The longest credential id, bytes (WebAuthn Level 3 §6.5.1).
-pub const MAX_CREDENTIAL_ID: usize = 1023;
-
-/// The longest RP ID or AppID, bytes: more than a domain name has (RFC 1035 §2.3.4).
-pub const MAX_RP_ID: usize = 512;
-
-/// How many credentials that are not discoverable may be imported.
-const MAX_IMPORTED: usize = 1000;
 
 /// An act of the owner, to be made durable.
 #[must_use = "an act that is dropped has not happened"]
@@ -87,81 +82,6 @@ impl<T> Act<T> {
     }
 }
 
-/// Why a credential is not imported.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ImportRefused {
-    /// The id is empty or too long.
-    #[error("the credential id has {0} bytes: 1 to {MAX_CREDENTIAL_ID} are possible")]
-    Id(usize),
-    /// The RP ID is empty or too long.
-    #[error("the RP ID has {0} bytes: 1 to {MAX_RP_ID} are possible")]
-    RpId(usize),
-    /// The user handle is empty or too long.
-    #[error("the user handle has {0} bytes: 1 to {MAX_USER_ID} are possible")]
-    UserId(usize),
-    /// A credential with this id is there.
-    #[error("the key has a credential with this id already: delete it first")]
-    Exists,
-    /// A discoverable credential of this user is there: a relying party has at most one per user (CTAP 2.3 §6.1.2 step 17).
-    #[error("the key has a discoverable credential of this user of {0} already: delete it first")]
-    SameUser(String),
-    /// There is no room for it.
-    #[error("the key has no room for another credential of this kind")]
-    Full,
-    /// The key has no discoverable credentials.
-    #[error("a {0} has no discoverable credentials")]
-    NotDiscoverable(String),
-    /// The key does not sign by this algorithm.
-    #[error("a {profile} has no {}", algorithm.name())]
-    Algorithm {
-        /// The key's profile.
-        profile: String,
-        /// The algorithm.
-        algorithm: Algorithm,
-    },
-    /// It is said to be backed up, and not to be eligible for that (WebAuthn Level 3 §6.1.3).
-    #[error("what is not backup eligible cannot be backed up")]
-    BackupState,
-    /// The blob is longer than the key stores, or the credential is not discoverable.
-    #[error("the credBlob has {0} bytes: a discoverable credential of this key may have {1}")]
-    CredBlob(usize, usize),
-}
-
-/// Why a PIN is not set or changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum PinRefused {
-    /// The key has no PINs.
-    #[error("the key has no PINs")]
-    NotSupported,
-    /// Another PIN is set.
-    #[error("another PIN is set already")]
-    AlreadySet,
-    /// None is set.
-    #[error("no PIN is set")]
-    NotSet,
-    /// It is shorter or longer than the key takes, or too simple for its policy.
-    #[error("the PIN is not one that the key takes: it has {minimum} characters at least and {LONGEST_PIN} bytes at most{}",
-        if *.complexity { ", and neither one character again and again nor neighbours in order" } else { "" })]
-    Policy {
-        /// `minPINLength`, code points.
-        minimum: u8,
-        /// Whether there is a complexity policy.
-        complexity: bool,
-    },
-    /// The current PIN is wrong, which has cost a try.
-    #[error("the PIN is wrong: {} left", if *.left == 1 { "1 try is".to_owned() } else { format!("{} tries are", .left) })]
-    Wrong {
-        /// How many tries are left.
-        left: u8,
-    },
-    /// After three wrong PINs in a row the key has to be power-cycled.
-    #[error("after three wrong PINs in a row the key takes none before it was power-cycled")]
-    PowerCycleNeeded,
-    /// No try is left.
-    #[error("no try is left: a reset makes room for a new PIN, and deletes the credentials")]
-    Blocked,
-}
-
 /// A key's PIN, as far as it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PinState {
@@ -173,25 +93,6 @@ pub struct PinState {
     pub power_cycle_needed: bool,
 }
 
-/// Why a large-blob array is not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum LargeBlobsRefused {
-    /// The key has none.
-    #[error("the key has no large blobs")]
-    NotSupported,
-    /// It is too long.
-    #[error("the array has {length} bytes: the key has room for {room}")]
-    TooLong {
-        /// Its length, bytes.
-        length: usize,
-        /// `maxSerializedLargeBlobArray`, bytes.
-        room: u64,
-    },
-    /// It does not end with the first half of its SHA-256 (CTAP 2.3 §6.10.2).
-    #[error("the array does not end with the first 16 bytes of the SHA-256 of what is before them")]
-    Hash,
-}
-
 impl Authenticator {
     /// Forgets everything, as authenticatorReset does: but at any time, and without a touch.
     pub fn erase(&mut self) -> Act<()> {
@@ -201,89 +102,33 @@ impl Authenticator {
     }
 
     /// Becomes a key that keeps this instead. The counter may go back by it: relying parties shall take it for a clone.
-    pub fn restore(&mut self, store: &Store) -> Act<()> {
-        Act { replaces_all: true, ..Act::new(store.changes(), |_| ()) }
-    }
-
-    /// Takes a credential that was made elsewhere.
     ///
     /// # Errors
-    /// [`ImportRefused`].
-    pub fn import(&mut self, source: CredentialSource) -> Result<Act<()>, ImportRefused> {
-        self.check_import(&source)?;
-        let kept = |name| self.profile.behaviour.kept(name);
-        let discoverable = source.user.map(|User { id, name, display_name }| Discoverable {
-            user: User { id, name: name.map(kept), display_name: display_name.map(kept) },
-            creation: self.store().next_creation(),
-        });
-        let is_discoverable = discoverable.is_some();
-        let mut changes = vec![Change::Put(StoredCredential {
-            id: source.id,
-            relying_party_id: source.relying_party_id,
-            private_key: source.private_key,
-            discoverable,
-            properties: source.properties,
-            has_large_blob_key: source.large_blob_key.is_some(),
-            cred_blob: source.cred_blob,
-            imported: Some(Imported {
-                counter: source.counter,
-                backup_eligible: source.backup_eligible,
-                backup_state: source.backup_state,
-                cred_random: source.cred_random,
-                large_blob_key: source.large_blob_key,
-            }),
-        })];
-        if is_discoverable {
+    /// [`RestoreRefused`] names what no key of this profile would come to keep.
+    pub fn restore(&mut self, store: &Store) -> Result<Act<()>, RestoreRefused> {
+        check_store(&self.profile, store)?;
+        Ok(Act { replaces_all: true, ..Act::new(store.changes(), |_| ()) })
+    }
+
+    /// Takes credentials that were made elsewhere, all or none.
+    ///
+    /// # Errors
+    /// The place in the list of the one that is refused, from 0, and why.
+    pub fn import(&mut self, sources: Vec<CredentialSource>) -> Result<Act<()>, (usize, ImportRefused)> {
+        // Each has to fit beside those before it.
+        let mut after = self.store().clone();
+        let mut changes = Vec::new();
+        for (place, source) in sources.into_iter().enumerate() {
+            let credential = stored(&self.profile.behaviour, source, after.next_creation());
+            check_new(&self.profile, &after, &credential).map_err(|refused| (place, refused))?;
+            let change = Change::Put(credential);
+            after.apply(core::slice::from_ref(&change));
+            changes.push(change);
+        }
+        if after.discoverable_count() != self.store().discoverable_count() {
             changes.push(Change::new_credential_store_state(self.environment.as_mut()));
         }
         Ok(Act::new(changes, |_| ()))
-    }
-
-    fn check_import(&self, source: &CredentialSource) -> Result<(), ImportRefused> {
-        let within = |length: usize, max: usize| (1..=max).contains(&length);
-        let (id, rp_id, store) = (source.id.len(), source.relying_party_id.len(), self.store());
-        if !within(id, MAX_CREDENTIAL_ID) {
-            return Err(ImportRefused::Id(id));
-        }
-        if !within(rp_id, MAX_RP_ID) {
-            return Err(ImportRefused::RpId(rp_id));
-        }
-        let algorithm = source.private_key.algorithm();
-        let is_u2f = self.profile.has_u2f() && algorithm == Algorithm::Es256;
-        if !is_u2f && !self.profile.supports(algorithm) {
-            return Err(ImportRefused::Algorithm { profile: self.profile.name.clone(), algorithm });
-        }
-        if source.backup_state && !source.backup_eligible {
-            return Err(ImportRefused::BackupState);
-        }
-        let hash = rp_id_hash(&source.relying_party_id);
-        if store.credential(&source.id).is_some() || store.open(&hash, &source.id).is_some() {
-            return Err(ImportRefused::Exists);
-        }
-        let longest_blob = if source.user.is_some() { self.profile.max_cred_blob_length() } else { 0 };
-        if source.cred_blob.len() > longest_blob {
-            return Err(ImportRefused::CredBlob(source.cred_blob.len(), longest_blob));
-        }
-        let Some(user) = &source.user else {
-            let others = store.credentials().filter(|credential| credential.discoverable.is_none()).count();
-            return if others < MAX_IMPORTED { Ok(()) } else { Err(ImportRefused::Full) };
-        };
-        if self.profile.option(OptionId::Rk) != Some(true) {
-            return Err(ImportRefused::NotDiscoverable(self.profile.name.clone()));
-        }
-        if !within(user.id.len(), MAX_USER_ID) {
-            return Err(ImportRefused::UserId(user.id.len()));
-        }
-        let is_same = |credential: &StoredCredential| {
-            credential.discoverable.as_ref().is_some_and(|discoverable| discoverable.user.id == user.id)
-        };
-        if store.discoverable(&hash).any(is_same) {
-            return Err(ImportRefused::SameUser(source.relying_party_id.clone()));
-        }
-        if self.remaining_discoverable_credentials() == 0 {
-            return Err(ImportRefused::Full);
-        }
-        Ok(())
     }
 
     /// The stored credentials as an import takes them: discoverable ones and imported ones, in the order of their ids. Of those that were
@@ -428,13 +273,7 @@ impl Authenticator {
     /// [`LargeBlobsRefused`].
     pub fn write_large_blobs(&self, array: Vec<u8>) -> Result<Act<()>, LargeBlobsRefused> {
         self.large_blobs()?;
-        let (length, room) = (array.len(), self.profile.max_serialized_large_blob_array());
-        if u64::try_from(length).is_ok_and(|length| length > room) {
-            return Err(LargeBlobsRefused::TooLong { length, room });
-        }
-        if !large_blobs::ends_with_its_hash(&array) {
-            return Err(LargeBlobsRefused::Hash);
-        }
+        check_large_blobs(&self.profile, &array)?;
         Ok(Act::new(vec![Change::LargeBlobs(array)], |authenticator| authenticator.memory.pending_array = None))
     }
 
@@ -447,5 +286,30 @@ impl Authenticator {
             Some(true) => Ok(self.store().large_blobs()),
             _ => Err(LargeBlobsRefused::NotSupported),
         }
+    }
+}
+
+/// A credential that was made elsewhere, as it is stored.
+fn stored(behaviour: &Behaviour, source: CredentialSource, creation: u64) -> StoredCredential {
+    let kept = |name| behaviour.kept(name);
+    let discoverable = source.user.map(|User { id, name, display_name }| Discoverable {
+        user: User { id, name: name.map(kept), display_name: display_name.map(kept) },
+        creation,
+    });
+    StoredCredential {
+        id: source.id,
+        relying_party_id: source.relying_party_id,
+        private_key: source.private_key,
+        discoverable,
+        properties: source.properties,
+        has_large_blob_key: source.large_blob_key.is_some(),
+        cred_blob: source.cred_blob,
+        imported: Some(Imported {
+            counter: source.counter,
+            backup_eligible: source.backup_eligible,
+            backup_state: source.backup_state,
+            cred_random: source.cred_random,
+            large_blob_key: source.large_blob_key,
+        }),
     }
 }

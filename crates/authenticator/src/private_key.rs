@@ -93,23 +93,26 @@ impl PrivateKey {
         Self::from_bytes(Algorithm::Es384, &key.to_bytes())
     }
 
-    /// Writes it as PKCS#8, DER, as [`from_pkcs8`](Self::from_pkcs8) reads it. `None` never happens: the bytes were checked.
+    /// Writes it as PKCS#8, DER, as [`from_pkcs8`](Self::from_pkcs8) reads it.
     #[must_use]
-    pub fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
-        match self.algorithm {
-            Algorithm::Es256 => {
-                p256::SecretKey::from_slice(&self.bytes).ok()?.to_pkcs8_der().ok().map(|der| der.to_bytes())
-            }
-            Algorithm::Es384 => {
-                p384::SecretKey::from_slice(&self.bytes).ok()?.to_pkcs8_der().ok().map(|der| der.to_bytes())
-            }
-            Algorithm::EdDsa => {
-                let algorithm = AlgorithmIdentifierRef { oid: ED25519, parameters: None };
-                let seed = Zeroizing::new(OctetStringRef::new(&self.bytes).ok()?.to_der().ok()?);
-                let info = PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(&seed).ok()?);
-                info.to_der().ok().map(Zeroizing::new)
-            }
-        }
+    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        let written = match self.algorithm {
+            Algorithm::Es256 => p256::SecretKey::from_slice(&self.bytes)
+                .ok()
+                .and_then(|key| key.to_pkcs8_der().ok().map(|der| der.to_bytes())),
+            Algorithm::Es384 => p384::SecretKey::from_slice(&self.bytes)
+                .ok()
+                .and_then(|key| key.to_pkcs8_der().ok().map(|der| der.to_bytes())),
+            Algorithm::EdDsa => self.ed25519_to_pkcs8(),
+        };
+        written.expect("bytes that were checked are a key, and have a length that DER writes")
+    }
+
+    fn ed25519_to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let algorithm = AlgorithmIdentifierRef { oid: ED25519, parameters: None };
+        let seed = Zeroizing::new(OctetStringRef::new(&self.bytes).ok()?.to_der().ok()?);
+        let info = PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(&seed).ok()?);
+        info.to_der().ok().map(Zeroizing::new)
     }
 
     /// The algorithm that the key is for.
@@ -193,7 +196,7 @@ mod tests {
             let der = hex::decode(der).unwrap();
             let key = PrivateKey::from_pkcs8(&der).unwrap();
             assert_eq!(key.algorithm(), algorithm);
-            assert_eq!(hex::encode(&*key.to_pkcs8().unwrap()), hex::encode(&der));
+            assert_eq!(hex::encode(&*key.to_pkcs8()), hex::encode(&der));
             for length in 0..der.len() {
                 assert_eq!(PrivateKey::from_pkcs8(&der[..length]), None, "{length}");
             }

@@ -148,7 +148,7 @@ impl Store {
         if self.configuration != Configuration::default() {
             changes.push(Change::Configuration(self.configuration.clone()));
         }
-        if self.large_blobs != INITIAL_LARGE_BLOBS {
+        if !self.has_initial_large_blobs() {
             changes.push(Change::LargeBlobs(self.large_blobs.clone()));
         }
         changes
@@ -227,6 +227,11 @@ impl Store {
     #[must_use]
     pub fn large_blobs(&self) -> &[u8] {
         &self.large_blobs
+    }
+
+    /// Whether the large-blob array is that of a new key.
+    pub(crate) fn has_initial_large_blobs(&self) -> bool {
+        self.large_blobs == INITIAL_LARGE_BLOBS
     }
 
     /// The signature counter: the value in the last assertion.

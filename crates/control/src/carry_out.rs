@@ -11,10 +11,10 @@ use tokio::time::sleep;
 
 use crate::request::{
     Answer, Base64Url, ChangePin, Clone, Create, Credential, CredentialList, DeleteCredential, Deny, EventList, Events,
-    ExportCredentials, ExportedCredentials, Finger, ImportCredential, LargeBlobs, List, ListCredentials,
-    ListedCredential, MAX_EVENTS, PinRetries, PinState, Plug, PowerCycle, ReadLargeBlobs, Remove, Request, Reset,
-    Restore, RunTimeline, Secret, SetPin, SetTouchPolicy, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f,
-    Transacted, Unplug, Wait, WriteLargeBlobs,
+    ExportCredentials, ExportedCredentials, Finger, ImportCredential, ImportCredentials, LargeBlobs, List,
+    ListCredentials, ListedCredential, MAX_EVENTS, PinRetries, PinState, Plug, PowerCycle, ReadLargeBlobs, Remove,
+    Request, Reset, Restore, RunTimeline, Secret, SetPin, SetTouchPolicy, TakeSnapshot, TakenSnapshot, Touch, Transact,
+    TransactU2f, Transacted, Unplug, Wait, WriteLargeBlobs,
 };
 
 impl Request {
@@ -64,11 +64,12 @@ impl Request {
             Self::Reset(Reset { key }) => return rack.reset(&key).await.map(Answer::State),
             Self::TakeSnapshot(TakeSnapshot { key }) => {
                 let snapshot = rack.snapshot(&key).await?;
-                let (profile, snapshot) = (snapshot.profile.clone(), Base64Url(snapshot.to_bytes()));
+                let profile = snapshot.profile.clone();
+                let snapshot = aside(move || Base64Url(snapshot.to_bytes())).await?;
                 return Ok(Answer::Snapshot(TakenSnapshot { key, profile, snapshot }));
             }
             Self::Restore(Restore { key, snapshot }) => {
-                let snapshot = Snapshot::from_bytes(&snapshot.0)?;
+                let snapshot = aside(move || Snapshot::from_bytes(&snapshot.0)).await??;
                 return rack.restore(&key, snapshot).await.map(Answer::State);
             }
             Self::Clone(Clone { key, name }) => return rack.clone_key(&key, name).await.map(Answer::State),
@@ -83,15 +84,15 @@ impl Request {
             }
             Self::ListCredentials(ListCredentials { key }) => {
                 let all = rack.known(&key)?.export_all().await.map_err(Refusal::of(&key))?;
-                let credentials = all.into_iter().map(ListedCredential::from).collect();
+                let credentials = aside(|| all.into_iter().map(ListedCredential::from).collect()).await?;
                 return Ok(Answer::Credentials(CredentialList { key, credentials }));
             }
             Self::ExportCredentials(which) => return export(rack, which).await.map(Answer::Exported),
             Self::ImportCredential(ImportCredential { key, credential }) => {
-                let source = CredentialSource::try_from(credential)
-                    .map_err(|error| Refusal::BadCredential { key: key.clone(), reason: error.to_string() })?;
-                rack.known(&key)?.import(source).await.map_err(Refusal::of(&key))?;
-                Command::Show { key }
+                return import(rack, key, vec![credential]).await.map(Answer::State);
+            }
+            Self::ImportCredentials(ImportCredentials { key, credentials }) => {
+                return import(rack, key, credentials).await.map(Answer::State);
             }
             Self::DeleteCredential(DeleteCredential { key, credential_id: Base64Url(id) }) => {
                 rack.known(&key)?.delete(id).await.map_err(Refusal::of(&key))?;
@@ -137,6 +138,11 @@ impl Request {
     }
 }
 
+/// Carries out what takes its time for many credentials, away from the thread of the keys.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Stopped)
+}
+
 /// The answer, with the key after it.
 async fn transacted(rack: &Rack, key: &KeyName, answered: Answered) -> Result<Answer, Refusal> {
     let state = rack.command(Command::Show { key: key.clone() }).await?;
@@ -158,7 +164,10 @@ const DEFAULT_PROFILE: &str = "keyrig";
 
 async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
     let Create { name, profile, snapshot, pin, plugged } = create;
-    let snapshot = snapshot.map(|bytes| Snapshot::from_bytes(&bytes.0)).transpose()?;
+    let snapshot = match snapshot {
+        Some(bytes) => Some(aside(move || Snapshot::from_bytes(&bytes.0)).await??),
+        None => None,
+    };
     let profile = profile.or_else(|| snapshot.as_ref().map(|snapshot| snapshot.profile.clone()));
     let profile = profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
     let profile = Profile::built_in(&profile).ok_or(Refusal::UnknownProfile(profile))?;
@@ -182,6 +191,24 @@ async fn export(rack: &Rack, export: ExportCredentials) -> Result<ExportedCreden
         Some(id) => handle.export(id.0, rp_id).await.map(|one| vec![one]),
         None => handle.export_all().await,
     };
-    let credentials = exported.map_err(Refusal::of(&key))?.into_iter().map(Credential::from).collect();
+    let exported = exported.map_err(Refusal::of(&key))?;
+    let credentials = aside(|| exported.into_iter().map(Credential::from).collect()).await?;
     Ok(ExportedCredentials { credentials })
+}
+
+async fn import(rack: &Rack, key: KeyName, credentials: Vec<Credential>) -> Result<RackState, Refusal> {
+    let handle = rack.known(&key)?;
+    let of = credentials.len();
+    let read = move || -> Result<Vec<_>, String> {
+        let numbered = credentials.into_iter().zip(1..);
+        let read = numbered.map(|(credential, number)| {
+            CredentialSource::try_from(credential).map_err(|error| {
+                if of == 1 { error.to_string() } else { format!("credential {number} of {of}: {error}") }
+            })
+        });
+        read.collect()
+    };
+    let sources = aside(read).await?.map_err(|reason| Refusal::BadCredential { key: key.clone(), reason })?;
+    handle.import(sources).await.map_err(Refusal::of(&key))?;
+    rack.command(Command::Show { key }).await
 }

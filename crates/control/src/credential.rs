@@ -65,12 +65,13 @@ pub struct Credential {
     /// The credential id, 1 to 1023 bytes.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::credential_id))]
     pub credential_id: Base64Url,
-    /// The RP ID; for CTAP1/U2F the AppID.
+    /// The RP ID, no longer than the messages that the key takes; for CTAP1/U2F the AppID.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::rp_id))]
     pub rp_id: String,
     /// The private key, PKCS#8 in DER: ES256, EdDSA or ES384.
     pub private_key: Base64Url,
-    /// The user handle, 1 to 64 bytes: a credential that has one is discoverable, and others are not.
+    /// The user handle, at most 64 bytes, and not empty where the key makes none with an empty one: a credential that has one is
+    /// discoverable, and others are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::user_id))]
     pub user_id: Option<Base64Url>,
@@ -177,7 +178,7 @@ fn cred_random(secrets: &[u8]) -> Result<CredRandom, InvalidCredential> {
 
 impl From<CredentialSource> for Credential {
     fn from(source: CredentialSource) -> Self {
-        let private_key = source.private_key.to_pkcs8().map(|der| Base64Url(der.to_vec())).unwrap_or_default();
+        let private_key = Base64Url(source.private_key.to_pkcs8().to_vec());
         let (user_id, user_name, user_display_name) = user(source.user);
         Self {
             credential_id: Base64Url(source.id),

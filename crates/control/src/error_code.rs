@@ -10,6 +10,9 @@ pub const BAD_REQUEST: &str = "bad-request";
 /// The code of a refusal because the key is not plugged in.
 pub const NOT_PLUGGED_IN: &str = "not-plugged-in";
 
+/// The code of what is no snapshot of a key.
+const BAD_SNAPSHOT: &str = "bad-snapshot";
+
 /// The code of a refusal.
 #[must_use]
 pub fn of_refusal(refusal: &Refusal) -> &'static str {
@@ -25,7 +28,7 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::CannotCreate { .. } => "cannot-create",
         Refusal::UnknownProfile(_) => "unknown-profile",
         Refusal::OtherProfile { .. } => "other-profile",
-        Refusal::Snapshot(_) => "bad-snapshot",
+        Refusal::Snapshot(_) => BAD_SNAPSHOT,
         Refusal::BadCredential { .. } => "bad-credential",
         Refusal::Act { refused, .. } => of_act(refused),
         Refusal::Plugged(_) => "plugged-in-already",
@@ -38,9 +41,12 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
 
 fn of_act(refused: &ActRefused) -> &'static str {
     match refused {
-        ActRefused::Import(ImportRefused::Exists | ImportRefused::SameUser(_)) => "credential-exists",
-        ActRefused::Import(ImportRefused::Full) => "key-full",
-        ActRefused::Import(_) => "credential-refused",
+        ActRefused::Import { refused, .. } => match refused {
+            ImportRefused::Exists | ImportRefused::SameUser(_) => "credential-exists",
+            ImportRefused::Full => "key-full",
+            _ => "credential-refused",
+        },
+        ActRefused::Restore(_) => BAD_SNAPSHOT,
         ActRefused::NoCredential => "no-such-credential",
         ActRefused::Pin(refused) => match refused {
             PinRefused::NotSupported => "pin-not-supported",

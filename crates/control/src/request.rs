@@ -217,7 +217,7 @@ fn yes() -> bool {
 }
 
 /// Take a key out of the rack, with all it keeps. What a state directory keeps of it stays there, and a key that is created under the same
-/// name has it again. A CTAPHID endpoint that gave the key finds no other of its name. The answer is about the keys that are left.
+/// name has it again. What waits for the key is answered. The answer is about the keys that are left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -367,7 +367,7 @@ pub struct ExportCredentials {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExportedCredentials {
-    /// The credentials, each as [`ImportCredential`] takes it.
+    /// The credentials, as [`ImportCredentials`] takes them, and [`ImportCredential`] each.
     pub credentials: Vec<Credential>,
 }
 
@@ -380,6 +380,17 @@ pub struct ImportCredential {
     pub key: KeyName,
     /// The credential.
     pub credential: Credential,
+}
+
+/// Import credentials that were made elsewhere, as an export gives them: all of them, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ImportCredentials {
+    /// The key.
+    pub key: KeyName,
+    /// The credentials.
+    pub credentials: Vec<Credential>,
 }
 
 /// Delete a credential that a key stores. No PIN is needed.
@@ -503,6 +514,8 @@ pub enum Request {
     ExportCredentials(ExportCredentials),
     /// [`ImportCredential`].
     ImportCredential(ImportCredential),
+    /// [`ImportCredentials`].
+    ImportCredentials(ImportCredentials),
     /// [`DeleteCredential`].
     DeleteCredential(DeleteCredential),
     /// [`ReadLargeBlobs`].
@@ -579,6 +592,7 @@ answers! {
     ListCredentials => CredentialList,
     ExportCredentials => ExportedCredentials,
     ImportCredential => RackState,
+    ImportCredentials => RackState,
     DeleteCredential => RackState,
     ReadLargeBlobs => LargeBlobs,
     WriteLargeBlobs => RackState,

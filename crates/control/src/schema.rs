@@ -1,7 +1,7 @@
 //! The schemas of members whose readers have limits, made of the same limits.
 
 use keyrig_authenticator::Profile;
-use keyrig_authenticator::administration::{MAX_CREDENTIAL_ID, MAX_RP_ID};
+use keyrig_authenticator::administration::MAX_CREDENTIAL_ID;
 use keyrig_authenticator::credential::MAX_USER_ID;
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_rack::snapshot::MAX_SNAPSHOT;
@@ -67,13 +67,15 @@ pub(crate) fn credential_id() -> ObjectBuilder {
 
 pub(crate) fn rp_id() -> ObjectBuilder {
     let text = ObjectBuilder::new().schema_type(Type::String).description(Some("The RP ID; for CTAP1/U2F the AppID."));
-    text.min_length(Some(1)).max_length(Some(MAX_RP_ID))
+    // No longer than the messages that the key takes, which is its own.
+    let longest = Profile::built_in_names().filter_map(Profile::built_in).map(|profile| profile.max_msg_size.into());
+    text.max_length(longest.max())
 }
 
 pub(crate) fn user_id() -> ObjectBuilder {
     let described = "The user handle: a credential that has one is discoverable, and others are not.";
     let id = base64url(described).schema_type(or_null(Type::String));
-    id.min_length(Some(encoded(1))).max_length(Some(encoded(MAX_USER_ID)))
+    id.max_length(Some(encoded(MAX_USER_ID)))
 }
 
 pub(crate) fn cred_random() -> ObjectBuilder {

@@ -37,8 +37,9 @@ use crate::request::{Answer, Ask, Request};
 /// A short request, bytes: the longest CTAP message fits in hexadecimal.
 const SHORT_REQUEST: u64 = 16 * 1024;
 
-/// The longest request, bytes: the longest snapshot fits in base64.
-const MAX_REQUEST: u64 = 6 * 1024 * 1024;
+/// The longest request and the longest answer, bytes: all credentials of a full key whose texts are of the longest and of characters that
+/// JSON escapes, and the longest snapshot in base64.
+const MAX_LINE: u64 = 24 * 1024 * 1024;
 
 /// How many requests may be read at once that are longer than a short one: so much memory may clients take.
 const MAX_LONG: usize = 4;
@@ -47,10 +48,7 @@ const MAX_LONG: usize = 4;
 const LONG_LIMIT: Duration = Duration::from_secs(10);
 
 /// How much is read after a line that is too long, bytes.
-const MAX_IGNORED: u64 = 2 * MAX_REQUEST;
-
-/// The longest answer that a client takes, bytes: a full key's credentials or its snapshot.
-const MAX_ANSWER: u64 = 8 * 1024 * 1024;
+const MAX_IGNORED: u64 = 2 * MAX_LINE;
 
 /// How many connections may wait for their clients. For one more, the one that has waited longest is closed.
 const MAX_WAITING: usize = 256;
@@ -102,6 +100,12 @@ pub enum ControlError {
     /// It ended before it had answered.
     #[error("the keyrig that listened on {path} has ended")]
     Ended {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It answers with more than is read.
+    #[error("the keyrig that listens on {path} answers with more than {MAX_LINE} bytes, which is more than is read")]
+    AnswerTooLong {
         /// The path.
         path: PathBuf,
     },
@@ -220,9 +224,12 @@ async fn serve_connection(
         }
         let complete = line.ends_with(b"\n");
         let reply = if complete {
-            let understood = understood(&line);
-            // What is waited for needs it no more.
-            drop(line);
+            // What is waited for needs the line no more.
+            let understood = if u64::try_from(length).is_ok_and(|length| length < SHORT_REQUEST) {
+                understood(&line)
+            } else {
+                aside(move || understood(&line)).await?
+            };
             match understood {
                 Ok(request) if matches!(request, Request::Events(_)) => tokio::select! {
                     reply = carry_out(request, rack, closed(read.get_ref())) => reply,
@@ -237,12 +244,18 @@ async fn serve_connection(
                 }
                 Err(reply) => reply,
             }
-        } else if u64::try_from(length).is_ok_and(|length| length < MAX_REQUEST) {
+        } else if u64::try_from(length).is_ok_and(|length| length < MAX_LINE) {
             misunderstood("a request ends with a newline, and this one does not")
         } else {
-            misunderstood(format!("a request is one line of at most {MAX_REQUEST} bytes, and this one is longer"))
+            misunderstood(format!("a request is one line of at most {MAX_LINE} bytes, and this one is longer"))
         };
-        let mut reply = serde_json::to_vec(&reply)?;
+        let mut reply = match reply {
+            // Of a full key.
+            Reply::Done { answer: Answer::Exported(_) | Answer::Credentials(_) | Answer::Snapshot(_), .. } => {
+                aside(move || serde_json::to_vec(&reply)).await??
+            }
+            reply => serde_json::to_vec(&reply)?,
+        };
         reply.push(b'\n');
         match of_client(&mut place, write.write_all(&reply)).await {
             // What a client asked for before it went is done.
@@ -259,6 +272,11 @@ async fn serve_connection(
     }
 }
 
+/// Does what takes its time with a long line, away from the thread of the keys.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}
+
 /// Reads a line; one that is longer than most are takes its turn.
 async fn read_request(read: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>, long: &Semaphore) -> io::Result<usize> {
     let length = (&mut *read).take(SHORT_REQUEST).read_until(b'\n', line).await?;
@@ -267,7 +285,7 @@ async fn read_request(read: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>, l
     }
     // Never closed.
     let _turn = long.acquire().await.map_err(io::Error::other)?;
-    let mut rest = read.take(MAX_REQUEST.saturating_sub(SHORT_REQUEST));
+    let mut rest = read.take(MAX_LINE.saturating_sub(SHORT_REQUEST));
     let rest = timeout(LONG_LIMIT, rest.read_until(b'\n', line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     Ok(length.saturating_add(rest))
 }
@@ -366,7 +384,7 @@ async fn exchange<A: DeserializeOwned>(
     request.push(b'\n');
     write.write_all(&request).await.map_err(io)?;
     let mut line = Vec::new();
-    let mut read = BufReader::new(read.take(MAX_ANSWER));
+    let mut read = BufReader::new(read.take(MAX_LINE));
     let answered = read.read_until(b'\n', &mut line);
     tokio::pin!(answered);
     tokio::select! {
@@ -380,6 +398,9 @@ async fn exchange<A: DeserializeOwned>(
     .map_err(io)?;
     if line.is_empty() {
         return Err(ControlError::Ended { path: path.to_owned() });
+    }
+    if !line.ends_with(b"\n") && u64::try_from(line.len()).is_ok_and(|length| length >= MAX_LINE) {
+        return Err(ControlError::AnswerTooLong { path: path.to_owned() });
     }
     match serde_json::from_slice(&line) {
         Ok(Reply::Done { ok: true, answer }) => Ok(answer),

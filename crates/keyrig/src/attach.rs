@@ -1,6 +1,5 @@
 //! `keyrig attach`: keys plugged into this machine's kernel.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -78,10 +77,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;
     let http = arguments.http.start(&rack, control.path(), arguments.running.has_name()).await?;
-    let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
-    let profiles: BTreeMap<_, _> = keys.iter().map(|key| (key.name.clone(), key.profile.clone())).collect();
-    let keys = keys.into_iter().map(|key| (key.name, key.busid));
-    let mut attachments = Attachments::start(vhci, rack.exports(), keys).await?;
+    let mut attachments = Attachments::start(vhci, rack.exports(), rack.follow()).await?;
     let out = Lines::to_stdout(if arguments.running.json { lost_json } else { lost_text })?;
     announce(&out, &arguments, &rack, &control, http.as_ref())?;
     let report = async {
@@ -90,7 +86,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             if arguments.running.json {
                 out.print_json(&line(&event))?;
             } else {
-                tell(&out, &event, &profiles);
+                tell(&out, &event, &rack).await;
             }
         }
     };
@@ -149,11 +145,14 @@ fn line(event: &Event) -> Line<'_> {
     }
 }
 
-fn tell(out: &Lines, event: &Event, profiles: &BTreeMap<KeyName, String>) {
+async fn tell(out: &Lines, event: &Event, rack: &Rack) {
     match event {
         Event::Attached { key, port } => {
-            let profile = profiles.get(key).map(String::as_str).unwrap_or_default();
-            out.print(format!("key      {key}, a {profile}, is on port {port} of this kernel's virtual USB"));
+            // It may be no more.
+            let shown = rack.command(Command::Show { key: key.clone() }).await;
+            let shown = shown.ok().and_then(|answer| answer.keys.into_iter().next());
+            let profile = shown.map(|key| format!(", a {},", key.profile)).unwrap_or_default();
+            out.print(format!("key      {key}{profile} is on port {port} of this kernel's virtual USB"));
         }
         Event::Node { key, path } => out.print(format!("key      {key} is {}", path.display())),
         Event::Unplugged { key } => {

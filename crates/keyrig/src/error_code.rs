@@ -22,7 +22,7 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Usage(_) => USAGE,
         Failure::Rack(error) => of_rack(error),
         Failure::Refused(refusal) => keyrig_control::error_code::of_refusal(refusal),
-        Failure::Control(error) | Failure::AtRack { error, .. } | Failure::Imported { error, .. } => of_control(error),
+        Failure::Control(error) | Failure::AtRack { error, .. } => of_control(error),
         Failure::Bind(error) => of_endpoint(error),
         #[cfg(target_os = "linux")]
         Failure::Vhci(error) => of_vhci(error),
@@ -73,6 +73,7 @@ fn of_rack(error: &RackError) -> &'static str {
             StateError::Foreign { .. } => "state-foreign",
             StateError::Version { .. } => "state-version",
             StateError::Locked { .. } => "state-locked",
+            StateError::KeyExists { .. } => "key-kept",
             StateError::OtherProfile { .. } => "state-other-profile",
             StateError::Damaged { .. } => "state-damaged",
             StateError::OtherUser { .. } => "state-other-user",
@@ -80,7 +81,7 @@ fn of_rack(error: &RackError) -> &'static str {
             StateError::FileSystem { .. } => "state-file-system",
         },
         RackError::Certificate(_) => "certificate-failed",
-        RackError::Plug(_) => "cannot-plug",
+        RackError::Refused(refusal) => keyrig_control::error_code::of_refusal(refusal),
     }
 }
 
@@ -94,6 +95,7 @@ fn of_control(error: &ControlError) -> &str {
         // The rack's own: keyrig_control::error_code has them.
         ControlError::Refused { code, .. } => code,
         ControlError::Ended { .. } => "rack-ended",
+        ControlError::AnswerTooLong { .. } => "answer-too-long",
         ControlError::NotARack { .. } => "not-a-rack",
         ControlError::Io { .. } => "control-failed",
     }

@@ -6,12 +6,13 @@ use std::io::{self, IsTerminal};
 use std::process::{Command as Program, ExitCode};
 
 use clap::{Args, ValueEnum};
-use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
+use keyrig_attach::ctaphid_endpoint::EndpointAddress;
+use keyrig_attach::ctaphid_endpoints::{self, Endpoints};
 use keyrig_attach::exec::{self, Event, ExecError, LeftBehind, PrivateDirectory, Running, Signals, Start, View};
 use keyrig_control::socket::ControlSocket;
+use keyrig_rack::KeyName;
 use keyrig_rack::command::{Command, KeyState};
 use keyrig_rack::events::{Reader, What};
-use keyrig_rack::{KeyName, Rack};
 use tokio::task::JoinSet;
 
 use crate::address::AddressOrNone;
@@ -50,7 +51,7 @@ The program has in its environment:
                           CTAPHID without USB (its name in upper case, with _
                           for what is neither letter nor digit)
 
-Keys that are created while it runs get no node: name all with --key.
+Keys that are created while it runs get a node too, and none of these.
 It confines nothing: the program runs as you, with all your rights. What it
 leaves running when it ends is ended.
 Exit status: the program's, or 128 and the signal that ended it; 125 if exec
@@ -167,10 +168,11 @@ async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Traci
         program.env(URL_VARIABLE, http.url()).env(TOKEN_VARIABLE, http.token());
     }
     for (variable, name) in variables {
-        let address = EndpointAddress::Unix(directory.path().join(format!("{name}.ctaphid")));
+        let address = EndpointAddress::Unix(ctaphid_endpoints::socket(directory.path(), &name));
         program.env(variable, address.to_string());
-        serve_endpoint(&mut serving, &rack, &name, address).await?;
     }
+    let endpoints = Endpoints::bind(rack.follow(), Vec::new(), vec![directory.path().to_owned()]).await?;
+    serving.spawn(async move { match endpoints.serve(tell_of_endpoint).await {} });
     serving.spawn({
         let rack = rack.clone();
         async move { match control.serve(rack).await {} }
@@ -180,7 +182,7 @@ async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Traci
         signals,
         directory: &directory,
         exports: rack.exports(),
-        keys: plugged(&arguments, &rack, &keys),
+        keys: (arguments.plug == Plug::Hidraw).then(|| rack.follow()),
         view: arguments.view.view(),
     };
     let running = Running::start(start).await?;
@@ -222,30 +224,11 @@ async fn tell_who_blinks(events: Reader, lines: Lines) {
     }
 }
 
-async fn serve_endpoint(
-    serving: &mut JoinSet<()>,
-    rack: &Rack,
-    name: &KeyName,
-    address: EndpointAddress,
-) -> Result<(), Failure> {
-    let Some(handle) = rack.key(name) else { return Ok(()) };
-    let endpoint = Endpoint::bind(address).await?;
-    serving.spawn(async move {
-        endpoint.serve(handle).await;
-    });
-    Ok(())
-}
-
-fn plugged(arguments: &Arguments, rack: &Rack, keys: &[KeyState]) -> Vec<exec::Key> {
-    if arguments.plug == Plug::None {
-        return Vec::new();
+fn tell_of_endpoint(event: ctaphid_endpoints::Event) {
+    match event {
+        ctaphid_endpoints::Event::Bound { .. } => {}
+        ctaphid_endpoints::Event::Failed { key, error } => tracing::warn!(%key, %error, "a key has no endpoint"),
     }
-    keys.iter()
-        .filter_map(|key| {
-            let handle = rack.key(&key.name)?;
-            Some(exec::Key { name: key.name.clone(), busid: key.busid.clone(), handle })
-        })
-        .collect()
 }
 
 /// The variable of each key.
@@ -289,8 +272,9 @@ impl Say {
         match event {
             Event::Notice(notice) => self.warn(&notice.to_string()),
             Event::Node { key, path } if self.verbose => {
-                let profile = self.keys.iter().find(|state| state.name == *key).map_or("key", |state| &state.profile);
-                self.line(&format!("key {key}, a {profile}, is {}", path.display()));
+                let profile =
+                    self.keys.iter().find(|state| state.name == *key).map(|state| format!(", a {},", state.profile));
+                self.line(&format!("key {key}{} is {}", profile.unwrap_or_default(), path.display()));
             }
             Event::Unplugged { key } if self.verbose => self.line(&format!("key {key} is unplugged")),
             Event::Node { .. } | Event::Unplugged { .. } | Event::Ended(_) | Event::Alone => {}

@@ -67,8 +67,6 @@ pub(crate) enum Failure {
     NotAToken(PathBuf),
     #[error("{} is there already, and keys are not overwritten", .0.display())]
     IsThere(PathBuf),
-    #[error("credential {} of {of}, {id}: {error}; {} imported before it", before + 1, were(*.before))]
-    Imported { before: usize, of: usize, id: String, error: ControlError },
     #[error("cannot print: {0}")]
     Print(#[source] io::Error),
     #[error("cannot read {0}: {1}")]
@@ -124,15 +122,6 @@ fn likely(address: SocketAddr) -> &'static str {
         8100 => "another keyrig",
         8006 => "another keyrig, or Proxmox VE's pveproxy",
         _ => "perhaps another keyrig",
-    }
-}
-
-/// So many of something were.
-fn were(count: usize) -> String {
-    match count {
-        0 => "none was".to_owned(),
-        1 => "1 was".to_owned(),
-        _ => format!("{count} were"),
     }
 }
 

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Args;
-use keyrig_attach::ctaphid_endpoint::{self, Endpoint, EndpointAddress};
+use keyrig_attach::ctaphid_endpoint::{self, EndpointAddress};
+use keyrig_attach::ctaphid_endpoints::{Endpoints, Event};
 use keyrig_control::pico_controller;
 use keyrig_rack::command::{Command, KeyState};
-use keyrig_rack::{KeyHandle, KeyName, Rack};
+use keyrig_rack::{KeyName, Rack};
 use keyrig_usb::Limits;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -44,6 +45,7 @@ datagram, over a SOCK_SEQPACKET socket or UDP:
   keyrig serve --ctaphid udp:127.0.0.1:8111
   keyrig serve --key a=keyrig --key b=keyrig \\
     --ctaphid a=unix:/tmp/a --ctaphid b=unix:/tmp/b
+  keyrig serve --ctaphid unix:/tmp/keys/   a socket for each key, at any time
 python-fido2's tests/device switches touch and power by its --controller:
   keyrig serve --ctaphid unix:/tmp/key --touch manual \\
     --pico-controller 127.0.0.1:8099")]
@@ -54,8 +56,9 @@ pub(crate) struct Arguments {
     usbip: Option<AddressOrNone>,
 
     /// Give a key to programs that speak CTAPHID: over a datagram socket, which only this user can open, or over UDP, which
-    /// every user of this machine can reach. With several keys, NAME= says which. Repeat for more
-    #[arg(long, value_name = "[NAME=]unix:PATH|udp:ADDRESS:PORT")]
+    /// every user of this machine can reach. With several keys, NAME= says which. unix:DIR/ gives each key, those that are
+    /// created later too, a socket NAME.ctaphid in that directory. Repeat for more
+    #[arg(long, value_name = "[NAME=]unix:PATH|udp:ADDRESS:PORT|unix:DIR/")]
     ctaphid: Vec<CtaphidArgument>,
 
     /// Where python-fido2's device suite (its --controller) switches touch and power; port 0 takes a free one
@@ -80,11 +83,13 @@ impl Arguments {
     }
 }
 
-/// `[NAME=]unix:PATH` or `[NAME=]udp:ADDRESS:PORT`.
+/// `[NAME=]unix:PATH` or `[NAME=]udp:ADDRESS:PORT`, or `unix:DIR/`.
 #[derive(Clone)]
-struct CtaphidArgument {
-    key: Option<KeyName>,
-    address: EndpointAddress,
+enum CtaphidArgument {
+    /// An endpoint of one key.
+    Key { key: Option<KeyName>, address: EndpointAddress },
+    /// One in this directory for each key.
+    Directory(PathBuf),
 }
 
 impl FromStr for CtaphidArgument {
@@ -98,7 +103,13 @@ impl FromStr for CtaphidArgument {
         };
         let key = key.map(str::parse).transpose().map_err(|error: keyrig_rack::InvalidKeyName| error.to_string())?;
         let address = address.parse().map_err(|error: ctaphid_endpoint::InvalidEndpointAddress| error.to_string())?;
-        Ok(Self { key, address })
+        match (key, address) {
+            (key, EndpointAddress::Unix(path)) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => match key {
+                None => Ok(Self::Directory(path)),
+                Some(key) => Err(format!("{} is a directory, which is for all keys: leave {key}= out", path.display())),
+            },
+            (key, address) => Ok(Self::Key { key, address }),
+        }
     }
 }
 
@@ -123,20 +134,13 @@ struct ListeningEndpoint {
     address: String,
 }
 
-/// A datagram endpoint, and the key that it gives.
-struct CtaphidEndpoint {
-    name: KeyName,
-    handle: KeyHandle,
-    endpoint: Endpoint,
-}
-
 /// Where the rack is found.
 struct Served<'a> {
     usbip: Option<SocketAddr>,
     pico_controller: Option<SocketAddr>,
     http: Option<&'a Http>,
     control: &'a Path,
-    endpoints: &'a [CtaphidEndpoint],
+    endpoints: &'a Endpoints,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -166,9 +170,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     announce(&out, &arguments, &rack, &served).await?;
     let mut serving = JoinSet::new();
-    for CtaphidEndpoint { handle, endpoint, .. } in endpoints {
-        serving.spawn(async move { endpoint.serve(handle).await });
-    }
+    let (told, json) = (out.clone(), arguments.running.json);
+    serving.spawn(endpoints.serve(move |event| tell(&told, json, event)));
     if let Some((listener, _)) = usbip {
         let exports = rack.exports().clone();
         serving.spawn(async move { keyrig_usb::serve(listener, exports, Limits::default()).await });
@@ -195,9 +198,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 /// Refuses addresses that others can reach, unless they are meant.
 fn check_reach(arguments: &Arguments) -> Result<(), Failure> {
-    let udp = arguments.ctaphid.iter().filter_map(|argument| match argument.address {
-        EndpointAddress::Udp(address) => Some((address, "CTAPHID over UDP")),
-        EndpointAddress::Unix(_) => None,
+    let udp = arguments.ctaphid.iter().filter_map(|argument| match argument {
+        CtaphidArgument::Key { address: EndpointAddress::Udp(address), .. } => Some((*address, "CTAPHID over UDP")),
+        CtaphidArgument::Key { .. } | CtaphidArgument::Directory(_) => None,
     });
     let others = arguments.pico_controller.map(|Address(address)| (address, "the controller"));
     let usbip = arguments.usbip().map(|address| (address, "USB/IP"));
@@ -221,30 +224,46 @@ async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener,
     Ok((listener, bound))
 }
 
-async fn bind_endpoints(arguments: &[CtaphidArgument], rack: &Rack) -> Result<Vec<CtaphidEndpoint>, Failure> {
-    let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
+async fn bind_endpoints(arguments: &[CtaphidArgument], rack: &Rack) -> Result<Endpoints, Failure> {
+    let following = rack.follow();
+    let keys = following.keys();
     let known = || keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
-    let mut endpoints = Vec::new();
-    for CtaphidArgument { key, address } in arguments {
-        let name = match (key, keys.as_slice()) {
-            (Some(name), _) => name.clone(),
-            (None, [only]) => only.name.clone(),
-            (None, _) => {
-                return Err(Failure::Usage(format!(
-                    "--ctaphid {address} does not say which key it gives: write --ctaphid NAME={address} with one of {}",
-                    known()
-                )));
+    let (mut single, mut directories) = (Vec::new(), Vec::new());
+    for argument in arguments {
+        match argument {
+            CtaphidArgument::Directory(directory) => directories.push(directory.clone()),
+            CtaphidArgument::Key { key, address } => {
+                let key = match (key, keys) {
+                    (Some(name), keys) => keys.iter().find(|key| key.name == *name).ok_or_else(|| {
+                        Failure::Usage(format!(
+                            "--ctaphid {name}={address}: no key is called {name}: the keys are {}",
+                            known()
+                        ))
+                    })?,
+                    (None, [only]) => only,
+                    (None, _) => {
+                        return Err(Failure::Usage(format!(
+                            "--ctaphid {address} does not say which key it gives: write --ctaphid NAME={address} with one \
+                             of {}",
+                            known()
+                        )));
+                    }
+                };
+                single.push((key.clone(), address.clone()));
             }
-        };
-        let Some(handle) = rack.key(&name) else {
-            return Err(Failure::Usage(format!(
-                "--ctaphid {name}={address}: no key is called {name}: the keys are {}",
-                known()
-            )));
-        };
-        endpoints.push(CtaphidEndpoint { name, handle, endpoint: Endpoint::bind(address.clone()).await? });
+        }
     }
-    Ok(endpoints)
+    Ok(Endpoints::bind(following, single, directories).await?)
+}
+
+/// Tells of an endpoint that has come with its key, or has not. With --json nothing is told: programs know where it is.
+fn tell(out: &Lines, json: bool, event: Event) {
+    match event {
+        Event::Bound { key, address } if !json => out.print(format!("CTAPHID  {address} for key {key}")),
+        Event::Bound { .. } => {}
+        Event::Failed { key, error } if !json => out.note(format!("key {key} has no endpoint: {error}")),
+        Event::Failed { key, error } => tracing::warn!(%key, %error, "a key has no endpoint"),
+    }
 }
 
 async fn announce(
@@ -258,11 +277,8 @@ async fn announce(
         return out.print_json(&Listening {
             usbip,
             ctaphid: endpoints
-                .iter()
-                .map(|CtaphidEndpoint { name, endpoint, .. }| ListeningEndpoint {
-                    key: name.clone(),
-                    address: endpoint.address().to_string(),
-                })
+                .all()
+                .map(|(key, address)| ListeningEndpoint { key: key.clone(), address: address.to_string() })
                 .collect(),
             pico_controller,
             http: http.map(Http::listening),
@@ -279,8 +295,8 @@ async fn announce(
     if let Some(usbip) = usbip {
         out.print(format!("USB/IP   {usbip}"));
     }
-    for CtaphidEndpoint { name, endpoint, .. } in endpoints {
-        out.print(format!("CTAPHID  {} for key {name}", endpoint.address()));
+    for (key, address) in endpoints.all() {
+        out.print(format!("CTAPHID  {address} for key {key}"));
     }
     if let Some(address) = pico_controller {
         out.print(format!("switches http://{address}"));

@@ -212,14 +212,21 @@ fn an_import_says_which_credential_is_wrong_and_how_many_went_in() {
         assert_eq!(rack.listed()["keys"][0]["discoverable_credentials"], 0, "nothing went in: {words}");
     }
     let refused = changed("private_key", json!("AAAA"));
-    let told = rack.refused(&["credentials", "import", "a"], &json!([good, refused]).to_string());
-    let id = good["credential_id"].as_str().expect("text");
-    assert!(
-        told.contains(&format!("credential 2 of 2, {id}: ")) && told.contains("1 was imported before it"),
-        "{told}"
-    );
-    assert_eq!(rack.listed()["keys"][0]["discoverable_credentials"], 1);
-    assert!(rack.key(&["reset", "a"], "").status.success());
+    for (list, words) in [
+        (json!([good, refused]), "key a: credential 2 of 2: private_key is no PKCS#8 key"),
+        (
+            json!([good, good]),
+            "key a: none was imported, because of number 2 of 2: the key has a credential with this id",
+        ),
+        (
+            changed("rp_id", json!("x".repeat(1281))),
+            "key a: the RP ID has 1281 bytes: a message to the key has 1280 at most",
+        ),
+    ] {
+        let told = rack.refused(&["credentials", "import", "a"], &list.to_string());
+        assert!(told.contains(words), "{words}: {told}");
+        assert_eq!(rack.listed()["keys"][0]["discoverable_credentials"], 0, "nothing went in: {words}");
+    }
     assert!(rack.key(&["credentials", "import", "a"], &exported.to_string()).status.success(), "as 'export' prints it");
 }
 

@@ -129,7 +129,7 @@ pub struct KeyState {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// No key has this name.
-    #[error("no key is called {key}: the keys are {known}")]
+    #[error("no key is called {key}: {}", if .known.is_empty() { "there is none".to_owned() } else { format!("the keys are {known}") })]
     UnknownKey {
         /// The name.
         key: KeyName,

@@ -81,6 +81,17 @@ impl KeyHandle {
         Transaction { id, reply: answer, progress: watched, messages: Some(self.messages.downgrade()) }
     }
 
+    /// Whether both lead to the same key.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.messages.same_channel(&other.messages)
+    }
+
+    /// Waits until the key is no more. Cancel-safe.
+    pub async fn gone(&self) {
+        self.messages.closed().await;
+    }
+
     pub(crate) async fn plug(&self) -> Result<Result<(), keyrig_usb::PlugError>, KeyGone> {
         let (done, plugged) = oneshot::channel();
         self.messages.send(Message::Plug { done }).map_err(|_| KeyGone)?;

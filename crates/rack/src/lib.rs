@@ -33,5 +33,7 @@ pub use database::Database;
 pub use key::{Connection, KeyGone, KeyHandle};
 pub use key_name::{InvalidKeyName, KeyName};
 pub use key_specification::InvalidKeySpecification;
-pub use rack::{Answered, KeySpecification, MAX_KEYS, NewKey, Options, Rack, RackError, RootOrigin};
+pub use rack::{
+    Answered, Change, Following, KeySpecification, MAX_KEYS, NewKey, Options, Rack, RackError, RackKey, RootOrigin,
+};
 pub use storage::NotDurable;

@@ -2,6 +2,7 @@
 
 mod entry;
 mod error;
+mod following;
 mod maker;
 mod owner;
 mod shared;
@@ -9,7 +10,7 @@ mod task;
 
 use core::pin::pin;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use keyrig_authenticator::Profile;
@@ -22,9 +23,11 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 pub use self::error::RackError;
+pub use self::following::{Change, Following, RackKey};
 pub use self::owner::NewKey;
 
-use self::maker::{Made, Maker};
+use self::following::Keys;
+use self::maker::{Contents, Made, Maker};
 use self::shared::Shared;
 use self::task::{Request, Task, unknown};
 pub use crate::command::MAX_KEYS;
@@ -92,7 +95,7 @@ pub struct Rack {
 
 impl core::fmt::Debug for Rack {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Rack").field("keys", &self.shared.names()).finish_non_exhaustive()
+        f.debug_struct("Rack").field("keys", &self.shared.keys.names()).finish_non_exhaustive()
     }
 }
 
@@ -130,21 +133,22 @@ impl Rack {
             epoch: Instant::now(),
         };
         let crypto = specifications.first().map_or("", |key| maker.environment(&key.name).crypto().name());
-        let shared = Arc::new(Shared { maker, keys: RwLock::default() });
+        let shared = Arc::new(Shared { maker, keys: Keys::default() });
         let log = Log::default();
         let mut entries = Vec::new();
         for made in make_all(&shared, specifications).await {
             let mut entry = made?.run();
-            entry.plug().await.map_err(RackError::Plug)?;
+            entry.plug().await.map_err(RackError::Refused)?;
             log.write(What::Plugged { key: entry.name.clone() });
-            shared.add(&entry);
+            shared.keys.add(entry.rack_key());
             entries.push(entry);
         }
         let (requests, asked) = mpsc::unbounded_channel();
         let events = log.reader();
         let epoch = shared.maker.epoch;
-        let keys = Arc::downgrade(&shared);
-        let task = Task { entries, reserved: Vec::new(), finger: options.finger, asked, noticed, epoch, log, keys };
+        let known = Arc::downgrade(&shared);
+        let task =
+            Task { entries, reserved: Vec::new(), finger: options.finger, asked, noticed, epoch, log, shared: known };
         tokio::spawn(task.run());
         Ok(Self { requests, shared, events, root_origin, crypto })
     }
@@ -225,7 +229,7 @@ impl Rack {
     /// The key with this name, to speak to without CTAPHID and USB.
     #[must_use]
     pub fn key(&self, name: &KeyName) -> Option<KeyHandle> {
-        self.shared.keys().iter().find(|(key, _)| key == name).map(|(_, handle)| handle.clone())
+        self.shared.keys.key(name)
     }
 
     /// The same, or why not.
@@ -233,7 +237,13 @@ impl Rack {
     /// # Errors
     /// [`Refusal::UnknownKey`].
     pub fn known(&self, name: &KeyName) -> Result<KeyHandle, Refusal> {
-        self.key(name).ok_or_else(|| unknown(name, self.shared.names().iter()))
+        self.key(name).ok_or_else(|| unknown(name, self.shared.keys.names().iter()))
+    }
+
+    /// Follows the keys from now on, for who gives each a place.
+    #[must_use]
+    pub fn follow(&self) -> Following {
+        self.shared.keys.follow()
     }
 
     /// What happens in it.
@@ -278,7 +288,7 @@ async fn make_all(shared: &Arc<Shared>, specifications: Vec<KeySpecification>) -
     let work = move || {
         while let Some((KeySpecification { name, profile }, port)) = next() {
             // Who asked may have gone.
-            let _ = done.send((port, shared.maker.make(name, profile, port)));
+            let _ = done.send((port, shared.maker.make(name, profile, port, Contents::default())));
         }
     };
     for _ in 0..threads {
@@ -288,7 +298,7 @@ async fn make_all(shared: &Arc<Shared>, specifications: Vec<KeySpecification>) -
         }
     }
     drop(work);
-    let mut all: Vec<_> = (0..count).map(|_| Err(RackError::Plug(Refusal::Stopped))).collect();
+    let mut all: Vec<_> = (0..count).map(|_| Err(RackError::Refused(Refusal::Stopped))).collect();
     while let Some((port, key)) = made.recv().await {
         if let Some(place) = all.get_mut(port - 1) {
             *place = key;

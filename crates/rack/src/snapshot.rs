@@ -21,8 +21,8 @@ const FORMAT_FAMILY: &[u8] = b"keyrig snapshot ";
 
 const HASH_LENGTH: usize = 32;
 
-/// The longest snapshot that is read, bytes.
-pub const MAX_SNAPSHOT: usize = 4 * 1024 * 1024;
+/// The longest snapshot that is read, bytes: a full key has less, whatever is in it.
+pub const MAX_SNAPSHOT: usize = 8 * 1024 * 1024;
 
 /// All that a key keeps, and which key it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

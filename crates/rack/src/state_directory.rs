@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::environment::Environment;
-use keyrig_authenticator::store::{LoadError, Store};
+use keyrig_authenticator::store::{Change, LoadError, Store};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -71,6 +71,12 @@ pub enum StateError {
     #[error("{path} is locked: another keyrig uses it. Stop it, or use another name or directory")]
     Locked {
         /// The lock file.
+        path: PathBuf,
+    },
+    /// A key that is to be made is there already.
+    #[error("a key is kept in {path} already")]
+    KeyExists {
+        /// The key's directory.
         path: PathBuf,
     },
     /// The key is of another profile.
@@ -248,7 +254,7 @@ impl StateDirectory {
     #[must_use]
     pub fn has_key(&self, name: &KeyName) -> bool {
         // What cannot be looked at is there, for all that is known.
-        self.path.join("keys").join(name.as_str()).try_exists().unwrap_or(true)
+        self.key_path(name).try_exists().unwrap_or(true)
     }
 
     /// Opens the key with this name for a driver of its own, as a rack does: what the key keeps, and the database that makes its
@@ -262,7 +268,7 @@ impl StateDirectory {
         profile: &Profile,
         environment: &mut dyn Environment,
     ) -> Result<(Database, Store), StateError> {
-        let path = self.path.join("keys").join(name.as_str());
+        let path = self.key_path(name);
         if !path.try_exists().at(&path)? {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
@@ -270,50 +276,77 @@ impl StateDirectory {
                 if entries(&self.path.join("keys"))?.any(|other| !other.starts_with('.') && !made.contains(&other)) {
                     tracing::warn!(key = %name, path = %path.display(), "there was no such key where others are: it is new, and blank");
                 }
-                make_key(&path, profile, environment)?;
+                make_key(&path, profile, &Store::create(environment).1)?;
                 made.push(name.to_string());
             }
         }
-        check_owner(&path)?;
-        close(&path)?;
-        let format = path.join("format");
-        let is_older = read_line(&format)?.as_deref() == Some(KEY_FORMAT_BEFORE);
-        if !is_older {
-            check_format(&format, KEY_FORMAT, KEY_FORMAT_FAMILY)?;
+        open_key(path, name, profile)
+    }
+
+    /// Makes a key that keeps what these changes leave of nothing, and opens it. Killed at any moment, it is there with all of that or
+    /// is not there.
+    ///
+    /// # Errors
+    /// [`StateError`], [`StateError::KeyExists`] among them.
+    pub fn create_key(&self, name: &KeyName, profile: &Profile, changes: &[Change]) -> Result<Database, StateError> {
+        let path = self.key_path(name);
+        {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
+            if path.try_exists().at(&path)? {
+                return Err(StateError::KeyExists { path });
+            }
+            make_key(&path, profile, changes)?;
+            made.push(name.to_string());
         }
-        let found = profile_name(&path.join("profile"))?;
-        if found != profile.name {
-            return Err(StateError::OtherProfile { path, found, wanted: profile.name.clone() });
-        }
-        let lock = lock(&path.join("lock"), Wait::No)?;
-        let store_path = path.join("store");
-        if !store_path.try_exists().at(&store_path)? {
-            return Err(damaged(&store_path, Damage::Missing));
-        }
-        let store = open_file(&store_path, OpenOptions::new().read(true).write(true))?;
-        check_owner(&store_path)?;
-        close(&store_path)?;
-        let opened = Database::open(store, lock).map_err(|error| database_error(&store_path, error))?;
-        if is_older {
-            // Before anything is written that the version before would not understand.
-            write_new(&format, KEY_FORMAT.as_bytes())?;
-            tracing::info!(key = %name, "the key was kept by an earlier version of keyrig, which cannot read it any more");
-        }
-        Ok(opened)
+        open_key(path, name, profile).map(|(database, _)| database)
+    }
+
+    fn key_path(&self, name: &KeyName) -> PathBuf {
+        self.path.join("keys").join(name.as_str())
     }
 }
 
+/// Opens the key in a directory.
+fn open_key(path: PathBuf, name: &KeyName, profile: &Profile) -> Result<(Database, Store), StateError> {
+    check_owner(&path)?;
+    close(&path)?;
+    let format = path.join("format");
+    let is_older = read_line(&format)?.as_deref() == Some(KEY_FORMAT_BEFORE);
+    if !is_older {
+        check_format(&format, KEY_FORMAT, KEY_FORMAT_FAMILY)?;
+    }
+    let found = profile_name(&path.join("profile"))?;
+    if found != profile.name {
+        return Err(StateError::OtherProfile { path, found, wanted: profile.name.clone() });
+    }
+    let lock = lock(&path.join("lock"), Wait::No)?;
+    let store_path = path.join("store");
+    if !store_path.try_exists().at(&store_path)? {
+        return Err(damaged(&store_path, Damage::Missing));
+    }
+    let store = open_file(&store_path, OpenOptions::new().read(true).write(true))?;
+    check_owner(&store_path)?;
+    close(&store_path)?;
+    let opened = Database::open(store, lock).map_err(|error| database_error(&store_path, error))?;
+    if is_older {
+        // Before anything is written that the version before would not understand.
+        write_new(&format, KEY_FORMAT.as_bytes())?;
+        tracing::info!(key = %name, "the key was kept by an earlier version of keyrig, which cannot read it any more");
+    }
+    Ok(opened)
+}
+
 /// Makes a key's directory under another name and renames it.
-fn make_key(path: &Path, profile: &Profile, environment: &mut dyn Environment) -> Result<(), StateError> {
+fn make_key(path: &Path, profile: &Profile, changes: &[Change]) -> Result<(), StateError> {
     let temporary = temporary(path);
     // Left by a process that was killed in here; the directory's lock is held, so nobody is in it now.
     if temporary.try_exists().at(&temporary)? {
         fs::remove_dir_all(&temporary).at(&temporary)?;
     }
     make_directory(&temporary)?;
-    let (_, changes) = Store::create(environment);
     let store = temporary.join("store");
-    Database::create(&store, &changes).map_err(|error| database_error(&store, error))?;
+    Database::create(&store, changes).map_err(|error| database_error(&store, error))?;
     write(&temporary.join("profile"), format!("{}\n", profile.name).as_bytes())?;
     write(&temporary.join("format"), KEY_FORMAT.as_bytes())?;
     synchronise_parent(&store)?;

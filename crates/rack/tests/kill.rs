@@ -16,7 +16,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keyrig_authenticator::attestation::Root;
 use keyrig_authenticator::credential::{CredentialSource, Properties};
@@ -30,8 +30,10 @@ use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::{CredentialDescriptor, User};
 use keyrig_ctap::{Request, config, credential_management, large_blobs};
 use keyrig_rack::finger::{Finger, TouchPolicy};
+use keyrig_rack::seams::Seams;
 use keyrig_rack::state_directory::StateDirectory;
-use keyrig_rack::{Database, KeyName, KeySpecification, Options, Rack};
+use keyrig_rack::storage::{NotDurable, Storage};
+use keyrig_rack::{Database, KeyName, KeySpecification, NewKey, Options, Rack};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -234,7 +236,7 @@ const IMPORTED: &[u8] = b"imported";
 /// A key with two discoverable credentials, an imported one and one that lives in its id.
 fn prepare(directory: &Path) -> Vec<u8> {
     let mut key = key(open(directory));
-    let import = key.authenticator.import(CredentialSource {
+    let import = key.authenticator.import(vec![CredentialSource {
         id: IMPORTED.to_vec(),
         relying_party_id: requests::SITE.to_owned(),
         private_key: PrivateKey::from_bytes(Algorithm::Es256, &[7; 32]).unwrap(),
@@ -246,7 +248,7 @@ fn prepare(directory: &Path) -> Vec<u8> {
         backup_state: false,
         cred_random: None,
         large_blob_key: None,
-    });
+    }]);
     let import = import.unwrap();
     assert!(key.disk.commit(import.changes()));
     import.committed(&mut key.authenticator);
@@ -457,9 +459,14 @@ fn registering_child() {
 }
 
 async fn start(directory: &Path) -> Rack {
+    start_with(directory, &[key_name()], None).await
+}
+
+async fn start_with(directory: &Path, names: &[KeyName], seams: Option<Arc<dyn Seams>>) -> Rack {
     let finger = Finger { policy: TouchPolicy::Auto, over: None };
-    let options = Options { finger, state: Some(directory.to_owned()), ..Options::default() };
-    Rack::start(options, vec![KeySpecification { name: key_name(), profile: profile() }]).await.unwrap()
+    let options = Options { finger, state: Some(directory.to_owned()), seams, ..Options::default() };
+    let keys = names.iter().map(|name| KeySpecification { name: name.clone(), profile: profile() });
+    Rack::start(options, keys.collect()).await.unwrap()
 }
 
 #[test]
@@ -493,6 +500,75 @@ fn what_a_rack_acknowledged_under_load_survives_its_kill() {
                 "{stored} of {}",
                 acknowledged.len()
             );
+        });
+    }
+}
+
+/// Says so when a commit of a key that is being made comes to its storage, and waits there to be killed.
+#[derive(Debug)]
+struct StopAtCommits;
+
+impl Seams for StopAtCommits {
+    fn storage(&self, key: &KeyName, storage: Box<dyn Storage>) -> Box<dyn Storage> {
+        if *key == key_name() { storage } else { Box::new(Stop) }
+    }
+}
+
+#[derive(Debug)]
+struct Stop;
+
+impl Storage for Stop {
+    fn commit(&mut self, _: &[Change]) -> Result<(), NotDurable> {
+        say("commit");
+        wait_to_be_killed();
+        Ok(())
+    }
+}
+
+#[test]
+#[ignore = "the child of other tests, which start it"]
+fn creating_child() {
+    let Ok(directory) = env::var(DIRECTORY) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let rack = start_with(Path::new(&directory), &[key_name()], Some(Arc::new(StopAtCommits))).await;
+        made(&rack.key(&key_name()).unwrap().transact(make_credential("user", true)).answer().await.unwrap());
+        let snapshot = rack.snapshot(&key_name()).await.unwrap();
+        say("begun");
+        // Bounded, should nobody kill it.
+        for number in 0..100 {
+            let name = format!("b{number}").parse().unwrap();
+            let pin = Some(PIN.to_owned());
+            let new = NewKey { name, profile: profile(), snapshot: Some(snapshot.clone()), pin, plugged: true };
+            rack.create(new).await.unwrap();
+            say(&format!("b{number}"));
+        }
+    });
+    wait_to_be_killed();
+}
+
+#[test]
+fn a_key_that_is_killed_while_it_is_made_from_a_snapshot_with_a_pin_is_whole_or_not_there() {
+    let _one = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for lines in [1, 2, 3, 5, 8] {
+        let directory = TempDir::new().unwrap();
+        let mut killed = Killed::start("creating_child", directory.path(), &[]);
+        let said: Vec<_> = (0..lines).map(|_| killed.line()).collect();
+        killed.kill();
+        assert!(!said.contains(&"commit".to_owned()), "what it keeps is there from the start");
+        let kept = std::fs::read_dir(directory.path().join("keys")).unwrap();
+        let kept = kept.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let kept: Vec<KeyName> = kept.filter(|name| !name.starts_with('.')).map(|name| name.parse().unwrap()).collect();
+        // "begun" is no key, and a is one.
+        assert!(kept.len() >= lines, "{kept:?} after {said:?}");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let rack = start_with(directory.path(), &kept, None).await;
+            for name in kept.iter().filter(|name| **name != key_name()) {
+                let key = rack.key(name).unwrap();
+                assert!(key.pin_state().await.unwrap().set, "{name} after {said:?}");
+                assert_eq!(key.store().await.unwrap().discoverable_count(), 1, "{name} after {said:?}");
+            }
         });
     }
 }

@@ -11,8 +11,9 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Json, Router};
 use keyrig_control::request::{
     Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, Deny, Events, ExportCredentials, Finger,
-    ImportCredential, List, ListCredentials, PinRetries, Plug, PowerCycle, ReadLargeBlobs, Remove, Reset, Restore,
-    RunTimeline, SetPin, SetTouchPolicy, TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Wait, WriteLargeBlobs,
+    ImportCredential, ImportCredentials, List, ListCredentials, PinRetries, Plug, PowerCycle, ReadLargeBlobs, Remove,
+    Reset, Restore, RunTimeline, SetPin, SetTouchPolicy, TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Wait,
+    WriteLargeBlobs,
 };
 use keyrig_rack::command::Command;
 use serde::Serialize;
@@ -109,6 +110,7 @@ fn routes() -> Vec<Route> {
         Route::command::<ChangePin>("PUT", "/v1/keys/{key}/pin"),
         Route::command::<ListCredentials>("GET", "/v1/keys/{key}/credentials"),
         Route::command::<ImportCredential>("POST", "/v1/keys/{key}/credentials"),
+        Route::command::<ImportCredentials>("POST", "/v1/keys/{key}/credentials/import").taking(MAX_BODY),
         Route::command::<ExportCredentials>("GET", "/v1/keys/{key}/credentials/export"),
         Route::command::<DeleteCredential>("DELETE", "/v1/keys/{key}/credentials/{credential_id}"),
         Route::command::<ReadLargeBlobs>("GET", "/v1/keys/{key}/large-blobs"),

@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 use crate::conditional::Conditionals;
 use crate::token::Token;
 
-/// The longest body that is read, bytes: the longest snapshot of a key fits in base64url.
-pub const MAX_BODY: usize = 6 * 1024 * 1024;
+/// The longest body that is read, bytes: all credentials of a full key fit, whatever is in them, and the longest snapshot in base64url.
+pub const MAX_BODY: usize = 24 * 1024 * 1024;
 
 /// The longest body of a ceremony, bytes.
 pub(crate) const MAX_CEREMONY: usize = 1024 * 1024;

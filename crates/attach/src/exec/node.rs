@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keyrig_ctap::hid::{REPORT_SIZE, Report};
-use keyrig_rack::Connection;
+use keyrig_rack::{Connection, RackKey};
 use keyrig_usb::{Exports, Presence};
 use rustix::net::{SendFlags, send};
 use tokio::io::Interest;
@@ -17,8 +17,8 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::Event;
 use super::supervisor::{Handle, Opened};
-use super::{Event, Key};
 
 /// Reports from programs that the key has not taken yet.
 const TO_KEY: usize = 16;
@@ -29,7 +29,7 @@ const UNNUMBERED: u8 = 0;
 /// A key, and what leads to it.
 pub(super) struct Node {
     pub(super) index: usize,
-    pub(super) key: Key,
+    pub(super) key: RackKey,
     pub(super) exports: Exports,
     pub(super) opens: mpsc::UnboundedReceiver<Opened>,
     pub(super) supervisor: Handle,
@@ -43,21 +43,37 @@ struct Program {
 }
 
 impl Node {
-    /// Keeps the key plugged into the tree while it is plugged into the rack. `ready` hears of the first time.
-    pub(super) async fn keep(mut self, ready: oneshot::Sender<io::Result<()>>) {
+    /// Keeps the key plugged into the tree while it is plugged into the rack, until it is no more. `ready` hears of the first time, or that
+    /// it is not plugged in yet; `unplugged` of the end.
+    pub(super) async fn keep(mut self, ready: oneshot::Sender<io::Result<()>>, unplugged: oneshot::Sender<()>) {
+        self.keep_until_gone(ready).await;
+        // Whoever waited may have gone.
+        let _ = unplugged.send(());
+    }
+
+    async fn keep_until_gone(&mut self, ready: oneshot::Sender<io::Result<()>>) {
         let mut ready = Some(ready);
         loop {
-            let presence = self.exports.plugged(&self.key.busid).await;
+            let plugged = tokio::select! {
+                biased;
+                () = self.key.handle.gone() => return,
+                presence = self.exports.plugged(&self.key.busid) => Some(presence),
+                () = core::future::ready(()), if ready.is_some() => None,
+            };
+            let Some(presence) = plugged else {
+                if let Some(ready) = ready.take() {
+                    let _ = ready.send(Ok(()));
+                }
+                continue;
+            };
             let plugged = self.supervisor.plug(self.index, self.key.busid.clone(), presence.identity().clone()).await;
             let node = match plugged {
                 Ok(node) => node,
                 Err(error) => {
-                    if let Some(ready) = ready.take() {
-                        // Whoever waited may have gone.
-                        let _ = ready.send(Err(error));
-                        return;
+                    match ready.take() {
+                        Some(ready) => drop(ready.send(Err(error))),
+                        None => tracing::warn!(key = %self.key.name, %error, "a key cannot be plugged in again"),
                     }
-                    tracing::warn!(key = %self.key.name, %error, "a key cannot be plugged in again");
                     presence.unplugged().await;
                     continue;
                 }

@@ -33,6 +33,8 @@ pub(super) struct Opened {
 
 /// What the supervisor is told.
 pub(super) enum Order {
+    /// There is a key, whose openings go here. The answer is the number by which it is plugged in.
+    Add { opens: async_mpsc::UnboundedSender<Opened>, done: oneshot::Sender<usize> },
     /// A key is plugged in. The answer is its node's number.
     Plug { key: usize, busid: String, identity: Identity, done: oneshot::Sender<io::Result<u32>> },
     /// A key is pulled out: its node goes, and what is open of it is over.
@@ -56,6 +58,12 @@ impl Handle {
         if self.orders.send(order).is_ok() {
             let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
         }
+    }
+
+    pub(super) async fn add(&self, opens: async_mpsc::UnboundedSender<Opened>) -> io::Result<usize> {
+        let (done, answer) = oneshot::channel();
+        self.send(Order::Add { opens, done });
+        answer.await.map_err(io::Error::other)
     }
 
     pub(super) async fn plug(&self, key: usize, busid: String, identity: Identity) -> io::Result<u32> {
@@ -134,14 +142,9 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(super) fn new(
-        view: View,
-        tree: Tree,
-        opens: Vec<async_mpsc::UnboundedSender<Opened>>,
-        notices: async_mpsc::UnboundedSender<Notice>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(view: View, tree: Tree, notices: async_mpsc::UnboundedSender<Notice>) -> io::Result<Self> {
         let paths = Paths::new(view, &tree)?;
-        let (given, waiting, told, gone) = (Given::default(), Vec::new(), Vec::new(), Vec::new());
+        let (given, waiting, told, opens, gone) = (Given::default(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Ok(Self { view, tree, given, paths, notices, sequence: 90_000, waiting, told, opens, gone })
     }
 
@@ -247,6 +250,16 @@ impl Supervisor {
         let _ = rustix::io::read(wake, &mut [0; 8]);
         for order in orders.try_iter() {
             match order {
+                Order::Add { opens, done } => {
+                    // In the place of one that is no more.
+                    let place = self.opens.iter().position(async_mpsc::UnboundedSender::is_closed);
+                    match place.and_then(|place| self.opens.get_mut(place)) {
+                        Some(closed) => *closed = opens,
+                        None => self.opens.push(opens),
+                    }
+                    let place = place.unwrap_or(self.opens.len().saturating_sub(1));
+                    let _ = done.send(place);
+                }
                 Order::Plug { key, busid, identity, done } => {
                     let plugged = self.tree.plug(key, &busid, identity);
                     if let Ok(node) = &plugged

@@ -70,7 +70,7 @@ enum Socket {
 }
 
 /// A program that takes nothing for granted: a report that is not for it fails the test.
-struct Program {
+pub(crate) struct Program {
     socket: Socket,
     nonces: BTreeSet<[u8; 8]>,
     channels: BTreeSet<[u8; 4]>,
@@ -89,7 +89,17 @@ impl Program {
     }
 
     fn unix(served: &Served) -> Self {
-        Self::over(Socket::Unix(seqpacket(&served.path)))
+        Self::at(&served.path)
+    }
+
+    pub(crate) fn at(path: &Path) -> Self {
+        Self::over(Socket::Unix(seqpacket(path)))
+    }
+
+    /// Opens a channel and is answered on it.
+    pub(crate) async fn pings(&mut self) {
+        let channel = self.open([7; 8]).await;
+        assert_eq!(self.transact(channel, PING, &[1, 2, 3]).await, (PING, vec![1, 2, 3]));
     }
 
     async fn udp(served: &Served) -> Self {
@@ -203,7 +213,7 @@ impl Program {
     }
 
     /// Waits until the connection ends.
-    async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         while self.next().await.is_some() {}
     }
 }

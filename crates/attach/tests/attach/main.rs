@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod ctaphid_endpoint;
+mod ctaphid_endpoints;
 #[allow(dead_code, reason = "tests of the rack use the rest")]
 #[path = "../../../rack/tests/support/requests.rs"]
 mod requests;

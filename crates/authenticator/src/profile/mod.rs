@@ -298,6 +298,11 @@ impl Profile {
         self.pin_complexity_policy.is_some()
     }
 
+    /// The shortest user handle that a discoverable credential may have, bytes.
+    pub(crate) fn shortest_user_id(&self) -> usize {
+        self.behaviour.empty_user_id_status.is_some().into()
+    }
+
     /// `maxSerializedLargeBlobArray`, bytes: what the specification wants at least, if the profile does not say.
     pub(crate) fn max_serialized_large_blob_array(&self) -> u64 {
         self.max_serialized_large_blob_array.unwrap_or(1024)

@@ -1,13 +1,18 @@
 //! What the owner does with a key beside CTAP, and what CTAP then shows of it.
 
-use keyrig_authenticator::administration::{Act, ImportRefused, LargeBlobsRefused, PinRefused};
+use std::collections::BTreeMap;
+
+use keyrig_authenticator::administration::{Act, ImportRefused, LargeBlobsRefused, PinRefused, RestoreRefused};
 use keyrig_authenticator::credential::{CredRandom, CredentialSource, Properties};
 use keyrig_authenticator::private_key::PrivateKey;
+use keyrig_authenticator::store::{Records, Store};
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
 use keyrig_ctap::extensions::CredentialProtection;
 
-use crate::support::codec::{Assertion, GET_INFO, Parameters, UP, body, boolean, descriptors, int, map, status};
+use crate::support::codec::{
+    Assertion, GET_INFO, Parameters, UP, array, body, boolean, descriptors, encode, int, map, status, text,
+};
 use crate::support::platform::permission;
 use crate::support::signature::verify_assertion;
 use crate::support::{Driver, built_in};
@@ -72,7 +77,7 @@ fn commit<T>(key: &mut Driver, act: Act<T>) -> T {
 }
 
 fn import(key: &mut Driver, source: CredentialSource) -> Result<(), ImportRefused> {
-    let act = key.authenticator.import(source)?;
+    let act = key.authenticator.import(vec![source]).map_err(|(_, refused)| refused)?;
     commit(key, act);
     Ok(())
 }
@@ -196,10 +201,9 @@ fn an_import_that_cannot_be_is_refused_by_its_reason_and_changes_nothing() {
     for (wrong, refused) in [
         (source(b""), ImportRefused::Id(0)),
         (source(&long(1024)), ImportRefused::Id(1024)),
-        (site(String::new()), ImportRefused::RpId(0)),
-        (site("x".repeat(513)), ImportRefused::RpId(513)),
-        (CredentialSource { user: user(Vec::new()), ..source(b"b") }, ImportRefused::UserId(0)),
-        (CredentialSource { user: user(long(65)), ..source(b"b") }, ImportRefused::UserId(65)),
+        // maxMsgSize of keyrig is 1280.
+        (site("x".repeat(1281)), ImportRefused::RpId { length: 1281, longest: 1280 }),
+        (CredentialSource { user: user(long(65)), ..source(b"b") }, ImportRefused::UserId { length: 65, shortest: 0 }),
         (source(b"alice's"), ImportRefused::Exists),
         (source(&own), ImportRefused::Exists),
         (discoverable(b"b", "alice"), ImportRefused::SameUser(SITE.to_owned())),
@@ -219,6 +223,53 @@ fn an_import_that_cannot_be_is_refused_by_its_reason_and_changes_nothing() {
     assert!(matches!(import(&mut u2f, discoverable(b"c", "carol")), Err(ImportRefused::NotDiscoverable(_))));
 }
 
+/// CTAP 2.3 §6.1.2 names no longest RP ID, and step 9 no shortest user handle: what a key makes, another takes.
+#[test]
+fn whatever_a_key_makes_another_of_its_profile_imports() {
+    for (profile, takes_empty) in [("keyrig", true), ("yubikey-5.7", false)] {
+        let (mut key, mut other) = (Driver::of(built_in(profile)), Driver::seeded(built_in(profile), 9));
+        let longest = "x".repeat(900);
+        for (site, user) in [(longest.as_str(), "alice"), ("", "alice"), (SITE, "")] {
+            let made = key.send(&Parameters::discoverable(site, user).create());
+            if user.is_empty() && !takes_empty {
+                assert_eq!(made, [status::INVALID_PARAMETER], "recorded of a Security Key");
+                let empty = Some(User { id: Vec::new(), name: None, display_name: None });
+                let refused = import(&mut other, CredentialSource { user: empty, ..source(b"b") });
+                assert_eq!(refused, Err(ImportRefused::UserId { length: 0, shortest: 1 }));
+            } else {
+                assert_eq!(made[0], 0, "{profile}: {user:?} of {site:?}");
+            }
+        }
+        let all = key.authenticator.export_all();
+        assert_eq!(all.len(), 2 + usize::from(takes_empty));
+        let act = other.authenticator.import(all.clone()).unwrap();
+        commit(&mut other, act);
+        assert_eq!(other.authenticator.export_all(), all);
+    }
+}
+
+#[test]
+fn of_several_credentials_all_are_imported_or_none() {
+    let mut key = Driver::of(built_in("security-key-5.1"));
+    import(&mut key, discoverable(b"alice's", "alice")).unwrap();
+    let before = key.authenticator.store().clone();
+    let good = || discoverable(b"bob's", "bob");
+    for (list, refused) in [
+        (vec![good(), source(b"alice's")], (1, ImportRefused::Exists)),
+        (vec![good(), source(b"bob's")], (1, ImportRefused::Exists)),
+        (vec![good(), source(b"c"), discoverable(b"d", "bob")], (2, ImportRefused::SameUser(SITE.to_owned()))),
+        ((0..25_u8).map(|n| discoverable(&[n], &n.to_string())).collect(), (24, ImportRefused::Full)),
+    ] {
+        assert_eq!(key.authenticator.import(list).map(drop), Err(refused));
+        assert_eq!(*key.authenticator.store(), before);
+    }
+    let act = key.authenticator.import(vec![good(), source(b"c"), discoverable(b"d", "dave")]).unwrap();
+    commit(&mut key, act);
+    assert_eq!(key.authenticator.store().discoverable_count(), 3);
+    // The newest is the last of the list (CTAP 2.3 §6.2.2 step 12).
+    assert_eq!(asserted(&mut key, &Parameters::get_assertion(SITE)).id, b"d");
+}
+
 #[test]
 fn a_full_key_imports_no_more() {
     let mut key = Driver::of(built_in("security-key-5.1"));
@@ -229,7 +280,7 @@ fn a_full_key_imports_no_more() {
     assert_eq!(import(&mut key, discoverable(b"more", "more")), Err(ImportRefused::Full));
     for number in 0..1000_u64 {
         // Without looking at memory and disk each time.
-        let act = key.authenticator.import(source(&[&b"other"[..], &number.to_be_bytes()].concat())).unwrap();
+        let act = key.authenticator.import(vec![source(&[&b"other"[..], &number.to_be_bytes()].concat())]).unwrap();
         act.committed(&mut key.authenticator);
     }
     let changes = key.authenticator.store().changes();
@@ -272,7 +323,7 @@ fn an_export_is_what_another_key_imports_and_computes_the_same_with() {
 fn an_act_that_is_dropped_has_not_happened() {
     let mut key = Driver::new();
     let before = key.authenticator.store().clone();
-    drop(key.authenticator.import(source(b"dropped")).unwrap());
+    drop(key.authenticator.import(vec![source(b"dropped")]).unwrap());
     drop(key.authenticator.erase());
     drop(key.authenticator.set_pin(PIN).unwrap());
     assert_eq!(*key.authenticator.store(), before);
@@ -316,11 +367,100 @@ fn a_restored_key_is_as_it_was_and_its_counters_go_back() {
     assert_eq!(asserted(&mut key, &allow).data.counter, 42);
     let act = key.authenticator.erase();
     commit(&mut key, act);
-    let act = key.authenticator.restore(&kept);
+    let act = key.authenticator.restore(&kept).unwrap();
     commit(&mut key, act);
     assert_eq!(*key.authenticator.store(), kept);
     assert_eq!(asserted(&mut key, &allow).data.counter, 42, "a clone would say the same");
     key.token(2, PIN, permission::CM, None).unwrap();
+}
+
+/// A store with other records than it had.
+fn altered(store: &Store, alter: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>)) -> Store {
+    let mut records = Records::default();
+    records.apply(&store.changes());
+    let mut records = records.as_map().clone();
+    alter(&mut records);
+    Store::load(records).unwrap()
+}
+
+#[test]
+fn a_key_becomes_nothing_that_no_key_of_its_profile_is() {
+    let mut key = Driver::new();
+    key.set_pin(PIN);
+    import(&mut key, discoverable(b"alice's", "alice")).unwrap();
+    let kept = key.authenticator.store().clone();
+    let with = |name: &str, value: &[u8]| {
+        altered(&kept, |records| drop(records.insert(name.as_bytes().to_vec(), value.to_vec())))
+    };
+    // Copied under another id, with another relying party, user and count if it is discoverable.
+    let credential = |id: &[u8], replaced: &[(&str, &str)]| {
+        altered(&kept, |records| {
+            let mut value = hex::encode(&records[&b"credential/alice's"[..]]);
+            for (old, new) in replaced {
+                assert!(value.contains(old), "{old} in {value}");
+                value = value.replace(old, new);
+            }
+            records.insert([b"credential/", id].concat(), hex::decode(value).unwrap());
+        })
+    };
+    let of = |id: &str, refused| RestoreRefused::Credential { id: id.to_owned(), refused };
+    let (bob, carol) = (("45616c696365", "43626f62"), ("45616c696365", "456361726f6c"));
+    let second = ("a30101", "a30102");
+    let mut wrong = vec![
+        // CTAP 2.3 §6.5.2.2: at most 8.
+        (with("pin retries", &[255]), RestoreRefused::PinRetries(255)),
+        (with("pin retries", &[9]), RestoreRefused::PinRetries(9)),
+        // §6.5.1: 4 code points at least, 63 bytes at most.
+        (with("pin", &[&[3][..], &[0; 16]].concat()), RestoreRefused::PinLength { length: 3, longest: 63 }),
+        (with("pin", &[&[64][..], &[0; 16]].concat()), RestoreRefused::PinLength { length: 64, longest: 63 }),
+        // WebAuthn Level 3 §6.5.1: 1023 bytes.
+        (credential(&[7; 60_000], &[bob, second]), of("0707070707070707…", ImportRefused::Id(60_000))),
+        (credential(b"", &[bob, second]), of("", ImportRefused::Id(0))),
+        (credential(b"bob's", &[second]), of("626f622773", ImportRefused::SameUser(SITE.to_owned()))),
+        (credential(b"bob's", &[bob]), RestoreRefused::Creation { id: "626f622773".to_owned() }),
+        (
+            credential(b"bob's", &[carol, ("a30101", "a3011bffffffffffffffff")]),
+            RestoreRefused::Creation { id: "626f622773".to_owned() },
+        ),
+        (with("large blobs", &[0x80; 17]), RestoreRefused::LargeBlobs(LargeBlobsRefused::Hash)),
+        (
+            with("large blobs", &[0; 4097]),
+            RestoreRefused::LargeBlobs(LargeBlobsRefused::TooLong { length: 4097, room: 4096 }),
+        ),
+    ];
+    let configuration = |member: i64, value: sk_cbor::Value| {
+        let mut members =
+            BTreeMap::from([(3, boolean(false)), (4, array([])), (5, boolean(false)), (6, boolean(false))]);
+        members.insert(member, value);
+        let members = members.into_iter().map(|(member, value)| (int(member), value)).collect();
+        with("configuration", &encode(sk_cbor::Value::map(members)))
+    };
+    for (name, member, value) in [
+        ("minPINLength", 2, int(3)),
+        ("minPINLength", 2, int(64)),
+        // getInfo of keyrig: maxRPIDsForSetMinPINLength 8, maxMsgSize 1280.
+        ("minPinLengthRPIDs", 4, array((0..9).map(|_| text(SITE)))),
+        ("minPinLengthRPIDs", 4, array([text(&"x".repeat(1281))])),
+    ] {
+        wrong.push((configuration(member, value), RestoreRefused::Configuration(name)));
+    }
+    let without_pin = altered(&configuration(3, boolean(true)), |records| drop(records.remove(&b"pin"[..])));
+    wrong.push((without_pin, RestoreRefused::Configuration("forcePINChange")));
+    for (store, refused) in wrong {
+        assert_eq!(key.authenticator.restore(&store).map(drop), Err(refused));
+    }
+    let act = key.authenticator.restore(&credential(b"bob's", &[bob, second])).unwrap();
+    commit(&mut key, act);
+    assert_eq!(key.authenticator.store().discoverable_count(), 2);
+    // A key of CTAP 2.0 has no authenticatorConfig, and a U2F key no PIN.
+    let mut old = Driver::of(built_in("ctap-2.0"));
+    for (name, member) in [("alwaysUv", 1), ("pinComplexityPolicy", 5), ("longTouchForReset", 6)] {
+        let store = configuration(member, boolean(true));
+        assert_eq!(old.authenticator.restore(&store).map(drop), Err(RestoreRefused::Configuration(name)));
+    }
+    let mut u2f = Driver::of(built_in("u2f-only"));
+    let refused = u2f.authenticator.restore(&kept).map(drop);
+    assert_eq!(refused, Err(RestoreRefused::NoPins("u2f-only".to_owned())));
 }
 
 #[test]
@@ -355,7 +495,7 @@ fn large_blobs_are_written_whole_and_read_back_over_ctap() {
     let array = large_blobs::array(50);
     let act = key.authenticator.write_large_blobs(array.clone()).unwrap();
     commit(&mut key, act);
-    let read = Parameters(std::collections::BTreeMap::from([(1, int(200)), (3, int(0))]));
+    let read = Parameters(BTreeMap::from([(1, int(200)), (3, int(0))]));
     assert_eq!(body(&key.send(&read.message(0x0C)))[&1], sk_cbor::Value::byte_string(array.clone()));
     let mut damaged = array;
     damaged[0] ^= 1;

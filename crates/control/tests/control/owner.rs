@@ -2,11 +2,19 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyrig_authenticator::credential::{CredRandom, CredentialSource, Properties};
+use keyrig_authenticator::private_key::PrivateKey;
+use keyrig_control::request::{
+    Create, ExportCredentials, ImportCredentials, ListCredentials, ReadLargeBlobs, Restore, TakeSnapshot,
+};
+use keyrig_control::socket::send;
+use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::entities::User;
 use serde_json::{Value, json};
 
 use crate::requests::{SITE, asserted, get_assertion, made, make_credential};
 use crate::socket::{Served, ask, refused, served};
-use crate::support::transact;
+use crate::support::{handle, name, transact};
 
 /// The private key 1 of P-256 as PKCS#8, by hand (RFC 5958, RFC 5915): its public key is left out, as it may be.
 fn private_key() -> String {
@@ -188,4 +196,88 @@ async fn large_blobs_are_written_and_read() {
     let array = URL_SAFE_NO_PAD.encode(hex::decode("8101ac38783f6a3b2fe3b579718d6ba8493a").unwrap());
     done(&served, json!({"command": "write-large-blobs", "key": "a", "array": array})).await;
     assert_eq!(done(&served, read).await["array"], array);
+}
+
+/// As many credentials as a key has room for, with the longest of everything, in characters that JSON writes as six.
+fn full() -> Vec<CredentialSource> {
+    let text = |length: usize| "\u{1}".repeat(length);
+    let source = |number: usize| {
+        let id = [&number.to_be_bytes()[..], &[7; 1015]].concat();
+        let user = User {
+            id: [&number.to_be_bytes()[..], &[7; 56]].concat(),
+            name: Some(text(64)),
+            display_name: Some(text(64)),
+        };
+        let is_discoverable = number < 1000;
+        CredentialSource {
+            id,
+            relying_party_id: text(1280),
+            private_key: PrivateKey::from_bytes(Algorithm::EdDsa, &[7; 32]).unwrap(),
+            user: is_discoverable.then_some(user),
+            properties: Properties::default(),
+            cred_blob: if is_discoverable { vec![7; 32] } else { Vec::new() },
+            counter: Some(u32::MAX),
+            backup_eligible: true,
+            backup_state: true,
+            cred_random: Some(CredRandom { with_uv: [1; 32], without_uv: [2; 32] }),
+            large_blob_key: is_discoverable.then_some([3; 32]),
+        }
+    };
+    (0..2000).map(source).collect()
+}
+
+#[tokio::test]
+async fn a_full_key_is_exported_imported_put_aside_and_restored() {
+    let served = served("auto", &["a", "b", "c"]).await;
+    let (a, b, c) = (name("a"), name("b"), name("c"));
+    handle(&served.rack, "a").import(full()).await.unwrap();
+    // maxSerializedLargeBlobArray of keyrig is 4096: zeros, and the first half of their SHA-256 by sha256sum.
+    let array = [&[0; 4080][..], &hex::decode("9d4e9038bfe86a9c97688e56ccd91c84").unwrap()].concat();
+    handle(&served.rack, "a").write_large_blobs(array.clone()).await.unwrap();
+    let path = &served.path;
+
+    let exported = send(path, ExportCredentials { key: a.clone(), credential_id: None, rp_id: None }).await.unwrap();
+    assert_eq!(exported.credentials.len(), 2000);
+    let import = ImportCredentials { key: b.clone(), credentials: exported.credentials.clone() };
+    assert_eq!(send(path, import).await.unwrap().keys[0].discoverable_credentials, 1000);
+    let again = send(path, ExportCredentials { key: b, credential_id: None, rp_id: None }).await.unwrap();
+    assert!(again == exported);
+    assert_eq!(send(path, ListCredentials { key: a.clone() }).await.unwrap().credentials.len(), 2000);
+
+    let taken = send(path, TakeSnapshot { key: a }).await.unwrap();
+    send(path, Restore { key: c.clone(), snapshot: taken.snapshot.clone() }).await.unwrap();
+    let create =
+        Create { name: name("d"), profile: None, snapshot: Some(taken.snapshot.clone()), pin: None, plugged: true };
+    send(path, create).await.unwrap();
+    for key in [c, name("d")] {
+        assert!(send(path, TakeSnapshot { key: key.clone() }).await.unwrap().snapshot == taken.snapshot, "{key}");
+        assert_eq!(send(path, ReadLargeBlobs { key }).await.unwrap().array.0, array);
+    }
+}
+
+#[tokio::test]
+async fn of_several_credentials_all_are_imported_or_none_and_an_error_says_which_it_is() {
+    let served = served("auto", &["a"]).await;
+    let import =
+        |credentials: &[Value]| json!({"command": "import-credentials", "key": "a", "credentials": credentials});
+    let with = |member: &str, value: Value| {
+        let mut credential = credential();
+        credential[member] = value;
+        credential
+    };
+    let other = with("user_id", json!("Ym9i"));
+    for (second, code, said) in [
+        (other.clone(), "credential-exists", "key a: none was imported, because of number 2 of 2: "),
+        (with("private_key", json!("AAAA")), "bad-credential", "key a: credential 2 of 2: private_key"),
+    ] {
+        let answer = ask(&served.path, import(&[credential(), second])).await;
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().starts_with(said), "{answer}");
+        let listed = done(&served, json!({"command": "list-credentials", "key": "a"})).await;
+        assert_eq!(listed["credentials"], json!([]));
+    }
+    let mut other = other;
+    other["credential_id"] = json!("Ym9i");
+    let done_both = done(&served, import(&[credential(), other])).await;
+    assert_eq!(done_both["keys"][0]["discoverable_credentials"], 2);
 }

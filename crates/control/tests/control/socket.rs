@@ -446,7 +446,7 @@ async fn what_is_no_command_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_request_is_one_whole_line_of_six_mebibytes_at_most() {
+async fn a_request_is_one_whole_line_of_24_mebibytes_at_most() {
     let served = served("manual", &["a"]).await;
     let of_length = |length: usize| {
         let mut request = br#"{"command":"list"}"#.to_vec();
@@ -455,11 +455,11 @@ async fn a_request_is_one_whole_line_of_six_mebibytes_at_most() {
         request
     };
     // Around where one is long, and where it is too long.
-    for length in [16383, 16384, 16385, 16386, 6_291_456] {
+    for length in [16383, 16384, 16385, 16386, 25_165_824] {
         assert_eq!(exchange(&served.path, &of_length(length)).await[0]["ok"], true, "{length} bytes");
     }
-    for request in [of_length(6_291_457), of_length(8_000_000), vec![b'{'; 6_291_456]] {
-        let longer = refused("bad-request", "a request is one line of at most 6291456 bytes, and this one is longer");
+    for request in [of_length(25_165_825), of_length(30_000_000), vec![b'{'; 25_165_824]] {
+        let longer = refused("bad-request", "a request is one line of at most 25165824 bytes, and this one is longer");
         assert_eq!(exchange(&served.path, &request).await, [longer], "{} bytes", request.len());
     }
     let endless = refused("bad-request", "a request ends with a newline, and this one does not");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 use keyrig_control::request::{
-    Base64Url, Credential, ExportCredentials, ImportCredential, LargeBlobs, ReadLargeBlobs, WriteLargeBlobs,
+    Base64Url, Credential, ExportCredentials, ImportCredentials, LargeBlobs, ReadLargeBlobs, WriteLargeBlobs,
 };
 use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::output::{print, print_json};
 
 /// The most that is read of a file of credentials, bytes.
-const MAX_FILE: usize = 16 * 1024 * 1024;
+const MAX_FILE: usize = 24 * 1024 * 1024;
 
 #[derive(Subcommand)]
 pub(super) enum LargeBlobsAction {
@@ -46,23 +46,12 @@ pub(super) async fn export(
 }
 
 pub(super) async fn import(key: KeyName, file: &PinFile, path: &Path, json: bool) -> Result<(), Failure> {
-    // All are read before the first is imported.
     let credentials = imported(file, parse(file, &read_bytes(file, MAX_FILE)?)?)?;
-    let of = credentials.len();
-    let mut state = None;
-    for (before, credential) in credentials.into_iter().enumerate() {
-        let id = credential.credential_id.to_string();
-        let sent = send(path, ImportCredential { key: key.clone(), credential }).await;
-        state = Some(match sent {
-            Err(error) if of > 1 => return Err(Failure::Imported { before, of, id, error }),
-            sent => sent?,
-        });
+    if credentials.is_empty() {
+        return Err(Failure::Usage("there is no credential in it".to_owned()));
     }
-    match state {
-        None => Err(Failure::Usage("there is no credential in it".to_owned())),
-        Some(state) if json => print_json(&state),
-        Some(state) => print_state(&state),
-    }
+    let state = send(path, ImportCredentials { key, credentials }).await?;
+    if json { print_json(&state) } else { print_state(&state) }
 }
 
 /// What an import takes: what an export prints, one credential of it, or a list.

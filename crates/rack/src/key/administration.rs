@@ -1,7 +1,9 @@
 //! What the owner of a key has done with it, running or not: [`keyrig_authenticator::administration`] by the key's task.
 
 use keyrig_authenticator::Authenticator;
-use keyrig_authenticator::administration::{Act, ImportRefused, LargeBlobsRefused, PinRefused, PinState};
+use keyrig_authenticator::administration::{
+    Act, ImportRefused, LargeBlobsRefused, PinRefused, PinState, RestoreRefused,
+};
 use keyrig_authenticator::credential::CredentialSource;
 use keyrig_authenticator::store::{Change, Store};
 use thiserror::Error;
@@ -16,9 +18,19 @@ use crate::storage::NotDurable;
 /// Why an act of the owner did not happen.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ActRefused {
-    /// The credential cannot be imported.
-    #[error(transparent)]
-    Import(#[from] ImportRefused),
+    /// Credentials cannot be imported because of one of them, and none was.
+    #[error("{}{refused}", if *.of == 1 { String::new() } else { format!("none was imported, because of number {number} of {of}: ") })]
+    Import {
+        /// Which one, from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// Why.
+        refused: ImportRefused,
+    },
+    /// The key does not become what a snapshot holds.
+    #[error("the snapshot is not of such a key: {0}")]
+    Restore(#[from] RestoreRefused),
     /// The key has no such credential.
     #[error("the key has no credential with this id")]
     NoCredential,
@@ -118,7 +130,7 @@ impl KeyHandle {
     /// # Errors
     /// [`ActRefused`].
     pub async fn restore(&self, store: Store) -> Result<(), ActRefused> {
-        self.act(move |authenticator| Ok(authenticator.restore(&store).map(Ok))).await
+        self.act(move |authenticator| Ok(authenticator.restore(&store)?.map(Ok))).await
     }
 
     /// All that the key keeps, as it is between two commits.
@@ -142,12 +154,14 @@ impl KeyHandle {
         .await
     }
 
-    /// Imports a credential: see [`Authenticator::import`].
+    /// Imports credentials, all or none: see [`Authenticator::import`].
     ///
     /// # Errors
     /// [`ActRefused`].
-    pub async fn import(&self, source: CredentialSource) -> Result<(), ActRefused> {
-        self.act(move |authenticator| Ok(authenticator.import(source)?.map(Ok))).await
+    pub async fn import(&self, sources: Vec<CredentialSource>) -> Result<(), ActRefused> {
+        let of = sources.len();
+        let refused = move |(place, refused)| ActRefused::Import { number: place + 1, of, refused };
+        self.act(move |authenticator| Ok(authenticator.import(sources).map_err(refused)?.map(Ok))).await
     }
 
     /// Exports the stored credentials: see [`Authenticator::export_all`].

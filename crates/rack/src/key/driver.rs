@@ -23,7 +23,9 @@ use std::collections::{BTreeMap, VecDeque};
 use keyrig_authenticator::store::Change;
 use keyrig_authenticator::{Authenticator, Channel, Commit, Gesture as PendingGesture, Profile, Step, Waiting};
 use keyrig_ctap::Status;
-use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestKind};
+use keyrig_ctap::hid::{
+    Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, MAX_MESSAGE_SIZE, Peer, Report, RequestKind,
+};
 use keyrig_ctap::u2f::StatusWord;
 
 use super::channel_ids::ChannelIdSource;
@@ -531,11 +533,13 @@ impl Driver {
     }
 
     fn answer(&mut self, source: Source, kind: RequestKind, answer: Vec<u8>, now: Duration) {
+        let answer = fitting(kind, answer);
         let answer = match &mut self.edge {
             Some(edge) => edge.response(source.channel, kind, answer, now),
             None => Some(answer),
         };
-        let Some(answer) = answer else { return };
+        // What stands at the edge may have made it longer.
+        let Some(answer) = answer.map(|answer| fitting(kind, answer)) else { return };
         match source.id {
             SourceId::Hid(id) => {
                 if let Err(error) = self.hid.respond(id, answer) {
@@ -579,5 +583,14 @@ fn busy(kind: RequestKind) -> Vec<u8> {
     match kind {
         RequestKind::Cbor => vec![Status::ChannelBusy.into()],
         RequestKind::Msg => StatusWord::ConditionsNotSatisfied.response(),
+    }
+}
+
+/// An answer that no message carries would be silence: that something is wrong with the key is said instead.
+fn fitting(kind: RequestKind, answer: Vec<u8>) -> Vec<u8> {
+    match kind {
+        _ if answer.len() <= MAX_MESSAGE_SIZE => answer,
+        RequestKind::Cbor => vec![Status::OtherError.into()],
+        RequestKind::Msg => StatusWord::UnknownError.response(),
     }
 }

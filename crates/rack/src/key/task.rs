@@ -58,6 +58,24 @@ pub(super) struct Task {
 
 type Written = (Box<dyn Storage>, Result<(), NotDurable>);
 
+const NO_PANIC: &str = "writing to the storage does not panic";
+
+/// A commit that was given to the storage.
+enum Writing {
+    Done(Written),
+    OnItsWay(JoinHandle<Written>),
+}
+
+/// Makes changes durable: off this thread, if that waits.
+fn write(mut storage: Box<dyn Storage>, changes: Vec<Change>) -> Writing {
+    let waits = storage.waits();
+    let commit = move || {
+        let result = storage.commit(&changes);
+        (storage, result)
+    };
+    if waits { Writing::OnItsWay(tokio::task::spawn_blocking(commit)) } else { Writing::Done(commit()) }
+}
+
 /// The sender of a message without CTAPHID.
 struct Asker {
     reply: oneshot::Sender<Vec<u8>>,
@@ -112,7 +130,11 @@ impl Task {
             }
             self.drain();
         };
-        self.power_off().await;
+        match done {
+            // It is pulled out, for who listens.
+            Some(_) => self.unplug().await,
+            None => self.power_off().await,
+        }
         drop(self);
         if let Some(done) = done {
             // The asker may have gone.
@@ -272,17 +294,13 @@ impl Task {
     }
 
     fn commit(&mut self) {
-        let Some(mut storage) = self.storage.take() else { return };
+        let Some(storage) = self.storage.take() else { return };
         if storage.waits() {
             self.driver.committing(self.clock.now());
-            let changes = self.driver.changes().to_vec();
-            self.writing = Some(tokio::task::spawn_blocking(move || {
-                let result = storage.commit(&changes);
-                (storage, result)
-            }));
-        } else {
-            let result = storage.commit(self.driver.changes());
-            self.written((storage, result));
+        }
+        match write(storage, self.driver.changes().to_vec()) {
+            Writing::Done(written) => self.written(written),
+            Writing::OnItsWay(writing) => self.writing = Some(writing),
         }
     }
 
@@ -308,31 +326,26 @@ impl Task {
         if changes.is_empty() {
             return Ok(());
         }
-        let Some(mut storage) = self.storage.take() else { return Err(NotDurable::new("the storage is in use")) };
-        let (storage, result) = if storage.waits() {
-            let writing = tokio::task::spawn_blocking(move || {
-                let result = storage.commit(&changes);
-                (storage, result)
-            });
-            writing.await.expect("writing to the storage does not panic")
-        } else {
-            let result = storage.commit(&changes);
-            (storage, result)
+        let Some(storage) = self.storage.take() else { return Err(NotDurable::new("the storage is in use")) };
+        let written = match write(storage, changes) {
+            Writing::Done(written) => written,
+            Writing::OnItsWay(writing) => writing.await.expect(NO_PANIC),
         };
+        self.take_back(written)
+    }
+
+    fn written(&mut self, written: Written) {
+        self.writing = None;
+        let result = self.take_back(written);
+        self.driver.committed(result, self.clock.now());
+    }
+
+    fn take_back(&mut self, (storage, result): Written) -> Result<(), NotDurable> {
         self.storage = Some(storage);
         if let Err(error) = &result {
             tracing::error!(key = %self.name, %error, "changes could not be made durable");
         }
         result
-    }
-
-    fn written(&mut self, (storage, result): Written) {
-        self.writing = None;
-        self.storage = Some(storage);
-        if let Err(error) = &result {
-            tracing::error!(key = %self.name, %error, "changes could not be made durable");
-        }
-        self.driver.committed(result, self.clock.now());
     }
 
     /// A program that has left several messages unread loses reports, as one does that does not read its hidraw node.
@@ -396,7 +409,7 @@ async fn room(to_host: Option<mpsc::Sender<Report>>) {
 /// Waits until a commit has been written, or could not be. Cancel-safe.
 async fn outcome(writing: &mut Option<JoinHandle<Written>>) -> Written {
     match writing {
-        Some(writing) => writing.await.expect("writing to the storage does not panic"),
+        Some(writing) => writing.await.expect(NO_PANIC),
         None => pending().await,
     }
 }

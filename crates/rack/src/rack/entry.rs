@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use keyrig_authenticator::Reason;
 use tokio::sync::oneshot;
 
+use super::following::RackKey;
 use crate::command::{KeyState, RackState, Refusal, WaitFor};
 use crate::finger::{Gesture, Place};
 use crate::key::{GestureId, KeyHandle};
@@ -181,6 +182,10 @@ impl Entry {
     fn refuse(&self, reply: Reply, refusal: Refusal) {
         // The asker may have gone.
         let _ = reply.send(Err(refusal));
+    }
+
+    pub(super) fn rack_key(&self) -> RackKey {
+        RackKey { name: self.name.clone(), busid: self.busid.clone(), handle: self.handle.clone() }
     }
 
     pub(super) fn place(&self) -> Place<'_> {

@@ -33,7 +33,7 @@ pub enum RackError {
     /// An attestation certificate could not be made.
     #[error(transparent)]
     Certificate(#[from] CertificateFailed),
-    /// A key could not be plugged in.
+    /// A key could not be plugged in, or does not keep what it is to keep.
     #[error(transparent)]
-    Plug(Refusal),
+    Refused(Refusal),
 }

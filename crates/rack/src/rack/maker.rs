@@ -14,7 +14,9 @@ use tokio::time::Instant;
 use super::entry::{Entry, Waits};
 use super::error::RackError;
 use crate::clock::{Clock, SystemClock};
+use crate::command::Refusal;
 use crate::crypto::System;
+use crate::key::administration::ActRefused;
 use crate::key::{Notice, Start};
 use crate::key_name::KeyName;
 use crate::seams::Seams;
@@ -43,51 +45,91 @@ pub(super) struct Made {
     discoverable_credentials: usize,
 }
 
+/// What a key is to keep from the start, beside what a new one does.
+#[derive(Default)]
+pub(super) struct Contents {
+    /// This and nothing else.
+    pub(super) store: Option<Store>,
+    /// A PIN, in it or not.
+    pub(super) pin: Option<String>,
+}
+
 impl Maker {
-    /// Makes a key, or opens the one that is kept under this name. Blocks while it is written to the disk.
-    pub(super) fn make(&self, name: KeyName, profile: Profile, port: usize) -> Result<Made, RackError> {
+    /// Makes a key, or opens the one that is kept under this name. Blocks while it is written to the disk, at once with all that it is to
+    /// keep: it is there whole, or not at all.
+    pub(super) fn make(
+        &self,
+        name: KeyName,
+        profile: Profile,
+        port: usize,
+        contents: Contents,
+    ) -> Result<Made, RackError> {
+        let Contents { store: wanted, pin } = contents;
+        let is_kept = self.state.as_ref().is_some_and(|state| state.has_key(&name));
+        if is_kept && wanted.is_some() {
+            return Err(RackError::Refused(Refusal::KeyKept(name)));
+        }
+        let refused = |refused: ActRefused| RackError::Refused(Refusal::of(&name)(refused));
+        let attestation = self.root.issue(&profile)?;
         let mut environment = self.environment(&name);
-        let (mut storage, store): (Box<dyn Storage>, _) = match &self.state {
-            Some(state) => {
+        let is_blank = wanted.is_none() && pin.is_none();
+        let (kept, store, mut changes) = match &self.state {
+            Some(state) if is_kept || is_blank => {
                 let (database, store) = state.open_key(&name, &profile, environment.as_mut())?;
-                (Box::new(database), store)
+                (Some(database), store, Vec::new())
             }
-            None => {
+            _ => {
                 let (store, changes) = Store::create(environment.as_mut());
-                (Box::new(Memory::holding(&changes)), store)
+                (None, store, changes)
             }
         };
         let mut clock: Box<dyn Clock> = Box::new(SystemClock::new(self.epoch));
-        let (mut edge, mut control_ear) = (None, None);
         if let Some(seams) = &self.seams {
-            storage = seams.storage(&name, storage);
             clock = seams.clock(&name, clock);
-            edge = seams.edge(&name);
-            control_ear = seams.control_ear(&name);
         }
-        let attestation = self.root.issue(&profile)?;
+        let mut authenticator = Authenticator::new(profile, attestation, environment, store, clock.now());
+        if let Some(wanted) = wanted {
+            let act = authenticator.restore(&wanted).map_err(|error| refused(error.into()))?;
+            changes = act.changes().to_vec();
+            act.committed(&mut authenticator);
+        }
+        if let Some(pin) = pin {
+            let act = authenticator.set_pin(&pin).map_err(|error| refused(error.into()))?;
+            changes.extend_from_slice(act.changes());
+            act.committed(&mut authenticator);
+        }
+        let storage: Box<dyn Storage> = match (kept, &self.state) {
+            (Some(mut database), _) => {
+                if !changes.is_empty() {
+                    let committed = database.commit(&changes);
+                    committed.map_err(|error| refused(ActRefused::NotDurable(error.to_string())))?;
+                }
+                Box::new(database)
+            }
+            (None, Some(state)) => Box::new(state.create_key(&name, authenticator.profile(), &changes)?),
+            (None, None) => Box::new(Memory::holding(&changes)),
+        };
+        let seams = self.seams.as_ref();
         Ok(Made {
-            profile: profile.name.clone(),
-            has_latch: profile.behaviour.touch == Touch::Latched,
-            discoverable_credentials: store.discoverable_count(),
+            profile: authenticator.profile().name.clone(),
+            has_latch: authenticator.profile().behaviour.touch == Touch::Latched,
+            discoverable_credentials: authenticator.store().discoverable_count(),
             start: Start {
-                name,
                 busid: format!("1-{port}"),
-                authenticator: Authenticator::new(profile, attestation, environment, store, clock.now()),
-                storage,
+                storage: match seams {
+                    Some(seams) => seams.storage(&name, storage),
+                    None => storage,
+                },
+                edge: seams.and_then(|seams| seams.edge(&name)),
+                control_ear: seams.and_then(|seams| seams.control_ear(&name)),
+                name,
+                authenticator,
                 clock,
-                edge,
-                control_ear,
                 exports: self.exports.clone(),
                 notices: self.notices.clone(),
                 running: self.tasks.subscribe(),
             },
         })
-    }
-
-    /// Whether a key of this name is kept.
-    pub(super) fn keeps(&self, name: &KeyName) -> bool {
-        self.state.as_ref().is_some_and(|state| state.has_key(name))
     }
 
     /// What a key takes from outside.

@@ -4,12 +4,14 @@ use keyrig_authenticator::Profile;
 use tokio::sync::oneshot;
 
 use super::Rack;
+use super::error::RackError;
+use super::maker::Contents;
 use super::task::Request;
 use crate::command::{Command, RackState, Refusal};
 use crate::events::What;
-use crate::key::administration::ActRefused;
 use crate::key_name::KeyName;
 use crate::snapshot::Snapshot;
+use crate::state_directory::StateError;
 
 /// A key that is to come to a running rack.
 #[derive(Clone, Debug)]
@@ -52,32 +54,19 @@ impl Rack {
         let NewKey { name, profile, snapshot, pin, plugged } = key;
         if let Some(snapshot) = &snapshot {
             check_profile(&name, &profile.name, snapshot)?;
-            if self.shared.maker.keeps(&name) {
-                return Err(Refusal::KeyKept(name));
-            }
         }
+        let contents = Contents { store: snapshot.map(|snapshot| snapshot.store), pin };
         let (shared, made_name) = (self.shared.clone(), name.clone());
         // The disk, and certificates.
-        let making = tokio::task::spawn_blocking(move || shared.maker.make(made_name, profile, port));
-        let made = making.await.map_err(|_| Refusal::Stopped)?;
-        let made = made.map_err(|error| Refusal::CannotCreate { key: name.clone(), reason: error.to_string() })?;
-        let entry = made.run();
-        let handle = entry.handle.clone();
-        let prepared = async {
-            if let Some(snapshot) = snapshot {
-                handle.restore(snapshot.store).await?;
-            }
-            if let Some(pin) = pin {
-                handle.set_pin(pin).await?;
-            }
-            Ok(())
-        };
-        let prepared: Result<(), ActRefused> = prepared.await;
-        if let Err(refused) = prepared {
-            handle.end().await;
-            return Err(Refusal::of(&name)(refused));
-        }
-        self.request(|answer| Request::Add { entry: Box::new(entry), plugged, answer }).await
+        let making = tokio::task::spawn_blocking(move || shared.maker.make(made_name, profile, port, contents));
+        let made = making.await.map_err(|_| Refusal::Stopped)?.map_err(|error| match error {
+            RackError::Refused(refusal) => refusal,
+            RackError::State(StateError::KeyExists { .. }) => Refusal::KeyKept(name),
+            error => Refusal::CannotCreate { key: name, reason: error.to_string() },
+        })?;
+        let added = self.request(|answer| Request::Add { entry: Box::new(made.run()), plugged, answer }).await?;
+        self.shared.keys.seen().await;
+        Ok(added)
     }
 
     /// Takes a key out of the rack, and lets go of what it kept; what a state directory keeps stays there.
@@ -85,7 +74,9 @@ impl Rack {
     /// # Errors
     /// [`Refusal`].
     pub async fn remove(&self, key: &KeyName) -> Result<RackState, Refusal> {
-        self.request(|answer| Request::Remove { key: key.clone(), answer }).await
+        let removed = self.request(|answer| Request::Remove { key: key.clone(), answer }).await?;
+        self.shared.keys.seen().await;
+        Ok(removed)
     }
 
     /// Has a key forget everything, as authenticatorReset does, but at any time and without a touch. What waits for a gesture is

@@ -52,7 +52,7 @@ pub(super) struct Task {
     pub(super) epoch: Instant,
     pub(super) log: Log,
     /// What the rack's clones know of the keys.
-    pub(super) keys: Weak<Shared>,
+    pub(super) shared: Weak<Shared>,
     /// The names and ports of keys that are being made.
     pub(super) reserved: Vec<(KeyName, usize)>,
 }
@@ -185,33 +185,46 @@ impl Task {
         Ok(port)
     }
 
-    async fn add(&mut self, entry: Entry, plugged: bool, answer: Reply) {
+    async fn add(&mut self, mut entry: Entry, plugged: bool, answer: Reply) {
         let name = entry.name.clone();
+        if plugged && let Err(refusal) = entry.plug().await {
+            entry.handle.end().await;
+            // Whoever made it gives its place back.
+            return self.reply(answer, Err(refusal));
+        }
         self.reserved.retain(|(reserved, _)| *reserved != name);
-        if let Some(keys) = self.keys.upgrade() {
-            keys.add(&entry);
+        self.log.write(What::Created { key: name.clone() });
+        if plugged {
+            self.log.write(What::Plugged { key: name.clone() });
+        }
+        if let Some(shared) = self.shared.upgrade() {
+            shared.keys.add(entry.rack_key());
         }
         self.entries.push(entry);
-        self.log.write(What::Created { key: name.clone() });
-        let result = if plugged { self.plug(name).await } else { Ok(name) };
         self.catch_up();
-        self.reply(answer, result.as_ref().map(Some).map_err(Clone::clone));
+        self.reply(answer, Ok(Some(&name)));
     }
 
     async fn remove(&mut self, key: &KeyName, answer: Reply) {
-        let Some(position) = self.entries.iter().position(|entry| entry.name == *key) else {
+        let Some(entry) = self.entry(key) else {
             let refusal = unknown(key, self.entries.iter().map(|entry| &entry.name));
             return self.reply(answer, Err(refusal));
         };
-        let entry = self.entries.remove(position);
-        if let Some(keys) = self.keys.upgrade() {
-            keys.remove(key);
+        let handle = entry.handle.clone();
+        if let Some(shared) = self.shared.upgrade() {
+            shared.keys.remove(key);
         }
+        handle.end().await;
+        // How its wait has ended is told while it is still known.
+        self.catch_up();
+        let Some(position) = self.entries.iter().position(|entry| entry.name == *key) else { return };
+        let entry = self.entries.remove(position);
         self.finger.over.take_if(|over| over == key);
-        entry.handle.end().await;
+        if entry.plugged {
+            self.log.write(What::Unplugged { key: key.clone() });
+        }
         entry.refuse_all(&unknown(key, self.entries.iter().map(|entry| &entry.name)));
         self.log.write(What::Removed { key: key.clone() });
-        self.catch_up();
         self.reply(answer, Ok(None));
     }
 

@@ -1,5 +1,7 @@
 //! Whole keys: created, removed, reset, put aside, restored and cloned while the rack runs.
 
+use std::collections::BTreeSet;
+
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::administration::PinRefused;
 use keyrig_ctap::Request;
@@ -109,6 +111,61 @@ async fn a_key_that_cannot_be_made_takes_no_name() {
     let created = rack.create(NewKey { pin: Some("1357".to_owned()), ..new_key("b", "keyrig") }).await.unwrap();
     assert_eq!(names(&created.keys), [("b", "1-2")]);
     assert!(handle(&rack, "b").pin_state().await.unwrap().set);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_made_is_not_kept_either_and_one_that_is_kept_gets_its_pin() {
+    let directory = TempDir::new().unwrap();
+    let rack = kept(&directory).await;
+    let snapshot = rack.snapshot(&name("a")).await.unwrap();
+    let keys = || {
+        let entries = std::fs::read_dir(directory.path().join("state/keys")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<BTreeSet<_>>()
+    };
+    let simple = || Some("1".to_owned());
+    for wrong in [
+        NewKey { pin: simple(), ..new_key("b", "keyrig") },
+        NewKey { pin: simple(), snapshot: Some(snapshot.clone()), ..new_key("b", "keyrig") },
+        NewKey { pin: Some("1357".to_owned()), ..new_key("b", "u2f-only") },
+    ] {
+        assert!(matches!(rack.create(wrong).await, Err(Refusal::Act { refused: ActRefused::Pin(_), .. })));
+        assert_eq!(keys(), BTreeSet::from(["a".to_owned()]));
+    }
+    handle(&rack, "a").set_pin("1357".to_owned()).await.unwrap();
+    let with_pin = rack.snapshot(&name("a")).await.unwrap();
+    // A snapshot's PIN is the one that is asked for, or it is none of these.
+    let other = NewKey { snapshot: Some(with_pin.clone()), pin: Some("2468".to_owned()), ..new_key("b", "keyrig") };
+    let refused = rack.create(other).await;
+    assert!(
+        matches!(refused, Err(Refusal::Act { refused: ActRefused::Pin(PinRefused::AlreadySet), .. })),
+        "{refused:?}"
+    );
+    let same = NewKey { snapshot: Some(with_pin.clone()), pin: Some("1357".to_owned()), ..new_key("b", "keyrig") };
+    rack.create(same).await.unwrap();
+    assert_eq!(rack.snapshot(&name("b")).await.unwrap(), with_pin);
+    rack.create(new_key("c", "keyrig")).await.unwrap();
+    rack.remove(&name("c")).await.unwrap();
+    for _ in 0..2 {
+        rack.create(NewKey { pin: Some("2468".to_owned()), ..new_key("c", "keyrig") }).await.unwrap();
+        assert!(handle(&rack, "c").pin_state().await.unwrap().set);
+        rack.remove(&name("c")).await.unwrap();
+    }
+    let again = rack.create(NewKey { pin: Some("1357".to_owned()), ..new_key("c", "keyrig") }).await;
+    assert!(matches!(again, Err(Refusal::Act { refused: ActRefused::Pin(PinRefused::AlreadySet), .. })), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_plugged_in_is_not_in_the_rack() {
+    let rack = rack("auto", &["a"]).await;
+    let in_its_way = rack.exports().plug("1-2", keyrig_usb::Identity::default()).unwrap();
+    let begun = rack.events().last();
+    let refused = rack.create(new_key("b", "keyrig")).await;
+    assert!(matches!(refused, Err(Refusal::CannotPlug { .. })), "{refused:?}");
+    assert_eq!(list(&rack).await.len(), 1);
+    assert_eq!(rack.key(&name("b")).map(drop), None);
+    assert_eq!(rack.events().last(), begun);
+    drop(in_its_way);
+    rack.create(new_key("b", "keyrig")).await.unwrap();
 }
 
 #[tokio::test]

@@ -224,6 +224,70 @@ async fn what_happens_is_told_in_its_order() {
     );
 }
 
+#[tokio::test]
+async fn whatever_waits_at_a_key_that_is_removed_gets_its_answer_and_its_end_is_told() {
+    let rack = rack("manual", &["a", "b"]).await;
+    let a = || name("a");
+    let (server, _) = serve_usbip(&rack).await;
+    let mut host = Channel::open(server, "1-1").await;
+    let attached = rack.events().last();
+    let unplugged = pending(&rack, wait("b", WaitFor::Attached)).await;
+    let touch = pending(&rack, touch_when_it_waits("b")).await;
+    let asked = pending(&rack, wait("b", WaitFor::Touch)).await;
+    let mut ceremony = waits(&rack, "a").await;
+    // One touch that the key does not get any more, as it is removed in the same moment, or does: but an answer.
+    let (touched, removed) =
+        tokio::join!(rack.command(touch_when_it_waits("a")), rack.command(Command::Show { key: a() }));
+    touched.unwrap();
+    removed.unwrap();
+    assert_eq!(ceremony.answer().await.unwrap(), [0]);
+    let mut ceremony = waits(&rack, "a").await;
+    let begun = rack.events().last();
+    rack.remove(&a()).await.unwrap();
+    assert!(ceremony.answer().await.is_err(), "the ceremony");
+    host.gone().await;
+    let events = [
+        What::Cancelled { key: a() },
+        What::Detached { key: a() },
+        What::Unplugged { key: a() },
+        What::Removed { key: a() },
+    ];
+    assert_eq!(happened(&rack, begun), events);
+    assert!(attached < begun);
+    rack.remove(&name("b")).await.unwrap();
+    for waited in [unplugged, touch, asked] {
+        assert!(matches!(waited.await, Err(Refusal::UnknownKey { .. })));
+    }
+}
+
+#[tokio::test]
+async fn whatever_waits_at_a_key_that_is_reset_or_restored_gets_its_answer_or_waits_on() {
+    let rack = rack("manual", &["a"]).await;
+    let snapshot = rack.snapshot(&name("a")).await.unwrap();
+    let restore = async || rack.restore(&name("a"), snapshot.clone()).await;
+    for restores in [false, true] {
+        let mut ceremony = waits(&rack, "a").await;
+        let mut attached = pending(&rack, wait("a", WaitFor::Attached)).await;
+        let begun = rack.events().last();
+        if restores { restore().await } else { rack.reset(&name("a")).await }.unwrap();
+        assert_eq!(ceremony.answer().await.unwrap(), [0x27], "CTAP2_ERR_OPERATION_DENIED");
+        let done = if restores { What::Restored { key: name("a") } } else { What::Reset { key: name("a") } };
+        assert_eq!(happened(&rack, begun), [What::Denied { key: name("a") }, done]);
+        assert!(is_pending(&mut attached), "it is the same key");
+        // Who waits to touch it waits for its next wait.
+        let touch = pending(&rack, touch_when_it_waits("a")).await;
+        rack.reset(&name("a")).await.unwrap();
+        assert_eq!(handle(&rack, "a").transact(Request::Selection.encode()).answer().await.unwrap(), [0]);
+        touch.await.unwrap();
+        // A reset of U2F's wait.
+        let register = [&[0x00, 0x01, 0x03, 0x00, 0x00, 0x00, 0x40][..], &[7; 64]].concat();
+        assert_eq!(handle(&rack, "a").transact_u2f(register).answer().await.unwrap(), [0x69, 0x85]);
+        assert!(state(&rack, "a").await.waiting_for.is_some());
+        if restores { restore().await } else { rack.reset(&name("a")).await }.unwrap();
+        assert_eq!(state(&rack, "a").await.waiting_for, None);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_nobody_ended_is_told_as_timed_out() {
     let rack = rack("manual", &["a"]).await;

@@ -1,0 +1,177 @@
+//! What a key can come to keep: one rule for what it makes, what is imported and what is restored.
+
+use std::collections::BTreeSet;
+
+use keyrig_ctap::config::Subcommand;
+use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::get_info::OptionId;
+
+use super::refused::{ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, RestoreRefused};
+use crate::credential::{Discoverable, MAX_USER_ID, StoredCredential, rp_id_hash};
+use crate::large_blobs;
+use crate::pin::{MAX_PIN_RETRIES, SHORTEST_PIN};
+use crate::profile::Profile;
+use crate::store::{Configuration, Store};
+
+/// How many credentials that are not discoverable may be imported.
+const MAX_IMPORTED: usize = 1000;
+
+/// What a creation count stays below, so that there is always a next one.
+const MAX_CREATION: u64 = u64::MAX / 2;
+
+/// How much of a credential id an error shows, bytes.
+const SHOWN_ID: usize = 8;
+
+/// Whether a credential may come to those of a store.
+pub(super) fn check_new(profile: &Profile, store: &Store, credential: &StoredCredential) -> Result<(), ImportRefused> {
+    check_credential(profile, credential)?;
+    let hash = rp_id_hash(&credential.relying_party_id);
+    if store.credential(&credential.id).is_some() || store.open(&hash, &credential.id).is_some() {
+        return Err(ImportRefused::Exists);
+    }
+    let Some(Discoverable { user, .. }) = &credential.discoverable else {
+        let others = store.credentials().filter(|credential| credential.discoverable.is_none()).count();
+        return if others < MAX_IMPORTED { Ok(()) } else { Err(ImportRefused::Full) };
+    };
+    let is_same = |credential: &StoredCredential| {
+        credential.discoverable.as_ref().is_some_and(|discoverable| discoverable.user.id == user.id)
+    };
+    if store.discoverable(&hash).any(is_same) {
+        return Err(ImportRefused::SameUser(credential.relying_party_id.clone()));
+    }
+    if store.discoverable_count() >= capacity(profile) { Err(ImportRefused::Full) } else { Ok(()) }
+}
+
+fn capacity(profile: &Profile) -> usize {
+    usize::try_from(profile.discoverable_credentials).unwrap_or(usize::MAX)
+}
+
+/// Whether a credential by itself is one that the key can have.
+fn check_credential(profile: &Profile, credential: &StoredCredential) -> Result<(), ImportRefused> {
+    let id = credential.id.len();
+    if !(1..=MAX_CREDENTIAL_ID).contains(&id) {
+        return Err(ImportRefused::Id(id));
+    }
+    let (length, longest) = (credential.relying_party_id.len(), profile.max_msg_size.into());
+    if length > longest {
+        return Err(ImportRefused::RpId { length, longest });
+    }
+    let algorithm = credential.private_key.algorithm();
+    let is_u2f = profile.has_u2f() && algorithm == Algorithm::Es256;
+    if !is_u2f && !profile.supports(algorithm) {
+        return Err(ImportRefused::Algorithm { profile: profile.name.clone(), algorithm });
+    }
+    if credential.imported.as_ref().is_some_and(|imported| imported.backup_state && !imported.backup_eligible) {
+        return Err(ImportRefused::BackupState);
+    }
+    let longest_blob = if credential.discoverable.is_some() { profile.max_cred_blob_length() } else { 0 };
+    if credential.cred_blob.len() > longest_blob {
+        return Err(ImportRefused::CredBlob(credential.cred_blob.len(), longest_blob));
+    }
+    let Some(Discoverable { user, .. }) = &credential.discoverable else { return Ok(()) };
+    if profile.option(OptionId::Rk) != Some(true) {
+        return Err(ImportRefused::NotDiscoverable(profile.name.clone()));
+    }
+    let (length, shortest) = (user.id.len(), profile.shortest_user_id());
+    if !(shortest..=MAX_USER_ID).contains(&length) {
+        return Err(ImportRefused::UserId { length, shortest });
+    }
+    let mut names = [&user.name, &user.display_name].into_iter().flatten();
+    names
+        .find(|name| profile.behaviour.kept((*name).clone()) != **name)
+        .map_or(Ok(()), |name| Err(ImportRefused::UserName(name.len())))
+}
+
+/// Whether a large-blob array is one that the key can have, if it has any.
+pub(super) fn check_large_blobs(profile: &Profile, array: &[u8]) -> Result<(), LargeBlobsRefused> {
+    let (length, room) = (array.len(), profile.max_serialized_large_blob_array());
+    if u64::try_from(length).map_or(true, |length| length > room) {
+        return Err(LargeBlobsRefused::TooLong { length, room });
+    }
+    if large_blobs::ends_with_its_hash(array) { Ok(()) } else { Err(LargeBlobsRefused::Hash) }
+}
+
+/// Whether a key can come to keep all this.
+pub(super) fn check_store(profile: &Profile, store: &Store) -> Result<(), RestoreRefused> {
+    check_pin(profile, store)?;
+    let wrong = wrong_configuration(profile, store);
+    wrong.map_or(Ok(()), |member| Err(RestoreRefused::Configuration(member)))?;
+    let (mut users, mut creations) = (BTreeSet::new(), BTreeSet::new());
+    let mut others = 0;
+    for credential in store.credentials() {
+        let id = || shown(&credential.id);
+        let refused = |refused| RestoreRefused::Credential { id: id(), refused };
+        check_credential(profile, credential).map_err(refused)?;
+        let is_full = match &credential.discoverable {
+            Some(Discoverable { user, creation }) => {
+                if *creation >= MAX_CREATION || !creations.insert(*creation) {
+                    return Err(RestoreRefused::Creation { id: id() });
+                }
+                if !users.insert((&credential.relying_party_id, &user.id)) {
+                    return Err(refused(ImportRefused::SameUser(credential.relying_party_id.clone())));
+                }
+                creations.len() > capacity(profile)
+            }
+            None => {
+                others += 1;
+                others > MAX_IMPORTED
+            }
+        };
+        if is_full {
+            return Err(refused(ImportRefused::Full));
+        }
+    }
+    match profile.option(OptionId::LargeBlobs) {
+        Some(true) => check_large_blobs(profile, store.large_blobs()),
+        _ if store.has_initial_large_blobs() => Ok(()),
+        _ => Err(LargeBlobsRefused::NotSupported),
+    }
+    .map_err(RestoreRefused::LargeBlobs)
+}
+
+/// The beginning of a credential id, in hexadecimal.
+fn shown(id: &[u8]) -> String {
+    let shown: String = id.iter().take(SHOWN_ID).map(|byte| format!("{byte:02x}")).collect();
+    if id.len() > SHOWN_ID { shown + "…" } else { shown }
+}
+
+fn check_pin(profile: &Profile, store: &Store) -> Result<(), RestoreRefused> {
+    let retries = store.pin_retries();
+    if retries > MAX_PIN_RETRIES {
+        return Err(RestoreRefused::PinRetries(retries));
+    }
+    let Some(pin) = store.pin() else { return Ok(()) };
+    if profile.option(OptionId::ClientPin).is_none() {
+        return Err(RestoreRefused::NoPins(profile.name.clone()));
+    }
+    let (length, longest) = (pin.code_points, profile.behaviour.longest_pin);
+    if (SHORTEST_PIN..=longest).contains(&length) { Ok(()) } else { Err(RestoreRefused::PinLength { length, longest }) }
+}
+
+/// The member of the configuration that no request to the key would have set.
+fn wrong_configuration(profile: &Profile, store: &Store) -> Option<&'static str> {
+    let Configuration {
+        always_uv,
+        min_pin_length,
+        force_pin_change,
+        min_pin_length_rp_ids,
+        pin_complexity_policy,
+        long_touch_for_reset,
+    } = store.configuration();
+    let has = |wanted| profile.config_commands().any(|command| command == wanted);
+    let sets_length = has(Subcommand::SetMinPinLength);
+    let is_length = |length: u8| length >= profile.min_pin_length() && length <= profile.behaviour.longest_pin;
+    let max_rp_ids = profile.max_rp_ids_for_set_min_pin_length().unwrap_or(0);
+    let is_many = u64::try_from(min_pin_length_rp_ids.len()).map_or(true, |count| count > max_rp_ids);
+    let is_long = |rp_id: &String| rp_id.len() > profile.max_msg_size.into();
+    [
+        ("alwaysUv", always_uv.is_some() && !has(Subcommand::ToggleAlwaysUv)),
+        ("minPINLength", min_pin_length.is_some_and(|length| !sets_length || !is_length(length))),
+        ("forcePINChange", *force_pin_change && (!sets_length || store.pin().is_none())),
+        ("minPinLengthRPIDs", is_many || min_pin_length_rp_ids.iter().any(is_long)),
+        ("pinComplexityPolicy", *pin_complexity_policy && !profile.has_pin_complexity_policy()),
+        ("longTouchForReset", *long_touch_for_reset && !has(Subcommand::EnableLongTouchForReset)),
+    ]
+    .into_iter()
+    .find_map(|(member, is_wrong)| is_wrong.then_some(member))
+}

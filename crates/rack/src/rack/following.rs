@@ -1,0 +1,138 @@
+//! The keys of a rack as they come and go, for who gives each of them a place: an endpoint, a port of a kernel, a node.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::key::KeyHandle;
+use crate::key_name::KeyName;
+
+/// A key that is in a rack.
+#[derive(Clone, Debug)]
+pub struct RackKey {
+    /// Its name.
+    pub name: KeyName,
+    /// Its port, as the rack's exports know it.
+    pub busid: String,
+    /// The way to it.
+    pub handle: KeyHandle,
+}
+
+/// What became of a key.
+#[derive(Debug)]
+pub enum Change {
+    /// It has come to the rack, plugged in or not.
+    Came(RackKey),
+    /// It has left the rack.
+    Went(RackKey),
+}
+
+/// Follows the keys of a rack. A command that creates or removes a key is answered when all who follow have asked for what comes next:
+/// so that a key is where programs look for it. Keys last as long as who follows them.
+#[derive(Debug)]
+pub struct Following {
+    roll: watch::Receiver<Roll>,
+    known: Vec<RackKey>,
+    seen: watch::Sender<u64>,
+}
+
+impl Following {
+    /// The keys, as far as they were told of.
+    #[must_use]
+    pub fn keys(&self) -> &[RackKey] {
+        &self.known
+    }
+
+    /// Waits for the next change; `None` when the rack has ended. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Change> {
+        loop {
+            match self.change() {
+                Ok(change) => return Some(change),
+                Err(version) => drop(self.seen.send_replace(version)),
+            }
+            self.roll.changed().await.ok()?;
+        }
+    }
+
+    /// The next change, or up to which version there is none.
+    fn change(&mut self) -> Result<Change, u64> {
+        let roll = self.roll.borrow_and_update();
+        let is_in = |keys: &[RackKey], key: &RackKey| keys.iter().any(|other| other.handle.is(&key.handle));
+        if let Some(gone) = self.known.iter().position(|key| !is_in(&roll.keys, key)) {
+            return Ok(Change::Went(self.known.remove(gone)));
+        }
+        let new = roll.keys.iter().find(|key| !is_in(&self.known, key)).ok_or(roll.version)?;
+        self.known.push(new.clone());
+        Ok(Change::Came(new.clone()))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Roll {
+    version: u64,
+    keys: Vec<RackKey>,
+}
+
+/// The keys, and who follows them.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    roll: watch::Sender<Roll>,
+    followers: Mutex<Vec<watch::Receiver<u64>>>,
+}
+
+impl Keys {
+    pub(super) fn add(&self, key: RackKey) {
+        self.change(|keys| keys.push(key));
+    }
+
+    pub(super) fn remove(&self, name: &KeyName) {
+        self.change(|keys| keys.retain(|key| key.name != *name));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<RackKey>)) {
+        self.roll.send_modify(|roll| {
+            roll.version += 1;
+            change(&mut roll.keys);
+        });
+    }
+
+    pub(super) fn key(&self, name: &KeyName) -> Option<KeyHandle> {
+        self.roll.borrow().keys.iter().find(|key| key.name == *name).map(|key| key.handle.clone())
+    }
+
+    pub(super) fn names(&self) -> Vec<KeyName> {
+        self.roll.borrow().keys.iter().map(|key| key.name.clone()).collect()
+    }
+
+    pub(super) fn follow(&self) -> Following {
+        let mut roll = self.roll.subscribe();
+        let (version, known) = {
+            let roll = roll.borrow_and_update();
+            (roll.version, roll.keys.clone())
+        };
+        let seen = watch::Sender::new(version);
+        self.followers.lock().unwrap_or_else(PoisonError::into_inner).push(seen.subscribe());
+        Following { roll, known, seen }
+    }
+
+    /// Waits until all who follow have seen to what there is now.
+    pub(super) async fn seen(&self) {
+        let version = self.roll.borrow().version;
+        let followers = {
+            let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+            followers.retain(|follower| follower.has_changed().is_ok());
+            followers.clone()
+        };
+        for mut follower in followers {
+            // One that has gone meanwhile sees nothing any more.
+            let _ = follower.wait_for(|seen| *seen >= version).await;
+        }
+    }
+}
+
+impl Drop for Keys {
+    /// They do not last because somebody follows them.
+    fn drop(&mut self) {
+        self.change(Vec::clear);
+    }
+}
