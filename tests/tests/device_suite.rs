@@ -6,10 +6,12 @@
 use std::fs;
 use std::time::Duration;
 
+use keyrig_authenticator::Profile;
 use keyrig_tests::judge;
 use keyrig_tests::serving::Serving;
 use serde::Deserialize;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 /// Some ten power cycles and a hundred touches, at the suite's own pace.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -33,7 +35,39 @@ struct Verdict {
 #[serde(deny_unknown_fields)]
 struct Skips {
     skip: Vec<Skip>,
+    not_run: Vec<NotRun>,
 }
+
+/// Tests that would fail at a key, and rightly so.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NotRun {
+    profiles: Vec<String>,
+    /// How their names begin, below `tests/device/`.
+    tests: String,
+    /// Why that is right.
+    #[serde(rename = "because")]
+    _because: String,
+}
+
+fn skips() -> Skips {
+    let skips = fs::read_to_string(judge::tree("tests/device_suite/skips.toml")).expect("the list");
+    toml::from_str(&skips).expect("TOML")
+}
+
+/// The whole suite.
+const WHOLE: [&str; 1] = ["tests/device"];
+
+/// What every key of CTAP2 can be asked.
+const OWN_PART: [&str; 4] = [
+    "tests/device/test_client.py",
+    "tests/device/test_clientpin.py",
+    "tests/device/test_hid.py",
+    "tests/device/test_info.py",
+];
+
+/// How many of the keys are tested at a time: they wait for touches and for power most of the time.
+const AT_A_TIME: usize = 4;
 
 /// Tests that may be skipped.
 #[derive(Debug, Deserialize)]
@@ -50,6 +84,10 @@ struct Skip {
 }
 
 async fn suite(profile: &str, way: Way) {
+    part(profile, way, &WHOLE).await;
+}
+
+async fn part(profile: &str, way: Way, files: &[&str]) {
     let cache = judge::tree(".cache/device-suite");
     if !cache.join("installed").exists() {
         judge::skip("the suite is not installed: tests/device_suite/install does it");
@@ -65,7 +103,9 @@ async fn suite(profile: &str, way: Way) {
     let mut command = Command::new(cache.join("venv/bin/python"));
     command
         .args(["-m", "pytest", "--quiet", "--tb=short", "-p", "no:cacheprovider", "-p", plugin, "-p", "verdicts"])
-        .args(["tests/device", "--controller", &serving.pico_controller()])
+        .args(files)
+        .args(["--controller", &serving.pico_controller()])
+        .args(deselected(profile))
         .current_dir(cache.join("fido2-2.2.1"))
         .env("PYTHONPATH", judge::tree("tests/device_suite"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -85,9 +125,15 @@ async fn suite(profile: &str, way: Way) {
     assert!(passed > 0, "{output}");
 }
 
+/// What is not asked of a key.
+fn deselected(profile: &str) -> impl Iterator<Item = String> {
+    let not_run =
+        skips().not_run.into_iter().filter(move |not_run| not_run.profiles.iter().any(|name| name == profile));
+    not_run.map(|NotRun { tests, .. }| format!("--deselect=tests/device/{tests}")).collect::<Vec<_>>().into_iter()
+}
+
 fn judge_skips(profile: &str, verdicts: &[Verdict]) {
-    let skips = fs::read_to_string(judge::tree("tests/device_suite/skips.toml")).expect("the list");
-    let skips: Skips = toml::from_str(&skips).expect("TOML");
+    let skips = skips();
     let skips: Vec<_> = skips.skip.iter().filter(|skip| skip.profiles.iter().any(|name| name == profile)).collect();
     let covers = |skip: &Skip, verdict: &Verdict| {
         let name = verdict.test.trim_start_matches("tests/device/");
@@ -118,6 +164,11 @@ async fn yubikey_5_7_over_datagrams() {
 }
 
 #[tokio::test]
+async fn yubikey_5_8_over_datagrams() {
+    suite("yubikey-5.8", Way::Datagrams).await;
+}
+
+#[tokio::test]
 async fn ctap_2_1_over_datagrams() {
     suite("ctap-2.1", Way::Datagrams).await;
 }
@@ -125,4 +176,21 @@ async fn ctap_2_1_over_datagrams() {
 #[tokio::test]
 async fn yubikey_5_4_over_datagrams() {
     suite("yubikey-5.4", Way::Datagrams).await;
+}
+
+/// Each profile of CTAP2 that is not tested whole.
+#[tokio::test]
+async fn the_own_part_of_every_other_key() {
+    const WHOLE: [&str; 5] = ["keyrig", "yubikey-5.8", "yubikey-5.7", "yubikey-5.4", "ctap-2.1"];
+    let others = Profile::built_in_names().filter(|name| !WHOLE.contains(name));
+    let of_ctap2 = others.filter(|name| Profile::built_in(name).is_some_and(|profile| profile.has_ctap2()));
+    let mut waiting: Vec<_> = of_ctap2.collect();
+    assert!(waiting.len() > 10, "{waiting:?}");
+    let mut running = JoinSet::new();
+    while !waiting.is_empty() || !running.is_empty() {
+        while let Some(profile) = waiting.pop_if(|_| running.len() < AT_A_TIME) {
+            running.spawn(part(profile, Way::Datagrams, &OWN_PART));
+        }
+        running.join_next().await.expect("one runs").expect("it has found nothing");
+    }
 }
