@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::CertificateFailed;
+use keyrig_authenticator::profile::{Quirk, UnknownQuirk};
 use keyrig_rack::key::{LoneKey, StartingPoint};
 use keyrig_rack::seams::Seams;
 use keyrig_rack::snapshot::{InvalidSnapshot, Snapshot};
@@ -89,6 +90,9 @@ pub enum KeyProblem {
     /// There is no such profile.
     #[error("no profile is called {0:?}")]
     Profile(String),
+    /// There is no such known bug.
+    #[error(transparent)]
+    Quirk(#[from] UnknownQuirk),
     /// From where it starts is not written down.
     #[error("from where it starts is not written down")]
     NoStart,
@@ -182,7 +186,10 @@ fn make(header: &Header) -> Result<(BTreeMap<String, Key>, Recorder), NotReplaya
 
 fn starting_point(key: &KeyInTrace) -> Result<(KeySpecification, StartingPoint), KeyProblem> {
     let name: KeyName = key.name.parse().map_err(|_| KeyProblem::Name)?;
-    let profile = Profile::built_in(&key.profile).ok_or_else(|| KeyProblem::Profile(key.profile.clone()))?;
+    let mut profile = Profile::built_in(&key.profile).ok_or_else(|| KeyProblem::Profile(key.profile.clone()))?;
+    for quirk in &key.quirks {
+        profile.add(Quirk::named(quirk)?);
+    }
     let start = key.start.as_ref().ok_or(KeyProblem::NoStart)?;
     let snapshot = Snapshot::from_bytes(&start.snapshot)?;
     if snapshot.profile != profile.name {

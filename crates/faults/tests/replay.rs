@@ -5,6 +5,7 @@
 use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 
+use keyrig_authenticator::profile::Quirk;
 use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, RequestOptions};
 use keyrig_client::pin::Pin;
@@ -52,10 +53,11 @@ struct Recorded {
 impl Recorded {
     /// Two keys with a seed, of which a has the PIN 1234.
     async fn start() -> Self {
-        let keys = vec![
+        let mut keys = vec![
             KeySpecification::built_in("keyrig", "a").unwrap(),
             KeySpecification::built_in("yubikey-5.7", "b").unwrap(),
         ];
+        keys[0].profile.add(Quirk::named("long-key-handle").unwrap());
         let recorder = Recorder::new(&keys, Secrets::Masked);
         let options = Options { seams: Some(Arc::new(recorder.clone())), seed: Some(7), ..Options::default() };
         let rack = Rack::start(options, keys).await.unwrap();
@@ -134,6 +136,7 @@ fn replayed(transcript: &str) -> Result<Replayed, NotReplayable> {
 async fn what_was_recorded_is_done_again_and_comes_to_the_same() {
     let session = session().await;
     let first = session.lines().next().unwrap();
+    assert!(first.contains(r#""quirks":["long-key-handle"]"#), "{first}");
     assert!(first.contains("with this seed all PINs and private keys in here can be computed"), "{first}");
     let again = replayed(&session).unwrap();
     assert_eq!(again.difference.map(|difference| difference.to_string()), None);

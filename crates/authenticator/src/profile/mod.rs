@@ -122,6 +122,9 @@ pub struct Profile {
     /// How it looks on USB.
     pub usb: Usb,
     ctaphid: CtapHid,
+    /// The names of the known bugs that it has beside what its profile says.
+    #[serde(skip)]
+    pub quirks: Vec<String>,
     /// The record of a real key that it was compared with.
     pub compared_with: Option<String>,
     /// Fields beside behaviour that no record of a real key proves, and where their values come from.

@@ -97,5 +97,6 @@ impl Profile {
             let set = self.behaviour.set(field, value, quirk.source.clone());
             set.expect("it was set once, when it was read");
         }
+        self.quirks.push(quirk.name.clone());
     }
 }

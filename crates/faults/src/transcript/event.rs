@@ -278,6 +278,9 @@ pub struct KeyInTrace {
     pub name: String,
     /// Its profile.
     pub profile: String,
+    /// The known bugs that it has beside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quirks: Vec<String>,
     /// How it looks on USB.
     pub usb: Identity,
     /// From where it starts, if all that is random in it follows from the seed.

@@ -217,6 +217,7 @@ fn introduced(specification: &KeySpecification) -> KeyInTrace {
     KeyInTrace {
         name: specification.name.to_string(),
         profile: specification.profile.name.clone(),
+        quirks: specification.profile.quirks.clone(),
         usb: identity(&specification.profile, &specification.name),
         start: None,
     }

@@ -34,7 +34,8 @@ impl Text {
             line(out, format_args!("# seed {seed}: {}", warning.escape_debug()));
         }
         for key in &header.keys {
-            line(out, format_args!("# key {} is a {}", key.name, key.profile));
+            let quirks = if key.quirks.is_empty() { String::new() } else { format!(" with {}", key.quirks.join(", ")) };
+            line(out, format_args!("# key {} is a {}{quirks}", key.name, key.profile));
         }
         row(out, ["# time", "key", "command", "RP ID", "status", "touch", "took", ""]);
     }

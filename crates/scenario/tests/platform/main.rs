@@ -11,6 +11,7 @@ mod control_socket;
 mod extensions;
 mod limits;
 mod pin;
+mod quirks;
 mod reset;
 mod stored;
 mod u2f;
