@@ -1,5 +1,6 @@
 //! Clients in Rust that nobody here wrote, against keys of a rack over the datagram endpoint: Mozilla's, which Firefox has, and
-//! libwebauthn; and ctap-hid-fido2 under `keyrig exec`. Their programs are in `tests/clients`, a workspace of its own.
+//! libwebauthn; and under `keyrig exec` Mozilla's by itself, and ctap-hid-fido2. Their programs are in `tests/clients`, a workspace
+//! of its own.
 
 #![cfg(test)]
 
@@ -108,14 +109,58 @@ async fn libwebauthn() {
     run("keyrig-client-libwebauthn", &["u2f", "extensions"], "yubikey-5.4", &steps).await;
 }
 
+/// Both views; the clients lie where another user may not read.
+fn both_views() -> impl Iterator<Item = Place> {
+    places().into_iter().filter(|place| !place.nobody && place.rules.is_none())
+}
+
+/// The path of a client's program.
+fn path(client: &process::Command) -> String {
+    client.as_std().get_program().to_str().unwrap().to_owned()
+}
+
+/// As in Firefox: it hears of keys from udev, and has the user choose where there are several. Each that is there asks so.
+#[tokio::test]
+async fn mozilla_finds_keys_that_come_and_go() {
+    let Some(client) = program("keyrig-client-mozilla") else { return };
+    let client = path(&client);
+    let bench = Bench::new();
+    for place in both_views() {
+        let keys = ["--key", "a=keyrig", "--key", "b=yubikey-5.7"];
+        // The last time both blink, and the one is pulled out before the other is touched.
+        let script = format!(
+            "set -e
+            {client} nodes
+            $keyrig key unplug a >/dev/null
+            {client} nodes
+            $keyrig key plug a >/dev/null
+            $keyrig key touch-policy manual >/dev/null
+            {client} register &
+            for key in a b; do $keyrig key wait $key >/dev/null; done
+            $keyrig key unplug a >/dev/null
+            $keyrig key finger b >/dev/null
+            $keyrig key touch-policy auto >/dev/null
+            wait $!"
+        );
+        let output = bench.run(place, &keys, &script).await;
+        let steps = "ok sign\nok exclude list\nok set a PIN\nok sign with the PIN, after a wrong one\n";
+        let [a, b] = ["6b657972-6967-4000-8000-000000000001", "a25342c0-3cdc-4414-8e46-f4807fca511c"];
+        let expected = format!(
+            "ok register with AAGuid({a}), 2 to choose from\n{steps}ok register with AAGuid({b}), 0 to choose from\n{steps}\
+             ok register with AAGuid({b}), 2 to choose from\n"
+        );
+        assert_eq!(output.stdout, expected, "{place:?}: {output}");
+        assert!(output.success, "{place:?}: {output}");
+    }
+}
+
 /// It finds keys by hidapi, which needs nodes.
 #[tokio::test]
 async fn ctap_hid_fido2() {
     let Some(client) = program("keyrig-client-ctap-hid-fido2") else { return };
-    let client = client.as_std().get_program().to_str().unwrap().to_owned();
+    let client = path(&client);
     let bench = Bench::new();
-    let is_ours = |place: &Place| !place.nobody && place.rules.is_none();
-    for place in places().into_iter().filter(is_ours) {
+    for place in both_views() {
         let keys = ["--key", "a=keyrig", "--key", "b=yubikey-5.7"];
         let script = format!("{client}; $keyrig key unplug a >/dev/null; {client}");
         let output = bench.run(place, &keys, &script).await;

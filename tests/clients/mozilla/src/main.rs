@@ -1,8 +1,10 @@
 //! Mozilla's client registers, signs, is refused by an exclude list, sets a PIN and uses it, with the key at the address that
 //! is the argument. The key is new, has no PIN, and is touched at once. Each step is a line on standard output; the first that
-//! goes wrong ends the program with a panic.
+//! goes wrong ends the program with a panic. `nodes` in place of an address lets it find the keys that are plugged in, `register`
+//! does that too and only registers.
 
 mod device;
+mod service;
 
 use std::sync::mpsc::{self, Receiver, channel};
 use std::thread;
@@ -29,6 +31,8 @@ const PIN: &str = "Zürich 8001";
 #[derive(Debug, Default, PartialEq)]
 struct Asked {
     presence: usize,
+    /// The keys that blinked to be chosen.
+    choices: usize,
     pin: usize,
     /// The attempts left, each time a PIN was wrong.
     wrong: Vec<Option<u8>>,
@@ -41,6 +45,7 @@ fn user(status: Receiver<StatusUpdate>) -> Asked {
     for update in status {
         match update {
             StatusUpdate::PresenceRequired => asked.presence += 1,
+            StatusUpdate::SelectDeviceNotice => asked.choices += 1,
             StatusUpdate::PinUvError(StatusPinUv::PinRequired(reply)) => {
                 asked.pin += 1;
                 reply.send(Pin::new("wrong")).expect("it waits");
@@ -138,6 +143,11 @@ fn ok(step: &str) {
 
 fn main() {
     let address = std::env::args().nth(1).expect("the address of a key");
+    match address.as_str() {
+        "nodes" => return service::all(),
+        "register" => return drop(service::register()),
+        _ => {}
+    }
     let mut device = Device::connect(&address).expect("a socket");
     device.init().expect("a FIDO2 key");
     let mut ceremonies = Ceremonies(device);
@@ -192,11 +202,10 @@ fn with_pin(ceremonies: &mut Ceremonies, one: &[u8]) {
     assert_eq!(info.options.client_pin, Some(true));
     ok("set a PIN");
 
-    let verified = AuthenticatorDataFlags::USER_PRESENT | AuthenticatorDataFlags::USER_VERIFIED;
     let required = UserVerificationRequirement::Required;
     let (registered, asked) =
         ceremonies.register(RegisterArgs { user_verification_req: required, ..registration("verified", &[]) });
-    assert_eq!(registered.expect("registered").att_obj.auth_data.flags & FLAGS, verified);
+    assert_eq!(registered.expect("registered").att_obj.auth_data.flags & FLAGS, FLAGS);
     assert_eq!((asked.pin, &asked.wrong[..]), (1, &[Some(7)][..]), "one attempt of eight was wrong");
     ok("register with the PIN, after a wrong one");
 
@@ -205,12 +214,12 @@ fn with_pin(ceremonies: &mut Ceremonies, one: &[u8]) {
         pin: Some(Pin::new(PIN)),
         ..login(&[one.to_vec()])
     });
-    assert_eq!(signed.expect("signed").assertion.auth_data.flags, verified);
+    assert_eq!(signed.expect("signed").assertion.auth_data.flags, FLAGS);
     assert_eq!((asked.pin, asked.wrong.len()), (0, 0));
     ok("sign with the PIN");
 }
 
-/// What says who was there, of the flags.
+/// What says who was there, of the flags: somebody, and that it was the user.
 const FLAGS: AuthenticatorDataFlags = AuthenticatorDataFlags::USER_PRESENT.union(AuthenticatorDataFlags::USER_VERIFIED);
 
 fn has_no_credentials<T>(outcome: &authenticator::Result<T>) -> bool {
