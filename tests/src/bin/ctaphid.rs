@@ -6,6 +6,10 @@
 //! - `ctaphid channel NODE`: opens a channel, says so, waits for a line on standard input, and uses the same channel again.
 //! - `ctaphid time COUNT NODE` and `ctaphid time COUNT ADDRESS:PORT BUSID`: the median of COUNT times from opening a key to the
 //!   answer to getInfo, and of COUNT times of another getInfo, by hidraw or by a USB/IP import without a kernel, in µs.
+//! - `ctaphid ping COUNT NODE` and `ctaphid ping COUNT ADDRESS:PORT BUSID`: the median of COUNT times of a PING of one packet on a
+//!   channel that is open, in µs.
+//!
+//! It is run under `keyrig exec` too, by the bench of that.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
@@ -37,8 +41,12 @@ fn main() -> ExitCode {
         ["channel", node] => channel(node),
         ["time", count, node] => time(count, || Link::hidraw(node)),
         ["time", count, server, busid] => time(count, || Link::usbip(server, busid)),
+        ["ping", count, node] => ping(count, Link::hidraw(node)),
+        ["ping", count, server, busid] => ping(count, Link::usbip(server, busid)),
         _ => {
-            eprintln!("usage: ctaphid abandon NODE | channel NODE | time COUNT NODE | time COUNT ADDRESS:PORT BUSID");
+            eprintln!(
+                "usage: ctaphid abandon NODE | channel NODE | time|ping COUNT NODE | time|ping COUNT ADDRESS:PORT BUSID"
+            );
             return ExitCode::from(2);
         }
     };
@@ -94,6 +102,24 @@ fn time(count: &str, open: impl Fn() -> io::Result<Link>) -> io::Result<()> {
         asked.push(started.elapsed());
     }
     println!("open and getInfo {}, getInfo {}", median(opened), median(asked));
+    Ok(())
+}
+
+fn ping(count: &str, link: io::Result<Link>) -> io::Result<()> {
+    let count: usize = count.parse().map_err(io::Error::other)?;
+    let mut key = Key::open(link?)?;
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let started = Instant::now();
+        key.send(PING, 8, b"one ping")?;
+        let answer = key.receive()?;
+        times.push(started.elapsed());
+        if answer.get(4..15) != Some(b"\x81\0\x08one ping") {
+            return Err(unexpected("a PING", &answer));
+        }
+    }
+    times.sort_unstable();
+    println!("{:.1}", times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64) * 1e6);
     Ok(())
 }
 
