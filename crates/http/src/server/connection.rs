@@ -3,6 +3,7 @@
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
+use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use hyper::body::{Buf, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -18,8 +19,8 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Unreadable;
 use crate::connections::{Connection, Phase, Place};
@@ -41,14 +42,22 @@ pub(super) async fn serve(
     let service = service_fn(|request: hyper::Request<Incoming>| {
         watched.go_on(&[Phase::New, Phase::Idle, Phase::Head, Phase::Answering, Phase::Streaming], Phase::Body);
         let connection = watched.clone();
-        let mut request: Request = request.map(|body| Body::new(WatchedBody { body, connection }));
+        let (left, mut rest) = oneshot::channel();
+        let watch = |body| WatchedBody { body: Some(body), left: Some(left), connection };
+        let mut request: Request = request.map(|body| Body::new(watch(body)));
         if let Some(peer) = peer {
             request.extensions_mut().insert(ConnectInfo(peer));
         }
         let answered = router.call(request);
         let connection = watched.clone();
         async move {
-            let answer = answered.await;
+            let mut answer = answered.await;
+            if let Ok(rest) = rest.try_recv()
+                && !is_read(rest).await
+                && let Ok(answer) = &mut answer
+            {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             connection.answer();
             answer.map(|answer: Response| answer.map(|body| WatchedAnswer { body, connection }))
         }
@@ -193,9 +202,36 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// A request's body that notes when it has arrived, or is not wanted.
+/// How much of a body that nobody wanted is read all the same, bytes.
+const MAX_REST: usize = 64 * 1024;
+
+/// How long that may take.
+const REST_LIMIT: Duration = Duration::from_secs(1);
+
+/// Reads what is left of a body that is short, so that the connection can be used again: hyper would close it. Says whether that is all.
+async fn is_read(mut rest: Incoming) -> bool {
+    let is_short = |length: u64| usize::try_from(length).is_ok_and(|length| length <= MAX_REST);
+    if !rest.size_hint().upper().is_none_or(is_short) {
+        return false;
+    }
+    let read = async {
+        let mut length = 0;
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await {
+            let Ok(frame) = frame else { return false };
+            length += frame.data_ref().map_or(0, Bytes::len);
+            if length > MAX_REST {
+                return false;
+            }
+        }
+        true
+    };
+    timeout(REST_LIMIT, read).await.unwrap_or(false)
+}
+
+/// A request's body that notes when it has arrived, or is not wanted: then what is left of it is given back.
 struct WatchedBody {
-    body: Incoming,
+    body: Option<Incoming>,
+    left: Option<oneshot::Sender<Incoming>>,
     connection: Arc<Connection>,
 }
 
@@ -207,20 +243,29 @@ impl HttpBody for WatchedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
     }
 }
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
+        if let (Some(body), Some(left)) = (self.body.take(), self.left.take())
+            && !body.is_end_stream()
+        {
+            // Nobody takes it whose answer is on its way already.
+            let _ = left.send(body);
+        }
         self.connection.go_on(&[Phase::Body], Phase::Working);
     }
 }

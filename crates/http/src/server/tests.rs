@@ -16,6 +16,7 @@ fn router() -> Router {
         .route("/big", get(|| async { "x".repeat(1 << 20) }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(3600)).await }))
         .route("/body", post(|body: String| async move { body }))
+        .route("/refused", post(|| async { "no" }))
 }
 
 /// What is answered to what is no request.
@@ -115,6 +116,30 @@ async fn what_is_no_request_is_answered_with_a_body() {
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
         assert_eq!((body, after), (no_request(StatusCode::from_u16(status).unwrap()).as_str(), 0));
+    }
+}
+
+/// Many clients send a head and a body one after the other, and use the connection again.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_wants_is_taken_if_it_is_short_and_ends_the_connection_if_it_is_not() {
+    let site = Site::new(10);
+    let head = |length: usize| format!("POST /refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+    let mut stream = site.connect().await;
+    for _ in 0..3 {
+        stream.write_all(head(5).as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+        stream.write_all(b"short").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"no") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        assert!(!String::from_utf8(answer).unwrap().contains("connection: close"));
+    }
+    assert!(is_answered(&mut stream).await);
+    for (sent, seconds) in [(head(100_000), 0), (format!("{}shor", head(5)), 1)] {
+        let (answer, after) = until_the_end(site.connect().await, &sent).await;
+        assert!(answer.contains("connection: close") && answer.ends_with("no"), "{answer}");
+        assert_eq!(after, seconds);
     }
 }
 
