@@ -111,6 +111,12 @@ impl Root {
         &self.certificate
     }
 
+    /// The private key that it signs certificates with.
+    #[must_use]
+    pub fn private_key(&self) -> PrivateKey {
+        derive(&self.secret, b"root")
+    }
+
     /// The attestation key of a profile and its certificates.
     ///
     /// # Errors
@@ -119,7 +125,7 @@ impl Root {
         let behaviour = &profile.behaviour;
         let key = derive(&self.secret, &profile.aaguid.0);
         let subject = format!("CN=keyrig TEST {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.aaguid);
-        let issuer = derive(&self.secret, b"root");
+        let issuer = self.private_key();
         let leaf = certificate(
             &self.secret,
             &subject,

@@ -3,6 +3,8 @@
 //! [`Seeded`] is the environment of tests and of replay: everything in it follows from a seed.
 
 use keyrig_ctap::authenticator_data::AuthenticatorData;
+use keyrig_ctap::u2f::{Authentication, Registration};
+use keyrig_ctap::{get_assertion, make_credential};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -27,6 +29,12 @@ pub trait Environment: Send {
     fn before_sealing(&mut self, unsealed: Unsealed<'_>) {
         let _ = unsealed;
     }
+
+    /// Is shown the same once more when it is signed, with all that is said beside it, and may change that: for faults that concern
+    /// signatures, certificates and what no signature covers. Changes nothing unless it is overridden.
+    fn after_sealing(&mut self, sealed: Sealed<'_>) {
+        let _ = sealed;
+    }
 }
 
 /// What the authenticator is about to say of a credential.
@@ -38,6 +46,20 @@ pub enum Unsealed<'a> {
     AuthenticatorData(&'a mut AuthenticatorData),
     /// A registration over CTAP1/U2F.
     U2fRegistration(&'a mut U2fRegistration),
+}
+
+/// What the authenticator says of a credential, on its way out.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Sealed<'a> {
+    /// A registration over CTAP2.
+    MakeCredential(&'a mut make_credential::Response),
+    /// A login over CTAP2.
+    GetAssertion(&'a mut get_assertion::Response),
+    /// A registration over CTAP1/U2F.
+    U2fRegistration(&'a mut Registration),
+    /// A login over CTAP1/U2F.
+    U2fAuthentication(&'a mut Authentication),
 }
 
 /// What is signed of a registration over CTAP1/U2F (FIDO U2F Raw Message Formats 1.2 §4.3).

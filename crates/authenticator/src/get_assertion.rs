@@ -13,6 +13,7 @@ use crate::authenticator::Authenticator;
 use crate::ceremony::{check_list, check_uv_option, touch_probe};
 use crate::channel::Channel;
 use crate::credential::{OpenedCredential, Properties, StoredCredential, rp_id_hash};
+use crate::environment::Sealed;
 use crate::memory::{RememberedAssertion, Scope, Timed, UntilNextCommand};
 use crate::presence::Reason;
 use crate::private_key::PrivateKey;
@@ -199,10 +200,10 @@ fn assert(
         let behaviour = &authenticator.profile.behaviour;
         let names = behaviour.names_without_uv || scope.user_verified && (!first || count > 1);
         let user = candidate.user.take().and_then(|user| told(user, names, behaviour.tells_empty_user_id));
-        let response = sign(authenticator, &scope, candidate, counter).map(|response| Response {
-            user,
-            number_of_credentials,
-            ..response
+        let response = sign(authenticator, &scope, candidate, counter).map(|response| {
+            let mut response = Response { user, number_of_credentials, ..response };
+            authenticator.environment.after_sealing(Sealed::GetAssertion(&mut response));
+            response
         });
         if response.is_ok()
             && let Some(before) = before

@@ -13,6 +13,7 @@ use keyrig_ctap::{Response as Answer, Status};
 use crate::authenticator::Authenticator;
 use crate::ceremony::{check_list, check_uv_option, touch_probe};
 use crate::credential::{Discoverable, MAX_USER_ID, Properties, StoredCredential, rp_id_hash};
+use crate::environment::Sealed;
 use crate::hmac_secret::Salts;
 use crate::presence::Reason;
 use crate::private_key::PrivateKey;
@@ -295,7 +296,10 @@ fn attest(authenticator: &mut Authenticator, checked: &Checked, made: Made, coun
         certificates: attestation.chain(),
     });
     let authenticator_data = sealed.authenticator_data;
-    Ok(Response { authenticator_data, statement, enterprise_attestation: None, large_blob_key: made.large_blob_key })
+    let mut response =
+        Response { authenticator_data, statement, enterprise_attestation: None, large_blob_key: made.large_blob_key };
+    authenticator.environment.after_sealing(Sealed::MakeCredential(&mut response));
+    Ok(response)
 }
 
 /// Whether, of what `attestationFormatsPreference` names and the key can do, the first is `none`.

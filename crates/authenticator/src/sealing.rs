@@ -2,13 +2,14 @@
 //!
 //! makeCredential with every attestation format, getAssertion, and both of CTAP1/U2F end here. Whatever is to be wrong in what a
 //! relying party receives is changed by [`Environment::before_sealing`], so that exactly one of its checks fails and the
-//! signature is valid.
+//! signature is valid; and what no signature covers, or the signature itself, by [`Environment::after_sealing`], which the whole
+//! answer passes.
 
 use keyrig_ctap::Status;
 use keyrig_ctap::authenticator_data::AuthenticatorData;
 use keyrig_ctap::u2f::Registration;
 
-use crate::environment::{Environment, U2fRegistration, Unsealed};
+use crate::environment::{self, Environment, U2fRegistration, Unsealed};
 use crate::private_key::PrivateKey;
 
 /// Authenticator data as it leaves, and the signature over it if there is one.
@@ -42,7 +43,9 @@ pub(crate) fn seal_registration(
     let U2fRegistration { application, challenge, key_handle, public_key } = registration;
     let signed = Registration::signed(&application, &challenge, &key_handle, &public_key);
     let signature = sign(environment, key, &[&signed])?;
-    Ok(Registration { public_key, key_handle, certificate, signature })
+    let mut sealed = Registration { public_key, key_handle, certificate, signature };
+    environment.after_sealing(environment::Sealed::U2fRegistration(&mut sealed));
+    Ok(sealed)
 }
 
 fn sign(environment: &dyn Environment, key: &PrivateKey, message: &[&[u8]]) -> Result<Vec<u8>, Status> {

@@ -17,7 +17,7 @@ use keyrig_ctap::u2f::{Authentication, Control, Request, StatusWord, VERSION};
 use crate::authenticator::Authenticator;
 use crate::channel::Channel;
 use crate::credential::Properties;
-use crate::environment::U2fRegistration;
+use crate::environment::{Sealed, U2fRegistration};
 use crate::presence::{Presence, Reason, Waiting};
 use crate::private_key::PrivateKey;
 use crate::progress::Progress;
@@ -161,7 +161,8 @@ fn authenticate(
     let (Some([user_presence, counter @ ..]), Some(signature)) = (rest, sealed.signature) else {
         return Err(StatusWord::UnknownError);
     };
-    let authentication =
+    let mut authentication =
         Authentication { user_presence: *user_presence, counter: u32::from_be_bytes(*counter), signature };
+    authenticator.environment.after_sealing(Sealed::U2fAuthentication(&mut authentication));
     Ok(authentication.encode())
 }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::credential::CredentialSource;
+use keyrig_faults::{Faults, On};
 use keyrig_rack::command::{Command, RackState, Refusal, WaitFor};
 use keyrig_rack::snapshot::Snapshot;
 use keyrig_rack::{Answered, KeyName, NewKey, Rack};
@@ -11,10 +12,11 @@ use tokio::time::sleep;
 
 use crate::request::{
     Answer, Base64Url, ChangePin, Clone, Create, Credential, CredentialList, DeleteCredential, Deny, EventList, Events,
-    ExportCredentials, ExportedCredentials, Finger, ImportCredential, ImportCredentials, LargeBlobs, List,
-    ListCredentials, ListedCredential, MAX_EVENTS, PinRetries, PinState, Plug, PowerCycle, ReadLargeBlobs, Remove,
-    Request, Reset, Restore, RunTimeline, Secret, SetPin, SetTouchPolicy, TakeSnapshot, TakenSnapshot, Touch, Transact,
-    TransactU2f, Transacted, Unplug, Wait, WriteLargeBlobs,
+    ExportCredentials, ExportedCredentials, FaultList, FaultState, Finger, ImportCredential, ImportCredentials,
+    LargeBlobs, List, ListCredentials, ListFaults, ListedCredential, MAX_EVENTS, PinRetries, PinState, Plug,
+    PowerCycle, ReadLargeBlobs, Remove, Request, Reset, Restore, RunTimeline, Secret, SetPin, SetTouchPolicy,
+    SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f, Transacted, Unplug,
+    Wait, WriteLargeBlobs,
 };
 
 impl Request {
@@ -115,6 +117,16 @@ impl Request {
                 };
                 return timeline.run(rack, until, |_| {}).await.map(Answer::Timeline);
             }
+            Self::SwitchFaultOn(SwitchFaultOn { key, fault }) => {
+                let switched = faults(rack, &key)?.switch_on(&key, fault);
+                switched.map_err(|error| Refusal::AtSeam { key: key.clone(), reason: error.to_string() })?;
+                return fault_list(rack, key).map(Answer::Faults);
+            }
+            Self::SwitchFaultsOff(SwitchFaultsOff { key, fault }) => {
+                faults(rack, &key)?.switch_off(&key, fault);
+                return fault_list(rack, key).map(Answer::Faults);
+            }
+            Self::ListFaults(ListFaults { key }) => return fault_list(rack, key).map(Answer::Faults),
             Self::Events(Events { after, .. }) => {
                 let events = tokio::select! {
                     biased;
@@ -157,6 +169,19 @@ fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
         Command::Wait { key, what } => Some((key.clone(), *what)),
         _ => None,
     }
+}
+
+/// What switches faults at a key that there is.
+fn faults<'r>(rack: &'r Rack, key: &KeyName) -> Result<&'r Faults, Refusal> {
+    rack.known(key)?;
+    let none = || Refusal::AtSeam { key: key.clone(), reason: "this rack was started without faults".to_owned() };
+    rack.at_seams().ok_or_else(none)
+}
+
+fn fault_list(rack: &Rack, key: KeyName) -> Result<FaultList, Refusal> {
+    let on = faults(rack, &key)?.on(&key);
+    let faults = on.into_iter().map(|On { fault, happened }| FaultState { fault, happened }).collect();
+    Ok(FaultList { key, faults })
 }
 
 /// The profile of a key of which nothing else is said.

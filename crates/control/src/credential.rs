@@ -8,6 +8,7 @@ use keyrig_authenticator::credential::{CredRandom, CredentialSource, Properties}
 use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_ctap::entities::User;
 use keyrig_ctap::extensions::CredentialProtection;
+use keyrig_rack::KeyName;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -258,4 +259,34 @@ fn user(user: Option<User>) -> (Option<Base64Url>, Option<String>, Option<String
 
 fn protection(level: CredentialProtection) -> u8 {
     u64::from(level).try_into().unwrap_or(lowest_protection())
+}
+
+/// Read a key's serialized large-blob array (CTAP 2.3 §6.10.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReadLargeBlobs {
+    /// The key.
+    pub key: KeyName,
+}
+
+/// A key's serialized large-blob array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LargeBlobs {
+    /// The key.
+    pub key: KeyName,
+    /// The array, encoded in CBOR, with the first 16 bytes of its SHA-256 behind it.
+    pub array: Base64Url,
+}
+
+/// Write a key's serialized large-blob array, whole. No PIN is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WriteLargeBlobs {
+    /// The key.
+    pub key: KeyName,
+    /// The array, as it is read.
+    pub array: Base64Url,
 }

@@ -35,6 +35,7 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::Unplugged(_) => NOT_PLUGGED_IN,
         Refusal::CannotPlug { .. } => "cannot-plug",
         Refusal::MessageTooLong(_) => "message-too-long",
+        Refusal::AtSeam { .. } => "fault-refused",
         Refusal::Stopped => "rack-stopped",
     }
 }

@@ -9,6 +9,7 @@
 mod carry_out;
 mod credential;
 pub mod error_code;
+mod fault;
 pub mod pico_controller;
 pub mod request;
 #[cfg(feature = "openapi")]

@@ -8,7 +8,8 @@ use keyrig_rack::finger::TouchPolicy;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use crate::credential::{Base64Url, Credential, ListedCredential};
+pub use crate::credential::{Base64Url, Credential, LargeBlobs, ListedCredential, ReadLargeBlobs, WriteLargeBlobs};
+pub use crate::fault::{FaultList, FaultState, ListFaults, SwitchFaultOn, SwitchFaultsOff};
 pub use crate::timeout::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
 
 #[cfg(feature = "openapi")]
@@ -405,36 +406,6 @@ pub struct DeleteCredential {
     pub credential_id: Base64Url,
 }
 
-/// Read a key's serialized large-blob array (CTAP 2.3 §6.10.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ReadLargeBlobs {
-    /// The key.
-    pub key: KeyName,
-}
-
-/// A key's serialized large-blob array.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct LargeBlobs {
-    /// The key.
-    pub key: KeyName,
-    /// The array, encoded in CBOR, with the first 16 bytes of its SHA-256 behind it.
-    pub array: Base64Url,
-}
-
-/// Write a key's serialized large-blob array, whole. No PIN is needed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct WriteLargeBlobs {
-    /// The key.
-    pub key: KeyName,
-    /// The array, as it is read.
-    pub array: Base64Url,
-}
-
 /// Do things to keys at times and upon conditions. The answer comes when all is done, or the time is over: then it says what is not.
 /// Whoever asked and has gone has nothing more done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -525,6 +496,12 @@ pub enum Request {
     /// [`RunTimeline`].
     #[serde(rename = "timeline")]
     RunTimeline(RunTimeline),
+    /// [`SwitchFaultOn`].
+    SwitchFaultOn(SwitchFaultOn),
+    /// [`SwitchFaultsOff`].
+    SwitchFaultsOff(SwitchFaultsOff),
+    /// [`ListFaults`].
+    ListFaults(ListFaults),
 }
 
 /// The answer to any command.
@@ -549,6 +526,8 @@ pub enum Answer {
     LargeBlobs(LargeBlobs),
     /// To [`RunTimeline`].
     Timeline(Outcome),
+    /// To what is about faults.
+    Faults(FaultList),
 }
 
 macro_rules! answers {
@@ -597,4 +576,7 @@ answers! {
     ReadLargeBlobs => LargeBlobs,
     WriteLargeBlobs => RackState,
     RunTimeline => Outcome,
+    SwitchFaultOn => FaultList,
+    SwitchFaultsOff => FaultList,
+    ListFaults => FaultList,
 }

@@ -82,7 +82,7 @@ fn bench(criterion: &mut Criterion, name: &str, trace: Trace) {
     });
     let mut options = Options::default();
     if let Some(recorder) = &recorder {
-        options.seams = Some(Arc::new(recorder.clone()));
+        options.seams = vec![Arc::new(recorder.clone())];
     }
     let (rack, mut channel) = runtime.block_on(async {
         let rack = Rack::start(options, keys).await.expect("a rack");

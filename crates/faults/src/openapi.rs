@@ -9,6 +9,8 @@ use utoipa::{PartialSchema, ToSchema};
 use keyrig_rack::KeyName;
 use keyrig_rack::finger::TouchPolicy;
 
+use crate::fault::{COMMANDS, Fault};
+use crate::kind::{Kind, Layer, Parameter, Unit};
 use crate::timeline::{Condition, Delay, MOMENTS, TimelineEvent};
 
 fn text(pattern: &str, description: &str) -> RefOr<Schema> {
@@ -89,5 +91,55 @@ impl ToSchema for TimelineEvent {
         schemas.push((Condition::name().into_owned(), Condition::schema()));
         schemas.push((KeyName::name().into_owned(), KeyName::schema()));
         schemas.push((TouchPolicy::name().into_owned(), TouchPolicy::schema()));
+    }
+}
+
+/// A parameter as every value is read that this lets pass: some numbers are longer, up to the parameter's most.
+fn parameter(Parameter { name, unit, least, most, .. }: Parameter) -> String {
+    let digits = most.to_string().len().saturating_sub(1);
+    let value = match unit {
+        Unit::Code | Unit::Status if most < 0x80 => "0x[0-7][0-9A-F]".to_owned(),
+        Unit::Code | Unit::Status => "0x[0-9A-F]{2}".to_owned(),
+        Unit::Number if least == 0 => format!("[0-9]{{1,{digits}}}"),
+        Unit::Number => format!("[1-9][0-9]{{0,{}}}", digits.saturating_sub(1)),
+    };
+    format!("(,{name}={value})?")
+}
+
+impl PartialSchema for Fault {
+    fn schema() -> RefOr<Schema> {
+        let command = format!("(,command=({}))?", COMMANDS.join("|"));
+        let of = |kind: &Kind| {
+            let own = kind.parameter().map(parameter).unwrap_or_default();
+            let command = if kind.layer() == Layer::Usb { "" } else { &command };
+            format!("{kind}{own}{command}")
+        };
+        let kinds = Kind::ALL.iter().map(of).collect::<Vec<_>>().join("|");
+        let when = r"(,(nth|times)=[1-9][0-9]{0,8})?(,probability=(1|0\.[0-9]{0,5}[1-9]))?";
+        text(
+            &format!("^({kinds}){when}$"),
+            "A fault: its name, and behind commas parameters and when it happens, as ctap-status,status=0x2E,nth=2. What there is \
+             'keyrig faults' lists.",
+        )
+    }
+}
+
+impl ToSchema for Fault {
+    fn name() -> Cow<'static, str> {
+        "Fault".into()
+    }
+}
+
+impl PartialSchema for Kind {
+    fn schema() -> RefOr<Schema> {
+        let names = Kind::ALL.iter().map(|kind| kind.name());
+        let names = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+        names.description(Some("The name of a fault.")).into()
+    }
+}
+
+impl ToSchema for Kind {
+    fn name() -> Cow<'static, str> {
+        "FaultName".into()
     }
 }

@@ -59,7 +59,7 @@ impl Recorded {
         ];
         keys[0].profile.add(Quirk::named("long-key-handle").unwrap());
         let recorder = Recorder::new(&keys, Secrets::Masked);
-        let options = Options { seams: Some(Arc::new(recorder.clone())), seed: Some(7), ..Options::default() };
+        let options = Options { seams: vec![Arc::new(recorder.clone())], seed: Some(7), ..Options::default() };
         let rack = Rack::start(options, keys).await.unwrap();
         rack.known(&name("a")).unwrap().set_pin("1234".to_owned()).await.unwrap();
         let mut starts = Vec::new();

@@ -29,7 +29,7 @@ fn keys(names: &[&str]) -> Vec<KeySpecification> {
 /// A rig of two keys, in this process, and what listens at them.
 async fn rig() -> (Rig, Recorder) {
     let recorder = Recorder::new(&keys(&["a", "b"]), Secrets::Masked);
-    let options = Options { seams: Some(Arc::new(recorder.clone())), ..Options::default() };
+    let options = Options { seams: vec![Arc::new(recorder.clone())], ..Options::default() };
     (Rig::start_with(options, ["a=keyrig", "b=keyrig"]).await.unwrap(), recorder)
 }
 
@@ -59,7 +59,7 @@ async fn over_usb_ip(format: Format, secrets: Secrets) -> File {
     let recorder = Recorder::new(&keys, secrets);
     let file = File::default();
     recorder.write_to(Output::new(format), file.clone()).unwrap();
-    let options = Options { seams: Some(Arc::new(recorder.clone())), ..Options::default() };
+    let options = Options { seams: vec![Arc::new(recorder.clone())], ..Options::default() };
     let rack = Rack::start(options, keys).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = listener.local_addr().unwrap();
@@ -232,7 +232,7 @@ async fn what_came_without_ctaphid_is_in_a_capture_too() {
     let recorder = Recorder::new(&keys(&["a"]), Secrets::Masked);
     let file = File::default();
     recorder.write_to(Output::new(Format::Pcapng), file.clone()).unwrap();
-    let options = Options { seams: Some(Arc::new(recorder.clone())), ..Options::default() };
+    let options = Options { seams: vec![Arc::new(recorder.clone())], ..Options::default() };
     let rig = Rig::start_with(options, ["a=keyrig"]).await.unwrap();
     rig.client("https://example.org").unwrap().create(CREATION).await.unwrap();
     recorder.finish().unwrap();
@@ -286,7 +286,7 @@ async fn a_hundred_keys_under_load_wait_for_no_disk_and_what_is_lost_is_counted(
     let (ready, wait) = std::sync::mpsc::channel();
     let file = File::default();
     recorder.write_to(Output::new(Format::Jsonl), Slow(wait, file.clone())).unwrap();
-    let options = Options { seams: Some(Arc::new(recorder.clone())), ..Options::default() };
+    let options = Options { seams: vec![Arc::new(recorder.clone())], ..Options::default() };
     let rack = Rack::start(options, keys).await.unwrap();
     let mut exchanges = 0_u64;
     for _ in 0..20 {

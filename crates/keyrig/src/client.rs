@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::fault::FaultArguments;
 use crate::key::{ControlArgument, PinFile, from_file};
 use crate::output::{print_as_it_is, print_json, say};
 use crate::rack::KeyArgument;
@@ -111,6 +112,9 @@ struct PageArguments {
     json: bool,
 
     #[command(flatten)]
+    faults: FaultArguments,
+
+    #[command(flatten)]
     trace: TraceArguments,
 
     /// Answer a request for the PIN with the first line of this file
@@ -145,6 +149,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 "--trace listens to the keys of --with: those of a running rack are traced where they run, by keyrig serve --trace FILE".to_owned(),
             ));
         }
+        if arguments.faults.are_wanted() {
+            return Err(Failure::Usage(
+                "--fault is of the keys of --with: at those of a running rack 'keyrig key fault on' switches it on"
+                    .to_owned(),
+            ));
+        }
         let path = ControlArgument::path_or_default(arguments.control.as_ref())?;
         let mut keys = arguments.running_keys(&path).await?;
         arguments.tell(page.carry_out(&asked, &mut keys, Cancel::never()).await)
@@ -152,7 +162,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         let specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
         let mut tracing = arguments.trace.start(&specifications)?;
         tracing.begin()?;
-        let kept = Options { state: arguments.state.clone(), seams: tracing.seams(), ..Options::default() };
+        let seams = arguments.faults.seams(&specifications, None, tracing.seams())?;
+        let kept = Options { state: arguments.state.clone(), seams, ..Options::default() };
         let rack = Rack::start(kept, specifications).await?;
         let key = |argument: &KeyArgument| {
             let name = argument.specification().name;

@@ -11,6 +11,7 @@ use keyrig_scenario::demo::{self, Introduction};
 use keyrig_scenario::report::{Report, Step};
 
 use crate::failure::Failure;
+use crate::fault::FaultArguments;
 use crate::output::{GREEN, RED, print, print_json, print_marked};
 use crate::trace::TraceArguments;
 
@@ -28,6 +29,9 @@ pub(crate) struct Arguments {
     /// Also write report.json and report.txt to this directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+
+    #[command(flatten)]
+    faults: FaultArguments,
 
     #[command(flatten)]
     trace: TraceArguments,
@@ -53,9 +57,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let introduce = |introduction: &Introduction| {
         show(&|| print(format!("{}\n", introduction_text(introduction))));
     };
-    let mut tracing = arguments.trace.start(&demo::keys()?)?;
+    let keys = demo::keys()?;
+    let mut tracing = arguments.trace.start(&keys)?;
     tracing.begin()?;
-    let report = demo::run(arguments.browser, tracing.seams(), introduce, |step| show(&|| print_step(step))).await;
+    let seams = arguments.faults.seams(&keys, None, tracing.seams())?;
+    let report = demo::run(arguments.browser, seams, introduce, |step| show(&|| print_step(step))).await;
     tracing.finish_after(
         report.map_err(Failure::from).and_then(|report| arguments.conclude(&report, printed.into_inner())),
     )

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod events;
+mod fault;
 mod owner;
 mod pin;
 mod seconds;
@@ -118,6 +119,9 @@ enum Action {
     /// Set or change a key's PIN, or show how many tries are left
     #[command(subcommand)]
     Pin(pin::Action),
+    /// Have something go wrong with a key, and right again
+    #[command(subcommand)]
+    Fault(fault::Action),
     /// List, delete, export or import credentials
     #[command(subcommand)]
     Credentials(credentials::Action),
@@ -275,6 +279,9 @@ async fn carry_out(arguments: Arguments, path: PathBuf) -> Result<ExitCode, Fail
         }
         Action::Timeline(timeline) => return timeline::run(timeline, &path, arguments.json).await,
         Action::Events(followed) => return events::run(followed, &path, arguments.json).await,
+        Action::Fault(action) => {
+            return fault::run(action, &path, arguments.json).await.map(|()| ExitCode::SUCCESS);
+        }
         Action::Pin(action) => return pin::run(action, path, arguments.json).await,
         Action::Credentials(action) => return credentials::run(action, path, arguments.json).await,
     };

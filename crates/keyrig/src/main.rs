@@ -13,6 +13,8 @@ mod error_code;
 #[cfg(target_os = "linux")]
 mod exec;
 mod failure;
+mod fault;
+mod faults;
 mod http;
 mod interruption;
 mod key;
@@ -84,6 +86,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Do again what hosts and users did in a transcript, and show what keys do otherwise
     Replay(replay::Arguments),
+    /// List what can go wrong with keys on purpose, or explain one of it
+    Faults(faults::Arguments),
     /// List the profiles, or show one
     Profiles(profiles::Arguments),
 }
@@ -194,6 +198,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Rp(arguments) => rp::run(arguments).await,
             Command::Trace(arguments) => trace::run(&arguments),
             Command::Replay(arguments) => replay::run(&arguments),
+            Command::Faults(arguments) => faults::run(&arguments),
             Command::Profiles(arguments) => profiles::run(&arguments),
         }
     })

@@ -13,6 +13,7 @@ use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
 
 use crate::failure::Failure;
+use crate::fault::FaultArguments;
 use crate::key::ControlArgument;
 use crate::key::{PinFile, first_line};
 use crate::starter::StarterArguments;
@@ -103,6 +104,9 @@ pub(crate) struct RackArguments {
     /// A known bug of a real key, at one of these ('keyrig profiles --quirks' lists them). Repeat for more
     #[arg(long = "quirk", value_name = "NAME=QUIRK")]
     quirks: Vec<QuirkArgument>,
+
+    #[command(flatten)]
+    faults: FaultArguments,
 
     #[command(flatten)]
     trace: TraceArguments,
@@ -197,7 +201,7 @@ impl RackArguments {
             finger: Finger { policy: self.touch, over: self.finger.clone() },
             seed: self.seed,
             state: self.state.clone(),
-            seams: tracing.seams(),
+            seams: self.faults.seams(&keys, self.seed, tracing.seams())?,
         };
         // Before a key is made: a file that cannot be read changes nothing.
         let mut pins = Vec::new();

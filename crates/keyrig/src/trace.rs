@@ -105,9 +105,9 @@ pub(crate) struct Tracing {
 }
 
 impl Tracing {
-    /// What stands at the edges of the rack's keys.
-    pub(crate) fn seams(&self) -> Option<Arc<dyn Seams>> {
-        self.recorder.clone().map(|recorder| -> Arc<dyn Seams> { Arc::new(recorder) })
+    /// What stands at the edges of the rack's keys, if anything does.
+    pub(crate) fn seams(&self) -> Vec<Arc<dyn Seams>> {
+        self.recorder.clone().map(|recorder| -> Arc<dyn Seams> { Arc::new(recorder) }).into_iter().collect()
     }
 
     /// Writes down what it takes to replay a rack with a seed, which has started, and was asked nothing yet.

@@ -15,12 +15,13 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 45] = [
+const COMMANDS: [&str; 49] = [
     "attach",
     "client create",
     "client get",
     "demo",
     "env",
+    "faults",
     "key clone",
     "key create",
     "key credentials delete",
@@ -29,6 +30,9 @@ const COMMANDS: [&str; 45] = [
     "key credentials list",
     "key deny",
     "key events",
+    "key fault list",
+    "key fault off",
+    "key fault on",
     "key finger",
     "key large-blobs read",
     "key large-blobs write",
@@ -242,6 +246,17 @@ fn env() {
 }
 
 #[test]
+fn faults() {
+    let all = value(&printed(&["faults", "--json"], ""));
+    assert_is("faults", &all);
+    for shown in all["faults"].as_array().expect("a list") {
+        let alone = value(&printed(&["faults", shown["name"].as_str().expect("a name"), "--json"], ""));
+        assert_is("fault", &alone);
+        assert_eq!(alone, *shown);
+    }
+}
+
+#[test]
 fn profiles() {
     let all = value(&printed(&["profiles", "--json"], ""));
     assert_is("profiles", &all);
@@ -323,6 +338,10 @@ fn a_rack_and_its_keys() {
     let events = printed(&["key", "events", "--json", "--control", &control], "");
     assert!(events.lines().count() > 10, "{events}");
     events.lines().for_each(|event| assert_is("rack-event", &value(event)));
+
+    for words in [&["on", "a", "ctap-slow,ms=1,nth=7"][..], &["list", "a"], &["off", "a", "ctap-slow"], &["off", "a"]] {
+        assert_is("faults-of-key", &key(&[&["fault"], words].concat(), ""));
+    }
 
     assert_is("pin", &key(&["pin", "retries", "a"], ""));
     assert_is("pin", &key(&["pin", "set", "a", "--pin-file", "-"], "1234\n"));

@@ -227,6 +227,14 @@ pub enum Refusal {
     /// The message is longer than any key takes.
     #[error("the message has {0} bytes: CTAPHID carries at most {MAX_MESSAGE_SIZE}")]
     MessageTooLong(usize),
+    /// What stands at the seams of the key does not do that.
+    #[error("key {key}: {reason}")]
+    AtSeam {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        reason: String,
+    },
     /// The rack or the key has stopped.
     #[error("the rack has stopped")]
     Stopped,

@@ -9,6 +9,7 @@ mod channel_ids;
 mod command;
 mod connection;
 mod driver;
+mod edges;
 mod lone;
 mod message;
 mod task;

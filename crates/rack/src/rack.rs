@@ -8,6 +8,7 @@ mod owner;
 mod shared;
 mod task;
 
+use core::any::Any;
 use core::pin::pin;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +38,7 @@ use crate::events::{Log, Reader, What};
 use crate::finger::Finger;
 use crate::key::{KeyHandle, Progress};
 use crate::key_name::KeyName;
-use crate::seams::Seams;
+use crate::seams::{Row, Seams};
 use crate::seed;
 use crate::state_directory::StateDirectory;
 
@@ -50,8 +51,9 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Where keys are kept. Without it they live as long as the rack.
     pub state: Option<PathBuf>,
-    /// What stands between the keys and what they stand on: faults, timelines, transcripts. Without it, nothing.
-    pub seams: Option<Arc<dyn Seams>>,
+    /// What stands between the keys and what they stand on, from the keys outwards: faults, timelines, and last transcripts, which
+    /// hear what became of all. Without any, nothing.
+    pub seams: Vec<Arc<dyn Seams>>,
 }
 
 /// A key that a rack is to hold.
@@ -125,7 +127,7 @@ impl Rack {
         let maker = Maker {
             seed: options.seed,
             state,
-            seams: options.seams,
+            seams: Row(options.seams),
             root: Root::new(*secret)?,
             exports: Exports::new(),
             notices,
@@ -244,6 +246,15 @@ impl Rack {
     #[must_use]
     pub fn follow(&self) -> Following {
         self.shared.keys.follow()
+    }
+
+    /// What stands at the seams of its keys, by its type: the first of several.
+    #[must_use]
+    pub fn at_seams<T: Seams>(&self) -> Option<&T> {
+        self.shared.maker.seams.0.iter().find_map(|seams| {
+            let seams: &dyn Any = seams.as_ref();
+            seams.downcast_ref()
+        })
     }
 
     /// What happens in it.

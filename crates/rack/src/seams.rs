@@ -2,20 +2,28 @@
 //!
 //! A rack asks its [`Seams`] for each key. Without any, a key has its database or its memory, the runtime's time, and nothing at its
 //! edge. What a wrapper is given it may use, replace or ignore.
+//!
+//! Several stand there in a row, from the key outwards: what a later one is given, an earlier one has let pass.
 
+use core::any::Any;
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
+use keyrig_authenticator::attestation::{Attestation, Root};
+use keyrig_authenticator::environment::Environment;
 use keyrig_authenticator::{Channel, Reason};
 use keyrig_ctap::hid::{ChannelId, Peer, Report, RequestKind};
-use keyrig_usb::ControlEar;
+use keyrig_usb::{ControlEar, Fate, Host};
 
 use crate::clock::Clock;
 use crate::key_name::KeyName;
 use crate::storage::Storage;
 
 /// Stands between the keys of a rack and what they stand on: faults, timelines, transcripts.
-pub trait Seams: fmt::Debug + Send + Sync {
+///
+/// [`Rack::at_seams`](crate::Rack::at_seams) finds one again by its type.
+pub trait Seams: Any + fmt::Debug + Send + Sync {
     /// What makes the key's commits durable, around `storage`, which would without it.
     fn storage(&self, key: &KeyName, storage: Box<dyn Storage>) -> Box<dyn Storage> {
         let _ = key;
@@ -30,6 +38,25 @@ pub trait Seams: fmt::Debug + Send + Sync {
 
     /// What stands at the edge of the key; nothing, unless this says so.
     fn edge(&self, key: &KeyName) -> Option<Box<dyn Edge>> {
+        let _ = key;
+        None
+    }
+
+    /// The key's randomness and cryptography, around `environment`, which would be it: through it passes what the key says of
+    /// credentials. `attestation` is what it vouches with, and `root` has issued that.
+    fn environment(
+        &self,
+        key: &KeyName,
+        root: &Root,
+        attestation: &Attestation,
+        environment: Box<dyn Environment>,
+    ) -> Box<dyn Environment> {
+        let _ = (key, root, attestation);
+        environment
+    }
+
+    /// What decides how transfers between the key and its USB host end; nothing, unless this says so.
+    fn host(&self, key: &KeyName) -> Option<Host> {
         let _ = key;
         None
     }
@@ -72,21 +99,101 @@ pub trait Edge: fmt::Debug + Send {
         Some(message)
     }
 
-    /// The answer to a message, which the authenticator or, if that is busy, the key gives. One that is lost leaves the host as a lost
-    /// message does.
-    fn response(&mut self, channel: Channel, kind: RequestKind, answer: Vec<u8>, now: Duration) -> Option<Vec<u8>> {
+    /// The answer to a message, which the authenticator or, if that is busy, the key gives.
+    fn response(&mut self, channel: Channel, kind: RequestKind, answer: Vec<u8>, now: Duration) -> Onward {
         let _ = (channel, kind, now);
-        Some(answer)
+        Onward::Now(answer)
     }
 
     /// What becomes of the key, among what passes.
-    fn happens(&mut self, happening: Happening, now: Duration) {
+    fn happens(&mut self, happening: &Happening, now: Duration) {
         let _ = (happening, now);
+    }
+
+    /// A report to a peer that was held back or made up, and is due. Asked for after each thing that passes, until there is none.
+    fn poll_report_out(&mut self, now: Duration) -> Option<(Peer, Report)> {
+        let _ = now;
+        None
+    }
+
+    /// An answer that was held back and is due. Of several on one channel it is the one that was held first.
+    fn poll_response(&mut self, now: Duration) -> Option<(Channel, RequestKind, Vec<u8>)> {
+        let _ = now;
+        None
+    }
+
+    /// Something that others at this edge, farther from the key, are to hear of.
+    fn poll_happening(&mut self) -> Option<Happening> {
+        None
+    }
+
+    /// When something will be due.
+    fn poll_timeout(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// What becomes of an answer at the edge of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Onward {
+    /// This goes on in its place.
+    Now(Vec<u8>),
+    /// Something is to go on later: [`Edge::poll_response`] gives it. Meanwhile the host hears keepalives.
+    Later,
+    /// It is lost, and the host hears keepalives for as long as it likes.
+    Never,
+}
+
+/// What stands at the seams of one rack, in a row from its keys outwards.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Row(pub(crate) Vec<Arc<dyn Seams>>);
+
+impl Row {
+    pub(crate) fn storage(&self, key: &KeyName, storage: Box<dyn Storage>) -> Box<dyn Storage> {
+        self.0.iter().fold(storage, |storage, seams| seams.storage(key, storage))
+    }
+
+    pub(crate) fn clock(&self, key: &KeyName, clock: Box<dyn Clock>) -> Box<dyn Clock> {
+        self.0.iter().fold(clock, |clock, seams| seams.clock(key, clock))
+    }
+
+    pub(crate) fn environment(
+        &self,
+        key: &KeyName,
+        root: &Root,
+        attestation: &Attestation,
+        environment: Box<dyn Environment>,
+    ) -> Box<dyn Environment> {
+        self.0.iter().fold(environment, |inner, seams| seams.environment(key, root, attestation, inner))
+    }
+
+    pub(crate) fn edges(&self, key: &KeyName) -> Vec<Box<dyn Edge>> {
+        self.0.iter().filter_map(|seams| seams.edge(key)).collect()
+    }
+
+    /// The first that is not content with how a transfer ends decides.
+    pub(crate) fn host(&self, key: &KeyName) -> Option<Host> {
+        let mut all: Vec<_> = self.0.iter().filter_map(|seams| seams.host(key)).collect();
+        match all.len() {
+            0 | 1 => all.pop(),
+            _ => Some(Arc::new(move |transfer| {
+                let fates = all.iter().map(|host| host(transfer));
+                fates.into_iter().find(|fate| *fate != Fate::Good).unwrap_or(Fate::Good)
+            })),
+        }
+    }
+
+    pub(crate) fn control_ear(&self, key: &KeyName) -> Option<ControlEar> {
+        let mut all: Vec<_> = self.0.iter().filter_map(|seams| seams.control_ear(key)).collect();
+        match all.len() {
+            0 | 1 => all.pop(),
+            _ => Some(Arc::new(move |request| all.iter().for_each(|ear| ear(request)))),
+        }
     }
 }
 
 /// What becomes of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Happening {
     /// It is plugged in.
@@ -117,6 +224,8 @@ pub enum Happening {
     Abandoned,
     /// Its owner has changed what it keeps, beside all hosts.
     Administered,
+    /// Something went wrong with it on purpose: the fault, as whoever stands at the seam names it.
+    Fault(String),
 }
 
 /// How a key's wait for a gesture ended.

@@ -459,10 +459,10 @@ fn registering_child() {
 }
 
 async fn start(directory: &Path) -> Rack {
-    start_with(directory, &[key_name()], None).await
+    start_with(directory, &[key_name()], Vec::new()).await
 }
 
-async fn start_with(directory: &Path, names: &[KeyName], seams: Option<Arc<dyn Seams>>) -> Rack {
+async fn start_with(directory: &Path, names: &[KeyName], seams: Vec<Arc<dyn Seams>>) -> Rack {
     let finger = Finger { policy: TouchPolicy::Auto, over: None };
     let options = Options { finger, state: Some(directory.to_owned()), seams, ..Options::default() };
     let keys = names.iter().map(|name| KeySpecification { name: name.clone(), profile: profile() });
@@ -531,7 +531,7 @@ fn creating_child() {
     let Ok(directory) = env::var(DIRECTORY) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let rack = start_with(Path::new(&directory), &[key_name()], Some(Arc::new(StopAtCommits))).await;
+        let rack = start_with(Path::new(&directory), &[key_name()], vec![Arc::new(StopAtCommits)]).await;
         made(&rack.key(&key_name()).unwrap().transact(make_credential("user", true)).answer().await.unwrap());
         let snapshot = rack.snapshot(&key_name()).await.unwrap();
         say("begun");
@@ -563,7 +563,7 @@ fn a_key_that_is_killed_while_it_is_made_from_a_snapshot_with_a_pin_is_whole_or_
         assert!(kept.len() >= lines, "{kept:?} after {said:?}");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let rack = start_with(directory.path(), &kept, None).await;
+            let rack = start_with(directory.path(), &kept, Vec::new()).await;
             for name in kept.iter().filter(|name| **name != key_name()) {
                 let key = rack.key(name).unwrap();
                 assert!(key.pin_state().await.unwrap().set, "{name} after {said:?}");

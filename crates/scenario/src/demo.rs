@@ -97,7 +97,7 @@ pub fn keys() -> Result<Vec<KeySpecification>, DemoError> {
 /// [`DemoError`] if it could not be run. A step that did not go as expected is in the report.
 pub async fn run(
     browser: Browser,
-    seams: Option<Arc<dyn Seams>>,
+    seams: Vec<Arc<dyn Seams>>,
     on_start: impl FnOnce(&Introduction),
     on_step: impl FnMut(&Step),
 ) -> Result<Report, DemoError> {

@@ -11,9 +11,9 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Json, Router};
 use keyrig_control::request::{
     Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, Deny, Events, ExportCredentials, Finger,
-    ImportCredential, ImportCredentials, List, ListCredentials, PinRetries, Plug, PowerCycle, ReadLargeBlobs, Remove,
-    Reset, Restore, RunTimeline, SetPin, SetTouchPolicy, TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Wait,
-    WriteLargeBlobs,
+    ImportCredential, ImportCredentials, List, ListCredentials, ListFaults, PinRetries, Plug, PowerCycle,
+    ReadLargeBlobs, Remove, Reset, Restore, RunTimeline, SetPin, SetTouchPolicy, SwitchFaultOn, SwitchFaultsOff,
+    TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Wait, WriteLargeBlobs,
 };
 use keyrig_rack::command::Command;
 use serde::Serialize;
@@ -115,6 +115,9 @@ fn routes() -> Vec<Route> {
         Route::command::<DeleteCredential>("DELETE", "/v1/keys/{key}/credentials/{credential_id}"),
         Route::command::<ReadLargeBlobs>("GET", "/v1/keys/{key}/large-blobs"),
         Route::command::<WriteLargeBlobs>("PUT", "/v1/keys/{key}/large-blobs").taking(MAX_BODY),
+        Route::command::<ListFaults>("GET", "/v1/keys/{key}/faults"),
+        Route::command::<SwitchFaultOn>("POST", "/v1/keys/{key}/faults"),
+        Route::command::<SwitchFaultsOff>("DELETE", "/v1/keys/{key}/faults"),
         Route::command::<Transact>("POST", "/v1/keys/{key}/transact"),
         Route::command::<TransactU2f>("POST", "/v1/keys/{key}/transact-u2f"),
         Route::command::<Finger>("PUT", "/v1/finger"),

@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
-use crate::exports::Import;
+use crate::endings::{Disconnected, Endings};
+use crate::exports::{Import, Standing};
 use crate::server::{Detached, ServeError};
 use crate::stream::Buffered;
 use crate::urbs::Urbs;
@@ -34,7 +35,9 @@ where
 {
     let record = import.lease.record();
     let identity = import.lease.identity().clone();
-    let mut urbs = Urbs::new(record.device_id(), identity, pending_urbs, import.lease.ear());
+    let Standing { ear, host } = import.lease.standing();
+    let mut urbs = Urbs::new(record.device_id(), identity, pending_urbs, ear);
+    let mut endings = Endings::new(host);
     let Import { from_key, to_key, unplugged, .. } = import;
     let mut let_go = pin!(async {
         select! {
@@ -46,33 +49,46 @@ where
     loop {
         while stream.unsent() <= MAX_UNSENT {
             let (input, replies) = stream.both();
+            let before = replies.len();
             let taken = urbs.receive(input, replies)?;
             if taken == 0 {
                 break;
             }
+            if let Err(Disconnected) = endings.answered(replies, before) {
+                return Ok(Detached::ByKey);
+            }
             stream.consume(taken);
         }
+        endings.end_due(&mut urbs, stream.output());
         let congested = stream.unsent() > MAX_UNSENT;
 
         let mut key_has_work = false;
-        while let Some(report) = urbs.next_out() {
-            match to_key.try_send(*report) {
-                Ok(()) => urbs.out_taken(stream.output()),
-                Err(TrySendError::Full(_)) => break,
+        let waiting_out = loop {
+            let Ok(next) = endings.next_out(&mut urbs, stream.output()) else { return Ok(Detached::ByKey) };
+            let Some(report) = next.copied() else { break None };
+            match to_key.try_send(report) {
+                Ok(()) => endings.out_taken(&mut urbs, stream.output()),
+                Err(TrySendError::Full(_)) => break Some(report),
                 Err(TrySendError::Closed(_)) => return Ok(let_go.await),
             }
             key_has_work = true;
-        }
-        while !congested && urbs.wants_report() {
+        };
+        while !congested && urbs.wants_report() && endings.has_room() {
             match from_key.try_recv() {
-                Ok(report) => urbs.deliver(&report, stream.output()),
+                Ok(report) => {
+                    if let Err(Disconnected) = endings.deliver(&mut urbs, report, stream.output()) {
+                        return Ok(Detached::ByKey);
+                    }
+                }
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Ok(Detached::ByKey),
             }
             key_has_work = true;
         }
+        let wants_report = urbs.wants_report();
+        let takes_report = wants_report && endings.has_room();
         // Each lap has completed a URB, and none are accepted meanwhile: the laps are bounded.
-        if key_has_work && !congested && (urbs.wants_report() || urbs.next_out().is_some()) {
+        if key_has_work && !congested && (takes_report || waiting_out.is_some()) {
             lap().await;
             continue;
         }
@@ -83,17 +99,22 @@ where
             exchanged = exchange(stream, congested) => if exchanged? == Exchanged::End {
                 return Ok(Detached::ByHost);
             },
-            report = from_key.recv(), if urbs.wants_report() && !congested => match report {
-                Some(report) => urbs.deliver(&report, stream.output()),
+            report = from_key.recv(), if takes_report && !congested => match report {
+                Some(report) => {
+                    if let Err(Disconnected) = endings.deliver(&mut urbs, report, stream.output()) {
+                        return Ok(Detached::ByKey);
+                    }
+                }
                 None => return Ok(Detached::ByKey),
             },
-            permit = to_key.reserve(), if urbs.next_out().is_some() => match (permit, urbs.next_out()) {
+            permit = to_key.reserve(), if waiting_out.is_some() => match (permit, waiting_out) {
                 (Ok(permit), Some(report)) => {
-                    permit.send(*report);
-                    urbs.out_taken(stream.output());
+                    permit.send(report);
+                    endings.out_taken(&mut urbs, stream.output());
                 }
                 _ => return Ok(let_go.await),
             },
+            () = endings.due(wants_report) => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::wire::operations::{Busid, DeviceRecord, ListedDevice};
-use crate::{ControlEar, Identity, IdentityError, Report, descriptors, wire};
+use crate::{ControlEar, Host, Identity, IdentityError, Report, descriptors, wire};
 
 /// Reports that the key has handed over and no host has taken yet: one, so that what the host gets
 /// is as fresh as what a device would have in its endpoint's buffer.
@@ -44,15 +44,15 @@ impl Exports {
     ///
     /// The caller's mistake in the busid or the identity, or a busid that is plugged already.
     pub fn plug(&self, busid: &str, identity: Identity) -> Result<Plugged, PlugError> {
-        self.plug_heard(busid, identity, None)
+        self.plug_with(busid, identity, Standing::default())
     }
 
-    /// The same, and `ear` hears every control request of every host.
+    /// The same, with what stands between the device and its hosts.
     ///
     /// # Errors
     ///
     /// As [`plug`](Self::plug).
-    pub fn plug_heard(&self, busid: &str, identity: Identity, ear: Option<ControlEar>) -> Result<Plugged, PlugError> {
+    pub fn plug_with(&self, busid: &str, identity: Identity, standing: Standing) -> Result<Plugged, PlugError> {
         identity.check()?;
         let wrong = || PlugError::Busid { busid: busid.to_owned() };
         let location = Location::parse(busid).ok_or_else(wrong)?;
@@ -62,7 +62,7 @@ impl Exports {
             location,
             busid,
             identity,
-            ear,
+            standing,
             imported: AtomicBool::new(false),
             arrival: Mutex::new(None),
             arrived: Notify::new(),
@@ -118,6 +118,15 @@ impl Exports {
         device.arrived.notify_one();
         Ok(Import { from_key, to_key, unplugged: device.unplugged.clone(), lease })
     }
+}
+
+/// What stands between a device and its hosts.
+#[derive(Clone, Default)]
+pub struct Standing {
+    /// Hears every control request of every host.
+    pub ear: Option<ControlEar>,
+    /// Decides how transfers end.
+    pub host: Option<Host>,
 }
 
 /// A device that is plugged in, owned by the key's task. Dropping it unplugs the device: its
@@ -213,8 +222,8 @@ impl Lease {
         &self.0.identity
     }
 
-    pub(crate) fn ear(&self) -> Option<ControlEar> {
-        self.0.ear.clone()
+    pub(crate) fn standing(&self) -> Standing {
+        self.0.standing.clone()
     }
 }
 
@@ -228,7 +237,7 @@ struct Device {
     location: Location,
     busid: Busid,
     identity: Identity,
-    ear: Option<ControlEar>,
+    standing: Standing,
     imported: AtomicBool,
     arrival: Mutex<Option<Attachment>>,
     arrived: Notify,

@@ -19,7 +19,9 @@ pub mod client;
 mod connection;
 mod control;
 pub mod descriptors;
+mod endings;
 mod exports;
+mod fate;
 mod identity;
 pub mod listening;
 pub mod report_descriptor;
@@ -30,7 +32,8 @@ mod urbs;
 pub mod wire;
 
 pub use control::{ControlEar, ControlEndpoint, ControlReply, ControlRequest, Endpoint, Setup};
-pub use exports::{Attachment, Exports, ImportError, PlugError, Plugged, Presence};
+pub use exports::{Attachment, Exports, ImportError, PlugError, Plugged, Presence, Standing};
+pub use fate::{Failure, Fate, Host, Transfer};
 pub use identity::{Identity, IdentityError};
 pub use server::{Detached, Limits, ServeError, serve, serve_connection, serve_imported};
 

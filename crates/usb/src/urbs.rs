@@ -123,6 +123,34 @@ impl Urbs {
         }
     }
 
+    /// Completes the oldest IN URB with the first bytes of a report.
+    pub(crate) fn deliver_short(&mut self, report: &Report, length: u32, replies: &mut Vec<u8>) {
+        let data = usize::try_from(length).ok().and_then(|length| report.get(..length)).unwrap_or(report);
+        if let Some(urb) = self.ins.pop_front() {
+            complete_in(urb.seqnum, urb.length, urb.flags, data, replies);
+        }
+    }
+
+    /// Ends the oldest IN URB with an error.
+    pub(crate) fn fail_in(&mut self, status: i32, replies: &mut Vec<u8>) {
+        if let Some(urb) = self.ins.pop_front() {
+            complete(urb.seqnum, status, replies);
+        }
+    }
+
+    /// Ends the oldest OUT URB with an error.
+    pub(crate) fn fail_out(&mut self, status: i32, replies: &mut Vec<u8>) {
+        if let Some(urb) = self.outs.pop_front() {
+            self.hear_if(urb.setup, status, &[]);
+            complete(urb.seqnum, status, replies);
+        }
+    }
+
+    /// Which OUT URB is the oldest.
+    pub(crate) fn oldest_out(&self) -> Option<u32> {
+        self.outs.front().map(|urb| urb.seqnum)
+    }
+
     /// The oldest report for the key.
     pub(crate) fn next_out(&self) -> Option<&Report> {
         self.outs.front().map(|urb| &urb.report)

@@ -178,6 +178,11 @@ pub enum What {
     Abandoned,
     /// The key's owner has changed what it keeps, beside all hosts: a PIN set, a credential imported, and the like.
     Administered,
+    /// Something went wrong with it on purpose.
+    Fault {
+        /// What: the fault as it was switched on.
+        fault: String,
+    },
     /// Events were lost, because they came faster than they could be written.
     Gap {
         /// How many, of all keys.

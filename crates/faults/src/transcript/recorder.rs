@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use keyrig_authenticator::Channel;
 use keyrig_ctap::hid::{Peer, Report, RequestKind};
 use keyrig_rack::key::{StartingPoint, identity};
-use keyrig_rack::seams::{Edge, Ended, Happening, Seams, WITHOUT_CTAPHID};
+use keyrig_rack::seams::{Edge, Ended, Happening, Onward, Seams, WITHOUT_CTAPHID};
 use keyrig_rack::{KeyName, KeySpecification};
 use keyrig_usb::ControlEar;
 use thiserror::Error;
@@ -278,14 +278,14 @@ impl Edge for Ear {
         Some(message)
     }
 
-    fn response(&mut self, channel: Channel, kind: RequestKind, answer: Vec<u8>, now: Duration) -> Option<Vec<u8>> {
+    fn response(&mut self, channel: Channel, kind: RequestKind, answer: Vec<u8>, now: Duration) -> Onward {
         let (peer, channel) = way(channel);
         self.hear(now, Sound::Response { peer, channel, kind, message: answer.clone() });
-        Some(answer)
+        Onward::Now(answer)
     }
 
-    fn happens(&mut self, happening: Happening, now: Duration) {
-        let what = match happening {
+    fn happens(&mut self, happening: &Happening, now: Duration) {
+        let what = match *happening {
             Happening::Plugged => What::Plugged,
             Happening::Unplugged => What::Unplugged,
             Happening::Attached => What::Attached,
@@ -300,6 +300,7 @@ impl Edge for Ear {
                 },
             },
             Happening::Winked => What::Winked,
+            Happening::Fault(ref fault) => What::Fault { fault: fault.clone() },
             Happening::Stored(discoverable_credentials) => What::Stored { discoverable_credentials },
             Happening::Programs(programs) => What::Programs { programs },
             Happening::Connected(peer) => What::Connected { peer: peer_name(peer.0) },

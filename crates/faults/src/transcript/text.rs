@@ -55,6 +55,7 @@ impl Text {
             What::Attached => note("is taken by a USB host, and powers up".to_owned()),
             What::Detached => note("is let go by its USB host".to_owned()),
             What::Winked => note("winks".to_owned()),
+            What::Fault { fault } => note(format!("fault: {}", fault.escape_debug())),
             What::Gap { missed } => {
                 let were = if *missed == 1 { "event is missing here: it" } else { "events are missing here: they" };
                 note(format!("{missed} {were} came faster than could be written"))

@@ -3,7 +3,9 @@
 use core::time::Duration;
 
 use keyrig_authenticator::{Channel, Commit, Gesture};
-use keyrig_ctap::hid::{RequestId, RequestKind};
+use keyrig_ctap::Status;
+use keyrig_ctap::hid::{MAX_MESSAGE_SIZE, RequestId, RequestKind};
+use keyrig_ctap::u2f::StatusWord;
 
 use super::message::{GestureId, TransactionId};
 
@@ -73,5 +75,22 @@ impl Command {
 
     pub(super) fn waits_for(&self, gesture: GestureId) -> bool {
         matches!(self.wait, Wait::Gesture { id, .. } if id == gesture)
+    }
+}
+
+/// The answer while a command is under way that came another way. CTAP1/U2F knows but one word for later.
+pub(super) fn busy(kind: RequestKind) -> Vec<u8> {
+    match kind {
+        RequestKind::Cbor => vec![Status::ChannelBusy.into()],
+        RequestKind::Msg => StatusWord::ConditionsNotSatisfied.response(),
+    }
+}
+
+/// An answer that no message carries would be silence: that something is wrong with the key is said instead.
+pub(super) fn fitting(kind: RequestKind, answer: Vec<u8>) -> Vec<u8> {
+    match kind {
+        _ if answer.len() <= MAX_MESSAGE_SIZE => answer,
+        RequestKind::Cbor => vec![Status::OtherError.into()],
+        RequestKind::Msg => StatusWord::UnknownError.response(),
     }
 }

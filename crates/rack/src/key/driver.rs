@@ -23,16 +23,14 @@ use std::collections::{BTreeMap, VecDeque};
 use keyrig_authenticator::store::Change;
 use keyrig_authenticator::{Authenticator, Channel, Commit, Gesture as PendingGesture, Profile, Step, Waiting};
 use keyrig_ctap::Status;
-use keyrig_ctap::hid::{
-    Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, MAX_MESSAGE_SIZE, Peer, Report, RequestKind,
-};
-use keyrig_ctap::u2f::StatusWord;
+use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestKind};
 
 use super::channel_ids::ChannelIdSource;
-use super::command::{Command, Interest, Request, Source, SourceId, Wait};
+use super::command::{Command, Interest, Request, Source, SourceId, Wait, busy, fitting};
+use super::edges::Edges;
 use super::message::{Farewell, GestureId, News, Progress, TransactionId};
 use crate::finger::Gesture;
-use crate::seams::{Edge, Ended, Happening, USB_HOST, WITHOUT_CTAPHID};
+use crate::seams::{Edge, Ended, Happening, Onward, USB_HOST, WITHOUT_CTAPHID};
 use crate::storage::NotDurable;
 
 /// What a key wants done.
@@ -61,7 +59,7 @@ pub(super) struct Driver {
     authenticator: Authenticator,
     hid: Device,
     channel_ids: ChannelIdSource,
-    edge: Option<Box<dyn Edge>>,
+    edges: Edges,
     /// Programs that speak CTAPHID without USB, since the key last got power.
     programs: BTreeMap<Peer, Program>,
     last_program: Peer,
@@ -76,7 +74,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(authenticator: Authenticator, edge: Option<Box<dyn Edge>>) -> Self {
+    pub(super) fn new(authenticator: Authenticator, edges: Vec<Box<dyn Edge>>) -> Self {
         let profile = authenticator.profile();
         let hid = Device::new(DeviceConfig {
             device_version: profile.device_version(),
@@ -88,7 +86,7 @@ impl Driver {
             authenticator,
             hid,
             channel_ids,
-            edge,
+            edges: Edges::new(edges),
             programs: BTreeMap::new(),
             last_program: USB_HOST,
             heard: 0,
@@ -122,6 +120,7 @@ impl Driver {
         }
         self.authenticator.deny_u2f();
         self.hid.power_cycle();
+        self.edges.power_off();
         if !self.programs.is_empty() {
             self.programs.clear();
             self.tell_programs(now);
@@ -166,11 +165,7 @@ impl Driver {
         if !self.note(from) && from != USB_HOST {
             return;
         }
-        let report = match &mut self.edge {
-            Some(edge) => edge.report_in(from, report, now),
-            None => Some(report),
-        };
-        if let Some(report) = report {
+        if let Some(report) = self.edges.report_in(from, report, now) {
             let Self { authenticator, channel_ids, hid, .. } = self;
             hid.receive_from(from, &report, now, &mut |bytes| channel_ids.fill(authenticator, bytes));
         }
@@ -325,7 +320,7 @@ impl Driver {
             _ => None,
         };
         let u2f = self.u2f_waiting.map(|(_, waiting)| waiting.until);
-        [gesture, u2f, self.hid.poll_timeout()].into_iter().flatten().min()
+        [gesture, u2f, self.hid.poll_timeout(), self.edges.poll_timeout()].into_iter().flatten().min()
     }
 
     /// What is to be done next.
@@ -338,10 +333,12 @@ impl Driver {
     #[must_use = "a report that is taken is never offered again"]
     pub(super) fn poll_report(&mut self, has_room: impl Fn(Peer) -> bool, now: Duration) -> Option<(Peer, Report)> {
         loop {
+            if let Some(late) = self.edges.late_report(&has_room, now) {
+                return Some(late);
+            }
             let (peer, report) = self.hid.poll_report_to(&has_room)?;
             self.note(peer);
-            let Some(edge) = &mut self.edge else { return Some((peer, report)) };
-            if let Some(report) = edge.report_out(peer, report, now) {
+            if let Some(report) = self.edges.report_out(peer, report, now) {
                 return Some((peer, report));
             }
         }
@@ -366,13 +363,16 @@ impl Driver {
             }
         }
         self.watch_u2f(now);
+        while let Some((source, kind, onward)) = self.edges.late_response(now) {
+            self.go_on(source, kind, onward);
+        }
+        self.edges.collect(now);
     }
 
     /// Lets a message pass the edge.
     fn pass(&mut self, request: Request, now: Duration) -> Option<Request> {
-        let Some(edge) = &mut self.edge else { return Some(request) };
         let Request { source, kind, message } = request;
-        let message = edge.request(source.channel, kind, message, now)?;
+        let message = self.edges.request(source.channel, kind, message, now)?;
         Some(Request { source, kind, message })
     }
 
@@ -533,13 +533,17 @@ impl Driver {
     }
 
     fn answer(&mut self, source: Source, kind: RequestKind, answer: Vec<u8>, now: Duration) {
-        let answer = fitting(kind, answer);
-        let answer = match &mut self.edge {
-            Some(edge) => edge.response(source.channel, kind, answer, now),
-            None => Some(answer),
+        let onward = self.edges.response(source.channel, kind, fitting(kind, answer), now);
+        self.go_on(source, kind, onward);
+    }
+
+    fn go_on(&mut self, source: Source, kind: RequestKind, onward: Onward) {
+        let answer = match onward {
+            // What stands at the edge may have made it longer.
+            Onward::Now(answer) => fitting(kind, answer),
+            Onward::Later => return self.edges.hold(source, kind),
+            Onward::Never => return,
         };
-        // What stands at the edge may have made it longer.
-        let Some(answer) = answer.map(|answer| fitting(kind, answer)) else { return };
         match source.id {
             SourceId::Hid(id) => {
                 if let Err(error) = self.hid.respond(id, answer) {
@@ -552,9 +556,7 @@ impl Driver {
 
     /// Tells who listens at the edge what becomes of the key.
     pub(super) fn happens(&mut self, happening: Happening, now: Duration) {
-        if let Some(edge) = &mut self.edge {
-            edge.happens(happening, now);
-        }
+        self.edges.happens(&happening, now);
     }
 
     fn next_gesture(&mut self) -> GestureId {
@@ -575,22 +577,5 @@ impl Driver {
     fn tell(&mut self, news: News, now: Duration) {
         self.happens(news.into(), now);
         self.effects.push_back(Effect::Tell(news));
-    }
-}
-
-/// The answer while a command is under way that came another way. CTAP1/U2F knows but one word for later.
-fn busy(kind: RequestKind) -> Vec<u8> {
-    match kind {
-        RequestKind::Cbor => vec![Status::ChannelBusy.into()],
-        RequestKind::Msg => StatusWord::ConditionsNotSatisfied.response(),
-    }
-}
-
-/// An answer that no message carries would be silence: that something is wrong with the key is said instead.
-fn fitting(kind: RequestKind, answer: Vec<u8>) -> Vec<u8> {
-    match kind {
-        _ if answer.len() <= MAX_MESSAGE_SIZE => answer,
-        RequestKind::Cbor => vec![Status::OtherError.into()],
-        RequestKind::Msg => StatusWord::UnknownError.response(),
     }
 }

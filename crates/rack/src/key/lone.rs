@@ -50,7 +50,12 @@ impl LoneKey {
         let attestation = Root::new(seed::of_attestation_root(seed))?.issue(&profile)?;
         let environment = Box::new(Seeded::at(seed::of_key(seed, name), start.position));
         let authenticator = Authenticator::new(profile, attestation, environment, start.snapshot.store, Duration::ZERO);
-        Ok(Self { driver: Driver::new(authenticator, edge), waiting: None, transactions: 0, unanswered: Vec::new() })
+        Ok(Self {
+            driver: Driver::new(authenticator, edge.into_iter().collect()),
+            waiting: None,
+            transactions: 0,
+            unanswered: Vec::new(),
+        })
     }
 
     /// What became of its power: [`Happening::Plugged`], [`Unplugged`](Happening::Unplugged), [`Attached`](Happening::Attached)

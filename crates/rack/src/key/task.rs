@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use keyrig_authenticator::store::Change;
 use keyrig_authenticator::{Authenticator, Profile};
 use keyrig_ctap::hid::{Peer, Report};
-use keyrig_usb::{Attachment, ControlEar, Exports, Identity, PlugError, Plugged};
+use keyrig_usb::{Attachment, Exports, Identity, PlugError, Plugged, Standing};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -26,8 +26,8 @@ pub(crate) struct Start {
     pub(crate) authenticator: Authenticator,
     pub(crate) storage: Box<dyn Storage>,
     pub(crate) clock: Box<dyn Clock>,
-    pub(crate) edge: Option<Box<dyn Edge>>,
-    pub(crate) control_ear: Option<ControlEar>,
+    pub(crate) edges: Vec<Box<dyn Edge>>,
+    pub(crate) standing: Standing,
     pub(crate) exports: Exports,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     /// Dropped last, when the task has ended.
@@ -42,7 +42,7 @@ pub(super) struct Task {
     /// Absent while a commit is on its way to the disk.
     storage: Option<Box<dyn Storage>>,
     writing: Option<JoinHandle<Written>>,
-    control_ear: Option<ControlEar>,
+    standing: Standing,
     exports: Exports,
     plugged: Option<Plugged>,
     attachment: Option<Attachment>,
@@ -97,11 +97,11 @@ impl Task {
         Self {
             name: start.name,
             busid: start.busid,
-            driver: Driver::new(start.authenticator, start.edge),
+            driver: Driver::new(start.authenticator, start.edges),
             clock: start.clock,
             storage: Some(start.storage),
             writing: None,
-            control_ear: start.control_ear,
+            standing: start.standing,
             exports: start.exports,
             plugged: None,
             attachment: None,
@@ -222,7 +222,7 @@ impl Task {
     fn plug(&mut self) -> Result<(), PlugError> {
         if self.plugged.is_none() {
             let identity = identity(self.driver.profile(), &self.name);
-            self.plugged = Some(self.exports.plug_heard(&self.busid, identity, self.control_ear.clone())?);
+            self.plugged = Some(self.exports.plug_with(&self.busid, identity, self.standing.clone())?);
             let now = self.clock.now();
             self.driver.happens(Happening::Plugged, now);
             self.driver.power_on(now);

@@ -7,7 +7,7 @@ use keyrig_authenticator::environment::{Environment, Seeded};
 use keyrig_authenticator::profile::Touch;
 use keyrig_authenticator::store::Store;
 use keyrig_authenticator::{Authenticator, Profile};
-use keyrig_usb::Exports;
+use keyrig_usb::{Exports, Standing};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::crypto::System;
 use crate::key::administration::ActRefused;
 use crate::key::{Notice, Start};
 use crate::key_name::KeyName;
-use crate::seams::Seams;
+use crate::seams::Row;
 use crate::seed;
 use crate::state_directory::StateDirectory;
 use crate::storage::{Memory, Storage};
@@ -28,7 +28,7 @@ use crate::storage::{Memory, Storage};
 pub(super) struct Maker {
     pub(super) seed: Option<u64>,
     pub(super) state: Option<StateDirectory>,
-    pub(super) seams: Option<Arc<dyn Seams>>,
+    pub(super) seams: Row,
     pub(super) root: Root,
     pub(super) exports: Exports,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
@@ -83,10 +83,8 @@ impl Maker {
                 (None, store, changes)
             }
         };
-        let mut clock: Box<dyn Clock> = Box::new(SystemClock::new(self.epoch));
-        if let Some(seams) = &self.seams {
-            clock = seams.clock(&name, clock);
-        }
+        let environment = self.seams.environment(&name, &self.root, &attestation, environment);
+        let clock: Box<dyn Clock> = self.seams.clock(&name, Box::new(SystemClock::new(self.epoch)));
         let mut authenticator = Authenticator::new(profile, attestation, environment, store, clock.now());
         if let Some(wanted) = wanted {
             let act = authenticator.restore(&wanted).map_err(|error| refused(error.into()))?;
@@ -109,19 +107,15 @@ impl Maker {
             (None, Some(state)) => Box::new(state.create_key(&name, authenticator.profile(), &changes)?),
             (None, None) => Box::new(Memory::holding(&changes)),
         };
-        let seams = self.seams.as_ref();
         Ok(Made {
             profile: authenticator.profile().name.clone(),
             has_latch: authenticator.profile().behaviour.touch == Touch::Latched,
             discoverable_credentials: authenticator.store().discoverable_count(),
             start: Start {
                 busid: format!("1-{port}"),
-                storage: match seams {
-                    Some(seams) => seams.storage(&name, storage),
-                    None => storage,
-                },
-                edge: seams.and_then(|seams| seams.edge(&name)),
-                control_ear: seams.and_then(|seams| seams.control_ear(&name)),
+                storage: self.seams.storage(&name, storage),
+                edges: self.seams.edges(&name),
+                standing: Standing { ear: self.seams.control_ear(&name), host: self.seams.host(&name) },
                 name,
                 authenticator,
                 clock,

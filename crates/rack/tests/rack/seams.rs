@@ -13,7 +13,7 @@ use keyrig_ctap::Request;
 use keyrig_ctap::hid::{ChannelId, Command as HidCommand, Peer, Report, RequestKind};
 use keyrig_rack::clock::Clock;
 use keyrig_rack::key::administration::ActRefused;
-use keyrig_rack::seams::{Edge, Seams, USB_HOST, WITHOUT_CTAPHID};
+use keyrig_rack::seams::{Edge, Onward, Seams, USB_HOST, WITHOUT_CTAPHID};
 use keyrig_rack::storage::{NotDurable, Storage};
 use keyrig_rack::{KeyHandle, KeyName, Options, Rack};
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ use crate::requests::{made, make_credential};
 use crate::support::{Channel, handle, name, specifications, state, touch, transact};
 
 async fn rack_with(options: Options, seams: impl Seams + 'static) -> Rack {
-    let options = Options { seams: Some(Arc::new(seams)), ..options };
+    let options = Options { seams: vec![Arc::new(seams)], ..options };
     Rack::start(options, specifications(&["a", "b"])).await.unwrap()
 }
 
@@ -169,9 +169,9 @@ impl Seams for Longer {
 }
 
 impl Edge for Longer {
-    fn response(&mut self, _: CtapChannel, _: RequestKind, mut answer: Vec<u8>, _: Duration) -> Option<Vec<u8>> {
+    fn response(&mut self, _: CtapChannel, _: RequestKind, mut answer: Vec<u8>, _: Duration) -> Onward {
         answer.resize(7610, 0);
-        Some(answer)
+        Onward::Now(answer)
     }
 }
 

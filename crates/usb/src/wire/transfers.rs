@@ -22,6 +22,8 @@ pub mod status {
     pub const NO_MEMORY: i32 = -12;
     /// The endpoint stalled, or does not exist (-EPIPE).
     pub const STALL: i32 = -32;
+    /// The device did not answer as USB has it (-EPROTO).
+    pub const PROTOCOL: i32 = -71;
     /// The device sent more than the host had room for (-EOVERFLOW).
     pub const BABBLE: i32 = -75;
     /// The URB was unlinked (-ECONNRESET).
@@ -196,6 +198,11 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// Whether encoded replies begin with a USBIP_RET_UNLINK.
+    pub(crate) fn is_unlink(replies: &[u8]) -> bool {
+        replies.first_chunk() == Some(&RET_UNLINK.to_be_bytes())
+    }
+
     /// Reads a reply; see the [module above](super) for the return value. The data of an IN
     /// transfer follows what it took.
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use keyrig_usb::{Attachment, ControlRequest, Exports, Limits, Plugged, serve_imported};
+use keyrig_usb::{Attachment, ControlRequest, Exports, Limits, Plugged, Standing, serve_imported};
 use tokio::io::{DuplexStream, duplex};
 
 use crate::support::{Host, identity, report, returned, unlinked};
@@ -28,7 +28,7 @@ async fn bench(limits: Limits) -> Bench {
         hears.lock().unwrap().push((request.setup.encode(), request.status, request.data.to_vec()));
     };
     let exports = Exports::new();
-    let mut plugged = exports.plug_heard("1-1", identity(), Some(Arc::new(ear))).unwrap();
+    let mut plugged = exports.plug_with("1-1", identity(), Standing { ear: Some(Arc::new(ear)), host: None }).unwrap();
     let (near, far) = duplex(64 * 1024);
     tokio::spawn(async move { serve_imported(far, &exports, "1-1", limits).await });
     let key = plugged.attached().await;

@@ -7,6 +7,8 @@ mod client;
 #[cfg(test)]
 mod ear;
 #[cfg(test)]
+mod fates;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod support;

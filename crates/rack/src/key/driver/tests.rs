@@ -59,20 +59,20 @@ fn key(profile: Profile) -> (Authenticator, Memory) {
 
 impl Pair {
     fn new() -> Self {
-        Self::with_edge(None)
+        Self::with_edges(Vec::new())
     }
 
-    fn with_edge(edge: Option<Box<dyn Edge>>) -> Self {
-        Self::with(Profile::built_in("keyrig").unwrap(), edge)
+    fn with_edges(edges: Vec<Box<dyn Edge>>) -> Self {
+        Self::with(Profile::built_in("keyrig").unwrap(), edges)
     }
 
     fn of(profile: Profile) -> Self {
-        Self::with(profile, None)
+        Self::with(profile, Vec::new())
     }
 
-    fn with(profile: Profile, edge: Option<Box<dyn Edge>>) -> Self {
+    fn with(profile: Profile, edges: Vec<Box<dyn Edge>>) -> Self {
         let (authenticator, memory) = key(profile);
-        let mut driver = Driver::new(authenticator, edge);
+        let mut driver = Driver::new(authenticator, edges);
         driver.power_on(Duration::ZERO);
         Self {
             driver,

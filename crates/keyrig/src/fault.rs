@@ -1,0 +1,65 @@
+//! Faults from the start: `--fault`.
+
+use std::error::Error;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use clap::Args;
+use keyrig_faults::{Fault, Faults};
+use keyrig_rack::seams::Seams;
+use keyrig_rack::{KeyName, KeySpecification};
+
+use crate::failure::Failure;
+
+/// What goes wrong on purpose.
+#[derive(Args)]
+pub(crate) struct FaultArguments {
+    /// Have something go wrong with a key, from the start ('keyrig faults' lists what can): a=ctap-slow,ms=3000. Repeat for more
+    #[arg(long = "fault", value_name = "NAME=FAULT[,...]")]
+    faults: Vec<FaultArgument>,
+}
+
+/// `NAME=FAULT[,PARAMETER=VALUE…]`.
+#[derive(Clone)]
+struct FaultArgument {
+    key: KeyName,
+    fault: Fault,
+}
+
+impl FromStr for FaultArgument {
+    type Err = Box<dyn Error + Send + Sync>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let whose = "write NAME=FAULT, such as a=ctap-slow,ms=3000";
+        let (key, fault) = text.split_once('=').filter(|(key, _)| !key.contains(',')).ok_or(whose)?;
+        Ok(Self { key: key.parse()?, fault: fault.parse()? })
+    }
+}
+
+impl FaultArguments {
+    pub(crate) fn are_wanted(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    /// What stands at the seams of a rack with these keys, where faults can be switched on. `outside` is what stands farther out.
+    pub(crate) fn seams(
+        &self,
+        keys: &[KeySpecification],
+        seed: Option<u64>,
+        outside: Vec<Arc<dyn Seams>>,
+    ) -> Result<Vec<Arc<dyn Seams>>, Failure> {
+        let faults = Faults::new(seed);
+        for FaultArgument { key, fault } in &self.faults {
+            if !keys.iter().any(|known| known.name == *key) {
+                let known: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+                let known = known.join(", ");
+                return Err(Failure::Usage(format!("--fault {key}=…: no key is called {key}: the keys are {known}")));
+            }
+            let switched = faults.switch_on(key, fault.clone());
+            switched.map_err(|error| Failure::Usage(format!("--fault {key}=…: {error}")))?;
+        }
+        let mut seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults)];
+        seams.extend(outside);
+        Ok(seams)
+    }
+}
