@@ -413,6 +413,21 @@ async fn where_no_key_can_be_plugged_in_the_reason_is_said() {
     }
 }
 
+/// util-linux's `unshare` tells the same.
+#[tokio::test]
+async fn whether_user_namespaces_can_be_had_is_found_by_trying() {
+    let bench = Bench::new();
+    for place in places() {
+        let script = "unshare --user --map-root-user --mount mount --bind /tmp /tmp && echo can; /proc/self/fd/9 env";
+        let output = bench.exec(place, &["--plug", "none"], &["sh", "-c", script]).await;
+        assert!(output.success, "{place:?}: {output}");
+        let can = output.stdout.starts_with("can\n");
+        assert_eq!(can, place.rules.is_none(), "{place:?}: {output}");
+        let said = if can { "ok   user-namespaces " } else { "no   user-namespaces " };
+        assert!(output.stdout.contains(said), "{place:?}: {output}");
+    }
+}
+
 #[tokio::test]
 async fn who_blinks_is_said_on_a_terminal_and_nowhere_else() {
     if !installed(&["/usr/bin/ssh-keygen", "/usr/lib/openssh/ssh-sk-helper"]) {

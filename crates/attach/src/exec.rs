@@ -257,8 +257,8 @@ pub fn views() -> Result<Vec<(View, Option<Refused>)>, ExecError> {
 pub fn user_namespaces() -> Result<Option<Refused>, ExecError> {
     let directory = PrivateDirectory::create()?;
     let (view, user) = (View::Namespace, Some(true));
-    let Attempt { plan, .. } = Attempt::prepare(directory.path(), (view, user))?;
-    let refused = sys::attempt(plan.as_ref(), &filter_for(view)).err();
+    let attempt = Attempt::prepare(directory.path(), (view, user))?;
+    let refused = sys::attempt(attempt.plan.as_ref(), &filter_for(view)).err();
     // The filter comes after the namespaces.
     Ok(refused.filter(|(step, _)| *step != Step::Filter).map(|(step, error)| Refused { view, step, error }))
 }
