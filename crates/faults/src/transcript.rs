@@ -15,6 +15,7 @@ mod assembly;
 mod decode;
 mod event;
 mod exchange;
+mod hexadecimal;
 mod messages;
 mod output;
 mod pcapng;

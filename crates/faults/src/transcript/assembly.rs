@@ -8,6 +8,7 @@ use keyrig_ctap::hid::{ChannelId, Command, KeepaliveStatus, Report, RequestKind}
 
 use super::decode::{self, Asked, Decoded, Secrets};
 use super::event::{Direction, Event, Touch, What};
+use super::hexadecimal;
 use super::messages::{self, Messages, Passed};
 
 /// The USB host, by number.
@@ -190,7 +191,7 @@ impl Assembly {
             subcommand,
             members,
             malformed,
-            bytes: (self.whole || !masked).then(|| hex::encode(message)),
+            bytes: (self.whole || !masked).then(|| hexadecimal::encode(message)),
         };
         events(event(at, key, what));
     }
@@ -229,7 +230,7 @@ impl Assembly {
             took_us: under_way.map_or(0, |under_way| microseconds(at.saturating_sub(under_way.at))),
             members,
             malformed,
-            bytes: (self.whole || !masked).then(|| hex::encode(message)),
+            bytes: (self.whole || !masked).then(|| hexadecimal::encode(message)),
         };
         events(event(at, key, what));
     }

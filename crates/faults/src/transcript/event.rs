@@ -6,6 +6,7 @@ use core::str::FromStr;
 use keyrig_usb::Identity;
 use serde::{Deserialize, Serialize};
 
+use super::hexadecimal;
 use super::value::Members;
 
 /// Something that happened, at a key or to the transcript. As JSON, which `crates/keyrig/schemas/trace.json` describes, each is a line.
@@ -35,7 +36,7 @@ pub enum What {
         /// Who sent or gets it.
         peer: String,
         /// Its 64 bytes, in hexadecimal.
-        #[serde(with = "hex::serde")]
+        #[serde(with = "hexadecimal")]
         bytes: Vec<u8>,
     },
     /// A USB host made a control request. When, is by the machine's clock.
@@ -47,7 +48,7 @@ pub enum What {
         /// 0, or the error that the host got, such as -32 for a stall.
         status: i32,
         /// What was moved, in hexadecimal.
-        #[serde(with = "hex::serde")]
+        #[serde(with = "hexadecimal")]
         bytes: Vec<u8>,
     },
     /// A CTAPHID message passed whole.
@@ -193,7 +194,7 @@ pub enum What {
 impl What {
     /// A control request by its setup packet.
     pub(super) fn control(setup: [u8; 8], status: i32, bytes: Vec<u8>) -> Self {
-        Self::Control { request: request_name(setup), setup: hex::encode(setup), status, bytes }
+        Self::Control { request: request_name(setup), setup: hexadecimal::encode(&setup), status, bytes }
     }
 }
 
@@ -297,7 +298,7 @@ pub struct KeyInTrace {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// The [snapshot](keyrig_rack::snapshot) of what it keeps, in hexadecimal.
-    #[serde(with = "hex::serde")]
+    #[serde(with = "hexadecimal")]
     pub snapshot: Vec<u8>,
     /// How far its randomness has come, in words of four bytes.
     pub position: u64,

@@ -7,6 +7,7 @@ use keyrig_ctap::hid::{
 };
 
 use super::event::{Direction, What};
+use super::hexadecimal;
 use super::value::{Members, Value};
 
 /// How many messages of one key may be under way; of more, the first by peer and channel is forgotten. A capture may claim any number.
@@ -96,7 +97,7 @@ pub(super) fn event(peer: &str, direction: Direction, message: &Message) -> What
         command: message.command().to_string(),
         length: message.payload().len(),
         members: if carries { Members::default() } else { members(direction, message) },
-        bytes: (!carries).then(|| hex::encode(message.payload())),
+        bytes: (!carries).then(|| hexadecimal::encode(message.payload())),
     }
 }
 

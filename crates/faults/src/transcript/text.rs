@@ -4,6 +4,7 @@ use core::fmt::Write;
 
 use super::event::{Event, Header, Level, Touch, What};
 use super::exchange::{Exchange, Exchanges};
+use super::hexadecimal;
 use super::value::{Members, Value};
 
 /// Writes events as text.
@@ -86,10 +87,10 @@ impl Text {
                 note(format!("{arrow} {command} on channel {channel}, {}  {members}", counted(*length, "byte")));
             }
             What::Report { direction, bytes, .. } if self.level == Some(Level::Usb) => {
-                note(format!("{} {}", arrow(*direction), hex::encode(bytes)));
+                note(format!("{} {}", arrow(*direction), hexadecimal::encode(bytes)));
             }
             What::Control { request, setup, status, bytes } if self.level == Some(Level::Usb) => {
-                note(format!("{request} (setup {setup}): status {status}  {}", hex::encode(bytes)));
+                note(format!("{request} (setup {setup}): status {status}  {}", hexadecimal::encode(bytes)));
             }
             _ => {}
         }

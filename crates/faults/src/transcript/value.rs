@@ -6,6 +6,8 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::hexadecimal;
+
 /// A value of a message. As JSON it is what one expects, with byte strings in lower-case hexadecimal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -101,7 +103,7 @@ impl fmt::Display for Value {
             Self::Boolean(value) => write!(f, "{value}"),
             // What others wrote may end lines or move a terminal's cursor.
             Self::Text(text) => write!(f, "{}", text.escape_debug()),
-            Self::Bytes(bytes) => f.write_str(&hex::encode(bytes)),
+            Self::Bytes(bytes) => f.write_str(&hexadecimal::encode(bytes)),
             Self::List(list) => {
                 f.write_str("[")?;
                 for (index, value) in list.iter().enumerate() {
@@ -135,7 +137,7 @@ impl Serialize for Value {
             },
             Self::Boolean(value) => serializer.serialize_bool(*value),
             Self::Text(text) => serializer.serialize_str(text),
-            Self::Bytes(bytes) => serializer.serialize_str(&hex::encode(bytes)),
+            Self::Bytes(bytes) => serializer.serialize_str(&hexadecimal::encode(bytes)),
             Self::List(list) => {
                 let mut elements = serializer.serialize_seq(Some(list.len()))?;
                 for value in list {
