@@ -1,7 +1,7 @@
-"""Has python-fido2 meet faults, each switched on for one thing that it does, and prints what it said: a line of JSON each.
+"""Has python-fido2 meet faults, each switched on for one thing that it does, and prints what it said: a line of JSON.
 
-Standard input is rows of JSON: {"by", "doing", "fault"}. The key called key is at the datagram endpoint KEYRIG_CTAPHID and, by PyPI's usbip, at the USB/IP
-server KEYRIG_USBIP; KEYRIG_SOCKET is the control socket.
+Standard input is rows of JSON: {"by", "doing", "fault"}. The key called key is at the datagram endpoint KEYRIG_CTAPHID
+and, by PyPI's usbip, at the USB/IP server KEYRIG_USBIP; KEYRIG_SOCKET is the control socket.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import time
+from typing import ClassVar
 
 import usbip.host
 from fido2.client import DefaultClientDataCollector, Fido2Client, UserInteraction
@@ -106,7 +107,9 @@ def made(ctap, keepalives=None, **options):
     def keepalive(status):
         keepalives.append(STATUS(status).name)
 
-    return ctap.make_credential(HASH, RP, USER, ES256, on_keepalive=None if keepalives is None else keepalive, **options)
+    return ctap.make_credential(
+        HASH, RP, USER, ES256, on_keepalive=None if keepalives is None else keepalive, **options
+    )
 
 
 def flags(data):
@@ -159,7 +162,7 @@ class RegisterPasskey(WithCtap):
 
 
 class Login(WithCtap):
-    options = None
+    options: ClassVar = None
 
     def before(self, connect):
         super().before(connect)
@@ -173,7 +176,7 @@ class Login(WithCtap):
 
 
 class Preflight(Login):
-    options = {"up": False}
+    options: ClassVar = {"up": False}
 
 
 class User(UserInteraction):

@@ -1,4 +1,4 @@
-"""What schemathesis is told of the service: its keys are touched by nobody, and it waits for a touch as long as it is told to."""
+"""What schemathesis is told of the service: nobody touches its keys, and it waits for a touch as long as it is told."""
 
 import schemathesis
 

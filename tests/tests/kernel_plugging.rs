@@ -28,6 +28,27 @@ fn a_key_unplugged_during_a_pending_touch_comes_back_with_its_credential() {
 }
 
 #[test]
+fn a_key_created_while_others_are_attached_gets_a_node_and_leaves_it_when_removed() {
+    kernel_case::run(
+        "attach_a --touch every
+        before=$nodes
+        nodes=
+        key create b
+        node_of b
+        make_credential $node es256 c
+        key remove b
+        gone
+        test \"$(ports_taken | grep -c .)\" = 1 || fail \"$(ports_taken)\"
+        key create b
+        node_of b
+        ! assert $node es256 c || fail 'a new key knows a credential of another'
+        nodes=\"$before $nodes\"
+        stop
+        test -z \"$(ports_taken)\" || fail \"$(ports_taken)\"",
+    );
+}
+
+#[test]
 fn a_power_cycle_is_a_disconnect_and_a_new_device_with_the_same_credentials() {
     let Some(output) = kernel_case::run(
         "attach_a
