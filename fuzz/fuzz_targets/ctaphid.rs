@@ -10,8 +10,8 @@ use core::time::Duration;
 use std::collections::HashMap;
 
 use keyrig_ctap::hid::{
-    Capabilities, ChannelId, Command, Continuation, Device, DeviceConfig, DeviceEvent, Initialization, KeepaliveStatus,
-    Packet, Peer, Report, RequestId,
+    Capabilities, ChannelId, Command, Continuation, Device, DeviceConfig, DeviceEvent, ErrorCode, Initialization,
+    KeepaliveStatus, Packet, Peer, Report, RequestId,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -67,6 +67,14 @@ impl World {
                     assert!(self.pending.is_none(), "one request at a time");
                     assert!(self.device.is_in_use_by(peer, self.now), "whoever asks uses the device");
                     self.pending = Some((id, peer));
+                }
+                DeviceEvent::Vendor { id, command, payload } => {
+                    assert_eq!(command, 0x40, "a command that the device has");
+                    let answered = match payload.as_slice() {
+                        [] => self.device.refuse(id, ErrorCode::InvalidPar),
+                        _ => self.device.respond(id, payload),
+                    };
+                    answered.expect("it has just come");
                 }
                 DeviceEvent::Cancel(id) => {
                     assert_eq!(self.pending.map(|(id, _)| id), Some(id), "only what is pending is cancelled");
@@ -234,7 +242,12 @@ fuzz_target!(|data: &[u8]| {
     let Some(capabilities) = choices.byte() else { return };
     let capabilities = Capabilities(capabilities & 0x0D);
     let mut world = World {
-        device: Device::new(DeviceConfig { device_version: [1, 0, 0], capabilities, ..DeviceConfig::default() }),
+        device: Device::new(DeviceConfig {
+            device_version: [1, 0, 0],
+            capabilities,
+            vendor_commands: &[0x40],
+            ..DeviceConfig::default()
+        }),
         now: Duration::ZERO,
         random: 1,
         channels: Vec::new(),

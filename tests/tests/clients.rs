@@ -165,7 +165,7 @@ async fn ctap_hid_fido2() {
         let script = format!("{client}; $keyrig key unplug a >/dev/null; {client}");
         let output = bench.run(place, &keys, &script).await;
         let steps = "ok register\nok sign\nok set a PIN\nok register\nok sign\n";
-        let expected = format!("found 1209:0001\nfound 1050:0407\n{steps}found 1050:0407\n{steps}");
+        let expected = format!("found 1209:0001\nfound 1050:0402\n{steps}found 1050:0402\n{steps}");
         assert_eq!(output.stdout, expected, "{place:?}: {output}");
         assert!(output.success, "{place:?}: {output}");
     }

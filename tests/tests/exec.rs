@@ -89,8 +89,7 @@ async fn a_go_program_finds_the_keys_by_sysfs() {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     for place in places() {
         let output = bench.run(place, &TWO_KEYS, "$bench/keys").await;
-        let seen =
-            "hidraw0 keyrig keyrig software security key 34 true\nhidraw1 Yubico YubiKey OTP+FIDO+CCID 34 true\n";
+        let seen = "hidraw0 keyrig keyrig software security key 34 true\nhidraw1 Yubico YubiKey FIDO 34 true\n";
         assert_eq!(output.to_string(), seen, "{place:?}");
     }
 }
@@ -107,7 +106,7 @@ async fn python_fido2_registers_and_logs_in_by_its_own_backend() {
             format!("exec {} {} $keyrig", python.display(), judge::tree("tests/exec/python_fido2.py").display());
         let output = bench.run(place, &TWO_KEYS, &script).await;
         // ECONNRESET, where Linux has EIO: README.
-        let seen = "[('/dev/hidraw0', 'keyrig keyrig software security key'), ('/dev/hidraw1', 'Yubico YubiKey OTP+FIDO+CCID')]\n\
+        let seen = "[('/dev/hidraw0', 'keyrig keyrig software security key'), ('/dev/hidraw1', 'Yubico YubiKey FIDO')]\n\
                     registered and logged in\nOSError 104\n['/dev/hidraw1']\n";
         assert_eq!(output.stdout, seen, "{place:?}: {output}");
     }
@@ -178,7 +177,7 @@ async fn libfido2_finds_two_keys_with_an_empty_environment_too() {
         assert!(output.success, "{place:?}: {output}");
         let (listed, information) = output.stdout.split_once("proto: 0x02\n").unwrap();
         let keys = "/dev/hidraw0: vendor=0x1209, product=0x0001 (keyrig keyrig software security key)\n\
-                    /dev/hidraw1: vendor=0x1050, product=0x0407 (Yubico YubiKey OTP+FIDO+CCID)\n";
+                    /dev/hidraw1: vendor=0x1050, product=0x0402 (Yubico YubiKey FIDO)\n";
         assert_eq!(listed, keys.repeat(2), "{place:?}");
         assert!(information.contains("\naaguid: a25342c03cdc44148e46f4807fca511c\n"), "{place:?}: {information}");
     }
@@ -239,9 +238,9 @@ async fn a_key_that_is_created_has_a_node_until_it_is_removed() {
         let seen = "create c --profile keyrig: hidraw0 hidraw1 hidraw2\nremove b: hidraw0 hidraw2\n\
             create d --profile yubikey-5.7 --unplugged: hidraw0 hidraw2\nremove a: hidraw2\n\
             add /dev/hidraw2 token=1 keyrig software security key\nremove /dev/hidraw1 token=1\n\
-            remove /dev/hidraw0 token=1\nadd /dev/hidraw0 token=1 YubiKey OTP+FIDO+CCID\n\
+            remove /dev/hidraw0 token=1\nadd /dev/hidraw0 token=1 YubiKey FIDO\n\
             /dev/hidraw2: vendor=0x1209, product=0x0001 (keyrig keyrig software security key)\n\
-            /dev/hidraw0: vendor=0x1050, product=0x0407 (Yubico YubiKey OTP+FIDO+CCID)\n\
+            /dev/hidraw0: vendor=0x1050, product=0x0402 (Yubico YubiKey FIDO)\n\
             the endpoint of a is gone\nd has one\n";
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
         assert_eq!(lines(&output.stdout), lines(seen), "{place:?}: {output}");
@@ -268,7 +267,7 @@ async fn udev_tells_of_keys_that_come_and_go() {
             wait $!";
         let output = bench.run(place, &TWO_KEYS, script).await;
         assert!(output.success, "{place:?}: {output}");
-        let product = "/dev/hidraw1 token=1 YubiKey OTP+FIDO+CCID\n";
+        let product = "/dev/hidraw1 token=1 YubiKey FIDO\n";
         // Of a device that is gone libudev finds no parent.
         let gone = "remove /dev/hidraw1 token=1\n";
         let seen = format!(
@@ -293,7 +292,7 @@ async fn sysfs_is_as_a_machine_with_the_keys_on_usb_would_have_it() {
             python3 -c 'import os; a, b = os.openpty(); os.write(a, b\"typed\\n\"); assert os.read(b, 9) == b\"typed\\n\"' && find /dev -name null -type c";
         let output = bench.run(place, &TWO_KEYS, script).await;
         assert!(output.success, "{place:?}: {output}");
-        let seen = "hidraw0\nhidraw1\n/sys/devices/keyrig/usb1/1-2\nHID_ID=0003:00001050:00000407\nYubico\n1\n2\nhidraw\n1\n/dev/null\n";
+        let seen = "hidraw0\nhidraw1\n/sys/devices/keyrig/usb1/1-2\nHID_ID=0003:00001050:00000402\nYubico\n1\n2\nhidraw\n1\n/dev/null\n";
         assert_eq!(output.stdout, seen, "{place:?}: {output}");
     }
 }

@@ -83,7 +83,7 @@ async fn wireshark_takes_a_transcript_apart_as_usb_and_hid() {
     // Each key is found by its descriptors, and each report is data of a HID device, which these describe.
     let products =
         tshark(&path, &["-Y", "usb.idProduct", "-T", "fields", "-e", "usb.idVendor", "-e", "usb.idProduct"]).await;
-    for product in ["0x1209\t0x0001", "0x1050\t0x0407"] {
+    for product in ["0x1209\t0x0001", "0x1050\t0x0402"] {
         assert!(products.contains(product), "{products}");
     }
     let data = tshark(&path, &["-Y", "usbhid.data", "-T", "fields", "-e", "usbhid.data"]).await;

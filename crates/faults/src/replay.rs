@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::CertificateFailed;
-use keyrig_authenticator::profile::{Quirk, UnknownQuirk};
+use keyrig_authenticator::profile::{NotForThisKey, Quirk, UnknownQuirk};
 use keyrig_rack::key::{LoneKey, StartingPoint};
 use keyrig_rack::seams::Seams;
 use keyrig_rack::snapshot::{InvalidSnapshot, Snapshot};
@@ -93,6 +93,9 @@ pub enum KeyProblem {
     /// There is no such known bug.
     #[error(transparent)]
     Quirk(#[from] UnknownQuirk),
+    /// The known bug is one that such a key cannot have.
+    #[error(transparent)]
+    NotForThisKey(#[from] NotForThisKey),
     /// From where it starts is not written down.
     #[error("from where it starts is not written down")]
     NoStart,
@@ -188,7 +191,7 @@ fn starting_point(key: &KeyInTrace) -> Result<(KeySpecification, StartingPoint),
     let name: KeyName = key.name.parse().map_err(|_| KeyProblem::Name)?;
     let mut profile = Profile::built_in(&key.profile).ok_or_else(|| KeyProblem::Profile(key.profile.clone()))?;
     for quirk in &key.quirks {
-        profile.add(Quirk::named(quirk)?);
+        profile.add(Quirk::named(quirk)?)?;
     }
     let start = key.start.as_ref().ok_or(KeyProblem::NoStart)?;
     let snapshot = Snapshot::from_bytes(&start.snapshot)?;

@@ -57,7 +57,7 @@ impl Recorded {
             KeySpecification::built_in("keyrig", "a").unwrap(),
             KeySpecification::built_in("yubikey-5.7", "b").unwrap(),
         ];
-        keys[0].profile.add(Quirk::named("long-key-handle").unwrap());
+        keys[0].profile.add(Quirk::named("long-key-handle").unwrap()).unwrap();
         let recorder = Recorder::new(&keys, Secrets::Masked);
         let options = Options { seams: vec![Arc::new(recorder.clone())], seed: Some(7), ..Options::default() };
         let rack = Rack::start(options, keys).await.unwrap();

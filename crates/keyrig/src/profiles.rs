@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keyrig_authenticator::Profile;
-use keyrig_authenticator::profile::{Quirk, Stated};
+use keyrig_authenticator::profile::{DeviceInfo, Quirk, Source, Stated};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     /// The profile to show
     name: Option<String>,
 
-    /// Show the known bugs of real keys that --quirk switches on
+    /// Show what --quirk switches on: known bugs of real keys, and all-applications
     #[arg(long, conflicts_with = "name")]
     quirks: bool,
 
@@ -40,11 +40,26 @@ struct Shown {
     pin_uv_auth_protocols: Vec<u64>,
     algorithms: Vec<String>,
     discoverable_credentials: u32,
+    device_info: Option<ShownDeviceInfo>,
     behaviour: Vec<ShownBehaviour>,
     unknown: Vec<&'static str>,
     compared_with: Option<String>,
     withheld: Vec<String>,
     unproven: std::collections::BTreeMap<String, String>,
+}
+
+/// Where the pages are known from that a YubiKey tells its maker's tools.
+#[derive(Serialize)]
+struct ShownDeviceInfo {
+    known: String,
+    from: String,
+}
+
+impl From<&DeviceInfo> for ShownDeviceInfo {
+    fn from(device_info: &DeviceInfo) -> Self {
+        let Source { known, from } = device_info.source();
+        Self { known: known.to_string(), from }
+    }
 }
 
 /// A field in which the key deviates from the specification.
@@ -114,6 +129,7 @@ impl From<&Profile> for Shown {
                 .map(|algorithm| format!("{} ({})", algorithm.name(), algorithm.identifier()))
                 .collect(),
             discoverable_credentials: profile.discoverable_credentials,
+            device_info: profile.device_info.as_ref().map(ShownDeviceInfo::from),
             behaviour: profile.behaviour.stated().filter(Stated::deviates).map(ShownBehaviour::from).collect(),
             unknown: profile.unknown().map(|field| field.name).collect(),
             compared_with: profile.compared_with.clone(),
@@ -195,6 +211,9 @@ fn print_one(shown: &Shown) -> Result<(), Failure> {
     }
     print(format!("  COSE algorithms             {}", shown.algorithms.join(", ")))?;
     print(format!("  discoverable credentials    {}", shown.discoverable_credentials))?;
+    if let Some(ShownDeviceInfo { known, from }) = &shown.device_info {
+        print(format!("  device information          for ykman; {known}: {from}"))?;
+    }
     if !shown.behaviour.is_empty() {
         print("behaves otherwise than CTAP and WebAuthn have it:")?;
         for stated in &shown.behaviour {

@@ -101,7 +101,8 @@ pub(crate) struct RackArguments {
     #[arg(long = "pin", value_name = "NAME=FILE")]
     pins: Vec<PinArgument>,
 
-    /// A known bug of a real key, at one of these ('keyrig profiles --quirks' lists them). Repeat for more
+    /// A known bug of a real key, at one of these ('keyrig profiles --quirks' lists them), or all-applications at a YubiKey. Repeat
+    /// for more
     #[arg(long = "quirk", value_name = "NAME=QUIRK")]
     quirks: Vec<QuirkArgument>,
 
@@ -188,7 +189,7 @@ impl RackArguments {
                 let known = keys.iter().map(|specification| specification.name.as_str()).collect::<Vec<_>>().join(", ");
                 return Err(Failure::Usage(format!("--quirk: no key is called {key}: the keys are {known}")));
             };
-            found.profile.add(quirk);
+            found.profile.add(quirk).map_err(|error| Failure::Usage(format!("--quirk: {key}: {error}")))?;
         }
         Ok(keys)
     }

@@ -13,6 +13,7 @@ mod edges;
 mod lone;
 mod message;
 mod task;
+mod vendor;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;

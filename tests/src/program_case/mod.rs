@@ -25,23 +25,41 @@ pub const VIEWS: [&str; 2] = ["namespace", "paths"];
 ///
 /// If the script fails or takes too long.
 pub async fn run(terminal: &str, needs: &[&str], profile: &str, script: &str) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    for view in VIEWS {
+        outputs.extend(run_in(view, &[], terminal, needs, profile, script).await);
+    }
+    outputs
+}
+
+/// Runs a case in one view, with further options of `keyrig exec`; see [`run`].
+///
+/// # Panics
+///
+/// If the script fails or takes too long.
+pub async fn run_in(
+    view: &str,
+    options: &[&str],
+    terminal: &str,
+    needs: &[&str],
+    profile: &str,
+    script: &str,
+) -> Option<Output> {
     if let Some(missing) = needs.iter().find(|path| !Path::new(path).exists()) {
         judge::skip(&format!("{missing} is not installed: scripts/test installs it"));
-        return Vec::new();
+        return None;
     }
     let keyrig = program::keyrig();
     let script = format!("keyrig='{keyrig}'\nterminal='{terminal}'\ncontrol=$KEYRIG_CONTROL\n{PRELUDE}\n{script}");
-    let mut outputs = Vec::new();
-    for view in VIEWS {
-        // coreutils' timeout ends what the script has started too.
-        let mut command = tokio::process::Command::new("timeout");
-        command
-            .args(["--kill-after=10", &LIMIT.as_secs().to_string(), keyrig, "exec", "--quiet", "--view", view])
-            .args(["--key", &format!("a={profile}"), "--key", "b=security-key-5.1", "--", "sh", "-c", &script])
-            .env_remove("KEYRIG_LOG");
-        let output = judge::run(&mut command, b"", LIMIT + Duration::from_secs(20)).await;
-        assert!(output.success, "{view}: {output}");
-        outputs.push(output);
-    }
-    outputs
+    // coreutils' timeout ends what the script has started too.
+    let mut command = tokio::process::Command::new("timeout");
+    command
+        .args(["--kill-after=10", &LIMIT.as_secs().to_string(), keyrig, "exec", "--quiet", "--view", view])
+        .args(["--key", &format!("a={profile}"), "--key", "b=security-key-5.1"])
+        .args(options)
+        .args(["--", "sh", "-c", &script])
+        .env_remove("KEYRIG_LOG");
+    let output = judge::run(&mut command, b"", LIMIT + Duration::from_secs(20)).await;
+    assert!(output.success, "{view}: {output}");
+    Some(output)
 }

@@ -6,6 +6,7 @@
 
 mod behaviour;
 mod built;
+mod device_info;
 mod info;
 mod quirk;
 mod source;
@@ -28,7 +29,8 @@ pub use self::behaviour::{
     Behaviour, ChannelIds, EmptyRpList, Enumeration, Field, NoCredentials, Probe, Reading, RetriesWithoutPin, Stated,
     Touch,
 };
-pub use self::quirk::{Quirk, UnknownQuirk};
+pub use self::device_info::DeviceInfo;
+pub use self::quirk::{NotForThisKey, Quirk, UnknownQuirk};
 pub use self::source::{Known, Source};
 pub use self::value::{IdLength, StoredIdLength};
 use crate::pin::SHORTEST_PIN;
@@ -125,6 +127,8 @@ pub struct Profile {
     /// The names of the known bugs that it has beside what its profile says.
     #[serde(skip)]
     pub quirks: Vec<String>,
+    /// What it tells its maker's tools, if it is a YubiKey.
+    pub device_info: Option<DeviceInfo>,
     /// The record of a real key that it was compared with.
     pub compared_with: Option<String>,
     /// Fields beside behaviour that no record of a real key proves, and where their values come from.
@@ -212,13 +216,16 @@ impl Profile {
         self.algorithms.contains(&algorithm)
     }
 
-    /// What no record of a real key proves, and why it is as it is: fields of the profile, and of its behaviour, as
-    /// `behaviour.NAME`, those that are guessed.
+    /// What no record of a real key proves, and why it is as it is: fields of the profile, its device information if that is
+    /// guessed, and of its behaviour, as `behaviour.NAME`, those that are.
     #[must_use]
     pub fn unproven(&self) -> BTreeMap<String, String> {
         let guessed = self.behaviour.stated().filter(|stated| stated.source.known == Known::Guessed);
         let guessed = guessed.map(|stated| (format!("behaviour.{}", stated.field.name), stated.source.from.clone()));
-        self.unproven.clone().into_iter().chain(guessed).collect()
+        let device_info = self.device_info.as_ref().map(DeviceInfo::source);
+        let device_info = device_info.filter(|source| source.known == Known::Guessed);
+        let device_info = device_info.map(|source| ("device_info".to_owned(), source.from));
+        self.unproven.clone().into_iter().chain(guessed).chain(device_info).collect()
     }
 
     /// Whether getInfo names the algorithms: since CTAP 2.1, if the profile does not say.

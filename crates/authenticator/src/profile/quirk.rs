@@ -1,4 +1,4 @@
-//! Known bugs of real keys, to be switched on at any key.
+//! Known bugs of real keys, to be switched on at any key; and one setting of YubiKeys.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::Profile;
 use super::behaviour::{self, Behaviour};
+use super::device_info::DeviceInfo;
 use super::source::{Known, Source};
 
 /// A known bug: fields of behaviour, and who had it.
@@ -24,12 +25,25 @@ pub struct Quirk {
     /// The client that notices, or what comes of it.
     pub noticed_by: String,
     fields: Vec<(&'static str, toml::Value)>,
+    /// Not a bug: the key shows itself as a YubiKey with all applications enabled.
+    all_applications: bool,
 }
 
 /// There is no such quirk.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no quirk is called {0:?}: the quirks are {known}", known = Quirk::names().collect::<Vec<_>>().join(", "))]
 pub struct UnknownQuirk(pub String);
+
+/// A quirk is for other keys.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{quirk} is for YubiKeys with more than FIDO, and {profile} is none")]
+pub struct NotForThisKey {
+    quirk: String,
+    profile: String,
+}
+
+/// The product id and string of a YubiKey 5 with all applications enabled.
+const ALL_APPLICATIONS: (u16, &str) = (0x0407, "YubiKey OTP+FIDO+CCID");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +53,10 @@ struct Written {
     known: Known,
     from: String,
     noticed_by: String,
+    #[serde(default)]
     behaviour: BTreeMap<String, toml::Value>,
+    #[serde(default)]
+    all_applications: bool,
 }
 
 static QUIRKS: LazyLock<Vec<Quirk>> = LazyLock::new(|| {
@@ -53,7 +70,7 @@ static QUIRKS: LazyLock<Vec<Quirk>> = LazyLock::new(|| {
 pub(super) fn read(text: &str) -> Result<Vec<Quirk>, String> {
     let written: BTreeMap<String, Written> = toml::from_str(text).map_err(|error| error.to_string())?;
     let quirk = |(name, written): (String, Written)| {
-        let Written { what, keys, known, from, noticed_by, behaviour } = written;
+        let Written { what, keys, known, from, noticed_by, behaviour, all_applications } = written;
         let source = Source { known, from };
         let mut fields = Vec::new();
         for (field, value) in behaviour {
@@ -63,7 +80,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Quirk>, String> {
                 .map_err(|error| format!("{name}: {field}: {error}"))?;
             fields.push((field, value));
         }
-        Ok(Quirk { name, what, keys, source, noticed_by, fields })
+        Ok(Quirk { name, what, keys, source, noticed_by, fields, all_applications })
     };
     written.into_iter().map(quirk).collect()
 }
@@ -92,11 +109,23 @@ impl Quirk {
 
 impl Profile {
     /// The same key with a known bug.
-    pub fn add(&mut self, quirk: &Quirk) {
+    ///
+    /// # Errors
+    /// [`NotForThisKey`]: the quirk is about something that the key has not.
+    pub fn add(&mut self, quirk: &Quirk) -> Result<(), NotForThisKey> {
+        if quirk.all_applications {
+            if !self.device_info.as_mut().is_some_and(DeviceInfo::tell_all_applications) {
+                return Err(NotForThisKey { quirk: quirk.name.clone(), profile: self.name.clone() });
+            }
+            let (product_id, product) = ALL_APPLICATIONS;
+            self.usb.product_id = product_id;
+            product.clone_into(&mut self.usb.product);
+        }
         for (field, value) in &quirk.fields {
             let set = self.behaviour.set(field, value, quirk.source.clone());
             set.expect("it was set once, when it was read");
         }
         self.quirks.push(quirk.name.clone());
+        Ok(())
     }
 }

@@ -121,18 +121,25 @@ fn a_profile_without_behaviour_goes_by_the_specification() {
 
 #[test]
 fn every_quirk_changes_something_and_says_whose_it_is() {
-    assert_eq!(Quirk::all().len(), 27);
+    assert_eq!(Quirk::all().len(), 28);
     for quirk in Quirk::all() {
         let mut profile = Profile::built_in("ctap-2.1").unwrap();
-        profile.add(quirk);
+        // It is of another identity, and does nothing differently.
+        let is_setting = quirk.name == "all-applications";
+        assert_eq!(profile.add(quirk).is_err(), is_setting, "{}", quirk.name);
         let deviations: Vec<_> = profile.behaviour.stated().filter(Stated::deviates).collect();
-        assert!(!deviations.is_empty(), "{}", quirk.name);
+        assert_eq!(deviations.is_empty(), is_setting, "{}", quirk.name);
         assert!(deviations.iter().all(|stated| *stated.source == quirk.source), "{}", quirk.name);
         for text in [&quirk.what, &quirk.keys, &quirk.source.from, &quirk.noticed_by] {
             assert!(!text.is_empty(), "{}", quirk.name);
         }
     }
-    assert!(Quirk::named("no-bug").unwrap_err().to_string().contains("the quirks are absent-display-name, always-uv"));
+    assert!(
+        Quirk::named("no-bug")
+            .unwrap_err()
+            .to_string()
+            .contains("the quirks are absent-display-name, all-applications")
+    );
 }
 
 #[test]
@@ -145,4 +152,78 @@ fn a_quirk_of_an_unknown_field_or_value_is_refused() {
     assert_eq!(quirk::read(&quirk("{ touch = \"never\" }")).unwrap().len(), 1);
     assert!(quirk::read(&quirk("{ touches = true }")).unwrap_err().contains("touches is no field"));
     assert!(quirk::read(&quirk("{ touch = true }")).unwrap_err().contains("first-free"));
+}
+
+/// The applications FIDO2 and U2F, and the tags of what is told: Yubico/yubikey-manager, yubikit/management.py.
+#[test]
+fn device_information_is_as_recorded_but_for_what_is_the_keys_own() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let page = |profile: &Profile, number| {
+        let info = profile.device_info.as_ref().expect("a YubiKey");
+        info.page(number, 0x0102_0304).map(|page| hex(&page))
+    };
+    let told = |name| Profile::built_in(name).map(|profile| page(&profile, 0).unwrap()).unwrap();
+    // Recorded of a 5.4.3: 2e 0102033f 0302033f 0204… 040103 0503050403 06020000 07010f 080100 0d02033f 0e02033f 0a0100 0f0100.
+    assert_eq!(
+        told("yubikey-5.4"),
+        "2e0102033f0302020202040102030404010105030504030602000007010f0801000d02033f0e0200000a01010f0100"
+    );
+    // FIDO alone, no serial number, no NFC.
+    assert_eq!(told("security-key-5.1"), "1d010202020302020204010105030501020602000007010f0801000a0101");
+    let mut all = Profile::built_in("yubikey-5.7.4").unwrap();
+    all.add(Quirk::named("all-applications").unwrap()).unwrap();
+    assert_eq!(
+        page(&all, 0).unwrap(),
+        "3b0102033f0302033f02040102030404010105030507040602000007010f0801000d02033f0e02033f0a01010f0100\
+         20030000002103000000100101"
+    );
+    assert_eq!(
+        page(&all, 1).unwrap(),
+        "29110400000000120100130c3738434c5546583530303050140200001502000016010017010018020000"
+    );
+    assert_eq!(page(&all, 2), None);
+    assert_eq!(page(&all, 255), None);
+}
+
+#[test]
+fn every_yubikey_tells_of_more_pages_than_it_has_told_and_no_other_key_does() {
+    for name in Profile::built_in_names() {
+        let profile = Profile::built_in(name).unwrap();
+        assert_eq!(profile.device_info.is_some(), profile.imitates.as_deref() == Some("Yubico"), "{name}");
+        let Some(info) = profile.device_info else { continue };
+        let version = profile.ctaphid.version;
+        let first = info.page(0, 0).unwrap();
+        assert!(first.windows(5).any(|entry| entry == [&[5, 3][..], &version].concat()), "{name}: {version:?}");
+        assert_eq!(first.ends_with(&[0x10, 1, 1]), info.page(1, 0).is_some(), "{name}");
+        for page in (0..=255).map_while(|number| info.page(number, u32::MAX)) {
+            assert_eq!(usize::from(page[0]), page.len() - 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn device_information_that_is_none_is_refused_with_its_line() {
+    let (_, text) = BUILT_IN[0];
+    let whole = "01020202 03020202";
+    for (pages, expected) in [
+        (vec!["0102020"], "not hexadecimal"),
+        (vec!["0102020g"], "not hexadecimal"),
+        (vec!["01020202 030202"], "not made of tags"),
+        (vec!["01020202 0302"], "not made of tags"),
+        (vec!["01020202 03"], "not made of tags"),
+        (vec!["0101 02 03020202"], "tag 01 has 2 bytes, and this has 1"),
+        (vec![whole, "0203000000"], "tag 02 has 4 bytes, and this has 3"),
+        (vec!["01020202"], "the first page has tags 01 and 03"),
+        (vec![], "the first page has tags 01 and 03"),
+        (vec!["", whole], "the first page has tags 01 and 03"),
+        (vec![whole, &"110100".repeat(86)], "at most 255 bytes, and this has 258"),
+    ] {
+        let table = format!("\n[device_info]\nknown = \"decided\"\nfrom = \"a test\"\npages = {pages:?}\n");
+        let error = Profile::parse("mine", &format!("{text}{table}")).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("pages = "), "{expected}: {error}");
+    }
+    let table = format!("\n[device_info]\nknown = \"decided\"\nfrom = \"\"\npages = [{whole:?}, \"\"]\n");
+    let profile = Profile::parse("mine", &format!("{text}{table}")).unwrap();
+    let info = profile.device_info.unwrap();
+    assert_eq!((info.page(0, 0), info.page(1, 0)), (Some(vec![8, 1, 2, 2, 2, 3, 2, 2, 2]), Some(vec![0])));
 }

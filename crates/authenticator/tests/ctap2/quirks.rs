@@ -54,6 +54,21 @@ fn every_quirk_has_a_test_here() {
     }
 }
 
+/// The ids and strings of YubiKeys with all applications enabled, and with FIDO alone: Yubico's list of USB ids.
+#[test]
+fn all_applications() {
+    for profile in ["yubikey-5.2", "yubikey-5.4", "yubikey-5.7", "yubikey-5.7.4", "yubikey-5.8", "yubikey-fips"] {
+        let shown = |profile: Profile| (profile.usb.product_id, profile.usb.product);
+        assert_eq!(shown(built_in(profile)), (0x0402, "YubiKey FIDO".to_owned()), "{profile}");
+        let all = with_quirks(profile, &["all-applications"]);
+        assert_eq!(shown(all), (0x0407, "YubiKey OTP+FIDO+CCID".to_owned()), "{profile}");
+    }
+    for profile in ["keyrig", "security-key-nfc-5.7", "nitrokey-3"] {
+        let refused = built_in(profile).add(Quirk::named("all-applications").unwrap()).unwrap_err().to_string();
+        assert_eq!(refused, format!("all-applications is for YubiKeys with more than FIDO, and {profile} is none"));
+    }
+}
+
 /// YSA-2025-02. A token's `pinUvAuthParam` under protocol two has 32 bytes (CTAP 2.3 §6.5.7).
 #[test]
 fn short_pin_uv_auth() {
@@ -301,7 +316,7 @@ fn always_uv(quirk: Option<&str>) -> (Driver, Vec<u8>) {
     let made = key.create(&create());
     let mut profile = altered(&[("alwaysUv = false", "alwaysUv = true")]);
     if let Some(quirk) = quirk {
-        profile.add(Quirk::named(quirk).unwrap());
+        profile.add(Quirk::named(quirk).unwrap()).unwrap();
     }
     (Driver::on(key.disk.clone(), profile, 9), made.id)
 }

@@ -66,7 +66,7 @@ pub(crate) fn ctap2_profiles() -> impl Iterator<Item = &'static str> {
 pub(crate) fn with_quirks(profile: &str, quirks: &[&str]) -> Profile {
     let mut profile = built_in(profile);
     for quirk in quirks {
-        profile.add(Quirk::named(quirk).unwrap());
+        profile.add(Quirk::named(quirk).unwrap()).unwrap();
     }
     profile
 }

@@ -74,7 +74,7 @@ fn device(does: Vec<Does>) -> (Memory, JoinHandle<()>) {
                         device.respond(id, vec![0x2d]).unwrap();
                     }
                     DeviceEvent::Abort(_) => waiting = None,
-                    DeviceEvent::Wink => {}
+                    DeviceEvent::Wink | DeviceEvent::Vendor { .. } => {}
                 }
             }
             while let Some(report) = device.poll_report() {

@@ -3,8 +3,8 @@
 //! One transaction at a time: from its first packet until its response, every other channel is told `ERR_CHANNEL_BUSY`, and
 //! the other channels of the same peer until the last report of the response has been taken: a response that is left unread
 //! holds up nobody else. Only `INIT` and `CANCEL` stand outside of that. Answers to `PING`, `WINK`, `LOCK` and `INIT` are made
-//! here; `CBOR` and `MSG` become a [`DeviceEvent::Request`]. Vendor commands (0x40 to 0x7F) are not implemented: they get
-//! `ERR_INVALID_CMD`, as any command that is not known.
+//! here; `CBOR` and `MSG` become a [`DeviceEvent::Request`], and the vendor commands (0x40 to 0x7F) that the device has a
+//! [`DeviceEvent::Vendor`]. All others get `ERR_INVALID_CMD`, as any command that is not known.
 //!
 //! A device without randomness and clock: random bytes for channel ids and the time come with each call. Calls follow
 //! the driving contract in the [module's documentation](super).
@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 
 use thiserror::Error;
 
+use self::transaction::{Action, Processing, Transaction};
+pub use self::transaction::{RequestId, RequestKind};
 use super::channels::Channels;
 use super::{
     Capabilities, ChannelId, Command, Continuation, ErrorCode, InitResponse, Initialization, KeepaliveStatus, Message,
@@ -23,6 +25,7 @@ use super::{
 
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 /// How long the next packet of a message may take before `ERR_MSG_TIMEOUT`.
 const REASSEMBLY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -46,28 +49,8 @@ pub struct DeviceConfig {
     pub capabilities: Capabilities,
     /// What of that it says of itself, and does not do: mistakes of real keys.
     pub refused: Capabilities,
-}
-
-/// Names one request, so that a late response does not answer another one. Never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(u64);
-
-/// Which protocol a request speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestKind {
-    /// CTAP2: a command byte and CBOR.
-    Cbor,
-    /// CTAP1/U2F: an APDU.
-    Msg,
-}
-
-impl RequestKind {
-    const fn command(self) -> Command {
-        match self {
-            Self::Cbor => Command::Cbor,
-            Self::Msg => Command::Msg,
-        }
-    }
+    /// The vendor commands that it has, of 0x40 to 0x7F. CTAP 2.3 §11.2.9.3.
+    pub vendor_commands: &'static [u8],
 }
 
 /// What the authenticator has to act on.
@@ -84,6 +67,15 @@ pub enum DeviceEvent {
         /// Which protocol it speaks.
         kind: RequestKind,
         /// Its bytes, at least one.
+        payload: Vec<u8>,
+    },
+    /// A vendor command has come: to be answered by [`Device::respond`], or refused by [`Device::refuse`].
+    Vendor {
+        /// Names the request.
+        id: RequestId,
+        /// Which command it is, one of [`DeviceConfig::vendor_commands`].
+        command: u8,
+        /// Its bytes; there may be none.
         payload: Vec<u8>,
     },
     /// The host cancels this CTAP2 request. It is still to be answered, with `CTAP2_ERR_KEEPALIVE_CANCEL` unless it is
@@ -122,47 +114,6 @@ pub struct Device {
 struct Lock {
     channel: ChannelId,
     until: Duration,
-}
-
-#[derive(Debug, Default)]
-enum Transaction {
-    #[default]
-    Idle,
-    Receiving {
-        action: Action,
-        message: Reassembly,
-        deadline: Duration,
-    },
-    Processing(Processing),
-}
-
-impl Transaction {
-    fn channel(&self) -> Option<ChannelId> {
-        match self {
-            Self::Idle => None,
-            Self::Receiving { message, .. } => Some(message.channel()),
-            Self::Processing(processing) => Some(processing.channel),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Processing {
-    id: RequestId,
-    channel: ChannelId,
-    kind: RequestKind,
-    status: KeepaliveStatus,
-    next_keepalive: Duration,
-    cancelled: bool,
-}
-
-/// What to do with a message once it is whole. `INIT` and `CANCEL` are acted on at once.
-#[derive(Clone, Copy, Debug)]
-enum Action {
-    Ping,
-    Wink,
-    Lock,
-    Request(RequestKind),
 }
 
 #[derive(Debug)]
@@ -227,7 +178,7 @@ impl Device {
                 self.error(self.owner(channel), channel, ErrorCode::MsgTimeout);
             }
             Transaction::Processing(processing)
-                if processing.kind == RequestKind::Cbor && !keepalive_waits && processing.next_keepalive <= now =>
+                if processing.command == Command::Cbor && !keepalive_waits && processing.next_keepalive <= now =>
             {
                 processing.next_keepalive = now.saturating_add(KEEPALIVE_INTERVAL);
                 let (channel, status) = (processing.channel, processing.status);
@@ -245,8 +196,20 @@ impl Device {
     /// [`MAX_MESSAGE_SIZE`](super::MAX_MESSAGE_SIZE) bytes.
     pub fn respond(&mut self, id: RequestId, payload: Vec<u8>) -> Result<(), RespondError> {
         let processing = self.pending(id)?;
-        let message = Message::new(processing.channel, processing.kind.command(), payload)?;
+        let message = Message::new(processing.channel, processing.command, payload)?;
         self.answer(&message);
+        Ok(())
+    }
+
+    /// Refuses a request below CTAP, by CTAPHID_ERROR.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::NotPending`] if nobody waits for it any more.
+    pub fn refuse(&mut self, id: RequestId, code: ErrorCode) -> Result<(), RespondError> {
+        let channel = self.pending(id)?.channel;
+        self.transaction = Transaction::Idle;
+        self.error(self.owner(channel), channel, code);
         Ok(())
     }
 
@@ -263,7 +226,7 @@ impl Device {
             return Ok(());
         }
         processing.status = status;
-        if processing.kind == RequestKind::Cbor {
+        if processing.command == Command::Cbor {
             processing.next_keepalive = now.saturating_add(KEEPALIVE_INTERVAL);
             let channel = processing.channel;
             self.keepalive(channel, status);
@@ -328,7 +291,7 @@ impl Device {
     pub fn poll_timeout(&self) -> Option<Duration> {
         match &self.transaction {
             Transaction::Receiving { deadline, .. } => Some(*deadline),
-            Transaction::Processing(processing) if processing.kind == RequestKind::Cbor && !self.keepalive_waits() => {
+            Transaction::Processing(processing) if processing.command == Command::Cbor && !self.keepalive_waits() => {
                 Some(processing.next_keepalive)
             }
             _ => None,
@@ -374,7 +337,7 @@ impl Device {
         if let Transaction::Processing(processing) = &mut self.transaction
             && processing.channel == packet.channel
             && owned
-            && processing.kind == RequestKind::Cbor
+            && processing.command == Command::Cbor
             && packet.length == 0
             && !mem::replace(&mut processing.cancelled, true)
         {
@@ -461,7 +424,7 @@ impl Device {
         let action = self.action(packet.command).ok_or(ErrorCode::InvalidCmd)?;
         let message = Reassembly::start(packet).map_err(|_| ErrorCode::InvalidLen)?;
         let length_fits = match action {
-            Action::Ping => true,
+            Action::Ping | Action::Vendor(_) => true,
             Action::Wink => packet.length == 0,
             Action::Lock => packet.length == 1,
             Action::Request(_) => packet.length >= 1,
@@ -481,6 +444,7 @@ impl Device {
             Command::Wink if capabilities.contains(Capabilities::WINK) => Some(Action::Wink),
             Command::Cbor if capabilities.contains(Capabilities::CBOR) => Some(Action::Request(RequestKind::Cbor)),
             Command::Msg if !capabilities.contains(Capabilities::NMSG) => Some(Action::Request(RequestKind::Msg)),
+            Command::Other(command) if self.config.vendor_commands.contains(&command) => Some(Action::Vendor(command)),
             _ => None,
         }
     }
@@ -503,7 +467,15 @@ impl Device {
                 self.answer(&message);
             }
             Action::Lock => self.set_lock(&message, now),
-            Action::Request(kind) => self.request(kind, message, now),
+            Action::Request(kind) => {
+                let (id, channel, peer) = self.process(&message, now);
+                let payload = message.into_payload();
+                self.events.push_back(DeviceEvent::Request { id, peer, channel, kind, payload });
+            }
+            Action::Vendor(command) => {
+                let (id, ..) = self.process(&message, now);
+                self.events.push_back(DeviceEvent::Vendor { id, command, payload: message.into_payload() });
+            }
         }
     }
 
@@ -520,20 +492,20 @@ impl Device {
         self.answer(&Message::empty(channel, Command::Lock));
     }
 
-    fn request(&mut self, kind: RequestKind, message: Message, now: Duration) {
+    /// The transaction goes on with a message that the driver answers.
+    fn process(&mut self, message: &Message, now: Duration) -> (RequestId, ChannelId, Peer) {
         let id = RequestId(self.requests);
         self.requests += 1;
         let channel = message.channel();
         self.transaction = Transaction::Processing(Processing {
             id,
             channel,
-            kind,
+            command: message.command(),
             status: KeepaliveStatus::Processing,
             next_keepalive: now.saturating_add(KEEPALIVE_INTERVAL),
             cancelled: false,
         });
-        let peer = self.owner(channel);
-        self.events.push_back(DeviceEvent::Request { id, peer, channel, kind, payload: message.into_payload() });
+        (id, channel, self.owner(channel))
     }
 
     fn pending(&mut self, id: RequestId) -> Result<&mut Processing, RespondError> {

@@ -361,7 +361,7 @@ proptest! {
                         assert_eq!(Some(id), request);
                         request = None;
                     }
-                    DeviceEvent::Wink => {}
+                    DeviceEvent::Wink | DeviceEvent::Vendor { .. } => {}
                 }
             }
             assert!(device.poll_timeout().is_none_or(|deadline| deadline > now), "a timer that is due was left");

@@ -29,7 +29,9 @@ use super::channel_ids::ChannelIdSource;
 use super::command::{Command, Interest, Request, Source, SourceId, Wait, busy, fitting};
 use super::edges::Edges;
 use super::message::{Farewell, GestureId, News, Progress, TransactionId};
+use super::vendor::Vendor;
 use crate::finger::Gesture;
+use crate::key_name::KeyName;
 use crate::seams::{Edge, Ended, Happening, Onward, USB_HOST, WITHOUT_CTAPHID};
 use crate::storage::NotDurable;
 
@@ -59,6 +61,7 @@ pub(super) struct Driver {
     authenticator: Authenticator,
     hid: Device,
     channel_ids: ChannelIdSource,
+    vendor: Vendor,
     edges: Edges,
     /// Programs that speak CTAPHID without USB, since the key last got power.
     programs: BTreeMap<Peer, Program>,
@@ -74,18 +77,21 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(authenticator: Authenticator, edges: Vec<Box<dyn Edge>>) -> Self {
+    pub(super) fn new(name: &KeyName, authenticator: Authenticator, edges: Vec<Box<dyn Edge>>) -> Self {
         let profile = authenticator.profile();
+        let vendor = Vendor::of(profile, name);
         let hid = Device::new(DeviceConfig {
             device_version: profile.device_version(),
             capabilities: Capabilities(profile.capabilities()),
             refused: if profile.behaviour.answers_wink { Capabilities::default() } else { Capabilities::WINK },
+            vendor_commands: vendor.commands(),
         });
         let channel_ids = ChannelIdSource::of(profile);
         Self {
             authenticator,
             hid,
             channel_ids,
+            vendor,
             edges: Edges::new(edges),
             programs: BTreeMap::new(),
             last_program: USB_HOST,
@@ -356,6 +362,9 @@ impl Driver {
                 DeviceEvent::Request { id, peer, channel, kind, payload } => {
                     let source = Source { id: SourceId::Hid(id), channel: Channel { peer, id: channel } };
                     self.request(Request { source, kind, message: payload }, now);
+                }
+                DeviceEvent::Vendor { id, command, payload } => {
+                    self.vendor.carry_out(&mut self.hid, id, command, &payload);
                 }
                 DeviceEvent::Cancel(id) => self.cancel_command(SourceId::Hid(id), now),
                 DeviceEvent::Abort(id) => self.abandon_command(SourceId::Hid(id), now),

@@ -51,7 +51,7 @@ impl LoneKey {
         let environment = Box::new(Seeded::at(seed::of_key(seed, name), start.position));
         let authenticator = Authenticator::new(profile, attestation, environment, start.snapshot.store, Duration::ZERO);
         Ok(Self {
-            driver: Driver::new(authenticator, edge.into_iter().collect()),
+            driver: Driver::new(name, authenticator, edge.into_iter().collect()),
             waiting: None,
             transactions: 0,
             unanswered: Vec::new(),

@@ -95,9 +95,9 @@ enum Event {
 impl Task {
     pub(super) fn new(start: Start, inbox: mpsc::UnboundedReceiver<Message>) -> Self {
         Self {
+            driver: Driver::new(&start.name, start.authenticator, start.edges),
             name: start.name,
             busid: start.busid,
-            driver: Driver::new(start.authenticator, start.edges),
             clock: start.clock,
             storage: Some(start.storage),
             writing: None,

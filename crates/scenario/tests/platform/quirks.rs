@@ -15,7 +15,7 @@ use crate::{creation, name, never, page, request};
 /// Two keys: a with a bug, b without.
 async fn pair(quirk: &str) -> (Rack, [Key<InProcess>; 2]) {
     let mut keys = ["a", "b"].map(|key| KeySpecification::built_in("keyrig", key).expect("built in"));
-    keys[0].profile.add(Quirk::named(quirk).expect("it is known"));
+    keys[0].profile.add(Quirk::named(quirk).expect("it is known")).expect("it is for every key");
     let finger = Finger { policy: TouchPolicy::Every, over: None };
     let rack = Rack::start(Options { finger, ..Options::default() }, keys.into()).await.expect("a rack");
     let keys = ["a", "b"].map(|key| Key::new(key, InProcess(rack.key(&name(key)).expect("a key"))));

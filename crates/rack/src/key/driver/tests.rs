@@ -72,7 +72,7 @@ impl Pair {
 
     fn with(profile: Profile, edges: Vec<Box<dyn Edge>>) -> Self {
         let (authenticator, memory) = key(profile);
-        let mut driver = Driver::new(authenticator, edges);
+        let mut driver = Driver::new(&"a".parse().unwrap(), authenticator, edges);
         driver.power_on(Duration::ZERO);
         Self {
             driver,

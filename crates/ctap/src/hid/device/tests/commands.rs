@@ -64,6 +64,46 @@ fn any_other_command_is_invalid_cmd_also_keepalive_error_and_vendor_commands() {
     bench.assert_idle();
 }
 
+/// CTAP 2.3 §11.2.9.3: 0x40 to 0x7F belong to vendors.
+#[test]
+fn vendor_commands_that_the_device_has_are_answered_or_refused() {
+    let mut bench = Bench::new();
+    bench.device.config.vendor_commands = &[0x42];
+    for length in [0, 1, 57, 58, 7609_u16] {
+        let payload = vec![7; usize::from(length)];
+        bench.send(first(A, 0xC2, length, &payload[..payload.len().min(57)]));
+        for (sequence, data) in (0..).zip(payload.get(57..).unwrap_or_default().chunks(59)) {
+            bench.send(next(A, sequence, data));
+        }
+        let events = bench.events();
+        let [DeviceEvent::Vendor { id, command: 0x42, payload: found }] = events.as_slice() else {
+            panic!("{events:?}");
+        };
+        assert_eq!(*found, payload);
+        // It is a transaction like others, but for keepalives, which are of CTAP2, and CANCEL.
+        assert_eq!(bench.exchange(first(B, PING, 0, &[])), [error(B, CHANNEL_BUSY)]);
+        assert_eq!(bench.exchange(first(A, CANCEL, 0, &[])), NOTHING);
+        assert_eq!((bench.events(), bench.pass(1000)), (vec![], vec![]));
+        if length == 1 {
+            bench.device.refuse(*id, crate::hid::ErrorCode::InvalidPar).unwrap();
+            assert_eq!(bench.reports(), [error(A, INVALID_PAR)]);
+        } else {
+            bench.device.respond(*id, vec![1, 2]).unwrap();
+            assert_eq!(bench.reports(), [first(A, 0xC2, 2, &[1, 2])]);
+        }
+        assert_eq!(bench.device.refuse(*id, crate::hid::ErrorCode::Other), Err(RespondError::NotPending));
+        assert_eq!(bench.exchange(first(A, 0xC3, 0, &[])), [error(A, INVALID_CMD)]);
+        bench.assert_idle();
+    }
+    bench.send(first(A, 0xC2, 0, &[]));
+    let events = bench.events();
+    let [DeviceEvent::Vendor { id, .. }] = events.as_slice() else { panic!("{events:?}") };
+    bench.device.power_cycle();
+    assert_eq!(bench.events(), [DeviceEvent::Abort(*id)]);
+    assert_eq!(bench.device.refuse(*id, crate::hid::ErrorCode::Other), Err(RespondError::NotPending));
+    assert_eq!(bench.reports(), NOTHING);
+}
+
 #[test]
 fn a_request_without_a_byte_is_invalid_len() {
     let mut bench = Bench::new();

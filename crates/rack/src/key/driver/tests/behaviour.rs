@@ -8,7 +8,7 @@ use super::*;
 
 fn with_quirk(quirk: &str) -> Profile {
     let mut profile = Profile::built_in("keyrig").unwrap();
-    profile.add(Quirk::named(quirk).unwrap());
+    profile.add(Quirk::named(quirk).unwrap()).unwrap();
     profile
 }
 
@@ -83,4 +83,55 @@ fn a_security_key_5_1_says_that_it_winks_and_does_not() {
     pair.request_as(USB_HOST, HidCommand::Wink, vec![]);
     let refused = HostEvent::Failed(TransactionError::Refused(ErrorCode::InvalidCmd));
     assert_eq!(pair.event(USB_HOST), Some(refused));
+}
+
+/// CTAPHID vendor commands of YubiKeys: 0x40 sets the USB mode, 0x42 reads a page of device information, 0x43 writes it
+/// (Yubico/yubikey-manager, yubikit/management.py).
+#[test]
+fn a_yubikey_tells_its_device_information_and_refuses_to_change_it() {
+    let mut pair = Pair::of(Profile::built_in("yubikey-5.7.4").unwrap());
+    let host = pair.usb_host();
+    let mut ask = |command, payload: &[u8]| {
+        pair.request_as(host, HidCommand::Other(command), payload.to_vec());
+        match pair.event(host) {
+            Some(HostEvent::Response(page)) => Ok(page),
+            Some(HostEvent::Failed(TransactionError::Refused(code))) => Err(code),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = ask(0x42, &[0]).unwrap();
+    assert_eq!(ask(0x42, &[]), Ok(first.clone()), "the first page, if none is named");
+    // SHA-256 of "a" begins with ca978112, which is 3,398,926,610.
+    let told = [&[0x02, 0x04][..], &998_926_610_u32.to_be_bytes()].concat();
+    assert!(first.windows(6).any(|entry| *entry == told), "{first:02x?}");
+    let second = ask(0x42, &[1]).unwrap();
+    assert!(second.windows(14).any(|entry| entry == b"\x13\x0c78CLUFX5000P"), "{second:02x?}");
+    for (command, payload, code) in [
+        (0x42, &[2][..], ErrorCode::InvalidPar),
+        (0x42, &[255], ErrorCode::InvalidPar),
+        (0x42, &[0, 0], ErrorCode::InvalidLen),
+        (0x42, &[7; 7609], ErrorCode::InvalidLen),
+        (0x43, &[], ErrorCode::InvalidPar),
+        // Enable all over USB, with a lock code.
+        (0x43, &[22, 0x0B, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 2, 3, 0x3F], ErrorCode::InvalidPar),
+        (0x40, &[6, 0, 0, 0], ErrorCode::InvalidPar),
+        (0x41, &[0], ErrorCode::InvalidCmd),
+        (0x44, &[0], ErrorCode::InvalidCmd),
+    ] {
+        assert_eq!(ask(command, payload), Err(code), "{command:#04x} {payload:02x?}");
+    }
+    assert_eq!(ask(0x42, &[0]), Ok(first));
+}
+
+#[test]
+fn a_key_that_is_no_yubikey_has_no_vendor_commands() {
+    for profile in ["keyrig", "nitrokey-3"] {
+        let mut pair = Pair::of(Profile::built_in(profile).unwrap());
+        let host = pair.usb_host();
+        for command in 0x40..=0x7F {
+            pair.request_as(host, HidCommand::Other(command), vec![0]);
+            let refused = HostEvent::Failed(TransactionError::Refused(ErrorCode::InvalidCmd));
+            assert_eq!(pair.event(host), Some(refused), "{profile}: {command:#04x}");
+        }
+    }
 }
