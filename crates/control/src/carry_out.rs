@@ -118,12 +118,11 @@ impl Request {
                 return timeline.run(rack, until, |_| {}).await.map(Answer::Timeline);
             }
             Self::SwitchFaultOn(SwitchFaultOn { key, fault }) => {
-                let switched = faults(rack, &key)?.switch_on(&key, fault);
-                switched.map_err(|error| Refusal::AtSeam { key: key.clone(), reason: error.to_string() })?;
+                Faults::at(rack, &key)?.switch_on(&key, fault).map_err(|error| error.at(&key))?;
                 return fault_list(rack, key).map(Answer::Faults);
             }
             Self::SwitchFaultsOff(SwitchFaultsOff { key, fault }) => {
-                faults(rack, &key)?.switch_off(&key, fault);
+                Faults::at(rack, &key)?.switch_off(&key, fault);
                 return fault_list(rack, key).map(Answer::Faults);
             }
             Self::ListFaults(ListFaults { key }) => return fault_list(rack, key).map(Answer::Faults),
@@ -171,15 +170,8 @@ fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
     }
 }
 
-/// What switches faults at a key that there is.
-fn faults<'r>(rack: &'r Rack, key: &KeyName) -> Result<&'r Faults, Refusal> {
-    rack.known(key)?;
-    let none = || Refusal::AtSeam { key: key.clone(), reason: "this rack was started without faults".to_owned() };
-    rack.at_seams().ok_or_else(none)
-}
-
 fn fault_list(rack: &Rack, key: KeyName) -> Result<FaultList, Refusal> {
-    let on = faults(rack, &key)?.on(&key);
+    let on = Faults::at(rack, &key)?.on(&key);
     let faults = on.into_iter().map(|On { fault, happened }| FaultState { fault, happened }).collect();
     Ok(FaultList { key, faults })
 }

@@ -72,10 +72,14 @@ impl PartialSchema for TimelineEvent {
             let of_key = event(upon_a_condition, &["touch", "deny", "unplug", "plug", "power-cycle"]);
             let finger = event(upon_a_condition, &["finger"]);
             let policy = event(upon_a_condition, &["touch-policy"]);
+            let fault = event(upon_a_condition, &["fault"]).property("key", reference::<KeyName>()).required("key");
+            let off = event(upon_a_condition, &["fault-off"]).property("key", reference::<KeyName>()).required("key");
             any = any
                 .item(of_key.property("key", reference::<KeyName>()).required("key"))
                 .item(finger.property("key", reference::<KeyName>()))
-                .item(policy.property("policy", reference::<TouchPolicy>()).required("policy"));
+                .item(policy.property("policy", reference::<TouchPolicy>()).required("policy"))
+                .item(fault.property("fault", reference::<Fault>()).required("fault"))
+                .item(off.property("fault", reference::<Kind>()));
         }
         any.into()
     }
@@ -91,6 +95,8 @@ impl ToSchema for TimelineEvent {
         schemas.push((Condition::name().into_owned(), Condition::schema()));
         schemas.push((KeyName::name().into_owned(), KeyName::schema()));
         schemas.push((TouchPolicy::name().into_owned(), TouchPolicy::schema()));
+        schemas.push((Fault::name().into_owned(), Fault::schema()));
+        schemas.push((<Kind as ToSchema>::name().into_owned(), Kind::schema()));
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keyrig_rack::KeyName;
+use keyrig_rack::command::Refusal;
+use keyrig_rack::{KeyName, Rack};
 
 use crate::fault::{COMMANDS, Fault, Which};
 use crate::kind::{Kind, Layer};
@@ -21,6 +22,14 @@ const MAX_UNHEARD: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{MAX_FAULTS} faults are on there: switch some off")]
 pub struct TooManyFaults;
+
+impl TooManyFaults {
+    /// As what a rack says of it, at this key.
+    #[must_use]
+    pub fn at(self, key: &KeyName) -> Refusal {
+        Refusal::AtSeam { key: key.clone(), reason: self.to_string() }
+    }
+}
 
 /// A fault that is on, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,6 +255,16 @@ impl Faults {
     pub fn new(seed: Option<u64>) -> Self {
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one("keyrig faults"));
         Self(Arc::new(Shared { seed, keys: Mutex::default() }))
+    }
+
+    /// Those at the seams of a rack that has this key.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it has no such key, or was started without faults.
+    pub fn at<'r>(rack: &'r Rack, key: &KeyName) -> Result<&'r Self, Refusal> {
+        rack.known(key)?;
+        let none = || Refusal::AtSeam { key: key.clone(), reason: "this rack was started without faults".to_owned() };
+        rack.at_seams().ok_or_else(none)
     }
 
     /// The switches of a key, whether there is such a key or not yet.

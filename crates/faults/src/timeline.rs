@@ -17,10 +17,18 @@
 //! at = "10s"               # since the timeline's start
 //! do = "plug"
 //! key = "a"
+//!
+//! [[events]]
+//! when = "a touched"
+//! do = "fault"             # and fault-off
+//! key = "a"
+//! fault = "ctap-slow,ms=3000"
 //! ```
 //!
 //! Each event has a trigger of its own, which counts from the timeline's start; of those that are due at the same time, the first goes
 //! first. A key that waits for a touch when the timeline starts has begun to by then. Time is the runtime's.
+//!
+//! A PIN is no event: it is entered where a host asks for it, which is a client's part.
 
 mod language;
 mod run;

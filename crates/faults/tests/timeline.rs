@@ -3,8 +3,10 @@
 #![cfg(test)]
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use keyrig_faults::timeline::{Delay, Done, Outcome, Timeline};
+use keyrig_faults::{Faults, MAX_FAULTS};
 use keyrig_rack::command::{Command, KeyState, Refusal};
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
@@ -18,9 +20,16 @@ const CANCELLED: u8 = 0x2D;
 
 /// Two keys, a and b, which nobody touches.
 async fn rack() -> Rack {
+    rack_with(None).await
+}
+
+async fn rack_with(faults: Option<&Faults>) -> Rack {
+    let seams = faults.map(|faults| -> Arc<dyn keyrig_rack::seams::Seams> { Arc::new(faults.clone()) });
     let keys = ["a", "b"].map(|name| KeySpecification::built_in("keyrig", name).unwrap());
     let finger = Finger { policy: TouchPolicy::Manual, over: None };
-    Rack::start(Options { finger, ..Options::default() }, keys.into()).await.unwrap()
+    Rack::start(Options { finger, seams: seams.into_iter().collect(), ..Options::default() }, keys.into())
+        .await
+        .unwrap()
 }
 
 fn name(name: &str) -> KeyName {
@@ -159,6 +168,68 @@ async fn at_one_time_the_first_of_the_list_goes_first_and_what_is_refused_is_tol
     assert!(listed.keys[0].under_finger, "the finger is back");
 }
 
+/// CTAP1_ERR_OTHER and CTAP2_ERR_NO_CREDENTIALS (CTAP 2.3 §8.2).
+const OTHER: u8 = 0x7F;
+const NO_CREDENTIALS: u8 = 0x2E;
+
+#[tokio::test(start_paused = true)]
+async fn faults_are_switched_at_times_and_upon_conditions() {
+    let rack = rack_with(Some(&Faults::new(Some(1)))).await;
+    let timeline = timeline(
+        r#"
+        events = [
+            { at = "1s", do = "fault", key = "a", fault = "ctap-status,status=0x2E" },
+            { when = "b cancelled", do = "fault", key = "a", fault = "ctap-slow,ms=700" },
+            { at = "2s", do = "fault-off", key = "a", fault = "ctap-status" },
+            { at = "3s", do = "fault-off", key = "a" },
+            { at = "3s", do = "fault", key = "b", fault = "ctap-status" },
+            { at = "3s", do = "touch-policy", policy = "every" },
+        ]
+        "#,
+    );
+    let start = Instant::now();
+    let get_info = async || rack.known(&name("a")).unwrap().transact(vec![0x04]).answer().await.unwrap()[0];
+    let asked = async {
+        assert_eq!(get_info().await, OK);
+        sleep(Duration::from_millis(1500)).await;
+        assert_eq!((get_info().await, start.elapsed().as_millis()), (NO_CREDENTIALS, 1500));
+        assert_eq!(rack.transact(&name("b"), vec![SELECTION], async {}).await.unwrap().message, [CANCELLED]);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((get_info().await, start.elapsed().as_millis()), (OK, 3200), "slow alone");
+        assert_eq!((get_info().await, start.elapsed().as_millis()), (OK, 3200), "all are off");
+        assert_eq!(select(&rack, "b").await, OTHER);
+    };
+    let (outcome, ()) = tokio::join!(run(&timeline, &rack), asked);
+    let told: Vec<_> =
+        done(&outcome).into_iter().map(|(event, what, _, at, refused)| (event, what, at, refused)).collect();
+    let of = |event, what: &str, at| (event, what.to_owned(), at, None);
+    assert_eq!(
+        told,
+        [
+            of(1, "fault", 1000),
+            of(2, "fault", 1500),
+            of(3, "fault-off", 2000),
+            of(4, "fault-off", 3000),
+            of(5, "fault", 3000),
+            of(6, "touch-policy", 3000),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_cannot_be_switched_on_is_told() {
+    let timeline = timeline(r#"events = [{ at = "0s", do = "fault", key = "a", fault = "ctap-slow" }]"#);
+    let refused = async |rack: &Rack| run(&timeline, rack).await.done.remove(0).refused.unwrap();
+    assert!(refused(&rack().await).await.contains("this rack was started without faults"));
+    let faults = Faults::new(None);
+    let rack = rack_with(Some(&faults)).await;
+    for _ in 0..MAX_FAULTS {
+        faults.switch_on(&name("a"), "ctap-empty".parse().unwrap()).unwrap();
+    }
+    let told = refused(&rack).await;
+    assert!(told.contains(&format!("{MAX_FAULTS} faults are on there")), "{told}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_timeline_of_a_key_that_there_is_not_does_nothing() {
     let rack = rack().await;
@@ -191,6 +262,19 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
         ("[[events]]\nwhen = \"a waiting\"\nnth = 0\ndo = \"plug\"\nkey = \"a\"\n", "3:7", "nonzero"),
         ("[[events]]\nat = \"1s\"\ndo = \"touch-policy\"\n", "1:1", "touch-policy wants policy"),
         ("[[events]]\nat = \"1s\"\ndo = \"plug\"\nkey = \"a b\"\n", "4:7", "name"),
+        ("[[events]]\nat = \"1s\"\ndo = \"fault\"\nkey = \"a\"\n", "1:1", "fault wants fault = \"ctap-slow,ms=3000\""),
+        ("[[events]]\nat = \"1s\"\ndo = \"fault-off\"\n", "1:1", "fault-off is done to a key"),
+        ("[[events]]\nat = \"1s\"\ndo = \"plug\"\nkey = \"a\"\nfault = \"ctap-slow\"\n", "1:1", "plug has no fault"),
+        (
+            "[[events]]\nat = \"1s\"\ndo = \"fault\"\nkey = \"a\"\nfault = \"tarpit\"\n",
+            "5:9",
+            "no fault is called \"tarpit\"",
+        ),
+        (
+            "[[events]]\nat = \"1s\"\ndo = \"fault-off\"\nkey = \"a\"\nfault = \"ctap-slow,ms=5\"\n",
+            "1:1",
+            "fault-off wants the fault's name alone: fault = \"ctap-slow\"",
+        ),
         ("events = [\n", "1:11", "unclosed array"),
         ("[[event]]\n", "1:3", "unknown field `event`"),
     ] {
@@ -216,12 +300,18 @@ fn json_is_the_same_language() {
             { at = "2s", do = "touch", key = "b" },
             { when = "b timed-out", nth = 3, after = "1.5s", do = "touch-policy", policy = "after=20" },
             { when = "winked", do = "finger" },
+            { at = "1s", do = "fault", key = "a", fault = "ctap-status,status=46,nth=2" },
+            { at = "2s", do = "fault-off", key = "a", fault = "ctap-status" },
+            { at = "3s", do = "fault-off", key = "a" },
         ]
     "#;
     let json = serde_json::json!({"events": [
         {"at": "2s", "do": "touch", "key": "b"},
         {"when": "b timed-out", "nth": 3, "after": "1500ms", "do": "touch-policy", "policy": "after=20"},
         {"when": "winked", "do": "finger"},
+        {"at": "1s", "do": "fault", "key": "a", "fault": "ctap-status,status=0x2E,nth=2"},
+        {"at": "2s", "do": "fault-off", "key": "a", "fault": "ctap-status"},
+        {"at": "3s", "do": "fault-off", "key": "a"},
     ]});
     assert_eq!(serde_json::to_value(timeline(text)).unwrap(), json);
     assert_eq!(serde_json::from_value::<Timeline>(json).unwrap(), timeline(text));

@@ -218,7 +218,7 @@ impl RackArguments {
             tracing.starts_from(seed, &rack).await?;
         }
         tracing.begin()?;
-        self.timeline.start(&rack)?;
+        tracing.beside(self.timeline.start(&rack)?);
         Ok((rack, tracing))
     }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use keyrig_faults::timeline::{Done, Timeline};
@@ -10,6 +11,7 @@ use keyrig_rack::command::Refusal;
 use keyrig_rack::{KeyName, Rack};
 
 use crate::failure::Failure;
+use crate::output::say;
 
 /// More than this is no timeline, bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -23,24 +25,43 @@ pub(crate) struct TimelineArguments {
 
 impl TimelineArguments {
     /// Starts the timeline of a rack that has started, if one was asked for. It ends with the rack; what was refused is logged.
-    pub(crate) fn start(&self, rack: &Rack) -> Result<(), Failure> {
-        let Some(file) = &self.timeline else { return Ok(()) };
+    pub(crate) fn start(&self, rack: &Rack) -> Result<Running, Failure> {
+        let Some(file) = &self.timeline else { return Ok(Running::default()) };
         let timeline = read(file, |key| rack.known(key).map(drop))?;
-        let rack = rack.clone();
+        let running = Running(Arc::new(Mutex::new((1..=timeline.events.len()).collect())));
+        let (rack, pending) = (rack.clone(), running.clone());
         tokio::spawn(async move {
-            let tell = |done: &Done| match &done.refused {
-                Some(_) => tracing::warn!("timeline: {}", shown(done)),
-                None => tracing::info!("timeline: {}", shown(done)),
+            let tell = |done: &Done| {
+                pending.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|event| *event != done.event);
+                match &done.refused {
+                    Some(_) => tracing::warn!("timeline: {}", shown(done)),
+                    None => tracing::info!("timeline: {}", shown(done)),
+                }
             };
             match timeline.run(&rack, core::future::pending(), tell).await {
                 Ok(outcome) if outcome.missed > 0 => {
                     tracing::warn!("timeline: {} events of the rack were missed", outcome.missed);
                 }
                 Ok(_) => {}
+                // With the rack it ends.
+                Err(Refusal::Stopped) => {}
                 Err(refusal) => tracing::warn!("timeline: {refusal}"),
             }
         });
-        Ok(())
+        Ok(running)
+    }
+}
+
+/// A timeline that was started: which of its events have not come to their turn, from 1.
+#[derive(Clone, Default)]
+pub(crate) struct Running(Arc<Mutex<Vec<usize>>>);
+
+impl Running {
+    /// Says at the end what did not come to its turn.
+    pub(crate) fn tell_pending(&self) {
+        for event in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            say(format!("timeline: event {event} did not come to its turn"));
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use keyrig_rack::{KeySpecification, Rack};
 
 use crate::failure::Failure;
 use crate::output::say;
+use crate::timeline::Running;
 
 #[cfg(target_os = "linux")]
 mod following;
@@ -72,7 +73,7 @@ impl TraceArguments {
             Trace::File(path, format) => (*format, Box::new(create(path)?)),
         };
         let recorder = Recorder::new(keys, secrets(self.secrets));
-        Ok(Tracing { recorder: Some(recorder), out: Some((Output::new(format), out)) })
+        Ok(Tracing { recorder: Some(recorder), out: Some((Output::new(format), out)), ..Tracing::default() })
     }
 }
 
@@ -102,6 +103,8 @@ pub(crate) struct Tracing {
     recorder: Option<Recorder>,
     /// Where it is written to, once it is.
     out: Option<(Output, Box<dyn Write + Send>)>,
+    /// What goes on beside it, and is told of at the end.
+    timeline: Running,
 }
 
 impl Tracing {
@@ -130,8 +133,14 @@ impl Tracing {
         }
     }
 
-    /// Waits until what was heard is written, after what it was for has ended and was told. What went wrong there comes first.
+    /// Has the end tell of a timeline.
+    pub(crate) fn beside(&mut self, timeline: Running) {
+        self.timeline = timeline;
+    }
+
+    /// Says what of the timeline did not come, and waits until what was heard is written, after what it was for has ended and was told. What went wrong there comes first.
     pub(crate) fn finish_after<T>(&self, ended: Result<T, Failure>) -> Result<T, Failure> {
+        self.timeline.tell_pending();
         match (ended, self.recorder.as_ref().map_or(Ok(()), Recorder::finish)) {
             (ended, Ok(())) => ended,
             (Ok(_), Err(unwritten)) => Err(Failure::Trace(unwritten)),

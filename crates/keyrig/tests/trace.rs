@@ -138,6 +138,9 @@ fn a_timeline_is_the_user_of_a_program() {
         "{ when = 'a waiting', do = 'deny', key = 'a' }",
         "{ when = 'a denied', do = 'unplug', key = 'b' }",
         "{ at = '0s', do = 'touch', key = 'b' }",
+        "{ at = '0s', do = 'fault', key = 'b', fault = 'ctap-slow' }",
+        "{ when = 'b winked', do = 'fault-off', key = 'b' }",
+        "{ at = '9999min', do = 'plug', key = 'b' }",
     ];
     fs::write(&file, format!("events = [{}]\n", events.join(", "))).expect("written");
     let script = r#""$KEYRIG" client create --on a --origin https://example.com <options; echo "$?"; "$KEYRIG" key wait b --for plugged --timeout 0"#;
@@ -150,6 +153,9 @@ fn a_timeline_is_the_user_of_a_program() {
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(String::from_utf8_lossy(&ended.stdout), "1\n", "{told}");
     assert!(told.contains("event 3: touch b: key b does not wait for a touch"), "{told}");
+    let pending: Vec<_> = told.lines().filter(|line| line.contains("did not come to its turn")).collect();
+    let never = |event| format!("timeline: event {event} did not come to its turn");
+    assert_eq!(pending, [never(5), never(6)], "{told}");
     assert!(!ended.status.success() && told.contains("key b did not get plugged in"), "{told}");
     let trace = fs::read_to_string(&path).expect("a transcript");
     assert!(trace.contains(r#""touch":"denied""#) && trace.contains(r#""key":"b","event":"unplugged""#), "{trace}");

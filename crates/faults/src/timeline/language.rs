@@ -14,6 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use toml::Spanned;
 
+use crate::fault::Fault;
+use crate::kind::Kind;
+
 /// The most events of a timeline.
 const MAX_EVENTS: usize = 1024;
 
@@ -81,6 +84,10 @@ pub enum Deed {
     Finger(Option<KeyName>),
     /// Change what the finger does.
     TouchPolicy(TouchPolicy),
+    /// Have something go wrong with a key.
+    Fault(KeyName, Fault),
+    /// Have it go wrong no more; without a kind, nothing at all.
+    FaultOff(KeyName, Option<Kind>),
 }
 
 impl Deed {
@@ -95,6 +102,8 @@ impl Deed {
             Self::PowerCycle(_) => DeedKind::PowerCycle,
             Self::Finger(_) => DeedKind::Finger,
             Self::TouchPolicy(_) => DeedKind::TouchPolicy,
+            Self::Fault(..) => DeedKind::Fault,
+            Self::FaultOff(..) => DeedKind::FaultOff,
         }
     }
 
@@ -102,9 +111,13 @@ impl Deed {
     #[must_use]
     pub fn key(&self) -> Option<&KeyName> {
         match self {
-            Self::Touch(key) | Self::Deny(key) | Self::Unplug(key) | Self::Plug(key) | Self::PowerCycle(key) => {
-                Some(key)
-            }
+            Self::Touch(key)
+            | Self::Deny(key)
+            | Self::Unplug(key)
+            | Self::Plug(key)
+            | Self::PowerCycle(key)
+            | Self::Fault(key, _)
+            | Self::FaultOff(key, _) => Some(key),
             Self::Finger(key) => key.as_ref(),
             Self::TouchPolicy(_) => None,
         }
@@ -135,6 +148,9 @@ struct Written {
     /// The policy of a touch-policy.
     #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     policy: Option<TouchPolicy>,
+    /// What goes wrong, of a fault; of a fault-off its name, and without it all that is on at the key goes off.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    fault: Option<Fault>,
 }
 
 /// What is there, and is not null.
@@ -162,6 +178,10 @@ pub enum DeedKind {
     Finger,
     /// [`Deed::TouchPolicy`].
     TouchPolicy,
+    /// [`Deed::Fault`].
+    Fault,
+    /// [`Deed::FaultOff`].
+    FaultOff,
 }
 
 impl fmt::Display for DeedKind {
@@ -174,6 +194,8 @@ impl fmt::Display for DeedKind {
             Self::PowerCycle => "power-cycle",
             Self::Finger => "finger",
             Self::TouchPolicy => "touch-policy",
+            Self::Fault => "fault",
+            Self::FaultOff => "fault-off",
         })
     }
 }
@@ -288,6 +310,15 @@ pub enum NotOfTheLanguage {
     /// It has a policy, and needs none.
     #[error("{0} has no policy")]
     Policy(DeedKind),
+    /// It has no fault.
+    #[error("fault wants fault = \"ctap-slow,ms=3000\" or another")]
+    NoFault,
+    /// It has a fault, and needs none.
+    #[error("{0} has no fault")]
+    Fault(DeedKind),
+    /// It says more of a fault than which.
+    #[error("fault-off wants the fault's name alone: fault = \"{0}\"")]
+    MoreThanItsName(Kind),
 }
 
 fn moments() -> String {
@@ -402,7 +433,7 @@ impl TryFrom<Written> for TimelineEvent {
     type Error = NotOfTheLanguage;
 
     fn try_from(written: Written) -> Result<Self, NotOfTheLanguage> {
-        let Written { at, when, nth, after, r#do, key, policy } = written;
+        let Written { at, when, nth, after, r#do, key, policy, fault } = written;
         let trigger = match (at, when) {
             (None, Some(condition)) => {
                 let (nth, after) = (nth.unwrap_or(NonZeroU32::MIN), after.unwrap_or(Delay(Duration::ZERO)));
@@ -417,6 +448,10 @@ impl TryFrom<Written> for TimelineEvent {
             (DeedKind::TouchPolicy, Some(_)) | (_, None) => {}
             (_, Some(_)) => return Err(NotOfTheLanguage::Policy(r#do)),
         }
+        match (r#do, &fault) {
+            (DeedKind::Fault | DeedKind::FaultOff, Some(_)) | (_, None) => {}
+            (_, Some(_)) => return Err(NotOfTheLanguage::Fault(r#do)),
+        }
         let of_key = |key: Option<KeyName>| key.ok_or(NotOfTheLanguage::NoKey(r#do));
         let deed = match r#do {
             DeedKind::Touch => Deed::Touch(of_key(key)?),
@@ -427,6 +462,16 @@ impl TryFrom<Written> for TimelineEvent {
             DeedKind::Finger => Deed::Finger(key),
             DeedKind::TouchPolicy if key.is_some() => return Err(NotOfTheLanguage::Key(r#do)),
             DeedKind::TouchPolicy => Deed::TouchPolicy(policy.ok_or(NotOfTheLanguage::NoPolicy)?),
+            DeedKind::Fault => Deed::Fault(of_key(key)?, fault.ok_or(NotOfTheLanguage::NoFault)?),
+            DeedKind::FaultOff => {
+                let kind = fault.as_ref().map(Fault::kind);
+                if let (Some(kind), Some(fault)) = (kind, fault)
+                    && fault != Fault::new(kind)
+                {
+                    return Err(NotOfTheLanguage::MoreThanItsName(kind));
+                }
+                Deed::FaultOff(of_key(key)?, kind)
+            }
         };
         Ok(Self { trigger, deed })
     }
@@ -444,7 +489,12 @@ impl From<TimelineEvent> for Written {
             ),
         };
         let policy = if let Deed::TouchPolicy(policy) = &deed { Some(*policy) } else { None };
-        Self { at, when, nth, after, r#do: deed.kind(), key: deed.key().cloned(), policy }
+        let fault = match &deed {
+            Deed::Fault(_, fault) => Some(fault.clone()),
+            Deed::FaultOff(_, kind) => kind.map(Fault::new),
+            _ => None,
+        };
+        Self { at, when, nth, after, r#do: deed.kind(), key: deed.key().cloned(), policy, fault }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
 use super::language::{Deed, DeedKind, Moment, Timeline, TimelineEvent, Trigger};
+use crate::switch::Faults;
 
 /// An event that has come to its turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +106,7 @@ impl Timeline {
                 () = at(next.map(|(due, _)| due)) => {
                     if let Some((_, index)) = next {
                         let Pending { number, event, .. } = pending.remove(index);
-                        let refused = rack.command(command(&event.deed)).await.err();
+                        let refused = carry_out(rack, &event.deed).await.err();
                         let at_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
                         let (r#do, key) = (event.deed.kind(), event.deed.key().cloned());
                         let refused = refused.map(|refusal| refusal.to_string());
@@ -157,8 +158,8 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-fn command(deed: &Deed) -> Command {
-    match deed.clone() {
+async fn carry_out(rack: &Rack, deed: &Deed) -> Result<(), Refusal> {
+    let command = match deed.clone() {
         Deed::Touch(key) => Command::Touch { key, wait: false },
         Deed::Deny(key) => Command::Deny { key, wait: false },
         Deed::Unplug(key) => Command::Unplug { key },
@@ -166,5 +167,13 @@ fn command(deed: &Deed) -> Command {
         Deed::PowerCycle(key) => Command::PowerCycle { key },
         Deed::Finger(key) => Command::Finger { key },
         Deed::TouchPolicy(policy) => Command::TouchPolicy { policy },
-    }
+        Deed::Fault(key, fault) => {
+            return Faults::at(rack, &key)?.switch_on(&key, fault).map_err(|error| error.at(&key));
+        }
+        Deed::FaultOff(key, kind) => {
+            Faults::at(rack, &key)?.switch_off(&key, kind);
+            return Ok(());
+        }
+    };
+    rack.command(command).await.map(drop)
 }

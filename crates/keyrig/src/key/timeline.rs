@@ -30,10 +30,11 @@ A file in TOML:
   do = \"unplug\"
   key = \"a\"
 
-do is touch, deny, unplug, plug, power-cycle, finger or touch-policy (with
-policy = \"manual\"). when is a key and what it comes to, or that alone, of any
-key: waiting, touched, denied, cancelled, timed-out, plugged, unplugged,
-attached, detached, stored, winked; nth = 2 is the second time.
+do is touch, deny, unplug, plug, power-cycle, finger, touch-policy (with
+policy = \"manual\"), fault (with fault = \"ctap-slow,ms=3000\") or fault-off (with
+fault = \"ctap-slow\", or of all). when is a key and what it comes to, or that
+alone, of any key: waiting, touched, denied, cancelled, timed-out, plugged,
+unplugged, attached, detached, stored, winked; nth = 2 is the second time.
 
 Exit status 1: something was refused, or did not come to its turn.")]
 pub(super) struct Arguments {

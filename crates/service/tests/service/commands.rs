@@ -203,6 +203,7 @@ async fn a_timeline_does_what_it_says_beside_a_request_and_says_what_it_did() {
     for (timeline, code, words) in [
         (json!({"events": [{"at": "1s", "do": "plug", "key": "c"}]}), "unknown-key", "the keys are a, b"),
         (json!({"events": [{"at": "1s", "do": "plug"}]}), "bad-request", "plug is done to a key"),
+        (json!({"events": [{"at": "1s", "do": "fault", "key": "a"}]}), "bad-request", "fault wants fault"),
         (json!({"events": [{"at": "soon", "do": "plug", "key": "a"}]}), "bad-request", "is no time"),
     ] {
         let refused = rig.post("/v1/timeline", json!({"timeline": timeline})).await;
