@@ -1,5 +1,5 @@
-//! What a transcript costs: getAssertion over USB/IP on loopback, without one, and with one in each
-//! format.
+//! What stands at a key's seams costs: getAssertion over USB/IP on loopback with nothing there, with faults of which none is on, with one
+//! on that never happens, and with a transcript in each format.
 //!
 //! Client, server and key share one thread; whoever writes has one of its own. On one core (`taskset -c 0`) decoding and writing is
 //! part of what is measured.
@@ -16,6 +16,7 @@ use keyrig_ctap::entities::{
     CredentialDescriptor, CredentialParameters, Options as CtapOptions, PinUvAuth, RelyingParty, User,
 };
 use keyrig_ctap::{Request, get_assertion, make_credential, parse_response};
+use keyrig_faults::Faults;
 use keyrig_faults::transcript::{Format, Output, Recorder, Secrets};
 use keyrig_rack::{KeySpecification, Options, Rack};
 use keyrig_usb::Limits;
@@ -56,10 +57,12 @@ fn login(registered: &[u8]) -> Vec<u8> {
     .encode()
 }
 
-/// What is written down, and how.
+/// What stands there, and how it is written down.
 #[derive(Clone, Copy)]
 enum Trace {
     Nothing,
+    /// Faults, of which these are on.
+    Faults(&'static [&'static str]),
     Jsonl,
     Text,
     Pcapng,
@@ -69,7 +72,7 @@ fn bench(criterion: &mut Criterion, name: &str, trace: Trace) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let keys = vec![KeySpecification::built_in("keyrig", "a").expect("built in")];
     let format = match trace {
-        Trace::Nothing => None,
+        Trace::Nothing | Trace::Faults(_) => None,
         Trace::Jsonl => Some(Format::Jsonl),
         Trace::Text => Some(Format::Text),
         Trace::Pcapng => Some(Format::Pcapng),
@@ -83,6 +86,14 @@ fn bench(criterion: &mut Criterion, name: &str, trace: Trace) {
     let mut options = Options::default();
     if let Some(recorder) = &recorder {
         options.seams = vec![Arc::new(recorder.clone())];
+    }
+    if let Trace::Faults(on) = trace {
+        let faults = Faults::new(Some(1));
+        let a = "a".parse().expect("a name");
+        for fault in on {
+            faults.switch_on(&a, fault.parse().expect("a fault")).expect("few");
+        }
+        options.seams = vec![Arc::new(faults)];
     }
     let (rack, mut channel) = runtime.block_on(async {
         let rack = Rack::start(options, keys).await.expect("a rack");
@@ -112,8 +123,18 @@ fn bench(criterion: &mut Criterion, name: &str, trace: Trace) {
     drop(rack);
 }
 
+/// Each is looked at, and none happens.
+const NEVER: [&str; 4] = [
+    "ctaphid-wrong-channel,command=reset",
+    "ctap-empty,command=reset",
+    "bad-signature,command=reset",
+    "usb-short-read,nth=4294967295",
+];
+
 fn traces(criterion: &mut Criterion) {
     bench(criterion, "without a transcript", Trace::Nothing);
+    bench(criterion, "faults, none on", Trace::Faults(&[]));
+    bench(criterion, "a fault on at each layer of answers, of another command", Trace::Faults(&NEVER));
     bench(criterion, "lines of JSON", Trace::Jsonl);
     bench(criterion, "text", Trace::Text);
     bench(criterion, "pcapng", Trace::Pcapng);

@@ -4,6 +4,10 @@
 //! seed, and of each key the profile and from where it starts. Time is as recorded. What keys say and do has to be the same, byte for
 //! byte; of keepalives the order of statuses has, and not how many there are, as that is a matter of the machine.
 //!
+//! Faults are switched as they were, with the same seed, and go wrong at the same times; what they do is compared, and not when it is
+//! told that they did. Those that are late or lose packets are not done again: when and how often these happen is a matter of the
+//! machine.
+//!
 //! What cannot be done again, as it is not written down, ends it: what an owner changed while it was recorded, keys that came
 //! meanwhile, events that were missed.
 
@@ -11,6 +15,7 @@ mod difference;
 mod key;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::CertificateFailed;
@@ -26,6 +31,7 @@ pub use self::key::Problem;
 
 use self::difference::seconds;
 use self::key::Key;
+use crate::switch::Faults;
 use crate::transcript::{Direction, Event, Header, KeyInTrace, NotATranscript, Recorder, Secrets, What};
 
 /// What came of a replay.
@@ -129,6 +135,12 @@ pub fn replay(events: impl IntoIterator<Item = Result<Event, NotATranscript>>) -
             What::Gap { missed } => return Err(problem(Problem::Gap(*missed))),
             // By the machine's clock, and nothing to a key: it answers for itself.
             What::Control { .. } => continue,
+            // By the machine's clock too.
+            what @ (What::FaultOn { .. } | What::FaultOff { .. }) => {
+                let key = event.key.as_ref().and_then(|name| keys.get_mut(name));
+                key.ok_or_else(|| problem(Problem::UnknownKey))?.switch(what).map_err(problem)?;
+                continue;
+            }
             What::Request { .. } => replayed.exchanges += 1,
             What::Report { direction: Direction::In, .. } => replayed.reports += 1,
             _ => {}
@@ -176,11 +188,12 @@ fn make(header: &Header) -> Result<(BTreeMap<String, Key>, Recorder), NotReplaya
     let recorder = Recorder::new(&specifications, if header.masked { Secrets::Masked } else { Secrets::Shown });
     // As messages were kept whole.
     recorder.starts_from(seed, &[]);
+    let faults = Faults::new(Some(seed));
     let mut keys = BTreeMap::new();
     for ((key, KeySpecification { name, profile }), start) in header.keys.iter().zip(specifications).zip(starts) {
-        let edge = recorder.edge(&name);
-        let made = LoneKey::new(seed, &name, profile, start, edge).map_err(KeyProblem::from).map_err(wrong(key))?;
-        if keys.insert(name.to_string(), Key::new(made)).is_some() {
+        let seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults.clone()), Arc::new(recorder.clone())];
+        let made = LoneKey::new(seed, &name, profile, start, seams).map_err(KeyProblem::from).map_err(wrong(key))?;
+        if keys.insert(name.to_string(), Key::new(name.clone(), made, faults.clone())).is_some() {
             return Err(wrong(key)(KeyProblem::Twice));
         }
     }

@@ -1,10 +1,11 @@
 //! Which faults are on, at which keys, and whether one of them happens now.
 
+use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use keyrig_rack::command::Refusal;
 use keyrig_rack::{KeyName, Rack};
@@ -39,6 +40,17 @@ pub struct On {
     /// How many times it has happened.
     pub happened: u64,
 }
+
+/// What was switched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Switched<'a> {
+    On(&'a Fault),
+    /// All of a kind, or all that are on.
+    Off(Option<Kind>),
+}
+
+/// Hears of switching.
+type Told = Box<dyn Fn(&KeyName, Switched<'_>) + Send + Sync>;
 
 /// The switches of one key. Everything that stands at its seams has them.
 #[derive(Debug)]
@@ -166,11 +178,13 @@ impl Switches {
         heard
     }
 
-    fn switch_on(&self, fault: Fault) -> Result<(), TooManyFaults> {
+    /// `told` hears of it before anything can go wrong.
+    fn switch_on(&self, fault: Fault, told: impl FnOnce(Switched<'_>)) -> Result<(), TooManyFaults> {
         let mut state = self.state();
         if state.on.len() >= MAX_FAULTS {
             return Err(TooManyFaults);
         }
+        told(Switched::On(&fault));
         state.switched += 1;
         let random = SplitMix(hashed(state.seed, &state.switched.to_be_bytes()));
         state.on.push(Active { fault, seen: 0, happened: 0, random });
@@ -178,8 +192,9 @@ impl Switches {
         Ok(())
     }
 
-    fn switch_off(&self, kind: Option<Kind>) -> Vec<On> {
+    fn switch_off(&self, kind: Option<Kind>, told: impl FnOnce(Switched<'_>)) -> Vec<On> {
         let mut state = self.state();
+        told(Switched::Off(kind));
         let is_meant = |active: &mut Active| kind.is_none_or(|kind| active.fault.kind() == kind);
         let off = state.on.extract_if(.., is_meant).map(On::from).collect();
         self.show(&state);
@@ -243,10 +258,17 @@ const fn bit(layer: Layer) -> u8 {
 #[derive(Clone, Debug)]
 pub struct Faults(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     seed: u64,
     keys: Mutex<BTreeMap<KeyName, Arc<Switches>>>,
+    told: OnceLock<Told>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, keys, .. } = self;
+        f.debug_struct("Shared").field("seed", seed).field("keys", keys).finish_non_exhaustive()
+    }
 }
 
 impl Faults {
@@ -254,7 +276,18 @@ impl Faults {
     #[must_use]
     pub fn new(seed: Option<u64>) -> Self {
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one("keyrig faults"));
-        Self(Arc::new(Shared { seed, keys: Mutex::default() }))
+        Self(Arc::new(Shared { seed, keys: Mutex::default(), told: OnceLock::new() }))
+    }
+
+    /// Has somebody hear of switching; who came first stays.
+    pub(crate) fn tell(&self, told: Told) {
+        let _ = self.0.told.set(told);
+    }
+
+    fn told(&self, key: &KeyName, switched: Switched<'_>) {
+        if let Some(told) = self.0.told.get() {
+            told(key, switched);
+        }
     }
 
     /// Those at the seams of a rack that has this key.
@@ -283,12 +316,12 @@ impl Faults {
     /// # Errors
     /// [`TooManyFaults`].
     pub fn switch_on(&self, key: &KeyName, fault: Fault) -> Result<(), TooManyFaults> {
-        self.of(key).switch_on(fault)
+        self.of(key).switch_on(fault, |switched| self.told(key, switched))
     }
 
     /// Switches off what is on at a key, of one kind or all, and returns that.
     pub fn switch_off(&self, key: &KeyName, kind: Option<Kind>) -> Vec<On> {
-        self.of(key).switch_off(kind)
+        self.of(key).switch_off(kind, |switched| self.told(key, switched))
     }
 
     /// What is on at a key, in the order in which it was switched on.

@@ -12,10 +12,13 @@ use keyrig_client::pin::Pin;
 use keyrig_client::{Client, Key};
 use keyrig_ctap::hid::{ChannelId, Command as HidCommand, Message};
 use keyrig_ctap::u2f;
+use keyrig_faults::Faults;
 use keyrig_faults::replay::{NotReplayable, Replayed, replay};
+use keyrig_faults::timeline::Timeline;
 use keyrig_faults::transcript::{Format, Output, Recorder, Secrets, read};
 use keyrig_rack::command::{Command, WaitFor};
 use keyrig_rack::finger::TouchPolicy;
+use keyrig_rack::seams::Seams;
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
 use keyrig_usb::Limits;
 use keyrig_ways::{InProcess, usb_ip};
@@ -46,6 +49,7 @@ fn name(name: &str) -> KeyName {
 
 struct Recorded {
     rack: Rack,
+    faults: Faults,
     recorder: Recorder,
     file: File,
 }
@@ -58,8 +62,12 @@ impl Recorded {
             KeySpecification::built_in("yubikey-5.7", "b").unwrap(),
         ];
         keys[0].profile.add(Quirk::named("long-key-handle").unwrap()).unwrap();
+        keys[1].profile.add(Quirk::named("touch-latch").unwrap()).unwrap();
         let recorder = Recorder::new(&keys, Secrets::Masked);
-        let options = Options { seams: vec![Arc::new(recorder.clone())], seed: Some(7), ..Options::default() };
+        let faults = Faults::new(Some(7));
+        recorder.listen_to(&faults);
+        let seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults.clone()), Arc::new(recorder.clone())];
+        let options = Options { seams, seed: Some(7), ..Options::default() };
         let rack = Rack::start(options, keys).await.unwrap();
         rack.known(&name("a")).unwrap().set_pin("1234".to_owned()).await.unwrap();
         let mut starts = Vec::new();
@@ -70,7 +78,7 @@ impl Recorded {
         recorder.starts_from(7, &starts);
         let file = File::default();
         recorder.write_to(Output::new(Format::Jsonl), file.clone()).unwrap();
-        Self { rack, recorder, file }
+        Self { rack, faults, recorder, file }
     }
 
     /// What was written.
@@ -126,6 +134,97 @@ async fn session() -> String {
     rack.command(Command::Unplug { key: name("a") }).await.unwrap();
     serving.abort();
     recorded.end()
+}
+
+/// Faults of every layer, switched by hand and by a timeline, beside what else that does: what a host meets of them over USB/IP, in
+/// process, and without CTAPHID.
+async fn session_with_faults() -> String {
+    let recorded = Recorded::start().await;
+    let (rack, faults) = (&recorded.rack, &recorded.faults);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    let serving = tokio::spawn(keyrig_usb::serve(listener, rack.exports().clone(), Limits::default()));
+    let mut browser = [Key::new("a", usb_ip(server, "1-1").await.unwrap())];
+    let page = Client::new("https://example.org".parse().unwrap()).with_pin(Pin::new("1234"));
+    let creation = CreationOptions::from_json(CREATION).unwrap();
+    let login = RequestOptions::from_json(LOGIN).unwrap();
+    let on = |key: &str, fault: &str| faults.switch_on(&name(key), fault.parse().unwrap()).unwrap();
+    on("a", "usb-delay,ms=1,times=3");
+    on("a", "be-set,probability=0.5");
+    on("a", "clock-jump,ms=5000,command=makeCredential,nth=1");
+    on("a", "attestation-expired");
+    page.create(&creation, &mut browser, Cancel::never()).await.unwrap();
+    faults.switch_off(&name("a"), Some("attestation-expired".parse().unwrap()));
+    on("a", "bad-signature,probability=0.4");
+    on("a", "ctap-slow,ms=120,command=getAssertion,nth=1");
+    for _ in 0..4 {
+        page.get(&login, &mut browser, Cancel::never()).await.unwrap();
+    }
+    faults.switch_off(&name("a"), None);
+    // The disk fails after the touch.
+    on("a", "storage-failing,command=makeCredential");
+    page.create(&creation, &mut browser, Cancel::never()).await.unwrap_err();
+    on("a", "ctaphid-repeated-continuation,command=getAssertion,nth=1");
+    page.get(&login, &mut browser, Cancel::never()).await.unwrap_err();
+    faults.switch_off(&name("a"), None);
+    rack.command(Command::TouchPolicy { policy: TouchPolicy::Manual }).await.unwrap();
+    let timeline = Timeline::from_toml(
+        r#"
+        events = [
+            { at = "0s", do = "fault", key = "b", fault = "ctap-status,status=0x2E,command=getInfo" },
+            { when = "b waiting", do = "deny", key = "b" },
+            { when = "b denied", do = "fault-off", key = "b" },
+            { when = "b denied", do = "power-cycle", key = "b" },
+            { when = "b plugged", do = "touch", key = "b" },
+        ]
+        "#,
+    )
+    .unwrap();
+    // The last touch is before anything is asked.
+    let asked = async {
+        let key = rack.known(&name("b")).unwrap();
+        while rack.command(Command::Show { key: name("b") }).await.is_ok() && faults.on(&name("b")).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(key.transact(vec![0x04]).answer().await.unwrap(), [0x2E], "CTAP2_ERR_NO_CREDENTIALS");
+        assert_eq!(key.transact(vec![0x0B]).answer().await.unwrap(), [0x27], "CTAP2_ERR_OPERATION_DENIED");
+    };
+    let (outcome, ()) = tokio::join!(timeline.run(rack, core::future::pending(), |_| {}), asked);
+    let outcome = outcome.unwrap();
+    assert!(outcome.done.iter().all(|done| done.refused.is_none()), "{outcome:?}");
+    let taken = rack.transact(&name("b"), vec![0x0B], core::future::pending()).await.unwrap();
+    assert_eq!((taken.message, taken.asked_for_touch), (vec![0x00], false), "the touch before was taken for it");
+    serving.abort();
+    recorded.end()
+}
+
+#[tokio::test]
+async fn a_session_with_faults_and_a_timeline_comes_to_the_same() {
+    let session = session_with_faults().await;
+    for part in [
+        r#""event":"fault-on","fault":"be-set,probability=0.5""#,
+        r#""event":"fault-off","fault":"attestation-expired""#,
+        r#""key":"a","event":"fault-off"}"#,
+        r#""event":"fault","fault":"bad-signature,probability=0.4""#,
+        r#""event":"fault","fault":"usb-delay,ms=1,times=3""#,
+        r#""event":"fault","fault":"storage-failing,command=authenticatorMakeCredential""#,
+        r#""event":"fault","fault":"ctaphid-repeated-continuation,command=authenticatorGetAssertion,nth=1""#,
+        r#""key":"b","event":"touched-unasked""#,
+    ] {
+        assert!(session.contains(part), "{part} is in it");
+    }
+    let again = replayed(&session).unwrap();
+    assert_eq!(again.difference.map(|difference| difference.to_string()), None);
+    // Without what was switched, without the touch, with another probability: not the same.
+    let without = |part: &str| -> String {
+        session.lines().filter(|line| !line.contains(part)).map(|line| format!("{line}\n")).collect()
+    };
+    let latched = replayed(&without("touched-unasked")).unwrap().difference.unwrap().to_string();
+    assert!(latched.contains("key b") && latched.contains("waits for a touch"), "{latched}");
+    let probable = session.replace("be-set,probability=0.5", "be-set,probability=0.000001");
+    assert!(replayed(&probable).unwrap().difference.is_some());
+    let unswitched = replayed(&without("fault-on")).unwrap_err().to_string();
+    assert!(unswitched.contains("happened, and that it was switched on is not written down"), "{unswitched}");
 }
 
 fn replayed(transcript: &str) -> Result<Replayed, NotReplayable> {
@@ -231,6 +330,16 @@ async fn what_cannot_be_replayed_is_refused_with_words() {
         (
             event(5, "a", r#""event":"request","exchange":1,"peer":"direct","channel":"ffffffff","command":"x""#),
             "a request whose bytes are not written down",
+        ),
+        (
+            event(5, "a", r#""event":"fault-on","fault":"ctaphid-slow,ms=5""#),
+            "at 0.000005 s, key \"a\": ctaphid-slow was switched on, and when and how often that happens is a matter of the machine",
+        ),
+        (event(5, "a", r#""event":"fault-on","fault":"tarpit""#), "no fault is called \"tarpit\""),
+        (event(5, "c", r#""event":"fault-off""#), "key \"c\": the header does not have it"),
+        (
+            event(5, "a", r#""event":"fault","fault":"ctap-slow""#),
+            "\"ctap-slow\" happened, and that it was switched on",
         ),
         (header.to_owned(), "this has two"),
         ("{".to_owned(), "line 2: "),

@@ -11,6 +11,7 @@ use keyrig_client::json::{Base64Url, Mediation};
 use keyrig_client::{Browser, ClientError, Key, Origin, UserChoice};
 use keyrig_control::request::List;
 use keyrig_control::socket::send;
+use keyrig_faults::Faults;
 use keyrig_rack::{KeyName, Options, Rack};
 use keyrig_service::client::{Asked, Ceremony, Outcome, Page};
 use keyrig_service::{Error, ErrorBody};
@@ -160,9 +161,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         arguments.tell(page.carry_out(&asked, &mut keys, Cancel::never()).await)
     } else {
         let specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
+        arguments.faults.check(&specifications)?;
         let mut tracing = arguments.trace.start(&specifications)?;
         tracing.begin()?;
-        let seams = arguments.faults.seams(&specifications, None, tracing.seams())?;
+        let faults = Faults::new(None);
+        let seams = tracing.seams(&faults);
+        arguments.faults.switch_on(&faults)?;
         let kept = Options { state: arguments.state.clone(), seams, ..Options::default() };
         let rack = Rack::start(kept, specifications).await?;
         let key = |argument: &KeyArgument| {

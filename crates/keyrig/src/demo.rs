@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keyrig_client::Browser;
+use keyrig_faults::Faults;
 use keyrig_scenario::demo::{self, Introduction};
 use keyrig_scenario::report::{Report, Step};
 
@@ -58,9 +59,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         show(&|| print(format!("{}\n", introduction_text(introduction))));
     };
     let keys = demo::keys()?;
+    arguments.faults.check(&keys)?;
     let mut tracing = arguments.trace.start(&keys)?;
     tracing.begin()?;
-    let seams = arguments.faults.seams(&keys, None, tracing.seams())?;
+    let faults = Faults::new(None);
+    let seams = tracing.seams(&faults);
+    arguments.faults.switch_on(&faults)?;
     let report = demo::run(arguments.browser, seams, introduce, |step| show(&|| print_step(step))).await;
     tracing.finish_after(
         report.map_err(Failure::from).and_then(|report| arguments.conclude(&report, printed.into_inner())),

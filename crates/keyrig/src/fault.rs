@@ -2,11 +2,9 @@
 
 use std::error::Error;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use clap::Args;
 use keyrig_faults::{Fault, Faults};
-use keyrig_rack::seams::Seams;
 use keyrig_rack::{KeyName, KeySpecification};
 
 use crate::failure::Failure;
@@ -41,25 +39,24 @@ impl FaultArguments {
         !self.faults.is_empty()
     }
 
-    /// What stands at the seams of a rack with these keys, where faults can be switched on. `outside` is what stands farther out.
-    pub(crate) fn seams(
-        &self,
-        keys: &[KeySpecification],
-        seed: Option<u64>,
-        outside: Vec<Arc<dyn Seams>>,
-    ) -> Result<Vec<Arc<dyn Seams>>, Failure> {
-        let faults = Faults::new(seed);
-        for FaultArgument { key, fault } in &self.faults {
+    /// Refuses what is of no key.
+    pub(crate) fn check(&self, keys: &[KeySpecification]) -> Result<(), Failure> {
+        for FaultArgument { key, .. } in &self.faults {
             if !keys.iter().any(|known| known.name == *key) {
                 let known: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
                 let known = known.join(", ");
                 return Err(Failure::Usage(format!("--fault {key}=…: no key is called {key}: the keys are {known}")));
             }
+        }
+        Ok(())
+    }
+
+    /// Switches on what was asked for.
+    pub(crate) fn switch_on(&self, faults: &Faults) -> Result<(), Failure> {
+        for FaultArgument { key, fault } in &self.faults {
             let switched = faults.switch_on(key, fault.clone());
             switched.map_err(|error| Failure::Usage(format!("--fault {key}=…: {error}")))?;
         }
-        let mut seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults)];
-        seams.extend(outside);
-        Ok(seams)
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::profile::Quirk;
 use keyrig_control::socket::ControlSocket;
+use keyrig_faults::Faults;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
@@ -197,12 +198,14 @@ impl RackArguments {
     /// Starts the rack, and what writes down what passes.
     pub(crate) async fn start(&self) -> Result<(Rack, Tracing), Failure> {
         let keys = self.specifications()?;
+        self.faults.check(&keys)?;
         let mut tracing = self.trace.start(&keys)?;
+        let faults = Faults::new(self.seed);
         let options = Options {
             finger: Finger { policy: self.touch, over: self.finger.clone() },
             seed: self.seed,
             state: self.state.clone(),
-            seams: self.faults.seams(&keys, self.seed, tracing.seams())?,
+            seams: tracing.seams(&faults),
         };
         // Before a key is made: a file that cannot be read changes nothing.
         let mut pins = Vec::new();
@@ -214,6 +217,8 @@ impl RackArguments {
             let set = rack.known(key)?.set_pin(pin).await;
             set.map_err(Refusal::of(key))?;
         }
+        // A PIN that is there from the start was set before anything goes wrong.
+        self.faults.switch_on(&faults)?;
         if let Some(seed) = self.seed {
             tracing.starts_from(seed, &rack).await?;
         }

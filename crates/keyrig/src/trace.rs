@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use keyrig_faults::Faults;
 use keyrig_faults::transcript::{Event, Format, Level, Output, Reader, Recorder, Secrets, What};
 use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::seams::Seams;
@@ -108,9 +109,14 @@ pub(crate) struct Tracing {
 }
 
 impl Tracing {
-    /// What stands at the edges of the rack's keys, if anything does.
-    pub(crate) fn seams(&self) -> Vec<Arc<dyn Seams>> {
-        self.recorder.clone().map(|recorder| -> Arc<dyn Seams> { Arc::new(recorder) }).into_iter().collect()
+    /// What stands at the seams of a rack: these faults, and what listens to them and to the rack's keys, if anything does.
+    pub(crate) fn seams(&self, faults: &Faults) -> Vec<Arc<dyn Seams>> {
+        let mut seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults.clone())];
+        if let Some(recorder) = &self.recorder {
+            recorder.listen_to(faults);
+            seams.push(Arc::new(recorder.clone()));
+        }
+        seams
     }
 
     /// Writes down what it takes to replay a rack with a seed, which has started, and was asked nothing yet.

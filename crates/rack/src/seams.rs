@@ -224,6 +224,8 @@ pub enum Happening {
     Abandoned,
     /// Its owner has changed what it keeps, beside all hosts.
     Administered,
+    /// It was touched though it waits for nothing, and has a latch for that.
+    TouchedUnasked,
     /// Something went wrong with it on purpose: the fault, as whoever stands at the seam names it.
     Fault(String),
 }

@@ -1,15 +1,19 @@
 //! One key of a replay.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keyrig_ctap::hid::{Peer, Report, RequestKind};
+use keyrig_ctap::hid::{KeepaliveStatus, Peer, Report, RequestKind};
+use keyrig_rack::KeyName;
 use keyrig_rack::finger::Gesture;
 use keyrig_rack::key::LoneKey;
 use keyrig_rack::seams::{Happening, USB_HOST};
 use thiserror::Error;
 
 use super::difference::{Difference, is_same};
+use crate::fault::{Fault, InvalidFault};
+use crate::kind::{Kind, Layer};
+use crate::switch::{Faults, On, TooManyFaults};
 use crate::transcript::{Direction, Event, Touch, What};
 
 /// CTAPHID_KEEPALIVE, as the first packet of a message has it (CTAP 2.3 §11.2.4, §11.2.9.1.7).
@@ -37,6 +41,18 @@ pub enum Problem {
     /// Nobody is called that.
     #[error("{0:?} is nobody who speaks to a key")]
     Peer(String),
+    /// A fault cannot be done again.
+    #[error("{0} was switched on, and when and how often that happens is a matter of the machine")]
+    Fault(Kind),
+    /// What was switched is no fault.
+    #[error("a fault was switched that there is not: {0}")]
+    NoFault(#[from] InvalidFault),
+    /// More faults are on than a key has.
+    #[error(transparent)]
+    TooManyFaults(#[from] TooManyFaults),
+    /// A fault happened that is not on.
+    #[error("{0:?} happened, and that it was switched on is not written down")]
+    NotSwitchedOn(String),
     /// It is earlier than what was before it.
     #[error("time goes back")]
     Back,
@@ -44,7 +60,12 @@ pub enum Problem {
 
 /// A key, and what it did beside what the recorded one did.
 pub(super) struct Key {
+    name: KeyName,
     key: LoneKey,
+    /// What goes wrong with it and others.
+    faults: Faults,
+    /// What was switched on.
+    switched: BTreeSet<String>,
     recorded: VecDeque<Event>,
     replayed: VecDeque<Event>,
     /// What was recorded of reports to peers and is not so.
@@ -56,15 +77,38 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn new(key: LoneKey) -> Self {
+    pub(super) fn new(name: KeyName, key: LoneKey, faults: Faults) -> Self {
         Self {
+            name,
             key,
+            faults,
+            switched: BTreeSet::new(),
             recorded: VecDeque::new(),
             replayed: VecDeque::new(),
             report: None,
             keepalives: BTreeMap::new(),
             held: BTreeMap::new(),
         }
+    }
+
+    /// Switches what was.
+    pub(super) fn switch(&mut self, what: &What) -> Result<(), Problem> {
+        match what {
+            What::FaultOn { fault } => {
+                let fault: Fault = fault.parse()?;
+                if !is_replayable(fault.kind()) {
+                    return Err(Problem::Fault(fault.kind()));
+                }
+                self.switched.insert(fault.to_string());
+                self.faults.switch_on(&self.name, fault)?;
+            }
+            What::FaultOff { fault } => {
+                let kind = fault.as_deref().map(str::parse).transpose()?;
+                self.faults.switch_off(&self.name, kind);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Has the key meet what the recorded one met, and keeps what that did.
@@ -103,7 +147,11 @@ impl Key {
                 // If it waits for none, it is seen that it did not end.
                 let _ = self.key.gesture(gesture, now);
             }
+            What::TouchedUnasked => self.key.touch_unasked(now),
             What::Administered => return Err(Problem::Administered),
+            // What it does is compared: when it is told depends on how many reports pass.
+            What::Fault { fault } if self.switched.contains(fault) => return Ok(()),
+            What::Fault { fault } => return Err(Problem::NotSwitchedOn(fault.chars().take(128).collect())),
             _ => {}
         }
         self.recorded.push_back(event.clone());
@@ -118,7 +166,8 @@ impl Key {
 
     /// What the key did.
     pub(super) fn heard(&mut self, event: Event) {
-        if !matches!(event.what, What::Report { .. } | What::Message { .. } | What::BrokenMessage { .. }) {
+        let of_packets = matches!(event.what, What::Report { .. } | What::Message { .. } | What::BrokenMessage { .. });
+        if !of_packets && !matches!(event.what, What::Fault { .. }) {
             self.replayed.push_back(event);
         }
     }
@@ -171,10 +220,11 @@ impl Key {
                 }
                 // Another of the same status, of which the recorded key sent fewer.
                 Some(report) if self.repeats(peer, &report) => {}
-                found if self.repeats(peer, recorded) => {
+                found if self.repeats(peer, recorded) || self.may_be_of_a_commit(recorded) => {
                     if let Some(report) = found {
                         self.held.insert(peer, report);
                     }
+                    self.note(peer, recorded);
                     return None;
                 }
                 found => return Some(found),
@@ -188,6 +238,16 @@ impl Key {
         command == KEEPALIVE && self.keepalives.get(&(peer, [c0, c1, c2, c3])) == Some(&status)
     }
 
+    /// Whether it says that the recorded key was still processing while a commit went by way of a faulty disk, which takes the
+    /// machine's time.
+    fn may_be_of_a_commit(&self, report: &Report) -> bool {
+        let [_, _, _, _, command, _, _, status, ..] = *report;
+        let is_of_storage = |on: &On| on.fault.kind().layer() == Layer::Storage;
+        command == KEEPALIVE
+            && status == u8::from(KeepaliveStatus::Processing)
+            && self.faults.on(&self.name).iter().any(is_of_storage)
+    }
+
     fn note(&mut self, peer: Peer, report: &Report) {
         let [c0, c1, c2, c3, command, _, _, status, ..] = *report;
         if command == KEEPALIVE {
@@ -196,6 +256,21 @@ impl Key {
             self.keepalives.remove(&(peer, [c0, c1, c2, c3]));
         }
     }
+}
+
+/// Whether a fault can be done again: not what is late by the machine's time, or concerns packets that were lost before they were seen,
+/// or keepalives, of which there are as many as there is time. What happens on USB is farther out than what is recorded.
+fn is_replayable(kind: Kind) -> bool {
+    let is_lost_or_late = matches!(
+        kind,
+        Kind::CtaphidLostStart
+            | Kind::CtaphidNoKeepalive
+            | Kind::CtaphidUnknownKeepalive
+            | Kind::CtaphidSilence
+            | Kind::CtaphidSlow
+            | Kind::StorageSlow
+    );
+    kind.layer() == Layer::Usb || !is_lost_or_late
 }
 
 fn peer(name: &str) -> Result<Peer, Problem> {

@@ -179,6 +179,19 @@ pub enum What {
     Abandoned,
     /// The key's owner has changed what it keeps, beside all hosts: a PIN set, a credential imported, and the like.
     Administered,
+    /// It was touched though it waits for nothing, and keeps that for a request to come: a known bug.
+    TouchedUnasked,
+    /// From here on something goes wrong with it on purpose. When, is by the machine's clock.
+    FaultOn {
+        /// What: the fault, with its parameters.
+        fault: String,
+    },
+    /// From here on it does no more. When, is by the machine's clock.
+    FaultOff {
+        /// The name of the fault; without one all that were on are off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<String>,
+    },
     /// Something went wrong with it on purpose.
     Fault {
         /// What: the fault as it was switched on.

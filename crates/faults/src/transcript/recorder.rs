@@ -24,6 +24,7 @@ use super::event::{Direction, Event, Header, KeyInTrace, Start, Touch, What};
 use super::exchange::Transcript;
 use super::output::Output;
 use super::queue::{Entry, Queue};
+use crate::switch::{Faults, Switched};
 
 /// How much is written at a time, bytes.
 const ENOUGH: usize = 64 * 1024;
@@ -109,6 +110,20 @@ impl Recorder {
         // What was done before is in the snapshots.
         self.0.queue.forget(|heard| matches!(&heard.sound, Sound::Became(what) if **what == What::Administered));
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).assembly.keep_messages();
+    }
+
+    /// Writes down what is switched on and off of these faults, which stand at the same keys. To be called before any is, and for one
+    /// recorder: it takes that to replay what keys with faults did.
+    pub fn listen_to(&self, faults: &Faults) {
+        let (queue, started) = (Arc::clone(&self.0.queue), self.0.started);
+        faults.tell(Box::new(move |key, switched| {
+            let what = match switched {
+                Switched::On(fault) => What::FaultOn { fault: fault.to_string() },
+                Switched::Off(kind) => What::FaultOff { fault: kind.map(|kind| kind.to_string()) },
+            };
+            let key = Arc::from(key.as_str());
+            queue.push(Heard { at: started.elapsed(), key, sound: Sound::Became(Box::new(what)) });
+        }));
     }
 
     fn header(&self) -> Header {
@@ -300,6 +315,7 @@ impl Edge for Ear {
                 },
             },
             Happening::Winked => What::Winked,
+            Happening::TouchedUnasked => What::TouchedUnasked,
             Happening::Fault(ref fault) => What::Fault { fault: fault.clone() },
             Happening::Stored(discoverable_credentials) => What::Stored { discoverable_credentials },
             Happening::Programs(programs) => What::Programs { programs },

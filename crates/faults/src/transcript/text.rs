@@ -56,6 +56,10 @@ impl Text {
             What::Attached => note("is taken by a USB host, and powers up".to_owned()),
             What::Detached => note("is let go by its USB host".to_owned()),
             What::Winked => note("winks".to_owned()),
+            What::TouchedUnasked => note("is touched, though it waits for nothing".to_owned()),
+            What::FaultOn { fault } => note(format!("fault on: {}", fault.escape_debug())),
+            What::FaultOff { fault: Some(fault) } => note(format!("fault off: {}", fault.escape_debug())),
+            What::FaultOff { fault: None } => note("all faults off".to_owned()),
             What::Fault { fault } => note(format!("fault: {}", fault.escape_debug())),
             What::Gap { missed } => {
                 let were = if *missed == 1 { "event is missing here: it" } else { "events are missing here: they" };

@@ -257,6 +257,7 @@ impl Driver {
 
     /// The user touches the key though it waits for nothing.
     pub(super) fn touch_unasked(&mut self, now: Duration) {
+        self.happens(Happening::TouchedUnasked, now);
         self.authenticator.touch_unasked(now);
     }
 

@@ -1,6 +1,7 @@
 //! A key without a rack, a runtime and a disk: told what was recorded of another, at the times at which that was.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use keyrig_authenticator::attestation::{CertificateFailed, Root};
 use keyrig_authenticator::environment::Seeded;
@@ -11,9 +12,10 @@ use super::driver::{Driver, Effect};
 use super::message::{Farewell, GestureId, News, TransactionId};
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
-use crate::seams::{Edge, Happening};
+use crate::seams::{Happening, Row, Seams};
 use crate::seed;
 use crate::snapshot::Snapshot;
+use crate::storage::{Memory, Storage};
 
 /// From where a key whose randomness follows from a seed goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +26,12 @@ pub struct StartingPoint {
     pub position: u64,
 }
 
-/// A key that does as one of a rack did, if it is told the same: its commits are durable at once, and it hands out reports when it
-/// is asked for them. What it does is heard at its edge. Every `now` is its own time, which never goes back.
+/// A key that does as one of a rack did, if it is told the same: its commits are durable at once, or fail, and it hands out reports
+/// when it is asked for them. What it does is heard at its edge. Every `now` is its own time, which never goes back.
 #[derive(Debug)]
 pub struct LoneKey {
     driver: Driver,
+    storage: Box<dyn Storage>,
     waiting: Option<GestureId>,
     transactions: u64,
     /// Those without an answer.
@@ -36,7 +39,8 @@ pub struct LoneKey {
 }
 
 impl LoneKey {
-    /// The key of this name and profile in a rack with this seed, not plugged in.
+    /// The key of this name and profile in a rack with this seed, not plugged in. At its seams stands what would there, in a row from
+    /// the key outwards; its clock and its hosts are whoever drives it.
     ///
     /// # Errors
     /// [`CertificateFailed`]: it could not be attested.
@@ -45,13 +49,17 @@ impl LoneKey {
         name: &KeyName,
         profile: Profile,
         start: StartingPoint,
-        edge: Option<Box<dyn Edge>>,
+        seams: Vec<Arc<dyn Seams>>,
     ) -> Result<Self, CertificateFailed> {
-        let attestation = Root::new(seed::of_attestation_root(seed))?.issue(&profile)?;
+        let seams = Row(seams);
+        let root = Root::new(seed::of_attestation_root(seed))?;
+        let attestation = root.issue(&profile)?;
         let environment = Box::new(Seeded::at(seed::of_key(seed, name), start.position));
+        let environment = seams.environment(name, &root, &attestation, environment);
         let authenticator = Authenticator::new(profile, attestation, environment, start.snapshot.store, Duration::ZERO);
         Ok(Self {
-            driver: Driver::new(name, authenticator, edge.into_iter().collect()),
+            driver: Driver::new(name, authenticator, seams.edges(name)),
+            storage: seams.storage(name, Box::new(Memory::default())),
             waiting: None,
             transactions: 0,
             unanswered: Vec::new(),
@@ -134,6 +142,12 @@ impl LoneKey {
         true
     }
 
+    /// The user touches it though it waits for nothing.
+    pub fn touch_unasked(&mut self, now: Duration) {
+        self.driver.touch_unasked(now);
+        self.settle(now);
+    }
+
     /// It does what is due by now.
     pub fn pass_time(&mut self, now: Duration) {
         self.driver.handle_timeout(now);
@@ -143,7 +157,13 @@ impl LoneKey {
     fn settle(&mut self, now: Duration) {
         while let Some(effect) = self.driver.poll_effect() {
             match effect {
-                Effect::Commit => self.driver.committed(Ok(()), now),
+                Effect::Commit => {
+                    if self.storage.waits() {
+                        self.driver.committing(now);
+                    }
+                    let result = self.storage.commit(self.driver.changes());
+                    self.driver.committed(result, now);
+                }
                 Effect::Tell(News::Waiting { id, .. }) => self.waiting = Some(id),
                 Effect::Tell(News::NotWaiting { id, .. }) => drop(self.waiting.take_if(|waiting| *waiting == id)),
                 // What it says is heard at the edge.
