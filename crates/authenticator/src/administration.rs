@@ -12,6 +12,8 @@ mod refused;
 
 use keyrig_ctap::entities::User;
 use keyrig_ctap::get_info::OptionId;
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
 
 pub use self::refused::{ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, PinRefused, RestoreRefused};
 
@@ -209,7 +211,7 @@ impl Authenticator {
     pub fn set_pin(&self, pin: &str) -> Result<Act<()>, PinRefused> {
         self.pin_state().ok_or(PinRefused::NotSupported)?;
         match self.store().pin() {
-            Some(set) if set.matches(&Pin::hash(pin)) => Ok(Act::new(Vec::new(), |_| ())),
+            Some(set) if set.matches(&Pin::hash(&typed(pin))) => Ok(Act::new(Vec::new(), |_| ())),
             Some(_) => Err(PinRefused::AlreadySet),
             None => {
                 let changes = vec![Change::Pin(self.new_pin(pin)?), Change::PinRetries(MAX_PIN_RETRIES)];
@@ -231,7 +233,7 @@ impl Authenticator {
         if state.power_cycle_needed {
             return Err(PinRefused::PowerCycleNeeded);
         }
-        if !set.matches(&Pin::hash(current)) {
+        if !set.matches(&Pin::hash(&typed(current))) {
             let left = state.retries.saturating_sub(1);
             return Ok(Act::new(vec![Change::PinRetries(left)], move |authenticator| {
                 let mismatches = &mut authenticator.memory.consecutive_mismatches;
@@ -259,7 +261,7 @@ impl Authenticator {
     }
 
     fn new_pin(&self, pin: &str) -> Result<Pin, PinRefused> {
-        Pin::new(pin, self.pin_policy()).map_err(|_| self.against_policy())
+        Pin::new(&typed(pin), self.pin_policy()).map_err(|_| self.against_policy())
     }
 
     fn against_policy(&self) -> PinRefused {
@@ -312,4 +314,9 @@ fn stored(behaviour: &Behaviour, source: CredentialSource, creation: u64) -> Sto
             large_blob_key: source.large_blob_key,
         }),
     }
+}
+
+/// A PIN as platforms send what was typed, in Normalization Form C (CTAP 2.3 §6.5.1): the owner's comes by no platform.
+fn typed(pin: &str) -> Zeroizing<String> {
+    Zeroizing::new(pin.nfc().collect())
 }

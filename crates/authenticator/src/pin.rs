@@ -62,11 +62,13 @@ impl Pin {
     /// What is to be kept of a new PIN.
     ///
     /// # Errors
-    /// [`Status::PinPolicyViolation`] if the PIN is too short, too long, or against the policy.
+    /// [`Status::PinPolicyViolation`] if the PIN is too short, too long, ends in a zero character, which no platform can send
+    /// (§6.5.1), or is against the policy.
     pub(crate) fn new(text: &str, policy: PinPolicy) -> Result<Self, Status> {
         let code_points = u8::try_from(text.chars().count()).map_err(|_| Status::PinPolicyViolation)?;
         if text.len() > policy.max_bytes.into()
             || code_points < policy.min_length
+            || text.ends_with('\0')
             || policy.complexity && is_simple(text)
         {
             return Err(Status::PinPolicyViolation);

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::address::AddressOrNone;
 use crate::failure::Failure;
 use crate::http::{Http, TOKEN_VARIABLE, URL_VARIABLE};
+use crate::interruption;
 use crate::output::{Lines, YELLOW, say_failure};
 use crate::rack::RackArguments;
 use crate::trace::Tracing;
@@ -150,6 +151,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Tracing) -> Result<u8, Failure> {
     let signals = arguments.signals.take().map_or_else(Signals::take, Ok).map_err(Failure::Runtime)?;
+    interruption::survive_file_size_limits()?;
     let (rack, started) = arguments.rack.start().await?;
     *tracing = started;
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();

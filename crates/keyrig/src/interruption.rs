@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
@@ -30,11 +31,20 @@ pub(crate) fn listen() -> Result<(), Failure> {
     let signals = {
         let _entered = runtime.enter();
         let listen = |kind| signal(kind).map_err(Failure::Runtime);
+        survive_file_size_limits()?;
         Signals { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? }
     };
     let listening = move || runtime.block_on(end_with(signals));
     thread::Builder::new().name("signals".to_owned()).spawn(listening).map_err(Failure::Runtime)?;
     Ok(())
+}
+
+/// Where a file may grow no further a write fails, as on a full disk, and a key says so: the signal that the kernel sends too would end
+/// the whole rack (setrlimit(2), `RLIMIT_FSIZE`). Programs that are started get it as ever: a handler ends with exec. To be called
+/// within a runtime.
+pub(crate) fn survive_file_size_limits() -> Result<(), Failure> {
+    // Once heard of, a signal's default is gone for good.
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop).map_err(Failure::Runtime)
 }
 
 /// From here on the first signal is ours to hear of. While what is returned lives we end by ourselves, in the time that there is
@@ -46,8 +56,8 @@ pub(crate) fn in_order() -> oneshot::Receiver<()> {
 }
 
 struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
 }
 
 impl Signals {

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Print one JSON object: {\"same\", \"keys\", \"exchanges\", \"reports\", \"difference\"?: {\"recorded\", \"replayed\"}}
+    /// Print one JSON object: {"same", "keys", "exchanges", "reports", "difference"?: {"recorded", "replayed"}}
     #[arg(long)]
     json: bool,
 }

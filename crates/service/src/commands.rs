@@ -55,7 +55,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Members<T> {
         let Query(query) = Query::<Vec<(String, String)>>::from_request_parts(&mut parts, state)
             .await
             .map_err(|error| Refused::BadRequest(error.body_text()))?;
-        if parts.method != Method::GET && !query.is_empty() {
+        if !matches!(parts.method, Method::GET | Method::HEAD) && !query.is_empty() {
             // An address is what gets into logs and histories.
             return Err(Refused::BadRequest("what is after the ? belongs into the body".to_owned()));
         }

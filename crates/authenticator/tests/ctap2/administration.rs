@@ -330,6 +330,22 @@ fn an_act_that_is_dropped_has_not_happened() {
 }
 
 #[test]
+fn an_owner_s_pin_is_what_a_platform_makes_of_the_same_keys() {
+    // CTAP 2.3 §6.5.1: in Normalization Form C, and without a zero at its end, as it comes padded with them.
+    let mut key = Driver::new();
+    for unusable in ["1234\0", "123\0", "\0\0\0\0"] {
+        assert!(matches!(key.authenticator.set_pin(unusable), Err(PinRefused::Policy { .. })), "{unusable:?}");
+    }
+    let (composed, decomposed) = ("\u{e9}\u{e9}\u{e9}\u{e9}", "e\u{301}e\u{301}e\u{301}e\u{301}");
+    let act = key.authenticator.set_pin(decomposed).unwrap();
+    commit(&mut key, act);
+    assert!(key.token(2, composed, permission::GA, Some(SITE)).is_ok());
+    let act = key.authenticator.change_pin(decomposed, "2468").unwrap();
+    assert_eq!(commit(&mut key, act), Ok(()));
+    assert!(key.token(2, "2468", permission::GA, Some(SITE)).is_ok());
+}
+
+#[test]
 fn an_erased_key_is_as_after_a_reset_but_its_counter_goes_on() {
     let mut key = Driver::new();
     key.set_pin(PIN);
