@@ -21,6 +21,9 @@ SWITCHES = [
     "--window-size=1200,900",
 ]
 
+# For anything that is asked of it, in seconds: where a processor is emulated it takes its time.
+PATIENCE = 300
+
 
 class Chromium:
     """A session."""
@@ -47,19 +50,20 @@ class Chromium:
         is_shell = binary.endswith("-headless-shell")
         shown = ["--headless=new"] if headless and not is_shell else []
         arguments = [*SWITCHES, f"--user-data-dir={tempfile.mkdtemp()}", *shown, *switches]
-        wanted = {"goog:chromeOptions": {"binary": binary, "args": arguments}}
+        options = {"binary": binary, "args": arguments, "browserStartupTimeout": PATIENCE * 1000}
+        wanted = {"goog:chromeOptions": options}
         wanted |= {"browserName": "chrome-headless-shell"} if is_shell else {}
         session = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.version = session["capabilities"]["browserVersion"]
         self.url += f"/session/{session['sessionId']}"
-        self.ask("POST", "/timeouts", {"script": 60000})
+        self.ask("POST", "/timeouts", {"script": PATIENCE * 1000})
 
     def ask(self, method, path, body=None):
         """One command of WebDriver."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, method=method, data=data)
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"chromedriver refuses {path}: {error.read().decode()[:300]}") from error

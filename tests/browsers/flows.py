@@ -3,7 +3,7 @@
 import contextlib
 import re
 
-from sites import PASSWORD, tools
+from own import PASSWORD, tools
 
 # What is typed.
 PIN = "123456"

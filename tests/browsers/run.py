@@ -13,8 +13,9 @@ from chromium import Chromium
 from firefox import Firefox
 from flows import USERS, Flows
 from keys import Keys
+from own import Own
 from screen import Screen
-from sites import Npm, Own, PyPI
+from sites import Npm, PyPI
 
 NAMES = {"chromium": "chromium", "headless-shell": "chromium-headless-shell"}
 

@@ -1,8 +1,8 @@
-//! Programs that people use, with keys that a real kernel has: libfido2's tools, OpenSSH, udev.
+//! Programs that people use, with keys that a real kernel has: libfido2's tools, OpenSSH, PAM, Chromium, udev.
 //!
 //! Every case is a script in the guest; what it checks, it checks with the tools themselves.
 
-use keyrig_tests::kernel_case;
+use keyrig_tests::{judge, kernel_case};
 
 /// The lines under a heading of the README that a user is to run.
 #[cfg(test)]
@@ -139,6 +139,33 @@ fn pam_u2f_lets_in_who_has_the_key() {
         rm /etc/pam.d/keyrig-test
         stop",
     );
+}
+
+/// Chromium's headless shell, which starts soonest: with its sandbox, and so as an ordinary user, to whom udev gives the node at
+/// a seat.
+#[test]
+fn a_browser_registers_the_key_and_logs_in_with_it() {
+    let programs = judge::tree("tests/browsers");
+    let Some(output) = kernel_case::run(&format!(
+        "# Nothing is read of what keyrig says meanwhile.
+        log=error
+        attach_a
+        chown nobody $node
+        chmod 711 .
+        chmod 666 $KEYRIG_CONTROL
+        cp -r --no-preserve=mode '{}' browsers
+        chmod -R a+rX browsers
+        # A program that lies in a directory of another user is run all the same.
+        exec 9<\"$keyrig\"
+        setpriv --reuid=65534 --regid=65534 --clear-groups \\
+            /usr/bin/python3 -B browsers/guest.py /proc/self/fd/9
+        exec 9<&-
+        stop",
+        programs.display()
+    )) else {
+        return;
+    };
+    assert_eq!(output.text(), "in\nAdded a.\na: in\n", "{output:?}");
 }
 
 fn ssh(key_type: &str) {

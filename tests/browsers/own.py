@@ -1,0 +1,31 @@
+"""keyrig's own site, and what is done at a page."""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+
+PASSWORD = "correct horse battery staple"
+
+
+class Own:
+    """`keyrig rp serve`, with users who have a password and nothing else."""
+
+    def __init__(self, keyrig, users):
+        self.state = tempfile.mkdtemp()
+        for user in users:
+            command = [keyrig, "rp", "user", "add", user, "--password", "-", "--state", self.state]
+            subprocess.run(command, check=True, input=PASSWORD, text=True, capture_output=True, close_fds=False)
+        command = [keyrig, "rp", "serve", "--json", "--explain", "--listen", "localhost:0", "--state", self.state]
+        self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, close_fds=False)
+        self.url = json.loads(self.server.stdout.readline())["url"] + "/"
+
+    def close(self):
+        """Ends it."""
+        self.server.terminate()
+        self.server.wait()
+
+
+def tools():
+    """What is done at a page, as a script for it."""
+    return pathlib.Path(__file__).with_name("page.js").read_text(encoding="utf-8")
