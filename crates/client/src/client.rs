@@ -253,12 +253,11 @@ fn account_of(user: &UserChoice, accounts: &[Account]) -> Result<usize, Refusal>
     }
     let is_by_name = matches!(user, UserChoice::Name(_));
     let is_untold = is_by_name && users().any(|there| there.is_none_or(|there| there.name.is_none()));
-    match accounts {
-        // Of a single account no key tells the name, and no browser asks.
-        [_] if is_untold => Ok(0),
-        _ if is_untold => Err(Refusal::AccountNamesUntold { accounts: accounts.len() }),
-        _ => Err(Refusal::NoSuchAccount { wanted: user.clone(), accounts: accounts.to_vec() }),
-    }
+    Err(if is_untold {
+        Refusal::AccountNamesUntold { accounts: accounts.len() }
+    } else {
+        Refusal::NoSuchAccount { wanted: user.clone(), accounts: accounts.to_vec() }
+    })
 }
 
 #[cfg(test)]
@@ -281,7 +280,7 @@ mod tests {
             (id(2), &unnamed, Ok(1)),
             (name("bob"), &named, Ok(1)),
             (name("bob"), &unnamed, Err(Refusal::AccountNamesUntold { accounts: 2 })),
-            (name("bob"), &unnamed[..1], Ok(0)),
+            (name("bob"), &unnamed[..1], Err(Refusal::AccountNamesUntold { accounts: 1 })),
             (id(2), &unnamed[..1], Err(Refusal::NoSuchAccount { wanted: id(2), accounts: unnamed[..1].to_vec() })),
             (id(3), &named, Err(Refusal::NoSuchAccount { wanted: id(3), accounts: named.to_vec() })),
             (name("eve"), &named, Err(Refusal::NoSuchAccount { wanted: name("eve"), accounts: named.to_vec() })),
@@ -292,6 +291,12 @@ mod tests {
             ),
         ] {
             assert_eq!(account_of(&wanted, accounts), expected, "{wanted}");
+        }
+        for (accounts, said) in [
+            (&unnamed[..], "the key has 2 accounts and tells no name of them, as it has not verified its user"),
+            (&unnamed[..1], "the key has a single account, and tells no name of one"),
+        ] {
+            assert_eq!(account_of(&name("bob"), accounts).unwrap_err().to_string(), said);
         }
         let refused = account_of(&name("eve"), &named).unwrap_err().to_string();
         assert_eq!(refused, "the key has no account with the user name \"eve\": it has \"alice\" (AQ), \"bob\" (Ag)");

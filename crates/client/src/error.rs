@@ -130,12 +130,20 @@ pub enum Refusal {
         /// The accounts that there are.
         accounts: Vec<Account>,
     },
-    /// A user was to be chosen by name, and the key tells none (CTAP 2.3 §6.2.2).
-    #[error("the key has {accounts} accounts and tells no name of them, as it has not verified its user")]
+    /// A user was to be chosen by name, and the key tells none (CTAP 2.3 §6.2, member 0x04): of several accounts to who is not
+    /// verified, of a single one to nobody.
+    #[error("the key has {}", untold(*.accounts))]
     AccountNamesUntold {
         /// How many accounts there are.
         accounts: usize,
     },
+}
+
+fn untold(accounts: usize) -> String {
+    match accounts {
+        1 => "a single account, and tells no name of one".to_owned(),
+        _ => format!("{accounts} accounts and tells no name of them, as it has not verified its user"),
+    }
 }
 
 fn listed(all: &[impl ToString], separator: &str) -> String {

@@ -79,6 +79,7 @@ impl ClientError {
             Refusal::NoSuchAccount { .. } => {
                 "choose a user whom the key has an account of, or touch the key that has it"
             }
+            Refusal::AccountNamesUntold { accounts: 1 } => "choose by user handle",
             Refusal::AccountNamesUntold { .. } => "choose by user handle, or give the key's PIN",
             Refusal::Key(KeyFailure { cause, .. }) => return help(cause),
             _ => return None,

@@ -50,7 +50,7 @@ impl Client {
     }
 
     /// Signs in as this user, where your server leaves open who it is (no `allowCredentials`), and as nobody else. Names of several accounts
-    /// are told by a key that has verified its user, as by a PIN.
+    /// are told by a key that has verified its user, as by a PIN; the name of a single one is told by none, and refused.
     #[must_use]
     pub fn choosing_user(self, user: UserChoice) -> Self {
         Self { user: Some(user), ..self }

@@ -191,13 +191,17 @@ async fn the_user_who_is_chosen_signs_in_and_nobody_else() {
     let rig = rig(["a=keyrig"]).await;
     rig.pin("a", "1234").await.expect("plugged in");
     let mut ids = Vec::new();
+    let passkey = json!({"rpId": "example.com", "challenge": "AAAA"});
+    let named = |name: &str| page(&rig).choosing_user(UserChoice::Name(name.to_owned()));
     for (handle, name) in [("AQ", "alice"), ("Ag", "bob")] {
         let mut options = creation(json!({"residentKey": "required"}));
         options["user"] = json!({"id": handle, "name": name, "displayName": name});
         ids.push(parsed(page(&rig).create(options).await)["id"].clone());
+        if ids.len() == 1 {
+            let (_, _, reason) = refused(named("eve").get(&passkey).await);
+            assert!(reason.contains("a single account"), "{reason}");
+        }
     }
-    let passkey = json!({"rpId": "example.com", "challenge": "AAAA"});
-    let named = |name: &str| page(&rig).choosing_user(UserChoice::Name(name.to_owned()));
     assert_eq!(parsed(named("alice").get(&passkey).await)["id"], ids[0]);
     assert_eq!(parsed(named("bob").get(&passkey).await)["id"], ids[1]);
     let by_id = page(&rig).choosing_user(UserChoice::Id(vec![1]));

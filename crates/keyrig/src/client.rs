@@ -104,7 +104,8 @@ struct PageArguments {
     #[arg(long, value_name = "BASE64URL", value_parser = user_id)]
     user_id: Option<UserChoice>,
 
-    /// The same by user name. A key with several accounts tells their names if its PIN is given
+    /// The same by user name. A key with several accounts tells their names if its PIN is given; of a single account it
+    /// tells none, which is refused
     #[arg(long, value_name = "NAME", value_parser = user_name, conflicts_with = "user_id")]
     user_name: Option<UserChoice>,
 

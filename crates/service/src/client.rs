@@ -175,7 +175,8 @@ pub(crate) struct Request {
     /// Who signs in, by user handle, if the site leaves that open. Without this and `user_name`, the first account that the key names.
     #[serde(default)]
     user_id: Option<Base64Url>,
-    /// The same by user name. A key tells the names of several accounts to who is verified, as by a PIN.
+    /// The same by user name. A key tells the names of several accounts to who is verified, as by a PIN, and the name of a single one to
+    /// nobody: `account-names-untold`.
     #[serde(default)]
     user_name: Option<String>,
     /// How the user is asked: at once, or when a key is touched. If it is not said, what stands beside `publicKey` in the options.
