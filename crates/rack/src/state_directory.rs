@@ -14,12 +14,12 @@
 //! A key's directory is whole: it can be copied, kept and put elsewhere. What is created is created under another name and
 //! renamed, so that a process killed at any moment leaves it whole or not there. What is not understood is refused, and nothing
 //! in it is overwritten. Everything is readable by its owner alone, because private keys are in it: what others may read is closed
-//! when it is opened, and what others may write, or is another user's, is refused.
+//! when it is opened, and what others may write, is another user's, or is a link, is refused.
 
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -182,11 +182,11 @@ impl StateDirectory {
         let state = Self { path: path.to_owned(), made: Arc::default() };
         let format = path.join("format");
         if path.is_dir() {
-            check_owner(path)?;
+            check_owner(path, Link::Followed)?;
         }
         if read_line(&format)?.is_none() {
             make_directory(path)?;
-            check_owner(path)?;
+            check_owner(path, Link::Followed)?;
             // Before the lock, which is not to be left in a directory of others. What looks foreign may be what another maker
             // has done meanwhile, who then has written the format.
             if let Err(error) = refuse_foreign(path)
@@ -206,12 +206,12 @@ impl StateDirectory {
         check_format(&format, STATE_FORMAT, STATE_FORMAT_FAMILY)?;
         // Made before the format: without it, keys that there were would be made anew, and blank.
         let keys = path.join("keys");
-        if !keys.is_dir() {
+        if !keys.is_dir() && !is_link(&keys) {
             return Err(damaged(&keys, Damage::Missing));
         }
-        for directory in [path, &keys] {
-            check_owner(directory)?;
-            close(directory)?;
+        for (directory, link) in [(path, Link::Followed), (&keys, Link::Refused)] {
+            check_owner(directory, link)?;
+            close(directory, link)?;
         }
         Ok(state)
     }
@@ -228,8 +228,8 @@ impl StateDirectory {
         let mut secret = Zeroizing::new([0; 32]);
         match read_limited(&path)?.map(Zeroizing::new) {
             Some(bytes) => {
-                check_owner(&path)?;
-                close(&path)?;
+                check_owner(&path, Link::Refused)?;
+                close(&path, Link::Refused)?;
                 *secret = bytes.as_slice().try_into().map_err(|_| damaged(&path, Damage::Length(bytes.len())))?;
             }
             None if entries(&self.path.join("keys"))?.any(|name| !name.starts_with('.')) => {
@@ -254,7 +254,7 @@ impl StateDirectory {
     #[must_use]
     pub fn has_key(&self, name: &KeyName) -> bool {
         // What cannot be looked at is there, for all that is known.
-        self.key_path(name).try_exists().unwrap_or(true)
+        is_there(&self.key_path(name)).unwrap_or(true)
     }
 
     /// Opens the key with this name for a driver of its own, as a rack does: what the key keeps, and the database that makes its
@@ -269,10 +269,10 @@ impl StateDirectory {
         environment: &mut dyn Environment,
     ) -> Result<(Database, Store), StateError> {
         let path = self.key_path(name);
-        if !path.try_exists().at(&path)? {
+        if !is_there(&path)? {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
-            if !path.try_exists().at(&path)? {
+            if !is_there(&path)? {
                 if entries(&self.path.join("keys"))?.any(|other| !other.starts_with('.') && !made.contains(&other)) {
                     tracing::warn!(key = %name, path = %path.display(), "there was no such key where others are: it is new, and blank");
                 }
@@ -293,7 +293,7 @@ impl StateDirectory {
         {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
-            if path.try_exists().at(&path)? {
+            if is_there(&path)? {
                 return Err(StateError::KeyExists { path });
             }
             make_key(&path, profile, changes)?;
@@ -309,8 +309,8 @@ impl StateDirectory {
 
 /// Opens the key in a directory.
 fn open_key(path: PathBuf, name: &KeyName, profile: &Profile) -> Result<(Database, Store), StateError> {
-    check_owner(&path)?;
-    close(&path)?;
+    check_owner(&path, Link::Refused)?;
+    close(&path, Link::Refused)?;
     let format = path.join("format");
     let is_older = read_line(&format)?.as_deref() == Some(KEY_FORMAT_BEFORE);
     if !is_older {
@@ -322,12 +322,12 @@ fn open_key(path: PathBuf, name: &KeyName, profile: &Profile) -> Result<(Databas
     }
     let lock = lock(&path.join("lock"), Wait::No)?;
     let store_path = path.join("store");
-    if !store_path.try_exists().at(&store_path)? {
+    if !is_there(&store_path)? {
         return Err(damaged(&store_path, Damage::Missing));
     }
     let store = open_file(&store_path, OpenOptions::new().read(true).write(true))?;
-    check_owner(&store_path)?;
-    close(&store_path)?;
+    check_owner(&store_path, Link::Refused)?;
+    close(&store_path, Link::Refused)?;
     let opened = Database::open(store, lock).map_err(|error| database_error(&store_path, error))?;
     if is_older {
         // Before anything is written that the version before would not understand.
@@ -341,7 +341,7 @@ fn open_key(path: PathBuf, name: &KeyName, profile: &Profile) -> Result<(Databas
 fn make_key(path: &Path, profile: &Profile, changes: &[Change]) -> Result<(), StateError> {
     let temporary = temporary(path);
     // Left by a process that was killed in here; the directory's lock is held, so nobody is in it now.
-    if temporary.try_exists().at(&temporary)? {
+    if is_there(&temporary)? {
         fs::remove_dir_all(&temporary).at(&temporary)?;
     }
     make_directory(&temporary)?;
@@ -381,9 +381,40 @@ fn checksum(root: &[u8; 32]) -> String {
     format!("{hexadecimal}  attestation-root\n")
 }
 
+/// What becomes of a symbolic link.
+#[derive(Clone, Copy)]
+enum Link {
+    /// The directory that the user names may be one.
+    Followed,
+    /// Within it, what a link names may be anybody's.
+    Refused,
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Whether there is anything of this name: a link, too, that leads nowhere.
+fn is_there(path: &Path) -> Result<bool, StateError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => found.map(|_| true).at(path),
+    }
+}
+
+fn metadata(path: &Path, link: Link) -> Result<Metadata, StateError> {
+    match link {
+        Link::Followed => fs::metadata(path).at(path),
+        Link::Refused => match fs::symlink_metadata(path).at(path)? {
+            metadata if metadata.is_symlink() => Err(damaged(path, Damage::Link)),
+            metadata => Ok(metadata),
+        },
+    }
+}
+
 /// Refuses what others could put anything into.
-fn check_owner(path: &Path) -> Result<(), StateError> {
-    let metadata = fs::metadata(path).at(path)?;
+fn check_owner(path: &Path, link: Link) -> Result<(), StateError> {
+    let metadata = metadata(path, link)?;
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(StateError::OtherUser { path: path.to_owned(), user: metadata.uid() });
     }
@@ -394,12 +425,18 @@ fn check_owner(path: &Path) -> Result<(), StateError> {
 }
 
 /// Lets nobody else read what private keys are in.
-fn close(path: &Path) -> Result<(), StateError> {
-    let mode = fs::metadata(path).at(path)?.mode() & 0o7777;
-    if mode & 0o055 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(mode & 0o700)).at(path)?;
-        tracing::warn!(path = %path.display(), "others could read what private keys are in: it was closed");
+fn close(path: &Path, link: Link) -> Result<(), StateError> {
+    if metadata(path, link)?.mode() & 0o055 == 0 {
+        return Ok(());
     }
+    let flags = match link {
+        Link::Followed => OFlags::NONBLOCK,
+        Link::Refused => OFlags::NONBLOCK | OFlags::NOFOLLOW,
+    };
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path).at(path)?;
+    let mode = opened.metadata().at(path)?.mode() & 0o700;
+    opened.set_permissions(Permissions::from_mode(mode)).at(path)?;
+    tracing::warn!(path = %path.display(), "others could read what private keys are in: it was closed");
     Ok(())
 }
 

@@ -486,6 +486,48 @@ fn a_link_that_somebody_left_leads_no_secret_anywhere() {
 }
 
 #[test]
+fn a_link_in_place_of_a_directory_is_refused_and_what_it_names_is_left_alone() {
+    for (linked, exists) in [("keys", true), ("keys", false), ("keys/a", true), ("keys/a", false)] {
+        let (directory, state, _) = with_a_key();
+        let elsewhere = directory.path().join("elsewhere");
+        let path = state.path.join(linked);
+        fs::rename(&path, &elsewhere).unwrap();
+        fs::set_permissions(&elsewhere, Permissions::from_mode(0o755)).unwrap();
+        if !exists {
+            fs::remove_dir_all(&elsewhere).unwrap();
+        }
+        symlink(&elsewhere, &path).unwrap();
+        let before = listing(directory.path());
+        let opened = StateDirectory::open(&state.path).and_then(|state| {
+            assert!(state.has_key(&name("a")), "it is no free name");
+            let created = state.create_key(&name("a"), &profile(), &[]);
+            assert!(matches!(created, Err(StateError::KeyExists { .. })));
+            open_key(&state, 9)
+        });
+        let error = opened.unwrap_err();
+        assert!(
+            matches!(&error, StateError::Damaged { path: named, damage: Damage::Link } if *named == path),
+            "{linked}: {error}"
+        );
+        assert_eq!(listing(directory.path()), before, "{linked}");
+    }
+    // Left under the name that a key is made by.
+    let (directory, state, _) = with_a_key();
+    let elsewhere = directory.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("notes.txt"), "mine").unwrap();
+    for (name_of_key, target) in [("b", elsewhere.clone()), ("c", directory.path().join("nowhere"))] {
+        symlink(target, state.path.join(format!("keys/.{name_of_key}.new"))).unwrap();
+        state.open_key(&name(name_of_key), &profile(), &mut Seeded::new([3; 32])).unwrap();
+    }
+    assert_eq!(fs::read(elsewhere.join("notes.txt")).unwrap(), b"mine");
+    // The directory that the user names may be a link to one.
+    let link = directory.path().join("link");
+    symlink(&state.path, &link).unwrap();
+    open_key(&StateDirectory::open(&link).unwrap(), 9).unwrap();
+}
+
+#[test]
 fn a_directory_of_another_user_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("theirs");
