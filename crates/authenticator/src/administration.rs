@@ -11,6 +11,7 @@ mod bounds;
 mod refused;
 
 use keyrig_ctap::entities::User;
+use keyrig_ctap::extensions::HMAC_SECRET;
 use keyrig_ctap::get_info::OptionId;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
@@ -160,7 +161,7 @@ impl Authenticator {
             counter: Some(self.store().counter()),
             backup_eligible: false,
             backup_state: false,
-            cred_random: Some(self.store().cred_randoms(id)),
+            cred_random: self.profile.has_extension(HMAC_SECRET).then(|| self.store().cred_randoms(id)),
             large_blob_key: None,
         })
     }
@@ -178,7 +179,7 @@ impl Authenticator {
             counter: imported.map_or(Some(store.counter()), |imported| imported.counter),
             backup_eligible: imported.is_some_and(|imported| imported.backup_eligible),
             backup_state: imported.is_some_and(|imported| imported.backup_state),
-            cred_random: Some(store.cred_randoms(id)),
+            cred_random: self.profile.has_extension(HMAC_SECRET).then(|| store.cred_randoms(id)),
             large_blob_key: credential.has_large_blob_key.then(|| store.large_blob_key(id)),
         }
     }

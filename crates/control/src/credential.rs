@@ -63,7 +63,7 @@ impl utoipa::ToSchema for Base64Url {}
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Credential {
-    /// The credential id, 1 to 1023 bytes.
+    /// The credential id, 1 to 1023 bytes, and no longer than the key takes one in a request (`maxCredentialIdLength`, `maxMsgSize`).
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::credential_id))]
     pub credential_id: Base64Url,
     /// The RP ID, no longer than the messages that the key takes; for CTAP1/U2F the AppID.
@@ -82,8 +82,8 @@ pub struct Credential {
     /// `user.displayName`, of a discoverable credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_display_name: Option<String>,
-    /// The signature counter: the value in the last assertion, and the next has one more. Without it, it is always 0, as those of
-    /// synchronised passkeys are.
+    /// The signature counter: the value in the last assertion, and the next has one more, so that 4294967295 is refused. Without it, it is
+    /// always 0, as those of synchronised passkeys are.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::sign_count))]
     pub sign_count: Option<u32>,

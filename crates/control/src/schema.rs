@@ -38,8 +38,8 @@ pub(crate) fn event_id() -> ObjectBuilder {
 }
 
 pub(crate) fn sign_count() -> ObjectBuilder {
-    let described = "The signature counter: the value in the last assertion, and the next has one more. Without it, it is always 0, \
-                     as those of synchronised passkeys are.";
+    let described = "The signature counter: the value in the last assertion, and the next has one more, so that 4294967295 \
+                     is refused. Without it, it is always 0, as those of synchronised passkeys are.";
     up_to(u32::MAX.into()).schema_type(or_null(Type::Integer)).description(Some(described))
 }
 

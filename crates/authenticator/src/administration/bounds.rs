@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use keyrig_ctap::cbor::Writer;
 use keyrig_ctap::config::Subcommand;
 use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::entities::{CredentialDescriptor, Options, PinUvAuth};
+use keyrig_ctap::extensions::{CRED_PROTECT, CredentialProtection, HMAC_SECRET, LARGE_BLOB_KEY, THIRD_PARTY_PAYMENT};
+use keyrig_ctap::get_assertion;
 use keyrig_ctap::get_info::OptionId;
 
 use super::refused::{ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, RestoreRefused};
@@ -19,12 +23,18 @@ const MAX_IMPORTED: usize = 1000;
 /// What a creation count stays below, so that there is always a next one.
 const MAX_CREATION: u64 = u64::MAX / 2;
 
+/// The longest key handle, bytes: its length is one byte (FIDO U2F Raw Message Formats §5.1).
+const MAX_KEY_HANDLE: usize = 255;
+
 /// How much of a credential id an error shows, bytes.
 const SHOWN_ID: usize = 8;
 
 /// Whether a credential may come to those of a store.
 pub(super) fn check_new(profile: &Profile, store: &Store, credential: &StoredCredential) -> Result<(), ImportRefused> {
     check_credential(profile, credential)?;
+    if credential.imported.as_ref().is_some_and(|imported| imported.counter == Some(u32::MAX)) {
+        return Err(ImportRefused::Counter);
+    }
     let hash = rp_id_hash(&credential.relying_party_id);
     if store.credential(&credential.id).is_some() || store.open(&hash, &credential.id).is_some() {
         return Err(ImportRefused::Exists);
@@ -39,6 +49,13 @@ pub(super) fn check_new(profile: &Profile, store: &Store, credential: &StoredCre
     if store.discoverable(&hash).any(is_same) {
         return Err(ImportRefused::SameUser(credential.relying_party_id.clone()));
     }
+    let mut beside = store.discoverable(&hash).filter_map(|credential| credential.discoverable.as_ref()).peekable();
+    if !profile.behaviour.tells_empty_user_id
+        && beside.peek().is_some()
+        && (user.id.is_empty() || beside.any(|beside| beside.user.id.is_empty()))
+    {
+        return Err(ImportRefused::EmptyUserId(credential.relying_party_id.clone()));
+    }
     if store.discoverable_count() >= capacity(profile) { Err(ImportRefused::Full) } else { Ok(()) }
 }
 
@@ -48,21 +65,30 @@ fn capacity(profile: &Profile) -> usize {
 
 /// Whether a credential by itself is one that the key can have.
 fn check_credential(profile: &Profile, credential: &StoredCredential) -> Result<(), ImportRefused> {
-    let id = credential.id.len();
-    if !(1..=MAX_CREDENTIAL_ID).contains(&id) {
-        return Err(ImportRefused::Id(id));
+    let (length, longest) = (credential.id.len(), longest_id(profile));
+    if !(1..=longest).contains(&length) {
+        return Err(ImportRefused::Id { length, longest });
     }
     let (length, longest) = (credential.relying_party_id.len(), profile.max_msg_size.into());
     if length > longest {
         return Err(ImportRefused::RpId { length, longest });
+    }
+    let length = if profile.has_ctap2() && credential.discoverable.is_none() { request_length(credential) } else { 0 };
+    if length > longest {
+        return Err(ImportRefused::Request { length, longest });
     }
     let algorithm = credential.private_key.algorithm();
     let is_u2f = profile.has_u2f() && algorithm == Algorithm::Es256;
     if !is_u2f && !profile.supports(algorithm) {
         return Err(ImportRefused::Algorithm { profile: profile.name.clone(), algorithm });
     }
-    if credential.imported.as_ref().is_some_and(|imported| imported.backup_state && !imported.backup_eligible) {
+    check_extensions(profile, credential)?;
+    let imported = credential.imported.as_ref();
+    if imported.is_some_and(|imported| imported.backup_state && !imported.backup_eligible) {
         return Err(ImportRefused::BackupState);
+    }
+    if imported.is_some_and(|imported| imported.backup_eligible) && !profile.knows_ctap_2_1() {
+        return Err(ImportRefused::BackupFlags(profile.name.clone()));
     }
     let longest_blob = if credential.discoverable.is_some() { profile.max_cred_blob_length() } else { 0 };
     if credential.cred_blob.len() > longest_blob {
@@ -80,6 +106,43 @@ fn check_credential(profile: &Profile, credential: &StoredCredential) -> Result<
     names
         .find(|name| profile.behaviour.kept((*name).clone()) != **name)
         .map_or(Ok(()), |name| Err(ImportRefused::UserName(name.len())))
+}
+
+/// Whether the key has the extensions that left something with a credential.
+fn check_extensions(profile: &Profile, credential: &StoredCredential) -> Result<(), ImportRefused> {
+    let imported = credential.imported.as_ref();
+    let missing = [
+        (CRED_PROTECT, credential.properties.protection != CredentialProtection::UserVerificationOptional),
+        (THIRD_PARTY_PAYMENT, credential.properties.third_party_payment),
+        (HMAC_SECRET, imported.is_some_and(|imported| imported.cred_random.is_some())),
+        (LARGE_BLOB_KEY, credential.has_large_blob_key),
+    ]
+    .into_iter()
+    .find(|(extension, is_used)| *is_used && !profile.has_extension(extension));
+    missing.map_or(Ok(()), |(extension, _)| Err(ImportRefused::Extension { profile: profile.name.clone(), extension }))
+}
+
+/// The longest id that reaches the key in a list: platforms leave out longer ones than it announces.
+fn longest_id(profile: &Profile) -> usize {
+    if !profile.has_ctap2() {
+        return MAX_KEY_HANDLE;
+    }
+    profile.max_credential_id_length.filter(|length| *length > 0).map_or(MAX_CREDENTIAL_ID, usize::from)
+}
+
+/// How long the shortest authenticatorGetAssertion with the credential's id is, the command byte included.
+fn request_length(credential: &StoredCredential) -> usize {
+    let request = get_assertion::Request {
+        relying_party_id: credential.relying_party_id.clone(),
+        client_data_hash: [0; 32],
+        allow_list: vec![CredentialDescriptor::public_key(credential.id.clone())],
+        extensions: None,
+        options: Options::default(),
+        pin_uv_auth: PinUvAuth::default(),
+    };
+    let mut writer = Writer::new();
+    request.encode(&mut writer);
+    writer.finish().len() + 1
 }
 
 /// Whether a large-blob array is one that the key can have, if it has any.

@@ -12,9 +12,43 @@ pub const MAX_CREDENTIAL_ID: usize = 1023;
 /// Why a credential is not imported.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ImportRefused {
-    /// The id is empty or too long.
-    #[error("the credential id has {0} bytes: 1 to {MAX_CREDENTIAL_ID} are possible")]
-    Id(usize),
+    /// The id is empty, or longer than the key takes one in a request.
+    #[error("the credential id has {length} bytes: 1 to {longest} are possible")]
+    Id {
+        /// Its length, bytes.
+        length: usize,
+        /// `maxCredentialIdLength`; without it what a credential id, or the key handle of a key of CTAP1/U2F alone, can have.
+        longest: usize,
+    },
+    /// It is found by an allow list alone, and no request with one fits into a message.
+    #[error(
+        "a login with the credential id and the RP ID takes a message of {length} bytes: the key takes {longest} at most"
+    )]
+    Request {
+        /// The shortest message, bytes.
+        length: usize,
+        /// `maxMsgSize`, bytes.
+        longest: usize,
+    },
+    /// The counter is at its end: it could sign nothing any more, because a counter only rises (WebAuthn Level 3 §6.1.1).
+    #[error("the signature counter is {}, its last value: no signature could follow", u32::MAX)]
+    Counter,
+    /// The key does not have the extension that left something with it.
+    #[error("a {profile} has no {extension}")]
+    Extension {
+        /// The key's profile.
+        profile: String,
+        /// The extension's identifier.
+        extension: &'static str,
+    },
+    /// The key has no BE and BS: for what is older than CTAP 2.1 the bits are reserved (WebAuthn Level 1 §6.1).
+    #[error("a {0} has no backup flags, BE and BS")]
+    BackupFlags(String),
+    /// Of several accounts one would have no user handle in the key's answers, which have to tell them apart (CTAP 2.3 §6.2.2).
+    #[error(
+        "the key leaves out an empty user handle: beside another account of {0} its answers would not tell whose they are"
+    )]
+    EmptyUserId(String),
     /// The RP ID is longer than a message that would make the credential.
     #[error("the RP ID has {length} bytes: a message to the key has {longest} at most")]
     RpId {

@@ -95,8 +95,14 @@ fn asserted(key: &mut Driver, parameters: &Parameters) -> Assertion {
 
 #[test]
 fn an_imported_credential_logs_in_by_its_id_with_a_counter_and_flags_of_its_own() {
-    for id in [&[7][..], &[7; 16], &[7; 200], &[7; 1023]] {
-        let mut key = Driver::new();
+    for (profile, id) in [
+        ("keyrig", &[7][..]),
+        ("keyrig", &[7; 16]),
+        // maxCredentialIdLength of these.
+        ("keyrig", &[7; 128]),
+        ("nitrokey-3", &[7; 255]),
+    ] {
+        let mut key = Driver::of(built_in(profile));
         key.create(&Parameters::make_credential(SITE, "guest"));
         let of_the_key = key.authenticator.store().counter();
         import(&mut key, CredentialSource { backup_eligible: true, backup_state: true, ..source(id) }).unwrap();
@@ -128,7 +134,12 @@ fn a_credential_without_a_counter_says_zero_always_and_writes_nothing_for_it() {
 #[test]
 fn a_counter_at_its_end_does_not_begin_again() {
     let mut key = Driver::new();
-    import(&mut key, CredentialSource { counter: Some(u32::MAX), ..source(b"worn") }).unwrap();
+    assert_eq!(
+        import(&mut key, CredentialSource { counter: Some(u32::MAX), ..source(b"worn") }),
+        Err(ImportRefused::Counter)
+    );
+    import(&mut key, CredentialSource { counter: Some(u32::MAX - 1), ..source(b"worn") }).unwrap();
+    assert_eq!(asserted(&mut key, &Parameters::allow(SITE, &[b"worn"])).data.counter, u32::MAX);
     assert_eq!(key.status(&Parameters::allow(SITE, &[b"worn"]).get()), status::OTHER);
 }
 
@@ -199,8 +210,9 @@ fn an_import_that_cannot_be_is_refused_by_its_reason_and_changes_nothing() {
     let user = |id: Vec<u8>| Some(User { id, name: None, display_name: None });
     let site = |relying_party_id: String| CredentialSource { relying_party_id, ..source(b"b") };
     for (wrong, refused) in [
-        (source(b""), ImportRefused::Id(0)),
-        (source(&long(1024)), ImportRefused::Id(1024)),
+        // maxCredentialIdLength of keyrig is 128.
+        (source(b""), ImportRefused::Id { length: 0, longest: 128 }),
+        (source(&long(129)), ImportRefused::Id { length: 129, longest: 128 }),
         // maxMsgSize of keyrig is 1280.
         (site("x".repeat(1281)), ImportRefused::RpId { length: 1281, longest: 1280 }),
         (CredentialSource { user: user(long(65)), ..source(b"b") }, ImportRefused::UserId { length: 65, shortest: 0 }),
@@ -221,6 +233,84 @@ fn an_import_that_cannot_be_is_refused_by_its_reason_and_changes_nothing() {
     let mut u2f = Driver::of(built_in("u2f-only"));
     import(&mut u2f, source(b"b")).unwrap();
     assert!(matches!(import(&mut u2f, discoverable(b"c", "carol")), Err(ImportRefused::NotDiscoverable(_))));
+}
+
+#[test]
+fn what_an_extension_left_is_imported_only_where_the_key_has_the_extension() {
+    let secrets = || Some(CredRandom { with_uv: [1; 32], without_uv: [2; 32] });
+    let properties = |protection, third_party_payment| Properties { protection, third_party_payment };
+    let guarded = CredentialProtection::UserVerificationOptionalWithCredentialIdList;
+    let cases = [
+        ("credProtect", CredentialSource { properties: properties(guarded, false), ..source(b"a") }),
+        ("thirdPartyPayment", CredentialSource { properties: properties(Default::default(), true), ..source(b"b") }),
+        ("hmac-secret", CredentialSource { cred_random: secrets(), ..source(b"c") }),
+        ("largeBlobKey", CredentialSource { large_blob_key: Some([3; 32]), ..source(b"d") }),
+    ];
+    // The extensions that getInfo of each names.
+    for (profile, has) in [
+        ("keyrig", &["credProtect", "thirdPartyPayment", "hmac-secret", "largeBlobKey"][..]),
+        ("yubikey-5.7", &["credProtect", "hmac-secret", "largeBlobKey"]),
+        ("ctap-2.0", &["hmac-secret"]),
+        ("u2f-only", &[]),
+    ] {
+        for (extension, source) in &cases {
+            let mut key = Driver::of(built_in(profile));
+            let kept = import(&mut key, source.clone());
+            let refused = ImportRefused::Extension { profile: profile.to_owned(), extension };
+            assert_eq!(kept, if has.contains(extension) { Ok(()) } else { Err(refused) }, "{extension} on {profile}");
+        }
+        // A key with flags knows of CTAP 2.1 (WebAuthn Level 1 §6.1 reserves the bits).
+        let flagged = import(
+            &mut Driver::of(built_in(profile)),
+            CredentialSource { backup_eligible: true, backup_state: true, ..source(b"e") },
+        );
+        let is_old = ["ctap-2.0", "u2f-only"].contains(&profile);
+        let refused = ImportRefused::BackupFlags(profile.to_owned());
+        assert_eq!(flagged, if is_old { Err(refused) } else { Ok(()) }, "{profile}");
+    }
+    // What keys without hmac-secret export has none of its secrets.
+    let mut key = Driver::of(built_in("u2f-only"));
+    import(&mut key, source(b"f")).unwrap();
+    let exported = key.authenticator.export(b"f", None).unwrap();
+    import(&mut Driver::of(built_in("u2f-only")), exported).unwrap();
+}
+
+#[test]
+fn an_id_that_no_request_brings_to_the_key_is_refused() {
+    // A key handle's length is one byte (FIDO U2F Raw Message Formats §5.1).
+    let mut u2f = Driver::of(built_in("u2f-only"));
+    import(&mut u2f, source(&[1; 255])).unwrap();
+    assert_eq!(import(&mut u2f, source(&[1; 256])), Err(ImportRefused::Id { length: 256, longest: 255 }));
+    // maxMsgSize of ctap-2.0 is 1024, and it announces no longest id. The largest request that fits reaches it whole.
+    let id = |length| vec![1_u8; length];
+    let request = |length| Parameters::allow(SITE, &[&id(length)]).get().len();
+    let longest = (1..1024).rev().find(|length| request(*length) <= 1024).unwrap();
+    let mut key = Driver::of(built_in("ctap-2.0"));
+    import(&mut key, source(&id(longest))).unwrap();
+    asserted(&mut key, &Parameters::allow(SITE, &[&id(longest)]));
+    assert_eq!(import(&mut key, source(&id(longest + 1))), Err(ImportRefused::Request { length: 1025, longest: 1024 }));
+    // A discoverable credential is found without a list.
+    import(&mut key, discoverable(&id(longest + 1), "alice")).unwrap();
+    asserted(&mut key, &Parameters::get_assertion(SITE));
+}
+
+#[test]
+fn an_empty_user_handle_beside_another_account_is_imported_only_where_the_key_tells_it() {
+    let refused = || Err(ImportRefused::EmptyUserId(SITE.to_owned()));
+    let mut key = Driver::new();
+    import(&mut key, discoverable(b"alone", "")).unwrap();
+    assert_eq!(import(&mut key, discoverable(b"second", "bob")), refused());
+    let mut key = Driver::new();
+    import(&mut key, discoverable(b"bob's", "bob")).unwrap();
+    assert_eq!(import(&mut key, discoverable(b"nobody's", "")), refused());
+    let elsewhere = CredentialSource { relying_party_id: "example.org".to_owned(), ..discoverable(b"nobody's", "") };
+    import(&mut key, elsewhere).unwrap();
+    // Recorded of a Solo 1: it tells an empty handle.
+    let mut solo = Driver::of(built_in("solo-1"));
+    import(&mut solo, discoverable(b"bob's", "bob")).unwrap();
+    import(&mut solo, discoverable(b"nobody's", "")).unwrap();
+    let first = asserted(&mut solo, &Parameters::get_assertion(SITE));
+    assert_eq!((first.number_of_credentials, first.user_id().unwrap()), (Some(2), Vec::new()));
 }
 
 /// CTAP 2.3 §6.1.2 names no longest RP ID, and step 9 no shortest user handle: what a key makes, another takes.
@@ -429,9 +519,12 @@ fn a_key_becomes_nothing_that_no_key_of_its_profile_is() {
         // §6.5.1: 4 code points at least, 63 bytes at most.
         (with("pin", &[&[3][..], &[0; 16]].concat()), RestoreRefused::PinLength { length: 3, longest: 63 }),
         (with("pin", &[&[64][..], &[0; 16]].concat()), RestoreRefused::PinLength { length: 64, longest: 63 }),
-        // WebAuthn Level 3 §6.5.1: 1023 bytes.
-        (credential(&[7; 60_000], &[bob, second]), of("0707070707070707…", ImportRefused::Id(60_000))),
-        (credential(b"", &[bob, second]), of("", ImportRefused::Id(0))),
+        // maxCredentialIdLength of keyrig: 128 bytes.
+        (
+            credential(&[7; 60_000], &[bob, second]),
+            of("0707070707070707…", ImportRefused::Id { length: 60_000, longest: 128 }),
+        ),
+        (credential(b"", &[bob, second]), of("", ImportRefused::Id { length: 0, longest: 128 })),
         (credential(b"bob's", &[second]), of("626f622773", ImportRefused::SameUser(SITE.to_owned()))),
         (credential(b"bob's", &[bob]), RestoreRefused::Creation { id: "626f622773".to_owned() }),
         (

@@ -151,7 +151,7 @@ async fn what_is_no_credential_is_refused_and_no_secret_is_repeated() {
         (with("cred_random", json!("AAAA")), "bad-credential", "64 bytes"),
         (with("large_blob_key", json!("AAAA")), "bad-credential", "32 bytes"),
         (with("backup_eligible", json!(false)), "credential-refused", "backed up"),
-        (with("credential_id", json!("")), "credential-refused", "1 to 1023"),
+        (with("credential_id", json!("")), "credential-refused", "1 to 128"),
         (with("sign_count", json!(-1)), "bad-request", "this is not a command"),
         (with("unknown", json!(1)), "bad-request", "unknown"),
     ] {
@@ -202,7 +202,7 @@ async fn large_blobs_are_written_and_read() {
 fn full() -> Vec<CredentialSource> {
     let text = |length: usize| "\u{1}".repeat(length);
     let source = |number: usize| {
-        let id = [&number.to_be_bytes()[..], &[7; 1015]].concat();
+        let id = [&number.to_be_bytes()[..], &[7; 120]].concat();
         let user = User {
             id: [&number.to_be_bytes()[..], &[7; 56]].concat(),
             name: Some(text(64)),
@@ -211,12 +211,13 @@ fn full() -> Vec<CredentialSource> {
         let is_discoverable = number < 1000;
         CredentialSource {
             id,
-            relying_party_id: text(1280),
+            // With an id in a list it has to fit into a message of 1280 bytes.
+            relying_party_id: text(if is_discoverable { 1280 } else { 1080 }),
             private_key: PrivateKey::from_bytes(Algorithm::EdDsa, &[7; 32]).unwrap(),
             user: is_discoverable.then_some(user),
             properties: Properties::default(),
             cred_blob: if is_discoverable { vec![7; 32] } else { Vec::new() },
-            counter: Some(u32::MAX),
+            counter: Some(u32::MAX - 1),
             backup_eligible: true,
             backup_state: true,
             cred_random: Some(CredRandom { with_uv: [1; 32], without_uv: [2; 32] }),
