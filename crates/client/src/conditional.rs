@@ -58,6 +58,16 @@ pub(crate) fn nobody_came(cause: &Cause, asked: Instant) -> bool {
     asked.elapsed() > SOON && matches!(cause, Cause::Status { status, .. } if statuses.contains(status))
 }
 
+/// Whether it is the key, or its user, that wants no part: not one that is gone or busy, or was told to cancel.
+pub(crate) fn is_refusal(cause: &Cause) -> bool {
+    let elsewhere = [Status::KeepaliveCancel, Status::ChannelBusy];
+    match cause {
+        Cause::Channel(_) => false,
+        Cause::Status { status, .. } => !elsewhere.contains(status),
+        _ => true,
+    }
+}
+
 /// What a key says of itself that has no part any more, once it is told to cancel.
 pub(crate) async fn until_cancelled(key: &str, cancel: &Cancel) -> KeyFailure {
     cancel.clone().requested().await;

@@ -67,7 +67,8 @@ impl Client {
     /// can be used again afterwards, whatever came of it.
     ///
     /// With [`Mediation::Conditional`] it has no timeout, and waits for a touch at a key that has a discoverable credential for the
-    /// site, of `allowCredentials` if there are any; nothing else but `abort` ends it.
+    /// site, of `allowCredentials` if there are any; nothing else but `abort` ends it. A key that is pulled out is not waited for: whoever
+    /// knows that it is back aborts the ceremony and begins it again, without those that [dropped out](Key::dropped_out).
     ///
     /// # Errors
     /// [`ClientError`]: what the page sees, and why.
@@ -134,11 +135,17 @@ impl Wanted<'_> {
             match self.sign(key, turn).await {
                 Ok(signed) => match self.among_those_wanted(signed) {
                     Some(signed) => return Verdict::Answered(signed),
-                    None => break,
+                    None => {
+                        key.drop_out();
+                        break;
+                    }
                 },
                 Err(cause) if conditional::nobody_came(&cause, asked) => {}
                 Err(cause) => {
                     tracing::debug!(key = key.name(), %cause, "no more part in a conditional ceremony");
+                    if conditional::is_refusal(&cause) {
+                        key.drop_out();
+                    }
                     break;
                 }
             }

@@ -17,6 +17,7 @@ pub struct Key<C> {
     channel: C,
     info: Option<get_info::Response>,
     exchanges: Vec<Exchange>,
+    dropped_out: bool,
     random: randomness::Shared,
 }
 
@@ -87,7 +88,8 @@ impl Exchange {
 impl<C> Key<C> {
     /// A key that has not been asked anything yet.
     pub fn new(name: impl Into<String>, channel: C) -> Self {
-        Self { name: name.into(), channel, info: None, exchanges: Vec::new(), random: Arc::new(SystemRandomness) }
+        let random = Arc::new(SystemRandomness);
+        Self { name: name.into(), channel, info: None, exchanges: Vec::new(), dropped_out: false, random }
     }
 
     /// The same key, with which a client takes its randomness from elsewhere than the operating system.
@@ -124,6 +126,16 @@ impl<C> Key<C> {
         self.exchanges.iter().any(Exchange::ended_by_touch)
     }
 
+    /// Whether the last ceremony, a conditional one, went on without it though it was there: its user refused, or its answer was of no use.
+    #[must_use]
+    pub fn dropped_out(&self) -> bool {
+        self.dropped_out
+    }
+
+    pub(crate) fn drop_out(&mut self) {
+        self.dropped_out = true;
+    }
+
     /// What the key last said of itself, if it was asked. Ceremonies ask once per key.
     #[must_use]
     pub fn info(&self) -> Option<&get_info::Response> {
@@ -143,6 +155,7 @@ impl<C> Key<C> {
 
     pub(crate) fn begin_ceremony(&mut self) {
         self.exchanges.clear();
+        self.dropped_out = false;
     }
 }
 

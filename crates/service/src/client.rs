@@ -207,9 +207,11 @@ impl Request {
         let _under_way = service.ceremonies.try_acquire().map_err(|_| Refused::TooManyCeremonies)?;
         let page = self.page()?;
         let browser = page.browser;
-        let names = chosen(service, self.on).await?;
+        for name in &self.on {
+            service.rack.known(name)?;
+        }
         let outcome = match Asked::from_value(ceremony, &Value::Object(self.options)) {
-            Ok(asked) => page.carry_out_among_others(&asked, names, service).await,
+            Ok(asked) => page.carry_out_among_others(&asked, &self.on, service).await?,
             Err(error) => Outcome { credential: Err(error), blinked: Vec::new(), touched: Vec::new() },
         };
         let told = [(BLINKED, listed(&outcome.blinked)), (TOUCHED, listed(&outcome.touched))];
@@ -249,45 +251,42 @@ impl Request {
 }
 
 impl Page {
-    /// Carries out a ceremony beside others over the same keys.
-    async fn carry_out_among_others(&self, asked: &Asked, names: Vec<KeyName>, service: &Service) -> Outcome {
-        let mut keys = keys(service, &names);
+    /// Carries out a ceremony beside others over the same keys: those that are named, or all.
+    async fn carry_out_among_others(
+        &self,
+        asked: &Asked,
+        on: &[KeyName],
+        service: &Service,
+    ) -> Result<Outcome, Refused> {
         // One that is aborted already comes as far as the keys: what the client refuses by itself takes nobody's place.
         let aborted = Canceller::new();
         aborted.cancel();
         let outcome = self.carry_out::<InProcess>(asked, &mut [], aborted.token()).await;
         if !is_aborted(&outcome) {
-            return outcome;
+            return Ok(outcome);
         }
-        let is_conditional = self.mediation_of(asked) == Mediation::Conditional;
-        let place = service.conditionals.enter(names, is_conditional).await;
-        let abort = place.as_ref().map_or_else(Cancel::never, |place| place.canceller().token());
-        let mut outcome = self.carry_out(asked, &mut keys, abort).await;
-        if is_aborted(&outcome)
-            && let Err(error) = &mut outcome.credential
-        {
-            // Nobody else aborts it.
-            error.reason = Refusal::Replaced;
+        if self.mediation_of(asked) == Mediation::Conditional {
+            return self.carry_out_conditionally(asked, on, service).await;
         }
-        outcome
+        let names = chosen(service, on).await?;
+        let mut keys = keys(service, &names);
+        service.conditionals.make_way(&names).await;
+        Ok(self.carry_out(asked, &mut keys, Cancel::never()).await)
     }
 }
 
-fn is_aborted(outcome: &Outcome) -> bool {
+pub(crate) fn is_aborted(outcome: &Outcome) -> bool {
     outcome.credential.as_ref().is_err_and(|error| error.reason == Refusal::Aborted)
 }
 
 /// The names of the keys that are chosen, as far as they are plugged in, or of all that are.
-async fn chosen(service: &Service, on: Vec<KeyName>) -> Result<Vec<KeyName>, Refused> {
-    for name in &on {
-        service.rack.known(name)?;
-    }
+pub(crate) async fn chosen(service: &Service, on: &[KeyName]) -> Result<Vec<KeyName>, Refused> {
     let listed = service.rack.command(Command::List).await?.keys;
     let chosen = listed.into_iter().filter(|key| key.plugged && (on.is_empty() || on.contains(&key.name)));
     Ok(chosen.map(|key| key.name).collect())
 }
 
-fn keys(service: &Service, names: &[KeyName]) -> Vec<Key<InProcess>> {
+pub(crate) fn keys(service: &Service, names: &[KeyName]) -> Vec<Key<InProcess>> {
     let key = |name: &KeyName| Some(Key::new(name.as_str(), InProcess(service.rack.key(name)?)));
     names.iter().filter_map(key).collect()
 }

@@ -27,34 +27,46 @@ pub(crate) struct Place {
 }
 
 impl Conditionals {
-    /// Tells those to end that have one of these keys, and waits until they have let them go. One that is conditional itself has a place
-    /// from then on, so that of several that come at once all but the last give way.
-    pub(crate) async fn enter(&self, keys: Vec<KeyName>, is_conditional: bool) -> Option<Place> {
+    /// Tells those to end that have one of these keys, and waits until they have let them go.
+    pub(crate) async fn make_way(&self, keys: &[KeyName]) {
+        let concerned = tell(&self.0.lock().unwrap_or_else(PoisonError::into_inner), keys);
+        let_go(concerned).await;
+    }
+
+    /// The same for a conditional one, which has a place from then on: of several that come at once all but the last give way.
+    pub(crate) async fn enter(&self, keys: Vec<KeyName>) -> Place {
         let (concerned, place) = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let has_one = |pending: &&Arc<Pending>| pending.keys.iter().any(|key| keys.contains(key));
-            let concerned: Vec<_> = all.iter().filter(has_one).cloned().collect();
-            let place = is_conditional.then(|| {
-                let (sender, under_way) = watch::channel(());
-                let pending = Arc::new(Pending { keys, canceller: Canceller::new(), under_way });
-                all.push(pending.clone());
-                Place { all: self.clone(), pending, _under_way: sender }
-            });
-            (concerned, place)
+            let concerned = tell(&all, &keys);
+            let (sender, under_way) = watch::channel(());
+            let pending = Arc::new(Pending { keys, canceller: Canceller::new(), under_way });
+            all.push(pending.clone());
+            (concerned, Place { all: self.clone(), pending, _under_way: sender })
         };
-        for pending in &concerned {
-            pending.canceller.cancel();
-        }
-        for pending in concerned {
-            let mut under_way = pending.under_way.clone();
-            while under_way.changed().await.is_ok() {}
-        }
+        let_go(concerned).await;
         place
     }
 }
 
+/// Under the lock, so that one that leaves its place knows whether it was told.
+fn tell(all: &[Arc<Pending>], keys: &[KeyName]) -> Vec<Arc<Pending>> {
+    let has_one = |pending: &&Arc<Pending>| pending.keys.iter().any(|key| keys.contains(key));
+    let concerned: Vec<_> = all.iter().filter(has_one).cloned().collect();
+    for pending in &concerned {
+        pending.canceller.cancel();
+    }
+    concerned
+}
+
+async fn let_go(concerned: Vec<Arc<Pending>>) {
+    for pending in concerned {
+        let mut under_way = pending.under_way.clone();
+        while under_way.changed().await.is_ok() {}
+    }
+}
+
 impl Place {
-    /// What ends the ceremony when it has to give way.
+    /// Tells the one that is there to end.
     pub(crate) fn canceller(&self) -> &Canceller {
         &self.pending.canceller
     }

@@ -28,6 +28,7 @@ mod conditional;
 mod error;
 mod events;
 mod openapi;
+mod rounds;
 mod routes;
 mod service;
 mod token;

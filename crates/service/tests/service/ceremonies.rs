@@ -275,6 +275,82 @@ async fn there_is_an_end_to_how_many_ceremonies_wait() {
     assert_eq!(rig.get("/v1/ready").await.status, 200);
 }
 
+/// WebAuthn Level 3 §5.1.4.1 step 19: an authenticator that becomes available while the ceremony is under way is asked, and one that
+/// ceases to be is asked no more.
+#[tokio::test]
+async fn a_conditional_ceremony_asks_a_key_again_that_is_back() {
+    let (rig, passkey) = with_a_passkey().await;
+    let snapshot = json!({"snapshot": rig.get("/v1/keys/a/snapshot").await.body["snapshot"]});
+    let on_a = |allowed: &[&Value]| {
+        let mut page = conditional(allowed);
+        page["on"] = json!(["a"]);
+        page
+    };
+    for page in [conditional(&[]), conditional(&[&passkey]), on_a(&[])] {
+        let asked = in_the_background(&rig, "/v1/client/get", page);
+        rig.until_waiting(&["a"]).await;
+        assert_eq!(rig.post("/v1/keys/a/unplug", json!({})).await.status, 200);
+        rig.until_waiting(&[]).await;
+        assert_eq!(rig.post("/v1/keys/a/plug", json!({})).await.status, 200);
+        rig.until_waiting(&["a"]).await;
+        assert_eq!(rig.post("/v1/keys/a/power-cycle", json!({})).await.status, 200);
+        rig.until_waiting(&["a"]).await;
+        assert_eq!(rig.post("/v1/keys/a/reset", json!({})).await.status, 200);
+        rig.until_waiting(&[]).await;
+        assert_eq!(rig.put("/v1/keys/a/snapshot", snapshot.clone()).await.status, 200);
+        rig.until_waiting(&["a"]).await;
+        assert_eq!(rig.post("/v1/keys/a/touch", json!({})).await.status, 200);
+        let signed = asked.await.expect("an answer");
+        assert_eq!(
+            (&signed.body["id"], signed.names("keyrig-blinked"), signed.names("keyrig-touched")),
+            (&passkey, vec!["a"], vec!["a"]),
+            "{}",
+            signed.body
+        );
+    }
+}
+
+/// Likewise; and a key whose user has refused is left alone until it is plugged in again.
+#[tokio::test]
+async fn a_conditional_ceremony_over_all_keys_takes_up_one_that_comes() {
+    let (rig, passkey) = with_a_passkey().await;
+    let asked = in_the_background(&rig, "/v1/client/get", conditional(&[]));
+    rig.until_waiting(&["a"]).await;
+    assert_eq!(rig.post("/v1/keys/a/deny", json!({})).await.status, 200);
+    rig.until_waiting(&[]).await;
+    assert_eq!(rig.post("/v1/keys/a/clone", json!({"name": "b"})).await.status, 200);
+    rig.until_waiting(&["b"]).await;
+    assert_eq!(rig.post("/v1/keys/a/power-cycle", json!({})).await.status, 200);
+    rig.until_waiting(&["a", "b"]).await;
+    assert_eq!(rig.delete("/v1/keys/a").await.status, 200);
+    rig.until_waiting(&["b"]).await;
+    assert_eq!(rig.delete("/v1/keys/b").await.status, 200);
+    rig.until_waiting(&[]).await;
+    assert_eq!(rig.post("/v1/keys", json!({"name": "c", "profile": "keyrig"})).await.status, 200);
+    assert!(!asked.is_finished(), "over all keys there may always come one");
+    drop((asked, passkey));
+}
+
+#[tokio::test]
+async fn a_conditional_ceremony_ends_when_none_of_the_keys_that_it_names_is_left() {
+    let (rig, _) = with_a_passkey().await;
+    assert_eq!(rig.post("/v1/keys/a/clone", json!({"name": "b"})).await.status, 200);
+    let mut page = conditional(&[]);
+    page["on"] = json!(["a", "b"]);
+    let asked = in_the_background(&rig, "/v1/client/get", page);
+    rig.until_waiting(&["a", "b"]).await;
+    assert_eq!(rig.delete("/v1/keys/a").await.status, 200);
+    rig.until_waiting(&["b"]).await;
+    assert_eq!(rig.delete("/v1/keys/b").await.status, 200);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), asked).await.expect("in time");
+    let ended = ended.expect("an answer");
+    assert_eq!((ended.status.as_u16(), ended.code()), (422, "no-key-left"), "{}", ended.body);
+    assert_eq!(
+        (ended.names("keyrig-blinked"), &ended.body["error"]["name"]),
+        (vec!["a", "b"], &json!("NotAllowedError"))
+    );
+}
+
 /// Nothing is offered where nothing is, and nothing but another ceremony or the end of the connection tells the page so.
 #[tokio::test]
 async fn a_conditional_ceremony_without_a_credential_makes_no_key_blink() {

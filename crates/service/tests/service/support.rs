@@ -80,6 +80,10 @@ impl Rig {
         sent(self.request(Method::PUT, path).bearer_auth(TOKEN).json(&body)).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        sent(self.request(Method::DELETE, path).bearer_auth(TOKEN)).await
+    }
+
     pub(crate) async fn keys(&self) -> Vec<KeyState> {
         self.rack.command(Command::List).await.expect("a rack").keys
     }
