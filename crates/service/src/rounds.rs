@@ -37,22 +37,25 @@ impl Page {
             let place = service.conditionals.enter(names).await;
             let mut replaced = place.canceller().token();
             let again = Canceller::new();
-            let (came, mut outcome) = {
+            let mut came = Vec::new();
+            let mut outcome = {
                 let mut round = pin!(self.carry_out(asked, &mut keys, again.token()));
-                let (came, outcome) = tokio::select! {
+                let ended = tokio::select! {
                     biased;
-                    () = replaced.requested() => (Vec::new(), None),
-                    outcome = &mut round => (Vec::new(), Some(outcome)),
-                    came = changes.next() => (came, None),
+                    () = replaced.requested() => None,
+                    outcome = &mut round => Some(outcome),
+                    changed = changes.next() => {
+                        came = changed;
+                        None
+                    }
                 };
-                again.cancel();
-                (
-                    came,
-                    match outcome {
-                        Some(outcome) => outcome,
-                        None => round.await,
-                    },
-                )
+                match ended {
+                    Some(outcome) => outcome,
+                    None => {
+                        again.cancel();
+                        round.await
+                    }
+                }
             };
             drop(place);
             for name in outcome.blinked {
