@@ -2,8 +2,10 @@
 
 #![cfg(test)]
 
+mod support;
+
 use std::io::Cursor;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use keyrig_authenticator::profile::Quirk;
 use keyrig_client::channel::Cancel;
@@ -24,24 +26,13 @@ use keyrig_usb::Limits;
 use keyrig_ways::{InProcess, usb_ip};
 use tokio::net::TcpListener;
 
+use crate::support::File;
+
 const CREATION: &str = r#"{"rp": {"id": "example.org", "name": "Example"}, "user": {"id": "AQ", "name": "root", "displayName": "Root"},
     "challenge": "_w", "attestation": "direct", "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
     "authenticatorSelection": {"residentKey": "required", "userVerification": "required"}}"#;
 
 const LOGIN: &str = r#"{"rpId": "example.org", "challenge": "_w", "userVerification": "required"}"#;
-
-#[derive(Clone, Default)]
-struct File(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for File {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 fn name(name: &str) -> KeyName {
     name.parse().unwrap()
@@ -84,8 +75,7 @@ impl Recorded {
     /// What was written.
     fn end(self) -> String {
         self.recorder.finish().unwrap();
-        let bytes = self.file.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        self.file.text()
     }
 }
 

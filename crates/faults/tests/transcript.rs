@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod support;
+
 use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 
@@ -15,6 +17,8 @@ use keyrig_test::Rig;
 use keyrig_usb::Limits;
 use keyrig_ways::usb_ip;
 use tokio::net::TcpListener;
+
+use crate::support::File;
 
 const CREATION: &str = r#"{"rp": {"id": "example.org", "name": "Example"}, "user": {"id": "AQ", "name": "root", "displayName": "Root"},
     "challenge": "_w", "attestation": "direct", "pubKeyCredParams": [{"type": "public-key", "alg": -7}]}"#;
@@ -31,26 +35,6 @@ async fn rig() -> (Rig, Recorder) {
     let recorder = Recorder::new(&keys(&["a", "b"]), Secrets::Masked);
     let options = Options { seams: vec![Arc::new(recorder.clone())], ..Options::default() };
     (Rig::start_with(options, ["a=keyrig", "b=keyrig"]).await.unwrap(), recorder)
-}
-
-/// A file in memory.
-#[derive(Clone, Default)]
-struct File(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for File {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl File {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
 }
 
 /// Registers over USB/IP, and is refused at a login with another key's credential; written down in this format.
