@@ -148,7 +148,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     if arguments.with.is_empty() {
         if arguments.trace.is_wanted() {
             return Err(Failure::Usage(
-                "--trace listens to the keys of --with: those of a running rack are traced where they run, by keyrig serve --trace FILE".to_owned(),
+                "--trace and --explain listen to the keys of --with: those of a running rack are traced where they run, by keyrig serve --trace FILE".to_owned(),
             ));
         }
         if arguments.faults.are_wanted() {

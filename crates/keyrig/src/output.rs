@@ -136,6 +136,12 @@ impl Lines {
         Ok(Self(lines.0, columns(io::stdout())))
     }
 
+    /// Lines for standard error, likewise.
+    pub(crate) fn to_stderr(lost: fn(u64) -> String) -> Result<Self, Failure> {
+        let lines = Self::start(anstream::stderr(), lost).map_err(Failure::Runtime)?;
+        Ok(Self(lines.0, columns(io::stderr())))
+    }
+
     /// Starts the thread that writes to `out`. It ends with the process.
     pub(crate) fn start(out: impl Write + Send + 'static, lost: fn(u64) -> String) -> io::Result<Self> {
         let shared = Shared { queue: Mutex::default(), changed: Condvar::new(), failed: watch::Sender::new(None) };

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use clap::Args;
 use keyrig_faults::Faults;
-use keyrig_faults::transcript::{Event, Format, Level, Output, Reader, Recorder, Secrets, What};
+use keyrig_faults::transcript::{
+    Event, Explainer, Explanation, Format, Level, NotATranscript, Output, Reader, Recorder, Secrets, What,
+};
 use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::seams::Seams;
 use keyrig_rack::{KeySpecification, Rack};
 
 use crate::failure::Failure;
-use crate::output::say;
+use crate::output::{Lines, YELLOW, print, print_json, say};
 use crate::timeline::Running;
 
 #[cfg(target_os = "linux")]
@@ -36,6 +38,10 @@ pub(crate) struct TraceArguments {
     /// people, on standard error
     #[arg(long, value_name = "FILE|-")]
     trace: Option<Trace>,
+
+    /// Say on standard error of each ceremony that fails who said no, and what browsers do then; in --trace too
+    #[arg(long)]
+    explain: bool,
 
     /// Show PINs, tokens and hmac-secret outputs in --trace, as encrypted as they pass
     #[arg(long, requires = "trace")]
@@ -63,18 +69,24 @@ impl core::str::FromStr for Trace {
 
 impl TraceArguments {
     pub(crate) fn is_wanted(&self) -> bool {
-        self.trace.is_some()
+        self.trace.is_some() || self.explain
     }
 
     /// What is to stand at the edges of a rack with these keys.
     pub(crate) fn start(&self, keys: &[KeySpecification]) -> Result<Tracing, Failure> {
-        let Some(trace) = &self.trace else { return Ok(Tracing::default()) };
-        let (format, out): (_, Box<dyn Write + Send>) = match trace {
-            Trace::StandardError => (Format::Text, Box::new(io::stderr())),
-            Trace::File(path, format) => (*format, Box::new(create(path)?)),
+        if !self.is_wanted() {
+            return Ok(Tracing::default());
+        }
+        let out: Option<(Format, Box<dyn Write + Send>)> = match &self.trace {
+            None => None,
+            Some(Trace::StandardError) => Some((Format::Text, Box::new(io::stderr()))),
+            Some(Trace::File(path, format)) => Some((*format, Box::new(create(path)?))),
         };
+        let lost = |count| format!("{count} explanations were lost: nobody read them");
+        let explained = self.explain.then(|| Lines::to_stderr(lost)).transpose()?;
         let recorder = Recorder::new(keys, secrets(self.secrets));
-        Ok(Tracing { recorder: Some(recorder), out: Some((Output::new(format), out)), ..Tracing::default() })
+        let out = out.map(|(format, out)| (Output::new(format), out));
+        Ok(Tracing { recorder: Some(recorder), out, explained, ..Tracing::default() })
     }
 }
 
@@ -104,6 +116,8 @@ pub(crate) struct Tracing {
     recorder: Option<Recorder>,
     /// Where it is written to, once it is.
     out: Option<(Output, Box<dyn Write + Send>)>,
+    /// Where it is told why ceremonies fail, if it is.
+    explained: Option<Lines>,
     /// What goes on beside it, and is told of at the end.
     timeline: Running,
 }
@@ -133,10 +147,18 @@ impl Tracing {
 
     /// Writes from here on what was and is heard.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
-        match (&self.recorder, self.out.take()) {
-            (Some(recorder), Some((output, out))) => recorder.write_to(output, out).map_err(Failure::Runtime),
-            _ => Ok(()),
-        }
+        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let began = match (self.explained.clone(), self.out.take()) {
+            (Some(lines), out) => {
+                let tell = move |explanation: &Explanation| {
+                    lines.print_marked(YELLOW, "keyrig:", format!(" {}", explanation.text))
+                };
+                recorder.explain_to(tell, out)
+            }
+            (None, Some((output, out))) => recorder.write_to(output, out),
+            (None, None) => Ok(()),
+        };
+        began.map_err(Failure::Runtime)
     }
 
     /// Has the end tell of a timeline.
@@ -147,7 +169,11 @@ impl Tracing {
     /// Says what of the timeline did not come, and waits until what was heard is written, after what it was for has ended and was told. What went wrong there comes first.
     pub(crate) fn finish_after<T>(&self, ended: Result<T, Failure>) -> Result<T, Failure> {
         self.timeline.tell_pending();
-        match (ended, self.recorder.as_ref().map_or(Ok(()), Recorder::finish)) {
+        let written = self.recorder.as_ref().map_or(Ok(()), Recorder::finish);
+        if let Some(lines) = &self.explained {
+            lines.finish();
+        }
+        match (ended, written) {
             (ended, Ok(())) => ended,
             (Ok(_), Err(unwritten)) => Err(Failure::Trace(unwritten)),
             (Err(failure), Err(unwritten)) => Err(Failure::AndTrace(Box::new(failure), unwritten)),
@@ -163,6 +189,7 @@ Examples:
   keyrig trace login.jsonl -v --key b        all members, of one key
   keyrig trace login.jsonl -o login.pcapng   for Wireshark
   keyrig trace --follow login.jsonl          as it is written
+  keyrig trace login.jsonl --explain         who said no, of each ceremony that failed
 
 A capture of a real key, on Linux:
   sudo modprobe usbmon
@@ -194,6 +221,10 @@ pub(crate) struct Arguments {
     #[arg(long, short)]
     verbose: bool,
 
+    /// Say of each ceremony that failed who said no, and what browsers do then, and nothing else
+    #[arg(long, conflicts_with_all = ["key", "level", "verbose", "output"])]
+    explain: bool,
+
     /// Show secrets of a capture, as encrypted as they passed. What was masked when it was written stays so
     #[arg(long)]
     secrets: bool,
@@ -215,6 +246,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let reader = arguments.open()?;
     if let Some(path) = arguments.output.as_deref().filter(|path| arguments.reads(path)) {
         return Err(Failure::Usage(format!("{} is what is read: name another file with -o", path.display())));
+    }
+    if arguments.explain {
+        return explain(reader, arguments.json, unreadable);
     }
     let mut output = match format {
         Some(format) => Output::new(format),
@@ -250,6 +284,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     output.end(&mut bytes);
     out.write_all(&bytes).and_then(|()| out.flush()).map_err(unwritten)?;
     ended.and_then(|()| keys.check(&arguments.key)).map(|()| ExitCode::SUCCESS)
+}
+
+/// Says why ceremonies failed.
+fn explain(
+    reader: impl Iterator<Item = Result<Event, NotATranscript>>,
+    json: bool,
+    unreadable: impl Fn(NotATranscript) -> Failure,
+) -> Result<ExitCode, Failure> {
+    let say = |explained: Vec<Event>| {
+        explained.iter().try_for_each(|event| match &event.what {
+            _ if json => print_json(event),
+            What::Explained(explanation) => print(&explanation.text),
+            _ => Ok(()),
+        })
+    };
+    let mut explainer = Explainer::default();
+    let mut ended = Ok(());
+    for event in reader {
+        match event {
+            Ok(event) => say(explainer.take(&event))?,
+            Err(error) => {
+                ended = Err(unreadable(error));
+                break;
+            }
+        }
+    }
+    say(explainer.end_of_transcript())?;
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// The keys that a transcript is of.
@@ -335,10 +397,12 @@ impl Arguments {
     }
 
     fn shows(&self, event: &Event) -> bool {
-        let is_of_key = match &event.key {
-            Some(key) => self.key.is_empty() || self.key.contains(key),
-            None => true,
-        };
+        let is_of_key = self.key.is_empty()
+            || match (&event.key, &event.what) {
+                (Some(key), _) => self.key.contains(key),
+                (None, What::Explained(explanation)) => explanation.keys.iter().any(|key| self.key.contains(&key.key)),
+                (None, _) => true,
+            };
         // Text has its own levels, and reports are all that a capture is made of.
         let is_of_level =
             !self.json || event.level().is_none_or(|level| self.level.is_none_or(|wanted| level >= wanted));

@@ -137,7 +137,7 @@ fn transcripts() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("demo.jsonl");
     let path = path.to_str().expect("text");
-    printed(&["demo", "--json", "--trace", path], "");
+    printed(&["demo", "--json", "--explain", "--trace", path], "");
     let written = std::fs::read_to_string(path).expect("a transcript");
     assert_eq!(printed(&["trace", "--json", path], ""), written, "what is read is what was written");
     // A line of each kind: the schema is read anew for each.
@@ -148,13 +148,30 @@ fn transcripts() {
             assert_is("trace", &event);
         }
     }
-    for kind in ["trace", "report", "message", "request", "response", "plugged", "attached", "waiting", "wait-ended"] {
+    for kind in [
+        "trace",
+        "report",
+        "message",
+        "request",
+        "response",
+        "plugged",
+        "attached",
+        "waiting",
+        "wait-ended",
+        "explained",
+    ] {
         assert!(kinds.iter().any(|known| known.starts_with(&format!("{kind:?}"))), "{kind}: {kinds:?}");
     }
+    let explained = printed(&["trace", "--json", "--explain", path], "");
+    let explained: Vec<_> = explained.lines().map(value).collect();
+    explained.iter().for_each(|event| assert_is("trace", event));
+    // Of the demo's refusals one is a key's; of the others no key hears.
+    assert_eq!(explained.len(), 1, "{explained:?}");
     let requests = printed(&["trace", "--json", "--level", "ctap", "--key", "backup", path], "");
     for event in requests.lines().map(value) {
         assert!(!["report", "message"].map(Value::from).contains(&event["event"]), "{event}");
-        assert!(event["event"] == "trace" || event["key"] == "backup", "{event}");
+        let is_of_backup = event["key"] == "backup" || event["keys"][1]["key"] == "backup";
+        assert!(event["event"] == "trace" || is_of_backup, "{event}");
     }
 }
 

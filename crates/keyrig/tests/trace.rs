@@ -47,6 +47,34 @@ fn what_came_of_a_ceremony_is_told_though_its_transcript_is_not_written() {
     assert!(refusal.contains("SecurityError") && unwritten.contains(UNWRITTEN), "{told}");
 }
 
+/// As it is told while it happens, and of what was written down.
+#[test]
+fn who_said_no_is_explained() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("login.jsonl");
+    let request =
+        r#"{"challenge": "AAAA", "rpId": "example.com", "allowCredentials": [{"type": "public-key", "id": "AAAA"}]}"#;
+    let arguments =
+        ["client", "get", "--with", "a=keyrig", "--with", "b=yubikey-5.7", "--explain", "--trace", text(&path)];
+    let refused = run(&mut keyrig(&[&arguments[..], &["--origin", "https://example.com"]].concat()), request);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    for said in [
+        "keyrig: get() for example.com failed: key ",
+        "answered authenticatorGetAssertion with CTAP2_ERR_NO_CREDENTIALS after a touch",
+        "was cancelled",
+        "Chromium ends the ceremony at all keys",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    let explained = run(&mut keyrig(&["trace", "--explain", text(&path)]), "");
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    let at_once = told.lines().find_map(|line| line.strip_prefix("keyrig: "));
+    assert_eq!(Some(explained.trim_end()), at_once);
+    let written = fs::read_to_string(&path).expect("a transcript");
+    assert!(written.lines().any(|line| line.contains(r#""event":"explained""#)), "{written}");
+}
+
 #[test]
 fn a_program_that_failed_has_failed_whatever_became_of_its_transcript() {
     let directory = tempfile::tempdir().expect("a directory");

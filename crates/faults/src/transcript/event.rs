@@ -6,6 +6,7 @@ use core::str::FromStr;
 use keyrig_usb::Identity;
 use serde::{Deserialize, Serialize};
 
+use super::explanation::Explanation;
 use super::hexadecimal;
 use super::value::Members;
 
@@ -197,6 +198,8 @@ pub enum What {
         /// What: the fault as it was switched on.
         fault: String,
     },
+    /// A ceremony of a browser, or of another platform, failed: why, from what keys heard.
+    Explained(Explanation),
     /// Events were lost, because they came faster than they could be written.
     Gap {
         /// How many, of all keys.

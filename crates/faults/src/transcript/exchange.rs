@@ -13,6 +13,8 @@ const MAX_OPEN: usize = 1024;
 /// A request, what the user did, and the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
+    /// Its number: exchanges are counted from 1.
+    pub number: u64,
     /// When the key was asked: microseconds since the transcript's start.
     pub at_us: u64,
     /// The key.
@@ -79,6 +81,7 @@ impl Exchanges {
                     ended.push(oldest);
                 }
                 let begun = Exchange {
+                    number: *exchange,
                     at_us: event.at_us,
                     key: key.clone(),
                     peer: peer.clone(),
@@ -132,6 +135,11 @@ impl Exchanges {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// An exchange that is not answered yet, by its number.
+    pub(super) fn open(&self, number: u64) -> Option<&Exchange> {
+        self.open.get(&number)
     }
 
     /// The exchanges that were never answered.

@@ -22,6 +22,17 @@ pub(super) enum Entry {
     Missed { at: Duration, count: u64 },
 }
 
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// What was heard, which is never nothing.
+    Entries(Vec<Entry>),
+    /// Nothing, for as long as was asked.
+    Silence,
+    /// Nothing any more.
+    Closed,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     entries: VecDeque<Entry>,
@@ -112,14 +123,25 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits until there is something, and takes it; nothing once it is closed and empty.
-    pub(super) fn next(&self) -> Vec<Entry> {
+    /// Waits until there is something, and takes it; or, if a time is given, until there was nothing for so long.
+    pub(super) fn next(&self, silence: Option<Duration>) -> Next {
         let nothing = |inner: &mut Inner| inner.entries.is_empty() && !inner.closed;
-        let inner = self.changed.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
+        let inner = match silence {
+            None => self.changed.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner),
+            Some(silence) => {
+                let waited = self.changed.wait_timeout_while(self.lock(), silence, nothing);
+                let (inner, ended) = waited.unwrap_or_else(PoisonError::into_inner);
+                if ended.timed_out() {
+                    return Next::Silence;
+                }
+                inner
+            }
+        };
         let more = |inner: &mut Inner| inner.size < ENOUGH && !inner.closed;
         let (mut inner, _) =
             self.changed.wait_timeout_while(inner, GATHERING, more).unwrap_or_else(PoisonError::into_inner);
-        take(&mut inner)
+        let entries = take(&mut inner);
+        if entries.is_empty() { Next::Closed } else { Next::Entries(entries) }
     }
 
     /// Takes no more, and waits until what there is has been written, or nothing of it was for as long as `patience`: whether it

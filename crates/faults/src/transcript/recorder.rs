@@ -22,8 +22,10 @@ use super::assembly::{Assembly, DIRECT, Heard, Sound, peer_name};
 use super::decode::Secrets;
 use super::event::{Direction, Event, Header, KeyInTrace, Start, Touch, What};
 use super::exchange::Transcript;
+use super::explain::{Explainer, SILENCE_US};
+use super::explanation::Explanation;
 use super::output::Output;
-use super::queue::{Entry, Queue};
+use super::queue::{Entry, Next, Queue};
 use crate::switch::{Faults, Switched};
 
 /// How much is written at a time, bytes.
@@ -134,49 +136,45 @@ impl Recorder {
     ///
     /// # Errors
     /// There can be no thread.
-    pub fn write_to(&self, mut output: Output, mut out: impl Write + Send + 'static) -> io::Result<()> {
+    pub fn write_to(&self, output: Output, out: impl Write + Send + 'static) -> io::Result<()> {
+        self.start(Some((output, Box::new(out))), None)
+    }
+
+    /// Starts a thread that has ceremonies explained that fail, and writes what is heard and these explanations, if it is given
+    /// where.
+    ///
+    /// # Errors
+    /// There can be no thread.
+    pub fn explain_to(
+        &self,
+        tell: impl FnMut(&Explanation) + Send + 'static,
+        written: Option<(Output, Box<dyn Write + Send>)>,
+    ) -> io::Result<()> {
+        self.start(written, Some(Box::new(tell)))
+    }
+
+    fn start(&self, written: Option<(Output, Box<dyn Write + Send>)>, tell: Option<Tell>) -> io::Result<()> {
         let Shared { queue, secrets, failed, .. } = &*self.0;
         let header = self.header();
         // A capture is of what passed.
-        let secrets = if output.is_raw() { Secrets::Shown } else { *secrets };
-        let (queue, failed, mut assembly) = (Arc::clone(queue), Arc::clone(failed), Assembly::new(secrets));
+        let is_raw = written.as_ref().is_some_and(|(output, _)| output.is_raw());
+        let secrets = if is_raw { Secrets::Shown } else { *secrets };
+        let mut assembly = Assembly::new(secrets);
         if header.seed.is_some() {
             assembly.keep_messages();
         }
+        let writing = written.map(|(output, out)| Writing {
+            output,
+            out,
+            bytes: Vec::new(),
+            has_failed: false,
+            failed: Arc::clone(failed),
+        });
+        let explaining = tell.map(|tell| Explaining { explainer: Explainer::default(), tell });
         let header = Event { at_us: 0, key: None, what: What::Trace(header) };
-        let write = move || {
-            let mut bytes = Vec::new();
-            output.write(&header, &mut bytes);
-            let mut has_failed = false;
-            let mut write = |bytes: &mut Vec<u8>| {
-                // After a failure what comes is taken all the same, so that it does not pile up. The lock is not held while it is
-                // written: who finishes looks at it, though nobody may ever read.
-                if !has_failed && let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
-                    has_failed = true;
-                    *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                }
-                bytes.clear();
-                queue.goes_on();
-            };
-            loop {
-                write(&mut bytes);
-                let entries = queue.next();
-                if entries.is_empty() {
-                    break;
-                }
-                for entry in entries {
-                    take(&mut assembly, entry, &mut |event| output.write(&event, &mut bytes));
-                    if bytes.len() > ENOUGH {
-                        write(&mut bytes);
-                    }
-                }
-            }
-            output.end(&mut bytes);
-            write(&mut bytes);
-            queue.written();
-        };
+        let thread = Thread { queue: Arc::clone(queue), assembly, writing, explaining };
         self.0.queue.attend();
-        thread::Builder::new().name("transcript".to_owned()).spawn(write).map(drop)
+        thread::Builder::new().name("transcript".to_owned()).spawn(move || thread.run(&header)).map(drop)
     }
 
     /// Hears no more, and waits until what was heard is written.
@@ -215,6 +213,104 @@ impl Recorder {
             take(&mut kept.assembly, entry, &mut |event| events.push(event));
         }
         events
+    }
+}
+
+type Tell = Box<dyn FnMut(&Explanation) + Send>;
+
+/// What is written, and where.
+struct Writing {
+    output: Output,
+    out: Box<dyn Write + Send>,
+    bytes: Vec<u8>,
+    has_failed: bool,
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Writing {
+    /// After a failure what comes is taken all the same, so that it does not pile up. The lock is not held while it is written: who
+    /// finishes looks at it, though nobody may ever read.
+    fn flush(&mut self) {
+        if !self.has_failed
+            && let Err(error) = self.out.write_all(&self.bytes).and_then(|()| self.out.flush())
+        {
+            self.has_failed = true;
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+        self.bytes.clear();
+    }
+}
+
+/// Who says why ceremonies fail, and who is told.
+struct Explaining {
+    explainer: Explainer,
+    tell: Tell,
+}
+
+/// What the thread does with what is heard.
+struct Thread {
+    queue: Arc<Queue>,
+    assembly: Assembly,
+    writing: Option<Writing>,
+    explaining: Option<Explaining>,
+}
+
+impl Thread {
+    fn run(mut self, header: &Event) {
+        self.take(header);
+        loop {
+            self.flush();
+            let silence = self.explaining.as_ref().filter(|explaining| explaining.explainer.waits_for_silence());
+            match self.queue.next(silence.map(|_| Duration::from_micros(SILENCE_US))) {
+                Next::Closed => break,
+                Next::Silence => self.tell(Explainer::fall_silent),
+                Next::Entries(entries) => {
+                    for entry in entries {
+                        let mut events = Vec::new();
+                        take(&mut self.assembly, entry, &mut |event| events.push(event));
+                        for event in events {
+                            self.take(&event);
+                        }
+                        if self.writing.as_ref().is_some_and(|writing| writing.bytes.len() > ENOUGH) {
+                            self.flush();
+                        }
+                    }
+                }
+            }
+        }
+        self.tell(|explainer| core::mem::take(explainer).end_of_transcript());
+        if let Some(Writing { output, bytes, .. }) = &mut self.writing {
+            output.end(bytes);
+        }
+        self.flush();
+        self.queue.written();
+    }
+
+    fn take(&mut self, event: &Event) {
+        if let Some(Writing { output, bytes, .. }) = &mut self.writing {
+            output.write(event, bytes);
+        }
+        self.tell(|explainer| explainer.take(event));
+    }
+
+    fn tell(&mut self, explain: impl FnOnce(&mut Explainer) -> Vec<Event>) {
+        let Self { writing, explaining, .. } = self;
+        let Some(explaining) = explaining else { return };
+        for event in explain(&mut explaining.explainer) {
+            if let What::Explained(explanation) = &event.what {
+                (explaining.tell)(explanation);
+            }
+            if let Some(Writing { output, bytes, .. }) = writing {
+                output.write(&event, bytes);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(writing) = &mut self.writing {
+            writing.flush();
+        }
+        self.queue.goes_on();
     }
 }
 

@@ -61,6 +61,7 @@ impl Text {
             What::FaultOff { fault: Some(fault) } => note(format!("fault off: {}", fault.escape_debug())),
             What::FaultOff { fault: None } => note("all faults off".to_owned()),
             What::Fault { fault } => note(format!("fault: {}", fault.escape_debug())),
+            What::Explained(explanation) => note(explanation.text.clone()),
             What::Gap { missed } => {
                 let were = if *missed == 1 { "event is missing here: it" } else { "events are missing here: they" };
                 note(format!("{missed} {were} came faster than could be written"))
@@ -166,7 +167,7 @@ fn milliseconds(microseconds: u64) -> String {
 }
 
 /// What a status means here, for who does not know it by heart.
-fn why(exchange: &Exchange) -> Option<String> {
+pub(super) fn why(exchange: &Exchange) -> Option<String> {
     if let Some(malformed) = &exchange.malformed {
         return Some(format!("cannot be decoded: {malformed}"));
     }
