@@ -132,21 +132,29 @@ class Flows:
         return found
 
     @contextlib.contextmanager
-    def u2f_alone(self):
-        """A page, and a key from before CTAP2 alone."""
+    def alone(self, other):
+        """A page, and another key than a and b alone."""
         for key in "ab":
             self.keys.run("unplug", key)
-        self.keys.run("plug", "u")
-        self.policy("auto", "u")
+        self.keys.run("plug", other)
+        self.policy("auto", other)
         self.page()
         yield
-        self.keys.run("unplug", "u")
+        self.keys.run("unplug", other)
         for key in "ab":
             self.keys.run("plug", key)
 
+    def built_in_uv(self):
+        """A passkey on a key that verifies its user itself: nothing is typed."""
+        verified = {"residentKey": "required", "userVerification": "required"}
+        with self.alone("v"):
+            made = self.do("create", {"user": "verified", "selection": verified})
+            used = self.do("get", {"publicKey": {"userVerification": "required"}})
+        return f"create: {made['said']}, get: {used['said']}, user: {used.get('user')}"
+
     def u2f(self):
         """A key from before CTAP2."""
-        with self.u2f_alone():
+        with self.alone("u"):
             made = self.do("create", {})
             used = self.do("get", {}, [made["credential"]])
         return f"create: {made['said']}, get: {used['said']}"
@@ -213,14 +221,14 @@ class Flows:
 
     def u2f_again(self):
         """A key from before CTAP2 is registered a second time."""
-        with self.u2f_alone():
+        with self.alone("u"):
             made = self.do("create", {})
             self.begin("create", {}, [made["credential"]])
             return self.ended("u2f-again", "Try a different device", "Something went wrong")
 
     def u2f_unknown(self):
         """A key from before CTAP2 is asked for a credential that it has not."""
-        with self.u2f_alone():
+        with self.alone("u"):
             self.begin("get", {}, ["A" * 86])
             return self.ended("u2f-unknown", "Try a different security key", "Something went wrong")
 

@@ -1,4 +1,4 @@
-"""Runs flows in a browser, within `keyrig exec` with keys a, b and u, and prints what was found in lines of JSON.
+"""Runs flows in a browser, within `keyrig exec` with keys a, b, u and v, and prints what was found in lines of JSON.
 
 run.py BROWSER PART KEYRIG PICTURES [SWITCH...]: chromium, headless-shell or firefox; headless, screen or window; the
 program whose `key` command works the keys; where pictures are kept; switches of the browser.
@@ -29,6 +29,7 @@ HEADLESS = {
     "both wait, unplug a, touch b": Flows.unplug_one,
     "both wait, unplug both, plug both in, touch a": Flows.unplug_both,
     "no hints": Flows.without_hints,
+    "a passkey on a key that verifies its user itself": Flows.built_in_uv,
     "a U2F-only key alone": Flows.u2f,
     "a site on PyPI's webauthn": lambda flows: flows.at_site(PyPI),
     "a site on npm's @simplewebauthn/server": lambda flows: flows.at_site(Npm),
@@ -57,7 +58,8 @@ def main():
     name, part, keyrig, pictures, *switches = sys.argv[1:]
     os.environ["HOME"] = tempfile.mkdtemp()
     keys, site = Keys(keyrig), Own(keyrig, USERS.values())
-    keys.run("unplug", "u")
+    for key in "uv":
+        keys.run("unplug", key)
     screen = None if part == "headless" else Screen(pictures)
     if name == "firefox":
         browser = Firefox(screen is None, switches)

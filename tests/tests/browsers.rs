@@ -58,7 +58,7 @@ async fn run(browser: &str, column: &str, part: &str, places: impl Iterator<Item
     let keep = kept();
     fs::create_dir_all(&keep).unwrap();
     for place in places {
-        let keys = ["--key", "a=keyrig", "--key", "b=yubikey-5.7", "--key", "u=u2f-only"];
+        let keys = ["--key", "a=keyrig", "--key", "b=yubikey-5.7", "--key", "u=u2f-only", "--key", "v=keyrig-uv"];
         let script = format!(
             "mkdir -m 777 $TMPDIR/pictures
             PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$bench/packages exec \

@@ -248,12 +248,12 @@ impl Authenticator {
             return Err(self.against_policy());
         }
         let configuration = Configuration { force_pin_change: false, ..self.store().configuration().clone() };
-        let changes = vec![
-            Change::PinRetries(MAX_PIN_RETRIES),
+        let mut changes = self.full_retries();
+        changes.extend([
             Change::Pin(new),
             Change::Configuration(configuration),
             Change::new_persistent_token(self.environment.as_mut()),
-        ];
+        ]);
         Ok(Act::new(changes, |authenticator| {
             authenticator.memory.consecutive_mismatches = 0;
             authenticator.memory.token = None;

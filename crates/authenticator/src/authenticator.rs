@@ -97,9 +97,9 @@ impl Authenticator {
         self.memory.begun.apply(&mut self.store, changes);
     }
 
-    /// Whether the key is protected by some form of user verification: whether a PIN is set.
+    /// Whether the key is protected by some form of user verification: a PIN, or one that is built in.
     pub(crate) fn is_protected(&self) -> bool {
-        self.store().pin().is_some()
+        self.store().pin().is_some() || self.built_in_uv() == Some(true)
     }
 
     /// `alwaysUv`: whether every ceremony wants user verification.

@@ -1,5 +1,5 @@
 //! What a request may do: `pinUvAuthParam`, and user verification as makeCredential and getAssertion want it (CTAP 2.3 §6.1.2,
-//! §6.2.2, §6.5.5.7). There is none but by PIN.
+//! §6.2.2, §6.5.5.7).
 
 use core::time::Duration;
 
@@ -17,6 +17,19 @@ use crate::pin_uv_auth_token::PinUvAuthToken;
 pub(crate) struct Authorization {
     /// The RP ID that the token is bound to: nothing of another relying party may be touched with it.
     pub(crate) rp_id: Option<String>,
+}
+
+/// What is known of the user before a touch is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct User {
+    pub(crate) is_verified: bool,
+    /// Built-in user verification has shown it, for this ceremony or lately for its token.
+    pub(crate) is_present: bool,
+}
+
+impl User {
+    /// One whom the key has just verified itself.
+    pub(crate) const KNOWN: Self = Self { is_verified: true, is_present: true };
 }
 
 impl Authenticator {
@@ -104,10 +117,18 @@ impl Authenticator {
         keys.decapsulate(protocol, peer, self.environment.as_mut()).map_err(|_| Status::InvalidParameter)
     }
 
-    /// What `alwaysUv` wants of a ceremony: a PIN that is set, and a `pinUvAuthParam` by it (§6.1.2 step 6, §6.2.2 step 5).
-    pub(crate) fn check_always_uv(&self, pin_uv_auth: &PinUvAuth) -> Result<(), Status> {
-        let satisfied = self.is_protected() && pin_uv_auth.param.is_some();
-        if self.always_uv() && !satisfied { Err(Status::PuatRequired) } else { Ok(()) }
+    /// Whether a ceremony performs built-in user verification though its `uv` option does not ask for it: what `alwaysUv` makes of
+    /// one without a `pinUvAuthParam` (§6.1.2 step 6, §6.2.2 step 5).
+    ///
+    /// # Errors
+    /// [`Authenticator::uv_required`] if user verification is wanted, and cannot be had so.
+    pub(crate) fn check_always_uv(&self, pin_uv_auth: &PinUvAuth) -> Result<bool, Status> {
+        match (self.is_protected(), pin_uv_auth.param.is_some(), self.built_in_uv()) {
+            _ if !self.always_uv() => Ok(false),
+            (true, true, _) => Ok(false),
+            (true, false, Some(true)) => Ok(true),
+            _ => Err(self.uv_required()),
+        }
     }
 
     /// A `pinUvAuthParam` names a protocol that the key has (§6.1.2 step 2, §6.2.2 step 2).
@@ -118,8 +139,7 @@ impl Authenticator {
         }
     }
 
-    /// Whether the user is verified: whether there is a `pinUvAuthParam`, and it is the right one for this ceremony
-    /// (§6.1.2 step 11, §6.2.2 step 6).
+    /// Whether there is a `pinUvAuthParam`, and it is the right one for this ceremony (§6.1.2 step 11.1, §6.2.2 step 6.1).
     ///
     /// # Errors
     /// [`Status::PinAuthInvalid`] if there is one and it is not, and what the profile says if no PIN is set.
@@ -129,15 +149,17 @@ impl Authenticator {
         client_data_hash: &[u8; 32],
         permission: Permissions,
         rp_id: &str,
-    ) -> Result<bool, Status> {
+        now: Duration,
+    ) -> Result<User, Status> {
         if pin_uv_auth.param.is_none() {
-            return Ok(false);
+            return Ok(User::default());
         }
         if !self.is_protected() {
             return Err(self.profile.behaviour.without_pin_status);
         }
         self.verify_pin_uv_auth(pin_uv_auth, &[client_data_hash], permission)?;
-        let bound = self.memory.token.as_mut().is_none_or(|token| token.bind(rp_id));
-        if bound { Ok(true) } else { Err(Status::PinAuthInvalid) }
+        let Some(token) = self.memory.token.as_mut() else { return Err(Status::PinAuthInvalid) };
+        let is_present = token.shows_presence(now);
+        if token.bind(rp_id) { Ok(User { is_verified: true, is_present }) } else { Err(Status::PinAuthInvalid) }
     }
 }

@@ -3,7 +3,6 @@
 use keyrig_ctap::Status;
 use keyrig_ctap::entities::{CredentialDescriptor, Extensions, Options, PinUvAuth};
 use keyrig_ctap::extensions::HmacSecretInput;
-use keyrig_ctap::get_info::OptionId;
 
 use crate::authenticator::Authenticator;
 use crate::credential::CredRandom;
@@ -11,6 +10,7 @@ use crate::hmac_secret::Salts;
 use crate::presence::Reason;
 use crate::profile::Probe;
 use crate::progress::{Progress, Refusals};
+use crate::user_verification;
 
 /// A `pinUvAuthParam` of no bytes asks for a touch and nothing else: the platform wants to know which of several keys the user
 /// means (§6.1.2 step 1, §6.2.2 step 1).
@@ -19,11 +19,11 @@ use crate::progress::{Progress, Refusals};
 pub(crate) fn touch_probe(authenticator: &Authenticator, pin_uv_auth: &PinUvAuth, reason: Reason) -> Option<Progress> {
     fn answer(authenticator: &Authenticator) -> Progress {
         let behaviour = &authenticator.profile.behaviour;
-        let protected = authenticator.is_protected();
-        if protected { behaviour.probe_status_with_pin.into() } else { behaviour.probe_status_without_pin.into() }
+        let is_pin_set = authenticator.store().pin().is_some();
+        if is_pin_set { behaviour.probe_status_with_pin.into() } else { behaviour.probe_status_without_pin.into() }
     }
     let asked = pin_uv_auth.param.as_ref().is_some_and(Vec::is_empty);
-    if !asked || authenticator.profile.option(OptionId::ClientPin).is_none() {
+    if !asked || !authenticator.profile.has_client_pin() {
         return None;
     }
     let behaviour = &authenticator.profile.behaviour;
@@ -37,21 +37,35 @@ pub(crate) fn touch_probe(authenticator: &Authenticator, pin_uv_auth: &PinUvAuth
     Some(Progress::gesture(reason, refusals, |authenticator, _| answer(authenticator)))
 }
 
-/// The `uv` option asks for built-in user verification, which no key here has; with a `pinUvAuthParam` it is taken as false
-/// (§6.1.2 step 5, §6.2.2 step 4).
+/// Whether the `uv` option asks for built-in user verification, which has to be set up; with a `pinUvAuthParam` it is taken as
+/// false (§6.1.2 step 5, §6.2.2 step 4).
 pub(crate) fn check_uv_option(
     authenticator: &Authenticator,
     options: &Options,
     pin_uv_auth: &PinUvAuth,
-) -> Result<(), Status> {
+) -> Result<bool, Status> {
     let behaviour = &authenticator.profile.behaviour;
-    let Some(uv) = options.uv.filter(|_| !behaviour.ignores_uv_option) else { return Ok(()) };
+    let Some(uv) = options.uv.filter(|_| !behaviour.ignores_uv_option) else { return Ok(false) };
+    let without = behaviour.uv_option_status.filter(|_| authenticator.built_in_uv().is_none());
     let refusal = match (uv, pin_uv_auth.param.is_some()) {
         (true, true) => behaviour.uv_with_param_status,
-        (true, false) => behaviour.uv_option_status.or(Some(behaviour.uv_true_status)),
-        (false, _) => behaviour.uv_option_status,
+        (true, false) if authenticator.built_in_uv() == Some(true) => return Ok(true),
+        (true, false) => without.or(Some(behaviour.uv_true_status)),
+        (false, _) => without,
     };
-    refusal.map_or(Ok(()), Err)
+    refusal.map_or(Ok(false), Err)
+}
+
+/// Goes on with a ceremony after built-in user verification (§6.1.2 step 11.2, §6.2.2 step 6.2).
+pub(crate) fn after_built_in_uv(
+    authenticator: &Authenticator,
+    reason: Reason,
+    then: impl FnOnce(&mut Authenticator) -> Result<Progress, Status> + Send + 'static,
+) -> Progress {
+    let attempts = authenticator.profile.behaviour.uv_internal_attempts;
+    user_verification::perform(authenticator, reason, attempts, Authenticator::uv_failed, move |authenticator, _| {
+        then(authenticator).unwrap_or_else(Progress::from)
+    })
 }
 
 /// A list longer than what getInfo promises is not searched in part.

@@ -11,12 +11,21 @@ use crate::authenticator::Authenticator;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_protocol::{PinUvAuthProtocol, SharedSecret};
 use crate::pin_uv_auth_token::{PersistentPinUvAuthToken, PinUvAuthToken};
+use crate::presence::Reason;
 use crate::profile::RetriesWithoutPin;
 use crate::progress::Progress;
 use crate::store::{Change, Configuration};
+use crate::user_verification::{self, Failure};
 
 /// How many wrong PINs in a row block PIN entry until the next power-up (§6.5.5.6).
 const MAX_CONSECUTIVE_MISMATCHES: u8 = 3;
+
+/// How a user is verified for a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Pin,
+    BuiltInUv,
+}
 
 /// What a request has to have for a subcommand.
 fn required<T>(parameter: Option<T>) -> Result<T, Status> {
@@ -24,7 +33,17 @@ fn required<T>(parameter: Option<T>) -> Result<T, Status> {
 }
 
 pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
+    let has_pins = authenticator.profile.option(OptionId::ClientPin).is_some();
     let progress = match request.subcommand {
+        Subcommand::GetPinRetries
+        | Subcommand::SetPin
+        | Subcommand::ChangePin
+        | Subcommand::GetPinToken
+        | Subcommand::GetPinUvAuthTokenUsingPinWithPermissions
+            if !has_pins =>
+        {
+            Err(Status::InvalidSubcommand)
+        }
         Subcommand::GetPinRetries => get_pin_retries(authenticator),
         Subcommand::GetKeyAgreement => get_key_agreement(authenticator, &request),
         Subcommand::SetPin => set_pin(authenticator, request),
@@ -33,7 +52,15 @@ pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Prog
         Subcommand::GetPinUvAuthTokenUsingPinWithPermissions if authenticator.has_permissions() => {
             get_pin_uv_auth_token_using_pin_with_permissions(authenticator, request)
         }
-        // There is no built-in user verification.
+        Subcommand::GetPinUvAuthTokenUsingUvWithPermissions
+            if authenticator.has_permissions() && authenticator.built_in_uv().is_some() =>
+        {
+            get_pin_uv_auth_token_using_uv_with_permissions(authenticator, request)
+        }
+        Subcommand::GetUvRetries if authenticator.built_in_uv().is_some() => {
+            let uv_retries = Some(authenticator.uv_retries().into());
+            Ok(answer(Response { uv_retries, ..Response::default() }))
+        }
         _ => Err(Status::InvalidSubcommand),
     };
     progress.unwrap_or_else(Progress::from)
@@ -104,14 +131,12 @@ fn change_pin(authenticator: &mut Authenticator, request: Request) -> Result<Pro
             Ok(pin) => {
                 let configuration =
                     Configuration { force_pin_change: false, ..authenticator.store().configuration().clone() };
-                let changes = vec![
-                    Change::PinRetries(MAX_PIN_RETRIES),
+                let mut changes = authenticator.full_retries();
+                changes.extend([
                     Change::Pin(pin),
                     Change::Configuration(configuration),
-                    Change::PersistentPinUvAuthToken(PersistentPinUvAuthToken::generate(
-                        authenticator.environment.as_mut(),
-                    )),
-                ];
+                    Change::new_persistent_token(authenticator.environment.as_mut()),
+                ]);
                 Progress::commit(changes, |authenticator, _| {
                     authenticator.pin_was_right();
                     authenticator.memory.token = None;
@@ -119,7 +144,7 @@ fn change_pin(authenticator: &mut Authenticator, request: Request) -> Result<Pro
                 })
             }
             // The old PIN was right, whatever is wrong with the new one.
-            Err(status) => Progress::commit(vec![Change::PinRetries(MAX_PIN_RETRIES)], move |authenticator, _| {
+            Err(status) => Progress::commit(authenticator.full_retries(), move |authenticator, _| {
                 authenticator.pin_was_right();
                 status.into()
             }),
@@ -142,6 +167,10 @@ fn get_pin_token(authenticator: &mut Authenticator, request: Request) -> Result<
     let (number, peer) = (required(request.pin_uv_auth_protocol)?, required(request.key_agreement)?);
     let pin_hash_enc = required(request.pin_hash_enc)?;
     let protocol = authenticator.pin_uv_auth_protocol(Some(number))?;
+    // Its token has mc and ga.
+    if authenticator.no_mc_ga_with_pin() {
+        return Err(Status::UnauthorizedPermission);
+    }
     if authenticator.has_permissions() && (request.permissions.is_some() || request.rp_id.is_some()) {
         return Err(Status::InvalidParameter);
     }
@@ -149,10 +178,10 @@ fn get_pin_token(authenticator: &mut Authenticator, request: Request) -> Result<
     let secret = authenticator.decapsulate(protocol, &peer)?;
     Ok(enter_pin(authenticator, secret, pin_hash_enc, |authenticator, secret, now| {
         if authenticator.store().configuration().force_pin_change {
-            return refuse_until_pin_is_changed(Status::PinInvalid);
+            return refuse_until_pin_is_changed(authenticator, Status::PinInvalid);
         }
         let protocol = secret.protocol();
-        Progress::commit(vec![Change::PinRetries(MAX_PIN_RETRIES)], move |authenticator, _| {
+        Progress::commit(authenticator.full_retries(), move |authenticator, _| {
             authenticator.pin_was_right();
             let has_permissions = authenticator.has_permissions();
             let environment = authenticator.environment.as_mut();
@@ -174,27 +203,18 @@ fn get_pin_uv_auth_token_using_pin_with_permissions(
     let (number, peer) = (required(request.pin_uv_auth_protocol)?, required(request.key_agreement)?);
     let (pin_hash_enc, permissions) = (required(request.pin_hash_enc)?, required(request.permissions)?);
     let protocol = authenticator.pin_uv_auth_protocol(Some(number))?;
-    if permissions == Permissions::default() {
-        return Err(Status::InvalidParameter);
-    }
-    let permissions = authenticator.authorized(permissions)?;
-    // mc and ga need an RP ID (§6.5.5.7, the table of permissions); the others have none, but for cm, which may.
-    let bound = Permissions::MC | Permissions::GA;
-    let rp_id = request.rp_id.filter(|_| permissions.intersects(bound | Permissions::CM));
-    if permissions.intersects(bound) && rp_id.is_none() {
-        return Err(Status::MissingParameter);
-    }
+    let (permissions, rp_id) = authenticator.authorized(permissions, request.rp_id, By::Pin)?;
     authenticator.check_pin_can_be_entered()?;
     let secret = authenticator.decapsulate(protocol, &peer)?;
     Ok(enter_pin(authenticator, secret, pin_hash_enc, move |authenticator, secret, now| {
         if authenticator.store().configuration().force_pin_change {
-            return refuse_until_pin_is_changed(Status::PinPolicyViolation);
+            return refuse_until_pin_is_changed(authenticator, Status::PinPolicyViolation);
         }
-        let right = Change::PinRetries(MAX_PIN_RETRIES);
+        let right = authenticator.full_retries();
         if permissions == Permissions::PCMR {
-            return persistent_token(authenticator, secret, right);
+            return persistent_token(authenticator, secret, right, By::Pin);
         }
-        Progress::commit(vec![right], move |authenticator, _| {
+        Progress::commit(right, move |authenticator, _| {
             authenticator.pin_was_right();
             let environment = authenticator.environment.as_mut();
             let token = PinUvAuthToken::issue(environment, secret.protocol(), permissions, rp_id, now);
@@ -203,14 +223,56 @@ fn get_pin_uv_auth_token_using_pin_with_permissions(
     }))
 }
 
+/// getPinUvAuthTokenUsingUvWithPermissions (§6.5.5.7.3).
+fn get_pin_uv_auth_token_using_uv_with_permissions(
+    authenticator: &mut Authenticator,
+    request: Request,
+) -> Result<Progress, Status> {
+    let (number, peer) = (required(request.pin_uv_auth_protocol)?, required(request.key_agreement)?);
+    let permissions = required(request.permissions)?;
+    let protocol = authenticator.pin_uv_auth_protocol(Some(number))?;
+    let (permissions, rp_id) = authenticator.authorized(permissions, request.rp_id, By::BuiltInUv)?;
+    if authenticator.built_in_uv() != Some(true) {
+        return Err(Status::NotAllowed);
+    }
+    let secret = authenticator.decapsulate(protocol, &peer)?;
+    let attempts = authenticator.profile.uv_attempts_per_token();
+    let failed = |authenticator: &Authenticator, failure| match failure {
+        Failure::TimedOut => Status::UserActionTimeout,
+        Failure::NotKnown if authenticator.uv_retries() == 0 => Status::UvBlocked,
+        Failure::NotKnown => Status::UvInvalid,
+    };
+    Ok(user_verification::perform(
+        authenticator,
+        Reason::PinUvAuthToken,
+        attempts,
+        failed,
+        move |authenticator, now| {
+            if permissions == Permissions::PCMR {
+                return persistent_token(authenticator, secret, Vec::new(), By::BuiltInUv);
+            }
+            let environment = authenticator.environment.as_mut();
+            let token = PinUvAuthToken::issue(environment, protocol, permissions, rp_id, now).of_a_present_user(now);
+            hand_out(authenticator, &secret, token)
+        },
+    ))
+}
+
 /// The persistent token is the one that there is from the last reset or change of the PIN on; a store of an earlier version may have
 /// none yet.
-fn persistent_token(authenticator: &mut Authenticator, secret: SharedSecret, right: Change) -> Progress {
+fn persistent_token(
+    authenticator: &mut Authenticator,
+    secret: SharedSecret,
+    mut changes: Vec<Change>,
+    by: By,
+) -> Progress {
     let known = authenticator.store().persistent_token().cloned();
     let token = known.unwrap_or_else(|| PersistentPinUvAuthToken::generate(authenticator.environment.as_mut()));
-    let changes = vec![right, Change::PersistentPinUvAuthToken(token.clone())];
+    changes.push(Change::PersistentPinUvAuthToken(token.clone()));
     Progress::commit(changes, move |authenticator, _| {
-        authenticator.pin_was_right();
+        if by == By::Pin {
+            authenticator.pin_was_right();
+        }
         let encrypted = secret.encrypt(authenticator.environment.as_mut(), &token.0);
         answer(Response { pin_uv_auth_token: Some(encrypted), ..Response::default() })
     })
@@ -224,8 +286,8 @@ fn hand_out(authenticator: &mut Authenticator, secret: &SharedSecret, token: Pin
 }
 
 /// `forcePINChange`: no token before the PIN was changed, though it was right.
-fn refuse_until_pin_is_changed(status: Status) -> Progress {
-    Progress::commit(vec![Change::PinRetries(MAX_PIN_RETRIES)], move |authenticator, _| {
+fn refuse_until_pin_is_changed(authenticator: &Authenticator, status: Status) -> Progress {
+    Progress::commit(authenticator.full_retries(), move |authenticator, _| {
         authenticator.pin_was_right();
         status.into()
     })
@@ -279,7 +341,7 @@ impl Authenticator {
 
     /// Some keys refuse whatever has to do with PINs while theirs is blocked.
     fn check_says_anything(&self) -> Result<(), Status> {
-        let blocked = self.is_protected() && self.store().pin_retries() == 0;
+        let blocked = self.store().pin().is_some() && self.store().pin_retries() == 0;
         if blocked && self.profile.behaviour.refuses_all_while_blocked { Err(Status::PinBlocked) } else { Ok(()) }
     }
 
@@ -295,8 +357,17 @@ impl Authenticator {
         }
     }
 
-    /// The permissions of a request that this key knows, if it has all that they are for (§6.5.5.7.2).
-    fn authorized(&self, permissions: Permissions) -> Result<Permissions, Status> {
+    /// The permissions of a request that this key knows, if it has all that they are for, and the RP ID that goes with them
+    /// (§6.5.5.7.2, §6.5.5.7.3).
+    fn authorized(
+        &self,
+        permissions: Permissions,
+        rp_id: Option<String>,
+        by: By,
+    ) -> Result<(Permissions, Option<String>), Status> {
+        if permissions == Permissions::default() {
+            return Err(Status::InvalidParameter);
+        }
         let known = Permissions::MC
             | Permissions::GA
             | Permissions::CM
@@ -306,12 +377,18 @@ impl Authenticator {
             | Permissions::PCMR;
         let permissions = permissions.intersection(known);
         let has = |option| self.profile.option(option) == Some(true);
+        let with_pin = by == By::Pin;
         for (permission, allowed) in [
+            (Permissions::MC, !with_pin || !self.no_mc_ga_with_pin()),
+            (Permissions::GA, !with_pin || !self.no_mc_ga_with_pin()),
             (Permissions::CM, has(OptionId::CredMgmt)),
             // Whether fingerprints are enrolled or not.
-            (Permissions::BE, self.profile.option(OptionId::BioEnroll).is_some()),
+            (
+                Permissions::BE,
+                self.profile.option(OptionId::BioEnroll).is_some() && (with_pin || has(OptionId::UvBioEnroll)),
+            ),
             (Permissions::LBW, has(OptionId::LargeBlobs)),
-            (Permissions::ACFG, has(OptionId::AuthnrCfg)),
+            (Permissions::ACFG, has(OptionId::AuthnrCfg) && (with_pin || has(OptionId::UvAcfg))),
             // It cannot be had together with others.
             (Permissions::PCMR, has(OptionId::PerCredMgmtRo) && permissions == Permissions::PCMR),
         ] {
@@ -319,6 +396,12 @@ impl Authenticator {
                 return Err(Status::UnauthorizedPermission);
             }
         }
-        Ok(permissions)
+        // mc and ga need an RP ID (§6.5.5.7, the table of permissions); the others have none, but for cm, which may.
+        let bound = Permissions::MC | Permissions::GA;
+        let rp_id = rp_id.filter(|_| permissions.intersects(bound | Permissions::CM));
+        if permissions.intersects(bound) && rp_id.is_none() {
+            return Err(Status::MissingParameter);
+        }
+        Ok((permissions, rp_id))
     }
 }

@@ -25,8 +25,8 @@ impl Authenticator {
             Status::InvalidCommand.into()
         } else {
             match self.read(message) {
-                Ok(Request::MakeCredential(request)) => make_credential::start(self, request),
-                Ok(Request::GetAssertion(request)) => get_assertion::start(self, channel, request),
+                Ok(Request::MakeCredential(request)) => make_credential::start(self, request, now),
+                Ok(Request::GetAssertion(request)) => get_assertion::start(self, channel, request, now),
                 Ok(Request::GetNextAssertion) => get_assertion::next(self, begun, now),
                 Ok(Request::GetInfo) => get_info::start(self),
                 Ok(Request::ClientPin(request)) => client_pin::start(self, request),
@@ -64,7 +64,7 @@ impl Authenticator {
         }
         let option = match command {
             Command::Selection => return self.profile.knows_ctap_2_1(),
-            Command::ClientPin => OptionId::ClientPin,
+            Command::ClientPin => return self.profile.has_client_pin(),
             Command::CredentialManagement => OptionId::CredMgmt,
             Command::CredentialManagementPreview => OptionId::CredentialMgmtPreview,
             Command::LargeBlobs => OptionId::LargeBlobs,

@@ -42,8 +42,10 @@ impl Disk for Records {
 /// What the user does when the key asks for a touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
-    /// Touches it.
+    /// Touches it, and is the one whom it knows.
     Touches,
+    /// Touches it, and is somebody else.
+    IsAnother,
     /// Refuses.
     Denies,
     /// Does nothing, and the platform cancels the command.
@@ -206,6 +208,7 @@ impl<D: Disk> Driver<D> {
                 let (key, now) = (&mut self.authenticator, self.now);
                 Turn::Next(match self.user {
                     User::Touches => gesture.touched(key, now),
+                    User::IsAnother => gesture.missed(key, now),
                     User::Denies => gesture.denied(key, now),
                     User::Cancels => gesture.cancelled(key, now),
                     User::StaysAway => gesture.timed_out(key, now),

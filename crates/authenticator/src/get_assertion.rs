@@ -10,7 +10,8 @@ use keyrig_ctap::get_assertion::{Request, Response};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
-use crate::ceremony::{check_list, check_uv_option, touch_probe};
+use crate::authorization::User as Known;
+use crate::ceremony::{after_built_in_uv, check_list, check_uv_option, touch_probe};
 use crate::channel::Channel;
 use crate::credential::{OpenedCredential, Properties, StoredCredential, rp_id_hash};
 use crate::environment::Sealed;
@@ -54,26 +55,53 @@ impl From<&StoredCredential> for Candidate {
     }
 }
 
-pub(crate) fn start(authenticator: &mut Authenticator, channel: Channel, request: Request) -> Progress {
+pub(crate) fn start(authenticator: &mut Authenticator, channel: Channel, request: Request, now: Duration) -> Progress {
     if let Some(probe) = touch_probe(authenticator, &request.pin_uv_auth, Reason::GetAssertion) {
         return probe;
     }
-    prepare(authenticator, channel, request).unwrap_or_else(Progress::from)
+    prepare(authenticator, channel, request, now).unwrap_or_else(Progress::from)
 }
 
-/// Steps 2 to 7, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
-fn prepare(authenticator: &mut Authenticator, channel: Channel, request: Request) -> Result<Progress, Status> {
-    check(authenticator, &request)?;
+/// Steps 2 to 6.
+fn prepare(
+    authenticator: &mut Authenticator,
+    channel: Channel,
+    request: Request,
+    now: Duration,
+) -> Result<Progress, Status> {
+    let built_in_uv = check(authenticator, &request)?;
     let known = authenticator.known_extensions(request.extensions.as_ref());
     let inputs = known.as_ref().map(GetAssertionInputs::decode).transpose()?.unwrap_or_default();
     // Step 6.
+    if built_in_uv {
+        return Ok(after_built_in_uv(authenticator, Reason::GetAssertion, move |authenticator| {
+            go_on(authenticator, channel, &request, inputs, Known::KNOWN)
+        }));
+    }
     let (rp_id, hash) = (&request.relying_party_id, &request.client_data_hash);
-    let user_verified = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::GA, rp_id)?;
-    // Step 7.
-    let rp_id_hash = rp_id_hash(rp_id);
-    let user_present = request.options.up != Some(false);
+    let user = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::GA, rp_id, now)?;
+    // Nobody's presence is told who was not asked for it.
+    let user = Known { is_present: user.is_present && request.options.up != Some(false), ..user };
+    go_on(authenticator, channel, &request, inputs, user)
+}
+
+/// Step 7, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
+fn go_on(
+    authenticator: &mut Authenticator,
+    channel: Channel,
+    request: &Request,
+    inputs: GetAssertionInputs,
+    user: Known,
+) -> Result<Progress, Status> {
+    let user_verified = user.is_verified;
+    let rp_id_hash = rp_id_hash(&request.relying_party_id);
+    let asks = request.options.up != Some(false) && !user.is_present;
+    let user_present = asks || user.is_present;
     let Some(located) = locate(authenticator, &rp_id_hash, &request.allow_list, user_verified) else {
-        return Ok(no_credentials(authenticator, user_present, !request.allow_list.is_empty()));
+        if user.is_present {
+            authenticator.consume_token();
+        }
+        return Ok(no_credentials(authenticator, asks, !request.allow_list.is_empty()));
     };
     let names_credential = request.allow_list.len() != 1 || !authenticator.profile.behaviour.omits_the_only_descriptor;
     if inputs.large_blob_key == Some(false) {
@@ -87,7 +115,7 @@ fn prepare(authenticator: &mut Authenticator, channel: Channel, request: Request
     let client_data_hash = request.client_data_hash;
     let scope =
         Scope { channel, rp_id_hash, client_data_hash, user_present, user_verified, inputs, salts, names_credential };
-    if user_present {
+    if asks {
         let refusals = Refusals::of_a_ceremony(authenticator);
         Ok(Progress::gesture(Reason::GetAssertion, refusals, move |authenticator, _| {
             // Step 9.
@@ -95,15 +123,18 @@ fn prepare(authenticator: &mut Authenticator, channel: Channel, request: Request
             assert(authenticator, scope, located, true).unwrap_or_else(Progress::from)
         }))
     } else {
+        if user_present {
+            authenticator.consume_token();
+        }
         assert(authenticator, scope, located, true)
     }
 }
 
 /// That nothing was located, as the key says it.
-fn no_credentials(authenticator: &Authenticator, user_present: bool, listed: bool) -> Progress {
+fn no_credentials(authenticator: &Authenticator, asks: bool, listed: bool) -> Progress {
     let behaviour = &authenticator.profile.behaviour;
     let status = behaviour.unknown_credential_status;
-    if !user_present || !behaviour.no_credentials.asks(listed) {
+    if !asks || !behaviour.no_credentials.asks(listed) {
         return status.into();
     }
     Progress::gesture(Reason::GetAssertion, Refusals::of_a_ceremony(authenticator), move |authenticator, _| {
@@ -113,12 +144,12 @@ fn no_credentials(authenticator: &Authenticator, user_present: bool, listed: boo
     })
 }
 
-/// Steps 2 to 5.
-fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status> {
+/// Steps 2 to 5: whether built-in user verification is performed.
+fn check(authenticator: &Authenticator, request: &Request) -> Result<bool, Status> {
     authenticator.check_pin_uv_auth_protocol(&request.pin_uv_auth)?;
     // Step 4.
     let behaviour = &authenticator.profile.behaviour;
-    check_uv_option(authenticator, &request.options, &request.pin_uv_auth)?;
+    let mut built_in_uv = check_uv_option(authenticator, &request.options, &request.pin_uv_auth)?;
     if request.options.rk.is_some_and(|rk| rk || !behaviour.get_assertion_takes_rk_false) {
         return Err(behaviour.get_assertion_rk_status);
     }
@@ -128,9 +159,11 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<(), Status>
     }
     // Step 5: a pre-flight stays possible.
     if !silent || behaviour.always_uv_covers_silent {
-        authenticator.check_always_uv(&request.pin_uv_auth).map_err(|_| behaviour.always_uv_status)?;
+        let without_token = |status| if status == Status::PuatRequired { behaviour.always_uv_status } else { status };
+        built_in_uv |= authenticator.check_always_uv(&request.pin_uv_auth).map_err(without_token)?;
     }
-    check_list(authenticator, &request.allow_list)
+    check_list(authenticator, &request.allow_list)?;
+    Ok(built_in_uv)
 }
 
 /// The credentials that answer: the newest first, or the first of the allow list that lives here. What `credProtect` hides is

@@ -49,7 +49,7 @@ fn answer(authenticator: &mut Authenticator) -> Progress {
     for (name, value) in &mut info.options {
         match OptionId::from_name(name) {
             Some(OptionId::AlwaysUv) => *value = authenticator.always_uv(),
-            Some(OptionId::ClientPin) => *value = authenticator.is_protected(),
+            Some(OptionId::ClientPin) => *value = authenticator.store().pin().is_some(),
             Some(OptionId::MakeCredUvNotRqd) => *value = authenticator.make_cred_uv_not_rqd(),
             _ => {}
         }
@@ -63,6 +63,8 @@ fn answer(authenticator: &mut Authenticator) -> Progress {
     info.long_touch_for_reset = info.long_touch_for_reset.map(|_| configuration.long_touch_for_reset);
     info.pin_complexity_policy = info.pin_complexity_policy.map(|_| authenticator.pin_policy().complexity);
     info.force_pin_change = info.force_pin_change.map(|_| configuration.force_pin_change);
+    let attempts = authenticator.store().uv_attempts();
+    info.uv_count_since_last_pin_entry = info.uv_count_since_last_pin_entry.map(|_| attempts.since_pin_entry.into());
     info.min_pin_length = info.min_pin_length.map(|_| authenticator.min_pin_length().into());
     if authenticator.profile.option(OptionId::PerCredMgmtRo) == Some(true)
         && let Some(token) = authenticator.store().persistent_token().cloned()

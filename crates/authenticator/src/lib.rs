@@ -10,8 +10,9 @@
 //! - [`Step::Commit`]: **make the changes durable, all or none, then say so** with [`Commit::committed`] or
 //!   [`Commit::failed`]. Until then the authenticator's memory is as before. A command may yield several commits. So an answer
 //!   that reports success implies that what it promises is durable.
-//! - [`Step::Gesture`]: **a user is asked for a touch.** The driver reports what came of it with [`Gesture::touched`],
-//!   [`Gesture::denied`], [`Gesture::cancelled`] or, once its deadline has passed, [`Gesture::timed_out`]. Nothing waits inside.
+//! - [`Step::Gesture`]: **a user is asked for a touch**, or for one by which the key knows its user. The driver reports what came of
+//!   it with [`Gesture::touched`], [`Gesture::missed`], [`Gesture::denied`], [`Gesture::cancelled`] or, once its deadline has passed,
+//!   [`Gesture::timed_out`]. Nothing waits inside.
 //! - [`Step::Respond`]: **the command is over**, and this is its answer.
 //!
 //! **CTAP1/U2F waits by being asked again.** [`Authenticator::start_u2f`] takes a U2F message and never yields a gesture: without a
@@ -73,9 +74,12 @@ mod selection;
 mod step;
 pub mod store;
 mod u2f;
+mod user_verification;
+mod uv_attempts;
 
 pub use authenticator::Authenticator;
 pub use channel::Channel;
-pub use presence::{Reason, Waiting};
+pub use presence::{Asks, Reason, Waiting};
 pub use profile::Profile;
 pub use step::{Commit, Gesture, Step};
+pub use uv_attempts::UvAttempts;

@@ -1,5 +1,7 @@
 //! authenticatorMakeCredential (CTAP 2.3 §6.1.2).
 
+use core::time::Duration;
+
 use keyrig_ctap::attestation::Statement;
 use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
 use keyrig_ctap::client_pin::Permissions;
@@ -11,7 +13,8 @@ use keyrig_ctap::make_credential::{Request, Response};
 use keyrig_ctap::{Response as Answer, Status};
 
 use crate::authenticator::Authenticator;
-use crate::ceremony::{check_list, check_uv_option, touch_probe};
+use crate::authorization::User as Known;
+use crate::ceremony::{after_built_in_uv, check_list, check_uv_option, touch_probe};
 use crate::credential::{Discoverable, MAX_USER_ID, Properties, StoredCredential, rp_id_hash};
 use crate::environment::Sealed;
 use crate::hmac_secret::Salts;
@@ -40,24 +43,44 @@ struct Made {
     large_blob_key: Option<Vec<u8>>,
 }
 
-pub(crate) fn start(authenticator: &mut Authenticator, request: Request) -> Progress {
+pub(crate) fn start(authenticator: &mut Authenticator, request: Request, now: Duration) -> Progress {
     if let Some(probe) = touch_probe(authenticator, &request.pin_uv_auth, Reason::MakeCredential) {
         return probe;
     }
-    prepare(authenticator, request).unwrap_or_else(Progress::from)
+    prepare(authenticator, request, now).unwrap_or_else(Progress::from)
 }
 
-/// Steps 2 to 12, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
-fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progress, Status> {
-    let algorithm = check(authenticator, &request)?;
+/// Steps 2 to 11.
+fn prepare(authenticator: &mut Authenticator, request: Request, now: Duration) -> Result<Progress, Status> {
+    let (algorithm, built_in_uv) = check(authenticator, &request)?;
     let known = authenticator.known_extensions(request.extensions.as_ref());
     let inputs = known.as_ref().map(MakeCredentialInputs::decode).transpose()?.unwrap_or_default();
     // Step 11.
+    if built_in_uv {
+        return Ok(after_built_in_uv(authenticator, Reason::MakeCredential, move |authenticator| {
+            go_on(authenticator, request, algorithm, inputs, Known::KNOWN)
+        }));
+    }
     let (rp_id, hash) = (&request.relying_party.id, &request.client_data_hash);
-    let user_verified = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::MC, rp_id)?;
-    // Step 12.
-    let rp_id_hash = rp_id_hash(rp_id);
+    let user = authenticator.verify_user(&request.pin_uv_auth, hash, Permissions::MC, rp_id, now)?;
+    go_on(authenticator, request, algorithm, inputs, user)
+}
+
+/// Step 12, and of the extensions what can be refused: nobody is asked to touch a key that will refuse.
+fn go_on(
+    authenticator: &mut Authenticator,
+    request: Request,
+    algorithm: Algorithm,
+    inputs: MakeCredentialInputs,
+    user: Known,
+) -> Result<Progress, Status> {
+    let user_verified = user.is_verified;
+    let rp_id_hash = rp_id_hash(&request.relying_party.id);
     if request.exclude_list.iter().any(|descriptor| excludes(authenticator, &rp_id_hash, descriptor, user_verified)) {
+        if user.is_present {
+            authenticator.consume_token();
+            return Err(Status::CredentialExcluded);
+        }
         // Only after a gesture: an answer without one would tell any website which keys are plugged in.
         return Ok(Progress::gesture(Reason::MakeCredential, Refusals::OF_AN_EXCLUDED, |_, _| {
             Status::CredentialExcluded.into()
@@ -74,16 +97,20 @@ fn prepare(authenticator: &mut Authenticator, request: Request) -> Result<Progre
         room(authenticator, &rp_id_hash, &request.user)?;
     }
     let checked = Checked { request, rp_id_hash, algorithm, user_verified, inputs, salts };
-    let refusals = Refusals::of_a_ceremony(authenticator);
-    Ok(Progress::gesture(Reason::MakeCredential, refusals, move |authenticator, _| {
-        // Step 14.
+    // Step 14.
+    let touched = move |authenticator: &mut Authenticator| {
         authenticator.consume_token();
         create(authenticator, checked).unwrap_or_else(Progress::from)
-    }))
+    };
+    if user.is_present {
+        return Ok(touched(authenticator));
+    }
+    let refusals = Refusals::of_a_ceremony(authenticator);
+    Ok(Progress::gesture(Reason::MakeCredential, refusals, |authenticator, _| touched(authenticator)))
 }
 
-/// Steps 2 to 9: the algorithm of the credential.
-fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, Status> {
+/// Steps 2 to 9: the algorithm of the credential, and whether built-in user verification is performed.
+fn check(authenticator: &Authenticator, request: &Request) -> Result<(Algorithm, bool), Status> {
     authenticator.check_pin_uv_auth_protocol(&request.pin_uv_auth)?;
     let behaviour = &authenticator.profile.behaviour;
     if let Some(status) = behaviour.protocol_without_param_status
@@ -106,7 +133,7 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
         .find_map(|parameters| Algorithm::from_identifier(parameters.algorithm))
         .ok_or(Status::UnsupportedAlgorithm)?;
     // Step 5.
-    check_uv_option(authenticator, &request.options, &request.pin_uv_auth)?;
+    let uv = check_uv_option(authenticator, &request.options, &request.pin_uv_auth)?;
     if request.options.up == Some(false) {
         return Err(Status::InvalidOption);
     }
@@ -114,11 +141,12 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
     if discoverable && authenticator.profile.option(OptionId::Rk) != Some(true) {
         return Err(Status::UnsupportedOption);
     }
-    authenticator.check_always_uv(&request.pin_uv_auth)?;
+    // Step 6.
+    let built_in_uv = authenticator.check_always_uv(&request.pin_uv_auth)? || uv;
     // Steps 7 and 8.
     let touch_is_enough = !authenticator.is_protected() || !discoverable && authenticator.make_cred_uv_not_rqd();
-    if request.pin_uv_auth.param.is_none() && !touch_is_enough {
-        return Err(Status::PuatRequired);
+    if request.pin_uv_auth.param.is_none() && !built_in_uv && !touch_is_enough {
+        return Err(authenticator.uv_required());
     }
     // Step 9: no key here has the ep option.
     if request.enterprise_attestation.is_some() {
@@ -129,7 +157,7 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<Algorithm, 
     }
     check_user(behaviour, &request.user)?;
     check_list(authenticator, &request.exclude_list)?;
-    Ok(algorithm)
+    Ok((algorithm, built_in_uv))
 }
 
 /// What some keys do not take of an account.

@@ -1,7 +1,4 @@
-//! pinUvAuthToken: what a right PIN is exchanged for, and what it may be used for (CTAP 2.3 §6.5.2.1, §6.5.5.7).
-//!
-//! There is no built-in user verification, so a token always comes from a PIN: it verifies the user and never shows presence,
-//! and the user present time limit has nothing to end.
+//! pinUvAuthToken: what a right PIN or a verified user is exchanged for, and what it may be used for (CTAP 2.3 §6.5.2.1, §6.5.5.7).
 
 use core::time::Duration;
 
@@ -14,6 +11,9 @@ use crate::pin_uv_auth_protocol::{Comparison, PinUvAuthProtocol};
 /// `initial usage time limit`: a token that was not used by then ends (§6.5.2.1).
 const INITIAL_USAGE_TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// `user present time limit`: for so long a token shows the presence of the user whom the key has verified for it (§6.5.2.1).
+const USER_PRESENT_TIME_LIMIT: Duration = INITIAL_USAGE_TIME_LIMIT;
+
 /// `max usage time period`: after this a token ends, used or not (§6.5.2.1).
 const MAX_USAGE_TIME_PERIOD: Duration = Duration::from_secs(600);
 
@@ -25,6 +25,8 @@ pub(crate) struct PinUvAuthToken {
     /// The RP ID that it is bound to, from its request or from its first use.
     rp_id: Option<String>,
     lifetime: Lifetime,
+    /// When built-in user verification has shown the user's presence, until that is used.
+    present_at: Option<Duration>,
     /// It was asked for by getPinToken, which knows of no permissions.
     is_pin_token: bool,
 }
@@ -65,7 +67,13 @@ impl PinUvAuthToken {
         now: Duration,
     ) -> Self {
         let lifetime = Lifetime::UsageTimer { issued: now, used: false };
-        Self { protocol, bytes: random(environment), permissions, rp_id, lifetime, is_pin_token: false }
+        let bytes = random(environment);
+        Self { protocol, bytes, permissions, rp_id, lifetime, present_at: None, is_pin_token: false }
+    }
+
+    /// The same token for a user whom the key has just verified itself.
+    pub(crate) fn of_a_present_user(self, now: Duration) -> Self {
+        Self { present_at: Some(now), ..self }
     }
 
     /// The token of getPinToken on a key that has permissions (§6.5.5.7.1).
@@ -89,7 +97,8 @@ impl PinUvAuthToken {
         }
         let permissions = Permissions::MC | Permissions::GA | Permissions::CM;
         let lifetime = Lifetime::UntilPowerUp;
-        Self { protocol, bytes: random(environment), permissions, rp_id: None, lifetime, is_pin_token: true }
+        let bytes = random(environment);
+        Self { protocol, bytes, permissions, rp_id: None, lifetime, present_at: None, is_pin_token: true }
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {
@@ -137,9 +146,15 @@ impl PinUvAuthToken {
         }
     }
 
+    /// `getUserPresentFlagValue`.
+    pub(crate) fn shows_presence(&self, now: Duration) -> bool {
+        self.present_at.is_some_and(|at| now.saturating_sub(at) < USER_PRESENT_TIME_LIMIT)
+    }
+
     /// A user's touch leaves it `lbw` alone. Without mc and ga nothing asks for the user verified flag any more, so that needs
     /// no place of its own.
     pub(crate) fn consume(&mut self) {
+        self.present_at = None;
         if let Lifetime::UsageTimer { .. } = self.lifetime {
             self.permissions = self.permissions.intersection(Permissions::LBW);
         }

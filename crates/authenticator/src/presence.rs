@@ -14,6 +14,16 @@ const WAITING: Duration = Duration::from_secs(2);
 /// How long a touch is kept for the request that it is meant for.
 const TOUCH: Duration = Duration::from_secs(10);
 
+/// What a user is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Asks {
+    /// A touch, by whomever.
+    Touch,
+    /// A touch by which the key knows its user: built-in user verification (CTAP 2.3 §6.5.3.1).
+    Verification,
+}
+
 /// Why a user is asked for a gesture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -24,6 +34,8 @@ pub enum Reason {
     GetAssertion,
     /// To choose this authenticator among several.
     Selection,
+    /// To have a pinUvAuthToken by built-in user verification.
+    PinUvAuthToken,
     /// To erase everything.
     Reset,
     /// To erase everything, by a long touch.
@@ -51,6 +63,7 @@ impl Reason {
             Self::MakeCredential => Command::MakeCredential.to_string(),
             Self::GetAssertion => Command::GetAssertion.to_string(),
             Self::Selection => Command::Selection.to_string(),
+            Self::PinUvAuthToken => Command::ClientPin.to_string(),
             Self::Reset | Self::ResetByLongTouch => Command::Reset.to_string(),
             Self::U2fRegister => Instruction::Register.to_string(),
             Self::U2fAuthenticate => Instruction::Authenticate.to_string(),

@@ -6,13 +6,13 @@ use keyrig_ctap::u2f::StatusWord;
 use keyrig_ctap::{Response, Status};
 
 use crate::authenticator::Authenticator;
-use crate::presence::Reason;
+use crate::presence::{Asks, Reason};
 use crate::store::Change;
 
 /// What a command does next, inside the authenticator.
 pub(crate) enum Progress {
     Commit(Vec<Change>, Continuation),
-    Gesture(Reason, Refusals, Continuation),
+    Gesture(Reason, Asks, Answered),
     /// There will be no answer.
     Silence,
     Done(Result<Response, Status>),
@@ -23,6 +23,24 @@ pub(crate) enum Progress {
 /// The rest of a command.
 pub(crate) type Continuation = Box<dyn FnOnce(&mut Authenticator, Duration) -> Progress + Send>;
 
+/// The rest of a command that depends on what comes of a gesture.
+pub(crate) type Answered = Box<dyn FnOnce(&mut Authenticator, Duration, Outcome) -> Progress + Send>;
+
+/// What comes of a gesture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The user was there, and is the one that the key knows, if it asked for that.
+    Made,
+    /// The user was there, and is not known.
+    Missed,
+    /// The user refused.
+    Denied,
+    /// The platform cancelled the command.
+    Cancelled,
+    /// Nobody came.
+    TimedOut,
+}
+
 impl Progress {
     pub(crate) fn commit(
         changes: Vec<Change>,
@@ -31,12 +49,28 @@ impl Progress {
         Self::Commit(changes, Box::new(then))
     }
 
+    /// Asks for a touch.
     pub(crate) fn gesture(
         reason: Reason,
         refusals: Refusals,
         then: impl FnOnce(&mut Authenticator, Duration) -> Self + Send + 'static,
     ) -> Self {
-        Self::Gesture(reason, refusals, Box::new(then))
+        let answered = move |authenticator: &mut Authenticator, now, outcome| match outcome {
+            // Whoever it was.
+            Outcome::Made | Outcome::Missed => then(authenticator, now),
+            Outcome::Denied => refusals.denied.into(),
+            Outcome::Cancelled => Status::KeepaliveCancel.into(),
+            Outcome::TimedOut => refusals.timed_out.into(),
+        };
+        Self::Gesture(reason, Asks::Touch, Box::new(answered))
+    }
+
+    /// Asks for a verification.
+    pub(crate) fn verification(
+        reason: Reason,
+        then: impl FnOnce(&mut Authenticator, Duration, Outcome) -> Self + Send + 'static,
+    ) -> Self {
+        Self::Gesture(reason, Asks::Verification, Box::new(then))
     }
 }
 

@@ -89,7 +89,7 @@ impl Authenticator {
     fn mistyped(&self, numbers: &Numbers, item: Item<'_>) -> Status {
         let param = member(item, numbers.param).and_then(|param| param.bytes().ok());
         match param {
-            Some([_, ..]) if !self.is_protected() => Status::PinNotSet,
+            Some([_, ..]) if self.store().pin().is_none() => Status::PinNotSet,
             _ => Status::InvalidParameter,
         }
     }

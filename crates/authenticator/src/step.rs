@@ -9,9 +9,9 @@ use keyrig_ctap::Status;
 use keyrig_ctap::u2f::StatusWord;
 
 use crate::authenticator::Authenticator;
-use crate::presence::{self, Reason};
+use crate::presence::{self, Asks, Reason};
 use crate::profile::Touch;
-use crate::progress::{Continuation, Progress, Refusals};
+use crate::progress::{Answered, Continuation, Outcome, Progress};
 use crate::store::Change;
 
 /// How long before a request a touch may be that a key with a latch takes for it, and how long after power-up one that gives the
@@ -50,11 +50,11 @@ impl Protocol {
 }
 
 impl Authenticator {
-    fn resume(
+    fn resume<Then>(
         &mut self,
-        suspended: Suspended,
+        suspended: Suspended<Then>,
         now: Duration,
-        then: impl FnOnce(&mut Self, Continuation) -> Progress,
+        then: impl FnOnce(&mut Self, Then) -> Progress,
     ) -> Step {
         let protocol = suspended.protocol;
         if suspended.generation != self.generation {
@@ -75,17 +75,17 @@ impl Authenticator {
             Progress::Commit(changes, then) => {
                 Step::Commit(Commit { changes, suspended: Suspended { then, generation, protocol } })
             }
-            Progress::Gesture(reason, _, then) if self.needs_no_touch(reason, now) => {
-                let progress = then(self, now);
+            Progress::Gesture(reason, Asks::Touch, then) if self.needs_no_touch(reason, now) => {
+                let progress = then(self, now, Outcome::Made);
                 self.step(progress, protocol, now)
             }
             Progress::Silence => Step::Silence,
-            Progress::Gesture(reason, refusals, then) => {
+            Progress::Gesture(reason, asks, then) => {
                 // From now on a touch is meant for this.
                 self.memory.u2f_presence = presence::Presence::default();
                 Step::Gesture(Gesture {
                     reason,
-                    refusals,
+                    asks,
                     deadline: now.saturating_add(Duration::from_secs(self.profile.behaviour.touch_timeout.into())),
                     suspended: Suspended { then, generation, protocol },
                 })
@@ -130,13 +130,13 @@ impl Authenticator {
 }
 
 /// A command in the middle, and the state of the authenticator that it belongs to.
-pub(crate) struct Suspended {
-    pub(crate) then: Continuation,
+pub(crate) struct Suspended<Then> {
+    pub(crate) then: Then,
     pub(crate) generation: u64,
     pub(crate) protocol: Protocol,
 }
 
-impl core::fmt::Debug for Suspended {
+impl<Then> core::fmt::Debug for Suspended<Then> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Suspended({})", self.generation)
     }
@@ -147,7 +147,7 @@ impl core::fmt::Debug for Suspended {
 #[must_use = "dropping a commit abandons its command"]
 pub struct Commit {
     pub(crate) changes: Vec<Change>,
-    pub(crate) suspended: Suspended,
+    pub(crate) suspended: Suspended<Continuation>,
 }
 
 impl Commit {
@@ -178,9 +178,9 @@ impl Commit {
 #[must_use = "dropping a gesture abandons its command"]
 pub struct Gesture {
     pub(crate) reason: Reason,
+    pub(crate) asks: Asks,
     pub(crate) deadline: Duration,
-    pub(crate) refusals: Refusals,
-    pub(crate) suspended: Suspended,
+    pub(crate) suspended: Suspended<Answered>,
 }
 
 impl Gesture {
@@ -190,29 +190,44 @@ impl Gesture {
         self.reason
     }
 
+    /// What the user is asked for.
+    #[must_use]
+    pub fn asks(&self) -> Asks {
+        self.asks
+    }
+
     /// When the authenticator gives up, on the driver's clock.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// The user touched the key.
+    /// The user touched the key, and is the one that it knows, if that was asked for.
     pub fn touched(self, authenticator: &mut Authenticator, now: Duration) -> Step {
-        authenticator.resume(self.suspended, now, |authenticator, then| then(authenticator, now))
+        self.ended(authenticator, now, Outcome::Made)
+    }
+
+    /// Somebody touched the key whom it does not know. If that was not asked for, a touch is a touch.
+    pub fn missed(self, authenticator: &mut Authenticator, now: Duration) -> Step {
+        self.ended(authenticator, now, Outcome::Missed)
     }
 
     /// The user refused.
     pub fn denied(self, authenticator: &mut Authenticator, now: Duration) -> Step {
-        authenticator.resume(self.suspended, now, move |_, _| self.refusals.denied.into())
+        self.ended(authenticator, now, Outcome::Denied)
     }
 
     /// The platform cancelled the command.
     pub fn cancelled(self, authenticator: &mut Authenticator, now: Duration) -> Step {
-        authenticator.resume(self.suspended, now, |_, _| Status::KeepaliveCancel.into())
+        self.ended(authenticator, now, Outcome::Cancelled)
     }
 
     /// The deadline has passed.
     pub fn timed_out(self, authenticator: &mut Authenticator, now: Duration) -> Step {
-        authenticator.resume(self.suspended, now, move |_, _| self.refusals.timed_out.into())
+        self.ended(authenticator, now, Outcome::TimedOut)
+    }
+
+    fn ended(self, authenticator: &mut Authenticator, now: Duration, outcome: Outcome) -> Step {
+        authenticator.resume(self.suspended, now, |authenticator, then| then(authenticator, now, outcome))
     }
 }

@@ -20,6 +20,7 @@ use crate::credential::{CredRandom, CredentialSecret, OpenedCredential, StoredCr
 use crate::environment::Environment;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
+use crate::uv_attempts::UvAttempts;
 
 /// The initial serialized large-blob array (§6.10.1): an empty array, and the first half of its SHA-256.
 const INITIAL_LARGE_BLOBS: [u8; 17] =
@@ -45,6 +46,8 @@ pub enum Change {
     Pin(Pin),
     /// How many wrong PINs there may still be.
     PinRetries(u8),
+    /// How built-in user verification was tried.
+    UvAttempts(UvAttempts),
     /// The persistentPinUvAuthToken.
     PersistentPinUvAuthToken(PersistentPinUvAuthToken),
     /// What encCredStoreState says of the credentials: another random value after every change of them.
@@ -81,6 +84,7 @@ pub struct Store {
     creations: BTreeSet<u64>,
     pin: Option<Pin>,
     pin_retries: u8,
+    uv_attempts: UvAttempts,
     /// Absent, as the state below is, from a store of an earlier version.
     persistent_token: Option<PersistentPinUvAuthToken>,
     credential_store_state: Option<[u8; 16]>,
@@ -116,6 +120,7 @@ impl Store {
             creations: BTreeSet::new(),
             pin: None,
             pin_retries: MAX_PIN_RETRIES,
+            uv_attempts: UvAttempts::default(),
             persistent_token: None,
             credential_store_state: None,
             configuration: Configuration::default(),
@@ -142,6 +147,9 @@ impl Store {
         changes.extend(self.pin.clone().map(Change::Pin));
         if self.pin_retries != MAX_PIN_RETRIES {
             changes.push(Change::PinRetries(self.pin_retries));
+        }
+        if self.uv_attempts != UvAttempts::default() {
+            changes.push(Change::UvAttempts(self.uv_attempts));
         }
         changes.extend(self.persistent_token.clone().map(Change::PersistentPinUvAuthToken));
         changes.extend(self.credential_store_state.map(Change::CredentialStoreState));
@@ -175,6 +183,7 @@ impl Store {
                 Change::Remove(id) => self.remove(id),
                 Change::Pin(pin) => self.pin = Some(pin.clone()),
                 Change::PinRetries(retries) => self.pin_retries = *retries,
+                Change::UvAttempts(attempts) => self.uv_attempts = *attempts,
                 Change::PersistentPinUvAuthToken(token) => self.persistent_token = Some(token.clone()),
                 Change::CredentialStoreState(state) => self.credential_store_state = Some(*state),
                 Change::Configuration(configuration) => self.configuration = configuration.clone(),
@@ -210,6 +219,12 @@ impl Store {
     #[must_use]
     pub fn pin_retries(&self) -> u8 {
         self.pin_retries
+    }
+
+    /// How built-in user verification was tried.
+    #[must_use]
+    pub fn uv_attempts(&self) -> UvAttempts {
+        self.uv_attempts
     }
 
     /// The persistentPinUvAuthToken, whether a platform has it or not.

@@ -15,8 +15,8 @@ use crate::request::{
     ExportCredentials, ExportedCredentials, FaultList, FaultState, Finger, ImportCredential, ImportCredentials,
     LargeBlobs, List, ListCredentials, ListFaults, ListedCredential, MAX_EVENTS, PinRetries, PinState, Plug,
     PowerCycle, ReadLargeBlobs, Remove, Request, Reset, Restore, RunTimeline, Secret, SetPin, SetTouchPolicy,
-    SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f, Transacted, Unplug,
-    Wait, WriteLargeBlobs,
+    SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f, Transacted,
+    Unplug, Verify, Wait, WriteLargeBlobs,
 };
 
 impl Request {
@@ -25,6 +25,7 @@ impl Request {
     pub fn waits(&self) -> Duration {
         match self {
             Self::Touch(Touch { wait: true, timeout_ms, .. })
+            | Self::Verify(Verify { wait: true, timeout_ms, .. })
             | Self::Deny(Deny { wait: true, timeout_ms, .. })
             | Self::Wait(Wait { timeout_ms, .. })
             | Self::RunTimeline(RunTimeline { timeout_ms, .. })
@@ -46,6 +47,7 @@ impl Request {
         let command = match self {
             Self::List(List {}) => Command::List,
             Self::Touch(Touch { key, wait, .. }) => Command::Touch { key, wait },
+            Self::Verify(Verify { key, miss, wait, .. }) => Command::Verify { key, miss, wait },
             Self::Deny(Deny { key, wait, .. }) => Command::Deny { key, wait },
             Self::Wait(Wait { key, r#for: what, .. }) => Command::Wait { key, what },
             Self::Unplug(Unplug { key }) => Command::Unplug { key },
@@ -53,6 +55,7 @@ impl Request {
             Self::PowerCycle(PowerCycle { key }) => Command::PowerCycle { key },
             Self::Finger(Finger { key }) => Command::Finger { key },
             Self::SetTouchPolicy(SetTouchPolicy { policy }) => Command::TouchPolicy { policy },
+            Self::SetUvPolicy(SetUvPolicy { key, policy }) => Command::UvPolicy { key, policy },
             Self::Transact(Transact { key, message }) => {
                 let answered = rack.transact(&key, message, cancelled).await?;
                 return transacted(rack, &key, answered).await;
@@ -164,7 +167,9 @@ async fn transacted(rack: &Rack, key: &KeyName, answered: Answered) -> Result<An
 /// What a command waits for, if it waits.
 fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
     match command {
-        Command::Touch { key, wait: true } | Command::Deny { key, wait: true } => Some((key.clone(), WaitFor::Touch)),
+        Command::Touch { key, wait: true }
+        | Command::Verify { key, wait: true, .. }
+        | Command::Deny { key, wait: true } => Some((key.clone(), WaitFor::Touch)),
         Command::Wait { key, what } => Some((key.clone(), *what)),
         _ => None,
     }

@@ -18,6 +18,7 @@ const BAD_SNAPSHOT: &str = "bad-snapshot";
 pub fn of_refusal(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::UnknownKey { .. } => "unknown-key",
+        Refusal::NoVerification(_) => "no-built-in-uv",
         Refusal::NotWaiting(_) => "not-waiting",
         Refusal::TimedOut { .. } => "timed-out",
         Refusal::GivenUp(_) => "given-up",

@@ -10,6 +10,7 @@ mod carry_out;
 mod credential;
 pub mod error_code;
 mod fault;
+mod gesture;
 pub mod pico_controller;
 pub mod request;
 #[cfg(feature = "openapi")]

@@ -4,12 +4,12 @@ use keyrig_faults::timeline::{Outcome, Timeline};
 use keyrig_rack::KeyName;
 use keyrig_rack::command::{RackState, WaitFor};
 use keyrig_rack::events::Event;
-use keyrig_rack::finger::TouchPolicy;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use crate::credential::{Base64Url, Credential, LargeBlobs, ListedCredential, ReadLargeBlobs, WriteLargeBlobs};
 pub use crate::fault::{FaultList, FaultState, ListFaults, SwitchFaultOn, SwitchFaultsOff};
+pub use crate::gesture::{Deny, Finger, SetTouchPolicy, SetUvPolicy, Touch, Verify};
 pub use crate::timeout::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
 
 #[cfg(feature = "openapi")]
@@ -27,39 +27,6 @@ pub trait Ask: Into<Request> {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct List {}
-
-/// Touch a key that waits for it. With `wait` it need not do so yet: the answer comes when it did, and took the touch. Of several that
-/// wait, each is one touch, in the order in which they came. Whoever asked and has gone touches nothing any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Touch {
-    /// The key.
-    pub key: KeyName,
-    /// Whether to wait until the key does.
-    #[serde(default)]
-    pub wait: bool,
-    /// For how long, milliseconds, at most [`MAX_TIMEOUT_MS`].
-    #[serde(default = "timeout::by_default", deserialize_with = "timeout::milliseconds")]
-    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timeout_ms))]
-    pub timeout_ms: u64,
-}
-
-/// Refuse for a key that waits for a touch. With `wait` as [`Touch`], and in one row with these.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Deny {
-    /// The key.
-    pub key: KeyName,
-    /// Whether to wait until the key does.
-    #[serde(default)]
-    pub wait: bool,
-    /// For how long, milliseconds, at most [`MAX_TIMEOUT_MS`].
-    #[serde(default = "timeout::by_default", deserialize_with = "timeout::milliseconds")]
-    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timeout_ms))]
-    pub timeout_ms: u64,
-}
 
 /// Wait until a key waits for a touch, is plugged in, or is attached; answered at once if it is. All who wait for it are answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,24 +94,6 @@ pub struct Plug {
 pub struct PowerCycle {
     /// The key.
     pub key: KeyName,
-}
-
-/// Put the finger over a key; without one, over the first that is plugged in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Finger {
-    /// The key.
-    pub key: Option<KeyName>,
-}
-
-/// Change what the finger does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct SetTouchPolicy {
-    /// The policy.
-    pub policy: TouchPolicy,
 }
 
 /// Send a CTAP message to a key and await its answer, without CTAPHID and USB. A key that carries out a command for a host
@@ -440,6 +389,8 @@ pub enum Request {
     List(List),
     /// [`Touch`].
     Touch(Touch),
+    /// [`Verify`].
+    Verify(Verify),
     /// [`Deny`].
     Deny(Deny),
     /// [`Wait`].
@@ -457,6 +408,9 @@ pub enum Request {
     /// [`SetTouchPolicy`].
     #[serde(rename = "touch-policy")]
     SetTouchPolicy(SetTouchPolicy),
+    /// [`SetUvPolicy`].
+    #[serde(rename = "uv-policy")]
+    SetUvPolicy(SetUvPolicy),
     /// [`Transact`].
     Transact(Transact),
     /// [`TransactU2f`].
@@ -549,6 +503,7 @@ macro_rules! answers {
 answers! {
     List => RackState,
     Touch => RackState,
+    Verify => RackState,
     Deny => RackState,
     Wait => RackState,
     Events => EventList,
@@ -557,6 +512,7 @@ answers! {
     PowerCycle => RackState,
     Finger => RackState,
     SetTouchPolicy => RackState,
+    SetUvPolicy => RackState,
     Transact => Transacted,
     TransactU2f => Transacted,
     Create => RackState,

@@ -69,7 +69,7 @@ impl PartialSchema for TimelineEvent {
     fn schema() -> RefOr<Schema> {
         let mut any = OneOfBuilder::new().description(Some("What is done once, at a time or upon a condition."));
         for upon_a_condition in [false, true] {
-            let of_key = event(upon_a_condition, &["touch", "deny", "unplug", "plug", "power-cycle"]);
+            let of_key = event(upon_a_condition, &["touch", "verify", "miss", "deny", "unplug", "plug", "power-cycle"]);
             let finger = event(upon_a_condition, &["finger"]);
             let policy = event(upon_a_condition, &["touch-policy"]);
             let fault = event(upon_a_condition, &["fault"]).property("key", reference::<KeyName>()).required("key");

@@ -31,12 +31,14 @@
 //! A PIN is no event: it is entered where a host asks for it, which is a client's part.
 
 mod language;
+mod moment;
 mod run;
 
 #[cfg(feature = "openapi")]
-pub(crate) use self::language::MOMENTS;
+pub(crate) use self::moment::MOMENTS;
 
 pub use self::language::{
-    Condition, Deed, DeedKind, Delay, InvalidTimeline, Moment, NotOfTheLanguage, Timeline, TimelineEvent, Trigger,
+    Condition, Deed, DeedKind, Delay, InvalidTimeline, NotOfTheLanguage, Timeline, TimelineEvent, Trigger,
 };
+pub use self::moment::Moment;
 pub use self::run::{Done, Outcome};

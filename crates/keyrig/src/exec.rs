@@ -219,7 +219,7 @@ async fn tell_who_blinks(events: Reader, lines: Lines) {
         let Some(last) = happened.last() else { return };
         after = last.id;
         for event in happened {
-            if let What::Waiting { key, command } = event.what {
+            if let What::Waiting { key, command, .. } = event.what {
                 lines.print_marked(YELLOW, "keyrig exec:", format!(" key {key} blinks ({command})"));
             }
         }

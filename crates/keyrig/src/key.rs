@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keyrig_control::request::{
-    Deny, Finger, List, Plug, PowerCycle, Remove, Reset, SetTouchPolicy, Touch, Unplug, Wait,
+    Deny, Finger, List, Plug, PowerCycle, Remove, Reset, SetTouchPolicy, SetUvPolicy, Touch, Unplug, Verify, Wait,
 };
 use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::WaitFor;
 use keyrig_rack::finger::TouchPolicy;
+use keyrig_rack::verification::UvPolicy;
 
 use self::seconds::Seconds;
 use self::state::print_state;
@@ -48,6 +49,7 @@ Examples:
   keyrig key list
   keyrig key touch primary         while it waits for a touch: 'list' shows it
   keyrig key touch primary --wait  as soon as it waits, within 30 seconds
+  keyrig key verify primary --miss while it waits to know its user: somebody else
   keyrig key wait primary --for attached --timeout 5
   keyrig key events --follow       what happens in the rack, as it happens
   keyrig key unplug primary
@@ -73,6 +75,15 @@ enum Action {
     List,
     /// Touch a key that waits for it
     Touch(Gesture),
+    /// Touch a key that waits to know its user, as the one whom it knows or as somebody else
+    Verify {
+        /// Be somebody else
+        #[arg(long)]
+        miss: bool,
+
+        #[command(flatten)]
+        gesture: Gesture,
+    },
     /// Refuse a touch that a key waits for
     Deny(Gesture),
     /// Wait until a key waits for a touch, is plugged in, or is attached to a host
@@ -131,6 +142,14 @@ enum Action {
     TouchPolicy {
         /// auto, every, manual, deny or after=MILLISECONDS
         policy: TouchPolicy,
+    },
+    /// Change whom a key finds that verifies its user itself
+    UvPolicy {
+        /// The key's name
+        name: KeyName,
+
+        /// always, never, manual or miss=N
+        policy: UvPolicy,
     },
 }
 
@@ -255,6 +274,10 @@ async fn carry_out(arguments: Arguments, path: PathBuf) -> Result<ExitCode, Fail
         Action::Touch(Gesture { name: key, wait, timeout }) => {
             send(&path, Touch { key, wait, timeout_ms: timeout.milliseconds() }).await?
         }
+        Action::Verify { miss, gesture: Gesture { name: key, wait, timeout } } => {
+            send(&path, Verify { key, miss, wait, timeout_ms: timeout.milliseconds() }).await?
+        }
+        Action::UvPolicy { name: key, policy } => send(&path, SetUvPolicy { key, policy }).await?,
         Action::Deny(Gesture { name: key, wait, timeout }) => {
             send(&path, Deny { key, wait, timeout_ms: timeout.milliseconds() }).await?
         }

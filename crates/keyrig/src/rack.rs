@@ -9,8 +9,9 @@ use keyrig_authenticator::Profile;
 use keyrig_authenticator::profile::Quirk;
 use keyrig_control::socket::ControlSocket;
 use keyrig_faults::Faults;
-use keyrig_rack::command::Refusal;
+use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::finger::{Finger, TouchPolicy};
+use keyrig_rack::verification::UvPolicy;
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
 
 use crate::failure::Failure;
@@ -107,6 +108,11 @@ pub(crate) struct RackArguments {
     #[arg(long = "quirk", value_name = "NAME=QUIRK")]
     quirks: Vec<QuirkArgument>,
 
+    /// Whom a key finds that verifies its user itself: with always the one whom it knows, with never somebody else, with miss=N so
+    /// often somebody else and then the user; manual leaves it to 'keyrig key verify'. Repeat for more
+    #[arg(long = "uv", value_name = "NAME=POLICY")]
+    uv: Vec<UvArgument>,
+
     #[command(flatten)]
     faults: FaultArguments,
 
@@ -130,6 +136,22 @@ impl FromStr for QuirkArgument {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (key, quirk) = text.split_once('=').ok_or("write NAME=QUIRK, such as a=touch-latch")?;
         Ok(Self { key: key.parse()?, quirk: Quirk::named(quirk)? })
+    }
+}
+
+/// `NAME=POLICY`.
+#[derive(Clone)]
+struct UvArgument {
+    key: KeyName,
+    policy: UvPolicy,
+}
+
+impl FromStr for UvArgument {
+    type Err = Box<dyn Error + Send + Sync>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, policy) = text.split_once('=').ok_or("write NAME=POLICY, such as a=never")?;
+        Ok(Self { key: key.parse()?, policy: policy.parse()? })
     }
 }
 
@@ -216,6 +238,9 @@ impl RackArguments {
         for (key, pin) in pins {
             let set = rack.known(key)?.set_pin(pin).await;
             set.map_err(Refusal::of(key))?;
+        }
+        for UvArgument { key, policy } in &self.uv {
+            rack.command(Command::UvPolicy { key: key.clone(), policy: *policy }).await?;
         }
         // A PIN that is there from the start was set before anything goes wrong.
         self.faults.switch_on(&faults)?;

@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 49] = [
+const COMMANDS: [&str; 51] = [
     "attach",
     "client create",
     "client get",
@@ -50,6 +50,8 @@ const COMMANDS: [&str; 49] = [
     "key touch",
     "key touch-policy",
     "key unplug",
+    "key uv-policy",
+    "key verify",
     "key wait",
     "profiles",
     "replay",
@@ -303,10 +305,10 @@ fn make_credential() -> String {
     format!("01a5015820{hash}02{rp}03{user}0481a263616c672664747970656a7075626c69632d6b657907a162726bf5")
 }
 
-/// Sends a CTAP message to key `a` by the control socket, which carries no `--json`; it waits for a touch.
-fn begin(control: &str, message: &str) -> BufReader<std::os::unix::net::UnixStream> {
+/// Sends a CTAP message to a key by the control socket, which carries no `--json`; it waits for a touch.
+fn begin(control: &str, message: &str, key: &str) -> BufReader<std::os::unix::net::UnixStream> {
     let mut stream = std::os::unix::net::UnixStream::connect(control).expect("it listens");
-    writeln!(stream, r#"{{"command":"transact","key":"a","message":"{message}"}}"#).expect("it reads");
+    writeln!(stream, r#"{{"command":"transact","key":"{key}","message":"{message}"}}"#).expect("it reads");
     BufReader::new(stream)
 }
 
@@ -317,7 +319,7 @@ fn a_rack_and_its_keys() {
     let (control, endpoint) = (at("control"), at("endpoint"));
     let arguments =
         ["serve", "--json", "--usbip", "127.0.0.1:0", "--http", "0", "--control", &control, "--touch", "manual"];
-    let keys = ["--key", "keyrig=a", "--key", "yubikey-5.7=b"];
+    let keys = ["--key", "keyrig=a", "--key", "yubikey-5.7=b", "--key", "v=keyrig-uv", "--uv", "v=miss=1"];
     let also = ["--ctaphid", &format!("a={endpoint}"), "--pico-controller", "127.0.0.1:0"];
     let serving = Running::start(&[&arguments[..], &keys, &also].concat());
     assert_is("serve", &serving.line);
@@ -336,21 +338,29 @@ fn a_rack_and_its_keys() {
         &["finger"],
         &["touch-policy", "after=20"],
         &["touch-policy", "manual"],
+        &["uv-policy", "v", "manual"],
     ] {
         assert_is("keys", &key(words, ""));
     }
 
     let path = control.strip_prefix("unix:").expect("it is a path");
     let wait = || assert_is("keys", &key(&["wait", "a"], ""));
-    let mut refused = begin(path, &make_credential());
+    let mut refused = begin(path, &make_credential(), "a");
     wait();
     assert_is("keys", &key(&["list"], ""));
     assert_is("keys", &key(&["deny", "a"], ""));
     refused.read_line(&mut String::new()).expect("it is answered");
-    let mut granted = begin(path, &make_credential());
+    let mut granted = begin(path, &make_credential(), "a");
     wait();
     assert_is("keys", &key(&["touch", "a", "--wait"], ""));
     granted.read_line(&mut String::new()).expect("it is answered");
+
+    let mut verified = begin(path, &make_credential().replace("a162726bf5", "a262726bf5627576f5"), "v");
+    assert_is("keys", &key(&["wait", "v"], ""));
+    assert_is("keys", &key(&["list"], ""));
+    assert_is("keys", &key(&["verify", "v", "--miss"], ""));
+    assert_is("keys", &key(&["verify", "v", "--wait"], ""));
+    verified.read_line(&mut String::new()).expect("it is answered");
 
     let events = printed(&["key", "events", "--json", "--control", &control], "");
     assert!(events.lines().count() > 10, "{events}");

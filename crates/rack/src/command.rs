@@ -12,6 +12,7 @@ use crate::finger::TouchPolicy;
 use crate::key::administration::ActRefused;
 use crate::key_name::KeyName;
 use crate::snapshot::InvalidSnapshot;
+use crate::verification::UvPolicy;
 
 /// The most keys in a rack: each has a port of one bus.
 pub const MAX_KEYS: usize = 127;
@@ -31,6 +32,16 @@ pub enum Command {
         /// The key.
         key: KeyName,
         /// Whether to wait until the key does. Of several who wait, each touches once, in the order in which they came.
+        wait: bool,
+    },
+    /// Touch a key that waits for a verification of its user, as the one whom it knows or as somebody else, whatever its policy. Answered
+    /// when the key has taken it.
+    Verify {
+        /// The key.
+        key: KeyName,
+        /// Whether it is somebody else.
+        miss: bool,
+        /// Whether to wait until the key does, in one row with those who wait to touch it.
         wait: bool,
     },
     /// Refuse for a key that waits for a touch. Answered when the key has taken it.
@@ -71,6 +82,13 @@ pub enum Command {
     TouchPolicy {
         /// The policy.
         policy: TouchPolicy,
+    },
+    /// Change whom a key finds when it verifies its user.
+    UvPolicy {
+        /// The key.
+        key: KeyName,
+        /// The policy.
+        policy: UvPolicy,
     },
 }
 
@@ -121,6 +139,12 @@ pub struct KeyState {
     pub under_finger: bool,
     /// The CTAP command for which it waits for a gesture.
     pub waiting_for: Option<String>,
+    /// Whether it verifies its user by that.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub for_verification: bool,
+    /// Whom it finds when it verifies its user, if it has built-in user verification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uv: Option<UvPolicy>,
     /// How many discoverable credentials it holds.
     pub discoverable_credentials: usize,
 }
@@ -186,6 +210,9 @@ pub enum Refusal {
         #[source]
         refused: ActRefused,
     },
+    /// The key does not verify its user itself.
+    #[error("key {0} has no built-in user verification")]
+    NoVerification(KeyName),
     /// The key does not wait for a gesture.
     #[error("key {0} does not wait for a touch")]
     NotWaiting(KeyName),

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::finger::TouchPolicy;
 use crate::key_name::KeyName;
+use crate::verification::UvPolicy;
 
 /// How many events are kept.
 pub const KEPT_EVENTS: usize = 1024;
@@ -41,9 +42,22 @@ pub enum What {
         key: KeyName,
         /// The CTAP command that asks.
         command: String,
+        /// Whether it verifies its user by that.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        for_verification: bool,
     },
     /// It was touched.
     Touched {
+        /// The key.
+        key: KeyName,
+    },
+    /// It has verified its user.
+    Verified {
+        /// The key.
+        key: KeyName,
+    },
+    /// Somebody touched it, and it found that that is not its user.
+    Missed {
         /// The key.
         key: KeyName,
     },
@@ -130,6 +144,13 @@ pub enum What {
     TouchPolicy {
         /// What it does now.
         touch: TouchPolicy,
+    },
+    /// A key that verifies its user finds another.
+    UvPolicy {
+        /// The key.
+        key: KeyName,
+        /// Whom it finds now.
+        uv: UvPolicy,
     },
     /// Events that are not kept any more were missed. The number of this event is that of the last of them.
     Gap {

@@ -83,8 +83,10 @@ impl<'de> Deserialize<'de> for TouchPolicy {
 /// What a user did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gesture {
-    /// Touched the key.
+    /// Touched the key, and is the one whom it knows.
     Touch,
+    /// Touched it, and is not: a key that does not verify its user finds no difference.
+    Miss,
     /// Refused.
     Deny,
 }
@@ -98,6 +100,8 @@ pub struct Place<'a> {
     pub plugged: bool,
     /// Since when it waits for a gesture, if it does.
     pub waiting_since: Option<Duration>,
+    /// Whether that is for a verification which is left to a command.
+    pub by_hand: bool,
 }
 
 /// The finger's policy, and where it is.
@@ -128,9 +132,10 @@ impl Finger {
             let Some(since) = place.waiting_since else { continue };
             let over = self.is_over(place.name, places);
             match self.policy {
+                TouchPolicy::Deny => gestures.push((place.name, Gesture::Deny)),
+                _ if place.by_hand => {}
                 TouchPolicy::Every => gestures.push((place.name, Gesture::Touch)),
                 TouchPolicy::Auto if over => gestures.push((place.name, Gesture::Touch)),
-                TouchPolicy::Deny => gestures.push((place.name, Gesture::Deny)),
                 TouchPolicy::After(delay) if over => {
                     let due = since.saturating_add(delay);
                     if due <= now {
@@ -158,9 +163,9 @@ mod tests {
     fn places(names: &[KeyName; 3]) -> [Place<'_>; 3] {
         let waiting_since = Some(Duration::from_millis(100));
         [
-            Place { name: &names[0], plugged: false, waiting_since: None },
-            Place { name: &names[1], plugged: true, waiting_since },
-            Place { name: &names[2], plugged: true, waiting_since },
+            Place { name: &names[0], plugged: false, waiting_since: None, by_hand: false },
+            Place { name: &names[1], plugged: true, waiting_since, by_hand: false },
+            Place { name: &names[2], plugged: true, waiting_since, by_hand: false },
         ]
     }
 
@@ -184,6 +189,19 @@ mod tests {
         assert_eq!(decide("deny", None, 100), (vec![deny("b"), deny("c")], None), "wherever the finger is");
         assert_eq!(decide("after=50", None, 149), (vec![], Some(150)));
         assert_eq!(decide("after=50", None, 150), (vec![touch("b")], None));
+    }
+
+    #[test]
+    fn a_verification_that_is_left_to_a_command_is_refused_at_most() {
+        let names = names();
+        for (policy, expected) in
+            [("auto", None), ("every", None), ("after=0", None), ("manual", None), ("deny", Some(Gesture::Deny))]
+        {
+            let finger = Finger { policy: policy.parse().unwrap(), over: None };
+            let place = Place { by_hand: true, ..places(&names)[1] };
+            let (gestures, again) = finger.decide(&[place], Duration::from_secs(1));
+            assert_eq!((gestures.first().map(|(_, gesture)| *gesture), again), (expected, None), "{policy}");
+        }
     }
 
     #[test]

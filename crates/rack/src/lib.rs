@@ -3,6 +3,7 @@
 //! - [`Rack`] holds keys by [`KeyName`]. Each is owned by one task ([`key`]), which drives the authenticator, its CTAPHID
 //!   device and its [`storage`] by its own [`clock`]; everyone else sends messages. The rack itself is a task too: it owns the
 //!   [`finger`].
+//! - [`verification`] says whom a key finds that verifies its user itself.
 //! - [`seams`] is where something can stand between a key and what it stands on: faults, timelines, transcripts.
 //! - [`state_directory`] makes keys last: a directory for each, with a lock and a format version.
 //! - [`snapshot`] puts a key aside, in one piece.
@@ -28,6 +29,7 @@ pub mod state_directory;
 pub mod storage;
 mod timer;
 pub mod unix_socket;
+pub mod verification;
 
 pub use database::Database;
 pub use key::{Connection, KeyGone, KeyHandle};

@@ -8,6 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::finger::{MAX_DIGITS, TouchPolicy};
 use crate::key_name::KeyName;
+use crate::verification::UvPolicy;
 
 fn text(pattern: &str, description: &str) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).description(Some(description)).into()
@@ -35,5 +36,18 @@ impl PartialSchema for TouchPolicy {
 impl ToSchema for TouchPolicy {
     fn name() -> Cow<'static, str> {
         "TouchPolicy".into()
+    }
+}
+
+impl PartialSchema for UvPolicy {
+    fn schema() -> RefOr<Schema> {
+        let pattern = format!("^(always|never|manual|miss=[0-9]{{1,{MAX_DIGITS}}})$");
+        text(&pattern, "Whom a key finds when it verifies its user: always, never, manual or miss=N.")
+    }
+}
+
+impl ToSchema for UvPolicy {
+    fn name() -> Cow<'static, str> {
+        "UvPolicy".into()
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use keyrig_authenticator::attestation::{Attestation, Root};
 use keyrig_authenticator::environment::Environment;
-use keyrig_authenticator::{Channel, Reason};
+use keyrig_authenticator::{Asks, Channel, Reason};
 use keyrig_ctap::hid::{ChannelId, Peer, Report, RequestKind};
 use keyrig_usb::{ControlEar, Fate, Host};
 
@@ -205,7 +205,7 @@ pub enum Happening {
     /// A USB host has let it go.
     Detached,
     /// It waits for a gesture.
-    Waiting(Reason),
+    Waiting(Reason, Asks),
     /// It waits no more.
     WaitEnded(Ended),
     /// A host had it wink.
@@ -235,6 +235,10 @@ pub enum Happening {
 pub enum Ended {
     /// The user touched it.
     Touched,
+    /// It asked for a verification of its user, and was touched by that.
+    Verified,
+    /// The same, by somebody else.
+    Missed,
     /// The user refused.
     Denied,
     /// Whoever asked wants it no more, or the power was lost.

@@ -12,8 +12,8 @@ use axum::{Extension, Json, Router};
 use keyrig_control::request::{
     Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, Deny, Events, ExportCredentials, Finger,
     ImportCredential, ImportCredentials, List, ListCredentials, ListFaults, PinRetries, Plug, PowerCycle,
-    ReadLargeBlobs, Remove, Reset, Restore, RunTimeline, SetPin, SetTouchPolicy, SwitchFaultOn, SwitchFaultsOff,
-    TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Wait, WriteLargeBlobs,
+    ReadLargeBlobs, Remove, Reset, Restore, RunTimeline, SetPin, SetTouchPolicy, SetUvPolicy, SwitchFaultOn,
+    SwitchFaultsOff, TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Verify, Wait, WriteLargeBlobs,
 };
 use keyrig_rack::command::Command;
 use serde::Serialize;
@@ -96,6 +96,7 @@ fn routes() -> Vec<Route> {
         Route::command::<Create>("POST", "/v1/keys").taking(MAX_BODY),
         Route::command::<Remove>("DELETE", "/v1/keys/{key}"),
         Route::command::<Touch>("POST", "/v1/keys/{key}/touch"),
+        Route::command::<Verify>("POST", "/v1/keys/{key}/verify"),
         Route::command::<Deny>("POST", "/v1/keys/{key}/deny"),
         Route::command::<Wait>("POST", "/v1/keys/{key}/wait"),
         Route::command::<Plug>("POST", "/v1/keys/{key}/plug"),
@@ -118,6 +119,7 @@ fn routes() -> Vec<Route> {
         Route::command::<ListFaults>("GET", "/v1/keys/{key}/faults"),
         Route::command::<SwitchFaultOn>("POST", "/v1/keys/{key}/faults"),
         Route::command::<SwitchFaultsOff>("DELETE", "/v1/keys/{key}/faults"),
+        Route::command::<SetUvPolicy>("PUT", "/v1/keys/{key}/uv-policy"),
         Route::command::<Transact>("POST", "/v1/keys/{key}/transact"),
         Route::command::<TransactU2f>("POST", "/v1/keys/{key}/transact-u2f"),
         Route::command::<Finger>("PUT", "/v1/finger"),

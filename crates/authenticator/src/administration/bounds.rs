@@ -203,6 +203,11 @@ fn check_pin(profile: &Profile, store: &Store) -> Result<(), RestoreRefused> {
     if retries > MAX_PIN_RETRIES {
         return Err(RestoreRefused::PinRetries(retries));
     }
+    let most = if profile.has_built_in_uv() { profile.behaviour.uv_retries } else { 0 };
+    let failed = store.uv_attempts().failed;
+    if failed > most {
+        return Err(RestoreRefused::UvAttempts { failed, most });
+    }
     let Some(pin) = store.pin() else { return Ok(()) };
     if profile.option(OptionId::ClientPin).is_none() {
         return Err(RestoreRefused::NoPins(profile.name.clone()));

@@ -167,6 +167,14 @@ pub enum RestoreRefused {
     /// The tries that are left.
     #[error("the PIN retries are {0}: a key has {MAX_PIN_RETRIES} at most")]
     PinRetries(u8),
+    /// The failures of built-in user verification.
+    #[error("user verification failed {failed} times: {most} are possible")]
+    UvAttempts {
+        /// How often it failed.
+        failed: u8,
+        /// How often it may.
+        most: u8,
+    },
     /// A member of what authenticatorConfig sets, by its name there.
     #[error("the configuration's {0} is not one that the key can have")]
     Configuration(&'static str),

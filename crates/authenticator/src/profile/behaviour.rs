@@ -181,6 +181,10 @@ behaviour! {
     compares_half_of_param: bool = false, "CTAP 2.3 §6.5.7";
     /// Whether no pinUvAuthParam by protocol two verifies.
     fails_protocol_two: bool = false, "CTAP 2.3 §6.5.7";
+    /// How often built-in user verification may fail in a row before it is disabled until the PIN is entered.
+    uv_retries: u8 = 5, "CTAP 2.3 §6.5.2.3 leaves it open, from 1 to 25";
+    /// How many attempts it has within a ceremony whose option `uv` asks for it.
+    uv_internal_attempts: u8 = 3, "CTAP 2.3 §6.5.2.3 leaves it open, from 1 to 5";
     /// What enumerateRPsBegin answers if there are no credentials.
     empty_rp_list: EmptyRpList = EmptyRpList::NoCredentials, "CTAP 2.3 §6.8.3";
     /// How requests are read that have not the members, types or depth that they should.

@@ -3,7 +3,7 @@
 use keyrig_ctap::get_info::OptionId;
 
 pub(super) const VERSIONS: [&str; 5] = ["FIDO_2_0", "FIDO_2_1", "FIDO_2_1_PRE", "FIDO_2_3", keyrig_ctap::u2f::VERSION];
-pub(super) const OPTIONS: [OptionId; 13] = [
+pub(super) const OPTIONS: [OptionId; 16] = [
     OptionId::Rk,
     OptionId::Up,
     OptionId::Plat,
@@ -17,6 +17,9 @@ pub(super) const OPTIONS: [OptionId; 13] = [
     OptionId::LargeBlobs,
     OptionId::PerCredMgmtRo,
     OptionId::SetMinPinLength,
+    OptionId::Uv,
+    OptionId::UvAcfg,
+    OptionId::NoMcGaPermissionsWithClientPin,
 ];
 pub(super) const EXTENSIONS: [&str; 8] = [
     "credBlob",

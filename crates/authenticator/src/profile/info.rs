@@ -33,6 +33,9 @@ impl Profile {
                 .map(|algorithm| CredentialParameters::public_key(algorithm.identifier()))
                 .collect(),
             pin_uv_auth_protocols: self.pin_uv_auth_protocols.clone(),
+            preferred_platform_uv_attempts: self.preferred_platform_uv_attempts.map(u64::from),
+            uv_modality: self.uv_modality,
+            uv_count_since_last_pin_entry: self.uv_count_since_last_pin_entry.then_some(0),
             force_pin_change: self.force_pin_change,
             min_pin_length: self.min_pin_length.map(u64::from),
             max_serialized_large_blob_array: self

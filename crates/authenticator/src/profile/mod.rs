@@ -36,8 +36,9 @@ pub use self::value::{IdLength, StoredIdLength};
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
-const BUILT_IN: [(&str, &str); 20] = [
+const BUILT_IN: [(&str, &str); 21] = [
     ("keyrig", include_str!("../../profiles/keyrig.toml")),
+    ("keyrig-uv", include_str!("../../profiles/keyrig-uv.toml")),
     ("yubikey-5.8", include_str!("../../profiles/yubikey-5.8.toml")),
     ("yubikey-5.7.4", include_str!("../../profiles/yubikey-5.7.4.toml")),
     ("yubikey-5.7", include_str!("../../profiles/yubikey-5.7.toml")),
@@ -109,6 +110,11 @@ pub struct Profile {
     /// The subcommands of authenticatorConfig, if getInfo names them.
     authenticator_config_commands: Option<Vec<u64>>,
     firmware_version: Option<u64>,
+    preferred_platform_uv_attempts: Option<u8>,
+    uv_modality: Option<u64>,
+    /// Whether getInfo says how often built-in user verification was tried since the PIN was entered.
+    #[serde(default)]
+    uv_count_since_last_pin_entry: bool,
     /// Whether getInfo names the algorithms, if that is not as its versions have it.
     tells_algorithms: Option<bool>,
     /// What getInfo of the real key has beyond the fields of this, as `member: value`.
@@ -337,6 +343,27 @@ impl Profile {
 
     fn names_config_command(&self, number: u64) -> bool {
         self.authenticator_config_commands.as_ref().is_some_and(|commands| commands.contains(&number))
+    }
+
+    /// Whether the key verifies its user itself, set up or not.
+    #[must_use]
+    pub fn has_built_in_uv(&self) -> bool {
+        self.option(OptionId::Uv).is_some()
+    }
+
+    /// Whether the key has authenticatorClientPIN: for PINs, or for tokens by built-in user verification.
+    pub(crate) fn has_client_pin(&self) -> bool {
+        let by_uv = self.has_built_in_uv() && self.option(OptionId::PinUvAuthToken) == Some(true);
+        by_uv || self.option(OptionId::ClientPin).is_some()
+    }
+
+    /// How many attempts at built-in user verification one request for a token has: one if the platform is to ask again, and
+    /// otherwise as many as a ceremony (CTAP 2.3 §6.5.5.7.3 step 6).
+    pub(crate) fn uv_attempts_per_token(&self) -> u8 {
+        match self.preferred_platform_uv_attempts {
+            Some(2..) => 1,
+            _ => self.behaviour.uv_internal_attempts,
+        }
     }
 
     /// An option that the authenticator has.

@@ -15,6 +15,7 @@ use crate::credential::{CredRandom, CredentialSecret, Discoverable, Imported, Pr
 use crate::pin::Pin;
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::private_key::PrivateKey;
+use crate::uv_attempts::UvAttempts;
 
 const SECRET: &[u8] = b"secret";
 const COUNTER: &[u8] = b"counter";
@@ -22,6 +23,7 @@ const LARGE_BLOBS: &[u8] = b"large blobs";
 const CREDENTIAL: &[u8] = b"credential/";
 const PIN: &[u8] = b"pin";
 const PIN_RETRIES: &[u8] = b"pin retries";
+const UV_ATTEMPTS: &[u8] = b"uv attempts";
 const PERSISTENT_TOKEN: &[u8] = b"persistent token";
 const CREDENTIAL_STORE_STATE: &[u8] = b"credential store state";
 const CONFIGURATION: &[u8] = b"configuration";
@@ -118,6 +120,10 @@ impl Change {
             // The number of code points, and the hash.
             Self::Pin(pin) => put(PIN, [&[pin.code_points], &pin.hash[..]].concat()),
             Self::PinRetries(retries) => put(PIN_RETRIES, vec![*retries]),
+            // What failed since a success, and the count since the PIN was entered.
+            Self::UvAttempts(UvAttempts { failed, since_pin_entry }) => {
+                put(UV_ATTEMPTS, [&[*failed], &since_pin_entry.to_be_bytes()[..]].concat())
+            }
             Self::PersistentPinUvAuthToken(token) => put(PERSISTENT_TOKEN, token.0.to_vec()),
             Self::CredentialStoreState(state) => put(CREDENTIAL_STORE_STATE, state.to_vec()),
             Self::Configuration(configuration) => put(CONFIGURATION, configuration.encode()),
@@ -155,6 +161,10 @@ pub(super) fn decode_all(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) 
         } else if key == PIN_RETRIES {
             let [retries] = value.try_into().map_err(|_| damaged())?;
             Change::PinRetries(retries)
+        } else if key == UV_ATTEMPTS {
+            let (failed, since) = value.split_first().ok_or_else(damaged)?;
+            let since_pin_entry = u32::from_be_bytes(since.try_into().map_err(|_| damaged())?);
+            Change::UvAttempts(UvAttempts { failed: *failed, since_pin_entry })
         } else if key == PERSISTENT_TOKEN {
             let token = PersistentPinUvAuthToken(value.try_into().map_err(|_| damaged())?);
             Change::PersistentPinUvAuthToken(token)

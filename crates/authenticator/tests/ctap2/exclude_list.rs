@@ -7,7 +7,7 @@ use keyrig_authenticator::{Authenticator, Reason, Step};
 use keyrig_ctap::cose::Algorithm;
 
 use crate::support::codec::{Parameters, array, bytes, descriptor, descriptors, map, status, text};
-use crate::support::{Driver, Event, User, altered, built_in, profiles_without_always_uv};
+use crate::support::{Driver, Event, User, altered, built_in, profiles_that_want_a_touch};
 
 const SITE: &str = "example.com";
 const IMPORTED: &[u8] = b"an imported credential's id";
@@ -118,7 +118,7 @@ fn an_empty_list_counts_as_absent() {
 
 #[test]
 fn a_list_is_as_long_as_get_info_says_at_most() {
-    for name in profiles_without_always_uv().filter(|name| built_in(name).max_credential_count_in_list.is_some()) {
+    for name in profiles_that_want_a_touch().filter(|name| built_in(name).max_credential_count_in_list.is_some()) {
         let longest = usize::from(built_in(name).max_credential_count_in_list.unwrap());
         let unknown = vec![&b"unknown"[..]; longest + 1];
         let mut key = Driver::of(built_in(name));

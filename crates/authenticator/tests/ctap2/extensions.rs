@@ -8,7 +8,7 @@ use crate::support::codec::{
     map, status, text,
 };
 use crate::support::platform::permission;
-use crate::support::{Driver, Event, altered, built_in, profiles_without_always_uv};
+use crate::support::{Driver, Event, altered, built_in, profiles_that_want_a_touch};
 
 const PIN: &str = "1234";
 const SITE: &str = "example.com";
@@ -213,7 +213,7 @@ fn all_extensions_together_keep_their_outputs_in_canonical_order() {
 
 #[test]
 fn get_info_names_the_extensions_of_the_profile_and_each_works() {
-    for name in profiles_without_always_uv() {
+    for name in profiles_that_want_a_touch() {
         let info = body(&Driver::of(built_in(name)).send(&[GET_INFO]));
         let Some(extensions) = info.get(&2) else { continue };
         for extension in extensions.clone().extract_array().unwrap() {

@@ -31,6 +31,8 @@ fn commands() -> [(Reason, Vec<u8>); 5] {
 fn every_outcome_has_its_status_and_only_a_touch_changes_anything() {
     for (user, expected) in [
         (User::Touches, status::OK),
+        // Nothing here asks who it is.
+        (User::IsAnother, status::OK),
         (User::Denies, status::OPERATION_DENIED),
         (User::Cancels, status::KEEPALIVE_CANCEL),
         (User::StaysAway, status::USER_ACTION_TIMEOUT),
@@ -44,7 +46,7 @@ fn every_outcome_has_its_status_and_only_a_touch_changes_anything() {
             key.user = user;
             assert_eq!(key.status(&message), expected, "{reason:?} {user:?}");
             assert_eq!(key.seen[0], Event::Gesture(reason));
-            let changes = user == User::Touches && reason != Reason::Selection;
+            let changes = [User::Touches, User::IsAnother].contains(&user) && reason != Reason::Selection;
             assert_eq!(key.seen.len(), if changes { 2 } else { 1 }, "{reason:?} {user:?}");
             assert_eq!(key.disk != before, changes, "{reason:?} {user:?}");
             // The key is not stuck.
@@ -82,7 +84,7 @@ fn a_dropped_gesture_changes_nothing() {
 #[test]
 fn a_stale_gesture_answers_other_and_changes_nothing_whatever_it_is_told() {
     for (reason, message) in commands() {
-        for user in [User::Touches, User::Denies, User::Cancels, User::StaysAway] {
+        for user in [User::Touches, User::IsAnother, User::Denies, User::Cancels, User::StaysAway] {
             for power_cycle in [false, true] {
                 let mut key = key();
                 let before = key.authenticator.store().clone();
@@ -96,6 +98,7 @@ fn a_stale_gesture_answers_other_and_changes_nothing_whatever_it_is_told() {
                 let authenticator = &mut key.authenticator;
                 let step = match user {
                     User::Touches => gesture.touched(authenticator, now),
+                    User::IsAnother => gesture.missed(authenticator, now),
                     User::Denies => gesture.denied(authenticator, now),
                     User::Cancels => gesture.cancelled(authenticator, now),
                     User::StaysAway => gesture.timed_out(authenticator, now),

@@ -8,7 +8,7 @@ use crate::support::codec::{
     EDDSA, ES256, ES384, GET_INFO, Parameters, RESET, algorithms, array, body, boolean, bytes, cose, int, status, text,
 };
 use crate::support::platform::{Platform, Token, hkdf, permission};
-use crate::support::{Driver, Event, built_in, ctap2_profiles, profiles_without_always_uv};
+use crate::support::{Driver, Event, built_in, ctap2_profiles, profiles_that_want_a_touch};
 
 /// What getInfo of a key has to say, as it is stated or recorded of the real one; but for what is withheld.
 struct Info {
@@ -152,6 +152,26 @@ fn info(name: &str) -> Info {
                 (0x1D, Number(63)),
             ],
             ..yubikey_5_7()
+        },
+        "keyrig-uv" => Info {
+            aaguid: "6b657972696740008000000000000005",
+            options: OPTIONS_UV,
+            others: &[
+                (0x0B, Number(4096)),
+                (0x0C, Boolean(false)),
+                (0x0D, Number(4)),
+                (0x0E, Number(1)),
+                (0x0F, Number(32)),
+                (0x10, Number(8)),
+                (0x11, Number(3)),
+                (0x12, Number(2)),
+                (0x14, Number(1000)),
+                (0x17, Number(0)),
+                (0x18, Boolean(false)),
+                (0x1B, Boolean(false)),
+                (0x1D, Number(63)),
+            ],
+            ..info("keyrig")
         },
         "ctap-2.1" => Info {
             aaguid: "6b657972696740008000000000000021",
@@ -333,6 +353,23 @@ const OPTIONS_FIPS: &[(&str, bool)] = &[
     ("makeCredUvNotRqd", false),
     ("credentialMgmtPreview", true),
 ];
+const OPTIONS_UV: &[(&str, bool)] = &[
+    ("rk", true),
+    ("up", true),
+    ("uv", true),
+    ("plat", false),
+    ("uvAcfg", true),
+    ("alwaysUv", false),
+    ("credMgmt", true),
+    ("authnrCfg", true),
+    ("clientPin", false),
+    ("largeBlobs", true),
+    ("perCredMgmtRO", true),
+    ("pinUvAuthToken", true),
+    ("setMinPINLength", true),
+    ("makeCredUvNotRqd", true),
+    ("credentialMgmtPreview", true),
+];
 const OPTIONS_5_8: &[(&str, bool)] = &[
     ("rk", true),
     ("up", true),
@@ -375,10 +412,10 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
         Number(value) => (*number, int(*value)),
         Boolean(value) => (*number, boolean(*value)),
     }));
-    if ["keyrig", "yubikey-5.8"].contains(&name) {
+    if ["keyrig", "keyrig-uv", "yubikey-5.8"].contains(&name) {
         members.extend([(0x16, texts(&["packed"])), (0x1A, texts(&["usb"]))]);
         // A 5.8 tells whether a reset wants a long touch, and cannot be made to want one.
-        let commands: &[i64] = if name == "keyrig" { &[2, 3, 4] } else { &[2, 3] };
+        let commands: &[i64] = if name == "yubikey-5.8" { &[2, 3] } else { &[2, 3, 4] };
         members.push((0x1F, array(commands.iter().map(|command| int(*command)))));
     }
     members.sort_by_key(|(number, _)| *number);
@@ -393,7 +430,11 @@ fn every_profile_says_what_it_is_and_no_more_than_works() {
         // Encrypted with a new initialization vector each time; seen in a recorded YubiKey 5.8.0 in factory state.
         for number in [0x19, 0x1E] {
             let length = members.remove(&number).map(|member| member.extract_byte_string().unwrap().len());
-            assert_eq!(length, ["keyrig", "yubikey-5.8"].contains(&name).then_some(32), "{name}: {number:#x}");
+            assert_eq!(
+                length,
+                ["keyrig", "keyrig-uv", "yubikey-5.8"].contains(&name).then_some(32),
+                "{name}: {number:#x}"
+            );
         }
         assert_eq!(members.into_iter().collect::<Vec<_>>(), expected(name), "{name}");
         assert_eq!(key.seen, [], "needs neither a touch nor the disk");
@@ -474,7 +515,7 @@ fn parameters_of_get_info_are_of_no_consequence() {
 
 #[test]
 fn every_algorithm_that_is_announced_makes_credentials() {
-    for name in profiles_without_always_uv() {
+    for name in profiles_that_want_a_touch() {
         let mut key = Driver::of(built_in(name));
         let announced = body(&key.send(&[GET_INFO])).remove(&0x0A).map(|list| list.extract_array().unwrap());
         for parameters in announced.unwrap_or_default() {

@@ -7,7 +7,7 @@ use crate::support::codec::{
     CLIENT_PIN, Created, GET_INFO, GET_NEXT_ASSERTION, Parameters, RESET, array, boolean, bytes, int, map, status, text,
 };
 use crate::support::platform::{Platform, permission};
-use crate::support::{Driver, Event, Fate, Records};
+use crate::support::{Driver, Event, Fate, Records, User, built_in};
 use crate::{config, credential_management, large_blobs, u2f};
 
 const PIN: &str = "1357";
@@ -23,6 +23,7 @@ enum Message {
 /// A command, with what it answers if nobody is killed: it is prepared anew for each point, and the same each time.
 struct Case {
     name: &'static str,
+    profile: &'static str,
     /// Prepares the key, and says what to send.
     prepare: fn(&mut Driver) -> Message,
     answers: fn(&[u8]) -> bool,
@@ -37,6 +38,13 @@ fn with_pin(key: &mut Driver) {
     key.set_pin(PIN);
     assert_eq!(key.token(2, OTHER_PIN, permission::CM, None), Err(status::PIN_INVALID));
     assert_eq!(key.pin_retries().0, 7);
+}
+
+/// One attempt at built-in user verification has failed, and the next would.
+fn missed(key: &mut Driver) {
+    key.user = User::IsAnother;
+    let request = Platform::agree(key, 2).get_token_by_uv(permission::CM, None);
+    assert_eq!(key.client_pin(&request), status::UV_INVALID);
 }
 
 fn discoverable(key: &mut Driver, user: &str) -> Created {
@@ -71,11 +79,13 @@ fn cases() -> Vec<Case> {
     vec![
         Case {
             name: "setPIN",
+            profile: "keyrig",
             prepare: |key| client_pin(&Platform::agree(key, 2).set_pin(PIN.as_bytes())),
             answers: ok,
         },
         Case {
             name: "changePIN",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 client_pin(&Platform::agree(key, 1).change_pin(PIN, OTHER_PIN.as_bytes()))
@@ -84,6 +94,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "changePIN to a PIN that is too short",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 client_pin(&Platform::agree(key, 2).change_pin(PIN, b"1"))
@@ -92,6 +103,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "changePIN with a wrong PIN",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 client_pin(&Platform::agree(key, 2).change_pin(OTHER_PIN, PIN.as_bytes()))
@@ -100,6 +112,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "getPinToken",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 client_pin(&Platform::agree(key, 1).get_pin_token(PIN))
@@ -108,6 +121,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "a token with permissions",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 client_pin(&Platform::agree(key, 2).get_token(PIN, permission::CM, None))
@@ -116,6 +130,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "a persistent token",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 client_pin(&Platform::agree(key, 2).get_token(PIN, permission::PCMR, None))
@@ -124,6 +139,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "a token by a wrong PIN",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 client_pin(&Platform::agree(key, 2).get_token(OTHER_PIN, permission::CM, None))
@@ -131,7 +147,46 @@ fn cases() -> Vec<Case> {
             answers: |answer| answer == [status::PIN_INVALID],
         },
         Case {
+            name: "a token by built-in user verification, after one that failed",
+            profile: "keyrig-uv",
+            prepare: |key| {
+                missed(key);
+                key.user = User::Touches;
+                client_pin(&Platform::agree(key, 2).get_token_by_uv(permission::CM, None))
+            },
+            answers: ok,
+        },
+        Case {
+            name: "a token by built-in user verification of somebody else",
+            profile: "keyrig-uv",
+            prepare: |key| {
+                missed(key);
+                client_pin(&Platform::agree(key, 2).get_token_by_uv(permission::CM, None))
+            },
+            answers: |answer| answer == [status::UV_INVALID],
+        },
+        Case {
+            name: "a PIN that makes the retries of built-in user verification full",
+            profile: "keyrig-uv",
+            prepare: |key| {
+                with_pin(key);
+                missed(key);
+                client_pin(&Platform::agree(key, 2).get_token(PIN, permission::CM, None))
+            },
+            answers: ok,
+        },
+        Case {
+            name: "makeCredential by built-in user verification",
+            profile: "keyrig-uv",
+            prepare: |_| {
+                let options = map([("rk", boolean(true)), ("uv", boolean(true))]);
+                Message::Ctap2(Parameters::make_credential(SITE, "root").with(7, options).create())
+            },
+            answers: ok,
+        },
+        Case {
             name: "makeCredential with all that is stored",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 discoverable(key, "root");
@@ -144,6 +199,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "getAssertion with a token",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 discoverable(key, "root");
@@ -154,6 +210,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "getNextAssertion",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 discoverable(key, "one");
@@ -163,10 +220,11 @@ fn cases() -> Vec<Case> {
             },
             answers: ok,
         },
-        Case { name: "deleteCredential", prepare: |key| managed(key, 0x06), answers: ok },
-        Case { name: "updateUserInformation", prepare: |key| managed(key, 0x07), answers: ok },
+        Case { name: "deleteCredential", profile: "keyrig", prepare: |key| managed(key, 0x06), answers: ok },
+        Case { name: "updateUserInformation", profile: "keyrig", prepare: |key| managed(key, 0x07), answers: ok },
         Case {
             name: "the last fragment of a large-blob array",
+            profile: "keyrig",
             prepare: |key| {
                 let array = large_blobs::array(100);
                 assert!(ok(&key.send(&large_blobs::set(0, &array[..60], Some(100)).message(0x0C))));
@@ -174,15 +232,22 @@ fn cases() -> Vec<Case> {
             },
             answers: ok,
         },
-        Case { name: "toggleAlwaysUv", prepare: |key| configured(key, 0x02, None), answers: ok },
+        Case { name: "toggleAlwaysUv", profile: "keyrig", prepare: |key| configured(key, 0x02, None), answers: ok },
         Case {
             name: "setMinPINLength",
+            profile: "keyrig",
             prepare: |key| configured(key, 0x03, config::parameters([(1, int(8))])),
             answers: ok,
         },
-        Case { name: "enableLongTouchForReset", prepare: |key| configured(key, 0x04, None), answers: ok },
+        Case {
+            name: "enableLongTouchForReset",
+            profile: "keyrig",
+            prepare: |key| configured(key, 0x04, None),
+            answers: ok,
+        },
         Case {
             name: "reset",
+            profile: "keyrig",
             prepare: |key| {
                 with_pin(key);
                 discoverable(key, "root");
@@ -199,6 +264,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "getAssertion of an imported credential",
+            profile: "keyrig",
             prepare: |key| {
                 crate::administration::import_counted(key, b"imported");
                 Message::Ctap2(Parameters::allow(SITE, &[b"imported"]).get())
@@ -207,6 +273,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "U2F_AUTHENTICATE",
+            profile: "keyrig",
             prepare: |key| {
                 let registered = key.register(SITE);
                 let message = u2f::authenticate(u2f::ENFORCE, SITE, &registered.key_handle);
@@ -226,18 +293,19 @@ fn send(key: &mut Driver, message: &Message) -> Option<Vec<u8>> {
     }
 }
 
-/// What is on the disk beside the PIN retries, and how many of these there are.
-fn split(disk: &Records) -> (Records, u8) {
+/// What is on the disk beside retries, and how many there are: of the PIN, and of built-in user verification.
+fn split(disk: &Records) -> (Records, [u8; 2]) {
     let mut rest = disk.as_map().clone();
     // A record that is not there has its default (CTAP 2.3 §6.5.2.2).
     let retries = rest.remove(&b"pin retries"[..]).map_or(8, |retries| retries[0]);
-    (rest.into(), retries)
+    let failed = rest.remove(&b"uv attempts"[..]).map_or(0, |attempts| attempts[0]);
+    (rest.into(), [retries, u8::MAX - failed])
 }
 
 #[test]
 fn at_every_commit_a_killed_key_is_as_before_or_as_after_and_no_retry_is_gained() {
     for case in cases() {
-        let mut key = Driver::new();
+        let mut key = Driver::of(built_in(case.profile));
         let message = (case.prepare)(&mut key);
         let before = key.disk.clone();
         let answer = send(&mut key, &message).unwrap();
@@ -249,7 +317,7 @@ fn at_every_commit_a_killed_key_is_as_before_or_as_after_and_no_retry_is_gained(
         let mut points = 0;
         'points: for number in 0.. {
             for fate in [Fate::KilledBefore(number), Fate::KilledAfter(number)] {
-                let mut key = Driver::new();
+                let mut key = Driver::of(built_in(case.profile));
                 let message = (case.prepare)(&mut key);
                 assert_eq!(key.disk, before, "{}: prepared the same", case.name);
                 key.fate = fate;
@@ -262,7 +330,8 @@ fn at_every_commit_a_killed_key_is_as_before_or_as_after_and_no_retry_is_gained(
                 let (rest, retries) = split(&key.disk);
                 let unchanged = rest == split(&before).0;
                 assert!(unchanged || key.disk == after, "{what}: between");
-                assert!(key.disk == after || retries <= split(&before).1, "{what}: a retry was gained");
+                let gained = retries.iter().zip(split(&before).1).any(|(now, before)| *now > before);
+                assert!(key.disk == after || !gained, "{what}: a retry was gained");
                 match fate {
                     Fate::KilledBefore(0) => assert_eq!(key.disk, before, "{what}"),
                     Fate::KilledAfter(last) if last + 1 == commits => assert_eq!(key.disk, after, "{what}"),

@@ -28,3 +28,4 @@ mod security_key_5_1;
 mod support;
 mod tokens;
 mod u2f;
+mod user_verification;

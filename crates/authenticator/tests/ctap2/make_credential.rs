@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::support::codec::{
     AT, Assertion, EDDSA, ES256, ES384, Parameters, UP, algorithms, array, boolean, bytes, cose, int, map, status, text,
 };
-use crate::support::{Driver, Event, altered, built_in, profiles_without_always_uv};
+use crate::support::{Driver, Event, altered, built_in, profiles_that_want_a_touch};
 use keyrig_authenticator::Reason;
 
 const SITE: &str = "example.com";
@@ -23,7 +23,7 @@ fn assert_statuses<'a>(cases: impl IntoIterator<Item = (&'a str, Parameters, u8)
 
 #[test]
 fn the_answer_is_a_packed_statement_over_data_with_up_and_at() {
-    for name in profiles_without_always_uv() {
+    for name in profiles_that_want_a_touch() {
         for parameters in [request(), Parameters::discoverable(SITE, "root")] {
             let profile = built_in(name);
             let mut key = Driver::of(profile.clone());
@@ -49,7 +49,7 @@ fn the_answer_is_a_packed_statement_over_data_with_up_and_at() {
 #[test]
 fn an_answer_fits_the_maximum_message_size() {
     // 510 bytes hold no certificate: the answer of a Crescendo is longer than it says that messages are.
-    for name in profiles_without_always_uv().filter(|name| *name != "crescendo") {
+    for name in profiles_that_want_a_touch().filter(|name| *name != "crescendo") {
         let mut key = Driver::of(built_in(name));
         let answer = key.send(&Parameters::discoverable(SITE, "root").create());
         assert!(answer.len() <= usize::from(built_in(name).max_msg_size), "{name}: {}", answer.len());

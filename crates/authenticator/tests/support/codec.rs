@@ -48,8 +48,10 @@ pub(crate) mod status {
     pub(crate) const PUAT_REQUIRED: u8 = 0x36;
     pub(crate) const PIN_POLICY_VIOLATION: u8 = 0x37;
     pub(crate) const REQUEST_TOO_LARGE: u8 = 0x39;
+    pub(crate) const UV_BLOCKED: u8 = 0x3C;
     pub(crate) const INTEGRITY_FAILURE: u8 = 0x3D;
     pub(crate) const INVALID_SUBCOMMAND: u8 = 0x3E;
+    pub(crate) const UV_INVALID: u8 = 0x3F;
     pub(crate) const UNAUTHORIZED_PERMISSION: u8 = 0x40;
     pub(crate) const OTHER: u8 = 0x7F;
 }

@@ -71,14 +71,19 @@ pub(crate) fn with_quirks(profile: &str, quirks: &[&str]) -> Profile {
     profile
 }
 
-/// The same without those that want a PIN first for everything.
-pub(crate) fn profiles_without_always_uv() -> impl Iterator<Item = &'static str> {
-    ctap2_profiles().filter(|name| *name != "yubikey-fips")
+/// The same without those that, new, make no credential of any kind by a touch alone.
+pub(crate) fn profiles_that_want_a_touch() -> impl Iterator<Item = &'static str> {
+    ctap2_profiles().filter(|name| !["yubikey-fips", "keyrig-uv"].contains(name))
 }
 
 /// keyrig's own key with some lines of its profile replaced.
 pub(crate) fn altered(changes: &[(&str, &str)]) -> Profile {
-    let mut text = include_str!("../../profiles/keyrig.toml").to_owned();
+    altered_from(include_str!("../../profiles/keyrig.toml"), changes)
+}
+
+/// The same of another profile.
+pub(crate) fn altered_from(text: &str, changes: &[(&str, &str)]) -> Profile {
+    let mut text = text.to_owned();
     for (from, to) in changes {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
@@ -92,10 +97,11 @@ pub(crate) fn other_channels() -> [Channel; 2] {
     [Channel { peer: Peer(own.peer.0 + 1), ..own }, Channel { id: ChannelId(own.id.0 + 1), ..own }]
 }
 
-/// A disk without the one record that a refusal may change.
-fn but_pin_retries(disk: &Records) -> Records {
+/// A disk without the records that a refusal may change.
+fn but_retries(disk: &Records) -> Records {
     let mut disk = disk.as_map().clone();
     disk.remove(&b"pin retries"[..]);
+    disk.remove(&b"uv attempts"[..]);
     disk.into()
 }
 
@@ -186,7 +192,7 @@ impl Driver {
 
     fn check(&self, before: &Records, done: bool) {
         assert!(self.memory_equals_disk(), "memory equals disk");
-        assert!(done || but_pin_retries(&self.disk) == but_pin_retries(before), "a refused command changes nothing");
+        assert!(done || but_retries(&self.disk) == but_retries(before), "a refused command changes nothing");
     }
 
     pub(crate) fn send(&mut self, message: &[u8]) -> Vec<u8> {

@@ -17,6 +17,8 @@ pub(crate) mod subcommand {
     pub(crate) const SET_PIN: i64 = 0x03;
     pub(crate) const CHANGE_PIN: i64 = 0x04;
     pub(crate) const GET_PIN_TOKEN: i64 = 0x05;
+    pub(crate) const GET_PIN_UV_AUTH_TOKEN_USING_UV_WITH_PERMISSIONS: i64 = 0x06;
+    pub(crate) const GET_UV_RETRIES: i64 = 0x07;
     pub(crate) const GET_PIN_UV_AUTH_TOKEN_USING_PIN_WITH_PERMISSIONS: i64 = 0x09;
 }
 
@@ -158,6 +160,16 @@ impl Platform {
             .request(subcommand::GET_PIN_UV_AUTH_TOKEN_USING_PIN_WITH_PERMISSIONS)
             .with(6, bytes(&self.pin_hash_enc(pin)))
             .with(9, int(permissions));
+        match rp_id {
+            Some(rp_id) => request.with(10, text(rp_id)),
+            None => request,
+        }
+    }
+
+    /// getPinUvAuthTokenUsingUvWithPermissions.
+    pub(crate) fn get_token_by_uv(&self, permissions: i64, rp_id: Option<&str>) -> Parameters {
+        let request =
+            self.request(subcommand::GET_PIN_UV_AUTH_TOKEN_USING_UV_WITH_PERMISSIONS).with(9, int(permissions));
         match rp_id {
             Some(rp_id) => request.with(10, text(rp_id)),
             None => request,

@@ -70,7 +70,7 @@ fn headline(event: &Event) -> String {
         What::Response { command, subcommand, status, .. } => {
             format!("{} answered {status}", named(command, subcommand.as_deref()))
         }
-        What::Waiting { command } => format!("waits for a touch, for {command}"),
+        What::Waiting { command, .. } => format!("waits for a touch, for {command}"),
         What::WaitEnded { touch } => format!("waits no more: {touch}"),
         What::Report { peer, .. } => format!("a report to {peer}"),
         what => match serde_json::to_value(what).ok().as_ref().and_then(|value| value.get("event")?.as_str()) {

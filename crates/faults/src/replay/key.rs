@@ -142,8 +142,12 @@ impl Key {
             What::Disconnected { peer } => self.key.disconnect(self::peer(peer)?, now),
             What::CancelAsked => self.key.end_transaction(Happening::CancelAsked, now),
             What::Abandoned => self.key.end_transaction(Happening::Abandoned, now),
-            What::WaitEnded { touch: touch @ (Touch::Touched | Touch::Denied) } => {
-                let gesture = if *touch == Touch::Touched { Gesture::Touch } else { Gesture::Deny };
+            What::WaitEnded { touch: touch @ (Touch::Touched | Touch::Verified | Touch::Missed | Touch::Denied) } => {
+                let gesture = match touch {
+                    Touch::Denied => Gesture::Deny,
+                    Touch::Missed => Gesture::Miss,
+                    _ => Gesture::Touch,
+                };
                 // If it waits for none, it is seen that it did not end.
                 let _ = self.key.gesture(gesture, now);
             }

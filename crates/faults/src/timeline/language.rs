@@ -8,12 +8,12 @@ use core::time::Duration;
 
 use keyrig_rack::KeyName;
 use keyrig_rack::command::Refusal;
-use keyrig_rack::events::What;
 use keyrig_rack::finger::TouchPolicy;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use toml::Spanned;
 
+use super::moment::{MOMENTS, Moment};
 use crate::fault::Fault;
 use crate::kind::Kind;
 
@@ -72,6 +72,10 @@ pub enum Trigger {
 pub enum Deed {
     /// Touch a key that waits for it.
     Touch(KeyName),
+    /// Touch a key that verifies its user, as the one whom it knows.
+    Verify(KeyName),
+    /// The same as somebody else.
+    Miss(KeyName),
     /// Refuse for a key that waits for a touch.
     Deny(KeyName),
     /// Pull a key out.
@@ -96,6 +100,8 @@ impl Deed {
     pub fn kind(&self) -> DeedKind {
         match self {
             Self::Touch(_) => DeedKind::Touch,
+            Self::Verify(_) => DeedKind::Verify,
+            Self::Miss(_) => DeedKind::Miss,
             Self::Deny(_) => DeedKind::Deny,
             Self::Unplug(_) => DeedKind::Unplug,
             Self::Plug(_) => DeedKind::Plug,
@@ -112,6 +118,8 @@ impl Deed {
     pub fn key(&self) -> Option<&KeyName> {
         match self {
             Self::Touch(key)
+            | Self::Verify(key)
+            | Self::Miss(key)
             | Self::Deny(key)
             | Self::Unplug(key)
             | Self::Plug(key)
@@ -166,6 +174,10 @@ fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resu
 pub enum DeedKind {
     /// [`Deed::Touch`].
     Touch,
+    /// [`Deed::Verify`].
+    Verify,
+    /// [`Deed::Miss`].
+    Miss,
     /// [`Deed::Deny`].
     Deny,
     /// [`Deed::Unplug`].
@@ -188,6 +200,8 @@ impl fmt::Display for DeedKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Touch => "touch",
+            Self::Verify => "verify",
+            Self::Miss => "miss",
             Self::Deny => "deny",
             Self::Unplug => "unplug",
             Self::Plug => "plug",
@@ -197,75 +211,6 @@ impl fmt::Display for DeedKind {
             Self::Fault => "fault",
             Self::FaultOff => "fault-off",
         })
-    }
-}
-
-/// What a key comes to: an event of its [rack](keyrig_rack::events).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Moment {
-    /// It waits for a gesture.
-    Waiting,
-    /// It was touched.
-    Touched,
-    /// The user refused.
-    Denied,
-    /// Whoever asked for a gesture wants it no more, as after CTAPHID_CANCEL.
-    Cancelled,
-    /// No gesture came in time.
-    TimedOut,
-    /// It was plugged in.
-    Plugged,
-    /// It was pulled out.
-    Unplugged,
-    /// A USB host has taken it.
-    Attached,
-    /// A USB host has let it go.
-    Detached,
-    /// Its discoverable credentials are more or fewer.
-    Stored,
-    /// A host had it wink.
-    Winked,
-}
-
-pub(crate) const MOMENTS: [(&str, Moment); 11] = [
-    ("waiting", Moment::Waiting),
-    ("touched", Moment::Touched),
-    ("denied", Moment::Denied),
-    ("cancelled", Moment::Cancelled),
-    ("timed-out", Moment::TimedOut),
-    ("plugged", Moment::Plugged),
-    ("unplugged", Moment::Unplugged),
-    ("attached", Moment::Attached),
-    ("detached", Moment::Detached),
-    ("stored", Moment::Stored),
-    ("winked", Moment::Winked),
-];
-
-impl Moment {
-    /// The key that comes to something by an event, and to what.
-    pub(super) fn of(what: &What) -> Option<(&KeyName, Self)> {
-        match what {
-            What::Waiting { key, .. } => Some((key, Self::Waiting)),
-            What::Touched { key } => Some((key, Self::Touched)),
-            What::Denied { key } => Some((key, Self::Denied)),
-            What::Cancelled { key } => Some((key, Self::Cancelled)),
-            What::TimedOut { key } => Some((key, Self::TimedOut)),
-            What::Plugged { key } => Some((key, Self::Plugged)),
-            What::Unplugged { key } => Some((key, Self::Unplugged)),
-            What::Attached { key } => Some((key, Self::Attached)),
-            What::Detached { key } => Some((key, Self::Detached)),
-            What::Stored { key, .. } => Some((key, Self::Stored)),
-            What::Winked { key } => Some((key, Self::Winked)),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = MOMENTS.iter().find(|(_, moment)| moment == self).map_or("", |(name, _)| name);
-        f.write_str(name)
     }
 }
 
@@ -455,6 +400,8 @@ impl TryFrom<Written> for TimelineEvent {
         let of_key = |key: Option<KeyName>| key.ok_or(NotOfTheLanguage::NoKey(r#do));
         let deed = match r#do {
             DeedKind::Touch => Deed::Touch(of_key(key)?),
+            DeedKind::Verify => Deed::Verify(of_key(key)?),
+            DeedKind::Miss => Deed::Miss(of_key(key)?),
             DeedKind::Deny => Deed::Deny(of_key(key)?),
             DeedKind::Unplug => Deed::Unplug(of_key(key)?),
             DeedKind::Plug => Deed::Plug(of_key(key)?),

@@ -9,7 +9,8 @@ use keyrig_rack::{KeyName, Rack};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
-use super::language::{Deed, DeedKind, Moment, Timeline, TimelineEvent, Trigger};
+use super::language::{Deed, DeedKind, Timeline, TimelineEvent, Trigger};
+use super::moment::Moment;
 use crate::switch::Faults;
 
 /// An event that has come to its turn.
@@ -142,9 +143,15 @@ fn waiting(events: &[Event]) -> impl Iterator<Item = &KeyName> {
     for event in events {
         match Moment::of(&event.what) {
             Some((key, Moment::Waiting)) => drop(waits.insert(key, true)),
-            Some((key, Moment::Touched | Moment::Denied | Moment::Cancelled | Moment::TimedOut)) => {
-                waits.insert(key, false);
-            }
+            Some((
+                key,
+                Moment::Touched
+                | Moment::Verified
+                | Moment::Missed
+                | Moment::Denied
+                | Moment::Cancelled
+                | Moment::TimedOut,
+            )) => drop(waits.insert(key, false)),
             _ => {}
         }
     }
@@ -161,6 +168,8 @@ async fn at(time: Option<Instant>) {
 async fn carry_out(rack: &Rack, deed: &Deed) -> Result<(), Refusal> {
     let command = match deed.clone() {
         Deed::Touch(key) => Command::Touch { key, wait: false },
+        Deed::Verify(key) => Command::Verify { key, miss: false, wait: false },
+        Deed::Miss(key) => Command::Verify { key, miss: true, wait: false },
         Deed::Deny(key) => Command::Deny { key, wait: false },
         Deed::Unplug(key) => Command::Unplug { key },
         Deed::Plug(key) => Command::Plug { key },

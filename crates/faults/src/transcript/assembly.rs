@@ -161,7 +161,7 @@ impl Assembly {
         {
             under_way.up_needed = true;
             let command = decode::command(under_way.asked);
-            events(event(at, key, What::Waiting { command }));
+            events(event(at, key, What::Waiting { command, for_verification: false }));
         }
     }
 
@@ -215,6 +215,7 @@ impl Assembly {
                 "CTAP2_ERR_OPERATION_DENIED" => Touch::Denied,
                 "CTAP2_ERR_USER_ACTION_TIMEOUT" | "CTAP2_ERR_ACTION_TIMEOUT" => Touch::TimedOut,
                 "CTAP2_ERR_KEEPALIVE_CANCEL" => Touch::Cancelled,
+                "CTAP2_ERR_UV_INVALID" | "CTAP2_ERR_UV_BLOCKED" => Touch::Missed,
                 _ => Touch::Touched,
             };
             events(event(at, key, What::WaitEnded { touch }));

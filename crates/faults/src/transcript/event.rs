@@ -146,6 +146,9 @@ pub enum What {
     Waiting {
         /// The command that asks.
         command: String,
+        /// Whether it verifies its user by that.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        for_verification: bool,
     },
     /// It waits no more.
     WaitEnded {
@@ -243,6 +246,10 @@ fn request_name([request_type, request, ..]: [u8; 8]) -> String {
 pub enum Touch {
     /// The user touched it.
     Touched,
+    /// It asked for a verification of its user, and was touched by that.
+    Verified,
+    /// The same, by somebody else.
+    Missed,
     /// The user refused.
     Denied,
     /// Whoever asked wants it no more, or the power was lost.
@@ -255,6 +262,8 @@ impl fmt::Display for Touch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Touched => "touched",
+            Self::Verified => "verified",
+            Self::Missed => "missed",
             Self::Denied => "denied",
             Self::Cancelled => "cancelled",
             Self::TimedOut => "timed-out",

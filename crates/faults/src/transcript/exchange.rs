@@ -113,7 +113,7 @@ impl Exchanges {
                 }
                 vec![ended]
             }
-            What::Waiting { command } => {
+            What::Waiting { command, .. } => {
                 let mut waits = self.open.values_mut().rev();
                 if let Some(waits) = waits.find(|open| open.key == *key && open.command == *command) {
                     waits.touch_asked = true;
@@ -122,7 +122,9 @@ impl Exchanges {
             }
             What::WaitEnded { touch } => {
                 let mut waits = self.open.values_mut().rev();
-                match waits.find(|open| open.key == *key && open.touch_asked && open.touch.is_none()) {
+                match waits.find(|open| {
+                    open.key == *key && open.touch_asked && open.touch.is_none_or(|touch| touch == Touch::Missed)
+                }) {
                     // A U2F request is answered before its user has done anything.
                     Some(waits) if !waits.command.starts_with("U2F_") => waits.touch = Some(*touch),
                     _ => drop(self.u2f_touch.insert(key.clone(), *touch)),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use keyrig_authenticator::Channel;
+use keyrig_authenticator::{Asks, Channel};
 use keyrig_ctap::hid::{Peer, Report, RequestKind};
 use keyrig_rack::key::{StartingPoint, identity};
 use keyrig_rack::seams::{Edge, Ended, Happening, Onward, Seams, WITHOUT_CTAPHID};
@@ -401,10 +401,14 @@ impl Edge for Ear {
             Happening::Unplugged => What::Unplugged,
             Happening::Attached => What::Attached,
             Happening::Detached => What::Detached,
-            Happening::Waiting(reason) => What::Waiting { command: reason.command() },
+            Happening::Waiting(reason, asks) => {
+                What::Waiting { command: reason.command(), for_verification: asks == Asks::Verification }
+            }
             Happening::WaitEnded(ended) => What::WaitEnded {
                 touch: match ended {
                     Ended::Touched => Touch::Touched,
+                    Ended::Verified => Touch::Verified,
+                    Ended::Missed => Touch::Missed,
                     Ended::Denied => Touch::Denied,
                     Ended::Cancelled => Touch::Cancelled,
                     Ended::TimedOut => Touch::TimedOut,

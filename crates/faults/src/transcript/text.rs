@@ -72,7 +72,10 @@ impl Text {
             What::BrokenMessage { channel, reason, .. } => {
                 note(format!("broken message on channel {channel}: {reason}"))
             }
-            What::Waiting { command } if self.verbose => note(format!("waits for a touch, for {command}")),
+            What::Waiting { command, for_verification: true } if self.verbose => {
+                note(format!("waits for its user, for {command}"));
+            }
+            What::Waiting { command, .. } if self.verbose => note(format!("waits for a touch, for {command}")),
             What::WaitEnded { touch } if self.verbose => note(format!("waits no more: {touch}")),
             What::Stored { discoverable_credentials } if self.verbose => {
                 note(format!("holds {}", counted(*discoverable_credentials, "discoverable credential")));
@@ -198,6 +201,8 @@ pub(super) fn why(exchange: &Exchange) -> Option<String> {
         "CTAP2_ERR_PIN_POLICY_VIOLATION" => {
             "the PIN is too short, too long or too simple for this key, or has to be changed"
         }
+        "CTAP2_ERR_UV_INVALID" => "whoever touched the key is not the user whom it knows",
+        "CTAP2_ERR_UV_BLOCKED" => "built-in user verification has failed too often: the PIN helps",
         "CTAP2_ERR_UNAUTHORIZED_PERMISSION" => "the token was asked for without the permission for this command",
         "CTAP2_ERR_OPERATION_DENIED" => match exchange.touch {
             Some(Touch::TimedOut) => "nobody touched the key in time",

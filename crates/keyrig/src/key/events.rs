@@ -47,8 +47,11 @@ pub(super) async fn run(arguments: Arguments, path: &Path, json: bool) -> Result
 fn text(event: &Event) -> String {
     let number = |count: &usize, what: &str| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });
     let what = match &event.what {
-        What::Waiting { key, command } => format!("{key} waits for a touch ({command})"),
+        What::Waiting { key, command, for_verification: true } => format!("{key} waits for its user ({command})"),
+        What::Waiting { key, command, .. } => format!("{key} waits for a touch ({command})"),
         What::Touched { key } => format!("{key} was touched"),
+        What::Verified { key } => format!("{key} has verified its user"),
+        What::Missed { key } => format!("{key} was touched by somebody else than its user"),
         What::Denied { key } => format!("{key} was denied"),
         What::Cancelled { key } => format!("{key} waits no more: the touch is not wanted any more"),
         What::TimedOut { key } => format!("{key} waits no more: no touch came in time"),
@@ -68,6 +71,7 @@ fn text(event: &Event) -> String {
         What::Finger { key: Some(key) } => format!("the finger is over {key}"),
         What::Finger { key: None } => "the finger is over the first key that is plugged in".to_owned(),
         What::TouchPolicy { touch } => format!("touch policy: {touch}"),
+        What::UvPolicy { key, uv } => format!("{key} finds its user: {uv}"),
         What::Gap { missed } => format!("{missed} events before the next are not kept any more"),
         other => format!("{other:?}"),
     };

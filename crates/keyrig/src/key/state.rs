@@ -29,7 +29,9 @@ fn described(key: &KeyState) -> String {
         (true, true) if key.programs > 0 => format!("attached to a host, used by {}", programs(key)),
         (true, true) => "attached to a host".to_owned(),
     };
+    let place = key.uv.map_or(place.clone(), |policy| format!("{place}, user verification: {policy}"));
     match &key.waiting_for {
+        Some(command) if key.for_verification => format!("{place}, waits for its user ({command})"),
         Some(command) => format!("{place}, waits for a touch ({command})"),
         None => place,
     }
@@ -59,6 +61,8 @@ mod tests {
                 programs_over_udp,
                 under_finger: false,
                 waiting_for: None,
+                for_verification: false,
+                uv: None,
                 discoverable_credentials: 0,
             })
         };

@@ -30,7 +30,7 @@ A file in TOML:
   do = \"unplug\"
   key = \"a\"
 
-do is touch, deny, unplug, plug, power-cycle, finger, touch-policy (with
+do is touch, verify, miss, deny, unplug, plug, power-cycle, finger, touch-policy (with
 policy = \"manual\"), fault (with fault = \"ctap-slow,ms=3000\") or fault-off (with
 fault = \"ctap-slow\", or of all). when is a key and what it comes to, or that
 alone, of any key: waiting, touched, denied, cancelled, timed-out, plugged,

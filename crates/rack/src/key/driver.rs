@@ -21,7 +21,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use keyrig_authenticator::store::Change;
-use keyrig_authenticator::{Authenticator, Channel, Commit, Gesture as PendingGesture, Profile, Step, Waiting};
+use keyrig_authenticator::{Asks, Authenticator, Channel, Commit, Gesture as PendingGesture, Profile, Step, Waiting};
 use keyrig_ctap::Status;
 use keyrig_ctap::hid::{Capabilities, Device, DeviceConfig, DeviceEvent, KeepaliveStatus, Peer, Report, RequestKind};
 
@@ -228,10 +228,10 @@ impl Driver {
             // A touch that comes after the key was asked for the last time means nothing.
             let in_time = self.authenticator.u2f_waiting(now).is_some();
             match gesture {
-                Gesture::Touch => self.authenticator.touch_u2f(now),
+                Gesture::Touch | Gesture::Miss => self.authenticator.touch_u2f(now),
                 Gesture::Deny => self.authenticator.deny_u2f(),
             }
-            self.waits_no_more(id, if in_time { gesture.into() } else { Ended::Cancelled }, now);
+            self.waits_no_more(id, if in_time { Ended::by(gesture, Asks::Touch) } else { Ended::Cancelled }, now);
         } else if let Some(command) = self.command.take_if(|command| command.waits_for(id)) {
             self.gesture_of(command, gesture, now);
         }
@@ -240,11 +240,12 @@ impl Driver {
 
     fn gesture_of(&mut self, command: Command, gesture: Gesture, now: Duration) {
         let Command { kind, interest, wait: Wait::Gesture { id, gesture: pending, .. } } = command else { return };
-        self.waits_no_more(id, gesture.into(), now);
+        self.waits_no_more(id, Ended::by(gesture, pending.asks()), now);
         let touch = pending.reason().touch();
         let step = match gesture {
             Gesture::Touch if touch.is_zero() => pending.touched(&mut self.authenticator, now),
-            Gesture::Touch => {
+            Gesture::Miss if touch.is_zero() => pending.missed(&mut self.authenticator, now),
+            Gesture::Touch | Gesture::Miss => {
                 let held_until = Some(now.saturating_add(touch));
                 let wait = Wait::Gesture { id, gesture: pending, held_until };
                 self.command = Some(Command { kind, interest, wait });
@@ -432,7 +433,7 @@ impl Driver {
         // CTAP1/U2F waits no more, which is said before that something else does.
         self.watch_u2f(now);
         let id = self.next_gesture();
-        self.tell(News::Waiting { id, reason: gesture.reason() }, now);
+        self.tell(News::Waiting { id, reason: gesture.reason(), asks: gesture.asks() }, now);
         let wait = Wait::Gesture { id, gesture, held_until: None };
         self.command = Some(Command { kind, interest: Interest::Of(source), wait });
     }
@@ -523,7 +524,7 @@ impl Driver {
         if let Some(waiting) = waiting {
             let id = self.next_gesture();
             self.u2f_waiting = Some((id, waiting));
-            self.tell(News::Waiting { id, reason: waiting.reason }, now);
+            self.tell(News::Waiting { id, reason: waiting.reason, asks: Asks::Touch }, now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a key's task is told, and what it tells.
 
 use keyrig_authenticator::store::Change;
-use keyrig_authenticator::{Authenticator, Reason};
+use keyrig_authenticator::{Asks, Authenticator, Reason};
 use keyrig_ctap::hid::{Peer, Report, RequestKind};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -112,7 +112,7 @@ pub(crate) struct Notice {
 /// What a rack hears of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    Waiting { id: GestureId, reason: Reason },
+    Waiting { id: GestureId, reason: Reason, asks: Asks },
     NotWaiting { id: GestureId, ended: Ended },
     Attached(bool),
     Programs { programs: usize, over_udp: usize },
@@ -120,11 +120,14 @@ pub(crate) enum News {
     Winked,
 }
 
-impl From<Gesture> for Ended {
-    fn from(gesture: Gesture) -> Self {
-        match gesture {
-            Gesture::Touch => Self::Touched,
-            Gesture::Deny => Self::Denied,
+impl Ended {
+    /// What a gesture is to a key that asks for this.
+    pub(super) fn by(gesture: Gesture, asks: Asks) -> Self {
+        match (gesture, asks) {
+            (Gesture::Deny, _) => Self::Denied,
+            (Gesture::Touch, Asks::Verification) => Self::Verified,
+            (Gesture::Miss, Asks::Verification) => Self::Missed,
+            _ => Self::Touched,
         }
     }
 }
@@ -132,7 +135,7 @@ impl From<Gesture> for Ended {
 impl From<News> for Happening {
     fn from(news: News) -> Self {
         match news {
-            News::Waiting { reason, .. } => Self::Waiting(reason),
+            News::Waiting { reason, asks, .. } => Self::Waiting(reason, asks),
             News::NotWaiting { ended, .. } => Self::WaitEnded(ended),
             News::Attached(true) => Self::Attached,
             News::Attached(false) => Self::Detached,

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use keyrig_authenticator::Reason;
+use keyrig_authenticator::{Asks, Reason};
 use tokio::sync::oneshot;
 
 use super::following::RackKey;
@@ -12,6 +12,7 @@ use crate::finger::{Gesture, Place};
 use crate::key::{GestureId, KeyHandle};
 use crate::key_name::KeyName;
 use crate::seams::Ended;
+use crate::verification::UvPolicy;
 
 /// Where the answer to a command goes.
 pub(super) type Reply = oneshot::Sender<Result<RackState, Refusal>>;
@@ -24,6 +25,8 @@ pub(super) struct Entry {
     pub(super) profile: String,
     /// Whether a touch counts that comes before it is asked for.
     pub(super) has_latch: bool,
+    /// Whom it finds when it verifies its user itself, if it does.
+    pub(super) uv: Option<UvPolicy>,
     pub(super) busid: String,
     pub(super) plugged: bool,
     pub(super) attached: bool,
@@ -39,12 +42,22 @@ pub(super) struct Entry {
 pub(super) struct Waiting {
     pub(super) id: GestureId,
     pub(super) reason: Reason,
+    pub(super) asks: Asks,
     pub(super) since: Duration,
+}
+
+/// What is done to a key that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// It is touched. Whether it finds whom it knows, if it asks for that, is its policy's to say.
+    Touch,
+    /// Exactly this.
+    Exactly(Gesture),
 }
 
 /// A gesture that somebody asked for.
 pub(super) struct Asked {
-    pub(super) gesture: Gesture,
+    pub(super) deed: Deed,
     /// Whether it may wait until the key does.
     pub(super) wait: bool,
     pub(super) reply: Reply,
@@ -82,8 +95,13 @@ impl Entry {
     }
 
     /// Makes a gesture, if the key waits for one.
-    pub(super) fn gesture(&mut self, gesture: Gesture) -> Option<GestureId> {
-        let Waiting { id, .. } = self.waiting.take()?;
+    pub(super) fn make(&mut self, deed: Deed) -> Option<GestureId> {
+        let Waiting { id, asks, .. } = self.waiting.take()?;
+        let gesture = match (deed, &mut self.uv) {
+            (Deed::Exactly(gesture), _) => gesture,
+            (Deed::Touch, Some(uv)) if asks == Asks::Verification => uv.touch(),
+            (Deed::Touch, _) => Gesture::Touch,
+        };
         self.handle.gesture(id, gesture);
         Some(id)
     }
@@ -99,7 +117,7 @@ impl Entry {
 
     /// Makes a gesture for somebody, now or when the key waits for it.
     pub(super) fn ask(&mut self, asked: Asked) {
-        match self.gesture(asked.gesture) {
+        match self.make(asked.deed) {
             Some(id) => self.waits.made = Some((id, asked)),
             None if !asked.wait => self.refuse(asked.reply, Refusal::NotWaiting(self.name.clone())),
             None => {
@@ -126,7 +144,12 @@ impl Entry {
     pub(super) fn ended(&mut self, id: GestureId, ended: Ended) -> Option<Reply> {
         self.waiting.take_if(|waiting| waiting.id == id);
         let (_, asked) = self.waits.made.take_if(|(made, _)| *made == id)?;
-        if ended == asked.gesture.into() {
+        let was_made = match ended {
+            Ended::Touched | Ended::Verified | Ended::Missed => asked.deed != Deed::Exactly(Gesture::Deny),
+            Ended::Denied => asked.deed == Deed::Exactly(Gesture::Deny),
+            Ended::Cancelled | Ended::TimedOut => false,
+        };
+        if was_made {
             return Some(asked.reply);
         }
         if asked.wait {
@@ -193,7 +216,12 @@ impl Entry {
             name: &self.name,
             plugged: self.plugged,
             waiting_since: self.waiting.as_ref().map(|waiting| waiting.since),
+            by_hand: self.uv == Some(UvPolicy::Manual) && self.waits_for_verification(),
         }
+    }
+
+    fn waits_for_verification(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.asks == Asks::Verification)
     }
 
     pub(super) fn state(&self, under_finger: bool) -> KeyState {
@@ -207,6 +235,8 @@ impl Entry {
             programs_over_udp: self.programs_over_udp,
             under_finger,
             waiting_for: self.waiting.as_ref().map(|waiting| waiting.reason.command()),
+            for_verification: self.waits_for_verification(),
+            uv: self.uv,
             discoverable_credentials: self.discoverable_credentials,
         }
     }

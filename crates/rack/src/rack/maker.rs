@@ -23,6 +23,7 @@ use crate::seams::Row;
 use crate::seed;
 use crate::state_directory::StateDirectory;
 use crate::storage::{Memory, Storage};
+use crate::verification::UvPolicy;
 
 /// What keys are made with.
 pub(super) struct Maker {
@@ -42,6 +43,7 @@ pub(super) struct Made {
     start: Start,
     profile: String,
     has_latch: bool,
+    has_uv: bool,
     discoverable_credentials: usize,
 }
 
@@ -110,6 +112,7 @@ impl Maker {
         Ok(Made {
             profile: authenticator.profile().name.clone(),
             has_latch: authenticator.profile().behaviour.touch == Touch::Latched,
+            has_uv: authenticator.profile().has_built_in_uv(),
             discoverable_credentials: authenticator.store().discoverable_count(),
             start: Start {
                 busid: format!("1-{port}"),
@@ -138,11 +141,12 @@ impl Maker {
 impl Made {
     /// Starts its task, unplugged.
     pub(super) fn run(self) -> Entry {
-        let Self { start, profile, has_latch, discoverable_credentials } = self;
+        let Self { start, profile, has_latch, has_uv, discoverable_credentials } = self;
         Entry {
             name: start.name.clone(),
             profile,
             has_latch,
+            uv: has_uv.then(UvPolicy::default),
             busid: start.busid.clone(),
             plugged: false,
             attached: false,

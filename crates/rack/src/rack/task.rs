@@ -3,10 +3,11 @@
 use core::time::Duration;
 use std::sync::Weak;
 
+use keyrig_authenticator::Asks;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::entry::{Asked, Entry, Reply, Waiting};
+use super::entry::{Asked, Deed, Entry, Reply, Waiting};
 use super::shared::Shared;
 use crate::command::{Command, MAX_KEYS, RackState, Refusal, WaitFor};
 use crate::events::{Log, What};
@@ -91,11 +92,12 @@ impl Task {
         let now = self.epoch.elapsed();
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.name == key) else { return };
         match news {
-            News::Waiting { id, reason } => {
+            News::Waiting { id, reason, asks } => {
                 let command = reason.command();
-                tracing::debug!(%key, %command, "waits for a touch");
-                entry.waiting = Some(Waiting { id, reason, since: now });
-                self.log.write(What::Waiting { key: key.clone(), command });
+                tracing::debug!(%key, %command, ?asks, "waits");
+                entry.waiting = Some(Waiting { id, reason, asks, since: now });
+                let for_verification = asks == Asks::Verification;
+                self.log.write(What::Waiting { key: key.clone(), command, for_verification });
                 // Before what is asked for ends the wait.
                 self.tell_watchers(&key);
                 if let Some(entry) = self.entry(&key) {
@@ -107,6 +109,8 @@ impl Task {
                 let name = key.clone();
                 self.log.write(match ended {
                     Ended::Touched => What::Touched { key },
+                    Ended::Verified => What::Verified { key },
+                    Ended::Missed => What::Missed { key },
                     Ended::Denied => What::Denied { key },
                     Ended::Cancelled => What::Cancelled { key },
                     Ended::TimedOut => What::TimedOut { key },
@@ -230,8 +234,17 @@ impl Task {
 
     async fn asked(&mut self, command: Command, reply: Reply) {
         match command {
-            Command::Touch { key, wait } => self.gesture(&key, Gesture::Touch, wait, reply),
-            Command::Deny { key, wait } => self.gesture(&key, Gesture::Deny, wait, reply),
+            Command::Touch { key, wait } => self.gesture(&key, Asked { deed: Deed::Touch, wait, reply }),
+            Command::Verify { key, miss, wait } => {
+                let deed = Deed::Exactly(if miss { Gesture::Miss } else { Gesture::Touch });
+                match self.known(&key) {
+                    Ok(entry) if entry.uv.is_none() => self.reply(reply, Err(Refusal::NoVerification(key))),
+                    _ => self.gesture(&key, Asked { deed, wait, reply }),
+                }
+            }
+            Command::Deny { key, wait } => {
+                self.gesture(&key, Asked { deed: Deed::Exactly(Gesture::Deny), wait, reply });
+            }
             Command::Wait { key, what } => self.wait(&key, what, reply),
             command => {
                 let result = self.command(command).await;
@@ -241,13 +254,13 @@ impl Task {
         }
     }
 
-    fn gesture(&mut self, key: &KeyName, gesture: Gesture, wait: bool, reply: Reply) {
+    fn gesture(&mut self, key: &KeyName, asked: Asked) {
         match self.known(key) {
-            Ok(entry) if gesture == Gesture::Touch && !wait && entry.latches_touch() => {
-                self.reply(reply, Ok(Some(key)));
+            Ok(entry) if asked.deed == Deed::Touch && !asked.wait && entry.latches_touch() => {
+                self.reply(asked.reply, Ok(Some(key)));
             }
-            Ok(entry) => entry.ask(Asked { gesture, wait, reply }),
-            Err(refusal) => self.reply(reply, Err(refusal)),
+            Ok(entry) => entry.ask(asked),
+            Err(refusal) => self.reply(asked.reply, Err(refusal)),
         }
     }
 
@@ -292,8 +305,18 @@ impl Task {
                 self.log.write(What::TouchPolicy { touch: policy });
                 Ok(None)
             }
+            Command::UvPolicy { key, policy } => {
+                let uv = self.known(&key)?.uv.as_mut().ok_or_else(|| Refusal::NoVerification(key.clone()))?;
+                *uv = policy;
+                self.log.write(What::UvPolicy { key: key.clone(), uv: policy });
+                Ok(Some(key))
+            }
             Command::Show { key } => self.known(&key).map(drop).map(|()| Some(key)),
-            Command::List | Command::Touch { .. } | Command::Deny { .. } | Command::Wait { .. } => Ok(None),
+            Command::List
+            | Command::Touch { .. }
+            | Command::Verify { .. }
+            | Command::Deny { .. }
+            | Command::Wait { .. } => Ok(None),
         }
     }
 
@@ -318,8 +341,9 @@ impl Task {
         let gestures: Vec<_> = gestures.into_iter().map(|(name, gesture)| (name.clone(), gesture)).collect();
         for (name, gesture) in gestures {
             if let Some(entry) = self.entry(&name) {
+                let deed = if gesture == Gesture::Touch { Deed::Touch } else { Deed::Exactly(gesture) };
                 // It waits, or the finger would not have been moved.
-                let _ = entry.gesture(gesture);
+                let _ = entry.make(deed);
             }
         }
         again

@@ -12,4 +12,5 @@ mod seams;
 mod support;
 mod touch;
 mod u2f;
+mod verification;
 mod waits;

@@ -207,17 +207,17 @@ async fn what_happens_is_told_in_its_order() {
     assert_eq!(
         happened(&rack, begun),
         [
-            What::Waiting { key: a(), command: command() },
+            What::Waiting { key: a(), command: command(), for_verification: false },
             What::Touched { key: a() },
-            What::Waiting { key: a(), command: command() },
+            What::Waiting { key: a(), command: command(), for_verification: false },
             What::Denied { key: a() },
-            What::Waiting { key: a(), command: command() },
+            What::Waiting { key: a(), command: command(), for_verification: false },
             What::Cancelled { key: a() },
             What::Unplugged { key: a() },
             What::Plugged { key: a() },
             What::Finger { key: Some(a()) },
             What::TouchPolicy { touch: "auto".parse().unwrap() },
-            What::Waiting { key: a(), command: "authenticatorMakeCredential".to_owned() },
+            What::Waiting { key: a(), command: "authenticatorMakeCredential".to_owned(), for_verification: false },
             What::Touched { key: a() },
             What::Stored { key: a(), discoverable_credentials: 1 },
         ]

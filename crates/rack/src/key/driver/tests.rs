@@ -157,7 +157,7 @@ impl Pair {
             },
             Effect::Answer(id, answer) => self.answers.push((id, answer)),
             Effect::Progress(_, progress) => self.progress.push(progress),
-            Effect::Tell(News::Waiting { id, reason }) => self.waiting = Some((id, reason)),
+            Effect::Tell(News::Waiting { id, reason, .. }) => self.waiting = Some((id, reason)),
             Effect::Tell(News::NotWaiting { id, .. }) => drop(self.waiting.take_if(|(waiting, _)| *waiting == id)),
             Effect::Tell(News::Stored { discoverable_credentials }) => self.stored = discoverable_credentials,
             Effect::Tell(News::Attached(_) | News::Programs { .. } | News::Winked) => {}
