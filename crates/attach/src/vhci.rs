@@ -36,7 +36,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::nodes::{HidrawNode, Nodes};
+use self::nodes::{Announcement, HidrawNode, Nodes};
 use self::ports::{Hub, Port, State};
 
 /// Where the kernel shows its virtual host controllers: the files of all of them belong to the first.
@@ -247,7 +247,10 @@ pub struct Attachments {
     events: mpsc::UnboundedReceiver<Event>,
     /// Absent where the kernel's announcements cannot be heard.
     nodes: Option<Nodes>,
-    keys: BTreeMap<u32, KeyName>,
+    /// Nodes that may not have been announced.
+    present: Vec<HidrawNode>,
+    /// The key at each port, and its node once that was told.
+    keys: BTreeMap<u32, (KeyName, Option<String>)>,
     stop: watch::Sender<()>,
     tasks: JoinSet<()>,
     /// Each completes when its key is not attached any more.
@@ -270,6 +273,7 @@ impl Attachments {
             sender,
             events,
             nodes,
+            present: Vec::new(),
             keys: BTreeMap::new(),
             stop: watch::Sender::new(()),
             tasks: JoinSet::new(),
@@ -319,14 +323,20 @@ impl Attachments {
                 biased;
                 Some(event) = self.events.recv() => {
                     if let Event::Attached { key, port } = &event {
-                        self.keys.insert(*port, key.clone());
+                        self.keys.insert(*port, (key.clone(), None));
                     }
                     return event;
                 }
                 Some(change) = self.following.next() => self.follow(change).await,
-                node = new_node(&self.nodes) => match node {
-                    Ok(node) => if let Some(event) = self.node(node) {
+                announcement = announcement(&self.nodes, &mut self.present) => match announcement {
+                    Ok(Announcement::Node(node)) => if let Some(event) = self.node(node) {
                         return event;
+                    },
+                    Ok(Announcement::Lost) => match Nodes::present().inspect(|present| {
+                        tracing::debug!(nodes = present.len(), "announcements were lost: looked up what there is");
+                    }) {
+                        Ok(present) => self.present = present,
+                        Err(error) => tracing::warn!(%error, "the nodes that came meanwhile are not known"),
                     },
                     Err(error) => {
                         tracing::warn!(%error, "the kernel's announcements cannot be heard any more");
@@ -356,11 +366,16 @@ impl Attachments {
         }
     }
 
-    fn node(&self, HidrawNode { local_busid, name }: HidrawNode) -> Option<Event> {
+    fn node(&mut self, HidrawNode { local_busid, name }: HidrawNode) -> Option<Event> {
         let ports = self.vhci.ports().inspect_err(|error| tracing::warn!(%error, "a node's key is not known")).ok()?;
         let port = ports.iter().find(|port| port.state == State::Used && port.local_busid == local_busid)?;
-        let key = self.keys.get(&port.number)?.clone();
-        Some(Event::Node { key, path: Path::new("/dev").join(name) })
+        let (key, told) = self.keys.get_mut(&port.number)?;
+        if told.as_ref() == Some(&name) {
+            return None;
+        }
+        let path = Path::new("/dev").join(&name);
+        *told = Some(name);
+        Some(Event::Node { key: key.clone(), path })
     }
 
     /// Detaches all keys and waits until the kernel has let them go.
@@ -374,7 +389,10 @@ impl Attachments {
     }
 }
 
-async fn new_node(nodes: &Option<Nodes>) -> io::Result<HidrawNode> {
+async fn announcement(nodes: &Option<Nodes>, present: &mut Vec<HidrawNode>) -> io::Result<Announcement> {
+    if let Some(node) = present.pop() {
+        return Ok(Announcement::Node(node));
+    }
     match nodes {
         Some(nodes) => nodes.next().await,
         None => core::future::pending().await,

@@ -1,9 +1,11 @@
 //! Which device nodes the kernel makes, heard from the kernel itself.
 //!
 //! The kernel announces each new device to a netlink group that anyone may listen to (netlink(7), `NETLINK_KOBJECT_UEVENT`;
-//! `lib/kobject_uevent.c`). The message is `ACTION@DEVPATH` and `NAME=VALUE` strings, each ended by a zero byte.
+//! `lib/kobject_uevent.c`). The message is `ACTION@DEVPATH` and `NAME=VALUE` strings, each ended by a zero byte. Who is slow to
+//! read loses some, and is told so (netlink(7), `ENOBUFS`): what there is by then, [`Nodes::present`] looks up.
 
-use std::io;
+use std::path::Path;
+use std::{fs, io};
 
 use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
@@ -15,6 +17,18 @@ use tokio::net::UnixDatagram;
 const KERNEL_GROUP: u32 = 1;
 /// More than the kernel ever sends (`UEVENT_BUFFER_SIZE` and the heading).
 const MESSAGE_SIZE: usize = 4096;
+
+/// Where the kernel lists all hidraw nodes, as links to their devices.
+const CLASS: &str = "/sys/class/hidraw";
+
+/// What is heard from the kernel.
+#[derive(Debug)]
+pub(super) enum Announcement {
+    /// There is a new node.
+    Node(HidrawNode),
+    /// More came at once than there is room for, and some were lost.
+    Lost,
+}
 
 /// A hidraw node that a USB device was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +51,13 @@ impl Nodes {
         Ok(Self(UnixDatagram::from_std(socket.into())?))
     }
 
-    /// Waits for the next hidraw node. Cancel-safe.
-    pub(super) async fn next(&self) -> io::Result<HidrawNode> {
+    /// The nodes of all devices on virtual host controllers.
+    pub(super) fn present() -> io::Result<Vec<HidrawNode>> {
+        present_in(Path::new(CLASS))
+    }
+
+    /// Waits for the next announcement that matters. Cancel-safe.
+    pub(super) async fn next(&self) -> io::Result<Announcement> {
         let mut buffer = [0; MESSAGE_SIZE];
         loop {
             let received = self.0.async_io(Interest::READABLE, || {
@@ -47,8 +66,9 @@ impl Nodes {
             });
             let (length, sender) = match received.await {
                 Ok(received) => received,
-                // Too many came at once, and some were lost.
-                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => continue,
+                Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
+                    return Ok(Announcement::Lost);
+                }
                 Err(error) => return Err(error),
             };
             let sender = sender.and_then(|address| SocketAddrNetlink::try_from(address).ok());
@@ -56,10 +76,34 @@ impl Nodes {
             if sender.is_some_and(|sender| sender.pid() == 0)
                 && let Some(node) = buffer.get(..length).and_then(hidraw_node)
             {
-                return Ok(node);
+                return Ok(Announcement::Node(node));
             }
         }
     }
+}
+
+fn present_in(class: &Path) -> io::Result<Vec<HidrawNode>> {
+    let entries = match fs::read_dir(class) {
+        Ok(entries) => entries,
+        // There is no node yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut nodes = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_str().map(str::to_owned);
+        let device = match fs::read_link(entry.path()) {
+            Ok(device) => device,
+            // It went meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if let (Some(name), Some(local_busid)) = (name, device.to_str().and_then(local_busid)) {
+            nodes.push(HidrawNode { local_busid: local_busid.to_owned(), name });
+        }
+    }
+    Ok(nodes)
 }
 
 /// The hidraw node of a USB device that a message announces.
@@ -74,12 +118,17 @@ fn hidraw_node(message: &[u8]) -> Option<HidrawNode> {
             _ => {}
         }
     }
-    let mut folders = path.split('/');
+    let local_busid = local_busid(path)?.to_owned();
+    is_hidraw.then_some(HidrawNode { local_busid, name: name? })
+}
+
+/// What the kernel calls the USB device that a device belongs to, if it is on a virtual host controller.
+fn local_busid(device_path: &str) -> Option<&str> {
+    let mut folders = device_path.split('/');
     // A virtual host controller, its root hub, the device.
     folders.find(|folder| folder.starts_with("vhci_hcd."))?;
     folders.next().filter(|folder| folder.starts_with("usb"))?;
-    let local_busid = folders.next()?.to_owned();
-    is_hidraw.then_some(HidrawNode { local_busid, name: name? })
+    folders.next()
 }
 
 #[cfg(test)]
@@ -122,6 +171,21 @@ mod tests {
         for bytes in [&b""[..], b"\0", b"libudev\0\xfe\xed\xca\xfe", b"add@/\0SUBSYSTEM=hidraw"] {
             assert_eq!(hidraw_node(bytes), None, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn nodes_that_were_not_announced_are_found_by_their_links() {
+        let class = tempfile::tempdir().unwrap();
+        assert_eq!(present_in(&class.path().join("none")).unwrap(), []);
+        for (name, device) in [
+            ("hidraw0", "../../devices/virtual/misc/uhid/0003:1209:0001.0001/hidraw/hidraw0"),
+            ("hidraw1", "../../devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/0003:1209:0001.0002/hidraw/hidraw1"),
+            ("hidraw3", &format!("../..{PATH}")),
+        ] {
+            std::os::unix::fs::symlink(device, class.path().join(name)).unwrap();
+        }
+        let node = HidrawNode { local_busid: "1-2".to_owned(), name: "hidraw3".to_owned() };
+        assert_eq!(present_in(class.path()).unwrap(), [node]);
     }
 
     #[tokio::test]
