@@ -30,6 +30,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "keyrig-rack",
             "keyrig-client",
             "keyrig-ways",
+            "keyrig-verifier",
             "keyrig-relying-party",
         ],
     ),

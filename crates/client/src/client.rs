@@ -156,6 +156,16 @@ impl Client {
         }
     }
 
+    /// What the browser says of the page before it looks at anything else: whether the page has WebAuthn, and the RP ID that it
+    /// gets for what it claims (WebAuthn Level 3 §5.1.3 steps 6 to 8, §5.1.4.1 steps 5 to 7). No key is asked.
+    ///
+    /// # Errors
+    /// [`ClientError`], as from [`create`](Self::create) and [`get`](Self::get).
+    pub fn check_page(&self, claimed: Option<&str>) -> Result<String, ClientError> {
+        self.check_secure_context()?;
+        self.rp_id(claimed)
+    }
+
     pub(crate) fn timeout(wanted: Option<Duration>) -> Duration {
         wanted.map_or(LONGEST_TIMEOUT, |timeout| timeout.min(LONGEST_TIMEOUT))
     }

@@ -66,6 +66,22 @@ impl Origin {
         }
     }
 
+    /// Whether the host is a loopback address, or `localhost` or a name under it, which browsers take for one.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Opaque => false,
+            Self::Tuple { host, .. } => match host {
+                Host::Ipv4(address) => address.is_loopback(),
+                Host::Ipv6(address) => address.is_loopback(),
+                Host::Domain(domain) => {
+                    let domain = domain.strip_suffix('.').unwrap_or(domain);
+                    domain == "localhost" || domain.ends_with(".localhost")
+                }
+            },
+        }
+    }
+
     /// Whether a page from here is in a secure context (Secure Contexts §3.1): https, or http on a loopback address,
     /// `localhost` or a name under it. Elsewhere a page has no `navigator.credentials`.
     ///
@@ -75,15 +91,7 @@ impl Origin {
     pub fn is_secure_context(&self) -> bool {
         match self {
             Self::Opaque => true,
-            Self::Tuple { scheme, .. } if scheme == "https" => true,
-            Self::Tuple { host, .. } => match host {
-                Host::Ipv4(address) => address.is_loopback(),
-                Host::Ipv6(address) => address.is_loopback(),
-                Host::Domain(domain) => {
-                    let domain = domain.strip_suffix('.').unwrap_or(domain);
-                    domain == "localhost" || domain.ends_with(".localhost")
-                }
-            },
+            Self::Tuple { scheme, .. } => scheme == "https" || self.is_loopback(),
         }
     }
 }

@@ -55,6 +55,8 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Password(_) => "password-refused",
         Failure::Policy(_) => "unknown-policy",
         Failure::Config(_) => "settings-refused",
+        Failure::Unreadable(_) => "settings-unreadable",
+        Failure::Unexplained(..) => "not-a-recording",
         Failure::Totp(_) | Failure::Qr(_) => "totp-refused",
         Failure::NoDatabase(_) => "no-database",
         Failure::NoReport(_) => "no-report",

@@ -23,6 +23,7 @@ use keyrig_relying_party::{
     UnknownPolicy, UserError,
 };
 use keyrig_scenario::demo::DemoError;
+use keyrig_scenario::verifier::InvalidRecording;
 use keyrig_service::TokenFileError;
 use thiserror::Error;
 
@@ -99,6 +100,10 @@ pub(crate) enum Failure {
     Policy(#[from] UnknownPolicy),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error("{0}")]
+    Unreadable(ConfigError),
+    #[error("{0}: {1}")]
+    Unexplained(String, #[source] InvalidRecording),
     #[error(transparent)]
     Totp(#[from] TotpRefused),
     #[error(transparent)]
@@ -187,6 +192,8 @@ impl Failure {
             Self::Interrupted => ExitCode::from(130),
             Self::AndTrace(failure, _) => failure.exit_code(),
             Self::Usage(_)
+            | Self::Unreadable(_)
+            | Self::Unexplained(..)
             | Self::Policy(_)
             | Self::Totp(_)
             | Self::Rack(

@@ -7,11 +7,13 @@ mod address;
 mod attach;
 mod client;
 mod demo;
+mod doctor;
 #[cfg(target_os = "linux")]
 mod env;
 mod error_code;
 #[cfg(target_os = "linux")]
 mod exec;
+mod explain;
 mod failure;
 mod fault;
 mod faults;
@@ -56,6 +58,8 @@ Start with:
   keyrig trace FILE             see what keys were asked: what --trace wrote
   keyrig client create --help   options JSON in, credential JSON out
   keyrig rp serve               a site to log in to, at http://localhost:8006
+  keyrig doctor --help          which setting of a site is wrong, and for whom
+  keyrig explain ./FILE         who refused a recorded ceremony, and why
 
 KEYRIG_LOG=debug shows what happens inside (on standard error).
 Exit status: 0 done, 1 what was tested or asked for failed, 2 the command line
@@ -80,6 +84,10 @@ enum Command {
     Key(key::Arguments),
     /// Act as a page in a browser: options JSON in, credential JSON out, or who refused and why
     Client(client::Arguments),
+    /// Say where a site's keys will work, who would refuse and why, and the smallest change that mends it
+    Doctor(doctor::Arguments),
+    /// Explain a recorded ceremony check by check, an exception of a browser, or a code of keyrig
+    Explain(explain::Arguments),
     /// Serve and administer a relying party to rehearse on
     Rp(rp::Arguments),
     /// Show what keys were asked and answered: what --trace wrote, or a capture of real ones
@@ -195,6 +203,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Env(arguments) => env::run(&arguments),
             Command::Key(arguments) => key::run(arguments).await,
             Command::Client(arguments) => client::run(arguments).await,
+            Command::Doctor(arguments) => doctor::run(&arguments),
+            Command::Explain(arguments) => explain::run(&arguments),
             Command::Rp(arguments) => rp::run(arguments).await,
             Command::Trace(arguments) => trace::run(&arguments),
             Command::Replay(arguments) => replay::run(&arguments),

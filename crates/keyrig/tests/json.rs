@@ -15,12 +15,14 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 51] = [
+const COMMANDS: [&str; 53] = [
     "attach",
     "client create",
     "client get",
     "demo",
+    "doctor",
     "env",
+    "explain",
     "faults",
     "key clone",
     "key create",
@@ -132,6 +134,41 @@ fn every_command_with_json_has_a_schema() {
 #[test]
 fn the_demo() {
     assert_is("demo", &value(&printed(&["demo", "--json"], "")));
+}
+
+#[test]
+fn the_doctor() {
+    let site = |words: &[&str]| {
+        let output = run(&mut keyrig(&[&["doctor", "--json"], words].concat()), "");
+        value(&String::from_utf8(output.stdout).expect("text"))
+    };
+    let cluster = "origin=https://pve1.example.com:8006,id=pve1.example.com";
+    for words in [
+        &["--webauthn", cluster, "--node", "pve1", "--node", "pve2"][..],
+        &["--rp-id", "example.com", "--from", "http://example.com", "--from", "https://example.org"],
+        &["--rp-id", "example.com"],
+    ] {
+        assert_is("doctor", &site(words));
+    }
+}
+
+#[test]
+fn explanations() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/printed");
+    for (what, input) in [
+        ("registration-and-login.json", ""),
+        ("cut-off.json", ""),
+        ("-", "NotAllowedError: The operation either timed out or was not allowed."),
+        ("-", "AbortError"),
+        ("-", "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0"),
+        ("rp-id-foreign", ""),
+        ("origin", ""),
+    ] {
+        let file = directory.join(what);
+        let what = if file.exists() { file.to_str().expect("text") } else { what };
+        let output = run(&mut keyrig(&["explain", "--json", what]), input);
+        assert_is("explain", &value(&String::from_utf8(output.stdout).expect("text")));
+    }
 }
 
 #[test]

@@ -102,7 +102,10 @@ fn settings_and_options() {
         let state = directory.path().join("state");
         let (file, state) = (file.to_str().expect("text"), state.to_str().expect("text"));
         shown(&["rp", "serve", "--listen", "localhost:0", "--config", file, "--state", state], "");
+        shown(&["doctor", "--config", file], "");
     }
+    shown(&["doctor", "--rp-id", HOSTILE, "--origin", HOSTILE, "--from", "https://example.com"], "");
+    shown(&["doctor", "--rp-id", "example.com", "--from", HOSTILE], "");
     let file = directory.path().join(HOSTILE);
     let path = file.to_str().expect("text");
     shown(&["rp", "serve", "--listen", "localhost:0", "--config", path], "");
@@ -112,6 +115,19 @@ fn settings_and_options() {
     shown(&["key", "touch", HOSTILE], "");
     shown(&["key", "list", "--control", &format!("unix:{path}")], "");
     shown(&[HOSTILE], "");
+}
+
+#[test]
+fn recordings() {
+    let client_data = json!({ "type": HOSTILE, "challenge": "AA", "origin": "https://example.com" }).to_string();
+    let data: Vec<u8> = client_data.into_bytes();
+    let credential = json!({
+        "id": HOSTILE, "rawId": "AQ", "type": HOSTILE,
+        "response": { "clientDataJSON": data, "authenticatorData": "AQ", "signature": "AQ" },
+    });
+    shown(&["explain", "--hex", "--rp-id", HOSTILE], &credential.to_string());
+    shown(&["explain", HOSTILE], "");
+    shown(&["explain", &format!("./{HOSTILE}")], "");
 }
 
 #[test]

@@ -121,9 +121,11 @@ pub use self::sessions::{
 };
 pub use self::settings::{
     Attestation, ConfigError, ConfigProblem, MAX_CONFIG_BYTES, OriginProblem, RpIdProblem, Settings, SettingsError,
+    Written,
 };
 pub use self::store::{DATABASE_FILE, Store, StoreError};
 pub use self::tfa_option::{TfaOptionError, TfaOptionProblem};
 pub use self::totp::{AcceptedCode, CodeRefused, TOTP_SECRET_BYTES, TOTP_WINDOW, Totp, TotpAlgorithm, TotpRefused};
 pub use self::user_name::{InvalidUserName, UserId, UserName};
 pub use self::users::{InvalidRole, Role, User, UserChange, UserError};
+pub use self::webauthn::OriginRefusal;

@@ -12,7 +12,7 @@ use keyrig_ctap::Aaguid;
 use thiserror::Error;
 use url::{Host, Url};
 
-pub use self::config_file::MAX_CONFIG_BYTES;
+pub use self::config_file::{MAX_CONFIG_BYTES, Written};
 pub use self::error::{ConfigError, ConfigProblem};
 use crate::limits::Limits;
 use crate::policy::Policy;

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_verifier::{
     AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, Check, Deviation, Finding,
     Framing, OriginRule, Outcome, Registration, RegistrationExpectations, RegistrationResponse, Report,
-    StoredRegistration, TrustAnchors, User as KnownBy, UserVerification, WebauthnRs, verify_authentication,
-    verify_registration,
+    StoredRegistration, Text, TrustAnchors, User as KnownBy, UserVerification, WebauthnRs, judge_origin,
+    verify_authentication, verify_registration,
 };
 use serde_json::{Value, json};
 
@@ -30,6 +30,39 @@ pub(crate) struct Page {
     /// The `Host` header.
     pub(crate) host: String,
     pub(crate) over_tls: bool,
+}
+
+/// Why an answer from a page is refused for its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginRefusal {
+    /// What the origin may be, for people.
+    pub expected: String,
+    /// How it differs from that, for people.
+    pub explanation: String,
+}
+
+/// What the request's host has to do with an origin that is not allowed.
+struct OfHost {
+    /// What the origin should be, if that host allows none.
+    expected: Option<Text>,
+    explanation: Text,
+}
+
+impl Settings {
+    /// What a relying party with these settings says to an answer from a page of this origin, if nothing else is wrong with
+    /// it. `host` and `over_tls` are of the request that brings the answer: they decide if the settings name no origin.
+    ///
+    /// # Errors
+    /// [`OriginRefusal`], if it refuses; [`SettingsError`] around that, if the settings cannot work at all.
+    pub fn judge_origin(
+        &self,
+        origin: &str,
+        host: &str,
+        over_tls: bool,
+    ) -> Result<Result<(), OriginRefusal>, SettingsError> {
+        let webauthn = Webauthn::new(self.clone())?;
+        Ok(webauthn.judge_origin(origin, &Page { host: host.to_owned(), over_tls }))
+    }
 }
 
 /// What a login with a credential is for.
@@ -84,6 +117,17 @@ impl Webauthn {
             origins.push(rule);
         }
         origins
+    }
+
+    /// What an answer from a page of this origin would meet: [`Settings::judge_origin`].
+    fn judge_origin(&self, origin: &str, page: &Page) -> Result<(), OriginRefusal> {
+        let Err(mismatch) = judge_origin(origin, &self.origins(page)) else { return Ok(()) };
+        let (mut expected, mut explanation) = (mismatch.expected, mismatch.explanation);
+        if let Some(explained) = self.explained_host(page) {
+            expected = explained.expected.unwrap_or(expected);
+            explanation = explained.explanation;
+        }
+        Err(OriginRefusal { expected: expected.into_owned(), explanation: explanation.into_owned() })
     }
 
     /// The options for `navigator.credentials.create()` (WebAuthn Level 3, §5.4), in JSON.
@@ -170,11 +214,20 @@ impl Webauthn {
 
     /// Where the settings name no origin the request's host decides: a report on the origin says what that was.
     fn explain_host(&self, report: &mut Report, page: &Page) {
-        if !self.settings.origins.is_empty() {
-            return;
-        }
         let is_origin = |finding: &&mut Finding| finding.check == Check::Origin && finding.outcome == Outcome::Fail;
         let Some(finding) = report.findings.iter_mut().find(is_origin) else { return };
+        let Some(explained) = self.explained_host(page) else { return };
+        if let Some(expected) = explained.expected {
+            finding.expected = expected;
+        }
+        finding.explanation = Some(explained.explanation);
+    }
+
+    /// What the request's host has to do with an origin that is not allowed; `None` if the settings name origins.
+    fn explained_host(&self, page: &Page) -> Option<OfHost> {
+        if !self.settings.origins.is_empty() {
+            return None;
+        }
         let (host, rp_id) = (&page.host, &self.settings.rp_id);
         let (cause, remedy) = match self.settings.origin_of_host(host, page.over_tls) {
             Err(SettingsError::Origin { problem: OriginProblem::InsecureScheme, .. }) => (
@@ -190,10 +243,9 @@ impl Webauthn {
                 "if a proxy changes it, have it pass on the Host that browsers send, or write origin= into the settings",
             ),
         };
-        if self.origins(page).len() == self.origins.len() {
-            finding.expected = format!("the origin of the request's Host, {rp_id} or below it").into();
-        }
-        finding.explanation = Some(format!("{cause}; {remedy}").into());
+        let nothing_added = self.origins(page).len() == self.origins.len();
+        let expected = nothing_added.then(|| format!("the origin of the request's Host, {rp_id} or below it").into());
+        Some(OfHost { expected, explanation: format!("{cause}; {remedy}").into() })
     }
 
     /// Verifies the end of a registration that was begun with this challenge and handle.

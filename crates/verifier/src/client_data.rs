@@ -142,21 +142,20 @@ fn is_in_other_form(base64: &str, challenge: &[u8]) -> bool {
 }
 
 fn check_origin(findings: &mut Findings, client_data: &Map<String, Value>, rules: &[OriginRule], form: Deviation) {
-    let expected = origin::describe(rules);
     match text(client_data, "origin") {
         Ok(found) => {
-            if rules.iter().any(|rule| rule.matches(found)) {
-                findings.decide(Check::Origin, true, expected, shown(found));
+            let Err(mismatch) = origin::judge_origin(found, rules) else {
+                findings.decide(Check::Origin, true, origin::describe(rules), shown(found));
                 return;
-            }
+            };
             let means = origin::serialised(found);
             let is_other_form = means.is_some_and(|means| rules.iter().any(|rule| rule.matches(&means)));
             let deviation = if is_other_form { form } else { Deviation::Refuse };
-            let finding = findings.deviates(Check::Origin, deviation, expected, shown(found));
-            finding.explanation = Some(origin::explain(found, rules));
+            let finding = findings.deviates(Check::Origin, deviation, mismatch.expected, shown(found));
+            finding.explanation = Some(mismatch.explanation);
         }
         Err(found) => {
-            findings.decide(Check::Origin, false, expected, found);
+            findings.decide(Check::Origin, false, origin::describe(rules), found);
         }
     }
 }

@@ -8,6 +8,9 @@
 //! A check that has nothing to look at is *not applicable*; one that cannot look because something could not be read is
 //! *not evaluated*, and names the check that failed before. So each mistake fails exactly the checks that are about it.
 //!
+//! A ceremony that somebody recorded in another form is read by [`Recording`], and [`Structure`] has the fields of what is binary, with
+//! their places.
+//!
 //! `CHECKS.md` lists the checks. What is supported: the attestation statement formats none, packed and fido-u2f; the
 //! algorithms ES256, ES384, EdDSA (Ed25519) and RS256.
 
@@ -22,10 +25,12 @@ mod expectations;
 mod extensions;
 mod origin;
 mod public_key;
+mod recording;
 mod registration;
 mod report;
 mod shown;
 mod strictness;
+mod structure;
 #[cfg(feature = "webauthn-rs")]
 mod webauthn_rs;
 
@@ -37,10 +42,12 @@ pub use self::expectations::{
     AttestationPolicy, AuthenticationExpectations, BackupPolicy, CredentialRecord, ExtensionPolicy, FlagPolicy,
     Framing, RecordUpdate, RegistrationExpectations, User,
 };
-pub use self::origin::{InvalidOrigin, OriginRule};
+pub use self::origin::{InvalidOrigin, OriginMismatch, OriginRule, judge_origin};
 pub use self::public_key::SUPPORTED_ALGORITHMS;
+pub use self::recording::{InvalidRecording, MAX_RECORDING_BYTES, RecordedCreation, RecordedRequest, Recording, Scrap};
 pub use self::registration::{Registration, verify_registration};
 pub use self::report::{Ceremony, Decision, Finding, Outcome, Report, Text, Verdict};
 pub use self::strictness::{ClientDataDecoding, Deviation, Strictness};
+pub use self::structure::{Broken, Field, Structure};
 #[cfg(feature = "webauthn-rs")]
 pub use self::webauthn_rs::{StoredRegistration, UserVerification, WebauthnRs};

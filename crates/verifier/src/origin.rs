@@ -169,6 +169,26 @@ impl std::fmt::Display for OriginRule {
     }
 }
 
+/// Why no rule allows an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginMismatch {
+    /// What is expected, for people.
+    pub expected: Text,
+    /// How the origin differs from that, for people.
+    pub explanation: Text,
+}
+
+/// Whether one of the rules allows the origin that a client states: what [`Check::Origin`](crate::Check::Origin) decides by.
+///
+/// # Errors
+/// [`OriginMismatch`], if none does.
+pub fn judge_origin(found: &str, rules: &[OriginRule]) -> Result<(), OriginMismatch> {
+    if rules.iter().any(|rule| rule.matches(found)) {
+        return Ok(());
+    }
+    Err(OriginMismatch { expected: describe(rules), explanation: explain(found, rules) })
+}
+
 /// What is expected, as a report says it.
 pub(crate) fn describe(rules: &[OriginRule]) -> Text {
     match rules {

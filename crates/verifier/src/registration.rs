@@ -29,6 +29,13 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// What would be kept if the registration were accepted, as far as the response has it: for looking at later ceremonies of a
+    /// recording. A relying party keeps [`Self::record`].
+    #[must_use]
+    pub fn readable_record(&self) -> Option<&CredentialRecord> {
+        self.candidate.as_ref()
+    }
+
     /// The same report, with another verifier's verdict instead of ours: except for what that leaves to its caller, and for
     /// what cannot be read here, which is refused all the same.
     #[must_use]

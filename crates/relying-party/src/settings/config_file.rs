@@ -105,33 +105,66 @@ enum Accept {
     Aaguid,
 }
 
+/// Settings as they are written, which may be unable to work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The settings.
+    pub settings: Settings,
+    /// What cannot work in them; if there is nothing, they are sound.
+    pub problems: Vec<ConfigError>,
+}
+
 impl Settings {
     /// The settings of a file, which are sound.
     ///
     /// # Errors
     /// [`ConfigError`], with the character that is wrong.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let Written { settings, problems } = Self::read(file)?;
+        problems.into_iter().next().map_or(Ok(settings), Err)
+    }
+
+    /// The settings of a file as they are written, for whoever asks what is wrong with them.
+    ///
+    /// # Errors
+    /// [`ConfigError`], if they cannot be read: it says at which character.
+    pub fn read(file: &Path) -> Result<Written, ConfigError> {
+        let text = read(file)?;
         if file.extension().is_some_and(|extension| extension == "toml") {
-            Self::from_toml(file, &read(file)?)
+            Self::from_toml(file, &text)
         } else {
-            Self::from_datacenter_cfg(file)
+            written(file, &text, datacenter_cfg::read(&text))
         }
     }
 
-    fn from_datacenter_cfg(file: &Path) -> Result<Self, ConfigError> {
-        let text = read(file)?;
-        datacenter_cfg::parse(&text).map_err(|(at, problem)| error(file, &text, at, problem))
+    /// The same of what Proxmox VE has behind `webauthn:`, `rp=NAME,id=DOMAIN,origin=URL`; `source` is where it comes from, for
+    /// errors.
+    ///
+    /// # Errors
+    /// [`ConfigError`], if it cannot be read: it says at which character.
+    pub fn read_webauthn_line(source: &str, line: &str) -> Result<Written, ConfigError> {
+        written(Path::new(source), line, datacenter_cfg::read_line(line))
     }
 
-    fn from_toml(file: &Path, text: &str) -> Result<Self, ConfigError> {
+    fn from_datacenter_cfg(file: &Path) -> Result<Written, ConfigError> {
+        let text = read(file)?;
+        written(file, &text, datacenter_cfg::read(&text))
+    }
+
+    fn from_toml(file: &Path, text: &str) -> Result<Written, ConfigError> {
         let wrong = |at: Range<usize>, problem| error(file, text, at, problem);
+        let mut problems = Vec::new();
         let table: File = toml::from_str(text).map_err(|found| {
             let problem = ConfigProblem::Toml { reason: found.message().to_owned() };
             wrong(found.span().unwrap_or(text.len()..text.len()), problem)
         })?;
         let beside = |name: &str| file.parent().unwrap_or(Path::new("")).join(name);
         let base = match &table.datacenter_cfg {
-            Some(name) => Some(Self::from_datacenter_cfg(&beside(name.get_ref()))?),
+            Some(name) => {
+                let Written { settings, problems: of_base } = Self::from_datacenter_cfg(&beside(name.get_ref()))?;
+                problems.extend(of_base);
+                Some(settings)
+            }
             None => None,
         };
         let policy = policy(&table, &beside).map_err(|failure| failure.at(&wrong))?;
@@ -144,22 +177,24 @@ impl Settings {
                 return Err(wrong(end, ConfigProblem::Missing { what: "rp_id", how }));
             }
         };
-        if let Some(written) = &table.rp_id {
-            check_rp_id(&rp_id).map_err(|problem| {
-                wrong(within(text, written, part_of_rp_id(&rp_id, problem)), ConfigProblem::RpId(problem))
-            })?;
+        if let Some(written) = &table.rp_id
+            && let Err(problem) = check_rp_id(&rp_id)
+        {
+            let at = within(text, written, part_of_rp_id(&rp_id, problem));
+            problems.push(wrong(at, ConfigProblem::RpId(problem)));
         }
         let origin_wrong = |written: &Spanned<String>, problem| {
             wrong(within(text, written, part_of_origin(written.get_ref(), &problem)), ConfigProblem::Origin(problem))
         };
         for written in table.origins.iter().flatten() {
-            check_origin(written.get_ref(), &rp_id).map_err(|problem| origin_wrong(written, problem))?;
+            problems
+                .extend(check_origin(written.get_ref(), &rp_id).err().map(|problem| origin_wrong(written, problem)));
         }
         for written in &table.app_origins {
-            check_app_origin(written.get_ref()).map_err(|problem| origin_wrong(written, problem))?;
+            problems.extend(check_app_origin(written.get_ref()).err().map(|problem| origin_wrong(written, problem)));
         }
-        if let Some(written) = &table.name {
-            check_name(written.get_ref()).map_err(|_| wrong(written.span(), ConfigProblem::Name))?;
+        if let Some(written) = table.name.as_ref().filter(|written| check_name(written.get_ref()).is_err()) {
+            problems.push(wrong(written.span(), ConfigProblem::Name));
         }
         let attestation = attestation(&table, &beside).map_err(|failure| failure.at(&wrong))?;
         let texts = |list: &[Spanned<String>]| list.iter().map(|text| text.get_ref().clone()).collect::<Vec<_>>();
@@ -183,11 +218,13 @@ impl Settings {
             rp_id,
         };
         // What stands in two files can be sound in each and not together.
-        settings.check().map_err(|problem| {
+        if problems.is_empty()
+            && let Err(problem) = settings.check()
+        {
             let at = table.rp_id.as_ref().map_or(end, Spanned::span);
-            wrong(at, ConfigProblem::Toml { reason: problem.to_string() })
-        })?;
-        Ok(settings)
+            problems.push(wrong(at, ConfigProblem::Toml { reason: problem.to_string() }));
+        }
+        Ok(Written { settings, problems })
     }
 }
 
@@ -296,6 +333,17 @@ fn read(file: &Path) -> Result<String, ConfigError> {
         return Err(failed(ConfigProblem::TooLong));
     }
     Ok(text)
+}
+
+/// What was read of a text, with the places of what is wrong.
+fn written(
+    file: &Path,
+    text: &str,
+    read: Result<(Settings, Vec<datacenter_cfg::Wrong>), datacenter_cfg::Wrong>,
+) -> Result<Written, ConfigError> {
+    let wrong = |(at, problem)| error(file, text, at, problem);
+    let (settings, problems) = read.map_err(wrong)?;
+    Ok(Written { settings, problems: problems.into_iter().map(wrong).collect() })
 }
 
 fn error(file: &Path, text: &str, at: Range<usize>, problem: ConfigProblem) -> ConfigError {

@@ -15,8 +15,11 @@ use crate::settings::Attestation;
 /// The name of the line.
 const KEY: &str = "webauthn";
 
-/// The settings of a whole `datacenter.cfg`; or what is wrong, and at which bytes of it.
-pub(super) fn parse(text: &str) -> Result<Settings, (Range<usize>, ConfigProblem)> {
+/// What is wrong, and at which bytes.
+pub(super) type Wrong = (Range<usize>, ConfigProblem);
+
+/// The settings of a whole `datacenter.cfg` as they are written, and what cannot work in them; or why they cannot be read.
+pub(super) fn read(text: &str) -> Result<(Settings, Vec<Wrong>), Wrong> {
     let mut found: Option<(usize, Range<usize>)> = None;
     let mut start = 0;
     for (index, line) in text.split('\n').enumerate() {
@@ -32,14 +35,13 @@ pub(super) fn parse(text: &str) -> Result<Settings, (Range<usize>, ConfigProblem
         }
     }
     let (_, at) = found.ok_or((text.len()..text.len(), ConfigProblem::NoWebauthnLine))?;
-    settings(text.get(at.clone()).unwrap_or_default()).map_err(|(part, problem)| {
-        let place = at.start + part.start..at.start + part.end;
-        (place, problem)
-    })
+    let in_file = |(part, problem): Wrong| (at.start + part.start..at.start + part.end, problem);
+    let (settings, problems) = read_line(text.get(at.clone()).unwrap_or_default()).map_err(in_file)?;
+    Ok((settings, problems.into_iter().map(in_file).collect()))
 }
 
 /// Where the value of a line is, if it is the `webauthn:` line.
-fn value(text: &str, line: Range<usize>) -> Result<Option<Range<usize>>, (Range<usize>, ConfigProblem)> {
+fn value(text: &str, line: Range<usize>) -> Result<Option<Range<usize>>, Wrong> {
     let content = text.get(line.clone()).unwrap_or_default();
     let trimmed = content.trim_start();
     let indent = content.len() - trimmed.len();
@@ -64,7 +66,8 @@ fn value(text: &str, line: Range<usize>) -> Result<Option<Range<usize>>, (Range<
     Ok(Some(line.start + start..line.end))
 }
 
-fn settings(line: &str) -> Result<Settings, (Range<usize>, ConfigProblem)> {
+/// The same of what stands behind `webauthn:`.
+pub(super) fn read_line(line: &str) -> Result<(Settings, Vec<Wrong>), Wrong> {
     let properties = property_string::parse(line).map_err(|(at, problem)| match problem {
         // `origin=https://a,https://b`
         PropertyProblem::NoValue { found } if found.contains("://") => (at, ConfigProblem::SecondOrigin),
@@ -95,38 +98,45 @@ fn settings(line: &str) -> Result<Settings, (Range<usize>, ConfigProblem)> {
     // Proxmox VE reads a line without them, and then has no WebAuthn at all.
     let missing = |what, how| (end.clone(), ConfigProblem::Missing { what, how });
     let id = id.ok_or_else(|| missing("id", "write id=DOMAIN, the RP ID, such as id=pve.example.com"))?;
-    let rp = rp.ok_or_else(|| missing("rp", "write rp=NAME, what users are shown"))?;
-    check_name(rp.value).map_err(|_| (rp.value_at.clone(), ConfigProblem::Name))?;
-    check_rp_id(id.value)
-        .map_err(|problem| (within(id, part_of_rp_id(id.value, problem)), ConfigProblem::RpId(problem)))?;
+    let mut problems = Vec::new();
+    match rp {
+        None => problems.push(missing("rp", "write rp=NAME, what users are shown")),
+        Some(rp) if check_name(rp.value).is_err() => problems.push((rp.value_at.clone(), ConfigProblem::Name)),
+        Some(_) => {}
+    }
+    if let Err(problem) = check_rp_id(id.value) {
+        problems.push((within(id, part_of_rp_id(id.value, problem)), ConfigProblem::RpId(problem)));
+    }
     let mut notes = Vec::new();
     let mut origins = Vec::new();
     if let Some(origin) = origin {
-        let refused =
-            |problem| (within(origin, part_of_origin(origin.value, &problem)), ConfigProblem::Origin(problem));
-        match check_origin(origin.value, id.value) {
-            Ok(_) => origins.push(origin.value.to_owned()),
-            // Proxmox VE reads a URL, and takes its origin.
-            Err(OriginProblem::NotAsBrowsersWriteIt { should_be }) => {
-                check_origin(&should_be, id.value).map_err(refused)?;
-                notes.push(format!("the origin {:?} is read as {should_be}, as browsers write it", origin.value));
-                origins.push(should_be);
-            }
-            Err(problem) => return Err(refused(problem)),
+        let mut read = origin.value.to_owned();
+        let mut verdict = check_origin(&read, id.value);
+        // Proxmox VE reads a URL, and takes its origin.
+        if let Err(OriginProblem::NotAsBrowsersWriteIt { should_be }) = verdict {
+            notes.push(format!("the origin {read:?} is read as {should_be}, as browsers write it"));
+            verdict = check_origin(&should_be, id.value);
+            read = should_be;
         }
+        if let Err(problem) = verdict {
+            let at = within(origin, part_of_origin(origin.value, &problem));
+            problems.push((at, ConfigProblem::Origin(problem)));
+        }
+        origins.push(read);
     }
-    Ok(Settings {
+    let settings = Settings {
         rp_id: id.value.to_owned(),
         origins,
         app_origins: Vec::new(),
         allow_subdomains,
-        name: rp.value.to_owned(),
+        name: rp.map_or(id.value, |rp| rp.value).to_owned(),
         passkey_login: false,
         attestation: Attestation::None,
         policy: Policy::strict(),
         limits: Limits::default(),
         notes,
-    })
+    };
+    Ok((settings, problems))
 }
 
 fn within(property: &Property<'_>, part: Range<usize>) -> Range<usize> {

@@ -9,6 +9,7 @@ mod differential;
 mod documentation;
 mod misconfigurations;
 mod origins;
+mod recordings;
 mod registrations;
 mod robustness;
 mod strictness;

@@ -4,6 +4,12 @@ use super::*;
 use crate::place::Place;
 use crate::settings::{OriginProblem, RpIdProblem};
 
+/// As [`Settings::load`] takes it: the first thing that is wrong refuses it.
+fn parse(text: &str) -> Result<Settings, Wrong> {
+    let (settings, problems) = read(text)?;
+    problems.into_iter().next().map_or(Ok(settings), Err)
+}
+
 const WHOLE: &str = "\
 # the cluster's settings
 keyboard: de
@@ -186,4 +192,16 @@ fn an_origin_is_read_as_a_url_and_said_as_browsers_write_it() {
     }
     let settings = parse("webauthn: rp=x,id=example.com,origin=https://pve.example.com").unwrap();
     assert!(settings.warnings().is_empty());
+}
+
+/// Whoever asks what is wrong is told all of it, and what the rest says.
+#[test]
+fn what_cannot_work_is_read_all_the_same() {
+    let (settings, problems) = read_line("origin=https://pve.example.org:8006/,id=Example.com").unwrap();
+    assert_eq!((settings.rp_id.as_str(), settings.name.as_str()), ("Example.com", "Example.com"));
+    assert_eq!(settings.origins, ["https://pve.example.org:8006"]);
+    let [(_, first), (at, second), (_, third)] = &problems[..] else { panic!("{problems:?}") };
+    assert!(matches!(first, ConfigProblem::Missing { what: "rp", .. }), "{first:?}");
+    assert_eq!((at, second), (&(40..41), &ConfigProblem::RpId(RpIdProblem::UpperCase)));
+    assert!(matches!(third, ConfigProblem::Origin(OriginProblem::OutsideRpId { .. })), "{third:?}");
 }

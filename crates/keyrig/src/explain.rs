@@ -1,0 +1,258 @@
+//! `keyrig explain`: who refused a recorded ceremony, what an exception can mean, what a code stands for.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Args;
+use keyrig_scenario::explain::{self, Code, Exception, Explained, Explanation, Known, Meaning, Named};
+use keyrig_scenario::verifier::{Field, Finding, MAX_RECORDING_BYTES, OriginRule, Outcome};
+
+use crate::failure::Failure;
+use crate::output::{GREEN, RED, YELLOW, print, print_json, print_marked};
+
+/// How many bytes a line of a structure shows.
+const BYTES_IN_LINE: usize = 8;
+
+/// How many bytes of a field are shown.
+const BYTES_SHOWN: usize = 64;
+
+/// How many characters of what was found are shown where it is what was expected: what fits beside the check.
+const FOUND_SHOWN: usize = 42;
+
+#[derive(Args)]
+#[command(after_help = "\
+A recording is JSON or text that has JSON in it: options and response, or the
+response alone, as toJSON() has them and as servers' libraries do, bytes in
+base64url, base64, hexadecimal or arrays; a HAR file; what a console printed.
+A structure alone is decoded, and an exception's name and message are told what
+they can mean.
+
+Exit status: 0 nothing is refused, 1 something is, 2 there is nothing to
+explain.
+
+Examples:
+  keyrig explain ./login.har
+  keyrig explain --origin https://example.com --hex - < credential.json
+  echo 'NotAllowedError: The operation either timed out …' | keyrig explain
+  keyrig explain rp-id-foreign")]
+pub(crate) struct Arguments {
+    /// A file (its path begins with ./ or /), - for standard input, or a code of keyrig
+    #[arg(value_name = "FILE|-|CODE", default_value = "-")]
+    what: String,
+
+    /// An origin that the site expects; again for more. Without any, the page's own is taken for right
+    #[arg(long = "origin", value_name = "URL", value_parser = origin_rule)]
+    origins: Vec<OriginRule>,
+
+    /// The RP ID that the site expects. Without it, that of the options counts
+    #[arg(long, value_name = "DOMAIN")]
+    rp_id: Option<String>,
+
+    /// Show the binary structures, field by field, with offsets and bytes
+    #[arg(long)]
+    hex: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn origin_rule(text: &str) -> Result<OriginRule, String> {
+    OriginRule::exact(text).map_err(|error| error.to_string())
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let is_path = arguments.what == "-" || arguments.what.starts_with(['.', '/']);
+    if !is_path {
+        let known = explain::code(&arguments.what);
+        let code = known.ok_or_else(|| Failure::Usage(format!("{:?} is no code: a file is ./FILE", arguments.what)))?;
+        return arguments.tell(&code, || tell_of_code(&code), true);
+    }
+    let recorded = arguments.read()?;
+    let known = Known { origins: arguments.origins.clone(), rp_id: arguments.rp_id.clone() };
+    match explain::explain(&recorded, &known, SystemTime::now()) {
+        Ok(explained) => {
+            let accepted = explained.ceremonies.iter().all(|it| it.report.is_accepted() && it.browser.is_none());
+            let whole = explained.structures.iter().all(|it| it.structure.broken.is_none());
+            arguments.tell(&explained, || tell_of_recording(&explained, arguments.hex), accepted && whole)
+        }
+        Err(error) => match explain::exception(&String::from_utf8_lossy(&recorded)) {
+            Some(exception) => arguments.tell(&exception, || tell_of_exception(&exception), true),
+            None => Err(Failure::Unexplained(arguments.what.clone(), error)),
+        },
+    }
+}
+
+impl Arguments {
+    fn tell(
+        &self,
+        value: &impl serde::Serialize,
+        for_people: impl FnOnce() -> Result<(), Failure>,
+        accepted: bool,
+    ) -> Result<ExitCode, Failure> {
+        if self.json {
+            print_json(value)?
+        } else {
+            for_people()?
+        }
+        Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// A byte more than is explained, so that too much is noticed.
+    fn read(&self) -> Result<Vec<u8>, Failure> {
+        let most = u64::try_from(MAX_RECORDING_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+        let mut recorded = Vec::new();
+        let read = if self.what == "-" {
+            io::stdin().lock().take(most).read_to_end(&mut recorded)
+        } else {
+            File::open(&self.what).and_then(|file| file.take(most).read_to_end(&mut recorded))
+        };
+        let name = if self.what == "-" { "standard input" } else { &self.what };
+        read.map_err(|error| Failure::Read(PathBuf::from(name), error))?;
+        Ok(recorded)
+    }
+}
+
+fn tell_of_code(code: &Code) -> Result<(), Failure> {
+    let who = match code.by.as_str() {
+        "client" => "the browser's",
+        "authenticator" => "a key's",
+        _ => "a check of the relying party",
+    };
+    print(format!("{}, {who}", code.code))?;
+    print(format!("  {}", code.text))?;
+    code.attempt.iter().try_for_each(|attempt| print(format!("  try  {attempt}")))?;
+    code.specification.iter().try_for_each(|link| print(format!("  see  {link}")))
+}
+
+fn tell_of_exception(exception: &Exception) -> Result<(), Failure> {
+    let of = match exception.browser.as_deref() {
+        Some("chromium") => ", in Chromium's words",
+        Some("firefox") => ", in Firefox's words",
+        Some("safari") => ", in Safari's words",
+        _ => "",
+    };
+    print(format!("{}{of}. The likeliest first:", exception.name))?;
+    for (index, Meaning { by, cause, attempt, row }) in exception.meanings.iter().enumerate() {
+        let row = row.map(|row| format!(" (row {row})")).unwrap_or_default();
+        let who = match by.as_str() {
+            "client" => "browser",
+            "authenticator" => "key",
+            other => other,
+        };
+        print(format!("\n{:>2}. {who:<8}  {cause}{row}", index + 1))?;
+        print(format!("    {:<8}  {attempt}", "try"))?;
+    }
+    Ok(())
+}
+
+fn tell_of_recording(explained: &Explained, hex: bool) -> Result<(), Failure> {
+    for (index, ceremony) in explained.ceremonies.iter().enumerate() {
+        if index > 0 {
+            print("")?;
+        }
+        tell_of_ceremony(ceremony, hex)?;
+    }
+    for named in &explained.structures {
+        tell_of_structure(named, true)?;
+    }
+    if explained.ceremonies.is_empty() && explained.structures.is_empty() {
+        print("options alone: nothing was answered, so that there is nothing to check")?;
+    }
+    explained.notes.iter().try_for_each(|note| print_marked(YELLOW, "note", format!("  {note}")))
+}
+
+fn tell_of_ceremony(it: &Explanation, hex: bool) -> Result<(), Failure> {
+    let what = match it.report.ceremony {
+        keyrig_scenario::verifier::Ceremony::Registration => "registration",
+        keyrig_scenario::verifier::Ceremony::Authentication => "authentication",
+    };
+    let origin = it.origin.as_deref().unwrap_or("a page that is not said");
+    print(format!("{what} at {origin}, RP ID {}", it.rp_id))?;
+    it.assumed.iter().try_for_each(|assumed| print_marked(YELLOW, "taken", format!("  {assumed}")))?;
+    print("")?;
+    if let Some(browser) = &it.browser {
+        print_marked(RED, "FAIL", format!("  browser  {browser}"))?;
+    }
+    it.report.findings.iter().try_for_each(tell_of_finding)?;
+    let refused: Vec<_> = it.report.findings.iter().filter(|finding| finding.refuses()).collect();
+    if refused.is_empty() {
+        let known = if it.browser.is_some() { ", if a browser had sent it" } else { "" };
+        print(format!("\naccepted{known}"))?;
+    } else {
+        let ids: Vec<_> = refused.iter().map(|finding| finding.check.id()).collect();
+        print(format!("\nrefused by the relying party: {}", ids.join(", ")))?;
+    }
+    let shown = it.structures.iter().filter(|named| hex || named.structure.broken.is_some());
+    shown.into_iter().try_for_each(|named| tell_of_structure(named, hex))
+}
+
+fn tell_of_finding(finding: &Finding) -> Result<(), Failure> {
+    let id = finding.check.id();
+    match finding.outcome {
+        Outcome::Pass => print_marked(GREEN, "pass", format!("  {id:<30}  {}", short(&finding.found))),
+        Outcome::NotApplicable => print(format!("-     {id:<30}  {}", short(&finding.found))),
+        Outcome::NotEvaluated { .. } => print(format!("?     {id:<30}  {}", finding.found)),
+        Outcome::Fail => {
+            let (colour, mark) = if finding.enforced { (RED, "FAIL") } else { (YELLOW, "odd ") };
+            print_marked(colour, mark, format!("  {id}"))?;
+            print(format!("      expected  {}", finding.expected))?;
+            print(format!("      found     {}", finding.found))?;
+            finding.explanation.iter().try_for_each(|text| print(format!("      that is   {text}")))?;
+            print(format!("      see       {}", finding.check.link()))
+        }
+    }
+}
+
+/// One word that does not fit, cut.
+fn short(found: &str) -> String {
+    match found.char_indices().nth(FOUND_SHOWN - 1) {
+        Some((end, _)) if !found.contains(' ') && found.len() > FOUND_SHOWN => {
+            format!("{}…", found.get(..end).unwrap_or_default())
+        }
+        _ => found.to_owned(),
+    }
+}
+
+/// The structure's fields; with offsets and bytes if they are wanted.
+fn tell_of_structure(named: &Named, hex: bool) -> Result<(), Failure> {
+    print(format!("\n{}, {} bytes", named.name, named.hex.len() / 2))?;
+    let fields = &named.structure.fields;
+    for (index, field) in fields.iter().enumerate() {
+        let is_whole = fields.get(index + 1).is_none_or(|next| next.depth <= field.depth);
+        if hex && named.name != "clientDataJSON" {
+            tell_of_bytes(field, named, is_whole)?;
+        } else {
+            print(format!("{}{}: {}", "  ".repeat(field.depth + 1), field.name, field.value))?;
+        }
+    }
+    match &named.structure.broken {
+        Some(broken) => print_marked(RED, "broken", format!(" at byte {}: {}", broken.offset, broken.reason)),
+        None => Ok(()),
+    }
+}
+
+/// A field with its place; with its bytes, unless they are those of the fields in it.
+fn tell_of_bytes(field: &Field, named: &Named, is_whole: bool) -> Result<(), Failure> {
+    let bytes = named.hex.get(2 * field.offset..2 * (field.offset + field.length)).unwrap_or_default();
+    let (bytes, more) = match bytes.get(..2 * BYTES_SHOWN) {
+        Some(first) if first.len() < bytes.len() => (first, "…"),
+        _ => (bytes, ""),
+    };
+    let bytes = if is_whole { bytes } else { "" };
+    let line =
+        |from: usize| bytes.get(from..).map(|rest| rest.get(..2 * BYTES_IN_LINE).unwrap_or(rest)).unwrap_or_default();
+    let is_bytes = field.value.len() > 2 * BYTES_IN_LINE
+        && field.value.bytes().take(2 * BYTES_IN_LINE).all(|byte| byte.is_ascii_hexdigit());
+    let value = if is_whole && is_bytes { format!("{} bytes", field.length) } else { field.value.clone() };
+    let label = format!("{}{}: {value}", "  ".repeat(field.depth), field.name);
+    print(format!("{:>5}  {:<16}  {label}", field.offset, line(0)))?;
+    for from in (2 * BYTES_IN_LINE..bytes.len()).step_by(2 * BYTES_IN_LINE) {
+        let last = from + 2 * BYTES_IN_LINE >= bytes.len();
+        print(format!("       {}{}", line(from), if last { more } else { "" }))?;
+    }
+    Ok(())
+}

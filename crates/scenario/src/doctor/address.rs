@@ -1,0 +1,95 @@
+//! Where people open a site, and what a proxy before it makes of that.
+
+use keyrig_client::Origin;
+use keyrig_client::origin::InvalidUrl;
+
+use super::site::{Kind, Site};
+
+/// Where somebody opens a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The page's origin.
+    pub origin: Origin,
+    /// The name of the node, if the address was made of one.
+    pub node: Option<String>,
+    /// What a proxy passes on instead of what the browser sent.
+    pub passed: Passed,
+}
+
+/// What a proxy passes on to the site: what it leaves as it is, is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// The `Host` header.
+    pub host: Option<String>,
+    /// Whether the site takes a request for one that came over TLS.
+    pub over_tls: Option<bool>,
+}
+
+impl Address {
+    /// The `Host` that the site gets with a request from the page.
+    pub(super) fn host(&self) -> String {
+        let sent = self.origin.to_string();
+        let sent = sent.split_once("://").map_or(sent.as_str(), |(_, host)| host);
+        self.passed.host.clone().unwrap_or_else(|| sent.to_owned())
+    }
+
+    pub(super) fn over_tls(&self) -> bool {
+        self.passed.over_tls.unwrap_or(matches!(&self.origin, Origin::Tuple { scheme, .. } if scheme == "https"))
+    }
+
+    /// The same address at another origin.
+    pub(super) fn at(&self, origin: Origin) -> Self {
+        Self { origin, node: None, passed: self.passed.clone() }
+    }
+}
+
+/// The addresses of a site: those that people open, and one for each node. Without any, those that the settings name.
+///
+/// A node's name without a dot is completed by the domain of the others: what the first origin's host is in, or the RP ID.
+///
+/// # Errors
+/// [`InvalidUrl`], if a node's name is not one that a host could have.
+pub fn addresses(
+    site: &Site,
+    opened: &[Origin],
+    nodes: &[String],
+    passed: &Passed,
+) -> Result<Vec<Address>, InvalidUrl> {
+    let address = |origin: Origin| Address { origin, node: None, passed: passed.clone() };
+    let mut all: Vec<_> = opened.iter().cloned().map(address).collect();
+    let domain = domain_of_nodes(site, nodes);
+    for node in nodes {
+        let host = if node.contains('.') { node.clone() } else { format!("{node}.{domain}") };
+        let origin: Origin = format!("https://{host}{}", port(site)).parse()?;
+        all.push(Address { node: Some(node.clone()), ..address(origin) });
+    }
+    if all.is_empty() {
+        all.extend(site.settings.origins.iter().filter_map(|origin| origin.parse().ok()).map(address));
+    }
+    if all.is_empty() {
+        all.extend(format!("https://{}{}", site.settings.rp_id, port(site)).parse().ok().map(address));
+    }
+    Ok(all)
+}
+
+/// `:PORT` of the first origin; without one, of Proxmox VE's pages.
+fn port(site: &Site) -> String {
+    let first = site.settings.origins.iter().find_map(|origin| origin.parse::<Origin>().ok());
+    match (first, site.kind) {
+        (Some(Origin::Tuple { port: 443, .. }), _) | (None | Some(Origin::Opaque), Kind::Other) => String::new(),
+        (Some(Origin::Tuple { port, .. }), _) => format!(":{port}"),
+        (None | Some(Origin::Opaque), Kind::ProxmoxVe) => ":8006".to_owned(),
+    }
+}
+
+fn domain_of_nodes(site: &Site, nodes: &[String]) -> String {
+    let rp_id = &site.settings.rp_id;
+    let first = site.settings.origins.iter().find_map(|origin| origin.parse::<Origin>().ok()?.host());
+    let host = first.unwrap_or_else(|| rp_id.clone());
+    match host.split_once('.') {
+        Some((label, domain)) if nodes.iter().any(|node| node == label) => domain.to_owned(),
+        // The host of one machine, if what is above it is still a site's.
+        Some((_, domain)) if host == *rp_id && psl::domain_str(domain).is_some() => domain.to_owned(),
+        _ => rp_id.clone(),
+    }
+}

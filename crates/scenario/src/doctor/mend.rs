@@ -1,0 +1,207 @@
+//! The smallest change after which all addresses work: candidates, each tried as the settings themselves were.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use keyrig_client::Origin;
+use keyrig_relying_party::Settings;
+use serde::Serialize;
+
+use super::address::Address;
+use super::site::{Kind, Site};
+use super::verdict::{self, Verdict};
+
+/// What mends the addresses that do not work.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mend {
+    /// The settings to change, together.
+    pub changes: Vec<Change>,
+    /// The addresses that no settings mend, and what to open in their place.
+    pub moved: Vec<Moved>,
+    /// Whether every address works then, those that were moved at their new place.
+    pub mends_all: bool,
+    /// The addresses that do not work even then, and why.
+    pub left: Vec<Verdict>,
+    /// Whether the RP ID changes: no browser uses a key that was enrolled before.
+    pub enrolled_keys_become_useless: bool,
+    /// The whole `webauthn:` line of Proxmox VE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+}
+
+/// A setting to change.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// Its name, as it is written in the settings.
+    pub setting: &'static str,
+    /// What it is.
+    pub from: String,
+    /// What it is to be; `None` if it is to be left out.
+    pub to: Option<String>,
+}
+
+/// An address that no settings mend.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Moved {
+    /// The address.
+    pub from: String,
+    /// What to open instead; `None` if there is no telling.
+    pub to: Option<String>,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// How much a candidate costs: the cheapest mends most addresses, then changes fewest settings.
+type Cost = (usize, usize, usize, Reverse<usize>, String);
+
+/// The smallest change; `None` if nothing that can be changed here mends anything.
+pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
+    let mut moved = Vec::new();
+    let mut reachable = Vec::new();
+    for address in addresses {
+        match elsewhere(&address.origin) {
+            None => reachable.push(address.clone()),
+            Some((to, why)) => {
+                let from = address.origin.to_string();
+                moved.push(Moved { from, to: to.as_ref().map(ToString::to_string), why });
+                reachable.extend(to.map(|origin| address.at(origin)));
+            }
+        }
+    }
+    let failing = |settings: &Settings| {
+        let verdicts = reachable.iter().map(|address| verdict::of(settings, address));
+        verdicts.filter(|verdict| !verdict.works).collect::<Vec<_>>()
+    };
+    let mut best: Option<(Cost, Settings)> = None;
+    for rp_id in rp_ids(site, &reachable) {
+        let base = Settings { rp_id: rp_id.clone(), ..site.settings.clone() };
+        for (preference, settings) in origins(site, &base, &reachable).into_iter().enumerate() {
+            let changed = changes(site, &settings).len();
+            let cost = (failing(&settings).len(), changed, preference, Reverse(rp_id.len()), rp_id.clone());
+            if best.as_ref().is_none_or(|(cheapest, _)| cost < *cheapest) {
+                best = Some((cost, settings));
+            }
+        }
+    }
+    let (_, settings) = best?;
+    let left = failing(&settings);
+    let changes = changes(site, &settings);
+    let was_failing = failing(&site.settings).len();
+    // A change that mends nothing is none.
+    let changes = if left.len() < was_failing { changes } else { Vec::new() };
+    if changes.is_empty() && moved.is_empty() {
+        return None;
+    }
+    Some(Mend {
+        mends_all: left.is_empty() && moved.iter().all(|moved| moved.to.is_some()),
+        enrolled_keys_become_useless: !changes.is_empty() && settings.rp_id != site.settings.rp_id,
+        line: (site.kind == Kind::ProxmoxVe && !changes.is_empty()).then(|| line(&settings)),
+        changes,
+        moved,
+        left,
+    })
+}
+
+/// Where to open a page instead that has no WebAuthn whatever the settings are, and why.
+fn elsewhere(origin: &Origin) -> Option<(Option<Origin>, &'static str)> {
+    let Origin::Tuple { scheme, host, port } = origin else {
+        return Some((None, "an opaque origin has no RP ID: open the page from an address of the site"));
+    };
+    let at = |url: String| url.parse::<Origin>().ok();
+    if origin.domain().is_none() {
+        return Some(if origin.is_loopback() {
+            (
+                at(format!("{scheme}://localhost:{port}")),
+                "browsers have no WebAuthn at an IP address, and localhost is a name",
+            )
+        } else {
+            (None, "browsers have no WebAuthn at an IP address: give the machine a name, and open that")
+        });
+    }
+    if !origin.is_secure_context() {
+        let port = if *port == 80 { 443 } else { *port };
+        return Some((at(format!("https://{host}:{port}")), "browsers have no WebAuthn over plain http"));
+    }
+    None
+}
+
+/// The RP IDs that any of the addresses may claim, and the one that is set.
+fn rp_ids(site: &Site, addresses: &[Address]) -> BTreeSet<String> {
+    let mut rp_ids = BTreeSet::from([site.settings.rp_id.clone()]);
+    for address in addresses {
+        let mut name = address.origin.domain().map(str::to_owned);
+        while let Some(rp_id) = name {
+            let settings = Settings { rp_id: rp_id.clone(), ..site.settings.clone() };
+            if verdict::of_client(&settings, &address.origin).is_none() {
+                rp_ids.insert(rp_id.clone());
+            }
+            name = rp_id.split_once('.').map(|(_, parent)| parent.to_owned());
+        }
+    }
+    rp_ids
+}
+
+/// Settings that differ in origins and subdomains, the preferred first.
+fn origins(site: &Site, base: &Settings, addresses: &[Address]) -> Vec<Settings> {
+    let with = |origins: Vec<String>, allow_subdomains: bool| Settings { origins, allow_subdomains, ..base.clone() };
+    let kept = base.allow_subdomains;
+    let mut candidates = vec![base.clone()];
+    let used: Vec<_> = addresses.iter().filter(|address| verdict::of_client(base, &address.origin).is_none()).collect();
+    let mut listed: Vec<String> = Vec::new();
+    for origin in used.iter().map(|address| address.origin.to_string()) {
+        if !listed.contains(&origin) {
+            listed.push(origin);
+        }
+    }
+    if site.kind == Kind::Other {
+        let is_sound = |origin: &String| Settings::new(&base.rp_id, origin).judge_origin(origin, "", true).is_ok();
+        let mut added: Vec<_> = base.origins.iter().filter(|origin| is_sound(origin)).cloned().collect();
+        let missing: Vec<_> = listed.iter().filter(|origin| !added.contains(origin)).cloned().collect();
+        added.extend(missing);
+        candidates.push(with(added, kept));
+    }
+    candidates.push(with(Vec::new(), kept));
+    if let [only] = &listed[..] {
+        candidates.push(with(vec![only.clone()], kept));
+    }
+    if let Some(Origin::Tuple { scheme, port, .. }) = used.first().map(|address| &address.origin)
+        && let Ok(origin) = format!("{scheme}://{}:{port}", base.rp_id).parse::<Origin>()
+    {
+        candidates.push(with(vec![origin.to_string()], true));
+    }
+    candidates.push(with(base.origins.clone(), true));
+    candidates
+}
+
+fn changes(site: &Site, to: &Settings) -> Vec<Change> {
+    let from = &site.settings;
+    let (rp_id, origins, subdomains) = match site.kind {
+        Kind::ProxmoxVe => ("id", "origin", "allow-subdomains"),
+        Kind::Other => ("rp_id", "origins", "allow_subdomains"),
+    };
+    let listed = |origins: &[String]| (!origins.is_empty()).then(|| origins.join(", "));
+    let is = |allowed: bool| match site.kind {
+        Kind::ProxmoxVe => u8::from(allowed).to_string(),
+        Kind::Other => allowed.to_string(),
+    };
+    let mut changes = Vec::new();
+    if from.rp_id != to.rp_id {
+        changes.push(Change { setting: rp_id, from: from.rp_id.clone(), to: Some(to.rp_id.clone()) });
+    }
+    if from.origins != to.origins {
+        let was = listed(&from.origins).unwrap_or_default();
+        changes.push(Change { setting: origins, from: was, to: listed(&to.origins) });
+    }
+    if from.allow_subdomains != to.allow_subdomains {
+        let to = Some(is(to.allow_subdomains));
+        changes.push(Change { setting: subdomains, from: is(from.allow_subdomains), to });
+    }
+    changes
+}
+
+/// The line of a `datacenter.cfg`.
+fn line(settings: &Settings) -> String {
+    let origin = settings.origins.first().map(|origin| format!(",origin={origin}")).unwrap_or_default();
+    let subdomains = if settings.allow_subdomains { "" } else { ",allow-subdomains=0" };
+    format!("webauthn: rp={},id={}{origin}{subdomains}", settings.name, settings.rp_id)
+}

@@ -1,0 +1,79 @@
+//! What works today, and bites later.
+
+use keyrig_client::Origin;
+use keyrig_relying_party::{FramedLogin, SignatureCounter};
+use serde::Serialize;
+
+use super::address::Address;
+use super::site::{Kind, Site};
+
+/// Something that works, and may not be what somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// A word that stays the same.
+    pub code: &'static str,
+    /// The row of the catalogue of misconfigurations, if it is one of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<u8>,
+    /// What it is, for people.
+    pub text: String,
+}
+
+pub(super) fn of(site: &Site, working: &[&Address]) -> Vec<Warning> {
+    let settings = &site.settings;
+    let mut warnings: Vec<_> =
+        settings.warnings().into_iter().map(|text| Warning { code: "settings", row: None, text }).collect();
+    let mut warn = |code, row, text| warnings.push(Warning { code, row, text });
+    let rp_id = &settings.rp_id;
+    let is_one_machine = working.iter().any(|address| address.origin.domain() == Some(rp_id.as_str()));
+    if site.kind == Kind::ProxmoxVe && is_one_machine && psl::domain_str(rp_id).is_some_and(|domain| domain != rp_id) {
+        warn(
+            "rp-id-narrow",
+            Some(18),
+            format!(
+                "the RP ID {rp_id} is the name of one machine: a node that joins the cluster under another name has no \
+                 WebAuthn, and an RP ID that is changed later makes every enrolled key useless"
+            ),
+        );
+    }
+    for address in working {
+        if let Origin::Tuple { scheme, .. } = &address.origin
+            && scheme == "http"
+            && address.origin.is_secure_context()
+        {
+            warn("http", Some(10), format!("{} works for browsers on that machine alone", address.origin));
+        }
+    }
+    let policy = &settings.policy;
+    let (lives, waits) = (policy.challenge_lifetime.as_millis(), u128::from(policy.timeout_ms));
+    if lives < waits {
+        warn(
+            "challenge-lifetime",
+            Some(41),
+            format!(
+                "a challenge lives {} s here and browsers wait {} s: whoever is slower than the first is refused, and \
+                 not told why",
+                lives / 1000,
+                waits / 1000
+            ),
+        );
+    }
+    if policy.signature_counter == SignatureCounter::Unsaved {
+        warn(
+            "counter-unsaved",
+            Some(52),
+            format!("the policy {} saves no signature counter: a cloned key is hardly ever noticed", policy.name),
+        );
+    }
+    if policy.framed_login == FramedLogin::Accepted {
+        warn(
+            "framed-login",
+            Some(27),
+            format!(
+                "the policy {} takes logins from frames in any other site's page, whatever topOrigin is",
+                policy.name
+            ),
+        );
+    }
+    warnings
+}

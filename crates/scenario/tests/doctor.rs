@@ -1,0 +1,194 @@
+//! Who refuses is what the catalogue of misconfigurations says, which was written down before.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use keyrig_client::Origin;
+
+use keyrig_relying_party::Settings;
+use keyrig_scenario::doctor::{Address, Diagnosis, Kind, Passed, Site, Verdict, addresses, examine};
+use keyrig_scenario::report::Party::{self, Client, RelyingParty};
+
+fn proxmox(line: &str) -> Site {
+    let settings = Settings::read_webauthn_line("test", line).unwrap().settings;
+    Site { settings, kind: Kind::ProxmoxVe }
+}
+
+fn other(rp_id: &str, origins: &[&str]) -> Site {
+    let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+    Site { settings: Settings { origins, ..Settings::new(rp_id, "") }, kind: Kind::Other }
+}
+
+fn opened(site: &Site, urls: &[&str]) -> Vec<Address> {
+    let urls: Vec<Origin> = urls.iter().map(|url| url.parse().unwrap()).collect();
+    addresses(site, &urls, &[], &Passed::default()).unwrap()
+}
+
+fn nodes(site: &Site, names: &[&str]) -> Vec<Address> {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    addresses(site, &[], &names, &Passed::default()).unwrap()
+}
+
+/// Who is met first at each address, and the row.
+fn met(diagnosis: &Diagnosis) -> Vec<Option<(Party, Option<u8>)>> {
+    let first = |verdict: &Verdict| verdict.refusals.first().map(|refusal| (refusal.by, refusal.row));
+    diagnosis.addresses.iter().map(first).collect()
+}
+
+const THREE: [&str; 3] = ["pve1", "pve2", "pve3"];
+
+#[test]
+fn a_cluster_whose_rp_id_is_one_node_is_mended_by_both_settings_together() {
+    let site = proxmox("rp=Cluster,origin=https://pve1.example.com:8006,id=pve1.example.com");
+    let diagnosis = examine(&site, &nodes(&site, &THREE));
+    let addresses: Vec<_> = diagnosis.addresses.iter().map(|verdict| verdict.address.as_str()).collect();
+    assert_eq!(
+        addresses,
+        ["https://pve1.example.com:8006", "https://pve2.example.com:8006", "https://pve3.example.com:8006"]
+    );
+    let by_browser = Some((Client, Some(18)));
+    assert_eq!(met(&diagnosis), [None, by_browser, by_browser]);
+    let refusals = &diagnosis.addresses[1].refusals;
+    assert_eq!(
+        refusals.iter().map(|refusal| (refusal.by, refusal.row)).collect::<Vec<_>>(),
+        [(Client, Some(18)), (RelyingParty, Some(17))]
+    );
+    assert!(diagnosis.warnings.iter().any(|warning| warning.code == "rp-id-narrow"), "{:?}", diagnosis.warnings);
+
+    // The RP ID alone moves the refusal.
+    let half = proxmox("rp=Cluster,origin=https://pve1.example.com:8006,id=example.com");
+    let by_site = Some((RelyingParty, Some(17)));
+    assert_eq!(met(&examine(&half, &nodes(&half, &THREE))), [None, by_site, by_site]);
+
+    let mend = diagnosis.mend.unwrap();
+    assert!(mend.mends_all && mend.enrolled_keys_become_useless, "{mend:?}");
+    let changed: Vec<_> = mend.changes.iter().map(|change| (change.setting, change.to.as_deref())).collect();
+    assert_eq!(changed, [("id", Some("example.com")), ("origin", None)]);
+    let line = mend.line.unwrap();
+    assert_eq!(line, "webauthn: rp=Cluster,id=example.com");
+    let mended = proxmox(line.strip_prefix("webauthn: ").unwrap());
+    assert!(examine(&mended, &nodes(&mended, &THREE)).addresses.iter().all(|verdict| verdict.works));
+}
+
+#[test]
+fn a_public_suffix_is_refused_by_browsers_wherever_it_is() {
+    let site = proxmox("rp=Cluster,origin=https://pve1.example.co.uk:8006,id=co.uk");
+    let diagnosis = examine(&site, &nodes(&site, &["pve1", "pve2"]));
+    let by_browser = Some((Client, Some(20)));
+    assert_eq!(met(&diagnosis), [by_browser, by_browser]);
+    let mend = diagnosis.mend.unwrap();
+    assert!(mend.mends_all);
+    assert_eq!(mend.changes[0].to.as_deref(), Some("example.co.uk"));
+}
+
+/// Settings, an address, and the row that is met there first.
+#[test]
+fn rows_of_the_catalogue_are_met_by_whom_they_say() {
+    for (rp_id, origin, address, by, row) in [
+        ("example.com", "https://example.com:8006", "https://example.com:8007", RelyingParty, 1),
+        ("example.com", "https://example.com:8443", "https://example.com", RelyingParty, 2),
+        ("localhost", "https://localhost:8006", "http://localhost:8006", RelyingParty, 4),
+        ("example.com", "https://example.com/", "https://example.com", RelyingParty, 6),
+        ("example.com", "https://example.com/login", "https://example.com", RelyingParty, 7),
+        ("example.com", "example.com:8006", "https://example.com:8006", RelyingParty, 8),
+        ("example.com", "https://a.example.com,https://b.example.com", "https://a.example.com", RelyingParty, 9),
+        ("example.com", "https://example.com", "http://example.com", Client, 10),
+        ("example.com", "https://example.com", "https://192.0.2.1", Client, 11),
+        ("localhost", "http://localhost:8006", "http://127.0.0.1:8006", Client, 12),
+        ("example.com:8006", "https://example.com:8006", "https://example.com:8006", RelyingParty, 13),
+        ("https://example.com", "https://example.com", "https://example.com", RelyingParty, 14),
+        ("pve.example.com", "https://pve.example.com", "https://example.com", Client, 15),
+        ("example.com", "https://pve1.example.com", "https://pve2.example.com", RelyingParty, 17),
+        ("pve1.example.com", "https://pve1.example.com", "https://pve2.example.com", Client, 18),
+        ("www.example.com", "https://www.example.com", "https://example.com", Client, 19),
+        ("example.com", "https://example.com", "https://www.example.com", RelyingParty, 19),
+        ("github.io", "https://us.github.io", "https://us.github.io", Client, 20),
+        ("lan", "https://pve.lan", "https://pve.lan", Client, 21),
+        ("Example.com", "https://example.com", "https://example.com", RelyingParty, 22),
+        ("bücher.example", "https://xn--bcher-kva.example", "https://xn--bcher-kva.example", RelyingParty, 23),
+        ("example.com", "https://example.com", "https://evilexample.com", Client, 24),
+        ("example.com", "https://example.com", "null", Client, 28),
+    ] {
+        let site = other(rp_id, &[origin]);
+        let diagnosis = examine(&site, &opened(&site, &[address]));
+        assert_eq!(met(&diagnosis), [Some((by, Some(row)))], "{rp_id} {origin} {address}");
+    }
+}
+
+/// Rows 3 and 4: without an origin in the settings the host of the request decides, and a proxy can change that.
+#[test]
+fn a_proxy_that_passes_on_another_host_has_the_site_refuse() {
+    let site = proxmox("rp=x,id=example.com");
+    let at = |passed: Passed| {
+        let origin = "https://pve.example.com:8006".parse().unwrap();
+        examine(&site, &addresses(&site, &[origin], &[], &passed).unwrap())
+    };
+    assert!(at(Passed::default()).ok);
+    for passed in [
+        Passed { host: Some("pve.example.com".to_owned()), over_tls: None },
+        Passed { host: Some("10.0.0.7:8006".to_owned()), over_tls: None },
+        Passed { host: None, over_tls: Some(false) },
+    ] {
+        let diagnosis = at(passed.clone());
+        assert_eq!(met(&diagnosis), [Some((RelyingParty, Some(3)))], "{passed:?}");
+        let mend = diagnosis.mend.unwrap();
+        assert!(mend.mends_all && !mend.enrolled_keys_become_useless);
+        assert_eq!(mend.line.as_deref(), Some("webauthn: rp=x,id=example.com,origin=https://pve.example.com:8006"));
+    }
+}
+
+#[test]
+fn what_no_setting_mends_is_opened_elsewhere() {
+    let site = other("localhost", &["http://localhost:8006"]);
+    let diagnosis = examine(&site, &opened(&site, &["http://localhost:8006", "http://127.0.0.1:8006"]));
+    let mend = diagnosis.mend.unwrap();
+    assert!(mend.mends_all && mend.changes.is_empty());
+    assert_eq!(mend.moved[0].to.as_deref(), Some("http://localhost:8006"));
+
+    let site = other("example.com", &["https://example.com"]);
+    let mend = examine(&site, &opened(&site, &["http://example.com", "https://192.0.2.1"])).mend.unwrap();
+    assert_eq!(mend.moved[0].to.as_deref(), Some("https://example.com"));
+    assert_eq!((mend.moved[1].to.as_deref(), mend.mends_all), (None, false));
+}
+
+#[test]
+fn two_domains_are_not_one_site_and_the_change_mends_as_many_as_it_can() {
+    let site = other("login.example.com", &["https://login.example.com"]);
+    let opened = opened(&site, &["https://www.example.com", "https://login.example.com", "https://example.org"]);
+    let mend = examine(&site, &opened).mend.unwrap();
+    assert!(!mend.mends_all);
+    let left: Vec<_> = mend.left.iter().map(|verdict| verdict.address.as_str()).collect();
+    assert_eq!(left, ["https://example.org"]);
+    let changed: Vec<_> = mend.changes.iter().map(|change| (change.setting, change.to.as_deref())).collect();
+    let origins = Some("https://login.example.com, https://www.example.com");
+    assert_eq!(changed, [("rp_id", Some("example.com")), ("origins", origins)]);
+}
+
+/// A name without a dot is of the domain that the others are of.
+#[test]
+fn names_of_nodes_are_completed() {
+    for (line, names, expected) in [
+        ("id=pve1.example.com,origin=https://pve1.example.com:8006", &["pve1"][..], "https://pve1.example.com:8006"),
+        ("id=pve1.example.com", &["pve2"], "https://pve2.example.com:8006"),
+        ("id=example.com,origin=https://example.com", &["pve2"], "https://pve2.example.com"),
+        (
+            "id=example.com,origin=https://pve1.dc.example.com:8006",
+            &["pve2", "pve1"],
+            "https://pve2.dc.example.com:8006",
+        ),
+        ("id=example.com", &["pve2.example.org"], "https://pve2.example.org:8006"),
+    ] {
+        let site = proxmox(line);
+        assert_eq!(nodes(&site, names)[0].origin.to_string(), expected, "{line}");
+    }
+    let site = proxmox("id=example.com");
+    assert!(addresses(&site, &[], &["a b".to_owned()], &Passed::default()).is_err());
+}
+
+/// Rows 27, 41 and 52: nothing fails, so that only somebody who looks can say it.
+#[test]
+fn a_policy_with_risks_is_warned_of() {
+    let mut site = proxmox("rp=x,id=example.com");
+    site.settings.policy = keyrig_relying_party::Policy::built_in("proxmox-9").unwrap();
+    let rows: Vec<_> = examine(&site, &nodes(&site, &["pve1"])).warnings.iter().map(|warning| warning.row).collect();
+    assert_eq!(rows, [Some(41), Some(52), Some(27)]);
+}

@@ -1,0 +1,139 @@
+//! What is said of recordings, exceptions and codes.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyrig_scenario::explain::{Known, code, exception, explain};
+use keyrig_scenario::verifier::{Check, OriginRule, Outcome, Verdict};
+use serde_json::{Value, json};
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000)
+}
+
+/// WebAuthn Level 3, §16.2: a registration and a login, as a page would have recorded them.
+fn recorded() -> [Value; 2] {
+    let file: Value =
+        serde_json::from_str(include_str!("../../verifier/tests/verifier/webauthn-level-3.json")).unwrap();
+    let vector = &file["vectors"][0];
+    let at = |path: &str| URL_SAFE_NO_PAD.encode(hex::decode(vector.pointer(path).unwrap().as_str().unwrap()).unwrap());
+    let id = at("/credential_id");
+    [
+        json!({
+            "options": { "rp": { "id": "example.org", "name": "x" }, "challenge": at("/registration/challenge"),
+                "user": { "id": "AQIDBA", "name": "a", "displayName": "a" },
+                "pubKeyCredParams": [{ "type": "public-key", "alg": -7 }] },
+            "credential": { "id": id, "rawId": id, "type": "public-key", "response": {
+                "clientDataJSON": at("/registration/client_data_json"),
+                "attestationObject": at("/registration/attestation_object") } },
+        }),
+        json!({
+            "options": { "rpId": "example.org", "challenge": at("/authentication/challenge"),
+                "allowCredentials": [{ "type": "public-key", "id": id }] },
+            "credential": { "id": id, "rawId": id, "type": "public-key", "response": {
+                "clientDataJSON": at("/authentication/client_data_json"),
+                "authenticatorData": at("/authentication/authenticator_data"),
+                "signature": at("/authentication/signature") } },
+        }),
+    ]
+}
+
+#[test]
+fn a_registration_gives_the_key_for_the_login_that_follows() {
+    let explained = explain(json!(recorded()).to_string().as_bytes(), &Known::default(), now()).unwrap();
+    let verdicts: Vec<_> = explained.ceremonies.iter().map(|it| it.report.verdict()).collect();
+    assert_eq!(verdicts, [Verdict::Accepted, Verdict::Accepted], "{explained:#?}");
+    assert_eq!(explained.unanswered, 0);
+    // Alone, its signature cannot be looked at, and that is said.
+    let [_, login] = recorded();
+    let explained = explain(login.to_string().as_bytes(), &Known::default(), now()).unwrap();
+    let [it] = &explained.ceremonies[..] else { panic!("{explained:?}") };
+    let signature = it.report.finding(Check::Signature).unwrap();
+    assert!(matches!(signature.outcome, Outcome::NotEvaluated { because: Check::CredentialRecord }), "{signature:?}");
+    assert!(it.assumed.iter().any(|text| text.contains("registration is not there")), "{:?}", it.assumed);
+}
+
+#[test]
+fn what_the_site_expects_is_what_is_given() {
+    let recorded = recorded()[0].to_string();
+    let failed = |known: &Known| -> Vec<Check> {
+        let explained = explain(recorded.as_bytes(), known, now()).unwrap();
+        explained.ceremonies[0].report.failed().map(|finding| finding.check).collect()
+    };
+    let origins = vec![OriginRule::exact("https://login.example.org").unwrap()];
+    assert_eq!(failed(&Known { origins, rp_id: None }), [Check::Origin]);
+    let known = Known { rp_id: Some("example.net".to_owned()), ..Known::default() };
+    assert_eq!(failed(&known), [Check::RpIdHash]);
+    let explained = explain(recorded.as_bytes(), &known, now()).unwrap();
+    assert!(explained.ceremonies[0].browser.as_deref().unwrap().starts_with("SecurityError"));
+}
+
+/// The words are those of observations of browsers; the first row is the likeliest.
+#[test]
+fn exceptions_are_told_apart_by_their_words() {
+    let suffix = "The relying party ID is not a registrable domain suffix of, nor equal to the current domain.";
+    for (text, name, browser, row) in [
+        (format!("SecurityError: {suffix}"), "SecurityError", Some("chromium"), Some(13)),
+        (
+            format!(
+                "SecurityError: {suffix} Subsequently, an attempt to fetch the .well-known/webauthn resource of the claimed RP \
+                 ID failed."
+            ),
+            "SecurityError",
+            Some("chromium"),
+            Some(18),
+        ),
+        (
+            "Uncaught (in promise) SecurityError: This is an invalid domain.".to_owned(),
+            "SecurityError",
+            Some("chromium"),
+            Some(11),
+        ),
+        ("SecurityError: The operation is insecure.".to_owned(), "SecurityError", Some("firefox"), Some(18)),
+        ("SecurityError".to_owned(), "SecurityError", None, Some(18)),
+        (
+            "DOMException: NotAllowedError: WebAuthn is not supported on sites with TLS certificate errors.".to_owned(),
+            "NotAllowedError",
+            Some("chromium"),
+            Some(25),
+        ),
+        (
+            json!({ "name": "NotAllowedError", "message": "CredentialsContainer request is not allowed." }).to_string(),
+            "NotAllowedError",
+            Some("firefox"),
+            Some(26),
+        ),
+        ("InvalidStateError: whatever".to_owned(), "InvalidStateError", None, Some(50)),
+        ("TypeError: Cannot read properties of undefined (reading 'create')".to_owned(), "TypeError", None, Some(10)),
+    ] {
+        let found = exception(&text).unwrap_or_else(|| panic!("{text}"));
+        assert_eq!((found.name.as_str(), found.browser.as_deref()), (name, browser), "{text}");
+        assert_eq!(found.meanings[0].row, row, "{text}");
+    }
+    for text in ["", "hello", "ReferenceError: x is not defined", "{\"name\":\"x\"}"] {
+        assert_eq!(exception(text), None, "{text}");
+    }
+}
+
+#[test]
+fn every_code_of_a_client_and_every_check_has_its_page() {
+    for check in Check::REGISTRATION.iter().chain(Check::AUTHENTICATION) {
+        assert_eq!(code(check.id()).unwrap().by, "relying_party");
+    }
+    let words = include_str!("../../client/src/words.rs");
+    let product = words.split("#[cfg(test)]").next().unwrap();
+    let (_, codes) = product.split_once("pub fn code(&self)").unwrap();
+    let mut count = 0;
+    for found in codes.split('"').skip(1).step_by(2) {
+        let is_code = found.contains('-') || ["replaced", "aborted"].contains(&found);
+        if is_code && found.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') && found != "-" {
+            assert!(code(found).is_some(), "{found} has no page in codes.toml");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "the codes are elsewhere: {count}");
+    assert_eq!(code("no-such-code"), None);
+}

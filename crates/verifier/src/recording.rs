@@ -1,0 +1,476 @@
+//! A ceremony as somebody recorded it, in whatever form: options and responses are looked for wherever they are in JSON, in a
+//! HAR file, or between lines of a console.
+//!
+//! The shapes that libraries have are read (WebAuthn's own JSON, SimpleWebAuthn, py_webauthn, java-webauthn-server, webauthn-rs),
+//! and bytes in base64url, base64, hexadecimal, and as arrays of numbers. What was written otherwise than `toJSON()` has it is told
+//! in [`Recording::notes`].
+
+use base64::Engine;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::credential::{AuthenticationResponse, RegistrationResponse};
+
+/// The longest recording that is read, bytes.
+pub const MAX_RECORDING_BYTES: usize = 16 << 20;
+
+/// How often JSON may be in a string of JSON: Proxmox VE has options so, HAR files have bodies.
+const MAX_NESTED_TEXTS: usize = 3;
+
+/// How many options and responses are taken of one recording.
+const MAX_FOUND: usize = 256;
+
+/// What was found in a recording, in its order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recording {
+    /// Options of registrations.
+    pub creations: Vec<RecordedCreation>,
+    /// Options of authentications.
+    pub requests: Vec<RecordedRequest>,
+    /// Responses of registrations.
+    pub registrations: Vec<RegistrationResponse>,
+    /// Responses of authentications.
+    pub authentications: Vec<AuthenticationResponse>,
+    /// A structure alone: clientDataJSON, an attestation object, or authenticator data.
+    pub scraps: Vec<Scrap>,
+    /// What is written otherwise than WebAuthn's JSON has it.
+    pub notes: Vec<String>,
+}
+
+/// `PublicKeyCredentialCreationOptions` (WebAuthn Level 3, §5.4), as far as a relying party checks against them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordedCreation {
+    /// `challenge`.
+    pub challenge: Vec<u8>,
+    /// `rp.id`; without it, the page's domain counts.
+    pub rp_id: Option<String>,
+    /// `user.id`.
+    pub user_id: Vec<u8>,
+    /// `pubKeyCredParams`: the algorithms.
+    pub algorithms: Vec<i64>,
+    /// Whether user verification is required.
+    pub user_verification: bool,
+}
+
+/// `PublicKeyCredentialRequestOptions` (WebAuthn Level 3, §5.5), as far as a relying party checks against them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordedRequest {
+    /// `challenge`.
+    pub challenge: Vec<u8>,
+    /// `rpId`; without it, the page's domain counts.
+    pub rp_id: Option<String>,
+    /// `allowCredentials`: the ids.
+    pub allow_credentials: Vec<Vec<u8>>,
+    /// Whether user verification is required.
+    pub user_verification: bool,
+}
+
+/// A structure alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scrap {
+    /// clientDataJSON.
+    ClientDataJson(Vec<u8>),
+    /// An attestation object.
+    AttestationObject(Vec<u8>),
+    /// Authenticator data.
+    AuthenticatorData(Vec<u8>),
+}
+
+/// Why there is nothing in a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidRecording {
+    /// It is too long.
+    #[error("it has more than {} MiB: keep the requests of one ceremony", MAX_RECORDING_BYTES >> 20)]
+    TooLong,
+    /// It is not text.
+    #[error("byte {offset} is no UTF-8: a recording is text")]
+    NotText {
+        /// The first byte that is none.
+        offset: usize,
+    },
+    /// It begins as JSON does, is none, and nothing in it is.
+    #[error("line {line}, column {column}: {reason}")]
+    Json {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// There is nothing of WebAuthn in it.
+    #[error("there are neither options nor a credential in it, nor a structure of one")]
+    Nothing,
+    /// A member that a response cannot be without cannot be read.
+    #[error("{member} is no {expected}")]
+    Member {
+        /// The member.
+        member: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl Recording {
+    /// Finds what there is in a recording.
+    ///
+    /// # Errors
+    /// [`InvalidRecording`], if nothing of WebAuthn can be read in it.
+    pub fn read(bytes: &[u8]) -> Result<Self, InvalidRecording> {
+        if bytes.len() > MAX_RECORDING_BYTES {
+            return Err(InvalidRecording::TooLong);
+        }
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let text =
+            str::from_utf8(bytes).map_err(|error| InvalidRecording::NotText { offset: error.valid_up_to() })?.trim();
+        let mut finding = Finding::default();
+        let mut problem = None;
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) => finding.look(&value, 0),
+            Err(error) => {
+                if text.starts_with(['{', '[']) {
+                    let (line, column) = (error.line(), error.column());
+                    let words = error.to_string();
+                    let reason = words.split(" at line ").next().unwrap_or_default().to_owned();
+                    problem = Some(InvalidRecording::Json { line, column, reason });
+                }
+                finding.look_between_lines(text);
+            }
+        }
+        let Finding { recording, failed } = finding;
+        match failed.or(problem) {
+            _ if !recording.is_empty() => Ok(recording),
+            Some(error) => Err(error),
+            None => Err(InvalidRecording::Nothing),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        let Self { creations, requests, registrations, authentications, scraps, notes: _ } = self;
+        creations.is_empty()
+            && requests.is_empty()
+            && registrations.is_empty()
+            && authentications.is_empty()
+            && scraps.is_empty()
+    }
+}
+
+#[derive(Default)]
+struct Finding {
+    recording: Recording,
+    /// The first thing that is meant to be something and is not.
+    failed: Option<InvalidRecording>,
+}
+
+impl Finding {
+    /// JSON between other text, or a structure alone.
+    fn look_between_lines(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(start) = rest.find(['{', '[']) {
+            let candidate = rest.get(start..).unwrap_or_default();
+            let mut values = serde_json::Deserializer::from_str(candidate).into_iter::<Value>();
+            let next = match values.next() {
+                Some(Ok(value)) if value.as_object().is_none_or(|members| !members.is_empty()) => {
+                    self.look(&value, 0);
+                    values.byte_offset()
+                }
+                // The rest of its line begins nothing either: otherwise a text of brackets would be read over and over.
+                _ => candidate.find('\n').unwrap_or(candidate.len()),
+            };
+            rest = candidate.get(next.max(1)..).unwrap_or_default();
+        }
+        if self.recording.is_empty() {
+            for line in text.lines() {
+                self.scrap(line.trim().trim_matches(['"', '\'', ',']));
+            }
+        }
+    }
+
+    fn scrap(&mut self, text: &str) {
+        let Some((bytes, _)) = decode_text(text).filter(|_| self.recording.scraps.len() < MAX_FOUND) else { return };
+        if is_client_data(&bytes) {
+            self.recording.scraps.push(Scrap::ClientDataJson(bytes));
+        } else if is_attestation_object(&bytes) {
+            self.recording.scraps.push(Scrap::AttestationObject(bytes));
+        } else if bytes.len() >= 37 {
+            self.recording.scraps.push(Scrap::AuthenticatorData(bytes));
+        }
+    }
+
+    /// Looks at a value and all that is in it. serde_json bounds how deep that is.
+    fn look(&mut self, value: &Value, texts: usize) {
+        match value {
+            Value::Object(members) => self.look_at(&Members(members), texts),
+            Value::Array(elements) => elements.iter().for_each(|element| self.look(element, texts)),
+            Value::String(text) if texts < MAX_NESTED_TEXTS => {
+                let text = text.trim();
+                if text.starts_with('{')
+                    && let Ok(inner) = serde_json::from_str::<Value>(text)
+                {
+                    self.look(&inner, texts + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn look_at(&mut self, members: &Members<'_>, texts: usize) {
+        let found = &self.recording;
+        let count =
+            found.creations.len() + found.requests.len() + found.registrations.len() + found.authentications.len();
+        if count >= MAX_FOUND {
+            return;
+        }
+        let read = if members.get("rp").is_some() && members.get("challenge").is_some() {
+            self.creation(members)
+        } else if members.get("challenge").is_some() && is_request(members) {
+            self.request(members)
+        } else if let Some(response) = response_of(members) {
+            self.response(members, &response)
+        } else {
+            for value in members.0.values() {
+                self.look(value, texts);
+            }
+            // A body in a HAR file that is in base64.
+            if let (Some("base64"), Some(text)) = (members.text("encoding"), members.text("text"))
+                && let Some((body, _)) = decode_text(text)
+                && let Ok(value) = serde_json::from_slice::<Value>(&body)
+                && texts < MAX_NESTED_TEXTS
+            {
+                self.look(&value, texts + 1);
+            }
+            return;
+        };
+        if let Err(error) = read {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    fn creation(&mut self, members: &Members<'_>) -> Result<(), InvalidRecording> {
+        let object = |name: &str| members.get(name).and_then(Value::as_object);
+        let parameters = members.get("pubKeyCredParams").and_then(Value::as_array);
+        let algorithms = parameters.into_iter().flatten().filter_map(|entry| entry.get("alg")?.as_i64()).collect();
+        let user_id = match object("user").and_then(|user| user.get("id")) {
+            Some(id) => self.bytes(id, "user.id")?,
+            None => Vec::new(),
+        };
+        let selection = object("authenticatorSelection");
+        let creation = RecordedCreation {
+            challenge: self.required(members, "challenge")?,
+            rp_id: object("rp").and_then(|rp| rp.get("id")?.as_str()).map(str::to_owned),
+            user_id,
+            algorithms,
+            user_verification: selection.is_some_and(|it| Members(it).text("userVerification") == Some("required")),
+        };
+        self.recording.creations.push(creation);
+        Ok(())
+    }
+
+    fn request(&mut self, members: &Members<'_>) -> Result<(), InvalidRecording> {
+        let mut allow_credentials = Vec::new();
+        for entry in members.get("allowCredentials").and_then(Value::as_array).into_iter().flatten() {
+            let id = entry.get("id").unwrap_or(entry);
+            allow_credentials.push(self.bytes(id, "allowCredentials[].id")?);
+        }
+        let request = RecordedRequest {
+            challenge: self.required(members, "challenge")?,
+            rp_id: members.text("rpId").map(str::to_owned),
+            allow_credentials,
+            user_verification: members.text("userVerification") == Some("required"),
+        };
+        self.recording.requests.push(request);
+        Ok(())
+    }
+
+    fn response(&mut self, credential: &Members<'_>, response: &Members<'_>) -> Result<(), InvalidRecording> {
+        let client_data_json = self.required(response, "clientDataJSON")?;
+        let id = credential.text("id").map(str::to_owned);
+        let raw_id = match (credential.get("rawId"), &id) {
+            (Some(raw_id), _) => self.bytes(raw_id, "rawId")?,
+            (None, Some(id)) => {
+                self.note("rawId is not there: id is taken for it");
+                decode_text(id).map(|(bytes, _)| bytes).unwrap_or_default()
+            }
+            (None, None) => Vec::new(),
+        };
+        let results = credential.get("clientExtensionResults").and_then(Value::as_object).cloned().unwrap_or_default();
+        let credential_type = match credential.text("type") {
+            Some(text) => text.to_owned(),
+            None => {
+                self.note("type is not there: \"public-key\" is taken for it");
+                "public-key".to_owned()
+            }
+        };
+        let id = id.unwrap_or_default();
+        if response.get("attestationObject").is_some() {
+            let transports = response.get("transports").and_then(Value::as_array);
+            let transports = transports.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned));
+            self.recording.registrations.push(RegistrationResponse {
+                id,
+                raw_id,
+                credential_type,
+                client_data_json,
+                attestation_object: self_bytes(&mut self.recording.notes, response, "attestationObject")?,
+                transports: transports.collect(),
+                client_extension_results: results,
+            });
+            return Ok(());
+        }
+        let user_handle = match response.get("userHandle") {
+            Some(handle) => Some(self.bytes(handle, "userHandle")?),
+            None => None,
+        };
+        let authentication = AuthenticationResponse {
+            id,
+            raw_id,
+            credential_type,
+            client_data_json,
+            authenticator_data: self.required(response, "authenticatorData")?,
+            signature: self.required(response, "signature")?,
+            user_handle,
+            client_extension_results: results,
+        };
+        self.recording.authentications.push(authentication);
+        Ok(())
+    }
+
+    fn required(&mut self, members: &Members<'_>, name: &str) -> Result<Vec<u8>, InvalidRecording> {
+        self_bytes(&mut self.recording.notes, members, name)
+    }
+
+    fn bytes(&mut self, value: &Value, member: &str) -> Result<Vec<u8>, InvalidRecording> {
+        bytes(&mut self.recording.notes, value, member)
+    }
+
+    fn note(&mut self, note: &str) {
+        add(&mut self.recording.notes, note.to_owned());
+    }
+}
+
+fn add(notes: &mut Vec<String>, note: String) {
+    if !notes.contains(&note) && notes.len() < MAX_FOUND {
+        notes.push(note);
+    }
+}
+
+fn self_bytes(notes: &mut Vec<String>, members: &Members<'_>, name: &str) -> Result<Vec<u8>, InvalidRecording> {
+    let missing = || InvalidRecording::Member { member: name.to_owned(), expected: "member of it" };
+    bytes(notes, members.get(name).ok_or_else(missing)?, name)
+}
+
+fn bytes(notes: &mut Vec<String>, value: &Value, member: &str) -> Result<Vec<u8>, InvalidRecording> {
+    let wrong = || InvalidRecording::Member {
+        member: member.to_owned(),
+        expected: "base64url, base64, hexadecimal or array of bytes",
+    };
+    let (bytes, form) = decode(value).ok_or_else(wrong)?;
+    if let Some(form) = form {
+        add(notes, format!("{member} is written in {form}, where toJSON() has base64url without padding"));
+    }
+    Ok(bytes)
+}
+
+/// Members of an object, under the names that WebAuthn has for them or in snake case.
+struct Members<'a>(&'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        let found = self.0.get(name).or_else(|| self.0.get(&snake_case(name)));
+        found.filter(|value| !value.is_null())
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.get(name).and_then(Value::as_str)
+    }
+}
+
+/// `clientDataJSON` is `client_data_json`, `rpId` is `rp_id`.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    let mut previous_is_upper = true;
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !previous_is_upper {
+            snake.push('_');
+        }
+        previous_is_upper = character.is_ascii_uppercase();
+        snake.push(character.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// A challenge alone is anything; what stands beside it says that it is WebAuthn's.
+fn is_request(members: &Members<'_>) -> bool {
+    ["rpId", "allowCredentials", "userVerification", "timeout"].iter().any(|name| members.get(name).is_some())
+        && members.get("type").is_none()
+}
+
+/// The response in a credential, or the credential itself if the response alone was recorded.
+fn response_of<'a>(members: &Members<'a>) -> Option<Members<'a>> {
+    let has = |it: &Members<'_>| {
+        it.get("clientDataJSON").is_some()
+            && (it.get("attestationObject").is_some() || it.get("authenticatorData").is_some())
+    };
+    if let Some(response) = members.get("response").and_then(Value::as_object).map(Members)
+        && has(&response)
+    {
+        return Some(response);
+    }
+    Some(Members(members.0)).filter(has)
+}
+
+/// Bytes in any form, and what the form is if it is not base64url without padding.
+fn decode(value: &Value) -> Option<(Vec<u8>, Option<&'static str>)> {
+    let byte = |value: &Value| {
+        let number = value.as_i64()?;
+        // Java has bytes with a sign.
+        u8::try_from(number).ok().or_else(|| i8::try_from(number).ok().map(i8::cast_unsigned))
+    };
+    let numbers = |values: &mut dyn Iterator<Item = &Value>| values.map(byte).collect::<Option<Vec<u8>>>();
+    match value {
+        Value::String(text) => decode_text(text),
+        Value::Array(values) => Some((numbers(&mut values.iter())?, Some("an array of numbers"))),
+        Value::Object(members) => {
+            if let Some(Value::Array(values)) = members.get("data") {
+                return Some((numbers(&mut values.iter())?, Some("an array of numbers")));
+            }
+            // What JSON.stringify makes of a Uint8Array.
+            let indexed =
+                (0..members.len()).map(|index| members.get(&index.to_string())).collect::<Option<Vec<_>>>()?;
+            Some((
+                numbers(&mut indexed.into_iter())?,
+                Some("an object of numbers, as JSON.stringify makes of a Uint8Array"),
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn decode_text(text: &str) -> Option<(Vec<u8>, Option<&'static str>)> {
+    const MIN_HEX_DIGITS: usize = 32;
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    if text.len() >= MIN_HEX_DIGITS && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let pairs = text.as_bytes().chunks_exact(2).map(|pair| match pair {
+            [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
+            _ => None,
+        });
+        return Some((pairs.collect::<Option<_>>()?, Some("hexadecimal")));
+    }
+    if let Ok(bytes) = GeneralPurpose::new(&URL_SAFE, config).decode(text) {
+        return Some((bytes, text.ends_with('=').then_some("base64url with padding")));
+    }
+    let bytes = GeneralPurpose::new(&STANDARD, config).decode(text).ok()?;
+    Some((bytes, Some("base64")))
+}
+
+fn is_client_data(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    bytes.starts_with(b"{\"")
+}
+
+fn is_attestation_object(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(0xa0..=0xb7)) && bytes.windows(9).take(4096).any(|window| window == b"\x68authData")
+}

@@ -1,0 +1,262 @@
+//! One ceremony in the forms in which people have it: what is found is the same.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use keyrig_verifier::{InvalidRecording, Recording, Scrap, Structure};
+use serde_json::{Value, json};
+
+/// The vectors of WebAuthn Level 3, §16.
+fn vector() -> Value {
+    let file: Value = serde_json::from_str(include_str!("webauthn-level-3.json")).unwrap();
+    file["vectors"][0].clone()
+}
+
+fn bytes(vector: &Value, path: &str) -> Vec<u8> {
+    hex::decode(vector.pointer(path).unwrap().as_str().unwrap()).unwrap()
+}
+
+/// Options and responses of both ceremonies, with bytes as `write` has them.
+fn ceremonies(write: fn(&[u8]) -> Value) -> [Value; 4] {
+    let vector = vector();
+    let at = |path: &str| write(&bytes(&vector, path));
+    let id = URL_SAFE_NO_PAD.encode(bytes(&vector, "/credential_id"));
+    [
+        json!({
+            "rp": { "id": "example.org", "name": "x" }, "user": { "id": write(&[1, 2, 3, 4]), "name": "a", "displayName": "a" },
+            "challenge": at("/registration/challenge"), "pubKeyCredParams": [{ "type": "public-key", "alg": -7 }],
+            "authenticatorSelection": { "userVerification": "required" },
+        }),
+        json!({
+            "id": id, "rawId": at("/credential_id"), "type": "public-key",
+            "response": {
+                "clientDataJSON": at("/registration/client_data_json"),
+                "attestationObject": at("/registration/attestation_object"),
+                "transports": ["usb"],
+            },
+        }),
+        json!({
+            "rpId": "example.org", "challenge": at("/authentication/challenge"),
+            "allowCredentials": [{ "type": "public-key", "id": at("/credential_id") }],
+        }),
+        json!({
+            "id": id, "rawId": at("/credential_id"), "type": "public-key",
+            "response": {
+                "clientDataJSON": at("/authentication/client_data_json"),
+                "authenticatorData": at("/authentication/authenticator_data"),
+                "signature": at("/authentication/signature"),
+                "userHandle": null,
+            },
+        }),
+    ]
+}
+
+fn base64url(bytes: &[u8]) -> Value {
+    URL_SAFE_NO_PAD.encode(bytes).into()
+}
+
+fn assert_is_the_vector(recording: &Recording, what: &str) {
+    let vector = vector();
+    let [creation] = &recording.creations[..] else { panic!("{what}: {recording:?}") };
+    assert_eq!(creation.challenge, bytes(&vector, "/registration/challenge"), "{what}");
+    assert_eq!((creation.rp_id.as_deref(), &creation.user_id[..]), (Some("example.org"), &[1, 2, 3, 4][..]), "{what}");
+    assert_eq!((&creation.algorithms[..], creation.user_verification), (&[-7][..], true), "{what}");
+    let [request] = &recording.requests[..] else { panic!("{what}: {recording:?}") };
+    assert_eq!(request.challenge, bytes(&vector, "/authentication/challenge"), "{what}");
+    assert_eq!(request.allow_credentials, [bytes(&vector, "/credential_id")], "{what}");
+    let [registration] = &recording.registrations[..] else { panic!("{what}: {recording:?}") };
+    assert_eq!(registration.raw_id, bytes(&vector, "/credential_id"), "{what}");
+    assert_eq!(registration.attestation_object, bytes(&vector, "/registration/attestation_object"), "{what}");
+    assert_eq!(
+        (&registration.transports[..], registration.credential_type.as_str()),
+        (&["usb".to_owned()][..], "public-key")
+    );
+    let [authentication] = &recording.authentications[..] else { panic!("{what}: {recording:?}") };
+    assert_eq!(authentication.signature, bytes(&vector, "/authentication/signature"), "{what}");
+    assert_eq!((&authentication.user_handle, authentication.client_data_json.is_empty()), (&None, false), "{what}");
+}
+
+#[test]
+fn bytes_are_read_in_every_form_and_what_is_not_base64url_is_told() {
+    for (form, write, told) in [
+        ("base64url", base64url as fn(&[u8]) -> Value, None),
+        ("base64", |bytes| STANDARD.encode(bytes).into(), Some("")),
+        ("numbers", |bytes| json!(bytes), Some("an array of numbers")),
+        ("signed numbers", |bytes| bytes.iter().map(|byte| byte.cast_signed()).collect(), Some("an array of numbers")),
+        ("a Buffer of Node", |bytes| json!({ "type": "Buffer", "data": bytes }), Some("an array of numbers")),
+        (
+            "a Uint8Array",
+            |bytes| {
+                let members = bytes.iter().enumerate().map(|(index, byte)| (index.to_string(), json!(byte)));
+                Value::Object(members.collect())
+            },
+            Some("Uint8Array"),
+        ),
+    ] {
+        let recording = Recording::read(json!(ceremonies(write)).to_string().as_bytes()).unwrap();
+        assert_is_the_vector(&recording, form);
+        let is_told = recording.notes.iter().any(|note| note.contains(told.unwrap_or("written in")));
+        assert_eq!(is_told, told.is_some(), "{form}: {:?}", recording.notes);
+    }
+    // Whole structures in hexadecimal; a handle of four bytes could be anything.
+    let [creation, mut registration, ..] = ceremonies(base64url);
+    let vector = vector();
+    for (member, path) in [
+        ("clientDataJSON", "/registration/client_data_json"),
+        ("attestationObject", "/registration/attestation_object"),
+    ] {
+        registration["response"][member] = vector.pointer(path).unwrap().clone();
+    }
+    let recording = Recording::read(json!([creation, registration]).to_string().as_bytes()).unwrap();
+    assert_eq!(recording.registrations[0].attestation_object, bytes(&vector, "/registration/attestation_object"));
+    assert!(recording.notes.iter().any(|note| note.contains("hexadecimal")), "{:?}", recording.notes);
+}
+
+/// Where libraries put them.
+#[test]
+fn ceremonies_are_found_wherever_they_are() {
+    let [creation, registration, request, authentication] = ceremonies(base64url);
+    let snake = |credential: &Value| {
+        let text = credential.to_string();
+        let names = [
+            ("rawId", "raw_id"),
+            ("clientDataJSON", "client_data_json"),
+            ("attestationObject", "attestation_object"),
+            ("authenticatorData", "authenticator_data"),
+            ("userHandle", "user_handle"),
+        ];
+        names.iter().fold(text, |text, (camel, snake)| text.replace(&format!("\"{camel}\""), &format!("\"{snake}\"")))
+    };
+    let all = json!([creation, registration, request, authentication]);
+    let entry = |body: &Value| json!({ "request": { "postData": { "mimeType": "application/json", "text": body.to_string() } } });
+    let answer = |body: &Value| json!({ "response": { "content": { "encoding": "base64", "text": STANDARD.encode(body.to_string()) } } });
+    for (what, recorded) in [
+        ("a list", all.to_string()),
+        (
+            "publicKey around options, as browsers' calls and webauthn-rs have them",
+            json!([{ "publicKey": creation }, registration, { "publicKey": request }, authentication]).to_string(),
+        ),
+        (
+            "java-webauthn-server",
+            json!([
+                { "request": { "publicKeyCredentialCreationOptions": creation }, "credential": registration },
+                { "request": { "publicKeyCredentialRequestOptions": request, "username": "a" }, "credential": authentication },
+            ])
+            .to_string(),
+        ),
+        (
+            "SimpleWebAuthn",
+            json!([
+                { "optionsJSON": creation }, { "response": registration, "expectedChallenge": "x" },
+                { "optionsJSON": request }, { "response": authentication, "expectedRPID": "example.org" },
+            ])
+            .to_string(),
+        ),
+        (
+            "py_webauthn",
+            format!("[{creation},{},{request},{}]", snake(&registration), snake(&authentication)),
+        ),
+        (
+            "options as text, as Proxmox VE sends them",
+            json!([
+                { "data": { "challenge": json!({ "publicKey": creation }).to_string() } }, registration,
+                { "data": { "challenge": json!({ "publicKey": request }).to_string() } }, authentication,
+            ])
+            .to_string(),
+        ),
+        (
+            "a HAR file",
+            json!({ "log": { "entries": [answer(&creation), entry(&registration), answer(&request), entry(&authentication)] } })
+                .to_string(),
+        ),
+        (
+            "lines of a console",
+            format!(
+                "options {creation}\n[vite] connected.\nresult: {registration} login.js:12\n{request}\n(3) {authentication}\ndone [1, {{"
+            ),
+        ),
+        ("a byte-order mark", format!("\u{feff}{all}")),
+    ] {
+        let recording = Recording::read(recorded.as_bytes()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_is_the_vector(&recording, what);
+    }
+}
+
+#[test]
+fn a_structure_alone_is_told_by_what_it_is() {
+    let vector = vector();
+    let read = |path: &str| {
+        let bytes = bytes(&vector, path);
+        let text = format!("\"{}\",\n", URL_SAFE_NO_PAD.encode(&bytes));
+        (bytes, Recording::read(text.as_bytes()).unwrap().scraps)
+    };
+    let (bytes, scraps) = read("/registration/client_data_json");
+    assert_eq!(scraps, [Scrap::ClientDataJson(bytes)]);
+    let (bytes, scraps) = read("/registration/attestation_object");
+    assert_eq!(scraps, [Scrap::AttestationObject(bytes)]);
+    let (bytes, scraps) = read("/authentication/authenticator_data");
+    assert_eq!(scraps, [Scrap::AuthenticatorData(bytes)]);
+}
+
+#[test]
+fn what_is_no_recording_is_told_where_it_is_none() {
+    let error = |bytes: &[u8]| Recording::read(bytes).unwrap_err();
+    assert_eq!(error(b""), InvalidRecording::Nothing);
+    assert_eq!(error(b"{}"), InvalidRecording::Nothing);
+    assert_eq!(error(b"hello"), InvalidRecording::Nothing);
+    assert_eq!(error(b"ab\xffcd"), InvalidRecording::NotText { offset: 2 });
+    assert!(matches!(error(b"{\"a\": 1,\n \"b\": ]}"), InvalidRecording::Json { line: 2, column: 7, .. }));
+    assert_eq!(error(&vec![b' '; 1 + (16 << 20)]), InvalidRecording::TooLong);
+    let deep = "[".repeat(100_000);
+    assert!(matches!(error(deep.as_bytes()), InvalidRecording::Json { line: 1, .. }));
+    let mut response = ceremonies(base64url)[1].clone();
+    response["response"]["clientDataJSON"] = json!("not base64 at all!");
+    let found = error(response.to_string().as_bytes());
+    assert!(matches!(&found, InvalidRecording::Member { member, .. } if member == "clientDataJSON"), "{found:?}");
+}
+
+/// WebAuthn Level 3, §6.1 and §16: each field is where the specification has it.
+#[test]
+fn authenticator_data_is_taken_apart() {
+    let vector = vector();
+    let object = bytes(&vector, "/registration/attestation_object");
+    let structure = Structure::of_attestation_object(&object);
+    assert_eq!(structure.broken, None);
+    let start = structure.fields.iter().find(|field| field.name == "authData").unwrap().offset;
+    let field =
+        |name: &str| structure.fields.iter().find(|field| field.name == name).unwrap_or_else(|| panic!("{name}"));
+    for (name, offset, length) in [
+        ("rpIdHash", 0, 32),
+        ("flags", 32, 1),
+        ("signCount", 33, 4),
+        ("aaguid", 37, 16),
+        ("credentialIdLength", 53, 2),
+        ("credentialId", 55, 32),
+        ("credentialPublicKey", 87, 77),
+    ] {
+        assert_eq!((field(name).offset - start, field(name).length), (offset, length), "{name}");
+    }
+    assert_eq!(field("flags").value, "0x59 UP BE BS AT");
+    assert_eq!(field("aaguid").value, "8446ccb9-ab1d-b374-750b-2367ff6f3a1f");
+    assert_eq!(field("alg (3)").value, "-7, ES256");
+
+    // Cut off anywhere, it says where it ends; one byte more is too many.
+    let data = bytes(&vector, "/authentication/authenticator_data");
+    for length in 0..data.len() {
+        let broken = Structure::of_authenticator_data(&data[..length]).broken.unwrap();
+        assert_eq!(broken.offset, length, "{broken:?}");
+    }
+    assert_eq!(Structure::of_authenticator_data(&data).broken, None);
+    let longer = [&data[..], &[0]].concat();
+    assert_eq!(Structure::of_authenticator_data(&longer).broken.unwrap().offset, data.len());
+    for length in 0..object.len() {
+        assert!(Structure::of_attestation_object(&object[..length]).broken.is_some(), "{length}");
+    }
+}
+
+#[test]
+fn client_data_that_is_no_json_has_the_byte() {
+    let broken = Structure::of_client_data_json(b"{\"type\":\"webauthn.get\",\n\"challenge\":}").broken.unwrap();
+    assert_eq!(broken.offset, 36);
+    let whole = Structure::of_client_data_json(br#"{"type":"webauthn.get","crossOrigin":false}"#);
+    assert_eq!((whole.broken, whole.fields.len()), (None, 2));
+}
