@@ -16,64 +16,20 @@ import time
 from typing import ClassVar
 
 import usbip.host
+from datagrams import PATIENCE, REPORT_SIZE, Datagrams, Patient, ask, opened
 from fido2.client import DefaultClientDataCollector, Fido2Client, UserInteraction
 from fido2.ctap import STATUS
 from fido2.ctap2 import Ctap2
 from fido2.ctap2.extensions import HmacSecretExtension
-from fido2.hid import CtapHidDevice
-from fido2.hid.base import CtapHidConnection, HidDescriptor
 from usbip.classes.host.hid import HIDDriver
 from usbip.transport import USBIP
 
-REPORT_SIZE = 64
-# A key that is silent for so long has failed.
-PATIENCE = 1.0
 # Each fault that makes something late makes it later than this, and nothing else is.
 LATE = 0.4
 RP = {"id": "example.com", "name": "Example"}
 USER = {"id": b"1", "name": "alice"}
 ES256 = [{"type": "public-key", "alg": -7}]
 HASH = b"\0" * 32
-
-
-def ask(command, **members):
-    """What `keyrig key` does: a line to the control socket, and one back."""
-    with socket.socket(socket.AF_UNIX) as control:
-        control.connect(os.environ["KEYRIG_SOCKET"])
-        control.sendall(json.dumps({"command": command, "key": "key", **members}).encode() + b"\n")
-        answer = json.loads(control.makefile().readline())
-    assert "error" not in answer, answer
-    return answer
-
-
-class Patient(CtapHidConnection):
-    """A connection that is read for so long and no longer."""
-
-    def __init__(self):
-        self.until = time.monotonic() + PATIENCE
-
-    def left(self):
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
-
-class Datagrams(Patient):
-    def __init__(self):
-        super().__init__()
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.connect(os.environ["KEYRIG_CTAPHID"].removeprefix("unix:"))
-
-    def write_packet(self, data):
-        self.socket.send(data)
-
-    def read_packet(self):
-        self.socket.settimeout(self.left())
-        return self.socket.recv(REPORT_SIZE)
-
-    def close(self):
-        self.socket.close()
 
 
 def usbip_server():
@@ -96,11 +52,6 @@ class UsbIp(Patient):
 
     def close(self):
         self.driver.close()
-
-
-def opened(connection):
-    descriptor = HidDescriptor("key", 0, 0, REPORT_SIZE, REPORT_SIZE, "keyrig", None)
-    return CtapHidDevice(descriptor, connection)
 
 
 def made(ctap, keepalives=None, **options):
@@ -243,7 +194,7 @@ class Unlink(Doing):
         self.stream.close()
 
 
-CLIENTS = {"python-fido2": Datagrams, "PyPI's usbip": UsbIp, "a raw host": None}
+CLIENTS = {"python-fido2": lambda: Datagrams(os.environ["KEYRIG_CTAPHID"]), "PyPI's usbip": UsbIp, "a raw host": None}
 DOING = {
     "opening it": Open,
     "getInfo": GetInfo,
@@ -260,7 +211,7 @@ def notice(row, log):
     doing = DOING[row["doing"]]()
     try:
         doing.before(CLIENTS[row["by"]])
-        ask("switch-fault-on", fault=row["fault"])
+        ask("switch-fault-on", key="key", fault=row["fault"])
         log.truncate(0)
         log.seek(0)
         if hasattr(doing, "connection"):
@@ -271,10 +222,10 @@ def notice(row, log):
         except Exception as error:  # Whatever it says.
             said = f"{type(error).__name__}: {error}"
         late = " (late)" if time.monotonic() - began > LATE else ""
-        faults = ask("list-faults")["faults"]
+        faults = ask("list-faults", key="key")["faults"]
         return {"said": f"{said}{late} {log.getvalue()}".strip(), "happened": faults[0]["happened"]}
     finally:
-        ask("switch-faults-off")
+        ask("switch-faults-off", key="key")
         doing.close()
 
 

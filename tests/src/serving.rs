@@ -24,7 +24,7 @@ pub struct Serving {
 
 impl Serving {
     /// Starts it with USB/IP on a free port, a control socket of its own, the switches for touch and power on a free port, and one
-    /// key of this profile at a datagram endpoint.
+    /// key of this profile at a datagram endpoint; keys that are created have theirs in [`Self::directory`].
     ///
     /// # Panics
     ///
@@ -35,7 +35,7 @@ impl Serving {
         let mut child = Command::new(program::keyrig())
             .args(["serve", "--json", "--usbip", "127.0.0.1:0", "--pico-controller", "127.0.0.1:0"])
             .args(["--key", &format!("{profile}=key"), "--touch", touch])
-            .args(["--control", &socket("control"), "--ctaphid", &socket("key")])
+            .args(["--control", &socket("control"), "--ctaphid", &socket("key"), "--ctaphid", &socket("")])
             .env_remove("KEYRIG_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::credential::CredentialSource;
+use keyrig_authenticator::profile::Quirk;
 use keyrig_faults::{Faults, On};
 use keyrig_rack::command::{Command, RackState, Refusal, WaitFor};
 use keyrig_rack::snapshot::Snapshot;
@@ -185,14 +186,17 @@ fn fault_list(rack: &Rack, key: KeyName) -> Result<FaultList, Refusal> {
 const DEFAULT_PROFILE: &str = "keyrig";
 
 async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
-    let Create { name, profile, snapshot, pin, plugged } = create;
+    let Create { name, profile, quirks, snapshot, pin, plugged } = create;
     let snapshot = match snapshot {
         Some(bytes) => Some(aside(move || Snapshot::from_bytes(&bytes.0)).await??),
         None => None,
     };
     let profile = profile.or_else(|| snapshot.as_ref().map(|snapshot| snapshot.profile.clone()));
     let profile = profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-    let profile = Profile::built_in(&profile).ok_or(Refusal::UnknownProfile(profile))?;
+    let mut profile = Profile::built_in(&profile).ok_or(Refusal::UnknownProfile(profile))?;
+    for quirk in quirks {
+        profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: name.clone(), refused })?;
+    }
     rack.create(NewKey { name, profile, snapshot, pin: pin.map(|Secret(pin)| pin), plugged }).await
 }
 

@@ -28,6 +28,8 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::TooManyKeys => "too-many-keys",
         Refusal::CannotCreate { .. } => "cannot-create",
         Refusal::UnknownProfile(_) => "unknown-profile",
+        Refusal::UnknownQuirk(_) => "unknown-quirk",
+        Refusal::Quirk { .. } => "quirk-refused",
         Refusal::OtherProfile { .. } => "other-profile",
         Refusal::Snapshot(_) => BAD_SNAPSHOT,
         Refusal::BadCredential { .. } => "bad-credential",

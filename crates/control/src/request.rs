@@ -151,6 +151,11 @@ pub struct Create {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::profile))]
     pub profile: Option<String>,
+    /// The names of quirks, known bugs of real keys that it is to have beside what its profile says: those that change something
+    /// there, and do not contradict each other.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::quirks))]
+    pub quirks: Vec<String>,
     /// A snapshot of what it keeps from the start; without one it is new, or the one of this name that the state directory keeps.
     #[serde(default)]
     pub snapshot: Option<Base64Url>,

@@ -3,9 +3,10 @@
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::administration::MAX_CREDENTIAL_ID;
 use keyrig_authenticator::credential::MAX_USER_ID;
+use keyrig_authenticator::profile::Quirk;
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_rack::snapshot::MAX_SNAPSHOT;
-use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 
 use crate::timeout::MAX_TIMEOUT_MS;
 
@@ -54,6 +55,13 @@ pub(crate) fn profile() -> ObjectBuilder {
     let names = Profile::built_in_names().map(serde_json::Value::from).chain([serde_json::Value::Null]);
     let described = "The name of its profile; without it, that of the snapshot, or keyrig.";
     text.enum_values(Some(names)).description(Some(described))
+}
+
+pub(crate) fn quirks() -> ArrayBuilder {
+    let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Quirk::names()));
+    let described = "Known bugs of real keys that it is to have beside what its profile says: those that change something there, \
+                     and do not contradict each other.";
+    ArrayBuilder::new().items(name).unique_items(true).description(Some(described))
 }
 
 pub(crate) fn snapshot() -> ObjectBuilder {

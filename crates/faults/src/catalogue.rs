@@ -48,6 +48,8 @@ pub fn of(kind: Kind) -> Option<&'static Description> {
 
 #[cfg(test)]
 mod tests {
+    use keyrig_authenticator::profile::Quirk;
+
     use super::*;
     use crate::fault::Fault;
 
@@ -58,6 +60,8 @@ mod tests {
         names.sort_unstable();
         assert_eq!(catalogue.keys().collect::<Vec<_>>(), names);
         assert!(names.len() >= 45);
+        // One command explains both.
+        assert!(names.iter().all(|name| Quirk::named(name).is_err()));
         for kind in Kind::ALL {
             let description = of(*kind).unwrap();
             assert_eq!(description.parameter.is_some(), kind.parameter().is_some(), "{kind}");

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::CertificateFailed;
-use keyrig_authenticator::profile::{NotForThisKey, Quirk, UnknownQuirk};
+use keyrig_authenticator::profile::{Quirk, QuirkRefused, UnknownQuirk};
 use keyrig_rack::key::{LoneKey, StartingPoint};
 use keyrig_rack::seams::Seams;
 use keyrig_rack::snapshot::{InvalidSnapshot, Snapshot};
@@ -101,7 +101,7 @@ pub enum KeyProblem {
     Quirk(#[from] UnknownQuirk),
     /// The known bug is one that such a key cannot have.
     #[error(transparent)]
-    NotForThisKey(#[from] NotForThisKey),
+    QuirkRefused(#[from] QuirkRefused),
     /// From where it starts is not written down.
     #[error("from where it starts is not written down")]
     NoStart,

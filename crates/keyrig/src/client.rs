@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::fault::FaultArguments;
 use crate::key::{ControlArgument, PinFile, from_file};
 use crate::output::{print_as_it_is, print_json, say};
+use crate::quirk::QuirkArguments;
 use crate::rack::KeyArgument;
 use crate::trace::TraceArguments;
 
@@ -114,6 +115,9 @@ struct PageArguments {
     json: bool,
 
     #[command(flatten)]
+    quirks: QuirkArguments,
+
+    #[command(flatten)]
     faults: FaultArguments,
 
     #[command(flatten)]
@@ -151,6 +155,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 "--trace and --explain listen to the keys of --with: those of a running rack are traced where they run, by keyrig serve --trace FILE".to_owned(),
             ));
         }
+        if arguments.quirks.are_wanted() {
+            return Err(Failure::Usage(
+                "--quirk is of the keys of --with: a running rack gets a key that has one by 'keyrig key create --quirk'".to_owned(),
+            ));
+        }
         if arguments.faults.are_wanted() {
             return Err(Failure::Usage(
                 "--fault is of the keys of --with: at those of a running rack 'keyrig key fault on' switches it on"
@@ -161,7 +170,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         let mut keys = arguments.running_keys(&path).await?;
         arguments.tell(page.carry_out(&asked, &mut keys, Cancel::never()).await)
     } else {
-        let specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
+        let mut specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
+        arguments.quirks.give(&mut specifications)?;
         arguments.faults.check(&specifications)?;
         let mut tracing = arguments.trace.start(&specifications)?;
         tracing.begin()?;

@@ -14,6 +14,7 @@ use keyrig_scenario::report::{Report, Step};
 use crate::failure::Failure;
 use crate::fault::FaultArguments;
 use crate::output::{GREEN, RED, print, print_json, print_marked};
+use crate::quirk::QuirkArguments;
 use crate::trace::TraceArguments;
 
 #[derive(Args)]
@@ -30,6 +31,9 @@ pub(crate) struct Arguments {
     /// Also write report.json and report.txt to this directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+
+    #[command(flatten)]
+    quirks: QuirkArguments,
 
     #[command(flatten)]
     faults: FaultArguments,
@@ -56,16 +60,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
     };
     let introduce = |introduction: &Introduction| {
-        show(&|| print(format!("{}\n", introduction_text(introduction))));
+        show(&|| print(introduction_text(introduction)));
+        show(&|| arguments.quirks.notes().try_for_each(print));
+        show(&|| print(""));
     };
-    let keys = demo::keys()?;
+    let mut keys = demo::keys()?;
+    arguments.quirks.give(&mut keys)?;
     arguments.faults.check(&keys)?;
     let mut tracing = arguments.trace.start(&keys)?;
     tracing.begin()?;
     let faults = Faults::new(None);
     let seams = tracing.seams(&faults);
     arguments.faults.switch_on(&faults)?;
-    let report = demo::run(arguments.browser, seams, introduce, |step| show(&|| print_step(step))).await;
+    let report = demo::run(arguments.browser, keys, seams, introduce, |step| show(&|| print_step(step))).await;
     tracing.finish_after(
         report.map_err(Failure::from).and_then(|report| arguments.conclude(&report, printed.into_inner())),
     )

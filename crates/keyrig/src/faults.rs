@@ -1,14 +1,17 @@
-//! `keyrig faults`: what can go wrong with keys on purpose, and who notices.
+//! `keyrig faults`: what can go wrong with keys on purpose, known bugs of real ones among it, and who notices.
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Args;
+use keyrig_authenticator::profile::Quirk;
 use keyrig_faults::catalogue::{self, Noticed};
 use keyrig_faults::{Kind, Layer};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::{print, print_json};
+use crate::quirk::ShownQuirk;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -24,14 +27,32 @@ come, each behind a comma, its parameter, and when it happens:
 Examples:
   keyrig exec --fault a=ctap-slow,ms=5000 --key a=keyrig -- firefox
   keyrig key fault on a bad-signature,times=1
-  keyrig faults bad-signature")]
+  keyrig faults bad-signature
+
+What is listed last are quirks, known bugs of real keys. A key has them from the
+start, by --quirk NAME=QUIRK, or 'keyrig key create NAME --quirk QUIRK'.")]
 pub(crate) struct Arguments {
-    /// The fault to explain
-    name: Option<Kind>,
+    /// The fault or quirk to explain
+    name: Option<Name>,
 
     /// Print JSON: one object, or a list of them
     #[arg(long)]
     json: bool,
+}
+
+/// The name of a fault or of a quirk.
+#[derive(Clone)]
+enum Name {
+    Fault(Kind),
+    Quirk(&'static Quirk),
+}
+
+impl FromStr for Name {
+    type Err = <Kind as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Quirk::named(text).map_or_else(|_| text.parse().map(Self::Fault), |quirk| Ok(Self::Quirk(quirk)))
+    }
 }
 
 #[derive(Serialize)]
@@ -65,7 +86,14 @@ struct ShownNoticed {
 
 #[derive(Serialize)]
 struct List {
-    faults: Vec<Shown>,
+    faults: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Listed {
+    Fault(Shown),
+    Quirk(ShownQuirk),
 }
 
 impl Shown {
@@ -99,23 +127,32 @@ impl Shown {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let all = || Kind::ALL.iter().copied().filter_map(Shown::of);
-    match (arguments.name.and_then(Shown::of), arguments.json) {
-        (Some(shown), true) => print_json(&shown)?,
-        (Some(shown), false) => explain(&shown)?,
-        (None, true) => print_json(&List { faults: all().collect() })?,
-        (None, false) => list(all())?,
+    let faults = || Kind::ALL.iter().copied().filter_map(Shown::of);
+    let quirks = || Quirk::all().iter().map(ShownQuirk::of);
+    match (&arguments.name, arguments.json) {
+        (Some(Name::Quirk(quirk)), true) => print_json(&ShownQuirk::of(quirk))?,
+        (Some(Name::Quirk(quirk)), false) => ShownQuirk::of(quirk).print()?,
+        (Some(Name::Fault(kind)), true) => print_json(&Shown::of(*kind))?,
+        (Some(Name::Fault(kind)), false) => Shown::of(*kind).iter().try_for_each(explain)?,
+        (None, true) => {
+            print_json(&List { faults: faults().map(Listed::Fault).chain(quirks().map(Listed::Quirk)).collect() })?
+        }
+        (None, false) => list(faults(), quirks())?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(all: impl Iterator<Item = Shown>) -> Result<(), Failure> {
+fn list(faults: impl Iterator<Item = Shown>, quirks: impl Iterator<Item = ShownQuirk>) -> Result<(), Failure> {
     let mut layer = None;
-    for shown in all {
+    for shown in faults {
         if layer.replace(shown.layer) != Some(shown.layer) {
             print(heading(shown.name.layer()))?;
         }
         print(format!("  {:<34}{}", shown.name, shown.summary))?;
+    }
+    print("Quirks: known bugs of real keys")?;
+    for shown in quirks {
+        print(format!("  {:<34}{}", shown.name, shown.what))?;
     }
     print("'keyrig faults NAME' explains one: what happens then, and who notices.")
 }

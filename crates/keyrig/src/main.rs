@@ -23,6 +23,7 @@ mod key;
 mod log;
 mod output;
 mod profiles;
+mod quirk;
 mod rack;
 mod replay;
 mod rp;

@@ -9,17 +9,18 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::{YELLOW, print, print_json, print_marked};
+use crate::quirk::ShownQuirk;
 
 #[derive(Args)]
 #[command(after_help = "\
 A key announces only what works. What its original has beyond that is listed
 as withheld.")]
 pub(crate) struct Arguments {
-    /// The profile to show
+    /// The profile to show, or with --quirks the quirk
     name: Option<String>,
 
     /// Show what --quirk switches on: known bugs of real keys, and all-applications
-    #[arg(long, conflicts_with = "name")]
+    #[arg(long)]
     quirks: bool,
 
     /// Print JSON: one object, or a list of them
@@ -89,25 +90,8 @@ impl From<Stated<'_>> for ShownBehaviour {
 }
 
 #[derive(Serialize)]
-struct ShownQuirk<'a> {
-    name: &'a str,
-    what: &'a str,
-    keys: &'a str,
-    known: String,
-    from: &'a str,
-    noticed_by: &'a str,
-}
-
-impl<'a> From<&'a Quirk> for ShownQuirk<'a> {
-    fn from(quirk: &'a Quirk) -> Self {
-        let Quirk { name, what, keys, source, noticed_by, .. } = quirk;
-        Self { name, what, keys, known: source.known.to_string(), from: &source.from, noticed_by }
-    }
-}
-
-#[derive(Serialize)]
-struct Quirks<'a> {
-    quirks: Vec<ShownQuirk<'a>>,
+struct Quirks {
+    quirks: Vec<ShownQuirk>,
 }
 
 impl From<&Profile> for Shown {
@@ -141,13 +125,7 @@ impl From<&Profile> for Shown {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.quirks {
-        let quirks = Quirks { quirks: Quirk::all().iter().map(ShownQuirk::from).collect() };
-        if arguments.json {
-            print_json(&quirks)?
-        } else {
-            print_quirks(&quirks)?
-        }
-        return Ok(ExitCode::SUCCESS);
+        return run_quirks(arguments);
     }
     match &arguments.name {
         Some(name) => {
@@ -180,14 +158,22 @@ fn print_all(all: &[Shown]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_quirks(quirks: &Quirks<'_>) -> Result<(), Failure> {
-    for quirk in &quirks.quirks {
-        print(format!("{}: {}", quirk.name, quirk.what))?;
-        print(format!("  keys     {}", quirk.keys))?;
-        print(format!("  {:<8} {}", quirk.known, quirk.from))?;
-        print(format!("  noticed  {}", quirk.noticed_by))?;
+fn run_quirks(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    match &arguments.name {
+        Some(name) => {
+            let shown = ShownQuirk::of(Quirk::named(name).map_err(|error| Failure::Usage(error.to_string()))?);
+            if arguments.json { print_json(&shown)? } else { shown.print()? }
+        }
+        None => {
+            let quirks: Vec<_> = Quirk::all().iter().map(ShownQuirk::of).collect();
+            if arguments.json {
+                print_json(&Quirks { quirks })?
+            } else {
+                quirks.iter().try_for_each(ShownQuirk::print)?
+            }
+        }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_one(shown: &Shown) -> Result<(), Failure> {

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use clap::Args;
 use keyrig_authenticator::Profile;
-use keyrig_authenticator::profile::Quirk;
 use keyrig_control::socket::ControlSocket;
 use keyrig_faults::Faults;
 use keyrig_rack::command::{Command, Refusal};
@@ -18,6 +17,7 @@ use crate::failure::Failure;
 use crate::fault::FaultArguments;
 use crate::key::ControlArgument;
 use crate::key::{PinFile, first_line};
+use crate::quirk::QuirkArguments;
 use crate::starter::StarterArguments;
 use crate::timeline::TimelineArguments;
 use crate::trace::{TraceArguments, Tracing};
@@ -103,10 +103,8 @@ pub(crate) struct RackArguments {
     #[arg(long = "pin", value_name = "NAME=FILE")]
     pins: Vec<PinArgument>,
 
-    /// A known bug of a real key, at one of these ('keyrig profiles --quirks' lists them), or all-applications at a YubiKey. Repeat
-    /// for more
-    #[arg(long = "quirk", value_name = "NAME=QUIRK")]
-    quirks: Vec<QuirkArgument>,
+    #[command(flatten)]
+    quirks: QuirkArguments,
 
     /// Whom a key finds that verifies its user itself: with always the one whom it knows, with never somebody else, with miss=N so
     /// often somebody else and then the user; manual leaves it to 'keyrig key verify'. Repeat for more
@@ -121,22 +119,6 @@ pub(crate) struct RackArguments {
 
     #[command(flatten)]
     timeline: TimelineArguments,
-}
-
-/// `NAME=QUIRK`.
-#[derive(Clone)]
-struct QuirkArgument {
-    key: KeyName,
-    quirk: &'static Quirk,
-}
-
-impl FromStr for QuirkArgument {
-    type Err = Box<dyn Error + Send + Sync>;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (key, quirk) = text.split_once('=').ok_or("write NAME=QUIRK, such as a=touch-latch")?;
-        Ok(Self { key: key.parse()?, quirk: Quirk::named(quirk)? })
-    }
 }
 
 /// `NAME=POLICY`.
@@ -207,13 +189,7 @@ impl RackArguments {
     /// The keys, with the bugs that were asked for.
     fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
         let mut keys: Vec<_> = self.keys.iter().map(KeyArgument::specification).collect();
-        for QuirkArgument { key, quirk } in &self.quirks {
-            let Some(found) = keys.iter_mut().find(|specification| specification.name == *key) else {
-                let known = keys.iter().map(|specification| specification.name.as_str()).collect::<Vec<_>>().join(", ");
-                return Err(Failure::Usage(format!("--quirk: no key is called {key}: the keys are {known}")));
-            };
-            found.profile.add(quirk).map_err(|error| Failure::Usage(format!("--quirk: {key}: {error}")))?;
-        }
+        self.quirks.give(&mut keys)?;
         Ok(keys)
     }
 
@@ -261,9 +237,7 @@ impl RackArguments {
         for maker in makers {
             notes.push(format!("imitation: a key here carries {maker}'s identity, attested by keyrig's TEST root"));
         }
-        for QuirkArgument { key, quirk } in &self.quirks {
-            notes.push(format!("quirk: {key}: {} ({})", quirk.what, quirk.keys));
-        }
+        notes.extend(self.quirks.notes());
         notes.push(match rack.root_origin() {
             RootOrigin::Seed => "the TEST attestation root follows from the seed".to_owned(),
             RootOrigin::State => "the TEST attestation root is kept in the state directory".to_owned(),

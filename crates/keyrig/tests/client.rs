@@ -49,6 +49,18 @@ fn creation() -> Value {
     })
 }
 
+#[test]
+fn keys_of_its_own_may_have_quirks() {
+    let client = |more: &[&str]| {
+        run(&mut keyrig(&[&["client", "create", "--origin", ORIGIN][..], more].concat()), &creation().to_string())
+    };
+    let error = refused(&client(&["--with", "a=keyrig", "--quirk", "a=extra-extension"]));
+    assert!(error["reason"].as_str().expect("text").contains("unsolicited"), "{error}");
+    assert!(wrongly_called(&client(&["--quirk", "a=extra-extension"])).contains("'keyrig key create --quirk'"));
+    let nothing = wrongly_called(&client(&["--with", "a=u2f-only", "--quirk", "a=extra-extension"]));
+    assert!(nothing.contains("extra-extension is about CTAP2, which u2f-only has not"), "{nothing}");
+}
+
 fn login(id: &Value) -> Value {
     json!({"rpId": "example.com", "challenge": "AAAA", "allowCredentials": [{"type": "public-key", "id": id}]})
 }

@@ -109,6 +109,17 @@ fn demo_behaves_as_the_browser_that_is_named() {
     }
 }
 
+/// An output that nobody asked for is refused by the browser.
+#[test]
+fn demo_shows_what_a_quirk_comes_to() {
+    let output = keyrig(&["demo", "--quirk", "primary=extra-extension"]);
+    let told = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for expected in ["quirk: primary: authenticator data has an extension output", "unsolicited", "steps went wrong"] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+}
+
 #[test]
 fn demo_writes_its_report_where_it_is_told() {
     let directory = tempfile::tempdir().unwrap();
@@ -381,6 +392,12 @@ fn quirks_are_listed_with_where_they_are_known_from() {
     }
     let all = json(&keyrig(&["profiles", "--quirks", "--json"]));
     assert_eq!(all["quirks"].as_array().unwrap().len(), 28);
+    let one = stdout(&keyrig(&["faults", "touch-latch"]));
+    assert!(one.starts_with("touch-latch: a touch up to 2 seconds") && one.contains("  tested   a raw host"), "{one}");
+    assert_eq!(stdout(&keyrig(&["profiles", "--quirks", "touch-latch"])), one);
+    let unknown = stderr(&keyrig(&["profiles", "--quirks", "keyrig"]));
+    assert!(unknown.contains("no quirk is called \"keyrig\""), "{unknown}");
+    assert!(stdout(&keyrig(&["faults"])).contains("Quirks: known bugs of real keys"));
 }
 
 #[test]
@@ -393,6 +410,11 @@ fn a_quirk_is_for_a_key_that_there_is_and_said_at_the_start() {
         (&["serve", "--quirk", "touch-latch"], "write NAME=QUIRK"),
         (&["serve", "--key", "a=keyrig", "--quirk", "b=touch-latch"], "no key is called b: the keys are a"),
         (&["serve", "--quirk", "keyrig=all-applications"], "--quirk: keyrig: all-applications is for YubiKeys"),
+        (
+            &["serve", "--quirk", "keyrig=no-touch-probe", "--quirk", "keyrig=probe-missing-parameter"],
+            "contradict each other",
+        ),
+        (&["demo", "--quirk", "third=touch-latch"], "no key is called third: the keys are primary, backup"),
     ] {
         let output = keyrig(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -307,9 +307,12 @@ fn faults() {
     assert_is("faults", &all);
     for shown in all["faults"].as_array().expect("a list") {
         let alone = value(&printed(&["faults", shown["name"].as_str().expect("a name"), "--json"], ""));
-        assert_is("fault", &alone);
+        assert_is(if shown["kind"] == "quirk" { "quirk" } else { "fault" }, &alone);
         assert_eq!(alone, *shown);
     }
+    let quirks = value(&printed(&["profiles", "--quirks", "--json"], ""));
+    let listed = all["faults"].as_array().expect("a list").iter().filter(|shown| shown["kind"] == "quirk");
+    assert_eq!(json!(listed.collect::<Vec<_>>()), quirks["quirks"]);
 }
 
 #[test]
@@ -322,6 +325,9 @@ fn profiles() {
         assert_eq!(alone, *shown);
     }
     assert_is("quirks", &value(&printed(&["profiles", "--quirks", "--json"], "")));
+    let one = value(&printed(&["profiles", "--quirks", "touch-latch", "--json"], ""));
+    assert_is("quirk", &one);
+    assert_eq!(one["name"], "touch-latch");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use keyrig_authenticator::Profile;
+use keyrig_authenticator::profile::{QuirkRefused, UnknownQuirk};
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_usb::PlugError;
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,9 @@ pub struct KeyState {
     pub name: KeyName,
     /// Its profile's name.
     pub profile: String,
+    /// The known bugs that it has beside what its profile says.
+    #[serde(default)]
+    pub quirks: Vec<String>,
     /// Its USB/IP bus id.
     pub busid: String,
     /// Whether it is plugged in.
@@ -180,6 +184,18 @@ pub enum Refusal {
     /// No profile has this name.
     #[error("no profile is called {0:?}: the profiles are {known}", known = known_profiles())]
     UnknownProfile(String),
+    /// No quirk has this name.
+    #[error(transparent)]
+    UnknownQuirk(#[from] UnknownQuirk),
+    /// The key does not get a quirk.
+    #[error("key {key}: {refused}")]
+    Quirk {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        #[source]
+        refused: QuirkRefused,
+    },
     /// The snapshot is of a key of another profile.
     #[error("key {key} is a {profile}, and the snapshot is of a {found}")]
     OtherProfile {

@@ -91,18 +91,19 @@ pub fn keys() -> Result<Vec<KeySpecification>, DemoError> {
     Ok(vec![key("keyrig", PRIMARY)?, key("yubikey-5.7", BACKUP)?])
 }
 
-/// Runs the demo with pages in a browser, and with `seams` at the [`keys()`]. `on_start` is called once everything stands, `on_step` after each step.
+/// Runs the demo with pages in a browser, and with `seams` at the `keys`: those of [`keys()`], whatever quirks they have. `on_start` is called once everything stands, `on_step` after each step.
 ///
 /// # Errors
 /// [`DemoError`] if it could not be run. A step that did not go as expected is in the report.
 pub async fn run(
     browser: Browser,
+    keys: Vec<KeySpecification>,
     seams: Vec<Arc<dyn Seams>>,
     on_start: impl FnOnce(&Introduction),
     on_step: impl FnMut(&Step),
 ) -> Result<Report, DemoError> {
     let begun = Instant::now();
-    let rack = Rack::start(Options { seams, ..Options::default() }, keys()?).await?;
+    let rack = Rack::start(Options { seams, ..Options::default() }, keys).await?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let usbip = listener.local_addr()?;
     let exporting = tokio::spawn(keyrig_usb::serve(listener, rack.exports().clone(), Limits::default()));

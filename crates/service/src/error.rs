@@ -110,7 +110,8 @@ impl Refused {
                 StatusCode::NOT_FOUND
             }
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BadRequest(_) | Self::Rack(Refusal::MessageTooLong(_) | Refusal::UnknownProfile(_)) => {
+            Self::BadRequest(_)
+            | Self::Rack(Refusal::MessageTooLong(_) | Refusal::UnknownProfile(_) | Refusal::UnknownQuirk(_)) => {
                 StatusCode::BAD_REQUEST
             }
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -124,7 +125,9 @@ impl Refused {
             // What is said is what may be said, and means nothing.
             Self::Ceremony(_)
             | Self::BadCeremony(_)
-            | Self::Rack(Refusal::Snapshot(_) | Refusal::BadCredential { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
+            | Self::Rack(Refusal::Snapshot(_) | Refusal::BadCredential { .. } | Refusal::Quirk { .. }) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Rack(_) => StatusCode::CONFLICT,
         }
     }

@@ -298,6 +298,11 @@ impl Behaviour {
         })
     }
 
+    /// Whether a key of this behaviour does anything otherwise than one of the other, wherever that is known from.
+    pub(super) fn differs_from(&self, other: &Self) -> bool {
+        FIELDS.iter().any(|field| self.shown(field.name) != other.shown(field.name))
+    }
+
     /// The fields of which nothing is known: the key does what the specification says.
     pub(super) fn unknown(&self) -> impl Iterator<Item = Field> {
         FIELDS.iter().filter(|field| !self.sources.contains_key(field.name)).copied()

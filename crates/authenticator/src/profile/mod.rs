@@ -30,7 +30,7 @@ pub use self::behaviour::{
     Touch,
 };
 pub use self::device_info::DeviceInfo;
-pub use self::quirk::{NotForThisKey, Quirk, UnknownQuirk};
+pub use self::quirk::{Need, Noticed, Quirk, QuirkRefused, UnknownQuirk};
 pub use self::source::{Known, Source};
 pub use self::value::{IdLength, StoredIdLength};
 use crate::pin::SHORTEST_PIN;

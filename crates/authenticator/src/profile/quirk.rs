@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use keyrig_ctap::get_info::OptionId;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -24,9 +25,32 @@ pub struct Quirk {
     pub source: Source,
     /// The client that notices, or what comes of it.
     pub noticed_by: String,
+    /// Who notices in a test, and how.
+    pub noticed: Vec<Noticed>,
+    /// What a key has to have for it to come to anything.
+    pub needs: Option<Need>,
     fields: Vec<(&'static str, toml::Value)>,
     /// Not a bug: the key shows itself as a YubiKey with all applications enabled.
     all_applications: bool,
+}
+
+/// A client that notices a quirk: it does something with a key that has it, and says what it does not of the same key without.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Noticed {
+    /// The client, as `libfido2`; `a raw host` is one that does what others do not.
+    pub by: String,
+    /// What it does.
+    pub doing: String,
+    /// The profile of the key, `keyrig` if none is named.
+    #[serde(default = "keyrig")]
+    pub profile: String,
+    /// A part of what it says.
+    pub says: String,
+}
+
+fn keyrig() -> String {
+    "keyrig".to_owned()
 }
 
 /// There is no such quirk.
@@ -34,12 +58,100 @@ pub struct Quirk {
 #[error("no quirk is called {0:?}: the quirks are {known}", known = Quirk::names().collect::<Vec<_>>().join(", "))]
 pub struct UnknownQuirk(pub String);
 
-/// A quirk is for other keys.
+/// Something of a key without which a quirk comes to nothing there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Need {
+    /// CTAP2.
+    #[serde(rename = "CTAP2")]
+    Ctap2,
+    /// Discoverable credentials.
+    #[serde(rename = "rk")]
+    Discoverable,
+    /// PINs.
+    #[serde(rename = "clientPin")]
+    ClientPin,
+    /// PIN/UV auth protocol two.
+    #[serde(rename = "PIN/UV auth protocol two")]
+    ProtocolTwo,
+    /// authenticatorCredentialManagement.
+    #[serde(rename = "credMgmt")]
+    CredentialManagement,
+    /// User verification for whatever is asked.
+    #[serde(rename = "alwaysUv")]
+    AlwaysUv,
+    /// The extension hmac-secret.
+    #[serde(rename = "hmac-secret")]
+    HmacSecret,
+}
+
+impl Need {
+    /// What the specifications call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ctap2 => "CTAP2",
+            Self::Discoverable => "rk",
+            Self::ClientPin => "clientPin",
+            Self::ProtocolTwo => "PIN/UV auth protocol two",
+            Self::CredentialManagement => "credMgmt",
+            Self::AlwaysUv => "alwaysUv",
+            Self::HmacSecret => "hmac-secret",
+        }
+    }
+
+    fn is_met_by(self, profile: &Profile) -> bool {
+        let has = |option| profile.option(option).is_some();
+        match self {
+            Self::Ctap2 => profile.has_ctap2(),
+            Self::Discoverable => profile.option(OptionId::Rk) == Some(true),
+            Self::ClientPin => has(OptionId::ClientPin),
+            Self::ProtocolTwo => profile.pin_uv_auth_protocols().contains(&2),
+            Self::CredentialManagement => has(OptionId::CredMgmt) || has(OptionId::CredentialMgmtPreview),
+            Self::AlwaysUv => has(OptionId::AlwaysUv),
+            Self::HmacSecret => profile.has_extension("hmac-secret"),
+        }
+    }
+}
+
+/// A key does not get a quirk.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{quirk} is for YubiKeys with more than FIDO, and {profile} is none")]
-pub struct NotForThisKey {
-    quirk: String,
-    profile: String,
+pub enum QuirkRefused {
+    /// It is a setting of other keys.
+    #[error("{quirk} is for YubiKeys with more than FIDO, and {profile} is none")]
+    NotAYubiKey {
+        /// The quirk.
+        quirk: String,
+        /// The profile.
+        profile: String,
+    },
+    /// It is about something that the key has not.
+    #[error("{quirk} is about {}, which {profile} has not", needs.name())]
+    Needs {
+        /// The quirk.
+        quirk: String,
+        /// The profile.
+        profile: String,
+        /// What the key has not.
+        needs: Need,
+    },
+    /// The key does it without, or has it already.
+    #[error("{quirk} changes nothing: {profile} does that already")]
+    NoEffect {
+        /// The quirk.
+        quirk: String,
+        /// The profile.
+        profile: String,
+    },
+    /// The key has a quirk by which it does something else.
+    #[error("{quirk} and {other} contradict each other in {field}: leave one out")]
+    Contradicts {
+        /// The quirk.
+        quirk: String,
+        /// The one that the key has.
+        other: String,
+        /// The field of behaviour.
+        field: &'static str,
+    },
 }
 
 /// The product id and string of a YubiKey 5 with all applications enabled.
@@ -53,6 +165,8 @@ struct Written {
     known: Known,
     from: String,
     noticed_by: String,
+    noticed: Vec<Noticed>,
+    needs: Option<Need>,
     #[serde(default)]
     behaviour: BTreeMap<String, toml::Value>,
     #[serde(default)]
@@ -70,7 +184,7 @@ static QUIRKS: LazyLock<Vec<Quirk>> = LazyLock::new(|| {
 pub(super) fn read(text: &str) -> Result<Vec<Quirk>, String> {
     let written: BTreeMap<String, Written> = toml::from_str(text).map_err(|error| error.to_string())?;
     let quirk = |(name, written): (String, Written)| {
-        let Written { what, keys, known, from, noticed_by, behaviour, all_applications } = written;
+        let Written { what, keys, known, from, noticed_by, noticed, needs, behaviour, all_applications } = written;
         let source = Source { known, from };
         let mut fields = Vec::new();
         for (field, value) in behaviour {
@@ -80,7 +194,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Quirk>, String> {
                 .map_err(|error| format!("{name}: {field}: {error}"))?;
             fields.push((field, value));
         }
-        Ok(Quirk { name, what, keys, source, noticed_by, fields, all_applications })
+        Ok(Quirk { name, what, keys, source, noticed_by, noticed, needs, fields, all_applications })
     };
     written.into_iter().map(quirk).collect()
 }
@@ -105,27 +219,50 @@ impl Quirk {
         let found = Self::all().iter().find(|quirk| quirk.name == name);
         found.ok_or_else(|| UnknownQuirk(name.chars().take(64).collect()))
     }
+
+    /// The first field of which another quirk says something else.
+    fn contradiction(&self, other: &Self) -> Option<&'static str> {
+        let differs = |(field, value): &&(&str, toml::Value)| {
+            other.fields.iter().any(|(known, other)| known == field && other != value)
+        };
+        self.fields.iter().find(differs).map(|(field, _)| *field)
+    }
 }
 
 impl Profile {
     /// The same key with a known bug.
     ///
     /// # Errors
-    /// [`NotForThisKey`]: the quirk is about something that the key has not.
-    pub fn add(&mut self, quirk: &Quirk) -> Result<(), NotForThisKey> {
+    /// [`QuirkRefused`]: the key would be none that has it. It is as it was, then.
+    pub fn add(&mut self, quirk: &Quirk) -> Result<(), QuirkRefused> {
+        let (name, profile) = (quirk.name.clone(), self.name.clone());
+        if let Some(needs) = quirk.needs.filter(|needs| !needs.is_met_by(self)) {
+            return Err(QuirkRefused::Needs { quirk: name, profile, needs });
+        }
+        for other in Quirk::all().iter().filter(|other| self.quirks.contains(&other.name)) {
+            if let Some(field) = quirk.contradiction(other) {
+                return Err(QuirkRefused::Contradicts { quirk: name, other: other.name.clone(), field });
+            }
+        }
+        let mut behaviour = self.behaviour.clone();
+        for (field, value) in &quirk.fields {
+            let set = behaviour.set(field, value, quirk.source.clone());
+            set.expect("it was set once, when it was read");
+        }
+        let changes = behaviour.differs_from(&self.behaviour) || quirk.all_applications;
+        if !changes || self.quirks.contains(&name) {
+            return Err(QuirkRefused::NoEffect { quirk: name, profile });
+        }
         if quirk.all_applications {
             if !self.device_info.as_mut().is_some_and(DeviceInfo::tell_all_applications) {
-                return Err(NotForThisKey { quirk: quirk.name.clone(), profile: self.name.clone() });
+                return Err(QuirkRefused::NotAYubiKey { quirk: name, profile });
             }
             let (product_id, product) = ALL_APPLICATIONS;
             self.usb.product_id = product_id;
             product.clone_into(&mut self.usb.product);
         }
-        for (field, value) in &quirk.fields {
-            let set = self.behaviour.set(field, value, quirk.source.clone());
-            set.expect("it was set once, when it was read");
-        }
-        self.quirks.push(quirk.name.clone());
+        self.behaviour = behaviour;
+        self.quirks.push(name);
         Ok(())
     }
 }

@@ -133,6 +133,11 @@ fn every_quirk_changes_something_and_says_whose_it_is() {
         for text in [&quirk.what, &quirk.keys, &quirk.source.from, &quirk.noticed_by] {
             assert!(!text.is_empty(), "{}", quirk.name);
         }
+        assert!(!quirk.noticed.is_empty(), "{}: nobody notices", quirk.name);
+        for noticed in &quirk.noticed {
+            let mut profile = Profile::built_in(&noticed.profile).unwrap();
+            assert_eq!(profile.add(quirk), Ok(()), "{}", quirk.name);
+        }
     }
     assert!(
         Quirk::named("no-bug")
@@ -142,11 +147,65 @@ fn every_quirk_changes_something_and_says_whose_it_is() {
     );
 }
 
+/// What the key has not, does already, or does otherwise by another quirk; the key is as it was, then.
+#[test]
+fn a_quirk_that_would_come_to_nothing_is_refused_by_name() {
+    for (profile, had, quirk, expected) in [
+        ("u2f-only", None, "invalid-credential", "invalid-credential is about CTAP2, which u2f-only has not"),
+        ("u2f-only", None, "no-touch-probe", "no-touch-probe is about clientPin, which u2f-only has not"),
+        ("ctap-2.0", None, "broken-protocol-two", "is about PIN/UV auth protocol two, which ctap-2.0 has not"),
+        ("ctap-2.0", None, "empty-rp-list", "is about credMgmt, which ctap-2.0 has not"),
+        ("yubikey-5.4", None, "always-uv-silent", "is about alwaysUv, which yubikey-5.4 has not"),
+        ("u2f-only", None, "hmac-secret-bad-signature", "is about hmac-secret, which u2f-only has not"),
+        ("u2f-only", None, "names-without-uv", "is about rk, which u2f-only has not"),
+        ("yubikey-fips", None, "missing-parameter-for-uv", "changes nothing: yubikey-fips does that already"),
+        ("security-key-5.1", None, "invalid-credential", "changes nothing: security-key-5.1 does that already"),
+        ("yubikey-5.7", None, "short-pin-uv-auth", "changes nothing: yubikey-5.7 does that already"),
+        ("keyrig", Some("touch-latch"), "touch-latch", "touch-latch changes nothing: keyrig does that already"),
+        ("yubikey-5.8", Some("all-applications"), "all-applications", "changes nothing: yubikey-5.8 does that"),
+        (
+            "keyrig",
+            Some("no-touch-probe"),
+            "probe-missing-parameter",
+            "and no-touch-probe contradict each other in probe",
+        ),
+        (
+            "keyrig",
+            Some("probe-missing-parameter"),
+            "no-touch-probe",
+            "no-touch-probe and probe-missing-parameter contra",
+        ),
+        ("keyrig", Some("broken-protocol-two"), "short-pin-uv-auth", "contradict each other in compares_half_of_param"),
+        ("keyrig", Some("rejects-silent"), "always-uv-silent", "contradict each other in always_uv_covers_silent"),
+    ] {
+        let mut profile = Profile::built_in(profile).unwrap();
+        if let Some(had) = had {
+            profile.add(Quirk::named(had).unwrap()).unwrap();
+        }
+        let before = profile.clone();
+        let refused = profile.add(Quirk::named(quirk).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{expected}: {refused}");
+        assert_eq!(profile, before);
+    }
+    let mut both = Profile::built_in("keyrig").unwrap();
+    for quirk in ["pin-required-on-timeout", "timeout-status"] {
+        both.add(Quirk::named(quirk).unwrap()).unwrap();
+    }
+    assert_eq!(both.quirks, ["pin-required-on-timeout", "timeout-status"]);
+}
+
+#[test]
+fn what_a_quirk_needs_is_called_as_it_is_written() {
+    for needs in Quirk::all().iter().filter_map(|quirk| quirk.needs) {
+        assert_eq!(Need::deserialize(toml::Value::from(needs.name())), Ok(needs));
+    }
+}
+
 #[test]
 fn a_quirk_of_an_unknown_field_or_value_is_refused() {
     let quirk = |behaviour| {
         format!(
-            "[mine]\nwhat = \"\"\nkeys = \"\"\nknown = \"guessed\"\nfrom = \"\"\nnoticed_by = \"\"\nbehaviour = {behaviour}"
+            "[mine]\nwhat = \"\"\nkeys = \"\"\nknown = \"guessed\"\nfrom = \"\"\nnoticed_by = \"\"\nnoticed = []\nbehaviour = {behaviour}"
         )
     };
     assert_eq!(quirk::read(&quirk("{ touch = \"never\" }")).unwrap().len(), 1);

@@ -55,6 +55,10 @@ async fn keys_come_and_go() {
     for (request, code) in [
         (json!({"command": "create", "name": "a"}), "key-exists"),
         (json!({"command": "create", "name": "d", "profile": "yubikey-9"}), "unknown-profile"),
+        (json!({"command": "create", "name": "d", "quirks": ["no-such"]}), "unknown-quirk"),
+        (json!({"command": "create", "name": "d", "quirks": ["all-applications"]}), "quirk-refused"),
+        (json!({"command": "create", "name": "d", "quirks": ["touch-latch", "touch-latch"]}), "quirk-refused"),
+        (json!({"command": "create", "name": "d", "quirks": "touch-latch"}), "bad-request"),
         (json!({"command": "create", "name": "d", "pin": "1"}), "pin-policy"),
         (json!({"command": "create", "name": "d", "snapshot": "AAAA"}), "bad-snapshot"),
         (json!({"command": "create", "name": "d", "snapshot": "****"}), "bad-request"),
@@ -247,8 +251,14 @@ async fn a_full_key_is_exported_imported_put_aside_and_restored() {
 
     let taken = send(path, TakeSnapshot { key: a }).await.unwrap();
     send(path, Restore { key: c.clone(), snapshot: taken.snapshot.clone() }).await.unwrap();
-    let create =
-        Create { name: name("d"), profile: None, snapshot: Some(taken.snapshot.clone()), pin: None, plugged: true };
+    let create = Create {
+        name: name("d"),
+        profile: None,
+        quirks: Vec::new(),
+        snapshot: Some(taken.snapshot.clone()),
+        pin: None,
+        plugged: true,
+    };
     send(path, create).await.unwrap();
     for key in [c, name("d")] {
         assert!(send(path, TakeSnapshot { key: key.clone() }).await.unwrap().snapshot == taken.snapshot, "{key}");

@@ -209,7 +209,7 @@ fn key(name: &str, port: u32, under_finger: bool) -> Value {
     json!({
         "name": name, "profile": "keyrig", "busid": format!("1-{port}"), "plugged": true, "attached": false, "programs": 0,
         "programs_over_udp": 0,
-        "under_finger": under_finger, "waiting_for": null, "discoverable_credentials": 0,
+        "under_finger": under_finger, "waiting_for": null, "quirks": [], "discoverable_credentials": 0,
     })
 }
 

@@ -28,6 +28,10 @@ pub(super) struct CreateArguments {
     #[arg(long)]
     profile: Option<String>,
 
+    /// A known bug of a real key ('keyrig profiles --quirks' lists them). Repeat for more
+    #[arg(long = "quirk", value_name = "QUIRK")]
+    quirks: Vec<String>,
+
     /// What it keeps from the start: a file that 'keyrig key snapshot' wrote
     #[arg(long, value_name = "FILE|-")]
     snapshot: Option<PinFile>,
@@ -80,8 +84,8 @@ pub(super) struct CloneArguments {
 pub(super) async fn create(arguments: CreateArguments, path: &Path) -> Result<RackState, Failure> {
     let snapshot = arguments.snapshot.as_ref().map(read_snapshot).transpose()?;
     let pin = arguments.pin_file.as_ref().map(first_line).transpose()?.map(Secret);
-    let (name, profile, plugged) = (arguments.name, arguments.profile, !arguments.unplugged);
-    Ok(send(path, Create { name, profile, snapshot, pin, plugged }).await?)
+    let CreateArguments { name, profile, quirks, unplugged, .. } = arguments;
+    Ok(send(path, Create { name, profile, quirks, snapshot, pin, plugged: !unplugged }).await?)
 }
 
 pub(super) async fn snapshot(arguments: SnapshotArguments, path: &Path, json: bool) -> Result<(), Failure> {

@@ -30,10 +30,11 @@ fn described(key: &KeyState) -> String {
         (true, true) => "attached to a host".to_owned(),
     };
     let place = key.uv.map_or(place.clone(), |policy| format!("{place}, user verification: {policy}"));
+    let quirks = if key.quirks.is_empty() { String::new() } else { format!(", with {}", key.quirks.join(", ")) };
     match &key.waiting_for {
-        Some(command) if key.for_verification => format!("{place}, waits for its user ({command})"),
-        Some(command) => format!("{place}, waits for a touch ({command})"),
-        None => place,
+        Some(command) if key.for_verification => format!("{place}, waits for its user ({command}){quirks}"),
+        Some(command) => format!("{place}, waits for a touch ({command}){quirks}"),
+        None => format!("{place}{quirks}"),
     }
 }
 
@@ -54,6 +55,7 @@ mod tests {
             described(&KeyState {
                 name: "a".parse().unwrap(),
                 profile: "keyrig".to_owned(),
+                quirks: Vec::new(),
                 busid: "1-1".to_owned(),
                 plugged: true,
                 attached: false,

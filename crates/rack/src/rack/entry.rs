@@ -23,6 +23,7 @@ const MAX_WAITS: usize = 256;
 pub(super) struct Entry {
     pub(super) name: KeyName,
     pub(super) profile: String,
+    pub(super) quirks: Vec<String>,
     /// Whether a touch counts that comes before it is asked for.
     pub(super) has_latch: bool,
     /// Whom it finds when it verifies its user itself, if it does.
@@ -228,6 +229,7 @@ impl Entry {
         KeyState {
             name: self.name.clone(),
             profile: self.profile.clone(),
+            quirks: self.quirks.clone(),
             busid: self.busid.clone(),
             plugged: self.plugged,
             attached: self.attached,

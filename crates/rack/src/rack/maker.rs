@@ -42,6 +42,7 @@ pub(super) struct Maker {
 pub(super) struct Made {
     start: Start,
     profile: String,
+    quirks: Vec<String>,
     has_latch: bool,
     has_uv: bool,
     discoverable_credentials: usize,
@@ -111,6 +112,7 @@ impl Maker {
         };
         Ok(Made {
             profile: authenticator.profile().name.clone(),
+            quirks: authenticator.profile().quirks.clone(),
             has_latch: authenticator.profile().behaviour.touch == Touch::Latched,
             has_uv: authenticator.profile().has_built_in_uv(),
             discoverable_credentials: authenticator.store().discoverable_count(),
@@ -141,10 +143,11 @@ impl Maker {
 impl Made {
     /// Starts its task, unplugged.
     pub(super) fn run(self) -> Entry {
-        let Self { start, profile, has_latch, has_uv, discoverable_credentials } = self;
+        let Self { start, profile, quirks, has_latch, has_uv, discoverable_credentials } = self;
         Entry {
             name: start.name.clone(),
             profile,
+            quirks,
             has_latch,
             uv: has_uv.then(UvPolicy::default),
             busid: start.busid.clone(),

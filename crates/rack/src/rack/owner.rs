@@ -1,6 +1,7 @@
 //! What the owner of a rack does with whole keys: create, remove, reset, put aside and restore.
 
 use keyrig_authenticator::Profile;
+use keyrig_authenticator::profile::Quirk;
 use tokio::sync::oneshot;
 
 use super::Rack;
@@ -117,14 +118,18 @@ impl Rack {
         self.state_of(key).await
     }
 
-    /// Makes another key that keeps what this one does, private keys and counters included.
+    /// Makes another key that keeps what this one does, private keys and counters included, and has the same quirks.
     ///
     /// # Errors
     /// [`Refusal`].
     pub async fn clone_key(&self, key: &KeyName, name: KeyName) -> Result<RackState, Refusal> {
         let snapshot = self.snapshot(key).await?;
         let profile = Profile::built_in(&snapshot.profile);
-        let profile = profile.ok_or_else(|| Refusal::UnknownProfile(snapshot.profile.clone()))?;
+        let mut profile = profile.ok_or_else(|| Refusal::UnknownProfile(snapshot.profile.clone()))?;
+        let quirks = self.state_of(key).await?.keys.into_iter().flat_map(|state| state.quirks);
+        for quirk in quirks {
+            profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: key.clone(), refused })?;
+        }
         self.create(NewKey { name, profile, snapshot: Some(snapshot), pin: None, plugged: true }).await
     }
 

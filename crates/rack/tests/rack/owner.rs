@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::administration::PinRefused;
+use keyrig_authenticator::profile::Quirk;
 use keyrig_ctap::Request;
 use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::events::What;
@@ -233,6 +234,24 @@ async fn a_clone_logs_in_where_the_key_does_with_the_same_counter() {
     assert_eq!(asserted(&both[0]), asserted(&both[1]));
     let again = rack.clone_key(&name("a"), name("b")).await;
     assert_eq!(again, Err(Refusal::KeyExists(name("b"))));
+}
+
+/// CTAP2_ERR_UNSUPPORTED_OPTION where the specification has CTAP2_ERR_NO_CREDENTIALS (CTAP 2.3 §6.2.2 step 7).
+#[tokio::test]
+async fn a_clone_has_the_quirks_of_the_key() {
+    let rack = rack("every", &["a"]).await;
+    let mut new = new_key("b", "keyrig");
+    new.profile.add(Quirk::named("rejects-silent").unwrap()).unwrap();
+    let created = rack.create(new).await.unwrap();
+    assert_eq!(created.keys[0].quirks, ["rejects-silent"]);
+    assert_eq!(rack.clone_key(&name("b"), name("c")).await.unwrap().keys[0].quirks, ["rejects-silent"]);
+    assert_eq!(state(&rack, "a").await.quirks, [""; 0]);
+    // authenticatorGetAssertion for "a", with the hash of 32 zeros and {"up": false}.
+    let silent =
+        [&[0x02, 0xA3, 0x01, 0x61, b'a', 0x02, 0x58, 0x20][..], &[0; 32], &[0x05, 0xA1, 0x62, b'u', b'p', 0xF4]];
+    for (key, status) in [("a", 0x2E), ("b", 0x2B), ("c", 0x2B)] {
+        assert_eq!(transact(&rack, key, silent.concat()).await, [status], "{key}");
+    }
 }
 
 #[tokio::test]
