@@ -21,7 +21,7 @@ use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::{self, CredentialDescriptor, CredentialParameters, PinUvAuth, RelyingParty};
 use keyrig_ctap::{Aaguid, Request, get_assertion, make_credential, parse_response};
 use keyrig_faults::catalogue::{self, Noticed};
-use keyrig_faults::{Fault, Faults, Kind};
+use keyrig_faults::{Absent, Fault, Faults, Kind};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
 use keyrig_tests::exec_case::{Bench, Place};
 use keyrig_tests::judge;
@@ -101,7 +101,7 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
-        let faults = Faults::new(None);
+        let faults = Faults::new(None, Absent::nothing());
         let options = Options { seams: vec![Arc::new(faults.clone())], ..Options::default() };
         let key = KeySpecification::built_in("keyrig", "a").expect("built in");
         let name = key.name.clone();
@@ -117,6 +117,18 @@ impl Site {
             backup: FlagPolicy::Refused,
             user_verification: false,
             passkey: false,
+        }
+    }
+
+    /// As a ceremony needs it that a row of the catalogue names.
+    async fn prepare(&mut self, doing: &str) {
+        self.passkey = doing == "login with a passkey";
+        self.user_verification = doing == "login with a PIN";
+        if self.passkey || self.user_verification {
+            self.rack.key(&self.key).expect("a key").set_pin(PIN.to_owned()).await.expect("set");
+        }
+        if doing == "login with an imported credential" {
+            self.backup = FlagPolicy::Required;
         }
     }
 
@@ -390,24 +402,13 @@ async fn verifier_says(Row { noticed, fault }: &Row) -> String {
                 Err(said) => said,
             }
         }
-        "login" => {
+        doing @ ("login" | "login with a passkey" | "login with a PIN") => {
+            site.prepare(doing).await;
             let record = site.register().await;
             site.faulty_login(fault, &record).await
         }
-        "login with a passkey" => {
-            site.passkey = true;
-            site.rack.key(&site.key).expect("a key").set_pin(PIN.to_owned()).await.expect("set");
-            let record = site.register().await;
-            site.faulty_login(fault, &record).await
-        }
-        "login with a PIN" => {
-            site.user_verification = true;
-            site.rack.key(&site.key).expect("a key").set_pin(PIN.to_owned()).await.expect("set");
-            let record = site.register().await;
-            site.faulty_login(fault, &record).await
-        }
-        "login with an imported credential" => {
-            site.backup = FlagPolicy::Required;
+        doing @ "login with an imported credential" => {
+            site.prepare(doing).await;
             let record = site.import().await;
             site.faulty_login(fault, &record).await
         }
@@ -432,6 +433,76 @@ async fn a_policy_that_looks_for_it_fails_the_check_of_each_fault_and_no_other()
         said.push(verifier_says(row).await);
     }
     judge(&rows, &said, |said, says| said == says);
+}
+
+/// What is said first of a site whose key has had the fault from the start: of its registration, or of its logins.
+async fn says_from_the_start(Row { noticed, fault }: &Row) -> String {
+    let mut site = Site::new().await;
+    let doing = noticed.doing.as_str();
+    site.prepare(doing).await;
+    site.on(fault);
+    let record = if doing == "login with an imported credential" {
+        site.import().await
+    } else {
+        let extensions = if doing.ends_with("with prf") { json!({"prf": {}}) } else { json!({}) };
+        let made = match doing.ends_with("past the client") {
+            true => site.create_past_the_client().await,
+            false => match site.create(extensions).await {
+                Ok(made) => made,
+                Err(said) => return said,
+            },
+        };
+        let (report, record) = site.registered(&made);
+        let said = failed(&report);
+        if !said.is_empty() {
+            return said;
+        }
+        if doing == "registration with prf" {
+            return made["clientExtensionResults"].to_string();
+        }
+        record.expect("nothing failed")
+    };
+    let mut record = record;
+    for _ in 0..2 {
+        let logged_in = match doing.ends_with("past the client") {
+            true => Ok(site.authenticated(&record, &site.get_past_the_client(&record).await)),
+            false => site.log_in(&record).await,
+        };
+        let (said, counter) = match logged_in {
+            Ok((report, counter)) => (failed(&report), counter),
+            Err(said) => return said,
+        };
+        if !said.is_empty() {
+            return said;
+        }
+        record.sign_count = counter;
+    }
+    String::new()
+}
+
+/// As when somebody starts a rack with `--fault`, and goes through all that a relying party asks of a key.
+#[tokio::test]
+async fn a_fault_that_is_on_from_the_start_is_noticed_as_the_catalogue_says() {
+    // A key that has registered under another id is asked for that, and does not know it: past the client there is nothing to see.
+    let is_answered =
+        |row: &Row| row.fault.kind() != Kind::OtherCredentialId || row.noticed.doing == "registration and login";
+    let rows: Vec<_> = rows(&["verifier", "keyrig client"]).into_iter().filter(is_answered).collect();
+    let mut wrong = String::new();
+    for row in &rows {
+        let said = says_from_the_start(row).await;
+        // In a registration already, if it is in there too.
+        let of_kind = catalogue::of(row.fault.kind()).expect("it is there").noticed.iter();
+        let fits = |noticed: &Noticed| match noticed.by.as_str() {
+            "verifier" => said == noticed.says,
+            "keyrig client" => said.starts_with("client: ") && said.contains(&noticed.says),
+            _ => false,
+        };
+        if !of_kind.clone().any(fits) {
+            let says: Vec<_> = of_kind.map(|noticed| &noticed.says).collect();
+            let _ = writeln!(wrong, "{}, {}: says {said:?}, and none of {says:?}", row.fault, row.noticed.doing);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
 }
 
 #[tokio::test]

@@ -63,6 +63,58 @@ fn fido2_token_lists_the_key_and_shows_what_it_is() {
     assert_eq!(text.matches("/dev/hidraw").count(), 1, "{text}");
 }
 
+/// What a transcript says of a USB bus: control requests and reports, each with what was moved.
+#[cfg(test)]
+fn on_the_bus(lines: &str) -> Vec<String> {
+    let events = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let told = events.filter_map(|event| match event["event"].as_str()? {
+        "report" => Some(format!("{} {}", event["direction"], event["bytes"])),
+        "control" => Some(format!("{} {} {} {}", event["request"], event["setup"], event["status"], event["bytes"])),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// usbmon is the kernel's own ear (Documentation/usb/usbmon.rst).
+#[test]
+fn a_capture_of_the_kernels_usbmon_and_ours_of_the_same_session_agree() {
+    let Some(output) = kernel_case::run(
+        "mkfifo captured
+        \"$keyrig\" trace --usbmon 0 --json >captured 2>capturing &
+        capturing=$!
+        exec 6<captured
+        attach_a --trace ours.pcapng
+        make_credential $node es256 c
+        assert $node es256 c
+        stop
+        \"$keyrig\" trace ours.pcapng --json >ours
+        # As many reports as we have, and then the reader is ended: what it waits for next never comes.
+        reports=$(grep -c '\"event\":\"report\"' ours)
+        seen=0
+        while test $seen -lt $reports && read -r line <&6; do
+            printf '%s\n' \"$line\"
+            case \"$line\" in *'\"event\":\"report\"'*) seen=$((seen + 1));; esac
+        done >theirs
+        kill -TERM $capturing
+        exec 6<&-
+        wait $capturing || true
+        cat capturing >&2
+        cat theirs
+        echo ----
+        cat ours",
+    ) else {
+        return;
+    };
+    let text = output.text();
+    let (theirs, ours) = text.split_once("----\n").expect("both");
+    let (theirs, ours) = (on_the_bus(theirs), on_the_bus(ours));
+    let reports = |all: &[String]| {
+        all.iter().filter(|line| line.starts_with("\"in\"") || line.starts_with("\"out\"")).cloned().collect::<Vec<_>>()
+    };
+    assert!(reports(&ours).len() > 20, "{ours:#?}");
+    assert_eq!(reports(&theirs), reports(&ours));
+}
+
 /// A credential whose id the relying party keeps.
 fn non_discoverable(algorithm: &str) {
     kernel_case::run(&format!(

@@ -395,11 +395,12 @@ impl Running {
     /// Keeps a key plugged in from now on. One that is plugged into the rack has its node when this returns.
     async fn plug_in(&mut self, key: &RackKey, plugs: &Plugs) -> io::Result<()> {
         let Plugs { exports, supervisor, events } = plugs.clone();
+        let follower = exports.follow(&key.busid);
         let (opened, opens) = mpsc::unbounded_channel();
         let index = supervisor.add(opened).await?;
         let (ready, is_ready) = oneshot::channel();
         let (unplugged, is_unplugged) = oneshot::channel();
-        self.nodes.spawn(Node { index, key: key.clone(), exports, opens, supervisor, events }.keep(ready, unplugged));
+        self.nodes.spawn(Node { index, key: key.clone(), follower, opens, supervisor, events }.keep(ready, unplugged));
         self.unplugged.push((key.handle.clone(), is_unplugged));
         is_ready.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
@@ -433,7 +434,9 @@ impl Running {
             }
             Err(NotStarted::Refused(step, error)) => Ok(Some((step, error))),
             Err(NotStarted::Failed(error)) => {
-                let program = command.get_program().to_string_lossy().into_owned();
+                let program = command.get_program().to_string_lossy();
+                // Nothing is not seen in a text.
+                let program = if program.is_empty() { "''".to_owned() } else { program.into_owned() };
                 Err(match error.kind() {
                     io::ErrorKind::NotFound => ExecError::NotFound(program),
                     _ => ExecError::NotExecutable { program, error },

@@ -16,7 +16,7 @@
 mod nodes;
 mod ports;
 
-use core::future::ready;
+use core::future::{pending, ready};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use keyrig_rack::{Change, Following, KeyHandle, KeyName, RackKey};
 use keyrig_usb::wire::operations::DeviceRecord;
-use keyrig_usb::{Detached, Exports, Limits, Presence, ServeError, serve_imported};
+use keyrig_usb::{Detached, Exports, Follower, Limits, Presence, ServeError, serve_imported};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -290,9 +290,10 @@ impl Attachments {
 
     /// Attaches a key if it is plugged in, and keeps it so from now on: also if it could not be attached now.
     async fn keep(&mut self, RackKey { name, busid, handle }: RackKey) -> Result<(), VhciError> {
+        let mut follower = self.exports.follow(&busid);
         let presence = tokio::select! {
             biased;
-            presence = self.exports.plugged(&busid) => Some(presence),
+            presence = follower.plugged() => Some(presence),
             () = ready(()) => None,
         };
         let (vhci, exports, events) = (self.vhci.clone(), self.exports.clone(), self.sender.clone());
@@ -308,7 +309,7 @@ impl Attachments {
         self.detached.push((handle, is_detached));
         let stop = self.stop.subscribe();
         self.tasks.spawn(async move {
-            key.keep(presence, attached, stop).await;
+            key.keep(follower, presence, attached, stop).await;
             // Whoever waited may have gone.
             let _ = detached.send(());
         });
@@ -395,7 +396,7 @@ async fn announcement(nodes: &Option<Nodes>, present: &mut Vec<HidrawNode>) -> i
     }
     match nodes {
         Some(nodes) => nodes.next().await,
-        None => core::future::pending().await,
+        None => pending().await,
     }
 }
 
@@ -424,14 +425,23 @@ impl Key {
     /// Serves the key, and attaches it again whenever it was plugged in again, until it is no more or told to stop.
     async fn keep(
         self,
+        mut follower: Follower,
         mut presence: Option<Presence>,
         mut attached: Option<UnixStream>,
         mut stop: watch::Receiver<()>,
     ) {
         loop {
             if let Some(mut stream) = attached.take() {
+                let there = async {
+                    if let Some(presence) = &presence {
+                        follower.unplugged(presence).await;
+                    }
+                    // The connection ends by itself.
+                    pending::<()>().await;
+                };
                 let ended = tokio::select! {
                     ended = serve_imported(&mut stream, &self.exports, &self.busid, Limits::default()) => Some(ended),
+                    () = there => None,
                     _ = stop.changed() => None,
                 };
                 release(stream).await;
@@ -442,9 +452,9 @@ impl Key {
             }
             let plugged = async {
                 if let Some(presence) = &presence {
-                    presence.unplugged().await;
+                    follower.unplugged(presence).await;
                 }
-                self.exports.plugged(&self.busid).await
+                follower.plugged().await
             };
             let plugged = tokio::select! {
                 biased;

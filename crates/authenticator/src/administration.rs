@@ -16,9 +16,10 @@ use keyrig_ctap::get_info::OptionId;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+pub use self::bounds::check_store;
 pub use self::refused::{ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, PinRefused, RestoreRefused};
 
-use self::bounds::{check_large_blobs, check_new, check_store};
+use self::bounds::{check_large_blobs, check_new};
 use crate::authenticator::Authenticator;
 use crate::credential::{CredentialSource, Discoverable, Imported, StoredCredential, rp_id_hash};
 use crate::memory::UntilPowerUp;

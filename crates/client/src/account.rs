@@ -27,6 +27,7 @@ pub enum UserChoice {
 impl fmt::Display for UserChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Id(id) if id.is_empty() => f.write_str("empty user handle"),
             Self::Id(id) => write!(f, "user handle {}", Base64Url(id.clone())),
             Self::Name(name) => write!(f, "user name {name:?}"),
         }

@@ -46,6 +46,9 @@ pub enum ChannelError {
     /// The key is gone.
     #[error("it was unplugged: plug it in again")]
     Unplugged,
+    /// The key is gone for good: whoever had it has taken it away.
+    #[error("it is no more: it was taken out of the rack")]
+    Removed,
     /// The key was silent for too long.
     #[error("it did not answer in time: unplug it and plug it in again")]
     TimedOut,

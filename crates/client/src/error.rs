@@ -228,7 +228,7 @@ fn advice(status: Status) -> &'static str {
         Status::PinPolicyViolation => ": it refuses the PIN by its policy, choose a longer one",
         Status::ChannelBusy => ": another program uses it, wait for that one",
         Status::UnsupportedAlgorithm => ": it has none of the algorithms in pubKeyCredParams",
-        Status::OperationDenied => ": the user refused",
+        Status::OperationDenied => ": the user refused, or did not touch it in time",
         Status::UserActionTimeout | Status::ActionTimeout => ": it was not touched in time",
         Status::PinAuthBlocked | Status::UvBlocked => ": unplug it and plug it in again",
         Status::PinBlocked => ": reset it, which deletes its credentials",

@@ -138,6 +138,7 @@ fn help(cause: &Cause) -> Option<&'static str> {
             "reset the key, which deletes its credentials"
         }
         Cause::Channel(ChannelError::Unplugged) => "plug the key in again",
+        Cause::Channel(ChannelError::Removed) => "use another key, or create this one again",
         Cause::Pin(PinProblem::NotGiven) => "give the key's PIN: a key that has none is given it",
         Cause::Pin(PinProblem::Mistake(_)) => "give another PIN",
         Cause::Unsuitable(Unsuitable::UserVerification | Unsuitable::NoPin) => "set a PIN on the key, and give it",

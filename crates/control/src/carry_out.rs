@@ -126,8 +126,9 @@ impl Request {
                 return fault_list(rack, key).map(Answer::Faults);
             }
             Self::SwitchFaultsOff(SwitchFaultsOff { key, fault }) => {
-                Faults::at(rack, &key)?.switch_off(&key, fault);
-                return fault_list(rack, key).map(Answer::Faults);
+                let off = Faults::at(rack, &key)?.switch_off(&key, fault.as_ref());
+                let list = fault_list(rack, key)?;
+                return Ok(Answer::Faults(FaultList { off: Some(fault_states(off)), ..list }));
             }
             Self::ListFaults(ListFaults { key }) => return fault_list(rack, key).map(Answer::Faults),
             Self::Events(Events { after, .. }) => {
@@ -178,8 +179,11 @@ fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
 
 fn fault_list(rack: &Rack, key: KeyName) -> Result<FaultList, Refusal> {
     let on = Faults::at(rack, &key)?.on(&key);
-    let faults = on.into_iter().map(|On { fault, happened }| FaultState { fault, happened }).collect();
-    Ok(FaultList { key, faults })
+    Ok(FaultList { key, faults: fault_states(on), off: None })
+}
+
+fn fault_states(all: Vec<On>) -> Vec<FaultState> {
+    all.into_iter().map(|On { fault, happened }| FaultState { fault, happened }).collect()
 }
 
 /// The profile of a key of which nothing else is said.

@@ -10,6 +10,9 @@ pub const BAD_REQUEST: &str = "bad-request";
 /// The code of a refusal because the key is not plugged in.
 pub const NOT_PLUGGED_IN: &str = "not-plugged-in";
 
+/// There is no such key, or no more.
+pub const UNKNOWN_KEY: &str = "unknown-key";
+
 /// The code of what is no snapshot of a key.
 const BAD_SNAPSHOT: &str = "bad-snapshot";
 
@@ -17,7 +20,7 @@ const BAD_SNAPSHOT: &str = "bad-snapshot";
 #[must_use]
 pub fn of_refusal(refusal: &Refusal) -> &'static str {
     match refusal {
-        Refusal::UnknownKey { .. } => "unknown-key",
+        Refusal::UnknownKey { .. } => UNKNOWN_KEY,
         Refusal::NoVerification(_) => "no-built-in-uv",
         Refusal::NotWaiting(_) => "not-waiting",
         Refusal::TimedOut { .. } => "timed-out",

@@ -1,6 +1,6 @@
 //! The commands that switch faults, and their answer.
 
-use keyrig_faults::{Fault, Kind};
+use keyrig_faults::Fault;
 use keyrig_rack::KeyName;
 use serde::{Deserialize, Serialize};
 
@@ -15,16 +15,17 @@ pub struct SwitchFaultOn {
     pub fault: Fault,
 }
 
-/// Switch off the faults of one name at a key, or all. The answer is about those that are left.
+/// Switch off faults at a key: all of one name, those that are written in one way, or all. That none was on is no error; the answer says
+/// which were.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SwitchFaultsOff {
     /// The key.
     pub key: KeyName,
-    /// The name; without it, all.
+    /// Which: a name alone is of all that have it, and with parameters of those that were switched on so; without it, all.
     #[serde(default)]
-    pub fault: Option<Kind>,
+    pub fault: Option<Fault>,
 }
 
 /// List the faults that are on at a key, and how often each has happened.
@@ -44,9 +45,12 @@ pub struct FaultList {
     pub key: KeyName,
     /// The faults, in the order in which they were switched on.
     pub faults: Vec<FaultState>,
+    /// Of switching off: those that were on, and are no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off: Option<Vec<FaultState>>,
 }
 
-/// A fault that is on.
+/// A fault that is on, or was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FaultState {

@@ -4,6 +4,7 @@
 //! - [`socket`] carries it over a Unix socket, one JSON object a line: the server, and a client.
 //! - `starting` waits for a rack that does not listen there yet (Linux).
 //! - [`error_code`] has a word for each refusal, the same on every face.
+//! - [`read_object`] reads JSON on each of them, and [`plainly`] says what is wrong with it.
 //! - [`pico_controller`] is a face that a test suite of others asks for.
 
 mod carry_out;
@@ -11,6 +12,7 @@ mod credential;
 pub mod error_code;
 mod fault;
 mod gesture;
+mod once;
 pub mod pico_controller;
 pub mod request;
 #[cfg(feature = "openapi")]
@@ -19,3 +21,6 @@ pub mod socket;
 #[cfg(target_os = "linux")]
 pub mod starting;
 mod timeout;
+
+pub use keyrig_faults::plainly;
+pub use once::read_object;

@@ -16,13 +16,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keyrig_faults::plainly;
 use keyrig_rack::Rack;
 use keyrig_rack::unix_socket::{self, BindError, PathTooLong, SocketFile};
 use keyrig_usb::listening::{Place, Waiting, wait_out};
 use rustix::net::SocketType;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::unix::OwnedReadHalf;
@@ -32,6 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::error_code;
+use crate::once::read_object;
 use crate::request::{Answer, Ask, Request};
 
 /// A short request, bytes: the longest CTAP message fits in hexadecimal.
@@ -315,9 +317,8 @@ async fn closed(read: &OwnedReadHalf) {
 
 fn understood(line: &[u8]) -> Result<Request, Reply<Answer>> {
     // By way of an object, because serde takes an array of the members' values for a command too.
-    let object = serde_json::from_slice::<Map<String, Value>>(line);
-    let request = object.and_then(|object| Request::deserialize(Value::Object(object)));
-    request.map_err(|error| misunderstood(format!("this is not a command: {error}")))
+    let request = read_object(line).and_then(|object| Request::deserialize(Value::Object(object)));
+    request.map_err(|error| misunderstood(format!("this is not a command: {}", plainly(&error.to_string()))))
 }
 
 async fn carry_out(request: Request, rack: &Rack, closed: impl Future<Output = ()>) -> Reply<Answer> {

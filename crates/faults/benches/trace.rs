@@ -16,8 +16,8 @@ use keyrig_ctap::entities::{
     CredentialDescriptor, CredentialParameters, Options as CtapOptions, PinUvAuth, RelyingParty, User,
 };
 use keyrig_ctap::{Request, get_assertion, make_credential, parse_response};
-use keyrig_faults::Faults;
 use keyrig_faults::transcript::{Format, Output, Recorder, Secrets};
+use keyrig_faults::{Absent, Faults};
 use keyrig_rack::{KeySpecification, Options, Rack};
 use keyrig_usb::Limits;
 use keyrig_ways::usb_ip;
@@ -88,7 +88,7 @@ fn bench(criterion: &mut Criterion, name: &str, trace: Trace) {
         options.seams = vec![Arc::new(recorder.clone())];
     }
     if let Trace::Faults(on) = trace {
-        let faults = Faults::new(Some(1));
+        let faults = Faults::new(Some(1), Absent::nothing());
         let a = "a".parse().expect("a name");
         for fault in on {
             faults.switch_on(&a, fault.parse().expect("a fault")).expect("few");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::kind::{Kind, Layer, Unit};
+use crate::scope::can_happen;
 
 /// The commands that a fault can be of, by the names of their specifications.
 pub const COMMANDS: [&str; 18] = [
@@ -113,6 +114,16 @@ pub enum InvalidFault {
         /// What it may be.
         wanted: String,
     },
+    /// It never happens in this command.
+    #[error("{fault} never happens in {command}: it can in {known}")]
+    Command {
+        /// The fault.
+        fault: Kind,
+        /// The command.
+        command: &'static str,
+        /// In which it does.
+        known: String,
+    },
     /// A parameter is there twice.
     #[error("{0} is there twice")]
     Twice(String),
@@ -159,6 +170,13 @@ impl Fault {
         self.probability
     }
 
+    /// Whether another is meant, when this is to be switched off: with a name alone all of that name are, else those that are written
+    /// like this.
+    #[must_use]
+    pub fn names(&self, other: &Self) -> bool {
+        self == other || *self == Self::new(other.kind)
+    }
+
     fn set(&mut self, name: &str, text: &str) -> Result<(), InvalidFault> {
         let wrong = |wanted: String| InvalidFault::Value { parameter: name.to_owned(), value: text.to_owned(), wanted };
         let count = || {
@@ -171,8 +189,13 @@ impl Fault {
                     let short = known.strip_prefix("authenticator").unwrap_or(known);
                     known.eq_ignore_ascii_case(text) || short.eq_ignore_ascii_case(text)
                 };
-                let command = COMMANDS.iter().find(is_named);
-                self.command = Some(command.ok_or_else(|| wrong(format!("one of {}", COMMANDS.join(", "))))?);
+                let known: Vec<_> = COMMANDS.into_iter().filter(|command| can_happen(self.kind, command)).collect();
+                let known = known.join(", ");
+                let command = *COMMANDS.iter().find(is_named).ok_or_else(|| wrong(format!("one of {known}")))?;
+                if !can_happen(self.kind, command) {
+                    return Err(InvalidFault::Command { fault: self.kind, command, known });
+                }
+                self.command = Some(command);
             }
             "nth" => self.which = Which::Nth(count()?),
             "times" => self.which = Which::First(count()?),
@@ -337,6 +360,17 @@ mod tests {
     }
 
     #[test]
+    fn every_fault_but_those_of_usb_can_happen_in_some_command() {
+        for kind in Kind::ALL {
+            let can = COMMANDS.iter().any(|command| can_happen(*kind, command));
+            assert_eq!(can, kind.layer() != Layer::Usb, "{kind}");
+        }
+        for command in COMMANDS {
+            assert!(Kind::ALL.iter().any(|kind| can_happen(*kind, command)), "{command}");
+        }
+    }
+
+    #[test]
     fn what_is_no_fault_is_refused_with_words() {
         for (text, words) in [
             ("", "no fault is called \"\": 'keyrig faults' lists them"),
@@ -346,6 +380,15 @@ mod tests {
             (
                 "bad-signature,status=1",
                 "bad-signature has no parameter \"status\": it has command, nth, times, probability",
+            ),
+            (
+                "bad-signature,command=makecredential",
+                "bad-signature never happens in authenticatorMakeCredential: it can in authenticatorGetAssertion, \
+                 authenticatorGetNextAssertion, U2F_AUTHENTICATE",
+            ),
+            (
+                "ctaphid-wrong-nonce,command=reset",
+                "ctaphid-wrong-nonce never happens in authenticatorReset: it can in CTAPHID_INIT",
             ),
             ("usb-delay,ms=99999999999999999999", "ms=99999999999999999999: a number from 1 to 600000"),
             ("usb-delay,ms=+1", "ms=+1: a number from 1 to 600000"),

@@ -17,8 +17,10 @@ mod kind;
 mod lies;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod plainly;
 pub mod replay;
 mod reports;
+mod scope;
 mod sealing;
 mod seams;
 mod switch;
@@ -27,4 +29,6 @@ pub mod transcript;
 
 pub use fault::{COMMANDS, Fault, InvalidFault, Which};
 pub use kind::{Kind, Layer, Parameter, Unit};
-pub use switch::{Faults, MAX_FAULTS, On, TooManyFaults};
+pub use plainly::plainly;
+pub use scope::{Absent, Nowhere};
+pub use switch::{CannotSwitchOn, Faults, MAX_FAULTS, On};

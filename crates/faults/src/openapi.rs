@@ -10,7 +10,8 @@ use keyrig_rack::KeyName;
 use keyrig_rack::finger::TouchPolicy;
 
 use crate::fault::{COMMANDS, Fault};
-use crate::kind::{Kind, Layer, Parameter, Unit};
+use crate::kind::{Kind, Parameter, Unit};
+use crate::scope::can_happen;
 use crate::timeline::{Condition, Delay, MOMENTS, TimelineEvent};
 
 fn text(pattern: &str, description: &str) -> RefOr<Schema> {
@@ -72,14 +73,26 @@ impl PartialSchema for TimelineEvent {
             let of_key = event(upon_a_condition, &["touch", "verify", "miss", "deny", "unplug", "plug", "power-cycle"]);
             let finger = event(upon_a_condition, &["finger"]);
             let policy = event(upon_a_condition, &["touch-policy"]);
+            let pin = || ObjectBuilder::new().schema_type(Type::String);
+            let set_pin = event(upon_a_condition, &["set-pin"]).property("key", reference::<KeyName>()).required("key");
+            let change_pin =
+                event(upon_a_condition, &["change-pin"]).property("key", reference::<KeyName>()).required("key");
             let fault = event(upon_a_condition, &["fault"]).property("key", reference::<KeyName>()).required("key");
             let off = event(upon_a_condition, &["fault-off"]).property("key", reference::<KeyName>()).required("key");
             any = any
                 .item(of_key.property("key", reference::<KeyName>()).required("key"))
                 .item(finger.property("key", reference::<KeyName>()))
                 .item(policy.property("policy", reference::<TouchPolicy>()).required("policy"))
+                .item(set_pin.property("pin", pin()).required("pin"))
+                .item(
+                    change_pin
+                        .property("pin", pin())
+                        .required("pin")
+                        .property("new_pin", pin().description(Some("The PIN that is to be.")))
+                        .required("new_pin"),
+                )
                 .item(fault.property("fault", reference::<Fault>()).required("fault"))
-                .item(off.property("fault", reference::<Kind>()));
+                .item(off.property("fault", reference::<Fault>()));
         }
         any.into()
     }
@@ -96,7 +109,6 @@ impl ToSchema for TimelineEvent {
         schemas.push((KeyName::name().into_owned(), KeyName::schema()));
         schemas.push((TouchPolicy::name().into_owned(), TouchPolicy::schema()));
         schemas.push((Fault::name().into_owned(), Fault::schema()));
-        schemas.push((<Kind as ToSchema>::name().into_owned(), Kind::schema()));
     }
 }
 
@@ -114,10 +126,13 @@ fn parameter(Parameter { name, unit, least, most, .. }: Parameter) -> String {
 
 impl PartialSchema for Fault {
     fn schema() -> RefOr<Schema> {
-        let command = format!("(,command=({}))?", COMMANDS.join("|"));
         let of = |kind: &Kind| {
             let own = kind.parameter().map(parameter).unwrap_or_default();
-            let command = if kind.layer() == Layer::Usb { "" } else { &command };
+            let commands: Vec<_> = COMMANDS.into_iter().filter(|command| can_happen(*kind, command)).collect();
+            let command = match commands.as_slice() {
+                [] => String::new(),
+                commands => format!("(,command=({}))?", commands.join("|")),
+            };
             format!("{kind}{own}{command}")
         };
         let kinds = Kind::ALL.iter().map(of).collect::<Vec<_>>().join("|");
@@ -133,19 +148,5 @@ impl PartialSchema for Fault {
 impl ToSchema for Fault {
     fn name() -> Cow<'static, str> {
         "Fault".into()
-    }
-}
-
-impl PartialSchema for Kind {
-    fn schema() -> RefOr<Schema> {
-        let names = Kind::ALL.iter().map(|kind| kind.name());
-        let names = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
-        names.description(Some("The name of a fault.")).into()
-    }
-}
-
-impl ToSchema for Kind {
-    fn name() -> Cow<'static, str> {
-        "FaultName".into()
     }
 }

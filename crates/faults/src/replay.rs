@@ -31,6 +31,7 @@ pub use self::key::Problem;
 
 use self::difference::seconds;
 use self::key::Key;
+use crate::scope::Absent;
 use crate::switch::Faults;
 use crate::transcript::{Direction, Event, Header, KeyInTrace, NotATranscript, Recorder, Secrets, What};
 
@@ -45,6 +46,8 @@ pub struct Replayed {
     pub reports: u64,
     /// What was otherwise, and where it ended; nothing if all was as recorded.
     pub difference: Option<Difference>,
+    /// All was as recorded, but the transcript [has no end](What::End): whoever wrote it was stopped, or it lost its last lines.
+    pub cut_short: bool,
 }
 
 /// Why a transcript cannot be replayed, or not further.
@@ -57,6 +60,11 @@ pub enum NotReplayable {
     /// It does not begin with a header, or has a second one.
     #[error("a transcript has one header, which is its first line: this has {0}")]
     Header(&'static str),
+    /// It is a capture.
+    #[error(
+        "it is a capture, which has reports and not from where keys start: what was written to .jsonl, with a seed, can be replayed"
+    )]
+    Capture,
     /// It was recorded without a seed.
     #[error("it was recorded without a seed, so what was random in it cannot be had again")]
     NoSeed,
@@ -125,13 +133,18 @@ pub fn replay(events: impl IntoIterator<Item = Result<Event, NotATranscript>>) -
     let first = events.next().transpose()?.map(|event| event.what);
     let Some(What::Trace(header)) = first else { return Err(NotReplayable::Header("none")) };
     let (mut keys, recorder) = make(&header)?;
-    let mut replayed = Replayed { keys: keys.len(), exchanges: 0, reports: 0, difference: None };
+    let mut replayed = Replayed { keys: keys.len(), exchanges: 0, reports: 0, difference: None, cut_short: false };
+    let mut has_end = false;
     let mut last_us = BTreeMap::<String, u64>::new();
     for event in events {
         let event = event?;
         let problem = |problem| NotReplayable::At { at_us: event.at_us, key: event.key.clone(), problem };
         match &event.what {
             What::Trace(_) => return Err(NotReplayable::Header("two")),
+            What::End => {
+                has_end = true;
+                continue;
+            }
             What::Gap { missed } => return Err(problem(Problem::Gap(*missed))),
             // By the machine's clock, and nothing to a key: it answers for itself.
             What::Control { .. } => continue,
@@ -165,6 +178,7 @@ pub fn replay(events: impl IntoIterator<Item = Result<Event, NotATranscript>>) -
         }
     }
     replayed.difference = keys.iter_mut().find_map(|(_, key)| key.left());
+    replayed.cut_short = replayed.difference.is_none() && !has_end;
     Ok(replayed)
 }
 
@@ -188,7 +202,7 @@ fn make(header: &Header) -> Result<(BTreeMap<String, Key>, Recorder), NotReplaya
     let recorder = Recorder::new(&specifications, if header.masked { Secrets::Masked } else { Secrets::Shown });
     // As messages were kept whole.
     recorder.starts_from(seed, &[]);
-    let faults = Faults::new(Some(seed));
+    let faults = Faults::new(Some(seed), Absent::nothing());
     let mut keys = BTreeMap::new();
     for ((key, KeySpecification { name, profile }), start) in header.keys.iter().zip(specifications).zip(starts) {
         let seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults.clone()), Arc::new(recorder.clone())];

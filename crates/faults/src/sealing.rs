@@ -29,7 +29,7 @@ pub(crate) struct FaultyEnvironment {
     switches: Arc<Switches>,
     root: PrivateKey,
     attestation: Attestation,
-    /// The counter that was said last.
+    /// The counter that was said last; the highest that there is while none was.
     counter: u32,
 }
 
@@ -40,7 +40,7 @@ impl FaultyEnvironment {
         root: PrivateKey,
         attestation: Attestation,
     ) -> Self {
-        Self { inner, switches, root, attestation, counter: 0 }
+        Self { inner, switches, root, attestation, counter: u32::MAX }
     }
 
     /// What a login is an answer to.
@@ -186,11 +186,11 @@ fn authenticator_data(fault: &Fault, data: &mut AuthenticatorData, last: u32) ->
         // The y coordinate is the last of its members (RFC 9053 §7.1.1).
         Kind::PublicKeyOffCurve => flip_last(&mut data.attested_credential_data.as_mut()?.public_key),
         Kind::CounterFrozen => {
-            data.counter = last;
+            data.counter = said_last(data, last)?;
             Some(())
         }
         Kind::CounterBack => {
-            data.counter = last.saturating_sub(u32::try_from(fault.value()).unwrap_or(u32::MAX));
+            data.counter = said_last(data, last)?.saturating_sub(u32::try_from(fault.value()).unwrap_or(u32::MAX));
             Some(())
         }
         Kind::CounterHuge => {
@@ -225,6 +225,13 @@ fn authenticator_data(fault: &Fault, data: &mut AuthenticatorData, last: u32) ->
         }
         _ => None,
     }
+}
+
+/// What a login would say that has not counted. Of a registration nothing: nobody compares its counter with anything. Nor of a credential
+/// without a counter, and not 0, which would say that it has none.
+fn said_last(data: &AuthenticatorData, last: u32) -> Option<u32> {
+    let before = data.counter.checked_sub(1)?.min(last);
+    (data.attested_credential_data.is_none() && before > 0).then_some(before)
 }
 
 fn flag(data: &mut AuthenticatorData, flag: Flags, set: bool) -> Option<()> {

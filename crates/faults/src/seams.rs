@@ -44,6 +44,10 @@ impl Seams for Faults {
         Box::new(FaultyEnvironment::new(inner, self.of(key), root.private_key(), attestation.clone()))
     }
 
+    fn removed(&self, key: &KeyName) {
+        self.forget(key);
+    }
+
     fn host(&self, key: &KeyName) -> Option<Host> {
         let switches = self.of(key);
         Some(Arc::new(move |transfer| {

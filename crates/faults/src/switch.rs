@@ -12,6 +12,7 @@ use keyrig_rack::{KeyName, Rack};
 
 use crate::fault::{COMMANDS, Fault, Which};
 use crate::kind::{Kind, Layer};
+use crate::scope::{Absent, Nowhere};
 
 /// The most faults that are on at one key.
 pub const MAX_FAULTS: usize = 64;
@@ -19,12 +20,18 @@ pub const MAX_FAULTS: usize = 64;
 /// What happened of faults and nobody has heard: a key that nobody asks anything hears of nothing.
 const MAX_UNHEARD: usize = 1024;
 
-/// As many faults are on at the key as may be.
+/// A fault cannot be switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_FAULTS} faults are on there: switch some off")]
-pub struct TooManyFaults;
+pub enum CannotSwitchOn {
+    /// As many faults are on at the key as may be.
+    #[error("{MAX_FAULTS} faults are on there: switch some off")]
+    TooMany,
+    /// It could never happen.
+    #[error(transparent)]
+    Nowhere(#[from] Nowhere),
+}
 
-impl TooManyFaults {
+impl CannotSwitchOn {
     /// As what a rack says of it, at this key.
     #[must_use]
     pub fn at(self, key: &KeyName) -> Refusal {
@@ -45,8 +52,8 @@ pub struct On {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Switched<'a> {
     On(&'a Fault),
-    /// All of a kind, or all that are on.
-    Off(Option<Kind>),
+    /// Those that [`Fault::names`], or all that are on.
+    Off(Option<&'a Fault>),
 }
 
 /// Hears of switching.
@@ -179,10 +186,10 @@ impl Switches {
     }
 
     /// `told` hears of it before anything can go wrong.
-    fn switch_on(&self, fault: Fault, told: impl FnOnce(Switched<'_>)) -> Result<(), TooManyFaults> {
+    fn switch_on(&self, fault: Fault, told: impl FnOnce(Switched<'_>)) -> Result<(), CannotSwitchOn> {
         let mut state = self.state();
         if state.on.len() >= MAX_FAULTS {
-            return Err(TooManyFaults);
+            return Err(CannotSwitchOn::TooMany);
         }
         told(Switched::On(&fault));
         state.switched += 1;
@@ -192,10 +199,10 @@ impl Switches {
         Ok(())
     }
 
-    fn switch_off(&self, kind: Option<Kind>, told: impl FnOnce(Switched<'_>)) -> Vec<On> {
+    fn switch_off(&self, which: Option<&Fault>, told: impl FnOnce(Switched<'_>)) -> Vec<On> {
         let mut state = self.state();
-        told(Switched::Off(kind));
-        let is_meant = |active: &mut Active| kind.is_none_or(|kind| active.fault.kind() == kind);
+        told(Switched::Off(which));
+        let is_meant = |active: &mut Active| which.is_none_or(|which| which.names(&active.fault));
         let off = state.on.extract_if(.., is_meant).map(On::from).collect();
         self.show(&state);
         off
@@ -260,6 +267,7 @@ pub struct Faults(Arc<Shared>);
 
 struct Shared {
     seed: u64,
+    absent: Absent,
     keys: Mutex<BTreeMap<KeyName, Arc<Switches>>>,
     told: OnceLock<Told>,
 }
@@ -272,11 +280,12 @@ impl fmt::Debug for Shared {
 }
 
 impl Faults {
-    /// None yet. What is probable follows from the seed, or without one is of chance.
+    /// None yet. What is probable follows from the seed, or without one is of chance. At keys whose hosts do without something, what would
+    /// happen there is refused.
     #[must_use]
-    pub fn new(seed: Option<u64>) -> Self {
+    pub fn new(seed: Option<u64>, absent: Absent) -> Self {
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one("keyrig faults"));
-        Self(Arc::new(Shared { seed, keys: Mutex::default(), told: OnceLock::new() }))
+        Self(Arc::new(Shared { seed, absent, keys: Mutex::default(), told: OnceLock::new() }))
     }
 
     /// Has somebody hear of switching; who came first stays.
@@ -314,14 +323,31 @@ impl Faults {
     /// Switches a fault on at a key, beside those that are on.
     ///
     /// # Errors
-    /// [`TooManyFaults`].
-    pub fn switch_on(&self, key: &KeyName, fault: Fault) -> Result<(), TooManyFaults> {
+    /// [`CannotSwitchOn`].
+    pub fn switch_on(&self, key: &KeyName, fault: Fault) -> Result<(), CannotSwitchOn> {
+        self.check(fault.kind())?;
         self.of(key).switch_on(fault, |switched| self.told(key, switched))
     }
 
-    /// Switches off what is on at a key, of one kind or all, and returns that.
-    pub fn switch_off(&self, key: &KeyName, kind: Option<Kind>) -> Vec<On> {
-        self.of(key).switch_off(kind, |switched| self.told(key, switched))
+    /// Whether something could happen to keys whose hosts come as these do.
+    ///
+    /// # Errors
+    /// [`Nowhere`]: it never could.
+    pub fn check(&self, kind: Kind) -> Result<(), Nowhere> {
+        self.0.absent.check(kind)
+    }
+
+    /// Forgets a key that there is no more: another one may come to have its name, and begins without faults.
+    pub(crate) fn forget(&self, key: &KeyName) {
+        if !self.on(key).is_empty() {
+            self.switch_off(key, None);
+        }
+        self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Switches off what is on at a key, what [`Fault::names`] or all, and returns that.
+    pub fn switch_off(&self, key: &KeyName, which: Option<&Fault>) -> Vec<On> {
+        self.of(key).switch_off(which, |switched| self.told(key, switched))
     }
 
     /// What is on at a key, in the order in which it was switched on.
@@ -376,7 +402,7 @@ mod tests {
 
     #[test]
     fn which_times_it_happens_is_as_it_says() {
-        let faults = Faults::new(Some(1));
+        let faults = Faults::new(Some(1), Absent::nothing());
         assert_eq!(times(&faults, "a", "ctap-empty").len(), 100);
         assert_eq!(times(&faults, "a", "ctap-empty,nth=3"), [3]);
         assert_eq!(times(&faults, "a", "ctap-empty,times=2"), [1, 2]);
@@ -387,7 +413,7 @@ mod tests {
 
     #[test]
     fn what_is_probable_follows_from_the_seed_and_is_each_keys_own() {
-        let times = |seed, name| times(&Faults::new(Some(seed)), name, "ctap-empty,probability=0.5");
+        let times = |seed, name| times(&Faults::new(Some(seed), Absent::nothing()), name, "ctap-empty,probability=0.5");
         let first = times(1, "a");
         assert_eq!(first, times(1, "a"));
         assert_ne!(first, times(2, "a"));
@@ -398,21 +424,41 @@ mod tests {
 
     #[test]
     fn faults_are_switched_off_by_kind_or_all_and_are_bounded() {
-        let faults = Faults::new(None);
+        let faults = Faults::new(None, Absent::nothing());
         let a = key("a");
         for fault in ["ctap-slow", "bad-signature", "ctap-slow,nth=2"] {
             faults.switch_on(&a, fault.parse().unwrap()).unwrap();
         }
         assert!(faults.of(&a).any(Layer::Ctap));
-        let off = faults.switch_off(&a, Some(Kind::CtapSlow));
+        let off = faults.switch_off(&a, Some(&"ctap-slow,nth=3".parse().unwrap()));
+        assert!(off.is_empty(), "none is written like this");
+        let off = faults.switch_off(&a, Some(&Kind::CtapSlow.into()));
         assert_eq!(off.iter().map(|on| on.fault.to_string()).collect::<Vec<_>>(), ["ctap-slow", "ctap-slow,nth=2"]);
         assert!(!faults.of(&a).any(Layer::Ctap));
         assert_eq!(faults.on(&a).len(), 1);
         for _ in 1..MAX_FAULTS {
             faults.switch_on(&a, Kind::CtapSlow.into()).unwrap();
         }
-        assert_eq!(faults.switch_on(&a, Kind::CtapSlow.into()), Err(TooManyFaults));
+        assert_eq!(faults.switch_on(&a, Kind::CtapSlow.into()), Err(CannotSwitchOn::TooMany));
         assert_eq!(faults.switch_off(&a, None).len(), MAX_FAULTS);
         assert!(faults.on(&a).is_empty());
+    }
+
+    #[test]
+    fn what_could_never_happen_is_refused() {
+        let refused = |absent: Absent, fault: &str| {
+            let switched = Faults::new(None, absent).switch_on(&key("a"), fault.parse().unwrap());
+            switched.map_err(|refused| matches!(refused, CannotSwitchOn::Nowhere(_)))
+        };
+        for (fault, by_usb, by_ctaphid, by_ctap) in [
+            ("usb-stall-in", Ok(()), Err(true), Err(true)),
+            ("ctaphid-slow", Ok(()), Ok(()), Err(true)),
+            ("ctap-slow", Ok(()), Ok(()), Ok(())),
+            ("bad-signature", Ok(()), Ok(()), Ok(())),
+        ] {
+            assert_eq!(refused(Absent::nothing(), fault), by_usb, "{fault}");
+            assert_eq!(refused(Absent::usb(), fault), by_ctaphid, "{fault}");
+            assert_eq!(refused(Absent::usb_and_ctaphid(), fault), by_ctap, "{fault}");
+        }
     }
 }

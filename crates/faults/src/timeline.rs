@@ -28,8 +28,20 @@
 //! Each event has a trigger of its own, which counts from the timeline's start; of those that are due at the same time, the first goes
 //! first. A key that waits for a touch when the timeline starts has begun to by then. Time is the runtime's.
 //!
-//! A PIN is no event: it is entered where a host asks for it, which is a client's part.
+//! Where a host asks for a PIN, entering it is a client's part; `set-pin` and `change-pin` are what the key's owner does beside that:
+//!
+//! ```toml
+//! [[events]]
+//! when = "a waiting"
+//! do = "change-pin"        # with a wrong pin, a try less
+//! key = "a"
+//! pin = "1234"
+//! new_pin = "5678"
+//! ```
+//!
+//! What waits for a key that is removed is told then, and not done.
 
+mod delay;
 mod language;
 mod moment;
 mod run;
@@ -37,8 +49,9 @@ mod run;
 #[cfg(feature = "openapi")]
 pub(crate) use self::moment::MOMENTS;
 
+pub use self::delay::{Delay, InvalidDelay};
 pub use self::language::{
-    Condition, Deed, DeedKind, Delay, InvalidTimeline, NotOfTheLanguage, Timeline, TimelineEvent, Trigger,
+    Condition, Deed, DeedKind, InvalidTimeline, NotOfTheLanguage, Pin, Timeline, TimelineEvent, Trigger,
 };
 pub use self::moment::Moment;
 pub use self::run::{Done, Outcome};

@@ -14,10 +14,10 @@ use keyrig_client::pin::Pin;
 use keyrig_client::{Client, Key};
 use keyrig_ctap::hid::{ChannelId, Command as HidCommand, Message};
 use keyrig_ctap::u2f;
-use keyrig_faults::Faults;
 use keyrig_faults::replay::{NotReplayable, Replayed, replay};
 use keyrig_faults::timeline::Timeline;
 use keyrig_faults::transcript::{Format, Output, Recorder, Secrets, read};
+use keyrig_faults::{Absent, Faults};
 use keyrig_rack::command::{Command, WaitFor};
 use keyrig_rack::finger::TouchPolicy;
 use keyrig_rack::seams::Seams;
@@ -55,7 +55,7 @@ impl Recorded {
         keys[0].profile.add(Quirk::named("long-key-handle").unwrap()).unwrap();
         keys[1].profile.add(Quirk::named("touch-latch").unwrap()).unwrap();
         let recorder = Recorder::new(&keys, Secrets::Masked);
-        let faults = Faults::new(Some(7));
+        let faults = Faults::new(Some(7), Absent::nothing());
         recorder.listen_to(&faults);
         let seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults.clone()), Arc::new(recorder.clone())];
         let options = Options { seams, seed: Some(7), ..Options::default() };
@@ -144,7 +144,7 @@ async fn session_with_faults() -> String {
     on("a", "clock-jump,ms=5000,command=makeCredential,nth=1");
     on("a", "attestation-expired");
     page.create(&creation, &mut browser, Cancel::never()).await.unwrap();
-    faults.switch_off(&name("a"), Some("attestation-expired".parse().unwrap()));
+    faults.switch_off(&name("a"), Some(&"attestation-expired".parse().unwrap()));
     on("a", "bad-signature,probability=0.4");
     on("a", "ctap-slow,ms=120,command=getAssertion,nth=1");
     for _ in 0..4 {
@@ -229,6 +229,11 @@ async fn what_was_recorded_is_done_again_and_comes_to_the_same() {
     assert!(first.contains("with this seed all PINs and private keys in here can be computed"), "{first}");
     let again = replayed(&session).unwrap();
     assert_eq!(again.difference.map(|difference| difference.to_string()), None);
+    assert!(!again.cut_short);
+    // What was cut off at the end of a line is no less right, as far as it goes.
+    let without_its_end = session.strip_suffix("\n").unwrap().rsplit_once('\n').unwrap().0.to_owned() + "\n";
+    let again_without = replayed(&without_its_end).unwrap();
+    assert!(again_without.cut_short && again_without.difference.is_none());
     let count = |kind: &str| session.lines().filter(|line| line.contains(kind)).count();
     assert_eq!(again.keys, 2);
     assert_eq!(again.exchanges, u64::try_from(count(r#""event":"request""#)).unwrap());
@@ -270,6 +275,11 @@ async fn the_first_thing_that_is_otherwise_is_shown_by_its_name() {
     assert!(lines[0].starts_with("at ") && lines[0].ends_with(", key a"), "{told}");
     assert_eq!(lines[1..3], [format!("recorded  {said}"), format!("replayed  {said}")]);
     assert_eq!(lines[3..], ["members.authData.signCount", "recorded  9", "replayed  2"]);
+
+    // Of long values the part around the first character that differs is shown.
+    let long = altered(&session, &["authenticatorMakeCredential", "\"response\""], r#""sig":""#, r#""sig":"ff"#);
+    let told = difference(&long);
+    assert!(told.lines().all(|line| line.chars().count() <= 100) && told.contains("characters, from 0 on)"), "{told}");
 
     let status =
         altered(&session, &["authenticatorGetAssertion", "\"response\""], "CTAP2_OK", "CTAP2_ERR_NO_CREDENTIALS");

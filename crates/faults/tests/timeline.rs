@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use keyrig_faults::timeline::{Delay, Done, Outcome, Timeline};
-use keyrig_faults::{Faults, MAX_FAULTS};
+use keyrig_faults::{Absent, Faults, MAX_FAULTS};
 use keyrig_rack::command::{Command, KeyState, Refusal};
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
@@ -174,7 +174,7 @@ const NO_CREDENTIALS: u8 = 0x2E;
 
 #[tokio::test(start_paused = true)]
 async fn faults_are_switched_at_times_and_upon_conditions() {
-    let rack = rack_with(Some(&Faults::new(Some(1)))).await;
+    let rack = rack_with(Some(&Faults::new(Some(1), Absent::nothing()))).await;
     let timeline = timeline(
         r#"
         events = [
@@ -220,14 +220,77 @@ async fn faults_are_switched_at_times_and_upon_conditions() {
 async fn a_fault_that_cannot_be_switched_on_is_told() {
     let timeline = timeline(r#"events = [{ at = "0s", do = "fault", key = "a", fault = "ctap-slow" }]"#);
     let refused = async |rack: &Rack| run(&timeline, rack).await.done.remove(0).refused.unwrap();
-    assert!(refused(&rack().await).await.contains("this rack was started without faults"));
-    let faults = Faults::new(None);
+    let at_once = async |rack: &Rack, timeline: &Timeline| {
+        timeline.run(rack, core::future::pending(), |_| {}).await.unwrap_err().to_string()
+    };
+    let told = at_once(&rack().await, &timeline).await;
+    assert!(told.contains("this rack was started without faults"), "{told}");
+    // Its time may come, and it would not happen.
+    let of_usb = self::timeline(r#"events = [{ at = "9min", do = "fault", key = "a", fault = "usb-stall-in" }]"#);
+    let told = at_once(&rack_with(Some(&Faults::new(None, Absent::usb()))).await, &of_usb).await;
+    assert!(told.contains("usb-stall-in can never happen here: it is of USB"), "{told}");
+    let faults = Faults::new(None, Absent::nothing());
     let rack = rack_with(Some(&faults)).await;
     for _ in 0..MAX_FAULTS {
         faults.switch_on(&name("a"), "ctap-empty".parse().unwrap()).unwrap();
     }
     let told = refused(&rack).await;
     assert!(told.contains(&format!("{MAX_FAULTS} faults are on there")), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_sets_and_changes_a_pin_and_a_wrong_one_costs_a_try() {
+    let rack = rack().await;
+    let timeline = timeline(
+        r#"
+        events = [
+            { at = "1s", do = "set-pin", key = "a", pin = "1234" },
+            { at = "2s", do = "change-pin", key = "a", pin = "0000", new_pin = "5678" },
+            { at = "3s", do = "change-pin", key = "a", pin = "1234", new_pin = "5678" },
+            { at = "4s", do = "change-pin", key = "a", pin = "1234", new_pin = "5678" },
+        ]
+        "#,
+    );
+    assert!(!format!("{timeline:?}").contains("1234"), "{timeline:?}");
+    let outcome = run(&timeline, &rack).await;
+    let refused: Vec<_> = outcome.done.iter().map(|done| done.refused.is_some()).collect();
+    assert_eq!(refused, [false, true, false, true], "{outcome:?}");
+    let state = rack.known(&name("a")).unwrap().pin_state().await.unwrap();
+    // Eight tries (CTAP 2.3 §6.5.2.2), which the right PIN gives back.
+    assert_eq!((state.set, state.retries), (true, 7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_key_that_is_removed_is_told_and_the_timeline_ends() {
+    let rack = rack().await;
+    let timeline = timeline(
+        r#"
+        events = [
+            { when = "b waiting", do = "touch", key = "b" },
+            { when = "b touched", do = "unplug", key = "a" },
+            { when = "a unplugged", do = "plug", key = "a" },
+            { at = "1s", do = "unplug", key = "a" },
+        ]
+        "#,
+    );
+    let removed = async {
+        sleep(Duration::from_millis(500)).await;
+        rack.remove(&name("b")).await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(run(&timeline, &rack), removed);
+    let gone = Some("it waits for key b, which was taken out of the rack".to_owned());
+    let of =
+        |event, r#do: &str, key: &str, at_ms, refused| (event, r#do.to_owned(), Some(key.to_owned()), at_ms, refused);
+    assert_eq!(
+        done(&outcome),
+        [
+            of(1, "touch", "b", 500, gone.clone()),
+            of(2, "unplug", "a", 500, gone),
+            of(4, "unplug", "a", 1000, None),
+            of(3, "plug", "a", 1000, None),
+        ]
+    );
+    assert_eq!(outcome.pending, [0_usize; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,7 +322,11 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
             "an event has either at, a time since the start, or when",
         ),
         ("[[events]]\nat = \"1s\"\nnth = 2\ndo = \"plug\"\nkey = \"a\"\n", "1:1", "nth belongs to when"),
-        ("[[events]]\nwhen = \"a waiting\"\nnth = 0\ndo = \"plug\"\nkey = \"a\"\n", "3:7", "nonzero"),
+        (
+            "[[events]]\nwhen = \"a waiting\"\nnth = 0\ndo = \"plug\"\nkey = \"a\"\n",
+            "3:7",
+            "expected a whole number from 1 to 4294967295",
+        ),
         ("[[events]]\nat = \"1s\"\ndo = \"touch-policy\"\n", "1:1", "touch-policy wants policy"),
         ("[[events]]\nat = \"1s\"\ndo = \"plug\"\nkey = \"a b\"\n", "4:7", "name"),
         ("[[events]]\nat = \"1s\"\ndo = \"fault\"\nkey = \"a\"\n", "1:1", "fault wants fault = \"ctap-slow,ms=3000\""),
@@ -270,11 +337,15 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
             "5:9",
             "no fault is called \"tarpit\"",
         ),
+        ("events = { at = \"1s\" }\n", "1:10", "invalid type: an object, expected a list"),
+        ("events = [1]\n", "1:11", "invalid type: integer `1`, expected an object"),
+        ("[[events]]\nat = \"1s\"\ndo = \"set-pin\"\nkey = \"a\"\n", "1:1", "set-pin wants pin = \"1234\" or another"),
         (
-            "[[events]]\nat = \"1s\"\ndo = \"fault-off\"\nkey = \"a\"\nfault = \"ctap-slow,ms=5\"\n",
+            "[[events]]\nat = \"1s\"\ndo = \"change-pin\"\nkey = \"a\"\npin = \"1234\"\n",
             "1:1",
-            "fault-off wants the fault's name alone: fault = \"ctap-slow\"",
+            "change-pin wants new_pin = \"1234\" or another",
         ),
+        ("[[events]]\nat = \"1s\"\ndo = \"plug\"\nkey = \"a\"\npin = \"1234\"\n", "1:1", "plug has no pin"),
         ("events = [\n", "1:11", "unclosed array"),
         ("[[event]]\n", "1:3", "unknown field `event`"),
     ] {

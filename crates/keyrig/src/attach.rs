@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keyrig_attach::vhci::{Attachments, Event, Vhci};
 use keyrig_control::socket::ControlSocket;
+use keyrig_faults::Absent;
 use keyrig_rack::command::Command;
 use keyrig_rack::{KeyName, Rack};
 use serde::Serialize;
@@ -72,7 +73,7 @@ enum Line<'a> {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     // First, so that a missing module or right is told before keys are made.
     let vhci = Vhci::open()?;
-    let (rack, tracing) = arguments.running.rack.start().await?;
+    let (rack, tracing) = arguments.running.rack.start(Absent::nothing()).await?;
     let interrupted = interruption::in_order();
     let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;

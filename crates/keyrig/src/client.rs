@@ -11,7 +11,7 @@ use keyrig_client::json::{Base64Url, Mediation};
 use keyrig_client::{Browser, ClientError, Key, Origin, UserChoice};
 use keyrig_control::request::List;
 use keyrig_control::socket::send;
-use keyrig_faults::Faults;
+use keyrig_faults::{Absent, Faults};
 use keyrig_rack::{KeyName, Options, Rack};
 use keyrig_service::client::{Asked, Ceremony, Outcome, Page};
 use keyrig_service::{Error, ErrorBody};
@@ -172,10 +172,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     } else {
         let mut specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
         arguments.quirks.give(&mut specifications)?;
-        arguments.faults.check(&specifications)?;
+        // A page's client gives keys of its own their messages as they are.
+        let absent = Absent::usb_and_ctaphid();
+        arguments.faults.check(&specifications, &absent)?;
         let mut tracing = arguments.trace.start(&specifications)?;
         tracing.begin()?;
-        let faults = Faults::new(None);
+        let faults = Faults::new(None, absent);
         let seams = tracing.seams(&faults);
         arguments.faults.switch_on(&faults)?;
         let kept = Options { state: arguments.state.clone(), seams, ..Options::default() };

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keyrig_client::Browser;
-use keyrig_faults::Faults;
+use keyrig_faults::{Absent, Faults};
 use keyrig_scenario::demo::{self, Introduction};
 use keyrig_scenario::report::{Report, Step};
 
@@ -66,10 +66,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let mut keys = demo::keys()?;
     arguments.quirks.give(&mut keys)?;
-    arguments.faults.check(&keys)?;
+    arguments.faults.check(&keys, &Absent::nothing())?;
     let mut tracing = arguments.trace.start(&keys)?;
     tracing.begin()?;
-    let faults = Faults::new(None);
+    let faults = Faults::new(None, Absent::nothing());
     let seams = tracing.seams(&faults);
     arguments.faults.switch_on(&faults)?;
     let report = demo::run(arguments.browser, keys, seams, introduce, |step| show(&|| print_step(step))).await;

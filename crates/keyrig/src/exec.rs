@@ -10,6 +10,7 @@ use keyrig_attach::ctaphid_endpoint::EndpointAddress;
 use keyrig_attach::ctaphid_endpoints::{self, Endpoints};
 use keyrig_attach::exec::{self, Event, ExecError, LeftBehind, PrivateDirectory, Running, Signals, Start, View};
 use keyrig_control::socket::ControlSocket;
+use keyrig_faults::Absent;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::{Command, KeyState};
 use keyrig_rack::events::{Reader, What};
@@ -152,7 +153,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Tracing) -> Result<u8, Failure> {
     let signals = arguments.signals.take().map_or_else(Signals::take, Ok).map_err(Failure::Runtime)?;
     interruption::survive_file_size_limits()?;
-    let (rack, started) = arguments.rack.start().await?;
+    let (rack, started) = arguments.rack.start(Absent::usb()).await?;
     *tracing = started;
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
     let variables = variables(&keys)?;

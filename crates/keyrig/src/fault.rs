@@ -4,7 +4,7 @@ use std::error::Error;
 use std::str::FromStr;
 
 use clap::Args;
-use keyrig_faults::{Fault, Faults};
+use keyrig_faults::{Absent, Fault, Faults};
 use keyrig_rack::{KeyName, KeySpecification};
 
 use crate::failure::Failure;
@@ -39,9 +39,11 @@ impl FaultArguments {
         !self.faults.is_empty()
     }
 
-    /// Refuses what is of no key.
-    pub(crate) fn check(&self, keys: &[KeySpecification]) -> Result<(), Failure> {
-        for FaultArgument { key, .. } in &self.faults {
+    /// Refuses what is of no key, and what could never happen.
+    pub(crate) fn check(&self, keys: &[KeySpecification], absent: &Absent) -> Result<(), Failure> {
+        for FaultArgument { key, fault } in &self.faults {
+            let checked = absent.check(fault.kind());
+            checked.map_err(|error| Failure::Usage(format!("--fault {key}={fault}: {error}")))?;
             if !keys.iter().any(|known| known.name == *key) {
                 let known: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
                 let known = known.join(", ");

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 use keyrig_authenticator::Profile;
 use keyrig_control::socket::ControlSocket;
-use keyrig_faults::Faults;
+use keyrig_faults::{Absent, Faults};
 use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::verification::UvPolicy;
@@ -193,12 +193,12 @@ impl RackArguments {
         Ok(keys)
     }
 
-    /// Starts the rack, and what writes down what passes.
-    pub(crate) async fn start(&self) -> Result<(Rack, Tracing), Failure> {
+    /// Starts the rack, and what writes down what passes. `absent` is what hosts of its keys do without.
+    pub(crate) async fn start(&self, absent: Absent) -> Result<(Rack, Tracing), Failure> {
         let keys = self.specifications()?;
-        self.faults.check(&keys)?;
+        self.faults.check(&keys, &absent)?;
         let mut tracing = self.trace.start(&keys)?;
-        let faults = Faults::new(self.seed);
+        let faults = Faults::new(self.seed, absent);
         let options = Options {
             finger: Finger { policy: self.touch, over: self.finger.clone() },
             seed: self.seed,

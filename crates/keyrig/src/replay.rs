@@ -21,13 +21,14 @@ when they did, to fresh keys, and these have to answer byte for byte the same.
   keyrig exec --seed 1 --trace login.jsonl -- firefox
   keyrig replay login.jsonl
 
-Exit status 1: something was otherwise, which is shown.")]
+Exit status 1: something was otherwise, which is shown, or the file was cut
+short.")]
 pub(crate) struct Arguments {
     /// What --trace wrote to .jsonl; '-' is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Print one JSON object: {"same", "keys", "exchanges", "reports", "difference"?: {"recorded", "replayed"}}
+    /// Print one JSON object: {"same", "keys", "exchanges", "reports", "cut_short"?, "difference"?: {"recorded", "replayed"}}
     #[arg(long)]
     json: bool,
 }
@@ -38,6 +39,8 @@ struct Outcome<'a> {
     keys: usize,
     exchanges: u64,
     reports: u64,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    cut_short: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     difference: Option<&'a Difference>,
 }
@@ -49,12 +52,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let file = File::open(&arguments.file).map_err(|error| Failure::Read(arguments.file.clone(), error))?;
         Box::new(BufReader::new(file))
     };
-    let replayed = transcript::read(input).map_err(NotReplayable::from).and_then(replay);
+    let replayed = transcript::read(input)
+        .map_err(NotReplayable::from)
+        .and_then(|reader| if reader.is_capture() { Err(NotReplayable::Capture) } else { replay(reader) });
     let replayed = replayed.map_err(|error| Failure::NotReplayable(arguments.file.clone(), Box::new(error)))?;
-    let Replayed { keys, exchanges, reports, difference } = &replayed;
+    let Replayed { keys, exchanges, reports, difference, cut_short } = &replayed;
     if arguments.json {
-        let (same, difference) = (difference.is_none(), difference.as_ref());
-        print_json(&Outcome { same, keys: *keys, exchanges: *exchanges, reports: *reports, difference })?;
+        let (keys, exchanges, reports, cut_short) = (*keys, *exchanges, *reports, *cut_short);
+        let (same, difference) = (difference.is_none() && !cut_short, difference.as_ref());
+        print_json(&Outcome { same, keys, exchanges, reports, cut_short, difference })?;
     } else {
         let counted = |count: &dyn ToString, of: &str| match count.to_string() {
             count if count == "1" => format!("{count} {of}"),
@@ -63,6 +69,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let what =
             format!("{}, {}, {}", counted(keys, "key"), counted(exchanges, "exchange"), counted(reports, "report"));
         match difference {
+            None if *cut_short => {
+                let why = "whoever wrote it was stopped, or its last lines are missing";
+                print_marked(RED, "cut short", format!("  {what}: as recorded so far, and it has no end: {why}"))?;
+            }
             None => print_marked(GREEN, "same", format!("  {what}: all as recorded"))?,
             Some(difference) => {
                 print_marked(RED, "differs", format!("  {what} up to the first difference"))?;
@@ -70,5 +80,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             }
         }
     }
-    Ok(if replayed.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if replayed.difference.is_none() && !replayed.cut_short { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

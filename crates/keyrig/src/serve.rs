@@ -10,6 +10,7 @@ use clap::Args;
 use keyrig_attach::ctaphid_endpoint::{self, EndpointAddress};
 use keyrig_attach::ctaphid_endpoints::{Endpoints, Event};
 use keyrig_control::pico_controller;
+use keyrig_faults::Absent;
 use keyrig_rack::command::{Command, KeyState};
 use keyrig_rack::{KeyName, Rack};
 use keyrig_usb::Limits;
@@ -83,6 +84,17 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// By what nobody can reach the keys.
+    fn absent(&self) -> Absent {
+        match (self.usbip(), self.ctaphid.as_slice()) {
+            (Some(_), _) => Absent::nothing(),
+            (None, []) => Absent::usb_and_ctaphid(),
+            (None, _) => Absent::usb(),
+        }
+    }
+}
+
 /// `[NAME=]unix:PATH` or `[NAME=]udp:ADDRESS:PORT`, or `unix:DIR/`.
 #[derive(Clone)]
 enum CtaphidArgument {
@@ -145,7 +157,7 @@ struct Served<'a> {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     check_reach(&arguments)?;
-    let (rack, tracing) = arguments.running.rack.start().await?;
+    let (rack, tracing) = arguments.running.rack.start(arguments.absent()).await?;
     let interrupted = interruption::in_order();
     let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;

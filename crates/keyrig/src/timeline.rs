@@ -28,6 +28,7 @@ impl TimelineArguments {
     pub(crate) fn start(&self, rack: &Rack) -> Result<Running, Failure> {
         let Some(file) = &self.timeline else { return Ok(Running::default()) };
         let timeline = read(file, |key| rack.known(key).map(drop))?;
+        timeline.check(rack).map_err(|refusal| Failure::Usage(format!("{}: {refusal}", file.display())))?;
         let running = Running(Arc::new(Mutex::new((1..=timeline.events.len()).collect())));
         let (rack, pending) = (rack.clone(), running.clone());
         tokio::spawn(async move {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufReader, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -80,6 +80,10 @@ impl TraceArguments {
         let out: Option<(Format, Box<dyn Write + Send>)> = match &self.trace {
             None => None,
             Some(Trace::StandardError) => Some((Format::Text, Box::new(io::stderr()))),
+            // Whoever writes opens it, as that waits for a reader.
+            Some(Trace::File(path, format)) if is_pipe(path) => {
+                Some((*format, Box::new(Pipe { path: path.clone(), end: None })))
+            }
             Some(Trace::File(path, format)) => Some((*format, Box::new(create(path)?))),
         };
         let lost = |count| format!("{count} explanations were lost: nobody read them");
@@ -87,6 +91,30 @@ impl TraceArguments {
         let recorder = Recorder::new(keys, secrets(self.secrets));
         let out = out.map(|(format, out)| (Output::new(format), out));
         Ok(Tracing { recorder: Some(recorder), out, explained, ..Tracing::default() })
+    }
+}
+
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// A pipe with a name, which is opened with the first write to it: until somebody reads it, who writes waits.
+struct Pipe {
+    path: PathBuf,
+    end: Option<File>,
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let end = match &mut self.end {
+            Some(end) => end,
+            end => end.insert(OpenOptions::new().write(true).open(&self.path)?),
+        };
+        end.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -210,7 +210,8 @@ fn transcripts() {
     for event in requests.lines().map(value) {
         assert!(!["report", "message"].map(Value::from).contains(&event["event"]), "{event}");
         let is_of_backup = event["key"] == "backup" || event["keys"][1]["key"] == "backup";
-        assert!(event["event"] == "trace" || is_of_backup, "{event}");
+        let is_of_all = ["trace", "end"].map(Value::from).contains(&event["event"]);
+        assert!(is_of_all || is_of_backup, "{event}");
     }
 }
 
@@ -247,6 +248,14 @@ fn replays() {
     let same = value(&printed(&["replay", "--json", "-"], &recorded));
     assert_is("replay", &same);
     assert_eq!((&same["same"], &same["keys"]), (&Value::from(true), &Value::from(2)));
+
+    let without_its_end: String =
+        recorded.lines().filter(|line| !line.contains(r#""event":"end""#)).map(|line| format!("{line}\n")).collect();
+    let output = run(&mut keyrig(&["replay", "--json", "-"]), &without_its_end);
+    assert_eq!(output.status.code(), Some(1));
+    let cut = value(&String::from_utf8(output.stdout).expect("text"));
+    assert_is("replay", &cut);
+    assert_eq!((&cut["same"], &cut["cut_short"]), (&Value::from(false), &Value::from(true)));
 
     let altered = recorded.replace(r#""signCount":2"#, r#""signCount":1"#);
     let output = run(&mut keyrig(&["replay", "--json", "-"]), &altered);

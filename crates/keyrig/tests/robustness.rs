@@ -345,6 +345,10 @@ fn when_there_is_room_again_a_kept_key_goes_on_and_nothing_acknowledged_is_lost(
         assert_eq!(rack.status(&make_credential(user)), 0x7f, "CTAP1_ERR_OTHER");
     }
     assert_eq!(rack.stored(), 1);
+    let made = rack.command(r#"{"command":"create","name":"b"}"#);
+    assert_eq!(made["error"]["code"], "cannot-create", "{made}");
+    let left: Vec<_> = std::fs::read_dir(Path::new(&kept).join("keys")).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing of it is left: {left:?}");
     limit(None);
     assert_eq!(rack.status(&make_credential(4)), 0, "it goes on");
     assert_eq!(rack.stored(), 2);

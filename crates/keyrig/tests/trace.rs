@@ -88,6 +88,35 @@ fn a_program_that_failed_has_failed_whatever_became_of_its_transcript() {
     }
 }
 
+/// A pipe with a name that nobody reads: what was to be recorded goes on, and ends when it is told to.
+#[test]
+fn a_transcript_to_a_pipe_that_nobody_reads_holds_up_nobody() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let pipe = directory.path().join("unread.jsonl");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).expect("a pipe");
+    let control = directory.path().join("control");
+    let serve = |command: &mut std::process::Command| {
+        command.env("KEYRIG_CONTROL", &control).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = command.spawn().expect("keyrig runs");
+        let mut line = String::new();
+        BufReader::new(program.stdout.take().expect("piped")).read_line(&mut line).expect("it is text");
+        (program, line)
+    };
+    let (served, line) = serve(&mut keyrig(&["serve", "--json", "--usbip", "127.0.0.1:0", "--trace", text(&pipe)]));
+    assert!(line.contains("usbip"), "{line}");
+    let script = "echo started; exec sleep 600";
+    let (program, line) =
+        serve(&mut keyrig(&["exec", "--plug", "none", "--trace", text(&pipe), "--", "sh", "-c", script]));
+    assert_eq!(line, "started\n");
+    for (running, what) in [(served, "serve"), (program, "exec")] {
+        let pid = rustix::process::Pid::from_child(&running);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        let output = running.wait_with_output().expect("it ends");
+        let told = String::from_utf8(output.stderr).expect("text");
+        assert!(told.contains("the end of the transcript was not written: nobody took it for 5 s"), "{what}: {told}");
+    }
+}
+
 const HEADER: &str =
     r#"{"at_us":0,"event":"trace","format":1,"recorded_by":"","started_unix_us":0,"masked":true,"keys":[]}"#;
 const PLUGGED: &str = r#"{"at_us":1,"key":"a","event":"plugged"}"#;
@@ -155,6 +184,43 @@ fn a_file_that_is_cut_off_while_it_is_followed_ends_that_with_words() {
     following.file.set_len(0).expect("cut off");
     let (code, told) = following.end();
     assert!(code == Some(1) && told.contains("it was cut off meanwhile"), "{code:?}: {told}");
+}
+
+#[test]
+fn a_capture_is_refused_as_one_by_a_replay() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let capture = directory.path().join("demo.pcapng");
+    let recorded =
+        run(&mut keyrig(&["exec", "--plug", "none", "--seed", "1", "--trace", text(&capture), "--", "true"]), "");
+    assert!(recorded.status.success(), "{}", String::from_utf8_lossy(&recorded.stderr));
+    let refused = run(&mut keyrig(&["replay", text(&capture)]), "");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("it is a capture, which has reports"), "{told}");
+}
+
+/// Nothing reaches these keys by USB.
+#[test]
+fn a_fault_that_could_never_happen_is_refused_at_the_start() {
+    for (rack, fault, words) in [
+        (&["exec", "--plug", "none"][..], "keyrig=usb-stall-in", "usb-stall-in can never happen here: it is of USB"),
+        (&["serve", "--usbip", "none"], "keyrig=ctaphid-slow", "ctaphid-slow can never happen here: it is of CTAPHID"),
+        (
+            &["client", "create", "--origin", "https://example.com", "--with", "keyrig"],
+            "keyrig=ctaphid-busy",
+            "ctaphid-busy can never happen here: it is of CTAPHID",
+        ),
+        (
+            &["demo"],
+            "primary=bad-signature,command=makecredential",
+            "bad-signature never happens in authenticatorMakeCredential: it can in authenticatorGetAssertion, ",
+        ),
+    ] {
+        let program: &[&str] = if rack[0] == "exec" { &["--", "true"] } else { &[] };
+        let refused = run(&mut keyrig(&[rack, &["--fault", fault], program].concat()), CREATION);
+        // Lines are as long as a terminal is wide.
+        let told = String::from_utf8_lossy(&refused.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!refused.status.success() && told.contains(words), "{rack:?} {fault}: {told}");
+    }
 }
 
 #[test]

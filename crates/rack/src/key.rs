@@ -89,6 +89,12 @@ impl KeyHandle {
         self.messages.same_channel(&other.messages)
     }
 
+    /// Whether the key is no more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.messages.is_closed()
+    }
+
     /// Waits until the key is no more. Cancel-safe.
     pub async fn gone(&self) {
         self.messages.closed().await;

@@ -160,7 +160,17 @@ impl Rack {
     /// # Errors
     /// [`Refusal`]: nothing was done.
     pub async fn command(&self, command: Command) -> Result<RackState, Refusal> {
-        self.request(|answer| Request::Command { command, answer }).await
+        let moved = match &command {
+            Command::Plug { key } | Command::Unplug { key } | Command::PowerCycle { key } => Some(key.clone()),
+            _ => None,
+        };
+        let state = self.request(|answer| Request::Command { command, answer }).await?;
+        let Some(key) = moved else { return Ok(state) };
+        let Some(busid) = self.shared.keys.busid(&key) else { return Ok(state) };
+        self.shared.maker.exports.settled(&busid).await;
+        // As it is once its host has seen to it, if it still is.
+        let now = self.request(|answer| Request::Command { command: Command::Show { key }, answer }).await;
+        Ok(now.unwrap_or(state))
     }
 
     /// Sends a CTAP message to a key and awaits its answer, without CTAPHID and USB. A key that carries out a command for a host

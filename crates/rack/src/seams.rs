@@ -66,6 +66,11 @@ pub trait Seams: Any + fmt::Debug + Send + Sync {
         let _ = key;
         None
     }
+
+    /// The key was taken out of the rack. Another one may come that has its name.
+    fn removed(&self, key: &KeyName) {
+        let _ = key;
+    }
 }
 
 /// The peer that is the USB host. Programs that speak CTAPHID without USB are counted on from here.
@@ -181,6 +186,10 @@ impl Row {
                 fates.into_iter().find(|fate| *fate != Fate::Good).unwrap_or(Fate::Good)
             })),
         }
+    }
+
+    pub(crate) fn removed(&self, key: &KeyName) {
+        self.0.iter().for_each(|seams| seams.removed(key));
     }
 
     pub(crate) fn control_ear(&self, key: &KeyName) -> Option<ControlEar> {

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keyrig_authenticator::Profile;
+use keyrig_authenticator::administration::{RestoreRefused, check_store};
 use keyrig_authenticator::environment::Environment;
 use keyrig_authenticator::store::{Change, LoadError, Store};
 use rustix::fs::OFlags;
@@ -150,6 +151,9 @@ pub enum Damage {
     /// The database is broken, in its own words.
     #[error("{0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database holds what no key of this profile can come to keep.
+    #[error("a key cannot keep what it holds: {0}")]
+    Bounds(#[source] Box<RestoreRefused>),
     /// The database does not hold a key's records.
     #[error(transparent)]
     Records(#[from] LoadError),
@@ -329,6 +333,9 @@ fn open_key(path: PathBuf, name: &KeyName, profile: &Profile) -> Result<(Databas
     check_owner(&store_path, Link::Refused)?;
     close(&store_path, Link::Refused)?;
     let opened = Database::open(store, lock).map_err(|error| database_error(&store_path, error))?;
+    // As a snapshot is held to it.
+    let bounds = check_store(profile, &opened.1);
+    bounds.map_err(|refused| damaged(&store_path, Damage::Bounds(Box::new(refused))))?;
     if is_older {
         // Before anything is written that the version before would not understand.
         write_new(&format, KEY_FORMAT.as_bytes())?;
@@ -344,13 +351,20 @@ fn make_key(path: &Path, profile: &Profile, changes: &[Change]) -> Result<(), St
     if is_there(&temporary)? {
         fs::remove_dir_all(&temporary).at(&temporary)?;
     }
-    make_directory(&temporary)?;
-    let store = temporary.join("store");
-    Database::create(&store, changes).map_err(|error| database_error(&store, error))?;
-    write(&temporary.join("profile"), format!("{}\n", profile.name).as_bytes())?;
-    write(&temporary.join("format"), KEY_FORMAT.as_bytes())?;
-    synchronise_parent(&store)?;
-    fs::rename(&temporary, path).at(path)?;
+    let made = || {
+        make_directory(&temporary)?;
+        let store = temporary.join("store");
+        Database::create(&store, changes).map_err(|error| database_error(&store, error))?;
+        write(&temporary.join("profile"), format!("{}\n", profile.name).as_bytes())?;
+        write(&temporary.join("format"), KEY_FORMAT.as_bytes())?;
+        synchronise_parent(&store)?;
+        fs::rename(&temporary, path).at(path)
+    };
+    if let Err(error) = made() {
+        // Why it is not made is to be told, and not that what is left of it stays as well: the next one takes that away.
+        let _ = fs::remove_dir_all(&temporary);
+        return Err(error);
+    }
     synchronise_parent(path)
 }
 

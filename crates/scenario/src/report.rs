@@ -47,7 +47,7 @@ impl fmt::Display for Refused {
 pub struct Step {
     /// What was done.
     pub name: String,
-    /// Whether what was expected happened: where a refusal is expected, that it was refused by whom it should be.
+    /// Whether what was expected happened: where a refusal is expected, that it was refused by whom it should be, and for what.
     pub ok: bool,
     /// Who refused, if anybody did.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -166,8 +166,9 @@ pub(crate) struct Request {
     #[serde(default, deserialize_with = "parsed_if_any")]
     #[schema(value_type = Option<String>, pattern = "^(chromium|firefox)$")]
     browser: Option<Browser>,
-    /// The keys that are asked; all that are plugged in if there are none.
-    #[serde(default)]
+    /// The keys that are asked, at least one; without it, all that are plugged in.
+    #[serde(default, deserialize_with = "at_least_one")]
+    #[schema(min_items = 1)]
     on: Vec<KeyName>,
     /// What is typed when a PIN is asked for.
     #[serde(default)]
@@ -308,6 +309,15 @@ pub(crate) fn operation(id: &str) -> Operation {
 /// Names of keys have no comma, and nothing that a header does not carry.
 fn listed(names: &[String]) -> HeaderValue {
     HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Nobody means all by none.
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeyName>, D::Error> {
+    let names = Vec::deserialize(deserializer)?;
+    if names.is_empty() {
+        return Err(serde::de::Error::custom("it names no key: leave it out to ask all that are plugged in"));
+    }
+    Ok(names)
 }
 
 fn parsed_if_any<'de, D: Deserializer<'de>, T: core::str::FromStr<Err: fmt::Display>>(

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyrig_control::request::Ask;
+use keyrig_control::{plainly, read_object};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -88,7 +89,7 @@ fn read<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, Refused> 
     // It says which member is meant, where that is not said already.
     serde_path_to_error::deserialize(Value::Object(members)).map_err(|error| {
         let at = error.path().to_string();
-        let reason = error.into_inner().to_string();
+        let reason = plainly(&error.into_inner().to_string());
         Refused::BadRequest(if at == "." { reason } else { format!("{at}: {reason}") })
     })
 }
@@ -134,9 +135,8 @@ async fn body_members(mut request: Request, service: &Service) -> Result<Map<Str
         [] => Ok(Map::new()),
         _ if !is_json => Err(Refused::ContentType),
         text => {
-            let members = serde_json::from_slice(text);
-            let mut members: Map<String, Value> =
-                members.map_err(|error| Refused::BadRequest(format!("the body: {error}")))?;
+            let members = read_object(text);
+            let mut members = members.map_err(|error| Refused::BadRequest(format!("the body: {error}")))?;
             members.values_mut().for_each(write_integers);
             Ok(members)
         }

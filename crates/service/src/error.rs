@@ -147,7 +147,7 @@ impl Refused {
                 Some("read the token again: it is another one each time keyrig starts, unless KEYRIG_TOKEN is set"),
             ),
             Self::NotFound { path } => {
-                ("not-found", format!("there is no {path} here"), Some("GET /v1/openapi.json says what there is"))
+                ("not-found", format!("nothing is at {path:?}"), Some("GET /v1/openapi.json says what there is"))
             }
             Self::MethodNotAllowed { method, path } => (
                 "method-not-allowed",

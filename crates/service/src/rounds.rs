@@ -82,10 +82,7 @@ impl Page {
 }
 
 fn nothing_left(on: &[KeyName]) -> ClientError {
-    let gone = |name: &KeyName| KeyFailure {
-        key: name.to_string(),
-        cause: ChannelError::Carrier("it has left the rack".to_owned()).into(),
-    };
+    let gone = |name: &KeyName| KeyFailure { key: name.to_string(), cause: ChannelError::Removed.into() };
     ClientError { name: DomException::NotAllowedError, reason: Refusal::EveryKey(on.iter().map(gone).collect()) }
 }
 

@@ -166,6 +166,15 @@ impl ControlEndpoint {
         self.configuration != 0 && !halted
     }
 
+    /// Halts an interrupt endpoint, as a device does that stalls a transfer there: until the host clears that, or configures or resets the
+    /// device (USB 2.0 §9.4.5).
+    pub fn halt(&mut self, endpoint: Endpoint) {
+        match endpoint {
+            Endpoint::In => self.halted_in = true,
+            Endpoint::Out => self.halted_out = true,
+        }
+    }
+
     /// Answers one control request. `data` is the data stage of an OUT request, empty for IN.
     pub fn request(&mut self, setup: Setup, data: &[u8]) -> ControlReply {
         if !setup.is_in() && data.len() != usize::from(setup.length) {

@@ -24,8 +24,16 @@ const FROM_HOST: usize = 4;
 #[derive(Clone, Default)]
 pub struct Exports {
     devices: Arc<Mutex<BTreeMap<Location, Arc<Device>>>>,
-    /// Told of each device that is plugged in.
-    arrivals: Arc<watch::Sender<()>>,
+    /// Counts what is plugged in and unplugged, and tells of it.
+    changes: Arc<watch::Sender<u64>>,
+    followers: Arc<Mutex<Vec<Followed>>>,
+}
+
+/// A follower: of which place, and up to which change it has seen to it.
+#[derive(Clone)]
+struct Followed {
+    location: Option<Location>,
+    seen: watch::Receiver<u64>,
 }
 
 impl Exports {
@@ -74,7 +82,7 @@ impl Exports {
         }
         devices.insert(location, Arc::clone(&device));
         drop(devices);
-        self.arrivals.send_replace(());
+        self.changed();
         Ok(Plugged { exports: self.clone(), device, _present: present })
     }
 
@@ -87,20 +95,39 @@ impl Exports {
             .collect()
     }
 
-    /// Waits until a device with this busid is plugged in: who attaches devices to a host by itself learns from it when to.
-    /// Waits for ever if `busid` is not of the form that [`plug`](Self::plug) takes. Cancel-safe.
-    pub async fn plugged(&self, busid: &str) -> Presence {
-        let mut arrivals = self.arrivals.subscribe();
-        loop {
-            // What is plugged in from here on is told.
-            arrivals.mark_unchanged();
-            let device = Location::parse(busid).and_then(|location| lock(&self.devices).get(&location).cloned());
-            if let Some(device) = device {
-                return Presence { device };
-            }
-            // The sender lives as long as this set.
-            let _ = arrivals.changed().await;
+    /// Follows what is plugged in and unplugged at a busid, for who attaches devices to a host by itself. There is never anything if `busid`
+    /// is not of the form that [`plug`](Self::plug) takes.
+    #[must_use]
+    pub fn follow(&self, busid: &str) -> Follower {
+        let location = Location::parse(busid);
+        // Nothing is seen to yet.
+        let (seen, followed) = watch::channel(0);
+        lock(&self.followers).push(Followed { location, seen: followed });
+        Follower { exports: self.clone(), location, changes: self.changes.subscribe(), seen }
+    }
+
+    /// Waits until all who follow this busid have seen to what is plugged in there now, or is not. Cancel-safe.
+    pub async fn settled(&self, busid: &str) {
+        let location = Location::parse(busid);
+        let now = *self.changes.borrow();
+        let followers: Vec<_> = {
+            let mut followers = lock(&self.followers);
+            // Those that have gone see to nothing any more.
+            followers.retain(|follower| follower.seen.has_changed().is_ok());
+            followers.iter().filter(|follower| follower.location == location).cloned().collect()
+        };
+        for Followed { mut seen, .. } in followers {
+            // One that goes meanwhile is not waited for.
+            let _ = seen.wait_for(|seen| *seen >= now).await;
         }
+    }
+
+    fn device(&self, location: Option<Location>) -> Option<Arc<Device>> {
+        lock(&self.devices).get(&location?).cloned()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 
     pub(crate) fn import(&self, busid: &str) -> Result<Import, ImportError> {
@@ -162,6 +189,47 @@ impl Plugged {
 impl Drop for Plugged {
     fn drop(&mut self) {
         lock(&self.exports.devices).remove(&self.device.location);
+        self.exports.changed();
+    }
+}
+
+/// Follows one busid of an [`Exports`]. What it waits for says what its owner has seen to: while it waits for a device there is none at the
+/// host, and while it waits for the device's end it is there.
+pub struct Follower {
+    exports: Exports,
+    location: Option<Location>,
+    changes: watch::Receiver<u64>,
+    seen: watch::Sender<u64>,
+}
+
+impl Follower {
+    /// Waits until a device is plugged in. Cancel-safe.
+    pub async fn plugged(&mut self) -> Presence {
+        loop {
+            // What changes from here on is told.
+            let now = *self.changes.borrow_and_update();
+            if let Some(device) = self.exports.device(self.location) {
+                return Presence { device };
+            }
+            self.wait(now).await;
+        }
+    }
+
+    /// Waits until a device is unplugged. Cancel-safe.
+    pub async fn unplugged(&mut self, presence: &Presence) {
+        loop {
+            let now = *self.changes.borrow_and_update();
+            if !self.exports.device(self.location).is_some_and(|device| Arc::ptr_eq(&device, &presence.device)) {
+                return;
+            }
+            self.wait(now).await;
+        }
+    }
+
+    async fn wait(&mut self, seen: u64) {
+        self.seen.send_replace(seen);
+        // The sender lives as long as this does.
+        let _ = self.changes.changed().await;
     }
 }
 
@@ -181,12 +249,6 @@ impl Presence {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.device.identity
-    }
-
-    /// Waits until the device is unplugged. Cancel-safe.
-    pub async fn unplugged(&self) {
-        // Nothing is ever sent: the sender is dropped, and that is the news.
-        let _ = self.device.unplugged.clone().changed().await;
     }
 }
 
@@ -337,27 +399,57 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_for_a_busid_gets_the_device_that_is_plugged_in_there() {
         let exports = Exports::new();
-        let mut waiting = pin!(exports.plugged("1-2"));
+        let mut follower = exports.follow("1-2");
+        let mut waiting = pin!(follower.plugged());
         let mut context = Context::from_waker(Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         let _other = exports.plug("1-1", Identity::default()).unwrap();
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         let plugged = exports.plug("1-2", Identity::default()).unwrap();
         assert_eq!(waiting.await.record(), plugged.record());
-        assert_eq!(exports.plugged("1-2").await.record(), plugged.record());
+        assert_eq!(exports.follow("1-2").plugged().await.record(), plugged.record());
     }
 
     #[tokio::test]
     async fn a_presence_ends_with_its_device_even_if_another_took_the_busid_at_once() {
         let exports = Exports::new();
         let first = exports.plug("1-1", Identity::default()).unwrap();
-        let presence = exports.plugged("1-1").await;
+        let mut follower = exports.follow("1-1");
+        let presence = follower.plugged().await;
         let mut context = Context::from_waker(Waker::noop());
-        assert!(pin!(presence.unplugged()).poll(&mut context).is_pending());
+        assert!(pin!(follower.unplugged(&presence)).poll(&mut context).is_pending());
         drop(first);
         let _second = exports.plug("1-1", Identity::default()).unwrap();
-        assert_eq!(pin!(presence.unplugged()).poll(&mut context), Poll::Ready(()));
-        let presence = exports.plugged("1-1").await;
-        assert!(pin!(presence.unplugged()).poll(&mut context).is_pending());
+        assert_eq!(pin!(follower.unplugged(&presence)).poll(&mut context), Poll::Ready(()));
+        let presence = follower.plugged().await;
+        assert!(pin!(follower.unplugged(&presence)).poll(&mut context).is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_place_has_settled_when_who_follows_it_has_seen_to_what_is_there() {
+        let exports = Exports::new();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut has_settled = || pin!(exports.settled("1-1")).poll(&mut context).is_ready();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(has_settled(), "nobody follows");
+        let (mut follower, _of_another) = (exports.follow("1-1"), exports.follow("1-2"));
+        assert!(pin!(follower.plugged()).poll(&mut context).is_pending());
+        assert!(has_settled(), "there is nothing to see to");
+        let first = exports.plug("1-1", Identity::default()).unwrap();
+        assert!(!has_settled());
+        let presence = follower.plugged().await;
+        assert!(!has_settled(), "it is being seen to");
+        assert!(pin!(follower.unplugged(&presence)).poll(&mut context).is_pending());
+        assert!(has_settled());
+        drop(first);
+        assert!(!has_settled());
+        follower.unplugged(&presence).await;
+        assert!(!has_settled());
+        assert!(pin!(follower.plugged()).poll(&mut context).is_pending());
+        assert!(has_settled());
+        let _second = exports.plug("1-1", Identity::default()).unwrap();
+        assert!(!has_settled());
+        drop(follower);
+        assert!(has_settled(), "nobody follows any more");
     }
 }

@@ -34,7 +34,7 @@ pub enum Fate {
 /// How a transfer fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The endpoint stalls (-EPIPE).
+    /// The endpoint stalls (-EPIPE), and is halted until the host clears that by CLEAR_FEATURE (USB 2.0 §9.4.5).
     Stall,
     /// The device did not answer in time or not by the protocol (-EPROTO).
     Protocol,

@@ -32,7 +32,7 @@ mod urbs;
 pub mod wire;
 
 pub use control::{ControlEar, ControlEndpoint, ControlReply, ControlRequest, Endpoint, Setup};
-pub use exports::{Attachment, Exports, ImportError, PlugError, Plugged, Presence, Standing};
+pub use exports::{Attachment, Exports, Follower, ImportError, PlugError, Plugged, Presence, Standing};
 pub use fate::{Failure, Fate, Host, Transfer};
 pub use identity::{Identity, IdentityError};
 pub use server::{Detached, Limits, ServeError, serve, serve_connection, serve_imported};

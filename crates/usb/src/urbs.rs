@@ -131,18 +131,27 @@ impl Urbs {
         }
     }
 
-    /// Ends the oldest IN URB with an error.
+    /// Ends the oldest IN URB with an error. A stall halts the endpoint, and ends those behind it.
     pub(crate) fn fail_in(&mut self, status: i32, replies: &mut Vec<u8>) {
         if let Some(urb) = self.ins.pop_front() {
             complete(urb.seqnum, status, replies);
+            if status == status::STALL {
+                self.control.halt(Endpoint::In);
+                self.end_transfers_on_closed_endpoints(replies);
+            }
         }
     }
 
-    /// Ends the oldest OUT URB with an error.
+    /// Ends the oldest OUT URB with an error. A stall halts the endpoint, and ends those behind it; that of a control request ends with it
+    /// (USB 2.0 §8.5.3.4).
     pub(crate) fn fail_out(&mut self, status: i32, replies: &mut Vec<u8>) {
         if let Some(urb) = self.outs.pop_front() {
             self.hear_if(urb.setup, status, &[]);
             complete(urb.seqnum, status, replies);
+            if status == status::STALL && urb.setup.is_none() {
+                self.control.halt(Endpoint::Out);
+                self.end_transfers_on_closed_endpoints(replies);
+            }
         }
     }
 

@@ -45,6 +45,7 @@ fn failed(error: ControlError) -> ChannelError {
         // The rack has ended since, or the key was pulled out.
         ControlError::NotRunning { .. } => ChannelError::Unplugged,
         ControlError::Refused { code, .. } if code == error_code::NOT_PLUGGED_IN => ChannelError::Unplugged,
+        ControlError::Refused { code, .. } if code == error_code::UNKNOWN_KEY => ChannelError::Removed,
         other => ChannelError::Carrier(other.to_string()),
     }
 }

@@ -28,7 +28,7 @@ impl Channel for InProcess {
                     // The command is over: only its answer is to come.
                     None => watching = false,
                 },
-                answer = answer => return answer.map_err(|_| ChannelError::Unplugged),
+                answer = answer => return answer.map_err(|_| gone(&self.0)),
                 () = cancel.requested(), if !cancelled => {
                     cancelled = true;
                     transaction.cancel();
@@ -38,6 +38,11 @@ impl Channel for InProcess {
     }
 
     async fn transact_u2f(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ChannelError> {
-        self.0.transact_u2f(apdu.to_vec()).answer().await.map_err(|_| ChannelError::Unplugged)
+        self.0.transact_u2f(apdu.to_vec()).answer().await.map_err(|_| gone(&self.0))
     }
+}
+
+/// Why a key does not answer.
+fn gone(key: &KeyHandle) -> ChannelError {
+    if key.is_gone() { ChannelError::Removed } else { ChannelError::Unplugged }
 }

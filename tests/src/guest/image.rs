@@ -12,7 +12,7 @@ use super::kernel::{self, Kernel};
 use super::{BootError, Unavailable, host_error};
 
 /// What the guest needs; what these need follows from the modules themselves.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     // The control channel and the host's files.
     "virtio_pci",
     "virtio_console",
@@ -24,6 +24,8 @@ const MODULES: [&str; 9] = [
     "usbhid",
     "hid_generic",
     "uhid",
+    // What passes on a bus.
+    "usbmon",
 ];
 
 const BUSYBOX: &str = "/bin/busybox";

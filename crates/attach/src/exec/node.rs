@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use keyrig_ctap::hid::{REPORT_SIZE, Report};
 use keyrig_rack::{Connection, RackKey};
-use keyrig_usb::{Exports, Presence};
+use keyrig_usb::{Follower, Presence};
 use rustix::net::{SendFlags, send};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -30,7 +30,7 @@ const UNNUMBERED: u8 = 0;
 pub(super) struct Node {
     pub(super) index: usize,
     pub(super) key: RackKey,
-    pub(super) exports: Exports,
+    pub(super) follower: Follower,
     pub(super) opens: mpsc::UnboundedReceiver<Opened>,
     pub(super) supervisor: Handle,
     pub(super) events: mpsc::UnboundedSender<Event>,
@@ -57,7 +57,7 @@ impl Node {
             let plugged = tokio::select! {
                 biased;
                 () = self.key.handle.gone() => return,
-                presence = self.exports.plugged(&self.key.busid) => Some(presence),
+                presence = self.follower.plugged() => Some(presence),
                 () = core::future::ready(()), if ready.is_some() => None,
             };
             let Some(presence) = plugged else {
@@ -74,7 +74,7 @@ impl Node {
                         Some(ready) => drop(ready.send(Err(error))),
                         None => tracing::warn!(key = %self.key.name, %error, "a key cannot be plugged in again"),
                     }
-                    presence.unplugged().await;
+                    self.follower.unplugged(&presence).await;
                     continue;
                 }
             };
@@ -110,7 +110,7 @@ impl Node {
             tokio::select! {
                 // A program that has the node open gets what is said from then on.
                 biased;
-                () = presence.unplugged() => break,
+                () = self.follower.unplugged(presence) => break,
                 Some(opened) = self.opens.recv() => {
                     if connection.is_none() {
                         connection = self.key.handle.connect().await.ok();

@@ -154,8 +154,11 @@ pub(super) fn check_large_blobs(profile: &Profile, array: &[u8]) -> Result<(), L
     if large_blobs::ends_with_its_hash(array) { Ok(()) } else { Err(LargeBlobsRefused::Hash) }
 }
 
-/// Whether a key can come to keep all this.
-pub(super) fn check_store(profile: &Profile, store: &Store) -> Result<(), RestoreRefused> {
+/// Whether a key can come to keep all this: by what hosts ask of it, or by imports.
+///
+/// # Errors
+/// [`RestoreRefused`]: what it could not.
+pub fn check_store(profile: &Profile, store: &Store) -> Result<(), RestoreRefused> {
     check_pin(profile, store)?;
     let wrong = wrong_configuration(profile, store);
     wrong.map_or(Ok(()), |member| Err(RestoreRefused::Configuration(member)))?;

@@ -10,6 +10,9 @@ use crate::transcript::{Event, What};
 /// How many members are told of, of two events that differ.
 const MAX_SHOWN: usize = 12;
 
+/// How many characters are shown of each of two values that differ.
+const MAX_SHOWN_CHARACTERS: usize = 40;
+
 /// The first thing that is otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
@@ -47,20 +50,32 @@ impl fmt::Display for Difference {
         write!(f, "\n  recorded  {}\n  replayed  {}", said(&self.recorded), said(&self.replayed))?;
         let members = self.members();
         for (place, recorded, replayed) in members.iter().take(MAX_SHOWN) {
-            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not there)".to_owned());
-            write!(
-                f,
-                "\n  {}\n    recorded  {}\n    replayed  {}",
-                place.escape_debug(),
-                shown(recorded),
-                shown(replayed)
-            )?;
+            let [recorded, replayed] = excerpts([recorded, replayed]);
+            write!(f, "\n  {}\n    recorded  {recorded}\n    replayed  {replayed}", place.escape_debug())?;
         }
         if members.len() > MAX_SHOWN {
             write!(f, "\n  and {} members more", members.len() - MAX_SHOWN)?;
         }
         Ok(())
     }
+}
+
+/// Two values that differ, or what of them is around the first character that does, where they are long.
+fn excerpts(values: [&Option<String>; 2]) -> [String; 2] {
+    let [a, b] = values.map(|value| value.as_deref().unwrap_or_default());
+    let differs = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
+    let before = differs.saturating_sub(MAX_SHOWN_CHARACTERS / 4);
+    values.map(|value| {
+        let Some(value) = value else { return "(not there)".to_owned() };
+        let length = value.chars().count();
+        if length <= MAX_SHOWN_CHARACTERS {
+            return value.clone();
+        }
+        let part: String = value.chars().skip(before).take(MAX_SHOWN_CHARACTERS).collect();
+        let head = if before > 0 { "…" } else { "" };
+        let tail = if before + part.chars().count() < length { "…" } else { "" };
+        format!("{head}{part}{tail} ({length} characters, from {before} on)")
+    })
 }
 
 /// What an event is, in one line.

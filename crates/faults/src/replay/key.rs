@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::difference::{Difference, is_same};
 use crate::fault::{Fault, InvalidFault};
 use crate::kind::{Kind, Layer};
-use crate::switch::{Faults, On, TooManyFaults};
+use crate::switch::{CannotSwitchOn, Faults, On};
 use crate::transcript::{Direction, Event, Touch, What};
 
 /// CTAPHID_KEEPALIVE, as the first packet of a message has it (CTAP 2.3 §11.2.4, §11.2.9.1.7).
@@ -47,9 +47,9 @@ pub enum Problem {
     /// What was switched is no fault.
     #[error("a fault was switched that there is not: {0}")]
     NoFault(#[from] InvalidFault),
-    /// More faults are on than a key has.
+    /// A fault cannot be switched on, as more are than may be.
     #[error(transparent)]
-    TooManyFaults(#[from] TooManyFaults),
+    CannotSwitchOn(#[from] CannotSwitchOn),
     /// A fault happened that is not on.
     #[error("{0:?} happened, and that it was switched on is not written down")]
     NotSwitchedOn(String),
@@ -103,8 +103,8 @@ impl Key {
                 self.faults.switch_on(&self.name, fault)?;
             }
             What::FaultOff { fault } => {
-                let kind = fault.as_deref().map(str::parse).transpose()?;
-                self.faults.switch_off(&self.name, kind);
+                let which: Option<Fault> = fault.as_deref().map(str::parse).transpose()?;
+                self.faults.switch_off(&self.name, which.as_ref());
             }
             _ => {}
         }

@@ -4,7 +4,6 @@ use core::fmt;
 use core::num::NonZeroU32;
 use core::ops::Range;
 use core::str::FromStr;
-use core::time::Duration;
 
 use keyrig_rack::KeyName;
 use keyrig_rack::command::Refusal;
@@ -13,9 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use toml::Spanned;
 
+use super::delay::Delay;
 use super::moment::{MOMENTS, Moment};
 use crate::fault::Fault;
-use crate::kind::Kind;
+use crate::plainly::plainly;
 
 /// The most events of a timeline.
 const MAX_EVENTS: usize = 1024;
@@ -88,10 +88,25 @@ pub enum Deed {
     Finger(Option<KeyName>),
     /// Change what the finger does.
     TouchPolicy(TouchPolicy),
+    /// Set a key's first PIN.
+    SetPin(KeyName, Pin),
+    /// Change a key's PIN, from the first to the second. A wrong one costs a try.
+    ChangePin(KeyName, Pin, Pin),
     /// Have something go wrong with a key.
     Fault(KeyName, Fault),
-    /// Have it go wrong no more; without a kind, nothing at all.
-    FaultOff(KeyName, Option<Kind>),
+    /// Have it go wrong no more, what [`Fault::names`]; without one, nothing at all.
+    FaultOff(KeyName, Option<Fault>),
+}
+
+/// A PIN, which is shown nowhere.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pin(pub String);
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pin")
+    }
 }
 
 impl Deed {
@@ -108,6 +123,8 @@ impl Deed {
             Self::PowerCycle(_) => DeedKind::PowerCycle,
             Self::Finger(_) => DeedKind::Finger,
             Self::TouchPolicy(_) => DeedKind::TouchPolicy,
+            Self::SetPin(..) => DeedKind::SetPin,
+            Self::ChangePin(..) => DeedKind::ChangePin,
             Self::Fault(..) => DeedKind::Fault,
             Self::FaultOff(..) => DeedKind::FaultOff,
         }
@@ -124,6 +141,8 @@ impl Deed {
             | Self::Unplug(key)
             | Self::Plug(key)
             | Self::PowerCycle(key)
+            | Self::SetPin(key, _)
+            | Self::ChangePin(key, ..)
             | Self::Fault(key, _)
             | Self::FaultOff(key, _) => Some(key),
             Self::Finger(key) => key.as_ref(),
@@ -156,7 +175,14 @@ struct Written {
     /// The policy of a touch-policy.
     #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     policy: Option<TouchPolicy>,
-    /// What goes wrong, of a fault; of a fault-off its name, and without it all that is on at the key goes off.
+    /// The PIN of a set-pin, or that of a change-pin that is set.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    pin: Option<Pin>,
+    /// The PIN of a change-pin that is to be.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    new_pin: Option<Pin>,
+    /// What goes wrong, of a fault; of a fault-off which, all of a name or one as it was written, and without it all that is on at the key
+    /// goes off.
     #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     fault: Option<Fault>,
 }
@@ -190,6 +216,10 @@ pub enum DeedKind {
     Finger,
     /// [`Deed::TouchPolicy`].
     TouchPolicy,
+    /// [`Deed::SetPin`].
+    SetPin,
+    /// [`Deed::ChangePin`].
+    ChangePin,
     /// [`Deed::Fault`].
     Fault,
     /// [`Deed::FaultOff`].
@@ -208,6 +238,8 @@ impl fmt::Display for DeedKind {
             Self::PowerCycle => "power-cycle",
             Self::Finger => "finger",
             Self::TouchPolicy => "touch-policy",
+            Self::SetPin => "set-pin",
+            Self::ChangePin => "change-pin",
             Self::Fault => "fault",
             Self::FaultOff => "fault-off",
         })
@@ -223,17 +255,10 @@ pub struct Condition {
     pub moment: Moment,
 }
 
-/// How long: `500ms`, `2s`, `1.5s`, `10min`; of milliseconds eight digits, of seconds five and of minutes four.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Delay(Duration);
-
 /// A text is not what it is written as.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NotOfTheLanguage {
-    /// It is no time.
-    #[error("{0:?} is no time: write 500ms, 2s, 1.5s or 10min, at most 99999999ms, 99999s or 9999min")]
-    Delay(String),
     /// It is no condition.
     #[error("{0:?} is no condition: write a key and what it comes to, such as \"b waiting\", or that alone, of any key; it comes to {moments}", moments = moments())]
     Condition(String),
@@ -255,15 +280,18 @@ pub enum NotOfTheLanguage {
     /// It has a policy, and needs none.
     #[error("{0} has no policy")]
     Policy(DeedKind),
+    /// It has no PIN.
+    #[error("{0} wants {1} = \"1234\" or another")]
+    NoPin(DeedKind, &'static str),
+    /// It has a PIN, and needs none.
+    #[error("{0} has no {1}")]
+    Pin(DeedKind, &'static str),
     /// It has no fault.
     #[error("fault wants fault = \"ctap-slow,ms=3000\" or another")]
     NoFault,
     /// It has a fault, and needs none.
     #[error("{0} has no fault")]
     Fault(DeedKind),
-    /// It says more of a fault than which.
-    #[error("fault-off wants the fault's name alone: fault = \"{0}\"")]
-    MoreThanItsName(Kind),
 }
 
 fn moments() -> String {
@@ -272,59 +300,6 @@ fn moments() -> String {
 
 fn short(text: &str) -> String {
     text.chars().take(64).collect()
-}
-
-impl Delay {
-    /// So many milliseconds, or the longest there is if that is less.
-    #[must_use]
-    pub fn milliseconds(milliseconds: u32) -> Self {
-        Self(Duration::from_millis(milliseconds.min(99_999_999).into()))
-    }
-}
-
-impl From<Delay> for Duration {
-    fn from(Delay(duration): Delay) -> Self {
-        duration
-    }
-}
-
-impl FromStr for Delay {
-    type Err = NotOfTheLanguage;
-
-    fn from_str(text: &str) -> Result<Self, NotOfTheLanguage> {
-        let number = |digits: &str, most: usize| {
-            let is_number = (1..=most).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-            if is_number { digits.parse::<u64>().ok() } else { None }
-        };
-        let read = || {
-            if let Some(milliseconds) = text.strip_suffix("ms") {
-                return number(milliseconds, 8).map(Duration::from_millis);
-            }
-            if let Some(minutes) = text.strip_suffix("min") {
-                return number(minutes, 4).map(|minutes| Duration::from_secs(60 * minutes));
-            }
-            let seconds = text.strip_suffix('s')?;
-            let (whole, thousandths) = match seconds.split_once('.') {
-                Some((whole, fraction)) => {
-                    (whole, number(fraction, 3).and_then(|_| number(&format!("{fraction:0<3}"), 3))?)
-                }
-                None => (seconds, 0),
-            };
-            Some(Duration::from_millis(1000 * number(whole, 5)? + thousandths))
-        };
-        read().map(Self).ok_or_else(|| NotOfTheLanguage::Delay(short(text)))
-    }
-}
-
-impl fmt::Display for Delay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let milliseconds = self.0.as_millis();
-        if milliseconds.is_multiple_of(1000) {
-            write!(f, "{}s", milliseconds / 1000)
-        } else {
-            write!(f, "{milliseconds}ms")
-        }
-    }
 }
 
 impl FromStr for Condition {
@@ -350,18 +325,6 @@ impl fmt::Display for Condition {
     }
 }
 
-impl Serialize for Delay {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Delay {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 impl Serialize for Condition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -378,10 +341,10 @@ impl TryFrom<Written> for TimelineEvent {
     type Error = NotOfTheLanguage;
 
     fn try_from(written: Written) -> Result<Self, NotOfTheLanguage> {
-        let Written { at, when, nth, after, r#do, key, policy, fault } = written;
+        let Written { at, when, nth, after, r#do, key, policy, pin: given, new_pin, fault } = written;
         let trigger = match (at, when) {
             (None, Some(condition)) => {
-                let (nth, after) = (nth.unwrap_or(NonZeroU32::MIN), after.unwrap_or(Delay(Duration::ZERO)));
+                let (nth, after) = (nth.unwrap_or(NonZeroU32::MIN), after.unwrap_or(Delay::NONE));
                 Trigger::When { condition, nth, after }
             }
             (Some(_), None) if nth.is_some() => return Err(NotOfTheLanguage::WithoutWhen("nth")),
@@ -397,6 +360,13 @@ impl TryFrom<Written> for TimelineEvent {
             (DeedKind::Fault | DeedKind::FaultOff, Some(_)) | (_, None) => {}
             (_, Some(_)) => return Err(NotOfTheLanguage::Fault(r#do)),
         }
+        if given.is_some() && !matches!(r#do, DeedKind::SetPin | DeedKind::ChangePin) {
+            return Err(NotOfTheLanguage::Pin(r#do, "pin"));
+        }
+        if new_pin.is_some() && r#do != DeedKind::ChangePin {
+            return Err(NotOfTheLanguage::Pin(r#do, "new_pin"));
+        }
+        let pin = |name: &'static str, pin: Option<Pin>| pin.ok_or(NotOfTheLanguage::NoPin(r#do, name));
         let of_key = |key: Option<KeyName>| key.ok_or(NotOfTheLanguage::NoKey(r#do));
         let deed = match r#do {
             DeedKind::Touch => Deed::Touch(of_key(key)?),
@@ -409,16 +379,10 @@ impl TryFrom<Written> for TimelineEvent {
             DeedKind::Finger => Deed::Finger(key),
             DeedKind::TouchPolicy if key.is_some() => return Err(NotOfTheLanguage::Key(r#do)),
             DeedKind::TouchPolicy => Deed::TouchPolicy(policy.ok_or(NotOfTheLanguage::NoPolicy)?),
+            DeedKind::SetPin => Deed::SetPin(of_key(key)?, pin("pin", given)?),
+            DeedKind::ChangePin => Deed::ChangePin(of_key(key)?, pin("pin", given)?, pin("new_pin", new_pin)?),
             DeedKind::Fault => Deed::Fault(of_key(key)?, fault.ok_or(NotOfTheLanguage::NoFault)?),
-            DeedKind::FaultOff => {
-                let kind = fault.as_ref().map(Fault::kind);
-                if let (Some(kind), Some(fault)) = (kind, fault)
-                    && fault != Fault::new(kind)
-                {
-                    return Err(NotOfTheLanguage::MoreThanItsName(kind));
-                }
-                Deed::FaultOff(of_key(key)?, kind)
-            }
+            DeedKind::FaultOff => Deed::FaultOff(of_key(key)?, fault),
         };
         Ok(Self { trigger, deed })
     }
@@ -432,16 +396,21 @@ impl From<TimelineEvent> for Written {
                 None,
                 Some(condition),
                 (nth != NonZeroU32::MIN).then_some(nth),
-                (after.0 != Duration::ZERO).then_some(after),
+                (after != Delay::NONE).then_some(after),
             ),
         };
         let policy = if let Deed::TouchPolicy(policy) = &deed { Some(*policy) } else { None };
         let fault = match &deed {
             Deed::Fault(_, fault) => Some(fault.clone()),
-            Deed::FaultOff(_, kind) => kind.map(Fault::new),
+            Deed::FaultOff(_, fault) => fault.clone(),
             _ => None,
         };
-        Self { at, when, nth, after, r#do: deed.kind(), key: deed.key().cloned(), policy, fault }
+        let (pin, new_pin) = match &deed {
+            Deed::SetPin(_, pin) => (Some(pin.clone()), None),
+            Deed::ChangePin(_, pin, new) => (Some(pin.clone()), Some(new.clone())),
+            _ => (None, None),
+        };
+        Self { at, when, nth, after, r#do: deed.kind(), key: deed.key().cloned(), policy, pin, new_pin, fault }
     }
 }
 
@@ -496,7 +465,7 @@ impl Timeline {
     /// # Errors
     /// [`InvalidTimeline`]: which line and character, and what is wrong.
     pub fn from_toml(text: &str) -> Result<Self, InvalidTimeline> {
-        let wrong = |error: toml::de::Error| InvalidTimeline::at(text, error.span(), error.message());
+        let wrong = |error: toml::de::Error| InvalidTimeline::at(text, error.span(), &plainly(error.message()));
         let timeline: Self = toml::from_str(text).map_err(wrong)?;
         if timeline.events.len() > MAX_EVENTS {
             let problem =

@@ -9,9 +9,9 @@ use keyrig_rack::{KeyName, Rack};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 
-use super::language::{Deed, DeedKind, Timeline, TimelineEvent, Trigger};
+use super::language::{Deed, DeedKind, Pin, Timeline, TimelineEvent, Trigger};
 use super::moment::Moment;
-use crate::switch::Faults;
+use crate::switch::{CannotSwitchOn, Faults};
 
 /// An event that has come to its turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,13 @@ pub struct Done {
     /// Why it was not done, if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+}
+
+impl Done {
+    fn new(event: usize, deed: &Deed, start: Instant, refused: Option<String>) -> Self {
+        let at_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Self { event, r#do: deed.kind(), key: deed.key().cloned(), at_ms, refused }
+    }
 }
 
 /// What came of a timeline.
@@ -53,6 +60,12 @@ struct Pending<'a> {
 }
 
 impl Pending<'_> {
+    /// Whether its condition is of this key, and has not come to pass.
+    fn waits_for(&self, key: &KeyName) -> bool {
+        let Trigger::When { condition, .. } = &self.event.trigger else { return false };
+        self.due.is_none() && condition.key.as_ref() == Some(key)
+    }
+
     /// Notes what has come to pass, at this time.
     fn note(&mut self, key: &KeyName, moment: Moment, now: Instant) {
         let Trigger::When { condition, nth, after } = &self.event.trigger else { return };
@@ -68,19 +81,34 @@ impl Pending<'_> {
 }
 
 impl Timeline {
+    /// Whether a rack has what it names: keys, and where its faults happen.
+    ///
+    /// # Errors
+    /// [`Refusal`]: which it does not have.
+    pub fn check(&self, rack: &Rack) -> Result<(), Refusal> {
+        for key in self.events.iter().flat_map(TimelineEvent::keys).flatten() {
+            rack.known(key)?;
+        }
+        for event in &self.events {
+            if let Deed::Fault(key, fault) = &event.deed {
+                let checked = Faults::at(rack, key)?.check(fault.kind());
+                checked.map_err(|error| CannotSwitchOn::from(error).at(key))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Does at a rack what it says, until all is done or `until` completes; what is being done then is done. `told` is told of each event.
     ///
     /// # Errors
-    /// [`Refusal`]: it names a key that there is not, and nothing was done; or the rack has stopped.
+    /// [`Refusal`]: it does not [fit](Self::check) the rack, and nothing was done; or the rack has stopped.
     pub async fn run(
         &self,
         rack: &Rack,
         until: impl Future<Output = ()>,
         mut told: impl FnMut(&Done),
     ) -> Result<Outcome, Refusal> {
-        for key in self.events.iter().flat_map(TimelineEvent::keys).flatten() {
-            rack.known(key)?;
-        }
+        self.check(rack)?;
         let start = Instant::now();
         let happened = rack.events();
         let before = happened.kept(0, KEPT_EVENTS.saturating_add(1));
@@ -108,10 +136,7 @@ impl Timeline {
                     if let Some((_, index)) = next {
                         let Pending { number, event, .. } = pending.remove(index);
                         let refused = carry_out(rack, &event.deed).await.err();
-                        let at_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-                        let (r#do, key) = (event.deed.kind(), event.deed.key().cloned());
-                        let refused = refused.map(|refusal| refusal.to_string());
-                        let done = Done { event: number, r#do, key, at_ms, refused };
+                        let done = Done::new(number, &event.deed, start, refused.map(|refusal| refusal.to_string()));
                         told(&done);
                         outcome.done.push(done);
                     }
@@ -123,6 +148,14 @@ impl Timeline {
                 position = *id;
                 if let What::Gap { missed } = what {
                     outcome.missed = outcome.missed.saturating_add(*missed);
+                }
+                if let What::Removed { key } = what {
+                    for Pending { number, event, .. } in pending.extract_if(.., |pending| pending.waits_for(key)) {
+                        let gone = format!("it waits for key {key}, which was taken out of the rack");
+                        let done = Done::new(number, &event.deed, start, Some(gone));
+                        told(&done);
+                        outcome.done.push(done);
+                    }
                 }
                 if let Some((key, moment)) = Moment::of(what) {
                     pending.iter_mut().for_each(|pending| pending.note(key, moment, now));
@@ -176,11 +209,17 @@ async fn carry_out(rack: &Rack, deed: &Deed) -> Result<(), Refusal> {
         Deed::PowerCycle(key) => Command::PowerCycle { key },
         Deed::Finger(key) => Command::Finger { key },
         Deed::TouchPolicy(policy) => Command::TouchPolicy { policy },
+        Deed::SetPin(key, Pin(pin)) => {
+            return rack.known(&key)?.set_pin(pin).await.map(drop).map_err(Refusal::of(&key));
+        }
+        Deed::ChangePin(key, Pin(pin), Pin(new)) => {
+            return rack.known(&key)?.change_pin(pin, new).await.map(drop).map_err(Refusal::of(&key));
+        }
         Deed::Fault(key, fault) => {
             return Faults::at(rack, &key)?.switch_on(&key, fault).map_err(|error| error.at(&key));
         }
-        Deed::FaultOff(key, kind) => {
-            Faults::at(rack, &key)?.switch_off(&key, kind);
+        Deed::FaultOff(key, which) => {
+            Faults::at(rack, &key)?.switch_off(&key, which.as_ref());
             return Ok(());
         }
     };

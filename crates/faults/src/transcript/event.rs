@@ -192,7 +192,7 @@ pub enum What {
     },
     /// From here on it does no more. When, is by the machine's clock.
     FaultOff {
-        /// The name of the fault; without one all that were on are off.
+        /// Which: of a name alone all of that name; without it all that were on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fault: Option<String>,
     },
@@ -203,6 +203,8 @@ pub enum What {
     },
     /// A ceremony of a browser, or of another platform, failed: why, from what keys heard.
     Explained(Explanation),
+    /// The transcript ends, and all that was heard is in it. One that has no such line at its end was cut short.
+    End,
     /// Events were lost, because they came faster than they could be written.
     Gap {
         /// How many, of all keys.

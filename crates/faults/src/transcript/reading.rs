@@ -93,6 +93,12 @@ impl<R: BufRead> Reader<R> {
         }))
     }
 
+    /// Whether it is a capture, of whoever's keys.
+    #[must_use]
+    pub fn is_capture(&self) -> bool {
+        matches!(self.0, Kind::Capture(_))
+    }
+
     /// Reads what the kernel's `/dev/usbmonN` says: packets of 48 bytes with data behind them (Documentation/usb/usbmon.rst).
     #[must_use]
     pub fn of_usbmon(input: R, secrets: Secrets) -> Self {

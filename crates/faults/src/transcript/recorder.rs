@@ -121,7 +121,7 @@ impl Recorder {
         faults.tell(Box::new(move |key, switched| {
             let what = match switched {
                 Switched::On(fault) => What::FaultOn { fault: fault.to_string() },
-                Switched::Off(kind) => What::FaultOff { fault: kind.map(|kind| kind.to_string()) },
+                Switched::Off(which) => What::FaultOff { fault: which.map(ToString::to_string) },
             };
             let key = Arc::from(key.as_str());
             queue.push(Heard { at: started.elapsed(), key, sound: Sound::Became(Box::new(what)) });
@@ -172,7 +172,7 @@ impl Recorder {
         });
         let explaining = tell.map(|tell| Explaining { explainer: Explainer::default(), tell });
         let header = Event { at_us: 0, key: None, what: What::Trace(header) };
-        let thread = Thread { queue: Arc::clone(queue), assembly, writing, explaining };
+        let thread = Thread { queue: Arc::clone(queue), assembly, writing, explaining, latest_us: 0 };
         self.0.queue.attend();
         thread::Builder::new().name("transcript".to_owned()).spawn(move || thread.run(&header)).map(drop)
     }
@@ -253,6 +253,8 @@ struct Thread {
     assembly: Assembly,
     writing: Option<Writing>,
     explaining: Option<Explaining>,
+    /// The latest time of an event.
+    latest_us: u64,
 }
 
 impl Thread {
@@ -280,6 +282,7 @@ impl Thread {
         }
         self.tell(|explainer| core::mem::take(explainer).end_of_transcript());
         if let Some(Writing { output, bytes, .. }) = &mut self.writing {
+            output.write(&Event { at_us: self.latest_us, key: None, what: What::End }, bytes);
             output.end(bytes);
         }
         self.flush();
@@ -287,6 +290,7 @@ impl Thread {
     }
 
     fn take(&mut self, event: &Event) {
+        self.latest_us = self.latest_us.max(event.at_us);
         if let Some(Writing { output, bytes, .. }) = &mut self.writing {
             output.write(event, bytes);
         }

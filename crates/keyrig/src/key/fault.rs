@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use clap::Subcommand;
-use keyrig_control::request::{FaultList, ListFaults, SwitchFaultOn, SwitchFaultsOff};
+use keyrig_control::request::{FaultList, FaultState, ListFaults, SwitchFaultOn, SwitchFaultsOff};
 use keyrig_control::socket::send;
-use keyrig_faults::{Fault, Kind};
+use keyrig_faults::Fault;
 use keyrig_rack::KeyName;
 
 use crate::failure::Failure;
@@ -27,8 +27,9 @@ pub(super) enum Action {
         /// The key's name
         name: KeyName,
 
-        /// The name of the faults; without it, all
-        fault: Option<Kind>,
+        /// Which: a name is of all that have it, with parameters of those that were switched on so; without it, all
+        #[arg(value_name = "FAULT[,...]")]
+        fault: Option<Fault>,
     },
     /// List what goes wrong, and how often it has
     List {
@@ -38,21 +39,30 @@ pub(super) enum Action {
 }
 
 pub(super) async fn run(action: Action, path: &Path, json: bool) -> Result<(), Failure> {
+    let mut asked_off = None;
     let faults = match action {
         Action::On { name: key, fault } => send(path, SwitchFaultOn { key, fault }).await?,
-        Action::Off { name: key, fault } => send(path, SwitchFaultsOff { key, fault }).await?,
+        Action::Off { name: key, fault } => {
+            asked_off = Some(fault.as_ref().map_or_else(|| "no faults".to_owned(), |fault| format!("no {fault}")));
+            send(path, SwitchFaultsOff { key, fault }).await?
+        }
         Action::List { name: key } => send(path, ListFaults { key }).await?,
     };
-    if json { print_json(&faults) } else { show(&faults) }
-}
-
-fn show(FaultList { key, faults }: &FaultList) -> Result<(), Failure> {
+    if json {
+        return print_json(&faults);
+    }
+    let FaultList { key, faults, off } = &faults;
+    match (off.as_deref(), asked_off) {
+        (Some([]), Some(none)) => print(format!("{key}: {none} was on"))?,
+        (off, _) => off.into_iter().flatten().try_for_each(|state| print(format!("{key}: off: {}", shown(state))))?,
+    }
     if faults.is_empty() {
         return print(format!("{key}: no faults are on"));
     }
-    for state in faults {
-        let times = if state.happened == 1 { "once".to_owned() } else { format!("{} times", state.happened) };
-        print(format!("{key}: {}, happened {times}", state.fault))?;
-    }
-    Ok(())
+    faults.iter().try_for_each(|state| print(format!("{key}: {}", shown(state))))
+}
+
+fn shown(FaultState { fault, happened }: &FaultState) -> String {
+    let times = if *happened == 1 { "once".to_owned() } else { format!("{happened} times") };
+    format!("{fault}, happened {times}")
 }

@@ -100,6 +100,10 @@ impl Keys {
         self.roll.borrow().keys.iter().find(|key| key.name == *name).map(|key| key.handle.clone())
     }
 
+    pub(super) fn busid(&self, name: &KeyName) -> Option<String> {
+        self.roll.borrow().keys.iter().find(|key| key.name == *name).map(|key| key.busid.clone())
+    }
+
     pub(super) fn names(&self) -> Vec<KeyName> {
         self.roll.borrow().keys.iter().map(|key| key.name.clone()).collect()
     }

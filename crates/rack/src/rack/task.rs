@@ -227,6 +227,9 @@ impl Task {
         if entry.plugged {
             self.log.write(What::Unplugged { key: key.clone() });
         }
+        if let Some(shared) = self.shared.upgrade() {
+            shared.maker.seams.removed(key);
+        }
         entry.refuse_all(&unknown(key, self.entries.iter().map(|entry| &entry.name)));
         self.log.write(What::Removed { key: key.clone() });
         self.reply(answer, Ok(None));

@@ -588,3 +588,14 @@ fn a_state_directory_may_be_named_by_one_word() {
     fs::remove_dir_all(&word).unwrap();
     StateDirectory::open(&word).unwrap();
 }
+
+/// More tries than any key gives (CTAP 2.3 §6.5.2.2): as a snapshot with that, it is refused.
+#[test]
+fn a_database_that_holds_what_no_key_can_keep_is_refused() {
+    let (_directory, state, _) = with_a_key();
+    let mut changes = Store::create(&mut Seeded::new([3; 32])).1;
+    changes.push(Change::PinRetries(9));
+    let error = state.create_key(&name("b"), &profile(), &changes).unwrap_err();
+    assert!(matches!(&error, StateError::Damaged { damage: Damage::Bounds(_), .. }), "{error}");
+    assert!(error.to_string().contains("a key cannot keep what it holds: the PIN retries are 9"), "{error}");
+}

@@ -93,7 +93,7 @@ async fn what_is_wrong_is_named() {
             Method::POST,
             "/v1/keys/a/touch",
             json!({"timeout_ms": -1}),
-            "timeout_ms: invalid value: integer `-1`, expected u64",
+            "timeout_ms: invalid value: integer `-1`, expected a whole number from 0 on",
         ),
         (
             Method::POST,
@@ -120,9 +120,19 @@ async fn what_is_wrong_is_named() {
             json!({"policy": "hard"}),
             "policy: \"hard\" is not a touch policy: choose auto",
         ),
-        (Method::GET, "/v1/events?after=x", Value::Null, "after: invalid type: string \"x\", expected u64"),
+        (
+            Method::GET,
+            "/v1/events?after=x",
+            Value::Null,
+            "after: invalid type: string \"x\", expected a whole number from 0 on",
+        ),
         (Method::GET, "/v1/events?after=1&after=2", Value::Null, "after is there twice"),
-        (Method::GET, "/v1/events/stream?after=x", Value::Null, "after: invalid type: string \"x\", expected u64"),
+        (
+            Method::GET,
+            "/v1/events/stream?after=x",
+            Value::Null,
+            "after: invalid type: string \"x\", expected a whole number from 0 on",
+        ),
         (
             Method::GET,
             "/v1/keys/a/credentials/export?nothing=1",
@@ -136,6 +146,19 @@ async fn what_is_wrong_is_named() {
             json!({"origin": "https://a.example", "on": ["x/y"], "options": {}}),
             "on[0]: \"x/y\" is not a name for a key",
         ),
+        (
+            Method::POST,
+            "/v1/client/get",
+            json!({"origin": "https://a.example", "on": [], "options": {}}),
+            "on: it names no key: leave it out to ask all that are plugged in",
+        ),
+        (
+            Method::POST,
+            "/v1/timeline",
+            json!({"timeline": 1}),
+            "timeline: invalid type: integer `1`, expected an object",
+        ),
+        (Method::PUT, "/v1/finger", json!([]), "the body: it is no object"),
     ] {
         let request = rig.request(method, path).bearer_auth(TOKEN);
         let answer = sent(if body.is_null() { request } else { request.json(&body) }).await;
@@ -143,6 +166,27 @@ async fn what_is_wrong_is_named() {
         let told = answer.body["error"]["message"].as_str().expect("text");
         assert!(told.starts_with(message), "{path} {body}: {told}");
     }
+}
+
+/// Which of them is meant, nobody knows (RFC 8259 §4): a script that wrote both is told.
+#[tokio::test]
+async fn a_member_that_is_there_twice_is_refused() {
+    let rig = Rig::start(&["a=keyrig"], TouchPolicy::Manual).await;
+    for (path, body, name) in [
+        ("/v1/keys", r#"{"name": "b", "name": "c"}"#, "name"),
+        (
+            "/v1/client/get",
+            r#"{"origin": "https://a.example", "options": {"challenge": "AAAA", "rpId": "a.example", "challenge": "BBBB"}}"#,
+            "challenge",
+        ),
+    ] {
+        let request = rig.request(Method::POST, path).bearer_auth(TOKEN);
+        let answer = sent(request.header("Content-Type", "application/json").body(body)).await;
+        assert_eq!(answer.code(), "bad-request", "{path}");
+        let told = answer.body["error"]["message"].as_str().expect("text");
+        assert!(told.starts_with(&format!("the body: {name:?} is there twice in one object at line 1")), "{told}");
+    }
+    assert_eq!(rig.keys().await.len(), 1, "nothing was made");
 }
 
 /// Who asks, then where, then how, then for which key, and then what.

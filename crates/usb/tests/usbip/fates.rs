@@ -61,16 +61,14 @@ async fn a_report_can_be_late_and_what_comes_behind_it_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_transfer_to_the_host_can_be_short_or_fail_and_its_report_is_lost() {
-    let fates =
-        [Fate::Short(20), Fate::Failed(Failure::Stall), Fate::Failed(Failure::Protocol), Fate::Failed(Failure::Babble)];
+    let fates = [Fate::Short(20), Fate::Failed(Failure::Protocol), Fate::Failed(Failure::Babble)];
     let Bench { mut host, key, _plugged, .. } = bench(Transfer::In, &fates).await;
     for (seqnum, expected) in [
         (1, returned(1, 0, 20, &report(7)[..20])),
-        // EPIPE, EPROTO, EOVERFLOW.
-        (2, returned(2, -32, 0, &[])),
-        (3, returned(3, -71, 0, &[])),
-        (4, returned(4, -75, 0, &[])),
-        (5, returned(5, 0, 64, &report(7))),
+        // EPROTO, EOVERFLOW.
+        (2, returned(2, -71, 0, &[])),
+        (3, returned(3, -75, 0, &[])),
+        (4, returned(4, 0, 64, &report(7))),
     ] {
         host.submit_in(seqnum, 64).await;
         key.to_host.send(report(7)).await.unwrap();
@@ -78,11 +76,71 @@ async fn a_transfer_to_the_host_can_be_short_or_fail_and_its_report_is_lost() {
     }
 }
 
+/// GET_STATUS and CLEAR_FEATURE of an endpoint, and what it says of a halt (USB 2.0 §9.4.5, §9.4.1).
+fn get_status(endpoint: u8) -> [u8; 8] {
+    [0x82, 0, 0, 0, endpoint, 0, 2, 0]
+}
+
+fn clear_halt(endpoint: u8) -> [u8; 8] {
+    [0x02, 1, 0, 0, endpoint, 0, 0, 0]
+}
+
+const IN_ENDPOINT: u8 = 0x84;
+const OUT_ENDPOINT: u8 = 0x04;
+const EPIPE: i32 = -32;
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_stalls_is_halted_until_the_host_clears_that() {
+    let Bench { mut host, key, _plugged, .. } = bench(Transfer::In, &[Fate::Failed(Failure::Stall)]).await;
+    host.submit_in(1, 64).await;
+    host.submit_in(2, 64).await;
+    key.to_host.send(report(1)).await.unwrap();
+    assert_eq!(host.reply().await, returned(1, EPIPE, 0, &[]));
+    assert_eq!(host.reply().await, returned(2, EPIPE, 0, &[]), "what is behind it ends with it");
+    host.submit_in(3, 64).await;
+    assert_eq!(host.reply().await, returned(3, EPIPE, 0, &[]), "and what comes");
+    host.control_in(4, get_status(IN_ENDPOINT)).await;
+    assert_eq!(host.reply().await, returned(4, 0, 2, &[1, 0]));
+    host.control_in(5, get_status(OUT_ENDPOINT)).await;
+    assert_eq!(host.reply().await, returned(5, 0, 2, &[0, 0]), "of the other nothing is wrong");
+    host.control_out(6, clear_halt(IN_ENDPOINT), &[]).await;
+    assert_eq!(host.reply().await, returned(6, 0, 0, &[]));
+    host.submit_in(7, 64).await;
+    key.to_host.send(report(2)).await.unwrap();
+    assert_eq!(host.reply().await, returned(7, 0, 64, &report(2)), "the report before is lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_to_the_key_can_stall_and_its_report_is_lost() {
+    let Bench { mut host, mut key, _plugged, .. } =
+        bench(Transfer::Out, &[Fate::Good, Fate::Failed(Failure::Stall)]).await;
+    for (seqnum, status, length) in [(1, 0, 64), (2, EPIPE, 0), (3, EPIPE, 0)] {
+        host.submit_out(seqnum, &report(u8::try_from(seqnum).unwrap())).await;
+        assert_eq!(host.reply().await, returned(seqnum, status, length, &[]));
+    }
+    host.control_out(4, clear_halt(OUT_ENDPOINT), &[]).await;
+    assert_eq!(host.reply().await, returned(4, 0, 0, &[]));
+    host.submit_out(5, &report(5)).await;
+    assert_eq!(host.reply().await, returned(5, 0, 64, &[]));
+    assert_eq!((key.from_host.recv().await.unwrap()[0], key.from_host.recv().await.unwrap()[0]), (1, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_request_that_brings_a_report_can_stall_and_halts_nothing() {
+    let Bench { mut host, mut key, _plugged, .. } = bench(Transfer::Out, &[Fate::Failed(Failure::Stall)]).await;
+    // SET_REPORT (HID 1.11 §7.2.2).
+    host.control_out(1, [0x21, 9, 0, 2, 0, 0, 64, 0], &report(1)).await;
+    assert_eq!(host.reply().await, returned(1, EPIPE, 0, &[]));
+    host.submit_out(2, &report(2)).await;
+    assert_eq!(host.reply().await, returned(2, 0, 64, &[]));
+    assert_eq!(key.from_host.recv().await.unwrap()[0], 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_transfer_to_the_key_can_fail_and_its_report_is_lost() {
     let Bench { mut host, mut key, _plugged, .. } =
-        bench(Transfer::Out, &[Fate::Good, Fate::Failed(Failure::Stall)]).await;
-    for (seqnum, status, length) in [(1, 0, 64), (2, -32, 0), (3, 0, 64)] {
+        bench(Transfer::Out, &[Fate::Good, Fate::Failed(Failure::Protocol)]).await;
+    for (seqnum, status, length) in [(1, 0, 64), (2, -71, 0), (3, 0, 64)] {
         host.submit_out(seqnum, &report(u8::try_from(seqnum).unwrap())).await;
         assert_eq!(host.reply().await, returned(seqnum, status, length, &[]));
     }
