@@ -1,13 +1,18 @@
 //! `keyrig doctor`: what a site's settings and addresses come to.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use keyrig_client::Origin;
 use keyrig_relying_party::{Policy, Settings, Written};
-use keyrig_scenario::doctor::{self, Change, Diagnosis, Kind, Mend, Passed, Refusal, Site, Verdict, Warning};
+use keyrig_scenario::doctor::{
+    self, Change, Diagnosis, Kind, Mend, Passed, Pve, PveUser, Refusal, Site, Verdict, Warning,
+};
 use keyrig_scenario::report::Party;
+use keyrig_scenario::verifier::{MAX_RECORDING_BYTES, Recording};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -26,15 +31,24 @@ Exit status: 0 every address works, 1 some do not, 2 the settings or the
 command line cannot be read.
 
 Examples:
-  keyrig doctor --config /etc/pve/datacenter.cfg --node pve1 --node pve2
+  keyrig doctor --pve /etc/pve
+  keyrig doctor --config datacenter.cfg --node pve1 --node pve2
   keyrig doctor --webauthn 'id=example.com,origin=https://pve1.example.com:8006' \\
     --from https://pve2.example.com:8006
   keyrig doctor --rp-id example.com --origin https://login.example.com \\
     --from https://www.example.com")]
 pub(crate) struct Arguments {
     /// Settings: a datacenter.cfg of Proxmox VE, or a TOML file as for 'keyrig rp serve'
-    #[arg(long, value_name = "FILE", group = "settings", required_unless_present_any = ["webauthn", "rp_id"])]
+    #[arg(long, value_name = "FILE", group = "settings", required_unless_present_any = ["webauthn", "rp_id", "pve", "options"])]
     config: Option<PathBuf>,
+
+    /// A node's /etc/pve or a copy of it: its datacenter.cfg, its nodes, and who has which second factor. Nothing is written there
+    #[arg(long, value_name = "DIR", group = "settings")]
+    pve: Option<PathBuf>,
+
+    /// The options that a site sends, as JSON in any library's shape: the RP ID is taken from there
+    #[arg(long, value_name = "FILE", group = "settings")]
+    options: Option<PathBuf>,
 
     /// Settings: what a datacenter.cfg has behind webauthn:
     #[arg(long, value_name = "LINE", group = "settings")]
@@ -45,11 +59,11 @@ pub(crate) struct Arguments {
     rp_id: Option<String>,
 
     /// An origin that the relying party expects; again for more. Without any, the host of each request decides
-    #[arg(long = "origin", value_name = "URL", requires = "rp_id")]
+    #[arg(long = "origin", value_name = "URL", conflicts_with_all = ["config", "webauthn", "pve"])]
     origins: Vec<String>,
 
     /// The hosts below those of --origin are expected too
-    #[arg(long, requires = "rp_id")]
+    #[arg(long, requires = "origins")]
     allow_subdomains: bool,
 
     /// An address that people type; again for more. Without any and without --node, the origins
@@ -79,40 +93,72 @@ struct Shown<'a> {
     diagnosis: &'a Diagnosis,
     /// What is wrong with the settings, each with its place.
     problems: Vec<String>,
+    /// Who has which factors; of Proxmox VE alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<&'a [PveUser]>,
+    /// What was not looked at, and why; of Proxmox VE alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unseen: Option<&'a [String]>,
+}
+
+/// What is to be examined.
+struct Asked {
+    site: Site,
+    /// What is wrong with it at sight.
+    problems: Vec<String>,
+    /// What is risky in it at sight.
+    warnings: Vec<Warning>,
+    pve: Option<Pve>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let (site, problems) = arguments.site()?;
+    let Asked { site, problems, warnings, pve } = arguments.asked()?;
     let over_tls = arguments.proxy_hides_tls.then_some(false);
     let passed = Passed { host: arguments.proxy_host.clone(), over_tls };
-    let addresses = doctor::addresses(&site, &arguments.from, &arguments.nodes, &passed)
+    let of_cluster = pve.as_ref().map(|pve| pve.nodes.clone()).unwrap_or_default();
+    let nodes: Vec<_> = arguments.nodes.iter().cloned().chain(of_cluster).collect();
+    let addresses = doctor::addresses(&site, &arguments.from, &nodes, &passed)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     if addresses.is_empty() {
         return Err(Failure::Usage("the settings name no address that a page could have: name one with --from".into()));
     }
     let mut diagnosis = doctor::examine(&site, &addresses);
     diagnosis.ok &= problems.is_empty();
+    diagnosis.warnings.extend(warnings);
     let ok = diagnosis.ok;
     if arguments.json {
-        print_json(&Shown { diagnosis: &diagnosis, problems })?;
+        let users = pve.as_ref().map(|pve| &pve.users[..]);
+        let unseen = pve.as_ref().map(|pve| &pve.unseen[..]);
+        print_json(&Shown { diagnosis: &diagnosis, problems, users, unseen })?;
     } else {
         tell(&diagnosis, site.kind, &problems)?;
+        if let Some(pve) = &pve {
+            let changes = diagnosis.mend.as_ref().is_some_and(|mend| mend.enrolled_keys_become_useless);
+            tell_of_users(pve, changes)?;
+        }
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Arguments {
-    /// What is to be examined, and what is wrong with it at sight.
-    fn site(&self) -> Result<(Site, Vec<String>), Failure> {
+    fn asked(&self) -> Result<Asked, Failure> {
+        let (mut warnings, mut pve) = (Vec::new(), None);
         let (written, kind) = if let Some(line) = &self.webauthn {
             let line = line.strip_prefix("webauthn:").unwrap_or(line).trim();
             (Settings::read_webauthn_line("--webauthn", line).map_err(Failure::Unreadable)?, Kind::ProxmoxVe)
+        } else if let Some(directory) = &self.pve {
+            pve = Some(Pve::read(directory)?);
+            let file = directory.join("datacenter.cfg");
+            (Settings::read(&file).map_err(Failure::Unreadable)?, Kind::ProxmoxVe)
         } else if let Some(file) = &self.config {
             let is_ours = file.extension().is_some_and(|extension| extension == "toml");
             let kind = if is_ours { Kind::Other } else { Kind::ProxmoxVe };
             (Settings::read(file).map_err(Failure::Unreadable)?, kind)
         } else {
-            let rp_id = self.rp_id.clone().unwrap_or_default();
+            let mut rp_id = self.rp_id.clone().unwrap_or_default();
+            if let Some(file) = &self.options {
+                (rp_id, warnings) = of_options(file)?;
+            }
             let (origins, allow_subdomains) = (self.origins.clone(), self.allow_subdomains);
             let settings = Settings { origins, allow_subdomains, ..Settings::new(rp_id, "") };
             (Written { settings, problems: Vec::new() }, Kind::Other)
@@ -121,8 +167,47 @@ impl Arguments {
         if kind == Kind::ProxmoxVe {
             settings.policy = Policy::built_in(PROXMOX_VE)?;
         }
-        Ok((Site { settings, kind }, written.problems.iter().map(ToString::to_string).collect()))
+        let problems = written.problems.iter().map(ToString::to_string).collect();
+        Ok(Asked { site: Site { settings, kind }, problems, warnings, pve })
     }
+}
+
+/// The RP ID in options that a site sends, and what is risky in them.
+fn of_options(file: &Path) -> Result<(String, Vec<Warning>), Failure> {
+    let most = u64::try_from(MAX_RECORDING_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = Vec::new();
+    let read = File::open(file).and_then(|opened| opened.take(most).read_to_end(&mut text));
+    read.map_err(|error| Failure::Read(file.to_owned(), error))?;
+    let name = || file.display().to_string();
+    let options = Recording::read(&text).map_err(|error| Failure::Unexplained(name(), error))?;
+    let creations = options.creations.iter().map(|it| &it.rp_id);
+    let rp_id = creations.chain(options.requests.iter().map(|it| &it.rp_id)).flatten().next();
+    let none = || {
+        let name = name();
+        Failure::Usage(format!("{name} has no options with an RP ID: say it with --rp-id, or the page's domain counts"))
+    };
+    Ok((rp_id.cloned().ok_or_else(none)?, doctor::of_options(&options)))
+}
+
+/// Who has which factors, and what becomes of keys if the RP ID changes.
+fn tell_of_users(pve: &Pve, rp_id_changes: bool) -> Result<(), Failure> {
+    if !pve.users.is_empty() {
+        print("\nSecond factors:")?;
+    }
+    for user in &pve.users {
+        let factors: Vec<_> = user.factors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let factors = if factors.is_empty() { "none".to_owned() } else { factors.join(", ") };
+        let disabled = if user.enabled { "" } else { " (disabled)" };
+        print(format!("  {:<18}  {factors}{disabled}", user.user))?;
+        for finding in &user.findings {
+            print(format!("  {:<18}  {finding}", ""))?;
+        }
+    }
+    if rp_id_changes && !pve.keys().is_empty() {
+        let keys: Vec<_> = pve.keys().iter().map(|(user, count)| format!("{user} ({count})")).collect();
+        print_marked(YELLOW, "warning", format!("  keys that another RP ID makes useless: {}", keys.join(", ")))?;
+    }
+    pve.unseen.iter().try_for_each(|unseen| print_marked(YELLOW, "unseen", format!("   {unseen}")))
 }
 
 fn tell(diagnosis: &Diagnosis, kind: Kind, problems: &[String]) -> Result<(), Failure> {

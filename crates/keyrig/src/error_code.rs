@@ -55,7 +55,7 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Password(_) => "password-refused",
         Failure::Policy(_) => "unknown-policy",
         Failure::Config(_) => "settings-refused",
-        Failure::Unreadable(_) => "settings-unreadable",
+        Failure::Unreadable(_) | Failure::Pve(_) => "settings-unreadable",
         Failure::Unexplained(..) => "not-a-recording",
         Failure::Totp(_) | Failure::Qr(_) => "totp-refused",
         Failure::NoDatabase(_) => "no-database",

@@ -23,6 +23,7 @@ use keyrig_relying_party::{
     UnknownPolicy, UserError,
 };
 use keyrig_scenario::demo::DemoError;
+use keyrig_scenario::doctor::PveError;
 use keyrig_scenario::verifier::InvalidRecording;
 use keyrig_service::TokenFileError;
 use thiserror::Error;
@@ -102,6 +103,8 @@ pub(crate) enum Failure {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Unreadable(ConfigError),
+    #[error(transparent)]
+    Pve(#[from] PveError),
     #[error("{0}: {1}")]
     Unexplained(String, #[source] InvalidRecording),
     #[error(transparent)]
@@ -194,6 +197,7 @@ impl Failure {
             Self::Usage(_)
             | Self::Unreadable(_)
             | Self::Unexplained(..)
+            | Self::Pve(_)
             | Self::Policy(_)
             | Self::Totp(_)
             | Self::Rack(

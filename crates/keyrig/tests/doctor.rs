@@ -5,6 +5,8 @@ mod program;
 #[path = "support/terminal.rs"]
 mod terminal;
 
+use std::path::Path;
+
 use crate::program::{keyrig, run};
 use crate::terminal::prints_what_is_written;
 
@@ -16,6 +18,34 @@ fn a_cluster() {
 #[test]
 fn any_site() {
     prints_what_is_written("doctor-site");
+}
+
+#[test]
+fn the_files_of_a_node() {
+    prints_what_is_written("doctor-pve");
+}
+
+/// What is secret in priv/tfa.cfg is nowhere in what is printed, nor in the words of an error.
+#[test]
+fn no_secret_is_printed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    std::fs::create_dir(path("priv")).expect("it is made");
+    let copied = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/printed/pve");
+    for name in ["datacenter.cfg", "user.cfg", "priv/tfa.cfg"] {
+        std::fs::copy(copied.join(name), path(name)).expect("it is copied");
+    }
+    let whole = std::fs::read_to_string(path("priv/tfa.cfg")).expect("text");
+    for tfa in [whole.clone(), whole.replace("\"recovery\"", "\"totp\""), whole.replace('{', "SECRET")] {
+        std::fs::write(path("priv/tfa.cfg"), tfa).expect("it is written");
+        for json in [&[][..], &["--json"]] {
+            let directory = directory.path().to_str().expect("text");
+            let output = run(&mut keyrig(&[&["doctor", "--pve", directory], json].concat()), "");
+            let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+            assert!(text.contains("root@pam") || text.contains("priv/tfa.cfg:"), "{text}");
+            assert!(!text.contains("SECRET"), "{text}");
+        }
+    }
 }
 
 #[test]

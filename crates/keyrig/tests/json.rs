@@ -147,6 +147,8 @@ fn the_doctor() {
         &["--webauthn", cluster, "--node", "pve1", "--node", "pve2"][..],
         &["--rp-id", "example.com", "--from", "http://example.com", "--from", "https://example.org"],
         &["--rp-id", "example.com"],
+        &["--pve", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/printed/pve")],
+        &["--options", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/printed/registration.json")],
     ] {
         assert_is("doctor", &site(words));
     }

@@ -104,6 +104,14 @@ fn settings_and_options() {
         shown(&["rp", "serve", "--listen", "localhost:0", "--config", file, "--state", state], "");
         shown(&["doctor", "--config", file], "");
     }
+    for (name, content) in [
+        ("datacenter.cfg", "webauthn: rp=x,id=example.com\n".to_owned()),
+        ("user.cfg", format!("user:{HOSTILE}@pve:1:\n")),
+    ] {
+        std::fs::write(directory.path().join(name), content).expect("it is written");
+    }
+    shown(&["doctor", "--pve", directory.path().to_str().expect("text")], "");
+    shown(&["doctor", "--options", &format!("./{HOSTILE}")], "");
     shown(&["doctor", "--rp-id", HOSTILE, "--origin", HOSTILE, "--from", "https://example.com"], "");
     shown(&["doctor", "--rp-id", "example.com", "--from", HOSTILE], "");
     let file = directory.path().join(HOSTILE);

@@ -6,6 +6,7 @@
 
 mod address;
 mod mend;
+mod pve;
 mod site;
 mod verdict;
 mod warning;
@@ -14,9 +15,10 @@ use serde::Serialize;
 
 pub use self::address::{Address, Passed, addresses};
 pub use self::mend::{Change, Mend, Moved};
+pub use self::pve::{Files, Pve, PveError, PveUser};
 pub use self::site::{Kind, Site};
 pub use self::verdict::{Refusal, Seen, Verdict};
-pub use self::warning::Warning;
+pub use self::warning::{Warning, of_options};
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use keyrig_relying_party::{By, Options, RelyingParty, Role, Settings, SystemClock, UserError, UserName};
+use keyrig_scenario::doctor::{self, Kind, Passed, Site};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -126,7 +127,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let initial_password = first_administrator(&arguments, &store)?;
     let interrupted = interruption::in_order();
     let (policy, rp_id) = (settings.policy.name.clone(), settings.rp_id.clone());
-    let (origins, warnings) = (settings.origins.clone(), settings.warnings());
+    let (origins, mut warnings) = (settings.origins.clone(), settings.warnings());
+    warnings.extend(diagnosed(&settings));
     let options = Options { explain: arguments.explain, over_tls: arguments.behind_tls, ..Options::new(store) };
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
     let host = match arguments.listen {
@@ -164,6 +166,25 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     out.finish();
     ended
+}
+
+/// What the doctor says of the site's own origins: where browsers refuse, and what a policy lets a user wait for in vain.
+fn diagnosed(settings: &Settings) -> Vec<String> {
+    if settings.origins.is_empty() {
+        return Vec::new();
+    }
+    let site = Site { settings: settings.clone(), kind: Kind::Other };
+    let Ok(addresses) = doctor::addresses(&site, &[], &[], &Passed::default()) else { return Vec::new() };
+    let diagnosis = doctor::examine(&site, &addresses);
+    let refused = diagnosis.addresses.iter().filter_map(|verdict| {
+        let refusal = verdict.refusals.first()?;
+        Some(format!(
+            "nobody can use WebAuthn at {}: {} (keyrig doctor says what mends it)",
+            verdict.address, refusal.reason
+        ))
+    });
+    let waits = diagnosis.warnings.iter().filter(|warning| warning.code == "challenge-lifetime");
+    refused.chain(waits.map(|warning| warning.text.clone())).collect()
 }
 
 /// Whether it is what browsers take `localhost` for.

@@ -2,6 +2,7 @@
 
 use keyrig_client::Origin;
 use keyrig_relying_party::{FramedLogin, SignatureCounter};
+use keyrig_verifier::Recording;
 use serde::Serialize;
 
 use super::address::Address;
@@ -74,6 +75,38 @@ pub(super) fn of(site: &Site, working: &[&Address]) -> Vec<Warning> {
                 policy.name
             ),
         );
+    }
+    warnings
+}
+
+/// The fewest bytes that a challenge should have (WebAuthn Level 3, §13.4.3).
+const MIN_CHALLENGE_BYTES: usize = 16;
+
+/// The most bytes that a user handle has (WebAuthn Level 3, §5.4.3).
+const MAX_USER_HANDLE_BYTES: usize = 64;
+
+/// The same of the options that a site sends.
+#[must_use]
+pub fn of_options(options: &Recording) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |code, row, text| warnings.push(Warning { code, row, text });
+    for note in &options.notes {
+        warn("encoding", Some(39), note.clone());
+    }
+    let challenges =
+        options.creations.iter().map(|it| &it.challenge).chain(options.requests.iter().map(|it| &it.challenge));
+    for challenge in challenges.filter(|challenge| challenge.len() < MIN_CHALLENGE_BYTES) {
+        let length = challenge.len();
+        warn("challenge-short", None, format!("the challenge has {length} bytes: one of fewer than 16 can be guessed"));
+    }
+    for length in options.creations.iter().map(|it| it.user_id.len()) {
+        if length == 0 || length > MAX_USER_HANDLE_BYTES {
+            warn(
+                "user-handle",
+                None,
+                format!("user.id has {length} bytes: it has to have 1 to 64, and should be random"),
+            );
+        }
     }
     warnings
 }
