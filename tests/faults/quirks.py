@@ -35,7 +35,7 @@ SITE = "https://example.com"
 
 
 class Connection(Datagrams):
-    """Sees whether the key asks for a touch: by keepalives with UPNEEDED (CTAP 2.3 section 11.2.9.1.5)."""
+    """Sees whether the key asks for a touch: by keepalives with UPNEEDED (CTAP 2.3 section 11.2.9.1.7)."""
 
     touches = 0
 

@@ -22,6 +22,26 @@ pub struct Field {
     pub section: &'static str,
 }
 
+/// What no record of any key tells, and what is therefore no field: keys do it in one way.
+const NEVER_RECORDED: &[Field] = &[
+    Field {
+        name: "ctaphid_lock",
+        what: "Which keys have CTAPHID_LOCK: all here have it.",
+        section: "CTAP 2.3 §11.2.9.2.2",
+    },
+    Field {
+        name: "ctaphid_init_on_unopened_channel",
+        what: "What CTAPHID_INIT gets on a channel that was not opened: an error here.",
+        section: "CTAP 2.3 §11.2.9.1.3",
+    },
+    Field { name: "keepalive_interval", what: "How often CTAPHID_KEEPALIVE comes.", section: "CTAP 2.3 §11.2.9.1.7" },
+    Field {
+        name: "attestation_subject",
+        what: "Whom the attestation certificate names: here keyrig, with TEST.",
+        section: "WebAuthn Level 3 §8.2.1",
+    },
+];
+
 /// A field in which a key deviates from the specification, or is known not to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stated<'a> {
@@ -303,9 +323,10 @@ impl Behaviour {
         FIELDS.iter().any(|field| self.shown(field.name) != other.shown(field.name))
     }
 
-    /// The fields of which nothing is known: the key does what the specification says.
+    /// The fields of which nothing is known: the key does what the specification says. What is known of no key is among them.
     pub(super) fn unknown(&self) -> impl Iterator<Item = Field> {
-        FIELDS.iter().filter(|field| !self.sources.contains_key(field.name)).copied()
+        let unknown = FIELDS.iter().filter(|field| !self.sources.contains_key(field.name));
+        unknown.chain(NEVER_RECORDED).copied()
     }
 }
 
