@@ -43,7 +43,7 @@ pub(super) async fn run(action: Action, path: &Path, json: bool) -> Result<(), F
     let faults = match action {
         Action::On { name: key, fault } => send(path, SwitchFaultOn { key, fault }).await?,
         Action::Off { name: key, fault } => {
-            asked_off = Some(fault.as_ref().map_or_else(|| "no faults".to_owned(), |fault| format!("no {fault}")));
+            asked_off = fault.as_ref().map(ToString::to_string);
             send(path, SwitchFaultsOff { key, fault }).await?
         }
         Action::List { name: key } => send(path, ListFaults { key }).await?,
@@ -53,7 +53,7 @@ pub(super) async fn run(action: Action, path: &Path, json: bool) -> Result<(), F
     }
     let FaultList { key, faults, off } = &faults;
     match (off.as_deref(), asked_off) {
-        (Some([]), Some(none)) => print(format!("{key}: {none} was on"))?,
+        (Some([]), Some(fault)) => print(format!("{key}: no {fault} was on"))?,
         (off, _) => off.into_iter().flatten().try_for_each(|state| print(format!("{key}: off: {}", shown(state))))?,
     }
     if faults.is_empty() {
