@@ -17,7 +17,7 @@ use keyrig_authenticator::{Channel, Profile, Step};
 use keyrig_ctap::client_pin::{self, Permissions};
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
 use keyrig_ctap::hid::{ChannelId, Peer};
-use keyrig_ctap::{Request, config, credential_management, get_assertion, large_blobs, make_credential};
+use keyrig_ctap::{Request, bio_enrollment, config, credential_management, get_assertion, large_blobs, make_credential};
 use keyrig_test_platform::{Platform, Token, get_key_agreement};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
@@ -46,6 +46,8 @@ struct World<'a> {
     platform: Option<Platform>,
     /// The last token that the key gave.
     token: Option<Token>,
+    /// The template that is being enrolled, or was last.
+    template: Vec<u8>,
 }
 
 const PIN: &str = "1234";
@@ -64,6 +66,9 @@ fn authorize(token: &Token, request: &mut Request) {
                 request.pin_uv_auth = token.authorize(&large_blobs::authenticated_message(offset, &hash));
             }
         }
+        Request::BioEnrollment(request) | Request::BioEnrollmentPreview(request) => {
+            request.pin_uv_auth = token.authorize(&request.authenticated_message());
+        }
         Request::Config(request) => request.pin_uv_auth = token.authorize(&request.authenticated_message()),
         _ => {}
     }
@@ -76,7 +81,7 @@ impl<'a> World<'a> {
         let kind = if first % 2 == 0 { 0 } else { usize::from(first / 2) % KEYS.len() };
         let (profile, attestation) = KEYS[kind].clone();
         let key = Driver::new(profile, attestation, Box::new(Seeded::new([1; 32])));
-        Self { choices, key, ids: Vec::new(), platform: None, token: None }
+        Self { choices, key, ids: Vec::new(), platform: None, token: None, template: Vec::new() }
     }
 
     /// A key agreement, without choices.
@@ -172,7 +177,7 @@ impl<'a> World<'a> {
                 parameters: vec![CredentialParameters::public_key([-7, -8, -35, -257][usize::from(choice >> 6)])],
                 exclude_list: list,
                 extensions: None,
-                options: Options { rk: flag(3).then(|| flag(4)), up: None, uv: flag(5).then_some(false) },
+                options: Options { rk: flag(3).then(|| flag(4)), up: None, uv: flag(5).then_some(flag(6)) },
                 pin_uv_auth: PinUvAuth::default(),
                 enterprise_attestation: None,
                 attestation_formats_preference: flag(5).then(|| vec!["packed".to_owned(), "none".to_owned()]),
@@ -182,7 +187,7 @@ impl<'a> World<'a> {
                 client_data_hash: [choice; 32],
                 allow_list: list,
                 extensions: None,
-                options: Options { rk: None, up: flag(2).then(|| flag(3)), uv: flag(4).then_some(false) },
+                options: Options { rk: None, up: flag(2).then(|| flag(3)), uv: flag(4).then_some(flag(5)) },
                 pin_uv_auth: PinUvAuth::default(),
             }),
             13 => Request::GetNextAssertion,
@@ -228,6 +233,19 @@ impl<'a> World<'a> {
                 };
                 Request::Config(config::Request::new(config::Subcommand::from(u64::from(choice >> 5)), parameters))
             }
+            29 => {
+                let permissions = Permissions((choice | 0x03).into());
+                Request::ClientPin(self.platform()?.get_token_by_uv(permissions, Some("example.com")))
+            }
+            30 | 31 => {
+                let parameters = bio_enrollment::Parameters {
+                    template_id: flag(3).then(|| self.template.clone()),
+                    template_friendly_name: flag(4).then(|| "finger".to_owned()),
+                    timeout_milliseconds: flag(5).then_some(u64::from(choice) * 100),
+                };
+                let request = bio_enrollment::Request::new(u64::from(choice & 7).into(), parameters);
+                if flag(6) { Request::BioEnrollmentPreview(request) } else { Request::BioEnrollment(request) }
+            }
             _ => return self.bytes().filter(|bytes| !bytes.is_empty()),
         };
         Some(request.encode())
@@ -246,6 +264,7 @@ impl<'a> World<'a> {
             0 => driver::User::Denies,
             1 => driver::User::Cancels,
             2 => driver::User::StaysAway,
+            4 => driver::User::IsAnother,
             _ => driver::User::Touches,
         };
         self.key.fate = if user == 255 { Fate::FailsAt(0) } else { Fate::Durable };
@@ -272,6 +291,11 @@ impl<'a> World<'a> {
             (message.first(), client_pin::Response::decode(body), &self.platform)
         {
             self.token = Some(platform.token(&answer));
+        }
+        if let (Some(0x09 | 0x40), Ok(bio_enrollment::Response { template_id: Some(id), .. })) =
+            (message.first(), bio_enrollment::Response::decode(body))
+        {
+            self.template = id;
         }
         if let (Some(0x01), Ok(made)) = (message.first(), make_credential::Response::decode(body)) {
             let data = &made.authenticator_data;

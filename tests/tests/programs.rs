@@ -169,6 +169,37 @@ async fn fido2_token_configures() {
     .await;
 }
 
+/// A Bio from its box to the last finger removed. Each sample is a touch of the rack's.
+#[tokio::test]
+async fn fido2_token_enrols_names_and_removes_fingers() {
+    let script = "set_pin 123456
+        fido2-token -I $node >info
+        grep -q 'options: .*\\bnobioEnroll\\b' info || fail \"$(cat info)\"
+        refused FIDO_ERR_INVALID_OPTION with_pin 123456 fido2-token -L -e $node
+        with_pin 123456 fido2-token -S -e $node
+        fido2-token -I $node >info
+        grep -q 'options: .*\\bbioEnroll\\b' info && grep -q 'options: .*\\buv\\b' info || fail \"$(cat info)\"
+        with_pin 123456 fido2-token -L -e $node >listed
+        id=$(sed -n 's/^[0-9]*: *\\([A-Za-z0-9+/=]*\\).*/\\1/p' listed)
+        test -n \"$id\" || fail \"$(cat listed)\"
+        with_pin 123456 fido2-token -S -e -i $id -n thumb $node
+        with_pin 123456 fido2-token -L -e $node >listed
+        grep -q thumb listed || fail \"$(cat listed)\"
+        credential_request >request
+        # By the finger, which the tool prefers where it is not told to use a PIN.
+        fido2-cred -M -r -v -i request -o credential $node
+        fido2-cred -V -v -i credential -o verified
+        tail -n +2 verified >c.pem
+        { random 32; echo example.com; } >challenge
+        # Its -v would ask for the PIN first.
+        fido2-assert -G -r -t uv=true -i challenge -o assertion $node
+        fido2-assert -V -p -v -i assertion c.pem
+        with_pin 123456 fido2-token -D -e -i $id $node
+        fido2-token -I $node >info
+        grep -q 'options: .*\\bnobioEnroll\\b' info || fail \"$(cat info)\"";
+    run(&TOOLS, "yubikey-bio-5.7", script).await;
+}
+
 #[tokio::test]
 async fn fido2_cred_and_assert_by_u2f() {
     tools(

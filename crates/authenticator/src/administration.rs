@@ -8,6 +8,7 @@
 //! act [replaces](Act::replaces_all) everything: then deny the gesture before.
 
 mod bounds;
+mod fingerprints;
 mod refused;
 
 use keyrig_ctap::entities::User;
@@ -17,7 +18,9 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 pub use self::bounds::check_store;
-pub use self::refused::{ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, PinRefused, RestoreRefused};
+pub use self::refused::{
+    FingerprintRefused, ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, PinRefused, RestoreRefused,
+};
 
 use self::bounds::{check_large_blobs, check_new};
 use crate::authenticator::Authenticator;

@@ -9,7 +9,9 @@ use crate::authenticator::Authenticator;
 use crate::channel::Channel;
 use crate::credential_management::{self, Version};
 use crate::step::{Protocol, Step};
-use crate::{client_pin, config, get_assertion, get_info, large_blobs, make_credential, reset, selection, u2f};
+use crate::{
+    bio_enrollment, client_pin, config, get_assertion, get_info, large_blobs, make_credential, reset, selection, u2f,
+};
 
 impl Authenticator {
     /// Starts the command in a CTAP2 message: command byte and parameters. A command still pending is abandoned.
@@ -30,6 +32,12 @@ impl Authenticator {
                 Ok(Request::GetNextAssertion) => get_assertion::next(self, begun, now),
                 Ok(Request::GetInfo) => get_info::start(self),
                 Ok(Request::ClientPin(request)) => client_pin::start(self, request),
+                Ok(Request::BioEnrollment(request)) => {
+                    bio_enrollment::start(self, request, bio_enrollment::Version::Final)
+                }
+                Ok(Request::BioEnrollmentPreview(request)) => {
+                    bio_enrollment::start(self, request, bio_enrollment::Version::Prototype)
+                }
                 Ok(Request::CredentialManagement(request)) => {
                     credential_management::start(self, channel, request, Version::Final, begun, now)
                 }
@@ -65,6 +73,8 @@ impl Authenticator {
         let option = match command {
             Command::Selection => return self.profile.knows_ctap_2_1(),
             Command::ClientPin => return self.profile.has_client_pin(),
+            Command::BioEnrollment => OptionId::BioEnroll,
+            Command::BioEnrollmentPreview => OptionId::UserVerificationMgmtPreview,
             Command::CredentialManagement => OptionId::CredMgmt,
             Command::CredentialManagementPreview => OptionId::CredentialMgmtPreview,
             Command::LargeBlobs => OptionId::LargeBlobs,

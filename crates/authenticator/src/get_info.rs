@@ -49,6 +49,10 @@ fn answer(authenticator: &mut Authenticator) -> Progress {
     for (name, value) in &mut info.options {
         match OptionId::from_name(name) {
             Some(OptionId::AlwaysUv) => *value = authenticator.always_uv(),
+            Some(OptionId::Uv) => *value = authenticator.built_in_uv() == Some(true),
+            Some(OptionId::BioEnroll | OptionId::UserVerificationMgmtPreview) => {
+                *value = authenticator.store().fingerprints().len() > 0;
+            }
             Some(OptionId::ClientPin) => *value = authenticator.store().pin().is_some(),
             Some(OptionId::MakeCredUvNotRqd) => *value = authenticator.make_cred_uv_not_rqd(),
             _ => {}

@@ -29,6 +29,8 @@ pub(crate) struct UntilPowerUp {
     pub(crate) key_agreement_keys: KeyAgreementKeys,
     /// The pinUvAuthToken in use.
     pub(crate) token: Option<PinUvAuthToken>,
+    /// The fingerprint that is being enrolled: there is one sensor.
+    pub(crate) enrollment: Option<Enrollment>,
     /// Wrong PINs since the last right one.
     pub(crate) consecutive_mismatches: u8,
     pub(crate) u2f_presence: Presence,
@@ -86,6 +88,13 @@ pub(crate) struct CredentialsCursor {
 pub(crate) struct PendingArray {
     pub(crate) expected_length: usize,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// A fingerprint of which not all samples have come.
+pub(crate) struct Enrollment {
+    pub(crate) template_id: Vec<u8>,
+    /// How many samples are still to come.
+    pub(crate) remaining: u8,
 }
 
 /// What may be gone on with for a while.

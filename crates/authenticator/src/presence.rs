@@ -22,6 +22,8 @@ pub enum Asks {
     Touch,
     /// A touch by which the key knows its user: built-in user verification (CTAP 2.3 §6.5.3.1).
     Verification,
+    /// A touch by which the key learns to know its user: a sample of a fingerprint (CTAP 2.3 §6.7).
+    Sample,
 }
 
 /// Why a user is asked for a gesture.
@@ -34,6 +36,8 @@ pub enum Reason {
     GetAssertion,
     /// To choose this authenticator among several.
     Selection,
+    /// To enrol a fingerprint.
+    Enrollment,
     /// To have a pinUvAuthToken by built-in user verification.
     PinUvAuthToken,
     /// To erase everything.
@@ -63,6 +67,7 @@ impl Reason {
             Self::MakeCredential => Command::MakeCredential.to_string(),
             Self::GetAssertion => Command::GetAssertion.to_string(),
             Self::Selection => Command::Selection.to_string(),
+            Self::Enrollment => Command::BioEnrollment.to_string(),
             Self::PinUvAuthToken => Command::ClientPin.to_string(),
             Self::Reset | Self::ResetByLongTouch => Command::Reset.to_string(),
             Self::U2fRegister => Instruction::Register.to_string(),

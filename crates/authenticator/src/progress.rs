@@ -12,7 +12,8 @@ use crate::store::Change;
 /// What a command does next, inside the authenticator.
 pub(crate) enum Progress {
     Commit(Vec<Change>, Continuation),
-    Gesture(Reason, Asks, Answered),
+    /// The user is asked, for so long if not for as long as for any touch.
+    Gesture(Reason, Asks, Option<Duration>, Answered),
     /// There will be no answer.
     Silence,
     Done(Result<Response, Status>),
@@ -62,7 +63,7 @@ impl Progress {
             Outcome::Cancelled => Status::KeepaliveCancel.into(),
             Outcome::TimedOut => refusals.timed_out.into(),
         };
-        Self::Gesture(reason, Asks::Touch, Box::new(answered))
+        Self::Gesture(reason, Asks::Touch, None, Box::new(answered))
     }
 
     /// Asks for a verification.
@@ -70,7 +71,7 @@ impl Progress {
         reason: Reason,
         then: impl FnOnce(&mut Authenticator, Duration, Outcome) -> Self + Send + 'static,
     ) -> Self {
-        Self::Gesture(reason, Asks::Verification, Box::new(then))
+        Self::Gesture(reason, Asks::Verification, None, Box::new(then))
     }
 }
 

@@ -75,18 +75,20 @@ impl Authenticator {
             Progress::Commit(changes, then) => {
                 Step::Commit(Commit { changes, suspended: Suspended { then, generation, protocol } })
             }
-            Progress::Gesture(reason, Asks::Touch, then) if self.needs_no_touch(reason, now) => {
+            Progress::Gesture(reason, Asks::Touch, _, then) if self.needs_no_touch(reason, now) => {
                 let progress = then(self, now, Outcome::Made);
                 self.step(progress, protocol, now)
             }
             Progress::Silence => Step::Silence,
-            Progress::Gesture(reason, asks, then) => {
+            Progress::Gesture(reason, asks, within, then) => {
                 // From now on a touch is meant for this.
                 self.memory.u2f_presence = presence::Presence::default();
                 Step::Gesture(Gesture {
                     reason,
                     asks,
-                    deadline: now.saturating_add(Duration::from_secs(self.profile.behaviour.touch_timeout.into())),
+                    deadline: now.saturating_add(
+                        within.unwrap_or(Duration::from_secs(self.profile.behaviour.touch_timeout.into())),
+                    ),
                     suspended: Suspended { then, generation, protocol },
                 })
             }

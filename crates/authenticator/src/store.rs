@@ -18,6 +18,7 @@ pub use records::{LoadError, Record, Records};
 
 use crate::credential::{CredRandom, CredentialSecret, OpenedCredential, StoredCredential, rp_id_hash};
 use crate::environment::Environment;
+use crate::fingerprint::Fingerprint;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::uv_attempts::UvAttempts;
@@ -48,6 +49,10 @@ pub enum Change {
     PinRetries(u8),
     /// How built-in user verification was tried.
     UvAttempts(UvAttempts),
+    /// Write a fingerprint, in place of one with the same id.
+    PutFingerprint(Fingerprint),
+    /// Remove the fingerprint with this id.
+    RemoveFingerprint(Vec<u8>),
     /// The persistentPinUvAuthToken.
     PersistentPinUvAuthToken(PersistentPinUvAuthToken),
     /// What encCredStoreState says of the credentials: another random value after every change of them.
@@ -85,6 +90,7 @@ pub struct Store {
     pin: Option<Pin>,
     pin_retries: u8,
     uv_attempts: UvAttempts,
+    fingerprints: BTreeMap<Vec<u8>, Fingerprint>,
     /// Absent, as the state below is, from a store of an earlier version.
     persistent_token: Option<PersistentPinUvAuthToken>,
     credential_store_state: Option<[u8; 16]>,
@@ -121,6 +127,7 @@ impl Store {
             pin: None,
             pin_retries: MAX_PIN_RETRIES,
             uv_attempts: UvAttempts::default(),
+            fingerprints: BTreeMap::new(),
             persistent_token: None,
             credential_store_state: None,
             configuration: Configuration::default(),
@@ -151,6 +158,7 @@ impl Store {
         if self.uv_attempts != UvAttempts::default() {
             changes.push(Change::UvAttempts(self.uv_attempts));
         }
+        changes.extend(self.fingerprints.values().cloned().map(Change::PutFingerprint));
         changes.extend(self.persistent_token.clone().map(Change::PersistentPinUvAuthToken));
         changes.extend(self.credential_store_state.map(Change::CredentialStoreState));
         if self.configuration != Configuration::default() {
@@ -183,6 +191,10 @@ impl Store {
                 Change::Remove(id) => self.remove(id),
                 Change::Pin(pin) => self.pin = Some(pin.clone()),
                 Change::PinRetries(retries) => self.pin_retries = *retries,
+                Change::PutFingerprint(fingerprint) => {
+                    self.fingerprints.insert(fingerprint.id.clone(), fingerprint.clone());
+                }
+                Change::RemoveFingerprint(id) => drop(self.fingerprints.remove(id)),
                 Change::UvAttempts(attempts) => self.uv_attempts = *attempts,
                 Change::PersistentPinUvAuthToken(token) => self.persistent_token = Some(token.clone()),
                 Change::CredentialStoreState(state) => self.credential_store_state = Some(*state),
@@ -225,6 +237,17 @@ impl Store {
     #[must_use]
     pub fn uv_attempts(&self) -> UvAttempts {
         self.uv_attempts
+    }
+
+    /// The fingerprints that it knows, in the order of their ids.
+    pub fn fingerprints(&self) -> impl ExactSizeIterator<Item = &Fingerprint> {
+        self.fingerprints.values()
+    }
+
+    /// The fingerprint with this id.
+    #[must_use]
+    pub fn fingerprint(&self, id: &[u8]) -> Option<&Fingerprint> {
+        self.fingerprints.get(id)
     }
 
     /// The persistentPinUvAuthToken, whether a platform has it or not.

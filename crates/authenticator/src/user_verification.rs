@@ -24,7 +24,8 @@ pub(crate) enum Failure {
 impl Authenticator {
     /// Whether built-in user verification is set up; nothing if the key has none.
     pub(crate) fn built_in_uv(&self) -> Option<bool> {
-        self.profile.option(OptionId::Uv)
+        let by_default = self.profile.option(OptionId::Uv)?;
+        Some(if self.profile.fingerprints().is_some() { self.store().fingerprints().len() > 0 } else { by_default })
     }
 
     /// `uvRetries`. A blocked PIN disables built-in user verification, too.

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use keyrig_authenticator::Profile;
 use keyrig_authenticator::credential::CredentialSource;
 use keyrig_authenticator::profile::Quirk;
+use keyrig_authenticator::{Fingerprint, Profile};
 use keyrig_faults::{Faults, On};
 use keyrig_rack::command::{Command, RackState, Refusal, WaitFor};
 use keyrig_rack::snapshot::Snapshot;
@@ -12,10 +12,11 @@ use keyrig_rack::{Answered, KeyName, NewKey, Rack};
 use tokio::time::sleep;
 
 use crate::request::{
-    Answer, Base64Url, ChangePin, Clone, Create, Credential, CredentialList, DeleteCredential, Deny, EventList, Events,
-    ExportCredentials, ExportedCredentials, FaultList, FaultState, Finger, ImportCredential, ImportCredentials,
-    LargeBlobs, List, ListCredentials, ListFaults, ListedCredential, MAX_EVENTS, PinRetries, PinState, Plug,
-    PowerCycle, ReadLargeBlobs, Remove, Request, Reset, Restore, RunTimeline, Secret, SetPin, SetTouchPolicy,
+    Answer, Base64Url, ChangePin, Clone, Create, Credential, CredentialList, DeleteCredential, DeleteFingerprint, Deny,
+    EnrollFingerprint, EventList, Events, ExportCredentials, ExportedCredentials, FaultList, FaultState, Finger,
+    FingerprintList, ImportCredential, ImportCredentials, LargeBlobs, List, ListCredentials, ListFaults,
+    ListFingerprints, ListedCredential, ListedFingerprint, MAX_EVENTS, PinRetries, PinState, Plug, PowerCycle,
+    ReadLargeBlobs, Remove, RenameFingerprint, Request, Reset, Restore, RunTimeline, Secret, SetPin, SetTouchPolicy,
     SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f, Transacted,
     Unplug, Verify, Wait, WriteLargeBlobs,
 };
@@ -112,6 +113,19 @@ impl Request {
                 rack.known(&key)?.write_large_blobs(array).await.map_err(Refusal::of(&key))?;
                 Command::Show { key }
             }
+            Self::ListFingerprints(ListFingerprints { key }) => return fingerprint_list(rack, key).await,
+            Self::EnrollFingerprint(EnrollFingerprint { key, name }) => {
+                rack.known(&key)?.enroll_fingerprint(name).await.map_err(Refusal::of(&key))?;
+                return fingerprint_list(rack, key).await;
+            }
+            Self::RenameFingerprint(RenameFingerprint { key, template_id: Base64Url(id), name }) => {
+                rack.known(&key)?.rename_fingerprint(id, name).await.map_err(Refusal::of(&key))?;
+                return fingerprint_list(rack, key).await;
+            }
+            Self::DeleteFingerprint(DeleteFingerprint { key, template_id: Base64Url(id) }) => {
+                rack.known(&key)?.delete_fingerprint(id).await.map_err(Refusal::of(&key))?;
+                return fingerprint_list(rack, key).await;
+            }
             Self::RunTimeline(RunTimeline { timeline, .. }) => {
                 let until = async {
                     tokio::select! {
@@ -175,6 +189,13 @@ fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
         Command::Wait { key, what } => Some((key.clone(), *what)),
         _ => None,
     }
+}
+
+async fn fingerprint_list(rack: &Rack, key: KeyName) -> Result<Answer, Refusal> {
+    let known = rack.known(&key)?.fingerprints().await.map_err(Refusal::of(&key))?;
+    let listed = |Fingerprint { id, name }| ListedFingerprint { template_id: Base64Url(id), name };
+    let fingerprints = known.into_iter().map(listed).collect();
+    Ok(Answer::Fingerprints(FingerprintList { key, fingerprints }))
 }
 
 fn fault_list(rack: &Rack, key: KeyName) -> Result<FaultList, Refusal> {

@@ -1,6 +1,6 @@
 //! The codes of what a rack refuses: words that programs may rely on. A code is never given another meaning.
 
-use keyrig_authenticator::administration::{ImportRefused, LargeBlobsRefused, PinRefused};
+use keyrig_authenticator::administration::{FingerprintRefused, ImportRefused, LargeBlobsRefused, PinRefused};
 use keyrig_rack::command::Refusal;
 use keyrig_rack::key::administration::ActRefused;
 
@@ -63,6 +63,12 @@ fn of_act(refused: &ActRefused) -> &'static str {
             PinRefused::Wrong { .. } => "pin-wrong",
             PinRefused::PowerCycleNeeded => "pin-power-cycle-needed",
             PinRefused::Blocked => "pin-blocked",
+        },
+        ActRefused::Fingerprint(refused) => match refused {
+            FingerprintRefused::NotSupported => "fingerprints-not-supported",
+            FingerprintRefused::Full(_) => "fingerprints-full",
+            FingerprintRefused::NotKnown => "no-such-fingerprint",
+            FingerprintRefused::Name { .. } => "fingerprint-name-too-long",
         },
         ActRefused::LargeBlobs(refused) => match refused {
             LargeBlobsRefused::NotSupported => "large-blobs-not-supported",

@@ -11,6 +11,7 @@ mod carry_out;
 mod credential;
 pub mod error_code;
 mod fault;
+mod fingerprint;
 mod gesture;
 mod once;
 pub mod pico_controller;

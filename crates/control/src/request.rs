@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::credential::{Base64Url, Credential, LargeBlobs, ListedCredential, ReadLargeBlobs, WriteLargeBlobs};
 pub use crate::fault::{FaultList, FaultState, ListFaults, SwitchFaultOn, SwitchFaultsOff};
+pub use crate::fingerprint::{
+    DeleteFingerprint, EnrollFingerprint, FingerprintList, ListFingerprints, ListedFingerprint, RenameFingerprint,
+};
 pub use crate::gesture::{Deny, Finger, SetTouchPolicy, SetUvPolicy, Touch, Verify};
 pub use crate::timeout::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
 
@@ -452,6 +455,14 @@ pub enum Request {
     ReadLargeBlobs(ReadLargeBlobs),
     /// [`WriteLargeBlobs`].
     WriteLargeBlobs(WriteLargeBlobs),
+    /// [`ListFingerprints`].
+    ListFingerprints(ListFingerprints),
+    /// [`EnrollFingerprint`].
+    EnrollFingerprint(EnrollFingerprint),
+    /// [`RenameFingerprint`].
+    RenameFingerprint(RenameFingerprint),
+    /// [`DeleteFingerprint`].
+    DeleteFingerprint(DeleteFingerprint),
     /// [`RunTimeline`].
     #[serde(rename = "timeline")]
     RunTimeline(RunTimeline),
@@ -483,6 +494,8 @@ pub enum Answer {
     Exported(ExportedCredentials),
     /// To [`ReadLargeBlobs`].
     LargeBlobs(LargeBlobs),
+    /// To what is about fingerprints.
+    Fingerprints(FingerprintList),
     /// To [`RunTimeline`].
     Timeline(Outcome),
     /// To what is about faults.
@@ -536,6 +549,10 @@ answers! {
     DeleteCredential => RackState,
     ReadLargeBlobs => LargeBlobs,
     WriteLargeBlobs => RackState,
+    ListFingerprints => FingerprintList,
+    EnrollFingerprint => FingerprintList,
+    RenameFingerprint => FingerprintList,
+    DeleteFingerprint => FingerprintList,
     RunTimeline => Outcome,
     SwitchFaultOn => FaultList,
     SwitchFaultsOff => FaultList,

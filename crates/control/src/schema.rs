@@ -73,6 +73,11 @@ pub(crate) fn credential_id() -> ObjectBuilder {
     id.min_length(Some(encoded(1))).max_length(Some(encoded(MAX_CREDENTIAL_ID)))
 }
 
+pub(crate) fn template_id() -> ObjectBuilder {
+    let id = base64url("The id of the fingerprint's template, in base64url without padding.");
+    id.min_length(Some(encoded(1))).max_length(Some(encoded(MAX_CREDENTIAL_ID)))
+}
+
 pub(crate) fn rp_id() -> ObjectBuilder {
     let text = ObjectBuilder::new().schema_type(Type::String).description(Some("The RP ID; for CTAP1/U2F the AppID."));
     // No longer than the messages that the key takes, which is its own.

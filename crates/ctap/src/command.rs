@@ -4,7 +4,9 @@ use core::fmt;
 
 use crate::cbor::Writer;
 use crate::status::Status;
-use crate::{client_pin, config, credential_management, get_assertion, get_info, large_blobs, make_credential};
+use crate::{
+    bio_enrollment, client_pin, config, credential_management, get_assertion, get_info, large_blobs, make_credential,
+};
 
 /// The command byte of a CTAP2 request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +34,8 @@ pub enum Command {
     LargeBlobs,
     /// authenticatorConfig, 0x0D.
     Config,
+    /// The prototype of authenticatorBioEnrollment, 0x40: what `userVerificationMgmtPreview` announces.
+    BioEnrollmentPreview,
     /// The prototype of authenticatorCredentialManagement, 0x41: what `credentialMgmtPreview` announces.
     CredentialManagementPreview,
     /// Any other byte, vendor commands (0x40 to 0xBF) among them.
@@ -52,6 +56,7 @@ impl From<u8> for Command {
             0x0B => Self::Selection,
             0x0C => Self::LargeBlobs,
             0x0D => Self::Config,
+            0x40 => Self::BioEnrollmentPreview,
             0x41 => Self::CredentialManagementPreview,
             other => Self::Other(other),
         }
@@ -72,6 +77,7 @@ impl From<Command> for u8 {
             Command::Selection => 0x0B,
             Command::LargeBlobs => 0x0C,
             Command::Config => 0x0D,
+            Command::BioEnrollmentPreview => 0x40,
             Command::CredentialManagementPreview => 0x41,
             Command::Other(byte) => byte,
         }
@@ -93,6 +99,7 @@ impl fmt::Display for Command {
             Self::Selection => "authenticatorSelection",
             Self::LargeBlobs => "authenticatorLargeBlobs",
             Self::Config => "authenticatorConfig",
+            Self::BioEnrollmentPreview => "authenticatorBioEnrollment(0x40)",
             Self::CredentialManagementPreview => "authenticatorCredentialManagement(0x41)",
             Self::Other(byte @ 0x40..=0xBF) => return write!(f, "vendor(0x{byte:02X})"),
             Self::Other(byte) => return write!(f, "command(0x{byte:02X})"),
@@ -114,6 +121,10 @@ pub enum Request {
     GetInfo,
     /// authenticatorClientPIN.
     ClientPin(client_pin::Request),
+    /// authenticatorBioEnrollment.
+    BioEnrollment(bio_enrollment::Request),
+    /// The prototype of authenticatorBioEnrollment.
+    BioEnrollmentPreview(bio_enrollment::Request),
     /// authenticatorCredentialManagement.
     CredentialManagement(credential_management::Request),
     /// The prototype of authenticatorCredentialManagement.
@@ -138,6 +149,8 @@ impl Request {
             Self::GetNextAssertion => Command::GetNextAssertion,
             Self::GetInfo => Command::GetInfo,
             Self::ClientPin(_) => Command::ClientPin,
+            Self::BioEnrollment(_) => Command::BioEnrollment,
+            Self::BioEnrollmentPreview(_) => Command::BioEnrollmentPreview,
             Self::CredentialManagement(_) => Command::CredentialManagement,
             Self::CredentialManagementPreview(_) => Command::CredentialManagementPreview,
             Self::LargeBlobs(_) => Command::LargeBlobs,
@@ -159,6 +172,9 @@ impl Request {
                 request.encode(&mut writer);
             }
             Self::ClientPin(request) => {
+                request.encode(&mut writer);
+            }
+            Self::BioEnrollment(request) | Self::BioEnrollmentPreview(request) => {
                 request.encode(&mut writer);
             }
             Self::CredentialManagement(request) | Self::CredentialManagementPreview(request) => {
@@ -190,6 +206,10 @@ impl Request {
             Command::GetNextAssertion => Ok(Self::GetNextAssertion),
             Command::GetInfo => Ok(Self::GetInfo),
             Command::ClientPin => client_pin::Request::decode(parameters).map(Self::ClientPin),
+            Command::BioEnrollment => bio_enrollment::Request::decode(parameters).map(Self::BioEnrollment),
+            Command::BioEnrollmentPreview => {
+                bio_enrollment::Request::decode(parameters).map(Self::BioEnrollmentPreview)
+            }
             Command::CredentialManagement => {
                 credential_management::Request::decode(parameters).map(Self::CredentialManagement)
             }
@@ -217,6 +237,8 @@ pub enum Response {
     GetInfo(Box<get_info::Response>),
     /// To authenticatorClientPIN, but for setPIN and changePIN.
     ClientPin(Box<client_pin::Response>),
+    /// To authenticatorBioEnrollment, but for what changes or ends something.
+    BioEnrollment(Box<bio_enrollment::Response>),
     /// To authenticatorCredentialManagement, but for deleteCredential and updateUserInformation.
     CredentialManagement(Box<credential_management::Response>),
     /// To authenticatorLargeBlobs, if bytes were read.
@@ -241,6 +263,9 @@ impl Response {
                 response.encode(&mut writer);
             }
             Self::ClientPin(response) => {
+                response.encode(&mut writer);
+            }
+            Self::BioEnrollment(response) => {
                 response.encode(&mut writer);
             }
             Self::CredentialManagement(response) => {

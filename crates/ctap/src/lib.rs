@@ -9,6 +9,7 @@
 pub mod aaguid;
 pub mod attestation;
 pub mod authenticator_data;
+pub mod bio_enrollment;
 pub mod cbor;
 pub mod client_pin;
 pub mod command;

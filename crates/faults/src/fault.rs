@@ -43,7 +43,7 @@ pub(crate) fn command_of(kind: RequestKind, message: &[u8]) -> Option<&'static s
             Command::ClientPin => "authenticatorClientPIN",
             Command::Reset => "authenticatorReset",
             Command::GetNextAssertion => "authenticatorGetNextAssertion",
-            Command::BioEnrollment => "authenticatorBioEnrollment",
+            Command::BioEnrollment | Command::BioEnrollmentPreview => "authenticatorBioEnrollment",
             Command::CredentialManagement | Command::CredentialManagementPreview => "authenticatorCredentialManagement",
             Command::Selection => "authenticatorSelection",
             Command::LargeBlobs => "authenticatorLargeBlobs",

@@ -3,6 +3,7 @@
 mod credentials;
 mod events;
 mod fault;
+mod fingerprints;
 mod owner;
 mod pin;
 mod seconds;
@@ -133,6 +134,9 @@ enum Action {
     /// Have something go wrong with a key, and right again
     #[command(subcommand)]
     Fault(fault::Action),
+    /// List the fingers that a key knows, or have it know others
+    #[command(subcommand)]
+    Fingerprints(fingerprints::Action),
     /// List, delete, export or import credentials
     #[command(subcommand)]
     Credentials(credentials::Action),
@@ -304,6 +308,9 @@ async fn carry_out(arguments: Arguments, path: PathBuf) -> Result<ExitCode, Fail
         Action::Events(followed) => return events::run(followed, &path, arguments.json).await,
         Action::Fault(action) => {
             return fault::run(action, &path, arguments.json).await.map(|()| ExitCode::SUCCESS);
+        }
+        Action::Fingerprints(action) => {
+            return fingerprints::run(action, &path, arguments.json).await.map(|()| ExitCode::SUCCESS);
         }
         Action::Pin(action) => return pin::run(action, path, arguments.json).await,
         Action::Credentials(action) => return credentials::run(action, path, arguments.json).await,

@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 53] = [
+const COMMANDS: [&str; 57] = [
     "attach",
     "client create",
     "client get",
@@ -36,6 +36,10 @@ const COMMANDS: [&str; 53] = [
     "key fault off",
     "key fault on",
     "key finger",
+    "key fingerprints delete",
+    "key fingerprints enroll",
+    "key fingerprints list",
+    "key fingerprints rename",
     "key large-blobs read",
     "key large-blobs write",
     "key list",
@@ -373,7 +377,18 @@ fn a_rack_and_its_keys() {
     let (control, endpoint) = (at("control"), at("endpoint"));
     let arguments =
         ["serve", "--json", "--usbip", "127.0.0.1:0", "--http", "0", "--control", &control, "--touch", "manual"];
-    let keys = ["--key", "keyrig=a", "--key", "yubikey-5.7=b", "--key", "v=keyrig-uv", "--uv", "v=miss=1"];
+    let keys = [
+        "--key",
+        "keyrig=a",
+        "--key",
+        "yubikey-5.7=b",
+        "--key",
+        "v=keyrig-uv",
+        "--key",
+        "f=yubikey-bio-5.7",
+        "--uv",
+        "v=miss=1",
+    ];
     let also = ["--ctaphid", &format!("a={endpoint}"), "--pico-controller", "127.0.0.1:0"];
     let serving = Running::start(&[&arguments[..], &keys, &also].concat());
     assert_is("serve", &serving.line);
@@ -429,6 +444,15 @@ fn a_rack_and_its_keys() {
     let change = ["pin", "change", "a", "--pin-file", "-", "--new-pin-file", "-"];
     assert_is("pin", &key(&change, "1234\n5678\n"));
     assert_is("pin", &key(&["pin", "retries", "a"], ""));
+
+    let enrolled = key(&["fingerprints", "enroll", "f", "--finger", "thumb"], "");
+    assert_is("fingerprints", &enrolled);
+    let id = enrolled["fingerprints"][0]["template_id"].as_str().expect("there is one");
+    assert_is("fingerprints", &key(&["fingerprints", "rename", "f", "--", id, "finger"], ""));
+    let listed = key(&["fingerprints", "list", "f"], "");
+    assert_is("fingerprints", &listed);
+    assert_eq!(listed["fingerprints"][0]["name"], "finger");
+    assert_is("fingerprints", &key(&["fingerprints", "delete", "f", "--", id], ""));
 
     let snapshot = key(&["snapshot", "a"], "");
     assert_is("snapshot", &snapshot);

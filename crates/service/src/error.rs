@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use keyrig_client::{Browser, ClientError, RefusedBy};
 use keyrig_control::error_code;
 use keyrig_rack::command::Refusal;
-use keyrig_rack::key::administration::ActRefused;
+use keyrig_rack::key::administration::{ActRefused, FingerprintRefused};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -106,7 +106,8 @@ impl Refused {
         match self {
             Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
             Self::NotFound { .. }
-            | Self::Rack(Refusal::UnknownKey { .. } | Refusal::Act { refused: ActRefused::NoCredential, .. }) => {
+            | Self::Rack(Refusal::UnknownKey { .. } | Refusal::Act { refused: ActRefused::NoCredential, .. })
+            | Self::Rack(Refusal::Act { refused: ActRefused::Fingerprint(FingerprintRefused::NotKnown), .. }) => {
                 StatusCode::NOT_FOUND
             }
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,

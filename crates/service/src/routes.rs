@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Json, Router};
 use keyrig_control::request::{
-    Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, Deny, Events, ExportCredentials, Finger,
-    ImportCredential, ImportCredentials, List, ListCredentials, ListFaults, PinRetries, Plug, PowerCycle,
-    ReadLargeBlobs, Remove, Reset, Restore, RunTimeline, SetPin, SetTouchPolicy, SetUvPolicy, SwitchFaultOn,
-    SwitchFaultsOff, TakeSnapshot, Touch, Transact, TransactU2f, Unplug, Verify, Wait, WriteLargeBlobs,
+    Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, DeleteFingerprint, Deny, EnrollFingerprint, Events,
+    ExportCredentials, Finger, ImportCredential, ImportCredentials, List, ListCredentials, ListFaults,
+    ListFingerprints, PinRetries, Plug, PowerCycle, ReadLargeBlobs, Remove, RenameFingerprint, Reset, Restore,
+    RunTimeline, SetPin, SetTouchPolicy, SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, Touch, Transact,
+    TransactU2f, Unplug, Verify, Wait, WriteLargeBlobs,
 };
 use keyrig_rack::command::Command;
 use serde::Serialize;
@@ -114,6 +115,10 @@ fn routes() -> Vec<Route> {
         Route::command::<ImportCredentials>("POST", "/v1/keys/{key}/credentials/import").taking(MAX_BODY),
         Route::command::<ExportCredentials>("GET", "/v1/keys/{key}/credentials/export"),
         Route::command::<DeleteCredential>("DELETE", "/v1/keys/{key}/credentials/{credential_id}"),
+        Route::command::<ListFingerprints>("GET", "/v1/keys/{key}/fingerprints"),
+        Route::command::<EnrollFingerprint>("POST", "/v1/keys/{key}/fingerprints"),
+        Route::command::<RenameFingerprint>("PUT", "/v1/keys/{key}/fingerprints/{template_id}"),
+        Route::command::<DeleteFingerprint>("DELETE", "/v1/keys/{key}/fingerprints/{template_id}"),
         Route::command::<ReadLargeBlobs>("GET", "/v1/keys/{key}/large-blobs"),
         Route::command::<WriteLargeBlobs>("PUT", "/v1/keys/{key}/large-blobs").taking(MAX_BODY),
         Route::command::<ListFaults>("GET", "/v1/keys/{key}/faults"),

@@ -94,6 +94,16 @@ impl Platform {
         }
     }
 
+    /// getPinUvAuthTokenUsingUvWithPermissions.
+    #[must_use]
+    pub fn get_token_by_uv(&self, permissions: Permissions, rp_id: Option<&str>) -> Request {
+        Request {
+            permissions: Some(permissions),
+            rp_id: rp_id.map(str::to_owned),
+            ..self.request(Subcommand::GetPinUvAuthTokenUsingUvWithPermissions)
+        }
+    }
+
     /// The token in an answer.
     ///
     /// # Panics

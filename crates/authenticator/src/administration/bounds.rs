@@ -10,11 +10,11 @@ use keyrig_ctap::extensions::{CRED_PROTECT, CredentialProtection, HMAC_SECRET, L
 use keyrig_ctap::get_assertion;
 use keyrig_ctap::get_info::OptionId;
 
-use super::refused::{ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, RestoreRefused};
+use super::refused::{FingerprintRefused, ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, RestoreRefused};
 use crate::credential::{Discoverable, MAX_USER_ID, StoredCredential, rp_id_hash};
 use crate::large_blobs;
 use crate::pin::{MAX_PIN_RETRIES, SHORTEST_PIN};
-use crate::profile::Profile;
+use crate::profile::{Fingerprints, Profile};
 use crate::store::{Configuration, Store};
 
 /// How many credentials that are not discoverable may be imported.
@@ -160,6 +160,7 @@ pub(super) fn check_large_blobs(profile: &Profile, array: &[u8]) -> Result<(), L
 /// [`RestoreRefused`]: what it could not.
 pub fn check_store(profile: &Profile, store: &Store) -> Result<(), RestoreRefused> {
     check_pin(profile, store)?;
+    check_fingerprints(profile, store).map_err(RestoreRefused::Fingerprints)?;
     let wrong = wrong_configuration(profile, store);
     wrong.map_or(Ok(()), |member| Err(RestoreRefused::Configuration(member)))?;
     let (mut users, mut creations) = (BTreeSet::new(), BTreeSet::new());
@@ -245,4 +246,21 @@ fn wrong_configuration(profile: &Profile, store: &Store) -> Option<&'static str>
     ]
     .into_iter()
     .find_map(|(member, is_wrong)| is_wrong.then_some(member))
+}
+
+/// Whether a finger may be called so.
+pub(super) fn check_name(sensor: Fingerprints, name: &str) -> Result<(), FingerprintRefused> {
+    let (length, longest) = (name.len(), sensor.longest_name);
+    if length > longest.into() { Err(FingerprintRefused::Name { length, longest }) } else { Ok(()) }
+}
+
+/// Whether a key can come to know all these.
+fn check_fingerprints(profile: &Profile, store: &Store) -> Result<(), FingerprintRefused> {
+    let Some(sensor) = profile.fingerprints() else {
+        return if store.fingerprints().len() == 0 { Ok(()) } else { Err(FingerprintRefused::NotSupported) };
+    };
+    if store.fingerprints().len() > sensor.templates.into() {
+        return Err(FingerprintRefused::Full(sensor.templates));
+    }
+    store.fingerprints().try_for_each(|fingerprint| check_name(sensor, &fingerprint.name))
 }

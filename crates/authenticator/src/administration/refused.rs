@@ -150,6 +150,28 @@ pub enum LargeBlobsRefused {
     Hash,
 }
 
+/// Why something is not done about fingerprints.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FingerprintRefused {
+    /// The key has no sensor.
+    #[error("it knows no fingerprints")]
+    NotSupported,
+    /// As many are known as there is room for.
+    #[error("it knows {0} fingers already, and no more")]
+    Full(u8),
+    /// There is no such one.
+    #[error("it knows no finger with this template id")]
+    NotKnown,
+    /// The name is too long for the key.
+    #[error("the name has {length} bytes: the key takes {longest}")]
+    Name {
+        /// Its length, bytes.
+        length: usize,
+        /// How long one may be, bytes.
+        longest: u8,
+    },
+}
+
 /// Why a key does not keep what a snapshot holds: no key of its profile would come to that.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RestoreRefused {
@@ -175,6 +197,9 @@ pub enum RestoreRefused {
         /// How often it may.
         most: u8,
     },
+    /// The fingerprints.
+    #[error("the fingerprints: {0}")]
+    Fingerprints(FingerprintRefused),
     /// A member of what authenticatorConfig sets, by its name there.
     #[error("the configuration's {0} is not one that the key can have")]
     Configuration(&'static str),

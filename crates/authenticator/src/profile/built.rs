@@ -3,7 +3,7 @@
 use keyrig_ctap::get_info::OptionId;
 
 pub(super) const VERSIONS: [&str; 5] = ["FIDO_2_0", "FIDO_2_1", "FIDO_2_1_PRE", "FIDO_2_3", keyrig_ctap::u2f::VERSION];
-pub(super) const OPTIONS: [OptionId; 16] = [
+pub(super) const OPTIONS: [OptionId; 19] = [
     OptionId::Rk,
     OptionId::Up,
     OptionId::Plat,
@@ -18,6 +18,9 @@ pub(super) const OPTIONS: [OptionId; 16] = [
     OptionId::PerCredMgmtRo,
     OptionId::SetMinPinLength,
     OptionId::Uv,
+    OptionId::BioEnroll,
+    OptionId::UserVerificationMgmtPreview,
+    OptionId::UvBioEnroll,
     OptionId::UvAcfg,
     OptionId::NoMcGaPermissionsWithClientPin,
 ];

@@ -36,7 +36,7 @@ pub use self::value::{IdLength, StoredIdLength};
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
-const BUILT_IN: [(&str, &str); 21] = [
+const BUILT_IN: [(&str, &str); 23] = [
     ("keyrig", include_str!("../../profiles/keyrig.toml")),
     ("keyrig-uv", include_str!("../../profiles/keyrig-uv.toml")),
     ("yubikey-5.8", include_str!("../../profiles/yubikey-5.8.toml")),
@@ -44,6 +44,7 @@ const BUILT_IN: [(&str, &str); 21] = [
     ("yubikey-5.7", include_str!("../../profiles/yubikey-5.7.toml")),
     ("yubikey-5.4", include_str!("../../profiles/yubikey-5.4.toml")),
     ("yubikey-5.2", include_str!("../../profiles/yubikey-5.2.toml")),
+    ("yubikey-bio-5.7", include_str!("../../profiles/yubikey-bio-5.7.toml")),
     ("yubikey-fips", include_str!("../../profiles/yubikey-fips.toml")),
     ("security-key-nfc-5.7", include_str!("../../profiles/security-key-nfc-5.7.toml")),
     ("security-key-5.1", include_str!("../../profiles/security-key-5.1.toml")),
@@ -51,6 +52,7 @@ const BUILT_IN: [(&str, &str); 21] = [
     ("solo-1", include_str!("../../profiles/solo-1.toml")),
     ("titan-v2", include_str!("../../profiles/titan-v2.toml")),
     ("feitian-epass", include_str!("../../profiles/feitian-epass.toml")),
+    ("feitian-biopass", include_str!("../../profiles/feitian-biopass.toml")),
     ("token2-pin-plus", include_str!("../../profiles/token2-pin-plus.toml")),
     ("swissbit-ishield-2", include_str!("../../profiles/swissbit-ishield-2.toml")),
     ("crescendo", include_str!("../../profiles/crescendo.toml")),
@@ -111,6 +113,7 @@ pub struct Profile {
     authenticator_config_commands: Option<Vec<u64>>,
     firmware_version: Option<u64>,
     preferred_platform_uv_attempts: Option<u8>,
+    fingerprints: Option<Fingerprints>,
     uv_modality: Option<u64>,
     /// Whether getInfo says how often built-in user verification was tried since the PIN was entered.
     #[serde(default)]
@@ -160,6 +163,23 @@ pub struct Usb {
     pub serial: Option<String>,
     /// `bInterval` of both endpoints, milliseconds at full speed.
     pub interval: u8,
+}
+
+/// The sensor of a key that knows fingerprints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprints {
+    /// `fingerprintKind`: 1 is touch, 2 is swipe.
+    pub kind: u8,
+    /// `maxCaptureSamplesRequiredForEnroll`: how many good samples there have to be of a finger.
+    pub samples: u8,
+    /// How many fingers it knows at most.
+    pub templates: u8,
+    /// `maxTemplateFriendlyName`, bytes.
+    pub longest_name: u8,
+    /// Whether it tells that.
+    #[serde(default)]
+    pub tells_longest_name: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -349,6 +369,12 @@ impl Profile {
     #[must_use]
     pub fn has_built_in_uv(&self) -> bool {
         self.option(OptionId::Uv).is_some()
+    }
+
+    /// The sensor, if the key knows fingerprints.
+    #[must_use]
+    pub fn fingerprints(&self) -> Option<Fingerprints> {
+        self.fingerprints
     }
 
     /// Whether the key has authenticatorClientPIN: for PINs, or for tokens by built-in user verification.

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::{Change, Configuration, Store};
 use crate::credential::{CredRandom, CredentialSecret, Discoverable, Imported, Properties, StoredCredential};
+use crate::fingerprint::Fingerprint;
 use crate::pin::Pin;
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::private_key::PrivateKey;
@@ -24,6 +25,7 @@ const CREDENTIAL: &[u8] = b"credential/";
 const PIN: &[u8] = b"pin";
 const PIN_RETRIES: &[u8] = b"pin retries";
 const UV_ATTEMPTS: &[u8] = b"uv attempts";
+const FINGERPRINT: &[u8] = b"fingerprint/";
 const PERSISTENT_TOKEN: &[u8] = b"persistent token";
 const CREDENTIAL_STORE_STATE: &[u8] = b"credential store state";
 const CONFIGURATION: &[u8] = b"configuration";
@@ -124,6 +126,15 @@ impl Change {
             Self::UvAttempts(UvAttempts { failed, since_pin_entry }) => {
                 put(UV_ATTEMPTS, [&[*failed], &since_pin_entry.to_be_bytes()[..]].concat())
             }
+            // The name.
+            Self::PutFingerprint(Fingerprint { id, name }) => {
+                let mut writer = Writer::new();
+                writer.map(|map| {
+                    map.entry(1, |w| w.text(name));
+                });
+                Record::Put { key: [FINGERPRINT, id].concat(), value: writer.finish() }
+            }
+            Self::RemoveFingerprint(id) => Record::Remove { key: [FINGERPRINT, id].concat() },
             Self::PersistentPinUvAuthToken(token) => put(PERSISTENT_TOKEN, token.0.to_vec()),
             Self::CredentialStoreState(state) => put(CREDENTIAL_STORE_STATE, state.to_vec()),
             Self::Configuration(configuration) => put(CONFIGURATION, configuration.encode()),
@@ -165,6 +176,8 @@ pub(super) fn decode_all(records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) 
             let (failed, since) = value.split_first().ok_or_else(damaged)?;
             let since_pin_entry = u32::from_be_bytes(since.try_into().map_err(|_| damaged())?);
             Change::UvAttempts(UvAttempts { failed: *failed, since_pin_entry })
+        } else if let Some(id) = key.strip_prefix(FINGERPRINT) {
+            Change::PutFingerprint(decode_fingerprint(id, &value).ok_or_else(damaged)?)
         } else if key == PERSISTENT_TOKEN {
             let token = PersistentPinUvAuthToken(value.try_into().map_err(|_| damaged())?);
             Change::PersistentPinUvAuthToken(token)
@@ -210,6 +223,17 @@ fn encode(credential: &StoredCredential) -> Vec<u8> {
         map.optional(9, credential.imported.as_ref(), encode_imported);
     });
     writer.finish()
+}
+
+fn decode_fingerprint(id: &[u8], value: &[u8]) -> Option<Fingerprint> {
+    let mut name = None;
+    for (number, item) in Item::parse(value).ok()?.map().ok()? {
+        match number.unsigned().ok()? {
+            1 => name = Some(item.text().ok()?.to_owned()),
+            _ => return None,
+        }
+    }
+    Some(Fingerprint { id: id.to_vec(), name: name? })
 }
 
 fn encode_imported<'a>(writer: &'a mut Writer, imported: &Imported) -> &'a mut Writer {

@@ -153,6 +153,36 @@ fn info(name: &str) -> Info {
             ],
             ..yubikey_5_7()
         },
+        "yubikey-bio-5.7" => Info {
+            aaguid: "dd86a2da86a04cbeb4624bd31f57bc6f",
+            versions: &["FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1"],
+            options: OPTIONS_BIO,
+            others: &[
+                (0x0B, Number(4096)),
+                (0x0C, Boolean(false)),
+                (0x0D, Number(4)),
+                (0x0E, Number(0x50702)),
+                (0x0F, Number(32)),
+                (0x10, Number(1)),
+                (0x11, Number(3)),
+                (0x12, Number(2)),
+                (0x14, Number(100)),
+            ],
+            ..yubikey_5_7()
+        },
+        "feitian-biopass" => Info {
+            aaguid: "77010bd7212a4fc9b236d2ca5e9d4084",
+            options: &[
+                ("rk", true),
+                ("up", true),
+                ("uv", false),
+                ("plat", false),
+                ("clientPin", false),
+                ("credentialMgmtPreview", true),
+                ("userVerificationMgmtPreview", false),
+            ],
+            ..info("feitian-epass")
+        },
         "keyrig-uv" => Info {
             aaguid: "6b657972696740008000000000000005",
             options: OPTIONS_UV,
@@ -352,6 +382,23 @@ const OPTIONS_FIPS: &[(&str, bool)] = &[
     ("setMinPINLength", true),
     ("makeCredUvNotRqd", false),
     ("credentialMgmtPreview", true),
+];
+const OPTIONS_BIO: &[(&str, bool)] = &[
+    ("rk", true),
+    ("up", true),
+    ("uv", false),
+    ("plat", false),
+    ("alwaysUv", true),
+    ("credMgmt", true),
+    ("authnrCfg", true),
+    ("bioEnroll", false),
+    ("clientPin", false),
+    ("largeBlobs", true),
+    ("pinUvAuthToken", true),
+    ("setMinPINLength", true),
+    ("makeCredUvNotRqd", false),
+    ("credentialMgmtPreview", true),
+    ("userVerificationMgmtPreview", false),
 ];
 const OPTIONS_UV: &[(&str, bool)] = &[
     ("rk", true),

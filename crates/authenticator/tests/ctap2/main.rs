@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod administration;
+mod bio_enrollment;
 mod case_table;
 mod client_pin;
 mod commits;

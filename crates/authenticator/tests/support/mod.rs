@@ -73,7 +73,7 @@ pub(crate) fn with_quirks(profile: &str, quirks: &[&str]) -> Profile {
 
 /// The same without those that, new, make no credential of any kind by a touch alone.
 pub(crate) fn profiles_that_want_a_touch() -> impl Iterator<Item = &'static str> {
-    ctap2_profiles().filter(|name| !["yubikey-fips", "keyrig-uv"].contains(name))
+    ctap2_profiles().filter(|name| !["yubikey-fips", "yubikey-bio-5.7", "keyrig-uv"].contains(name))
 }
 
 /// keyrig's own key with some lines of its profile replaced.

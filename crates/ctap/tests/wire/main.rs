@@ -5,6 +5,7 @@
 
 mod attestation;
 mod authenticator_data;
+mod bio_enrollment;
 mod client_pin;
 mod commands;
 mod config;

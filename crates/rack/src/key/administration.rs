@@ -1,11 +1,12 @@
 //! What the owner of a key has done with it, running or not: [`keyrig_authenticator::administration`] by the key's task.
 
-use keyrig_authenticator::Authenticator;
+pub use keyrig_authenticator::administration::FingerprintRefused;
 use keyrig_authenticator::administration::{
     Act, ImportRefused, LargeBlobsRefused, PinRefused, PinState, RestoreRefused,
 };
 use keyrig_authenticator::credential::CredentialSource;
 use keyrig_authenticator::store::{Change, Store};
+use keyrig_authenticator::{Authenticator, Fingerprint};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -40,6 +41,9 @@ pub enum ActRefused {
     /// The large blobs are not read or written.
     #[error(transparent)]
     LargeBlobs(#[from] LargeBlobsRefused),
+    /// Nothing is done about fingerprints.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintRefused),
     /// It could not be made durable.
     #[error("it could not be made durable: {0}")]
     NotDurable(String),
@@ -216,6 +220,38 @@ impl KeyHandle {
             Ok(authenticator.change_pin(&current, &new)?.map(|changed| changed.map_err(ActRefused::from)))
         })
         .await
+    }
+
+    /// The fingerprints that the key knows.
+    ///
+    /// # Errors
+    /// [`ActRefused`].
+    pub async fn fingerprints(&self) -> Result<Vec<Fingerprint>, ActRefused> {
+        self.ask(|authenticator| Ok(authenticator.fingerprints()?)).await
+    }
+
+    /// Has it know another finger: see [`Authenticator::enroll_fingerprint`].
+    ///
+    /// # Errors
+    /// [`ActRefused`].
+    pub async fn enroll_fingerprint(&self, name: String) -> Result<Vec<u8>, ActRefused> {
+        self.act(move |authenticator| Ok(authenticator.enroll_fingerprint(name)?.map(Ok))).await
+    }
+
+    /// Gives a finger another name: see [`Authenticator::rename_fingerprint`].
+    ///
+    /// # Errors
+    /// [`ActRefused`].
+    pub async fn rename_fingerprint(&self, id: Vec<u8>, name: String) -> Result<(), ActRefused> {
+        self.act(move |authenticator| Ok(authenticator.rename_fingerprint(&id, name)?.map(Ok))).await
+    }
+
+    /// Has it forget a finger: see [`Authenticator::delete_fingerprint`].
+    ///
+    /// # Errors
+    /// [`ActRefused`].
+    pub async fn delete_fingerprint(&self, id: Vec<u8>) -> Result<(), ActRefused> {
+        self.act(move |authenticator| Ok(authenticator.delete_fingerprint(&id)?.map(Ok))).await
     }
 
     /// The serialized large-blob array.

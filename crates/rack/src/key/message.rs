@@ -126,7 +126,7 @@ impl Ended {
         match (gesture, asks) {
             (Gesture::Deny, _) => Self::Denied,
             (Gesture::Touch, Asks::Verification) => Self::Verified,
-            (Gesture::Miss, Asks::Verification) => Self::Missed,
+            (Gesture::Miss, Asks::Verification | Asks::Sample) => Self::Missed,
             _ => Self::Touched,
         }
     }
