@@ -3,8 +3,9 @@
 #[path = "support/program.rs"]
 mod program;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
@@ -251,15 +252,43 @@ fn a_site_on_a_loopback_address_is_opened_by_the_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut child = keyrig(&["rp", "serve", "--listen", "127.0.0.1:0", "--state"])
         .arg(directory.path())
-        .stdout(std::process::Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("keyrig runs");
     let mut line = String::new();
     let out = child.stdout.take().expect("a pipe");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("a line");
+    BufReader::new(out).read_line(&mut line).expect("a line");
     let _ = child.kill();
     child.wait().expect("it ends");
     let port = line.strip_prefix("site     http://localhost:").and_then(|rest| rest.split(',').next());
     let port = port.unwrap_or_else(|| panic!("{line}"));
     assert_eq!(line, format!("site     http://localhost:{port}, at 127.0.0.1:{port} alone\n"));
+}
+
+/// The doctor is asked about the site's own settings: what no browser will ever do there is said before anybody tries.
+#[test]
+fn a_site_says_at_its_start_where_browsers_refuse_it() {
+    let site = Site::new();
+    for (rp_id, origin, said) in [
+        ("github.io", "https://example.github.io", true),
+        ("lan", "https://pve.lan", true),
+        ("example.com", "https://pve.example.com", false),
+    ] {
+        let config = site.0.path().join("site.toml");
+        let settings = format!("rp_id = \"{rp_id}\"\norigins = [\"{origin}\"]\n");
+        std::fs::write(&config, settings).expect("it is written");
+        let mut serving = keyrig(&["rp", "serve", "--listen", "localhost:0", "--config"])
+            .arg(&config)
+            .arg("--state")
+            .arg(site.0.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let out = BufReader::new(serving.stdout.take().expect("a pipe"));
+        let lines: Vec<_> = out.lines().map_while(Result::ok).take_while(|line| line != "Ctrl-C ends it.").collect();
+        serving.kill().expect("it is ours");
+        serving.wait().expect("it ends");
+        let note = format!("nobody can use WebAuthn at {origin}: the RP ID");
+        assert_eq!(lines.iter().any(|line| line.contains(&note)), said, "{lines:#?}");
+    }
 }
