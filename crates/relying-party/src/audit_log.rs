@@ -77,6 +77,10 @@ event_kinds! {
     UserDeleted = "user_deleted",
     /// A password was set.
     PasswordChanged = "password_changed",
+    /// A token for programs was added.
+    TokenAdded = "token_added",
+    /// A token for programs was deleted.
+    TokenDeleted = "token_deleted",
     /// A realm was changed.
     RealmChanged = "realm_changed",
 }

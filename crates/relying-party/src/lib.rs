@@ -53,9 +53,14 @@
 //! §5.1.10 and §5.1.1). Moments are seconds since 1970. A list that goes on has its next page in a header
 //! `Link: <..>; rel="next"` (RFC 8288).
 //!
+//! The same decisions are under `/api2/json` and `/api2/extjs` in Proxmox VE's shapes ([`PROXMOX_ROUTES`]): `POST /access/ticket` gives
+//! a ticket for the cookie `PVEAuthCookie` and a token for the header `CSRFPreventionToken`, answers are `{"data": ..}`, and the cause of a
+//! failure is the reason phrase.
+//!
 //! Users see and change what is theirs, auditors see everything, administrators change everything. Changing factors, users
 //! and realms takes a session in which the password was given again.
 
+mod api_tokens;
 mod audit_log;
 mod audit_report;
 mod challenges;
@@ -97,14 +102,15 @@ pub use self::challenges::{ChallengeGone, MAX_CHALLENGES_PER_SESSION, MAX_CHALLE
 pub use self::clock::{Clock, SystemClock};
 pub use self::directory::{Directory, DirectoryUnavailable};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
-pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, ROUTES, router, serve};
+pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, PROXMOX_ROUTES, ROUTES, router, serve};
 pub use self::limits::{EventRetention, Limits};
 pub use self::locks::{FAILURES, LOCK_TIME, TOTP_FAILURES};
 pub use self::notices::Notice;
 pub use self::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordCost, PasswordHash};
 pub use self::place::Place;
 pub use self::policy::{
-    DecidedBy, Difference, FramedLogin, InvalidPolicy, Policy, Preference, SignatureCounter, UnknownPolicy, UserHandle,
+    Confirmation, DecidedBy, Difference, FramedLogin, InvalidPolicy, Policy, Preference, SignatureCounter,
+    UnknownPolicy, UserHandle,
 };
 pub use self::printable::printable;
 pub use self::property_string::PropertyProblem;

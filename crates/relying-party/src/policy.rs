@@ -56,6 +56,10 @@ pub struct Policy {
     /// Whether a user who has no factor, where the realm asks for one, is led through enrolment after the password,
     /// rather than refused.
     pub enrol_at_login: bool,
+    /// Whether a ticket of Proxmox VE's form is good until its two hours are over, also when the session was ended that it is of.
+    pub ticket_outlives_session: bool,
+    /// What takes a session in which the password was given again.
+    pub confirmation: Confirmation,
     /// How much of WebAuthn's letter is insisted on.
     pub strictness: Strictness,
     /// What it does that the default does not.
@@ -139,6 +143,16 @@ pub enum DecidedBy {
     Keyrig,
     /// webauthn-rs.
     WebauthnRs,
+}
+
+/// What takes a session in which the password was given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirmation {
+    /// Changing factors, users and realms.
+    EveryChange,
+    /// Changing factors, unless `root@pam` does it.
+    FactorsExceptByRoot,
 }
 
 /// Why a text is not a policy.

@@ -76,6 +76,18 @@ pub fn random_password(random: &dyn Randomness) -> String {
     groups.join("-")
 }
 
+/// A random UUID (RFC 9562, section 5.4): 122 random bits.
+pub(crate) fn uuid(random: &dyn Randomness) -> String {
+    let bits = u128::from_be_bytes(bytes(random));
+    let version_and_variant = (bits & !(0xf << 76) & !(0b11 << 62)) | 4 << 76 | 0b10 << 62;
+    let digits = format!("{version_and_variant:032x}");
+    let (a, rest) = digits.split_at(8);
+    let (b, rest) = rest.split_at(4);
+    let (c, rest) = rest.split_at(4);
+    let (d, e) = rest.split_at(4);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
 /// A bearer token of 256 bits, base64url.
 pub(crate) fn token(random: &dyn Randomness) -> String {
     URL_SAFE_NO_PAD.encode(bytes::<32>(random))

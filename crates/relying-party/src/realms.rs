@@ -65,7 +65,7 @@ impl fmt::Display for Requirement {
 }
 
 impl RealmKind {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pam => "pam",
             Self::Pve => "pve",

@@ -60,6 +60,7 @@ pub(crate) struct NewSession {
     pub(crate) token: String,
     pub(crate) csrf_token: String,
     pub(crate) kind: SessionKind,
+    pub(crate) began: SystemTime,
     pub(crate) expires: SystemTime,
 }
 
@@ -97,7 +98,7 @@ pub(crate) fn begin(
             milliseconds(expires),
             confirmed.then(|| milliseconds(now)),
         ])?;
-    Ok(NewSession { token, csrf_token, kind, expires })
+    Ok(NewSession { token, csrf_token, kind, began: now, expires })
 }
 
 /// The session of a token, unless it is over.
@@ -150,13 +151,15 @@ pub(crate) fn confirm(connection: &Connection, id: &[u8; 32], now: SystemTime) -
 
 /// Notes that a wrong password was given, and ends the session at the last of [`CONFIRMATION_FAILURES`]. Whether it did.
 pub(crate) fn confirmation_failed(connection: &Connection, id: &[u8; 32]) -> Result<bool, StoreError> {
-    let failures: u32 = connection
+    let failures: Option<u32> = connection
         .prepare_cached(
             "UPDATE sessions SET confirmation_failures = confirmation_failures + 1 WHERE id = ?
              RETURNING confirmation_failures",
         )?
-        .query_row([id], |row| row.get(0))?;
-    let is_over = failures >= CONFIRMATION_FAILURES;
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    // What is no session of the store, such as a token for programs, cannot be confirmed and is not ended by this.
+    let is_over = failures.is_some_and(|failures| failures >= CONFIRMATION_FAILURES);
     if is_over {
         end(connection, id)?;
     }

@@ -191,6 +191,11 @@ impl Totp {
         self.inner.secret().to_base32()
     }
 
+    /// The secret.
+    pub(crate) fn secret(&self) -> Vec<u8> {
+        self.inner.secret().as_bytes().to_vec()
+    }
+
     /// How many digits a code has.
     #[must_use]
     pub fn digits(&self) -> u8 {

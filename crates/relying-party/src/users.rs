@@ -17,6 +17,9 @@ use crate::{realms, sessions};
 
 const MAX_COMMENT_BYTES: usize = 256;
 
+/// How many tokens for programs a user can have.
+pub(crate) const MAX_TOKENS_PER_USER: usize = 64;
+
 /// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,6 +140,28 @@ pub enum UserError {
     /// The comment is too long or has control characters.
     #[error("a comment is at most 256 bytes without control characters")]
     Comment,
+    /// A token's name is not one.
+    #[error("a token's name is 1 to 64 of A-Z a-z 0-9 . _ -")]
+    TokenName,
+    /// The user has a token of that name.
+    #[error("{user} has a token {name:?} already")]
+    TokenExists {
+        /// The user.
+        user: UserName,
+        /// The name.
+        name: String,
+    },
+    /// The user has no token of that name.
+    #[error("{user} has no token {name:?}")]
+    UnknownToken {
+        /// The user.
+        user: UserName,
+        /// The name asked for.
+        name: String,
+    },
+    /// The user has as many tokens as a user can have.
+    #[error("{0} has as many tokens as a user can have ({MAX_TOKENS_PER_USER})")]
+    TooManyTokens(UserName),
     /// Nobody could administer what is left.
     #[error("{0} is the only administrator who is enabled; make another one first")]
     LastAdministrator(UserName),
@@ -249,10 +274,7 @@ pub(crate) fn change(
     change: &UserChange,
     by: &By,
 ) -> Result<User, UserError> {
-    let is_comment = |text: &String| text.len() <= MAX_COMMENT_BYTES && !text.contains(char::is_control);
-    if !change.comment.as_ref().is_none_or(is_comment) {
-        return Err(UserError::Comment);
-    }
+    change.comment.as_deref().map_or(Ok(()), check_comment)?;
     let user = known(connection, name)?;
     connection
         .prepare_cached(
@@ -272,6 +294,11 @@ pub(crate) fn change(
     let detail: Vec<_> = detail.into_iter().flatten().collect();
     audit_log::record(connection, by, EventKind::UserChanged, &name.to_string(), &detail.join(", "))?;
     known(connection, name)
+}
+
+pub(crate) fn check_comment(comment: &str) -> Result<(), UserError> {
+    let is_comment = comment.len() <= MAX_COMMENT_BYTES && !comment.contains(char::is_control);
+    if is_comment { Ok(()) } else { Err(UserError::Comment) }
 }
 
 pub(crate) fn delete(connection: &Connection, name: &UserName, by: &By) -> Result<(), UserError> {

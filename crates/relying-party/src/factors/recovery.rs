@@ -28,6 +28,11 @@ impl StoredRecoveryKeys {
         self.unused.len()
     }
 
+    /// Which are not used up, counted from 0.
+    pub(crate) fn unused(&self) -> Vec<u32> {
+        self.unused.iter().map(|(number, _)| number.saturating_sub(1)).collect()
+    }
+
     /// The number of the unused key that this text is.
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
         let key: RecoveryKey = text.parse().ok()?;

@@ -13,7 +13,7 @@ use super::body::{Body, InPath, InQuery, secret};
 use crate::audit_log::{Event, EventFilter};
 use crate::factors::{Factor, FactorChange};
 use crate::realms::{Realm, Requirement};
-use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own};
+use crate::relying_party::{Administer, Audit, ChangeOthers, ChangeOthersFactors, Claim, Own};
 use crate::user_name::UserName;
 use crate::users::{Role, User, UserChange};
 use crate::{Refusal, RelyingParty};
@@ -164,7 +164,7 @@ pub(super) struct Forced {
 
 pub(super) async fn change_factor(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<ChangeOthersFactors>,
     InPath((user, id)): InPath<(String, String)>,
     InQuery(Forced { force }): InQuery<Forced>,
     Body(change): Body<FactorChange>,
@@ -174,7 +174,7 @@ pub(super) async fn change_factor(
 
 pub(super) async fn delete_factor(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<ChangeOthersFactors>,
     InPath((user, id)): InPath<(String, String)>,
     InQuery(Forced { force }): InQuery<Forced>,
 ) -> Result<Json<Vec<Factor>>, Refusal> {
@@ -183,7 +183,7 @@ pub(super) async fn delete_factor(
 
 pub(super) async fn delete_factors(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<ChangeOthersFactors>,
     InPath(user): InPath<String>,
     InQuery(Forced { force }): InQuery<Forced>,
 ) -> Result<Json<Vec<Factor>>, Refusal> {

@@ -60,7 +60,11 @@ pub(super) struct Credential {
 }
 
 /// What came of an attempt of somebody who is not known yet. A failure counts against the client that made it.
-fn counted<T>(relying_party: &RelyingParty, asker: &Asker, attempt: Result<T, Refusal>) -> Result<T, Refusal> {
+pub(super) fn counted<T>(
+    relying_party: &RelyingParty,
+    asker: &Asker,
+    attempt: Result<T, Refusal>,
+) -> Result<T, Refusal> {
     if let Err(
         Refusal::AuthenticationFailed { .. }
         | Refusal::LoginBlocked { .. }

@@ -4,6 +4,7 @@ mod administration;
 mod body;
 mod factors;
 mod login;
+mod proxmox;
 mod session;
 
 use std::io;
@@ -19,6 +20,8 @@ use keyrig_http::Server;
 use tokio::net::TcpListener;
 
 pub use self::body::MAX_BODY_BYTES;
+pub use self::proxmox::ROUTES as PROXMOX_ROUTES;
+pub(crate) use self::proxmox::TICKET_KEY_BYTES;
 pub use self::session::CSRF_HEADER;
 
 use crate::refusal::of_what_is_no_request;
@@ -77,6 +80,7 @@ routes! {
 pub fn router(relying_party: Arc<RelyingParty>) -> Router {
     routes()
         .merge(page::routes())
+        .merge(proxmox::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

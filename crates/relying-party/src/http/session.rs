@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::body::{Body, secret};
 use crate::notices::Notice;
-use crate::relying_party::{Claim, LoggedIn, Own, Present, Right};
+use crate::relying_party::{Claim, Credential, LoggedIn, Own, Present, Right};
 use crate::sessions::{self, NewSession, SessionKind};
 use crate::store::seconds;
 use crate::user_name::UserName;
@@ -77,7 +77,7 @@ impl SessionCookie {
 }
 
 /// The value of a cookie. Of several with the name the first counts: browsers send the most specific first.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let pairs =
         headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok()).flat_map(|text| text.split(';'));
     pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(found, _)| *found == name).map(|(_, value)| value)
@@ -90,7 +90,7 @@ impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Claim<R> {
         let name = SessionCookie::of(&parts.headers, state.over_tls).name;
         let token = cookie(&parts.headers, &name).ok_or(Refusal::NotLoggedIn)?.to_owned();
         match parts.method {
-            Method::GET | Method::HEAD => Ok(Self::to_see(token)),
+            Method::GET | Method::HEAD => Ok(Self::to_see(Credential::Session(token))),
             _ => {
                 let csrf_token = parts.headers.get(CSRF_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
                 state.foresee(Self::to_change(token, csrf_token.to_vec())).await

@@ -113,8 +113,8 @@ impl RelyingParty {
 
     /// The factors of the user, or of another one whom the session may see.
     pub(crate) async fn factors(self: &Arc<Self>, claim: Claim<Own>, user: UserName) -> Result<Vec<Factor>, Refusal> {
-        self.read_as(claim, move |_, Authorized { connection, session, by }| {
-            session.may_see(&user, by.now)?;
+        self.read_as(claim, move |this, Authorized { connection, session, by }| {
+            session.may_see(&user, by.now, &this.policy)?;
             Ok(factors::of_user(connection, &user)?)
         })
         .await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::authorization::{Administer, Audit, Authorized, ChangeOthers, Claim};
+use super::authorization::{Administer, Audit, Authorized, ChangeOthers, ChangeOthersFactors, Claim};
 use super::state::RelyingParty;
 use crate::audit_log::{self, Event, EventFilter};
 use crate::factors::{self, Factor, FactorChange, Which};
@@ -97,7 +97,7 @@ impl RelyingParty {
 
     pub(crate) async fn change_factor(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ChangeOthersFactors>,
         user: UserName,
         id: String,
         change: FactorChange,
@@ -112,7 +112,7 @@ impl RelyingParty {
     /// Deletes one factor of a user, or all of them without an `id`.
     pub(crate) async fn delete_factors(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ChangeOthersFactors>,
         user: UserName,
         id: Option<String>,
         force: bool,

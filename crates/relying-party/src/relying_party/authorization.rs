@@ -12,11 +12,14 @@ use rusqlite::Connection;
 use subtle::ConstantTimeEq;
 
 use super::state::RelyingParty;
+use crate::api_tokens::{self, PresentedToken};
 use crate::audit_log::By;
 use crate::factors;
+use crate::policy::{Confirmation, Policy};
+use crate::random;
 use crate::realms;
 use crate::refusal::{Committed, Refusal};
-use crate::sessions::{self, CONFIRMATION_LIFETIME, SessionKind, StoredSession};
+use crate::sessions::{self, CONFIRMATION_LIFETIME, SESSION_LIFETIME, SessionKind, StoredSession};
 use crate::store::{StoreError, Transaction};
 use crate::user_name::UserName;
 use crate::users::{self, Role, User};
@@ -31,13 +34,15 @@ pub(crate) struct Session {
     pub(crate) csrf_token: String,
     pub(crate) expires: SystemTime,
     confirmed: Option<SystemTime>,
+    /// Whether it is none, but a token for programs.
+    is_api_token: bool,
 }
 
 /// What a session has to be good for.
 pub(crate) trait Right: Send + 'static {
     /// # Errors
     /// What the session lacks.
-    fn check(session: &Session, now: SystemTime) -> Result<(), Refusal>;
+    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal>;
 }
 
 /// Being anybody's session, one for enrolment too.
@@ -52,6 +57,10 @@ pub(crate) struct Enrol;
 #[derive(Debug)]
 pub(crate) struct Own;
 
+/// What concerns the user alone and takes a session: a token for programs makes no other tokens, which could do more than it may.
+#[derive(Debug)]
+pub(crate) struct OwnInPerson;
+
 /// Changing what concerns the user alone: the password was given again lately.
 #[derive(Debug)]
 pub(crate) struct ChangeOwn;
@@ -64,24 +73,29 @@ pub(crate) struct Audit;
 #[derive(Debug)]
 pub(crate) struct Administer;
 
-/// Changing users, factors and realms: the password was given again lately.
+/// Changing users and realms: the password was given again lately, unless the policy asks for that with factors alone.
 #[derive(Debug)]
 pub(crate) struct ChangeOthers;
 
+/// Changing others' factors: the password was given again lately.
+#[derive(Debug)]
+pub(crate) struct ChangeOthersFactors;
+
 impl Right for Present {
-    fn check(_: &Session, _: SystemTime) -> Result<(), Refusal> {
+    fn check(_: &Session, _: SystemTime, _: &Policy) -> Result<(), Refusal> {
         Ok(())
     }
 }
 
 impl Right for Enrol {
-    fn check(session: &Session, now: SystemTime) -> Result<(), Refusal> {
-        if session.is_confirmed(now) { Ok(()) } else { Err(Refusal::ConfirmationRequired) }
+    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        let is_exempt = policy.confirmation == Confirmation::FactorsExceptByRoot && session.is_of_root();
+        if is_exempt || session.is_confirmed(now) { Ok(()) } else { Err(Refusal::ConfirmationRequired) }
     }
 }
 
 impl Right for Own {
-    fn check(session: &Session, _: SystemTime) -> Result<(), Refusal> {
+    fn check(session: &Session, _: SystemTime, _: &Policy) -> Result<(), Refusal> {
         match session.kind {
             SessionKind::Full => Ok(()),
             SessionKind::Enrolment => Err(Refusal::EnrolmentOnly),
@@ -89,16 +103,27 @@ impl Right for Own {
     }
 }
 
+impl Right for OwnInPerson {
+    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        Own::check(session, now, policy)?;
+        if session.is_api_token {
+            Err(Refusal::Forbidden { needed: "of its user: an API token will not do" })
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Right for ChangeOwn {
-    fn check(session: &Session, now: SystemTime) -> Result<(), Refusal> {
-        Own::check(session, now)?;
-        Enrol::check(session, now)
+    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        Own::check(session, now, policy)?;
+        Enrol::check(session, now, policy)
     }
 }
 
 impl Right for Audit {
-    fn check(session: &Session, now: SystemTime) -> Result<(), Refusal> {
-        Own::check(session, now)?;
+    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        Own::check(session, now, policy)?;
         match session.user.role {
             Role::Administrator | Role::Auditor => Ok(()),
             Role::User => Err(Refusal::Forbidden { needed: "administrator or auditor" }),
@@ -107,8 +132,8 @@ impl Right for Audit {
 }
 
 impl Right for Administer {
-    fn check(session: &Session, now: SystemTime) -> Result<(), Refusal> {
-        Own::check(session, now)?;
+    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        Own::check(session, now, policy)?;
         match session.user.role {
             Role::Administrator => Ok(()),
             Role::Auditor | Role::User => Err(Refusal::Forbidden { needed: "administrator" }),
@@ -117,45 +142,101 @@ impl Right for Administer {
 }
 
 impl Right for ChangeOthers {
-    fn check(session: &Session, now: SystemTime) -> Result<(), Refusal> {
-        Administer::check(session, now)?;
-        Enrol::check(session, now)
+    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        Administer::check(session, now, policy)?;
+        match policy.confirmation {
+            Confirmation::EveryChange => Enrol::check(session, now, policy),
+            Confirmation::FactorsExceptByRoot => Ok(()),
+        }
     }
 }
 
-/// What somebody says to be allowed to do: a session's token, for one right. Nothing is proved by having one.
+impl Right for ChangeOthersFactors {
+    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        Administer::check(session, now, policy)?;
+        Enrol::check(session, now, policy)
+    }
+}
+
+/// What somebody says to be allowed to do: a session's token or another credential, for one right. Nothing is proved by having
+/// one.
 pub(crate) struct Claim<R> {
-    token: String,
-    /// The token against cross-site requests, as it came with a request that changes something.
-    csrf_token: Option<Vec<u8>>,
+    credential: Credential,
+    csrf: Csrf,
     right: PhantomData<fn() -> R>,
+}
+
+/// What a request came with.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    /// A session's token.
+    Session(String),
+    /// A ticket that was made here for a session, and not changed since.
+    Ticket(SessionTicket),
+    /// A token of a user for programs: it is no session.
+    ApiToken(PresentedToken),
+}
+
+/// What a ticket says.
+#[derive(Clone)]
+pub(crate) struct SessionTicket {
+    pub(crate) user: UserName,
+    /// The session's token.
+    pub(crate) token: String,
+    pub(crate) issued: SystemTime,
+}
+
+/// How it is known that a request is not another site's.
+#[derive(Clone)]
+enum Csrf {
+    /// Not at all: it can change nothing.
+    Unknown,
+    /// By the session's token, as it came with the request.
+    Token(Vec<u8>),
+    /// By something else that other sites cannot have, which was checked.
+    Checked,
 }
 
 impl<R: Right> Claim<R> {
     /// For seeing something.
-    pub(crate) fn to_see(token: String) -> Self {
-        Self { token, csrf_token: None, right: PhantomData }
+    pub(crate) fn to_see(credential: Credential) -> Self {
+        Self { credential, csrf: Csrf::Unknown, right: PhantomData }
     }
 
     /// For changing something, with the token that cross-site requests cannot have.
     pub(crate) fn to_change(token: String, csrf_token: Vec<u8>) -> Self {
-        Self { token, csrf_token: Some(csrf_token), right: PhantomData }
+        Self { credential: Credential::Session(token), csrf: Csrf::Token(csrf_token), right: PhantomData }
+    }
+
+    /// For changing something, in a request that is not another site's.
+    pub(crate) fn to_change_here(credential: Credential) -> Self {
+        Self { credential, csrf: Csrf::Checked, right: PhantomData }
+    }
+
+    /// What the same request claims to be allowed to do as well.
+    pub(crate) fn for_right<Other: Right>(&self) -> Claim<Other> {
+        Claim { credential: self.credential.clone(), csrf: self.csrf.clone(), right: PhantomData }
     }
 
     /// The session, as it is in this transaction.
-    fn prove(&self, connection: &Connection, now: SystemTime) -> Result<Session, Refusal> {
-        let found = sessions::find(connection, &self.token, now)?.ok_or(Refusal::NotLoggedIn)?;
-        let StoredSession { id, user, kind, csrf_token, expires, confirmed } = found;
-        let user = users::by_id(connection, user)?.filter(|user| user.enabled).ok_or(Refusal::NotLoggedIn)?;
-        let session = Session { id, user, kind, csrf_token, expires, confirmed };
+    fn prove(&self, connection: &Connection, now: SystemTime, policy: &Policy) -> Result<Session, Refusal> {
+        let session = match &self.credential {
+            Credential::Session(token) => Session::of_token(connection, token, now)?,
+            Credential::Ticket(ticket) => match Session::of_token(connection, &ticket.token, now)? {
+                None if policy.ticket_outlives_session => Session::of_ticket(connection, ticket, now)?,
+                found => found,
+            },
+            Credential::ApiToken(token) => Session::of_api_token(connection, token, now)?,
+        };
+        let session = session.ok_or(Refusal::NotLoggedIn)?;
         let is_foreign = |token: &Vec<u8>| !bool::from(token.ct_eq(session.csrf_token.as_bytes()));
-        if self.csrf_token.as_ref().is_some_and(is_foreign) {
+        if matches!(&self.csrf, Csrf::Token(token) if is_foreign(token)) {
             return Err(Refusal::BadCsrfToken);
         }
         if session.kind == SessionKind::Enrolment && !lacks_a_factor(connection, &session)? {
             return Err(Refusal::NotLoggedIn);
         }
-        R::check(&session, now)?;
+        R::check(&session, now, policy)?;
         Ok(session)
     }
 }
@@ -169,6 +250,58 @@ fn lacks_a_factor(connection: &Connection, session: &Session) -> Result<bool, St
 }
 
 impl Session {
+    /// The session of a token, of a user who may log in.
+    fn of_token(connection: &Connection, token: &str, now: SystemTime) -> Result<Option<Self>, StoreError> {
+        let Some(found) = sessions::find(connection, token, now)? else { return Ok(None) };
+        let StoredSession { id, user, kind, csrf_token, expires, confirmed } = found;
+        let user = users::by_id(connection, user)?.filter(|user| user.enabled);
+        Ok(user.map(|user| Self { id, user, kind, csrf_token, expires, confirmed, is_api_token: false }))
+    }
+
+    /// What a ticket is good for by itself, when the store has its session no more.
+    fn of_ticket(connection: &Connection, ticket: &SessionTicket, now: SystemTime) -> Result<Option<Self>, StoreError> {
+        let expires = ticket.issued + SESSION_LIFETIME;
+        if expires <= now {
+            return Ok(None);
+        }
+        let user = users::find(connection, &ticket.user)?.filter(|user| user.enabled);
+        let id = random::stored(&ticket.token);
+        let kind = SessionKind::Full;
+        Ok(user.map(|user| Self {
+            id,
+            user,
+            kind,
+            csrf_token: String::new(),
+            expires,
+            confirmed: None,
+            is_api_token: false,
+        }))
+    }
+
+    /// What a token for programs is good for: what its user may do, or only what any user may.
+    fn of_api_token(
+        connection: &Connection,
+        token: &PresentedToken,
+        now: SystemTime,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(found) = api_tokens::find(connection, token, now)? else { return Ok(None) };
+        let user = users::by_id(connection, found.user)?.filter(|user| user.enabled);
+        Ok(user.map(|user| Self {
+            id: found.secret,
+            user: if found.privilege_separated { User { role: Role::User, ..user } } else { user },
+            kind: SessionKind::Full,
+            csrf_token: String::new(),
+            expires: found.expires.unwrap_or(now + SESSION_LIFETIME),
+            confirmed: None,
+            is_api_token: true,
+        }))
+    }
+
+    /// Whether the machine's superuser began it.
+    fn is_of_root(&self) -> bool {
+        !self.is_api_token && (self.user.name.name(), self.user.name.realm()) == ("root", "pam")
+    }
+
     /// Whether the password was given again lately enough to change factors.
     fn is_confirmed(&self, now: SystemTime) -> bool {
         self.confirmed.is_some_and(|at| now < at + CONFIRMATION_LIFETIME)
@@ -176,8 +309,8 @@ impl Session {
 
     /// # Errors
     /// If `user` is another one than the session's, and the session may not see what concerns others.
-    pub(crate) fn may_see(&self, user: &UserName, now: SystemTime) -> Result<(), Refusal> {
-        if self.user.name == *user { Ok(()) } else { Audit::check(self, now) }
+    pub(crate) fn may_see(&self, user: &UserName, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        if self.user.name == *user { Ok(()) } else { Audit::check(self, now, policy) }
     }
 }
 
@@ -227,7 +360,7 @@ impl RelyingParty {
         claim: Claim<R>,
         change: impl FnOnce(&Self, Authorized<'_>) -> Committed<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        if claim.csrf_token.is_none() {
+        if matches!(claim.csrf, Csrf::Unknown) {
             return Err(Refusal::BadCsrfToken);
         }
         self.work(move |this| this.store.write(|transaction| change(this, this.authorized(&claim, transaction)?))?)
@@ -247,7 +380,7 @@ impl RelyingParty {
     ) -> Result<Authorized<'a>, Refusal> {
         // Read here, as it took a while to come to this transaction.
         let now = self.clock.now();
-        let session = claim.prove(connection, now)?;
+        let session = claim.prove(connection, now, &self.policy)?;
         let by = By::user(&session.user.name, now);
         Ok(Authorized { connection, session, by })
     }

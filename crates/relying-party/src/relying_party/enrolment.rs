@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_ctap::Aaguid;
 use keyrig_verifier::{Check, RegistrationResponse};
 use serde::{Deserialize, Serialize};
@@ -47,7 +49,6 @@ pub(crate) struct RegistrationWish {
 /// What the end of a registration needs to know.
 #[derive(Serialize, Deserialize)]
 struct RegistrationChallenge {
-    challenge: Vec<u8>,
     user_handle: Vec<u8>,
     passkey: bool,
     /// Registrations that an earlier version began have none.
@@ -123,14 +124,14 @@ impl RelyingParty {
             // Those that are disabled too: the key that has one of them is not to be enrolled twice.
             let credentials = factors.iter().filter_map(StoredFactor::credential);
             let exclude: Vec<_> = credentials.filter(|credential| Some(&credential.record.id) != replaced).collect();
-            let challenge = random::bytes::<32>(connection.random);
             let user_handle = webauthn.user_handle(&session.user, connection.random);
-            let options = webauthn.creation_options(&session.user, &user_handle, &challenge, &exclude, passkey);
-            let state = RegistrationChallenge { challenge: challenge.to_vec(), user_handle, passkey, replaces };
+            let state = RegistrationChallenge { user_handle: user_handle.clone(), passkey, replaces };
             let (user, lifetime) = (Some(session.user.id), this.policy.challenge_lifetime);
-            let challenge =
-                challenges::begin(connection, Purpose::Registration, user, &session.id, &state, by.now, lifetime)?;
-            Ok(Ceremony { challenge, options })
+            // The challenge is what names it: there are clients that send nothing else back.
+            let id = challenges::begin(connection, Purpose::Registration, user, &session.id, &state, by.now, lifetime)?;
+            let challenge = challenge_of(&id)?;
+            let options = webauthn.creation_options(&session.user, &user_handle, &challenge, &exclude, passkey);
+            Ok(Ceremony { challenge: id, options })
         })
         .await
     }
@@ -169,7 +170,8 @@ impl RelyingParty {
             Err(gone) => return Ok(Err(Refusal::ChallengeGone(gone))),
         };
         let is_known = factors::owner_of_credential(connection, &response.raw_id)?.is_some();
-        let values = (begun.challenge.as_slice(), begun.user_handle.as_slice());
+        let sent = challenge_of(challenge)?;
+        let values = (sent.as_slice(), begun.user_handle.as_slice());
         let verified = webauthn.verify_registration(&response, values, begun.passkey, is_known, page, by.now);
         let format = verified.report.finding(Check::AttestationFormat);
         let attestation_format = format.map_or_else(String::new, |finding| finding.found.to_string());
@@ -270,6 +272,23 @@ impl RelyingParty {
         .await
     }
 
+    /// Adds a TOTP factor whose secret the user's program has made, confirmed by a code of it.
+    pub(crate) async fn add_totp(
+        self: &Arc<Self>,
+        claim: Claim<Enrol>,
+        description: String,
+        totp: Totp,
+        code: String,
+    ) -> Result<Added, Refusal> {
+        self.write_as(claim, move |this, authorized| {
+            let accepted = totp.check(&code, authorized.by.now, None).map_err(Refusal::ConfirmationCodeWrong)?;
+            this.add(&authorized, FactorKind::Totp, &description, |id| {
+                Ok(totp::insert(authorized.connection, id, &totp, &totp.secret(), accepted)?)
+            })
+        })
+        .await
+    }
+
     /// Makes recovery keys, which are seen here and never again. They satisfy no requirement, so they are not for enrolment.
     pub(crate) async fn add_recovery_keys(
         self: &Arc<Self>,
@@ -315,6 +334,13 @@ impl RelyingParty {
         };
         Ok(Added { factor, notices: notices::of(user, &factors, self.rp_id()), user: user.clone(), session })
     }
+}
+
+/// The challenge of a registration, by its identifier.
+fn challenge_of(id: &str) -> Result<Vec<u8>, StoreError> {
+    URL_SAFE_NO_PAD
+        .decode(id)
+        .map_err(|_| StoreError::Damaged { what: "a challenge's identifier is not base64url".to_owned() })
 }
 
 /// The credential of a second factor that can become a passkey by registering its key again.

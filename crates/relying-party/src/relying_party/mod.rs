@@ -3,13 +3,18 @@
 
 mod account;
 mod administration;
+mod api_tokens;
 mod authorization;
 mod enrolment;
 mod login;
 mod settling_in;
 mod state;
+mod tickets;
 
-pub(crate) use self::authorization::{Administer, Audit, ChangeOthers, ChangeOwn, Claim, Enrol, Own, Present, Right};
+pub(crate) use self::authorization::{
+    Administer, Audit, ChangeOthers, ChangeOthersFactors, ChangeOwn, Claim, Credential, Enrol, Own, OwnInPerson,
+    Present, Right, SessionTicket,
+};
 pub(crate) use self::enrolment::{Added, RegistrationWish, TotpOffer, TotpWish};
-pub(crate) use self::login::{Answer, Ceremony, LoggedIn, Step};
+pub(crate) use self::login::{Answer, Ceremony, LoggedIn, Offer, Step};
 pub use self::state::{Options, RelyingParty};

@@ -1,7 +1,8 @@
 //! What a relying party is made of, and how its work is kept off the threads that serve.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use keyrig_http::Connections;
 use keyrig_verifier::Strictness;
@@ -9,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::directory::{Directory, DirectoryUnavailable};
+use crate::http::TICKET_KEY_BYTES;
 use crate::limits::Limits;
 use crate::password::{Compared, PasswordCost, PasswordHash, Passwords};
 use crate::policy::Policy;
@@ -66,6 +68,8 @@ pub struct RelyingParty {
     pub(crate) connections: Arc<Connections>,
     pub(crate) failures: Arc<Failures>,
     pub(super) workers: Arc<Turns>,
+    /// Once it was read.
+    pub(super) ticket_key: OnceLock<[u8; TICKET_KEY_BYTES]>,
 }
 
 impl RelyingParty {
@@ -106,7 +110,12 @@ impl RelyingParty {
             limits,
             failures,
             workers,
+            ticket_key: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     pub(crate) fn strictness(&self) -> &Strictness {

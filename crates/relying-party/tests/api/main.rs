@@ -23,6 +23,8 @@ mod page;
 #[cfg(test)]
 mod passkey;
 #[cfg(test)]
+mod proxmox;
+#[cfg(test)]
 mod realms;
 #[cfg(test)]
 mod requests;

@@ -95,7 +95,7 @@ fn refused(asks: Asks, loss: Loss) -> Option<&'static str> {
 }
 
 /// A request whose body is held back.
-struct Held {
+pub(crate) struct Held {
     stream: TcpStream,
     body: String,
 }
@@ -103,15 +103,22 @@ struct Held {
 impl Held {
     /// Sends the head, and waits until the server asks for the body: it has looked at the head then.
     async fn begin(address: SocketAddr, browser: &Browser, method: &str, path: &str, body: &Value) -> Self {
+        let headers = match (&browser.cookie, &browser.csrf_token) {
+            (Some(cookie), Some(token)) => format!("Cookie: {cookie}\r\n{CSRF_HEADER}: {token}\r\n"),
+            _ => String::new(),
+        };
+        Self::begin_with(address, &headers, method, path, body).await
+    }
+
+    /// The same with these headers, each ended by a line's end.
+    pub(crate) async fn begin_with(address: SocketAddr, headers: &str, method: &str, path: &str, body: &Value) -> Self {
         let body = body.to_string();
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nExpect: 100-continue\r\n",
             body.len()
         );
-        if let (Some(cookie), Some(token)) = (&browser.cookie, &browser.csrf_token) {
-            head.push_str(&format!("Cookie: {cookie}\r\n{CSRF_HEADER}: {token}\r\n"));
-        }
+        head.push_str(headers);
         head.push_str("\r\n");
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -122,7 +129,7 @@ impl Held {
     }
 
     /// Sends the body; the answer's status, whether it has a cookie, and its body.
-    async fn end(mut self) -> (u16, bool, Value) {
+    pub(crate) async fn end(mut self) -> (u16, bool, Value) {
         self.stream.write_all(self.body.as_bytes()).await.unwrap();
         let mut answer = String::new();
         self.stream.read_to_string(&mut answer).await.unwrap();

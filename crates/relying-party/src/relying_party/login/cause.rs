@@ -42,6 +42,8 @@ pub(crate) enum Cause {
     ChallengeGone(ChallengeGone),
     /// The verification came to a refusal.
     Verification(Box<Report>),
+    /// What came as a ticket is not one of this user's, or is over.
+    TicketRefused,
     /// The factor was right, and is not what the realm wants.
     NotAccepted {
         requirement: Requirement,
@@ -78,6 +80,7 @@ impl Cause {
             Self::KeysUnusable { .. } => "keys_unusable",
             Self::ChallengeGone(_) => "challenge_gone",
             Self::Verification(_) => "verification",
+            Self::TicketRefused => "ticket_refused",
             Self::NotAccepted { .. } => "factor_not_accepted",
             Self::UnknownCredential => "unknown_credential",
             Self::Unservable { .. } => "factor_unservable",
@@ -127,6 +130,9 @@ impl Cause {
                     refusing.map(sentence).collect::<Vec<_>>().join("; ")
                 }
             },
+            Self::TicketRefused => {
+                "the ticket is forged, over, of another user, or not of the half that this step takes".to_owned()
+            }
             Self::NotAccepted { requirement } => {
                 format!("the factor was right, but the realm accepts another kind only ({requirement})")
             }

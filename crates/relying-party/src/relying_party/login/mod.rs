@@ -72,6 +72,8 @@ pub(crate) struct Offer {
     pub(crate) totp_locked: bool,
     /// How many recovery keys are left.
     pub(crate) recovery: Option<usize>,
+    /// The numbers of those.
+    pub(crate) recovery_unused: Vec<u32>,
     /// The ceremony that a security key can end.
     pub(crate) webauthn: Option<Ceremony>,
     /// Which keys are for another RP ID than this site's, in a sentence: they are not offered, as no browser would use them.
@@ -289,7 +291,10 @@ impl RelyingParty {
                     offer.totp_locked = account.user.totp_locked;
                     offer.totp = !account.user.totp_locked;
                 }
-                Stored::Recovery(keys) if keys.remaining() > 0 => offer.recovery = Some(keys.remaining()),
+                Stored::Recovery(keys) if keys.remaining() > 0 => {
+                    offer.recovery = Some(keys.remaining());
+                    offer.recovery_unused = keys.unused();
+                }
                 _ => {}
             }
         }
@@ -354,7 +359,7 @@ impl RelyingParty {
     }
 
     /// Writes down why a login is refused, and makes the answer that is the same for every cause.
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         connection: &Transaction<'_>,
         user: &str,

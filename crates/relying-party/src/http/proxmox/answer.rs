@@ -1,0 +1,162 @@
+//! What a call is answered with: `{"data": …}`, and a failure's cause as the reason phrase of the status line, which clients show.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::{Extensions, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
+use serde_json::{Map, Value, json};
+
+use crate::Refusal;
+
+/// To the letter: a client refuses anything else.
+const MEDIA_TYPE: &str = "application/json;charset=UTF-8";
+
+/// What a call gives.
+pub(super) type Answer = Result<Data, Failure>;
+
+/// What a call gives that went well.
+#[derive(Clone, Debug)]
+pub(super) struct Data(pub(super) Value);
+
+/// Why a call did not go well, in Proxmox VE's words where it has some.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    reason: String,
+    errors: BTreeMap<String, String>,
+}
+
+impl Failure {
+    /// There is no ticket with the request.
+    pub(super) fn no_ticket() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "No ticket")
+    }
+
+    /// There is one, and it is forged, over, or half of one.
+    pub(super) fn invalid_ticket() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "permission denied - invalid PVE ticket")
+    }
+
+    /// The API token is unknown, disabled or over.
+    pub(super) fn invalid_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid token value!")
+    }
+
+    /// The password, the factor or the half ticket was wrong: which of them the log says.
+    pub(super) fn authentication() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "authentication failure")
+    }
+
+    /// Parameters are wrong: name, and what is wrong.
+    pub(super) fn of_parameters(errors: BTreeMap<String, String>) -> Self {
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "Parameter verification failed.") }
+    }
+
+    /// The body cannot be read.
+    pub(super) fn of_body(reason: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    /// There is no such call.
+    pub(super) fn not_implemented(method: &str, path: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, &format!("Method '{method} {path}' not implemented"))
+    }
+
+    fn new(status: StatusCode, reason: &str) -> Self {
+        Self { status, reason: reason.to_owned(), errors: BTreeMap::new() }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match &refusal {
+            Refusal::AuthenticationFailed { .. }
+            | Refusal::LoginBlocked { .. }
+            | Refusal::KeysUnusable { .. }
+            | Refusal::FactorRequired { .. }
+            | Refusal::UnknownLogin => Self::authentication(),
+            Refusal::NotLoggedIn => Self::invalid_ticket(),
+            Refusal::BadCsrfToken => Self::new(StatusCode::UNAUTHORIZED, "Permission denied - invalid csrf token"),
+            Refusal::Forbidden { needed } => {
+                Self::new(StatusCode::FORBIDDEN, &format!("Permission check failed (this needs the role {needed})"))
+            }
+            // What a call dies of there is a 500, whoever is to blame.
+            Refusal::User(_) | Refusal::Factor(_) | Refusal::Realm(_) | Refusal::BadTotp(_) | Refusal::BadPassword => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, &refusal.to_string())
+            }
+            other => Self::new(other.status(), &other.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Data {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::OK.into_response();
+        response.extensions_mut().insert(Ok::<_, Failure>(self));
+        response
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        tracing::debug!(status = self.status.as_u16(), reason = self.reason, "refused");
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(Err::<Data, _>(self));
+        response
+    }
+}
+
+/// Writes an answer as `/api2/json` has it.
+pub(super) async fn json(mut response: Response) -> Response {
+    match response.extensions_mut().remove::<Answer>() {
+        Some(Ok(Data(data))) => written(StatusCode::OK, None, &json!({ "data": data })),
+        Some(Err(failure)) => {
+            let mut body = Map::from_iter([("data".to_owned(), Value::Null)]);
+            if !failure.errors.is_empty() {
+                body.insert("errors".to_owned(), json!(failure.errors));
+            }
+            written(failure.status, Some(&failure.reason), &Value::Object(body))
+        }
+        None => response,
+    }
+}
+
+/// Writes an answer as `/api2/extjs` has it: what went wrong is told in a success, but for who may not even call.
+pub(super) async fn extjs(mut response: Response) -> Response {
+    match response.extensions_mut().remove::<Answer>() {
+        Some(Ok(Data(data))) => written(StatusCode::OK, None, &json!({ "data": data, "success": 1 })),
+        Some(Err(failure)) if failure.status == StatusCode::UNAUTHORIZED => {
+            written(failure.status, Some(&failure.reason), &json!({ "data": null, "success": 0 }))
+        }
+        Some(Err(failure)) => {
+            let (status, message) = (failure.status.as_u16(), format!("{}\n", failure.reason));
+            let mut body = json!({ "data": null, "success": 0, "status": status, "message": message });
+            if let Some(members) = body.as_object_mut().filter(|_| !failure.errors.is_empty()) {
+                members.insert("errors".to_owned(), json!(failure.errors));
+            }
+            written(StatusCode::OK, None, &body)
+        }
+        None => response,
+    }
+}
+
+fn written(status: StatusCode, reason: Option<&str>, body: &Value) -> Response {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    if let Some(reason) = reason {
+        add_reason(response.extensions_mut(), reason);
+    }
+    response
+}
+
+/// A reason phrase is one line of printable characters (RFC 9112, section 4).
+fn add_reason(extensions: &mut Extensions, reason: &str) {
+    let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if let Ok(phrase) = ReasonPhrase::try_from(line.into_bytes()) {
+        extensions.insert(phrase);
+    }
+}

@@ -1,0 +1,75 @@
+//! The same decisions in the shapes of Proxmox VE's API, under `/api2/json` and `/api2/extjs`: what is written for a cluster logs in
+//! here. Only what second factors and their administration need is there.
+
+mod access;
+mod administration;
+mod answer;
+mod caller;
+mod factors;
+mod params;
+mod ticket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::map_response;
+use axum::routing::{MethodFilter, on};
+
+pub(crate) use self::ticket::TICKET_KEY_BYTES;
+
+use self::answer::Failure;
+use crate::RelyingParty;
+
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path,)+) => {
+        /// Every call: method and path below `/api2/json`, with the parameters of a path in braces.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path),)+];
+
+        fn calls() -> Router<Arc<RelyingParty>> {
+            Router::new()$(.route($path, on(MethodFilter::$method, $handler)))+
+        }
+    };
+}
+
+routes! {
+    GET "/version" => access::version,
+    GET "/access/ticket" => access::no_ticket,
+    POST "/access/ticket" => access::ticket,
+    GET "/access/domains" => access::domains,
+    GET "/access/permissions" => access::permissions,
+    PUT "/access/password" => access::change_password,
+    GET "/access/tfa" => factors::of_all,
+    GET "/access/tfa/{userid}" => factors::of_user,
+    POST "/access/tfa/{userid}" => factors::add,
+    GET "/access/tfa/{userid}/{id}" => factors::one,
+    PUT "/access/tfa/{userid}/{id}" => factors::change,
+    DELETE "/access/tfa/{userid}/{id}" => factors::delete,
+    GET "/access/users" => administration::users,
+    POST "/access/users" => administration::add_user,
+    GET "/access/users/{userid}" => administration::user,
+    PUT "/access/users/{userid}" => administration::change_user,
+    DELETE "/access/users/{userid}" => administration::delete_user,
+    GET "/access/users/{userid}/tfa" => factors::types,
+    PUT "/access/users/{userid}/unlock-tfa" => administration::unlock,
+    GET "/access/users/{userid}/token" => administration::tokens,
+    GET "/access/users/{userid}/token/{tokenid}" => administration::token,
+    POST "/access/users/{userid}/token/{tokenid}" => administration::add_token,
+    DELETE "/access/users/{userid}/token/{tokenid}" => administration::delete_token,
+    GET "/access/groups" => administration::groups,
+    GET "/access/roles" => administration::roles,
+    GET "/access/acl" => administration::acl,
+    PUT "/access/acl" => administration::change_acl,
+}
+
+/// Both formats of all calls.
+pub(super) fn routes() -> Router<Arc<RelyingParty>> {
+    let calls = || calls().fallback(not_implemented).method_not_allowed_fallback(not_implemented);
+    Router::new()
+        .nest("/api2/json", calls().layer(map_response(answer::json)))
+        .nest("/api2/extjs", calls().layer(map_response(answer::extjs)))
+}
+
+async fn not_implemented(method: Method, uri: Uri) -> Failure {
+    Failure::not_implemented(method.as_str(), uri.path())
+}

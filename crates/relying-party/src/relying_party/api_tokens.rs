@@ -1,0 +1,56 @@
+//! Tokens for programs: a user's own, or by an administrator anybody's.
+
+use std::sync::Arc;
+
+use super::authorization::{Authorized, ChangeOthers, Claim, Own, OwnInPerson, Right};
+use super::state::RelyingParty;
+use crate::api_tokens::{self, ApiToken, TokenWish};
+use crate::refusal::Refusal;
+use crate::user_name::UserName;
+
+impl RelyingParty {
+    /// A user's tokens.
+    pub(crate) async fn api_tokens(
+        self: &Arc<Self>,
+        claim: Claim<Own>,
+        user: UserName,
+    ) -> Result<Vec<ApiToken>, Refusal> {
+        self.read_as(claim, move |this, Authorized { connection, session, by }| {
+            session.may_see(&user, by.now, &this.policy)?;
+            Ok(api_tokens::all(connection, &user)?)
+        })
+        .await
+    }
+
+    /// Adds a token, and returns its secret.
+    pub(crate) async fn add_api_token(
+        self: &Arc<Self>,
+        claim: Claim<OwnInPerson>,
+        user: UserName,
+        wish: TokenWish,
+    ) -> Result<String, Refusal> {
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            if session.user.name != user {
+                ChangeOthers::check(&session, by.now, &this.policy)?;
+            }
+            Ok(api_tokens::add(connection, &user, &wish, &by)?)
+        })
+        .await
+    }
+
+    /// Deletes a token.
+    pub(crate) async fn delete_api_token(
+        self: &Arc<Self>,
+        claim: Claim<OwnInPerson>,
+        user: UserName,
+        name: String,
+    ) -> Result<(), Refusal> {
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            if session.user.name != user {
+                ChangeOthers::check(&session, by.now, &this.policy)?;
+            }
+            Ok(api_tokens::delete(connection, &user, &name, &by)?)
+        })
+        .await
+    }
+}

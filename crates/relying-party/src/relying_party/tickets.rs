@@ -1,0 +1,72 @@
+//! What tickets of Proxmox VE's form take: the key under which they are made, and a session for one that is about to be over.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::authorization::{Authorized, Claim, Own};
+use super::login::{Cause, LoggedIn};
+use super::state::RelyingParty;
+use crate::audit_log::{self, EventKind};
+use crate::factors;
+use crate::http::TICKET_KEY_BYTES;
+use crate::notices;
+use crate::random;
+use crate::realms::{self, Requirement};
+use crate::refusal::{Committed, Refusal};
+use crate::sessions::{self, SessionKind};
+use crate::store::StoreError;
+use crate::turns::Asker;
+use crate::user_name::UserName;
+
+impl RelyingParty {
+    /// The key under which tickets are made, the same for all that serve this database. It is made when it is first asked for.
+    pub(crate) async fn ticket_key(self: &Arc<Self>) -> Result<[u8; TICKET_KEY_BYTES], Refusal> {
+        if let Some(key) = self.ticket_key.get() {
+            return Ok(*key);
+        }
+        let key = self
+            .work(|this| {
+                Ok(this.store.write(|transaction| -> Result<_, StoreError> {
+                    let found = transaction.query_row("SELECT key FROM ticket_key", [], |row| row.get(0)).optional()?;
+                    if let Some(key) = found {
+                        return Ok(key);
+                    }
+                    let key = random::bytes::<TICKET_KEY_BYTES>(transaction.random);
+                    transaction.execute("INSERT INTO ticket_key VALUES (1, ?)", params![key])?;
+                    Ok(key)
+                })?)
+            })
+            .await?;
+        Ok(*self.ticket_key.get_or_init(|| key))
+    }
+
+    /// Writes down that what came as a ticket is none, and makes the answer that every refused login gets.
+    pub(crate) async fn refuse_ticket(self: &Arc<Self>, asker: &Asker, user: &UserName) -> Refusal {
+        self.failures.add(asker);
+        let name = user.to_string();
+        let refused = self
+            .work_for(asker, move |this| {
+                let now = this.clock.now();
+                this.store.write(|transaction| -> Committed<()> {
+                    Ok(Err(this.refuse(transaction, &name, &Cause::TicketRefused, now)?))
+                })?
+            })
+            .await;
+        refused.err().unwrap_or(Refusal::NotLoggedIn)
+    }
+
+    /// Another session for the user of one, which lasts as long as any that begins now.
+    pub(crate) async fn renew(self: &Arc<Self>, claim: Claim<Own>) -> Result<LoggedIn, Refusal> {
+        self.write_as(claim, |this, Authorized { connection, session, by }| {
+            let user = session.user;
+            let new = sessions::begin(connection, user.id, SessionKind::Full, false, by.now)?;
+            audit_log::record(connection, &by, EventKind::LoggedIn, &user.name.to_string(), "by a ticket")?;
+            let notices = notices::of(&user, &factors::load(connection, user.id)?, this.rp_id());
+            let requirement =
+                realms::find(connection, user.name.realm())?.map_or(Requirement::None, |realm| realm.requirement);
+            Ok(LoggedIn { session: new, user, notices, requirement })
+        })
+        .await
+    }
+}
