@@ -55,6 +55,7 @@ class Chromium:
         wanted |= {"browserName": "chrome-headless-shell"} if is_shell else {}
         session = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.version = session["capabilities"]["browserVersion"]
+        self.debugger = session["capabilities"]["goog:chromeOptions"]["debuggerAddress"]
         self.url += f"/session/{session['sessionId']}"
         self.ask("POST", "/timeouts", {"script": PATIENCE * 1000})
 

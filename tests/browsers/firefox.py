@@ -51,6 +51,7 @@ class Firefox:
             sys.exit(f"Firefox did not start: {said}")
         self.socket = websocket.create_connection(f"{match.group(1)}/session", timeout=90, suppress_origin=True)
         self.numbers = itertools.count(1)
+        self.heard = lambda event: None
         self.version = self.ask("session.new", capabilities={})["capabilities"]["browserVersion"]
         # A page that may use keys has the focus, which the window of the start has not.
         self.context = self.ask("browsingContext.create", type="window")["context"]
@@ -63,6 +64,7 @@ class Firefox:
         while True:
             answer = json.loads(self.socket.recv())
             if answer.get("id") != number:
+                self.heard(answer)
                 continue
             if answer["type"] == "error":
                 raise RuntimeError(f"Firefox refuses {method}: {answer['message'][:300]}")

@@ -11,12 +11,13 @@ PASSWORD = "correct horse battery staple"
 class Own:
     """`keyrig rp serve`, with users who have a password and nothing else."""
 
-    def __init__(self, keyrig, users):
+    def __init__(self, keyrig, users, options=()):
         self.state = tempfile.mkdtemp()
         for user in users:
             command = [keyrig, "rp", "user", "add", user, "--password", "-", "--state", self.state]
             subprocess.run(command, check=True, input=PASSWORD, text=True, capture_output=True, close_fds=False)
         command = [keyrig, "rp", "serve", "--json", "--explain", "--listen", "localhost:0", "--state", self.state]
+        command += options
         self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, close_fds=False)
         self.url = json.loads(self.server.stdout.readline())["url"] + "/"
 

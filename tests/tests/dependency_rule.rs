@@ -19,7 +19,10 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("keyrig-attach", &["keyrig-ctap", "keyrig-usb", "keyrig-rack"]),
     ("keyrig-control", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb", "keyrig-rack", "keyrig-faults"]),
     ("keyrig-ways", &["keyrig-ctap", "keyrig-usb", "keyrig-rack", "keyrig-client"]),
-    ("keyrig-service", &["keyrig-http", "keyrig-rack", "keyrig-client", "keyrig-control", "keyrig-ways"]),
+    (
+        "keyrig-service",
+        &["keyrig-http", "keyrig-rack", "keyrig-client", "keyrig-control", "keyrig-faults", "keyrig-ways"],
+    ),
     ("keyrig-test", &["keyrig-rack", "keyrig-client", "keyrig-ways", "keyrig-faults"]),
     (
         "keyrig-scenario",

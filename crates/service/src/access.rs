@@ -17,7 +17,7 @@ const READY: &str = "/v1/ready";
 
 /// Answered to those whose Host is a loopback one: nothing in it is a secret, and a page that was led here by another name gets
 /// nothing.
-const ASSETS: [&str; 1] = ["/v1/openapi.json"];
+const ASSETS: [&str; 2] = ["/v1/openapi.json", "/v1/observe.js"];
 
 /// Passes on what may be asked.
 pub(crate) async fn check(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {

@@ -91,6 +91,10 @@ pub(crate) enum Refused {
     TooManyLongBodies,
     TooManyCeremonies,
     TooManyWaits,
+    /// Nobody writes down what pages note.
+    NotObserved,
+    /// A text is no note.
+    BadNote(String),
     Rack(Refusal),
     Ceremony(Box<(ClientError, Browser)>),
 }
@@ -123,9 +127,11 @@ impl Refused {
             }
             Self::Rack(Refusal::Act { refused: ActRefused::NotDurable(_), .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooManyLongBodies | Self::Rack(Refusal::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotObserved => StatusCode::CONFLICT,
             // What is said is what may be said, and means nothing.
             Self::Ceremony(_)
             | Self::BadCeremony(_)
+            | Self::BadNote(_)
             | Self::Rack(Refusal::Snapshot(_) | Refusal::BadCredential { .. } | Refusal::Quirk { .. }) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -157,6 +163,7 @@ impl Refused {
             ),
             Self::BadRequest(reason) => (error_code::BAD_REQUEST, reason.clone(), None),
             Self::BadCeremony(reason) => ("bad-ceremony", reason.clone(), None),
+            Self::BadNote(reason) => ("bad-note", format!("note: {reason}"), None),
             Self::ContentType => (
                 "content-type",
                 "the body is not said to be JSON".to_owned(),
@@ -187,6 +194,11 @@ impl Refused {
                 "no-place-to-wait",
                 format!("{MAX_WAITS} commands wait already"),
                 Some("end one: a wait ends with its connection"),
+            ),
+            Self::NotObserved => (
+                "not-observed",
+                "nothing is written down of this rack's keys, and of no page either".to_owned(),
+                Some("start keyrig with --explain, or with --trace FILE"),
             ),
             Self::Rack(refusal) => (error_code::of_refusal(refusal), refusal.to_string(), None),
             Self::Ceremony(refused) => return Error::of_ceremony(&refused.0, refused.1),

@@ -5,8 +5,8 @@
 //! JSON; what is not a success has one shape, [`ErrorBody`].
 //!
 //! **Who may ask.** A request with the service's [`Token`] is served, whatever its Host is: a container is reached by a name of its
-//! own. Without one, only `GET /v1/ready` is, and, if the Host is a loopback one, what describes the service. There is no
-//! CORS and there are no cookies: a page of whatever site cannot reach what is here, nor does what is here reach a site.
+//! own. Without one, only `GET /v1/ready` is, and, if the Host is a loopback one, what describes the service and the script that
+//! observes pages. There is no CORS and there are no cookies: a page of whatever site cannot reach what is here, nor does what is here reach a site.
 //!
 //! **What a request does ends with its connection**, so that a key stops blinking when whoever waited for it is gone.
 //!
@@ -18,6 +18,7 @@
 //! | `client`, `conditional` | ceremonies: over HTTP and for the command line |
 //! | `service` | what is served |
 //! | `events` | what happens, as a stream |
+//! | `observe` | what pages note of their ceremonies |
 //! | `openapi` | the service described |
 //! | `error` | the shape of what is not a success |
 
@@ -27,6 +28,7 @@ mod commands;
 mod conditional;
 mod error;
 mod events;
+mod observe;
 mod openapi;
 mod rounds;
 mod routes;

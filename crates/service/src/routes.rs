@@ -27,7 +27,7 @@ use crate::error::Refused;
 use crate::events;
 use crate::openapi::{Operation, document};
 use crate::service::{MAX_BODY, MAX_CEREMONY, Service};
-use crate::{access, client};
+use crate::{access, client, observe};
 
 /// One path, what is asked there by which method, and its description.
 struct Route {
@@ -134,6 +134,13 @@ fn routes() -> Vec<Route> {
         get("/v1/events/stream", on(MethodFilter::GET, events::listen), |route| {
             events::operation(&route.id(), route.path)
         }),
+        get("/v1/observe.js", on(MethodFilter::GET, observe::script), |route| observe::script_operation(&route.id())),
+        Route {
+            method: "POST",
+            path: "/v1/notes",
+            handler: on(MethodFilter::POST, observe::note),
+            operation: |route| observe::note_operation(&route.id(), route.path),
+        },
         ceremony("/v1/client/create", on(MethodFilter::POST, client::create)).taking(MAX_CEREMONY),
         ceremony("/v1/client/get", on(MethodFilter::POST, client::get)).taking(MAX_CEREMONY),
     ]

@@ -10,6 +10,7 @@ use super::decode::{self, Asked, Decoded, Secrets};
 use super::event::{Direction, Event, Touch, What};
 use super::hexadecimal;
 use super::messages::{self, Messages, Passed};
+use super::note::Note;
 
 /// The USB host, by number.
 pub(super) const USB: u64 = 0;
@@ -29,10 +30,26 @@ pub(super) struct Heard {
 
 #[derive(Clone, Debug)]
 pub(super) enum Sound {
-    Report { direction: Direction, peer: u64, report: Box<Report> },
-    Request { peer: u64, channel: u32, kind: RequestKind, message: Vec<u8> },
-    Response { peer: u64, channel: u32, kind: RequestKind, message: Vec<u8> },
+    Report {
+        direction: Direction,
+        peer: u64,
+        report: Box<Report>,
+    },
+    Request {
+        peer: u64,
+        channel: u32,
+        kind: RequestKind,
+        message: Vec<u8>,
+    },
+    Response {
+        peer: u64,
+        channel: u32,
+        kind: RequestKind,
+        message: Vec<u8>,
+    },
     Became(Box<What>),
+    /// What a page noted: of no key.
+    Noted(Box<Note>),
 }
 
 #[derive(Debug)]
@@ -94,6 +111,9 @@ impl Assembly {
             }
             Sound::Response { peer, channel, kind, message } => {
                 self.response(at, &key, (peer, channel), kind, &message, events);
+            }
+            Sound::Noted(note) => {
+                events(Event { at_us: microseconds(at), key: None, what: What::Observed(*note) });
             }
             Sound::Became(what) => {
                 if matches!(*what, What::Unplugged | What::Attached | What::Detached)

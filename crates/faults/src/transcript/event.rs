@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::explanation::Explanation;
 use super::hexadecimal;
+use super::note::Note;
 use super::value::Members;
 
 /// Something that happened, at a key or to the transcript. As JSON, which `crates/keyrig/schemas/trace.json` describes, each is a line.
@@ -201,6 +202,8 @@ pub enum What {
         /// What: the fault as it was switched on.
         fault: String,
     },
+    /// A page noted what it asked of its browser, and what came of it. When, is by the machine's clock.
+    Observed(Note),
     /// A ceremony of a browser, or of another platform, failed: why, from what keys heard.
     Explained(Explanation),
     /// The transcript ends, and all that was heard is in it. One that has no such line at its end was cut short.

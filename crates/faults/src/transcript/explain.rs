@@ -5,6 +5,7 @@
 //! Firefox may end one without a key ever hearing its client data.
 
 mod ceremony;
+mod page;
 mod words;
 
 #[cfg(test)]
@@ -13,9 +14,11 @@ mod tests;
 use std::collections::VecDeque;
 
 use self::ceremony::{Heard, Role};
+use self::page::Page;
 use super::event::{Event, What};
 use super::exchange::{Exchange, Exchanges};
-use super::explanation::Explanation;
+use super::explanation::{Explanation, JoinedBy};
+use super::note::Note;
 
 /// How long a ceremony is silent until it counts as over, if nobody can be typing a PIN: microseconds. CTAP1/U2F is asked again each 200 ms.
 pub(crate) const SILENCE_US: u64 = 1_000_000;
@@ -28,6 +31,8 @@ const MAX_CEREMONIES: usize = 64;
 pub struct Explainer {
     exchanges: Exchanges,
     ceremonies: VecDeque<Heard>,
+    /// What pages noted, as far as it is not known to have failed: the latest last.
+    pages: VecDeque<Page>,
 }
 
 impl Explainer {
@@ -46,6 +51,9 @@ impl Explainer {
                 heard.keys.remove(key);
             }
         }
+        if let What::Observed(note) = &event.what {
+            self.observe(note, event.at_us);
+        }
         if let What::Request { exchange, .. } = &event.what
             && let Some(asked) = self.exchanges.open(*exchange).cloned()
         {
@@ -62,7 +70,8 @@ impl Explainer {
 
     /// Whether something could be explained if nothing came for a while.
     pub(crate) fn waits_for_silence(&self) -> bool {
-        self.ceremonies.iter().any(|heard| is_to_be_told(heard) && !heard.may_wait_for_user())
+        let is_silent = |heard: &Heard| !heard.may_wait_for_user() && !is_awaited(&self.pages, heard);
+        self.ceremonies.iter().any(|heard| is_to_be_told(heard) && is_silent(heard))
     }
 
     /// Explains what has failed, or was not answered, and nothing more comes.
@@ -72,11 +81,19 @@ impl Explainer {
             let at_us = left.at_us;
             self.end(left, at_us, false);
         }
-        self.tell_where(|_| true)
+        self.tell(true, |_| true)
     }
 
     fn tell_where(&mut self, is_wanted: impl Fn(&Heard) -> bool) -> Vec<Event> {
-        let told = self.ceremonies.iter_mut().filter(|heard| is_to_be_told(heard) && is_wanted(heard));
+        self.tell(false, is_wanted)
+    }
+
+    /// `is_last`: no page's note comes any more.
+    fn tell(&mut self, is_last: bool, is_wanted: impl Fn(&Heard) -> bool) -> Vec<Event> {
+        let told = self
+            .ceremonies
+            .iter_mut()
+            .filter(|heard| is_to_be_told(heard) && is_wanted(heard) && (is_last || !is_awaited(&self.pages, heard)));
         told.map(|heard| {
             heard.is_told = true;
             explained(heard)
@@ -96,10 +113,11 @@ impl Explainer {
     fn ask(&mut self, exchange: Exchange) {
         let Some(role) = Role::of(&exchange.command, exchange.subcommand.as_deref(), &exchange.request) else { return };
         let key = exchange.key.as_str();
-        let current = self
-            .ceremonies
-            .iter()
-            .rposition(|heard| heard.keys.contains(key) && !heard.is_over && !heard.has_succeeded());
+        let current = self.ceremonies.iter().rposition(|heard| {
+            heard.keys.contains(key)
+                && !heard.is_over
+                && !(heard.has_succeeded() && (role == Role::Info || heard.has_succeeded_at(key)))
+        });
         let joined = match &role {
             Role::Real(_, hash) => match self.ceremonies.iter().rposition(|heard| heard.hash.as_ref() == Some(hash)) {
                 Some(known) => {
@@ -124,17 +142,66 @@ impl Explainer {
         }
         let heard = match joined {
             Some(joined) => self.ceremonies.get_mut(joined),
-            None => {
-                // One that nobody was told of by now is asked for no more.
-                if self.ceremonies.len() >= MAX_CEREMONIES {
-                    self.ceremonies.pop_front();
-                }
-                self.ceremonies.push_back(Heard::new(exchange.at_us));
-                self.ceremonies.back_mut()
-            }
+            None => self.begin(exchange.at_us),
         };
         if let Some(heard) = heard {
             heard.ask(role, exchange);
+        }
+    }
+
+    fn begin(&mut self, at_us: u64) -> Option<&mut Heard> {
+        // One that nobody was told of by now is asked for no more.
+        if self.ceremonies.len() >= MAX_CEREMONIES {
+            self.ceremonies.pop_front();
+        }
+        self.ceremonies.push_back(Heard::new(at_us));
+        self.ceremonies.back_mut()
+    }
+
+    /// Joins what a page noted with what keys heard.
+    fn observe(&mut self, note: &Note, at_us: u64) {
+        if let Note::Began(began) = note {
+            if self.pages.len() >= MAX_CEREMONIES {
+                self.pages.pop_front();
+            }
+            return self.pages.push_back(Page::new((**began).clone(), at_us));
+        }
+        let Some(known) = self.pages.iter().rposition(|page| page.began.id == note.id()) else { return };
+        match note {
+            Note::Ended(ended) => {
+                if let Some(page) = self.pages.get_mut(known) {
+                    page.ended = Some((**ended).clone());
+                }
+                if ended.exception.is_some() {
+                    self.join(known, at_us);
+                }
+            }
+            Note::Answered(answered) if !(200..400).contains(&answered.status) => {
+                if let Some(page) = self.pages.get_mut(known) {
+                    page.answered = Some((**answered).clone());
+                }
+                self.join(known, at_us);
+            }
+            Note::Answered(_) | Note::Began(_) => {}
+        }
+    }
+
+    /// What a page noted has failed: it is told with what keys heard, if they heard anything.
+    fn join(&mut self, page: usize, at_us: u64) {
+        let Some(mut page) = self.pages.remove(page) else { return };
+        let joined: Vec<_> = self.ceremonies.iter().map(|heard| page.joins(heard, at_us)).collect();
+        let surest = joined.iter().position(|by| *by == Some(JoinedBy::ClientDataHash));
+        let found = surest.or_else(|| joined.iter().position(Option::is_some));
+        page.joined_by = found.and_then(|found| joined.get(found).copied().flatten());
+        let heard = match found {
+            Some(found) => self.ceremonies.get_mut(found),
+            None => self.begin(page.began_at_us),
+        };
+        if let Some(heard) = heard {
+            heard.last_at_us = heard.last_at_us.max(at_us);
+            heard.page = Some(page);
+            heard.is_over = true;
+            heard.is_told = false;
         }
     }
 
@@ -162,6 +229,11 @@ impl Explainer {
 
 fn is_to_be_told(heard: &Heard) -> bool {
     !heard.is_told && !heard.is_open() && heard.has_failed()
+}
+
+/// Whether a page that has not got its answer yet may have asked for it.
+fn is_awaited(pages: &VecDeque<Page>, heard: &Heard) -> bool {
+    pages.iter().any(|page| page.ended.is_none() && page.joins(heard, u64::MAX).is_some())
 }
 
 fn explained(heard: &Heard) -> Event {

@@ -1,8 +1,8 @@
 //! What came of a ceremony that failed, and who said no.
 
-use core::fmt;
-
 use serde::{Deserialize, Serialize};
+
+use super::note::{Ceremony, Exception};
 
 /// Why a ceremony failed, as far as it can be known from what keys heard. As JSON, which
 /// `crates/keyrig/schemas/trace.json` describes, it is part of an event.
@@ -23,6 +23,9 @@ pub struct Explanation {
     pub refused_by: RefusedBy,
     /// What was asked of each key, and what it did.
     pub keys: Vec<KeyInCeremony>,
+    /// What the page got, if it was observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<ObservedPage>,
     /// All of it, and what browsers do then, in one paragraph for people.
     pub text: String,
 }
@@ -41,23 +44,30 @@ pub struct KeyInCeremony {
     pub text: String,
 }
 
-/// What a page asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ceremony {
-    /// `navigator.credentials.create()`, authenticatorMakeCredential.
-    Create,
-    /// `navigator.credentials.get()`, authenticatorGetAssertion.
-    Get,
+/// What a page got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedPage {
+    /// Its origin.
+    pub origin: String,
+    /// What it caught; none if it got a credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<Exception>,
+    /// What its site said to the credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_status: Option<u16>,
+    /// By what it is known that the keys were asked for this page; none if none was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_by: Option<JoinedBy>,
 }
 
-impl fmt::Display for Ceremony {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Create => "create()",
-            Self::Get => "get()",
-        })
-    }
+/// How what a page noted and what keys heard were found to be one ceremony.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JoinedBy {
+    /// The hash of the client data is the same.
+    ClientDataHash,
+    /// Kind, RP ID and time are.
+    Time,
 }
 
 /// Who said no.
@@ -68,6 +78,12 @@ pub enum RefusedBy {
     Key,
     /// The user: at a key, or by not coming.
     User,
+    /// The browser.
+    Browser,
+    /// The page, which aborted it.
+    Page,
+    /// The site, to which the credential was sent.
+    Site,
     /// Keys cannot tell: whoever asked them wanted it no more.
     Unknown,
 }

@@ -9,6 +9,9 @@ use super::assembly::{Heard, Sound};
 /// How much is kept, bytes. It is a second or more of all that one core can move.
 pub(super) const MAX_QUEUED: usize = 8 * 1024 * 1024;
 
+/// What a note counts for, bytes: the longest that is taken.
+const MAX_NOTE: usize = 64 * 1024;
+
 /// How much is written without waiting for more, bytes.
 const ENOUGH: usize = 256 * 1024;
 
@@ -177,6 +180,7 @@ fn size(heard: &Heard) -> usize {
         Sound::Report { report, .. } => report.len(),
         Sound::Request { message, .. } | Sound::Response { message, .. } => message.capacity(),
         Sound::Became(_) => 64,
+        Sound::Noted(_) => MAX_NOTE,
     };
     size_of::<Entry>().saturating_add(more)
 }

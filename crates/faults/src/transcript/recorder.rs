@@ -24,6 +24,7 @@ use super::event::{Direction, Event, Header, KeyInTrace, Start, Touch, What};
 use super::exchange::Transcript;
 use super::explain::{Explainer, SILENCE_US};
 use super::explanation::Explanation;
+use super::note::Note;
 use super::output::Output;
 use super::queue::{Entry, Next, Queue};
 use crate::switch::{Faults, Switched};
@@ -126,6 +127,15 @@ impl Recorder {
             let key = Arc::from(key.as_str());
             queue.push(Heard { at: started.elapsed(), key, sound: Sound::Became(Box::new(what)) });
         }));
+    }
+
+    /// Writes down what a page noted.
+    pub fn observe(&self, note: Note) {
+        self.0.queue.push(Heard {
+            at: self.0.started.elapsed(),
+            key: Arc::from(""),
+            sound: Sound::Noted(Box::new(note)),
+        });
     }
 
     fn header(&self) -> Header {

@@ -5,6 +5,7 @@ use core::fmt::Write;
 use super::event::{Event, Header, Level, Touch, What};
 use super::exchange::{Exchange, Exchanges};
 use super::hexadecimal;
+use super::note::Note;
 use super::value::{Members, Value};
 
 /// Writes events as text.
@@ -61,6 +62,7 @@ impl Text {
             What::FaultOff { fault: Some(fault) } => note(format!("fault off: {}", fault.escape_debug())),
             What::FaultOff { fault: None } => note("all faults off".to_owned()),
             What::Fault { fault } => note(format!("fault: {}", fault.escape_debug())),
+            What::Observed(noted) => note(observed(noted)),
             What::Explained(explanation) => note(explanation.text.clone()),
             What::Gap { missed } => {
                 let were = if *missed == 1 { "event is missing here: it" } else { "events are missing here: they" };
@@ -130,6 +132,21 @@ impl Text {
             members(out, '>', &exchange.request);
             members(out, '<', &exchange.response);
         }
+    }
+}
+
+/// What a page noted, in a line.
+fn observed(note: &Note) -> String {
+    match note {
+        Note::Began(began) => {
+            let rp_id = began.options.rp_id.as_deref().unwrap_or("no RP ID");
+            format!("page {}: {} for {}", began.origin.escape_debug(), began.ceremony, rp_id.escape_debug())
+        }
+        Note::Ended(ended) => match &ended.exception {
+            Some(error) => format!("page: {}: {}", error.name.escape_debug(), error.message.escape_debug()),
+            None => "page: it has the credential".to_owned(),
+        },
+        Note::Answered(answered) => format!("site: status {}", answered.status),
     }
 }
 

@@ -7,4 +7,5 @@ mod ceremonies;
 mod commands;
 mod described;
 mod hostile;
+mod notes;
 mod support;

@@ -47,11 +47,15 @@ pub(crate) struct Rig {
 impl Rig {
     /// Keys `NAME=PROFILE`, and what the finger does.
     pub(crate) async fn start(keys: &[&str], policy: TouchPolicy) -> Self {
+        Self::start_with(keys, Options { finger: Finger { policy, over: None }, ..Options::default() }).await
+    }
+
+    /// The same with all that a rack may have.
+    pub(crate) async fn start_with(keys: &[&str], options: Options) -> Self {
         let key = |key: &&str| {
             let (name, profile) = key.split_once('=').expect("NAME=PROFILE");
             KeySpecification::built_in(profile, name).expect("built in")
         };
-        let options = Options { finger: Finger { policy, over: None }, ..Options::default() };
         let rack = Rack::start(options, keys.iter().map(key).collect()).await.expect("a rack");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let service = Service::new(rack.clone(), TOKEN.parse::<Token>().expect("a token"));

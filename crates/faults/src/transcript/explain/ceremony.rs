@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::page::Page;
 use crate::transcript::exchange::Exchange;
-use crate::transcript::explanation::Ceremony;
+use crate::transcript::note::Ceremony;
 use crate::transcript::value::{Members, Value};
 
 /// How many exchanges of a ceremony are kept. What is asked again and answered in the same way counts once.
@@ -124,6 +125,8 @@ pub(super) struct Heard {
     pub(super) is_over: bool,
     /// It was explained.
     pub(super) is_told: bool,
+    /// What its page noted.
+    pub(super) page: Option<Page>,
 }
 
 impl Heard {
@@ -138,6 +141,7 @@ impl Heard {
             keys: BTreeSet::new(),
             is_over: false,
             is_told: false,
+            page: None,
         }
     }
 
@@ -156,6 +160,11 @@ impl Heard {
     /// The key has done what was asked.
     pub(super) fn has_succeeded(&self) -> bool {
         self.parts.iter().any(Part::is_success)
+    }
+
+    /// This key has: another may be asked late, as nobody told it yet that it is not needed.
+    pub(super) fn has_succeeded_at(&self, key: &str) -> bool {
+        self.of(key).any(Part::is_success)
     }
 
     /// Whether this key was asked more than what it is.
@@ -218,6 +227,9 @@ impl Heard {
 
     /// Whether it has failed, as far as one can tell while nobody is asked anything.
     pub(super) fn has_failed(&self) -> bool {
+        if let Some(page) = &self.page {
+            return page.has_failed();
+        }
         let is_real = |part: &Part| matches!(part.role, Role::Real(..) | Role::Selection | Role::Dummy);
         let fails = |part: &Part| matches!(part.role, Role::Probe | Role::Pin) && !part.exchange.is_ok();
         !self.has_succeeded() && self.parts.iter().any(|part| is_real(part) || fails(part))

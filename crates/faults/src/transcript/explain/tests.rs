@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::transcript::{Ceremony, RefusedBy, Transcript};
+use crate::transcript::{Ceremony, JoinedBy, RefusedBy, Transcript};
 
 /// What Chromium 156 and Firefox 153 asked of two keys, a and b, and one that knows U2F alone; and of b nothing but what Firefox asks
 /// to have one of them chosen. The page asked for the same things in both, and took notes of what it got.
@@ -168,6 +168,16 @@ fn ceremonies_at_the_same_time_are_told_apart_by_their_client_data() {
 }
 
 #[test]
+fn a_key_that_is_asked_late_belongs_to_what_has_succeeded_already() {
+    let mut script = Script::default();
+    script.info(1, "a");
+    script.info(1, "b");
+    script.exchange(2, "a", GET, assertion("example.com", "01"), "CTAP2_OK");
+    script.exchange(3, "b", "authenticatorSelection", json!({}), CANCELLED);
+    assert_eq!(explain(&script.events), []);
+}
+
+#[test]
 fn a_key_that_is_pulled_out_while_it_waits_has_said_nothing() {
     let mut script = Script::default();
     script.info(1, "a");
@@ -270,4 +280,140 @@ fn what_others_wrote_is_bounded_and_does_not_move_a_cursor() {
     let mut explainer = Explainer::default();
     assert!(script.events.iter().all(|event| explainer.take(event).is_empty()));
     assert!(explainer.ceremonies.iter().all(|heard| heard.parts.len() <= 256));
+}
+
+impl Script {
+    /// A page asks for a login.
+    fn began(&mut self, at_ms: u64, id: &str, rp_id: &str, options: Value) {
+        let mut asked = json!({"rp_id": rp_id, "challenge": "AAAA"});
+        asked.as_object_mut().unwrap().extend(options.as_object().cloned().unwrap());
+        self.note(
+            at_ms,
+            json!({"note": "began", "id": id, "at_unix_ms": at_ms, "ceremony": "get", "origin": "https://login.example.com:8443",
+                "top": true, "options": asked}),
+        );
+    }
+
+    fn ended(&mut self, at_ms: u64, id: &str, exception: &str) {
+        let exception = json!({"name": exception, "message": "as the browser says"});
+        self.note(at_ms, json!({"note": "ended", "id": id, "at_unix_ms": at_ms, "exception": exception}));
+    }
+
+    fn note(&mut self, at_ms: u64, mut note: Value) {
+        note["event"] = json!("observed");
+        note["at_us"] = json!(at_ms * 1_000);
+        self.events.push(serde_json::from_value(note).unwrap());
+    }
+}
+
+fn only(script: &Script) -> Explanation {
+    let explained = explain(&script.events);
+    let [only] = explained.as_slice() else { panic!("{explained:#?}") };
+    only.clone()
+}
+
+#[test]
+fn what_no_key_was_asked_the_browser_refused() {
+    for (rp_id, says) in
+        [("example.com", "The browser refused by itself."), ("example.net", "is neither login.example.com nor")]
+    {
+        let mut script = Script::default();
+        script.began(1, "1", rp_id, json!({}));
+        script.ended(5, "1", "SecurityError");
+        let told = only(&script);
+        assert_eq!((told.refused_by, told.rp_id.as_deref()), (RefusedBy::Browser, Some(rp_id)));
+        assert!(told.text.contains("before any key was asked") && told.text.contains("SecurityError"), "{}", told.text);
+        assert!(told.text.contains(says), "{}", told.text);
+    }
+}
+
+/// SHA-256 of the client data that WebAuthn Level 3 §5.8.1.1 serializes, by `sha256sum`:
+/// {"type":"webauthn.get","challenge":"AAAA","origin":"https://login.example.com:8443","crossOrigin":false}
+const HASH: &str = "288941dbbc210ea43920beec8f3ab8e602937d00d8d5709271cf34f166d6cf71";
+
+#[test]
+fn a_page_and_keys_are_joined_by_the_hash_of_client_data() {
+    let mut script = Script::default();
+    // Another page asks other keys for the same at the same time, and nobody notes that.
+    for (key, hash) in [("c", "01"), ("a", HASH)] {
+        script.info(1, key);
+        script.exchange(3, key, GET, assertion("example.com", hash), "CTAP2_ERR_NO_CREDENTIALS");
+    }
+    // The notes are late.
+    script.began(4, "1", "example.com", json!({}));
+    script.ended(900, "1", "NotAllowedError");
+    let explained = explain(&script.events);
+    let pages: Vec<_> = explained.iter().filter_map(|told| Some((told.page.as_ref()?, &told.keys))).collect();
+    let [(page, keys)] = pages.as_slice() else { panic!("{explained:#?}") };
+    assert_eq!(page.joined_by, Some(JoinedBy::ClientDataHash));
+    assert_eq!(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(explained.len(), 2, "that of the others too");
+}
+
+#[test]
+fn a_page_that_waits_has_its_keys_wait_to_be_explained() {
+    let mut script = Script::default();
+    script.began(1, "1", "example.com", json!({"timeout_ms": 60_000}));
+    script.info(2, "a");
+    script.exchange(3, "a", GET, assertion("example.com", "01"), "CTAP2_ERR_NO_CREDENTIALS");
+    let mut explainer = Explainer::default();
+    assert!(script.events.iter().all(|event| explainer.take(event).is_empty()));
+    assert_eq!((explainer.waits_for_silence(), explainer.fall_silent()), (false, vec![]), "its window is open");
+    script.ended(30_001, "1", "NotAllowedError");
+    let told = explainer.take(script.events.last().unwrap()).into_iter().map(explanation).collect::<Vec<_>>();
+    let [told] = told.as_slice() else { panic!("{told:#?}") };
+    assert_eq!((told.refused_by, told.page.as_ref().unwrap().joined_by), (RefusedBy::Key, Some(JoinedBy::Time)));
+    assert!(told.text.contains("After 30.0 s the page got NotAllowedError"), "{}", told.text);
+}
+
+#[test]
+fn who_aborted_and_whose_time_was_over_is_told_apart() {
+    for (exception, at_ms, refused_by) in [
+        ("AbortError", 3_000, RefusedBy::Page),
+        ("NotAllowedError", 10_003, RefusedBy::User),
+        ("NotAllowedError", 3_000, RefusedBy::Unknown),
+    ] {
+        let mut script = Script::default();
+        script.began(1, "1", "example.com", json!({"timeout_ms": 10_000}));
+        let asked = script.ask(3, "a", GET, assertion("example.com", "01"));
+        script.push(4, "a", json!({"event": "waiting", "command": GET}));
+        // The page hears it before the key does.
+        script.ended(at_ms, "1", exception);
+        script.push(at_ms + 1, "a", json!({"event": "wait-ended", "touch": "cancelled"}));
+        script.answer(at_ms + 2, "a", asked, GET, CANCELLED);
+        assert_eq!(only(&script).refused_by, refused_by, "{exception} after {at_ms} ms: {}", only(&script).text);
+    }
+}
+
+#[test]
+fn a_site_that_refuses_what_browser_and_key_gave_is_told_with_what_it_said() {
+    let mut script = Script::default();
+    script.began(1, "1", "example.com", json!({}));
+    script.info(2, "a");
+    script.exchange(3, "a", GET, assertion("example.com", HASH), "CTAP2_OK");
+    script.note(
+        4,
+        json!({"note": "ended", "id": "1", "at_unix_ms": 4, "credential": "AQ", "client_data_json": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0IiwiY2hhbGxlbmdlIjoiQUFBQSIsIm9yaWdpbiI6Imh0dHBzOi8vbG9naW4uZXhhbXBsZS5jb206ODQ0MyIsImNyb3NzT3JpZ2luIjpmYWxzZX0"}),
+    );
+    let body = json!({"code": "refused", "reason": "the origin has port 8443"}).to_string();
+    script.note(
+        9,
+        json!({"note": "answered", "id": "1", "at_unix_ms": 9, "status": 400, "url": "https://login.example.com:8443/in", "body": body}),
+    );
+    let told = only(&script);
+    let page = told.page.as_ref().unwrap();
+    assert_eq!(
+        (told.refused_by, page.site_status, page.joined_by),
+        (RefusedBy::Site, Some(400), Some(JoinedBy::ClientDataHash))
+    );
+    assert!(
+        told.text.contains("the site answered 400") && told.text.ends_with("the origin has port 8443."),
+        "{}",
+        told.text
+    );
+    assert!(told.text.contains("key a answered authenticatorGetAssertion with CTAP2_OK"), "{}", told.text);
+    // A site that is content is nobody's failure.
+    script.events.pop();
+    script.note(9, json!({"note": "answered", "id": "1", "at_unix_ms": 9, "status": 200}));
+    assert_eq!(explain(&script.events), []);
 }

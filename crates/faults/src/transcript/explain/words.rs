@@ -1,29 +1,117 @@
 //! A ceremony that failed, in a paragraph: what each key was asked and did, what browsers do then, and what cannot be known.
 
+use core::time::Duration;
+
 use super::ceremony::{Heard, Part, Role};
+use super::page::Page;
 use crate::transcript::event::Touch;
-use crate::transcript::explanation::{Ceremony, Explanation, KeyInCeremony, RefusedBy};
+use crate::transcript::explanation::{Explanation, KeyInCeremony, ObservedPage, RefusedBy};
+use crate::transcript::note::{Answered, Ceremony, Exception};
 use crate::transcript::text::why;
+
+/// How much of what a site says is told, characters.
+const MAX_SAID: usize = 400;
 
 pub(super) fn explain(heard: &Heard) -> Explanation {
     let keys: Vec<_> = heard.keys_asked().into_iter().map(|key| of_key(heard, key)).collect();
     let said: Vec<_> = keys.iter().map(|key| format!("key {} {}", key.key.escape_debug(), key.text)).collect();
-    let verdict = verdict(heard);
-    let mut sentences = vec![format!("{}: {}.", head(heard), said.join("; "))];
-    sentences.extend(verdict.browsers);
-    sentences.push("What the page was told, keys do not hear.".to_owned());
+    let (page, verdict) = match &heard.page {
+        Some(page) => (Some(observed(page)), of_page(heard, page)),
+        None => (None, of_keys_alone(heard)),
+    };
+    let said = if said.is_empty() { " before any key was asked".to_owned() } else { format!(": {}", said.join("; ")) };
     Explanation {
-        ceremony: heard.ceremony(),
-        rp_id: heard.rp_id.clone(),
+        ceremony: heard.ceremony().or_else(|| heard.page.as_ref().map(|page| page.began.ceremony)),
+        rp_id: heard.rp_id.clone().or_else(|| heard.page.as_ref().map(|page| page.rp_id().to_owned())),
         client_data_hash: heard.hash.clone(),
         began_at_us: heard.began_at_us,
         refused_by: verdict.refused_by,
         keys,
-        text: sentences.join(" "),
+        page,
+        text: format!("{}{said}. {}", head(heard), verdict.text),
     }
 }
 
+fn observed(page: &Page) -> ObservedPage {
+    ObservedPage {
+        origin: page.began.origin.clone(),
+        exception: page.ended.as_ref().and_then(|ended| ended.exception.clone()),
+        site_status: page.answered.as_ref().map(|answered| answered.status),
+        joined_by: page.joined_by,
+    }
+}
+
+fn of_keys_alone(heard: &Heard) -> Verdict {
+    let Verdict { refused_by, text } = verdict(heard);
+    Verdict { refused_by, text: format!("{text} What the page was told, keys do not hear.") }
+}
+
+fn of_page(heard: &Heard, page: &Page) -> Verdict {
+    if let Some(answered) = &page.answered {
+        return of_site(answered);
+    }
+    let Some(ended) = &page.ended else { return of_keys_alone(heard) };
+    let Some(Exception { name, message }) = &ended.exception else { return of_keys_alone(heard) };
+    let took_ms = ended.at_unix_ms.saturating_sub(page.began.at_unix_ms);
+    let got = format!("After {} the page got {}: {:?}.", duration(took_ms), name.escape_debug(), message);
+    let is_late = page.began.options.timeout_ms.is_some_and(|timeout| at_least(took_ms, timeout));
+    let told = |refused_by, more: &str| Verdict { refused_by, text: format!("{got}{more}") };
+    let verdict = verdict(heard);
+    if name == "AbortError" {
+        // It may have been decided before: a browser keeps its page waiting behind a window.
+        return match verdict.refused_by {
+            RefusedBy::Unknown => told(RefusedBy::Page, " The page aborted it."),
+            before => told(before, &format!(" The page aborted what had failed already. {}", verdict.text)),
+        };
+    }
+    if is_late && verdict.refused_by == RefusedBy::Unknown {
+        return told(RefusedBy::User, " That is the time that the page gave: nobody touched a key that could help.");
+    }
+    if heard.has_succeeded() {
+        return told(RefusedBy::Browser, " The key did what it was asked, and the browser was not content with it.");
+    }
+    if !heard.parts.iter().any(|part| part.role != Role::Info) {
+        let why = match (page.rp_id_fits(), name.as_str()) {
+            (false, _) => format!(
+                " The RP ID {} is neither {} nor a domain above it.",
+                page.rp_id().escape_debug(),
+                page.host().escape_debug()
+            ),
+            (true, "NotAllowedError") => {
+                " There was no key to ask, its user closed a window, or the page lacks what it takes: focus, a click, a policy.".to_owned()
+            }
+            (true, _) => String::new(),
+        };
+        return told(RefusedBy::Browser, &format!(" The browser refused by itself.{why}"));
+    }
+    told(verdict.refused_by, &format!(" {}", verdict.text))
+}
+
+/// A text of an object in JSON that may be cut off: the first of this name.
+fn member(json: &str, name: &str) -> Option<String> {
+    let (_, value) = json.split_once(&format!("\"{name}\":"))?;
+    serde_json::Deserializer::from_str(value).into_iter().next()?.ok()
+}
+
+/// What a site said, which may say why.
+fn of_site(answered: &Answered) -> Verdict {
+    let body = answered.body.as_deref().unwrap_or_default();
+    let said = ["reason", "message", "error", "detail"].iter().find_map(|name| member(body, name));
+    let said: String = said.as_deref().unwrap_or(body).chars().take(MAX_SAID).collect();
+    let said = if said.is_empty() { "nothing more".to_owned() } else { said.escape_debug().to_string() };
+    let to = answered.url.as_deref().unwrap_or("somewhere").escape_debug();
+    let text = format!(
+        "Key and browser were content, and the page got its credential; the site answered {} at {to}: {said}",
+        answered.status
+    );
+    Verdict { refused_by: RefusedBy::Site, text: if text.ends_with('.') { text } else { format!("{text}.") } }
+}
+
 fn head(heard: &Heard) -> String {
+    if let Some(page) = &heard.page {
+        let (rp_id, origin) = (page.rp_id().escape_debug(), page.began.origin.escape_debug());
+        return format!("{} for {rp_id} at {origin} failed", page.began.ceremony);
+    }
     let ceremony = heard.ceremony().map_or_else(|| "A ceremony".to_owned(), |ceremony| ceremony.to_string());
     let is_u2f = heard.parts.iter().any(|part| part.exchange.command.starts_with("U2F_"));
     match &heard.rp_id {
@@ -100,9 +188,19 @@ fn reason(part: &Part) -> String {
     why(&part.exchange).map_or_else(String::new, |why| format!(" ({why})"))
 }
 
-/// How long it took, as people say it.
+/// Whether a time was over, but for what timers are late or early by.
+fn at_least(took_ms: u64, timeout_ms: f64) -> bool {
+    const TOLERANCE: Duration = Duration::from_millis(500);
+    let timeout = Duration::try_from_secs_f64(timeout_ms / 1_000.0);
+    timeout.is_ok_and(|timeout| Duration::from_millis(took_ms) + TOLERANCE >= timeout)
+}
+
 fn took(part: &Part) -> String {
-    let milliseconds = part.exchange.took_us.unwrap_or_default() / 1_000;
+    duration(part.exchange.took_us.unwrap_or_default() / 1_000)
+}
+
+/// As people say it.
+fn duration(milliseconds: u64) -> String {
     match milliseconds {
         0..1_000 => format!("{milliseconds} ms"),
         _ => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
@@ -112,12 +210,12 @@ fn took(part: &Part) -> String {
 /// Who said no, and what browsers do then.
 struct Verdict {
     refused_by: RefusedBy,
-    browsers: Option<String>,
+    text: String,
 }
 
 impl Verdict {
-    fn new(refused_by: RefusedBy, browsers: &str) -> Self {
-        Self { refused_by, browsers: Some(browsers.to_owned()) }
+    fn new(refused_by: RefusedBy, text: &str) -> Self {
+        Self { refused_by, text: text.to_owned() }
     }
 }
 
