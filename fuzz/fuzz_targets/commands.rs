@@ -17,7 +17,9 @@ use keyrig_authenticator::{Channel, Profile, Step};
 use keyrig_ctap::client_pin::{self, Permissions};
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
 use keyrig_ctap::hid::{ChannelId, Peer};
-use keyrig_ctap::{Request, bio_enrollment, config, credential_management, get_assertion, large_blobs, make_credential};
+use keyrig_ctap::{
+    Request, bio_enrollment, config, credential_management, get_assertion, large_blobs, make_credential,
+};
 use keyrig_test_platform::{Platform, Token, get_key_agreement};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};

@@ -1,12 +1,13 @@
-"""What automation written for Proxmox VE does, by proxmoxer and by curl, at the site whose address comes as HOST:PORT, for root@pam with
-the password that comes on standard input. Prints what was done, a line each; any other end than the expected one is an exception."""
+"""What automation written for Proxmox VE does, by proxmoxer and by curl, at the site whose address comes as HOST:PORT,
+for root@pam with the password that comes on standard input. Prints what was done, a line each; any other end than the
+expected one is an exception."""
 
 import base64
 import hashlib
 import hmac
 import json
-import ssl
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -19,26 +20,28 @@ from proxmoxer.backends.https import ProxmoxHTTPAuth
 from proxmoxer.core import AuthenticationError, ResourceException
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+RECOVERY_KEYS = 10
 
 
 def code(at):
     """The code of SECRET at a moment (RFC 6238)."""
     digest = hmac.digest(base64.b32decode(SECRET), struct.pack(">Q", int(at) // 30), hashlib.sha1)
     offset = digest[-1] & 15
-    return f"{(struct.unpack('>I', digest[offset:offset + 4])[0] & 0x7FFFFFFF) % 1_000_000:06}"
+    return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 1_000_000:06}"
 
 
 def tls_front(backend):
     """proxmoxer speaks TLS alone: what comes over it goes on to the site. The port that it listens on."""
     folder = tempfile.mkdtemp()
+    key, certificate = f"{folder}/key", f"{folder}/certificate"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-        + ["-subj", "/CN=localhost", "-keyout", f"{folder}/key", "-out", f"{folder}/certificate"],
+        [*command.split(), "-keyout", key, "-out", certificate],
         check=True,
         capture_output=True,
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{folder}/certificate", f"{folder}/key")
+    context.load_cert_chain(certificate, key)
     listener = socket.create_server(("127.0.0.1", 0))
 
     def copy(source, sink):
@@ -120,12 +123,12 @@ program = log_in(**token)
 program.access.users("ci@pve").put(comment="by a token")
 refused(lambda: program.access.tfa("root@pam").post(type="recovery"), ResourceException, "403")
 two_factors.access.users("root@pam").token("ci").delete()
-refused(lambda: log_in(**token).version.get(), ResourceException, "401")
+refused(log_in(**token).version.get, ResourceException, "401")
 print("API token: users yes, factors no")
 
 # Recovery keys, one of which takes the place of the phone.
 keys = two_factors.access.tfa("root@pam").post(type="recovery", description="paper")["recovery"]
-assert len(keys) == 10
+assert len(keys) == RECOVERY_KEYS
 
 
 def by_recovery_key():

@@ -1,5 +1,6 @@
 //! The end-to-end suites live in `tests/tests/`; here is what they share.
 
+pub mod clients;
 pub mod exec_case;
 pub mod guest;
 pub mod judge;

@@ -5,38 +5,16 @@
 #![cfg(test)]
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_rack::{KeySpecification, Options, Rack};
+use keyrig_tests::clients::program;
 use keyrig_tests::exec_case::{Bench, Place, places};
 use keyrig_tests::judge;
-use tokio::process;
 
 /// A client asks for a touch a dozen times, and is answered at once each time.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// The program of a client, built if it is not yet; what it needs of the system is in `scripts/packages/judges.txt`.
-fn program(name: &str) -> Option<process::Command> {
-    for library in ["libudev", "dbus-1"] {
-        let found = Command::new("pkg-config").args(["--exists", library]).status();
-        if !found.is_ok_and(|status| status.success()) {
-            judge::skip(&format!("the clients are built with {library}, which pkg-config does not find"));
-            return None;
-        }
-    }
-    let workspace = judge::tree("tests/clients");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--package", name])
-        .current_dir(&workspace)
-        // What cargo tells this test is of this workspace.
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{name} was not built: {}", String::from_utf8_lossy(&built.stderr));
-    Some(process::Command::new(workspace.join("target/debug").join(name)))
-}
 
 /// Runs a client with a new key of a profile, and compares the steps that it reports.
 async fn run(client: &str, groups: &[&str], profile: &str, steps: &[&str]) {
@@ -115,7 +93,7 @@ fn both_views() -> impl Iterator<Item = Place> {
 }
 
 /// The path of a client's program.
-fn path(client: &process::Command) -> String {
+fn path(client: &tokio::process::Command) -> String {
     client.as_std().get_program().to_str().unwrap().to_owned()
 }
 

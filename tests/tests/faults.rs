@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_authenticator::credential::CredentialSource;
 use keyrig_authenticator::environment::Crypto;
 use keyrig_authenticator::portable_crypto::Portable;
@@ -24,8 +25,8 @@ use keyrig_faults::catalogue::{self, Noticed};
 use keyrig_faults::{Absent, Fault, Faults, Kind};
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack};
 use keyrig_tests::exec_case::{Bench, Place};
-use keyrig_tests::judge;
 use keyrig_tests::serving::Serving;
+use keyrig_tests::{clients, judge};
 use keyrig_verifier::{
     AttestationPolicy, AuthenticationExpectations, AuthenticationResponse, BackupPolicy, CredentialRecord,
     ExtensionPolicy, FlagPolicy, OriginRule, RegistrationExpectations, RegistrationResponse, Report, TrustAnchors,
@@ -72,7 +73,16 @@ fn judge(rows: &[Row], said: &[String], fits: impl Fn(&str, &str) -> bool) {
 
 #[test]
 fn whoever_is_named_in_the_catalogue_is_a_test_here() {
-    let known = ["verifier", "keyrig client", "python-fido2", "PyPI's usbip", "a raw host", "libfido2"];
+    let known = [
+        "verifier",
+        "keyrig client",
+        "python-fido2",
+        "PyPI's usbip",
+        "a raw host",
+        "libfido2",
+        "Mozilla's client",
+        "libwebauthn",
+    ];
     for kind in Kind::ALL {
         for noticed in &catalogue::of(*kind).expect("it is there").noticed {
             assert!(known.contains(&noticed.by.as_str()), "{kind}: {}", noticed.by);
@@ -513,6 +523,34 @@ async fn the_client_refuses_what_browsers_do() {
         said.push(verifier_says(row).await);
     }
     judge(&rows, &said, |said, says| said.starts_with("client: ") && said.contains(says));
+}
+
+/// The programs of both register and log in, step by step, and end where something is not as it should be.
+#[tokio::test]
+async fn mozilla_s_client_and_libwebauthn_notice() {
+    for (by, client) in [("Mozilla's client", "keyrig-client-mozilla"), ("libwebauthn", "keyrig-client-libwebauthn")] {
+        let rows = rows(&[by]);
+        let mut said = Vec::new();
+        for row in &rows {
+            let Some(mut program) = clients::program(client) else { return };
+            let faults = Faults::new(None, Absent::nothing());
+            let options = Options { seams: vec![Arc::new(faults.clone())], ..Options::default() };
+            let key = KeySpecification::built_in("keyrig", "a").expect("built in");
+            let name = key.name.clone();
+            let rack = Rack::start(options, vec![key]).await.expect("a rack");
+            faults.switch_on(&name, row.fault.clone()).expect("there is room");
+            let any = EndpointAddress::Udp(([127, 0, 0, 1], 0).into());
+            let endpoint = Endpoint::bind(any).await.expect("a port");
+            let EndpointAddress::Udp(address) = *endpoint.address() else { panic!("it is bound elsewhere") };
+            let key = rack.key(&name).expect("a key");
+            let output = tokio::select! {
+                output = judge::run(program.arg(address.to_string()), b"", LIMIT) => output,
+                never = endpoint.serve(key) => match never {},
+            };
+            said.push(output.stderr);
+        }
+        judge(&rows, &said, |said, says| said.contains(says));
+    }
 }
 
 #[tokio::test]

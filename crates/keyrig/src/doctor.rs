@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use keyrig_client::Origin;
 use keyrig_relying_party::{Policy, Settings, Written};
 use keyrig_scenario::doctor::{
@@ -37,9 +37,13 @@ Examples:
     --from https://pve2.example.com:8006
   keyrig doctor --rp-id example.com --origin https://login.example.com \\
     --from https://www.example.com")]
+#[command(
+    group(ArgGroup::new("settings").required(true)),
+    override_usage = "keyrig doctor [OPTIONS] <--config|--pve|--options|--webauthn|--rp-id> <…>"
+)]
 pub(crate) struct Arguments {
     /// Settings: a datacenter.cfg of Proxmox VE, or a TOML file as for 'keyrig rp serve'
-    #[arg(long, value_name = "FILE", group = "settings", required_unless_present_any = ["webauthn", "rp_id", "pve", "options"])]
+    #[arg(long, value_name = "FILE", group = "settings")]
     config: Option<PathBuf>,
 
     /// A node's /etc/pve or a copy of it: its datacenter.cfg, its nodes, and who has which second factor. Nothing is written there

@@ -263,7 +263,7 @@ fn an_endpoint_says_which_key_it_gives_where_there_are_several() {
 #[test]
 fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
     for (arguments, expected) in [
-        (&["serve", "--key", "yubikey"][..], "the profiles are keyrig, yubikey-5.8, yubikey-5.7.4"),
+        (&["serve", "--key", "yubikey"][..], "the profiles are keyrig, keyrig-uv, yubikey-5.8, yubikey-5.7.4"),
         (&["serve", "--key", "keyrig=a/b"], "1 to 32 letters"),
         (&["serve", "--key", "keyrig=a", "--key", "keyrig=a"], "two keys are called a"),
         (&["serve", "--finger", "c"], "no key has that name"),
@@ -339,11 +339,13 @@ fn profiles_name_what_is_withheld_and_what_is_unproven() {
         names,
         [
             "keyrig",
+            "keyrig-uv",
             "yubikey-5.8",
             "yubikey-5.7.4",
             "yubikey-5.7",
             "yubikey-5.4",
             "yubikey-5.2",
+            "yubikey-bio-5.7",
             "yubikey-fips",
             "security-key-nfc-5.7",
             "security-key-5.1",
@@ -351,6 +353,7 @@ fn profiles_name_what_is_withheld_and_what_is_unproven() {
             "solo-1",
             "titan-v2",
             "feitian-epass",
+            "feitian-biopass",
             "token2-pin-plus",
             "swissbit-ishield-2",
             "crescendo",
