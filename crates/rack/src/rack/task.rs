@@ -94,7 +94,10 @@ impl Task {
         match news {
             News::Waiting { id, reason, asks } => {
                 let command = reason.command();
-                tracing::debug!(%key, %command, ?asks, "waits");
+                match asks {
+                    Asks::Touch => tracing::debug!(%key, %command, "waits for a touch"),
+                    _ => tracing::debug!(%key, %command, ?asks, "waits"),
+                }
                 entry.waiting = Some(Waiting { id, reason, asks, since: now });
                 let for_verification = asks == Asks::Verification;
                 self.log.write(What::Waiting { key: key.clone(), command, for_verification });
