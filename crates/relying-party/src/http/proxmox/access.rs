@@ -211,7 +211,7 @@ fn full(key: &[u8; TICKET_KEY_BYTES], logged_in: &LoggedIn) -> Answer {
         "username": name,
         "ticket": ticket,
         "CSRFPreventionToken": csrf,
-        "cap": capabilities(user.role),
+        "cap": { "access": granted(user.role) },
         "clustername": Value::Null,
     })))
 }
@@ -235,15 +235,14 @@ pub(super) fn privileges(role: Role) -> &'static [&'static str] {
     }
 }
 
-fn capabilities(role: Role) -> Value {
-    let granted: Map<String, Value> = privileges(role).iter().map(|name| ((*name).to_owned(), 1.into())).collect();
-    json!({ "access": granted })
+/// The same as `{"NAME": 1, …}`.
+fn granted(role: Role) -> Map<String, Value> {
+    privileges(role).iter().map(|name| ((*name).to_owned(), 1.into())).collect()
 }
 
 pub(super) async fn permissions(State(relying_party): Shared, Caller(claim): Caller<Present>) -> Answer {
     let (session, _) = relying_party.session(claim).await?;
-    let granted: Map<String, Value> =
-        privileges(session.user.role).iter().map(|name| ((*name).to_owned(), 1.into())).collect();
+    let granted = granted(session.user.role);
     Ok(Data(if granted.is_empty() { json!({}) } else { json!({ "/": granted, "/access": granted }) }))
 }
 
