@@ -45,8 +45,8 @@ pub use session::Output;
 /// The Debian packages that the kernel tier needs, one per line, with `#` comments.
 pub const PACKAGES: &str = include_str!("../../../scripts/packages/kernel.txt");
 
-/// How long KVM may take to boot before it counts as unusable and TCG is tried.
-const KVM_BOOT_LIMIT: Duration = Duration::from_secs(30);
+/// How long KVM may take to boot before it counts as unusable and TCG is tried: TCG takes 4 to 7 seconds.
+const KVM_BOOT_LIMIT: Duration = Duration::from_secs(12);
 
 /// How long after a script's limit the guest may take to kill it and say so.
 const KILL_GRACE: Duration = Duration::from_secs(30);
