@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use keyrig_relying_party::Policy;
 use serde_json::Value;
 
 use crate::program::{keyrig, run};
@@ -110,7 +111,7 @@ fn what_guides_get_wrong_is_answered_with_the_right_form() {
         (&["user", "tfa", "list", "root"], "a user is NAME@REALM, such as root@pam"),
         (&["user", "tfa", "unlok", "root@pam"], "'unlock'"),
         (&["user", "modify", "root@pam"], "nothing to change"),
-        (&["policies", "proxmox-8"], "the policies are strict-l3, proxmox-9, webauthn-rs"),
+        (&["policies", "proxmox-8"], "the policies are strict-l3, proxmox-9, pve-8.0.3, webauthn-rs"),
     ];
     for (arguments, expected) in cases {
         // 'policies' and what clap refuses take no --state.
@@ -191,7 +192,7 @@ fn policies_say_what_they_do_and_why_it_is_a_risk() {
     }
     assert_eq!(all.matches("\n    it ").count(), all.matches("\n    risk: ").count());
     // Every field of every policy, and what another value than the default's means right below it.
-    assert_eq!(all.matches("\n  strictness.empty_user_handle = ").count(), 3, "{all}");
+    assert_eq!(all.matches("\n  strictness.empty_user_handle = ").count(), 4, "{all}");
     assert!(all.contains("\n  strictness.empty_user_handle = \"report\"\n    it takes an empty userHandle"), "{all}");
     let one: Value = serde_json::from_str(&policies(&["proxmox-9", "--json"])).unwrap();
     assert_eq!((&one[0]["name"], &one[0]["challenge_lifetime_s"]), (&"proxmox-9".into(), &120.into()));
@@ -266,6 +267,24 @@ fn a_site_on_a_loopback_address_is_opened_by_the_name() {
 }
 
 /// The doctor is asked about the site's own settings: what no browser will ever do there is said before anybody tries.
+/// What `rp serve` prints with these settings before it serves.
+fn at_the_start(site: &Site, settings: &str) -> Vec<String> {
+    let config = site.0.path().join("site.toml");
+    std::fs::write(&config, settings).expect("it is written");
+    let mut serving = keyrig(&["rp", "serve", "--listen", "localhost:0", "--config"])
+        .arg(&config)
+        .arg("--state")
+        .arg(site.0.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let out = BufReader::new(serving.stdout.take().expect("a pipe"));
+    let lines: Vec<_> = out.lines().map_while(Result::ok).take_while(|line| line != "Ctrl-C ends it.").collect();
+    serving.kill().expect("it is ours");
+    serving.wait().expect("it ends");
+    lines
+}
+
 #[test]
 fn a_site_says_at_its_start_where_browsers_refuse_it() {
     let site = Site::new();
@@ -274,21 +293,19 @@ fn a_site_says_at_its_start_where_browsers_refuse_it() {
         ("lan", "https://pve.lan", true),
         ("example.com", "https://pve.example.com", false),
     ] {
-        let config = site.0.path().join("site.toml");
-        let settings = format!("rp_id = \"{rp_id}\"\norigins = [\"{origin}\"]\n");
-        std::fs::write(&config, settings).expect("it is written");
-        let mut serving = keyrig(&["rp", "serve", "--listen", "localhost:0", "--config"])
-            .arg(&config)
-            .arg("--state")
-            .arg(site.0.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let out = BufReader::new(serving.stdout.take().expect("a pipe"));
-        let lines: Vec<_> = out.lines().map_while(Result::ok).take_while(|line| line != "Ctrl-C ends it.").collect();
-        serving.kill().expect("it is ours");
-        serving.wait().expect("it ends");
+        let lines = at_the_start(&site, &format!("rp_id = \"{rp_id}\"\norigins = [\"{origin}\"]\n"));
         let note = format!("nobody can use WebAuthn at {origin}: the RP ID");
         assert_eq!(lines.iter().any(|line| line.contains(&note)), said, "{lines:#?}");
+    }
+}
+
+#[test]
+fn a_site_says_at_its_start_that_its_policy_lets_anybody_in() {
+    let site = Site::new();
+    for policy in Policy::built_in_names() {
+        let settings =
+            format!("rp_id = \"example.com\"\norigins = [\"https://pve.example.com\"]\npolicy = \"{policy}\"\n");
+        let lines = at_the_start(&site, &settings).join("\n");
+        assert_eq!(lines.contains("CVE-2023-54391"), policy == "pve-8.0.3", "{lines}");
     }
 }

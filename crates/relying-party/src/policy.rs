@@ -11,9 +11,10 @@ use serde_json::Value;
 use thiserror::Error;
 
 /// The policies that come with keyrig: name and text. The first is the default.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("strict-l3", include_str!("../policies/strict-l3.toml")),
     ("proxmox-9", include_str!("../policies/proxmox-9.toml")),
+    ("pve-8.0.3", include_str!("../policies/pve-8.0.3.toml")),
     ("webauthn-rs", include_str!("../policies/webauthn-rs.toml")),
 ];
 
@@ -58,6 +59,9 @@ pub struct Policy {
     pub enrol_at_login: bool,
     /// Whether a ticket of Proxmox VE's form is good until its two hours are over, also when the session was ended that it is of.
     pub ticket_outlives_session: bool,
+    /// Whether a second step of Proxmox VE's form is taken whatever its ticket, so that nobody has to know a password: the hole of
+    /// CVE-2023-54391.
+    pub second_step_without_ticket: bool,
     /// What takes a session in which the password was given again.
     pub confirmation: Confirmation,
     /// How much of WebAuthn's letter is insisted on.

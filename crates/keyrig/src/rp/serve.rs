@@ -128,6 +128,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let interrupted = interruption::in_order();
     let (policy, rp_id) = (settings.policy.name.clone(), settings.rp_id.clone());
     let (origins, mut warnings) = (settings.origins.clone(), settings.warnings());
+    if settings.policy.second_step_without_ticket {
+        warnings.push(format!(
+            "the policy {policy} has the hole of CVE-2023-54391 on purpose: whoever sends a tfa-challenge is let in without a password"
+        ));
+    }
     warnings.extend(diagnosed(&settings));
     let options = Options { explain: arguments.explain, over_tls: arguments.behind_tls, ..Options::new(store) };
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));

@@ -50,7 +50,7 @@ pub(super) async fn begin_webauthn(
     claim: Claim<Enrol>,
     Body(wish): Body<RegistrationWish>,
 ) -> Result<Json<Ceremony>, Refusal> {
-    relying_party.begin_registration(claim, wish).await.map(Json)
+    relying_party.begin_registration(claim, None, wish).await.map(Json)
 }
 
 pub(super) async fn finish_webauthn(
@@ -61,7 +61,7 @@ pub(super) async fn finish_webauthn(
     Body(FinishWebauthn { challenge, description, credential }): Body<FinishWebauthn>,
 ) -> Result<Response, Refusal> {
     let response = RegistrationResponse::from_value_by(&credential, relying_party.strictness())?;
-    let added = relying_party.finish_registration(claim, challenge, description, response, page).await?;
+    let added = relying_party.finish_registration(claim, None, challenge, description, response, page).await?;
     Ok(answer(&cookie, &added, json!({})))
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn add_recovery_keys(
     cookie: SessionCookie,
     Body(Described { description }): Body<Described>,
 ) -> Result<Response, Refusal> {
-    let (added, set) = relying_party.add_recovery_keys(claim, description).await?;
+    let (added, set) = relying_party.add_recovery_keys(claim, None, description).await?;
     let keys: Vec<String> = set.keys.iter().map(ToString::to_string).collect();
     Ok(answer(&cookie, &added, json!({ "recovery_keys": keys })))
 }

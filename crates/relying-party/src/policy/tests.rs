@@ -9,7 +9,10 @@ fn every_policy_that_comes_with_keyrig_is_valid() {
     }
     assert_eq!(Policy::default().name, "strict-l3");
     let error = Policy::built_in("proxmox-8").unwrap_err().to_string();
-    assert_eq!(error, "there is no policy \"proxmox-8\"; the policies are strict-l3, proxmox-9, webauthn-rs");
+    assert_eq!(
+        error,
+        "there is no policy \"proxmox-8\"; the policies are strict-l3, proxmox-9, pve-8.0.3, webauthn-rs"
+    );
 }
 
 /// A policy says of every field in which it differs from the default what that does and why it is a risk, and of no

@@ -10,7 +10,7 @@ use keyrig_ctap::Aaguid;
 use keyrig_verifier::{Check, RegistrationResponse};
 use serde::{Deserialize, Serialize};
 
-use super::authorization::{Authorized, ChangeOwn, Claim, Enrol};
+use super::authorization::{Authorized, ChangeOthersFactors, ChangeOwn, Claim, Enrol, Right};
 use super::login::{Cause, Ceremony};
 use super::state::RelyingParty;
 use crate::audit_log::{self, EventKind};
@@ -27,7 +27,8 @@ use crate::refusal::{Committed, Refusal};
 use crate::sessions::{self, NewSession, SessionKind};
 use crate::store::{self, StoreError};
 use crate::totp::{TOTP_SECRET_BYTES, Totp, TotpAlgorithm};
-use crate::users::User;
+use crate::user_name::UserName;
+use crate::users::{self, User};
 use crate::webauthn::{Page, Webauthn};
 
 /// How long a user has to get a new secret into an app and a code out of it.
@@ -106,31 +107,46 @@ impl RelyingParty {
         self.webauthn.as_ref().map_err(|reason| Refusal::WebauthnUnavailable { reason: reason.clone() })
     }
 
-    /// Begins to register a credential; as a passkey, it will be able to log in alone.
+    /// Whose factor is added: that of the session's user, or of another one, whose factors it may change.
+    fn owner(&self, authorized: &Authorized<'_>, of: Option<&UserName>) -> Result<User, Refusal> {
+        let Authorized { connection, session, by } = authorized;
+        match of.filter(|of| **of != session.user.name) {
+            None => Ok(session.user.clone()),
+            Some(name) => {
+                ChangeOthersFactors::check(session, by.now, &self.policy)?;
+                Ok(users::known(connection, name)?)
+            }
+        }
+    }
+
+    /// Begins to register a credential, for another user if `of` names one; as a passkey, it will be able to log in alone.
     pub(crate) async fn begin_registration(
         self: &Arc<Self>,
         claim: Claim<Enrol>,
+        of: Option<UserName>,
         wish: RegistrationWish,
     ) -> Result<Ceremony, Refusal> {
         let RegistrationWish { passkey, replaces } = wish;
-        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+        self.write_as(claim, move |this, authorized| {
+            let owner = this.owner(&authorized, of.as_ref())?;
+            let Authorized { connection, session, by } = authorized;
             let webauthn = this.usable_webauthn()?;
-            let factors = factors::load(connection, session.user.id)?;
+            let factors = factors::load(connection, owner.id)?;
             let replaced = match &replaces {
-                Some(id) if passkey => Some(&replaceable(&factors, &session.user, id)?.record.id),
+                Some(id) if passkey => Some(&replaceable(&factors, &owner, id)?.record.id),
                 Some(_) => return Err(Refusal::BadRequest { reason: "replaces: only a passkey replaces".to_owned() }),
                 None => None,
             };
             // Those that are disabled too: the key that has one of them is not to be enrolled twice.
             let credentials = factors.iter().filter_map(StoredFactor::credential);
             let exclude: Vec<_> = credentials.filter(|credential| Some(&credential.record.id) != replaced).collect();
-            let user_handle = webauthn.user_handle(&session.user, connection.random);
+            let user_handle = webauthn.user_handle(&owner, connection.random);
             let state = RegistrationChallenge { user_handle: user_handle.clone(), passkey, replaces };
-            let (user, lifetime) = (Some(session.user.id), this.policy.challenge_lifetime);
+            let (user, lifetime) = (Some(owner.id), this.policy.challenge_lifetime);
             // The challenge is what names it: there are clients that send nothing else back.
             let id = challenges::begin(connection, Purpose::Registration, user, &session.id, &state, by.now, lifetime)?;
             let challenge = challenge_of(&id)?;
-            let options = webauthn.creation_options(&session.user, &user_handle, &challenge, &exclude, passkey);
+            let options = webauthn.creation_options(&owner, &user_handle, &challenge, &exclude, passkey);
             Ok(Ceremony { challenge: id, options })
         })
         .await
@@ -140,6 +156,7 @@ impl RelyingParty {
     pub(crate) async fn finish_registration(
         self: &Arc<Self>,
         claim: Claim<Enrol>,
+        of: Option<UserName>,
         challenge: String,
         description: String,
         response: RegistrationResponse,
@@ -147,7 +164,8 @@ impl RelyingParty {
     ) -> Result<Added, Refusal> {
         self.commit_as(claim, move |this, authorized| {
             factors::check_description(&description)?;
-            this.register(&authorized, &challenge, &description, response, &page)
+            let owner = this.owner(&authorized, of.as_ref())?;
+            this.register(&authorized, &owner, &challenge, &description, response, &page)
         })
         .await
     }
@@ -155,6 +173,7 @@ impl RelyingParty {
     fn register(
         &self,
         authorized: &Authorized<'_>,
+        owner: &User,
         challenge: &str,
         description: &str,
         response: RegistrationResponse,
@@ -162,7 +181,7 @@ impl RelyingParty {
     ) -> Committed<Added, Refusal> {
         let webauthn = self.usable_webauthn()?;
         let Authorized { connection, session, by } = authorized;
-        let (user, purpose) = (Some(session.user.id), Purpose::Registration);
+        let (user, purpose) = (Some(owner.id), Purpose::Registration);
         let taken =
             challenges::take::<RegistrationChallenge>(connection, challenge, purpose, user, &session.id, by.now)?;
         let begun = match taken {
@@ -177,7 +196,7 @@ impl RelyingParty {
         let attestation_format = format.map_or_else(String::new, |finding| finding.found.to_string());
         let Some(record) = verified.record else {
             let cause = Cause::Verification(Box::new(verified.report));
-            let name = session.user.name.to_string();
+            let name = owner.name.to_string();
             let report = self.write_report(connection, EventKind::EnrolmentRefused, &name, &cause, by)?;
             return Ok(Err(Refusal::EnrolmentRefused { report }));
         };
@@ -190,9 +209,9 @@ impl RelyingParty {
             attestation_object: response.attestation_object,
         };
         let added = store::part(connection, || {
-            self.add(authorized, FactorKind::Webauthn, description, |id| {
-                webauthn::insert(connection, &session.user, id, &credential)?;
-                begun.replaces.as_ref().map_or(Ok(()), |replaced| replace(authorized, replaced, &credential))
+            self.add(authorized, owner, FactorKind::Webauthn, description, |id| {
+                webauthn::insert(connection, owner, id, &credential)?;
+                begun.replaces.as_ref().map_or(Ok(()), |replaced| replace(authorized, owner, replaced, &credential))
             })
         });
         match added {
@@ -265,7 +284,7 @@ impl RelyingParty {
             let totp = Totp::new(&begun.secret, algorithm, begun.digits, begun.step, "", "new")?;
             // The error undoes the transaction: the challenge is still there.
             let accepted = totp.check(&code, by.now, None).map_err(Refusal::ConfirmationCodeWrong)?;
-            this.add(&authorized, FactorKind::Totp, &description, |id| {
+            this.add(&authorized, &session.user, FactorKind::Totp, &description, |id| {
                 Ok(totp::insert(connection, id, &totp, &begun.secret, accepted)?)
             })
         })
@@ -276,13 +295,15 @@ impl RelyingParty {
     pub(crate) async fn add_totp(
         self: &Arc<Self>,
         claim: Claim<Enrol>,
+        of: Option<UserName>,
         description: String,
         totp: Totp,
         code: String,
     ) -> Result<Added, Refusal> {
         self.write_as(claim, move |this, authorized| {
+            let owner = this.owner(&authorized, of.as_ref())?;
             let accepted = totp.check(&code, authorized.by.now, None).map_err(Refusal::ConfirmationCodeWrong)?;
-            this.add(&authorized, FactorKind::Totp, &description, |id| {
+            this.add(&authorized, &owner, FactorKind::Totp, &description, |id| {
                 Ok(totp::insert(authorized.connection, id, &totp, &totp.secret(), accepted)?)
             })
         })
@@ -293,12 +314,13 @@ impl RelyingParty {
     pub(crate) async fn add_recovery_keys(
         self: &Arc<Self>,
         claim: Claim<ChangeOwn>,
+        of: Option<UserName>,
         description: String,
     ) -> Result<(Added, RecoveryKeySet), Refusal> {
         self.write_as(claim, move |this, authorized| {
-            let Authorized { connection, session, by } = &authorized;
-            let (factor, set) = recovery::add_set(connection, &session.user, &description, by)?;
-            Ok((this.added(&authorized, factor)?, set))
+            let owner = this.owner(&authorized, of.as_ref())?;
+            let (factor, set) = recovery::add_set(authorized.connection, &owner, &description, &authorized.by)?;
+            Ok((this.added(&authorized, &owner, factor)?, set))
         })
         .await
     }
@@ -306,21 +328,21 @@ impl RelyingParty {
     fn add(
         &self,
         authorized: &Authorized<'_>,
+        owner: &User,
         kind: FactorKind,
         description: &str,
         insert: impl FnOnce(&str) -> Result<(), FactorError>,
     ) -> Result<Added, Refusal> {
-        let Authorized { connection, session, by } = authorized;
-        let id = factors::add(connection, &session.user, kind, description, by)?;
+        let Authorized { connection, by, .. } = authorized;
+        let id = factors::add(connection, owner, kind, description, by)?;
         insert(&id)?;
-        let factor = factors::added(connection, &session.user, &id)?;
-        self.added(authorized, factor)
+        let factor = factors::added(connection, owner, &id)?;
+        self.added(authorized, owner, factor)
     }
 
     /// What follows once a factor was added: who had to enrol is let in when that is what the realm requires.
-    fn added(&self, authorized: &Authorized<'_>, factor: Factor) -> Result<Added, Refusal> {
+    fn added(&self, authorized: &Authorized<'_>, user: &User, factor: Factor) -> Result<Added, Refusal> {
         let Authorized { connection, session, by } = authorized;
-        let user = &session.user;
         let factors = factors::load(connection, user.id)?;
         let realm = realms::find(connection, user.name.realm())?;
         let is_satisfied = realm.is_some_and(|realm| realm.requirement.is_satisfied_by(&factors));
@@ -356,10 +378,10 @@ fn replaceable<'a>(factors: &'a [StoredFactor], user: &User, id: &str) -> Result
 }
 
 /// Deletes the second factor whose place a passkey has taken.
-fn replace(authorized: &Authorized<'_>, id: &str, passkey: &StoredCredential) -> Result<(), FactorError> {
-    let Authorized { connection, session, by } = authorized;
-    let factors = factors::load(connection, session.user.id)?;
-    let replaced = replaceable(&factors, &session.user, id)?.record.aaguid;
+fn replace(authorized: &Authorized<'_>, owner: &User, id: &str, passkey: &StoredCredential) -> Result<(), FactorError> {
+    let Authorized { connection, by, .. } = authorized;
+    let factors = factors::load(connection, owner.id)?;
+    let replaced = replaceable(&factors, owner, id)?.record.aaguid;
     // Browsers may blot it out, so it proves nothing; what differs is another key all the same.
     let is_known = |aaguid: Aaguid| aaguid != Aaguid::default();
     let is_other = is_known(replaced) && is_known(passkey.record.aaguid) && replaced != passkey.record.aaguid;
@@ -367,5 +389,5 @@ fn replace(authorized: &Authorized<'_>, id: &str, passkey: &StoredCredential) ->
         let reason = "the key that was touched is of another model";
         return Err(FactorError::NoPasskeyOf { id: id.to_owned(), reason });
     }
-    factors::delete(connection, &session.user.name, Which::One(id), false, by).map(drop)
+    factors::delete(connection, &owner.name, Which::One(id), false, by).map(drop)
 }

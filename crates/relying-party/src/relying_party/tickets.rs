@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, params};
 
 use super::authorization::{Authorized, Claim, Own};
-use super::login::{Cause, LoggedIn};
+use super::login::{Cause, LoggedIn, Step};
 use super::state::RelyingParty;
 use crate::audit_log::{self, EventKind};
 use crate::factors;
@@ -18,6 +18,9 @@ use crate::sessions::{self, SessionKind};
 use crate::store::StoreError;
 use crate::turns::Asker;
 use crate::user_name::UserName;
+
+/// How much is written down of a name that no user can have, in bytes.
+const MAX_NAME_BYTES: usize = 128;
 
 impl RelyingParty {
     /// The key under which tickets are made, the same for all that serve this database. It is made when it is first asked for.
@@ -43,17 +46,48 @@ impl RelyingParty {
 
     /// Writes down that what came as a ticket is none, and makes the answer that every refused login gets.
     pub(crate) async fn refuse_ticket(self: &Arc<Self>, asker: &Asker, user: &UserName) -> Refusal {
+        self.refuse_for(asker, user.to_string(), Cause::TicketRefused).await
+    }
+
+    /// The same of what no user can be called.
+    pub(crate) async fn refuse_name(self: &Arc<Self>, asker: &Asker, mut name: String) -> Refusal {
+        name.truncate(name.floor_char_boundary(MAX_NAME_BYTES));
+        self.refuse_for(asker, name, Cause::NotAUserName).await
+    }
+
+    /// The same of half a ticket that would be too long.
+    pub(crate) async fn refuse_long_ticket(self: &Arc<Self>, asker: &Asker, user: &UserName) -> Refusal {
+        self.refuse_for(asker, user.to_string(), Cause::TicketTooLong).await
+    }
+
+    async fn refuse_for(self: &Arc<Self>, asker: &Asker, name: String, cause: Cause) -> Refusal {
         self.failures.add(asker);
-        let name = user.to_string();
         let refused = self
             .work_for(asker, move |this| {
                 let now = this.clock.now();
-                this.store.write(|transaction| -> Committed<()> {
-                    Ok(Err(this.refuse(transaction, &name, &Cause::TicketRefused, now)?))
-                })?
+                this.store
+                    .write(|transaction| -> Committed<()> { Ok(Err(this.refuse(transaction, &name, &cause, now)?)) })?
             })
             .await;
         refused.err().unwrap_or(Refusal::NotLoggedIn)
+    }
+
+    /// Whether a second step is taken whatever its ticket: the hole of CVE-2023-54391.
+    pub(crate) fn takes_any_challenge(&self) -> bool {
+        self.policy.second_step_without_ticket
+    }
+
+    /// The first step as the hole has it: nobody looks at a password. It is for policies that have the hole on purpose.
+    pub(crate) async fn danger_log_in_without_password(
+        self: &Arc<Self>,
+        asker: &Asker,
+        name: UserName,
+    ) -> Result<Step, Refusal> {
+        self.work_for(asker, move |this| {
+            let now = this.clock.now();
+            this.store.write(|transaction| this.danger_skip_password(transaction, &name, now))?
+        })
+        .await
     }
 
     /// Another session for the user of one, which lasts as long as any that begins now.

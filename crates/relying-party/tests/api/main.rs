@@ -23,7 +23,11 @@ mod page;
 #[cfg(test)]
 mod passkey;
 #[cfg(test)]
+mod program;
+#[cfg(test)]
 mod proxmox;
+#[cfg(test)]
+mod proxmox_steps;
 #[cfg(test)]
 mod realms;
 #[cfg(test)]

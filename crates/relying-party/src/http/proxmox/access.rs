@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Data, Failure};
 use super::caller::{Caller, csrf_token, moment};
-use super::params::Params;
-use super::ticket::{TICKET_KEY_BYTES, Ticket};
+use super::params::{NoParams, Params};
+use super::ticket::{MAX_TICKET_BYTES, TICKET_KEY_BYTES, Ticket};
 use crate::http::login::counted;
 use crate::realms::Requirement;
 use crate::relying_party::{
@@ -29,17 +29,17 @@ type Shared = State<Arc<RelyingParty>>;
 /// The release whose API this is.
 const RELEASE: &str = "9.0";
 
-pub(super) async fn version(_: Caller<Present>) -> Answer {
+pub(super) async fn version(_: Caller<Present>, _: NoParams) -> Answer {
     Ok(Data(json!({ "version": RELEASE, "release": RELEASE, "repoid": concat!("keyrig-", env!("CARGO_PKG_VERSION")) })))
 }
 
 /// Clients ask whether there is anybody.
-pub(super) async fn no_ticket() -> Answer {
+pub(super) async fn no_ticket(_: NoParams) -> Answer {
     Ok(Data(Value::Null))
 }
 
 /// Everybody may see which realms there are: a login form has to.
-pub(super) async fn domains(State(relying_party): Shared) -> Answer {
+pub(super) async fn domains(State(relying_party): Shared, _: NoParams) -> Answer {
     let realms = relying_party.realms().await?.into_iter().map(|realm| {
         let kind = realm.kind.name();
         let mut entry = json!({ "realm": realm.name, "type": kind, "comment": realm.comment });
@@ -77,7 +77,9 @@ pub(super) async fn ticket(State(relying_party): Shared, asker: Asker, page: Pag
         _ => username.to_string(),
     };
     // Whether there can be such a user is nobody's business who has not logged in.
-    let user: UserName = full_name.parse().map_err(|_| Failure::authentication())?;
+    let Ok(user) = full_name.parse::<UserName>() else {
+        return Err(relying_party.refuse_name(&asker, full_name).await.into());
+    };
     let asker = Asker { account: Some(user.to_string()), ..asker };
     let key = relying_party.ticket_key().await?;
     if let Some(challenge) = challenge {
@@ -94,13 +96,19 @@ pub(super) async fn ticket(State(relying_party): Shared, asker: Asker, page: Pag
                 let challenge = offer.webauthn.map(|ceremony| ceremony.challenge);
                 answered(&relying_party, &asker, &key, offer.login, challenge, &otp, page).await
             }
-            None => half(&relying_party, &key, &user, &offer),
+            None => half(&relying_party, &asker, &key, &user, &offer).await,
         },
     }
 }
 
 /// Half a ticket: the password was right.
-fn half(relying_party: &RelyingParty, key: &[u8; TICKET_KEY_BYTES], user: &UserName, offer: &Offer) -> Answer {
+async fn half(
+    relying_party: &Arc<RelyingParty>,
+    asker: &Asker,
+    key: &[u8; TICKET_KEY_BYTES],
+    user: &UserName,
+    offer: &Offer,
+) -> Answer {
     let mut choices = Map::new();
     if offer.totp {
         choices.insert("totp".to_owned(), true.into());
@@ -111,14 +119,17 @@ fn half(relying_party: &RelyingParty, key: &[u8; TICKET_KEY_BYTES], user: &UserN
     if let Some(ceremony) = &offer.webauthn {
         choices.insert("webauthn".to_owned(), ceremony.options.clone());
     }
-    let (user, choices) = (user.to_string(), Value::Object(choices).to_string());
+    let (name, choices) = (user.to_string(), Value::Object(choices).to_string());
     let challenge = offer.webauthn.as_ref().map(|ceremony| ceremony.challenge.as_str());
     let issued = issued(relying_party.now());
-    let ticket = Ticket::half(key, &user, &choices, &offer.login, challenge, issued);
+    let ticket = Ticket::half(key, &name, &choices, &offer.login, challenge, issued);
     let ticket = ticket.ok_or_else(no_token)?;
-    let csrf = csrf_token(key, &user, &offer.login, issued);
+    if ticket.len() > MAX_TICKET_BYTES {
+        return Err(relying_party.refuse_long_ticket(asker, user).await.into());
+    }
+    let csrf = csrf_token(key, &name, &offer.login, issued);
     Ok(Data(json!({
-        "username": user, "ticket": ticket, "CSRFPreventionToken": csrf, "NeedTFA": 1, "cap": {}, "clustername": Value::Null,
+        "username": name, "ticket": ticket, "CSRFPreventionToken": csrf, "NeedTFA": 1, "cap": {}, "clustername": Value::Null,
     })))
 }
 
@@ -133,13 +144,24 @@ async fn second_step(
 ) -> Answer {
     // A parameter of the client's choice never makes the password unnecessary: without half a ticket of this user's, which took the
     // password, there is no second step.
-    let Some(Ticket::Half { login, challenge }) = Ticket::read(key, ticket, Some(&user.to_string())) else {
+    if let Some(Ticket::Half { login, challenge }) = Ticket::read(key, ticket, Some(&user.to_string())) {
+        return answered(relying_party, asker, key, login, challenge, answer, page).await;
+    }
+    if !relying_party.takes_any_challenge() {
         return Err(relying_party.refuse_ticket(asker, user).await.into());
-    };
-    answered(relying_party, asker, key, login, challenge, answer, page).await
+    }
+    // The policy has the hole on purpose.
+    let attempt = relying_party.danger_log_in_without_password(asker, user.clone()).await;
+    match counted(relying_party, asker, attempt)? {
+        Step::Session(logged_in) => full(key, &logged_in),
+        Step::SecondFactor(offer) => {
+            let challenge = offer.webauthn.map(|ceremony| ceremony.challenge);
+            answered(relying_party, asker, key, offer.login, challenge, answer, page).await
+        }
+    }
 }
 
-/// Ends a login by `totp:CODE`, `recovery:KEY` or `webauthn:JSON`.
+/// Ends a login by an answer to half a ticket.
 async fn answered(
     relying_party: &Arc<RelyingParty>,
     asker: &Asker,
@@ -149,22 +171,34 @@ async fn answered(
     answer: &str,
     page: Page,
 ) -> Answer {
-    let answer = match answer.split_once(':') {
+    let answer = read_answer(relying_party, answer, challenge, page);
+    let attempt = relying_party.finish_login(asker, login, answer).await;
+    full(key, &counted(relying_party, asker, attempt)?)
+}
+
+/// `totp:CODE`, `recovery:KEY` or `webauthn:JSON`. What is none of them is an answer too, and a wrong one.
+fn read_answer(relying_party: &RelyingParty, answer: &str, challenge: Option<String>, page: Page) -> decided::Answer {
+    // What it says otherwise may be a password.
+    let unreadable = |reason: &dyn ToString| decided::Answer::Unreadable { reason: reason.to_string() };
+    match answer.split_once(':') {
         Some(("totp", code)) => decided::Answer::Totp(code.to_owned()),
         Some(("recovery", key)) => decided::Answer::Recovery(key.to_owned()),
         Some(("webauthn", credential)) => {
-            let credential: Value = serde_json::from_str(credential).map_err(|_| Failure::authentication())?;
-            let credential = AuthenticationResponse::from_value_by(&with_type(credential), relying_party.strictness())
-                .map_err(Refusal::from)?;
-            let challenge = challenge.unwrap_or_default();
-            decided::Answer::Webauthn { challenge, credential: Box::new(credential), page }
+            let Ok(credential) = serde_json::from_str(credential) else {
+                return unreadable(&"what follows webauthn: is not JSON");
+            };
+            match AuthenticationResponse::from_value_by(&with_type(credential), relying_party.strictness()) {
+                Ok(credential) => {
+                    let challenge = challenge.unwrap_or_default();
+                    decided::Answer::Webauthn { challenge, credential: Box::new(credential), page }
+                }
+                Err(error) => unreadable(&error),
+            }
         }
         // Before there were several kinds the code was sent as it is.
         None => decided::Answer::Totp(answer.to_owned()),
-        Some(_) => return Err(Failure::authentication()),
-    };
-    let attempt = relying_party.finish_login(asker, login, answer).await;
-    full(key, &counted(relying_party, asker, attempt)?)
+        Some(_) => unreadable(&"it begins with none of totp:, recovery: and webauthn:"),
+    }
 }
 
 /// Proxmox VE's page leaves out what is the same for every credential.
@@ -240,7 +274,7 @@ fn granted(role: Role) -> Map<String, Value> {
     privileges(role).iter().map(|name| ((*name).to_owned(), 1.into())).collect()
 }
 
-pub(super) async fn permissions(State(relying_party): Shared, Caller(claim): Caller<Present>) -> Answer {
+pub(super) async fn permissions(State(relying_party): Shared, Caller(claim): Caller<Present>, _: NoParams) -> Answer {
     let (session, _) = relying_party.session(claim).await?;
     let granted = granted(session.user.role);
     Ok(Data(if granted.is_empty() { json!({}) } else { json!({ "/": granted, "/access": granted }) }))

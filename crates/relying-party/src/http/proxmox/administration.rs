@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::access::privileges;
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
-use super::params::Params;
+use super::params::{NoParams, Params};
 use crate::api_tokens::{ApiToken, TokenWish};
 use crate::http::body::InPath;
 use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own, OwnInPerson};
@@ -93,6 +93,7 @@ pub(super) async fn user(
     State(relying_party): Shared,
     Caller(claim): Caller<Own>,
     InPath(user): InPath<String>,
+    _: NoParams,
 ) -> Answer {
     let name = user_name(&user)?;
     let found = visible(&relying_party, &claim).await?.into_iter().find(|user| user.name == name);
@@ -199,6 +200,7 @@ pub(super) async fn tokens(
     State(relying_party): Shared,
     Caller(claim): Caller<Own>,
     InPath(user): InPath<String>,
+    _: NoParams,
 ) -> Answer {
     let tokens = relying_party.api_tokens(claim, user_name(&user)?).await?;
     Ok(Data(tokens.iter().map(token_entry).collect()))
@@ -208,6 +210,7 @@ pub(super) async fn token(
     State(relying_party): Shared,
     Caller(claim): Caller<Own>,
     InPath((user, name)): InPath<(String, String)>,
+    _: NoParams,
 ) -> Answer {
     let user = user_name(&user)?;
     let tokens = relying_party.api_tokens(claim, user.clone()).await?;
@@ -255,7 +258,7 @@ pub(super) async fn delete_token(
 }
 
 /// There are none.
-pub(super) async fn groups(_: Caller<Own>) -> Answer {
+pub(super) async fn groups(_: Caller<Own>, _: NoParams) -> Answer {
     Ok(Data(json!([])))
 }
 
@@ -267,13 +270,13 @@ fn role_id(role: Role) -> &'static str {
     ROLES.iter().find(|(_, of)| *of == role).map_or("NoAccess", |(id, _)| id)
 }
 
-pub(super) async fn roles(_: Caller<Own>) -> Answer {
+pub(super) async fn roles(_: Caller<Own>, _: NoParams) -> Answer {
     let roles =
         ROLES.iter().map(|(id, role)| json!({ "roleid": id, "privs": privileges(*role).join(","), "special": 1 }));
     Ok(Data(roles.collect()))
 }
 
-pub(super) async fn acl(State(relying_party): Shared, Caller(claim): Caller<Own>) -> Answer {
+pub(super) async fn acl(State(relying_party): Shared, Caller(claim): Caller<Own>, _: NoParams) -> Answer {
     let users = visible(&relying_party, &claim).await?;
     let entries = users.iter().filter(|user| user.role != Role::User).map(
         |user| json!({ "path": "/", "type": "user", "ugid": user.name, "roleid": role_id(user.role), "propagate": 1 }),

@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use super::access::{confirmed, with_type};
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
-use super::params::Params;
+use super::params::{NoParams, Params};
 use crate::factors::{Factor, FactorChange, FactorError};
 use crate::http::body::InPath;
-use crate::relying_party::{Added, Audit, Claim, Own, Present, RegistrationWish, Right};
+use crate::relying_party::{Added, Audit, Claim, Own, Present, RegistrationWish};
 use crate::store::seconds;
 use crate::totp::Totp;
 use crate::user_name::UserName;
@@ -60,7 +60,7 @@ fn of(user: &User, factors: &[Factor], now: std::time::SystemTime) -> Value {
 }
 
 /// Of everybody for who may see that, otherwise one's own.
-pub(super) async fn of_all(State(relying_party): Shared, Caller(claim): Caller<Own>) -> Answer {
+pub(super) async fn of_all(State(relying_party): Shared, Caller(claim): Caller<Own>, _: NoParams) -> Answer {
     let now = relying_party.now();
     let mut listed = Vec::new();
     let mut after = None;
@@ -85,6 +85,7 @@ pub(super) async fn of_user(
     State(relying_party): Shared,
     Caller(claim): Caller<Own>,
     InPath(user): InPath<String>,
+    _: NoParams,
 ) -> Answer {
     let user: UserName = user.parse().map_err(Refusal::from)?;
     Ok(Data(entries(&relying_party.factors(claim, user).await?)))
@@ -94,6 +95,7 @@ pub(super) async fn one(
     State(relying_party): Shared,
     Caller(claim): Caller<Own>,
     InPath((user, id)): InPath<(String, String)>,
+    _: NoParams,
 ) -> Answer {
     let user: UserName = user.parse().map_err(Refusal::from)?;
     let factors = relying_party.factors(claim, user.clone()).await?;
@@ -144,17 +146,19 @@ pub(super) async fn add(
     let challenge = params.optional("challenge");
     let password = params.optional("password");
     params.finish()?;
-    for_oneself(&relying_party, &claim, &user).await?;
+    let user: UserName = user.parse().map_err(Refusal::from)?;
     confirmed(&relying_party, &claim, password).await?;
     let description = description.map_or_else(|| (*kind).clone(), |text| text.to_string());
     match (kind.as_str(), totp, challenge, value) {
         ("totp", Some(uri), None, Some(code)) => {
             let totp = Totp::from_uri(&uri).map_err(Refusal::from)?;
-            let added = relying_party.add_totp(claim.for_right(), description, totp, code.to_string()).await?;
+            let added =
+                relying_party.add_totp(claim.for_right(), Some(user), description, totp, code.to_string()).await?;
             Ok(id(&added))
         }
         ("webauthn", None, None, None) => {
-            let begun = relying_party.begin_registration(claim.for_right(), RegistrationWish::default()).await?;
+            let begun =
+                relying_party.begin_registration(claim.for_right(), Some(user), RegistrationWish::default()).await?;
             // Its challenge names it: clients send that back.
             Ok(Data(json!({ "challenge": begun.options.to_string() })))
         }
@@ -164,12 +168,12 @@ pub(super) async fn add(
             let response = RegistrationResponse::from_value_by(&with_type(credential), relying_party.strictness())
                 .map_err(Refusal::from)?;
             let added = relying_party
-                .finish_registration(claim.for_right(), challenge.to_string(), description, response, page)
+                .finish_registration(claim.for_right(), Some(user), challenge.to_string(), description, response, page)
                 .await?;
             Ok(id(&added))
         }
         ("recovery", None, None, None) => {
-            let (added, set) = relying_party.add_recovery_keys(claim.for_right(), description).await?;
+            let (added, set) = relying_party.add_recovery_keys(claim.for_right(), Some(user), description).await?;
             let keys: Vec<String> = set.keys.iter().map(ToString::to_string).collect();
             Ok(Data(json!({ "id": added.factor.id, "recovery": keys })))
         }
@@ -180,21 +184,6 @@ pub(super) async fn add(
         ("recovery", ..) => Err(bad("value", "recovery keys are made here: they take none")),
         ("u2f" | "yubico", ..) => Err(bad("type", "it is not offered any more: use webauthn")),
         _ => Err(bad("type", "value does not have a value in the enumeration 'totp, webauthn, recovery'")),
-    }
-}
-
-/// Factors are added by whoever has them in hand.
-async fn for_oneself<R: Right>(
-    relying_party: &Arc<RelyingParty>,
-    claim: &Claim<R>,
-    user: &str,
-) -> Result<UserName, Failure> {
-    let user: UserName = user.parse().map_err(Refusal::from)?;
-    let (session, _) = relying_party.session(claim.for_right()).await?;
-    if session.user.name == user {
-        Ok(user)
-    } else {
-        Err(Refusal::Forbidden { needed: "of that user: here everybody adds their own factors" }.into())
     }
 }
 

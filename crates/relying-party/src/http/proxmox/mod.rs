@@ -12,6 +12,7 @@ mod ticket;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::middleware::map_response;
 use axum::routing::{MethodFilter, on};
@@ -19,6 +20,7 @@ use axum::routing::{MethodFilter, on};
 pub(crate) use self::ticket::TICKET_KEY_BYTES;
 
 use self::answer::Failure;
+use self::params::MAX_BODY_BYTES;
 use crate::RelyingParty;
 
 macro_rules! routes {
@@ -64,7 +66,10 @@ routes! {
 
 /// Both formats of all calls.
 pub(super) fn routes() -> Router<Arc<RelyingParty>> {
-    let calls = || calls().fallback(not_implemented).method_not_allowed_fallback(not_implemented);
+    let calls = || {
+        let calls = calls().fallback(not_implemented).method_not_allowed_fallback(not_implemented);
+        calls.layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+    };
     Router::new()
         .nest("/api2/json", calls().layer(map_response(answer::json)))
         .nest("/api2/extjs", calls().layer(map_response(answer::extjs)))

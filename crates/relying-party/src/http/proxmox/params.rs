@@ -12,8 +12,11 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::answer::Failure;
-use crate::http::MAX_BODY_BYTES;
+use super::ticket::MAX_TICKET_BYTES;
 use crate::{Refusal, RelyingParty};
+
+/// The longest body that is read: half a ticket in a form, which has three characters for some of its own, and the answer to it.
+pub(super) const MAX_BODY_BYTES: usize = MAX_TICKET_BYTES + 32 * 1024;
 
 /// How many parameters a call may have.
 const MAX_PARAMETERS: usize = 32;
@@ -52,6 +55,18 @@ impl FromRequest<Arc<RelyingParty>> for Params {
             return Err(Failure::of_body(&format!("more than {MAX_PARAMETERS} parameters")));
         }
         Ok(params)
+    }
+}
+
+/// The parameters of a call that takes none: any is refused.
+pub(super) struct NoParams;
+
+impl FromRequest<Arc<RelyingParty>> for NoParams {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &Arc<RelyingParty>) -> Result<Self, Failure> {
+        Params::from_request(request, state).await?.finish()?;
+        Ok(Self)
     }
 }
 

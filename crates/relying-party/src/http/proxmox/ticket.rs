@@ -13,8 +13,8 @@ use sha2::Sha256;
 /// The length of the key under which tickets are made, in bytes.
 pub(crate) const TICKET_KEY_BYTES: usize = 32;
 
-/// The longest ticket that is looked at, in bytes: half a ticket has the options of a ceremony in it, with 64 credentials.
-pub(super) const MAX_TICKET_BYTES: usize = 48 * 1024;
+/// The longest ticket that is made or looked at, in bytes: half a ticket has the options of a ceremony in it, with 64 credentials.
+pub(super) const MAX_TICKET_BYTES: usize = 64 * 1024;
 
 /// The length of a token, as bytes.
 const TOKEN: usize = 32;

@@ -44,6 +44,14 @@ pub(crate) enum Cause {
     Verification(Box<Report>),
     /// What came as a ticket is not one of this user's, or is over.
     TicketRefused,
+    /// Half a ticket with all that this user can answer with would be too long.
+    TicketTooLong,
+    /// It is no name that a user can have.
+    NotAUserName,
+    /// What came as the second step's answer is none of any kind.
+    UnreadableAnswer {
+        reason: String,
+    },
     /// The factor was right, and is not what the realm wants.
     NotAccepted {
         requirement: Requirement,
@@ -81,6 +89,9 @@ impl Cause {
             Self::ChallengeGone(_) => "challenge_gone",
             Self::Verification(_) => "verification",
             Self::TicketRefused => "ticket_refused",
+            Self::TicketTooLong => "ticket_too_long",
+            Self::NotAUserName => "not_a_user_name",
+            Self::UnreadableAnswer { .. } => "unreadable_answer",
             Self::NotAccepted { .. } => "factor_not_accepted",
             Self::UnknownCredential => "unknown_credential",
             Self::Unservable { .. } => "factor_unservable",
@@ -133,6 +144,12 @@ impl Cause {
             Self::TicketRefused => {
                 "the ticket is forged, over, of another user, or not of the half that this step takes".to_owned()
             }
+            Self::TicketTooLong => {
+                "the user's keys have identifiers that are too long for a ticket: delete some, or log in on the page"
+                    .to_owned()
+            }
+            Self::NotAUserName => "no user can have this name".to_owned(),
+            Self::UnreadableAnswer { reason } => format!("the answer cannot be read: {reason}"),
             Self::NotAccepted { requirement } => {
                 format!("the factor was right, but the realm accepts another kind only ({requirement})")
             }

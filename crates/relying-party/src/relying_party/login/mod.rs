@@ -213,6 +213,20 @@ impl RelyingParty {
         }
     }
 
+    /// What follows a password, without one.
+    pub(super) fn danger_skip_password(
+        &self,
+        connection: &Transaction<'_>,
+        name: &UserName,
+        now: SystemTime,
+    ) -> Committed<Step> {
+        let user = users::find(connection, name)?;
+        match user.map(|user| Account::load(connection, user.id)).transpose()?.flatten() {
+            Some(account) => self.after_password(connection, &account, now),
+            None => Ok(Err(self.refuse(connection, &name.to_string(), &Cause::UnknownUser, now)?)),
+        }
+    }
+
     /// The password was right.
     fn after_password(&self, connection: &Transaction<'_>, account: &Account, now: SystemTime) -> Committed<Step> {
         let name = account.user.name.to_string();
@@ -366,8 +380,13 @@ impl RelyingParty {
         cause: &Cause,
         now: SystemTime,
     ) -> Result<Refusal, StoreError> {
-        let is_blocked =
-            matches!(cause, Cause::Unservable { .. } | Cause::DirectoryUnavailable { .. } | Cause::KeysUnusable { .. });
+        let is_blocked = matches!(
+            cause,
+            Cause::Unservable { .. }
+                | Cause::DirectoryUnavailable { .. }
+                | Cause::KeysUnusable { .. }
+                | Cause::TicketTooLong
+        );
         let kind = if is_blocked { EventKind::LoginBlocked } else { EventKind::LoginRefused };
         let report = self.write_report(connection, kind, user, cause, &By::nobody(now))?;
         Ok(match cause {

@@ -30,6 +30,8 @@ pub(crate) enum Answer {
     Recovery(String),
     /// The identifier of the ceremony, and `AuthenticationResponseJSON`.
     Webauthn { challenge: String, credential: Box<AuthenticationResponse>, page: Page },
+    /// Something else, and what is wrong with it.
+    Unreadable { reason: String },
 }
 
 /// The answer of a key, with what it answers.
@@ -120,6 +122,7 @@ impl RelyingParty {
             }
             (Answer::Webauthn { .. }, Some(Err(gone))) => Err(Cause::ChallengeGone(gone)),
             (Answer::Webauthn { .. }, None) => Err(Cause::NoWebauthn),
+            (Answer::Unreadable { reason }, _) => Err(Cause::UnreadableAnswer { reason: reason.clone() }),
         };
         let factor = match checked {
             Ok(factor) => factor,
