@@ -289,7 +289,7 @@ impl Attachments {
     }
 
     /// Attaches a key if it is plugged in, and keeps it so from now on: also if it could not be attached now.
-    async fn keep(&mut self, RackKey { name, busid, handle }: RackKey) -> Result<(), VhciError> {
+    async fn keep(&mut self, RackKey { name, busid, handle, .. }: RackKey) -> Result<(), VhciError> {
         let mut follower = self.exports.follow(&busid);
         let presence = tokio::select! {
             biased;

@@ -19,12 +19,12 @@ use zeroize::Zeroizing;
 
 pub use self::bounds::check_store;
 pub use self::refused::{
-    FingerprintRefused, ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, PinRefused, RestoreRefused,
+    BackupRefused, FingerprintRefused, ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, PinRefused, RestoreRefused,
 };
 
 use self::bounds::{check_large_blobs, check_new};
 use crate::authenticator::Authenticator;
-use crate::credential::{CredentialSource, Discoverable, Imported, StoredCredential, rp_id_hash};
+use crate::credential::{CredentialSource, Discoverable, Own, StoredCredential, rp_id_hash};
 use crate::memory::UntilPowerUp;
 use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::profile::Behaviour;
@@ -172,7 +172,7 @@ impl Authenticator {
 
     fn source(&self, credential: &StoredCredential) -> CredentialSource {
         let (store, id) = (self.store(), &credential.id);
-        let imported = credential.imported.as_ref();
+        let own = credential.own.as_ref();
         CredentialSource {
             id: id.clone(),
             relying_party_id: credential.relying_party_id.clone(),
@@ -180,12 +180,31 @@ impl Authenticator {
             user: credential.discoverable.as_ref().map(|discoverable| discoverable.user.clone()),
             properties: credential.properties,
             cred_blob: credential.cred_blob.clone(),
-            counter: imported.map_or(Some(store.counter()), |imported| imported.counter),
-            backup_eligible: imported.is_some_and(|imported| imported.backup_eligible),
-            backup_state: imported.is_some_and(|imported| imported.backup_state),
+            counter: own.map_or(Some(store.counter()), |own| own.counter),
+            backup_eligible: own.is_some_and(|own| own.backup_eligible),
+            backup_state: own.is_some_and(|own| own.backup_state),
             cred_random: self.profile.has_extension(HMAC_SECRET).then(|| store.cred_randoms(id)),
             large_blob_key: credential.has_large_blob_key.then(|| store.large_blob_key(id)),
         }
+    }
+
+    /// Has the stored credential with this id say from now on that it is eligible for backup, and backed up, or not (BE and BS; WebAuthn
+    /// Level 3 §6.1.3). One that had the key's signature counter goes on from there with its own.
+    ///
+    /// # Errors
+    /// [`BackupRefused`].
+    pub fn set_backup(&self, id: &[u8], eligible: bool, backed_up: bool) -> Result<Act<()>, BackupRefused> {
+        let credential = self.store().credential(id).ok_or(BackupRefused::NoCredential)?;
+        if backed_up && !eligible {
+            return Err(BackupRefused::State);
+        }
+        if eligible && !self.profile.knows_ctap_2_1() {
+            return Err(BackupRefused::Flags(self.profile.name.clone()));
+        }
+        let own = credential.own.clone().unwrap_or_else(|| Own::counting_from(self.store().counter()));
+        let own = Own { backup_eligible: eligible, backup_state: backed_up, ..own };
+        // Nothing of it changes that enumerations tell.
+        Ok(Act::new(vec![Change::Counted(StoredCredential { own: Some(own), ..credential.clone() })], |_| ()))
     }
 
     /// Deletes the stored credential with this id, if there is one. One that lives in its id is stored nowhere.
@@ -311,7 +330,7 @@ fn stored(behaviour: &Behaviour, source: CredentialSource, creation: u64) -> Sto
         properties: source.properties,
         has_large_blob_key: source.large_blob_key.is_some(),
         cred_blob: source.cred_blob,
-        imported: Some(Imported {
+        own: Some(Own {
             counter: source.counter,
             backup_eligible: source.backup_eligible,
             backup_state: source.backup_state,

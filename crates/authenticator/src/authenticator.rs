@@ -7,7 +7,7 @@ use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::hid::Peer;
 
 use crate::attestation::Attestation;
-use crate::credential::{Imported, StoredCredential};
+use crate::credential::{Own, StoredCredential};
 use crate::environment::Environment;
 use crate::memory::UntilPowerUp;
 use crate::pin::PinPolicy;
@@ -136,19 +136,19 @@ impl Authenticator {
 
     /// The counter that the next signature by a credential carries, and the changes that make it durable: none if it counts nothing.
     pub(crate) fn count(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Result<(u32, Vec<Change>), Status> {
-        let Some((credential, imported)) = self.imported(rp_id_hash, id) else {
+        let Some((credential, own)) = self.own(rp_id_hash, id) else {
             return self.next_counter().map(|(counter, change)| (counter, vec![change]));
         };
-        let Some(counter) = imported.counter else { return Ok((0, Vec::new())) };
+        let Some(counter) = own.counter else { return Ok((0, Vec::new())) };
         let counter = counter.checked_add(1).ok_or(Status::OtherError)?;
-        let imported = Imported { counter: Some(counter), ..imported.clone() };
-        Ok((counter, vec![Change::Counted(StoredCredential { imported: Some(imported), ..credential.clone() })]))
+        let own = Own { counter: Some(counter), ..own.clone() };
+        Ok((counter, vec![Change::Counted(StoredCredential { own: Some(own), ..credential.clone() })]))
     }
 
-    /// The credential with this id, if it was imported for this relying party.
-    pub(crate) fn imported(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<(&StoredCredential, &Imported)> {
+    /// The credential with this id, if it belongs to this relying party and has something of its own.
+    pub(crate) fn own(&self, rp_id_hash: &[u8; 32], id: &[u8]) -> Option<(&StoredCredential, &Own)> {
         let credential = self.store.find(rp_id_hash, id)?;
-        Some((credential, credential.imported.as_ref()?))
+        Some((credential, credential.own.as_ref()?))
     }
 
     /// The counter of the key that the next signature carries, and the change that makes it durable.

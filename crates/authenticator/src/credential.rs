@@ -35,13 +35,13 @@ pub struct StoredCredential {
     pub has_large_blob_key: bool,
     /// `credBlob`: what was stored with it; empty if nothing was.
     pub cred_blob: Vec<u8>,
-    /// What it brought along, if it was made elsewhere.
-    pub imported: Option<Imported>,
+    /// What it has of its own, if it was made elsewhere, or is one of those that are on several devices.
+    pub own: Option<Own>,
 }
 
-/// What an imported credential has of its own, where one that was made here has the key's.
+/// What a credential has of its own where others have the key's: an imported one, or one that is on several devices.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Imported {
+pub struct Own {
     /// The signature counter: the value in the last assertion. Without one it is always 0, as those of synchronised passkeys are.
     pub counter: Option<u32>,
     /// Whether it is said to be eligible for backup (BE; WebAuthn Level 3 §6.1.3).
@@ -54,10 +54,23 @@ pub struct Imported {
     pub large_blob_key: Option<[u8; 32]>,
 }
 
-impl core::fmt::Debug for Imported {
+impl Own {
+    /// What a credential has that had nothing of its own, and was counted for by the key so far.
+    pub(crate) fn counting_from(counter: u32) -> Self {
+        Self {
+            counter: Some(counter),
+            backup_eligible: false,
+            backup_state: false,
+            cred_random: None,
+            large_blob_key: None,
+        }
+    }
+}
+
+impl core::fmt::Debug for Own {
     /// Secrets are in it.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Imported").field("counter", &self.counter).finish_non_exhaustive()
+        f.debug_struct("Own").field("counter", &self.counter).finish_non_exhaustive()
     }
 }
 
@@ -91,7 +104,7 @@ pub struct CredentialSource {
     pub properties: Properties,
     /// `credBlob`; empty if there is none.
     pub cred_blob: Vec<u8>,
-    /// The signature counter; see [`Imported::counter`].
+    /// The signature counter; see [`Own::counter`].
     pub counter: Option<u32>,
     /// BE.
     pub backup_eligible: bool,

@@ -265,14 +265,14 @@ fn sign(
     let extensions = outputs(authenticator, scope, &candidate).encode();
     let extensions = authenticator.profile.behaviour.with_extra(extensions);
     let attested_credential_data = attested(authenticator, &candidate)?;
-    let imported = authenticator.imported(&scope.rp_id_hash, &candidate.id).map(|(_, imported)| imported);
+    let own = authenticator.own(&scope.rp_id_hash, &candidate.id).map(|(_, own)| own);
     let data = AuthenticatorData {
         rp_id_hash: scope.rp_id_hash,
         flags: Flags::default()
             .with_if(Flags::UP, scope.user_present)
             .with_if(Flags::UV, scope.user_verified)
-            .with_if(Flags::BE, imported.is_some_and(|imported| imported.backup_eligible))
-            .with_if(Flags::BS, imported.is_some_and(|imported| imported.backup_state))
+            .with_if(Flags::BE, own.is_some_and(|own| own.backup_eligible))
+            .with_if(Flags::BS, own.is_some_and(|own| own.backup_state))
             .with_if(Flags::AT, attested_credential_data.is_some())
             .with_if(Flags::ED, extensions.is_some()),
         counter,

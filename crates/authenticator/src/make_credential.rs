@@ -192,14 +192,25 @@ fn excludes(
 
 /// Steps 16 to 18.
 fn create(authenticator: &mut Authenticator, checked: Checked) -> Result<Progress, Status> {
-    let (counter, counter_change) = authenticator.next_counter()?;
-    let mut changes = vec![counter_change];
+    let (counter, mut changes) = if authenticator.profile.behaviour.counts_signatures {
+        authenticator.next_counter().map(|(counter, change)| (counter, vec![change]))?
+    } else {
+        (0, Vec::new())
+    };
     let (id, private_key) = if checked.request.options.rk == Some(true) {
-        let (replaced, credential) = discoverable(authenticator, &checked)?;
+        let (replaced, credential) = discoverable(authenticator, &checked, counter)?;
         changes.extend(replaced.map(Change::Remove));
         let made = (credential.id.clone(), credential.private_key.clone());
         changes.push(Change::Put(credential));
         changes.push(Change::new_credential_store_state(authenticator.environment.as_mut()));
+        made
+    } else if authenticator.profile.behaviour.stores_what_is_not_discoverable() {
+        if !authenticator.store().has_room_for_others() {
+            return Err(Status::KeyStoreFull);
+        }
+        let credential = new_credential(authenticator, &checked, None, counter);
+        let made = (credential.id.clone(), credential.private_key.clone());
+        changes.push(Change::Put(credential));
         made
     } else {
         let id_length = authenticator.profile.behaviour.credential_id_length.bytes();
@@ -234,34 +245,47 @@ fn stored_blob<'a>(authenticator: &Authenticator, checked: &'a Checked) -> Optio
 fn discoverable(
     authenticator: &mut Authenticator,
     checked: &Checked,
+    counter: u32,
 ) -> Result<(Option<Vec<u8>>, StoredCredential), Status> {
     let user = &checked.request.user;
     let replaced = room(authenticator, &checked.rp_id_hash, user)?;
     let creation = authenticator.store().next_creation();
     let behaviour = &authenticator.profile.behaviour;
-    let id_length =
-        behaviour.discoverable_id_length.map_or(behaviour.credential_id_length.bytes(), StoredIdLength::bytes);
     let user = User {
         id: user.id.clone(),
         name: user.name.clone().map(|name| behaviour.kept(name)),
         display_name: user.display_name.clone().map(|name| behaviour.kept(name)),
     };
+    let credential = new_credential(authenticator, checked, Some(Discoverable { user, creation }), counter);
+    Ok((replaced, credential))
+}
+
+/// A new credential that is stored.
+fn new_credential(
+    authenticator: &mut Authenticator,
+    checked: &Checked,
+    discoverable: Option<Discoverable>,
+    counter: u32,
+) -> StoredCredential {
+    let behaviour = &authenticator.profile.behaviour;
+    let id_length = behaviour.discoverable_id_length.filter(|_| discoverable.is_some());
+    let id_length = id_length.map_or(behaviour.credential_id_length.bytes(), StoredIdLength::bytes);
+    let own = behaviour.own(counter);
     let cred_blob = stored_blob(authenticator, checked).cloned().unwrap_or_default();
     let environment = authenticator.environment.as_mut();
     let mut id = vec![0; id_length];
     environment.random(&mut id);
     let private_key = PrivateKey::from_candidates(checked.algorithm, |bytes| environment.random(bytes));
-    let credential = StoredCredential {
+    StoredCredential {
         id,
         relying_party_id: checked.request.relying_party.id.clone(),
         private_key,
-        discoverable: Some(Discoverable { user, creation }),
+        discoverable,
         properties: properties(&checked.inputs),
         has_large_blob_key: checked.inputs.large_blob_key == Some(true),
         cred_blob,
-        imported: None,
-    };
-    Ok((replaced, credential))
+        own,
+    }
 }
 
 /// That there is room for a discoverable credential of an account, and the id of the one that it would replace.
@@ -299,11 +323,14 @@ fn outputs(authenticator: &mut Authenticator, checked: &Checked, id: &[u8]) -> M
 fn attest(authenticator: &mut Authenticator, checked: &Checked, made: Made, counter: u32) -> Result<Response, Status> {
     let public_key =
         authenticator.environment.crypto().public_key(&made.private_key).map_err(|_| Status::OtherError)?;
-    let extensions = authenticator.profile.behaviour.with_extra(made.outputs.encode());
+    let behaviour = &authenticator.profile.behaviour;
+    let extensions = behaviour.with_extra(made.outputs.encode());
     let data = AuthenticatorData {
         rp_id_hash: checked.rp_id_hash,
         flags: Flags::UP
             .with_if(Flags::UV, checked.user_verified)
+            .with_if(Flags::BE, behaviour.backup_eligible)
+            .with_if(Flags::BS, behaviour.backup_eligible && behaviour.backup_state)
             .with_if(Flags::AT, true)
             .with_if(Flags::ED, extensions.is_some()),
         counter,
@@ -330,12 +357,13 @@ fn attest(authenticator: &mut Authenticator, checked: &Checked, made: Made, coun
     Ok(response)
 }
 
-/// Whether, of what `attestationFormatsPreference` names and the key can do, the first is `none`.
+/// Whether, of what `attestationFormatsPreference` names and the key can do, the first is `none`, or the key can do nothing else.
 fn wants_none(authenticator: &Authenticator, request: &Request) -> bool {
     let formats: Vec<&str> = authenticator.profile.attestation_formats().collect();
     let mut preference = request.attestation_formats_preference.iter().flatten();
-    !formats.is_empty()
-        && preference
-            .find(|format| *format == "none" || formats.contains(&format.as_str()))
-            .is_some_and(|format| format == "none")
+    formats == ["none"]
+        || !formats.is_empty()
+            && preference
+                .find(|format| *format == "none" || formats.contains(&format.as_str()))
+                .is_some_and(|format| format == "none")
 }

@@ -23,6 +23,9 @@ use crate::pin::{MAX_PIN_RETRIES, Pin};
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
 use crate::uv_attempts::UvAttempts;
 
+/// How many credentials that are not discoverable may be stored.
+pub(crate) const MAX_OTHERS: usize = 1000;
+
 /// The initial serialized large-blob array (§6.10.1): an empty array, and the first half of its SHA-256.
 const INITIAL_LARGE_BLOBS: [u8; 17] =
     [0x80, 0x76, 0xBE, 0x8B, 0x52, 0x8D, 0x00, 0x75, 0xF7, 0xAA, 0xE9, 0x8D, 0x6F, 0xA5, 0x7A, 0x6D, 0x3C];
@@ -39,7 +42,7 @@ pub enum Change {
     Counter(u32),
     /// Write a credential, in place of one with the same id.
     Put(StoredCredential),
-    /// Write an imported credential of which nothing has changed but its counter.
+    /// Write a credential of which nothing has changed but its counter.
     Counted(StoredCredential),
     /// Remove the credential with this id.
     Remove(Vec<u8>),
@@ -301,8 +304,8 @@ impl Store {
 
     /// `CredRandomWithUV` and `CredRandomWithoutUV` of a credential.
     pub(crate) fn cred_randoms(&self, id: &[u8]) -> CredRandom {
-        let imported = self.credential(id).and_then(|credential| credential.imported.as_ref()?.cred_random.clone());
-        imported.unwrap_or_else(|| CredRandom {
+        let own = self.credential(id).and_then(|credential| credential.own.as_ref()?.cred_random.clone());
+        own.unwrap_or_else(|| CredRandom {
             with_uv: *self.secret.cred_random(id, true),
             without_uv: *self.secret.cred_random(id, false),
         })
@@ -310,8 +313,8 @@ impl Store {
 
     /// `largeBlobKey` of a credential, if it has one.
     pub(crate) fn large_blob_key(&self, id: &[u8]) -> [u8; 32] {
-        let imported = self.credential(id).and_then(|credential| credential.imported.as_ref()?.large_blob_key);
-        imported.unwrap_or_else(|| self.secret.large_blob_key(id))
+        let own = self.credential(id).and_then(|credential| credential.own.as_ref()?.large_blob_key);
+        own.unwrap_or_else(|| self.secret.large_blob_key(id))
     }
 
     /// The discoverable credentials of a relying party, the newest first.
@@ -364,6 +367,11 @@ impl Store {
     #[must_use]
     pub fn discoverable_count(&self) -> usize {
         self.discoverable.len()
+    }
+
+    /// Whether another credential fits that is not discoverable.
+    pub(crate) fn has_room_for_others(&self) -> bool {
+        self.credentials.len() - self.discoverable.len() < MAX_OTHERS
     }
 
     /// All stored credentials.

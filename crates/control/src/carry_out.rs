@@ -16,9 +16,9 @@ use crate::request::{
     EnrollFingerprint, EventList, Events, ExportCredentials, ExportedCredentials, FaultList, FaultState, Finger,
     FingerprintList, ImportCredential, ImportCredentials, LargeBlobs, List, ListCredentials, ListFaults,
     ListFingerprints, ListedCredential, ListedFingerprint, MAX_EVENTS, PinRetries, PinState, Plug, PowerCycle,
-    ReadLargeBlobs, Remove, RenameFingerprint, Request, Reset, Restore, RunTimeline, Secret, SetPin, SetTouchPolicy,
-    SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, TakenSnapshot, Touch, Transact, TransactU2f, Transacted,
-    Unplug, Verify, Wait, WriteLargeBlobs,
+    ReadLargeBlobs, Remove, RenameFingerprint, Request, Reset, Restore, RunTimeline, Secret, SetBackup, SetPin,
+    SetTouchPolicy, SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, TakenSnapshot, Touch, Transact,
+    TransactU2f, Transacted, Unplug, Verify, Wait, WriteLargeBlobs,
 };
 
 impl Request {
@@ -103,6 +103,10 @@ impl Request {
             }
             Self::DeleteCredential(DeleteCredential { key, credential_id: Base64Url(id) }) => {
                 rack.known(&key)?.delete(id).await.map_err(Refusal::of(&key))?;
+                Command::Show { key }
+            }
+            Self::SetBackup(SetBackup { key, credential_id: Base64Url(id), backup_eligible, backup_state }) => {
+                rack.known(&key)?.set_backup(id, backup_eligible, backup_state).await.map_err(Refusal::of(&key))?;
                 Command::Show { key }
             }
             Self::ReadLargeBlobs(ReadLargeBlobs { key }) => {

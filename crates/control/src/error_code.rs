@@ -1,6 +1,8 @@
 //! The codes of what a rack refuses: words that programs may rely on. A code is never given another meaning.
 
-use keyrig_authenticator::administration::{FingerprintRefused, ImportRefused, LargeBlobsRefused, PinRefused};
+use keyrig_authenticator::administration::{
+    BackupRefused, FingerprintRefused, ImportRefused, LargeBlobsRefused, PinRefused,
+};
 use keyrig_rack::command::Refusal;
 use keyrig_rack::key::administration::ActRefused;
 
@@ -22,6 +24,7 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::UnknownKey { .. } => UNKNOWN_KEY,
         Refusal::NoVerification(_) => "no-built-in-uv",
+        Refusal::NotOnUsb(_) => "not-on-usb",
         Refusal::NotWaiting(_) => "not-waiting",
         Refusal::TimedOut { .. } => "timed-out",
         Refusal::GivenUp(_) => "given-up",
@@ -54,7 +57,8 @@ fn of_act(refused: &ActRefused) -> &'static str {
             _ => "credential-refused",
         },
         ActRefused::Restore(_) => BAD_SNAPSHOT,
-        ActRefused::NoCredential => "no-such-credential",
+        ActRefused::NoCredential | ActRefused::Backup(BackupRefused::NoCredential) => "no-such-credential",
+        ActRefused::Backup(_) => "backup-refused",
         ActRefused::Pin(refused) => match refused {
             PinRefused::NotSupported => "pin-not-supported",
             PinRefused::AlreadySet => "pin-already-set",

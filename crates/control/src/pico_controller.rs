@@ -82,9 +82,9 @@ async fn list(State(rack): State<Rack>) -> Response {
         Ok(answer) => {
             let line = |key: &KeyState| {
                 let state = if key.plugged { "plugged in" } else { "unplugged" };
-                format!("{}: key {}, a {}, {state}\n", port_of(key), key.name, key.profile)
+                Some(format!("{}: key {}, a {}, {state}\n", port_of(key)?, key.name, key.profile))
             };
-            (answer.keys.iter().map(line).collect::<String>() + PATHS).into_response()
+            (answer.keys.iter().filter_map(line).collect::<String>() + PATHS).into_response()
         }
         Err(refusal) => refused(&refusal),
     }
@@ -126,12 +126,14 @@ fn key_at(port: &str, keys: &[KeyState]) -> Option<KeyName> {
     port.strip_prefix("usb")?.parse::<u16>().ok()?;
     match keys {
         [only] => Some(only.name.clone()),
-        keys => keys.iter().find(|key| port_of(key) == port).map(|key| key.name.clone()),
+        keys => keys.iter().find(|key| port_of(key).as_deref() == Some(port)).map(|key| key.name.clone()),
     }
 }
 
-fn port_of(key: &KeyState) -> String {
-    format!("usb{}", key.busid.rsplit_once('-').map_or("", |(_, port)| port))
+/// Keys that are on no USB have none.
+fn port_of(key: &KeyState) -> Option<String> {
+    let (_, port) = key.busid.as_deref()?.rsplit_once('-')?;
+    Some(format!("usb{port}"))
 }
 
 async fn touch(rack: &Rack, key: KeyName, on: bool) -> Result<(), Refusal> {

@@ -363,6 +363,23 @@ pub struct DeleteCredential {
     pub credential_id: Base64Url,
 }
 
+/// Have a credential that a key stores say from now on whether it is eligible for backup, and whether it is backed up (BE and BS;
+/// WebAuthn Level 3 §6.1.3). One that had the key's signature counter goes on from there with its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SetBackup {
+    /// The key.
+    pub key: KeyName,
+    /// The id of the credential.
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::credential_id))]
+    pub credential_id: Base64Url,
+    /// BE.
+    pub backup_eligible: bool,
+    /// BS, which is false if BE is.
+    pub backup_state: bool,
+}
+
 /// Do things to keys at times and upon conditions. The answer comes when all is done, or the time is over: then it says what is not.
 /// Whoever asked and has gone has nothing more done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -451,6 +468,8 @@ pub enum Request {
     ImportCredentials(ImportCredentials),
     /// [`DeleteCredential`].
     DeleteCredential(DeleteCredential),
+    /// [`SetBackup`].
+    SetBackup(SetBackup),
     /// [`ReadLargeBlobs`].
     ReadLargeBlobs(ReadLargeBlobs),
     /// [`WriteLargeBlobs`].
@@ -547,6 +566,7 @@ answers! {
     ImportCredential => RackState,
     ImportCredentials => RackState,
     DeleteCredential => RackState,
+    SetBackup => RackState,
     ReadLargeBlobs => LargeBlobs,
     WriteLargeBlobs => RackState,
     ListFingerprints => FingerprintList,

@@ -154,6 +154,20 @@ async fn pins_are_typed() {
     parsed(page.typing("5678").get(&find).await);
 }
 
+/// `internal` and backed up: what a password manager's passkey is, for sites that treat it otherwise than a security key.
+#[tokio::test]
+async fn a_synchronised_passkey_logs_in() {
+    let rig = rig(["p=synced-passkey"]).await;
+    let page = page(&rig);
+    let made = parsed(page.create(creation(json!({"residentKey": "required", "userVerification": "required"}))).await);
+    assert_eq!(made["authenticatorAttachment"], "platform");
+    let mut find = login(&[]);
+    find["userVerification"] = json!("required");
+    assert_eq!(parsed(page.get(find).await)["id"], made["id"]);
+    let (_, by, _) = refused(page.create(creation(json!({"authenticatorAttachment": "cross-platform"}))).await);
+    assert_eq!(by, RefusedBy::Client);
+}
+
 /// Firefox makes a passkey without a PIN.
 #[tokio::test]
 async fn browsers_differ() {

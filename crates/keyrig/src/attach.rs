@@ -71,6 +71,7 @@ enum Line<'a> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    arguments.running.rack.all_on_usb()?;
     // First, so that a missing module or right is told before keys are made.
     let vhci = Vhci::open()?;
     let (rack, tracing) = arguments.running.rack.start(Absent::nothing()).await?;

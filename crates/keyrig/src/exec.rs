@@ -237,7 +237,8 @@ fn tell_of_endpoint(event: ctaphid_endpoints::Event) {
 /// The variable of each key.
 fn variables(keys: &[KeyState]) -> Result<BTreeMap<String, KeyName>, Failure> {
     let mut variables = BTreeMap::new();
-    for KeyState { name, .. } in keys {
+    // A key that is on no USB has no endpoint.
+    for KeyState { name, .. } in keys.iter().filter(|key| key.busid.is_some()) {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
         let variable = format!("KEYRIG_CTAPHID_{}", name.as_str().chars().map(plain).collect::<String>());
         if let Some(other) = variables.insert(variable.clone(), name.clone()) {

@@ -34,7 +34,7 @@ struct Shown {
     description: String,
     imitates: Option<String>,
     aaguid: String,
-    usb: String,
+    usb: Option<String>,
     versions: Vec<String>,
     extensions: Vec<String>,
     options: std::collections::BTreeMap<String, bool>,
@@ -102,7 +102,7 @@ impl From<&Profile> for Shown {
             description: profile.description.clone(),
             imitates: profile.imitates.clone(),
             aaguid: profile.aaguid.to_string(),
-            usb: format!("{:04x}:{:04x}", profile.usb.vendor_id, profile.usb.product_id),
+            usb: profile.usb.as_ref().map(|usb| format!("{:04x}:{:04x}", usb.vendor_id, usb.product_id)),
             versions: info.versions,
             extensions: info.extensions,
             options: info.options.into_iter().collect(),
@@ -147,7 +147,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn print_all(all: &[Shown]) -> Result<(), Failure> {
     for shown in all {
-        print(format!("{:<20} {}  {}", shown.name, shown.usb, shown.description))?;
+        print(format!("{:<20} {}  {}", shown.name, shown.usb.as_deref().unwrap_or("no USB   "), shown.description))?;
         let withheld = match shown.withheld.len() {
             0 => "nothing withheld".to_owned(),
             1 => format!("1 feature withheld: 'keyrig profiles {}' names it", shown.name),
@@ -181,7 +181,7 @@ fn print_one(shown: &Shown) -> Result<(), Failure> {
     if let Some(maker) = &shown.imitates {
         print_marked(YELLOW, "imitation", format!(" of a key by {maker}, attested by keyrig's TEST root"))?;
     }
-    print(format!("  USB id                      {}", shown.usb))?;
+    print(format!("  USB id                      {}", shown.usb.as_deref().unwrap_or("none")))?;
     print(format!("  AAGUID                      {}", shown.aaguid))?;
     print(format!("  versions                    {}", shown.versions.join(", ")))?;
     if !shown.extensions.is_empty() {

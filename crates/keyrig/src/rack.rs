@@ -229,6 +229,12 @@ impl RackArguments {
     }
 
     /// What one should know of these keys, a line each.
+    /// Refuses keys that are no devices, where all are to be.
+    pub(crate) fn all_on_usb(&self) -> Result<(), Failure> {
+        let aside = self.keys.iter().find(|key| key.0.profile.usb.is_none());
+        aside.map_or(Ok(()), |key| Err(Failure::Refused(Refusal::NotOnUsb(key.0.name.clone()))))
+    }
+
     pub(crate) fn notes(&self, rack: &Rack) -> Vec<String> {
         let mut notes = Vec::new();
         let mut makers: Vec<_> = self.keys.iter().filter_map(|key| key.0.profile.imitates.as_deref()).collect();

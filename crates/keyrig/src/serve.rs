@@ -11,7 +11,7 @@ use keyrig_attach::ctaphid_endpoint::{self, EndpointAddress};
 use keyrig_attach::ctaphid_endpoints::{Endpoints, Event};
 use keyrig_control::pico_controller;
 use keyrig_faults::Absent;
-use keyrig_rack::command::{Command, KeyState};
+use keyrig_rack::command::{Command, KeyState, Refusal};
 use keyrig_rack::{KeyName, Rack};
 use keyrig_usb::Limits;
 use serde::Serialize;
@@ -247,6 +247,9 @@ async fn bind_endpoints(arguments: &[CtaphidArgument], rack: &Rack) -> Result<En
             CtaphidArgument::Key { key, address } => {
                 let key = match (key, keys) {
                     (Some(name), keys) => keys.iter().find(|key| key.name == *name).ok_or_else(|| {
+                        if rack.known(name).is_ok() {
+                            return Failure::Refused(Refusal::NotOnUsb(name.clone()));
+                        }
                         Failure::Usage(format!(
                             "--ctaphid {name}={address}: no key is called {name}: the keys are {}",
                             known()
@@ -319,7 +322,8 @@ async fn announce(
     out.print(format!("control  unix:{}", control.display()));
     for key in &keys {
         let finger = if key.under_finger { ", under the finger" } else { "" };
-        out.print(format!("key      {} on bus {}, a {}{finger}", key.name, key.busid, key.profile));
+        let place = key.busid.as_ref().map_or("on no USB".to_owned(), |busid| format!("on bus {busid}"));
+        out.print(format!("key      {} {place}, a {}{finger}", key.name, key.profile));
     }
     for note in arguments.running.rack.notes(rack) {
         out.note(note);

@@ -263,7 +263,10 @@ fn an_endpoint_says_which_key_it_gives_where_there_are_several() {
 #[test]
 fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
     for (arguments, expected) in [
-        (&["serve", "--key", "yubikey"][..], "the profiles are keyrig, keyrig-uv, yubikey-5.8, yubikey-5.7.4"),
+        (
+            &["serve", "--key", "yubikey"][..],
+            "the profiles are keyrig, keyrig-uv, synced-passkey, yubikey-5.8, yubikey-5.7.4",
+        ),
         (&["serve", "--key", "keyrig=a/b"], "1 to 32 letters"),
         (&["serve", "--key", "keyrig=a", "--key", "keyrig=a"], "two keys are called a"),
         (&["serve", "--finger", "c"], "no key has that name"),
@@ -292,6 +295,21 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
         assert!(output.stdout.is_empty());
+    }
+}
+
+/// What is refused is told of what it is for.
+#[test]
+fn a_key_that_is_on_no_usb_is_not_plugged_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let control = format!("unix:{}", directory.path().join("control").display());
+    let endpoint = format!("p=unix:{}", directory.path().join("p.ctaphid").display());
+    let rack = ["--control", &control, "--key", "p=synced-passkey", "--key", "a=keyrig"];
+    for (command, options) in [("attach", &[][..]), ("serve", &["--usbip", "none", "--ctaphid", &endpoint])] {
+        let output = keyrig(&[&[command], &rack[..], options].concat());
+        assert_eq!(output.status.code(), Some(1), "{command}: {}", stderr(&output));
+        let expected = "key p is on no USB, so no host gets it: it is for 'keyrig client', /v1/client and keyrig-test";
+        assert!(stderr(&output).contains(expected), "{command}: {}", stderr(&output));
     }
 }
 
@@ -340,6 +358,7 @@ fn profiles_name_what_is_withheld_and_what_is_unproven() {
         [
             "keyrig",
             "keyrig-uv",
+            "synced-passkey",
             "yubikey-5.8",
             "yubikey-5.7.4",
             "yubikey-5.7",
@@ -394,7 +413,7 @@ fn quirks_are_listed_with_where_they_are_known_from() {
         assert!(text.contains(expected), "{expected} in {text}");
     }
     let all = json(&keyrig(&["profiles", "--quirks", "--json"]));
-    assert_eq!(all["quirks"].as_array().unwrap().len(), 28);
+    assert_eq!(all["quirks"].as_array().unwrap().len(), 30);
     let one = stdout(&keyrig(&["faults", "touch-latch"]));
     assert!(one.starts_with("touch-latch: a touch up to 2 seconds") && one.contains("  tested   a raw host"), "{one}");
     assert_eq!(stdout(&keyrig(&["profiles", "--quirks", "touch-latch"])), one);

@@ -386,6 +386,8 @@ fn a_rack_and_its_keys() {
         "v=keyrig-uv",
         "--key",
         "f=yubikey-bio-5.7",
+        "--key",
+        "p=synced-passkey",
         "--uv",
         "v=miss=1",
     ];

@@ -169,7 +169,7 @@ fn credential(number: u64) -> StoredCredential {
         properties: Properties::default(),
         has_large_blob_key: false,
         cred_blob: Vec::new(),
-        imported: None,
+        own: None,
     }
 }
 

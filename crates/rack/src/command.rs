@@ -127,8 +127,9 @@ pub struct KeyState {
     /// The known bugs that it has beside what its profile says.
     #[serde(default)]
     pub quirks: Vec<String>,
-    /// Its USB/IP bus id.
-    pub busid: String,
+    /// Its USB/IP bus id, if it is on USB: other keys are for clients that send them messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busid: Option<String>,
     /// Whether it is plugged in.
     pub plugged: bool,
     /// Whether a USB host has it.
@@ -229,6 +230,9 @@ pub enum Refusal {
     /// The key does not verify its user itself.
     #[error("key {0} has no built-in user verification")]
     NoVerification(KeyName),
+    /// The key is no device.
+    #[error("key {0} is on no USB, so no host gets it: it is for 'keyrig client', /v1/client and keyrig-test")]
+    NotOnUsb(KeyName),
     /// The key does not wait for a gesture.
     #[error("key {0} does not wait for a touch")]
     NotWaiting(KeyName),

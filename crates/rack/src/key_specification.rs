@@ -41,7 +41,9 @@ mod tests {
         assert_eq!((key.name.as_str(), key.profile.name.as_str()), ("a", "yubikey-5.7"));
         let unknown = KeySpecification::built_in("yubikey-9", "a").unwrap_err().to_string();
         assert!(
-            unknown.starts_with("no profile is called \"yubikey-9\": the profiles are keyrig, keyrig-uv, yubikey-5.8"),
+            unknown.starts_with(
+                "no profile is called \"yubikey-9\": the profiles are keyrig, keyrig-uv, synced-passkey, yubikey-5.8"
+            ),
             "{unknown}"
         );
         assert!(KeySpecification::built_in("keyrig", "a/b").unwrap_err().to_string().contains("not a name for a key"));

@@ -380,7 +380,7 @@ fn judge(directory: &Path, expected: &Store, in_its_id: &[u8], was_reset: bool, 
     let (database, store) = open(directory);
     assert_eq!(store, *expected, "{what}");
     let mut counter = store.counter();
-    let imported = store.credential(IMPORTED).and_then(|credential| credential.imported.as_ref()?.counter);
+    let imported = store.credential(IMPORTED).and_then(|credential| credential.own.as_ref()?.counter);
     let mut key = key((database, store));
     let mut allowed: Vec<Vec<u8>> =
         key.authenticator.store().credentials().map(|credential| credential.id.clone()).collect();

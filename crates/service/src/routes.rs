@@ -13,8 +13,8 @@ use keyrig_control::request::{
     Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, DeleteFingerprint, Deny, EnrollFingerprint, Events,
     ExportCredentials, Finger, ImportCredential, ImportCredentials, List, ListCredentials, ListFaults,
     ListFingerprints, PinRetries, Plug, PowerCycle, ReadLargeBlobs, Remove, RenameFingerprint, Reset, Restore,
-    RunTimeline, SetPin, SetTouchPolicy, SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, Touch, Transact,
-    TransactU2f, Unplug, Verify, Wait, WriteLargeBlobs,
+    RunTimeline, SetBackup, SetPin, SetTouchPolicy, SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, Touch,
+    Transact, TransactU2f, Unplug, Verify, Wait, WriteLargeBlobs,
 };
 use keyrig_rack::command::Command;
 use serde::Serialize;
@@ -115,6 +115,7 @@ fn routes() -> Vec<Route> {
         Route::command::<ImportCredentials>("POST", "/v1/keys/{key}/credentials/import").taking(MAX_BODY),
         Route::command::<ExportCredentials>("GET", "/v1/keys/{key}/credentials/export"),
         Route::command::<DeleteCredential>("DELETE", "/v1/keys/{key}/credentials/{credential_id}"),
+        Route::command::<SetBackup>("PUT", "/v1/keys/{key}/credentials/{credential_id}/backup"),
         Route::command::<ListFingerprints>("GET", "/v1/keys/{key}/fingerprints"),
         Route::command::<EnrollFingerprint>("POST", "/v1/keys/{key}/fingerprints"),
         Route::command::<RenameFingerprint>("PUT", "/v1/keys/{key}/fingerprints/{template_id}"),

@@ -15,10 +15,7 @@ use crate::credential::{Discoverable, MAX_USER_ID, StoredCredential, rp_id_hash}
 use crate::large_blobs;
 use crate::pin::{MAX_PIN_RETRIES, SHORTEST_PIN};
 use crate::profile::{Fingerprints, Profile};
-use crate::store::{Configuration, Store};
-
-/// How many credentials that are not discoverable may be imported.
-const MAX_IMPORTED: usize = 1000;
+use crate::store::{Configuration, MAX_OTHERS, Store};
 
 /// What a creation count stays below, so that there is always a next one.
 const MAX_CREATION: u64 = u64::MAX / 2;
@@ -32,7 +29,7 @@ const SHOWN_ID: usize = 8;
 /// Whether a credential may come to those of a store.
 pub(super) fn check_new(profile: &Profile, store: &Store, credential: &StoredCredential) -> Result<(), ImportRefused> {
     check_credential(profile, credential)?;
-    if credential.imported.as_ref().is_some_and(|imported| imported.counter == Some(u32::MAX)) {
+    if credential.own.as_ref().is_some_and(|own| own.counter == Some(u32::MAX)) {
         return Err(ImportRefused::Counter);
     }
     let hash = rp_id_hash(&credential.relying_party_id);
@@ -40,8 +37,7 @@ pub(super) fn check_new(profile: &Profile, store: &Store, credential: &StoredCre
         return Err(ImportRefused::Exists);
     }
     let Some(Discoverable { user, .. }) = &credential.discoverable else {
-        let others = store.credentials().filter(|credential| credential.discoverable.is_none()).count();
-        return if others < MAX_IMPORTED { Ok(()) } else { Err(ImportRefused::Full) };
+        return if store.has_room_for_others() { Ok(()) } else { Err(ImportRefused::Full) };
     };
     let is_same = |credential: &StoredCredential| {
         credential.discoverable.as_ref().is_some_and(|discoverable| discoverable.user.id == user.id)
@@ -83,11 +79,11 @@ fn check_credential(profile: &Profile, credential: &StoredCredential) -> Result<
         return Err(ImportRefused::Algorithm { profile: profile.name.clone(), algorithm });
     }
     check_extensions(profile, credential)?;
-    let imported = credential.imported.as_ref();
-    if imported.is_some_and(|imported| imported.backup_state && !imported.backup_eligible) {
+    let own = credential.own.as_ref();
+    if own.is_some_and(|own| own.backup_state && !own.backup_eligible) {
         return Err(ImportRefused::BackupState);
     }
-    if imported.is_some_and(|imported| imported.backup_eligible) && !profile.knows_ctap_2_1() {
+    if own.is_some_and(|own| own.backup_eligible) && !profile.knows_ctap_2_1() {
         return Err(ImportRefused::BackupFlags(profile.name.clone()));
     }
     let longest_blob = if credential.discoverable.is_some() { profile.max_cred_blob_length() } else { 0 };
@@ -110,11 +106,11 @@ fn check_credential(profile: &Profile, credential: &StoredCredential) -> Result<
 
 /// Whether the key has the extensions that left something with a credential.
 fn check_extensions(profile: &Profile, credential: &StoredCredential) -> Result<(), ImportRefused> {
-    let imported = credential.imported.as_ref();
+    let own = credential.own.as_ref();
     let missing = [
         (CRED_PROTECT, credential.properties.protection != CredentialProtection::UserVerificationOptional),
         (THIRD_PARTY_PAYMENT, credential.properties.third_party_payment),
-        (HMAC_SECRET, imported.is_some_and(|imported| imported.cred_random.is_some())),
+        (HMAC_SECRET, own.is_some_and(|own| own.cred_random.is_some())),
         (LARGE_BLOB_KEY, credential.has_large_blob_key),
     ]
     .into_iter()
@@ -181,7 +177,7 @@ pub fn check_store(profile: &Profile, store: &Store) -> Result<(), RestoreRefuse
             }
             None => {
                 others += 1;
-                others > MAX_IMPORTED
+                others > MAX_OTHERS
             }
         };
         if is_full {

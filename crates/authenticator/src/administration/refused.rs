@@ -96,6 +96,20 @@ pub enum ImportRefused {
     CredBlob(usize, usize),
 }
 
+/// Why it is not changed what a credential says of its backup.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BackupRefused {
+    /// The key stores no such credential.
+    #[error("the key stores no credential with this id")]
+    NoCredential,
+    /// It is said to be backed up, and not to be eligible for that (WebAuthn Level 3 §6.1.3).
+    #[error("what is not backup eligible cannot be backed up")]
+    State,
+    /// The key has no BE and BS: for what is older than CTAP 2.1 the bits are reserved (WebAuthn Level 1 §6.1).
+    #[error("a {0} has no backup flags, BE and BS")]
+    Flags(String),
+}
+
 /// Why a PIN is not set or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PinRefused {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::source::{Known, Source};
 use super::value::{IdLength, StoredIdLength, Value, words};
+use crate::credential::Own;
 use crate::pin::LONGEST_PIN;
 
 /// A field of [`Behaviour`].
@@ -191,6 +192,14 @@ behaviour! {
     wrong_signature_with_hmac_secret: bool = false, "WebAuthn Level 3 §6.3.3";
     /// By how much the signature counter rises.
     counter_step: u8 = 1, "WebAuthn Level 3 §6.1.1 wants it to rise";
+    /// Whether new credentials have a signature counter: those of synchronised passkeys say 0 always.
+    counts_signatures: bool = true, "WebAuthn Level 3 §6.1.1";
+    /// Whether new credentials are said to be eligible for backup (BE).
+    backup_eligible: bool = false, "WebAuthn Level 3 §6.1.3";
+    /// Whether new credentials are said to be backed up (BS). Without BE it says nothing.
+    backup_state: bool = false, "WebAuthn Level 3 §6.1.3";
+    /// Whether credentials that are not discoverable are stored, as discoverable ones are, instead of living in their id.
+    stores_all: bool = false, "WebAuthn Level 3 §4 leaves it open";
     /// How many bytes a PIN may have.
     longest_pin: u8 = LONGEST_PIN, "CTAP 2.3 §6.5.1";
     /// What getPINRetries answers while no PIN is set.
@@ -316,6 +325,22 @@ impl Behaviour {
             let source = self.sources.get(field.name)?;
             Some(Stated { field: *field, value: self.shown(field.name), default: default.shown(field.name), source })
         })
+    }
+
+    /// What a new credential has of its own, if it was counted for so far.
+    pub(crate) fn own(&self, counter: u32) -> Option<Own> {
+        let differs = !self.counts_signatures || self.backup_eligible;
+        differs.then(|| Own {
+            counter: self.counts_signatures.then_some(counter),
+            backup_eligible: self.backup_eligible,
+            backup_state: self.backup_eligible && self.backup_state,
+            ..Own::counting_from(counter)
+        })
+    }
+
+    /// Whether a new credential is stored that is not discoverable: one that lives in its id has nothing of its own.
+    pub(crate) fn stores_what_is_not_discoverable(&self) -> bool {
+        self.stores_all || self.own(0).is_some()
     }
 
     /// Whether a key of this behaviour does anything otherwise than one of the other, wherever that is known from.

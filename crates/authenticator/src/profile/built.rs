@@ -34,5 +34,5 @@ pub(super) const EXTENSIONS: [&str; 8] = [
     "pinComplexityPolicy",
     "thirdPartyPayment",
 ];
-pub(super) const TRANSPORTS: [&str; 1] = ["usb"];
-pub(super) const ATTESTATION_FORMATS: [&str; 1] = ["packed"];
+pub(super) const TRANSPORTS: [&str; 3] = ["usb", "internal", "hybrid"];
+pub(super) const ATTESTATION_FORMATS: [&str; 2] = ["packed", "none"];

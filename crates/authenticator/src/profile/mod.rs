@@ -36,9 +36,10 @@ pub use self::value::{IdLength, StoredIdLength};
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
-const BUILT_IN: [(&str, &str); 23] = [
+const BUILT_IN: [(&str, &str); 24] = [
     ("keyrig", include_str!("../../profiles/keyrig.toml")),
     ("keyrig-uv", include_str!("../../profiles/keyrig-uv.toml")),
+    ("synced-passkey", include_str!("../../profiles/synced-passkey.toml")),
     ("yubikey-5.8", include_str!("../../profiles/yubikey-5.8.toml")),
     ("yubikey-5.7.4", include_str!("../../profiles/yubikey-5.7.4.toml")),
     ("yubikey-5.7", include_str!("../../profiles/yubikey-5.7.toml")),
@@ -130,8 +131,8 @@ pub struct Profile {
     /// What it does differently where getInfo says nothing of it.
     #[serde(default)]
     pub behaviour: Behaviour,
-    /// How it looks on USB.
-    pub usb: Usb,
+    /// How it looks on USB. Without it the key is no device: it is there for clients that reach it by messages alone.
+    pub usb: Option<Usb>,
     ctaphid: CtapHid,
     /// The names of the known bugs that it has beside what its profile says.
     #[serde(skip)]

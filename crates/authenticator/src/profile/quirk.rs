@@ -76,6 +76,9 @@ pub enum Need {
     /// authenticatorCredentialManagement.
     #[serde(rename = "credMgmt")]
     CredentialManagement,
+    /// BE and BS, bits that are reserved before CTAP 2.1.
+    #[serde(rename = "CTAP 2.1")]
+    BackupFlags,
     /// User verification for whatever is asked.
     #[serde(rename = "alwaysUv")]
     AlwaysUv,
@@ -94,6 +97,7 @@ impl Need {
             Self::ClientPin => "clientPin",
             Self::ProtocolTwo => "PIN/UV auth protocol two",
             Self::CredentialManagement => "credMgmt",
+            Self::BackupFlags => "CTAP 2.1",
             Self::AlwaysUv => "alwaysUv",
             Self::HmacSecret => "hmac-secret",
         }
@@ -107,6 +111,7 @@ impl Need {
             Self::ClientPin => has(OptionId::ClientPin),
             Self::ProtocolTwo => profile.pin_uv_auth_protocols().contains(&2),
             Self::CredentialManagement => has(OptionId::CredMgmt) || has(OptionId::CredentialMgmtPreview),
+            Self::BackupFlags => profile.knows_ctap_2_1(),
             Self::AlwaysUv => has(OptionId::AlwaysUv),
             Self::HmacSecret => profile.has_extension("hmac-secret"),
         }
@@ -257,9 +262,11 @@ impl Profile {
             if !self.device_info.as_mut().is_some_and(DeviceInfo::tell_all_applications) {
                 return Err(QuirkRefused::NotAYubiKey { quirk: name, profile });
             }
-            let (product_id, product) = ALL_APPLICATIONS;
-            self.usb.product_id = product_id;
-            product.clone_into(&mut self.usb.product);
+            if let Some(usb) = &mut self.usb {
+                let (product_id, product) = ALL_APPLICATIONS;
+                usb.product_id = product_id;
+                product.clone_into(&mut usb.product);
+            }
         }
         self.behaviour = behaviour;
         self.quirks.push(name);

@@ -11,7 +11,7 @@ use keyrig_ctap::extensions::CredentialProtection;
 use thiserror::Error;
 
 use super::{Change, Configuration, Store};
-use crate::credential::{CredRandom, CredentialSecret, Discoverable, Imported, Properties, StoredCredential};
+use crate::credential::{CredRandom, CredentialSecret, Discoverable, Own, Properties, StoredCredential};
 use crate::fingerprint::Fingerprint;
 use crate::pin::Pin;
 use crate::pin_uv_auth_token::PersistentPinUvAuthToken;
@@ -220,7 +220,7 @@ fn encode(credential: &StoredCredential) -> Vec<u8> {
         map.optional(6, third_party_payment.then_some(true), Writer::boolean);
         map.optional(7, credential.has_large_blob_key.then_some(true), Writer::boolean);
         map.optional(8, (!credential.cred_blob.is_empty()).then_some(&credential.cred_blob), |w, blob| w.bytes(blob));
-        map.optional(9, credential.imported.as_ref(), encode_imported);
+        map.optional(9, credential.own.as_ref(), encode_own);
     });
     writer.finish()
 }
@@ -236,18 +236,18 @@ fn decode_fingerprint(id: &[u8], value: &[u8]) -> Option<Fingerprint> {
     Some(Fingerprint { id: id.to_vec(), name: name? })
 }
 
-fn encode_imported<'a>(writer: &'a mut Writer, imported: &Imported) -> &'a mut Writer {
+fn encode_own<'a>(writer: &'a mut Writer, own: &Own) -> &'a mut Writer {
     writer.map(|map| {
-        map.optional(1, imported.counter.map(u64::from), Writer::unsigned);
-        map.entry(2, |w| w.boolean(imported.backup_eligible));
-        map.entry(3, |w| w.boolean(imported.backup_state));
-        map.optional(4, imported.cred_random.as_ref(), |w, random| w.bytes(&random.with_uv));
-        map.optional(5, imported.cred_random.as_ref(), |w, random| w.bytes(&random.without_uv));
-        map.optional(6, imported.large_blob_key, |w, key| w.bytes(&key));
+        map.optional(1, own.counter.map(u64::from), Writer::unsigned);
+        map.entry(2, |w| w.boolean(own.backup_eligible));
+        map.entry(3, |w| w.boolean(own.backup_state));
+        map.optional(4, own.cred_random.as_ref(), |w, random| w.bytes(&random.with_uv));
+        map.optional(5, own.cred_random.as_ref(), |w, random| w.bytes(&random.without_uv));
+        map.optional(6, own.large_blob_key, |w, key| w.bytes(&key));
     })
 }
 
-fn decode_imported(item: Item<'_>) -> Option<Imported> {
+fn decode_own(item: Item<'_>) -> Option<Own> {
     let (mut counter, mut backup_eligible, mut backup_state) = (None, None, None);
     let (mut with_uv, mut without_uv, mut large_blob_key) = (None, None, None);
     let secret = |item: Item<'_>| -> Option<[u8; 32]> { item.bytes().ok()?.try_into().ok() };
@@ -267,19 +267,13 @@ fn decode_imported(item: Item<'_>) -> Option<Imported> {
         (None, None) => None,
         _ => return None,
     };
-    Some(Imported {
-        counter,
-        backup_eligible: backup_eligible?,
-        backup_state: backup_state?,
-        cred_random,
-        large_blob_key,
-    })
+    Some(Own { counter, backup_eligible: backup_eligible?, backup_state: backup_state?, cred_random, large_blob_key })
 }
 
 fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
     let (mut relying_party_id, mut algorithm, mut key, mut discoverable) = (None, None, None, None);
     let (mut properties, mut has_large_blob_key, mut cred_blob) = (Properties::default(), false, Vec::new());
-    let mut imported = None;
+    let mut own = None;
     for (number, item) in Item::parse(value).ok()?.map().ok()? {
         match number.unsigned().ok()? {
             1 => relying_party_id = Some(item.text().ok()?.to_owned()),
@@ -290,7 +284,7 @@ fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
             6 => properties.third_party_payment = item.boolean().ok()?,
             7 => has_large_blob_key = item.boolean().ok()?,
             8 => cred_blob = item.bytes().ok()?.to_vec(),
-            9 => imported = Some(decode_imported(item)?),
+            9 => own = Some(decode_own(item)?),
             _ => return None,
         }
     }
@@ -302,7 +296,7 @@ fn decode(id: &[u8], value: &[u8]) -> Option<StoredCredential> {
         properties,
         has_large_blob_key,
         cred_blob,
-        imported,
+        own,
     })
 }
 

@@ -19,7 +19,7 @@ fn credential(id: &[u8], site: &str, user: Option<(&[u8], u64)>) -> StoredCreden
         properties: Properties::default(),
         has_large_blob_key: false,
         cred_blob: Vec::new(),
-        imported: None,
+        own: None,
     }
 }
 
@@ -40,7 +40,7 @@ fn memory_and_records_agree_after_every_change() {
             },
             has_large_blob_key: true,
             cred_blob: vec![1, 2, 3],
-            imported: None,
+            own: None,
             ..credential(b"two", "example.com", Some((b"u2", 9)))
         })],
         vec![Change::Put(credential(b"one", "example.com", Some((b"u2", 2))))],

@@ -67,7 +67,7 @@ fn discoverable(id: &[u8], user: &str) -> CredentialSource {
 }
 
 /// Makes an act durable and tells it so, as its driving contract says.
-fn commit<T>(key: &mut Driver, act: Act<T>) -> T {
+pub(crate) fn commit<T>(key: &mut Driver, act: Act<T>) -> T {
     assert!(key.memory_equals_disk());
     let changes = act.changes().to_vec();
     key.disk.apply(&changes);

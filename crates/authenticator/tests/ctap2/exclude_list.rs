@@ -23,7 +23,7 @@ fn key() -> (Driver, [Vec<u8>; 3]) {
         properties: Properties::default(),
         has_large_blob_key: false,
         cred_blob: Vec::new(),
-        imported: None,
+        own: None,
     };
     key.disk.apply(&[Change::Put(imported)]);
     let mut key = key.restarted();

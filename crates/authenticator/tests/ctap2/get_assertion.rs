@@ -67,7 +67,7 @@ fn an_imported_credential_signs_if_it_is_listed_but_is_not_discovered() {
         properties: Properties::default(),
         has_large_blob_key: false,
         cred_blob: Vec::new(),
-        imported: None,
+        own: None,
     };
     let mut key = Driver::new();
     key.disk.apply(&[Change::Put(imported)]);

@@ -21,7 +21,7 @@ struct Info {
     protocols: &'static [i64],
     /// `maxCredentialCountInList` and `maxCredentialIdLength`.
     lists: Option<(i64, i64)>,
-    tells_transports: bool,
+    transports: &'static [&'static str],
     algorithms: &'static [i64],
     /// Members that are numbers or booleans, by number.
     others: &'static [(i64, Other)],
@@ -94,7 +94,7 @@ const YUBIKEY: Info = Info {
     size: 1200,
     protocols: &[2, 1],
     lists: Some((8, 128)),
-    tells_transports: true,
+    transports: &["usb"],
     algorithms: &[ES256, EDDSA],
     others: &[(0x0D, Number(4)), (0x0E, Number(0x50403))],
 };
@@ -108,7 +108,7 @@ const OLD: Info = Info {
     size: 1024,
     protocols: &[1],
     lists: None,
-    tells_transports: false,
+    transports: &[],
     algorithms: &[],
     others: &[],
 };
@@ -200,6 +200,31 @@ fn info(name: &str) -> Info {
                 (0x18, Boolean(false)),
                 (0x1B, Boolean(false)),
                 (0x1D, Number(63)),
+            ],
+            ..info("keyrig")
+        },
+        "synced-passkey" => Info {
+            aaguid: "6b657972696740008000000000000006",
+            versions: &["FIDO_2_3", "FIDO_2_1", "FIDO_2_0"],
+            extensions: &["credBlob", "credProtect", "hmac-secret", "hmac-secret-mc", "largeBlobKey"],
+            options: &[
+                ("rk", true),
+                ("up", true),
+                ("uv", true),
+                ("plat", true),
+                ("alwaysUv", false),
+                ("largeBlobs", true),
+                ("pinUvAuthToken", true),
+                ("makeCredUvNotRqd", true),
+            ],
+            transports: &["internal", "hybrid"],
+            others: &[
+                (0x0B, Number(4096)),
+                (0x0E, Number(1)),
+                (0x0F, Number(32)),
+                (0x11, Number(3)),
+                (0x12, Number(2)),
+                (0x14, Number(1000)),
             ],
             ..info("keyrig")
         },
@@ -449,8 +474,11 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
     if let Some((count, length)) = info.lists {
         members.extend([(0x07, int(count)), (0x08, int(length))]);
     }
-    if info.tells_transports {
-        members.push((0x09, texts(&["usb"])));
+    if !info.transports.is_empty() {
+        members.push((0x09, texts(info.transports)));
+    }
+    if name == "synced-passkey" {
+        members.push((0x16, texts(&["none"])));
     }
     if !info.algorithms.is_empty() {
         members.push((0x0A, algorithms(info.algorithms)));

@@ -20,6 +20,7 @@ mod hmac_secret;
 mod kill_points;
 mod large_blobs;
 mod make_credential;
+mod passkeys;
 mod quirks;
 mod reset;
 mod robustness;

@@ -121,6 +121,19 @@ async fn a_credential_is_imported_listed_exported_and_deleted() {
     assert_eq!(exists["error"]["code"], "credential-exists");
 
     let id = &one["credential_id"];
+    let backup = |eligible, state| json!({"command": "set-backup", "key": "b", "credential_id": id, "backup_eligible": eligible, "backup_state": state});
+    for (eligible, state) in [(true, false), (false, false), (true, true)] {
+        done(&served, backup(eligible, state)).await;
+        let listed = done(&served, json!({"command": "list-credentials", "key": "b"})).await;
+        let listed = &listed["credentials"][0];
+        assert_eq!((&listed["backup_eligible"], &listed["backup_state"]), (&json!(eligible), &json!(state)));
+        assert_eq!(listed["sign_count"], 42);
+    }
+    let never = refused("backup-refused", "key b: what is not backup eligible cannot be backed up");
+    assert_eq!(ask(&served.path, backup(false, true)).await, never);
+    let unknown = json!({"command": "set-backup", "key": "a", "credential_id": "AAAA", "backup_eligible": true, "backup_state": true});
+    let unknown = ask(&served.path, unknown).await;
+    assert_eq!(unknown, refused("no-such-credential", "key a: the key stores no credential with this id"));
     done(&served, json!({"command": "delete-credential", "key": "b", "credential_id": id})).await;
     let gone = ask(&served.path, json!({"command": "delete-credential", "key": "b", "credential_id": id})).await;
     assert_eq!(gone, refused("no-such-credential", "key b: the key has no credential with this id"));

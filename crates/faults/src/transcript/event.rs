@@ -317,8 +317,9 @@ pub struct KeyInTrace {
     /// The known bugs that it has beside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quirks: Vec<String>,
-    /// How it looks on USB.
-    pub usb: Identity,
+    /// How it looks on USB, if it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usb: Option<Identity>,
     /// From where it starts, if all that is random in it follows from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,

@@ -13,7 +13,7 @@ pub(super) fn print_state(state: &RackState) -> Result<(), Failure> {
             "{:<width$}  {:<14} {:<6} {:<6}  {}",
             key.name.as_str(),
             key.profile,
-            key.busid,
+            key.busid.as_deref().unwrap_or_default(),
             finger,
             described(key)
         ))?;
@@ -24,6 +24,7 @@ pub(super) fn print_state(state: &RackState) -> Result<(), Failure> {
 fn described(key: &KeyState) -> String {
     let place = match (key.plugged, key.attached) {
         (false, _) => "unplugged".to_owned(),
+        (true, _) if key.busid.is_none() => "on no USB".to_owned(),
         (true, false) if key.programs > 0 => format!("used by {}", programs(key)),
         (true, false) => "plugged in, no host".to_owned(),
         (true, true) if key.programs > 0 => format!("attached to a host, used by {}", programs(key)),
@@ -56,7 +57,7 @@ mod tests {
                 name: "a".parse().unwrap(),
                 profile: "keyrig".to_owned(),
                 quirks: Vec::new(),
-                busid: "1-1".to_owned(),
+                busid: Some("1-1".to_owned()),
                 plugged: true,
                 attached: false,
                 programs,

@@ -2,7 +2,7 @@
 
 pub use keyrig_authenticator::administration::FingerprintRefused;
 use keyrig_authenticator::administration::{
-    Act, ImportRefused, LargeBlobsRefused, PinRefused, PinState, RestoreRefused,
+    Act, BackupRefused, ImportRefused, LargeBlobsRefused, PinRefused, PinState, RestoreRefused,
 };
 use keyrig_authenticator::credential::CredentialSource;
 use keyrig_authenticator::store::{Change, Store};
@@ -32,6 +32,9 @@ pub enum ActRefused {
     /// The key does not become what a snapshot holds.
     #[error("the snapshot is not of such a key: {0}")]
     Restore(#[from] RestoreRefused),
+    /// What a credential says of its backup is not changed.
+    #[error(transparent)]
+    Backup(#[from] BackupRefused),
     /// The key has no such credential.
     #[error("the key has no credential with this id")]
     NoCredential,
@@ -193,6 +196,14 @@ impl KeyHandle {
     /// [`ActRefused`].
     pub async fn delete(&self, id: Vec<u8>) -> Result<(), ActRefused> {
         self.act(move |authenticator| Ok(authenticator.delete(&id).ok_or(ActRefused::NoCredential)?.map(Ok))).await
+    }
+
+    /// Changes what a stored credential says of its backup: see [`Authenticator::set_backup`].
+    ///
+    /// # Errors
+    /// [`ActRefused`].
+    pub async fn set_backup(&self, id: Vec<u8>, eligible: bool, backed_up: bool) -> Result<(), ActRefused> {
+        self.act(move |authenticator| Ok(authenticator.set_backup(&id, eligible, backed_up)?.map(Ok))).await
     }
 
     /// What is told of the PIN.

@@ -44,7 +44,7 @@ pub(super) struct Task {
     writing: Option<JoinHandle<Written>>,
     standing: Standing,
     exports: Exports,
-    plugged: Option<Plugged>,
+    plugged: Option<Place>,
     attachment: Option<Attachment>,
     /// The host has no room for the report that is due.
     host_is_full: bool,
@@ -54,6 +54,14 @@ pub(super) struct Task {
     notices: mpsc::UnboundedSender<Notice>,
     /// The last of the fields, so that everything above is let go when it is dropped.
     _running: watch::Receiver<()>,
+}
+
+/// Where a key is that is plugged in.
+enum Place {
+    /// On USB.
+    Usb(Plugged),
+    /// Nowhere where hosts look: it has power, and answers who reaches it without USB.
+    Aside,
 }
 
 type Written = (Box<dyn Storage>, Result<(), NotDurable>);
@@ -221,8 +229,10 @@ impl Task {
 
     fn plug(&mut self) -> Result<(), PlugError> {
         if self.plugged.is_none() {
-            let identity = identity(self.driver.profile(), &self.name);
-            self.plugged = Some(self.exports.plug_with(&self.busid, identity, self.standing.clone())?);
+            self.plugged = Some(match identity(self.driver.profile(), &self.name) {
+                Some(identity) => Place::Usb(self.exports.plug_with(&self.busid, identity, self.standing.clone())?),
+                None => Place::Aside,
+            });
             let now = self.clock.now();
             self.driver.happens(Happening::Plugged, now);
             self.driver.power_on(now);
@@ -384,10 +394,10 @@ impl Task {
     }
 }
 
-async fn attached(plugged: &mut Option<Plugged>) -> Attachment {
+async fn attached(plugged: &mut Option<Place>) -> Attachment {
     match plugged {
-        Some(plugged) => plugged.attached().await,
-        None => pending().await,
+        Some(Place::Usb(plugged)) => plugged.attached().await,
+        Some(Place::Aside) | None => pending().await,
     }
 }
 
@@ -423,12 +433,12 @@ async fn expired(clock: &mut dyn Clock, deadline: Option<Instant>) {
 }
 
 /// How the key looks on USB. A key of our own carries its name as serial number, so that hosts can tell two of them apart;
-/// an imitation carries what the imitated one does.
+/// an imitation carries what the imitated one does. What is on no USB has none.
 #[must_use]
-pub fn identity(profile: &Profile, name: &KeyName) -> Identity {
-    let usb = &profile.usb;
+pub fn identity(profile: &Profile, name: &KeyName) -> Option<Identity> {
+    let usb = profile.usb.as_ref()?;
     let own = profile.imitates.is_none().then(|| name.to_string());
-    Identity {
+    Some(Identity {
         vendor_id: usb.vendor_id,
         product_id: usb.product_id,
         bcd_device: usb.device_release,
@@ -436,5 +446,5 @@ pub fn identity(profile: &Profile, name: &KeyName) -> Identity {
         product: usb.product.clone(),
         serial: usb.serial.clone().or(own),
         interval: usb.interval,
-    }
+    })
 }

@@ -29,6 +29,8 @@ pub(super) struct Entry {
     /// Whom it finds when it verifies its user itself, if it does.
     pub(super) uv: Option<UvPolicy>,
     pub(super) busid: String,
+    /// Whether it is a device.
+    pub(super) on_usb: bool,
     pub(super) plugged: bool,
     pub(super) attached: bool,
     pub(super) programs: usize,
@@ -209,7 +211,7 @@ impl Entry {
     }
 
     pub(super) fn rack_key(&self) -> RackKey {
-        RackKey { name: self.name.clone(), busid: self.busid.clone(), handle: self.handle.clone() }
+        RackKey { name: self.name.clone(), busid: self.busid.clone(), handle: self.handle.clone(), on_usb: self.on_usb }
     }
 
     pub(super) fn place(&self) -> Place<'_> {
@@ -230,7 +232,7 @@ impl Entry {
             name: self.name.clone(),
             profile: self.profile.clone(),
             quirks: self.quirks.clone(),
-            busid: self.busid.clone(),
+            busid: self.on_usb.then(|| self.busid.clone()),
             plugged: self.plugged,
             attached: self.attached,
             programs: self.programs,

@@ -16,6 +16,8 @@ pub struct RackKey {
     pub busid: String,
     /// The way to it.
     pub handle: KeyHandle,
+    /// Whether it is a device: one that is on no USB is for clients that send it messages.
+    pub(super) on_usb: bool,
 }
 
 /// What became of a key.
@@ -27,7 +29,7 @@ pub enum Change {
     Went(RackKey),
 }
 
-/// Follows the keys of a rack. A command that creates or removes a key is answered when all who follow have asked for what comes next:
+/// Follows the keys of a rack, but for those that are on no USB. A command that creates or removes a key is answered when all who follow have asked for what comes next:
 /// so that a key is where programs look for it. Keys last as long as who follows them.
 #[derive(Debug)]
 pub struct Following {
@@ -61,7 +63,7 @@ impl Following {
         if let Some(gone) = self.known.iter().position(|key| !is_in(&roll.keys, key)) {
             return Ok(Change::Went(self.known.remove(gone)));
         }
-        let new = roll.keys.iter().find(|key| !is_in(&self.known, key)).ok_or(roll.version)?;
+        let new = roll.keys.iter().find(|key| key.on_usb && !is_in(&self.known, key)).ok_or(roll.version)?;
         self.known.push(new.clone());
         Ok(Change::Came(new.clone()))
     }
@@ -112,7 +114,7 @@ impl Keys {
         let mut roll = self.roll.subscribe();
         let (version, known) = {
             let roll = roll.borrow_and_update();
-            (roll.version, roll.keys.clone())
+            (roll.version, roll.keys.iter().filter(|key| key.on_usb).cloned().collect())
         };
         let seen = watch::Sender::new(version);
         self.followers.lock().unwrap_or_else(PoisonError::into_inner).push(seen.subscribe());

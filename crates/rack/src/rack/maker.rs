@@ -45,6 +45,7 @@ pub(super) struct Made {
     quirks: Vec<String>,
     has_latch: bool,
     has_uv: bool,
+    on_usb: bool,
     discoverable_credentials: usize,
 }
 
@@ -115,6 +116,7 @@ impl Maker {
             quirks: authenticator.profile().quirks.clone(),
             has_latch: authenticator.profile().behaviour.touch == Touch::Latched,
             has_uv: authenticator.profile().has_built_in_uv(),
+            on_usb: authenticator.profile().usb.is_some(),
             discoverable_credentials: authenticator.store().discoverable_count(),
             start: Start {
                 busid: format!("1-{port}"),
@@ -143,7 +145,7 @@ impl Maker {
 impl Made {
     /// Starts its task, unplugged.
     pub(super) fn run(self) -> Entry {
-        let Self { start, profile, quirks, has_latch, has_uv, discoverable_credentials } = self;
+        let Self { start, profile, quirks, has_latch, has_uv, on_usb, discoverable_credentials } = self;
         Entry {
             name: start.name.clone(),
             profile,
@@ -151,6 +153,7 @@ impl Made {
             has_latch,
             uv: has_uv.then(UvPolicy::default),
             busid: start.busid.clone(),
+            on_usb,
             plugged: false,
             attached: false,
             programs: 0,

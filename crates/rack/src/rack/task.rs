@@ -272,6 +272,9 @@ impl Task {
 
     fn wait(&mut self, key: &KeyName, what: WaitFor, reply: Reply) {
         match self.known(key) {
+            Ok(entry) if what == WaitFor::Attached && !entry.on_usb => {
+                self.reply(reply, Err(Refusal::NotOnUsb(key.clone())))
+            }
             Ok(entry) if entry.has_come_to(what) => self.reply(reply, Ok(Some(key))),
             Ok(entry) => entry.watch(what, reply),
             Err(refusal) => self.reply(reply, Err(refusal)),

@@ -574,7 +574,7 @@ fn a_key_of_format_1_opens_with_all_it_kept_and_is_of_format_2_then() {
         assert_eq!(hex::encode(&credential.id[..8]), "b0b520e4efdbc956");
         let user = &credential.discoverable.as_ref().unwrap().user;
         assert_eq!((user.id.as_slice(), user.name.as_deref()), (&b"user"[..], Some("alice")));
-        assert_eq!((store.counter(), store.pin_retries(), credential.imported.as_ref()), (1, 8, None));
+        assert_eq!((store.counter(), store.pin_retries(), credential.own.as_ref()), (1, 8, None));
         assert_eq!(fs::read(state.path.join("keys/a/format")).unwrap(), b"keyrig key 2\n");
     }
 }

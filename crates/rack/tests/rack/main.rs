@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod aside;
 mod in_process;
 mod many;
 mod owner;

@@ -1,5 +1,7 @@
 //! `navigator.credentials` over HTTP.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_rack::finger::TouchPolicy;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -68,6 +70,45 @@ async fn a_passkey_wants_its_pin() {
     assert_eq!(rig.post("/v1/client/get", page(Some("4321"), &login)).await.code(), "pin-invalid");
     let signed = rig.post("/v1/client/get", page(Some("1234"), &login)).await;
     assert_eq!((&signed.body["id"], &signed.body["response"]["userHandle"]), (&made.body["id"], &json!("AQ")));
+}
+
+/// Beside a security key; the page chooses by `authenticatorAttachment`.
+#[tokio::test]
+async fn a_synchronised_passkey_is_of_the_platform_backed_up_and_on_no_usb() {
+    let rig = Rig::start(&["a=keyrig", "p=synced-passkey"], TouchPolicy::Every).await;
+    let keys = rig.keys().await;
+    assert_eq!(keys.iter().map(|key| key.busid.as_deref()).collect::<Vec<_>>(), [Some("1-1"), None]);
+    let mut creation = creation();
+    creation["authenticatorSelection"] =
+        json!({"authenticatorAttachment": "platform", "residentKey": "required", "userVerification": "required"});
+    let made = rig.post("/v1/client/create", on_page(creation)).await;
+    assert_eq!((made.status.as_u16(), made.names("keyrig-touched")), (200, vec!["p"]), "{}", made.body);
+    assert_eq!(made.body["authenticatorAttachment"], "platform");
+    assert_eq!(made.body["response"]["transports"], json!(["hybrid", "internal"]));
+    // WebAuthn Level 3 §6.1: RP ID hash, flags and counter.
+    let said = |data: &Value| {
+        let data = URL_SAFE_NO_PAD.decode(data.as_str().expect("text")).expect("base64url");
+        (data[32], u32::from_be_bytes(data[33..37].try_into().expect("four bytes")))
+    };
+    assert_eq!(
+        said(&made.body["response"]["authenticatorData"]),
+        (0x01 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80, 0),
+        "credProtect too"
+    );
+    let id = &made.body["id"];
+    let mut only = login(id);
+    only["allowCredentials"][0]["transports"] = json!(["internal"]);
+    let signed = rig.post("/v1/client/get", on_page(only.clone())).await;
+    assert_eq!(signed.names("keyrig-blinked"), ["p"], "{}", signed.body);
+    assert_eq!(said(&signed.body["response"]["authenticatorData"]), (0x01 | 0x04 | 0x08 | 0x10, 0));
+
+    let path = format!("/v1/keys/p/credentials/{}/backup", id.as_str().expect("text"));
+    let changed = rig.put(&path, json!({"backup_eligible": true, "backup_state": false})).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    let signed = rig.post("/v1/client/get", on_page(only)).await;
+    assert_eq!(said(&signed.body["response"]["authenticatorData"]), (0x01 | 0x04 | 0x08, 0));
+    let waited = rig.post("/v1/keys/p/wait", json!({"for": "attached"})).await;
+    assert_eq!((waited.status.as_u16(), waited.code()), (409, "not-on-usb"));
 }
 
 /// CTAP 2.3 §6.2.2: a key with several credentials for a site tells the names of their users to who is verified, and user handles to
@@ -401,7 +442,7 @@ async fn frames_are_told_in_client_data() {
         let page = json!({"origin": ORIGIN, "ancestors": ancestors, "top_origin": top, "options": creation()});
         let made = rig.post("/v1/client/create", page).await;
         let data = made.body["response"]["clientDataJSON"].as_str().expect("text");
-        let data = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(data).expect("base64url");
+        let data = URL_SAFE_NO_PAD.decode(data).expect("base64url");
         let data: Value = serde_json::from_slice(&data).expect("JSON");
         assert_eq!(
             (&data["crossOrigin"], &data["topOrigin"]),

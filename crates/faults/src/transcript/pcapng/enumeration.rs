@@ -1,7 +1,7 @@
 //! What a host asks of a device that it finds: without it no dissector knows that it is a HID device.
 
 use keyrig_usb::descriptors::{self, descriptor_type as kind};
-use keyrig_usb::{ControlEndpoint, ControlReply, Identity, Setup};
+use keyrig_usb::{ControlEndpoint, ControlReply, Setup};
 
 use super::{COMPLETE, CONTROL, IN_PROGRESS, Pcapng, SUBMIT, Urb};
 
@@ -19,7 +19,7 @@ impl Pcapng {
             return;
         }
         // A key of a capture that does not say who it is looks as any.
-        let identity = device.key.as_ref().map_or_else(Identity::default, |key| key.usb.clone());
+        let identity = device.key.as_ref().and_then(|key| key.usb.clone()).unwrap_or_default();
         let configuration = u16::try_from(descriptors::configuration(&identity).len()).unwrap_or(u16::MAX);
         let mut control = ControlEndpoint::new(identity);
         let descriptor = |kind: u8, index: u8, language: u16, length: u16| Setup {
