@@ -1,15 +1,20 @@
 //! The log, on standard error: it never holds up whoever has something to say, and does not say the same over and over.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use keyrig_relying_party::REFUSED_LOGINS;
 use tracing::callsite::Identifier;
-use tracing::{Event, Level, Metadata};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
 
 use crate::failure::Failure;
 use crate::output::Lines;
@@ -33,8 +38,12 @@ pub(crate) fn start(default: LevelFilter) -> Result<Lines, Failure> {
         .map_err(Failure::Runtime)?;
     let writer = Arc::new(lines.clone());
     let sparing = Sparing { shown: Mutex::default(), lines: lines.clone() };
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).without_time();
-    tracing_subscriber::registry().with(tracing_subscriber::Layer::with_filter(layer, filter.and(sparing))).init();
+    let logins = filter.would_enable(REFUSED_LOGINS, &Level::WARN).then(|| {
+        RefusedLogins(lines.clone()).with_filter(Targets::new().with_target(REFUSED_LOGINS, LevelFilter::WARN))
+    });
+    let filter = filter.with_target(REFUSED_LOGINS, LevelFilter::OFF);
+    let layer = fmt::layer().with_writer(writer).without_time().with_filter(filter.and(sparing));
+    tracing_subscriber::registry().with(layer).with(logins).init();
     Ok(lines)
 }
 
@@ -43,6 +52,31 @@ fn filter(text: &str) -> Option<Targets> {
     // By itself a word that is no level is taken for a module's name, and what it would log is all that is logged.
     let understood = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
     text.split(',').all(|part| understood(part.trim())).then(|| text.parse().ok()).flatten()
+}
+
+/// Writes each refused login as Proxmox VE's daemon does, with time, name and process in front: what watches for these counts all of them.
+struct RefusedLogins(Lines);
+
+impl<S: Subscriber> Layer<S> for RefusedLogins {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut line = String::new();
+        // Writing to a string does not fail.
+        let _ = fmt::time::SystemTime.format_time(&mut fmt::format::Writer::new(&mut line));
+        line.push_str(&format!(" {REFUSED_LOGINS}[{}]: ", std::process::id()));
+        event.record(&mut Message(&mut line));
+        self.0.print(line);
+    }
+}
+
+/// What is said in an event.
+struct Message<'a>(&'a mut String);
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            self.0.push_str(&format!("{value:?}"));
+        }
+    }
 }
 
 /// Shows one warning a kind and interval, and with it how many it did not show before.

@@ -5,6 +5,7 @@ mod password;
 mod policies;
 mod realm;
 mod serve;
+mod session;
 mod state;
 mod totp;
 mod user;
@@ -42,6 +43,8 @@ enum Action {
     User(user::Arguments),
     /// Set a user's password
     Passwd(user::Password),
+    /// List and end users' sessions
+    Session(session::Arguments),
     /// List realms, or change which second factor one requires
     Realm(realm::Arguments),
     /// Show who has which factors, when last used, and who needs looking after
@@ -61,6 +64,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Serve(arguments) => serve::run(arguments).await,
         Action::User(arguments) => user::run(arguments),
         Action::Passwd(arguments) => user::set_password(&arguments),
+        Action::Session(arguments) => session::run(arguments),
         Action::Realm(arguments) => realm::run(arguments),
         Action::Audit(arguments) => audit::audit(&arguments),
         Action::Events(arguments) => audit::events(&arguments),

@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 57] = [
+const COMMANDS: [&str; 58] = [
     "attach",
     "client create",
     "client get",
@@ -66,6 +66,7 @@ const COMMANDS: [&str; 57] = [
     "rp passwd",
     "rp policies",
     "rp realm list",
+    "rp session list",
     "rp report",
     "rp serve",
     "rp user add",
@@ -524,6 +525,8 @@ fn a_relying_party_and_its_users() {
     let shown = value(&rp(&state, &["report", &report]));
     assert_is("report", &shown);
     assert_eq!((&shown["event"]["report_id"], &shown["report"]["cause"]), (&json!(report), &json!("wrong_password")));
+
+    assert_is("sessions", &value(&rp(&state, &["session", "list"])));
 
     let events = rp(&state, &["events"]);
     assert!(events.lines().count() >= 4, "{events}");

@@ -1,19 +1,24 @@
 //! The log of security events: who did what to whom, and when. Events are only ever added, and deleted when there are too
 //! many; the database refuses anything else.
 
+pub(crate) mod refused_logins;
 mod retention;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
 use crate::user_name::UserName;
 
+pub use self::refused_logins::REFUSED_LOGINS;
 pub(crate) use self::retention::Sweep;
 
 macro_rules! event_kinds {
@@ -47,6 +52,8 @@ event_kinds! {
     LoginBlocked = "login_blocked",
     /// A user ended a session.
     LoggedOut = "logged_out",
+    /// A session of a user was ended.
+    SessionEnded = "session_ended",
     /// All sessions of a user were ended.
     SessionsEnded = "sessions_ended",
     /// A factor was added.
@@ -85,6 +92,23 @@ event_kinds! {
     RealmChanged = "realm_changed",
 }
 
+/// A text is not the kind of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{found:?} is not a kind of event; the kinds are {}", EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "))]
+pub struct InvalidEventKind {
+    /// The text.
+    pub found: String,
+}
+
+impl FromStr for EventKind {
+    type Err = InvalidEventKind;
+
+    fn from_str(name: &str) -> Result<Self, InvalidEventKind> {
+        let found = Self::ALL.iter().find(|kind| kind.name() == name);
+        found.copied().ok_or_else(|| InvalidEventKind { found: name.to_owned() })
+    }
+}
+
 impl Serialize for EventKind {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
@@ -100,8 +124,7 @@ impl ToSql for EventKind {
 impl FromSql for EventKind {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let name = value.as_str()?;
-        let found = Self::ALL.iter().find(|kind| kind.name() == name);
-        found.copied().ok_or_else(|| FromSqlError::Other(format!("the kind of an event is {name:?}").into()))
+        name.parse().map_err(|_| FromSqlError::Other(format!("the kind of an event is {name:?}").into()))
     }
 }
 
@@ -126,28 +149,42 @@ impl std::fmt::Display for Actor {
     }
 }
 
-/// Who changes something, and when.
+/// When something is asked for, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Occasion {
+    pub(crate) now: SystemTime,
+    /// `None` where it is not known.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Who changes something, when, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct By {
     /// Who.
     pub actor: Actor,
     /// When: the log says so, and lifetimes begin then.
     pub now: SystemTime,
+    /// From where, over HTTP; `None` where that is not known.
+    pub address: Option<IpAddr>,
 }
 
 impl By {
     /// Everybody who may write the database: the command line.
     #[must_use]
     pub fn command_line(now: SystemTime) -> Self {
-        Self { actor: Actor::CommandLine, now }
+        Self { actor: Actor::CommandLine, now, address: None }
     }
 
-    pub(crate) fn nobody(now: SystemTime) -> Self {
-        Self { actor: Actor::Nobody, now }
+    pub(crate) fn nobody(Occasion { now, address }: Occasion) -> Self {
+        Self { actor: Actor::Nobody, now, address }
     }
 
-    pub(crate) fn user(user: &UserName, now: SystemTime) -> Self {
-        Self { actor: Actor::User(user.clone()), now }
+    pub(crate) fn user(user: &UserName, Occasion { now, address }: Occasion) -> Self {
+        Self { actor: Actor::User(user.clone()), now, address }
+    }
+
+    pub(crate) fn occasion(&self) -> Occasion {
+        Occasion { now: self.now, address: self.address }
     }
 }
 
@@ -165,6 +202,8 @@ pub struct Event {
     pub user: Option<String>,
     /// Who did it: a user's name, `command line` or `nobody`.
     pub actor: String,
+    /// The address that the request came from; `None` where that is not known, and of commands.
+    pub address: Option<String>,
     /// What there is to say about it.
     pub detail: String,
     /// What the user was told in place of the cause; [`Store::report`] has the report.
@@ -176,6 +215,12 @@ pub struct Event {
 pub struct EventFilter {
     /// Only those that concern this user.
     pub user: Option<String>,
+    /// Only those of this kind.
+    pub kind: Option<EventKind>,
+    /// Only those that happened at this moment or later.
+    pub since: Option<SystemTime>,
+    /// Only those that happened before this moment.
+    pub until: Option<SystemTime>,
     /// Only those before this number.
     pub before: Option<i64>,
     /// At most so many, the latest; `None` is all.
@@ -202,21 +247,32 @@ impl Store {
 
 pub(crate) fn events(connection: &Connection, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, time, kind, user, actor, detail, report_id FROM events
-         WHERE (?1 IS NULL OR user = ?1) AND id < ?2 ORDER BY id DESC LIMIT ?3",
+        "SELECT id, time, kind, user, actor, detail, report_id, address FROM events
+         WHERE (?1 IS NULL OR user = ?1) AND (?4 IS NULL OR kind = ?4) AND (?5 IS NULL OR time >= ?5)
+         AND (?6 IS NULL OR time < ?6) AND id < ?2 ORDER BY id DESC LIMIT ?3",
     )?;
     let limit = filter.limit.map_or(-1, i64::from);
     let events = statement
-        .query_map(params![filter.user, filter.before.unwrap_or(i64::MAX), limit], read_event)?
+        .query_map(
+            params![
+                filter.user,
+                filter.before.unwrap_or(i64::MAX),
+                limit,
+                filter.kind,
+                filter.since.map(milliseconds),
+                filter.until.map(milliseconds)
+            ],
+            read_event,
+        )?
         .collect::<Result<_, _>>()?;
     Ok(events)
 }
 
 pub(crate) fn report(connection: &Connection, report_id: &str) -> Result<Option<(Event, Value)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, time, kind, user, actor, detail, report_id, report FROM events WHERE report_id = ?1",
+        "SELECT id, time, kind, user, actor, detail, report_id, address, report FROM events WHERE report_id = ?1",
     )?;
-    let found = statement.query_row([report_id], |row| Ok((read_event(row)?, row.get::<_, String>(7)?)));
+    let found = statement.query_row([report_id], |row| Ok((read_event(row)?, row.get::<_, String>(8)?)));
     let Some((event, report)) = found.optional()? else {
         return Ok(None);
     };
@@ -234,6 +290,7 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
         actor: row.get(4)?,
         detail: row.get(5)?,
         report_id: row.get(6)?,
+        address: row.get(7)?,
     })
 }
 
@@ -277,14 +334,27 @@ pub(crate) fn record_with_report(
     detail: &str,
     report: Option<(&str, &Value)>,
 ) -> Result<(), StoreError> {
-    let By { actor, now } = by;
+    let By { actor, now, address } = by;
     let (report_id, report) = report.map(|(id, report)| (id, shortened(report).to_string())).unzip();
     let detail = &*short(detail);
     connection
         .prepare_cached(
-            "INSERT INTO events (time, kind, user, actor, detail, report_id, report) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events (time, kind, user, actor, detail, report_id, report, address)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )?
-        .execute(params![milliseconds(*now), kind, user, actor.to_string(), detail, report_id, report])?;
+        .execute(params![
+            milliseconds(*now),
+            kind,
+            user,
+            actor.to_string(),
+            detail,
+            report_id,
+            report,
+            address.map(|address| address.to_string())
+        ])?;
     tracing::info!(kind = kind.name(), user, %actor, detail, report_id, "event");
+    if matches!(kind, EventKind::LoginRefused | EventKind::LoginBlocked) {
+        refused_logins::log(*address, user, detail);
+    }
     Ok(())
 }

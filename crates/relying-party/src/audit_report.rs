@@ -1,9 +1,10 @@
 //! Who has which factors, when they were last used, and who needs looking after: as text, CSV and JSON.
 
 use std::fmt::Write;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use thiserror::Error;
 use x509_cert::der::DateTime;
 
 use crate::audit_log::Event;
@@ -11,6 +12,7 @@ use crate::factors::{Factor, FactorDetail};
 use crate::printable::printable;
 use crate::realms::Requirement;
 use crate::recovery_keys::FEW_RECOVERY_KEYS;
+use crate::sessions::{SessionEntry, SessionKind};
 use crate::site;
 use crate::store::{Store, StoreError, unix_time};
 use crate::users::{Role, User};
@@ -297,6 +299,18 @@ impl Factor {
     }
 }
 
+impl SessionEntry {
+    /// A line about it, for people: what it is called, since when, until when, from where and by what.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let from = self.address.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
+        let by = self.factor.as_ref().map(|factor| format!(" by {factor:?}")).unwrap_or_default();
+        let kind = if self.kind == SessionKind::Enrolment { ", for enrolment only" } else { "" };
+        let (began, expires) = (date(self.began), date(self.expires));
+        printable(&format!("{}  {began} to {expires}{from}{by}{kind}", self.id)).into_owned()
+    }
+}
+
 impl Event {
     /// A line about it, for people: when, what, whom it concerns, by whom.
     #[must_use]
@@ -304,7 +318,8 @@ impl Event {
         let user = self.user.as_deref().filter(|user| !user.is_empty()).unwrap_or("-");
         let report = self.report_id.as_ref().map(|id| format!(" (report {id})")).unwrap_or_default();
         let detail = if self.detail.is_empty() { String::new() } else { format!(": {}", self.detail) };
-        let text = format!("{} {} {user} by {}{detail}{report}", date(self.time), self.kind.name(), self.actor);
+        let from = self.address.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
+        let text = format!("{} {} {user} by {}{from}{detail}{report}", date(self.time), self.kind.name(), self.actor);
         printable(&text).into_owned()
     }
 }
@@ -329,6 +344,29 @@ fn detail(detail: &FactorDetail) -> String {
 /// A moment as RFC 3339 has it, to the second, UTC.
 pub(crate) fn date(time: SystemTime) -> String {
     DateTime::from_system_time(time).map_or_else(|_| "an impossible time".to_owned(), |time| time.to_string())
+}
+
+/// A text is not a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "write a time as events have it (2026-11-29T15:00:00Z), a day (2026-11-29), or how long ago it was (90s, 30m, 2h, 7d)"
+)]
+pub struct InvalidMoment;
+
+/// Reads a moment: a time as RFC 3339 has it to the second in UTC, the beginning of a day, or how long ago it was.
+///
+/// # Errors
+/// [`InvalidMoment`] if it is none of these.
+pub fn read_moment(text: &str, now: SystemTime) -> Result<SystemTime, InvalidMoment> {
+    let ago = ["s", "m", "h", "d"].into_iter().zip([1, 60, 3600, 86_400]).find_map(|(unit, seconds)| {
+        let number = text.strip_suffix(unit)?.parse::<u32>().ok()?;
+        now.checked_sub(Duration::from_secs(u64::from(number) * seconds))
+    });
+    let dated = || {
+        let text = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        text.parse::<DateTime>().ok().map(|time| time.to_system_time())
+    };
+    ago.or_else(dated).ok_or(InvalidMoment)
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {

@@ -24,7 +24,8 @@
 //! | `POST /api/login/passkey/begin` | `{}` | `{"login", "challenge", "options"}` |
 //! | `POST /api/login/passkey` | `{"login", "challenge", "credential"}` | a session |
 //! | `GET /api/session` | | `{"user", "role", "kind", "csrf_token", "expires", "notices"}` |
-//! | `DELETE /api/session`, `/api/sessions` | | this session, or all of the user's, are over |
+//! | `GET /api/sessions` | | the user's [`SessionEntry`]s, each with `"current"`: whether it is this one |
+//! | `DELETE /api/session`, `/api/sessions`, `/api/sessions/{id}` | | this session, all of the user's, or one of them, are over |
 //! | `POST /api/session/confirm` | `{"password"}` | factors can be changed for [`CONFIRMATION_LIFETIME`] |
 //! | `PUT /api/password` | `{"password", "new_password"}` | all of the user's sessions are over |
 //! | `GET /api/factors` | | the user's [`Factor`]s |
@@ -39,12 +40,13 @@
 //! | `PATCH`, `DELETE /api/users/{user}` | a [`UserChange`] | the user |
 //! | `PUT /api/users/{user}/password` | `{"password"}` | |
 //! | `POST /api/users/{user}/unlock` | | `{"was_locked"}` |
-//! | `DELETE /api/users/{user}/sessions` | | `{"sessions"}` |
+//! | `GET /api/users/{user}/sessions` | | the user's [`SessionEntry`]s |
+//! | `DELETE /api/users/{user}/sessions`, `/api/users/{user}/sessions/{id}` | | `{"sessions"}`, `{"ended"}` |
 //! | `GET`, `DELETE /api/users/{user}/factors` | `?force=true` | factors |
 //! | `PATCH`, `DELETE /api/users/{user}/factors/{id}` | a [`FactorChange`], `?force=true` | the factor |
 //! | `GET /api/realms` | | the [`Realm`]s |
 //! | `PUT /api/realms/{realm}` | `{"requirement": {"type": "none", "oath", "any" or "webauthn", "digits"?, "step"?}}` | the realm |
-//! | `GET /api/events` | `?user=&before=&limit=` | the [`Event`]s, the latest first |
+//! | `GET /api/events` | `?user=&kind=&since=&until=&before=&limit=` | the [`Event`]s, the latest first |
 //! | `GET /api/reports/{id}` | | `{"event", "report"}` |
 //!
 //! A session that begins is answered as `{"state": "logged_in", "session": {..}}`; where the realm requires a factor that
@@ -96,8 +98,8 @@ mod webauthn;
 
 pub use keyrig_http::{SHUTDOWN_GRACE, Server};
 
-pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind};
-pub use self::audit_report::{AuditReport, AuditedUser, Finding};
+pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind, InvalidEventKind, REFUSED_LOGINS};
+pub use self::audit_report::{AuditReport, AuditedUser, Finding, InvalidMoment, read_moment};
 pub use self::challenges::{ChallengeGone, MAX_CHALLENGES_PER_SESSION, MAX_CHALLENGES_PER_USER, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
 pub use self::directory::{Directory, DirectoryUnavailable};
@@ -124,6 +126,7 @@ pub use self::refusal::{Refusal, ReportForUser};
 pub use self::relying_party::{Options, RelyingParty};
 pub use self::sessions::{
     CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, ENROLMENT_LIFETIME, MAX_SESSIONS_PER_USER, SESSION_LIFETIME,
+    SessionEntry, SessionKind,
 };
 pub use self::settings::{
     Attestation, ConfigError, ConfigProblem, MAX_CONFIG_BYTES, OriginProblem, RpIdProblem, Settings, SettingsError,

@@ -4,11 +4,11 @@
 //! [`FAILURES`] failures of any second factor in a row lock the account, recovery included, for [`LOCK_TIME`]. Only who
 //! knows the password gets that far, so nobody else can lock somebody out.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use crate::audit_log::{self, By, EventKind};
+use crate::audit_log::{self, By, EventKind, Occasion};
 use crate::store::{Store, StoreError, milliseconds};
 use crate::user_name::UserName;
 use crate::users::{self, User, UserError};
@@ -54,9 +54,9 @@ pub(crate) fn count_failure(
     connection: &Connection,
     user: &User,
     was_totp: bool,
-    now: SystemTime,
+    at: Occasion,
 ) -> Result<(), StoreError> {
-    let (name, by) = (user.name.to_string(), By::nobody(now));
+    let (name, by) = (user.name.to_string(), By::nobody(at));
     let (failures, totp_failures): (u32, u32) = connection
         .prepare_cached(
             "UPDATE users SET failures = failures + 1, totp_failures = totp_failures + ? WHERE id = ?
@@ -71,7 +71,7 @@ pub(crate) fn count_failure(
     if failures >= FAILURES {
         connection
             .prepare_cached("UPDATE users SET failures = 0, locked_until = ? WHERE id = ?")?
-            .execute(params![milliseconds(now + LOCK_TIME), user.id])?;
+            .execute(params![milliseconds(at.now + LOCK_TIME), user.id])?;
         let detail = format!("after {failures} failures in a row, for {} s", LOCK_TIME.as_secs());
         audit_log::record(connection, &by, EventKind::AccountLocked, &name, &detail)?;
     }

@@ -21,6 +21,9 @@ const BUILT_IN: [(&str, &str); 4] = [
 /// The COSE identifiers of the algorithms that can be offered: ES256, EdDSA, ES384, RS256.
 const ALGORITHMS: [i64; 4] = [-7, -8, -35, -257];
 
+/// The types of second factors that a realm can ask for.
+const REALM_TYPES: [&str; 3] = ["oath", "any", "webauthn"];
+
 /// What a relying party does where relying parties differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +57,9 @@ pub struct Policy {
     pub decided_by: DecidedBy,
     /// Whether a realm that asks for `oath` refuses security keys.
     pub oath_realm_excludes_webauthn: bool,
+    /// Which types of second factors a realm can ask for, of `oath`, `any` and `webauthn`.
+    #[serde(deserialize_with = "realm_types")]
+    pub realm_types: Vec<String>,
     /// Whether a user who has no factor, where the realm asks for one, is led through enrolment after the password,
     /// rather than refused.
     pub enrol_at_login: bool,
@@ -251,6 +257,17 @@ fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D:
             "{unknown} is not an algorithm that can be verified: these are -7, -8, -35 and -257"
         ))),
         None if found.is_empty() => Err(serde::de::Error::custom("no algorithm is named")),
+        None => Ok(found),
+    }
+}
+
+fn realm_types<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let found = Vec::<String>::deserialize(deserializer)?;
+    match found.iter().find(|found| !REALM_TYPES.contains(&found.as_str())) {
+        Some(unknown) => Err(serde::de::Error::custom(format!(
+            "{unknown:?} is not a type of a realm's second factor: these are oath, any and webauthn"
+        ))),
+        None if found.is_empty() => Err(serde::de::Error::custom("no type is named")),
         None => Ok(found),
     }
 }

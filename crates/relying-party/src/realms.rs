@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::audit_log::{self, By, EventKind};
+use crate::site;
 use crate::store::{Store, StoreError, unreadable};
 
 /// A realm: the part of a user's name after the `@`.
@@ -110,6 +111,20 @@ pub enum RealmError {
         /// The step asked for.
         step: u32,
     },
+    /// The site's policy has no realm ask for that.
+    #[error(
+        "under the policy {policy} no realm asks for {kind}, as there is no such type at the server that it is named after; \
+         its types are {}. To have it, serve the site with another policy",
+        .types.join(", ")
+    )]
+    NotOfPolicy {
+        /// The type asked for.
+        kind: &'static str,
+        /// The policy that the site was last served with.
+        policy: String,
+        /// The types that it has.
+        types: Vec<String>,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -161,6 +176,13 @@ pub(crate) fn set_requirement(
         Requirement::Any => ("any", None, None),
         Requirement::Webauthn => ("webauthn", None, None),
     };
+    if let Some(site) = site::find(connection)?
+        && !site.realm_types.is_empty()
+        && requirement != Requirement::None
+        && !site.realm_types.iter().any(|of| of == kind)
+    {
+        return Err(RealmError::NotOfPolicy { kind, policy: site.policy, types: site.realm_types });
+    }
     let changed = connection
         .prepare_cached("UPDATE realms SET requirement = ?, oath_digits = ?, oath_step = ? WHERE name = ?")
         .and_then(|mut statement| statement.execute(params![kind, digits, step, name]))

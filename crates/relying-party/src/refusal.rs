@@ -257,6 +257,7 @@ impl Refusal {
                 UserError::TokenName => ("bad_token_name", StatusCode::BAD_REQUEST),
                 UserError::TokenExists { .. } => ("token_exists", StatusCode::CONFLICT),
                 UserError::UnknownToken { .. } => ("unknown_token", StatusCode::NOT_FOUND),
+                UserError::UnknownSession { .. } => ("unknown_session", StatusCode::NOT_FOUND),
                 UserError::TooManyTokens(_) => ("too_many_tokens", StatusCode::CONFLICT),
                 UserError::LastAdministrator(_) => ("last_administrator", StatusCode::CONFLICT),
                 UserError::Store(_) => UNAVAILABLE,
@@ -275,6 +276,7 @@ impl Refusal {
             Self::Realm(error) => match error {
                 RealmError::Unknown(_) => ("unknown_realm", StatusCode::NOT_FOUND),
                 RealmError::Oath { .. } => ("bad_oath", StatusCode::BAD_REQUEST),
+                RealmError::NotOfPolicy { .. } => ("not_of_policy", StatusCode::CONFLICT),
                 RealmError::Store(_) => UNAVAILABLE,
             },
             Self::UnknownReport { .. } => ("unknown_report", StatusCode::NOT_FOUND),

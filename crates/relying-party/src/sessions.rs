@@ -3,10 +3,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Serialize, Serializer};
 
+use crate::audit_log::Occasion;
 use crate::random;
-use crate::store::{StoreError, Transaction, milliseconds, moment, unreadable};
+use crate::store::{StoreError, Transaction, milliseconds, moment, unix_time};
 use crate::user_name::UserId;
 
 /// How long a session lasts, as a ticket of Proxmox VE does.
@@ -26,7 +29,8 @@ pub const MAX_SESSIONS_PER_USER: usize = 1024;
 
 /// What a session is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SessionKind {
+pub enum SessionKind {
+    /// Everything that its user may do.
     Full,
     /// For adding the factor that the realm requires, and for nothing else.
     Enrolment,
@@ -41,6 +45,42 @@ impl SessionKind {
     }
 }
 
+impl FromSql for SessionKind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let name = value.as_str()?;
+        let found = [Self::Full, Self::Enrolment].into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| FromSqlError::Other(format!("sessions.kind is {name:?}").into()))
+    }
+}
+
+impl Serialize for SessionKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// How many bytes of its identifier in the store a session is called by: of what a browser has, they tell nothing.
+const SHOWN: usize = 8;
+
+/// A session as it is listed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SessionEntry {
+    /// What it is called: 16 hexadecimal digits.
+    pub id: String,
+    /// What it is good for.
+    pub kind: SessionKind,
+    /// When it began.
+    #[serde(serialize_with = "unix_time::serialize")]
+    pub began: SystemTime,
+    /// When it is over.
+    #[serde(serialize_with = "unix_time::serialize")]
+    pub expires: SystemTime,
+    /// The address that it was begun from; `None` where that is not known.
+    pub address: Option<String>,
+    /// What the user calls the factor that it was begun by; `None` if it was by none, or that is gone.
+    pub factor: Option<String>,
+}
+
 /// A session that is there and not over.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredSession {
@@ -50,6 +90,8 @@ pub(crate) struct StoredSession {
     pub(crate) kind: SessionKind,
     pub(crate) csrf_token: String,
     pub(crate) expires: SystemTime,
+    /// The factor that it was begun by.
+    pub(crate) factor: Option<String>,
     /// When the password was last given again.
     pub(crate) confirmed: Option<SystemTime>,
 }
@@ -64,13 +106,15 @@ pub(crate) struct NewSession {
     pub(crate) expires: SystemTime,
 }
 
-/// Begins a session. `confirmed` if the password was given just now and factors may be changed without giving it again.
+/// Begins a session, by a factor if it was by one. `confirmed` if the password was given just now and factors may be changed without
+/// giving it again.
 pub(crate) fn begin(
     connection: &Transaction<'_>,
     user: UserId,
     kind: SessionKind,
     confirmed: bool,
-    now: SystemTime,
+    factor: Option<&str>,
+    Occasion { now, address }: Occasion,
 ) -> Result<NewSession, StoreError> {
     connection.prepare_cached("DELETE FROM sessions WHERE expires <= ?")?.execute([milliseconds(now)])?;
     connection
@@ -87,7 +131,8 @@ pub(crate) fn begin(
     let expires = now + lifetime;
     connection
         .prepare_cached(
-            "INSERT INTO sessions (id, user, kind, csrf_token, created, expires, confirmed) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sessions (id, user, kind, csrf_token, created, expires, confirmed, factor, address)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             random::stored(&token),
@@ -97,6 +142,8 @@ pub(crate) fn begin(
             milliseconds(now),
             milliseconds(expires),
             confirmed.then(|| milliseconds(now)),
+            factor,
+            address.map(|address| address.to_string()),
         ])?;
     Ok(NewSession { token, csrf_token, kind, began: now, expires })
 }
@@ -105,26 +152,75 @@ pub(crate) fn begin(
 pub(crate) fn find(connection: &Connection, token: &str, now: SystemTime) -> Result<Option<StoredSession>, StoreError> {
     let id = random::stored(token);
     let mut statement = connection.prepare_cached(
-        "SELECT user, kind, csrf_token, expires, confirmed FROM sessions WHERE id = ? AND expires > ?",
+        "SELECT user, kind, csrf_token, expires, confirmed, factor FROM sessions WHERE id = ? AND expires > ?",
     )?;
     let found = statement.query_row(params![id, milliseconds(now)], |row| {
-        let kind: String = row.get(1)?;
-        let kind = match kind.as_str() {
-            "full" => SessionKind::Full,
-            "enrolment" => SessionKind::Enrolment,
-            other => return Err(unreadable("sessions.kind", other)),
-        };
         let confirmed: Option<i64> = row.get(4)?;
-        Ok((row.get(0)?, kind, row.get(2)?, moment(row.get(3)?), confirmed.map(moment)))
+        Ok(StoredSession {
+            id,
+            user: row.get(0)?,
+            kind: row.get(1)?,
+            csrf_token: row.get(2)?,
+            expires: moment(row.get(3)?),
+            factor: row.get(5)?,
+            confirmed: confirmed.map(moment),
+        })
     });
-    Ok(found.optional()?.map(|(user, kind, csrf_token, expires, confirmed)| StoredSession {
-        id,
-        user,
-        kind,
-        csrf_token,
-        expires,
-        confirmed,
-    }))
+    Ok(found.optional()?)
+}
+
+/// The sessions of a user that are not over, the latest first.
+pub(crate) fn of_user(connection: &Connection, user: UserId, now: SystemTime) -> Result<Vec<SessionEntry>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT hex(substr(sessions.id, 1, ?3)), sessions.kind, sessions.created, expires, address, description
+         FROM sessions LEFT JOIN factors ON factors.id = factor
+         WHERE sessions.user = ?1 AND expires > ?2 ORDER BY sessions.created DESC, sessions.id",
+    )?;
+    let entries = statement.query_map(params![user, milliseconds(now), SHOWN], |row| {
+        let id: String = row.get(0)?;
+        Ok(SessionEntry {
+            id: id.to_ascii_lowercase(),
+            kind: row.get(1)?,
+            began: moment(row.get(2)?),
+            expires: moment(row.get(3)?),
+            address: row.get(4)?,
+            factor: row.get(5)?,
+        })
+    })?;
+    Ok(entries.collect::<Result<_, _>>()?)
+}
+
+/// What a session is called.
+pub(crate) fn shown(id: &[u8; 32]) -> String {
+    id.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Ends one session of a user, by what it is called. Whether there was one.
+pub(crate) fn end_of_user(connection: &Connection, user: UserId, shown: &str) -> Result<bool, StoreError> {
+    let ended: Option<[u8; 32]> = connection
+        .prepare_cached("DELETE FROM sessions WHERE user = ? AND hex(substr(id, 1, ?)) = upper(?) RETURNING id")?
+        .query_row(params![user, SHOWN, shown], |row| row.get(0))
+        .optional()?;
+    match ended {
+        Some(id) => end(connection, &id).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Ends the sessions that were begun by a factor, but for one. How many there were.
+pub(crate) fn end_those_by(connection: &Connection, factor: &str, but: Option<&[u8; 32]>) -> Result<usize, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM sessions WHERE factor = ?1 AND (?2 IS NULL OR id != ?2)")?;
+    let found: Vec<[u8; 32]> =
+        statement.query_map(params![factor, but], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    found.iter().try_for_each(|id| end(connection, id))?;
+    Ok(found.len())
+}
+
+/// Has the sessions that were begun by a factor be of another, which takes its place.
+pub(crate) fn hand_over(connection: &Connection, factor: &str, to: &str) -> Result<(), StoreError> {
+    connection.prepare_cached("UPDATE sessions SET factor = ? WHERE factor = ?")?.execute([to, factor])?;
+    Ok(())
 }
 
 /// Ends one session.

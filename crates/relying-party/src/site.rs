@@ -14,6 +14,8 @@ pub(crate) struct Site {
     pub(crate) rp_id: String,
     pub(crate) policy: String,
     pub(crate) oath_realm_excludes_webauthn: bool,
+    /// The types of second factors that a realm can ask for; none if the site was not served since there are any.
+    pub(crate) realm_types: Vec<String>,
 }
 
 impl Site {
@@ -22,24 +24,33 @@ impl Site {
             rp_id: settings.rp_id.clone(),
             policy: settings.policy.name.clone(),
             oath_realm_excludes_webauthn: settings.policy.oath_realm_excludes_webauthn,
+            realm_types: settings.policy.realm_types.clone(),
         }
     }
 }
 
 /// The site; `None` if it was never served.
 pub(crate) fn find(connection: &Connection) -> Result<Option<Site>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT rp_id, policy, oath_realm_excludes_webauthn FROM site")?;
+    let mut statement =
+        connection.prepare_cached("SELECT rp_id, policy, oath_realm_excludes_webauthn, realm_types FROM site")?;
     let site = statement.query_row([], |row| {
-        Ok(Site { rp_id: row.get(0)?, policy: row.get(1)?, oath_realm_excludes_webauthn: row.get(2)? })
+        let types: String = row.get(3)?;
+        Ok(Site {
+            rp_id: row.get(0)?,
+            policy: row.get(1)?,
+            oath_realm_excludes_webauthn: row.get(2)?,
+            realm_types: types.split_whitespace().map(str::to_owned).collect(),
+        })
     });
     Ok(site.optional()?)
 }
 
 pub(crate) fn save(connection: &Connection, site: &Site) -> Result<(), StoreError> {
-    connection.prepare_cached("INSERT OR REPLACE INTO site VALUES (1, ?, ?, ?)")?.execute(params![
+    connection.prepare_cached("INSERT OR REPLACE INTO site VALUES (1, ?, ?, ?, ?)")?.execute(params![
         site.rp_id,
         site.policy,
-        site.oath_realm_excludes_webauthn
+        site.oath_realm_excludes_webauthn,
+        site.realm_types.join(" ")
     ])?;
     Ok(())
 }

@@ -52,8 +52,8 @@ impl std::fmt::Display for Client {
 /// Who asks for a turn. A user with a session is nobody in particular here: sessions have their own bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asker {
-    /// `None` where it is not known, as behind a proxy.
-    pub(crate) client: Option<Client>,
+    /// The address that the request came from; `None` where it is not known, as behind a proxy.
+    pub(crate) address: Option<IpAddr>,
     /// The account that the request is about, as it was given.
     pub(crate) account: Option<String>,
 }
@@ -65,8 +65,13 @@ enum Debtor {
 }
 
 impl Asker {
-    fn client(&self) -> Option<Debtor> {
-        self.client.map(Debtor::Client)
+    /// Where that is, as far as clients are told apart.
+    pub(crate) fn client(&self) -> Option<Client> {
+        self.address.map(Client::new)
+    }
+
+    fn debtor(&self) -> Option<Debtor> {
+        self.client().map(Debtor::Client)
     }
 
     fn account(&self) -> Option<Debtor> {
@@ -102,7 +107,7 @@ impl Failures {
     pub(crate) fn add(&self, asker: &Asker) {
         let now = Instant::now();
         let mut of = lock(&self.of);
-        for debtor in [asker.client(), asker.account()].into_iter().flatten() {
+        for debtor in [asker.debtor(), asker.account()].into_iter().flatten() {
             if of.len() >= MAX_REMEMBERED && !of.contains_key(&debtor) {
                 of.retain(|_, failed| failed.now(now).times > 0);
             }
@@ -122,7 +127,7 @@ impl Failures {
     /// Takes back what was counted for an attempt that has succeeded.
     pub(crate) fn forgive(&self, asker: &Asker) {
         let mut of = lock(&self.of);
-        for debtor in [asker.client(), asker.account()].into_iter().flatten() {
+        for debtor in [asker.debtor(), asker.account()].into_iter().flatten() {
             if let Some(failed) = of.get_mut(&debtor) {
                 failed.times = failed.times.saturating_sub(1);
             }
@@ -135,7 +140,7 @@ impl Failures {
     }
 
     fn of(&self, asker: &Asker, now: Instant) -> u32 {
-        self.times(asker.client().as_ref(), now) + self.times(asker.account().as_ref(), now)
+        self.times(asker.debtor().as_ref(), now) + self.times(asker.account().as_ref(), now)
     }
 }
 
@@ -214,12 +219,12 @@ impl Turns {
 
     fn make_place(&self, queue: &mut Queue, asker: &Asker) -> Result<(), Busy> {
         let now = Instant::now();
-        let (client, account) = (asker.client(), asker.account());
+        let (client, account) = (asker.debtor(), asker.account());
         let has_share = |debtor: Option<&Debtor>, share: usize, same: &dyn Fn(&Asker) -> bool| {
             self.failures.times(debtor, now) == 0
                 || queue.waiting.iter().filter(|waiting| same(&waiting.asker)).take(share).count() < share
         };
-        if !has_share(client.as_ref(), self.places.per_client, &|other| other.client == asker.client)
+        if !has_share(client.as_ref(), self.places.per_client, &|other| other.client() == asker.client())
             || !has_share(account.as_ref(), self.places.per_account, &|other| other.account == asker.account)
         {
             return Err(Busy);

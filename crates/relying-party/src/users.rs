@@ -11,9 +11,10 @@ use thiserror::Error;
 use crate::audit_log::{self, By, EventKind};
 use crate::password::PasswordHash;
 use crate::random;
+use crate::realms;
+use crate::sessions::{self, SessionEntry};
 use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
 use crate::user_name::{UserId, UserName};
-use crate::{realms, sessions};
 
 const MAX_COMMENT_BYTES: usize = 256;
 
@@ -159,6 +160,14 @@ pub enum UserError {
         /// The name asked for.
         name: String,
     },
+    /// The user has no session of that identifier.
+    #[error("{user} has no session {id:?}, or it is over")]
+    UnknownSession {
+        /// The user.
+        user: UserName,
+        /// The identifier asked for.
+        id: String,
+    },
     /// The user has as many tokens as a user can have.
     #[error("{0} has as many tokens as a user can have ({MAX_TOKENS_PER_USER})")]
     TooManyTokens(UserName),
@@ -215,6 +224,22 @@ impl Store {
     /// [`UserError`] if there is none of that name, or no administrator would be left.
     pub fn delete_user(&self, name: &UserName, by: &By) -> Result<(), UserError> {
         self.write(|transaction| delete(transaction, name, by))
+    }
+
+    /// The sessions of a user, the latest first.
+    ///
+    /// # Errors
+    /// [`UserError::Unknown`] if there is no such user.
+    pub fn sessions(&self, name: &UserName, now: SystemTime) -> Result<Vec<SessionEntry>, UserError> {
+        self.read(|connection| Ok(sessions::of_user(connection, known(connection, name)?.id, now)?))
+    }
+
+    /// Ends one session of a user, by its [`id`](SessionEntry::id).
+    ///
+    /// # Errors
+    /// [`UserError`] if there is no such user, or none of that identifier.
+    pub fn end_session(&self, name: &UserName, id: &str, by: &By) -> Result<(), UserError> {
+        self.write(|transaction| end_session(transaction, name, id, by))
     }
 
     /// Ends all sessions of a user, and logins under way. How many sessions there were.
@@ -319,6 +344,14 @@ pub(crate) fn set_password(
     write_password(connection, user.id, password, by.now)?;
     sessions::end_all(connection, user.id)?;
     audit_log::record(connection, by, EventKind::PasswordChanged, &name.to_string(), "")?;
+    Ok(())
+}
+
+pub(crate) fn end_session(connection: &Connection, name: &UserName, id: &str, by: &By) -> Result<(), UserError> {
+    if !sessions::end_of_user(connection, known(connection, name)?.id, id)? {
+        return Err(UserError::UnknownSession { user: name.clone(), id: id.to_owned() });
+    }
+    audit_log::record(connection, by, EventKind::SessionEnded, &name.to_string(), &format!("session {id}"))?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
-use keyrig_relying_party::EventFilter;
+use keyrig_relying_party::{EventFilter, EventKind, InvalidMoment, read_moment};
 use serde_json::json;
 
 use super::state::State;
@@ -28,6 +28,15 @@ pub(crate) struct EventsArguments {
     /// Only events of this user, by the name of that time
     #[arg(long)]
     user: Option<String>,
+    /// Only events of this kind, such as login_refused
+    #[arg(long)]
+    kind: Option<EventKind>,
+    /// Only events from this time on: 2026-11-29T15:00:00Z, 2026-11-29, or how long ago: 90s, 30m, 2h, 7d
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<SystemTime>,
+    /// Only events before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<SystemTime>,
     /// How many events, the latest
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
@@ -52,6 +61,10 @@ pub(crate) struct ReportArguments {
     state: State,
 }
 
+fn moment(text: &str) -> Result<SystemTime, InvalidMoment> {
+    read_moment(text, SystemTime::now())
+}
+
 pub(super) fn audit(arguments: &AuditArguments) -> Result<ExitCode, Failure> {
     let report = arguments.state.open_to_read()?.audit(SystemTime::now())?;
     if arguments.json {
@@ -66,7 +79,14 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<ExitCode, Failure> {
 
 /// The latest last, as logs are read.
 pub(super) fn events(arguments: &EventsArguments) -> Result<ExitCode, Failure> {
-    let filter = EventFilter { user: arguments.user.clone(), before: arguments.before, limit: Some(arguments.limit) };
+    let filter = EventFilter {
+        user: arguments.user.clone(),
+        kind: arguments.kind,
+        since: arguments.since,
+        until: arguments.until,
+        before: arguments.before,
+        limit: Some(arguments.limit),
+    };
     for event in arguments.state.open_to_read()?.events(&filter)?.iter().rev() {
         if arguments.json {
             print_json(event)?;

@@ -35,9 +35,11 @@ enum Action {
 Examples:
   keyrig rp realm modify pve --tfa type=oath,digits=6,step=30    codes by the
                                        clock, as Proxmox VE has it
+  keyrig rp realm modify pam --delete tfa           none
   keyrig rp realm modify pam --tfa type=webauthn    a security key
   keyrig rp realm modify pam --tfa type=any         any factor of the user's
-  keyrig rp realm modify pam --delete tfa           none")]
+The last two are keyrig's own: Proxmox VE has no such types, and under the
+policy proxmox-9 they are refused.")]
 struct Modify {
     /// pam or pve
     realm: String,

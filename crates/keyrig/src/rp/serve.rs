@@ -49,6 +49,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     behind_tls: bool,
 
+    /// A proxy whose X-Forwarded-For says where a request came from; more than once for several
+    #[arg(long, value_name = "ADDRESS")]
+    trust_proxy: Vec<IpAddr>,
+
     /// Settings: a datacenter.cfg of Proxmox VE, or a TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -134,7 +138,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         ));
     }
     warnings.extend(diagnosed(&settings));
-    let options = Options { explain: arguments.explain, over_tls: arguments.behind_tls, ..Options::new(store) };
+    let options = Options {
+        explain: arguments.explain,
+        over_tls: arguments.behind_tls,
+        trusted_proxies: arguments.trust_proxy.clone(),
+        ..Options::new(store)
+    };
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
     let host = match arguments.listen {
         Listen::Localhost(_) => "localhost".to_owned(),

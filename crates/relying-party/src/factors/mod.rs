@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::audit_log::{self, By, EventKind};
 use crate::random;
 use crate::realms::{self, Realm, Requirement};
+use crate::sessions;
 use crate::site::{self, Site};
 use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
 use crate::user_name::{UserId, UserName};
@@ -257,7 +258,7 @@ impl Store {
         self.write(|transaction| self::change(transaction, user, id, change, force, by))
     }
 
-    /// Deletes one factor or all of a user's, and returns what is deleted.
+    /// Deletes one factor or all of a user's, ends the sessions that were begun by them, and returns what is deleted.
     ///
     /// # Errors
     /// [`FactorError::Required`] if the realm requires what would be gone, unless `force`.
@@ -268,7 +269,7 @@ impl Store {
         force: bool,
         by: &By,
     ) -> Result<Vec<Factor>, FactorError> {
-        self.write(|transaction| delete(transaction, user, which, force, by))
+        self.write(|transaction| delete(transaction, user, which, force, None, by))
     }
 }
 
@@ -318,11 +319,13 @@ pub(crate) fn change(
     Ok(one(&after, &user.name, id)?.view(site::find(connection)?.as_ref()))
 }
 
+/// The same, in a transaction. The session in which it is done goes on, if there is one: its user has just given the password.
 pub(crate) fn delete(
     connection: &Connection,
     user: &UserName,
     which: Which<'_>,
     force: bool,
+    session: Option<&[u8; 32]>,
     by: &By,
 ) -> Result<Vec<Factor>, FactorError> {
     let user = known_user(connection, user)?;
@@ -334,7 +337,12 @@ pub(crate) fn delete(
     };
     for factor in &deleted {
         connection.prepare_cached("DELETE FROM factors WHERE id = ?")?.execute([&factor.id])?;
-        let (user, detail) = (user.name.to_string(), factor.describe());
+        let (user, mut detail) = (user.name.to_string(), factor.describe());
+        match sessions::end_those_by(connection, &factor.id, session)? {
+            0 => {}
+            1 => detail.push_str("; a session that was begun by it was ended"),
+            ended => detail.push_str(&format!("; {ended} sessions that were begun by it were ended")),
+        }
         audit_log::record(connection, by, EventKind::FactorDeleted, &user, &detail)?;
     }
     if !force {

@@ -1,6 +1,7 @@
 //! What administrators do over HTTP, and what auditors see.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
@@ -10,10 +11,11 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::body::{Body, InPath, InQuery, secret};
-use crate::audit_log::{Event, EventFilter};
+use crate::audit_log::{Event, EventFilter, EventKind, InvalidEventKind};
 use crate::factors::{Factor, FactorChange};
 use crate::realms::{Realm, Requirement};
 use crate::relying_party::{Administer, Audit, ChangeOthers, ChangeOthersFactors, Claim, Own};
+use crate::sessions::SessionEntry;
 use crate::user_name::UserName;
 use crate::users::{Role, User, UserChange};
 use crate::{Refusal, RelyingParty};
@@ -138,6 +140,24 @@ pub(super) async fn unlock(
     Ok(Json(json!({ "was_locked": was_locked })))
 }
 
+pub(super) async fn sessions(
+    State(relying_party): Shared,
+    claim: Claim<Own>,
+    InPath(user): InPath<String>,
+) -> Result<Json<Vec<SessionEntry>>, Refusal> {
+    let (_, sessions) = relying_party.sessions(claim, Some(user.parse()?)).await?;
+    Ok(Json(sessions))
+}
+
+pub(super) async fn end_session(
+    State(relying_party): Shared,
+    claim: Claim<Administer>,
+    InPath((user, id)): InPath<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    relying_party.end_session(claim, user.parse()?, id.clone()).await?;
+    Ok(Json(json!({ "ended": id })))
+}
+
 pub(super) async fn end_sessions(
     State(relying_party): Shared,
     claim: Claim<Administer>,
@@ -213,6 +233,9 @@ pub(super) async fn change_realm(
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
     user: Option<String>,
+    kind: Option<String>,
+    since: Option<u32>,
+    until: Option<u32>,
     before: Option<i64>,
     limit: Option<u32>,
 }
@@ -220,14 +243,32 @@ pub(super) struct EventQuery {
 pub(super) async fn events(
     State(relying_party): Shared,
     claim: Claim<Audit>,
-    InQuery(EventQuery { user, before, limit }): InQuery<EventQuery>,
+    InQuery(EventQuery { user, kind, since, until, before, limit }): InQuery<EventQuery>,
 ) -> Result<Page<Event>, Refusal> {
     let limit = limit.unwrap_or(MAX_EVENTS).clamp(1, MAX_EVENTS);
-    let filter = EventFilter { user: user.clone(), before, limit: Some(limit + 1) };
+    let kind: Option<EventKind> = kind
+        .map(|kind| kind.parse())
+        .transpose()
+        .map_err(|error: InvalidEventKind| Refusal::BadRequest { reason: error.to_string() })?;
+    let moment = |seconds: u32| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into());
+    let filter = EventFilter {
+        user: user.clone(),
+        kind,
+        since: since.map(moment),
+        until: until.map(moment),
+        before,
+        limit: Some(limit + 1),
+    };
     let events = relying_party.events(claim, filter).await?;
     Ok(page("/api/events", events, limit, |last| {
-        let user = user.map(|user| ("user", user));
-        user.into_iter().chain([("before", last.id.to_string()), ("limit", limit.to_string())]).collect()
+        let asked = [
+            user.map(|user| ("user", user)),
+            kind.map(|kind| ("kind", kind.name().to_owned())),
+            since.map(|since| ("since", since.to_string())),
+            until.map(|until| ("until", until.to_string())),
+        ];
+        let asked = asked.into_iter().flatten();
+        asked.chain([("before", last.id.to_string()), ("limit", limit.to_string())]).collect()
     }))
 }
 

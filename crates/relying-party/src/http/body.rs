@@ -2,18 +2,18 @@
 //! wrong with it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::Deserializer;
 use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
 
-use crate::turns::{Asker, Client};
+use super::source;
+use crate::turns::Asker;
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
 
@@ -82,10 +82,7 @@ impl FromRequestParts<Arc<RelyingParty>> for Asker {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Infallible> {
-        // Behind a proxy all come from the proxy, and what it says of them anybody can say.
-        let peer = parts.extensions.get().filter(|_| !state.behind_proxy);
-        let client = peer.map(|ConnectInfo::<SocketAddr>(peer)| Client::new(peer.ip()));
-        Ok(Self { client, account: None })
+        Ok(Self { address: source::address(parts, state), account: None })
     }
 }
 

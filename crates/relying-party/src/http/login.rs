@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::body::{Body, secret};
 use super::session::{SessionCookie, SessionView};
+use crate::audit_log::refused_logins;
 use crate::relying_party::{Answer, LoggedIn, Step};
 use crate::sessions::SessionKind;
 use crate::turns::Asker;
@@ -74,6 +75,14 @@ pub(super) fn counted<T>(
     ) = &attempt
     {
         relying_party.failures.add(asker);
+    }
+    if let Err(Refusal::UnknownLogin) = &attempt {
+        // Nobody knows whose it was: there is no account to write it down with.
+        refused_logins::log(
+            asker.address,
+            asker.account.as_deref().unwrap_or_default(),
+            "the login is unknown or over",
+        );
     }
     attempt
 }

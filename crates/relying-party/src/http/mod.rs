@@ -6,6 +6,7 @@ mod factors;
 mod login;
 mod proxmox;
 mod session;
+mod source;
 
 use std::io;
 use std::sync::Arc;
@@ -49,7 +50,9 @@ routes! {
     GET "/api/session" => session::show,
     DELETE "/api/session" => session::end,
     POST "/api/session/confirm" => session::confirm,
+    GET "/api/sessions" => session::list,
     DELETE "/api/sessions" => session::end_all,
+    DELETE "/api/sessions/{id}" => session::end_one,
     PUT "/api/password" => session::change_password,
     GET "/api/factors" => factors::list,
     POST "/api/factors/webauthn/begin" => factors::begin_webauthn,
@@ -65,7 +68,9 @@ routes! {
     DELETE "/api/users/{user}" => administration::delete_user,
     PUT "/api/users/{user}/password" => administration::set_password,
     POST "/api/users/{user}/unlock" => administration::unlock,
+    GET "/api/users/{user}/sessions" => administration::sessions,
     DELETE "/api/users/{user}/sessions" => administration::end_sessions,
+    DELETE "/api/users/{user}/sessions/{id}" => administration::end_session,
     GET "/api/users/{user}/factors" => administration::factors,
     DELETE "/api/users/{user}/factors" => administration::delete_factors,
     PATCH "/api/users/{user}/factors/{id}" => administration::change_factor,

@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::body::{Body, secret};
+use super::body::{Body, InPath, secret};
+use super::source;
 use crate::notices::Notice;
 use crate::relying_party::{Claim, Credential, LoggedIn, Own, Present, Right};
-use crate::sessions::{self, NewSession, SessionKind};
+use crate::sessions::{self, NewSession, SessionEntry, SessionKind};
 use crate::store::seconds;
 use crate::user_name::UserName;
 use crate::users::{Role, User};
@@ -89,11 +90,12 @@ impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Claim<R> {
     async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Refusal> {
         let name = SessionCookie::of(&parts.headers, state.over_tls).name;
         let token = cookie(&parts.headers, &name).ok_or(Refusal::NotLoggedIn)?.to_owned();
+        let address = source::address(parts, state);
         match parts.method {
-            Method::GET | Method::HEAD => Ok(Self::to_see(Credential::Session(token))),
+            Method::GET | Method::HEAD => Ok(Self::to_see(Credential::Session(token)).coming_from(address)),
             _ => {
                 let csrf_token = parts.headers.get(CSRF_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
-                state.foresee(Self::to_change(token, csrf_token.to_vec())).await
+                state.foresee(Self::to_change(token, csrf_token.to_vec()).coming_from(address)).await
             }
         }
     }
@@ -150,6 +152,33 @@ pub(super) async fn end(
 ) -> Result<impl IntoResponse, Refusal> {
     relying_party.log_out(claim).await?;
     Ok((cookie.clear(), Json(json!({ "state": "logged_out" }))))
+}
+
+/// A session in a list.
+#[derive(Serialize)]
+pub(super) struct ListedSession {
+    #[serde(flatten)]
+    session: SessionEntry,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+pub(super) async fn list(
+    State(relying_party): State<Arc<RelyingParty>>,
+    claim: Claim<Own>,
+) -> Result<Json<Vec<ListedSession>>, Refusal> {
+    let (current, sessions) = relying_party.sessions(claim, None).await?;
+    let sessions = sessions.into_iter().map(|session| ListedSession { current: session.id == current, session });
+    Ok(Json(sessions.collect()))
+}
+
+pub(super) async fn end_one(
+    State(relying_party): State<Arc<RelyingParty>>,
+    claim: Claim<Own>,
+    InPath(id): InPath<String>,
+) -> Result<Json<Value>, Refusal> {
+    relying_party.end_own_session(claim, id.clone()).await?;
+    Ok(Json(json!({ "ended": id })))
 }
 
 pub(super) async fn end_all(

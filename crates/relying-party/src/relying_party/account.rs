@@ -11,7 +11,7 @@ use crate::factors::{self, Factor, FactorChange, Which};
 use crate::notices::{self, Notice};
 use crate::password::{Compared, Verified};
 use crate::refusal::Refusal;
-use crate::sessions;
+use crate::sessions::{self, SessionEntry};
 use crate::store::StoreError;
 use crate::turns::Asker;
 use crate::user_name::UserName;
@@ -32,6 +32,29 @@ impl RelyingParty {
         self.write_as(claim, |_, Authorized { connection, session, by }| {
             sessions::end(connection, &session.id)?;
             Ok(audit_log::record(connection, &by, EventKind::LoggedOut, &session.user.name.to_string(), "")?)
+        })
+        .await
+    }
+
+    /// What the session is called, and the sessions of its user, or of another one whom it may see.
+    pub(crate) async fn sessions(
+        self: &Arc<Self>,
+        claim: Claim<Own>,
+        user: Option<UserName>,
+    ) -> Result<(String, Vec<SessionEntry>), Refusal> {
+        self.read_as(claim, move |this, Authorized { connection, session, by }| {
+            let name = user.as_ref().unwrap_or(&session.user.name);
+            session.may_see(name, by.now, &this.policy)?;
+            let user = users::known(connection, name)?;
+            Ok((sessions::shown(&session.id), sessions::of_user(connection, user.id, by.now)?))
+        })
+        .await
+    }
+
+    /// Ends one of the user's sessions, by what it is called.
+    pub(crate) async fn end_own_session(self: &Arc<Self>, claim: Claim<Own>, id: String) -> Result<(), Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, session, by }| {
+            Ok(users::end_session(connection, &session.user.name, &id, &by)?)
         })
         .await
     }
@@ -140,7 +163,7 @@ impl RelyingParty {
         id: String,
     ) -> Result<Vec<Factor>, Refusal> {
         self.write_as(claim, move |_, Authorized { connection, session, by }| {
-            Ok(factors::delete(connection, &session.user.name, Which::One(&id), false, &by)?)
+            Ok(factors::delete(connection, &session.user.name, Which::One(&id), false, Some(&session.id), &by)?)
         })
         .await
     }

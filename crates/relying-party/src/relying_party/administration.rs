@@ -83,6 +83,19 @@ impl RelyingParty {
             .await
     }
 
+    /// Ends one session of a user, by what it is called.
+    pub(crate) async fn end_session(
+        self: &Arc<Self>,
+        claim: Claim<Administer>,
+        name: UserName,
+        id: String,
+    ) -> Result<(), Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+            Ok(users::end_session(connection, &name, &id, &by)?)
+        })
+        .await
+    }
+
     /// How many sessions there were.
     pub(crate) async fn end_sessions(
         self: &Arc<Self>,
@@ -117,9 +130,9 @@ impl RelyingParty {
         id: Option<String>,
         force: bool,
     ) -> Result<Vec<Factor>, Refusal> {
-        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+        self.write_as(claim, move |_, Authorized { connection, session, by }| {
             let which = id.as_deref().map_or(Which::All, Which::One);
-            Ok(factors::delete(connection, &user, which, force, &by)?)
+            Ok(factors::delete(connection, &user, which, force, Some(&session.id), &by)?)
         })
         .await
     }

@@ -5,6 +5,7 @@
 //! disabled or has another role, the confirmation expires. So a face carries nothing but the claim away from the head.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,7 +14,7 @@ use subtle::ConstantTimeEq;
 
 use super::state::RelyingParty;
 use crate::api_tokens::{self, PresentedToken};
-use crate::audit_log::By;
+use crate::audit_log::{By, Occasion};
 use crate::factors;
 use crate::policy::{Confirmation, Policy};
 use crate::random;
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) kind: SessionKind,
     pub(crate) csrf_token: String,
     pub(crate) expires: SystemTime,
+    /// The factor that it was begun by.
+    pub(crate) factor: Option<String>,
     confirmed: Option<SystemTime>,
     /// Whether it is none, but a token for programs.
     is_api_token: bool,
@@ -163,6 +166,8 @@ impl Right for ChangeOthersFactors {
 pub(crate) struct Claim<R> {
     credential: Credential,
     csrf: Csrf,
+    /// Where the request came from, if that is known.
+    address: Option<IpAddr>,
     right: PhantomData<fn() -> R>,
 }
 
@@ -200,22 +205,37 @@ enum Csrf {
 impl<R: Right> Claim<R> {
     /// For seeing something.
     pub(crate) fn to_see(credential: Credential) -> Self {
-        Self { credential, csrf: Csrf::Unknown, right: PhantomData }
+        Self { credential, csrf: Csrf::Unknown, address: None, right: PhantomData }
     }
 
     /// For changing something, with the token that cross-site requests cannot have.
     pub(crate) fn to_change(token: String, csrf_token: Vec<u8>) -> Self {
-        Self { credential: Credential::Session(token), csrf: Csrf::Token(csrf_token), right: PhantomData }
+        Self {
+            credential: Credential::Session(token),
+            csrf: Csrf::Token(csrf_token),
+            address: None,
+            right: PhantomData,
+        }
     }
 
     /// For changing something, in a request that is not another site's.
     pub(crate) fn to_change_here(credential: Credential) -> Self {
-        Self { credential, csrf: Csrf::Checked, right: PhantomData }
+        Self { credential, csrf: Csrf::Checked, address: None, right: PhantomData }
+    }
+
+    /// The same claim, from an address.
+    pub(crate) fn coming_from(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
     }
 
     /// What the same request claims to be allowed to do as well.
     pub(crate) fn for_right<Other: Right>(&self) -> Claim<Other> {
-        Claim { credential: self.credential.clone(), csrf: self.csrf.clone(), right: PhantomData }
+        Claim {
+            credential: self.credential.clone(),
+            csrf: self.csrf.clone(),
+            address: self.address,
+            right: PhantomData,
+        }
     }
 
     /// The session, as it is in this transaction.
@@ -253,9 +273,9 @@ impl Session {
     /// The session of a token, of a user who may log in.
     fn of_token(connection: &Connection, token: &str, now: SystemTime) -> Result<Option<Self>, StoreError> {
         let Some(found) = sessions::find(connection, token, now)? else { return Ok(None) };
-        let StoredSession { id, user, kind, csrf_token, expires, confirmed } = found;
+        let StoredSession { id, user, kind, csrf_token, expires, factor, confirmed } = found;
         let user = users::by_id(connection, user)?.filter(|user| user.enabled);
-        Ok(user.map(|user| Self { id, user, kind, csrf_token, expires, confirmed, is_api_token: false }))
+        Ok(user.map(|user| Self { id, user, kind, csrf_token, expires, factor, confirmed, is_api_token: false }))
     }
 
     /// What a ticket is good for by itself, when the store has its session no more.
@@ -273,6 +293,7 @@ impl Session {
             kind,
             csrf_token: String::new(),
             expires,
+            factor: None,
             confirmed: None,
             is_api_token: false,
         }))
@@ -292,6 +313,7 @@ impl Session {
             kind: SessionKind::Full,
             csrf_token: String::new(),
             expires: found.expires.unwrap_or(now + SESSION_LIFETIME),
+            factor: None,
             confirmed: None,
             is_api_token: true,
         }))
@@ -381,7 +403,7 @@ impl RelyingParty {
         // Read here, as it took a while to come to this transaction.
         let now = self.clock.now();
         let session = claim.prove(connection, now, &self.policy)?;
-        let by = By::user(&session.user.name, now);
+        let by = By::user(&session.user.name, Occasion { now, address: claim.address });
         Ok(Authorized { connection, session, by })
     }
 }

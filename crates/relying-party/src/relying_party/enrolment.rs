@@ -211,7 +211,10 @@ impl RelyingParty {
         let added = store::part(connection, || {
             self.add(authorized, owner, FactorKind::Webauthn, description, |id| {
                 webauthn::insert(connection, owner, id, &credential)?;
-                begun.replaces.as_ref().map_or(Ok(()), |replaced| replace(authorized, owner, replaced, &credential))
+                begun
+                    .replaces
+                    .as_ref()
+                    .map_or(Ok(()), |replaced| replace(authorized, owner, (replaced, id), &credential))
             })
         });
         match added {
@@ -348,7 +351,7 @@ impl RelyingParty {
         let is_satisfied = realm.is_some_and(|realm| realm.requirement.is_satisfied_by(&factors));
         let session = if session.kind == SessionKind::Enrolment && is_satisfied {
             sessions::end(connection, &session.id)?;
-            let new = sessions::begin(connection, user.id, SessionKind::Full, true, by.now)?;
+            let new = sessions::begin(connection, user.id, SessionKind::Full, true, Some(&factor.id), by.occasion())?;
             audit_log::record(connection, by, EventKind::LoggedIn, &user.name.to_string(), "after enrolment")?;
             Some(new)
         } else {
@@ -378,7 +381,12 @@ fn replaceable<'a>(factors: &'a [StoredFactor], user: &User, id: &str) -> Result
 }
 
 /// Deletes the second factor whose place a passkey has taken.
-fn replace(authorized: &Authorized<'_>, owner: &User, id: &str, passkey: &StoredCredential) -> Result<(), FactorError> {
+fn replace(
+    authorized: &Authorized<'_>,
+    owner: &User,
+    (id, by_id): (&str, &str),
+    passkey: &StoredCredential,
+) -> Result<(), FactorError> {
     let Authorized { connection, by, .. } = authorized;
     let factors = factors::load(connection, owner.id)?;
     let replaced = replaceable(&factors, owner, id)?.record.aaguid;
@@ -389,5 +397,6 @@ fn replace(authorized: &Authorized<'_>, owner: &User, id: &str, passkey: &Stored
         let reason = "the key that was touched is of another model";
         return Err(FactorError::NoPasskeyOf { id: id.to_owned(), reason });
     }
-    factors::delete(connection, &owner.name, Which::One(id), false, by).map(drop)
+    sessions::hand_over(connection, id, by_id)?;
+    factors::delete(connection, &owner.name, Which::One(id), false, None, by).map(drop)
 }

@@ -21,11 +21,24 @@ impl RelyingParty {
             self.store.write(|transaction| site::save(transaction, &site))?;
         }
         let report = self.store.audit(self.clock.now())?;
+        let realms = self.store.realms()?;
+        let own = realms.iter().filter(|realm| {
+            let option = realm.requirement.tfa_option();
+            option.is_some_and(|option| !site.realm_types.iter().any(|of| option.starts_with(&format!("type={of}"))))
+        });
+        let own: Vec<String> = own
+            .map(|realm| {
+                format!(
+                    "the realm {} requires {}, which no realm can under the policy {}: it goes on doing so until it is changed",
+                    realm.name, realm.requirement, site.policy
+                )
+            })
+            .collect();
         let keys = report.users.iter().flat_map(|user| &user.factors).filter_map(|factor| match &factor.detail {
             FactorDetail::Webauthn { rp_id, .. } => Some(rp_id.as_str()),
             _ => None,
         });
-        let mut notes: Vec<_> = keys_elsewhere(&site.rp_id, keys).into_iter().collect();
+        let mut notes: Vec<_> = own.into_iter().chain(keys_elsewhere(&site.rp_id, keys)).collect();
         let mut shut_out = BTreeMap::<&str, Vec<String>>::new();
         for AuditedUser { user, findings, .. } in &report.users {
             if findings.contains(&Finding::KeysNotAccepted) {

@@ -1,6 +1,7 @@
 //! What a relying party is made of, and how its work is kept off the threads that serve.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -8,6 +9,7 @@ use keyrig_http::Connections;
 use keyrig_verifier::Strictness;
 use zeroize::Zeroizing;
 
+use crate::audit_log::Occasion;
 use crate::clock::Clock;
 use crate::directory::{Directory, DirectoryUnavailable};
 use crate::http::TICKET_KEY_BYTES;
@@ -35,8 +37,11 @@ pub struct Options {
     pub directories: BTreeMap<String, Arc<dyn Directory>>,
     /// Whether users are told why a login was refused, as on a rehearsal site. It tells attackers as well.
     pub explain: bool,
-    /// Whether pages come over TLS, from here or from a proxy in front: cookies are `Secure` then.
+    /// Whether pages come over TLS that a proxy in front ends: cookies are `Secure` then.
     pub over_tls: bool,
+    /// The addresses of proxies whose `X-Forwarded-For` is believed: of what comes from one, the last address in it that is none of
+    /// these is where it came from.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Options {
@@ -44,7 +49,14 @@ impl Options {
     pub fn new(store: impl Into<Arc<Store>>) -> Self {
         let store = store.into();
         let directories = BTreeMap::new();
-        Self { store, password_cost: PasswordCost::Full, directories, explain: false, over_tls: false }
+        Self {
+            store,
+            password_cost: PasswordCost::Full,
+            directories,
+            explain: false,
+            over_tls: false,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -64,6 +76,7 @@ pub struct RelyingParty {
     pub(crate) over_tls: bool,
     /// TLS is not spoken here.
     pub(crate) behind_proxy: bool,
+    pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) limits: Limits,
     pub(crate) connections: Arc<Connections>,
     pub(crate) failures: Arc<Failures>,
@@ -106,6 +119,7 @@ impl RelyingParty {
             explain: options.explain,
             over_tls: options.over_tls || pages_are_https,
             behind_proxy: options.over_tls,
+            trusted_proxies: options.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             connections: Connections::new(limits.of_connections()),
             limits,
             failures,
@@ -116,6 +130,10 @@ impl RelyingParty {
 
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
+    }
+
+    pub(super) fn occasion(&self, address: Option<IpAddr>) -> Occasion {
+        Occasion { now: self.clock.now(), address }
     }
 
     pub(crate) fn strictness(&self) -> &Strictness {

@@ -45,8 +45,8 @@ impl RelyingParty {
     }
 
     /// Writes down that what came as a ticket is none, and makes the answer that every refused login gets.
-    pub(crate) async fn refuse_ticket(self: &Arc<Self>, asker: &Asker, user: &UserName) -> Refusal {
-        self.refuse_for(asker, user.to_string(), Cause::TicketRefused).await
+    pub(crate) async fn refuse_ticket(self: &Arc<Self>, asker: &Asker) -> Refusal {
+        self.refuse_for(asker, asker.account.clone().unwrap_or_default(), Cause::TicketRefused).await
     }
 
     /// The same of what no user can be called.
@@ -56,17 +56,18 @@ impl RelyingParty {
     }
 
     /// The same of half a ticket that would be too long.
-    pub(crate) async fn refuse_long_ticket(self: &Arc<Self>, asker: &Asker, user: &UserName) -> Refusal {
-        self.refuse_for(asker, user.to_string(), Cause::TicketTooLong).await
+    pub(crate) async fn refuse_long_ticket(self: &Arc<Self>, asker: &Asker) -> Refusal {
+        self.refuse_for(asker, asker.account.clone().unwrap_or_default(), Cause::TicketTooLong).await
     }
 
     async fn refuse_for(self: &Arc<Self>, asker: &Asker, name: String, cause: Cause) -> Refusal {
         self.failures.add(asker);
+        let address = asker.address;
         let refused = self
             .work_for(asker, move |this| {
-                let now = this.clock.now();
+                let at = this.occasion(address);
                 this.store
-                    .write(|transaction| -> Committed<()> { Ok(Err(this.refuse(transaction, &name, &cause, now)?)) })?
+                    .write(|transaction| -> Committed<()> { Ok(Err(this.refuse(transaction, &name, &cause, at)?)) })?
             })
             .await;
         refused.err().unwrap_or(Refusal::NotLoggedIn)
@@ -83,9 +84,10 @@ impl RelyingParty {
         asker: &Asker,
         name: UserName,
     ) -> Result<Step, Refusal> {
+        let address = asker.address;
         self.work_for(asker, move |this| {
-            let now = this.clock.now();
-            this.store.write(|transaction| this.danger_skip_password(transaction, &name, now))?
+            let at = this.occasion(address);
+            this.store.write(|transaction| this.danger_skip_password(transaction, &name, at))?
         })
         .await
     }
@@ -93,8 +95,8 @@ impl RelyingParty {
     /// Another session for the user of one, which lasts as long as any that begins now.
     pub(crate) async fn renew(self: &Arc<Self>, claim: Claim<Own>) -> Result<LoggedIn, Refusal> {
         self.write_as(claim, |this, Authorized { connection, session, by }| {
-            let user = session.user;
-            let new = sessions::begin(connection, user.id, SessionKind::Full, false, by.now)?;
+            let (user, factor) = (session.user, session.factor.as_deref());
+            let new = sessions::begin(connection, user.id, SessionKind::Full, false, factor, by.occasion())?;
             audit_log::record(connection, &by, EventKind::LoggedIn, &user.name.to_string(), "by a ticket")?;
             let notices = notices::of(&user, &factors::load(connection, user.id)?, this.rp_id());
             let requirement =

@@ -5,7 +5,7 @@ use super::*;
 const PLACES: Places = Places { all: 4, per_client: 2, per_account: 3 };
 
 fn asker(client: &str, account: &str) -> Asker {
-    Asker { client: Some(Client::new(client.parse().unwrap())), account: Some(account.to_owned()) }
+    Asker { address: Some(client.parse().unwrap()), account: Some(account.to_owned()) }
 }
 
 fn turns(places: Places) -> (Arc<Turns>, Arc<Failures>) {
@@ -74,7 +74,7 @@ async fn who_has_failed_lately_has_a_share_of_the_places_only() {
         let waiting = waits(&turns, &asker("192.0.2.1", &format!("user{number}"))).await;
         assert_eq!(waiting.is_finished(), number >= PLACES.per_client, "{number}");
     }
-    failures.add(&Asker { client: None, ..asker("192.0.2.1", "alice") });
+    failures.add(&Asker { address: None, ..asker("192.0.2.1", "alice") });
     for number in 0..10 {
         let waiting = waits(&turns, &asker(&format!("198.51.100.{number}"), "alice")).await;
         assert_eq!(waiting.is_finished(), number >= PLACES.per_account, "{number}");
@@ -148,7 +148,7 @@ async fn what_is_remembered_has_a_bound_and_forgets_the_least_first() {
     failures.add(&worst);
     failures.add(&worst);
     for number in 0..MAX_REMEMBERED + 100 {
-        failures.add(&Asker { client: None, account: Some(number.to_string()) });
+        failures.add(&Asker { address: None, account: Some(number.to_string()) });
     }
     assert!(failures.of.lock().unwrap().len() <= MAX_REMEMBERED);
     assert_eq!(failures.of(&worst, Instant::now()), 4);

@@ -39,8 +39,12 @@ mod rig;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
+mod session_list;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod settings_changed;
+#[cfg(test)]
+mod sources;
 #[cfg(test)]
 mod strictness;

@@ -58,7 +58,8 @@ fn asks(method: &str, path: &str) -> Option<Asks> {
         ("POST", "/api/login/passkey") => Asks::Passkey,
         ("GET" | "DELETE", "/api/session")
         | ("POST", "/api/session/confirm")
-        | ("DELETE", "/api/sessions")
+        | ("GET" | "DELETE", "/api/sessions")
+        | ("DELETE", "/api/sessions/{id}")
         | ("PUT", "/api/password")
         | ("GET", "/api/factors") => Asks::Session,
         ("POST", "/api/factors/webauthn/begin" | "/api/factors/webauthn")
@@ -66,7 +67,8 @@ fn asks(method: &str, path: &str) -> Option<Asks> {
         | ("PATCH" | "DELETE", "/api/factors/{id}") => Asks::Confirmation,
         ("GET", "/api/users" | "/api/users/{user}/factors" | "/api/events" | "/api/reports/{id}")
         | ("POST", "/api/users/{user}/unlock")
-        | ("DELETE", "/api/users/{user}/sessions") => Asks::Role,
+        | ("GET" | "DELETE", "/api/users/{user}/sessions")
+        | ("DELETE", "/api/users/{user}/sessions/{id}") => Asks::Role,
         ("POST", "/api/users")
         | ("PATCH" | "DELETE", "/api/users/{user}")
         | ("PUT", "/api/users/{user}/password")
@@ -180,7 +182,13 @@ impl World {
     /// The path and the body of a request that succeeds as things are.
     async fn request(&mut self, method: &str, route: &str) -> (String, Option<Value>) {
         let user = if route.starts_with("/api/users") { "alice@pve" } else { ROOT };
-        let id = if route.starts_with("/api/reports") { self.report.clone() } else { self.factor(user) };
+        let id = match route {
+            _ if route.starts_with("/api/reports") => self.report.clone(),
+            _ if route.ends_with("/sessions/{id}") => {
+                self.rig.store().sessions(&user.parse().unwrap(), self.rig.now()).unwrap()[0].id.clone()
+            }
+            _ => self.factor(user),
+        };
         let path = route.replace("{user}", user).replace("{id}", &id).replace("{realm}", "pve");
         let now = self.rig.now();
         let body = match (method, route) {

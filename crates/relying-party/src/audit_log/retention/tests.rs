@@ -25,7 +25,7 @@ fn add_user(store: &Store, name: &str) {
 
 /// Has an event written down so often, each by a change of its own.
 fn happens(store: &Store, times: usize, user: &str, actor: &Actor, at: SystemTime) {
-    let by = By { actor: actor.clone(), now: at };
+    let by = By { actor: actor.clone(), now: at, address: None };
     for _ in 0..times {
         let changed = store.write(|transaction| record(transaction, &by, EventKind::LoginRefused, user, ""));
         changed.unwrap();

@@ -125,7 +125,7 @@ async fn half(
     let ticket = Ticket::half(key, &name, &choices, &offer.login, challenge, issued);
     let ticket = ticket.ok_or_else(no_token)?;
     if ticket.len() > MAX_TICKET_BYTES {
-        return Err(relying_party.refuse_long_ticket(asker, user).await.into());
+        return Err(relying_party.refuse_long_ticket(asker).await.into());
     }
     let csrf = csrf_token(key, &name, &offer.login, issued);
     Ok(Data(json!({
@@ -148,7 +148,7 @@ async fn second_step(
         return answered(relying_party, asker, key, login, challenge, answer, page).await;
     }
     if !relying_party.takes_any_challenge() {
-        return Err(relying_party.refuse_ticket(asker, user).await.into());
+        return Err(relying_party.refuse_ticket(asker).await.into());
     }
     // The policy has the hole on purpose.
     let attempt = relying_party.danger_log_in_without_password(asker, user.clone()).await;
@@ -173,6 +173,9 @@ async fn answered(
 ) -> Answer {
     let answer = read_answer(relying_party, answer, challenge, page);
     let attempt = relying_party.finish_login(asker, login, answer).await;
+    if let Err(Refusal::UnknownLogin) = attempt {
+        return Err(relying_party.refuse_ticket(asker).await.into());
+    }
     full(key, &counted(relying_party, asker, attempt)?)
 }
 
@@ -222,15 +225,15 @@ async fn renewed(
     let renewed = match Ticket::read(key, ticket, Some(&name)) {
         Some(Ticket::Full { user: of, token, issued }) if of == name => {
             let ticket = SessionTicket { user: user.clone(), token, issued: moment(issued) };
-            relying_party.renew(Claim::<Own>::to_change_here(Credential::Ticket(ticket))).await
+            relying_party
+                .renew(Claim::<Own>::to_change_here(Credential::Ticket(ticket)).coming_from(asker.address))
+                .await
         }
         _ => Err(Refusal::NotLoggedIn),
     };
     match renewed {
         Ok(logged_in) => full(key, &logged_in),
-        Err(Refusal::NotLoggedIn | Refusal::EnrolmentOnly) => {
-            Err(relying_party.refuse_ticket(asker, user).await.into())
-        }
+        Err(Refusal::NotLoggedIn | Refusal::EnrolmentOnly) => Err(relying_party.refuse_ticket(asker).await.into()),
         Err(other) => Err(other.into()),
     }
 }

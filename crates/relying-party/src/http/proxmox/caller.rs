@@ -17,6 +17,7 @@ use super::answer::Failure;
 use super::ticket::{TICKET_KEY_BYTES, Ticket};
 use crate::api_tokens::PresentedToken;
 use crate::http::session::cookie;
+use crate::http::source;
 use crate::relying_party::{Claim, Credential, Right, SessionTicket};
 use crate::{Refusal, RelyingParty};
 
@@ -31,11 +32,12 @@ impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Caller<R> {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Failure> {
         let is_to_see = matches!(parts.method, Method::GET | Method::HEAD);
+        let address = source::address(parts, state);
         let token = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         if let Some(token) = token.and_then(|value| value.strip_prefix(b"PVEAPIToken=")) {
             let credential = Credential::ApiToken(api_token(token).ok_or_else(Failure::invalid_token)?);
             let claim = if is_to_see { Claim::to_see(credential) } else { Claim::to_change_here(credential) };
-            return match state.foresee(claim).await {
+            return match state.foresee(claim.coming_from(address)).await {
                 Err(Refusal::NotLoggedIn) => Err(Failure::invalid_token()),
                 foreseen => Ok(Self(foreseen?)),
             };
@@ -56,7 +58,7 @@ impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Caller<R> {
             return Err(Refusal::BadCsrfToken.into());
         };
         // There are calls that need nothing else of whoever calls.
-        Ok(Self(state.foresee(claim).await?))
+        Ok(Self(state.foresee(claim.coming_from(address)).await?))
     }
 }
 

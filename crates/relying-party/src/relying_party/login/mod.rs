@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 pub(crate) use self::cause::Cause;
 pub(crate) use self::second_factor::Answer;
 
-use crate::audit_log::{self, By, EventKind};
+use crate::audit_log::{self, By, EventKind, Occasion};
 use crate::challenges::{self, Login, Purpose};
 use crate::factors;
 use crate::factors::webauthn::StoredCredential;
@@ -155,9 +155,10 @@ impl RelyingParty {
         password: Zeroizing<String>,
     ) -> Result<Step, Refusal> {
         let given = self.compare_password(asker, name, password).await?;
+        let address = asker.address;
         self.work_for(asker, move |this| {
-            let now = this.clock.now();
-            this.store.write(|transaction| this.settle_password(transaction, &given, now))?
+            let at = this.occasion(address);
+            this.store.write(|transaction| this.settle_password(transaction, &given, at))?
         })
         .await
     }
@@ -185,7 +186,7 @@ impl RelyingParty {
     }
 
     /// What a password leads to, as everything is now.
-    fn settle_password(&self, connection: &Transaction<'_>, given: &GivenPassword, now: SystemTime) -> Committed<Step> {
+    fn settle_password(&self, connection: &Transaction<'_>, given: &GivenPassword, at: Occasion) -> Committed<Step> {
         let account = given.user.map(|user| Account::load(connection, user)).transpose()?.flatten();
         let cause = match &account {
             None => Some(Cause::UnknownUser),
@@ -205,10 +206,10 @@ impl RelyingParty {
             },
         };
         match (account, cause) {
-            (Some(account), None) => self.after_password(connection, &account, now),
+            (Some(account), None) => self.after_password(connection, &account, at),
             (_, cause) => {
                 let cause = cause.unwrap_or(Cause::UnknownUser);
-                Ok(Err(self.refuse(connection, &given.name.to_string(), &cause, now)?))
+                Ok(Err(self.refuse(connection, &given.name.to_string(), &cause, at)?))
             }
         }
     }
@@ -218,26 +219,26 @@ impl RelyingParty {
         &self,
         connection: &Transaction<'_>,
         name: &UserName,
-        now: SystemTime,
+        at: Occasion,
     ) -> Committed<Step> {
         let user = users::find(connection, name)?;
         match user.map(|user| Account::load(connection, user.id)).transpose()?.flatten() {
-            Some(account) => self.after_password(connection, &account, now),
-            None => Ok(Err(self.refuse(connection, &name.to_string(), &Cause::UnknownUser, now)?)),
+            Some(account) => self.after_password(connection, &account, at),
+            None => Ok(Err(self.refuse(connection, &name.to_string(), &Cause::UnknownUser, at)?)),
         }
     }
 
     /// The password was right.
-    fn after_password(&self, connection: &Transaction<'_>, account: &Account, now: SystemTime) -> Committed<Step> {
+    fn after_password(&self, connection: &Transaction<'_>, account: &Account, at: Occasion) -> Committed<Step> {
         let name = account.user.name.to_string();
-        if let Some(cause) = self.obstacle(account, now) {
-            return Ok(Err(self.refuse(connection, &name, &cause, now)?));
+        if let Some(cause) = self.obstacle(account, at.now) {
+            return Ok(Err(self.refuse(connection, &name, &cause, at)?));
         }
         if !account.has_factors() {
-            return self.without_factor(connection, account, now);
+            return self.without_factor(connection, account, at);
         }
-        let (token, login) = challenges::begin_login(connection, account.user.id, now, LOGIN_LIFETIME)?;
-        let offer = self.offer(connection, account, &login, token, now)?;
+        let (token, login) = challenges::begin_login(connection, account.user.id, at.now, LOGIN_LIFETIME)?;
+        let offer = self.offer(connection, account, &login, token, at.now)?;
         if !offer.totp && offer.recovery.is_none() && offer.webauthn.is_none() {
             // Keys for another RP ID; only TOTP, and that is locked; or recovery keys that are used up.
             let cause = match offer.unusable_keys {
@@ -245,23 +246,23 @@ impl RelyingParty {
                 None if offer.totp_locked => Cause::TotpLocked,
                 None => Cause::NoRecoveryKeys,
             };
-            return Ok(Err(self.refuse(connection, &name, &cause, now)?));
+            return Ok(Err(self.refuse(connection, &name, &cause, at)?));
         }
         Ok(Ok(Step::SecondFactor(Box::new(offer))))
     }
 
     /// The password was right, and there is no factor to ask for.
-    fn without_factor(&self, connection: &Transaction<'_>, account: &Account, now: SystemTime) -> Committed<Step> {
+    fn without_factor(&self, connection: &Transaction<'_>, account: &Account, at: Occasion) -> Committed<Step> {
         let kind = match account.requirement {
             Requirement::None => SessionKind::Full,
             _ if self.policy.enrol_at_login => SessionKind::Enrolment,
             requirement => {
                 let (name, detail) = (account.user.name.to_string(), format!("lacks what is required: {requirement}"));
-                audit_log::record(connection, &By::nobody(now), EventKind::LoginRefused, &name, &detail)?;
+                audit_log::record(connection, &By::nobody(at), EventKind::LoginRefused, &name, &detail)?;
                 return Ok(Err(Refusal::FactorRequired { requirement }));
             }
         };
-        let logged_in = self.begin_session(connection, account, kind, "password", now)?;
+        let logged_in = self.begin_session(connection, account, kind, None, at)?;
         Ok(Ok(Step::Session(Box::new(logged_in))))
     }
 
@@ -348,20 +349,23 @@ impl RelyingParty {
         connection: &Transaction<'_>,
         account: &Account,
         kind: SessionKind,
-        by: &str,
-        now: SystemTime,
+        factor: Option<&StoredFactor>,
+        at: Occasion,
     ) -> Result<LoggedIn, StoreError> {
         let user = &account.user;
         // Who has only just given the password need not give it again for the enrolment that it leads to.
-        let session = sessions::begin(connection, user.id, kind, kind == SessionKind::Enrolment, now)?;
+        let begun_by = factor.map(|factor| factor.id.as_str());
+        let session = sessions::begin(connection, user.id, kind, kind == SessionKind::Enrolment, begun_by, at)?;
+        let by = factor
+            .map_or("password".to_owned(), |factor| format!("{} {:?}", kind_of(&factor.secret), factor.description));
         connection
             .prepare_cached("UPDATE users SET last_login = ? WHERE id = ?")?
-            .execute(params![milliseconds(now), user.id])?;
+            .execute(params![milliseconds(at.now), user.id])?;
         let detail = match kind {
             SessionKind::Full => format!("by {by}"),
             SessionKind::Enrolment => format!("by {by}, for enrolment only: {} is required", account.requirement),
         };
-        let by = By::user(&user.name, now);
+        let by = By::user(&user.name, at);
         audit_log::record(connection, &by, EventKind::LoggedIn, &user.name.to_string(), &detail)?;
         let factors = factors::load(connection, user.id)?;
         Ok(LoggedIn {
@@ -378,7 +382,7 @@ impl RelyingParty {
         connection: &Transaction<'_>,
         user: &str,
         cause: &Cause,
-        now: SystemTime,
+        at: Occasion,
     ) -> Result<Refusal, StoreError> {
         let is_blocked = matches!(
             cause,
@@ -388,7 +392,7 @@ impl RelyingParty {
                 | Cause::TicketTooLong
         );
         let kind = if is_blocked { EventKind::LoginBlocked } else { EventKind::LoginRefused };
-        let report = self.write_report(connection, kind, user, cause, &By::nobody(now))?;
+        let report = self.write_report(connection, kind, user, cause, &By::nobody(at))?;
         Ok(match cause {
             // The password was right: its user may know what is wrong with the keys.
             Cause::KeysUnusable { sentence } => Refusal::KeysUnusable { sentence: sentence.clone(), report },

@@ -23,7 +23,7 @@ impl RelyingParty {
 
     /// Begins a login whose user is not known yet: the login's secret identifier, and the ceremony.
     pub(crate) async fn begin_passkey_login(self: &Arc<Self>, asker: &Asker) -> Result<(String, Ceremony), Refusal> {
-        let client = asker.client;
+        let client = asker.client();
         self.work_for(asker, move |this| {
             let webauthn = this.passkey_webauthn()?;
             let now = this.clock.now();
@@ -52,9 +52,11 @@ impl RelyingParty {
         response: AuthenticationResponse,
         page: Page,
     ) -> Result<LoggedIn, Refusal> {
+        let address = asker.address;
         self.work_for(asker, move |this| {
             this.passkey_webauthn()?;
-            let now = this.clock.now();
+            let at = this.occasion(address);
+            let now = at.now;
             this.store.write(|transaction| -> Committed<LoggedIn> {
                 let login = challenges::find_login(transaction, &login, now)?.filter(|login| login.user.is_none());
                 let Some(login) = login else {
@@ -73,24 +75,24 @@ impl RelyingParty {
                     Ok(taken) => taken,
                     Err(gone) => {
                         let cause = Cause::ChallengeGone(gone);
-                        return Ok(Err(this.refuse(transaction, nobody, &cause, now)?));
+                        return Ok(Err(this.refuse(transaction, nobody, &cause, at)?));
                     }
                 };
                 let owner = factors::owner_of_credential(transaction, &response.raw_id)?;
                 let account = owner.map(|user| Account::load(transaction, user)).transpose()?.flatten();
                 let Some(account) = account else {
-                    return Ok(Err(this.refuse(transaction, nobody, &Cause::UnknownCredential, now)?));
+                    return Ok(Err(this.refuse(transaction, nobody, &Cause::UnknownCredential, at)?));
                 };
                 let name = account.user.name.to_string();
                 if let Some(cause) = this.obstacle(&account, now) {
-                    return Ok(Err(this.refuse(transaction, &name, &cause, now)?));
+                    return Ok(Err(this.refuse(transaction, &name, &cause, at)?));
                 }
                 let assertion =
                     Assertion { begun: &taken, response: &response, login: webauthn::Login::Passkey, page: &page };
-                match this.verify_credential(transaction, &account, &assertion, now)? {
-                    Ok(factor) => this.accept(transaction, &account, &login, factor, now),
+                match this.verify_credential(transaction, &account, &assertion, at)? {
+                    Ok(factor) => this.accept(transaction, &account, &login, factor, at),
                     // Not counted: anybody can name a credential, and must not lock its owner out by that.
-                    Err(cause) => Ok(Err(this.refuse(transaction, &name, &cause, now)?)),
+                    Err(cause) => Ok(Err(this.refuse(transaction, &name, &cause, at)?)),
                 }
             })?
         })

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use keyrig_verifier::{AuthenticationResponse, Check, Outcome};
 use rusqlite::Connection;
 
-use super::{Account, Cause, Ceremony, LoggedIn, LoginChallenge, kind_of};
+use super::{Account, Cause, Ceremony, LoggedIn, LoginChallenge};
 use crate::RelyingParty;
-use crate::audit_log::{self, By, EventKind};
+use crate::audit_log::{self, By, EventKind, Occasion};
 use crate::challenges::{self, Login, Purpose};
 use crate::factors::{self, Stored, StoredFactor, recovery, totp, webauthn as credentials};
 use crate::locks;
@@ -49,14 +49,16 @@ impl RelyingParty {
         asker: &Asker,
         login: String,
     ) -> Result<Ceremony, Refusal> {
+        let address = asker.address;
         self.work_for(asker, move |this| {
-            let now = this.clock.now();
+            let at = this.occasion(address);
+            let now = at.now;
             this.store.write(|transaction| -> Committed<Ceremony> {
                 let Some((login, account)) = find(transaction, &login, now)? else {
                     return Ok(Err(Refusal::UnknownLogin));
                 };
                 if let Some(cause) = this.obstacle(&account, now) {
-                    return Ok(Err(this.refuse(transaction, &account.user.name.to_string(), &cause, now)?));
+                    return Ok(Err(this.refuse(transaction, &account.user.name.to_string(), &cause, at)?));
                 }
                 let cause = match &this.webauthn {
                     Ok(webauthn) if !account.credentials_here(webauthn).is_empty() => {
@@ -67,7 +69,7 @@ impl RelyingParty {
                         .map_or(Cause::NoWebauthn, |sentence| Cause::KeysUnusable { sentence }),
                     Err(_) => Cause::NoWebauthn,
                 };
-                Ok(Err(this.refuse(transaction, &account.user.name.to_string(), &cause, now)?))
+                Ok(Err(this.refuse(transaction, &account.user.name.to_string(), &cause, at)?))
             })?
         })
         .await
@@ -80,13 +82,14 @@ impl RelyingParty {
         login: String,
         answer: Answer,
     ) -> Result<LoggedIn, Refusal> {
+        let address = asker.address;
         self.work_for(asker, move |this| {
-            let now = this.clock.now();
+            let at = this.occasion(address);
             this.store.write(|transaction| -> Committed<LoggedIn> {
-                let Some((login, account)) = find(transaction, &login, now)? else {
+                let Some((login, account)) = find(transaction, &login, at.now)? else {
                     return Ok(Err(Refusal::UnknownLogin));
                 };
-                this.check_answer(transaction, &account, &login, &answer, now)
+                this.check_answer(transaction, &account, &login, &answer, at)
             })?
         })
         .await
@@ -98,27 +101,34 @@ impl RelyingParty {
         account: &Account,
         login: &Login,
         answer: &Answer,
-        now: SystemTime,
+        at: Occasion,
     ) -> Committed<LoggedIn> {
         let name = account.user.name.to_string();
         // Used up whatever follows.
         let challenge = match answer {
             Answer::Webauthn { challenge, .. } => {
                 let user = Some(account.user.id);
-                Some(challenges::take::<LoginChallenge>(connection, challenge, Purpose::Login, user, &login.id, now)?)
+                Some(challenges::take::<LoginChallenge>(
+                    connection,
+                    challenge,
+                    Purpose::Login,
+                    user,
+                    &login.id,
+                    at.now,
+                )?)
             }
             _ => None,
         };
-        if let Some(cause) = self.obstacle(account, now) {
-            return Ok(Err(self.refuse(connection, &name, &cause, now)?));
+        if let Some(cause) = self.obstacle(account, at.now) {
+            return Ok(Err(self.refuse(connection, &name, &cause, at)?));
         }
         let checked = match (answer, challenge) {
-            (Answer::Totp(code), _) => self.check_code(connection, account, code, now)?,
-            (Answer::Recovery(key), _) => self.check_recovery_key(connection, account, key, now)?,
+            (Answer::Totp(code), _) => self.check_code(connection, account, code, at.now)?,
+            (Answer::Recovery(key), _) => self.check_recovery_key(connection, account, key, at)?,
             (Answer::Webauthn { credential, page, .. }, Some(Ok(challenge))) => {
                 let assertion =
                     Assertion { begun: &challenge, response: credential, login: webauthn::Login::SecondFactor, page };
-                self.verify_credential(connection, account, &assertion, now)?
+                self.verify_credential(connection, account, &assertion, at)?
             }
             (Answer::Webauthn { .. }, Some(Err(gone))) => Err(Cause::ChallengeGone(gone)),
             (Answer::Webauthn { .. }, None) => Err(Cause::NoWebauthn),
@@ -128,12 +138,12 @@ impl RelyingParty {
             Ok(factor) => factor,
             Err(cause) => {
                 if cause.counts_as_failure() {
-                    locks::count_failure(connection, &account.user, cause.is_of_totp(), now)?;
+                    locks::count_failure(connection, &account.user, cause.is_of_totp(), at)?;
                 }
-                return Ok(Err(self.refuse(connection, &name, &cause, now)?));
+                return Ok(Err(self.refuse(connection, &name, &cause, at)?));
             }
         };
-        self.accept(connection, account, login, factor, now)
+        self.accept(connection, account, login, factor, at)
     }
 
     /// A factor was right: is it what the realm wants?
@@ -143,7 +153,7 @@ impl RelyingParty {
         account: &Account,
         login: &Login,
         factor: &StoredFactor,
-        now: SystemTime,
+        at: Occasion,
     ) -> Committed<LoggedIn> {
         let requirement = account.requirement;
         let name = account.user.name.to_string();
@@ -158,17 +168,16 @@ impl RelyingParty {
         } else if !is_satisfied && self.policy.enrol_at_login {
             SessionKind::Enrolment
         } else {
-            return Ok(Err(self.refuse(connection, &name, &Cause::NotAccepted { requirement }, now)?));
+            return Ok(Err(self.refuse(connection, &name, &Cause::NotAccepted { requirement }, at)?));
         };
         // It leads to one session, however many send the right answer at the same time.
         if !challenges::end_login(connection, login)? {
             return Ok(Err(Refusal::UnknownLogin));
         }
-        factors::mark_used(connection, account.user.id, &factor.id, now)?;
+        factors::mark_used(connection, account.user.id, &factor.id, at.now)?;
         let resets_totp = is_recovery || matches!(factor.secret, Stored::Totp(_));
         locks::count_success(connection, &account.user, resets_totp)?;
-        let by = format!("{} {:?}", kind_of(&factor.secret), factor.description);
-        Ok(Ok(self.begin_session(connection, account, kind, &by, now)?))
+        Ok(Ok(self.begin_session(connection, account, kind, Some(factor), at)?))
     }
 
     fn check_code<'a>(
@@ -202,19 +211,19 @@ impl RelyingParty {
         connection: &Connection,
         account: &'a Account,
         key: &str,
-        now: SystemTime,
+        at: Occasion,
     ) -> Result<Result<&'a StoredFactor, Cause>, StoreError> {
         for factor in account.enabled() {
             let Stored::Recovery(keys) = &factor.secret else { continue };
             let Some(number) = keys.find(key) else {
                 return Ok(Err(Cause::WrongRecoveryKey));
             };
-            if !recovery::use_up(connection, &factor.id, number, now)? {
+            if !recovery::use_up(connection, &factor.id, number, at.now)? {
                 return Ok(Err(Cause::WrongRecoveryKey));
             }
             let (name, left) = (account.user.name.clone(), keys.remaining() - 1);
             let detail = format!("number {number}; {left} are left");
-            let by = By::user(&name, now);
+            let by = By::user(&name, at);
             audit_log::record(connection, &by, EventKind::RecoveryKeyUsed, &name.to_string(), &detail)?;
             return Ok(Ok(factor));
         }
@@ -227,7 +236,7 @@ impl RelyingParty {
         connection: &Connection,
         account: &'a Account,
         assertion: &Assertion<'_>,
-        now: SystemTime,
+        at: Occasion,
     ) -> Result<Result<&'a StoredFactor, Cause>, StoreError> {
         let Assertion { begun, response, login, page } = *assertion;
         // `obstacle` has seen to it that it is there if the user has credentials.
@@ -244,7 +253,7 @@ impl RelyingParty {
         if let Some(counter) = counter.filter(|finding| finding.outcome == Outcome::Fail) {
             let detail = format!("signature counter: found {}, expected {}", counter.found, counter.expected);
             let name = account.user.name.to_string();
-            audit_log::record(connection, &By::nobody(now), EventKind::CloneSuspected, &name, &detail)?;
+            audit_log::record(connection, &By::nobody(at), EventKind::CloneSuspected, &name, &detail)?;
         }
         let (Some(mut update), Some((factor, credential))) = (verified.update, found) else {
             return Ok(Err(Cause::Verification(Box::new(verified.report))));

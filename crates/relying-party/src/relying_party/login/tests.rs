@@ -20,7 +20,9 @@ async fn a_password_that_is_replaced_while_it_is_compared_lets_nobody_in() {
         relying_party.compare_password(&Asker::default(), name.clone(), password).await.unwrap()
     };
     let settle = |given: &GivenPassword| {
-        store.write(|transaction| relying_party.settle_password(transaction, given, now)).unwrap()
+        store
+            .write(|transaction| relying_party.settle_password(transaction, given, Occasion { now, address: None }))
+            .unwrap()
     };
     assert!(matches!(settle(&given().await), Ok(Step::Session(_))));
     let compared = given().await;
