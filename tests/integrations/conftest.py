@@ -25,6 +25,11 @@ def run(command: Sequence[str | os.PathLike[str]], **options: object) -> subproc
     return done
 
 
+def bare(**more: str) -> dict[str, str]:
+    """An environment with the system's programs alone: neither Rust nor a virtual environment is on PATH."""
+    return {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
 @pytest.fixture(scope="session")
 def program() -> Path:
     return Path(os.environ["KEYRIG_PROGRAM"])
@@ -56,23 +61,28 @@ def without_network(program: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         "KEYRIG_CARGO": cargo,
         "KEYRIG_BUILT": str(built),
         "PIP_NO_INDEX": "1",
+        "PIP_NO_COMPILE": "1",
         "PIP_FIND_LINKS": str(CACHE / "wheels"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
+def as_its_readme_says(package: str, directory: Path, environment: dict[str, str], *but: str) -> Path:
+    """Makes an environment by the two commands of a package's README, but for what is named."""
+    readme = (TREE / "integrations" / package / "README.md").read_text()
+    commands = readme.split("```\n")[1].splitlines()
+    assert len(commands) == 2, commands  # noqa: PLR2004
+    for command in commands:
+        words = [word for word in command.split() if word not in but]
+        run([f"{directory}/{word}" if word.split("/")[0] == "env" else word for word in words], env=environment)
+    return directory / "env"
+
+
 @pytest.fixture(scope="session")
 def environment(without_network: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has what the commands of the package's README put into it, and nothing else."""
-    readme = (TREE / "integrations/python/README.md").read_text()
-    commands = readme.split("```\n")[1].splitlines()
-    assert len(commands) == 2, commands  # noqa: PLR2004
-    directory = tmp_path_factory.mktemp("python") / "env"
-    for command in commands:
-        words = [str(directory) + word[3:] if word.split("/")[0] == "env" else word for word in command.split()]
-        run(words, env=without_network)
-    return directory
+    return as_its_readme_says("python", tmp_path_factory.mktemp("python"), without_network)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

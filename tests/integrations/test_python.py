@@ -4,14 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from conftest import CACHE, TREE, run
+from conftest import CACHE, TREE, bare, run
 
 PACKAGE = TREE / "integrations/python"
-
-
-def bare(**more: str) -> dict[str, str]:
-    """An environment with the system's programs alone: neither Rust nor a virtual environment is on PATH."""
-    return {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 def test_the_program_is_beside_python_and_needs_nothing(environment: Path) -> None:
