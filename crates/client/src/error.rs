@@ -277,6 +277,9 @@ pub enum Unsuitable {
     /// It has no credential management.
     #[error("it cannot list or delete its credentials: reset it to delete all of them")]
     CredentialManagement,
+    /// It has no sensor for fingerprints.
+    #[error("it knows no fingerprints")]
+    Fingerprints,
     /// It has no authenticatorConfig.
     #[error("it cannot be configured")]
     Configuration,

@@ -51,6 +51,7 @@ mod credential_list;
 pub mod credential_management;
 mod dom_exception;
 mod extensions;
+pub mod fingerprints;
 mod get;
 mod key;
 pub mod large_blobs;

@@ -66,6 +66,7 @@ impl<C: Channel> Key<C> {
         let purpose = Purpose { permissions, rp_id };
         if info.option(OptionId::Uv) == Some(true)
             && info.option(OptionId::PinUvAuthToken) == Some(true)
+            && uv_may(&info, permissions)
             && let Some(token) = by_built_in_uv(self, purpose, cancel, || Ok(())).await?
         {
             return Ok(token);
@@ -75,6 +76,15 @@ impl<C: Channel> Key<C> {
         }
         by_pin(self, ask, purpose, cancel).await
     }
+}
+
+/// Whether built-in user verification is enough for what a token is to permit: who may enrol and configure is another matter
+/// (CTAP 2.3 §6.4, `uvBioEnroll` and `uvAcfg`).
+fn uv_may(info: &get_info::Response, permissions: Permissions) -> bool {
+    let may = |option| info.option(option) == Some(true);
+    [(Permissions::BE, OptionId::UvBioEnroll), (Permissions::ACFG, OptionId::UvAcfg)]
+        .into_iter()
+        .all(|(permission, option)| !permissions.contains(permission) || may(option))
 }
 
 /// Gets a token by the key's PIN, which the user is asked for until it is right, the user gives up, or the key does.

@@ -189,18 +189,67 @@ impl Request {
 pub enum Sample {
     /// 0x00 `CTAP2_ENROLL_FEEDBACK_FP_GOOD`.
     Good,
+    /// 0x01 `CTAP2_ENROLL_FEEDBACK_FP_TOO_HIGH`.
+    TooHigh,
+    /// 0x02 `CTAP2_ENROLL_FEEDBACK_FP_TOO_LOW`.
+    TooLow,
+    /// 0x03 `CTAP2_ENROLL_FEEDBACK_FP_TOO_LEFT`.
+    TooLeft,
+    /// 0x04 `CTAP2_ENROLL_FEEDBACK_FP_TOO_RIGHT`.
+    TooRight,
+    /// 0x05 `CTAP2_ENROLL_FEEDBACK_FP_TOO_FAST`.
+    TooFast,
+    /// 0x06 `CTAP2_ENROLL_FEEDBACK_FP_TOO_SLOW`.
+    TooSlow,
     /// 0x07 `CTAP2_ENROLL_FEEDBACK_FP_POOR_QUALITY`.
     PoorQuality,
+    /// 0x08 `CTAP2_ENROLL_FEEDBACK_FP_TOO_SKEWED`.
+    TooSkewed,
+    /// 0x09 `CTAP2_ENROLL_FEEDBACK_FP_TOO_SHORT`.
+    TooShort,
+    /// 0x0A `CTAP2_ENROLL_FEEDBACK_FP_MERGE_FAILURE`.
+    MergeFailure,
+    /// 0x0B `CTAP2_ENROLL_FEEDBACK_FP_EXISTS`.
+    Exists,
     /// 0x0D `CTAP2_ENROLL_FEEDBACK_NO_USER_ACTIVITY`.
     NoUserActivity,
+    /// 0x0E `CTAP2_ENROLL_FEEDBACK_NO_USER_PRESENCE_TRANSITION`.
+    NoUserPresenceTransition,
+    /// Any other number.
+    Other(u64),
+}
+
+impl Sample {
+    const NUMBERED: [(Self, u64); 14] = [
+        (Self::Good, 0x00),
+        (Self::TooHigh, 0x01),
+        (Self::TooLow, 0x02),
+        (Self::TooLeft, 0x03),
+        (Self::TooRight, 0x04),
+        (Self::TooFast, 0x05),
+        (Self::TooSlow, 0x06),
+        (Self::PoorQuality, 0x07),
+        (Self::TooSkewed, 0x08),
+        (Self::TooShort, 0x09),
+        (Self::MergeFailure, 0x0A),
+        (Self::Exists, 0x0B),
+        (Self::NoUserActivity, 0x0D),
+        (Self::NoUserPresenceTransition, 0x0E),
+    ];
+}
+
+impl From<u64> for Sample {
+    fn from(number: u64) -> Self {
+        let known = Self::NUMBERED.iter().find(|(_, known)| *known == number);
+        known.map_or(Self::Other(number), |(sample, _)| *sample)
+    }
 }
 
 impl From<Sample> for u64 {
     fn from(sample: Sample) -> Self {
         match sample {
-            Sample::Good => 0x00,
-            Sample::PoorQuality => 0x07,
-            Sample::NoUserActivity => 0x0D,
+            Sample::Other(number) => number,
+            known => Sample::NUMBERED.iter().find(|(sample, _)| *sample == known).map_or(0, |(_, number)| *number),
         }
     }
 }

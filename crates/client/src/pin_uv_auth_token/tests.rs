@@ -200,3 +200,38 @@ async fn a_finger_is_tried_as_often_as_the_key_lets_it() {
     let denied = by(3, vec![Status::OperationDenied]).await.unwrap_err();
     assert_eq!(denied, Cause::Status { command: Command::ClientPin, status: Status::OperationDenied });
 }
+
+/// CTAP 2.3 §6.4: `uvBioEnroll` and `uvAcfg`; without them the PIN is asked for, and the finger is not.
+#[tokio::test]
+async fn a_finger_enrols_and_configures_only_where_the_key_says_so() {
+    for (permission, option) in [(Permissions::BE, "uvBioEnroll"), (Permissions::ACFG, "uvAcfg")] {
+        for (says, by_finger) in [(None, false), (Some(false), false), (Some(true), true)] {
+            let mut info = pin_info();
+            info.options.push(("uv".to_owned(), true));
+            info.options.extend(says.map(|value| (option.to_owned(), value)));
+            let own = p256::SecretKey::from_slice(&[0x42; 32]).unwrap();
+            let mut answered = PinState::of(Some("1234"));
+            info.options.retain(|(name, _)| name != "clientPin");
+            info.options.push(("clientPin".to_owned(), true));
+            let (mut key, _) = key("A", info, move |request| {
+                let Request::ClientPin(request) = request else { panic!("it was asked {request:?}") };
+                Reply::Now(match request.subcommand {
+                    Subcommand::GetUvRetries => ok(Response::ClientPin(Box::new(client_pin::Response {
+                        uv_retries: Some(3),
+                        ..client_pin::Response::default()
+                    }))),
+                    Subcommand::GetPinUvAuthTokenUsingUvWithPermissions => answered.token(&own, request),
+                    _ => answered.answer(&own, request),
+                })
+            });
+            let user = User::typing(&[Some("1234")]);
+            let ask = |request: &PinRequest| user.ask(request);
+            key.pin_uv_auth_token(permission, None, &ask, &Cancel::never()).await.unwrap();
+            let asked = requests(&key).iter().any(|request| {
+                matches!(request, Request::ClientPin(request)
+                    if request.subcommand == Subcommand::GetPinUvAuthTokenUsingUvWithPermissions)
+            });
+            assert_eq!(asked, by_finger, "{option}: {says:?}");
+        }
+    }
+}

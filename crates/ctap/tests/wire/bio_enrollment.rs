@@ -20,7 +20,27 @@ fn subcommands_have_the_numbers_of_the_specification() {
     ] {
         assert_eq!((Subcommand::from(number), u64::from(subcommand)), (subcommand, number));
     }
-    assert_eq!([Sample::Good, Sample::PoorQuality, Sample::NoUserActivity].map(u64::from), [0x00, 0x07, 0x0D]);
+    // As libfido2's fido/bio.h has them; 0x0C is of earlier drafts.
+    for (number, sample) in [
+        (0x00, Sample::Good),
+        (0x01, Sample::TooHigh),
+        (0x02, Sample::TooLow),
+        (0x03, Sample::TooLeft),
+        (0x04, Sample::TooRight),
+        (0x05, Sample::TooFast),
+        (0x06, Sample::TooSlow),
+        (0x07, Sample::PoorQuality),
+        (0x08, Sample::TooSkewed),
+        (0x09, Sample::TooShort),
+        (0x0A, Sample::MergeFailure),
+        (0x0B, Sample::Exists),
+        (0x0C, Sample::Other(0x0C)),
+        (0x0D, Sample::NoUserActivity),
+        (0x0E, Sample::NoUserPresenceTransition),
+        (0x0F, Sample::Other(0x0F)),
+    ] {
+        assert_eq!((Sample::from(number), u64::from(sample)), (sample, number));
+    }
 }
 
 #[test]

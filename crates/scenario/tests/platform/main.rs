@@ -9,6 +9,7 @@ mod ways;
 
 mod control_socket;
 mod extensions;
+mod fingerprints;
 mod limits;
 mod pin;
 mod quirks;
