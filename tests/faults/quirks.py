@@ -12,7 +12,7 @@ import time
 
 from datagrams import Datagrams, Refused, ask, opened
 from fido2.client import DefaultClientDataCollector, Fido2Client, UserInteraction
-from fido2.ctap import STATUS
+from fido2.ctap import STATUS, CtapError
 from fido2.ctap1 import Ctap1
 from fido2.ctap2 import Ctap2
 from fido2.ctap2.config import Config
@@ -284,6 +284,17 @@ def retries(site):
     return f"{ClientPin(site.ctap).get_pin_retries()} tries"
 
 
+def three_fingers_of_somebody_else(site):
+    ask("uv-policy", key=site.key, policy="never")
+    client_pin = ClientPin(site.ctap)
+    site.begin()
+    for _ in range(2):
+        with contextlib.suppress(CtapError):
+            client_pin.get_uv_token(ClientPin.PERMISSION.CREDENTIAL_MGMT)
+    client_pin.get_uv_token(ClientPin.PERMISSION.CREDENTIAL_MGMT)
+    return "verified"
+
+
 def looked_up_over_u2f(site):
     credential = site.made().auth_data.credential_data
     site.begin()
@@ -305,6 +316,7 @@ DOING = {
     "getAssertion without a PIN": signed_without_a_pin,
     "getAssertion without a PIN and a touch": preflight_without_a_pin,
     "CTAP1/U2F authentication": looked_up_over_u2f,
+    "three tokens by a finger that it does not know": three_fingers_of_somebody_else,
     "getPINRetries": retries,
     "choosing a key": chosen,
     "registration with a PIN": registered_with_a_pin,

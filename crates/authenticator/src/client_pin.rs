@@ -167,10 +167,6 @@ fn get_pin_token(authenticator: &mut Authenticator, request: Request) -> Result<
     let (number, peer) = (required(request.pin_uv_auth_protocol)?, required(request.key_agreement)?);
     let pin_hash_enc = required(request.pin_hash_enc)?;
     let protocol = authenticator.pin_uv_auth_protocol(Some(number))?;
-    // Its token has mc and ga.
-    if authenticator.no_mc_ga_with_pin() {
-        return Err(Status::UnauthorizedPermission);
-    }
     if authenticator.has_permissions() && (request.permissions.is_some() || request.rp_id.is_some()) {
         return Err(Status::InvalidParameter);
     }
@@ -184,9 +180,11 @@ fn get_pin_token(authenticator: &mut Authenticator, request: Request) -> Result<
         Progress::commit(authenticator.full_retries(), move |authenticator, _| {
             authenticator.pin_was_right();
             let has_permissions = authenticator.has_permissions();
+            // Step 14: otherwise it has none.
+            let default = Some(Permissions::MC | Permissions::GA).filter(|_| !authenticator.no_mc_ga_with_pin());
             let environment = authenticator.environment.as_mut();
             let token = if has_permissions {
-                PinUvAuthToken::with_default_permissions(environment, protocol, now)
+                PinUvAuthToken::without_named_permissions(environment, protocol, default.unwrap_or_default(), now)
             } else {
                 PinUvAuthToken::pin_token(environment, protocol, authenticator.memory.token.take())
             };

@@ -76,13 +76,14 @@ impl PinUvAuthToken {
         Self { present_at: Some(now), ..self }
     }
 
-    /// The token of getPinToken on a key that has permissions (§6.5.5.7.1).
-    pub(crate) fn with_default_permissions(
+    /// The token of getPinToken on a key that has permissions: the default ones, or none (§6.5.5.7.1 step 14).
+    pub(crate) fn without_named_permissions(
         environment: &mut dyn Environment,
         protocol: PinUvAuthProtocol,
+        permissions: Permissions,
         now: Duration,
     ) -> Self {
-        let issued = Self::issue(environment, protocol, Permissions::MC | Permissions::GA, None, now);
+        let issued = Self::issue(environment, protocol, permissions, None, now);
         Self { is_pin_token: true, ..issued }
     }
 

@@ -215,7 +215,7 @@ fn fault_states(all: Vec<On>) -> Vec<FaultState> {
 const DEFAULT_PROFILE: &str = "keyrig";
 
 async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
-    let Create { name, profile, quirks, snapshot, pin, plugged } = create;
+    let Create { name, profile, quirks, snapshot, pin, uv, plugged } = create;
     let snapshot = match snapshot {
         Some(bytes) => Some(aside(move || Snapshot::from_bytes(&bytes.0)).await??),
         None => None,
@@ -226,7 +226,7 @@ async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
     for quirk in quirks {
         profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: name.clone(), refused })?;
     }
-    rack.create(NewKey { name, profile, snapshot, pin: pin.map(|Secret(pin)| pin), plugged }).await
+    rack.create(NewKey { name, profile, snapshot, pin: pin.map(|Secret(pin)| pin), uv, plugged }).await
 }
 
 async fn pin_state(rack: &Rack, key: KeyName) -> Result<PinState, Refusal> {

@@ -4,6 +4,7 @@ use keyrig_faults::timeline::{Outcome, Timeline};
 use keyrig_rack::KeyName;
 use keyrig_rack::command::{RackState, WaitFor};
 use keyrig_rack::events::Event;
+use keyrig_rack::verification::UvPolicy;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +166,9 @@ pub struct Create {
     /// Its PIN, from the start.
     #[serde(default)]
     pub pin: Option<Secret>,
+    /// Whom it finds when it verifies its user itself, if it does; without it always the user.
+    #[serde(default)]
+    pub uv: Option<UvPolicy>,
     /// Whether it is plugged in.
     #[serde(default = "yes")]
     pub plugged: bool,

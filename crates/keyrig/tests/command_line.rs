@@ -413,7 +413,7 @@ fn quirks_are_listed_with_where_they_are_known_from() {
         assert!(text.contains(expected), "{expected} in {text}");
     }
     let all = json(&keyrig(&["profiles", "--quirks", "--json"]));
-    assert_eq!(all["quirks"].as_array().unwrap().len(), 30);
+    assert_eq!(all["quirks"].as_array().unwrap().len(), 31);
     let one = stdout(&keyrig(&["faults", "touch-latch"]));
     assert!(one.starts_with("touch-latch: a touch up to 2 seconds") && one.contains("  tested   a raw host"), "{one}");
     assert_eq!(stdout(&keyrig(&["profiles", "--quirks", "touch-latch"])), one);

@@ -25,10 +25,11 @@ use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_authenticator::store::{Change, Store};
 use keyrig_authenticator::{Authenticator, Profile, Step};
+use keyrig_ctap::bio_enrollment::Subcommand;
 use keyrig_ctap::client_pin::Permissions;
 use keyrig_ctap::cose::Algorithm;
-use keyrig_ctap::entities::{CredentialDescriptor, User};
-use keyrig_ctap::{Request, config, credential_management, large_blobs};
+use keyrig_ctap::entities::{CredentialDescriptor, Options as CeremonyOptions, User};
+use keyrig_ctap::{Request, bio_enrollment, config, credential_management, large_blobs, parse_response};
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::seams::Seams;
 use keyrig_rack::state_directory::StateDirectory;
@@ -52,8 +53,12 @@ fn key_name() -> KeyName {
     "a".parse().unwrap()
 }
 
+/// keyrig's own key, with a sensor that knows no finger yet: so there is all that makes a commit at one key.
 fn profile() -> Profile {
-    Profile::built_in("keyrig").unwrap()
+    let text = include_str!("../../authenticator/profiles/keyrig.toml");
+    let text = text.replace("up = true\n", "up = true\nuv = false\nbioEnroll = false\n");
+    let sensor = "[fingerprints]\nkind = 1\nsamples = 2\ntemplates = 5\nlongest_name = 15\n";
+    Profile::parse("keyrig", &format!("{text}\n{sensor}")).unwrap()
 }
 
 fn open(directory: &Path) -> (Database, Store) {
@@ -114,7 +119,7 @@ struct Case {
 
 const PIN: &str = "1357";
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 24] = [
     Case { name: "makeCredential, discoverable", command: |_| make_credential("carol", true), commits: 1 },
     Case { name: "makeCredential, overwriting", command: |_| make_credential("alice", true), commits: 1 },
     Case { name: "makeCredential, in its id", command: |_| make_credential("carol", false), commits: 1 },
@@ -199,7 +204,94 @@ const CASES: [Case; 18] = [
         },
         commits: 2,
     },
+    Case {
+        name: "the last sample of an enrolment",
+        command: |send| {
+            with_pin(send);
+            let id = begun(send);
+            enrolling(send, Subcommand::EnrollCaptureNextSample, Some(id), None)
+        },
+        commits: 1,
+    },
+    Case {
+        name: "setFriendlyName",
+        command: |send| {
+            let id = with_finger(send);
+            enrolling(send, Subcommand::SetFriendlyName, Some(id), Some("left"))
+        },
+        commits: 1,
+    },
+    Case {
+        name: "removeEnrollment",
+        command: |send| {
+            let id = with_finger(send);
+            enrolling(send, Subcommand::RemoveEnrollment, Some(id), None)
+        },
+        commits: 1,
+    },
+    Case {
+        name: "a token by a finger",
+        command: |send| {
+            with_finger(send);
+            platform::get_token_by_uv(send, Permissions::CM)
+        },
+        // An attempt is spent before the finger is looked at.
+        commits: 2,
+    },
+    Case {
+        name: "makeCredential by a finger",
+        command: |send| {
+            with_finger(send);
+            let Ok(Request::MakeCredential(request)) = Request::decode(&make_credential("carol", true)) else {
+                panic!("it is makeCredential")
+            };
+            let options = CeremonyOptions { uv: Some(true), ..request.options };
+            Request::MakeCredential(keyrig_ctap::make_credential::Request { options, ..request }).encode()
+        },
+        commits: 3,
+    },
+    Case {
+        name: "getAssertion by a finger",
+        command: |send| {
+            with_finger(send);
+            let Ok(Request::GetAssertion(request)) = Request::decode(&get_assertion(&[])) else {
+                panic!("it is getAssertion")
+            };
+            let options = CeremonyOptions { uv: Some(true), ..request.options };
+            Request::GetAssertion(keyrig_ctap::get_assertion::Request { options, ..request }).encode()
+        },
+        commits: 3,
+    },
 ];
+
+fn enrolling(send: Send<'_>, subcommand: Subcommand, template_id: Option<Vec<u8>>, name: Option<&str>) -> Vec<u8> {
+    let parameters = bio_enrollment::Parameters {
+        template_id,
+        template_friendly_name: name.map(str::to_owned),
+        timeout_milliseconds: None,
+    };
+    let mut request = bio_enrollment::Request::new(subcommand, parameters);
+    request.pin_uv_auth = platform::authorize(send, PIN, Permissions::BE, &request.authenticated_message());
+    Request::BioEnrollment(request).encode()
+}
+
+/// Begins to enrol a finger of two samples, and gives the first: its templateId.
+fn begun(send: Send<'_>) -> Vec<u8> {
+    let begin = enrolling(send, Subcommand::EnrollBegin, None, None);
+    let answer = send(&begin);
+    let begun = bio_enrollment::Response::decode(parse_response(&answer).unwrap()).unwrap();
+    assert_eq!(begun.remaining_samples, Some(1));
+    begun.template_id.unwrap()
+}
+
+/// A PIN, and a finger that the key knows.
+fn with_finger(send: Send<'_>) -> Vec<u8> {
+    with_pin(send);
+    let id = begun(send);
+    let last = enrolling(send, Subcommand::EnrollCaptureNextSample, Some(id.clone()), None);
+    assert_eq!(send(&last)[0], 0);
+    id
+}
 
 /// A PIN, of which a retry has been spent: one that is given back would be seen.
 fn with_pin(send: Send<'_>) {
@@ -539,7 +631,8 @@ fn creating_child() {
         for number in 0..100 {
             let name = format!("b{number}").parse().unwrap();
             let pin = Some(PIN.to_owned());
-            let new = NewKey { name, profile: profile(), snapshot: Some(snapshot.clone()), pin, plugged: true };
+            let new =
+                NewKey { name, profile: profile(), snapshot: Some(snapshot.clone()), pin, uv: None, plugged: true };
             rack.create(new).await.unwrap();
             say(&format!("b{number}"));
         }

@@ -16,7 +16,7 @@ use crate::support::{list, name, rack};
 
 fn new_key(key: &str) -> NewKey {
     let profile = Profile::built_in("keyrig").unwrap();
-    NewKey { name: name(key), profile, snapshot: None, pin: None, plugged: true }
+    NewKey { name: name(key), profile, snapshot: None, pin: None, uv: None, plugged: true }
 }
 
 fn is_socket(path: &Path) -> bool {

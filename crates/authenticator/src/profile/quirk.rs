@@ -76,6 +76,9 @@ pub enum Need {
     /// authenticatorCredentialManagement.
     #[serde(rename = "credMgmt")]
     CredentialManagement,
+    /// Built-in user verification.
+    #[serde(rename = "uv")]
+    BuiltInUv,
     /// BE and BS, bits that are reserved before CTAP 2.1.
     #[serde(rename = "CTAP 2.1")]
     BackupFlags,
@@ -97,6 +100,7 @@ impl Need {
             Self::ClientPin => "clientPin",
             Self::ProtocolTwo => "PIN/UV auth protocol two",
             Self::CredentialManagement => "credMgmt",
+            Self::BuiltInUv => "uv",
             Self::BackupFlags => "CTAP 2.1",
             Self::AlwaysUv => "alwaysUv",
             Self::HmacSecret => "hmac-secret",
@@ -111,6 +115,7 @@ impl Need {
             Self::ClientPin => has(OptionId::ClientPin),
             Self::ProtocolTwo => profile.pin_uv_auth_protocols().contains(&2),
             Self::CredentialManagement => has(OptionId::CredMgmt) || has(OptionId::CredentialMgmtPreview),
+            Self::BuiltInUv => profile.has_built_in_uv(),
             Self::BackupFlags => profile.knows_ctap_2_1(),
             Self::AlwaysUv => has(OptionId::AlwaysUv),
             Self::HmacSecret => profile.has_extension("hmac-secret"),

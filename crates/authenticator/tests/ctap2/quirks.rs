@@ -478,6 +478,29 @@ fn a_solo_1() {
     assert!(!body(&stranger.send(&Parameters::get_assertion(SITE).get())).contains_key(&4));
 }
 
+/// CTAP 2.3 §6.5.5.7.3 step 6: UV_INVALID while there are retries, UV_BLOCKED without, and a PIN makes them full.
+#[test]
+fn uv_blocked_sticky() {
+    for (profile, third) in [
+        (with_quirks("keyrig-uv", &["uv-blocked-sticky"]), status::UV_BLOCKED),
+        (built_in("keyrig-uv"), status::UV_INVALID),
+    ] {
+        let mut key = Driver::of(profile);
+        key.set_pin(PIN);
+        key.user = User::IsAnother;
+        let by_uv = |key: &mut Driver| crate::user_verification::token_by_uv(key, permission::CM, None).map(drop);
+        assert_eq!([by_uv(&mut key), by_uv(&mut key)], [Err(status::UV_INVALID); 2]);
+        assert_eq!(by_uv(&mut key), Err(third));
+        key.user = User::Touches;
+        let own_finger = if third == status::UV_BLOCKED { Err(status::UV_BLOCKED) } else { Ok(()) };
+        assert_eq!(by_uv(&mut key), own_finger);
+        key.power_up();
+        assert_eq!(by_uv(&mut key), own_finger);
+        key.token(2, PIN, permission::CM, None).unwrap();
+        assert_eq!(by_uv(&mut key), Ok(()));
+    }
+}
+
 /// A YubiKey 5 takes no `uv` beside a `pinUvAuthParam` (linux-credentials/libwebauthn pull request 265).
 #[test]
 fn a_yubikey_5() {

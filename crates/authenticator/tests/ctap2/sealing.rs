@@ -6,6 +6,9 @@ use keyrig_authenticator::environment::{Crypto, Environment, Seeded, Unsealed};
 use keyrig_ctap::hid::{ChannelId, Peer};
 use sha2::{Digest, Sha256};
 
+use crate::bio_enrollment::{
+    FINAL, PROTOTYPE, enroll, of as of_template, request as bio_request, subcommand as bio_subcommand,
+};
 use crate::credential_management::{of_credential, request as management, user, with_user};
 use crate::support::codec::{
     CLIENT_PIN, GET_INFO, GET_NEXT_ASSERTION, Parameters, RESET, SELECTION, array, boolean, bytes, int, map, status,
@@ -54,6 +57,20 @@ fn key() -> (Driver, Vec<u8>) {
     key.set_pin(PIN);
     let environment = Box::new(Marking(Seeded::new([5; 32])));
     (Driver::within(environment, key.disk.clone(), built_in("keyrig")), id)
+}
+
+/// A key that learns fingerprints, with a PIN.
+fn bio_key() -> Driver {
+    let mut key = Driver::of(built_in("yubikey-bio-5.7"));
+    key.set_pin(PIN);
+    let environment = Box::new(Marking(Seeded::new([6; 32])));
+    Driver::within(environment, key.disk.clone(), built_in("yubikey-bio-5.7"))
+}
+
+/// Has it know a finger.
+fn enrolled(key: &mut Driver) -> Vec<u8> {
+    let token = key.token(2, PIN, permission::BE, None).unwrap();
+    enroll(key, &token, FINAL)
 }
 
 /// Every answer of every command: its name, and whether it is one that says something of a credential to a relying party.
@@ -129,9 +146,38 @@ fn answers() -> Vec<(&'static str, Vec<u8>)> {
         key.status(&[RESET]);
         Parameters(std::collections::BTreeMap::from([(1, int(2))])).message(CONFIG)
     });
-    // Whatever command the key has is among them.
+    let mut bio = |name, prepare: &dyn Fn(&mut Driver) -> Vec<u8>| {
+        let mut key = bio_key();
+        let message = prepare(&mut key);
+        let answer = key.send(&message);
+        assert_eq!(answer[0], status::OK, "{name}");
+        all.push((name, message[0], answer));
+    };
+    bio("getUVRetries", &|_| pin(Parameters::client_pin(subcommand::GET_UV_RETRIES)));
+    bio("getPinUvAuthTokenUsingUvWithPermissions", &|key| {
+        enrolled(key);
+        pin(Platform::agree(key, 2).get_token_by_uv(permission::CM, None))
+    });
+    let be = |key: &mut Driver, number, parameters| {
+        let token = key.token(2, PIN, permission::BE, None).unwrap();
+        bio_request(number, parameters, Some(&token)).message(FINAL)
+    };
+    bio("getFingerprintSensorInfo", &|_| bio_request(bio_subcommand::SENSOR, None, None).message(FINAL));
+    bio("enrollBegin", &|key| be(key, bio_subcommand::BEGIN, None));
+    bio("cancelCurrentEnrollment", &|_| bio_request(bio_subcommand::CANCEL, None, None).message(FINAL));
+    bio("enumerateEnrollments", &|key| {
+        enrolled(key);
+        be(key, bio_subcommand::ENUMERATE, None)
+    });
+    bio("removeEnrollment", &|key| {
+        let id = enrolled(key);
+        be(key, bio_subcommand::REMOVE, of_template(&id))
+    });
+    bio("bioEnrollmentPreview", &|_| bio_request(bio_subcommand::SENSOR, None, None).message(PROTOTYPE));
+    // Whatever command the keys have is among them.
     let asked: BTreeSet<u8> = all.iter().map(|(_, command, _)| *command).collect();
-    let known = (0..=u8::MAX).filter(|command| key().0.send(&[*command]) != [status::INVALID_COMMAND]);
+    let has = |key: &mut Driver, command: u8| key.send(&[command]) != [status::INVALID_COMMAND];
+    let known = (0..=u8::MAX).filter(|command| has(&mut key().0, *command) || has(&mut bio_key(), *command));
     assert_eq!(known.collect::<BTreeSet<_>>(), asked);
 
     let mut all: Vec<_> = all.into_iter().map(|(name, _, answer)| (name, answer)).collect();
@@ -197,6 +243,14 @@ fn only_answers_that_say_nothing_of_a_credential_to_a_relying_party_do_not_pass(
             "credentialManagementPreview",
             "largeBlobs",
             "config",
+            "getUVRetries",
+            "getPinUvAuthTokenUsingUvWithPermissions",
+            "getFingerprintSensorInfo",
+            "enrollBegin",
+            "cancelCurrentEnrollment",
+            "enumerateEnrollments",
+            "removeEnrollment",
+            "bioEnrollmentPreview",
             "U2F_VERSION",
         ]
     );

@@ -393,7 +393,8 @@ fn a_platform_that_is_not_to_ask_again_has_the_key_ask() {
     }
 }
 
-/// An attempt that nobody makes is given back, but for one that nobody comes to, which the specification counts.
+/// An attempt that nobody makes is given back, but for one that nobody comes to: it is spent before anybody is asked, and a time-out gives
+/// none back (CTAP 2.3 §6.5.3.1).
 #[test]
 fn what_is_cancelled_or_refused_costs_nothing() {
     for (user, status, costs) in [
@@ -480,13 +481,24 @@ fn a_key_that_has_no_pins_has_none_of_their_subcommands() {
     token_by_uv(&mut key, permission::GA, Some(SITE)).unwrap();
 }
 
-/// The token of getPinToken has no other permissions than these two (§6.5.5.7.1).
+/// CTAP 2.3 §6.5.5.7.1 step 14: then the token of getPinToken is not given the default permissions, and there are no others to have.
 #[test]
-fn where_a_pin_gives_no_mc_and_no_ga_there_is_no_pin_token() {
-    let mut key = Driver::of(profile(&[("uvAcfg = true", "noMcGaPermissionsWithClientPin = true")]));
-    key.set_pin(PIN);
-    assert_eq!(key.pin_token(1, PIN), Err(status::UNAUTHORIZED_PERMISSION));
-    assert_eq!(key.pin_retries().0, 8);
+fn where_a_pin_gives_no_mc_and_no_ga_a_pin_token_is_good_for_nothing() {
+    for (no_mc_ga, works) in [(false, status::OK), (true, status::PIN_AUTH_INVALID)] {
+        let option = format!("noMcGaPermissionsWithClientPin = {no_mc_ga}");
+        let mut key = Driver::of(profile(&[("uvAcfg = true", &option)]));
+        key.set_pin(PIN);
+        let made = key.create(&Parameters::make_credential(SITE, "root"));
+        for asked in [
+            |token: &Token, _: &[u8]| Parameters::make_credential(SITE, "root").created_by(token).create(),
+            |token: &Token, id: &[u8]| Parameters::allow(SITE, &[id]).got_by(token).get(),
+        ] {
+            let token = key.pin_token(1, PIN).unwrap();
+            assert_eq!(key.status(&asked(&token, &made.id)), works, "{option}");
+        }
+        assert_eq!(key.pin_token(1, WRONG).map(drop), Err(status::PIN_INVALID), "a wrong one costs a try");
+        assert_eq!(key.pin_retries().0, 7);
+    }
 }
 
 #[test]

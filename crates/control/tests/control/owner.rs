@@ -270,6 +270,7 @@ async fn a_full_key_is_exported_imported_put_aside_and_restored() {
         quirks: Vec::new(),
         snapshot: Some(taken.snapshot.clone()),
         pin: None,
+        uv: None,
         plugged: true,
     };
     send(path, create).await.unwrap();

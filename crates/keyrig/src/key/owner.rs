@@ -12,6 +12,7 @@ use keyrig_control::socket::send;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::RackState;
 use keyrig_rack::snapshot::MAX_SNAPSHOT;
+use keyrig_rack::verification::UvPolicy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,6 +28,10 @@ pub(super) struct CreateArguments {
     /// Its profile; without it, that of the snapshot, or keyrig
     #[arg(long)]
     profile: Option<String>,
+
+    /// Whom it finds when it verifies its user itself: always, never, manual or miss=N
+    #[arg(long, value_name = "POLICY")]
+    uv: Option<UvPolicy>,
 
     /// A known bug of a real key ('keyrig profiles --quirks' lists them). Repeat for more
     #[arg(long = "quirk", value_name = "QUIRK")]
@@ -84,8 +89,8 @@ pub(super) struct CloneArguments {
 pub(super) async fn create(arguments: CreateArguments, path: &Path) -> Result<RackState, Failure> {
     let snapshot = arguments.snapshot.as_ref().map(read_snapshot).transpose()?;
     let pin = arguments.pin_file.as_ref().map(first_line).transpose()?.map(Secret);
-    let CreateArguments { name, profile, quirks, unplugged, .. } = arguments;
-    Ok(send(path, Create { name, profile, quirks, snapshot, pin, plugged: !unplugged }).await?)
+    let CreateArguments { name, profile, quirks, uv, unplugged, .. } = arguments;
+    Ok(send(path, Create { name, profile, quirks, snapshot, pin, uv, plugged: !unplugged }).await?)
 }
 
 pub(super) async fn snapshot(arguments: SnapshotArguments, path: &Path, json: bool) -> Result<(), Failure> {

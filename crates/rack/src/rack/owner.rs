@@ -13,6 +13,7 @@ use crate::events::What;
 use crate::key_name::KeyName;
 use crate::snapshot::Snapshot;
 use crate::state_directory::StateError;
+use crate::verification::UvPolicy;
 
 /// A key that is to come to a running rack.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct NewKey {
     pub snapshot: Option<Snapshot>,
     /// Its PIN, from the start.
     pub pin: Option<String>,
+    /// Whom it finds when it verifies its user itself; without it always the user.
+    pub uv: Option<UvPolicy>,
     /// Whether it is plugged in.
     pub plugged: bool,
 }
@@ -52,7 +55,10 @@ impl Rack {
     }
 
     async fn make_at(&self, key: NewKey, port: usize) -> Result<RackState, Refusal> {
-        let NewKey { name, profile, snapshot, pin, plugged } = key;
+        let NewKey { name, profile, snapshot, pin, uv, plugged } = key;
+        if uv.is_some() && !profile.has_built_in_uv() {
+            return Err(Refusal::NoVerification(name));
+        }
         if let Some(snapshot) = &snapshot {
             check_profile(&name, &profile.name, snapshot)?;
         }
@@ -65,7 +71,9 @@ impl Rack {
             RackError::State(StateError::KeyExists { .. }) => Refusal::KeyKept(name),
             error => Refusal::CannotCreate { key: name, reason: error.to_string() },
         })?;
-        let added = self.request(|answer| Request::Add { entry: Box::new(made.run()), plugged, answer }).await?;
+        let mut entry = made.run();
+        entry.uv = uv.or(entry.uv);
+        let added = self.request(|answer| Request::Add { entry: Box::new(entry), plugged, answer }).await?;
         self.shared.keys.seen().await;
         Ok(added)
     }
@@ -130,7 +138,7 @@ impl Rack {
         for quirk in quirks {
             profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: key.clone(), refused })?;
         }
-        self.create(NewKey { name, profile, snapshot: Some(snapshot), pin: None, plugged: true }).await
+        self.create(NewKey { name, profile, snapshot: Some(snapshot), pin: None, uv: None, plugged: true }).await
     }
 
     async fn state_of(&self, key: &KeyName) -> Result<RackState, Refusal> {

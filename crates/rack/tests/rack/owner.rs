@@ -24,7 +24,7 @@ const NO_CREDENTIALS: [u8; 1] = [0x2E];
 
 pub(crate) fn new_key(key: &str, profile: &str) -> NewKey {
     let profile = Profile::built_in(profile).unwrap();
-    NewKey { name: name(key), profile, snapshot: None, pin: None, plugged: true }
+    NewKey { name: name(key), profile, snapshot: None, pin: None, uv: None, plugged: true }
 }
 
 async fn kept(directory: &TempDir) -> Rack {

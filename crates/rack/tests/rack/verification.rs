@@ -4,8 +4,9 @@ use keyrig_ctap::{Request, make_credential};
 use keyrig_rack::command::{Command, Refusal, WaitFor};
 use keyrig_rack::events::What;
 use keyrig_rack::verification::UvPolicy;
-use keyrig_rack::{KeySpecification, Rack};
+use keyrig_rack::{KeySpecification, NewKey, Rack};
 
+use crate::owner::new_key;
 use crate::requests::made;
 use crate::support::{deny_key, handle, name, on_key, state, touch, touch_key, transact};
 
@@ -131,4 +132,15 @@ async fn a_key_without_it_has_no_policy() {
     for command in commands {
         assert_eq!(rack.command(command).await, refused);
     }
+}
+
+#[tokio::test]
+async fn a_key_is_created_with_its_policy_or_not_at_all() {
+    let rack = rack("auto", "always").await;
+    let policy = Some("miss=2".parse::<UvPolicy>().unwrap());
+    let created = rack.create(NewKey { uv: policy, ..new_key("w", "keyrig-uv") }).await.unwrap();
+    assert_eq!(created.keys[0].uv, policy);
+    let refused = rack.create(NewKey { uv: policy, ..new_key("b", "keyrig") }).await;
+    assert_eq!(refused, Err(Refusal::NoVerification(name("b"))));
+    assert_eq!(rack.known(&name("b")).map(drop).unwrap_err().to_string(), "no key is called b: the keys are v, a, w");
 }

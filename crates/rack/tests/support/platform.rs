@@ -31,6 +31,11 @@ pub(crate) fn get_token(send: Send<'_>, pin: &str, permissions: Permissions) -> 
     encoded(agree(send).get_token(pin, permissions, None))
 }
 
+/// getPinUvAuthTokenUsingUvWithPermissions.
+pub(crate) fn get_token_by_uv(send: Send<'_>, permissions: Permissions) -> Vec<u8> {
+    encoded(agree(send).get_token_by_uv(permissions, None))
+}
+
 /// A token, and by it a `pinUvAuthParam` for `message`.
 pub(crate) fn authorize(send: Send<'_>, pin: &str, permissions: Permissions, message: &[u8]) -> PinUvAuth {
     let platform = agree(send);
