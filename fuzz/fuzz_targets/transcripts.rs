@@ -52,7 +52,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = written(&read, Format::Text);
         let capture = written(&read, Format::Pcapng);
         let _ = events(&capture, secrets);
-        let _ = replay(core::iter::once(header()).chain(read.clone()).map(Ok));
+        let _ = replay(core::iter::once(header()).chain(read.clone()).map(Ok), None);
         let transcript = Transcript::new(read);
         let _ = (transcript.exchanges(), transcript.touches_asked(), transcript.pin_retries_spent("a"));
     }

@@ -30,12 +30,22 @@ impl Serving {
     ///
     /// If it does not say what it listens on.
     pub async fn start(profile: &str, touch: &str) -> Self {
+        Self::start_with(profile, touch, &[]).await
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    ///
+    /// If it does not say what it listens on.
+    pub async fn start_with(profile: &str, touch: &str, more: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = |name| format!("unix:{}/{name}", directory.path().display());
         let mut child = Command::new(program::keyrig())
             .args(["serve", "--json", "--usbip", "127.0.0.1:0", "--pico-controller", "127.0.0.1:0"])
             .args(["--key", &format!("{profile}=key"), "--touch", touch])
             .args(["--control", &socket("control"), "--ctaphid", &socket("key"), "--ctaphid", &socket("")])
+            .args(more)
             .env_remove("KEYRIG_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -6,16 +6,17 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each member may depend on, among the members.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("keyrig-ctap", &[]),
+    ("keyrig-metadata", &["keyrig-ctap"]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
     ("keyrig-client", &["keyrig-ctap"]),
     ("keyrig-verifier", &["keyrig-ctap"]),
     ("keyrig-http", &[]),
     ("keyrig-relying-party", &["keyrig-ctap", "keyrig-verifier", "keyrig-http"]),
     ("keyrig-usb", &[]),
-    ("keyrig-rack", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb"]),
-    ("keyrig-faults", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb", "keyrig-rack"]),
+    ("keyrig-rack", &["keyrig-ctap", "keyrig-metadata", "keyrig-authenticator", "keyrig-usb"]),
+    ("keyrig-faults", &["keyrig-ctap", "keyrig-metadata", "keyrig-authenticator", "keyrig-usb", "keyrig-rack"]),
     ("keyrig-attach", &["keyrig-ctap", "keyrig-usb", "keyrig-rack"]),
     ("keyrig-control", &["keyrig-ctap", "keyrig-authenticator", "keyrig-usb", "keyrig-rack", "keyrig-faults"]),
     ("keyrig-ways", &["keyrig-ctap", "keyrig-usb", "keyrig-rack", "keyrig-client"]),
@@ -23,7 +24,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
         "keyrig-service",
         &["keyrig-http", "keyrig-rack", "keyrig-client", "keyrig-control", "keyrig-faults", "keyrig-ways"],
     ),
-    ("keyrig-test", &["keyrig-rack", "keyrig-client", "keyrig-ways", "keyrig-faults"]),
+    ("keyrig-test", &["keyrig-metadata", "keyrig-rack", "keyrig-client", "keyrig-ways", "keyrig-faults"]),
     (
         "keyrig-scenario",
         &[
@@ -44,7 +45,9 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "keyrig-authenticator",
             "keyrig-client",
             "keyrig-control",
+            "keyrig-ctap",
             "keyrig-faults",
+            "keyrig-metadata",
             "keyrig-usb",
             "keyrig-rack",
             "keyrig-ways",
@@ -78,7 +81,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
 const NOT_IN_TESTS: [&str; 5] = ["rusqlite", "webauthn-rs", "axum", "argon2", "reqwest"];
 
 /// The members that do no input or output, and take time and randomness from their caller.
-const PURE: [&str; 3] = ["ctap", "authenticator", "verifier"];
+const PURE: [&str; 4] = ["ctap", "metadata", "authenticator", "verifier"];
 
 /// What the pure members may not depend on: whatever does input or output, or asks the system for time or randomness.
 const IMPURE: [&str; 9] = ["tokio", "axum", "rusqlite", "redb", "reqwest", "getrandom", "rand", "mio", "socket2"];

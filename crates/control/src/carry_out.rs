@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
+use keyrig_authenticator::Fingerprint;
 use keyrig_authenticator::credential::CredentialSource;
 use keyrig_authenticator::profile::Quirk;
-use keyrig_authenticator::{Fingerprint, Profile};
 use keyrig_faults::{Faults, On};
 use keyrig_rack::command::{Command, RackState, Refusal, WaitFor};
 use keyrig_rack::snapshot::Snapshot;
@@ -222,7 +222,7 @@ async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
     };
     let profile = profile.or_else(|| snapshot.as_ref().map(|snapshot| snapshot.profile.clone()));
     let profile = profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-    let mut profile = Profile::built_in(&profile).ok_or(Refusal::UnknownProfile(profile))?;
+    let mut profile = rack.profile(&profile)?;
     for quirk in quirks {
         profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: name.clone(), refused })?;
     }

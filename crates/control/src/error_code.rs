@@ -33,7 +33,7 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::KeyKept(_) => "key-kept",
         Refusal::TooManyKeys => "too-many-keys",
         Refusal::CannotCreate { .. } => "cannot-create",
-        Refusal::UnknownProfile(_) => "unknown-profile",
+        Refusal::UnknownProfile(_) | Refusal::NoProfile(_) => "unknown-profile",
         Refusal::UnknownQuirk(_) => "unknown-quirk",
         Refusal::Quirk { .. } => "quirk-refused",
         Refusal::OtherProfile { .. } => "other-profile",

@@ -52,9 +52,11 @@ pub(crate) fn message() -> ObjectBuilder {
 
 pub(crate) fn profile() -> ObjectBuilder {
     let text = ObjectBuilder::new().schema_type(or_null(Type::String));
-    let names = Profile::built_in_names().map(serde_json::Value::from).chain([serde_json::Value::Null]);
-    let described = "The name of its profile; without it, that of the snapshot, or keyrig.";
-    text.enum_values(Some(names)).description(Some(described))
+    let names: Vec<_> = Profile::built_in_names().map(|name| name.replace('.', "\\.")).collect();
+    let aaguid = "mds:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+    let described = "The name of its profile, or mds:AAGUID of a rack that was given FIDO metadata; without it, that of the \
+                     snapshot, or keyrig.";
+    text.pattern(Some(format!("^({}|{aaguid})$", names.join("|")))).description(Some(described))
 }
 
 pub(crate) fn quirks() -> ArrayBuilder {

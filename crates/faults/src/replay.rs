@@ -20,6 +20,8 @@ use std::sync::Arc;
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::CertificateFailed;
 use keyrig_authenticator::profile::{Quirk, QuirkRefused, UnknownQuirk};
+use keyrig_metadata::Blob;
+use keyrig_rack::certified::{self, NoProfile};
 use keyrig_rack::key::{LoneKey, StartingPoint};
 use keyrig_rack::seams::Seams;
 use keyrig_rack::snapshot::{InvalidSnapshot, Snapshot};
@@ -104,6 +106,9 @@ pub enum KeyProblem {
     /// There is no such profile.
     #[error("no profile is called {0:?}")]
     Profile(String),
+    /// There is no such profile of a certified key.
+    #[error(transparent)]
+    NoProfile(#[from] NoProfile),
     /// There is no such known bug.
     #[error(transparent)]
     Quirk(#[from] UnknownQuirk),
@@ -124,15 +129,18 @@ pub enum KeyProblem {
     Certificate(#[from] CertificateFailed),
 }
 
-/// Does what is recorded in these events again.
+/// Does what is recorded in these events again. Profiles named `mds:AAGUID` are looked up in `metadata`.
 ///
 /// # Errors
 /// [`NotReplayable`]: it is no such transcript, or cannot be done again from some event on.
-pub fn replay(events: impl IntoIterator<Item = Result<Event, NotATranscript>>) -> Result<Replayed, NotReplayable> {
+pub fn replay(
+    events: impl IntoIterator<Item = Result<Event, NotATranscript>>,
+    metadata: Option<&Blob>,
+) -> Result<Replayed, NotReplayable> {
     let mut events = events.into_iter();
     let first = events.next().transpose()?.map(|event| event.what);
     let Some(What::Trace(header)) = first else { return Err(NotReplayable::Header("none")) };
-    let (mut keys, recorder) = make(&header)?;
+    let (mut keys, recorder) = make(&header, metadata)?;
     let mut replayed = Replayed { keys: keys.len(), exchanges: 0, reports: 0, difference: None, cut_short: false };
     let mut has_end = false;
     let mut last_us = BTreeMap::<String, u64>::new();
@@ -183,7 +191,7 @@ pub fn replay(events: impl IntoIterator<Item = Result<Event, NotATranscript>>) -
 }
 
 /// The keys of a header, by name, and what listens at them.
-fn make(header: &Header) -> Result<(BTreeMap<String, Key>, Recorder), NotReplayable> {
+fn make(header: &Header, metadata: Option<&Blob>) -> Result<(BTreeMap<String, Key>, Recorder), NotReplayable> {
     let seed = header.seed.ok_or(NotReplayable::NoSeed)?;
     if header.keys.len() > MAX_KEYS {
         return Err(NotReplayable::TooManyKeys(header.keys.len()));
@@ -195,7 +203,7 @@ fn make(header: &Header) -> Result<(BTreeMap<String, Key>, Recorder), NotReplaya
     let mut specifications = Vec::new();
     let mut starts = Vec::new();
     for key in &header.keys {
-        let (specification, start) = starting_point(key).map_err(wrong(key))?;
+        let (specification, start) = starting_point(key, metadata).map_err(wrong(key))?;
         specifications.push(specification);
         starts.push(start);
     }
@@ -214,9 +222,13 @@ fn make(header: &Header) -> Result<(BTreeMap<String, Key>, Recorder), NotReplaya
     Ok((keys, recorder))
 }
 
-fn starting_point(key: &KeyInTrace) -> Result<(KeySpecification, StartingPoint), KeyProblem> {
+fn starting_point(key: &KeyInTrace, metadata: Option<&Blob>) -> Result<(KeySpecification, StartingPoint), KeyProblem> {
     let name: KeyName = key.name.parse().map_err(|_| KeyProblem::Name)?;
-    let mut profile = Profile::built_in(&key.profile).ok_or_else(|| KeyProblem::Profile(key.profile.clone()))?;
+    let mut profile = if key.profile.starts_with(certified::PREFIX) {
+        certified::profile(&key.profile, metadata)?
+    } else {
+        Profile::built_in(&key.profile).ok_or_else(|| KeyProblem::Profile(key.profile.clone()))?
+    };
     for quirk in &key.quirks {
         profile.add(Quirk::named(quirk)?)?;
     }

@@ -218,7 +218,7 @@ async fn a_session_with_faults_and_a_timeline_comes_to_the_same() {
 }
 
 fn replayed(transcript: &str) -> Result<Replayed, NotReplayable> {
-    replay(read(Cursor::new(transcript.as_bytes().to_vec()))?)
+    replay(read(Cursor::new(transcript.as_bytes().to_vec()))?, None)
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use keyrig_client::origin::InvalidUrl;
 use keyrig_client::pin::Pin;
 use keyrig_client::{Key, Origin};
 use keyrig_faults::timeline::{InvalidTimeline, Outcome, Timeline};
+use keyrig_metadata::Blob;
 use keyrig_rack::command::{Command, KeyState, Refusal};
 use keyrig_rack::finger::TouchPolicy;
 use keyrig_rack::{InvalidKeyName, InvalidKeySpecification, KeyName, KeySpecification, Options, Rack, RackError};
@@ -88,7 +89,9 @@ impl Rig {
         options: Options,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Self, RigError> {
-        let specifications = keys.into_iter().map(|key| specification(key.as_ref())).collect::<Result<_, _>>()?;
+        let metadata = options.metadata.as_deref();
+        let specified = keys.into_iter().map(|key| specification(key.as_ref(), metadata));
+        let specifications = specified.collect::<Result<_, _>>()?;
         Ok(Self { rack: Rack::start(options, specifications).await?, pins: Pins::default() })
     }
 
@@ -202,7 +205,7 @@ impl Rig {
     }
 }
 
-fn specification(key: &str) -> Result<KeySpecification, RigError> {
+fn specification(key: &str, metadata: Option<&Blob>) -> Result<KeySpecification, RigError> {
     let (name, profile) = key.split_once('=').ok_or_else(|| RigError::NotAKey(key.chars().take(64).collect()))?;
-    Ok(KeySpecification::built_in(profile, name)?)
+    Ok(KeySpecification::named(profile, name, metadata)?)
 }

@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::fault::FaultArguments;
 use crate::key::{ControlArgument, PinFile, from_file};
+use crate::mds::MdsArguments;
 use crate::output::{print_as_it_is, print_json, say};
 use crate::quirk::QuirkArguments;
 use crate::rack::KeyArgument;
@@ -96,6 +97,9 @@ struct PageArguments {
     #[arg(long, value_name = "[NAME=]PROFILE", conflicts_with_all = ["on", "control"])]
     with: Vec<KeyArgument>,
 
+    #[command(flatten)]
+    mds: MdsArguments,
+
     /// Keep the keys of --with in this directory
     #[arg(long, value_name = "DIR", requires = "with")]
     state: Option<PathBuf>,
@@ -160,6 +164,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 "--quirk is of the keys of --with: a running rack gets a key that has one by 'keyrig key create --quirk'".to_owned(),
             ));
         }
+        if arguments.mds.is_given() {
+            return Err(Failure::Usage(
+                "--mds is for the keys of --with: a running rack is given it where it runs".to_owned(),
+            ));
+        }
         if arguments.faults.are_wanted() {
             return Err(Failure::Usage(
                 "--fault is of the keys of --with: at those of a running rack 'keyrig key fault on' switches it on"
@@ -170,7 +179,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         let mut keys = arguments.running_keys(&path).await?;
         arguments.tell(page.carry_out(&asked, &mut keys, Cancel::never()).await)
     } else {
-        let mut specifications: Vec<_> = arguments.with.iter().map(KeyArgument::specification).collect();
+        let metadata = arguments.mds.metadata()?;
+        let specified = arguments.with.iter().map(|key| key.specification(metadata.as_deref()));
+        let mut specifications = specified.collect::<Result<Vec<_>, _>>()?;
         arguments.quirks.give(&mut specifications)?;
         // A page's client gives keys of its own their messages as they are.
         let absent = Absent::usb_and_ctaphid();
@@ -180,11 +191,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         let faults = Faults::new(None, absent);
         let seams = tracing.seams(&faults);
         arguments.faults.switch_on(&faults)?;
-        let kept = Options { state: arguments.state.clone(), seams, ..Options::default() };
+        let kept = Options { state: arguments.state.clone(), seams, metadata, ..Options::default() };
         let rack = Rack::start(kept, specifications).await?;
         let key = |argument: &KeyArgument| {
-            let name = argument.specification().name;
-            Some(Key::new(name.to_string(), InProcess(rack.key(&name)?)))
+            let name = argument.name();
+            Some(Key::new(name.to_string(), InProcess(rack.key(name)?)))
         };
         let mut keys: Vec<_> = arguments.with.iter().filter_map(key).collect();
         let outcome = page.carry_out(&asked, &mut keys, Cancel::never()).await;

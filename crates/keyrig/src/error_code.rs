@@ -43,6 +43,8 @@ pub(crate) fn of(failure: &Failure) -> &str {
             NotReplayable::Transcript(_) => "not-a-transcript",
             _ => "not-replayable",
         },
+        Failure::NotMetadata(..) => "not-metadata",
+        Failure::Specification(_) => USAGE,
         Failure::Timeline(..) => "not-a-timeline",
         Failure::Trace(_) => "transcript-unwritten",
         Failure::AndTrace(failure, _) => of(failure),

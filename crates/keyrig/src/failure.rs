@@ -15,9 +15,10 @@ use keyrig_control::socket::ControlError;
 use keyrig_faults::replay::{NotReplayable, Problem};
 use keyrig_faults::timeline::InvalidTimeline;
 use keyrig_faults::transcript::{NotATranscript, Unwritten};
+use keyrig_metadata::ReadError;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::state_directory::StateError;
-use keyrig_rack::{KeyName, RackError};
+use keyrig_rack::{InvalidKeySpecification, KeyName, RackError};
 use keyrig_relying_party::{
     ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, TooLongForQr, TotpRefused,
     UnknownPolicy, UserError,
@@ -75,6 +76,10 @@ pub(crate) enum Failure {
     Read(PathBuf, #[source] io::Error),
     #[error("{0}: {1}")]
     NotATranscript(PathBuf, #[source] NotATranscript),
+    #[error("{0}: {1}")]
+    NotMetadata(PathBuf, #[source] Box<ReadError>),
+    #[error(transparent)]
+    Specification(#[from] InvalidKeySpecification),
     #[error("{0}: {1}")]
     NotReplayable(PathBuf, #[source] Box<NotReplayable>),
     #[error("{0}:{1}")]
@@ -195,6 +200,7 @@ impl Failure {
             Self::Interrupted => ExitCode::from(130),
             Self::AndTrace(failure, _) => failure.exit_code(),
             Self::Usage(_)
+            | Self::Specification(_)
             | Self::Unreadable(_)
             | Self::Unexplained(..)
             | Self::Pve(_)

@@ -21,6 +21,7 @@ mod http;
 mod interruption;
 mod key;
 mod log;
+mod mds;
 mod output;
 mod profiles;
 mod quirk;

@@ -3,11 +3,15 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use clap::Args;
 use keyrig_authenticator::Profile;
 use keyrig_control::socket::ControlSocket;
+use keyrig_ctap::Aaguid;
 use keyrig_faults::{Absent, Faults};
+use keyrig_metadata::Blob;
+use keyrig_rack::certified;
 use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::verification::UvPolicy;
@@ -17,6 +21,7 @@ use crate::failure::Failure;
 use crate::fault::FaultArguments;
 use crate::key::ControlArgument;
 use crate::key::{PinFile, first_line};
+use crate::mds::MdsArguments;
 use crate::quirk::QuirkArguments;
 use crate::starter::StarterArguments;
 use crate::timeline::TimelineArguments;
@@ -78,9 +83,13 @@ impl RunningArguments {
 #[derive(Args)]
 #[command(next_help_heading = "Rack")]
 pub(crate) struct RackArguments {
-    /// A key: a name of your choice and its profile ('keyrig profiles' lists them). Repeat for more
+    /// A key: a name of your choice and its profile ('keyrig profiles' lists them), or NAME=mds:AAGUID for a certified key of
+    /// --mds. Repeat for more
     #[arg(long = "key", value_name = "[NAME=]PROFILE", default_value = "keyrig")]
     keys: Vec<KeyArgument>,
+
+    #[command(flatten)]
+    mds: MdsArguments,
 
     /// Keep the keys in this directory; without it, they are gone when the program ends
     #[arg(long, value_name = "DIR")]
@@ -119,6 +128,10 @@ pub(crate) struct RackArguments {
 
     #[command(flatten)]
     timeline: TimelineArguments,
+
+    /// What one should know of the keys, as they were made.
+    #[arg(skip)]
+    imitations: OnceLock<Vec<String>>,
 }
 
 /// `NAME=POLICY`.
@@ -155,11 +168,28 @@ impl FromStr for PinArgument {
 
 /// `[NAME=]PROFILE`.
 #[derive(Clone)]
-pub(crate) struct KeyArgument(KeySpecification);
+pub(crate) enum KeyArgument {
+    BuiltIn(Box<KeySpecification>),
+    /// Of a profile `mds:AAGUID`.
+    Certified {
+        name: KeyName,
+        profile: String,
+    },
+}
 
 impl KeyArgument {
-    pub(crate) fn specification(&self) -> KeySpecification {
-        self.0.clone()
+    pub(crate) fn name(&self) -> &KeyName {
+        match self {
+            Self::BuiltIn(specification) => &specification.name,
+            Self::Certified { name, .. } => name,
+        }
+    }
+
+    pub(crate) fn specification(&self, metadata: Option<&Blob>) -> Result<KeySpecification, Failure> {
+        match self {
+            Self::BuiltIn(specification) => Ok((**specification).clone()),
+            Self::Certified { name, profile } => Ok(KeySpecification::named(profile, name.as_str(), metadata)?),
+        }
     }
 }
 
@@ -168,6 +198,9 @@ impl FromStr for KeyArgument {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, profile) = match text.split_once('=') {
+            None if text.starts_with(certified::PREFIX) => {
+                return Err(format!("name the key: write NAME=mds:AAGUID, such as a={text}").into());
+            }
             None => (text, text),
             // The other way round, as it was written before.
             Some((profile, name)) if Profile::built_in(profile).is_some() && Profile::built_in(name).is_none() => {
@@ -181,14 +214,21 @@ impl FromStr for KeyArgument {
                 .into());
             }
         };
-        Ok(Self(KeySpecification::built_in(profile, name)?))
+        if let Some(aaguid) = profile.strip_prefix(certified::PREFIX) {
+            // As it is written in the BLOB, and in a state directory.
+            let aaguid = aaguid.to_ascii_lowercase().parse::<Aaguid>()?;
+            return Ok(Self::Certified { name: name.parse()?, profile: format!("{}{aaguid}", certified::PREFIX) });
+        }
+        Ok(Self::BuiltIn(Box::new(KeySpecification::built_in(profile, name)?)))
     }
 }
 
 impl RackArguments {
     /// The keys, with the bugs that were asked for.
     fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
-        let mut keys: Vec<_> = self.keys.iter().map(KeyArgument::specification).collect();
+        let metadata = self.mds.metadata()?;
+        let specified = self.keys.iter().map(|key| key.specification(metadata.as_deref()));
+        let mut keys = specified.collect::<Result<Vec<_>, _>>()?;
         self.quirks.give(&mut keys)?;
         Ok(keys)
     }
@@ -196,6 +236,7 @@ impl RackArguments {
     /// Starts the rack, and what writes down what passes. `absent` is what hosts of its keys do without.
     pub(crate) async fn start(&self, absent: Absent) -> Result<(Rack, Tracing), Failure> {
         let keys = self.specifications()?;
+        self.imitations.get_or_init(|| imitations(&keys));
         self.faults.check(&keys, &absent)?;
         let mut tracing = self.trace.start(&keys)?;
         let faults = Faults::new(self.seed, absent);
@@ -204,6 +245,7 @@ impl RackArguments {
             seed: self.seed,
             state: self.state.clone(),
             seams: tracing.seams(&faults),
+            metadata: self.mds.metadata()?,
         };
         // Before a key is made: a file that cannot be read changes nothing.
         let mut pins = Vec::new();
@@ -228,21 +270,15 @@ impl RackArguments {
         Ok((rack, tracing))
     }
 
-    /// What one should know of these keys, a line each.
     /// Refuses keys that are no devices, where all are to be.
     pub(crate) fn all_on_usb(&self) -> Result<(), Failure> {
-        let aside = self.keys.iter().find(|key| key.0.profile.usb.is_none());
-        aside.map_or(Ok(()), |key| Err(Failure::Refused(Refusal::NotOnUsb(key.0.name.clone()))))
+        let aside = self.specifications()?.into_iter().find(|key| key.profile.usb.is_none());
+        aside.map_or(Ok(()), |key| Err(Failure::Refused(Refusal::NotOnUsb(key.name))))
     }
 
+    /// What one should know of these keys, a line each.
     pub(crate) fn notes(&self, rack: &Rack) -> Vec<String> {
-        let mut notes = Vec::new();
-        let mut makers: Vec<_> = self.keys.iter().filter_map(|key| key.0.profile.imitates.as_deref()).collect();
-        makers.sort_unstable();
-        makers.dedup();
-        for maker in makers {
-            notes.push(format!("imitation: a key here carries {maker}'s identity, attested by keyrig's TEST root"));
-        }
+        let mut notes = self.imitations.get().cloned().unwrap_or_default();
         notes.extend(self.quirks.notes());
         notes.push(match rack.root_origin() {
             RootOrigin::Seed => "the TEST attestation root follows from the seed".to_owned(),
@@ -253,4 +289,19 @@ impl RackArguments {
         });
         notes
     }
+}
+
+/// Whose identities keys carry, and what of certified ones is withheld, a line each.
+fn imitations(keys: &[KeySpecification]) -> Vec<String> {
+    let mut makers: Vec<_> = keys.iter().filter_map(|key| key.profile.imitates.as_deref()).collect();
+    makers.sort_unstable();
+    makers.dedup();
+    let imitation = |maker| format!("imitation: a key here carries {maker}'s identity, attested by keyrig's TEST root");
+    let certified = |key: &&KeySpecification| key.profile.name.starts_with(certified::PREFIX);
+    let withheld = |key: &KeySpecification| {
+        let withheld = key.profile.withheld();
+        let withheld = if withheld.is_empty() { "nothing".to_owned() } else { withheld.join("; ") };
+        format!("certified: {}: {}; withheld: {withheld}", key.name, key.profile.description)
+    };
+    makers.into_iter().map(imitation).chain(keys.iter().filter(certified).map(withheld)).collect()
 }

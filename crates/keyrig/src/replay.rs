@@ -11,6 +11,7 @@ use keyrig_faults::transcript;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::mds::MdsArguments;
 use crate::output::{GREEN, RED, print, print_json, print_marked};
 
 #[derive(Args)]
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// What --trace wrote to .jsonl; '-' is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+
+    #[command(flatten)]
+    mds: MdsArguments,
 
     /// Print one JSON object: {"same", "keys", "exchanges", "reports", "cut_short"?, "difference"?: {"recorded", "replayed"}}
     #[arg(long)]
@@ -46,15 +50,16 @@ struct Outcome<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let metadata = arguments.mds.metadata()?;
     let input: Box<dyn BufRead> = if arguments.file == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
         let file = File::open(&arguments.file).map_err(|error| Failure::Read(arguments.file.clone(), error))?;
         Box::new(BufReader::new(file))
     };
-    let replayed = transcript::read(input)
-        .map_err(NotReplayable::from)
-        .and_then(|reader| if reader.is_capture() { Err(NotReplayable::Capture) } else { replay(reader) });
+    let replayed = transcript::read(input).map_err(NotReplayable::from).and_then(|reader| {
+        if reader.is_capture() { Err(NotReplayable::Capture) } else { replay(reader, metadata.as_deref()) }
+    });
     let replayed = replayed.map_err(|error| Failure::NotReplayable(arguments.file.clone(), Box::new(error)))?;
     let Replayed { keys, exchanges, reports, difference, cut_short } = &replayed;
     if arguments.json {

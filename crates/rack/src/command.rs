@@ -9,6 +9,7 @@ use keyrig_usb::PlugError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::certified::NoProfile;
 use crate::finger::TouchPolicy;
 use crate::key::administration::ActRefused;
 use crate::key_name::KeyName;
@@ -185,6 +186,9 @@ pub enum Refusal {
     /// No profile has this name.
     #[error("no profile is called {0:?}: the profiles are {known}", known = known_profiles())]
     UnknownProfile(String),
+    /// There is no such profile of a certified key.
+    #[error(transparent)]
+    NoProfile(#[from] NoProfile),
     /// No quirk has this name.
     #[error(transparent)]
     UnknownQuirk(#[from] UnknownQuirk),

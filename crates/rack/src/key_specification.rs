@@ -1,8 +1,10 @@
 //! Specifications of keys, by what people call them.
 
 use keyrig_authenticator::Profile;
+use keyrig_metadata::Blob;
 use thiserror::Error;
 
+use crate::certified::{self, NoProfile};
 use crate::command::known_profiles;
 use crate::key_name::{InvalidKeyName, KeyName};
 use crate::rack::KeySpecification;
@@ -13,6 +15,9 @@ pub enum InvalidKeySpecification {
     /// No profile has this name.
     #[error("no profile is called {0:?}: the profiles are {known}", known = known_profiles())]
     UnknownProfile(String),
+    /// There is no such profile of a certified key.
+    #[error(transparent)]
+    NoProfile(#[from] NoProfile),
     /// No key can have this name.
     #[error(transparent)]
     Name(#[from] InvalidKeyName),
@@ -28,6 +33,18 @@ impl KeySpecification {
         let profile =
             found.ok_or_else(|| InvalidKeySpecification::UnknownProfile(profile.chars().take(64).collect()))?;
         Ok(Self { name: name.parse::<KeyName>()?, profile })
+    }
+
+    /// The key that a profile describes, under a name: a built-in one, or `mds:AAGUID` out of metadata.
+    ///
+    /// # Errors
+    /// As [`Self::built_in`], and if the metadata yields no such key, or there is none.
+    pub fn named(profile: &str, name: &str, metadata: Option<&Blob>) -> Result<Self, InvalidKeySpecification> {
+        if !profile.starts_with(certified::PREFIX) {
+            return Self::built_in(profile, name);
+        }
+        let name = name.parse::<KeyName>()?;
+        Ok(Self { name, profile: certified::profile(profile, metadata)? })
     }
 }
 

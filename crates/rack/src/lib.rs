@@ -7,9 +7,11 @@
 //! - [`seams`] is where something can stand between a key and what it stands on: faults, timelines, transcripts.
 //! - [`state_directory`] makes keys last: a directory for each, with a lock and a format version.
 //! - [`snapshot`] puts a key aside, in one piece.
+//! - [`certified`] makes profiles of the metadata statements of certified keys.
 //! - [`command`] is what a running rack is told, [`events`] what happened in it; [`unix_socket`] is for those who listen at a path.
 //! - [`crypto`] chooses the library that computes with private keys.
 
+pub mod certified;
 pub mod clock;
 pub mod command;
 pub mod crypto;

@@ -18,6 +18,7 @@ use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::Root;
 use keyrig_authenticator::environment::Environment;
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
+use keyrig_metadata::Blob;
 use keyrig_usb::Exports;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -54,6 +55,8 @@ pub struct Options {
     /// What stands between the keys and what they stand on, from the keys outwards: faults, timelines, and last transcripts, which
     /// hear what became of all. Without any, nothing.
     pub seams: Vec<Arc<dyn Seams>>,
+    /// Where profiles named `mds:AAGUID` are looked up.
+    pub metadata: Option<Arc<Blob>>,
 }
 
 /// A key that a rack is to hold.
@@ -135,7 +138,7 @@ impl Rack {
             epoch: Instant::now(),
         };
         let crypto = specifications.first().map_or("", |key| maker.environment(&key.name).crypto().name());
-        let shared = Arc::new(Shared { maker, keys: Keys::default() });
+        let shared = Arc::new(Shared { maker, keys: Keys::default(), metadata: options.metadata });
         let log = Log::default();
         let mut entries = Vec::new();
         for made in make_all(&shared, specifications).await {

@@ -116,9 +116,12 @@ impl Refused {
             }
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadRequest(_)
-            | Self::Rack(Refusal::MessageTooLong(_) | Refusal::UnknownProfile(_) | Refusal::UnknownQuirk(_)) => {
-                StatusCode::BAD_REQUEST
-            }
+            | Self::Rack(
+                Refusal::MessageTooLong(_)
+                | Refusal::UnknownProfile(_)
+                | Refusal::NoProfile(_)
+                | Refusal::UnknownQuirk(_),
+            ) => StatusCode::BAD_REQUEST,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,

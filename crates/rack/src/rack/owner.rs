@@ -8,6 +8,7 @@ use super::Rack;
 use super::error::RackError;
 use super::maker::Contents;
 use super::task::Request;
+use crate::certified;
 use crate::command::{Command, RackState, Refusal};
 use crate::events::What;
 use crate::key_name::KeyName;
@@ -126,14 +127,24 @@ impl Rack {
         self.state_of(key).await
     }
 
+    /// The profile of this name: one that comes with keyrig, or `mds:AAGUID` out of the metadata that the rack was given.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownProfile`], [`Refusal::NoProfile`].
+    pub fn profile(&self, name: &str) -> Result<Profile, Refusal> {
+        if name.starts_with(certified::PREFIX) {
+            return Ok(certified::profile(name, self.shared.metadata.as_deref())?);
+        }
+        Profile::built_in(name).ok_or_else(|| Refusal::UnknownProfile(name.chars().take(64).collect()))
+    }
+
     /// Makes another key that keeps what this one does, private keys and counters included, and has the same quirks.
     ///
     /// # Errors
     /// [`Refusal`].
     pub async fn clone_key(&self, key: &KeyName, name: KeyName) -> Result<RackState, Refusal> {
         let snapshot = self.snapshot(key).await?;
-        let profile = Profile::built_in(&snapshot.profile);
-        let mut profile = profile.ok_or_else(|| Refusal::UnknownProfile(snapshot.profile.clone()))?;
+        let mut profile = self.profile(&snapshot.profile)?;
         let quirks = self.state_of(key).await?.keys.into_iter().flat_map(|state| state.quirks);
         for quirk in quirks {
             profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: key.clone(), refused })?;
