@@ -1,0 +1,237 @@
+"""What is offered to CI: the action's steps are run as a runner would, and all YAML is held to its schema.
+
+The schemas are SchemaStore's, as PyPI's check-jsonschema brings them along.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import CACHE, TREE, bare, run
+from ruamel.yaml import YAML
+
+ACTION = TREE / "integrations/github-action"
+ACTION_YML = YAML(typ="safe").load((ACTION / "action.yml").read_text())
+
+
+@dataclass
+class Ran:
+    """What came of a use of the action."""
+
+    outcomes: dict[str, str] = field(default_factory=dict)
+    said: str = ""
+    summary: str = ""
+    uploads: list[str] = field(default_factory=list)
+    path: str = ""
+
+
+def use(directory: Path, under: list[str | Path] | None = None, system: str = "Linux", **inputs: str) -> Ran:
+    """Runs the steps of action.yml with these inputs, in a directory of their own; what others wrote is noted alone."""
+    given = {name: inputs.get(name, one.get("default", "")) for name, one in ACTION_YML["inputs"].items()}
+    steps: dict[str, dict[str, str]] = {}
+    ran, failed = Ran(), False
+
+    def value(expression: str) -> str:
+        name = expression.strip()
+        if name.startswith("inputs."):
+            return given[name.removeprefix("inputs.")]
+        step, what, *output = name.removeprefix("steps.").split(".")
+        return steps[step]["outcome"] if what == "outcome" else steps[step].get(output[0], "")
+
+    def text(template: str) -> str:
+        return re.sub(r"\$\{\{(.*?)\}\}", lambda found: value(found[1]), str(template))
+
+    def is_due(condition: str) -> bool:
+        terms = [term.strip() for term in condition.split("&&")]
+        if "always()" not in terms and ("failure()" in terms) != failed:
+            return False
+        compared = [re.fullmatch(r"(\S+) (==|!=) '(.*)'", term) for term in terms if not term.endswith("()")]
+        return all(one and (value(one[1]) == one[3]) == (one[2] == "==") for one in compared)
+
+    files = {name: directory / name for name in ("GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")}
+    (directory / "work").mkdir(exist_ok=True)
+    for step in ACTION_YML["runs"]["steps"]:
+        name = step.get("id", "")
+        steps[name] = {"outcome": "skipped"}
+        if not is_due(step.get("if", "success()")):
+            continue
+        if "uses" in step:
+            ran.uploads += [text(step["with"]["path"])] if "upload-artifact" in step["uses"] else []
+            continue
+        for file in (files["GITHUB_OUTPUT"], files["GITHUB_PATH"]):
+            file.write_text("")
+        environment = {
+            **bare(),
+            **{name: text(one) for name, one in step.get("env", {}).items()},
+            **{name: str(file) for name, file in files.items()},
+            **{"GITHUB_ACTION_PATH": str(ACTION), "RUNNER_TEMP": str(directory), "HOME": str(directory)},
+            **{"RUNNER_OS": system, "RUNNER_ARCH": "X64", "PATH": f"{ran.path}{os.environ['PATH']}"},
+        }
+        script = directory / "step.sh"
+        script.write_text(step["run"])
+        command = [*(under or []), "bash", "--noprofile", "--norc", "-eo", "pipefail", script]
+        done = subprocess.run(
+            command,
+            cwd=directory / "work",
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        ran.said += done.stdout
+        failed = failed or done.returncode != 0
+        outputs = dict(line.split("=", 1) for line in files["GITHUB_OUTPUT"].read_text().splitlines())
+        steps[name] = {**outputs, "outcome": "failure" if done.returncode else "success"}
+        ran.path = "".join(f"{line}:" for line in files["GITHUB_PATH"].read_text().splitlines()) + ran.path
+        ran.outcomes[step["run"].split()[-1]] = steps[name]["outcome"]
+    if files["GITHUB_STEP_SUMMARY"].exists():
+        ran.summary = files["GITHUB_STEP_SUMMARY"].read_text()
+    return ran
+
+
+@pytest.fixture(scope="module")
+def confined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What makes the rules of Docker and of Ubuntu's AppArmor."""
+    confine = tmp_path_factory.mktemp("confine") / "confine"
+    run(["gcc", "-O", "-o", confine, TREE / "tests/exec/confine.c"])
+    return confine
+
+
+@pytest.mark.parametrize("rules", [None, "apparmor", "docker"])
+def test_the_commands_find_their_keys_under_the_rules_of_runners(
+    tmp_path: Path, program: Path, confined: Path, rules: str | None
+) -> None:
+    command = 'test -c /dev/hidraw0 && test -c /dev/hidraw1\ncurl -sSf "$KEYRIG_URL/v1/ready"\n'
+    under = [confined, rules] if rules else None
+    ran = use(tmp_path, under, program=str(program), run=command, keys="a=keyrig\n  b=yubikey-5.7\n")
+    assert ran.outcomes == {"install": "success", "run": "success", "summary": "success"}, ran.said
+    assert '{"ready":true}' in ran.said
+    assert ran.summary == "### keyrig: success\n"
+    assert ran.uploads == []
+    assert (tmp_path / "keyrig/bin/keyrig").samefile(program)
+
+
+def test_what_failed_is_told_and_kept(tmp_path: Path, program: Path) -> None:
+    ceremony = """
+        cat > report.xml <<'END'
+        <testsuites><testsuite><testcase name="passes"/><testcase classname="logins" name="fails">
+        <failure>expected a login &lt;b&gt;</failure></testcase></testsuite></testsuites>
+        END
+        fido2-cred -M -i options $(ls /dev/hidraw0) || exit 7
+    """
+    work = tmp_path / "work"
+    work.mkdir()
+    # A challenge's hash, an RP ID, a user's name and id, as fido2-cred takes them.
+    (work / "options").write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\nexample.com\nalice\nAQ==\n")
+    options = "--touch=deny\n--quiet"
+    ran = use(tmp_path, program=str(program), run=textwrap.dedent(ceremony), junit="*.xml", exec=options, traces="kept")
+    assert ran.outcomes == {"install": "success", "run": "failure", "summary": "success"}, ran.said
+    assert "### keyrig: failure" in ran.summary
+    assert "2 tests, 1 failed." in ran.summary
+    assert "    logins fails\n    expected a login <b>\n" in ran.summary
+    assert "exec.jsonl: who said no" in ran.summary
+    assert "example.com" in ran.summary
+    assert ran.uploads == ["kept"]
+    trace = run([program, "trace", work / "kept/exec.jsonl"]).stdout
+    assert "authenticatorMakeCredential" in trace
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"program": "/nowhere/keyrig"}, "::error title=keyrig::there is no program at /nowhere/keyrig"),
+        ({"system": "macOS"}, "::error title=keyrig::'keyrig exec' is for Linux, and this runner has macOS"),
+        ({"keys": " "}, "::error title=keyrig::'keys' is empty"),
+        ({"keys": "a=yubikey-9"}, "no profile is called"),
+        ({"exec": "--tuch=deny"}, "--tuch"),
+        ({"run": "exit 3"}, ""),
+        ({"run": "false | true"}, ""),
+    ],
+)
+def test_what_is_wrong_fails_with_words(tmp_path: Path, program: Path, inputs: dict[str, str], words: str) -> None:
+    ran = use(tmp_path, **{"program": str(program), "run": "true", **inputs})
+    assert "failure" in ran.outcomes.values(), ran.said
+    assert words in ran.said
+
+
+def test_without_a_program_it_is_built_once_for_the_same_sources(tmp_path: Path, program: Path) -> None:
+    # In place of cargo, what it would have made.
+    built = tmp_path / "keyrig-built/bin"
+    built.mkdir(parents=True)
+    shutil.copy(program, built / "keyrig")
+    ran = use(tmp_path, run="keyrig --version")
+    assert ran.outcomes == {"key": "success", "install": "success", "run": "success", "summary": "success"}, ran.said
+    outputs = [dict(line.split("=", 1) for line in keyed(tmp_path).splitlines()) for _ in range(2)]
+    assert outputs[0] == outputs[1]
+    assert re.fullmatch(r"keyrig-Linux-X64-[0-9a-f]{64}", outputs[0]["key"])
+
+
+def keyed(directory: Path) -> str:
+    output = directory / "output"
+    output.write_text("")
+    runner = {"RUNNER_TEMP": str(directory), "RUNNER_OS": "Linux", "RUNNER_ARCH": "X64", "GITHUB_OUTPUT": str(output)}
+    run([ACTION / "action.sh", "key"], env={**bare(), **runner})
+    return output.read_text()
+
+
+def test_a_rack_in_a_container_is_what_its_file_says(tmp_path: Path, program: Path) -> None:
+    """Its command line, but for the address; and any name of the host is served to who has the token."""
+    lines = (ACTION / "Containerfile").read_text().splitlines()
+    words = [json.loads(line.split(" ", 1)[1]) for line in lines if line.startswith(("ENTRYPOINT", "CMD"))]
+    command = [*words[0], *words[1], "--json", "--control", f"unix:{tmp_path}/control", "--exit-on-stdin-end"]
+    assert command[0] == "keyrig" and "0.0.0.0:8100" in command
+    command = [str(program), *("127.0.0.1:0" if word == "0.0.0.0:8100" else word for word in command[1:])]
+    environment = {**bare(), "KEYRIG_TOKEN": "token-of-this-test"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as rack:
+        assert rack.stdin and rack.stdout
+        url = json.loads(rack.stdout.readline())["http"]["url"]
+        ask = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: keyrig:8100", f"{url}/v1/keys"]
+        assert run([*ask, "-H", "Authorization: Bearer token-of-this-test"]).stdout == "200"
+        assert run(ask).stdout == "401"
+        rack.stdin.close()
+        assert rack.wait(20) == 0
+
+
+def blocks() -> list[tuple[str, str]]:
+    found = re.findall(r"```yaml\n(.*?)```", (ACTION / "README.md").read_text(), re.DOTALL)
+    kinds = {"name:": "github-workflows", "keyrig:": "gitlab-ci", "services:": "compose-spec"}
+    return [(f"vendor.{kinds[block.split(maxsplit=1)[0]]}", block) for block in found]
+
+
+def holds(schema: str, text: str, file: Path) -> bool:
+    file.write_text(text)
+    command = [CACHE / "venv/bin/check-jsonschema", "--builtin-schema", schema, file]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_what_others_read_is_what_they_have_a_schema_for(tmp_path: Path) -> None:
+    action = (ACTION / "action.yml").read_text()
+    shown = [("vendor.github-actions", action), *blocks()]
+    assert sorted({schema for schema, _ in shown}) == [
+        "vendor.compose-spec",
+        "vendor.github-actions",
+        "vendor.github-workflows",
+        "vendor.gitlab-ci",
+    ]
+    for number, (schema, text) in enumerate(shown):
+        assert holds(schema, text, tmp_path / f"{number}.yml"), text
+    assert not holds("vendor.github-actions", action.replace("using: composite", "using: bash"), tmp_path / "wrong.yml")
+
+
+def test_the_inputs_that_are_shown_are_those_of_the_action() -> None:
+    for _, block in blocks():
+        for job in YAML(typ="safe").load(block).get("jobs", {}).values():
+            for step in job["steps"]:
+                if "keyrig" in step.get("uses", ""):
+                    assert set(step["with"]) <= set(ACTION_YML["inputs"])
+                    assert {name for name, one in ACTION_YML["inputs"].items() if one.get("required")} <= set(
+                        step["with"]
+                    )
