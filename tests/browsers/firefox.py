@@ -32,7 +32,7 @@ class Firefox:
     # And what chooses the first one.
     asks_for_account = ("Multiple accounts found", "alt+0")
 
-    def __init__(self, headless, switches=(), preferences=None):
+    def __init__(self, headless, switches=(), preferences=None, capabilities=None):
         profile = tempfile.mkdtemp()
         settings = PREFERENCES | (preferences or {})
         lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in settings.items()]
@@ -52,10 +52,15 @@ class Firefox:
         self.socket = websocket.create_connection(f"{match.group(1)}/session", timeout=90, suppress_origin=True)
         self.numbers = itertools.count(1)
         self.heard = lambda event: None
-        self.version = self.ask("session.new", capabilities={})["capabilities"]["browserVersion"]
+        self.version = self.begin(capabilities or {})
         # A page that may use keys has the focus, which the window of the start has not.
         self.context = self.ask("browsingContext.create", type="window")["context"]
         self.ask("browsingContext.activate", context=self.context)
+
+    def begin(self, capabilities):
+        """Begins the session, and returns the version."""
+        session = self.ask("session.new", capabilities={"alwaysMatch": capabilities})
+        return session["capabilities"]["browserVersion"]
 
     def ask(self, method, **parameters):
         """One command of WebDriver BiDi."""

@@ -32,6 +32,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "keyrig-authenticator",
             "keyrig-usb",
             "keyrig-rack",
+            "keyrig-faults",
             "keyrig-client",
             "keyrig-ways",
             "keyrig-verifier",

@@ -1,18 +1,22 @@
 //! Which AppIDs a page may use: `appid` and `appidExclude` (WebAuthn Level 3 §10.1.1, FIDO AppID and Facet Specification 1.2).
 //!
-//! As Chromium, an AppID has to be an https address under the page's registrable domain; a list of trusted facets is never
-//! fetched.
+//! As in all browsers, an AppID has to be an address under the page's registrable domain; a list of trusted facets is never
+//! fetched. Chromium and Firefox want https; WebKit wants the page's scheme, and no empty AppID.
 
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::browser::Browser;
 use crate::client_data;
 use crate::origin::Origin;
 
 /// Why a page may not use an AppID. Chromium's word for all of it: "This is an invalid domain."
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AppIdRefusal {
-    /// The AppID is not an https address.
+    /// The AppID is empty, which Safari refuses.
+    #[error("the AppID is empty: Safari does not take that for the page's origin")]
+    Empty,
+    /// The AppID is not an https address, or in Safari not one of the page's scheme.
     #[error("the AppID {0:?} is not an https address")]
     NotHttps(String),
     /// The AppID is under another domain.
@@ -26,12 +30,18 @@ pub enum AppIdRefusal {
 }
 
 /// The application parameter of an AppID: its SHA-256. An empty AppID stands for the page's origin.
-pub(crate) fn application_parameter(origin: &Origin, app_id: &str) -> Result<[u8; 32], AppIdRefusal> {
+pub(crate) fn application_parameter(browser: Browser, origin: &Origin, app_id: &str) -> Result<[u8; 32], AppIdRefusal> {
     let facet = origin.to_string();
+    if app_id.is_empty() && browser == Browser::Safari {
+        return Err(AppIdRefusal::Empty);
+    }
     if app_id.is_empty() || app_id == facet {
         return Ok(client_data::hash(facet.as_bytes()));
     }
-    let url = Url::parse(app_id).ok().filter(|url| url.scheme() == "https");
+    let url = Url::parse(app_id).ok().filter(|url| match (browser, origin) {
+        (Browser::Safari, Origin::Tuple { scheme, .. }) => url.scheme() == scheme,
+        _ => url.scheme() == "https",
+    });
     let Some(Host::Domain(host)) = url.as_ref().and_then(Url::host) else {
         return Err(AppIdRefusal::NotHttps(app_id.to_owned()));
     };
@@ -67,7 +77,21 @@ mod tests {
             ("https://example.com", "https://192.0.2.1", false),
         ] {
             let origin: Origin = origin.parse().unwrap();
-            let outcome = application_parameter(&origin, app_id);
+            let outcome = application_parameter(Browser::Chromium, &origin, app_id);
+            assert_eq!(outcome.is_ok(), allowed, "{origin} {app_id}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn webkit_wants_the_pages_scheme_and_no_empty_app_id() {
+        for (origin, app_id, allowed) in [
+            ("https://example.com", "", false),
+            ("https://example.com", "https://u2f.example.com", true),
+            ("https://example.com", "http://example.com", false),
+            ("http://localhost:8006", "http://localhost/app-id.json", true),
+            ("https://example.com", "https://example.org", false),
+        ] {
+            let outcome = application_parameter(Browser::Safari, &origin.parse().unwrap(), app_id);
             assert_eq!(outcome.is_ok(), allowed, "{origin} {app_id}: {outcome:?}");
         }
     }
@@ -77,6 +101,6 @@ mod tests {
     fn an_empty_app_id_is_the_origin() {
         let origin: Origin = "https://example.com".parse().unwrap();
         let hash = "100680ad546ce6a577f42f52df33b4cfdca756859e664b8d7de329b150d09ce9";
-        assert_eq!(hex::encode(application_parameter(&origin, "").unwrap()), hash);
+        assert_eq!(hex::encode(application_parameter(Browser::Chromium, &origin, "").unwrap()), hash);
     }
 }

@@ -2,12 +2,16 @@
 
 use core::fmt;
 use core::str::FromStr;
+use core::time::Duration;
 
 use thiserror::Error;
 
 /// The browser whose ways a [`Client`](crate::Client) has where browsers differ in what they ask of keys, and in what they
 /// make of the answers. As observed of Chromium 156 and Firefox 153 on Linux, and as their public sources have it
 /// (Chromium's `device/fido`, Mozilla's authenticator-rs).
+///
+/// Of Safari there is what WebKit's source says of pages (`AuthenticatorCoordinator`), which rules and words are from. What it
+/// asks of keys is Apple's and nobody has recorded it: there it does as Chromium does.
 ///
 /// | | Chromium | Firefox |
 /// |---|---|---|
@@ -19,8 +23,27 @@ use thiserror::Error;
 /// | key of CTAP 2.0 with a PIN, credential that U2F can make | by U2F, without the PIN | with the PIN |
 /// | `residentKey: "preferred"`, key full | not discoverable, then | CTAP2_ERR_KEY_STORE_FULL |
 /// | exclude and allow lists | asked for silently if they do not fit | asked for silently in any case |
-/// | `allowCredentials`, `excludeCredentials` | at most 64 entries: RangeError | at most 20: SecurityError |
+/// | `allowCredentials` | at most 64 entries: RangeError | at most 20: SecurityError |
+/// | `excludeCredentials` | at most 64 entries: RangeError | any number |
 /// | `credProtect`, where the page asks for none | by what is asked of the credential | none |
+///
+/// And what a page meets before any key is asked:
+///
+/// | | Chromium | Firefox | Safari |
+/// |---|---|---|---|
+/// | RP ID with a leading dot | passes, and is hashed with it | SecurityError | SecurityError |
+/// | RP ID in upper case | SecurityError | SecurityError | passes, and is hashed as it is |
+/// | single label above the page's domain (`lan`) | SecurityError | SecurityError | passes, as it is in no list of public suffixes |
+/// | empty `rpId` of get() | SecurityError | SecurityError | the page's domain |
+/// | opaque origin | NotAllowedError | SecurityError | SecurityError |
+/// | create() in a frame of another origin | with the permission and a user activation | likewise | never |
+/// | get() in a frame of another origin | with the permission | likewise | likewise |
+/// | empty `user.id` | passes | passes | TypeError |
+/// | `pubKeyCredParams` with types that are unknown | are left out | are left out | NotSupportedError |
+/// | `appid` | https, of the page's site | likewise | the page's scheme, of its site; not empty |
+/// | `appidExclude` that is not the page's to use | SecurityError | is left out | is not known |
+/// | `largeBlob` as it cannot be asked for | NotSupportedError | NotSupportedError | NotAllowedError |
+/// | longest timeout; without one | 10 min; the same | 2 min; 30 s | 2 min; the same |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Browser {
     /// Chromium, and what is built from it.
@@ -28,15 +51,44 @@ pub enum Browser {
     Chromium,
     /// Firefox.
     Firefox,
+    /// Safari, and what else is WebKit's.
+    Safari,
+}
+
+/// Whose ways keys meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtKeys {
+    Chromium,
+    Firefox,
 }
 
 impl Browser {
-    const ALL: [Self; 2] = [Self::Chromium, Self::Firefox];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Chromium, Self::Firefox, Self::Safari];
 
     fn name(self) -> &'static str {
         match self {
             Self::Chromium => "chromium",
             Self::Firefox => "firefox",
+            Self::Safari => "safari",
+        }
+    }
+
+    pub(crate) fn at_keys(self) -> AtKeys {
+        match self {
+            Self::Chromium | Self::Safari => AtKeys::Chromium,
+            Self::Firefox => AtKeys::Firefox,
+        }
+    }
+
+    /// How long a ceremony lasts that has no timeout, and the longest that any lasts. The shortest (10 s in Chromium, 15 s in
+    /// Firefox) would be long for a test of a timeout, and is not held to.
+    pub(crate) fn timeouts(self) -> (Duration, Duration) {
+        let seconds = Duration::from_secs;
+        match self {
+            Self::Chromium => (seconds(600), seconds(600)),
+            Self::Firefox => (seconds(30), seconds(120)),
+            Self::Safari => (seconds(120), seconds(120)),
         }
     }
 }
@@ -49,7 +101,7 @@ impl fmt::Display for Browser {
 
 /// There is no such browser here.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no browser {0:?}: choose chromium or firefox")]
+#[error("there is no browser {0:?}: choose chromium, firefox or safari")]
 pub struct UnknownBrowser(String);
 
 impl FromStr for Browser {
@@ -69,7 +121,7 @@ mod tests {
         for browser in Browser::ALL {
             assert_eq!(browser.to_string().parse(), Ok(browser));
         }
-        let error = "safari".parse::<Browser>().unwrap_err();
-        assert_eq!(error.to_string(), "there is no browser \"safari\": choose chromium or firefox");
+        let error = "lynx".parse::<Browser>().unwrap_err();
+        assert_eq!(error.to_string(), "there is no browser \"lynx\": choose chromium, firefox or safari");
     }
 }

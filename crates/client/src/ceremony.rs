@@ -22,7 +22,7 @@ use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::{Request, Status, get_info, make_credential};
 use tokio::time::{sleep, timeout};
 
-use crate::browser::Browser;
+use crate::browser::{AtKeys, Browser};
 use crate::channel::{Cancel, Canceller, Channel, ChannelError};
 use crate::error::{Cause, ClientError, DomException, KeyFailure, Refusal, Unsuitable};
 use crate::key::Key;
@@ -65,9 +65,9 @@ impl Turn {
 
     /// What a browser does before it asks the key for anything.
     pub(crate) async fn begin<C: Channel>(&self, key: &mut Key<C>) -> Result<(), Cause> {
-        match self.browser {
-            Browser::Chromium => Ok(()),
-            Browser::Firefox => self.select(key).await,
+        match self.browser.at_keys() {
+            AtKeys::Chromium => Ok(()),
+            AtKeys::Firefox => self.select(key).await,
         }
     }
 

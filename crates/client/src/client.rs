@@ -1,23 +1,18 @@
 //! One page in one browser: where it is, and which rules it is held to.
 
 use core::fmt;
-use core::time::Duration;
 
 use keyrig_ctap::entities::User;
 
 use crate::account::{Account, UserChoice};
-use crate::app_id;
 use crate::browser::Browser;
-use crate::client_data::{self, ClientData};
-use crate::error::{ClientError, DomException, Refusal};
+use crate::client_data::ClientData;
+use crate::error::Refusal;
 use crate::json::Mediation;
 use crate::origin::Origin;
+use crate::permissions::Permissions;
 use crate::pin::{Pin, PinRequest};
-use crate::rp_id::{self, RpIdRefusal};
-
-/// What a ceremony without a timeout gets, and the most that any gets. Chromium's limit; it also gives each ten seconds at
-/// least, which would be long for a test of a timeout and is not held to here.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+use crate::related_origins::Fetched;
 
 /// Whether the page is held to a browser's rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +27,7 @@ pub enum Rules {
 }
 
 type AskForPin = Box<crate::pin::AskForPin<'static>>;
+type Fetch = Box<dyn Fn(&str) -> Fetched + Send + Sync>;
 type ChooseAccount = Box<dyn Fn(&[Account]) -> Option<usize> + Send + Sync>;
 
 /// One page in one browser. [`create`](Self::create) and [`get`](Self::get) are its ceremonies.
@@ -42,6 +38,11 @@ pub struct Client {
     pub(crate) mediation: Mediation,
     pub(crate) rules: Rules,
     pub(crate) browser: Browser,
+    pub(crate) permissions: Permissions,
+    /// Whether the user has just clicked or typed in the page.
+    pub(crate) user_activation: bool,
+    pub(crate) certificate_error: bool,
+    pub(crate) fetch: Option<Fetch>,
     choose_account: ChooseAccount,
     pub(crate) user: Option<UserChoice>,
     pub(crate) ask_for_pin: Option<AskForPin>,
@@ -49,13 +50,15 @@ pub struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, ancestors, mediation, rules, browser, choose_account: _, user, ask_for_pin: _ } = self;
+        let Self { origin, ancestors, mediation, rules, browser, permissions, user_activation, user, .. } = self;
         f.debug_struct("Client")
             .field("origin", origin)
             .field("ancestors", ancestors)
             .field("mediation", mediation)
             .field("rules", rules)
             .field("browser", browser)
+            .field("permissions", permissions)
+            .field("user_activation", user_activation)
             .field("user", user)
             .finish_non_exhaustive()
     }
@@ -72,13 +75,18 @@ impl Client {
             mediation: Mediation::default(),
             rules: Rules::Enforced,
             browser: Browser::default(),
+            permissions: Permissions::ALL,
+            user_activation: true,
+            certificate_error: false,
+            fetch: None,
             choose_account: Box::new(|_| Some(0)),
             user: None,
             ask_for_pin: None,
         }
     }
 
-    /// The page is a frame in another page, which has permitted it to use WebAuthn. If the two have different origins,
+    /// The page is a frame in another page, which has permitted it to use WebAuthn ([`permitted`](Self::permitted)) and where the user
+    /// has just clicked ([`without_user_activation`](Self::without_user_activation)). If the two have different origins,
     /// clientDataJSON says so.
     #[must_use]
     pub fn in_a_frame_of(self, top_origin: Origin) -> Self {
@@ -89,6 +97,38 @@ impl Client {
     #[must_use]
     pub fn in_frames_of(mut self, ancestors: Vec<Origin>) -> Self {
         self.ancestors = ancestors;
+        self
+    }
+
+    /// The features of Permissions Policy that the page has: all, unless told otherwise.
+    #[must_use]
+    pub fn permitted(mut self, permissions: Permissions) -> Self {
+        self.permissions = permissions;
+        self
+    }
+
+    /// Nobody has just clicked or typed in the page (HTML §6.4.1), which matters to create() in a frame of another origin.
+    #[must_use]
+    pub fn without_user_activation(mut self) -> Self {
+        self.user_activation = false;
+        self
+    }
+
+    /// The page came with a bad TLS certificate, and the warning was clicked away.
+    #[must_use]
+    pub fn with_certificate_error(mut self) -> Self {
+        self.certificate_error = true;
+        self
+    }
+
+    /// What comes of fetching an address: the page may then claim RP IDs whose sites have listed it
+    /// ([`related_origins`](crate::related_origins)). Without this nothing is fetched, which is as if every fetch failed.
+    ///
+    /// It is called while a ceremony begins, on its thread: what takes a network is fetched before, from
+    /// [`related_origins::address`](crate::related_origins::address).
+    #[must_use]
+    pub fn fetching(mut self, fetch: impl Fn(&str) -> Fetched + Send + Sync + 'static) -> Self {
+        self.fetch = Some(Box::new(fetch));
         self
     }
 
@@ -154,86 +194,6 @@ impl Client {
                 chosen.ok_or(Refusal::NoAccountChosen)
             }
         }
-    }
-
-    /// What the browser says of the page before it looks at anything else: whether the page has WebAuthn, and the RP ID that it
-    /// gets for what it claims (WebAuthn Level 3 §5.1.3 steps 6 to 8, §5.1.4.1 steps 5 to 7). No key is asked.
-    ///
-    /// # Errors
-    /// [`ClientError`], as from [`create`](Self::create) and [`get`](Self::get).
-    pub fn check_page(&self, claimed: Option<&str>) -> Result<String, ClientError> {
-        self.check_secure_context()?;
-        self.rp_id(claimed)
-    }
-
-    pub(crate) fn timeout(wanted: Option<Duration>) -> Duration {
-        wanted.map_or(LONGEST_TIMEOUT, |timeout| timeout.min(LONGEST_TIMEOUT))
-    }
-
-    /// The application parameter of an AppID (WebAuthn Level 3 §10.1.1).
-    pub(crate) fn app_id(&self, app_id: Option<&str>) -> Result<Option<[u8; 32]>, ClientError> {
-        let Some(app_id) = app_id else { return Ok(None) };
-        let forced = client_data::hash(app_id.as_bytes());
-        let application = self.unless_forced(app_id::application_parameter(&self.origin, app_id), forced);
-        application.map(Some).map_err(|refused| Refusal::AppId(refused).named(DomException::SecurityError))
-    }
-
-    /// What the rules say, or what is done instead if the page is forced past them.
-    pub(crate) fn unless_forced<T, E>(&self, verdict: Result<T, E>, instead: T) -> Result<T, E> {
-        match self.rules {
-            Rules::Enforced => verdict,
-            Rules::ForcedPast => Ok(verdict.unwrap_or(instead)),
-        }
-    }
-
-    /// Outside of a secure context there is nothing that a script could call. One is made by all pages that a frame is in (Secure
-    /// Contexts §3.1).
-    pub(crate) fn check_secure_context(&self) -> Result<(), ClientError> {
-        let insecure = [&self.origin].into_iter().chain(&self.ancestors).find(|origin| !origin.is_secure_context());
-        match insecure.filter(|_| self.rules == Rules::Enforced) {
-            Some(origin) => {
-                let origin = origin.to_string();
-                Err(Refusal::InsecureContext { origin }.named(DomException::TypeError))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Whether the page and all pages that it is in have one origin. An opaque one is the same as no other.
-    pub(crate) fn is_same_origin_with_ancestors(&self) -> bool {
-        self.ancestors.iter().all(|ancestor| *ancestor == self.origin && *ancestor != Origin::Opaque)
-    }
-
-    /// Neither browser takes lists of any length.
-    pub(crate) fn check_length(&self, list: &'static str, length: usize) -> Result<(), ClientError> {
-        let browser = self.browser;
-        let (most, name) = match browser {
-            Browser::Chromium => (64, DomException::RangeError),
-            Browser::Firefox => (20, DomException::SecurityError),
-        };
-        if self.rules == Rules::Enforced && length > most {
-            return Err(Refusal::ListTooLong { list, length, browser, most }.named(name));
-        }
-        Ok(())
-    }
-
-    /// The RP ID of a ceremony (WebAuthn Level 3 §5.1.3 steps 6 to 8, §5.1.4.1 steps 5 to 7).
-    pub(crate) fn rp_id(&self, claimed: Option<&str>) -> Result<String, ClientError> {
-        let refused = match rp_id::determine(&self.origin, claimed) {
-            Ok(rp_id) => return Ok(rp_id),
-            Err(refused) => refused,
-        };
-        let forced = match self.rules {
-            Rules::Enforced => None,
-            Rules::ForcedPast => claimed.map(str::to_owned).or_else(|| self.origin.host()),
-        };
-        forced.ok_or_else(|| {
-            let name = match refused {
-                RpIdRefusal::OpaqueOrigin => DomException::NotAllowedError,
-                _ => DomException::SecurityError,
-            };
-            Refusal::RpId(refused).named(name)
-        })
     }
 
     pub(crate) fn client_data_json(&self, kind: &str, challenge: &[u8]) -> Vec<u8> {

@@ -12,7 +12,7 @@ use keyrig_ctap::{Aaguid, Command, Request, Status, get_info, make_credential};
 
 use serde_json::{Map, Value};
 
-use crate::browser::Browser;
+use crate::browser::{AtKeys, Browser};
 use crate::ceremony::{self, DEFAULT_TRANSPORT, Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Client, Rules};
@@ -63,7 +63,7 @@ impl Client {
     /// `navigator.credentials.create()`: makes a credential on the key that is touched first. `abort` is the page's
     /// `AbortSignal`. The keys can be used again afterwards, whatever came of it.
     ///
-    /// As Chromium, it accepts an empty `user.id`, which the specification does not. The AAGUID is kept when no attestation
+    /// As Chromium and Firefox, it accepts an empty `user.id`, which the specification does not. The AAGUID is kept when no attestation
     /// is wanted, as Level 3 and Firefox have it; Chromium still overwrites that of a security key with zeros.
     ///
     /// With [`Mediation::Conditional`] Chromium makes no credential on a key: it does so without a touch, which no key does. Firefox knows
@@ -78,21 +78,26 @@ impl Client {
         abort: Cancel,
     ) -> Result<RegistrationCredential, ClientError> {
         self.check_secure_context()?;
-        let length = options.user.id.len();
-        if length > MAX_USER_HANDLE {
-            return Err(Refusal::UserHandleTooLong { length }.named(DomException::TypeError));
-        }
+        self.check_permission(Ceremony::Create)?;
+        self.check_user_handle(options.user.id.len())?;
         self.check_length("excludeCredentials", options.exclude_credentials.len())?;
         let rp_id = self.rp_id(options.rp.id.as_deref())?;
-        let parameters = parameters(options)?;
+        let parameters = parameters(self.browser, options)?;
         let client_data_json = self.client_data_json(ClientData::CREATE, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);
-        extensions::check_creation(&options.extensions)?;
-        let app_id_exclude = self.app_id(options.extensions.app_id_exclude.as_deref())?;
+        extensions::check_creation(self.browser, &options.extensions)?;
+        let app_id_exclude = options.extensions.app_id_exclude.as_deref();
+        let app_id_exclude = match self.browser {
+            Browser::Chromium => self.app_id(app_id_exclude)?,
+            // It does not mind one that is not the page's.
+            Browser::Firefox => self.app_id(app_id_exclude).unwrap_or_default(),
+            // WebKit does not know this extension.
+            Browser::Safari => None,
+        };
         self.check_creation_is_modal()?;
         let wanted = Wanted { client: self, app_id_exclude, options, rp_id, client_data_hash, parameters };
         let wanted = &wanted;
-        let made = race((self.browser, Ceremony::Create), keys, Self::timeout(options.timeout), abort, |key, turn| {
+        let made = race((self.browser, Ceremony::Create), keys, self.timeout(options.timeout), abort, |key, turn| {
             Box::pin(async move {
                 match wanted.make(key, &turn).await {
                     Ok(made) => Verdict::Answered(made),
@@ -106,23 +111,36 @@ impl Client {
 }
 
 impl Client {
+    fn check_user_handle(&self, length: usize) -> Result<(), ClientError> {
+        let refusal = match (length, self.browser) {
+            (0, Browser::Safari) => Refusal::UserHandleEmpty,
+            (0..=MAX_USER_HANDLE, _) => return Ok(()),
+            _ => Refusal::UserHandleTooLong { length },
+        };
+        Err(refusal.named(DomException::TypeError))
+    }
+
     /// What is made without a touch, by a passkey provider, is made on no key (WebAuthn Level 3 §5.1.3 steps 1 and 22).
     fn check_creation_is_modal(&self) -> Result<(), ClientError> {
-        match (self.mediation, self.browser) {
+        match (self.mediation, self.browser.at_keys()) {
             (Mediation::Silent, _) => Err(Refusal::SilentMediation.named(DomException::NotSupportedError)),
-            (Mediation::Conditional, Browser::Chromium) => {
+            (Mediation::Conditional, AtKeys::Chromium) => {
                 Err(Refusal::ConditionalCreation.named(DomException::NotAllowedError))
             }
-            (Mediation::Conditional, Browser::Firefox) | (Mediation::Modal, _) => Ok(()),
+            (Mediation::Conditional, AtKeys::Firefox) | (Mediation::Modal, _) => Ok(()),
         }
     }
 }
 
-fn parameters(options: &CreationOptions) -> Result<Vec<CredentialParameters>, ClientError> {
+fn parameters(browser: Browser, options: &CreationOptions) -> Result<Vec<CredentialParameters>, ClientError> {
     if options.parameters.is_empty() {
         return Ok(DEFAULT_ALGORITHMS.map(CredentialParameters::public_key).to_vec());
     }
     let known: Vec<_> = options.parameters.iter().filter(|parameters| parameters.kind == PUBLIC_KEY).cloned().collect();
+    let unknown = options.parameters.iter().find(|parameters| parameters.kind != PUBLIC_KEY);
+    if let (Browser::Safari, Some(unknown)) = (browser, unknown) {
+        return Err(Refusal::UnknownParameters(unknown.kind.clone()).named(DomException::NotSupportedError));
+    }
     if known.is_empty() {
         return Err(Refusal::NoPublicKeyParameters.named(DomException::NotSupportedError));
     }
@@ -168,7 +186,9 @@ impl Wanted<'_> {
         request.extensions = inputs.encode();
         let response = match key.make_credential(request.clone(), cancel).await {
             Err(Cause::Status { status: Status::KeyStoreFull, .. })
-                if discoverable && self.client.browser == Browser::Chromium && self.only_prefers_discoverable() =>
+                if discoverable
+                    && self.client.browser.at_keys() == AtKeys::Chromium
+                    && self.only_prefers_discoverable() =>
             {
                 request.options.rk = None;
                 key.make_credential(request.clone(), cancel).await?
@@ -192,10 +212,10 @@ impl Wanted<'_> {
         cancel: &Cancel,
     ) -> Result<Vec<CredentialDescriptor>, Cause> {
         let token = verification.token();
-        let parts = match (self.client.browser, <[_; 1]>::try_from(parts)) {
-            (Browser::Chromium, Ok([whole])) => return Ok(whole),
-            (Browser::Chromium, Err(parts)) => parts,
-            (Browser::Firefox, parts) => {
+        let parts = match (self.client.browser.at_keys(), <[_; 1]>::try_from(parts)) {
+            (AtKeys::Chromium, Ok([whole])) => return Ok(whole),
+            (AtKeys::Chromium, Err(parts)) => parts,
+            (AtKeys::Firefox, parts) => {
                 let parts = parts.map_or_else(|parts| parts, Vec::from);
                 return Ok(credential_list::find(key, &self.rp_id, parts, token, |_| true, cancel)
                     .await?
@@ -231,7 +251,7 @@ impl Wanted<'_> {
             if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
                 return Err(invalid(InvalidResponse::RpIdHash));
             }
-            if self.client.browser == Browser::Chromium {
+            if self.client.browser.at_keys() == AtKeys::Chromium {
                 response::check_creation(request, inputs, &response, &data).map_err(invalid)?;
             }
         }
@@ -247,7 +267,7 @@ impl Wanted<'_> {
     fn pin_is_gone_around(&self, info: &get_info::Response, discoverable: bool) -> bool {
         let wants_pin =
             info.option(OptionId::ClientPin) == Some(true) && info.option(OptionId::MakeCredUvNotRqd) != Some(true);
-        wants_pin && self.client.browser == Browser::Chromium && self.u2f_possible(info, discoverable)
+        wants_pin && self.client.browser.at_keys() == AtKeys::Chromium && self.u2f_possible(info, discoverable)
     }
 
     /// Whether U2F can make what the page wants.
@@ -298,8 +318,8 @@ impl Wanted<'_> {
     fn check_algorithms(&self, info: &get_info::Response) -> Result<(), Unsuitable> {
         let listed = &info.algorithms;
         let common = self.parameters.iter().any(|wanted| listed.iter().any(|own| own.algorithm == wanted.algorithm));
-        match self.client.browser {
-            Browser::Chromium if !listed.is_empty() && !common => Err(Unsuitable::Algorithms),
+        match self.client.browser.at_keys() {
+            AtKeys::Chromium if !listed.is_empty() && !common => Err(Unsuitable::Algorithms),
             _ => Ok(()),
         }
     }
@@ -309,9 +329,9 @@ impl Wanted<'_> {
         let full = info.remaining_discoverable_credentials == Some(0);
         let verifies = self.client.ask_for_pin.is_some() || info.option(OptionId::Uv) == Some(true);
         info.option(OptionId::Rk) == Some(true)
-            && match self.client.browser {
-                Browser::Chromium => !full && verifies,
-                Browser::Firefox => true,
+            && match self.client.browser.at_keys() {
+                AtKeys::Chromium => !full && verifies,
+                AtKeys::Firefox => true,
             }
     }
 

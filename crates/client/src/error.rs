@@ -41,7 +41,8 @@ impl ClientError {
     pub fn refused_by(&self) -> RefusedBy {
         let by_key = |failure: &KeyFailure| match failure.cause {
             Cause::Status { .. } | Cause::Channel(_) | Cause::U2f { .. } => true,
-            Cause::Unsuitable(Unsuitable::Excluded) => true,
+            // The key was asked, and said so.
+            Cause::Unsuitable(Unsuitable::Excluded | Unsuitable::Credential) => true,
             Cause::Pin(problem) => matches!(problem, PinProblem::PowerCycleNeeded | PinProblem::Blocked),
             Cause::Unsuitable(_) | Cause::InvalidResponse { .. } | Cause::InvalidU2fResponse(_) => false,
         };
@@ -62,6 +63,36 @@ pub enum Refusal {
         /// The page's origin.
         origin: String,
     },
+    /// The page's TLS certificate is bad, and whoever opened it clicked the warning away.
+    #[error(
+        "the page came with a bad TLS certificate, and {browser} has no WebAuthn then: use one that the browser trusts"
+    )]
+    CertificateError {
+        /// Which browser.
+        browser: Browser,
+    },
+    /// The page may not use WebAuthn: its Permissions-Policy, or that of a page around it, does not have the feature.
+    #[error(
+        "the page is not permitted {feature}: a frame in a page of another origin needs allow=\"{feature}\", and every page \
+         around it a Permissions-Policy that has it"
+    )]
+    NotPermitted {
+        /// The feature of Permissions Policy (WebAuthn Level 3 §5.10).
+        feature: &'static str,
+    },
+    /// A frame in a page of another origin makes a credential without anybody having clicked in it.
+    #[error(
+        "the page is a frame in a page of another origin, and nobody has just clicked in it: call create() in a click's handler"
+    )]
+    NoUserActivation,
+    /// The browser makes no credentials in a frame whose origin is not that of all pages around it.
+    #[error(
+        "the page is a frame in a page of another origin, where {browser} makes no credentials: open it at the top"
+    )]
+    InFrameOfAnotherOrigin {
+        /// Which browser.
+        browser: Browser,
+    },
     /// The RP ID is not the page's to claim.
     #[error(transparent)]
     RpId(#[from] RpIdRefusal),
@@ -74,6 +105,9 @@ pub enum Refusal {
         /// Its length in bytes.
         length: usize,
     },
+    /// `user.id` is empty.
+    #[error("user.id is empty: it has to have 1 to 64 bytes")]
+    UserHandleEmpty,
     /// There are more credentials in a list than the browser takes.
     #[error("{list} has {length} entries: {browser} takes at most {most}")]
     ListTooLong {
@@ -89,6 +123,9 @@ pub enum Refusal {
     /// `pubKeyCredParams` has no entry of type `public-key`.
     #[error("pubKeyCredParams has no entry of type \"public-key\"")]
     NoPublicKeyParameters,
+    /// `pubKeyCredParams` has an entry of another type than `public-key`.
+    #[error("pubKeyCredParams has an entry of type {0:?}, and this browser takes public-key alone")]
+    UnknownParameters(String),
     /// The AppID is not the page's to use.
     #[error(transparent)]
     AppId(#[from] AppIdRefusal),
@@ -392,9 +429,14 @@ pub enum ExtensionMisuse {
 }
 
 impl ExtensionMisuse {
-    pub(crate) fn refusal(self) -> ClientError {
+    pub(crate) fn refusal(self, browser: Browser) -> ClientError {
         let name = match self {
             Self::EvalByUnknownCredential(_) => DomException::SyntaxError,
+            Self::LargeBlobAtCreation | Self::LargeBlobSupportAtRequest | Self::LargeBlobReadAndWrite
+                if browser == Browser::Safari =>
+            {
+                DomException::NotAllowedError
+            }
             _ => DomException::NotSupportedError,
         };
         Refusal::Extension(self).named(name)

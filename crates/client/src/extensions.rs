@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::browser::Browser;
+use crate::browser::{AtKeys, Browser};
 use crate::channel::ChannelError;
 use crate::error::{ClientError, ExtensionMisuse, Unsuitable};
 use crate::json::{
@@ -29,42 +29,43 @@ use crate::pin_uv_auth_protocol::{PinUvAuthProtocol, SharedSecret};
 const PRF_CONTEXT: &[u8] = b"WebAuthn PRF\0";
 
 /// Before any key is asked: create().
-pub(crate) fn check_creation(extensions: &CreationExtensions) -> Result<(), ClientError> {
-    if extensions.app_id {
-        return Err(ExtensionMisuse::AppIdAtCreation.refusal());
+pub(crate) fn check_creation(browser: Browser, extensions: &CreationExtensions) -> Result<(), ClientError> {
+    // WebKit leaves it out.
+    if extensions.app_id && browser != Browser::Safari {
+        return Err(ExtensionMisuse::AppIdAtCreation.refusal(browser));
     }
     if extensions.prf.as_ref().is_some_and(|prf| prf.eval_by_credential.is_some()) {
-        return Err(ExtensionMisuse::EvalByCredentialAtCreation.refusal());
+        return Err(ExtensionMisuse::EvalByCredentialAtCreation.refusal(browser));
     }
     if extensions.large_blob.as_ref().is_some_and(|blob| blob.read.is_some() || blob.write.is_some()) {
-        return Err(ExtensionMisuse::LargeBlobAtCreation.refusal());
+        return Err(ExtensionMisuse::LargeBlobAtCreation.refusal(browser));
     }
     Ok(())
 }
 
 /// Before any key is asked: get().
-pub(crate) fn check_request(options: &RequestOptions) -> Result<(), ClientError> {
+pub(crate) fn check_request(browser: Browser, options: &RequestOptions) -> Result<(), ClientError> {
     let (extensions, allowed) = (&options.extensions, &options.allow_credentials);
     if let Some(by_credential) = extensions.prf.as_ref().and_then(|prf| prf.eval_by_credential.as_ref()) {
         if allowed.is_empty() && !by_credential.is_empty() {
-            return Err(ExtensionMisuse::EvalByCredentialWithoutAllowList.refusal());
+            return Err(ExtensionMisuse::EvalByCredentialWithoutAllowList.refusal(browser));
         }
         for key in by_credential.keys() {
             let id = Base64Url::decode(key).filter(|id| !id.0.is_empty());
             if !id.is_some_and(|id| allowed.iter().any(|entry| entry.id == id.0)) {
-                return Err(ExtensionMisuse::EvalByUnknownCredential(key.clone()).refusal());
+                return Err(ExtensionMisuse::EvalByUnknownCredential(key.clone()).refusal(browser));
             }
         }
     }
     if let Some(blob) = &extensions.large_blob {
         if blob.support.is_some() {
-            return Err(ExtensionMisuse::LargeBlobSupportAtRequest.refusal());
+            return Err(ExtensionMisuse::LargeBlobSupportAtRequest.refusal(browser));
         }
         if blob.read == Some(true) && blob.write.is_some() {
-            return Err(ExtensionMisuse::LargeBlobReadAndWrite.refusal());
+            return Err(ExtensionMisuse::LargeBlobReadAndWrite.refusal(browser));
         }
         if blob.write.is_some() && allowed.len() != 1 {
-            return Err(ExtensionMisuse::LargeBlobWriteNeedsOneCredential.refusal());
+            return Err(ExtensionMisuse::LargeBlobWriteNeedsOneCredential.refusal(browser));
         }
     }
     Ok(())
@@ -129,8 +130,8 @@ fn protection(
             && wanted.is_some_and(|level| level > CredentialProtection::UserVerificationOptional);
         return if needed { Err(Unsuitable::CredentialProtection) } else { Ok(None) };
     }
-    let by_default = match (browser, selection.discoverable(), selection.user_verification) {
-        (Browser::Firefox, ..) | (_, Requirement::Discouraged, _) => None,
+    let by_default = match (browser.at_keys(), selection.discoverable(), selection.user_verification) {
+        (AtKeys::Firefox, ..) | (_, Requirement::Discouraged, _) => None,
         (_, Requirement::Required, Requirement::Preferred) => Some(CredentialProtection::UserVerificationRequired),
         _ => Some(CredentialProtection::UserVerificationOptionalWithCredentialIdList),
     };

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::account::Account;
-use crate::browser::Browser;
+use crate::browser::{AtKeys, Browser};
 use crate::ceremony::{Turn, Verdict, race, settle};
 use crate::channel::{Cancel, Channel};
 use crate::client::{Client, Rules};
@@ -23,6 +23,7 @@ use crate::extensions::{self, LargeBlobOutcome};
 use crate::json::{AssertionResponse, AuthenticationCredential, Base64Url, Mediation, RequestOptions, Requirement};
 use crate::key::Key;
 use crate::large_blobs::LargeBlobKey;
+use crate::page::ALLOW;
 use crate::pin_uv_auth_token::Purpose;
 use crate::response;
 use crate::u2f;
@@ -79,17 +80,20 @@ impl Client {
         abort: Cancel,
     ) -> Result<AuthenticationCredential, ClientError> {
         self.check_secure_context()?;
-        self.check_length("allowCredentials", options.allow_credentials.len())?;
-        let rp_id = self.rp_id(options.rp_id.as_deref())?;
+        self.check_permission(Ceremony::Get)?;
+        self.check_length(ALLOW, options.allow_credentials.len())?;
+        // WebKit takes an empty one for none.
+        let claimed = options.rp_id.as_deref().filter(|rp_id| !(rp_id.is_empty() && self.browser == Browser::Safari));
+        let rp_id = self.rp_id(claimed)?;
         let client_data_json = self.client_data_json(ClientData::GET, &options.challenge);
         let client_data_hash = client_data::hash(&client_data_json);
-        extensions::check_request(options)?;
+        extensions::check_request(self.browser, options)?;
         let app_id = self.app_id(options.extensions.app_id.as_deref())?;
         let only = &options.allow_credentials[..];
         let Signed { info, mut assertions } = match self.mediation {
             Mediation::Modal => {
                 let wanted = &Wanted { client: self, app_id, options, only: &[], rp_id, client_data_hash };
-                let patience = Self::timeout(options.timeout);
+                let patience = self.timeout(options.timeout);
                 race((self.browser, Ceremony::Get), keys, patience, abort, |key, turn| {
                     Box::pin(async move {
                         match wanted.sign(key, &turn).await {
@@ -360,8 +364,8 @@ impl Wanted<'_> {
         let size = |part: &[CredentialDescriptor]| credential_list::silent_size(&self.rp_id, part, token);
         let parts = credential_list::parts(&self.options.allow_credentials, info, size);
         let prf = self.options.extensions.prf.as_ref();
-        let found = match (self.client.browser, &parts[..]) {
-            (Browser::Chromium, [all]) if !extensions::needs_to_know_the_credential(prf, all) => Some(all.clone()),
+        let found = match (self.client.browser.at_keys(), &parts[..]) {
+            (AtKeys::Chromium, [all]) if !extensions::needs_to_know_the_credential(prf, all) => Some(all.clone()),
             _ => credential_list::find(key, &self.rp_id, parts, token, |_| true, cancel).await?,
         };
         found.ok_or_else(|| Unsuitable::Credential.into())
@@ -390,7 +394,7 @@ impl Wanted<'_> {
             if data.rp_id_hash != client_data::hash(self.rp_id.as_bytes()) {
                 return Err(invalid(command, InvalidResponse::RpIdHash));
             }
-            if self.client.browser == Browser::Chromium {
+            if self.client.browser.at_keys() == AtKeys::Chromium {
                 let (extensions, discovered) = (asked.extensions.as_ref(), asked.allow_list.is_empty());
                 response::check_assertion(extensions, discovered, &response, &data)
                     .map_err(|error| invalid(command, error))?;

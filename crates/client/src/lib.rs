@@ -11,6 +11,8 @@
 //! | file | what |
 //! |---|---|
 //! | `origin`, `rp_id` | where the page is, and which RP IDs it may claim |
+//! | `related_origins` | the file by which a site lets pages elsewhere claim its RP ID |
+//! | `page`, `permissions` | what a browser asks of a page before any key is asked: context, permissions, frames |
 //! | `json` | the options a page gets from its server, the credentials it sends back |
 //! | `client_data` | clientDataJSON |
 //! | `browser` | where browsers differ |
@@ -35,6 +37,7 @@ pub mod error;
 pub mod json;
 pub mod origin;
 pub mod pin;
+pub mod related_origins;
 pub mod rp_id;
 
 mod account;
@@ -55,6 +58,8 @@ pub mod fingerprints;
 mod get;
 mod key;
 pub mod large_blobs;
+mod page;
+mod permissions;
 mod pin_uv_auth_protocol;
 mod pin_uv_auth_token;
 mod public_key;
@@ -80,5 +85,6 @@ pub use keyrig_ctap::Status;
 pub use keyrig_ctap::client_pin::Permissions;
 pub use keyrig_ctap::get_info::{OptionId, Response as Info};
 pub use origin::Origin;
+pub use permissions::Permissions as PagePermissions;
 pub use pin::Pin;
 pub use pin_uv_auth_token::PinUvAuthToken;

@@ -18,6 +18,9 @@ pub enum Origin {
         /// The port, also if it is the scheme's default one.
         port: u16,
     },
+    /// Of an app or of an extension's page, as they are written: `android:apk-key-hash:…`, `chrome-extension://…`. Which RP IDs it may
+    /// claim the platform decides, by what the site's asset links or the extension's permissions say: here it may claim any.
+    App(String),
     /// Of a sandboxed frame, a `data:` or `file:` address, and whatever else serialises as `null`.
     Opaque,
 }
@@ -52,7 +55,7 @@ impl Origin {
     pub fn host(&self) -> Option<String> {
         match self {
             Self::Tuple { host, .. } => Some(host.to_string()),
-            Self::Opaque => None,
+            Self::App(_) | Self::Opaque => None,
         }
     }
 
@@ -70,7 +73,7 @@ impl Origin {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
-            Self::Opaque => false,
+            Self::App(_) | Self::Opaque => false,
             Self::Tuple { host, .. } => match host {
                 Host::Ipv4(address) => address.is_loopback(),
                 Host::Ipv6(address) => address.is_loopback(),
@@ -90,7 +93,7 @@ impl Origin {
     #[must_use]
     pub fn is_secure_context(&self) -> bool {
         match self {
-            Self::Opaque => true,
+            Self::App(_) | Self::Opaque => true,
             Self::Tuple { scheme, .. } => scheme == "https" || self.is_loopback(),
         }
     }
@@ -99,11 +102,17 @@ impl Origin {
 impl FromStr for Origin {
     type Err = InvalidUrl;
 
-    /// The origin of the page at an address. Schemes other than http and https have opaque origins here; the text `null`
-    /// is the serialisation of those.
+    /// The origin of the page at an address, or of an app. Schemes other than http and https have opaque origins here; the text
+    /// `null` is the serialisation of those.
     fn from_str(text: &str) -> Result<Self, InvalidUrl> {
         if text == "null" {
             return Ok(Self::Opaque);
+        }
+        if APPS
+            .iter()
+            .any(|app| text.strip_prefix(app).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_plain)))
+        {
+            return Ok(Self::App(text.to_owned()));
         }
         let invalid = |cause| InvalidUrl { text: text.to_owned(), cause };
         let url = match Url::parse(text) {
@@ -118,6 +127,14 @@ impl FromStr for Origin {
             _ => Self::Opaque,
         })
     }
+}
+
+/// How the origins of apps and extensions begin.
+const APPS: [&str; 2] = ["android:apk-key-hash:", "chrome-extension://"];
+
+/// What stands in a hash in base64url and in an extension's id.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
 /// Whether a URL's scheme is a host's name, since its path is a port: `localhost:5077`.
@@ -141,6 +158,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opaque => f.write_str("null"),
+            Self::App(origin) => f.write_str(origin),
             Self::Tuple { scheme, host, port } => {
                 write!(f, "{scheme}://{host}")?;
                 match (scheme.as_str(), port) {
@@ -178,6 +196,15 @@ mod tests {
             ("file:///etc/hosts", "null"),
             ("about:blank", "null"),
             ("null", "null"),
+            (
+                "android:apk-key-hash:pNiP5iKyQ8JwgGOaKA1zGPUPJIS-0H1xKCQcfIoGLck",
+                "android:apk-key-hash:pNiP5iKyQ8JwgGOaKA1zGPUPJIS-0H1xKCQcfIoGLck",
+            ),
+            (
+                "chrome-extension://nngceckbapebfimnlniiiahkandclblb",
+                "chrome-extension://nngceckbapebfimnlniiiahkandclblb",
+            ),
+            ("chrome-extension://nngceckbapebfimnlniiiahkandclblb/page.html", "null"),
         ] {
             assert_eq!(address.parse::<Origin>().unwrap().to_string(), origin, "{address}");
         }

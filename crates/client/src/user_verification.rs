@@ -7,7 +7,7 @@ use keyrig_ctap::entities::PinUvAuth;
 use keyrig_ctap::get_info;
 use keyrig_ctap::get_info::OptionId;
 
-use crate::browser::Browser;
+use crate::browser::{AtKeys, Browser};
 use crate::ceremony::Turn;
 use crate::channel::Channel;
 use crate::error::{Cause, Unsuitable};
@@ -122,8 +122,8 @@ pub(crate) fn for_make_credential(
 ) -> Result<Method, Unsuitable> {
     let Circumstances { browser, wanted, discoverable, .. } = circumstances;
     let not_required = info.option(OptionId::MakeCredUvNotRqd) == Some(true) && wanted == Requirement::Discouraged;
-    match browser {
-        Browser::Chromium => {
+    match browser.at_keys() {
+        AtKeys::Chromium => {
             let wanted = chromiums_requirement(info, circumstances);
             let not_required = not_required && wanted == Requirement::Discouraged;
             let by_the_key = has_pin(info) && !u2f_possible && !not_required;
@@ -131,18 +131,18 @@ pub(crate) fn for_make_credential(
             // A PIN is set where there is none.
             chromium(info, wanted, circumstances, knows_pin(info))
         }
-        Browser::Firefox => firefox(info, not_required && !discoverable),
+        AtKeys::Firefox => firefox(info, not_required && !discoverable),
     }
 }
 
 /// The decision for getAssertion. A key without a PIN has no credential that was made with it, so none is set here.
 pub(crate) fn for_get_assertion(info: &get_info::Response, circumstances: Circumstances) -> Result<Method, Unsuitable> {
-    match circumstances.browser {
-        Browser::Chromium => {
+    match circumstances.browser.at_keys() {
+        AtKeys::Chromium => {
             let wanted = chromiums_requirement(info, circumstances);
             chromium(info, wanted, circumstances, has_pin(info))
         }
-        Browser::Firefox => firefox(info, circumstances.wanted == Requirement::Discouraged),
+        AtKeys::Firefox => firefox(info, circumstances.wanted == Requirement::Discouraged),
     }
 }
 

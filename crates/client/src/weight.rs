@@ -6,7 +6,7 @@
 
 use keyrig_ctap::{Command, Status};
 
-use crate::browser::Browser;
+use crate::browser::{AtKeys, Browser};
 use crate::error::{Cause, InvalidResponse, Unsuitable};
 
 /// Which ceremony a key failed in.
@@ -31,15 +31,15 @@ pub(crate) enum Weight {
 
 /// Weighs why a key cannot help; `chosen`: whether the user has chosen this key before all others.
 pub(crate) fn weigh(browser: Browser, ceremony: Ceremony, chosen: bool, cause: &Cause) -> Weight {
-    match browser {
-        Browser::Chromium => match chromium(ceremony, cause) {
+    match browser.at_keys() {
+        AtKeys::Chromium => match chromium(ceremony, cause) {
             // The others were told to cancel.
             Weight::Out if chosen => Weight::Ends,
             weight => weight,
         },
-        Browser::Firefox if !chosen => Weight::Out,
-        Browser::Firefox if *cause == Unsuitable::Credential.into() => Weight::BlinksForADummy,
-        Browser::Firefox => Weight::Ends,
+        AtKeys::Firefox if !chosen => Weight::Out,
+        AtKeys::Firefox if *cause == Unsuitable::Credential.into() => Weight::BlinksForADummy,
+        AtKeys::Firefox => Weight::Ends,
     }
 }
 

@@ -2,26 +2,45 @@
 
 use keyrig_ctap::Status;
 
+use crate::app_id::AppIdRefusal;
 use crate::browser::Browser;
 use crate::channel::ChannelError;
 use crate::error::{Cause, ClientError, DomException, ExtensionMisuse, KeyFailure, Refusal, Unsuitable};
 use crate::json::InvalidJson;
+use crate::page::ALLOW;
 use crate::pin::PinProblem;
+use crate::related_origins::Unrelated;
 use crate::rp_id::RpIdRefusal;
 
 const NOT_A_SUFFIX: &str =
     "The relying party ID is not a registrable domain suffix of, nor equal to the current domain.";
 const NOT_A_SUFFIX_AFTER_A_FETCH: &str = "The relying party ID is not a registrable domain suffix of, nor equal to the current domain. Subsequently, an \
      attempt to fetch the .well-known/webauthn resource of the claimed RP ID failed.";
+const WRONG_CONTENT_TYPE: &str = "The relying party ID is not a registrable domain suffix of, nor equal to the current domain. Subsequently, the \
+     .well-known/webauthn resource of the claimed RP ID had the wrong content-type. (It should be application/json.)";
+const NOT_LISTED: &str = "The relying party ID is not a registrable domain suffix of, nor equal to the current domain. Subsequently, fetching \
+     the .well-known/webauthn resource of the claimed RP ID was successful, but no listed origin matched the caller.";
+const NOT_LISTED_WITHIN_THE_LIMIT: &str = "The relying party ID is not a registrable domain suffix of, nor equal to the current domain. Subsequently, fetching \
+     the .well-known/webauthn resource of the claimed RP ID was successful, but no listed origin matched the caller. Note that a \
+     match may have been found but the limit on the number of eTLD+1 labels was reached, causing some entries to be ignored.";
+const NO_JSON: &str = "The relying party ID is not a registrable domain suffix of, nor equal to the current domain. Subsequently, fetching \
+     the .well-known/webauthn resource of the claimed RP ID resulted in a JSON parse error.";
+const CREATE: &str = "publickey-credentials-create";
+const NO_CREATE: &str = "The 'publickey-credentials-create' feature is not enabled in this document. Permissions Policy may be used to \
+     delegate Web Authentication capabilities to cross-origin child frames.";
+const NO_GET: &str = "The 'publickey-credentials-get' feature is not enabled in this document. Permissions Policy may be used to \
+     delegate Web Authentication capabilities to cross-origin child frames.";
 const INVALID_DOMAIN: &str = "This is an invalid domain.";
 
 impl ClientError {
-    /// The exception's message in a browser, as observed in Chromium 156 and Firefox 153; `None` where nobody has looked.
+    /// The exception's message in a browser, as observed in Chromium 156 and Firefox 153, and of Safari as WebKit's source has
+    /// it; `None` where nobody has looked.
     #[must_use]
     pub fn observed_message(&self, browser: Browser) -> Option<&'static str> {
         match browser {
             Browser::Chromium => self.in_chromium(),
             Browser::Firefox => self.in_firefox(),
+            Browser::Safari => self.in_safari(),
         }
     }
 
@@ -32,10 +51,24 @@ impl ClientError {
             (Refusal::RpId(RpIdRefusal::PublicSuffix { .. } | RpIdRefusal::Foreign { .. }), _) => {
                 NOT_A_SUFFIX_AFTER_A_FETCH
             }
+            (Refusal::RpId(RpIdRefusal::Unrelated { unrelated, .. }), _) => of_unrelated(unrelated),
+            (Refusal::NotPermitted { feature: CREATE }, _) => NO_CREATE,
+            (Refusal::NotPermitted { .. }, _) => NO_GET,
+            (Refusal::CertificateError { .. }, _) => "WebAuthn is not supported on sites with TLS certificate errors.",
+            (Refusal::NoUserActivation, _) => {
+                "A user activation is required to create a credential in a cross-origin iframe."
+            }
             (Refusal::UserHandleTooLong { .. }, _) => "User handle exceeds 64 bytes.",
-            (Refusal::Extension(ExtensionMisuse::AppIdAtCreation), _) => {
-                "The 'appid' extension is only valid when requesting an assertion for a pre-existing credential that was \
-                 registered using the legacy FIDO U2F API."
+            (Refusal::Extension(misuse), _) => return of_misuse(misuse),
+            (Refusal::ListTooLong { list: ALLOW, .. }, _) => {
+                "The `allowCredentials` attribute exceeds the maximum allowed size (64)."
+            }
+            (Refusal::ListTooLong { .. }, _) => {
+                "The `excludeCredentials` attribute exceeds the maximum allowed size (64)."
+            }
+            (Refusal::NoPublicKeyParameters, _) => "Required parameters missing in `options.publicKey`.",
+            (Refusal::RpId(RpIdRefusal::OpaqueOrigin), _) => {
+                "The current origin is an opaque origin and hence not allowed to access 'PublicKeyCredential' objects."
             }
             (Refusal::Replaced, _) => return None,
             (_, DomException::InvalidStateError) => {
@@ -53,6 +86,12 @@ impl ClientError {
 
     fn in_firefox(&self) -> Option<&'static str> {
         Some(match self.name {
+            _ if matches!(self.reason, Refusal::UserHandleTooLong { .. }) => "user.id is too long",
+            DomException::NotSupportedError => "Operation is not supported",
+            DomException::AbortError => "The operation was aborted. ",
+            _ if matches!(self.reason, Refusal::NotPermitted { .. } | Refusal::NoUserActivation) => {
+                "CredentialsContainer request is not allowed."
+            }
             DomException::SecurityError => "The operation is insecure.",
             DomException::InvalidStateError => {
                 "An attempt was made to use an object that is not, or is no longer, usable"
@@ -65,6 +104,37 @@ impl ClientError {
         })
     }
 
+    fn in_safari(&self) -> Option<&'static str> {
+        Some(match &self.reason {
+            Refusal::RpId(RpIdRefusal::IpAddress(_)) => "The effective domain of the document is not a valid domain.",
+            Refusal::RpId(_) => {
+                "The provided RP ID is not a registrable domain suffix of the effective domain of the document."
+            }
+            Refusal::InFrameOfAnotherOrigin { .. } | Refusal::NotPermitted { .. } => {
+                "The origin of the document is not the same as its ancestors."
+            }
+            Refusal::UserHandleTooLong { .. } | Refusal::UserHandleEmpty => {
+                "The length options.user.id must be between 1-64 bytes."
+            }
+            Refusal::UnknownParameters(_) | Refusal::NoPublicKeyParameters => {
+                "options.pubKeyCredParams contains unsupported PublicKeyCredentialType value."
+            }
+            Refusal::AppId(AppIdRefusal::Empty) => "Empty appid in create request.",
+            Refusal::AppId(_) => "The origin of the document is not authorized for the provided App ID.",
+            Refusal::Extension(ExtensionMisuse::LargeBlobAtCreation) => {
+                "Read and write may not be present in largeBlob for registration."
+            }
+            Refusal::Extension(ExtensionMisuse::LargeBlobSupportAtRequest) => {
+                "Support should not be present in largeBlob for assertion."
+            }
+            Refusal::Extension(ExtensionMisuse::LargeBlobReadAndWrite) => {
+                "Both read and write may not be present together in largeBlob."
+            }
+            Refusal::Aborted => "Aborted by AbortSignal.",
+            _ => return None,
+        })
+    }
+
     /// What helps, where that is one thing.
     #[must_use]
     pub fn what_to_do(&self) -> Option<&'static str> {
@@ -72,6 +142,16 @@ impl ClientError {
             Refusal::InsecureContext { .. } => "serve the page, and all pages that it is a frame in, over https",
             Refusal::RpId(RpIdRefusal::OpaqueOrigin) => "give the page an origin that is not opaque",
             Refusal::RpId(RpIdRefusal::IpAddress(_)) => "reach the site by a domain",
+            Refusal::NotPermitted { .. } => {
+                "give the frame allow=\"publickey-credentials-create; publickey-credentials-get\""
+            }
+            Refusal::CertificateError { .. } => "use a certificate that the browser trusts",
+            Refusal::NoUserActivation => "call create() when the user clicks",
+            Refusal::InFrameOfAnotherOrigin { .. } => "register keys on a page at the top of its window",
+            Refusal::UserHandleEmpty | Refusal::UserHandleTooLong { .. } => "send a user.id of 1 to 64 bytes",
+            Refusal::RpId(RpIdRefusal::Unrelated { .. }) => {
+                "list the page's origin in the RP ID's .well-known/webauthn"
+            }
             Refusal::RpId(_) => "set the RP ID to the page's domain, or to one above it that the site owns",
             Refusal::InvalidJson(_) => "send the options as the site's server makes them",
             Refusal::NoKeys => "plug a key in",
@@ -97,6 +177,13 @@ impl ClientError {
             Refusal::RpId(RpIdRefusal::NotADomain(_)) => "rp-id-not-a-domain",
             Refusal::RpId(RpIdRefusal::PublicSuffix { .. }) => "rp-id-public-suffix",
             Refusal::RpId(RpIdRefusal::Foreign { .. }) => "rp-id-foreign",
+            Refusal::RpId(RpIdRefusal::Unrelated { .. }) => "rp-id-unrelated",
+            Refusal::CertificateError { .. } => "certificate-error",
+            Refusal::NotPermitted { .. } => "not-permitted",
+            Refusal::NoUserActivation => "no-user-activation",
+            Refusal::InFrameOfAnotherOrigin { .. } => "in-frame-of-another-origin",
+            Refusal::UserHandleEmpty => "user-handle-empty",
+            Refusal::UnknownParameters(_) => "public-key-parameters-unknown",
             Refusal::InvalidJson(InvalidJson::Syntax(_)) => "options-no-json",
             Refusal::InvalidJson(InvalidJson::Missing { .. }) => "options-incomplete",
             Refusal::InvalidJson(InvalidJson::WrongType { .. }) => "options-wrong-type",
@@ -119,6 +206,41 @@ impl ClientError {
             Refusal::AccountNamesUntold { .. } => "account-names-untold",
         };
         code.to_owned()
+    }
+}
+
+/// Chromium's words for an extension that is asked for as it cannot be.
+fn of_misuse(misuse: &ExtensionMisuse) -> Option<&'static str> {
+    Some(match misuse {
+        ExtensionMisuse::AppIdAtCreation => {
+            "The 'appid' extension is only valid when requesting an assertion for a pre-existing credential that was registered \
+             using the legacy FIDO U2F API."
+        }
+        ExtensionMisuse::EvalByCredentialAtCreation => {
+            "The 'evalByCredential' field cannot be set when creating a credential."
+        }
+        ExtensionMisuse::LargeBlobSupportAtRequest => {
+            "The 'largeBlob' extension's 'support' parameter is only valid when creating a credential"
+        }
+        ExtensionMisuse::LargeBlobReadAndWrite => {
+            "Only one of the 'largeBlob' extension's 'read' and 'write' parameters is allowed at a time"
+        }
+        ExtensionMisuse::LargeBlobWriteNeedsOneCredential => {
+            "The 'largeBlob' extension's 'write' parameter can only be used with a single credential present on 'allowCredentials'"
+        }
+        // At creation it names the one of read and write that is there.
+        _ => return None,
+    })
+}
+
+/// Chromium's words for what came of looking for related origins.
+fn of_unrelated(unrelated: &Unrelated) -> &'static str {
+    match unrelated {
+        Unrelated::NotFetched { .. } => NOT_A_SUFFIX_AFTER_A_FETCH,
+        Unrelated::ContentType { .. } => WRONG_CONTENT_TYPE,
+        Unrelated::Malformed { .. } => NO_JSON,
+        Unrelated::NotListed { .. } => NOT_LISTED,
+        Unrelated::TooManyLabels { .. } => NOT_LISTED_WITHIN_THE_LIMIT,
     }
 }
 
@@ -217,8 +339,24 @@ mod tests {
                 Some("registered with the relying party."),
                 Some("no longer, usable"),
             ),
-            (Refusal::Aborted, AbortError, Some("signal is aborted without reason"), None),
-            (Refusal::UserHandleTooLong { length: 65 }, TypeError, Some("User handle exceeds 64 bytes."), None),
+            (
+                Refusal::Aborted,
+                AbortError,
+                Some("signal is aborted without reason"),
+                Some("The operation was aborted. "),
+            ),
+            (
+                Refusal::UserHandleTooLong { length: 65 },
+                TypeError,
+                Some("User handle exceeds 64 bytes."),
+                Some("user.id is too long"),
+            ),
+            (
+                RpIdRefusal::OpaqueOrigin.into(),
+                NotAllowedError,
+                Some("not allowed to access 'PublicKeyCredential' objects."),
+                Some("user denied permission."),
+            ),
             (Refusal::InvalidJson(InvalidJson::Syntax(String::new())), DomException::SyntaxError, None, None),
         ] {
             let error = refusal.named(name);

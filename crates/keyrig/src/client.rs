@@ -81,7 +81,7 @@ struct PageArguments {
     #[arg(long, value_name = "MEDIATION")]
     mediation: Option<Mediation>,
 
-    /// The browser to behave as: chromium or firefox
+    /// The browser to behave as: chromium, firefox or safari
     #[arg(long, value_name = "BROWSER", default_value_t)]
     browser: Browser,
 

@@ -24,7 +24,7 @@ browser's rules reaches them there, registers them and logs in at a relying
 party over HTTP. Refusals are part of it, each with who refused and why.
 Nothing is installed or left behind.")]
 pub(crate) struct Arguments {
-    /// The browser to behave as: chromium or firefox
+    /// The browser to behave as: chromium, firefox or safari
     #[arg(long, value_name = "BROWSER", default_value_t)]
     browser: Browser,
 

@@ -1,5 +1,6 @@
 //! `keyrig explain`: who refused a recorded ceremony, what an exception can mean, what a code stands for.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -7,8 +8,12 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
+use keyrig_client::Browser;
+use keyrig_scenario::catalogue::{self, Detector, Row};
 use keyrig_scenario::explain::{self, Code, Exception, Explained, Explanation, Known, Meaning, Named};
 use keyrig_scenario::verifier::{Field, Finding, MAX_RECORDING_BYTES, OriginRule, Outcome};
+
+use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::{GREEN, RED, YELLOW, print, print_json, print_marked};
@@ -37,10 +42,12 @@ Examples:
   keyrig explain ./login.har
   keyrig explain --origin https://example.com --hex - < credential.json
   echo 'NotAllowedError: The operation either timed out …' | keyrig explain
-  keyrig explain rp-id-foreign")]
+  keyrig explain rp-id-foreign
+  keyrig explain 18          (of the 56 rows that the doctor names)")]
 pub(crate) struct Arguments {
-    /// A file (its path begins with ./ or /), - for standard input, or a code of keyrig
-    #[arg(value_name = "FILE|-|CODE", default_value = "-")]
+    /// A file (its path begins with ./ or /), - for standard input, a code of keyrig, or the number of a row of the
+    /// catalogue of misconfigurations
+    #[arg(value_name = "FILE|-|CODE|ROW", default_value = "-")]
     what: String,
 
     /// An origin that the site expects; again for more. Without any, the page's own is taken for right
@@ -66,6 +73,13 @@ fn origin_rule(text: &str) -> Result<OriginRule, String> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let is_path = arguments.what == "-" || arguments.what.starts_with(['.', '/']);
+    if !arguments.what.is_empty() && arguments.what.bytes().all(|byte| byte.is_ascii_digit()) {
+        let row = arguments.what.parse().ok().and_then(catalogue::row);
+        let row = row.ok_or_else(|| {
+            Failure::Usage(format!("the catalogue has no row {}: its rows are 1 to 56", arguments.what))
+        })?;
+        return arguments.tell(&ToldRow::of(&row), || tell_of_row(&row), true);
+    }
     if !is_path {
         let known = explain::code(&arguments.what);
         let code = known.ok_or_else(|| Failure::Usage(format!("{:?} is no code: a file is ./FILE", arguments.what)))?;
@@ -89,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 impl Arguments {
     fn tell(
         &self,
-        value: &impl serde::Serialize,
+        value: &impl Serialize,
         for_people: impl FnOnce() -> Result<(), Failure>,
         accepted: bool,
     ) -> Result<ExitCode, Failure> {
@@ -114,6 +128,65 @@ impl Arguments {
         read.map_err(|error| Failure::Read(PathBuf::from(name), error))?;
         Ok(recorded)
     }
+}
+
+/// A row of the catalogue, for programs.
+#[derive(Serialize)]
+struct ToldRow<'a> {
+    row: u8,
+    title: &'a str,
+    why: &'a str,
+    #[serde(rename = "try")]
+    attempt: &'a str,
+    detector: Detector,
+    evidence: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stands_in: Option<&'a str>,
+    browsers: BTreeMap<String, &'a catalogue::Outcome>,
+    /// The browsers whose words were observed.
+    observed: &'a [String],
+}
+
+impl<'a> ToldRow<'a> {
+    fn of(row: &'a Row) -> Self {
+        let in_browser = |browser: Browser| (browser.to_string(), row.expected.in_browser(browser));
+        Self {
+            row: row.number,
+            title: &row.title,
+            why: &row.why,
+            attempt: &row.mend,
+            detector: row.detector,
+            evidence: &row.evidence,
+            stands_in: row.stands_in.as_deref(),
+            browsers: Browser::ALL.into_iter().map(in_browser).collect(),
+            observed: &row.expected.real,
+        }
+    }
+}
+
+fn tell_of_row(row: &Row) -> Result<(), Failure> {
+    print(format!("row {}: {}", row.number, row.title))?;
+    print(format!("  {}", row.why))?;
+    print(format!("  try       {}", row.mend))?;
+    print(format!("  notices   {}", row.detector.name()))?;
+    if let Some(caught) = &row.caught {
+        print(format!("  here      {}: {}", caught.by.name(), caught.code))?;
+    }
+    for (name, browser) in [("Chromium", Browser::Chromium), ("Firefox", Browser::Firefox), ("Safari", Browser::Safari)]
+    {
+        let outcome = row.expected.in_browser(browser);
+        let told = match (&outcome.name, &outcome.message) {
+            (Some(name), Some(message)) => format!("{name}: {message}"),
+            (Some(name), None) => name.clone(),
+            (None, _) => match (outcome.by, &outcome.code) {
+                (Detector::Nobody, _) => "refuses nothing".to_owned(),
+                (by, Some(code)) => format!("refuses nothing, and then the {}: {code}", by.name()),
+                (by, None) => by.name().to_owned(),
+            },
+        };
+        print(format!("  {name:<8}  {told}"))?;
+    }
+    print(format!("  known     {}", row.evidence))
 }
 
 fn tell_of_code(code: &Code) -> Result<(), Failure> {

@@ -289,7 +289,7 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         (&["profiles", "yubikey-9"], "the profiles are"),
         (&["key", "toch", "a"], "'touch'"),
         (&["dmeo"], "'demo'"),
-        (&["demo", "--browser", "safari"], "choose chromium or firefox"),
+        (&["demo", "--browser", "lynx"], "choose chromium, firefox or safari"),
     ] {
         let output = keyrig(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));

@@ -59,6 +59,8 @@
 //! a ticket for the cookie `PVEAuthCookie` and a token for the header `CSRFPreventionToken`, answers are `{"data": ..}`, and the cause of a
 //! failure is the reason phrase.
 //!
+//! `GET /.well-known/webauthn` is the file of [related origins](Settings::related_origins), for browsers.
+//!
 //! Users see and change what is theirs, auditors see everything, administrators change everything. Changing factors, users
 //! and realms takes a session in which the password was given again.
 

@@ -8,6 +8,8 @@ mod datacenter_cfg;
 mod error;
 mod limits;
 
+use std::collections::BTreeSet;
+
 use keyrig_ctap::Aaguid;
 use thiserror::Error;
 use url::{Host, Url};
@@ -18,6 +20,9 @@ use crate::limits::Limits;
 use crate::policy::Policy;
 
 const MAX_NAME_BYTES: usize = 64;
+
+/// How many names before public suffixes browsers look at among related origins (WebAuthn Level 3, §5.11.1).
+const MAX_RELATED_NAMES: usize = 5;
 
 /// RFC 1035, section 2.3.4, without the length byte in front and the root's behind.
 const MAX_DOMAIN_BYTES: usize = 253;
@@ -36,6 +41,12 @@ pub struct Settings {
     /// Origins that are not pages: `android:apk-key-hash:HASH` of an app, `chrome-extension://ID` of an extension. They
     /// are compared to the letter.
     pub app_origins: Vec<String>,
+    /// Origins outside of the RP ID that may use it: each https, as a browser writes it. They are served as
+    /// `/.well-known/webauthn`, where browsers look for them (WebAuthn Level 3, §5.11), and accepted to the letter.
+    pub related_origins: Vec<String>,
+    /// The origins of pages in whose frames ceremonies may run, each as a browser writes it. If there is none, the policy's
+    /// [`framed_login`](Policy::framed_login) decides over logins, and no registration may.
+    pub top_origins: Vec<String>,
     /// Whether the hosts below those of `origins` are allowed too, with the same scheme and port.
     pub allow_subdomains: bool,
     /// The name an authenticator or a browser may show, 1 to 64 bytes.
@@ -83,6 +94,8 @@ impl Settings {
             rp_id,
             origins: vec![origin.into()],
             app_origins: Vec::new(),
+            related_origins: Vec::new(),
+            top_origins: Vec::new(),
             allow_subdomains: false,
             passkey_login: false,
             attestation: Attestation::None,
@@ -108,7 +121,25 @@ impl Settings {
                  domain below it"
             ));
         }
+        let hosts =
+            self.related_origins.iter().filter_map(|origin| Some(Url::parse(origin).ok()?.host_str()?.to_owned()));
+        let names: BTreeSet<_> =
+            hosts.filter_map(|host| psl::domain_str(&host)?.split('.').next().map(str::to_owned)).collect();
+        if names.len() > MAX_RELATED_NAMES {
+            warnings.push(format!(
+                "the related origins have {} names ({}): browsers look at the first {MAX_RELATED_NAMES} and pass over the rest",
+                names.len(),
+                names.into_iter().collect::<Vec<_>>().join(", ")
+            ));
+        }
         warnings
+    }
+
+    /// What is served as `/.well-known/webauthn` (WebAuthn Level 3, §5.11): JSON, as a page at a related origin finds it; `None`
+    /// if there is no such origin.
+    #[must_use]
+    pub fn related_origins_file(&self) -> Option<String> {
+        (!self.related_origins.is_empty()).then(|| serde_json::json!({ "origins": self.related_origins }).to_string())
     }
 
     /// The origins as URLs, once everything in the settings has been found sound.
@@ -117,6 +148,15 @@ impl Settings {
         check_name(&self.name)?;
         for origin in &self.app_origins {
             check_app_origin(origin).map_err(|problem| SettingsError::Origin { origin: origin.clone(), problem })?;
+        }
+        for origin in &self.related_origins {
+            check_related_origin(origin, &self.rp_id)
+                .map_err(|problem| SettingsError::Origin { origin: origin.clone(), problem })?;
+        }
+        for origin in &self.top_origins {
+            check_web_origin(origin)
+                .map(drop)
+                .map_err(|problem| SettingsError::Origin { origin: origin.clone(), problem })?;
         }
         self.origins
             .iter()
@@ -273,6 +313,16 @@ pub enum OriginProblem {
         /// The RP ID.
         rp_id: String,
     },
+    /// It is given as a related origin, and its host may use the RP ID anyway.
+    #[error(
+        "its host {host} may use the RP ID {rp_id} anyway; write it into origins, and into related_origins only what is elsewhere"
+    )]
+    WithinRpId {
+        /// The origin's host.
+        host: String,
+        /// The RP ID.
+        rp_id: String,
+    },
     /// Its host is neither the RP ID nor a subdomain of it.
     #[error("its host {host} is neither the RP ID {rp_id} nor a subdomain of it; make one of the two match the other")]
     OutsideRpId {
@@ -318,8 +368,34 @@ fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
 }
 
+/// An origin as a browser serialises it that may use the RP ID by being related to it.
+fn check_related_origin(origin: &str, rp_id: &str) -> Result<(), OriginProblem> {
+    let (url, host) = check_web_origin(origin)?;
+    if url.scheme() != "https" {
+        return Err(OriginProblem::InsecureScheme);
+    }
+    if host == rp_id || is_below(&host, rp_id) {
+        return Err(OriginProblem::WithinRpId { host, rp_id: rp_id.to_owned() });
+    }
+    Ok(())
+}
+
 /// An origin as a browser serialises it (HTML, "ASCII serialisation of an origin") whose host may use the RP ID.
 fn check_origin(origin: &str, rp_id: &str) -> Result<Url, OriginProblem> {
+    let (url, host) = check_web_origin(origin)?;
+    if host == rp_id || is_below(&host, rp_id) {
+        return Ok(url);
+    }
+    let rp_id = rp_id.to_owned();
+    Err(if is_below(&rp_id, &host) {
+        OriginProblem::HostAboveRpId { host, rp_id }
+    } else {
+        OriginProblem::OutsideRpId { host, rp_id }
+    })
+}
+
+/// An origin as a browser serialises it, of a page that has WebAuthn, and its host.
+fn check_web_origin(origin: &str) -> Result<(Url, String), OriginProblem> {
     if origin.contains([',', ';', ' ']) {
         return Err(OriginProblem::Several);
     }
@@ -349,16 +425,8 @@ fn check_origin(origin: &str, rp_id: &str) -> Result<Url, OriginProblem> {
     if url.scheme() == "http" && host != "localhost" && !host.ends_with(".localhost") {
         return Err(OriginProblem::InsecureScheme);
     }
-    let names = || (host.to_owned(), rp_id.to_owned());
-    if host == rp_id || is_below(host, rp_id) {
-        Ok(url)
-    } else if is_below(rp_id, host) {
-        let (host, rp_id) = names();
-        Err(OriginProblem::HostAboveRpId { host, rp_id })
-    } else {
-        let (host, rp_id) = names();
-        Err(OriginProblem::OutsideRpId { host, rp_id })
-    }
+    let host = host.to_owned();
+    Ok((url, host))
 }
 
 /// The origins that Android and Chromium write for apps and extensions.

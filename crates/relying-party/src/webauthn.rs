@@ -21,6 +21,8 @@ pub(crate) struct Webauthn {
     pub(crate) settings: Settings,
     /// What the settings allow; the request's own host is allowed if they name no page.
     origins: Vec<OriginRule>,
+    /// The pages in whose frames ceremonies may run, if the settings name any.
+    top_origins: Vec<OriginRule>,
     trust_anchors: TrustAnchors,
 }
 
@@ -89,16 +91,17 @@ impl Webauthn {
                 rule
             });
         }
-        for origin in &settings.app_origins {
+        for origin in settings.app_origins.iter().chain(&settings.related_origins) {
             origins.push(rule(origin)?);
         }
+        let top_origins = settings.top_origins.iter().map(rule).collect::<Result<_, _>>()?;
         let roots: &[Vec<u8>] = match &settings.attestation {
             Attestation::None | Attestation::Any => &[],
             Attestation::Root { roots } | Attestation::Aaguid { roots, .. } => roots,
         };
         let trust_anchors = TrustAnchors::from_der(roots.iter().map(Vec::as_slice))
             .map_err(|error| SettingsError::Verifier { reason: error.to_string() })?;
-        Ok(Self { settings, origins, trust_anchors })
+        Ok(Self { settings, origins, top_origins, trust_anchors })
     }
 
     pub(crate) fn pages_are_https(&self) -> bool {
@@ -268,6 +271,7 @@ impl Webauthn {
             Attestation::Aaguid { aaguids, .. } => AttestationPolicy::by_aaguid(aaguids, &self.trust_anchors),
         };
         let expected = RegistrationExpectations {
+            framing: if self.top_origins.is_empty() { Framing::Refused } else { Framing::AllowedIn(&self.top_origins) },
             user_verification: passkey || policy.user_verification == Preference::Required,
             algorithms: &policy.algorithms,
             attestation,
@@ -300,6 +304,7 @@ impl Webauthn {
         let origins = self.origins(page);
         let expected = AuthenticationExpectations {
             framing: match policy.framed_login {
+                _ if !self.top_origins.is_empty() => Framing::AllowedIn(&self.top_origins),
                 FramedLogin::Refused => Framing::Refused,
                 FramedLogin::Accepted => Framing::AllowedAnywhere,
             },

@@ -123,13 +123,13 @@ fn a_proxy_that_passes_on_another_host_has_the_site_refuse() {
         examine(&site, &addresses(&site, &[origin], &[], &passed).unwrap())
     };
     assert!(at(Passed::default()).ok);
-    for passed in [
-        Passed { host: Some("pve.example.com".to_owned()), over_tls: None },
-        Passed { host: Some("10.0.0.7:8006".to_owned()), over_tls: None },
-        Passed { host: None, over_tls: Some(false) },
+    for (passed, row) in [
+        (Passed { host: Some("pve.example.com".to_owned()), over_tls: None }, 3),
+        (Passed { host: Some("10.0.0.7:8006".to_owned()), over_tls: None }, 3),
+        (Passed { host: None, over_tls: Some(false) }, 4),
     ] {
         let diagnosis = at(passed.clone());
-        assert_eq!(met(&diagnosis), [Some((RelyingParty, Some(3)))], "{passed:?}");
+        assert_eq!(met(&diagnosis), [Some((RelyingParty, Some(row)))], "{passed:?}");
         let mend = diagnosis.mend.unwrap();
         assert!(mend.mends_all && !mend.enrolled_keys_become_useless);
         assert_eq!(mend.line.as_deref(), Some("webauthn: rp=x,id=example.com,origin=https://pve.example.com:8006"));

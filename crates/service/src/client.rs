@@ -162,9 +162,9 @@ pub(crate) struct Request {
     /// The pages between this one, a frame, and the one at the top, the nearest first.
     #[serde(default)]
     ancestors: Vec<String>,
-    /// The browser: chromium, if it is not said, or firefox.
+    /// The browser: chromium, if it is not said, firefox or safari.
     #[serde(default, deserialize_with = "parsed_if_any")]
-    #[schema(value_type = Option<String>, pattern = "^(chromium|firefox)$")]
+    #[schema(value_type = Option<String>, pattern = "^(chromium|firefox|safari)$")]
     browser: Option<Browser>,
     /// The keys that are asked, at least one; without it, all that are plugged in.
     #[serde(default, deserialize_with = "at_least_one")]

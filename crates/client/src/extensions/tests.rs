@@ -124,7 +124,8 @@ fn what_is_asked_for_as_it_cannot_be_is_refused_before_any_key_is_asked() {
         (json!({"largeBlob": {"read": true}}), ExtensionMisuse::LargeBlobAtCreation),
         (json!({"largeBlob": {"write": "AQ"}}), ExtensionMisuse::LargeBlobAtCreation),
     ] {
-        let error = check_creation(&creation(extensions.clone(), "required", "required").extensions).unwrap_err();
+        let error = check_creation(Browser::Chromium, &creation(extensions.clone(), "required", "required").extensions)
+            .unwrap_err();
         assert_eq!(error, Refusal::Extension(misuse).named(NotSupportedError), "{extensions}");
     }
     let unknown = |key: &str| ExtensionMisuse::EvalByUnknownCredential(key.to_owned());
@@ -157,7 +158,7 @@ fn what_is_asked_for_as_it_cannot_be_is_refused_before_any_key_is_asked() {
             NotSupportedError,
         ),
     ] {
-        let error = check_request(&request(extensions.clone(), allowed)).unwrap_err();
+        let error = check_request(Browser::Chromium, &request(extensions.clone(), allowed)).unwrap_err();
         assert_eq!(error, Refusal::Extension(misuse).named(name), "{extensions}");
     }
     for (extensions, allowed) in [
@@ -166,7 +167,7 @@ fn what_is_asked_for_as_it_cannot_be_is_refused_before_any_key_is_asked() {
         (json!({"largeBlob": {"read": false, "write": "AQ"}}), &["AQ"]),
         (json!({"largeBlob": {"read": true}}), &[]),
     ] {
-        check_request(&request(extensions, allowed)).unwrap();
+        check_request(Browser::Chromium, &request(extensions, allowed)).unwrap();
     }
 }
 

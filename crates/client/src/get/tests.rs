@@ -149,7 +149,7 @@ async fn the_wrong_key_says_so_when_it_is_touched() {
             let error = outcome.unwrap_err();
             let expected = match (browser, says) {
                 (Browser::Chromium, Says::AtOnce(status) | Says::AfterTouch(status)) => refused_with("wrong", status),
-                (Browser::Firefox, _) => {
+                (Browser::Firefox | Browser::Safari, _) => {
                     Refusal::Key(KeyFailure { key: "wrong".to_owned(), cause: Unsuitable::Credential.into() })
                 }
             };
@@ -198,7 +198,7 @@ async fn denied_on_one_of_two_keys() {
             Browser::Chromium => {
                 assert_eq!(outcome.unwrap_err().reason, refused_with("denying", Status::OperationDenied));
             }
-            Browser::Firefox => assert_eq!(outcome.unwrap().id.0, unhex(CREDENTIAL_ID)),
+            Browser::Firefox | Browser::Safari => assert_eq!(outcome.unwrap().id.0, unhex(CREDENTIAL_ID)),
         }
     }
 }

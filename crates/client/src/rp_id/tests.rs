@@ -13,7 +13,7 @@ enum Verdict {
 }
 
 fn verdict(address: &str, claimed: Option<&str>) -> Verdict {
-    match determine(&address.parse().unwrap(), claimed) {
+    match determine(Browser::Chromium, &address.parse().unwrap(), claimed) {
         Ok(rp_id) => {
             if let Some(claimed) = claimed {
                 assert_eq!(rp_id, claimed, "what is claimed is what is hashed");
@@ -24,7 +24,7 @@ fn verdict(address: &str, claimed: Option<&str>) -> Verdict {
         Err(RpIdRefusal::IpAddress(_)) => Verdict::Ip,
         Err(RpIdRefusal::NotADomain(_)) => Verdict::NotADomain,
         Err(RpIdRefusal::PublicSuffix { .. }) => Verdict::PublicSuffix,
-        Err(RpIdRefusal::Foreign { .. }) => Verdict::Foreign,
+        Err(RpIdRefusal::Foreign { .. } | RpIdRefusal::Unrelated { .. }) => Verdict::Foreign,
     }
 }
 
@@ -119,6 +119,60 @@ fn chromium_accepts_a_leading_dot() {
     assert_eq!(verdict("https://www.example.com", Some(".com")), Verdict::PublicSuffix);
 }
 
+/// Firefox as observed (153), Safari by WebKit's source.
+#[test]
+fn other_browsers_differ() {
+    for (address, claimed, chromium, firefox, safari) in [
+        ("https://www.example.test", ".example.test", true, false, false),
+        ("https://example.com", "Example.com", false, false, true),
+        ("https://www.example.com", "EXAMPLE.COM", false, false, true),
+        ("https://example.com", "example.com.", false, false, false),
+        ("https://pve.lan", "lan", false, false, true),
+        ("https://pve.lan", "pve.lan", true, true, true),
+        ("https://example.com", "com", false, false, false),
+        ("https://octocat.github.io", "github.io", false, false, false),
+        ("https://example.com", "", false, false, false),
+        ("https://example.com", "example.com:8006", false, false, false),
+        ("https://evilexample.com", "example.com", false, false, false),
+        ("https://pve2.example.com", "example.com", true, true, true),
+        ("https://pve2.example.com", "pve1.example.com", false, false, false),
+        ("https://192.0.2.1", "192.0.2.1", false, false, false),
+    ] {
+        let origin: Origin = address.parse().unwrap();
+        for (browser, allowed) in
+            [(Browser::Chromium, chromium), (Browser::Firefox, firefox), (Browser::Safari, safari)]
+        {
+            let found = determine(browser, &origin, Some(claimed));
+            assert_eq!(found.is_ok(), allowed, "{browser}: {address} claims {claimed:?}: {found:?}");
+        }
+    }
+}
+
+/// For what cannot be a domain nothing is fetched, and nothing for what needs no file.
+#[test]
+fn a_file_is_fetched_only_for_a_domain_that_is_not_the_pages() {
+    let fetched = std::cell::RefCell::new(Vec::new());
+    let fetch = |address: &str| {
+        fetched.borrow_mut().push(address.to_owned());
+        Fetched::Answer {
+            status: 200,
+            content_type: Some("application/json".to_owned()),
+            body: br#"{"origins":["https://example.net:8443"]}"#.to_vec(),
+        }
+    };
+    let origin: Origin = "https://example.net:8443".parse().unwrap();
+    let ask = |claimed| determine_related(Browser::Chromium, &origin, Some(claimed), &fetch);
+    for claimed in ["example.net", "example.com:1", "https://example.com", "", "a b", "*.example.com", "192.0.2.1"] {
+        assert_eq!(ask(claimed).is_ok(), claimed == "example.net", "{claimed}");
+    }
+    assert!(fetched.borrow().is_empty());
+    assert_eq!(ask("example.com"), Ok("example.com".to_owned()));
+    assert_eq!(*fetched.borrow(), ["https://example.com/.well-known/webauthn"]);
+    let other: Origin = "https://example.net".parse().unwrap();
+    let refused = determine_related(Browser::Chromium, &other, Some("example.com"), &fetch).unwrap_err();
+    assert!(refused.to_string().contains("scheme, host and port have to be equal"), "{refused}");
+}
+
 #[test]
 fn the_port_never_matters() {
     for address in ["https://example.com", "https://example.com:8443", "https://example.com:80"] {
@@ -128,7 +182,10 @@ fn the_port_never_matters() {
 
 #[test]
 fn without_a_claim_the_rp_id_is_the_pages_domain() {
-    assert_eq!(determine(&"https://www.example.com:8443".parse().unwrap(), None), Ok("www.example.com".to_owned()));
+    assert_eq!(
+        determine(Browser::Chromium, &"https://www.example.com:8443".parse().unwrap(), None),
+        Ok("www.example.com".to_owned())
+    );
     assert_eq!(verdict("https://192.0.2.1", None), Verdict::Ip);
     assert_eq!(verdict("null", None), Verdict::Opaque);
 }
@@ -143,7 +200,7 @@ proptest! {
     ) {
         let domain = labels.join(".");
         let Ok(origin) = format!("https://{domain}").parse::<Origin>() else { return Ok(()) };
-        if let Ok(rp_id) = determine(&origin, Some(&claimed)) {
+        if let Ok(rp_id) = determine(Browser::Chromium, &origin, Some(&claimed)) {
             let dotted = format!(".{domain}");
             prop_assert!(dotted.ends_with(&rp_id), "{} for {}", rp_id, domain);
         }
@@ -153,7 +210,7 @@ proptest! {
     fn every_parent_that_has_a_registrable_domain_is_allowed(labels in proptest::collection::vec("[a-z]{2,5}", 0..4)) {
         let domain = labels.iter().map(|label| format!("{label}.")).collect::<String>() + "example.com";
         let origin: Origin = format!("https://{domain}").parse().unwrap();
-        prop_assert!(determine(&origin, Some("example.com")).is_ok());
-        prop_assert!(determine(&origin, Some("com")).is_err());
+        prop_assert!(determine(Browser::Chromium, &origin, Some("example.com")).is_ok());
+        prop_assert!(determine(Browser::Chromium, &origin, Some("com")).is_err());
     }
 }

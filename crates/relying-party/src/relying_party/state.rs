@@ -144,6 +144,16 @@ impl RelyingParty {
         self.webauthn.as_ref().ok().map(|webauthn| webauthn.settings.rp_id.as_str())
     }
 
+    /// What is served as `/.well-known/webauthn`, if the settings name related origins.
+    pub(crate) fn related_origins_file(&self) -> Option<String> {
+        self.webauthn.as_ref().ok()?.settings.related_origins_file()
+    }
+
+    /// The pages that may have the page in a frame.
+    pub(crate) fn top_origins(&self) -> &[String] {
+        self.webauthn.as_ref().map_or(&[], |webauthn| &webauthn.settings.top_origins)
+    }
+
     /// Why WebAuthn cannot be used, if it cannot.
     pub fn webauthn_problem(&self) -> Option<&str> {
         self.webauthn.as_ref().err().map(String::as_str)

@@ -7,6 +7,8 @@
 //! rp_id = "example.com"
 //! origins = ["https://pve1.example.com:8006", "https://pve2.example.com:8006"]
 //! app_origins = ["android:apk-key-hash:…"]
+//! related_origins = ["https://example.net"]      # served as /.well-known/webauthn, and accepted
+//! top_origins = ["https://portal.example.net"]   # pages in whose frames ceremonies may run
 //! allow_subdomains = false
 //! passkey_login = true
 //!
@@ -55,7 +57,10 @@ use x509_cert::der::Encode;
 
 use super::error::{ConfigError, ConfigProblem, part_of_origin, part_of_rp_id};
 use super::limits::{EventsTable, LimitsTable, limits};
-use super::{Attestation, Settings, check_app_origin, check_name, check_origin, check_rp_id, datacenter_cfg};
+use super::{
+    Attestation, Settings, check_app_origin, check_name, check_origin, check_related_origin, check_rp_id,
+    check_web_origin, datacenter_cfg,
+};
 use crate::place::Place;
 use crate::policy::{Policy, Preference, SignatureCounter};
 
@@ -71,6 +76,10 @@ struct File {
     origins: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     app_origins: Vec<Spanned<String>>,
+    #[serde(default)]
+    related_origins: Vec<Spanned<String>>,
+    #[serde(default)]
+    top_origins: Vec<Spanned<String>>,
     allow_subdomains: Option<bool>,
     #[serde(default)]
     passkey_login: bool,
@@ -146,6 +155,14 @@ impl Settings {
         written(Path::new(source), line, datacenter_cfg::read_line(line))
     }
 
+    /// The same of our own TOML; `source` is where it comes from, for errors, and where the paths in it are taken from.
+    ///
+    /// # Errors
+    /// [`ConfigError`], if it cannot be read: it says at which character.
+    pub fn read_toml(source: &str, text: &str) -> Result<Written, ConfigError> {
+        Self::from_toml(Path::new(source), text)
+    }
+
     fn from_datacenter_cfg(file: &Path) -> Result<Written, ConfigError> {
         let text = read(file)?;
         written(file, &text, datacenter_cfg::read(&text))
@@ -193,6 +210,14 @@ impl Settings {
         for written in &table.app_origins {
             problems.extend(check_app_origin(written.get_ref()).err().map(|problem| origin_wrong(written, problem)));
         }
+        for written in &table.related_origins {
+            let checked = check_related_origin(written.get_ref(), &rp_id);
+            problems.extend(checked.err().map(|problem| origin_wrong(written, problem)));
+        }
+        for written in &table.top_origins {
+            let checked = check_web_origin(written.get_ref());
+            problems.extend(checked.err().map(|problem| origin_wrong(written, problem)));
+        }
         if let Some(written) = table.name.as_ref().filter(|written| check_name(written.get_ref()).is_err()) {
             problems.push(wrong(written.span(), ConfigProblem::Name));
         }
@@ -207,6 +232,8 @@ impl Settings {
             },
             origins: table.origins.as_deref().map_or_else(base_origins, texts),
             app_origins: texts(&table.app_origins),
+            related_origins: texts(&table.related_origins),
+            top_origins: texts(&table.top_origins),
             allow_subdomains: table
                 .allow_subdomains
                 .unwrap_or_else(|| base.as_ref().is_some_and(|base| base.allow_subdomains)),

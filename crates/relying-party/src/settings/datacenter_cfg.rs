@@ -128,6 +128,8 @@ pub(super) fn read_line(line: &str) -> Result<(Settings, Vec<Wrong>), Wrong> {
         rp_id: id.value.to_owned(),
         origins,
         app_origins: Vec::new(),
+        related_origins: Vec::new(),
+        top_origins: Vec::new(),
         allow_subdomains,
         name: rp.map_or(id.value, |rp| rp.value).to_owned(),
         passkey_login: false,

@@ -157,7 +157,10 @@ pub(super) fn part_of_origin(origin: &str, problem: &OriginProblem) -> Range<usi
         OriginProblem::InsecureScheme => 0..scheme.unwrap_or(origin.len()),
         OriginProblem::UserInfo => authority..host,
         OriginProblem::Path { .. } => path..origin.len(),
-        OriginProblem::IpAddress | OriginProblem::HostAboveRpId { .. } | OriginProblem::OutsideRpId { .. } => {
+        OriginProblem::IpAddress
+        | OriginProblem::HostAboveRpId { .. }
+        | OriginProblem::WithinRpId { .. }
+        | OriginProblem::OutsideRpId { .. } => {
             let host_and_port = origin.get(host..path).unwrap_or_default();
             let end = if host_and_port.starts_with('[') {
                 host_and_port.find(']').map(|at| at + 1)

@@ -134,6 +134,46 @@ fn origins_of_apps_are_accepted_to_the_letter() {
     }
 }
 
+/// What is elsewhere may be related, over https and written as browsers do; a page around another may be any.
+#[test]
+fn related_origins_and_pages_around_are_origins_of_pages() {
+    let good = || Settings::new("example.com", "https://pve.example.com");
+    let related = |origin: &str| problem(Settings { related_origins: vec![origin.to_owned()], ..good() });
+    let around = |origin: &str| problem(Settings { top_origins: vec![origin.to_owned()], ..good() });
+    for origin in ["https://example.net", "https://shop.example.net:8443"] {
+        assert_eq!((related(origin), around(origin)), (None, None), "{origin}");
+    }
+    assert_eq!(around("https://example.com"), None);
+    for (origin, said) in [
+        ("https://example.com", "may use the RP ID example.com anyway"),
+        ("https://pve2.example.com:8006", "may use the RP ID example.com anyway"),
+        ("http://localhost:8006", "plain http"),
+    ] {
+        let refused = related(origin).unwrap().to_string();
+        assert!(refused.contains(said), "{origin}: {refused}");
+    }
+    for origin in ["example.net", "https://example.net/", "https://192.0.2.1", "https://a.net,https://b.net", "null"] {
+        assert!(related(origin).is_some() && around(origin).is_some(), "{origin}");
+    }
+    assert_eq!(good().related_origins_file(), None);
+    let listed = vec!["https://example.net".to_owned()];
+    let file = Settings { related_origins: listed, ..good() }.related_origins_file();
+    assert_eq!(file.as_deref(), Some(r#"{"origins":["https://example.net"]}"#));
+}
+
+/// WebAuthn Level 3, §5.11.1: a browser looks at five names at least, and none looks at more.
+#[test]
+fn more_related_names_than_browsers_look_at_are_warned_of() {
+    let with = |hosts: &[&str]| {
+        let related_origins = hosts.iter().map(|host| format!("https://{host}")).collect();
+        Settings { related_origins, ..Settings::new("example.com", "https://example.com") }.warnings()
+    };
+    let five = ["a.com", "b.com", "c.com", "d.com", "e.com", "www.a.com", "a.co.uk"];
+    assert_eq!(with(&five), Vec::<String>::new());
+    let six = with(&[&five[..], &["f.com"]].concat());
+    assert!(six[0].contains("6 names (a, b, c, d, e, f)"), "{six:?}");
+}
+
 /// What Proxmox VE does where the origin is unset, but for the scheme, which it takes to be https.
 #[test]
 fn without_origins_the_requests_host_is_the_origin() {

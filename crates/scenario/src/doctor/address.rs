@@ -76,9 +76,11 @@ pub fn addresses(
 fn port(site: &Site) -> String {
     let first = site.settings.origins.iter().find_map(|origin| origin.parse::<Origin>().ok());
     match (first, site.kind) {
-        (Some(Origin::Tuple { port: 443, .. }), _) | (None | Some(Origin::Opaque), Kind::Other) => String::new(),
+        (Some(Origin::Tuple { port: 443, .. }), _) | (None | Some(Origin::App(_) | Origin::Opaque), Kind::Other) => {
+            String::new()
+        }
         (Some(Origin::Tuple { port, .. }), _) => format!(":{port}"),
-        (None | Some(Origin::Opaque), Kind::ProxmoxVe) => ":8006".to_owned(),
+        (None | Some(Origin::App(_) | Origin::Opaque), Kind::ProxmoxVe) => ":8006".to_owned(),
     }
 }
 

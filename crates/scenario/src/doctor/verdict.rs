@@ -1,6 +1,7 @@
 //! What one address comes to under settings.
 
 use keyrig_client::error::Refusal as ClientRefusal;
+use keyrig_client::related_origins::Fetched;
 use keyrig_client::rp_id::RpIdRefusal;
 use keyrig_client::{Browser, Client, ClientError, Origin};
 use keyrig_relying_party::{OriginProblem, RpIdProblem, Settings, SettingsError};
@@ -8,9 +9,6 @@ use serde::Serialize;
 
 use super::address::Address;
 use crate::report::Party;
-
-/// The browsers that are asked.
-const BROWSERS: [Browser; 2] = [Browser::Chromium, Browser::Firefox];
 
 /// What an address comes to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -73,17 +71,18 @@ fn refusals(settings: &Settings, address: &Address) -> Vec<Refusal> {
     let of_origin = judged.ok().and_then(Result::err).map(|refused| Refusal {
         by: Party::RelyingParty,
         code: "origin".to_owned(),
-        row: row_of_origin(settings, &address.origin),
+        row: row_of_origin(settings, address),
         reason: format!("the origin is {origin}, and {} is expected: {}", refused.expected, refused.explanation),
         seen: Vec::new(),
     });
-    [of_settings, of_client(settings, &address.origin), of_origin].into_iter().flatten().collect()
+    [of_settings, of_client(settings, address), of_origin].into_iter().flatten().collect()
 }
 
 /// What browsers say of the page, if they refuse it.
-pub(super) fn of_client(settings: &Settings, origin: &Origin) -> Option<Refusal> {
-    let ask = |browser| Client::new(origin.clone()).in_browser(browser).check_page(Some(&settings.rp_id)).err();
-    let refused: Vec<_> = BROWSERS.into_iter().filter_map(|browser| Some((browser, ask(browser)?))).collect();
+pub(super) fn of_client(settings: &Settings, address: &Address) -> Option<Refusal> {
+    let origin = &address.origin;
+    let ask = |browser| page(settings, origin, browser).check_page(Some(&settings.rp_id)).err();
+    let refused: Vec<_> = Browser::ALL.into_iter().filter_map(|browser| Some((browser, ask(browser)?))).collect();
     let (_, first) = refused.first()?;
     let seen = |(browser, error): &(Browser, ClientError)| Seen {
         browser: browser.to_string(),
@@ -93,13 +92,26 @@ pub(super) fn of_client(settings: &Settings, origin: &Origin) -> Option<Refusal>
     Some(Refusal {
         by: Party::Client,
         code: first.code(),
-        row: row_of_client(first, &settings.rp_id, origin),
+        row: row_of_client(first, &settings.rp_id, address),
         reason: first.reason.to_string(),
         seen: refused.iter().map(seen).collect(),
     })
 }
 
-fn row_of_client(error: &ClientError, rp_id: &str, origin: &Origin) -> Option<u8> {
+/// A page at an origin, which finds the file of related origins that the settings make.
+fn page(settings: &Settings, origin: &Origin, browser: Browser) -> Client {
+    let page = Client::new(origin.clone()).in_browser(browser);
+    let Some(file) = settings.related_origins_file() else { return page };
+    page.fetching(move |_| Fetched::Answer {
+        status: 200,
+        content_type: Some("application/json".to_owned()),
+        body: file.clone().into_bytes(),
+    })
+}
+
+fn row_of_client(error: &ClientError, rp_id: &str, address: &Address) -> Option<u8> {
+    let origin = &address.origin;
+    let of_the_backend = |host: &String| host.split(':').next() == Some(rp_id);
     Some(match &error.reason {
         ClientRefusal::InsecureContext { .. } => 10,
         ClientRefusal::RpId(RpIdRefusal::OpaqueOrigin) => 28,
@@ -111,6 +123,12 @@ fn row_of_client(error: &ClientError, rp_id: &str, origin: &Origin) -> Option<u8
         }
         ClientRefusal::RpId(RpIdRefusal::NotADomain(_)) if rp_id.contains("://") => 14,
         ClientRefusal::RpId(RpIdRefusal::NotADomain(_)) if rp_id.contains(':') => 13,
+        ClientRefusal::RpId(RpIdRefusal::Unrelated { .. }) => 34,
+        ClientRefusal::RpId(RpIdRefusal::Foreign { .. })
+            if address.passed.host.as_ref().is_some_and(of_the_backend) =>
+        {
+            5
+        }
         ClientRefusal::RpId(RpIdRefusal::Foreign { domain, .. }) => return row_of_foreign(rp_id, domain),
         _ => return None,
     })
@@ -159,8 +177,13 @@ fn row_of_settings(error: &SettingsError) -> Option<u8> {
     })
 }
 
-fn row_of_origin(settings: &Settings, origin: &Origin) -> Option<u8> {
-    let Origin::Tuple { scheme, host, port } = origin else { return Some(28) };
+fn row_of_origin(settings: &Settings, address: &Address) -> Option<u8> {
+    let (scheme, host, port) = match &address.origin {
+        Origin::Tuple { scheme, host, port } => (scheme, host, port),
+        Origin::App(origin) if origin.starts_with("android:") => return Some(37),
+        Origin::App(_) => return Some(38),
+        Origin::Opaque => return Some(28),
+    };
     let expected: Vec<Origin> = settings.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     let is_of = |wanted: &Origin, same_host: bool, same_scheme: bool| {
         let Origin::Tuple { scheme: other_scheme, host: other_host, .. } = wanted else { return false };
@@ -168,7 +191,7 @@ fn row_of_origin(settings: &Settings, origin: &Origin) -> Option<u8> {
     };
     if settings.origins.is_empty() {
         // What a proxy passes on decides.
-        return Some(3);
+        return Some(if address.passed.over_tls == Some(false) && scheme == "https" { 4 } else { 3 });
     }
     if expected.iter().any(|wanted| is_of(wanted, true, false)) {
         return Some(4);

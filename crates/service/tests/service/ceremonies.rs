@@ -171,7 +171,7 @@ async fn what_no_page_could_ask_is_said() {
         (json!({"origin": ORIGIN, "user_id": "AQ", "user_name": "a", "options": creation()}), 422, "bad-ceremony"),
         (json!({"origin": ORIGIN, "user_id": "A", "options": creation()}), 400, "bad-request"),
         (json!({"origin": ORIGIN}), 400, "bad-request"),
-        (json!({"origin": ORIGIN, "options": creation(), "browser": "safari"}), 400, "bad-request"),
+        (json!({"origin": ORIGIN, "options": creation(), "browser": "lynx"}), 400, "bad-request"),
         (json!({"origin": ORIGIN, "options": creation(), "speed": 1}), 400, "bad-request"),
         (json!({"origin": ORIGIN, "options": creation(), "on": ["zz"]}), 404, "unknown-key"),
         (json!({"origin": ORIGIN, "options": {}}), 422, "options-incomplete"),

@@ -39,6 +39,8 @@ fn every_field_is_read() {
         rp_id = "example.com"
         origins = ["https://pve1.example.com:8006", "https://pve2.example.com:8006"]
         app_origins = ["android:apk-key-hash:kw5b3MqhXtyZIrwLl0kIT2hPzvjS2rRKJ4rGoVvvu2c"]
+        related_origins = ["https://example.net"]
+        top_origins = ["https://portal.example.net"]
         allow_subdomains = true
         passkey_login = true
         policy = "proxmox-9"
