@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # The options of a site: JSON as text or as a mapping, with or without {"publicKey": ..} around them.
 Options = Mapping[str, Any] | str | bytes
-Browser = Literal["chromium", "firefox"]
+Browser = Literal["chromium", "firefox", "safari"]
 
 # Seconds that a ceremony takes at most (the client's own limit).
 LONGEST = 600.0
