@@ -1,0 +1,73 @@
+// Playwright's test with security keys: each worker's Chromium finds the keys of a rack of its own, by 'keyrig exec'.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test as base, expect } from '@playwright/test';
+import { Keyrig, KeyrigError } from './keyrig.js';
+
+export { Key, Keyrig, KeyrigError, Refused } from './keyrig.js';
+export { expect };
+
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+function program() {
+  const named = process.env.KEYRIG || 'keyrig';
+  try {
+    execFileSync(named, ['--version'], { stdio: 'pipe' });
+  } catch (error) {
+    throw new KeyrigError({ code: 'no-program', message: `${named} cannot be run (put keyrig on PATH, or name it in KEYRIG): ${error.message}` });
+  }
+  return named;
+}
+
+export const test = base.extend({
+  /** What the finger does: auto, manual, deny, every or after=MILLISECONDS. */
+  touch: ['auto', { option: true }],
+
+  rackOfWorker: [
+    async ({ playwright, browserName, launchOptions }, use) => {
+      if (browserName !== 'chromium') {
+        throw new KeyrigError({ code: 'browser', message: `keyrig's fixtures start Chromium alone, and this project has ${browserName}` });
+      }
+      const directory = mkdtempSync(join(tmpdir(), 'keyrig-'));
+      const [wrapper, told, trace] = ['chromium', 'rack', 'trace.jsonl'].map((name) => join(directory, name));
+      const keyrig = program();
+      const chromium = launchOptions.executablePath || playwright.chromium.executablePath();
+      const within = `printf '%s\\n' "$KEYRIG_URL" "$KEYRIG_TOKEN" >"$0" && exec "$@"`;
+      const words = [keyrig, 'exec', '--quiet', '--trace', trace, '--', '/bin/sh', '-c', within, told, chromium];
+      writeFileSync(wrapper, `#!/bin/sh\nexec ${words.map(quoted).join(' ')} "$@"\n`);
+      chmodSync(wrapper, 0o700);
+      const rack = () => new Keyrig(...readFileSync(told, 'utf8').trim().split('\n'), keyrig, trace);
+      await use({ wrapper, rack });
+      rmSync(directory, { recursive: true });
+    },
+    { scope: 'worker' },
+  ],
+
+  browser: [
+    async ({ playwright, launchOptions, headless, rackOfWorker }, use) => {
+      const browser = await playwright.chromium.launch({ headless, ...launchOptions, executablePath: rackOfWorker.wrapper });
+      await use(browser);
+      await browser.close();
+    },
+    { scope: 'worker', timeout: 60_000 },
+  ],
+
+  /** The rack of this worker's browser: empty at first, and again after the test. */
+  keyrig: async ({ browser, rackOfWorker, touch }, use, testInfo) => {
+    if (!browser.isConnected()) throw new KeyrigError({ code: 'browser', message: 'the browser, and the rack with it, has ended' });
+    const keyrig = rackOfWorker.rack();
+    const empty = async () => {
+      for (const key of await keyrig.keys()) await key.remove();
+      await keyrig.finger();
+    };
+    await empty();
+    await keyrig.touchPolicy(touch);
+    await use(keyrig);
+    if (testInfo.status !== testInfo.expectedStatus) {
+      await testInfo.attach('what the keys were asked', { body: await keyrig.traceText(), contentType: 'text/plain' });
+    }
+    await empty();
+  },
+});

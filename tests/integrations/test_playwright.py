@@ -1,0 +1,97 @@
+"""Keys in the browser of Playwright's tests: the package as its README says, in front of a site on PyPI's webauthn."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import CACHE, TREE, bare, run
+
+PACKAGE = TREE / "integrations/playwright"
+CONFIG = """export default {{
+  timeout: 60_000,
+  reporter: 'list',
+  use: {{ launchOptions: {{ executablePath: '{chromium}' }} }},
+}};
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        pytest.skip("there is no Chromium")
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with what the commands of the README put into it. What comes from npm is there already."""
+    directory = tmp_path_factory.mktemp("playwright")
+    (directory / "package.json").write_text('{"private": true}')
+    (directory / "playwright.config.mjs").write_text(CONFIG.format(chromium=chromium))
+    commands = (PACKAGE / "README.md").read_text().split("```\n")[1].splitlines()
+    assert len(commands) == 2, commands  # noqa: PLR2004
+    here = {"./integrations/playwright": PACKAGE, "@playwright/test": CACHE / "node_modules/@playwright/test"}
+    offline = {"npm_config_offline": "true", "npm_config_cache": str(directory / "cache"), "HOME": str(directory)}
+    for command in commands:
+        words = [str(here.get(word, word)) for word in command.split()]
+        run(words, cwd=directory, env={**os.environ, **offline, "npm_config_ignore_scripts": "true"})
+    for spec in (*PACKAGE.glob("example/*.js"), *PACKAGE.glob("test/*.js")):
+        shutil.copy(spec, directory)
+    return directory
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    command = [sys.executable, TREE / "tests/integrations/page_site.py"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin and process.stdout
+        yield process.stdout.readline().decode().strip()
+        process.stdin.close()
+
+
+def playwright(project: Path, site: str, keyrig: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**bare(), "HOME": str(project), "KEYRIG": str(keyrig), "SITE": site}
+    command = [shutil.which("node") or "node", CACHE / "node_modules/@playwright/test/cli.js", "test", *words]
+    return subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=180
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "passed"),
+    [(["two-keys"], 2), (["keyrig.spec", "shows", "--grep-invert", "@fails", "--workers", "2"], 7)],
+    ids=["example", "own tests"],
+)
+def test_they_pass_in_chromium(project: Path, site: str, program: Path, words: list[str], passed: int) -> None:
+    done = playwright(project, site, program, *words)
+    assert done.returncode == 0 and f"{passed} passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_test_that_fails_has_what_the_keys_were_asked(project: Path, site: str, program: Path) -> None:
+    done = playwright(project, site, program, "keyrig.spec", "--grep", "@fails", "--reporter", "json")
+    assert done.returncode == 1, done.stdout + done.stderr
+    [suite] = json.loads(done.stdout)["suites"]
+    [result] = suite["specs"][0]["tests"][0]["results"]
+    [attached] = [one for one in result["attachments"] if one["name"] == "what the keys were asked"]
+    text = base64.b64decode(attached["body"]).decode()
+    assert re.search(r"asked +authenticatorMakeCredential +localhost +CTAP2_OK", text), text
+
+
+def test_a_program_that_is_not_there_is_told(project: Path, site: str) -> None:
+    done = playwright(project, site, Path("/nowhere/keyrig"), "two-keys")
+    assert done.returncode == 1
+    assert "/nowhere/keyrig cannot be run (put keyrig on PATH, or name it in KEYRIG)" in done.stdout
+
+
+def test_the_readme_shows_the_example_as_it_is_run() -> None:
+    example = (PACKAGE / "example/two-keys.spec.js").read_text()
+    assert f"```js\n{example}```" in (PACKAGE / "README.md").read_text()
+    assert len(example.splitlines()) <= 25  # noqa: PLR2004
