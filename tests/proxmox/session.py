@@ -1,18 +1,14 @@
-"""What automation written for Proxmox VE does, by proxmoxer and by curl, at the site whose address comes as HOST:PORT,
-for root@pam with the password that comes on standard input. Prints what was done, a line each; any other end than the
-expected one is an exception."""
+"""What automation written for Proxmox VE does, by proxmoxer and by curl, at the site whose address comes as HOST:PORT
+and whose CA is the file that comes after it, for root@pam with the password that comes on standard input. Prints what
+was done, a line each; any other end than the expected one is an exception."""
 
 import base64
 import hashlib
 import hmac
 import json
-import socket
-import ssl
 import struct
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 
 from proxmoxer import ProxmoxAPI
@@ -30,43 +26,6 @@ def code(at):
     return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 1_000_000:06}"
 
 
-def tls_front(backend):
-    """proxmoxer speaks TLS alone: what comes over it goes on to the site. The port that it listens on."""
-    folder = tempfile.mkdtemp()
-    key, certificate = f"{folder}/key", f"{folder}/certificate"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
-    subprocess.run(
-        [*command.split(), "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def copy(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def serve():
-        while True:
-            plain, _ = listener.accept()
-            try:
-                client = context.wrap_socket(plain, server_side=True)
-            except OSError:
-                continue
-            site = socket.create_connection(backend)
-            for pair in [(client, site), (site, client)]:
-                threading.Thread(target=copy, args=pair, daemon=True).start()
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()[1]
-
-
 def refused(call, kind, words):
     try:
         call()
@@ -76,13 +35,13 @@ def refused(call, kind, words):
     raise AssertionError(f"{words}: it was not refused")
 
 
-host, site_port = sys.argv[1].rsplit(":", 1)
+port = sys.argv[1].rsplit(":", 1)[1]
+ca = sys.argv[2]
 password = sys.stdin.readline().rstrip("\n")
-port = tls_front((host, int(site_port)))
 
 
 def log_in(**how):
-    return ProxmoxAPI("localhost", port=port, user="root@pam", verify_ssl=False, **how)
+    return ProxmoxAPI("localhost", port=port, user="root@pam", verify_ssl=ca, **how)
 
 
 # A password, factors and users.
@@ -134,7 +93,7 @@ assert len(keys) == RECOVERY_KEYS
 def by_recovery_key():
     """proxmoxer has a way for it, and no argument."""
     base_url = f"https://localhost:{port}/api2/json"
-    return ProxmoxHTTPAuth("root@pam", password, otp=keys[0], otptype="recovery", base_url=base_url)
+    return ProxmoxHTTPAuth("root@pam", password, otp=keys[0], otptype="recovery", base_url=base_url, verify_ssl=ca)
 
 
 assert by_recovery_key().get_tokens()[0].startswith("PVE:root@pam:")
@@ -145,7 +104,7 @@ print("recovery key: once")
 # As guides write it.
 def curl(*arguments):
     done = subprocess.run(
-        ["curl", "--silent", "--insecure", *arguments], check=True, capture_output=True, text=True, timeout=30
+        ["curl", "--silent", "--cacert", ca, *arguments], check=True, capture_output=True, text=True, timeout=30
     )
     return done.stdout
 

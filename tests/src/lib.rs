@@ -8,3 +8,4 @@ pub mod kernel_case;
 pub mod program;
 pub mod program_case;
 pub mod serving;
+pub mod site;

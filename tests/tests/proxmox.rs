@@ -7,65 +7,20 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use keyrig_tests::{judge, program};
+use keyrig_tests::judge;
+use keyrig_tests::site::{PASSWORD, Site};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The password that the site's first user is given.
-const PASSWORD: &str = "correct horse battery staple";
-
-/// `keyrig rp serve` with Proxmox VE's policy, and root@pam with [`PASSWORD`].
-struct Site {
-    child: Child,
-    address: String,
-    _state: TempDir,
-}
-
-impl Site {
-    /// Serves, with a log at that place.
-    async fn start(log: impl Into<Stdio>) -> Self {
-        let state = tempfile::tempdir().expect("a directory");
-        let password = state.path().join("password");
-        std::fs::write(&password, PASSWORD).expect("a file");
-        let settings = state.path().join("site.toml");
-        std::fs::write(&settings, "rp_id = \"localhost\"\npolicy = \"proxmox-9\"\n").expect("a file");
-        let mut child = Command::new(program::keyrig())
-            .args(["rp", "serve", "--listen", "127.0.0.1:0", "--json"])
-            .arg("--state")
-            .arg(state.path().join("state"))
-            .arg("--initial-password")
-            .arg(&password)
-            .arg("--config")
-            .arg(&settings)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .expect("keyrig starts");
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        timeout(LIMIT, stdout.read_line(&mut line)).await.expect("a line in time").expect("a line");
-        let listening: Value = serde_json::from_str(&line).expect("JSON");
-        let address = listening["listen"][0].as_str().expect("an address");
-        Self { child, address: address.to_owned(), _state: state }
-    }
-
-    /// Ends it as Ctrl-C does.
-    async fn stop(mut self) {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).expect("it runs");
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(id).expect("a process"),
-            rustix::process::Signal::INT,
-        )
-        .expect("it is ours");
-        assert!(timeout(LIMIT, self.child.wait()).await.expect("it ends").expect("it ends").success());
-    }
+/// A site with Proxmox VE's policy.
+async fn site(directory: &TempDir, arguments: &[&str], log: impl Into<Stdio>) -> Site {
+    let settings = directory.path().join("site.toml");
+    std::fs::write(&settings, "rp_id = \"localhost\"\npolicy = \"proxmox-9\"\n").expect("a file");
+    let config = ["--config", settings.to_str().expect("text")];
+    Site::start(directory, &[&config, arguments].concat(), log).await
 }
 
 #[tokio::test]
@@ -74,12 +29,17 @@ async fn automation_written_for_proxmox_logs_in_here() {
     if !python.exists() {
         return judge::skip("proxmoxer is not installed: run tests/proxmox/install");
     }
-    if !["curl", "openssl"].iter().all(|name| Path::new("/usr/bin").join(name).exists()) {
-        return judge::skip("curl and openssl are not installed (Debian packages of these names)");
+    if !Path::new("/usr/bin/curl").exists() {
+        return judge::skip("curl is not installed (Debian package of this name)");
     }
-    let site = Site::start(Stdio::inherit()).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    // proxmoxer speaks TLS alone.
+    let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
     let mut session = Command::new(python);
-    session.arg(judge::tree("tests/proxmox/session.py")).arg(&site.address);
+    session
+        .arg(judge::tree("tests/proxmox/session.py"))
+        .arg(site.address())
+        .arg(site.listening["ca"].as_str().expect("a CA"));
     let output = judge::run(&mut session, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
     assert!(output.success, "{output}");
     assert_eq!(
@@ -114,7 +74,8 @@ async fn fail2ban_finds_refused_logins_by_the_filter_that_guides_have() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let log = directory.path().join("log");
-    let site = Site::start(std::fs::File::create(&log).expect("a file")).await;
+    let log_file = std::fs::File::create(&log).expect("a file");
+    let site = site(&directory, &["--listen", "127.0.0.1:0"], log_file).await;
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let hostile = "x\nDec 24 00:00:00 pvedaemon[1]: authentication failure; rhost=198.51.100.1 user=y msg=z";
     let form = [("username", "root@pam"), ("password", "wrong")];
@@ -126,7 +87,7 @@ async fn fail2ban_finds_refused_logins_by_the_filter_that_guides_have() {
         vec![("username", "root@pam"), ("password", "x"), ("tfa-challenge", hostile)],
         vec![("username", "root@pam"), ("password", "PVE:root@pam:6B02016B::AAAA")],
     ] {
-        let url = format!("http://{}/api2/json/access/ticket", site.address);
+        let url = format!("http://{}/api2/json/access/ticket", site.address());
         let body: serde_json::Map<String, Value> =
             form.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let answer = client.post(url).json(&body).send().await.expect("an answer");
@@ -137,7 +98,8 @@ async fn fail2ban_finds_refused_logins_by_the_filter_that_guides_have() {
         ("/api/login", serde_json::json!({ "user": "root@pam", "password": "wrong" })),
         ("/api/login/totp", serde_json::json!({ "login": "x", "code": "000000" })),
     ] {
-        let answer = client.post(format!("http://{}{path}", site.address)).json(&body).send().await.expect("an answer");
+        let answer =
+            client.post(format!("http://{}{path}", site.address())).json(&body).send().await.expect("an answer");
         assert_eq!(answer.status(), 401, "{path}");
     }
     site.stop().await;

@@ -7,15 +7,22 @@
 
 mod connections;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 use core::time::Duration;
 
 use axum::http::StatusCode;
 
 pub use connections::Connections;
+#[cfg(feature = "tls")]
+pub use server::serve_tls;
 pub use server::{SHUTDOWN_GRACE, Server, serve};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
 
-/// The body, in JSON, of what is answered to a head that is no request, by its status: 400, 414 or 431. A router sees none of these.
+/// The body, in JSON, of what is answered to a head that is no request, by its status: 400, 414, 431, or
+/// 426 where it should have come over TLS. A router sees none of these.
 pub type Unreadable = fn(StatusCode) -> String;
 
 /// How many connections there are, and how long each may take for what it does.

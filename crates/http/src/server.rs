@@ -16,6 +16,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Unreadable;
 use crate::connections::{Connections, Place};
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, is_tls};
 use hang_up::watched;
 
 /// How long a shutdown waits for requests under way. A client that never ends its request cannot hold it longer.
@@ -45,16 +47,73 @@ pub fn serve(
     unreadable: Unreadable,
     connections: Arc<Connections>,
 ) -> io::Result<Server> {
+    begin(listener, Served { router, unreadable, transport: Transport::Plain }, connections)
+}
+
+/// The same over TLS. Whoever speaks HTTP is told so by a status of 426.
+///
+/// # Errors
+/// When the listener's address cannot be read.
+#[cfg(feature = "tls")]
+pub fn serve_tls(
+    listener: TcpListener,
+    tls: Tls,
+    router: Router,
+    unreadable: Unreadable,
+    connections: Arc<Connections>,
+) -> io::Result<Server> {
+    begin(listener, Served { router, unreadable, transport: Transport::Tls(tls) }, connections)
+}
+
+/// What is served on a listener.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    unreadable: Unreadable,
+    transport: Transport,
+}
+
+/// What lies between TCP and HTTP.
+#[derive(Clone)]
+enum Transport {
+    Plain,
+    #[cfg(feature = "tls")]
+    Tls(Tls),
+}
+
+fn begin(listener: TcpListener, served: Served, connections: Arc<Connections>) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let task = tokio::spawn(accept(listener, router, unreadable, connections, stopped));
+    let task = tokio::spawn(accept(listener, served, connections, stopped));
     Ok(Server { address, stop, task })
+}
+
+impl Served {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: Place, ended: watch::Receiver<bool>) {
+        let Self { router, unreadable, transport } = self;
+        match transport {
+            Transport::Plain => {
+                let (stream, hung_up) = watched(stream);
+                connection::serve(stream, hung_up, Some(peer), router, unreadable, place, ended).await;
+            }
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => {
+                let mut stream = stream;
+                if !is_tls(&mut stream, &place, unreadable, ended.clone()).await {
+                    return;
+                }
+                let (stream, hung_up) = watched(stream);
+                if let Some(stream) = tls.accept(stream, &place, ended.clone()).await {
+                    connection::serve(stream, hung_up, Some(peer), router, unreadable, place, ended).await;
+                }
+            }
+        }
+    }
 }
 
 async fn accept(
     listener: TcpListener,
-    router: Router,
-    unreadable: Unreadable,
+    served: Served,
     connections: Arc<Connections>,
     mut stopped: oneshot::Receiver<()>,
 ) {
@@ -73,8 +132,7 @@ async fn accept(
         if let Err(error) = keep_alive(&stream) {
             tracing::debug!(%error, "a peer that is lost is not noticed");
         }
-        let (stream, hung_up) = watched(stream);
-        serving.spawn(connection::serve(stream, hung_up, Some(peer), router.clone(), unreadable, place, ended.clone()));
+        serving.spawn(served.clone().connection(stream, peer, place, ended.clone()));
         while serving.try_join_next().is_some() {}
     }
     drop(listener);

@@ -51,6 +51,10 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Interrupted => "interrupted",
         Failure::Runtime(_) => "operating-system",
         Failure::Store(_) => "database-failed",
+        #[cfg(feature = "tls")]
+        Failure::Authority(_) | Failure::NoAuthority(_) => "test-ca-unusable",
+        #[cfg(feature = "tls")]
+        Failure::Certificate(..) | Failure::NoMkcert | Failure::Mkcert(_) => "certificate-unusable",
         Failure::User(_) | Failure::UserName(_) => "user-refused",
         Failure::Factor(_) | Failure::NeedsForce(_) => "factor-refused",
         Failure::Realm(_) => "realm-refused",

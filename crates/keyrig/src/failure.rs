@@ -19,6 +19,8 @@ use keyrig_metadata::ReadError;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::state_directory::StateError;
 use keyrig_rack::{InvalidKeySpecification, KeyName, RackError};
+#[cfg(feature = "tls")]
+use keyrig_relying_party::{AuthorityError, TlsError};
 use keyrig_relying_party::{
     ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, TooLongForQr, TotpRefused,
     UnknownPolicy, UserError,
@@ -118,6 +120,21 @@ pub(crate) enum Failure {
     Qr(#[from] TooLongForQr),
     #[error("{} has no database: check --state; 'keyrig rp serve' and 'keyrig rp user add' create one", .0.display())]
     NoDatabase(PathBuf),
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    #[cfg(feature = "tls")]
+    #[error("{}: {}", .0.display(), .1)]
+    Certificate(PathBuf, #[source] TlsError),
+    #[cfg(feature = "tls")]
+    #[error("there is no test CA in {}: 'keyrig rp serve --tls self' makes one", .0.display())]
+    NoAuthority(PathBuf),
+    #[cfg(feature = "tls")]
+    #[error("mkcert is not on the PATH: install it (Debian's package mkcert), or write --tls self")]
+    NoMkcert,
+    #[cfg(feature = "tls")]
+    #[error("mkcert made no certificate: {0}")]
+    Mkcert(String),
     #[error("there is no report {0}")]
     NoReport(String),
     #[error("interrupted")]

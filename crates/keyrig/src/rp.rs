@@ -1,12 +1,15 @@
 //! `keyrig rp`: the relying party, and the administrator's command line on its database.
 
 mod audit;
+mod listen;
 mod password;
 mod policies;
 mod realm;
 mod serve;
 mod session;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 mod totp;
 mod user;
 
@@ -47,6 +50,9 @@ enum Action {
     Session(session::Arguments),
     /// List realms, or change which second factor one requires
     Realm(realm::Arguments),
+    /// Trust the test CA of 'serve --tls self', or forget it
+    #[cfg(feature = "tls")]
+    Tls(tls::Arguments),
     /// Show who has which factors, when last used, and who needs looking after
     Audit(audit::AuditArguments),
     /// Show the log of security events
@@ -66,6 +72,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Passwd(arguments) => user::set_password(&arguments),
         Action::Session(arguments) => session::run(arguments),
         Action::Realm(arguments) => realm::run(arguments),
+        #[cfg(feature = "tls")]
+        Action::Tls(arguments) => tls::run(arguments),
         Action::Audit(arguments) => audit::audit(&arguments),
         Action::Events(arguments) => audit::events(&arguments),
         Action::Report(arguments) => audit::report(&arguments),

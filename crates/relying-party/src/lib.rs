@@ -91,6 +91,8 @@ mod sessions;
 mod settings;
 mod site;
 mod store;
+#[cfg(feature = "tls")]
+mod test_authority;
 mod tfa_option;
 mod totp;
 mod turns;
@@ -99,6 +101,8 @@ mod users;
 mod webauthn;
 
 pub use keyrig_http::{SHUTDOWN_GRACE, Server};
+#[cfg(feature = "tls")]
+pub use keyrig_http::{Tls, TlsError};
 
 pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind, InvalidEventKind, REFUSED_LOGINS};
 pub use self::audit_report::{AuditReport, AuditedUser, Finding, InvalidMoment, read_moment};
@@ -106,6 +110,8 @@ pub use self::challenges::{ChallengeGone, MAX_CHALLENGES_PER_SESSION, MAX_CHALLE
 pub use self::clock::{Clock, SystemClock};
 pub use self::directory::{Directory, DirectoryUnavailable};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
+#[cfg(feature = "tls")]
+pub use self::http::serve_tls;
 pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, PROXMOX_ROUTES, ROUTES, router, serve};
 pub use self::limits::{EventRetention, Limits};
 pub use self::locks::{FAILURES, LOCK_TIME, TOTP_FAILURES};
@@ -125,7 +131,7 @@ pub use self::recovery_keys::{
     FEW_RECOVERY_KEYS, NotARecoveryKey, RECOVERY_KEYS, RECOVERY_SECRET_BYTES, RecoveryHash, RecoveryKey, RecoveryKeySet,
 };
 pub use self::refusal::{Refusal, ReportForUser};
-pub use self::relying_party::{Options, RelyingParty};
+pub use self::relying_party::{Options, RelyingParty, Transport};
 pub use self::sessions::{
     CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, ENROLMENT_LIFETIME, MAX_SESSIONS_PER_USER, SESSION_LIFETIME,
     SessionEntry, SessionKind,
@@ -135,6 +141,8 @@ pub use self::settings::{
     Written,
 };
 pub use self::store::{DATABASE_FILE, Store, StoreError};
+#[cfg(feature = "tls")]
+pub use self::test_authority::{AuthorityError, TestAuthority};
 pub use self::tfa_option::{TfaOptionError, TfaOptionProblem};
 pub use self::totp::{AcceptedCode, CodeRefused, TOTP_SECRET_BYTES, TOTP_WINDOW, Totp, TotpAlgorithm, TotpRefused};
 pub use self::user_name::{InvalidUserName, UserId, UserName};

@@ -372,6 +372,7 @@ pub(crate) fn of_what_is_no_request(status: StatusCode) -> String {
     let (code, reason) = match status {
         StatusCode::URI_TOO_LONG => ("uri_too_long", "the address is too long"),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ("head_too_large", "the request's head is too large"),
+        StatusCode::UPGRADE_REQUIRED => ("tls_required", "this site speaks TLS: write https:// in place of http://"),
         _ => ("bad_request", "this is no HTTP request"),
     };
     let body = Body { refused_by: "relying_party", code, reason: reason.to_owned(), report_id: None, report: None };

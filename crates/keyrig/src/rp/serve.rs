@@ -1,20 +1,24 @@
 //! `keyrig rp serve`: the relying party and its page.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
-use keyrig_relying_party::{By, Options, RelyingParty, Role, Settings, SystemClock, UserError, UserName};
+use keyrig_relying_party::{
+    By, Options, RelyingParty, Role, Server, Settings, SystemClock, Transport, UserError, UserName,
+};
 use keyrig_scenario::doctor::{self, Kind, Passed, Site};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use super::listen::{Listen, Node, bind, is_localhost};
 use super::password::{PasswordSource, password};
 use super::state::State;
+#[cfg(feature = "tls")]
+use super::tls;
 use crate::failure::Failure;
 use crate::interruption;
 use crate::output::Lines;
@@ -33,16 +37,33 @@ Examples:
   keyrig rp serve --config site.toml        several origins, a policy,
                                             attestation, …
 
-Passwords and sessions go in clear text. Before you listen on an address that
-others can reach, put a proxy with TLS in front, and say --behind-tls.")]
+  keyrig rp serve --tls self                https://localhost:8006, by a test CA:
+                                            keyrig rp tls trust
+  keyrig rp serve --tls self --node pve1.localhost=127.0.0.1:8006 \\
+                  --node pve2.localhost=127.0.0.1:8007
+                                            two nodes of a cluster
+
+Without --tls, passwords and sessions go in clear text. Before you listen on an
+address that others can reach, add it, or put a proxy with TLS in front, and
+say --behind-tls.")]
 pub(crate) struct Arguments {
     /// Where to listen: localhost:PORT is 127.0.0.1 and ::1; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "localhost:8006")]
     listen: Listen,
 
-    /// Allow --listen to be an address that others can reach
+    /// Serve as a node of a cluster, by its name in browsers; more than once for several. Other processes on the same
+    /// --state are nodes of the same cluster
+    #[arg(long, value_name = "NAME=ADDRESS:PORT", conflicts_with = "listen")]
+    node: Vec<Node>,
+
+    /// Allow --listen and --node to be addresses that others can reach
     #[arg(long)]
     open_to_network: bool,
+
+    /// Serve over TLS: by a test CA that is made here (self), by mkcert, or by a certificate and its key
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "self|mkcert|CERT,KEY", conflicts_with = "behind_tls")]
+    tls: Option<tls::Source>,
 
     /// Serve behind a proxy that adds TLS: cookies are Secure, and an origin that the settings do not name is https:// and
     /// the Host that the proxy passes on
@@ -74,31 +95,15 @@ pub(crate) struct Arguments {
     state: State,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Listen {
-    Localhost(u16),
-    Address(SocketAddr),
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("localhost:").map(str::parse) {
-            Some(Ok(port)) => Ok(Self::Localhost(port)),
-            Some(Err(_)) => Err("a port is a number up to 65535".to_owned()),
-            None => text
-                .parse()
-                .map(Self::Address)
-                .map_err(|_| "write ADDRESS:PORT, such as localhost:8006 or 127.0.0.1:8006".to_owned()),
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Listening<'a> {
     url: String,
     listen: Vec<SocketAddr>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<Place>,
+    /// The test CA's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
     state: PathBuf,
     policy: &'a str,
     rp_id: &'a str,
@@ -106,28 +111,29 @@ struct Listening<'a> {
     initial_password: Option<String>,
 }
 
+/// A node, and where it is.
+#[derive(Serialize)]
+struct Place {
+    name: String,
+    url: String,
+    listen: SocketAddr,
+}
+
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    if let Listen::Address(address) = arguments.listen
-        && !address.ip().is_loopback()
-        && !arguments.open_to_network
-    {
-        return Err(Failure::Usage(format!(
-            "others can reach {address}, and passwords go in clear text: add --open-to-network to allow that"
-        )));
+    check_reach(&arguments)?;
+    let (listeners, missing) = bind(arguments.listen, &arguments.node).await?;
+    let mut listen = Vec::new();
+    for (_, listener) in &listeners {
+        listen.push(listener.local_addr().map_err(Failure::Runtime)?);
     }
-    let (listeners, missing) = bind(arguments.listen).await?;
-    let listen: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     let port = listen.first().map_or(0, SocketAddr::port);
     let settings = match &arguments.config {
         Some(file) => Settings::load(file)?,
-        // For trying it: what the page can do is on.
-        None => Settings {
-            name: "keyrig".to_owned(),
-            passkey_login: true,
-            ..Settings::new("localhost", format!("http://localhost:{port}"))
-        },
+        None => tried_out(&arguments, port)?,
     };
     let store = arguments.state.open_or_make()?;
+    let hosts: Vec<String> = listeners.iter().map(|(host, _)| host.clone()).collect();
+    let security = Security::of(&arguments, &settings, &hosts)?;
     let initial_password = first_administrator(&arguments, &store)?;
     let interrupted = interruption::in_order();
     let (policy, rp_id) = (settings.policy.name.clone(), settings.rp_id.clone());
@@ -140,22 +146,21 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     warnings.extend(diagnosed(&settings));
     let options = Options {
         explain: arguments.explain,
-        over_tls: arguments.behind_tls,
+        transport: security.transport,
         trusted_proxies: arguments.trust_proxy.clone(),
         ..Options::new(store)
     };
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
-    let host = match arguments.listen {
-        Listen::Localhost(_) => "localhost".to_owned(),
-        // Where browsers have WebAuthn; the address is said beside it.
-        Listen::Address(address) if is_localhost(address.ip()) => "localhost".to_owned(),
-        Listen::Address(address) => match address.ip() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        },
-    };
+    let url = |host: &str, port: u16| format!("{}://{host}:{port}", security.scheme);
+    let places = arguments.node.iter().zip(&listen).map(|(node, listen)| Place {
+        name: node.name.clone(),
+        url: url(&node.name, listen.port()),
+        listen: *listen,
+    });
     let listening = Listening {
-        url: format!("http://{host}:{port}"),
+        url: url(hosts.first().map_or("localhost", String::as_str), port),
+        nodes: places.collect(),
+        ca: security.ca.clone(),
         listen,
         state: arguments.state.directory()?,
         policy: &policy,
@@ -164,11 +169,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let warnings: Vec<_> = warnings.into_iter().chain(relying_party.settle_in()?).collect();
     let out = Lines::to_stdout(|count| format!("{count} lines were lost: nobody read them"))?;
-    announce(&out, &arguments, &listening, &origins, relying_party.webauthn_problem(), warnings, missing)?;
+    let problem = relying_party.webauthn_problem();
+    announce(&out, &arguments, &listening, (&security, &origins), problem, warnings, missing)?;
     let mut servers = Vec::new();
-    for listener in listeners {
+    for (_, listener) in listeners {
         let address = listener.local_addr().map_err(Failure::Runtime)?;
-        let server = keyrig_relying_party::serve(listener, relying_party.clone());
+        let server = security.serve(listener, relying_party.clone());
         servers.push((address, server.map_err(|error| Failure::Listen(address, error))?));
     }
     let ended = tokio::select! {
@@ -180,6 +186,93 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     out.finish();
     ended
+}
+
+/// Nobody is to be reached by others who did not say so.
+fn check_reach(arguments: &Arguments) -> Result<(), Failure> {
+    let listen = match arguments.listen {
+        Listen::Address(address) if arguments.node.is_empty() => Some(address),
+        _ => None,
+    };
+    let mut addresses = arguments.node.iter().map(|node| node.address).chain(listen);
+    match addresses.find(|address| !address.ip().is_loopback()) {
+        Some(address) if !arguments.open_to_network => {
+            let in_clear = if arguments.is_over_tls() { "" } else { ", and passwords go in clear text" };
+            Err(Failure::Usage(format!("others can reach {address}{in_clear}: add --open-to-network to allow that")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Settings without a file, for trying it: what the page can do is on.
+fn tried_out(arguments: &Arguments, port: u16) -> Result<Settings, Failure> {
+    if let Some(node) = arguments.node.iter().find(|node| !node.is_local()) {
+        return Err(Failure::Usage(format!(
+            "the node {} takes settings whose RP ID is its name or above it: add --config FILE, or call it NAME.localhost",
+            node.name
+        )));
+    }
+    let scheme = if arguments.is_over_tls() { "https" } else { "http" };
+    let settings = Settings::new("localhost", format!("{scheme}://localhost:{port}"));
+    // The host of each request decides between nodes.
+    let origins = if arguments.node.is_empty() { settings.origins.clone() } else { Vec::new() };
+    Ok(Settings { name: "keyrig".to_owned(), passkey_login: true, origins, ..settings })
+}
+
+impl Arguments {
+    fn is_over_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let tls = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let tls = false;
+        tls
+    }
+}
+
+/// What lies between browsers and the site, and what it takes.
+struct Security {
+    transport: Transport,
+    scheme: &'static str,
+    /// The test CA's certificate.
+    ca: Option<PathBuf>,
+    /// What is said of the certificate.
+    note: Option<String>,
+    #[cfg(feature = "tls")]
+    tls: Option<keyrig_relying_party::Tls>,
+}
+
+impl Security {
+    fn of(arguments: &Arguments, settings: &Settings, hosts: &[String]) -> Result<Self, Failure> {
+        #[cfg(feature = "tls")]
+        if let Some(source) = &arguments.tls {
+            let tls::Served { tls, transport, authority } =
+                tls::load(source, &arguments.state.directory()?, settings, hosts)?;
+            let note = authority.as_ref().map(|authority| {
+                let new = if authority.is_new { ", which is new" } else { "" };
+                format!("{}{new}: 'keyrig rp tls trust' says how to trust it", authority.name())
+            });
+            let ca = authority.map(|authority| authority.certificate());
+            return Ok(Self { transport, scheme: "https", ca, note, tls: Some(tls) });
+        }
+        let _ = (settings, hosts);
+        let transport = if arguments.behind_tls { Transport::BehindTls } else { Transport::Plain };
+        Ok(Self {
+            transport,
+            scheme: "http",
+            ca: None,
+            note: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
+    }
+
+    fn serve(&self, listener: TcpListener, relying_party: Arc<RelyingParty>) -> std::io::Result<Server> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return keyrig_relying_party::serve_tls(listener, relying_party, tls.clone());
+        }
+        keyrig_relying_party::serve(listener, relying_party)
+    }
 }
 
 /// What the doctor says of the site's own origins: where browsers refuse, and what a policy lets a user wait for in vain.
@@ -201,34 +294,6 @@ fn diagnosed(settings: &Settings) -> Vec<String> {
     refused.chain(waits.map(|warning| warning.text.clone())).collect()
 }
 
-/// Whether it is what browsers take `localhost` for.
-fn is_localhost(address: IpAddr) -> bool {
-    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
-}
-
-/// The listeners; and why `::1` is not among them, if it should be.
-async fn bind(listen: Listen) -> Result<(Vec<TcpListener>, Option<String>), Failure> {
-    let bind = async |address: SocketAddr| {
-        TcpListener::bind(address).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => Failure::PortInUse { address, option: "--listen" },
-            _ => Failure::Listen(address, error),
-        })
-    };
-    match listen {
-        Listen::Address(address) => Ok((vec![bind(address).await?], None)),
-        Listen::Localhost(port) => {
-            let first = bind((Ipv4Addr::LOCALHOST, port).into()).await?;
-            let port = first.local_addr().map_err(Failure::Runtime)?.port();
-            // A machine may have no IPv6.
-            match bind((Ipv6Addr::LOCALHOST, port).into()).await {
-                Ok(second) => Ok((vec![first, second], None)),
-                Err(error @ Failure::PortInUse { .. }) => Err(error),
-                Err(error) => Ok((vec![first], Some(error.to_string()))),
-            }
-        }
-    }
-}
-
 /// Makes root@pam if nobody is there, and returns a password that was made up.
 fn first_administrator(arguments: &Arguments, store: &keyrig_relying_party::Store) -> Result<Option<String>, Failure> {
     if !store.users()?.is_empty() {
@@ -248,7 +313,7 @@ fn announce(
     out: &Lines,
     arguments: &Arguments,
     listening: &Listening<'_>,
-    origins: &[String],
+    (security, origins): (&Security, &[String]),
     problem: Option<&str>,
     warnings: Vec<String>,
     missing: Option<String>,
@@ -264,6 +329,12 @@ fn announce(
         _ => String::new(),
     };
     out.print(format!("site     {}{beside}", listening.url));
+    for Place { name, url, listen } in &listening.nodes {
+        out.print(format!("node     {name} at {url}, on {listen}"));
+    }
+    if let Some(note) = &security.note {
+        out.print(format!("TLS      by {note}"));
+    }
     out.print(format!("state    {}", listening.state.display()));
     out.print(format!("WebAuthn RP ID {}, policy {}", listening.rp_id, listening.policy));
     if origins.is_empty() {

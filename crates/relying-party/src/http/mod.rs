@@ -12,13 +12,14 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, Method, Uri, header};
-use axum::middleware::map_response;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use keyrig_http::Server;
 use tokio::net::TcpListener;
+use url::{Host, Url};
 
 pub use self::body::MAX_BODY_BYTES;
 pub use self::proxmox::ROUTES as PROXMOX_ROUTES;
@@ -89,7 +90,7 @@ pub fn router(relying_party: Arc<RelyingParty>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(map_response(guarded))
+        .layer(from_fn_with_state(relying_party.clone(), guarded))
         .with_state(relying_party)
 }
 
@@ -105,12 +106,40 @@ pub fn serve(listener: TcpListener, relying_party: Arc<RelyingParty>) -> io::Res
     keyrig_http::serve(listener, router(relying_party), of_what_is_no_request, connections)
 }
 
+/// The same over TLS.
+///
+/// # Errors
+/// When the listener's address cannot be read.
+#[cfg(feature = "tls")]
+pub fn serve_tls(listener: TcpListener, relying_party: Arc<RelyingParty>, tls: keyrig_http::Tls) -> io::Result<Server> {
+    let connections = relying_party.connections.clone();
+    keyrig_http::serve_tls(listener, tls, router(relying_party), of_what_is_no_request, connections)
+}
+
+/// How browsers are told to ask for a site over TLS alone (RFC 6797), for a day: it is for rehearsals.
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=86400");
+
 /// Nothing here is for caches, or to be taken for anything but what it says it is.
-async fn guarded(mut response: Response) -> Response {
+async fn guarded(State(relying_party): State<Arc<RelyingParty>>, request: Request, next: Next) -> Response {
+    let is_strict = relying_party.is_of_real_tls && has_real_name(request.headers());
+    let mut response = next.run(request).await;
+    if is_strict {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+    }
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Whether a request asks for a name below one of the public suffixes: not an address, nor a name that has a meaning on one machine or
+/// network alone.
+fn has_real_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Ok(url) = Url::parse(&format!("https://{host}")) else { return false };
+    let Some(Host::Domain(name)) = url.host() else { return false };
+    let domain = psl::domain(name.as_bytes());
+    domain.is_some_and(|domain| domain.suffix().is_known())
 }
 
 async fn not_found(uri: Uri) -> Refusal {

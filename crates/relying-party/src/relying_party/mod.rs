@@ -17,4 +17,4 @@ pub(crate) use self::authorization::{
 };
 pub(crate) use self::enrolment::{Added, RegistrationWish, TotpOffer, TotpWish};
 pub(crate) use self::login::{Answer, Ceremony, LoggedIn, Offer, Step};
-pub use self::state::{Options, RelyingParty};
+pub use self::state::{Options, RelyingParty, Transport};

@@ -26,6 +26,20 @@ use crate::webauthn::Webauthn;
 /// How many requests work on the store at once; others wait for their turn.
 const WORKERS: usize = 32;
 
+/// What lies between browsers and a relying party. Over TLS cookies are `Secure`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Plain HTTP.
+    #[default]
+    Plain,
+    /// A proxy that ends TLS, and passes on plain HTTP.
+    BehindTls,
+    /// TLS, by a certificate that only those trust who try it out: browsers are never told to insist on it.
+    TestTls,
+    /// TLS.
+    Tls,
+}
+
 /// What a relying party is made of, beside its settings.
 #[derive(Debug)]
 pub struct Options {
@@ -37,8 +51,8 @@ pub struct Options {
     pub directories: BTreeMap<String, Arc<dyn Directory>>,
     /// Whether users are told why a login was refused, as on a rehearsal site. It tells attackers as well.
     pub explain: bool,
-    /// Whether pages come over TLS that a proxy in front ends: cookies are `Secure` then.
-    pub over_tls: bool,
+    /// What lies between browsers and here.
+    pub transport: Transport,
     /// The addresses of proxies whose `X-Forwarded-For` is believed: of what comes from one, the last address in it that is none of
     /// these is where it came from.
     pub trusted_proxies: Vec<IpAddr>,
@@ -54,7 +68,7 @@ impl Options {
             password_cost: PasswordCost::Full,
             directories,
             explain: false,
-            over_tls: false,
+            transport: Transport::Plain,
             trusted_proxies: Vec::new(),
         }
     }
@@ -76,6 +90,8 @@ pub struct RelyingParty {
     pub(crate) over_tls: bool,
     /// TLS is not spoken here.
     pub(crate) behind_proxy: bool,
+    /// There is TLS, and browsers trust it without being told to for a test.
+    pub(crate) is_of_real_tls: bool,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) limits: Limits,
     pub(crate) connections: Arc<Connections>,
@@ -117,8 +133,9 @@ impl RelyingParty {
             webauthn,
             password_cost: options.password_cost,
             explain: options.explain,
-            over_tls: options.over_tls || pages_are_https,
-            behind_proxy: options.over_tls,
+            over_tls: options.transport != Transport::Plain || pages_are_https,
+            behind_proxy: options.transport == Transport::BehindTls,
+            is_of_real_tls: matches!(options.transport, Transport::BehindTls | Transport::Tls),
             trusted_proxies: options.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
             connections: Connections::new(limits.of_connections()),
             limits,

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use keyrig_relying_party::{CSRF_HEADER, Options, PasswordCost, Settings, Store};
+use keyrig_relying_party::{CSRF_HEADER, Options, PasswordCost, Settings, Store, Transport};
 use serde_json::Value;
 
 use crate::rig::{HOST, Key, ORIGIN, RP_ID, Rig, registration, text};
@@ -12,8 +12,9 @@ async fn register_by(host: &str, over_tls: bool) -> Value {
     let settings = Settings { origins: Vec::new(), ..Settings::new(RP_ID, ORIGIN) };
     let store = Store::in_memory().unwrap();
     let password_cost = PasswordCost::DangerNone;
+    let transport = if over_tls { Transport::BehindTls } else { Transport::Plain };
     let rig =
-        Rig::with_options(Ok(settings), Options { password_cost, explain: true, over_tls, ..Options::new(store) });
+        Rig::with_options(Ok(settings), Options { password_cost, explain: true, transport, ..Options::new(store) });
     let mut alice = rig.new_user("alice@pve").await;
     let begun = alice.begin_registration().await;
     let credential = Key::default().create(&begun).await.unwrap();

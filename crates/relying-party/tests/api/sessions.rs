@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use keyrig_relying_party::{
     By, CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, CSRF_HEADER, EventKind, Options, PasswordCost, Role,
-    SESSION_LIFETIME, Settings, Store, UserChange,
+    SESSION_LIFETIME, Settings, Store, Transport, UserChange,
 };
 use serde_json::{Value, json};
 
@@ -236,7 +236,7 @@ async fn wrong_passwords_end_the_session_that_asks_for_it_again() {
 #[tokio::test]
 async fn behind_tls_the_cookie_is_secure_without_settings_that_say_so() {
     let options = Options {
-        over_tls: true,
+        transport: Transport::BehindTls,
         password_cost: PasswordCost::DangerNone,
         ..Options::new(Store::in_memory().unwrap())
     };

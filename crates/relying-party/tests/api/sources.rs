@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 use keyrig_relying_party::{
-    Event, EventFilter, EventKind, Options, PasswordCost, Requirement, Role, Settings, Store, UserError,
+    Event, EventFilter, EventKind, Options, PasswordCost, Requirement, Role, Settings, Store, Transport, UserError,
 };
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::rig::{HOST, Key, ORIGIN, PASSWORD, RP_ID, Rig};
 fn served(over_tls: bool, trusted: &[&str]) -> Rig {
     let options = Options {
         password_cost: PasswordCost::DangerNone,
-        over_tls,
+        transport: if over_tls { Transport::BehindTls } else { Transport::Plain },
         trusted_proxies: trusted.iter().map(|address| address.parse().unwrap()).collect(),
         ..Options::new(Store::in_memory().unwrap())
     };
@@ -146,4 +146,32 @@ async fn a_requirement_of_before_stays_and_is_said() {
     assert_eq!(changed.browser().refused_code("POST", "/api/login", Some(body)).await, "factor_required");
     let unknown = rig.store().sessions(&"nobody@pve".parse().unwrap(), rig.now());
     assert!(matches!(unknown, Err(UserError::Unknown(_))));
+}
+
+/// A browser that was told to insist on TLS does so for other servers of that name too, and nobody can tell it otherwise.
+#[tokio::test]
+async fn browsers_are_told_to_insist_on_tls_for_real_names_over_real_tls_alone() {
+    use keyrig_relying_party::Transport::{BehindTls, Plain, TestTls, Tls};
+    for (transport, host, insists) in [
+        (Tls, "pve.example.com:8006", true),
+        (BehindTls, "pve.example.com", true),
+        (TestTls, "pve.example.com:8006", false),
+        (Plain, "pve.example.com:8006", false),
+        (Tls, "localhost:8006", false),
+        (Tls, "pve1.localhost", false),
+        (Tls, "pve.lan", false),
+        (Tls, "pve", false),
+        (Tls, "com", false),
+        (Tls, "192.0.2.1:8006", false),
+        (Tls, "[2001:db8::1]:8006", false),
+        (Tls, "", false),
+    ] {
+        let options =
+            Options { password_cost: PasswordCost::DangerNone, transport, ..Options::new(Store::in_memory().unwrap()) };
+        let rig = Rig::with_options(Ok(Settings::new(RP_ID, ORIGIN)), options);
+        let request = Request::get("/api/realms").header(header::HOST, host).body(Body::empty()).unwrap();
+        let (_, headers, _) = rig.browser().raw(request).await;
+        let found = headers.get(header::STRICT_TRANSPORT_SECURITY).map(|value| value.to_str().unwrap());
+        assert_eq!(found, insists.then_some("max-age=86400"), "{transport:?} {host}");
+    }
 }

@@ -16,7 +16,7 @@ use keyrig_rack::snapshot::Snapshot;
 use keyrig_rack::{KeyName, KeySpecification, Options as RackOptions, Rack};
 use keyrig_relying_party::{
     By, Clock, Options, PasswordCost, PasswordHash, RelyingParty, Requirement, Role, Settings, Store, SystemRandomness,
-    Totp, router,
+    Totp, Transport, router,
 };
 use keyrig_verifier::{
     AuthenticationExpectations, AuthenticationResponse, CredentialRecord, RegistrationExpectations,
@@ -232,8 +232,13 @@ impl<'a> Stage<'a> {
     }
 
     fn serve(&self, settings: Settings, store: &Arc<Store>, over_tls: bool) -> Router {
-        let options =
-            Options { password_cost: PasswordCost::DangerNone, explain: true, over_tls, ..Options::new(store.clone()) };
+        let transport = if over_tls { Transport::BehindTls } else { Transport::Plain };
+        let options = Options {
+            password_cost: PasswordCost::DangerNone,
+            explain: true,
+            transport,
+            ..Options::new(store.clone())
+        };
         router(Arc::new(RelyingParty::new(Ok(settings), options, self.clock.clone())))
     }
 
