@@ -67,7 +67,7 @@ def playwright(project: Path, site: str, keyrig: Path, *words: str) -> subproces
 
 @pytest.mark.parametrize(
     ("words", "passed"),
-    [(["two-keys"], 2), (["keyrig.spec", "shows", "--grep-invert", "@fails", "--workers", "2"], 7)],
+    [(["two-keys"], 2), (["keyrig.spec", "shows", "--grep-invert", "@fails", "--workers", "2"], 8)],
     ids=["example", "own tests"],
 )
 def test_they_pass_in_chromium(project: Path, site: str, program: Path, words: list[str], passed: int) -> None:
@@ -89,6 +89,17 @@ def test_a_program_that_is_not_there_is_told(project: Path, site: str) -> None:
     done = playwright(project, site, Path("/nowhere/keyrig"), "two-keys")
     assert done.returncode == 1
     assert "/nowhere/keyrig cannot be run (put keyrig on PATH, or name it in KEYRIG)" in done.stdout
+
+
+def test_types_are_right(project: Path) -> None:
+    """The compiler's word, also on mistakes that it has to see."""
+    (project / "node_modules/@types").mkdir(exist_ok=True)
+    link = project / "node_modules/@types/node"
+    if not link.exists():
+        link.symlink_to(CACHE / "node_modules/@types/node")
+    how = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--skipLibCheck", "types.ts"]
+    shutil.copy(PACKAGE / "test/types.ts", project)
+    run([CACHE / "node_modules/.bin/tsc", *how], cwd=project)
 
 
 def test_the_readme_shows_the_example_as_it_is_run() -> None:

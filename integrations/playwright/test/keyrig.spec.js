@@ -39,6 +39,24 @@ test('what a key keeps is put aside and brought back', async ({ page, keyrig }) 
   expect(await page.evaluate(() => logIn())).toBe('logged in');
 });
 
+test('a passkey needs no window, with a key that verifies its user', async ({ page, keyrig }) => {
+  const key = await keyrig.key('keyrig-uv');
+  await page.goto(site);
+  const verified = await page.evaluate(async () => {
+    const publicKey = {
+      rp: { id: 'localhost', name: 'Example' },
+      user: { id: new Uint8Array([1]), name: 'alice', displayName: 'Alice' },
+      challenge: new Uint8Array([1, 2, 3]),
+      pubKeyCredParams: [{ type: 'public-key', alg: -7 }],
+      authenticatorSelection: { residentKey: 'required', userVerification: 'required' },
+    };
+    const { response } = await navigator.credentials.create({ publicKey });
+    return (new Uint8Array(response.getAuthenticatorData())[32] & 4) !== 0;
+  });
+  expect(verified).toBe(true);
+  expect((await key.credentials()).map((one) => one.rp_id)).toEqual(['localhost']);
+});
+
 test.describe('by hand', () => {
   test.use({ touch: 'manual' });
 
