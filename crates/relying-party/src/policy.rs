@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use keyrig_verifier::Strictness;
+use keyrig_verifier::{SUPPORTED_ALGORITHMS, Strictness};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -17,9 +17,6 @@ const BUILT_IN: [(&str, &str); 4] = [
     ("pve-8.0.3", include_str!("../policies/pve-8.0.3.toml")),
     ("webauthn-rs", include_str!("../policies/webauthn-rs.toml")),
 ];
-
-/// The COSE identifiers of the algorithms that can be offered: ES256, EdDSA, ES384, RS256.
-const ALGORITHMS: [i64; 4] = [-7, -8, -35, -257];
 
 /// The types of second factors that a realm can ask for.
 const REALM_TYPES: [&str; 3] = ["oath", "any", "webauthn"];
@@ -252,10 +249,13 @@ fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Resul
 
 fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Error> {
     let found = Vec::<i64>::deserialize(deserializer)?;
-    match found.iter().find(|algorithm| !ALGORITHMS.contains(algorithm)) {
-        Some(unknown) => Err(serde::de::Error::custom(format!(
-            "{unknown} is not an algorithm that can be verified: these are -7, -8, -35 and -257"
-        ))),
+    match found.iter().find(|algorithm| !SUPPORTED_ALGORITHMS.contains(algorithm)) {
+        Some(unknown) => {
+            let known = SUPPORTED_ALGORITHMS.map(|algorithm| algorithm.to_string()).join(", ");
+            Err(serde::de::Error::custom(format!(
+                "{unknown} is not an algorithm that can be verified: these are {known}"
+            )))
+        }
         None if found.is_empty() => Err(serde::de::Error::custom("no algorithm is named")),
         None => Ok(found),
     }

@@ -41,8 +41,16 @@ pub(crate) fn read_prefix(bytes: &[u8], form: Deviation) -> Result<Read<'_>, Str
     Ok(Read { written, canonical: canonical.into(), rest, deviation: Some(problem) })
 }
 
+/// How deep an attestation object is: a chain of certificates, in a statement, in an entry, in a compound statement, in the object
+/// (WebAuthn Level 3, §8.9). CTAP's messages are less deep.
+pub(crate) const OBJECT_DEPTH: usize = 5;
+
 /// Reads exactly one item.
 pub(crate) fn read(bytes: &[u8], form: Deviation) -> Result<Read<'_>, String> {
+    if let Ok(item) = Item::parse_within(bytes, OBJECT_DEPTH) {
+        let written = item.encoded();
+        return Ok(Read { written, canonical: written.into(), rest: &[], deviation: None });
+    }
     let read = read_prefix(bytes, form)?;
     if read.rest.is_empty() { Ok(read) } else { Err(format!("{} bytes follow the item", read.rest.len())) }
 }

@@ -89,7 +89,7 @@ checks! {
     Algorithm = "algorithm", "dom-publickeycredentialcreationoptions-pubkeycredparams",
         "The credential public key's algorithm was offered in pubKeyCredParams.";
     AttestationFormat = "attestation-format", "sctn-attstn-fmt-ids",
-        "The attestation statement format is known here: none, packed or fido-u2f.";
+        "The attestation statement format is known here: none, packed, tpm, android-key, apple, fido-u2f or compound.";
     AttestationStatement = "attestation-statement", "sctn-defined-attestation-formats",
         "The attestation statement has the members of its format, with an algorithm that fits.";
     AttestationSignature = "attestation-signature", "reg-ceremony-verify-attestation",

@@ -11,8 +11,9 @@
 //! A ceremony that somebody recorded in another form is read by [`Recording`], and [`Structure`] has the fields of what is binary, with
 //! their places.
 //!
-//! `CHECKS.md` lists the checks. What is supported: the attestation statement formats none, packed and fido-u2f; the
-//! algorithms ES256, ES384, EdDSA (Ed25519) and RS256.
+//! `CHECKS.md` lists the checks. What is supported: the attestation statement formats none, packed, tpm,
+//! android-key, apple, fido-u2f and compound; the algorithms ES256, ES384, ES512, EdDSA (Ed25519), RS256, PS256, PS384, PS512, ML-DSA-44,
+//! ML-DSA-65 and ML-DSA-87.
 
 mod attestation;
 mod authentication;

@@ -9,7 +9,7 @@ use keyrig_ctap::cbor::Item;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use rsa::pkcs1::der::asn1::UintRef;
 use rsa::pkcs1::der::{Decode, Encode};
-use rsa::{BoxedUint, Pkcs1v15Sign, RsaPublicKey, pkcs1};
+use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey, pkcs1};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
@@ -22,10 +22,19 @@ use crate::strictness::{Deviation, Strictness};
 pub(crate) const ES256: i64 = -7;
 pub(crate) const EDDSA: i64 = -8;
 pub(crate) const ES384: i64 = -35;
+pub(crate) const ES512: i64 = -36;
+pub(crate) const PS256: i64 = -37;
+pub(crate) const PS384: i64 = -38;
+pub(crate) const PS512: i64 = -39;
+pub(crate) const ML_DSA_44: i64 = -48;
+pub(crate) const ML_DSA_65: i64 = -49;
+pub(crate) const ML_DSA_87: i64 = -50;
 pub(crate) const RS256: i64 = -257;
 
-/// The COSE algorithms that signatures are verified for here: ES256, EdDSA with Ed25519, ES384, RS256.
-pub const SUPPORTED_ALGORITHMS: [i64; 4] = [ES256, EDDSA, ES384, RS256];
+/// The COSE algorithms that signatures are verified for here: ES256, EdDSA with Ed25519, ES384, RS256; ES512, PS256, PS384, PS512;
+/// ML-DSA-44, ML-DSA-65, ML-DSA-87. Ed448 is refused by name: no library of it is kept as those of the others are.
+pub const SUPPORTED_ALGORITHMS: [i64; 11] =
+    [ES256, EDDSA, ES384, RS256, ES512, PS256, PS384, PS512, ML_DSA_44, ML_DSA_65, ML_DSA_87];
 
 /// RSA moduli that both libraries verify with.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
@@ -33,6 +42,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const SECP521R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
@@ -43,11 +53,34 @@ pub(crate) enum PublicKey {
     P256([u8; 65]),
     /// SEC 1, uncompressed.
     P384([u8; 97]),
+    /// SEC 1, uncompressed.
+    P521(Box<[u8; 133]>),
     Ed25519([u8; 32]),
     Rsa {
         modulus: Vec<u8>,
         exponent: Vec<u8>,
     },
+    /// FIPS 204, as it is encoded there.
+    MlDsa(Set, Vec<u8>),
+}
+
+/// A parameter set of ML-DSA (FIPS 204, §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Set {
+    MlDsa44,
+    MlDsa65,
+    MlDsa87,
+}
+
+impl Set {
+    /// Bytes of a public key (FIPS 204, §4, table 2).
+    fn key_length(self) -> usize {
+        match self {
+            Self::MlDsa44 => 1312,
+            Self::MlDsa65 => 1952,
+            Self::MlDsa87 => 2592,
+        }
+    }
 }
 
 /// How a signature is made, apart from the key.
@@ -56,6 +89,8 @@ pub(crate) enum Scheme {
     Ecdsa(Hash),
     EdDsa,
     RsaPkcs1(Hash),
+    RsaPss(Hash),
+    MlDsa,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +119,12 @@ impl Scheme {
         match algorithm {
             ES256 => Some(Self::Ecdsa(Hash::Sha256)),
             ES384 => Some(Self::Ecdsa(Hash::Sha384)),
+            ES512 => Some(Self::Ecdsa(Hash::Sha512)),
             EDDSA => Some(Self::EdDsa),
+            PS256 => Some(Self::RsaPss(Hash::Sha256)),
+            PS384 => Some(Self::RsaPss(Hash::Sha384)),
+            PS512 => Some(Self::RsaPss(Hash::Sha512)),
+            ML_DSA_44 | ML_DSA_65 | ML_DSA_87 => Some(Self::MlDsa),
             RS256 => Some(Self::RsaPkcs1(Hash::Sha256)),
             _ => None,
         }
@@ -98,9 +138,16 @@ pub(crate) fn algorithm_name(algorithm: i64) -> String {
         EDDSA => "EdDSA (-8)".to_owned(),
         ES384 => "ES384 (-35)".to_owned(),
         RS256 => "RS256 (-257)".to_owned(),
-        -36 => "ES512 (-36), which is not supported here".to_owned(),
+        ES512 => "ES512 (-36)".to_owned(),
+        PS256 => "PS256 (-37)".to_owned(),
+        PS384 => "PS384 (-38)".to_owned(),
+        PS512 => "PS512 (-39)".to_owned(),
+        ML_DSA_44 => "ML-DSA-44 (-48)".to_owned(),
+        ML_DSA_65 => "ML-DSA-65 (-49)".to_owned(),
+        ML_DSA_87 => "ML-DSA-87 (-50)".to_owned(),
         -47 => "ES256K (-47), which is not supported here".to_owned(),
-        -37 => "PS256 (-37), which is not supported here".to_owned(),
+        -53 => "Ed448 (-53), which is not supported here".to_owned(),
+        -65_535 => "RS1 (-65535), which is not supported here: it is by SHA-1".to_owned(),
         other => format!("algorithm {other}, which is not supported here"),
     }
 }
@@ -184,6 +231,7 @@ impl Parameters<'_> {
         const OKP: i64 = 1;
         const EC2: i64 = 2;
         const RSA: i64 = 3;
+        const AKP: i64 = 7;
         match algorithm {
             ES256 => {
                 self.expect(EC2, Some((1, "P-256")))?;
@@ -201,7 +249,14 @@ impl Parameters<'_> {
                 let x = self.second.and_then(|x| x.try_into().ok()).ok_or("an x that does not have 32 bytes")?;
                 Ok(PublicKey::Ed25519(x))
             }
-            RS256 => {
+            ES512 => {
+                self.expect(EC2, Some((3, "P-521")))?;
+                Ok(PublicKey::P521(Box::new(self.point()?)))
+            }
+            ML_DSA_44 => self.ml_dsa(AKP, Set::MlDsa44),
+            ML_DSA_65 => self.ml_dsa(AKP, Set::MlDsa65),
+            ML_DSA_87 => self.ml_dsa(AKP, Set::MlDsa87),
+            RS256 | PS256 | PS384 | PS512 => {
                 self.expect(RSA, None)?;
                 if self.third.is_some() {
                     return Err("a parameter -3, which an RSA public key does not have".to_owned());
@@ -224,6 +279,19 @@ impl Parameters<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The parameter -1 is the key, and there is no other (RFC 9964, §3).
+    fn ml_dsa(&self, key_type: i64, set: Set) -> Result<PublicKey, String> {
+        self.expect(key_type, None)?;
+        if self.second.is_some() || self.third.is_some() {
+            return Err("a parameter -2 or -3, which an ML-DSA public key does not have".to_owned());
+        }
+        let key = self.first.and_then(|key| key.bytes().ok()).ok_or("no pub as bytes")?;
+        if key.len() != set.key_length() {
+            return Err(format!("a pub of {} bytes instead of {}", key.len(), set.key_length()));
+        }
+        Ok(PublicKey::MlDsa(set, key.to_vec()))
     }
 
     /// x and y as an uncompressed point; the compressed form, where y is a boolean, is not allowed.
@@ -262,6 +330,7 @@ impl PublicKey {
                 match curve {
                     Some(SECP256R1) => Ok(Self::P256(bits.try_into().map_err(|_| sized("P-256"))?)),
                     Some(SECP384R1) => Ok(Self::P384(bits.try_into().map_err(|_| sized("P-384"))?)),
+                    Some(SECP521R1) => Ok(Self::P521(Box::new(bits.try_into().map_err(|_| sized("P-521"))?))),
                     Some(other) => Err(format!("a key on the curve {other}, which is not supported here")),
                     None => Err("an elliptic-curve key without a named curve".to_owned()),
                 }
@@ -290,7 +359,10 @@ impl PublicKey {
             (Library::RustCrypto, Self::P256(point)) => p256::ecdsa::VerifyingKey::from_sec1_bytes(point).is_ok(),
             (Library::RustCrypto, Self::P384(point)) => p384::ecdsa::VerifyingKey::from_sec1_bytes(point).is_ok(),
             (Library::RustCrypto, Self::Ed25519(point)) => ed25519_dalek::VerifyingKey::from_bytes(point).is_ok(),
+            (_, Self::P521(point)) => p521::ecdsa::VerifyingKey::from_sec1_bytes(&point[..]).is_ok(),
             (_, Self::Rsa { modulus, exponent }) => rsa_key(modulus, exponent).is_some(),
+            // Any bytes of the right length are a key.
+            (_, Self::MlDsa(set, key)) => key.len() == set.key_length(),
         }
     }
 
@@ -298,15 +370,17 @@ impl PublicKey {
     /// verifies nothing.
     pub(crate) fn verify(&self, library: Library, scheme: Scheme, message: &[&[u8]], signature: &[u8]) -> bool {
         match library {
-            Library::Graviola if self.suits_graviola() => self.verify_with_graviola(scheme, message, signature),
+            Library::Graviola if self.suits_graviola(scheme) => self.verify_with_graviola(scheme, message, signature),
             _ => self.verify_with_rustcrypto(scheme, message, signature),
         }
     }
 
     /// graviola takes RSA moduli of whole 64-bit words only. Nearly all are, but not the specification's test vector.
-    fn suits_graviola(&self) -> bool {
+    fn suits_graviola(&self, scheme: Scheme) -> bool {
         match self {
-            Self::Rsa { modulus, .. } => modulus.len() % 8 == 0,
+            Self::Rsa { modulus, .. } => modulus.len() % 8 == 0 && matches!(scheme, Scheme::RsaPkcs1(_)),
+            // It knows neither.
+            Self::P521(_) | Self::MlDsa(..) => false,
             _ => true,
         }
     }
@@ -373,13 +447,44 @@ impl PublicKey {
                 };
                 rsa_key(modulus, exponent).is_some_and(|key| key.verify(padding, &hash.of(message), signature).is_ok())
             }
+            (Self::Rsa { modulus, exponent }, Scheme::RsaPss(hash)) => {
+                let Some(key) = rsa_key(modulus, exponent) else { return false };
+                let hashed = hash.of(message);
+                // The salt is as long as the hash (RFC 8230, §2).
+                match hash {
+                    Hash::Sha256 => key.verify(Pss::<Sha256>::new(), &hashed, signature),
+                    Hash::Sha384 => key.verify(Pss::<Sha384>::new(), &hashed, signature),
+                    Hash::Sha512 => key.verify(Pss::<Sha512>::new(), &hashed, signature),
+                }
+                .is_ok()
+            }
+            (Self::P521(point), Scheme::Ecdsa(hash)) => {
+                let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(&point[..]);
+                let signature = p521::ecdsa::Signature::from_der(signature);
+                key.is_ok_and(|key| signature.is_ok_and(|it| key.verify_prehash(&hash.of(message), &it).is_ok()))
+            }
+            (Self::MlDsa(set, key), Scheme::MlDsa) => {
+                let message = message.concat();
+                match set {
+                    Set::MlDsa44 => ml_dsa::<ml_dsa::MlDsa44>(key, &message, signature),
+                    Set::MlDsa65 => ml_dsa::<ml_dsa::MlDsa65>(key, &message, signature),
+                    Set::MlDsa87 => ml_dsa::<ml_dsa::MlDsa87>(key, &message, signature),
+                }
+            }
             _ => false,
         }
     }
 }
 
+/// FIPS 204, §5.3, with an empty context, as COSE has it (RFC 9964, §2).
+fn ml_dsa<P: ml_dsa::MlDsaParams>(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let Ok(key) = ml_dsa::EncodedVerifyingKey::<P>::try_from(key) else { return false };
+    let Ok(signature) = ml_dsa::Signature::<P>::try_from(signature) else { return false };
+    ml_dsa::VerifyingKey::<P>::decode(&key).verify_with_context(message, &[], &signature)
+}
+
 impl Hash {
-    fn of(self, message: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn of(self, message: &[&[u8]]) -> Vec<u8> {
         fn digest<D: Digest>(message: &[&[u8]]) -> Vec<u8> {
             message.iter().fold(D::new(), |hash, part| hash.chain_update(part)).finalize().to_vec()
         }

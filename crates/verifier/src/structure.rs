@@ -8,6 +8,7 @@ use serde::Serialize;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use crate::cbor::OBJECT_DEPTH;
 use crate::shown::{hex, shown};
 
 /// A structure, read as far as it can be.
@@ -60,7 +61,7 @@ impl Structure {
     #[must_use]
     pub fn of_attestation_object(bytes: &[u8]) -> Self {
         let mut reading = Reading::of(bytes);
-        match Item::parse(bytes) {
+        match Item::parse_within(bytes, OBJECT_DEPTH) {
             Ok(item) => reading.attestation_object(item),
             Err(error) => reading.malformed(0, error),
         }

@@ -74,9 +74,12 @@ function printable(text) {
   return String(text).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (hidden) => `\\u{${hidden.codePointAt(0).toString(16)}}`);
 }
 
-function say(text, good, detail) {
+function say(text, good, detail, commands = []) {
   const message = find('message');
   message.replaceChildren(Object.assign(document.createElement('div'), { textContent: printable(text) }));
+  for (const command of commands) {
+    message.append(Object.assign(document.createElement('code'), { textContent: printable(command) }));
+  }
   if (detail) {
     const details = document.createElement('details');
     details.append(
@@ -92,7 +95,9 @@ function say(text, good, detail) {
 function fail(error) {
   if (error instanceof Refused) {
     const { code, reason, report_id: id, report } = error.body;
-    say(`Refused (${code}): ${reason}${id ? ` (report ${id})` : ''}`, false, report);
+    // What the command line tells of each check that refused.
+    const explained = (report?.verification?.refused_by ?? []).map((check) => `keyrig explain ${check}`);
+    say(`Refused (${code}): ${reason}${id ? ` (report ${id})` : ''}`, false, report, explained);
     if (code === 'not_logged_in') show(null);
   } else if (error instanceof DOMException) {
     say(`The browser says ${error.name}: ${error.message}`, false);

@@ -5,7 +5,8 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::certificate::{CertificateInner, Raw, Version};
 use x509_cert::der::asn1::{ObjectIdentifier, OctetStringRef};
 use x509_cert::der::{Decode, Encode, Reader, SliceReader};
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 
 use crate::public_key::{Hash, Library, PublicKey, Scheme};
 
@@ -14,6 +15,12 @@ const ORGANISATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 const ORGANISATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ID_FIDO_GEN_CE_AAGUID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.1.1.4");
+
+/// tcg-kp-AIKCertificate.
+const TCG_KP_AIK_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.8.3");
+const TPM_MANUFACTURER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.2.1");
+const TPM_MODEL: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.2.2");
+const TPM_VERSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.2.3");
 
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_WITH_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
@@ -136,6 +143,13 @@ impl Certificate {
         Some(value())
     }
 
+    /// The value of an extension that is read elsewhere.
+    pub(super) fn raw_extension(&self, id: ObjectIdentifier) -> Option<&[u8]> {
+        let extensions = self.parsed.tbs_certificate().extensions()?;
+        let extension = extensions.iter().find(|extension| extension.extn_id == id)?;
+        Some(extension.extn_value.as_bytes())
+    }
+
     fn extension<'a, T>(&'a self) -> Result<Option<T>, String>
     where
         T: Decode<'a, Error = x509_cert::der::Error> + x509_cert::der::oid::AssociatedOid,
@@ -180,6 +194,51 @@ pub(super) fn packed_requirements(certificate: &Certificate) -> Vec<String> {
     }
     problems.extend(certificate.public_key.as_ref().err().cloned());
     problems
+}
+
+/// What §8.3.1 asks of the certificate of a TPM's attestation key, as far as this one does not have it.
+pub(super) fn tpm_requirements(certificate: &Certificate) -> Vec<String> {
+    let mut problems = Vec::new();
+    if certificate.parsed.tbs_certificate().version() != Version::V3 {
+        problems.push("version 3 is required".to_owned());
+    }
+    if !certificate.subject().is_empty() {
+        problems.push(format!("the subject has to be empty, and is {}", certificate.subject()));
+    }
+    match certificate.extension::<SubjectAltName>() {
+        Ok(Some(names)) => {
+            let directory = names.0.iter().find_map(|name| match name {
+                GeneralName::DirectoryName(name) => Some(name),
+                _ => None,
+            });
+            for (attribute, what) in
+                [(TPM_MANUFACTURER, "manufacturer"), (TPM_MODEL, "model"), (TPM_VERSION, "version")]
+            {
+                if !directory.is_some_and(|name| name.iter().any(|it| it.oid == attribute)) {
+                    problems.push(format!("the alternative name does not have the TPM's {what}"));
+                }
+            }
+        }
+        Ok(None) => problems.push("there is no alternative name, which has to name the TPM".to_owned()),
+        Err(problem) => problems.push(problem),
+    }
+    match certificate.extension::<ExtendedKeyUsage>() {
+        Ok(Some(usage)) if usage.0.contains(&TCG_KP_AIK_CERTIFICATE) => {}
+        Ok(_) => problems.push("the extended key usage is not that of attestation keys (2.23.133.8.3)".to_owned()),
+        Err(problem) => problems.push(problem),
+    }
+    match certificate.extension::<BasicConstraints>() {
+        Ok(Some(BasicConstraints { ca: false, .. })) => {}
+        Ok(_) => problems.push("there are no basic constraints that say that it is not a CA".to_owned()),
+        Err(problem) => problems.push(problem),
+    }
+    problems.extend(certificate.public_key.as_ref().err().cloned());
+    problems
+}
+
+/// android-key and apple ask nothing of the certificate but its extension and its key.
+pub(super) fn bound_requirements(certificate: &Certificate) -> Vec<String> {
+    certificate.public_key.as_ref().err().cloned().into_iter().collect()
 }
 
 /// What §8.6 asks of the certificate of a fido-u2f attestation: a key on P-256.

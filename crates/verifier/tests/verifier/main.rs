@@ -4,6 +4,7 @@
 
 mod attestations;
 mod authentications;
+mod bound;
 mod ceremonies;
 mod differential;
 mod documentation;
