@@ -33,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "keyrig-usb",
             "keyrig-rack",
             "keyrig-faults",
+            "keyrig-attach",
             "keyrig-client",
             "keyrig-ways",
             "keyrig-verifier",

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 use keyrig_client::Browser;
 use keyrig_faults::{Absent, Faults};
-use keyrig_scenario::demo::{self, Introduction};
+use keyrig_scenario::demo;
 use keyrig_scenario::report::{Report, Step};
+use keyrig_scenario::runner::Begun;
 
 use crate::failure::Failure;
 use crate::fault::FaultArguments;
@@ -59,8 +60,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             *printed = shown();
         }
     };
-    let introduce = |introduction: &Introduction| {
-        show(&|| print(introduction_text(introduction)));
+    let introduce = |begun: &Begun| {
+        show(&|| print(introduction(begun)));
         show(&|| arguments.quirks.notes().try_for_each(print));
         show(&|| print(""));
     };
@@ -94,11 +95,9 @@ impl Arguments {
     }
 }
 
-fn introduction_text(introduction: &Introduction) -> String {
-    format!(
-        "relying party  {}\nUSB/IP server  {}\ncryptography   {}",
-        introduction.origin, introduction.usbip, introduction.crypto
-    )
+fn introduction(begun: &Begun) -> String {
+    let usbip = begun.usbip.map_or_else(|| "none".to_owned(), |address| address.to_string());
+    format!("relying party  {}\nUSB/IP server  {usbip}\ncryptography   {}", begun.origin, begun.crypto)
 }
 
 fn print_step(step: &Step) -> Result<(), Failure> {

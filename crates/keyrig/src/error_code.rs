@@ -35,7 +35,9 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Demo(_) => "demo-failed",
         Failure::PortInUse { .. } => "port-in-use",
         Failure::Listen(..) => "cannot-listen",
-        Failure::Write(..) | Failure::IsThere(_) | Failure::NotAToken(_) => "cannot-write",
+        Failure::Write(..) | Failure::IsThere(_) | Failure::ScenarioIsThere(_) | Failure::NotAToken(_) => {
+            "cannot-write"
+        }
         Failure::Print(_) => "cannot-print",
         Failure::Read(..) => "cannot-read",
         Failure::NotATranscript(..) => "not-a-transcript",

@@ -72,6 +72,8 @@ pub(crate) enum Failure {
     NotAToken(PathBuf),
     #[error("{} is there already, and keys are not overwritten", .0.display())]
     IsThere(PathBuf),
+    #[error("{} is there already, and scenarios are not overwritten", .0.display())]
+    ScenarioIsThere(PathBuf),
     #[error("cannot print: {0}")]
     Print(#[source] io::Error),
     #[error("cannot read {0}: {1}")]
@@ -198,7 +200,7 @@ impl Failure {
             },
             Self::AndTrace(failure, _) => return failure.what_to_do(),
             Self::NotAToken(_) => "remove it, or name another socket with --control",
-            Self::IsThere(_) => "name another file, or remove it",
+            Self::IsThere(_) | Self::ScenarioIsThere(_) => "name another file, or remove it",
             Self::Bind(EndpointError::InUse(_)) => "stop it, or choose another address with --ctaphid",
             Self::Bind(EndpointError::NotASocket { .. }) => "name another with --ctaphid unix:PATH",
             #[cfg(target_os = "linux")]

@@ -28,6 +28,8 @@ mod quirk;
 mod rack;
 mod replay;
 mod rp;
+mod run;
+mod scenario;
 mod serve;
 mod starter;
 mod timeline;
@@ -59,6 +61,7 @@ Start with:
   keyrig key list               see what the keys of a running rack do
   keyrig trace FILE             see what keys were asked: what --trace wrote
   keyrig client create --help   options JSON in, credential JSON out
+  keyrig run DIR                run scenarios: what keys, pages and a site do
   keyrig rp serve               a site to log in to, at http://localhost:8006
   keyrig doctor --help          which setting of a site is wrong, and for whom
   keyrig explain ./FILE         who refused a recorded ceremony, and why
@@ -92,6 +95,10 @@ enum Command {
     Explain(explain::Arguments),
     /// Serve and administer a relying party to rehearse on
     Rp(rp::Arguments),
+    /// Run scenarios: keys, pages and a site, and what must come of what they do
+    Run(run::Arguments),
+    /// Begin a scenario, or print the schema of the language
+    Scenario(scenario::Arguments),
     /// Show what keys were asked and answered: what --trace wrote, or a capture of real ones
     Trace(trace::Arguments),
     /// Do again what hosts and users did in a transcript, and show what keys do otherwise
@@ -144,13 +151,17 @@ fn level(command: &Command) -> LevelFilter {
     match command {
         // Programs read what it says on standard error.
         Command::Client(_) => LevelFilter::ERROR,
+        // What goes wrong is what scenarios are about, and is in what is said of them.
+        Command::Run(_) => LevelFilter::OFF,
         _ => LevelFilter::WARN,
     }
 }
 
 /// Whether errors are to be for programs too. Known before the command line is: what is wrong with it is such an error.
 fn asks_for_json() -> bool {
-    std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
+    // There it names a file.
+    let is_of_a_run = std::env::args_os().nth(1).is_some_and(|command| command == "run");
+    !is_of_a_run && std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
 /// Says how the command line is wrong, or what it asked to be told of itself.
@@ -208,6 +219,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Doctor(arguments) => doctor::run(&arguments),
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Rp(arguments) => rp::run(arguments).await,
+            Command::Run(arguments) => run::run(arguments).await,
+            Command::Scenario(arguments) => scenario::run(&arguments),
             Command::Trace(arguments) => trace::run(&arguments),
             Command::Replay(arguments) => replay::run(&arguments),
             Command::Faults(arguments) => faults::run(&arguments),

@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 58] = [
+const COMMANDS: [&str; 59] = [
     "attach",
     "client create",
     "client get",
@@ -72,6 +72,7 @@ const COMMANDS: [&str; 58] = [
     "rp user add",
     "rp user list",
     "rp user tfa list",
+    "run",
     "serve",
     "trace",
 ];
@@ -139,6 +140,43 @@ fn every_command_with_json_has_a_schema() {
 #[test]
 fn the_demo() {
     assert_is("demo", &value(&printed(&["demo", "--json"], "")));
+}
+
+#[test]
+fn runs_of_scenarios() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (file, scenario) = (directory.path().join("out.json"), directory.path().join("s.toml"));
+    let text = "[matrix]\nbrowser = [\"chromium\"]\n[[key]]\nname = \"a\"\n[[step]]\nregister = \"a\"\n\
+                [[step]]\nlogin = \"a\"\n[[step]]\npassword-login = \"root@pam\"\n";
+    std::fs::write(&scenario, text).expect("a file");
+    let (file, scenario) = (file.to_str().expect("text"), scenario.to_str().expect("text"));
+    let traces = directory.path().join("traces");
+    let traces = traces.to_str().expect("text");
+    let arguments = ["run", scenario, "--json", file, "--trace", traces];
+    assert_eq!(run(&mut keyrig(&arguments), "").status.code(), Some(1), "the password is not enough");
+    let results = value(&std::fs::read_to_string(file).expect("a report"));
+    assert_is("run", &results);
+    assert_eq!(results["runs"][0]["verdict"], "failed");
+    // What of one was not begun, and of another interrupted, is of the same form.
+    let arguments = ["run", scenario, "--json", file, "--on", "usbip"];
+    assert_eq!(run(&mut keyrig(&arguments), "").status.code(), Some(1));
+    assert_is("run", &value(&std::fs::read_to_string(file).expect("a report")));
+}
+
+#[test]
+fn the_schema_of_scenarios_is_published_and_knows_all_that_come_with_keyrig() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let printed = printed(&["scenario", "schema"], "");
+    let published = std::fs::read_to_string(root.join("schemas/scenario.json")).expect("a schema");
+    assert_eq!(value(&printed), value(&published), "keyrig scenario schema > crates/keyrig/schemas/scenario.json");
+    let mut files = 0;
+    for entry in std::fs::read_dir(root.join("../../fixtures/scenarios")).expect("a folder") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a scenario");
+        let scenario: toml::Table = toml::from_str(&text).expect("TOML");
+        assert_is("scenario", &serde_json::to_value(scenario).expect("JSON"));
+        files += 1;
+    }
+    assert!(files >= 25, "{files}");
 }
 
 #[test]

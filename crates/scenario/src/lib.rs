@@ -1,13 +1,18 @@
 //! Runs of keys, client and relying party that are judged: who refused, and why.
 //!
-//! Everything meets here: [`site`] speaks to the relying party over HTTP, a [`report`] is what a run leaves behind, [`demo`]
-//! is the main job, and [`doctor`] says before anybody runs anything what settings and addresses come to, and [`explain`] afterwards what a recording has. [`catalogue`] is what people get wrong.
+//! Everything meets here: [`language`] is how scenarios are written, [`runner`] runs them, [`results`] are what is left, and [`reports`] the forms of that. [`site`] speaks to
+//! the relying party, [`demo`] is the main job with a [`report`] of its own, [`doctor`] says before anybody runs anything what settings and
+//! addresses come to, and [`explain`] afterwards what a recording has. [`catalogue`] is what people get wrong.
 
 pub mod catalogue;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod language;
 pub mod report;
+pub mod reports;
+pub mod results;
+pub mod runner;
 pub mod site;
 
 pub use keyrig_verifier as verifier;

@@ -52,7 +52,7 @@ pub struct Step {
     /// Who refused, if anybody did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_by: Option<Party>,
-    /// Why, in that party's words.
+    /// Why, in that party's words; where nobody refused, what is not as it should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// For people: what happened, where nobody refused and there is more to say than the name does.
@@ -85,10 +85,8 @@ impl Step {
     pub fn lines(&self) -> Vec<String> {
         let mark = if self.ok { "ok  " } else { "FAIL" };
         let mut lines = vec![format!("{mark} {:<56} {:>7.1} ms", self.name, self.ms)];
-        if let (Some(by), Some(reason)) = (self.refused_by, &self.reason) {
-            lines.push(format!("     refused by the {by}:"));
-            lines.push(format!("     {reason}"));
-        }
+        lines.extend(self.refused_by.map(|by| format!("     refused by the {by}:")));
+        lines.extend(self.reason.iter().map(|reason| format!("     {reason}")));
         lines.extend(self.detail.iter().map(|detail| format!("     {detail}")));
         lines
     }

@@ -1,27 +1,65 @@
 //! The relying party as a page sees it: over HTTP, in JSON, with a session in a cookie.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
 use keyrig_client::json::{CreationOptions, InvalidJson, RequestOptions};
 use reqwest::Method;
-use reqwest::header::{COOKIE, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use serde_json::{Value, json};
 use thiserror::Error;
+use tower::ServiceExt;
 
 use crate::report::{Party, Refused};
 
 /// The header that carries the session's token against cross-site requests.
 const CSRF_HEADER: &str = "x-csrf-token";
 
+/// The longest answer that is read of a relying party in this process, bytes.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// How much is shown of an answer that is no JSON, characters.
+const SHOWN: usize = 80;
+
 /// A browser at a relying party: it has a session, or none.
 #[derive(Clone, Debug)]
 pub struct Site {
-    http: reqwest::Client,
+    reach: Reach,
     origin: String,
+    heard: Heard,
     /// `name=value`.
     cookie: Option<String>,
     csrf_token: Option<String>,
 }
+
+/// How requests get there.
+#[derive(Clone, Debug)]
+enum Reach {
+    /// Over TCP.
+    Http(reqwest::Client),
+    /// It is in this process, and called.
+    Direct(Router),
+}
+
+/// A request that was made, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The code of a refusal.
+    pub code: Option<String>,
+}
+
+/// The requests of all browsers that came of one.
+#[derive(Clone, Debug, Default)]
+struct Heard(Arc<Mutex<Vec<Call>>>);
 
 /// What came back was not an answer of a relying party.
 #[derive(Debug, Error)]
@@ -29,6 +67,22 @@ pub enum SiteError {
     /// HTTP failed.
     #[error("cannot reach the relying party: {0}")]
     Http(#[from] reqwest::Error),
+    /// A request cannot be made of what was written.
+    #[error("there can be no such request: {0}")]
+    Request(#[from] axum::http::Error),
+    /// The answer did not come whole.
+    #[error("the relying party's answer did not come whole: {0}")]
+    Broken(#[from] axum::Error),
+    /// The answer is not JSON.
+    #[error("the relying party answered {path} with what is not JSON (HTTP {status}): {start:?}")]
+    NotJson {
+        /// The path that was asked.
+        path: String,
+        /// The HTTP status.
+        status: u16,
+        /// How the answer begins.
+        start: String,
+    },
     /// The answer lacks something.
     #[error("the relying party's answer to {path} has no {member}")]
     Incomplete {
@@ -73,6 +127,8 @@ pub struct Begun<Options> {
     pub challenge: String,
     /// What the page hands to `navigator.credentials`.
     pub options: Options,
+    /// The same in JSON, as it came.
+    pub json: Value,
 }
 
 /// What a password led to.
@@ -108,7 +164,35 @@ impl Site {
     /// [`SiteError::Http`] if there can be no HTTP client.
     pub fn new(origin: &str, host: &str, address: SocketAddr) -> Result<Self, SiteError> {
         let http = reqwest::Client::builder().no_proxy().resolve(host, address).build()?;
-        Ok(Self { http, origin: origin.to_owned(), cookie: None, csrf_token: None })
+        Ok(Self::reached(Reach::Http(http), origin))
+    }
+
+    /// A relying party in this process, as browsers see it that know it by `origin`: no socket is between.
+    #[must_use]
+    pub fn direct(origin: &str, router: Router) -> Self {
+        Self::reached(Reach::Direct(router), origin)
+    }
+
+    fn reached(reach: Reach, origin: &str) -> Self {
+        Self { reach, origin: origin.to_owned(), heard: Heard::default(), cookie: None, csrf_token: None }
+    }
+
+    /// The same, whose requests are told together with another's.
+    #[must_use]
+    pub(crate) fn heard_with(self, other: &Self) -> Self {
+        Self { heard: other.heard.clone(), ..self }
+    }
+
+    /// The same browser, where the relying party is now.
+    #[must_use]
+    pub(crate) fn at(&self, other: &Self) -> Self {
+        Self { cookie: self.cookie.clone(), csrf_token: self.csrf_token.clone(), ..other.clone() }
+    }
+
+    /// The requests that this browser and those made of it have made since this was last asked.
+    #[must_use]
+    pub fn take_calls(&self) -> Vec<Call> {
+        core::mem::take(&mut *self.heard.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The same relying party in another browser: without a session.
@@ -224,8 +308,24 @@ impl Site {
     /// # Errors
     /// [`SiteError`]; a refusal is an answer.
     pub async fn begin_registration(&mut self, passkey: bool) -> Answer<Begun<CreationOptions>> {
+        self.begin_registration_in_place(passkey, None).await
+    }
+
+    /// The same for a credential that takes the place of a factor, if one is given by its identifier.
+    ///
+    /// # Errors
+    /// [`SiteError`]; a refusal is an answer.
+    pub async fn begin_registration_in_place(
+        &mut self,
+        passkey: bool,
+        replaces: Option<&str>,
+    ) -> Answer<Begun<CreationOptions>> {
         let path = "/api/factors/webauthn/begin";
-        let answer = match self.request(Method::POST, path, Some(&json!({ "passkey": passkey }))).await? {
+        let mut wish = json!({ "passkey": passkey });
+        if let (Some(members), Some(replaces)) = (wish.as_object_mut(), replaces) {
+            members.insert("replaces".to_owned(), replaces.into());
+        }
+        let answer = match self.request(Method::POST, path, Some(&wish)).await? {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -261,40 +361,91 @@ impl Site {
     /// # Errors
     /// [`SiteError`]; a refusal is an answer.
     pub async fn request(&mut self, method: Method, path: &str, body: Option<&Value>) -> Answer<Value> {
-        let mut request = self.http.request(method, format!("{}{path}", self.origin));
-        if let Some(cookie) = &self.cookie {
-            request = request.header(COOKIE, cookie);
+        let (status, answer) = self.call(method, path, body).await?;
+        if (200..300).contains(&status) {
+            return match answer {
+                Value::String(start) => Err(SiteError::NotJson { path: path.to_owned(), status, start }),
+                answer => Ok(Ok(answer)),
+            };
         }
-        if let Some(csrf_token) = &self.csrf_token {
-            request = request.header(CSRF_HEADER, csrf_token);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await?;
-        let status = response.status();
-        let set_cookie = response.headers().get(SET_COOKIE).and_then(|header| header.to_str().ok());
-        let cookie = set_cookie.and_then(|text| text.split(';').next()).map(str::to_owned);
-        let answer: Value = response.json().await?;
-        if let Some(cookie) = cookie {
-            self.cookie = (!cookie.ends_with('=')).then_some(cookie);
-            let csrf_token = answer.pointer("/session/csrf_token").and_then(Value::as_str);
-            self.csrf_token = csrf_token.map(str::to_owned);
-        }
-        if status.is_success() {
-            return Ok(Ok(answer));
+        if let Value::String(start) = answer {
+            return Err(SiteError::NotJson { path: path.to_owned(), status, start });
         }
         let text = |member: &'static str| {
             let missing = SiteError::Incomplete { path: path.to_owned(), member };
             answer.get(member).and_then(Value::as_str).map(str::to_owned).ok_or(missing)
         };
         Ok(Err(SiteRefusal {
-            status: status.as_u16(),
+            status,
             code: text("code")?,
             reason: text("reason")?,
             report_id: text("report_id").ok(),
             report: answer.get("report").cloned(),
         }))
+    }
+
+    /// The same, whatever the answer is: its HTTP status, and what is in it: JSON, or else how the text begins.
+    ///
+    /// # Errors
+    /// [`SiteError`]: none came.
+    pub async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value), SiteError> {
+        let (status, headers, bytes) = match &self.reach {
+            Reach::Http(http) => {
+                let mut request = http.request(method.clone(), format!("{}{path}", self.origin));
+                for (name, value) in self.headers() {
+                    request = request.header(name, value);
+                }
+                if let Some(body) = body {
+                    request = request.json(body);
+                }
+                let response = request.send().await?;
+                (response.status(), response.headers().clone(), response.bytes().await?)
+            }
+            Reach::Direct(router) => {
+                let host = self.origin.split_once("://").map_or(self.origin.as_str(), |(_, host)| host);
+                let mut request = Request::builder().method(method.clone()).uri(path).header(HOST, host);
+                for (name, value) in self.headers() {
+                    request = request.header(name, value);
+                }
+                let body = match body {
+                    Some(body) => {
+                        request = request.header(CONTENT_TYPE, "application/json");
+                        Body::from(body.to_string())
+                    }
+                    None => Body::empty(),
+                };
+                let request = request.body(body)?;
+                let response = match router.clone().oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                let (parts, body) = response.into_parts();
+                (parts.status, parts.headers, axum::body::to_bytes(body, MAX_ANSWER_BYTES).await?)
+            }
+        };
+        let text = || Value::String(String::from_utf8_lossy(&bytes).chars().take(SHOWN).collect());
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        let code = answer.get("code").and_then(Value::as_str).map(str::to_owned);
+        let code = (!status.is_success()).then(|| code.unwrap_or_else(|| "refused".to_owned()));
+        let call = Call { method: method.to_string(), path: path.to_owned(), status: status.as_u16(), code };
+        self.heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.keep_session(&headers, &answer);
+        Ok((status.as_u16(), answer))
+    }
+
+    /// What a browser sends of its session.
+    fn headers(&self) -> Vec<(&'static str, &str)> {
+        let cookie = self.cookie.as_deref().map(|cookie| (COOKIE.as_str(), cookie));
+        let csrf_token = self.csrf_token.as_deref().map(|token| (CSRF_HEADER, token));
+        cookie.into_iter().chain(csrf_token).collect()
+    }
+
+    fn keep_session(&mut self, headers: &HeaderMap, answer: &Value) {
+        let set_cookie = headers.get(SET_COOKIE).and_then(|header| header.to_str().ok());
+        let Some(cookie) = set_cookie.and_then(|text| text.split(';').next()) else { return };
+        self.cookie = (!cookie.ends_with('=')).then(|| cookie.to_owned());
+        let csrf_token = answer.pointer("/session/csrf_token").and_then(Value::as_str);
+        self.csrf_token = csrf_token.map(str::to_owned);
     }
 }
 
@@ -306,5 +457,6 @@ fn read_begun<Options>(
     let missing = |member| SiteError::Incomplete { path: path.to_owned(), member };
     let challenge = answer.get("challenge").and_then(Value::as_str).ok_or_else(|| missing("challenge"))?;
     let options = answer.pointer("/options/publicKey").ok_or_else(|| missing("options.publicKey"))?;
-    Ok(Begun { challenge: challenge.to_owned(), options: parse(&options.to_string())? })
+    let json = options.clone();
+    Ok(Begun { challenge: challenge.to_owned(), options: parse(&json.to_string())?, json })
 }

@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(480);
 const PRELUDE: &str = concat!(include_str!("../tools.sh"), include_str!("prelude.sh"));
 
 /// What the kernel says of a key that is attached, used and detached, and of nothing that went wrong. `*` stands for any text.
-const USUAL: [&str; 21] = [
+const USUAL: [&str; 26] = [
     // drivers/usb/usbip/vhci_sysfs.c, attach_store
     "vhci_hcd vhci_hcd.*: pdev(*) rhport(*) sockfd(*)",
     "vhci_hcd vhci_hcd.*: devid(*) speed(2) speed_str(full-speed)",
@@ -38,7 +38,13 @@ const USUAL: [&str; 21] = [
     "usb *-*: Product: keyrig software security key",
     "usb *-*: Manufacturer: keyrig",
     "usb *-*: SerialNumber: *",
+    // Of imitations, which have the names of what they imitate.
+    "usb *-*: New USB device found, idVendor=1050, idProduct=0402, bcdDevice= 5.*",
+    "usb *-*: New USB device strings: Mfr=1, Product=2, SerialNumber=0",
+    "usb *-*: Product: YubiKey FIDO",
+    "usb *-*: Manufacturer: Yubico",
     // drivers/hid/hid-core.c, hid_connect
+    "hid-generic 0003:1050:0402.*: hiddev*,hidraw*: USB HID v1.10 Device [Yubico YubiKey FIDO] on usb-vhci_hcd.*/input0",
     "hid-generic 0003:1209:0001.*: hiddev*,hidraw*: USB HID v1.10 Device [keyrig keyrig software security key] on usb-vhci_hcd.*/input0",
 ];
 

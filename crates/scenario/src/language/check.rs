@@ -1,0 +1,526 @@
+//! From what is written to what can run: everything that is named is looked up.
+
+use core::fmt::Display;
+use core::ops::Range;
+use core::str::FromStr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use keyrig_authenticator::Profile;
+use keyrig_authenticator::profile::Quirk;
+use keyrig_client::{Browser, Origin, Rules};
+use keyrig_ctap::Aaguid;
+use keyrig_faults::Fault;
+use keyrig_rack::{KeyName, KeySpecification, MAX_KEYS};
+use keyrig_relying_party::{EventKind, Policy, Requirement, Role, UserName};
+use keyrig_verifier::Check;
+
+use super::admin::AdminCommand;
+use super::at::{At, Several};
+use super::client::{ClientTable, RulesTable};
+use super::elsewhere::is_call;
+use super::expectation::Expected;
+use super::file::File;
+use super::key::KeyTable;
+use super::matrix::Cell;
+use super::plan::{Act, AttestationPlan, ClientPlan, KeyPlan, Scenario, SitePlan, StepPlan, UserPlan};
+use super::problem::Problem;
+use super::site::{AcceptedAttestation, AttestationRoot, AttestationTable, SiteTable, UserTable};
+use super::step::{ActTable, AssertTable, StepTable, Verb};
+
+/// The user of a scenario that names none.
+const USER: &str = "root@pam";
+
+/// The password of users who were given none.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// The RP ID of a site that has none written.
+const RP_ID: &str = "login.example.com";
+
+/// How often a step may be done.
+const MAX_TIMES: u32 = 1000;
+
+/// How many credentials of others a key may hold.
+const MAX_STORED: usize = 1000;
+
+/// What is wrong, as it is found; it goes on as far as it can.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// What a result has, or nothing, and its problem is remembered.
+    fn take<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.add(problem)).ok()
+    }
+}
+
+/// Reads a word.
+fn word<T: FromStr<Err: Display>>(written: &At<String>) -> Result<T, Problem> {
+    written.value.parse().map_err(|error: T::Err| Problem::new(written.at.clone(), error.to_string()))
+}
+
+/// One of a few words.
+fn one_of<'w, T>(
+    written: &At<String>,
+    what: &str,
+    known: impl IntoIterator<Item = &'w str>,
+    find: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, Problem> {
+    find(&written.value).ok_or_else(|| {
+        Problem::new(written.at.clone(), format!("no {what} is called {:?}", written.value))
+            .with_nearest(&written.value, known)
+    })
+}
+
+pub(super) fn scenario(file: &Path, text: &Arc<str>, cell: Cell, read: File) -> Result<Scenario, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let mut keys = Vec::new();
+    let mut names = BTreeSet::new();
+    for table in &read.key {
+        if !names.insert(table.name.value.clone()) {
+            problems.add(taken(&table.name, "key"));
+        }
+        keys.extend(problems.take(key(table)));
+    }
+    if read.key.len() > MAX_KEYS {
+        problems
+            .add(Problem::new(0..0, format!("{} keys are more than a rack has room for, {MAX_KEYS}", read.key.len())));
+    }
+    let site = problems.take(SitePlan::default().with(&read.site));
+    let elsewhere = read.elsewhere.as_ref().map(super::elsewhere::ElsewhereTable::plan);
+    let elsewhere = elsewhere.and_then(|plan| problems.take(plan));
+    let is_elsewhere = read.elsewhere.is_some();
+    let users = users(&read.user, is_elsewhere, &mut problems);
+    let clients = clients(&read.client, &mut problems);
+    if read.step.is_empty() {
+        let end = text.trim_end().len();
+        problems.add(
+            Problem::new(end..end, "the scenario has no step")
+                .with_help("write one, such as\n[[step]]\nregister = \"primary\""),
+        );
+    }
+    let mut known = Known {
+        keys: names,
+        users: users.iter().map(|user| user.name.clone()).collect(),
+        clients: clients.iter().map(|client| client.name.clone()).collect(),
+        site: site.clone().unwrap_or_default(),
+        is_elsewhere,
+    };
+    let mut steps = Vec::new();
+    for table in &read.step {
+        steps.extend(problems.take(step(table, &mut known)));
+    }
+    let (true, Some(site)) = (problems.0.is_empty(), site) else { return Err(problems.0) };
+    let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Scenario {
+        file: file.to_owned(),
+        text: text.clone(),
+        name,
+        description: read.description.map(|text| text.trim().to_owned()),
+        cell,
+        on: read.on,
+        seed: read.seed,
+        keys,
+        site,
+        elsewhere,
+        users,
+        clients,
+        steps,
+    })
+}
+
+fn taken(name: &At<String>, what: &str) -> Problem {
+    Problem::new(name.at.clone(), format!("a {what} is called {:?} already", name.value))
+        .with_help("give it another name")
+}
+
+fn key(table: &KeyTable) -> Result<KeyPlan, Problem> {
+    let name: KeyName = word(&table.name)?;
+    let profile = match &table.profile {
+        None => Profile::built_in("keyrig")
+            .ok_or_else(|| Problem::new(table.name.at.clone(), "there is no profile keyrig"))?,
+        Some(written) => one_of(written, "profile", Profile::built_in_names(), Profile::built_in)?,
+    };
+    let mut specification = KeySpecification { name, profile };
+    for written in &table.quirks {
+        let wrong = |error: &dyn Display| Problem::new(written.at.clone(), error.to_string());
+        let quirk = Quirk::named(&written.value).map_err(|error| wrong(&error))?;
+        specification.profile.add(quirk).map_err(|refused| wrong(&refused))?;
+    }
+    if let Some(stored) = table.stored.as_ref().filter(|stored| stored.value > MAX_STORED) {
+        return Err(Problem::new(stored.at.clone(), format!("a key has at most {MAX_STORED} credentials of others")));
+    }
+    Ok(KeyPlan {
+        specification,
+        pin: table.pin.as_ref().map(|pin| pin.value.clone()),
+        faults: table.faults.iter().map(word).collect::<Result<_, _>>()?,
+        plugged: table.plugged,
+        stored: table.stored.as_ref().map_or(0, |stored| stored.value),
+        uv: table.uv.as_ref().map(word).transpose()?,
+    })
+}
+
+fn users(tables: &[UserTable], is_elsewhere: bool, problems: &mut Problems) -> Vec<UserPlan> {
+    let mut users: Vec<UserPlan> = Vec::new();
+    for table in tables {
+        let user = (|| {
+            let name = table.name.value.clone();
+            let password = table.password.as_ref().map_or(PASSWORD, |password| &password.value).to_owned();
+            if users.iter().any(|user| user.name == name) {
+                return Err(taken(&table.name, "user"));
+            }
+            if is_elsewhere {
+                return Ok(UserPlan { name, role: Role::User, password });
+            }
+            let name = word::<UserName>(&table.name)?;
+            if !["pam", "pve"].contains(&name.realm()) {
+                let problem = Problem::new(table.name.at.clone(), format!("there is no realm {:?}", name.realm()));
+                return Err(problem.with_help("the realms are pam and pve"));
+            }
+            let role = table.role.as_ref().map(word::<Role>).transpose()?.unwrap_or(Role::User);
+            Ok(UserPlan { name: name.to_string(), role, password })
+        })();
+        users.extend(problems.take(user));
+    }
+    if tables.is_empty() {
+        users.push(UserPlan { name: USER.to_owned(), role: Role::Administrator, password: PASSWORD.to_owned() });
+    }
+    users
+}
+
+fn clients(tables: &[ClientTable], problems: &mut Problems) -> Vec<ClientPlan> {
+    let mut clients: Vec<ClientPlan> = Vec::new();
+    for table in tables {
+        let client = || {
+            let rules = match table.rules {
+                Some(RulesTable::ForcedPast) => Rules::ForcedPast,
+                Some(RulesTable::Enforced) | None => Rules::Enforced,
+            };
+            if clients.iter().any(|client| client.name == table.name.value) {
+                return Err(taken(&table.name, "client"));
+            }
+            Ok(ClientPlan {
+                name: table.name.value.clone(),
+                browser: table.browser.as_ref().map(word).transpose()?.unwrap_or_default(),
+                origin: table.origin.as_ref().map(word::<Origin>).transpose()?,
+                ancestors: table.ancestors.iter().map(word).collect::<Result<_, _>>()?,
+                rules,
+                types_pins: table.types_pins,
+            })
+        };
+        let client = client();
+        clients.extend(problems.take(client));
+    }
+    if tables.is_empty() {
+        clients.push(ClientPlan {
+            name: "page".to_owned(),
+            browser: Browser::default(),
+            origin: None,
+            ancestors: Vec::new(),
+            rules: Rules::Enforced,
+            types_pins: true,
+        });
+    }
+    clients
+}
+
+impl Default for SitePlan {
+    fn default() -> Self {
+        Self {
+            policy: Policy::strict(),
+            rp_id: RP_ID.to_owned(),
+            origins: None,
+            app_origins: Vec::new(),
+            allow_subdomains: false,
+            passkey_login: false,
+            attestation: AttestationPlan {
+                accept: AcceptedAttestation::None,
+                models: Vec::new(),
+                root: AttestationRoot::OfTheKeys,
+            },
+            realms: BTreeMap::new(),
+            listens: false,
+        }
+    }
+}
+
+impl SitePlan {
+    /// It, with what a table says otherwise.
+    fn with(mut self, table: &SiteTable) -> Result<Self, Problem> {
+        let texts = |list: &[At<String>]| list.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
+        if let Some(written) = &table.policy {
+            self.policy = one_of(written, "policy", Policy::built_in_names(), |name| Policy::built_in(name).ok())?;
+        }
+        if let Some(fields) = &table.policy_fields {
+            self.policy = changed(&self.policy, fields)?;
+        }
+        if let Some(rp_id) = &table.rp_id {
+            self.rp_id.clone_from(&rp_id.value);
+        }
+        if let Some(origins) = &table.origins {
+            self.origins = Some(texts(origins));
+        }
+        if let Some(origins) = &table.app_origins {
+            self.app_origins = texts(origins);
+        }
+        self.allow_subdomains = table.allow_subdomains.unwrap_or(self.allow_subdomains);
+        self.passkey_login = table.passkey_login.unwrap_or(self.passkey_login);
+        if let Some(attestation) = &table.attestation {
+            self.attestation = attestation_plan(attestation)?;
+        }
+        for (realm, written) in &table.realm {
+            if !["pam", "pve"].contains(&realm.as_str()) {
+                let problem = Problem::new(written.at.clone(), format!("there is no realm {realm:?}"));
+                return Err(problem.with_help("the realms are pam and pve"));
+            }
+            let requirement = match written.value.as_str() {
+                "none" => Requirement::None,
+                _ => word(written)?,
+            };
+            self.realms.insert(realm.clone(), requirement);
+        }
+        if let Some(listens) = &table.listens {
+            self.listens = listens.value;
+        }
+        Ok(self)
+    }
+}
+
+/// A policy with other values in some of its fields.
+fn changed(policy: &Policy, fields: &At<toml::Table>) -> Result<Policy, Problem> {
+    let wrong = |error: &dyn Display| Problem::new(fields.at.clone(), error.to_string());
+    let mut table = toml::Table::try_from(policy).map_err(|error| wrong(&error))?;
+    // It is the name of the policy, and no field of it.
+    table.remove("name");
+    for (field, value) in &fields.value {
+        let Some(known) = table.get(field) else {
+            let problem = Problem::new(fields.at.clone(), format!("a policy has no field {field:?}"));
+            return Err(problem.with_nearest(field, table.keys().map(String::as_str)));
+        };
+        let value = match (known, value) {
+            (toml::Value::Table(known), toml::Value::Table(value)) => {
+                let mut merged = known.clone();
+                merged.extend(value.clone());
+                toml::Value::Table(merged)
+            }
+            _ => value.clone(),
+        };
+        table.insert(field.clone(), value);
+    }
+    Policy::parse(&policy.name, &table.to_string()).map_err(|error| {
+        let reason = error.reason.lines().last().unwrap_or_default().to_owned();
+        wrong(&reason)
+    })
+}
+
+fn attestation_plan(At { value: table, at }: &At<AttestationTable>) -> Result<AttestationPlan, Problem> {
+    let model = |written: &At<String>| match Profile::built_in(&written.value) {
+        Some(profile) => Ok(profile.aaguid),
+        None => written.value.parse::<Aaguid>().map_err(|_| {
+            Problem::new(written.at.clone(), format!("{:?} is neither a profile nor an AAGUID", written.value))
+                .with_nearest(&written.value, Profile::built_in_names())
+        }),
+    };
+    let models = table.models.0.iter().map(model).collect::<Result<Vec<_>, _>>()?;
+    if (table.accept == AcceptedAttestation::Model) == models.is_empty() {
+        let problem = Problem::new(at.clone(), "models and accept = \"model\" belong together");
+        return Err(problem.with_help("write both, or neither"));
+    }
+    Ok(AttestationPlan { accept: table.accept, models, root: table.root })
+}
+
+/// What a step may name.
+struct Known {
+    keys: BTreeSet<String>,
+    users: BTreeSet<String>,
+    clients: BTreeSet<String>,
+    site: SitePlan,
+    /// Whether the site is others'.
+    is_elsewhere: bool,
+}
+
+impl Known {
+    fn is(set: &BTreeSet<String>, what: &str, name: &str, at: &Range<usize>) -> Result<(), Problem> {
+        if set.contains(name) {
+            return Ok(());
+        }
+        let problem = Problem::new(at.clone(), format!("no {what} is called {name:?}"));
+        if set.is_empty() {
+            return Err(problem.with_help(format!("there is none: write [[{what}]] with its name")));
+        }
+        Err(problem.with_nearest(name, set.iter().map(String::as_str)))
+    }
+
+    fn key(&self, name: &At<String>) -> Result<(), Problem> {
+        Self::is(&self.keys, "key", &name.value, &name.at)
+    }
+
+    fn keys<'a>(&self, names: impl IntoIterator<Item = &'a At<String>>) -> Result<(), Problem> {
+        names.into_iter().try_for_each(|name| self.key(name))
+    }
+
+    fn user(&self, name: &At<String>) -> Result<(), Problem> {
+        Self::is(&self.users, "user", &name.value, &name.at)
+    }
+}
+
+fn step(At { value: table, at }: &At<StepTable>, known: &mut Known) -> Result<StepPlan, Problem> {
+    let (verb, at) = table.verb(at)?;
+    if let Some(problem) = table.out_of_place(&verb) {
+        return Err(problem);
+    }
+    if known.is_elsewhere && verb.is_of_our_site() {
+        let problem = Problem::new(at, format!("{} is done at a site of ours, and this one is others'", verb.name()));
+        return Err(problem.with_help("write a call with what is done there, such as call = \"POST /login\""));
+    }
+    verb.key().map_or(Ok(()), |key| known.key(key))?;
+    table.user.as_ref().map_or(Ok(()), |user| known.user(user))?;
+    if let Some(client) = &table.client {
+        Known::is(&known.clients, "client", &client.value, &client.at)?;
+    }
+    if let Some(finger) = table.finger.as_ref().filter(|finger| finger.value != "nobody") {
+        known.key(finger)?;
+    }
+    let (mut admin, mut site) = (None, None);
+    match &verb {
+        Verb::Plug(keys) | Verb::Unplug(keys) => {
+            if keys.is_empty() {
+                return Err(Problem::new(at, "the step names no key"));
+            }
+            known.keys(keys)?;
+        }
+        Verb::PasswordLogin(user) | Verb::Lock(user) | Verb::Unlock(user) => known.user(user)?,
+        Verb::Clone(_) => {
+            let Some(name) = &table.called else {
+                return Err(Problem::new(at, "the other key has no name").with_help("add as = \"copy\""));
+            };
+            word::<KeyName>(name)?;
+            if !known.keys.insert(name.value.clone()) {
+                return Err(taken(name, "key"));
+            }
+        }
+        Verb::ChangePin(_) if table.to.is_none() => {
+            return Err(Problem::new(at, "it does not say which PIN").with_help("add to = \"567890\""));
+        }
+        Verb::Fault(_) => match (&table.on, &table.off) {
+            (Some(fault), None) => {
+                word::<Fault>(fault)?;
+            }
+            (None, Some(all)) if all.value == "all" => {}
+            (None, Some(fault)) => {
+                word::<Fault>(fault)?;
+            }
+            _ => {
+                return Err(Problem::new(at, "a fault is switched on, or off")
+                    .with_help("add on = \"bad-signature\" or off = \"all\""));
+            }
+        },
+        Verb::Set(changes) => {
+            if let Some(listens) = &changes.listens {
+                return Err(Problem::new(listens.at.clone(), "whether a site listens does not change"));
+            }
+            known.site = known.site.clone().with(changes)?;
+            site = Some(Box::new(known.site.clone()));
+        }
+        Verb::Admin(words) => {
+            let command =
+                AdminCommand::parse(&words.value).map_err(|message| Problem::new(words.at.clone(), message))?;
+            if let AdminCommand::AddUser(user, _) = &command {
+                known.users.insert(user.to_string());
+            }
+            admin = Some(command);
+        }
+        Verb::Call(call) => is_call(call)?,
+        Verb::Assert(assert) => asserted(assert, known)?,
+        _ => {}
+    }
+    let expected = table.expect.as_ref().map(|expect| expect.value.0.clone()).unwrap_or_default();
+    expectation(&expected, &verb, known)?;
+    let acts = table.meanwhile.as_ref().map_or(&[][..], |acts| &acts.value);
+    let meanwhile_at = table.meanwhile.as_ref().map_or(at.clone(), |acts| acts.at.clone());
+    let meanwhile = acts.iter().map(|act_table| act(act_table, &meanwhile_at, known)).collect::<Result<_, _>>()?;
+    let times = table.times.as_ref().map_or(1, |times| times.value);
+    if let Some(written) = table.times.as_ref().filter(|_| !(1..=MAX_TIMES).contains(&times)) {
+        return Err(Problem::new(written.at.clone(), format!("a step is done 1 to {MAX_TIMES} times")));
+    }
+    Ok(StepPlan {
+        name: table.name.clone().unwrap_or_else(|| verb.title()),
+        admin,
+        site,
+        meanwhile,
+        expected,
+        expected_at: table.expect.as_ref().map(|expect| expect.at.clone()),
+        times,
+        with: table.clone(),
+        verb,
+        at,
+    })
+}
+
+fn expectation(expected: &Expected, verb: &Verb, known: &Known) -> Result<(), Problem> {
+    for check in expected.check.iter().flat_map(|checks| &checks.0) {
+        let ids = Check::ALL.iter().map(|check| check.id());
+        one_of(check, "check", ids, |id| Check::ALL.iter().find(|check| check.id() == id))?;
+    }
+    known.keys(expected.blinked.iter().flatten())?;
+    known.keys(expected.touched.iter().flat_map(|keys| &keys.0))?;
+    let about_a_refusal = expected.code.as_ref().or(expected.cause.as_ref());
+    let about_a_refusal = about_a_refusal.or(expected.check.as_ref().and_then(|checks| checks.0.first()));
+    if let Some(written) = about_a_refusal.filter(|_| expected.refused_by.is_none()) {
+        let problem = Problem::new(written.at.clone(), "this is about a refusal, and nobody is to refuse");
+        return Err(problem.with_help("add refused-by = \"authenticator\", \"client\" or \"relying-party\""));
+    }
+    if expected.pin_retries.is_some() && verb.key().is_none() {
+        let at = expected.code.as_ref().map_or(0..0, |code| code.at.clone());
+        return Err(Problem::new(at, format!("{} names no key that has PIN retries", verb.name())));
+    }
+    Ok(())
+}
+
+fn asserted(assert: &AssertTable, known: &Known) -> Result<(), Problem> {
+    fn places<T>(members: &BTreeMap<String, At<T>>) -> impl Iterator<Item = (&String, Range<usize>)> {
+        members.iter().map(|(key, At { at, .. })| (key, at.clone()))
+    }
+    fn listed(members: &BTreeMap<String, Several>) -> impl Iterator<Item = (&String, Range<usize>)> {
+        members.iter().map(|(key, words)| (key, words.0.first().map_or(0..0, |word| word.at.clone())))
+    }
+    let keys = places(&assert.stored)
+        .chain(places(&assert.pin_retries))
+        .chain(places(&assert.touches))
+        .chain(listed(&assert.asked))
+        .chain(listed(&assert.never_asked));
+    for (key, at) in keys {
+        Known::is(&known.keys, "key", key, &at)?;
+    }
+    for kind in assert.log.iter().flatten() {
+        let names = EventKind::ALL.iter().map(|kind| kind.name());
+        one_of(kind, "kind of event", names, |name| EventKind::ALL.iter().find(|kind| kind.name() == name))?;
+    }
+    Ok(())
+}
+
+fn act(table: &ActTable, at: &Range<usize>, known: &Known) -> Result<Act, Problem> {
+    let key = |written: &Option<At<String>>, act: fn(String) -> Act| {
+        written.as_ref().map(|written| known.key(written).map(|()| act(written.value.clone())))
+    };
+    let acts = [
+        key(&table.touch, Act::Touch),
+        key(&table.deny, Act::Deny),
+        key(&table.miss, Act::Miss),
+        key(&table.unplug, Act::Unplug),
+        key(&table.power_cycle, Act::PowerCycle),
+        key(&table.plug, Act::Plug),
+        table.advance.as_ref().map(|delay| Ok(Act::Advance(delay.value))),
+    ];
+    let mut acts = acts.into_iter().flatten();
+    match (acts.next(), acts.next()) {
+        (Some(act), None) => act,
+        _ => Err(Problem::new(at.clone(), "each of these is one act")
+            .with_help("write them as [{ unplug = \"primary\" }, { touch = \"backup\" }]")),
+    }
+}

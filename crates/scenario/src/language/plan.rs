@@ -1,0 +1,208 @@
+//! What the tables of a file come to, once everything in them was found.
+
+use core::ops::Range;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keyrig_client::{Browser, Origin, Rules};
+use keyrig_ctap::Aaguid;
+use keyrig_faults::Fault;
+use keyrig_faults::timeline::Delay;
+use keyrig_rack::KeySpecification;
+use keyrig_rack::verification::UvPolicy;
+use keyrig_relying_party::{Policy, Requirement, Role};
+
+use super::admin::AdminCommand;
+use super::elsewhere::ElsewherePlan;
+use super::expectation::Expected;
+use super::matrix::Cell;
+use super::on::On;
+use super::problem::line_and_column;
+use super::site::{AcceptedAttestation, AttestationRoot};
+use super::step::{StepTable, Verb};
+
+/// A scenario in one cell of its matrix: checked, and ready to run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its file.
+    pub file: PathBuf,
+    /// What is in the file, for places in it.
+    pub text: Arc<str>,
+    /// Its name: that of the file, without `.toml`.
+    pub name: String,
+    /// What it is about, for people.
+    pub description: Option<String>,
+    /// Which cell of the matrix it is.
+    pub cell: Cell,
+    /// On what it can run; without any, on everything.
+    pub on: Vec<On>,
+    /// The seed from which everything random follows, if the file has one.
+    pub seed: Option<u64>,
+    /// Its keys.
+    pub keys: Vec<KeyPlan>,
+    /// The site at the start.
+    pub site: SitePlan,
+    /// The site of others, if it is about one.
+    pub elsewhere: Option<ElsewherePlan>,
+    /// Who has an account there: at least one.
+    pub users: Vec<UserPlan>,
+    /// The pages: at least one.
+    pub clients: Vec<ClientPlan>,
+    /// What is done: at least one step.
+    pub steps: Vec<StepPlan>,
+}
+
+impl Scenario {
+    /// Its name, and what it is there of its matrix: `two-keys [browser=firefox]`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        if self.cell.is_empty() {
+            return self.name.clone();
+        }
+        let cell: Vec<_> = self.cell.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{} [{}]", self.name, cell.join(" "))
+    }
+
+    /// Line and column of a place in its file.
+    #[must_use]
+    pub fn place(&self, at: &Range<usize>) -> (usize, usize) {
+        line_and_column(&self.text, at.start)
+    }
+}
+
+/// A key, as it is at the start.
+#[derive(Clone, Debug)]
+pub struct KeyPlan {
+    /// Name and profile.
+    pub specification: KeySpecification,
+    /// Its PIN.
+    pub pin: Option<String>,
+    /// What goes wrong with it.
+    pub faults: Vec<Fault>,
+    /// Whether it is plugged in.
+    pub plugged: bool,
+    /// How many discoverable credentials of sites elsewhere it holds.
+    pub stored: usize,
+    /// Whom it finds when it verifies its user.
+    pub uv: Option<UvPolicy>,
+}
+
+/// A page in a browser.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    /// What it is called.
+    pub name: String,
+    /// Whose ways it has.
+    pub browser: Browser,
+    /// Where it is; without it, at the site's first origin.
+    pub origin: Option<Origin>,
+    /// The pages that it is a frame in.
+    pub ancestors: Vec<Origin>,
+    /// Whether it is held to a browser's rules.
+    pub rules: Rules,
+    /// Whether somebody sits there who types PINs.
+    pub types_pins: bool,
+}
+
+/// Who has an account.
+#[derive(Clone, Debug)]
+pub struct UserPlan {
+    /// The name; of a user of ours it is NAME@REALM.
+    pub name: String,
+    /// What the user may do.
+    pub role: Role,
+    /// The password.
+    pub password: String,
+}
+
+/// A site of ours.
+#[derive(Clone, Debug)]
+pub struct SitePlan {
+    /// How it behaves where relying parties differ.
+    pub policy: Policy,
+    /// The RP ID.
+    pub rp_id: String,
+    /// The origins of its pages; without any that were written, `https://` and the RP ID, or where it listens.
+    pub origins: Option<Vec<String>>,
+    /// Origins that are no pages.
+    pub app_origins: Vec<String>,
+    /// Whether pages below its hosts are its own.
+    pub allow_subdomains: bool,
+    /// Whether a passkey alone logs in.
+    pub passkey_login: bool,
+    /// Which attestation a registration must have.
+    pub attestation: AttestationPlan,
+    /// What realms require.
+    pub realms: BTreeMap<String, Requirement>,
+    /// Whether it listens on a port.
+    pub listens: bool,
+}
+
+/// Which attestation a registration must have.
+#[derive(Clone, Debug)]
+pub struct AttestationPlan {
+    /// What is accepted.
+    pub accept: AcceptedAttestation,
+    /// Which models.
+    pub models: Vec<Aaguid>,
+    /// Whose root is trusted.
+    pub root: AttestationRoot,
+}
+
+/// A step.
+#[derive(Clone, Debug)]
+pub struct StepPlan {
+    /// What it is called.
+    pub name: String,
+    /// What is done.
+    pub verb: Verb,
+    /// Where it stands in the file: its verb.
+    pub at: Range<usize>,
+    /// What belongs to the verb.
+    pub with: StepTable,
+    /// The verb of an administrator, of `admin`.
+    pub admin: Option<AdminCommand>,
+    /// The site from here on, of `set`.
+    pub site: Option<Box<SitePlan>>,
+    /// What is done while keys wait.
+    pub meanwhile: Vec<Act>,
+    /// What it is to come to.
+    pub expected: Expected,
+    /// Where that stands.
+    pub expected_at: Option<Range<usize>>,
+    /// How often it is done.
+    pub times: u32,
+}
+
+/// Something that is done while keys wait.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Touch a key.
+    Touch(String),
+    /// Refuse for it.
+    Deny(String),
+    /// Touch it as somebody else.
+    Miss(String),
+    /// Pull it out.
+    Unplug(String),
+    /// Pull it out and put it back in.
+    PowerCycle(String),
+    /// Put a key in.
+    Plug(String),
+    /// Let time pass.
+    Advance(Delay),
+}
+
+impl Act {
+    /// The key that has to wait before it is done, if it is one of its own.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&str> {
+        match self {
+            Self::Touch(key) | Self::Deny(key) | Self::Miss(key) | Self::Unplug(key) | Self::PowerCycle(key) => {
+                Some(key)
+            }
+            Self::Plug(_) | Self::Advance(_) => None,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! `[site]` and `[[user]]`: the server, and who has an account there.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::at::{At, Several};
+
+/// A relying party of ours, as it is at the start or, in a step's `set`, what changes of it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SiteTable {
+    /// How it behaves where relying parties differ: `keyrig rp policies` lists them. Without it, `strict-l3`.
+    pub policy: Option<At<String>>,
+    /// What it does otherwise than the policy, by the names of a policy's fields: `signature_counter = "report"`.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub policy_fields: Option<At<toml::Table>>,
+    /// The RP ID, a domain. Without it, `login.example.com`.
+    pub rp_id: Option<At<String>>,
+    /// The origins of its pages. Without them, `https://` and the RP ID.
+    pub origins: Option<Vec<At<String>>>,
+    /// Origins that are no pages, such as `android:apk-key-hash:…`.
+    pub app_origins: Option<Vec<At<String>>>,
+    /// Whether pages on hosts below those of `origins` are its own, too.
+    pub allow_subdomains: Option<bool>,
+    /// Whether users can log in by a passkey alone.
+    pub passkey_login: Option<bool>,
+    /// Which attestation a registration must have. Without it, none.
+    pub attestation: Option<At<AttestationTable>>,
+    /// The second factor that realms require, as `keyrig rp realm modify --tfa` has it: `pam = "type=webauthn"`, or `none`.
+    #[serde(default)]
+    pub realm: BTreeMap<String, At<String>>,
+    /// Whether it listens on a port of this machine and its pages are at `http://localhost:PORT`. Without it nothing listens, and it has
+    /// whatever origins are written.
+    pub listens: Option<At<bool>>,
+}
+
+/// Which attestation a registration must have.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AttestationTable {
+    /// What is accepted.
+    pub accept: AcceptedAttestation,
+    /// The models that are accepted: profiles, or AAGUIDs. For `model`.
+    #[serde(default)]
+    pub models: Several,
+    /// Whether the root is that of the scenario's keys, or of other keys, which these are not.
+    #[serde(default)]
+    pub root: AttestationRoot,
+}
+
+/// What attestation is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcceptedAttestation {
+    /// None: browsers are not asked for any.
+    None,
+    /// Some, from anybody.
+    Any,
+    /// A certificate that leads to the root.
+    Root,
+    /// One of the models, proven by a certificate that leads to the root.
+    Model,
+}
+
+/// Whose root is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttestationRoot {
+    /// The TEST root of the scenario's keys.
+    #[default]
+    OfTheKeys,
+    /// Another, which has attested none of them.
+    OfOthers,
+}
+
+/// Who has an account. Without any, there is `root@pam`, an administrator.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UserTable {
+    /// NAME@REALM; the realms are pam and pve.
+    pub name: At<String>,
+    /// What the user may do: `administrator`, `auditor`, or without it `user`.
+    pub role: Option<At<String>>,
+    /// The password. Without it, one that only the scenario knows.
+    pub password: Option<At<String>>,
+}

@@ -1,0 +1,452 @@
+//! Ceremonies: a page, its browser, all keys that are there, and what is done to them meanwhile.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyrig_client::channel::Cancel;
+use keyrig_client::json::{CreationOptions, InvalidJson, RequestOptions};
+use keyrig_client::pin::{PinReason, PinRequest};
+use keyrig_client::{Client, ClientError, Key, Origin, Pin};
+use keyrig_rack::Rack;
+use keyrig_rack::command::{Command, Refusal, WaitFor};
+use serde_json::Value;
+
+use super::Run;
+use super::carrier::Way;
+use super::error::RunError;
+use super::keys::{Keys, named};
+use super::outcome::Outcome;
+use super::time::RunTime;
+use crate::language::{Act, CeremonyTable, ClientPlan, CredentialKind, StepPlan};
+use crate::results::Refused;
+use crate::site::{Begun, PasswordStep, Site};
+
+/// What a page got: a credential in JSON, or who refused.
+type Credential = Result<Value, Box<Outcome>>;
+
+impl Run<'_> {
+    pub(super) fn user<'s>(&self, step: &'s StepPlan) -> String {
+        let first = || self.scenario.users.first().map(|user| user.name.clone()).unwrap_or_default();
+        step.with.user.as_ref().map_or_else(first, |user: &'s crate::language::At<String>| user.value.clone())
+    }
+
+    /// The page of a step.
+    fn page(&self, step: &StepPlan) -> Result<Client, RunError> {
+        let clients = &self.scenario.clients;
+        let named = step.with.client.as_ref().and_then(|name| clients.iter().find(|client| client.name == name.value));
+        let Some(plan) = named.or(clients.first()) else {
+            return Err(RunError::Cannot("there is no client".to_owned()));
+        };
+        let ClientPlan { browser, origin, ancestors, rules, types_pins, .. } = plan;
+        let origin = match origin {
+            Some(origin) => origin.clone(),
+            None => self.origin().parse::<Origin>().map_err(|error| RunError::Cannot(error.to_string()))?,
+        };
+        let client = Client::new(origin).in_browser(*browser).with_rules(*rules).in_frames_of(ancestors.clone());
+        if !types_pins {
+            return Ok(client);
+        }
+        let text = |written: &Option<crate::language::At<String>>| written.as_ref().map(|pin| pin.value.clone());
+        let (pins, typed, new) = (self.keys.pins.clone(), text(&step.with.pin), text(&step.with.to));
+        Ok(client.asking_for_pin(move |asked: &PinRequest| {
+            // Once: whoever types the same again spends all retries.
+            let pin = match (&asked.mistake, asked.reason) {
+                (Some(_), _) => None,
+                (None, PinReason::Verify) => typed.clone().or_else(|| pins.of(&asked.key)),
+                (None, PinReason::Set | PinReason::Change) => new.clone(),
+            };
+            pin.map(|pin| Pin::new(&pin))
+        }))
+    }
+
+    /// The key that the finger is over in a step, if it is over any.
+    fn finger<'s>(step: &'s StepPlan, key: &'s str) -> Option<&'s str> {
+        match step.with.finger.as_ref().map(|finger| finger.value.as_str()) {
+            _ if !step.meanwhile.is_empty() => None,
+            Some("nobody") => None,
+            Some(other) => Some(other),
+            None => Some(key),
+        }
+    }
+
+    /// Does something with keys that may wait for a touch, and what is to be done meanwhile.
+    pub(super) async fn with_gestures<T>(
+        &mut self,
+        step: &StepPlan,
+        key: &str,
+        work: impl AsyncFnOnce(&mut [Key<Way>]) -> T,
+    ) -> Result<Result<T, String>, RunError> {
+        let over = Self::finger(step, key);
+        let blinking = step.expected.blinked.iter().flatten().map(|key| named(&key.value));
+        let blinking = blinking.collect::<Result<Vec<_>, _>>()?;
+        let waits_for_others = over.is_some() && blinking.len() > 1;
+        self.keys.put_finger(over, !waits_for_others).await?;
+        let done = Cell::new(0);
+        let (rack, time) = (self.keys.rack.clone(), self.time.clone());
+        let acting = async {
+            if waits_for_others {
+                Keys::touch_once_all_wait(&rack, &blinking).await?;
+            }
+            meanwhile(&rack, &time, &step.meanwhile, key, &done).await
+        };
+        let worked = tokio::select! {
+            biased;
+            worked = work(&mut self.keys.there) => Ok(worked),
+            Err(refusal) = acting => Err(format!("meanwhile: {refusal}")),
+        };
+        for act in step.meanwhile.iter().take(done.get()) {
+            if let Act::Unplug(name) | Act::PowerCycle(name) = act {
+                self.keys.forget(name).await?;
+            }
+        }
+        self.keys.look().await?;
+        let left = step.meanwhile.get(done.get());
+        Ok(match (worked, left) {
+            (Ok(_), Some(left)) => Err(format!("it was over before this was done meanwhile: {left:?}")),
+            (worked, _) => worked,
+        })
+    }
+
+    /// `navigator.credentials.create()` of a step's page.
+    async fn create(
+        &mut self,
+        step: &StepPlan,
+        key: &str,
+        begun: &Begun<CreationOptions>,
+    ) -> Result<Credential, RunError> {
+        let page = self.page(step)?;
+        let options = match changed(begun, step, CreationOptions::from_json) {
+            Ok(options) => options,
+            Err(error) => return Ok(Err(Box::new(Outcome::refused(&ClientError::from(error))))),
+        };
+        let made = self
+            .with_gestures(step, key, async |keys: &mut [Key<Way>]| {
+                page.create(&options, keys, Cancel::never()).await.map(|made| made.to_json())
+            })
+            .await?;
+        Ok(self.credential(step, key, made))
+    }
+
+    /// `navigator.credentials.get()` likewise.
+    async fn get(&mut self, step: &StepPlan, key: &str, begun: &Begun<RequestOptions>) -> Result<Credential, RunError> {
+        let page = self.page(step)?;
+        let options = match changed(begun, step, RequestOptions::from_json) {
+            Ok(options) => options,
+            Err(error) => return Ok(Err(Box::new(Outcome::refused(&ClientError::from(error))))),
+        };
+        let signed = self
+            .with_gestures(step, key, async |keys: &mut [Key<Way>]| {
+                page.get(&options, keys, Cancel::never()).await.map(|signed| signed.to_json())
+            })
+            .await?;
+        Ok(self.credential(step, key, signed))
+    }
+
+    fn credential(
+        &mut self,
+        step: &StepPlan,
+        key: &str,
+        got: Result<Result<String, ClientError>, String>,
+    ) -> Credential {
+        self.hear_keys();
+        match got {
+            Ok(Ok(json)) => {
+                if let Some(pin) = &step.with.to {
+                    self.keys.pins.remember(key, Some(pin.value.clone()));
+                }
+                Ok(serde_json::from_str(&json).unwrap_or_default())
+            }
+            Ok(Err(error)) => Err(Box::new(Outcome::refused(&error))),
+            Err(problem) => Err(Box::new(Outcome::problem(problem))),
+        }
+    }
+
+    /// The session of a user: with the password alone, if there is none yet.
+    pub(super) async fn session(&mut self, user: &str) -> Result<Result<Site, Outcome>, RunError> {
+        if let Some(site) = self.site.sessions.get(user) {
+            return Ok(Ok(site.clone()));
+        }
+        let mut site = self.site.browser();
+        Ok(match site.log_in(user, &self.site.password(user)).await? {
+            Ok(PasswordStep::LoggedIn | PasswordStep::EnrolmentRequired) => {
+                self.site.sessions.insert(user.to_owned(), site.clone());
+                Ok(site)
+            }
+            Ok(PasswordStep::SecondFactor(_)) => Err(Outcome::problem(format!(
+                "{user} is not logged in, and the password is not enough: put a step before by which {user} logs in"
+            ))),
+            Err(refusal) => Err(Outcome::refused(refusal)),
+        })
+    }
+
+    pub(super) async fn register(&mut self, step: &StepPlan, key: &str) -> Result<Outcome, RunError> {
+        let user = self.user(step);
+        if let Some(ceremony) = self.elsewhere.as_ref().map(|elsewhere| elsewhere.plan.register.clone()) {
+            return self.register_elsewhere(step, key, &user, &ceremony).await;
+        }
+        let mut site = match self.session(&user).await? {
+            Ok(site) => site,
+            Err(outcome) => return Ok(outcome),
+        };
+        let is_passkey = step.with.kind.as_ref().is_some_and(|kind| kind.value == CredentialKind::Passkey);
+        let replaces = match &step.with.replaces {
+            None => None,
+            Some(description) => {
+                let factors = self.site.factors(&user)?;
+                let found = factors.into_iter().find(|(_, known, _)| *known == description.value);
+                let Some((id, ..)) = found else {
+                    return Ok(Outcome::problem(format!("{user} has no factor {:?}", description.value)));
+                };
+                Some(id)
+            }
+        };
+        let replaces = replaces.as_deref();
+        let mut begun = site.begin_registration_in_place(is_passkey, replaces).await?;
+        if begun.as_ref().is_err_and(|refusal| refusal.code == "confirmation_required") {
+            if let Err(refusal) = site.confirm(&self.site.password(&user)).await? {
+                return Ok(Outcome::refused(refusal));
+            }
+            begun = site.begin_registration_in_place(is_passkey, replaces).await?;
+        }
+        self.hear_site();
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(refusal) => return Ok(Outcome::refused(refusal)),
+        };
+        let credential = match self.create(step, key, &begun).await? {
+            Ok(credential) => credential,
+            Err(outcome) => return Ok(*outcome),
+        };
+        let description = step.with.description.as_ref().map_or(key, |text| &text.value);
+        let answer = site.finish_registration(&begun.challenge, description, &credential).await?;
+        self.hear_site();
+        Ok(match answer {
+            Ok(answer) => {
+                let over = step.with.finger.as_ref().map_or(key, |finger| &finger.value);
+                self.descriptions.insert(over.to_owned(), description.to_owned());
+                self.site.sessions.insert(user, site);
+                Outcome { counter: counter(&credential), ..Outcome::default() }.with_notices(&answer)
+            }
+            Err(refusal) => Outcome::refused(refusal),
+        })
+    }
+
+    pub(super) async fn login(&mut self, step: &StepPlan, key: &str) -> Result<Outcome, RunError> {
+        let user = self.user(step);
+        if let Some(ceremony) = self.elsewhere.as_ref().map(|elsewhere| elsewhere.plan.login.clone()) {
+            return self.login_elsewhere(step, key, &user, &ceremony).await;
+        }
+        let (mut browser, offered) = match self.give_password(step, &user).await? {
+            Ok(offered) => offered,
+            Err(outcome) => return Ok(outcome),
+        };
+        let Some(begun) = offered.webauthn else {
+            return Ok(Outcome::refused(Refused {
+                by: crate::report::Party::RelyingParty,
+                code: "no_security_key_offered".to_owned(),
+                cause: None,
+                checks: Vec::new(),
+                reason: "it offers no security key".to_owned(),
+                report: None,
+            }));
+        };
+        let credential = match self.get(step, key, &begun).await? {
+            Ok(credential) => credential,
+            Err(outcome) => return Ok(*outcome),
+        };
+        let answer = browser.finish_login_by_key(&offered.login, &begun.challenge, &credential).await?;
+        self.hear_site();
+        match answer {
+            Ok(answer) => self.logged_in(user, browser, &credential, &answer),
+            Err(refusal) => Ok(Outcome::refused(refusal)),
+        }
+    }
+
+    pub(super) async fn passkey(&mut self, step: &StepPlan, key: &str) -> Result<Outcome, RunError> {
+        let user = self.user(step);
+        if let Some(ceremony) = self.elsewhere.as_ref().map(|elsewhere| elsewhere.plan.passkey.clone()) {
+            return self.login_elsewhere(step, key, &user, &ceremony).await;
+        }
+        let mut browser = self.site.browser();
+        let begun = browser.begin_passkey_login().await?;
+        self.hear_site();
+        let (login, begun) = match begun {
+            Ok(begun) => begun,
+            Err(refusal) => return Ok(Outcome::refused(refusal)),
+        };
+        let credential = match self.get(step, key, &begun).await? {
+            Ok(credential) => credential,
+            Err(outcome) => return Ok(*outcome),
+        };
+        let answer = browser.finish_passkey_login(&login, &begun.challenge, &credential).await?;
+        self.hear_site();
+        match answer {
+            Ok(answer) => {
+                let who = answer.pointer("/session/user").and_then(Value::as_str).unwrap_or_default().to_owned();
+                if who != user {
+                    return Ok(Outcome::problem(format!("it logged in {who}, not {user}")));
+                }
+                self.logged_in(user, browser, &credential, &answer)
+            }
+            Err(refusal) => Ok(Outcome::refused(refusal)),
+        }
+    }
+
+    async fn register_elsewhere(
+        &mut self,
+        step: &StepPlan,
+        key: &str,
+        user: &str,
+        ceremony: &CeremonyTable,
+    ) -> Result<Outcome, RunError> {
+        let Some(site) = &mut self.elsewhere else { return Ok(Outcome::default()) };
+        let begun = site.begin(user, ceremony, CreationOptions::from_json).await?;
+        self.hear_site();
+        let (begun, answer) = match begun {
+            Ok(begun) => begun,
+            Err(outcome) => return Ok(*outcome),
+        };
+        match self.create(step, key, &begun).await? {
+            Ok(credential) => self.finish_elsewhere(user, ceremony, &answer, &credential).await,
+            Err(outcome) => Ok(*outcome),
+        }
+    }
+
+    async fn login_elsewhere(
+        &mut self,
+        step: &StepPlan,
+        key: &str,
+        user: &str,
+        ceremony: &CeremonyTable,
+    ) -> Result<Outcome, RunError> {
+        let Some(site) = &mut self.elsewhere else { return Ok(Outcome::default()) };
+        let begun = site.begin(user, ceremony, RequestOptions::from_json).await?;
+        self.hear_site();
+        let (begun, answer) = match begun {
+            Ok(begun) => begun,
+            Err(outcome) => return Ok(*outcome),
+        };
+        match self.get(step, key, &begun).await? {
+            Ok(credential) => self.finish_elsewhere(user, ceremony, &answer, &credential).await,
+            Err(outcome) => Ok(*outcome),
+        }
+    }
+
+    async fn finish_elsewhere(
+        &mut self,
+        user: &str,
+        ceremony: &CeremonyTable,
+        begun: &Value,
+        credential: &Value,
+    ) -> Result<Outcome, RunError> {
+        let Some(site) = &mut self.elsewhere else { return Ok(Outcome::default()) };
+        let refused = site.finish(user, ceremony, begun, credential).await?;
+        self.hear_site();
+        Ok(Outcome { refused, counter: counter(credential), ..Outcome::default() })
+    }
+
+    /// Gives a password, where a second factor is asked for behind it.
+    pub(super) async fn give_password(
+        &mut self,
+        step: &StepPlan,
+        user: &str,
+    ) -> Result<Result<(Site, crate::site::SecondFactor), Outcome>, RunError> {
+        let mut browser = self.site.browser();
+        let password = step.with.password.as_ref().map_or_else(|| self.site.password(user), |text| text.value.clone());
+        let answer = browser.log_in(user, &password).await?;
+        self.hear_site();
+        Ok(match answer {
+            Ok(PasswordStep::SecondFactor(offered)) => Ok((browser, *offered)),
+            Ok(PasswordStep::LoggedIn) => {
+                Err(Outcome::problem(format!("the password alone logged in: {user} has no second factor")))
+            }
+            Ok(PasswordStep::EnrolmentRequired) => {
+                Err(Outcome::problem(format!("{user} has no second factor, and was to enrol one")))
+            }
+            Err(refusal) => Err(Outcome::refused(refusal)),
+        })
+    }
+
+    fn logged_in(
+        &mut self,
+        user: String,
+        browser: Site,
+        credential: &Value,
+        answer: &Value,
+    ) -> Result<Outcome, RunError> {
+        let id = credential.get("id");
+        let factors = self.site.factors(&user)?;
+        let used = factors.into_iter().find(|(_, _, credential)| credential.is_some() && credential.as_ref() == id);
+        self.site.sessions.insert(user, browser);
+        let key = used.map(|(_, description, _)| description);
+        Ok(Outcome { key, counter: counter(credential), ..Outcome::default() }.with_notices(answer))
+    }
+}
+
+/// Does one act after another, each once its key waits; never ends if there is nothing more to do.
+async fn meanwhile(
+    rack: &Rack,
+    time: &RunTime,
+    acts: &[Act],
+    of_step: &str,
+    done: &Cell<usize>,
+) -> Result<Infallible, RunError> {
+    for act in acts {
+        let waits = named(act.waits_for().unwrap_or(of_step))?;
+        rack.command(Command::Wait { key: waits, what: WaitFor::Touch }).await?;
+        // Before: what it leads to may be over before we hear of it.
+        done.set(done.get() + 1);
+        perform(rack, time, act).await?;
+    }
+    core::future::pending().await
+}
+
+async fn perform(rack: &Rack, time: &RunTime, act: &Act) -> Result<(), RunError> {
+    let command = match act {
+        Act::Touch(key) => Command::Touch { key: named(key)?, wait: false },
+        Act::Deny(key) => Command::Deny { key: named(key)?, wait: false },
+        Act::Miss(key) => Command::Verify { key: named(key)?, miss: true, wait: false },
+        Act::Unplug(key) => Command::Unplug { key: named(key)? },
+        Act::PowerCycle(key) => Command::PowerCycle { key: named(key)? },
+        Act::Plug(key) => Command::Plug { key: named(key)? },
+        Act::Advance(delay) => {
+            time.advance(Duration::from(*delay));
+            return Ok(());
+        }
+    };
+    rack.command(command).await.map(drop).map_err(|refusal: Refusal| refusal.into())
+}
+
+/// The options as a page hands them on that changes them.
+fn changed<O: Clone>(
+    begun: &Begun<O>,
+    step: &StepPlan,
+    parse: fn(&str) -> Result<O, InvalidJson>,
+) -> Result<O, InvalidJson> {
+    let Some(patch) = &step.with.options else { return Ok(begun.options.clone()) };
+    let mut json = begun.json.clone();
+    merge(&mut json, &serde_json::to_value(&patch.value).unwrap_or_default());
+    parse(&json.to_string())
+}
+
+/// JSON Merge Patch (RFC 7396, section 2), but that TOML has no null: what is to go is an empty list.
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (name, value) in patch {
+                merge(target.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}
+
+/// The signature counter in a credential's authenticator data (WebAuthn Level 3, §6.1).
+fn counter(credential: &Value) -> Option<u32> {
+    let data = credential.pointer("/response/authenticatorData").and_then(Value::as_str)?;
+    let bytes = URL_SAFE_NO_PAD.decode(data).ok()?;
+    bytes.get(33..37)?.try_into().ok().map(u32::from_be_bytes)
+}

@@ -1,0 +1,332 @@
+//! Runs scenarios: each has keys, a site and browsers of its own.
+//!
+//! A run is one scenario in one cell of its matrix. Its keys are a rack's, reached as [`On`] says; its site is a relying party in this
+//! process, which is called, and whose clock stands still but for what a step lets pass. Everything random follows from the
+//! seed. A step is done, and compared with what it was to come to; after the first that differs nothing more is done.
+
+mod carrier;
+mod ceremony;
+mod elsewhere;
+mod error;
+mod judge;
+#[cfg(target_os = "linux")]
+mod kernel;
+mod keys;
+mod messages;
+mod outcome;
+mod rehearsal;
+mod seed;
+mod steps;
+mod time;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyrig_faults::transcript::Event;
+use keyrig_rack::seams::Seams;
+use keyrig_rack::{KeySpecification, Options, Rack};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
+
+pub use self::error::RunError;
+
+use self::elsewhere::Elsewhere;
+use self::judge::Found;
+use self::keys::Keys;
+use self::outcome::Outcome;
+use self::rehearsal::Rehearsal;
+use self::time::RunTime;
+use crate::language::{AttestationRoot, On, Scenario, StepPlan, Verb};
+use crate::report::milliseconds;
+use crate::results::{Difference, KeyResult, Message, RunResult, StepResult, Verdict};
+
+/// How long a step may take, by the machine's clock.
+const STEP: Duration = Duration::from_secs(60);
+
+/// How a scenario is run.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What carries messages to the keys.
+    pub on: On,
+    /// The seed; without it, that of the file, or 0.
+    pub seed: Option<u64>,
+    /// What stands at the seams of the keys beside what is there: transcripts.
+    pub seams: Vec<Arc<dyn Seams>>,
+    /// Whether it goes on after a step that did not come to what it was to come to.
+    pub goes_on: bool,
+}
+
+/// A scenario that begins: its keys and its site stand.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Where the site's pages are.
+    pub origin: String,
+    /// Where the keys are exported over USB/IP, if they are.
+    pub usbip: Option<SocketAddr>,
+    /// The library that computes with the keys' private keys.
+    pub crypto: &'static str,
+}
+
+/// A scenario that runs.
+struct Run<'s> {
+    scenario: &'s Scenario,
+    keys: Keys,
+    site: Rehearsal,
+    /// The site of others, if it is about one: then ours is not asked.
+    elsewhere: Option<Elsewhere>,
+    time: RunTime,
+    /// What keys are called by the site, by their names.
+    descriptions: BTreeMap<String, String>,
+    /// What was said in the step that is being done.
+    messages: Vec<Message>,
+    /// What passed at the keys in it.
+    of_step: Vec<Event>,
+    /// What passed at them until then.
+    events: Vec<Event>,
+    /// The site's last report of a refusal.
+    last_report: Value,
+}
+
+/// What is said while a scenario runs.
+pub trait Watching {
+    /// It begins.
+    fn begins(&mut self, begun: &Begun);
+
+    /// A step was done.
+    fn step(&mut self, step: &StepResult);
+}
+
+/// Nobody watches.
+impl Watching for () {
+    fn begins(&mut self, _: &Begun) {}
+
+    fn step(&mut self, _: &StepResult) {}
+}
+
+/// Runs a scenario. It is always told how it ended; if the future is dropped, its keys and its site go.
+pub async fn run(scenario: &Scenario, settings: &Settings, watching: &mut impl Watching) -> RunResult {
+    let begun = Instant::now();
+    let seed = settings.seed.or(scenario.seed).unwrap_or_default();
+    let mut result = blank(scenario, settings.on, seed);
+    if !scenario.on.is_empty() && !scenario.on.contains(&settings.on) {
+        let on: Vec<_> = scenario.on.iter().map(|on| on.name()).collect();
+        result.verdict = Verdict::Skipped;
+        result.reason = Some(format!("it runs on {} alone", on.join(" and ")));
+        return result;
+    }
+    let ran = ran(scenario, settings, seed, watching, &mut result).await;
+    if let Err(error) = ran {
+        result.verdict = Verdict::Broken;
+        result.reason = Some(error.to_string());
+    }
+    result.ms = milliseconds(begun.elapsed());
+    result
+}
+
+/// A result of a scenario of which nothing was done yet.
+#[must_use]
+pub fn blank(scenario: &Scenario, on: On, seed: u64) -> RunResult {
+    let key = |plan: &crate::language::KeyPlan| KeyResult {
+        name: plan.specification.name.to_string(),
+        profile: plan.specification.profile.name.clone(),
+    };
+    RunResult {
+        scenario: scenario.name.clone(),
+        file: scenario.file.clone(),
+        title: scenario.title(),
+        description: scenario.description.clone(),
+        matrix: scenario.cell.clone(),
+        on,
+        seed,
+        repeat: repeat(scenario, on, seed),
+        verdict: Verdict::Passed,
+        reason: None,
+        ms: 0.0,
+        keys: scenario.keys.iter().map(key).collect(),
+        origin: None,
+        steps: Vec::new(),
+        text: scenario.text.clone(),
+        before: Vec::new(),
+        transcript: None,
+    }
+}
+
+/// The command line that runs a scenario again, for a shell.
+fn repeat(scenario: &Scenario, on: On, seed: u64) -> String {
+    let mut line = format!("keyrig run {} --on {on} --seed {seed}", quoted(&scenario.file.to_string_lossy()));
+    if !scenario.cell.is_empty() {
+        let cell: Vec<_> = scenario.cell.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        line.push_str(" --matrix ");
+        line.push_str(&quoted(&cell.join(",")));
+    }
+    line
+}
+
+/// A word of a command line, as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:@+".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+async fn ran(
+    scenario: &Scenario,
+    settings: &Settings,
+    seed: u64,
+    watching: &mut impl Watching,
+    result: &mut RunResult,
+) -> Result<(), RunError> {
+    let time = RunTime::default();
+    let sites = scenario.steps.iter().filter_map(|step| step.site.as_deref()).chain([&scenario.site]);
+    let wants_another = sites.into_iter().any(|site| site.attestation.root == AttestationRoot::OfOthers);
+    let another = if wants_another { other_root().await? } else { Vec::new() };
+    let keys = Keys::start(&scenario.keys, settings.on, seed, &time, &settings.seams).await?;
+    let roots = [keys.rack.root_certificate().to_vec(), another];
+    let site =
+        Rehearsal::start(&scenario.site, &scenario.users, scenario.elsewhere.is_some(), roots, &time, seed).await;
+    let mut keys = keys;
+    let site = match site {
+        Ok(site) => site,
+        Err(error) => {
+            keys.close().await;
+            return Err(error);
+        }
+    };
+    let elsewhere = scenario.elsewhere.as_ref().map(Elsewhere::new).transpose();
+    let elsewhere = match elsewhere {
+        Ok(elsewhere) => elsewhere,
+        Err(error) => {
+            keys.close().await;
+            return Err(error);
+        }
+    };
+    let mut run = Run {
+        scenario,
+        keys,
+        site,
+        elsewhere,
+        time,
+        descriptions: BTreeMap::new(),
+        messages: Vec::new(),
+        of_step: Vec::new(),
+        events: Vec::new(),
+        last_report: Value::Null,
+    };
+    result.origin = Some(run.origin().to_owned());
+    result.before = run.keys.take_events();
+    let origin = run.origin().to_owned();
+    watching.begins(&Begun { origin, usbip: run.keys.usbip(), crypto: run.keys.rack.crypto() });
+    let mut ended = Ok(());
+    'steps: for step in &scenario.steps {
+        for _ in 0..step.times {
+            match run.step(step).await {
+                Ok(done) => {
+                    watching.step(&done);
+                    let ok = done.ok;
+                    result.steps.push(done);
+                    if !ok {
+                        result.verdict = Verdict::Failed;
+                        if !settings.goes_on {
+                            break 'steps;
+                        }
+                    }
+                }
+                Err(error) => {
+                    ended = Err(error);
+                    break 'steps;
+                }
+            }
+        }
+    }
+    run.keys.close().await;
+    ended.and(run.site.close().await)
+}
+
+/// A TEST root under which none of a scenario's keys is attested, made once.
+async fn other_root() -> Result<Vec<u8>, RunError> {
+    static ROOT: OnceCell<Vec<u8>> = OnceCell::const_new();
+    let make = || async {
+        let key =
+            KeySpecification::built_in("keyrig", "elsewhere").map_err(|error| RunError::Cannot(error.to_string()))?;
+        // No scenario's: those are made of numbers that people write.
+        let options = Options { seed: Some(u64::MAX), ..Options::default() };
+        let rack = Rack::start(options, vec![key]).await?;
+        Ok(rack.root_certificate().to_vec())
+    };
+    ROOT.get_or_try_init(make).await.cloned()
+}
+
+impl Run<'_> {
+    async fn step(&mut self, step: &StepPlan) -> Result<StepResult, RunError> {
+        let begun = Instant::now();
+        let outcome = match timeout(STEP, self.perform(step)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(RunError::Refused(refusal))) => Outcome::problem(refusal.to_string()),
+            Ok(Err(RunError::Cannot(reason))) => Outcome::problem(reason),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => Outcome::problem(format!(
+                "it did not end within {} s: nobody touches a key that waits, or the site is silent",
+                STEP.as_secs()
+            )),
+        };
+        self.hear_keys();
+        self.hear_site();
+        let events = core::mem::take(&mut self.of_step);
+        self.events.extend(events.iter().cloned());
+        let (blinked, touched) = messages::gestures(&events);
+        if let Some(report) = outcome.refused.as_ref().and_then(|refused| refused.report.clone()) {
+            self.last_report = report;
+        }
+        let found = Found { outcome: &outcome, blinked: &blinked, touched: &touched };
+        let mut differences: Vec<Difference> = self.judge(step, &found).await?;
+        if let Verb::Assert(assert) = &step.verb {
+            differences.extend(self.assert_of_keys(assert).await?);
+        }
+        let refused = outcome.refused;
+        let away = self.keys.away();
+        let what_keys_did = || messages::what_keys_did(&events, &away).filter(|_| step.verb.is_ceremony());
+        Ok(StepResult {
+            name: step.name.clone(),
+            verb: step.verb.name(),
+            line: crate::language::line_and_column(&self.scenario.text, step.at.start).0,
+            ok: differences.is_empty(),
+            differences,
+            explanation: refused.as_ref().and_then(|_| messages::explained(&events)),
+            detail: outcome.detail.or_else(what_keys_did).filter(|_| refused.is_none()),
+            refused,
+            blinked,
+            touched,
+            messages: core::mem::take(&mut self.messages),
+            ms: milliseconds(begun.elapsed()),
+            at: step.at.clone(),
+            expected_at: step.expected_at.clone(),
+            events,
+        })
+    }
+
+    /// Where the site's pages are.
+    fn origin(&self) -> &str {
+        self.elsewhere.as_ref().map_or_else(|| self.site.origin(), |elsewhere| &elsewhere.plan.origin)
+    }
+
+    /// Takes what passed at the keys, in its place among what was said.
+    fn hear_keys(&mut self) {
+        let events = self.keys.take_events();
+        self.messages.extend(messages::of_events(&events));
+        self.of_step.extend(events);
+    }
+
+    /// Takes what was asked of the site.
+    fn hear_site(&mut self) {
+        self.messages.extend(messages::of_calls(&self.site.browser().take_calls()));
+        if let Some(elsewhere) = &mut self.elsewhere {
+            self.messages.extend(messages::of_calls(&elsewhere.take_calls()));
+        }
+    }
+}

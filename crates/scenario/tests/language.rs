@@ -1,0 +1,178 @@
+//! The language of scenarios: what is wrong is said with its place, and the matrix is gone through.
+
+#![cfg(test)]
+
+use std::path::Path;
+
+use keyrig_scenario::language::{Scenario, parse};
+use proptest::prelude::*;
+
+fn problems(text: &str) -> String {
+    parse(Path::new("s.toml"), text, &[]).unwrap_err().to_string()
+}
+
+const KEY: &str = "[[key]]\nname = \"a\"\n";
+
+/// What is wrong is said with its line and column, and the nearest name that there is.
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    for (text, said) in [
+        (
+            "[[key]]\nname = \"a\"\nprofil = \"keyrig\"",
+            "s.toml:3:1: there is no member \"profil\" here: did you mean \"profile\"?",
+        ),
+        (
+            "[[key]]\nname = \"a\"\nprofile = \"yubikey-5.77\"",
+            "s.toml:3:11: no profile is called \"yubikey-5.77\": did you mean \"yubikey-5.7\"?",
+        ),
+        (
+            "[[key]]\nname = \"a\"\n\n[[key]]\nname = \"a\"",
+            "s.toml:5:8: a key is called \"a\" already: give it another name",
+        ),
+        (
+            "[[step]]\nregister = \"a\"",
+            "s.toml:2:12: no key is called \"a\": there is none: write [[key]] with its name",
+        ),
+        ("[[step]]\nname = \"x\"", "s.toml:1:1: the step does nothing: give it a verb, such as login = \"primary\""),
+        (
+            "[[step]]\nregister = \"a\"\nlogin = \"a\"",
+            "s.toml:3:9: the step has two verbs, register and login: make two steps of it",
+        ),
+        (
+            "[[step]]\nadvance = \"30s\"\nclient = \"page\"",
+            "s.toml:3:10: client does not belong to advance: it belongs to register, login, passkey",
+        ),
+        ("[matrix]\n", "s.toml:1:1: the matrix is empty"),
+        ("[matrix]\nbrowser = []\n", "s.toml:2:11: the matrix goes through no browser"),
+        ("[matrix]\nbrowser = \"firefox\"\n", "s.toml:2:1: browser is not a list"),
+        ("[site]\npolicy = \"proxmox\"", "s.toml:2:10: no policy is called \"proxmox\": did you mean \"proxmox-9\"?"),
+        ("[site]\nrp_id = \"a.example\"", "s.toml:2:1: there is no member \"rp_id\" here: did you mean \"rp-id\"?"),
+        (
+            "[site.policy-fields]\nsignature_counters = \"report\"",
+            "a policy has no field \"signature_counters\": did you mean \"signature_counter\"?",
+        ),
+        ("[[key]]\nname = \"a\"\nfaults = [\"bad-sig\"]", "s.toml:3:11: no fault is called \"bad-sig\""),
+        (
+            "[[step]]\nadmin = \"user frobnicate root@pam\"",
+            "s.toml:2:9: \"user frobnicate root@pam\" is no command here",
+        ),
+        ("[[step]]\ncall = \"/api/session\"", "s.toml:2:8: \"/api/session\" is no call"),
+        ("a = ", "s.toml:1:5: "),
+        ("[[key]]\nname = 3", "s.toml:2:8: invalid type: integer `3`, expected a string"),
+        ("[[user]]\nname = \"root@ldap\"", "s.toml:2:8: there is no realm \"ldap\""),
+        ("", "s.toml:1:1: the scenario has no step"),
+    ] {
+        let found = problems(text);
+        assert!(found.contains(said), "{text}\n{found}");
+    }
+}
+
+#[test]
+fn expectations_are_looked_up_too() {
+    for (expect, said) in [
+        (
+            "{ refused-by = \"relying-party\", check = \"origins\" }",
+            "no check is called \"origins\": did you mean \"origin\"?",
+        ),
+        ("{ refused-by = \"server\" }", "there is no \"server\" here"),
+        ("\"refused\"", "\"refused\" is not \"accepted\", or a table"),
+        ("{ code = \"pin-invalid\" }", "this is about a refusal, and nobody is to refuse"),
+        ("{ touched = \"b\" }", "no key is called \"b\": known are a"),
+    ] {
+        let found = problems(&format!("{KEY}[[step]]\nregister = \"a\"\nexpect = {expect}"));
+        assert!(found.starts_with("s.toml:5:") && found.contains(said), "{expect}\n{found}");
+    }
+}
+
+#[test]
+fn several_problems_are_told_at_once() {
+    let found = problems("[[key]]\nname = \"a\"\nprofile = \"x\"\n\n[[step]]\nlogin = \"b\"");
+    assert_eq!(found.lines().count(), 2, "{found}");
+}
+
+#[test]
+fn a_matrix_is_gone_through_in_the_order_of_the_file_and_variables_keep_their_type() {
+    let text = "[matrix]\nprofile = [\"keyrig\", \"yubikey-5.7\"]\nbrowser = [{ name = \"chromium\", times = 2 }, { name = \"firefox\", times = 3 }]\n
+        [variables]\nwho = \"a-${profile}\"\n
+        [[key]]\nname = \"${who}\"\nprofile = \"${profile}\"\n
+        [[client]]\nname = \"page\"\nbrowser = \"${browser.name}\"\n
+        [[step]]\nwrong-pin = \"${who}\"\ntimes = \"${browser.times}\"\n";
+    let scenarios = parse(Path::new("dir/many.toml"), text, &[]).unwrap();
+    let titles: Vec<_> = scenarios.iter().map(Scenario::title).collect();
+    assert_eq!(
+        titles,
+        [
+            "many [profile=keyrig browser=chromium]",
+            "many [profile=keyrig browser=firefox]",
+            "many [profile=yubikey-5.7 browser=chromium]",
+            "many [profile=yubikey-5.7 browser=firefox]",
+        ]
+    );
+    let last = &scenarios[3];
+    assert_eq!(last.keys[0].specification.name.as_str(), "a-yubikey-5.7");
+    assert_eq!((last.steps[0].times, last.clients[0].browser), (3, keyrig_client::Browser::Firefox));
+}
+
+#[test]
+fn what_nothing_stands_for_is_said() {
+    let found = problems("[matrix]\nbrowser = [\"chromium\"]\n[[key]]\nname = \"${brwser}\"");
+    assert_eq!(found, "s.toml:4:8: nothing is called \"brwser\": did you mean \"browser\"?");
+    let found = problems("[[key]]\nname = \"${x}\"");
+    assert!(found.starts_with("s.toml:2:8: nothing is called \"x\": [matrix] and [variables]"), "{found}");
+    let found = problems("[variables]\na = { b = 1 }\n[[key]]\nname = \"${a.c}\"");
+    assert_eq!(found, "s.toml:4:8: \"a\" has no member \"c\": known are b");
+    let found = problems("[variables]\na = \"${b}\"\nb = \"${a}\"");
+    assert!(found.contains("nothing is called \"b\""), "{found}");
+}
+
+#[test]
+fn a_policy_is_changed_by_field() {
+    let text = "[site]\npolicy = \"proxmox-9\"\n[site.policy-fields]\nsignature_counter = \"refuse\"\nstrictness = { cbor_form = \"refuse\" }\n[[step]]\nadvance = \"1s\"";
+    let site = parse(Path::new("s.toml"), text, &[]).unwrap().remove(0).site;
+    assert_eq!(site.policy.name, "proxmox-9");
+    assert_eq!(site.policy.signature_counter, keyrig_relying_party::SignatureCounter::Refuse);
+    let whole = keyrig_relying_party::Policy::built_in("proxmox-9").unwrap();
+    assert_ne!(site.policy.strictness, whole.strictness);
+}
+
+/// Each stands twice in the next one.
+#[test]
+fn variables_come_to_no_more_than_there_is_room_for() {
+    let mut text = "[variables]\nv0 = \"0123456789\"\n".to_owned();
+    for number in 1..40 {
+        text.push_str(&format!("v{number} = \"${{v{before}}}${{v{before}}}\"\n", before = number - 1));
+    }
+    assert!(problems(&text).contains("variables come to more than 1048576 bytes"));
+    let lists = text.replace("\"0123456789\"", "[1, 2]");
+    assert!(problems(&lists).contains("variables come to more than"));
+    let cells = "[matrix]\na = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\nb = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n".to_owned();
+    let found = problems(&format!("{cells}[variables]\nlong = \"{}\"\n", "x".repeat(900_000)));
+    assert!(found.contains("is too long for a matrix of 100 cells"), "{found}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever somebody deletes or writes into a scenario, it is one or not.
+    #[test]
+    fn whatever_is_written_is_read_or_refused_with_a_place(
+        file in 0_usize..1000,
+        at in 0_usize..4000,
+        deleted in 0_usize..40,
+        written in "[\\[\\]{}=\"$a-z0-9.\\n, ]{0,12}",
+    ) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/scenarios");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let mut text = std::fs::read_to_string(&files[file % files.len()]).unwrap();
+        let start = text.floor_char_boundary(at % text.len());
+        let end = text.floor_char_boundary((start + deleted).min(text.len())).max(start);
+        text.replace_range(start..end, &written);
+        if let Err(invalid) = parse(Path::new("s.toml"), text.as_str(), &[]) {
+            prop_assert!(!invalid.problems.is_empty());
+            for line in invalid.to_string().lines().take(1) {
+                prop_assert!(line.starts_with("s.toml:"), "{}", line);
+            }
+        }
+    }
+}
