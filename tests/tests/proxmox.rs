@@ -55,6 +55,28 @@ async fn automation_written_for_proxmox_logs_in_here() {
     );
 }
 
+/// The README's session, as it stands there.
+#[tokio::test]
+async fn the_session_of_the_readme_does_what_it_says() {
+    let python = judge::tree(".cache/proxmox/venv/bin/python");
+    if !python.exists() {
+        return judge::skip("proxmoxer is not installed: run tests/proxmox/install");
+    }
+    let readme = std::fs::read_to_string(judge::tree("README.md")).expect("text");
+    let blocks = readme.split("```python\n").skip(1).filter_map(|block| block.split("```").next());
+    let session = blocks.into_iter().find(|block| block.starts_with("# automation.py")).expect("it is there");
+    assert!(session.lines().count() <= 10, "{session}");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("automation.py");
+    std::fs::write(&file, session).expect("a file");
+    let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
+    let (_, port) = site.address().rsplit_once(':').expect("a port");
+    let mut session = Command::new(python);
+    session.arg(file).args([port, site.listening["ca"].as_str().expect("a CA"), PASSWORD]);
+    let output = judge::run(&mut session, b"", LIMIT).await;
+    assert_eq!(output.stdout.trim(), "['root@pam', 'ci@pve']", "{output}");
+}
+
 /// What guides tell people to put into `/etc/fail2ban/filter.d/proxmox.conf`, with Debian's `common.conf`.
 const FILTER: &str = r"
 [INCLUDES]

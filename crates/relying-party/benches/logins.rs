@@ -32,6 +32,13 @@ const ORIGIN: &str = "http://localhost:8006";
 const PASSWORD: &str = "correct horse battery staple";
 const CREDENTIAL_ID: [u8; 16] = [7; 16];
 
+/// In whose shapes is logged in.
+#[derive(Clone, Copy)]
+enum Face {
+    Own,
+    Proxmox,
+}
+
 /// A relying party with so many users, each of whom has TOTP; the last has a security key without a counter in its place.
 struct Site {
     runtime: Runtime,
@@ -69,39 +76,62 @@ impl Site {
         request.send().await.unwrap().json().await.unwrap()
     }
 
-    async fn log_in(&self) {
-        let offered = self.post("/api/login", &json!({ "user": "alice@pve", "password": PASSWORD })).await;
-        let ceremony = &offered["factors"]["webauthn"];
-        let challenge = &ceremony["options"]["publicKey"]["challenge"];
+    /// What the key answers to options: its credential in JSON.
+    fn credential(&self, options: &Value) -> Value {
+        let challenge = &options["publicKey"]["challenge"];
         let client_data =
             json!({ "type": "webauthn.get", "challenge": challenge, "origin": ORIGIN, "crossOrigin": false })
                 .to_string();
         let authenticator_data = [&Sha256::digest(RP_ID)[..], &[0x01], &[0; 4]].concat();
         let message = [&authenticator_data[..], &Sha256::digest(&client_data)].concat();
         let signature: DerSignature = self.key.sign(&message);
-        let body = json!({
-            "login": offered["login"],
-            "challenge": ceremony["challenge"],
-            "credential": {
-                "id": URL_SAFE_NO_PAD.encode(CREDENTIAL_ID),
-                "rawId": URL_SAFE_NO_PAD.encode(CREDENTIAL_ID),
-                "type": "public-key",
-                "response": {
-                    "clientDataJSON": URL_SAFE_NO_PAD.encode(&client_data),
-                    "authenticatorData": URL_SAFE_NO_PAD.encode(&authenticator_data),
-                    "signature": URL_SAFE_NO_PAD.encode(signature.as_bytes()),
-                    "userHandle": null,
-                },
-                "clientExtensionResults": {},
+        json!({
+            "id": URL_SAFE_NO_PAD.encode(CREDENTIAL_ID),
+            "rawId": URL_SAFE_NO_PAD.encode(CREDENTIAL_ID),
+            "type": "public-key",
+            "response": {
+                "clientDataJSON": URL_SAFE_NO_PAD.encode(&client_data),
+                "authenticatorData": URL_SAFE_NO_PAD.encode(&authenticator_data),
+                "signature": URL_SAFE_NO_PAD.encode(signature.as_bytes()),
+                "userHandle": null,
             },
-        });
+            "clientExtensionResults": {},
+        })
+    }
+
+    async fn log_in(&self, face: Face) {
+        match face {
+            Face::Own => self.log_in_here().await,
+            Face::Proxmox => self.log_in_as_at_proxmox().await,
+        }
+    }
+
+    /// The same in Proxmox VE's shapes: half a ticket, and the other half.
+    async fn log_in_as_at_proxmox(&self) {
+        let path = "/api2/json/access/ticket";
+        let half = self.post(path, &json!({ "username": "alice@pve", "password": PASSWORD })).await;
+        let ticket = half["data"]["ticket"].as_str().unwrap();
+        let payload = ticket.strip_prefix("PVE:!tfa!").unwrap().split(':').next().unwrap();
+        let offered: Value = serde_json::from_str(&payload.replace("%3A", ":").replace("%25", "%")).unwrap();
+        let answer = format!("webauthn:{}", self.credential(&offered["webauthn"]));
+        let body = json!({ "username": "alice@pve", "password": answer, "tfa-challenge": ticket });
+        let whole = self.post(path, &body).await;
+        assert!(whole["data"]["ticket"].is_string() && whole["data"].get("NeedTFA").is_none(), "{whole}");
+        black_box(whole);
+    }
+
+    async fn log_in_here(&self) {
+        let offered = self.post("/api/login", &json!({ "user": "alice@pve", "password": PASSWORD })).await;
+        let ceremony = &offered["factors"]["webauthn"];
+        let credential = self.credential(&ceremony["options"]);
+        let body = json!({ "login": offered["login"], "challenge": ceremony["challenge"], "credential": credential });
         let answer = self.post("/api/login/webauthn", &body).await;
         assert_eq!(answer["state"], "logged_in", "{answer}");
         black_box(answer);
     }
 
     /// How long so many logins take, by so many clients at once.
-    fn log_in_at_once(self: &Arc<Self>, logins: u64, clients: u64) -> Duration {
+    fn log_in_at_once(self: &Arc<Self>, face: Face, logins: u64, clients: u64) -> Duration {
         let began = Instant::now();
         self.runtime.block_on(async {
             let mut running = tokio::task::JoinSet::new();
@@ -110,7 +140,7 @@ impl Site {
                 let share = logins / clients + u64::from(client < logins % clients);
                 running.spawn(async move {
                     for _ in 0..share {
-                        site.log_in().await;
+                        site.log_in(face).await;
                     }
                 });
             }
@@ -166,12 +196,14 @@ fn logins(criterion: &mut Criterion) {
     group.sample_size(20).throughput(Throughput::Elements(1));
     for users in [1_000, 10_000, 100_000] {
         let site = Arc::new(Site::with_users(users));
-        group.bench_function(BenchmarkId::new("one client", format!("{users} users")), |bencher| {
-            bencher.iter_custom(|logins| site.log_in_at_once(logins, 1));
-        });
-        group.bench_function(BenchmarkId::new("16 clients", format!("{users} users")), |bencher| {
-            bencher.iter_custom(|logins| site.log_in_at_once(logins, 16));
-        });
+        for (face, of) in [(Face::Own, ""), (Face::Proxmox, " at /api2/json")] {
+            for (clients, by) in [(1, "one client"), (16, "16 clients")] {
+                let id = BenchmarkId::new(format!("{by}{of}"), format!("{users} users"));
+                group.bench_function(id, |bencher| {
+                    bencher.iter_custom(|logins| site.log_in_at_once(face, logins, clients));
+                });
+            }
+        }
     }
     group.finish();
 }
