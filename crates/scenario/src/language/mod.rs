@@ -27,7 +27,7 @@
 //!
 //! A file is read once, and again for each cell of its matrix: `${name}` stands for what the cell, or `[variables]`, has under that name, and
 //! a value that is nothing else has its type too. Everything that is named is looked up before anything runs; an error points at the
-//! place in the file. [`schema`] describes it to editors.
+//! place in the file. [`schema()`] describes it to editors.
 
 mod admin;
 mod at;
