@@ -85,6 +85,16 @@ impl Serving {
         format!("http://{}", self.listening.get("pico_controller").and_then(Value::as_str).expect("an address"))
     }
 
+    /// Where it serves HTTP, if it does.
+    ///
+    /// # Panics
+    ///
+    /// If it did not say so.
+    #[must_use]
+    pub fn http(&self) -> &str {
+        self.listening.pointer("/http/url").and_then(Value::as_str).expect("an address")
+    }
+
     /// A directory that goes with it.
     #[must_use]
     pub fn directory(&self) -> &std::path::Path {

@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("keyrig-metadata", &["keyrig-ctap"]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
     ("keyrig-client", &["keyrig-ctap"]),
-    ("keyrig-verifier", &["keyrig-ctap"]),
+    ("keyrig-verifier", &["keyrig-ctap", "keyrig-metadata"]),
     ("keyrig-http", &[]),
     ("keyrig-relying-party", &["keyrig-ctap", "keyrig-verifier", "keyrig-http"]),
     ("keyrig-usb", &[]),

@@ -3,6 +3,7 @@
 //! Everything follows from the root's secret of 32 bytes: the same secret gives the same certificates, byte for byte. All keys
 //! of a profile share one attestation key, as a maker's batch does.
 
+mod metadata;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +17,14 @@ use thiserror::Error;
 use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{Builder, CertificateBuilder};
 use x509_cert::certificate::{Rfc5280, TbsCertificate};
-use x509_cert::der::asn1::{BitString, ObjectIdentifier, OctetString, UtcTime};
+use x509_cert::der::asn1::{BitString, Ia5String, ObjectIdentifier, OctetString, UtcTime};
+use x509_cert::der::referenced::OwnedToRef;
 use x509_cert::der::{DateTime, Encode};
-use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::crl::dp::DistributionPoint;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, CrlDistributionPoints, KeyUsage, KeyUsages, SubjectKeyIdentifier,
+};
 use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
@@ -26,6 +32,7 @@ use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 use x509_cert::time::{Time, Validity};
 use zeroize::Zeroizing;
 
+pub use self::metadata::MetadataSigner;
 use crate::private_key::PrivateKey;
 use crate::profile::Profile;
 
@@ -65,6 +72,7 @@ pub struct Attestation {
     /// The root's, if it is sent along.
     root: Option<Vec<u8>>,
     u2f_certificate: Vec<u8>,
+    key_identifier: [u8; 20],
 }
 
 impl Attestation {
@@ -90,6 +98,12 @@ impl Attestation {
     #[must_use]
     pub fn u2f_certificate(&self) -> &[u8] {
         &self.u2f_certificate
+    }
+
+    /// By what metadata knows the key of the certificates: the SHA-1 of its public key (RFC 5280 §4.2.1.2, method 1).
+    #[must_use]
+    pub fn key_identifier(&self) -> [u8; 20] {
+        self.key_identifier
     }
 }
 
@@ -136,7 +150,9 @@ impl Root {
         let subject = format!("CN=keyrig TEST U2F {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.name);
         let u2f_certificate = certificate(&self.secret, &subject, &key, &issuer, Extensions::U2fLeaf)?;
         let root = behaviour.attestation_sends_root.then(|| self.certificate.clone());
-        Ok(Attestation { private_key: key, certificate: leaf, root, u2f_certificate })
+        let key_identifier =
+            key_identifier(&key).map_err(|source| CertificateFailed { subject: subject.clone(), source })?;
+        Ok(Attestation { private_key: key, certificate: leaf, root, u2f_certificate, key_identifier })
     }
 }
 
@@ -146,6 +162,13 @@ fn derive(secret: &[u8; 32], label: &[u8]) -> PrivateKey {
         counter = counter.wrapping_add(1);
         bytes.copy_from_slice(&mac(secret, &[&[counter], b"attestation key", label]));
     })
+}
+
+fn key_identifier(key: &PrivateKey) -> Result<[u8; 20], x509_cert::builder::Error> {
+    let key = p256::ecdsa::SigningKey::from_slice(key.expose()).map_err(x509_cert::builder::Error::Signature)?;
+    let public_key = SubjectPublicKeyInfo::from_key(key.verifying_key())?;
+    let identifier = SubjectKeyIdentifier::try_from(public_key.owned_to_ref())?;
+    Ok(identifier.0.as_bytes().try_into().expect("SHA-1 has 20 bytes"))
 }
 
 fn mac(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
@@ -161,6 +184,8 @@ enum Extensions {
     /// With the AAGUID, and with transports if they are told.
     Leaf(Aaguid, bool),
     U2fLeaf,
+    /// With the address of the list of revocations, if there is one.
+    Signer(Option<String>),
 }
 
 struct CertificateProfile {
@@ -191,6 +216,24 @@ impl BuilderProfile for CertificateProfile {
                 extensions.push(usage.to_extension(&self.subject, &extensions)?);
                 let constraints = BasicConstraints { ca: true, path_len_constraint: Some(0) };
                 extensions.push(constraints.to_extension(&self.subject, &extensions)?);
+            }
+            Extensions::Signer(revocations) => {
+                let usage = KeyUsage(KeyUsages::DigitalSignature.into());
+                extensions.push(usage.to_extension(&self.subject, &extensions)?);
+                let constraints = BasicConstraints { ca: false, path_len_constraint: None };
+                extensions.push((true, &constraints).to_extension(&self.subject, &extensions)?);
+                if let Some(address) = revocations {
+                    let name = GeneralName::UniformResourceIdentifier(Ia5String::new(address)?);
+                    let point = DistributionPoint {
+                        distribution_point: Some(DistributionPointName::FullName(vec![name])),
+                        reasons: None,
+                        crl_issuer: None,
+                    };
+                    let points = CrlDistributionPoints(vec![point]);
+                    extensions.push((&points).to_extension(&self.subject, &extensions)?);
+                }
+                let identifier = AuthorityKeyIdentifier::try_from(issuer_key)?;
+                extensions.push((&identifier).to_extension(&self.subject, &extensions)?);
             }
             Extensions::Leaf(..) | Extensions::U2fLeaf => {
                 let constraints = BasicConstraints { ca: false, path_len_constraint: None };

@@ -107,6 +107,8 @@ enum Command {
     Faults(faults::Arguments),
     /// List the profiles, or show one
     Profiles(profiles::Arguments),
+    /// Write FIDO metadata of the keys, under their TEST root: as it should be, or not
+    Mds(mds::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -225,6 +227,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Replay(arguments) => replay::run(&arguments),
             Command::Faults(arguments) => faults::run(&arguments),
             Command::Profiles(arguments) => profiles::run(&arguments),
+            Command::Mds(arguments) => mds::run(&arguments),
         }
     })
 }

@@ -7,7 +7,7 @@
 //! - [`seams`] is where something can stand between a key and what it stands on: faults, timelines, transcripts.
 //! - [`state_directory`] makes keys last: a directory for each, with a lock and a format version.
 //! - [`snapshot`] puts a key aside, in one piece.
-//! - [`certified`] makes profiles of the metadata statements of certified keys.
+//! - [`certified`] makes profiles of the metadata statements of certified keys, [`published`] writes those of the keys here.
 //! - [`command`] is what a running rack is told, [`events`] what happened in it; [`unix_socket`] is for those who listen at a path.
 //! - [`crypto`] chooses the library that computes with private keys.
 
@@ -23,6 +23,7 @@ mod key_name;
 mod key_specification;
 #[cfg(feature = "openapi")]
 mod openapi;
+pub mod published;
 mod rack;
 pub mod seams;
 mod seed;
@@ -39,5 +40,6 @@ pub use key_name::{InvalidKeyName, KeyName};
 pub use key_specification::InvalidKeySpecification;
 pub use rack::{
     Answered, Change, Following, KeySpecification, MAX_KEYS, NewKey, Options, Rack, RackError, RackKey, RootOrigin,
+    attestation_root,
 };
 pub use storage::NotDurable;

@@ -288,6 +288,12 @@ impl Rack {
         self.shared.maker.root.certificate()
     }
 
+    /// The TEST attestation root, for what it is to sign beside certificates of keys.
+    #[must_use]
+    pub fn root(&self) -> &Root {
+        &self.shared.maker.root
+    }
+
     /// Where the root came from.
     #[must_use]
     pub fn root_origin(&self) -> RootOrigin {
@@ -352,6 +358,17 @@ fn check(options: &Options, specifications: &[KeySpecification]) -> Result<(), R
         return Err(RackError::SeedAndState);
     }
     Ok(())
+}
+
+/// The TEST attestation root of a rack with these options: that of the seed or of the state directory, which is made if it is not there, or
+/// a new one.
+///
+/// # Errors
+/// [`RackError`]: the state directory cannot be used.
+pub fn attestation_root(options: &Options) -> Result<Root, RackError> {
+    let state = options.state.as_deref().map(StateDirectory::open).transpose()?;
+    let (secret, _) = root_secret(options, state.as_ref())?;
+    Ok(Root::new(*secret)?)
 }
 
 fn root_secret(

@@ -9,8 +9,10 @@ mod error;
 mod limits;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use keyrig_ctap::Aaguid;
+use keyrig_verifier::TrustedMetadata;
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -82,6 +84,11 @@ pub enum Attestation {
         aaguids: Vec<Aaguid>,
         /// Certificates, DER.
         roots: Vec<Vec<u8>>,
+    },
+    /// A certificate of a model that this metadata has, and has nothing against.
+    Metadata {
+        /// The metadata, whose signature was verified.
+        metadata: Arc<TrustedMetadata>,
     },
 }
 

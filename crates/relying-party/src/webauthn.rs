@@ -96,7 +96,7 @@ impl Webauthn {
         }
         let top_origins = settings.top_origins.iter().map(rule).collect::<Result<_, _>>()?;
         let roots: &[Vec<u8>] = match &settings.attestation {
-            Attestation::None | Attestation::Any => &[],
+            Attestation::None | Attestation::Any | Attestation::Metadata { .. } => &[],
             Attestation::Root { roots } | Attestation::Aaguid { roots, .. } => roots,
         };
         let trust_anchors = TrustAnchors::from_der(roots.iter().map(Vec::as_slice))
@@ -269,6 +269,7 @@ impl Webauthn {
             Attestation::Any => AttestationPolicy::any(),
             Attestation::Root { .. } => AttestationPolicy::by_root(&self.trust_anchors),
             Attestation::Aaguid { aaguids, .. } => AttestationPolicy::by_aaguid(aaguids, &self.trust_anchors),
+            Attestation::Metadata { metadata } => AttestationPolicy::by_metadata(metadata),
         };
         let expected = RegistrationExpectations {
             framing: if self.top_origins.is_empty() { Framing::Refused } else { Framing::AllowedIn(&self.top_origins) },

@@ -10,6 +10,7 @@ use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, RequestOptions};
 use keyrig_client::{Client, DomException, Key, Pin, Rules};
 use keyrig_rack::command::Command;
+use keyrig_rack::published::{Publication, Variant, built_in, pem};
 use keyrig_rack::{KeyName, KeySpecification, Options as RackOptions, Rack};
 use keyrig_relying_party::{
     Attestation, By, Clock, EventKind, FAILURES, LOCK_TIME, Options, PasswordCost, PasswordHash, Policy, Preference,
@@ -437,6 +438,63 @@ async fn a_policy_on_attestation_takes_the_racks_keys_by_their_root() {
         match rig.site.finish_registration(&begun.challenge, "key", &credential).await.unwrap() {
             Ok(_) => assert!(expected.is_empty(), "case {number}"),
             Err(refusal) => assert_eq!(failed(&refusal), *expected, "case {number}"),
+        }
+    }
+}
+
+/// What settings in files come to that trust this metadata of the rack's keys, and the rack's root.
+fn by_metadata(rack: &Rack, variant: Variant) -> Result<Attestation, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let profiles = built_in();
+    let publication = Publication { root: rack.root(), profiles: &profiles, now, crl: None };
+    let settings = r#"
+        rp_id = "localhost"
+        [attestation]
+        accept = "metadata"
+        metadata = "blob.jwt"
+        roots = ["root.pem"]
+        revocations = ["root.crl"]
+    "#;
+    for (name, bytes) in [
+        ("blob.jwt", publication.jwt(variant).unwrap().into_bytes()),
+        ("root.pem", pem(rack.root_certificate()).into_bytes()),
+        ("root.crl", publication.crl().unwrap()),
+        ("site.toml", settings.as_bytes().to_vec()),
+    ] {
+        std::fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    let loaded = Settings::load(&directory.path().join("site.toml"));
+    loaded.map(|settings| settings.attestation).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_policy_on_attestation_takes_keys_by_metadata_and_refuses_each_kind_that_is_wrong() {
+    for (variant, expected) in [
+        (Variant::BadSignature, "its signature is not valid"),
+        (Variant::WrongChain, "not vouched for by a trusted root"),
+        (Variant::RevokedCertificate, "signer that is revoked,O=keyrig,C=XX is revoked"),
+    ] {
+        let refused = by_metadata(&two_keys().await, variant).unwrap_err();
+        assert!(refused.contains("metadata = \"blob.jwt\"") && refused.contains(expected), "{variant}: {refused}");
+    }
+    for (variant, expected) in [
+        (Variant::Good, &[][..]),
+        (Variant::UpdateAvailable, &[]),
+        (Variant::Expired, &["attestation-metadata"]),
+        (Variant::Revoked, &["attestation-metadata"]),
+        (Variant::Compromised, &["attestation-metadata"]),
+        (Variant::WrongAaguid, &["attestation-metadata"]),
+        (Variant::MissingEntry, &["attestation-metadata"]),
+    ] {
+        let mut rig = Rig::with_rack(|settings, rack| settings.attestation = by_metadata(rack, variant).unwrap()).await;
+        *rig.clock.0.lock().unwrap() = SystemTime::now();
+        rig.enter().await;
+        let begun = accepted(rig.site.begin_registration(false).await);
+        let credential = rig.create(&begun.options).await;
+        match rig.site.finish_registration(&begun.challenge, "key", &credential).await.unwrap() {
+            Ok(_) => assert!(expected.is_empty(), "{variant}"),
+            Err(refusal) => assert_eq!(failed(&refusal), expected, "{variant}"),
         }
     }
 }

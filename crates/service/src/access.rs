@@ -1,4 +1,4 @@
-//! Who may ask: those who have the token, and anybody whether there is a service.
+//! Who may ask: those who have the token, and anybody whether there is a service, and for metadata of its keys.
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::error::Refused;
+use crate::metadata;
 use crate::service::Service;
 
 /// Answered to anybody, so that whoever starts the service can wait for it.
@@ -41,7 +42,10 @@ fn offered(headers: &HeaderMap) -> Option<&[u8]> {
 fn is_public(request: &Request) -> bool {
     let path = request.uri().path();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    reads && (path == READY || (ASSETS.contains(&path) && is_loopback(request.headers())))
+    reads
+        && (path == READY
+            || path.starts_with(metadata::PREFIX)
+            || (ASSETS.contains(&path) && is_loopback(request.headers())))
 }
 
 fn is_loopback(headers: &HeaderMap) -> bool {

@@ -95,6 +95,8 @@ pub(crate) enum Refused {
     NotObserved,
     /// A text is no note.
     BadNote(String),
+    /// Metadata could not be made.
+    Metadata(String),
     Rack(Refusal),
     Ceremony(Box<(ClientError, Browser)>),
 }
@@ -128,7 +130,9 @@ impl Refused {
             Self::TooManyCeremonies | Self::TooManyWaits | Self::Rack(Refusal::TooManyWaits(_)) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Rack(Refusal::Act { refused: ActRefused::NotDurable(_), .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Metadata(_) | Self::Rack(Refusal::Act { refused: ActRefused::NotDurable(_), .. }) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::TooManyLongBodies | Self::Rack(Refusal::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotObserved => StatusCode::CONFLICT,
             // What is said is what may be said, and means nothing.
@@ -167,6 +171,7 @@ impl Refused {
             Self::BadRequest(reason) => (error_code::BAD_REQUEST, reason.clone(), None),
             Self::BadCeremony(reason) => ("bad-ceremony", reason.clone(), None),
             Self::BadNote(reason) => ("bad-note", format!("note: {reason}"), None),
+            Self::Metadata(reason) => ("metadata-failed", format!("metadata: {reason}"), None),
             Self::ContentType => (
                 "content-type",
                 "the body is not said to be JSON".to_owned(),

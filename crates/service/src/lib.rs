@@ -28,6 +28,7 @@ mod commands;
 mod conditional;
 mod error;
 mod events;
+mod metadata;
 mod observe;
 mod openapi;
 mod rounds;

@@ -71,6 +71,19 @@ impl Operation {
         self
     }
 
+    /// The same with a part of the path that names one of these files.
+    pub(crate) fn with_file(mut self, files: Vec<String>, description: String) -> Self {
+        let file = json!({
+            "name": "file",
+            "in": "path",
+            "required": true,
+            "description": description,
+            "schema": {"type": "string", "enum": files},
+        });
+        self.set("parameters", json!([file]));
+        self
+    }
+
     /// The same with another answer than a value in JSON.
     pub(crate) fn with_success(mut self, success: Value) -> Self {
         if let Some(responses) = self.description.get_mut("responses").and_then(Value::as_object_mut) {

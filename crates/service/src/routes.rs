@@ -27,7 +27,7 @@ use crate::error::Refused;
 use crate::events;
 use crate::openapi::{Operation, document};
 use crate::service::{MAX_BODY, MAX_CEREMONY, Service};
-use crate::{access, client, observe};
+use crate::{access, client, metadata, observe};
 
 /// One path, what is asked there by which method, and its description.
 struct Route {
@@ -136,6 +136,7 @@ fn routes() -> Vec<Route> {
             events::operation(&route.id(), route.path)
         }),
         get("/v1/observe.js", on(MethodFilter::GET, observe::script), |route| observe::script_operation(&route.id())),
+        get(metadata::PATH, on(MethodFilter::GET, metadata::file), |route| metadata::operation(&route.id())),
         Route {
             method: "POST",
             path: "/v1/notes",

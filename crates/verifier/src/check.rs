@@ -100,6 +100,8 @@ checks! {
         "If the attestation certificate names an AAGUID, it is the authenticator data's.";
     AttestationType = "attestation-type", "sctn-attestation-types",
         "No attestation, or self attestation, is acceptable where it was given.";
+    AttestationMetadata = "attestation-metadata", "sctn-registering-a-new-credential",
+        "If metadata is asked: it is up to date, has the model, and reports nothing against it.";
     AttestationTrust = "attestation-trust", "attestation-trust-path",
         "The attestation certificate chains up to a trust anchor, or is one.";
     AttestationAaguid = "attestation-aaguid", "authdata-attestedcredentialdata-aaguid",
@@ -146,6 +148,7 @@ impl Check {
         Self::AttestationCertificate,
         Self::AttestationCertificateAaguid,
         Self::AttestationType,
+        Self::AttestationMetadata,
         Self::AttestationTrust,
         Self::AttestationAaguid,
         Self::CredentialIdUnregistered,

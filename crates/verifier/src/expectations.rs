@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use keyrig_ctap::Aaguid;
 use serde::{Deserialize, Serialize};
 
+use crate::attestation::metadata::TrustedMetadata;
 use crate::attestation::trust::TrustAnchors;
 use crate::origin::OriginRule;
 use crate::public_key::SUPPORTED_ALGORITHMS;
@@ -187,6 +188,8 @@ pub struct AttestationPolicy<'a> {
     pub accept_self: bool,
     /// Where certificates have to lead; `None` if it does not matter.
     pub trust_anchors: Option<&'a TrustAnchors>,
+    /// The metadata that says where certificates have to lead, by the model, and which models are not to be relied on.
+    pub metadata: Option<&'a TrustedMetadata>,
     /// The models that are acceptable; `None` for all. Without trust anchors an AAGUID is only a claim.
     pub aaguids: Option<&'a [Aaguid]>,
 }
@@ -195,7 +198,7 @@ impl<'a> AttestationPolicy<'a> {
     /// Nothing is wanted: none, self, and certificates of anybody are acceptable.
     #[must_use]
     pub fn none() -> Self {
-        Self { accept_none: true, accept_self: true, trust_anchors: None, aaguids: None }
+        Self { accept_none: true, accept_self: true, trust_anchors: None, metadata: None, aaguids: None }
     }
 
     /// Any attestation, self attestation included, from anybody.
@@ -207,7 +210,13 @@ impl<'a> AttestationPolicy<'a> {
     /// A certificate that leads to one of these roots.
     #[must_use]
     pub fn by_root(trust_anchors: &'a TrustAnchors) -> Self {
-        Self { accept_none: false, accept_self: false, trust_anchors: Some(trust_anchors), aaguids: None }
+        Self { accept_self: false, trust_anchors: Some(trust_anchors), ..Self::any() }
+    }
+
+    /// A certificate of a model that this metadata has, and has nothing against.
+    #[must_use]
+    pub fn by_metadata(metadata: &'a TrustedMetadata) -> Self {
+        Self { accept_self: false, metadata: Some(metadata), ..Self::any() }
     }
 
     /// One of these models, proven by a certificate that leads to one of these roots.

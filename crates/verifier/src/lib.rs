@@ -35,6 +35,7 @@ mod structure;
 #[cfg(feature = "webauthn-rs")]
 mod webauthn_rs;
 
+pub use self::attestation::metadata::{TrustedMetadata, UntrustedMetadata};
 pub use self::attestation::trust::{InvalidTrustAnchor, TrustAnchors};
 pub use self::authentication::{Authentication, verify_authentication};
 pub use self::check::Check;

@@ -19,9 +19,11 @@
 //! signature_counter = "report"
 //!
 //! [attestation]
-//! accept = "aaguid"                      # "none", "any", "root", "aaguid"
+//! accept = "aaguid"                      # "none", "any", "root", "aaguid", "metadata"
 //! aaguids = ["d7a423ad-3e19-4492-9200-78137dccc136"]
-//! roots = ["root.pem"]
+//! roots = ["root.pem"]                   # with "metadata": who may sign it
+//! metadata = "blob.jwt"                  # with "metadata": the BLOB of the FIDO Metadata Service, or another
+//! revocations = ["root.crl"]             # with "metadata": lists of revoked certificates, DER
 //!
 //! [limits]                               # see `Limits`: a load test raises them
 //! header_s = 10
@@ -47,9 +49,11 @@ use std::fs;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use keyrig_ctap::Aaguid;
+use keyrig_verifier::{TrustAnchors, TrustedMetadata};
 use serde::Deserialize;
 use toml::Spanned;
 use x509_cert::Certificate;
@@ -66,6 +70,9 @@ use crate::policy::{Policy, Preference, SignatureCounter};
 
 /// The longest file of settings, policy or certificates that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// The longest metadata, or list of revocations, that is read, in bytes.
+const MAX_METADATA_BYTES: u64 = 64 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +110,9 @@ struct AttestationTable {
     aaguids: Vec<Spanned<String>>,
     #[serde(default)]
     roots: Vec<Spanned<String>>,
+    metadata: Option<Spanned<String>>,
+    #[serde(default)]
+    revocations: Vec<Spanned<String>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -112,6 +122,7 @@ enum Accept {
     Any,
     Root,
     Aaguid,
+    Metadata,
 }
 
 /// Settings as they are written, which may be unable to work.
@@ -292,17 +303,40 @@ fn policy(table: &File, beside: &dyn Fn(&str) -> std::path::PathBuf) -> Result<P
     Ok(policy)
 }
 
+/// Metadata that one of the roots vouches for.
+fn trusted(
+    metadata: &Spanned<String>,
+    revocations: &[Spanned<String>],
+    roots: &[Vec<u8>],
+    beside: &dyn Fn(&str) -> std::path::PathBuf,
+) -> Result<Attestation, Failure> {
+    let untrusted =
+        |field: &Spanned<String>, reason: String| Failure::Here(field.span(), ConfigProblem::Metadata { reason });
+    let mut lists = Vec::new();
+    for list in revocations {
+        lists.push(read_bytes(&beside(list.get_ref()), MAX_METADATA_BYTES).map_err(Failure::There)?);
+    }
+    let document = read_bytes(&beside(metadata.get_ref()), MAX_METADATA_BYTES).map_err(Failure::There)?;
+    let roots = TrustAnchors::from_der(roots.iter().map(Vec::as_slice))
+        .map_err(|error| untrusted(metadata, error.to_string()))?;
+    let verified = TrustedMetadata::verify(&document, &roots, &lists, SystemTime::now());
+    verified
+        .map(|metadata| Attestation::Metadata { metadata: Arc::new(metadata) })
+        .map_err(|error| untrusted(metadata, error.to_string()))
+}
+
 fn attestation(table: &File, beside: &dyn Fn(&str) -> std::path::PathBuf) -> Result<Attestation, Failure> {
     let Some(spanned) = &table.attestation else { return Ok(Attestation::None) };
-    let AttestationTable { accept, aaguids, roots } = spanned.get_ref();
+    let AttestationTable { accept, aaguids, roots, metadata, revocations } = spanned.get_ref();
     let missing = |what, how| Failure::Here(spanned.span(), ConfigProblem::Missing { what, how });
     let unused = |field: &Spanned<String>, what: &str| {
-        let reason = format!("accept does not use {what}; remove them, or write accept = \"root\" or \"aaguid\"");
+        let reason =
+            format!("accept does not use {what}; remove them, or write accept = \"root\", \"aaguid\" or \"metadata\"");
         Failure::Here(field.span(), ConfigProblem::Toml { reason })
     };
     let (wants_aaguids, wants_roots) = match accept {
         Accept::None | Accept::Any => (false, false),
-        Accept::Root => (false, true),
+        Accept::Root | Accept::Metadata => (false, true),
         Accept::Aaguid => (true, true),
     };
     match (aaguids.first(), roots.first()) {
@@ -311,6 +345,15 @@ fn attestation(table: &File, beside: &dyn Fn(&str) -> std::path::PathBuf) -> Res
         (None, _) if wants_aaguids => return Err(missing("aaguids", "name the models that are accepted")),
         (_, None) if wants_roots => {
             return Err(missing("roots", "name the files of the makers' root certificates: roots = [\"FILE.pem\"]"));
+        }
+        _ => {}
+    }
+    let wants_metadata = matches!(accept, Accept::Metadata);
+    match (metadata, revocations.first()) {
+        (Some(metadata), _) if !wants_metadata => return Err(unused(metadata, "metadata")),
+        (_, Some(list)) if !wants_metadata => return Err(unused(list, "revocations")),
+        (None, _) if wants_metadata => {
+            return Err(missing("metadata", "name the file of the BLOB: metadata = \"blob.jwt\""));
         }
         _ => {}
     }
@@ -329,8 +372,11 @@ fn attestation(table: &File, beside: &dyn Fn(&str) -> std::path::PathBuf) -> Res
     let aaguid = |text: &Spanned<String>| -> Result<Aaguid, Failure> {
         text.get_ref().parse().map_err(|_| Failure::Here(text.span(), ConfigProblem::Aaguid))
     };
+    if let (Accept::Metadata, Some(metadata)) = (accept, metadata) {
+        return trusted(metadata, revocations, &certificates, beside);
+    }
     Ok(match accept {
-        Accept::None => Attestation::None,
+        Accept::None | Accept::Metadata => Attestation::None,
         Accept::Any => Attestation::Any,
         Accept::Root => Attestation::Root { roots: certificates },
         Accept::Aaguid => {
@@ -351,15 +397,23 @@ fn within(text: &str, written: &Spanned<String>, part: Range<usize>) -> Range<us
 }
 
 fn read(file: &Path) -> Result<String, ConfigError> {
+    let bytes = read_bytes(file, MAX_CONFIG_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let problem = ConfigProblem::Unreadable { reason: error.utf8_error().to_string() };
+        ConfigError { file: file.to_owned(), place: None, problem }
+    })
+}
+
+fn read_bytes(file: &Path, longest: u64) -> Result<Vec<u8>, ConfigError> {
     let failed = |problem| ConfigError { file: file.to_owned(), place: None, problem };
     let unreadable = |error: std::io::Error| failed(ConfigProblem::Unreadable { reason: error.to_string() });
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let opened = fs::File::open(file).map_err(unreadable)?;
-    opened.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() > usize::try_from(MAX_CONFIG_BYTES).unwrap_or(usize::MAX) {
-        return Err(failed(ConfigProblem::TooLong));
+    opened.take(longest + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > longest {
+        return Err(failed(ConfigProblem::TooLong { longest }));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 /// What was read of a text, with the places of what is wrong.

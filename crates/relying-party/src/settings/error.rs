@@ -44,9 +44,12 @@ pub enum ConfigProblem {
         /// The operating system's words.
         reason: String,
     },
-    /// The file is longer than [`MAX_CONFIG_BYTES`](super::MAX_CONFIG_BYTES).
-    #[error("it is longer than {} bytes", super::MAX_CONFIG_BYTES)]
-    TooLong,
+    /// The file is longer than what is read: of settings [`MAX_CONFIG_BYTES`](super::MAX_CONFIG_BYTES).
+    #[error("it is longer than {longest} bytes")]
+    TooLong {
+        /// How long it may be.
+        longest: u64,
+    },
     /// It is not TOML, or a field is unknown or of another type.
     #[error("{reason}")]
     Toml {
@@ -115,6 +118,12 @@ pub enum ConfigProblem {
     /// A file of certificates that is none.
     #[error("the certificates cannot be read: {reason}")]
     Certificates {
+        /// Why.
+        reason: String,
+    },
+    /// Metadata that cannot be trusted.
+    #[error("the metadata cannot be trusted: {reason}")]
+    Metadata {
         /// Why.
         reason: String,
     },

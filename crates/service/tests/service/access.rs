@@ -66,3 +66,29 @@ async fn a_page_gets_nothing_done_and_nothing_told() {
     }
     assert!(rig.keys().await.iter().all(|key| key.plugged), "no key was pulled out");
 }
+
+/// Nothing in it is a secret, and who fetches it are servers, by whatever name they know this one.
+#[tokio::test]
+async fn metadata_of_the_keys_is_for_anybody_by_any_name() {
+    let rig = Rig::two().await;
+    for (file, kind) in [
+        ("good.jwt", "application/jose"),
+        ("missing-entry.jwt", "application/jose"),
+        ("root.crl", "application/pkix-crl"),
+        ("root.pem", "application/x-pem-file"),
+    ] {
+        let request = rig.request(Method::GET, &format!("/v1/mds/{file}")).header(HOST, "keyrig.example:8100");
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &kind.parse().unwrap()),
+            "{file}"
+        );
+        assert!(!answer.bytes().await.expect("a body").is_empty(), "{file}");
+    }
+    for other in ["best.jwt", "good", "root.der", "..%2Fkeys"] {
+        let answer = sent(rig.request(Method::GET, &format!("/v1/mds/{other}"))).await;
+        assert_eq!(answer.status, 404, "{other}");
+    }
+    assert_eq!(sent(rig.request(Method::POST, "/v1/mds/good.jwt")).await.code(), "token-missing");
+}

@@ -1,12 +1,15 @@
 //! Attestation certificates, and what their formats ask of them (WebAuthn Level 3, §8.2.1 and §8.6).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use keyrig_ctap::Aaguid;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::certificate::{CertificateInner, Raw, Version};
 use x509_cert::der::asn1::{ObjectIdentifier, OctetStringRef};
+use x509_cert::der::referenced::OwnedToRef;
 use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName, SubjectKeyIdentifier};
 
 use crate::public_key::{Hash, Library, PublicKey, Scheme};
 
@@ -76,22 +79,40 @@ impl Certificate {
         name.is_ok_and(|name| subject.is_ok_and(|subject| name == subject))
     }
 
+    /// Whether that is its subject, as encoded.
+    pub(super) fn has_subject(&self, name: &[u8]) -> bool {
+        self.parsed.tbs_certificate().subject().to_der().is_ok_and(|subject| subject == name)
+    }
+
+    /// Whether that is its issuer, as encoded.
+    pub(super) fn has_issuer(&self, name: &[u8]) -> bool {
+        self.parsed.tbs_certificate().issuer().to_der().is_ok_and(|issuer| issuer == name)
+    }
+
+    pub(super) fn serial_number(&self) -> Vec<u8> {
+        self.parsed.tbs_certificate().serial_number().as_bytes().to_vec()
+    }
+
+    /// As metadata names a certificate.
+    pub(super) fn base64(&self) -> String {
+        STANDARD.encode(&self.der)
+    }
+
+    /// As metadata names its key: the SHA-1 of the public key, hexadecimal (RFC 5280 §4.2.1.2, method 1).
+    pub(super) fn key_identifier(&self) -> Option<String> {
+        let key = self.parsed.tbs_certificate().subject_public_key_info().owned_to_ref();
+        let identifier = SubjectKeyIdentifier::try_from(key).ok()?;
+        Some(identifier.0.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Whether the issuer's key signed this certificate.
     pub(super) fn is_signed_by(&self, issuer: &Self, library: Library) -> Result<bool, String> {
         let algorithm = self.parsed.signature_algorithm();
         if algorithm != self.parsed.tbs_certificate().signature() {
             return Err("a certificate that names two signature algorithms".to_owned());
         }
-        let scheme = match algorithm.oid {
-            ECDSA_WITH_SHA256 => Scheme::Ecdsa(Hash::Sha256),
-            ECDSA_WITH_SHA384 => Scheme::Ecdsa(Hash::Sha384),
-            ECDSA_WITH_SHA512 => Scheme::Ecdsa(Hash::Sha512),
-            SHA256_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha256),
-            SHA384_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha384),
-            SHA512_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha512),
-            ED25519 => Scheme::EdDsa,
-            other => return Err(format!("a certificate signed with {other}, which is not supported here")),
-        };
+        let scheme = signature_scheme(algorithm.oid)
+            .ok_or_else(|| format!("a certificate signed with {}, which is not supported here", algorithm.oid))?;
         let key = issuer.public_key.as_ref().map_err(Clone::clone)?;
         let signature = self.parsed.signature().as_bytes().ok_or("a signature that is not a whole number of bytes")?;
         Ok(key.verify(library, scheme, &[&self.tbs], signature))
@@ -165,6 +186,20 @@ impl Certificate {
         let text = |found: &AttributeTypeAndValue| String::from_utf8_lossy(found.value.value()).into_owned();
         self.parsed.tbs_certificate().subject().iter().filter(|it| it.oid == attribute).map(text).collect()
     }
+}
+
+/// With what a certificate or a list of revocations is signed.
+pub(super) fn signature_scheme(algorithm: ObjectIdentifier) -> Option<Scheme> {
+    Some(match algorithm {
+        ECDSA_WITH_SHA256 => Scheme::Ecdsa(Hash::Sha256),
+        ECDSA_WITH_SHA384 => Scheme::Ecdsa(Hash::Sha384),
+        ECDSA_WITH_SHA512 => Scheme::Ecdsa(Hash::Sha512),
+        SHA256_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha256),
+        SHA384_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha384),
+        SHA512_WITH_RSA => Scheme::RsaPkcs1(Hash::Sha512),
+        ED25519 => Scheme::EdDsa,
+        _ => return None,
+    })
 }
 
 /// What §8.2.1 asks of the certificate of a packed attestation, as far as this one does not have it.

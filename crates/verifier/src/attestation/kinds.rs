@@ -119,7 +119,7 @@ pub(super) fn compound(findings: &mut Findings, input: &Input<'_>, encoded: Item
         Err(problem) => {
             findings.decide(Check::AttestationFormat, true, statement::KNOWN, "compound");
             findings.decide(Check::AttestationStatement, false, "two or more statements", problem);
-            for check in AFTER_FORMAT.into_iter().skip(1).chain([Check::AttestationTrust]) {
+            for check in AFTER_FORMAT.into_iter().skip(1).chain([Check::AttestationMetadata, Check::AttestationTrust]) {
                 findings.not_evaluated(check, Check::AttestationStatement);
             }
             return;
@@ -139,7 +139,11 @@ pub(super) fn compound(findings: &mut Findings, input: &Input<'_>, encoded: Item
             (*format, findings.into_report(Ceremony::Registration))
         })
         .collect();
-    for check in [Check::AttestationFormat].into_iter().chain(AFTER_FORMAT).chain([Check::AttestationTrust]) {
+    for check in [Check::AttestationFormat]
+        .into_iter()
+        .chain(AFTER_FORMAT)
+        .chain([Check::AttestationMetadata, Check::AttestationTrust])
+    {
         let of_each = || each.iter().filter_map(|(format, report)| Some((*format, report.finding(check)?)));
         let weight = |outcome: Outcome| match outcome {
             Outcome::Fail => 0,

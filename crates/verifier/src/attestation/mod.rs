@@ -4,6 +4,7 @@ mod bound;
 mod certificate;
 mod der;
 mod kinds;
+pub(crate) mod metadata;
 mod statement;
 mod tpm;
 pub(crate) mod trust;
@@ -13,7 +14,9 @@ use std::time::SystemTime;
 use keyrig_ctap::cbor::Item;
 
 use self::certificate::Certificate;
+use self::metadata::Judgement;
 use self::statement::Statement;
+use self::trust::TrustAnchors;
 use crate::authenticator_data::{AuthenticatorData, Head};
 use crate::cbor::OBJECT_DEPTH;
 use crate::check::Check;
@@ -115,7 +118,9 @@ fn check_one(findings: &mut Findings, input: &Input<'_>, format: &str, encoded: 
                 let expected = "an empty statement";
                 findings.deviates(Check::AttestationStatement, input.strictness.none_statement, expected, problem);
                 if input.strictness.none_statement.refuses() {
-                    for check in AFTER_FORMAT.into_iter().skip(1).chain([Check::AttestationTrust]) {
+                    for check in
+                        AFTER_FORMAT.into_iter().skip(1).chain([Check::AttestationMetadata, Check::AttestationTrust])
+                    {
                         findings.not_evaluated(check, Check::AttestationStatement);
                     }
                 } else {
@@ -124,7 +129,9 @@ fn check_one(findings: &mut Findings, input: &Input<'_>, format: &str, encoded: 
             }
             Err(problem) => {
                 findings.decide(Check::AttestationStatement, false, "the members of the format", problem);
-                for check in AFTER_FORMAT.into_iter().skip(1).chain([Check::AttestationTrust]) {
+                for check in
+                    AFTER_FORMAT.into_iter().skip(1).chain([Check::AttestationMetadata, Check::AttestationTrust])
+                {
                     findings.not_evaluated(check, Check::AttestationStatement);
                 }
             }
@@ -144,7 +151,7 @@ fn check_one(findings: &mut Findings, input: &Input<'_>, format: &str, encoded: 
 }
 
 fn not_evaluated(findings: &mut Findings, because: Check) {
-    for check in AFTER_FORMAT.into_iter().chain([Check::AttestationTrust]) {
+    for check in AFTER_FORMAT.into_iter().chain([Check::AttestationMetadata, Check::AttestationTrust]) {
         findings.not_evaluated(check, because);
     }
 }
@@ -348,21 +355,49 @@ fn check_type_and_trust(findings: &mut Findings, input: &Input<'_>, kind: &Type)
         finding.explanation =
             Some("the options must ask for attestation, and the user or the browser may withhold it".into());
     }
-    match (kind, policy.trust_anchors) {
-        (Type::Certificate(chain), Some(anchors)) => {
-            let expected = "a path to a trust anchor";
-            match anchors.find_path(chain, input.now, input.library) {
-                Ok(anchor) => findings.decide(Check::AttestationTrust, true, expected, format!("a path to {anchor}")),
-                Err(problem) => findings.decide(Check::AttestationTrust, false, expected, problem),
-            };
+    let told = check_metadata(findings, input, kind);
+    let Type::Certificate(chain) = kind else {
+        return findings.not_applicable(Check::AttestationTrust, "there is no certificate");
+    };
+    let told = match (told, policy.trust_anchors) {
+        (Some(told), _) => told,
+        (None, _) if policy.metadata.is_some() => {
+            return findings.not_evaluated(Check::AttestationTrust, Check::AttestationMetadata);
         }
-        (Type::Certificate(_), None) => {
-            findings.not_applicable(Check::AttestationTrust, "the policy asks for no trust anchor");
+        (None, Some(anchors)) => Ok(anchors.clone()),
+        (None, None) => {
+            return findings.not_applicable(Check::AttestationTrust, "the policy asks for no trust anchor");
         }
-        (Type::None | Type::SelfAttestation, _) => {
-            findings.not_applicable(Check::AttestationTrust, "there is no certificate");
-        }
-    }
+    };
+    let expected = "a path to a trust anchor";
+    match told.and_then(|anchors| anchors.find_path(chain, input.now, input.library)) {
+        Ok(anchor) => findings.decide(Check::AttestationTrust, true, expected, format!("a path to {anchor}")),
+        Err(problem) => findings.decide(Check::AttestationTrust, false, expected, problem),
+    };
+}
+
+/// Where metadata says that the attestation has to lead, if it is asked and says so.
+fn check_metadata(findings: &mut Findings, input: &Input<'_>, kind: &Type) -> Option<Result<TrustAnchors, String>> {
+    let check = Check::AttestationMetadata;
+    let Some(metadata) = input.policy.metadata else {
+        findings.not_applicable(check, "the policy asks for no metadata");
+        return None;
+    };
+    let Type::Certificate(chain) = kind else {
+        findings.not_applicable(check, "there is no certificate");
+        return None;
+    };
+    let Some(attested) = input.authenticator_data.attested else {
+        findings.not_evaluated(check, Check::AttestedCredentialData);
+        return None;
+    };
+    let expected = "metadata that is up to date and has the model, with nothing against it";
+    let Judgement { said, anchors } = metadata.judge(attested.aaguid, chain, input.now);
+    match said {
+        Ok(found) => findings.decide(check, true, expected, found),
+        Err(problem) => findings.decide(check, false, expected, problem),
+    };
+    anchors
 }
 
 fn check_aaguid(findings: &mut Findings, input: &Input<'_>) {

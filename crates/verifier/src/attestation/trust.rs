@@ -60,6 +60,10 @@ impl TrustAnchors {
         Self::from_der(blocks.iter().map(Vec::as_slice))
     }
 
+    pub(super) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.anchors.iter()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

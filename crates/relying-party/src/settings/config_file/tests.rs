@@ -112,6 +112,23 @@ fn an_rp_id_is_enough() {
     }
 }
 
+/// What is signed, and by whom, is for whoever has keys: here, what is missing or no metadata.
+#[test]
+fn metadata_is_named_beside_its_roots_and_nowhere_else() {
+    let pem = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+    let attestation = |text: &str| format!("rp_id = \"example.com\"\n[attestation]\n{text}\n");
+    for (text, says) in [
+        ("accept = \"metadata\"\nmetadata = \"b\"", "roots is missing"),
+        ("accept = \"metadata\"\nroots = [\"r.pem\"]", "metadata is missing"),
+        ("accept = \"any\"\nmetadata = \"b\"", "accept does not use metadata"),
+        ("accept = \"root\"\nroots = [\"r.pem\"]\nrevocations = [\"c\"]", "accept does not use revocations"),
+    ] {
+        let directory = Directory::with(&[("site.toml", &attestation(text)), ("r.pem", pem)]);
+        let error = directory.load("site.toml").unwrap_err().to_string();
+        assert!(error.contains(says), "{text}: {error}");
+    }
+}
+
 #[test]
 fn a_datacenter_cfg_is_read_by_itself_and_from_a_file_of_ours() {
     let directory = Directory::with(&[
@@ -245,6 +262,6 @@ fn a_file_that_cannot_be_read_is_named() {
     fs::write(directory.path("binary.cfg"), [0xff, 0xfe]).unwrap();
     assert!(matches!(directory.load("binary.cfg").unwrap_err().problem, ConfigProblem::Unreadable { .. }));
     fs::write(directory.path("huge.cfg"), "#".repeat((1 << 20) + 1)).unwrap();
-    assert_eq!(directory.load("huge.cfg").unwrap_err().problem, ConfigProblem::TooLong);
+    assert_eq!(directory.load("huge.cfg").unwrap_err().problem, ConfigProblem::TooLong { longest: MAX_CONFIG_BYTES });
     assert!(Settings::load(Path::new("/dev/zero")).is_err(), "what never ends");
 }
