@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each member may depend on, among the members.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("keyrig-ctap", &[]),
     ("keyrig-metadata", &["keyrig-ctap"]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
@@ -23,6 +23,10 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     (
         "keyrig-service",
         &["keyrig-http", "keyrig-rack", "keyrig-client", "keyrig-control", "keyrig-faults", "keyrig-ways"],
+    ),
+    (
+        "keyrig-webdriver",
+        &["keyrig-authenticator", "keyrig-client", "keyrig-control", "keyrig-http", "keyrig-rack", "keyrig-service"],
     ),
     ("keyrig-test", &["keyrig-metadata", "keyrig-rack", "keyrig-client", "keyrig-ways", "keyrig-faults"]),
     (
@@ -57,6 +61,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "keyrig-http",
             "keyrig-service",
             "keyrig-scenario",
+            "keyrig-webdriver",
         ],
     ),
     ("keyrig-test-platform", &["keyrig-ctap"]),

@@ -198,7 +198,7 @@ impl Authenticator {
         if backed_up && !eligible {
             return Err(BackupRefused::State);
         }
-        if eligible && !self.profile.knows_ctap_2_1() {
+        if eligible && !self.profile.has_backup_flags() {
             return Err(BackupRefused::Flags(self.profile.name.clone()));
         }
         let own = credential.own.clone().unwrap_or_else(|| Own::counting_from(self.store().counter()));

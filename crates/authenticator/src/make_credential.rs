@@ -192,7 +192,11 @@ fn excludes(
 
 /// Steps 16 to 18.
 fn create(authenticator: &mut Authenticator, checked: Checked) -> Result<Progress, Status> {
-    let (counter, mut changes) = if authenticator.profile.behaviour.counts_signatures {
+    let behaviour = &authenticator.profile.behaviour;
+    let (counter, mut changes) = if behaviour.counts_each_credential {
+        // From its first use on.
+        (1, Vec::new())
+    } else if behaviour.counts_signatures {
         authenticator.next_counter().map(|(counter, change)| (counter, vec![change]))?
     } else {
         (0, Vec::new())

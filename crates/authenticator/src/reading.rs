@@ -1,6 +1,6 @@
 //! How requests are read: by the specification, but for what some keys take, refuse, or refuse in other words.
 
-use keyrig_ctap::cbor::{Item, MAX_DEPTH, Writer};
+use keyrig_ctap::cbor::{Item, MAX_DEPTH, Writer, in_order};
 use keyrig_ctap::{Command, Request, Status};
 
 use crate::authenticator::Authenticator;
@@ -38,6 +38,10 @@ impl Authenticator {
         self.check_strictly(message)?;
         match self.profile.behaviour.reading {
             Reading::Strict => Request::decode(message),
+            Reading::AnyOrder => {
+                let Some((command, parameters)) = message.split_first() else { return Request::decode(message) };
+                Request::decode(&[&[*command], &in_order(parameters)[..]].concat())
+            }
             Reading::EarlyYubico => self.read_as_early_yubico(message),
         }
     }

@@ -29,10 +29,26 @@ const MIN_ARRAY_SIZE: u64 = 1024;
 const MAX_SIZE: usize = 4 * 1024 * 1024;
 
 const HASH: usize = 16;
-const NONCE: usize = 12;
+/// The nonce under which a blob is encrypted, bytes.
+pub const NONCE: usize = 12;
 
 /// The key of a credential's blob.
 pub type LargeBlobKey = [u8; 32];
+
+/// The blob that is stored in a serialized array under a key, decompressed; `None` if there is none.
+#[must_use]
+pub fn blob(serialized: &[u8], key: &LargeBlobKey) -> Option<Vec<u8>> {
+    elements(serialized).iter().find_map(|entry| open(entry, key))
+}
+
+/// A serialized array with a blob under a key, in place of what was there. `nonce` is random.
+#[must_use]
+pub fn with_blob(serialized: &[u8], key: &LargeBlobKey, blob: &[u8], nonce: [u8; NONCE]) -> Vec<u8> {
+    let mut array = elements(serialized);
+    array.retain(|entry| open(entry, key).is_none());
+    array.push(seal_under(nonce, key, blob));
+    serialize(&array)
+}
 
 impl<C: Channel> Key<C> {
     /// The blob that is stored under a key, decompressed; `None` if there is none. It takes no token.

@@ -113,7 +113,7 @@ pub(crate) struct Circumstances {
 
 /// The decision for makeCredential. `u2f_possible`: whether U2F can make what the page wants.
 ///
-/// A key with a PIN makes no credential without it, unless it says `makeCredUvNotRqd` and the credential is not discoverable
+/// A key with a PIN or built-in user verification makes no credential without it, unless it says `makeCredUvNotRqd` and the credential is not discoverable
 /// (CTAP 2.3 §6.1.2 steps 8 to 10), or U2F is a way around.
 pub(crate) fn for_make_credential(
     info: &get_info::Response,
@@ -126,7 +126,9 @@ pub(crate) fn for_make_credential(
         AtKeys::Chromium => {
             let wanted = chromiums_requirement(info, circumstances);
             let not_required = not_required && wanted == Requirement::Discouraged;
-            let by_the_key = has_pin(info) && !u2f_possible && !not_required;
+            // Found so of Chromium 156 with a key of CTAP 2.1 that verifies its user itself, too.
+            let is_protected = has_pin(info) || info.option(OptionId::Uv) == Some(true) && has_tokens(info);
+            let by_the_key = is_protected && !u2f_possible && !not_required;
             let wanted = if by_the_key { Requirement::Required } else { wanted };
             // A PIN is set where there is none.
             chromium(info, wanted, circumstances, knows_pin(info))

@@ -215,14 +215,21 @@ fn fault_states(all: Vec<On>) -> Vec<FaultState> {
 const DEFAULT_PROFILE: &str = "keyrig";
 
 async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
-    let Create { name, profile, quirks, snapshot, pin, uv, plugged } = create;
+    let Create { name, profile, virtual_authenticator, quirks, snapshot, pin, uv, plugged } = create;
     let snapshot = match snapshot {
         Some(bytes) => Some(aside(move || Snapshot::from_bytes(&bytes.0)).await??),
         None => None,
     };
+    let bad = |reason: String| Refusal::CannotCreate { key: name.clone(), reason };
+    if virtual_authenticator.is_some() && (profile.is_some() || snapshot.is_some()) {
+        return Err(bad("a virtual authenticator has no other profile, and no snapshot".to_owned()));
+    }
+    let described = virtual_authenticator.map(|described| described.profile().map_err(|error| bad(error.to_string())));
     let profile = profile.or_else(|| snapshot.as_ref().map(|snapshot| snapshot.profile.clone()));
-    let profile = profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-    let mut profile = rack.profile(&profile)?;
+    let mut profile = match described {
+        Some(described) => described?,
+        None => rack.profile(&profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned()))?,
+    };
     for quirk in quirks {
         profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: name.clone(), refused })?;
     }

@@ -1,5 +1,6 @@
 //! The vocabulary of commands: what each is in JSON, `{"command":"touch","key":"a"}`, and the type of its answer.
 
+use keyrig_authenticator::profile::VirtualAuthenticator;
 use keyrig_faults::timeline::{Outcome, Timeline};
 use keyrig_rack::KeyName;
 use keyrig_rack::command::{RackState, WaitFor};
@@ -155,6 +156,10 @@ pub struct Create {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::profile))]
     pub profile: Option<String>,
+    /// In the place of a profile: a virtual authenticator of WebDriver (WebAuthn Level 3 §11).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::virtual_authenticator))]
+    pub virtual_authenticator: Option<VirtualAuthenticator>,
     /// The names of quirks, known bugs of real keys that it is to have beside what its profile says: those that change something
     /// there, and do not contradict each other.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::administration::MAX_CREDENTIAL_ID;
 use keyrig_authenticator::credential::MAX_USER_ID;
-use keyrig_authenticator::profile::Quirk;
+use keyrig_authenticator::profile::{Quirk, VirtualAuthenticator};
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_rack::snapshot::MAX_SNAPSHOT;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
@@ -106,4 +106,26 @@ pub(crate) fn large_blob_key() -> ObjectBuilder {
 fn exactly(bytes: usize, description: &str) -> ObjectBuilder {
     let text = base64url(description).schema_type(or_null(Type::String));
     text.min_length(Some(encoded(bytes))).max_length(Some(encoded(bytes)))
+}
+
+/// A virtual authenticator of WebDriver, in the place of a profile.
+pub(crate) fn virtual_authenticator() -> ObjectBuilder {
+    let text = |values: &[&str]| {
+        let values: Vec<_> = values.iter().copied().map(serde_json::Value::from).collect();
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values))
+    };
+    let flag = |described: &str| ObjectBuilder::new().schema_type(Type::Boolean).description(Some(described));
+    let extensions = ArrayBuilder::new().items(text(&VirtualAuthenticator::EXTENSIONS));
+    ObjectBuilder::new()
+        .schema_type(or_null(Type::Object))
+        .description(Some("In the place of a profile: a virtual authenticator of WebDriver (WebAuthn Level 3 §11)."))
+        .property("protocol", text(&["ctap1/u2f", "ctap2", "ctap2_1"]))
+        .required("protocol")
+        .property("resident_keys", flag("Whether it makes discoverable credentials."))
+        .property("user_verification", flag("Whether it verifies its user itself."))
+        .property("extensions", extensions.description(Some("By the names that WebAuthn has for them.")))
+        .property("backup_eligible", flag("BE of the credentials that it makes."))
+        .property("backup_state", flag("BS of the credentials that it makes."))
+        .property("platform", flag("Whether it is the platform's own, on no USB."))
+        .additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::FreeForm(false)))
 }

@@ -325,6 +325,49 @@ fn skip(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// The first item of these bytes with the keys of each map in canonical order, for a reader that takes them in any; what follows it, and
+/// whatever else is wrong with it, stays as it is.
+#[must_use]
+pub fn in_order(bytes: &[u8]) -> Vec<u8> {
+    match sorted(bytes, MAX_DEPTH) {
+        Some((mut item, length)) => {
+            item.extend_from_slice(bytes.get(length..).unwrap_or_default());
+            item
+        }
+        None => bytes.to_vec(),
+    }
+}
+
+/// An item with its maps sorted, and its length before.
+fn sorted(bytes: &[u8], depth: usize) -> Option<(Vec<u8>, usize)> {
+    let (head, start) = head(bytes).ok()?;
+    if head.major != 4 && head.major != 5 {
+        let end = skip(bytes)?;
+        return Some((bytes.get(..end)?.to_vec(), end));
+    }
+    let depth = depth.checked_sub(1)?;
+    let mut end = start;
+    let mut next = || {
+        let (item, length) = sorted(bytes.get(end..)?, depth)?;
+        end = end.checked_add(length)?;
+        Some(item)
+    };
+    let mut parts = Vec::new();
+    for _ in 0..head.argument {
+        let key = next()?;
+        parts.push(if head.major == 5 { (key, next()?) } else { (key, Vec::new()) });
+    }
+    if head.major == 5 {
+        parts.sort_by(|(left, _), (right, _)| canonical_order(left, right));
+    }
+    let mut item = bytes.get(..start)?.to_vec();
+    for (key, value) in parts {
+        item.extend(key);
+        item.extend(value);
+    }
+    Some((item, end))
+}
+
 /// The order of keys in a map (CTAP 2.3 §8): by major type, then by length of the encoding, then by bytes.
 #[must_use]
 pub fn canonical_order(left: &[u8], right: &[u8]) -> core::cmp::Ordering {

@@ -74,7 +74,6 @@ pub(crate) fn of(failure: &Failure) -> &str {
 
 fn of_rack(error: &RackError) -> &'static str {
     match error {
-        RackError::NoKeys => "no-keys",
         RackError::TooManyKeys(_) => "too-many-keys",
         RackError::SameName(_) => "same-name",
         RackError::NoSuchFinger(_) => "no-such-finger",

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::process::{Command as Program, ExitCode};
+use std::pin::pin;
+use std::process::{Command as Program, ExitCode, Stdio};
 
 use clap::{Args, ValueEnum};
 use keyrig_attach::ctaphid_endpoint::EndpointAddress;
@@ -20,8 +21,10 @@ use crate::address::AddressOrNone;
 use crate::failure::Failure;
 use crate::http::{Http, TOKEN_VARIABLE, URL_VARIABLE};
 use crate::interruption;
+use crate::key::ControlArgument;
 use crate::output::{Lines, YELLOW, say_failure};
-use crate::rack::RackArguments;
+use crate::rack::{RackArguments, control_socket};
+use crate::starter::Starter;
 use crate::trace::Tracing;
 
 /// The exit status if `exec` itself failed or was called wrongly, the program cannot be executed, or was not found: those of env, timeout and docker.
@@ -76,6 +79,14 @@ pub(crate) struct Arguments {
     /// Allow an address for --http that others can reach, with the token that KEYRIG_TOKEN is set to
     #[arg(long)]
     open_to_network: bool,
+
+    /// A socket of your choice for KEYRIG_CONTROL, by which 'keyrig key' controls these keys from outside, too
+    #[arg(long, value_name = "unix:PATH", value_parser = control_socket)]
+    control: Option<ControlArgument>,
+
+    /// End the program when standard input ends, which it does not get
+    #[arg(long)]
+    exit_on_stdin_end: bool,
 
     /// Say only what went wrong
     #[arg(long, short)]
@@ -158,10 +169,18 @@ async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Traci
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
     let variables = variables(&keys)?;
     let directory = PrivateDirectory::create()?;
-    let control = ControlSocket::bind(&directory.path().join("control")).await?;
+    let control = match &arguments.control {
+        Some(_) => ControlArgument::path_or_default(arguments.control.as_ref())?,
+        None => directory.path().join("control"),
+    };
+    let control = ControlSocket::bind(&control).await?;
+    let starter = if arguments.exit_on_stdin_end { Starter::of_input()? } else { Starter::nobody() };
     let mut serving = JoinSet::new();
     let mut program = Program::new(arguments.program.first().cloned().unwrap_or_default());
     program.args(arguments.program.iter().skip(1));
+    if arguments.exit_on_stdin_end {
+        program.stdin(Stdio::null());
+    }
     program.env("KEYRIG_CONTROL", format!("unix:{}", control.path().display()));
     let http = match arguments.http {
         AddressOrNone(Some(address)) => Some(Http::for_program(address, arguments.open_to_network, &rack).await?),
@@ -194,16 +213,23 @@ async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Traci
     if !say.quiet && io::stderr().is_terminal() {
         serving.spawn(tell_who_blinks(rack.events().clone(), say.lines.clone()));
     }
-    let (code, left) = follow(running, &say).await.map_err(Failure::Runtime)?;
+    let (code, left) = follow(running, starter, &say).await.map_err(Failure::Runtime)?;
     say.left_behind(&left);
     serving.shutdown().await;
     Ok(code)
 }
 
 /// Follows the program to its end, and ends what it has left.
-async fn follow(mut running: Running, say: &Say) -> io::Result<(u8, Vec<LeftBehind>)> {
+async fn follow(mut running: Running, starter: Starter, say: &Say) -> io::Result<(u8, Vec<LeftBehind>)> {
+    let mut gone = pin!(starter.gone());
     let code = loop {
-        match running.next().await? {
+        let event = tokio::select! {
+            biased;
+            event = running.next() => event?,
+            // Nobody waits for the program any more: it is left running.
+            () = &mut gone => break FAILED,
+        };
+        match event {
             Event::Ended(status) => break exec::exit_code(status),
             Event::Alone => break FAILED,
             event => say.event(&event),

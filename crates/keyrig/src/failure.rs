@@ -174,7 +174,6 @@ impl Failure {
     /// What helps, where that is a matter of the command line.
     pub(crate) fn what_to_do(&self) -> Option<String> {
         let advice = match self {
-            Self::Rack(RackError::NoKeys) => "name one with --key [NAME=]PROFILE",
             Self::Rack(RackError::SameName(_)) => "give one another name with --key NAME=PROFILE",
             Self::Rack(RackError::State(StateError::OtherProfile { found, .. })) => {
                 return Some(format!("ask for --key NAME={found}, or use another name"));
@@ -226,8 +225,7 @@ impl Failure {
             | Self::Policy(_)
             | Self::Totp(_)
             | Self::Rack(
-                RackError::NoKeys
-                | RackError::TooManyKeys(_)
+                RackError::TooManyKeys(_)
                 | RackError::SameName(_)
                 | RackError::NoSuchFinger(_)
                 | RackError::SeedAndState,

@@ -34,6 +34,8 @@ mod serve;
 mod starter;
 mod timeline;
 mod trace;
+#[cfg(target_os = "linux")]
+mod webdriver;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::failure::Failure;
+#[cfg(target_os = "linux")]
+use crate::webdriver::wrapper::Wrapped;
 
 /// A test rig for security-key login: keys made of software, the programs they are plugged into, a relying party, and who
 /// refused a login and why.
@@ -85,6 +89,9 @@ enum Command {
     /// Show what this machine can do for keys, and what would let it do more
     #[cfg(target_os = "linux")]
     Env(env::Arguments),
+    /// Put keys in front of a browser's driver, in the place of its virtual authenticators
+    #[cfg(target_os = "linux")]
+    Webdriver(webdriver::Arguments),
     /// Control the keys of a running rack
     Key(key::Arguments),
     /// Act as a page in a browser: options JSON in, credential JSON out, or who refused and why
@@ -112,6 +119,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(wrapped) = std::env::args_os().next().and_then(|name| Wrapped::by_name(&name)) {
+        return stand_for(wrapped);
+    }
     let mut command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(error) => return not_run(&error),
@@ -133,6 +144,19 @@ fn main() -> ExitCode {
     let ended = run(command);
     log.finish();
     ended.unwrap_or_else(|failure| failed(&failure))
+}
+
+/// As a driver, by the name under which this was called.
+#[cfg(target_os = "linux")]
+fn stand_for(wrapped: Wrapped) -> ExitCode {
+    let ended = interruption::listen().and_then(|()| {
+        raise_descriptor_limit();
+        let log = log::start(LevelFilter::WARN)?;
+        let ended = on_one_thread(webdriver::wrapper::run(wrapped, std::env::args_os().skip(1).collect()));
+        log.finish();
+        ended
+    });
+    ended.unwrap_or_else(|failure| failed(&failure, false))
 }
 
 /// Has signals end this process, or be a program's: before there is another thread that would get them.
@@ -204,9 +228,7 @@ fn raise_descriptor_limit() {
 }
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
-    // One thread: keys, hosts and the relying party hand reports to each other, which is cheapest where they are.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
-    runtime.block_on(async {
+    on_one_thread(async {
         match command {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
@@ -216,6 +238,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Exec(arguments) => exec::run(arguments).await,
             #[cfg(target_os = "linux")]
             Command::Env(arguments) => env::run(&arguments),
+            #[cfg(target_os = "linux")]
+            Command::Webdriver(arguments) => webdriver::run(arguments).await,
             Command::Key(arguments) => key::run(arguments).await,
             Command::Client(arguments) => client::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(&arguments),
@@ -230,4 +254,10 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Mds(arguments) => mds::run(&arguments),
         }
     })
+}
+
+/// Keys, hosts and the relying party hand reports to each other, which is cheapest where they are.
+fn on_one_thread(running: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    runtime.block_on(running)
 }

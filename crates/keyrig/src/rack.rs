@@ -56,7 +56,7 @@ fn rack_name(text: &str) -> Result<KeyName, String> {
 }
 
 /// A name alone says which rack is meant, and is given with --name.
-fn control_socket(text: &str) -> Result<ControlArgument, String> {
+pub(crate) fn control_socket(text: &str) -> Result<ControlArgument, String> {
     if text.starts_with("unix:") || text.contains('/') {
         text.parse()
     } else {
@@ -84,9 +84,9 @@ impl RunningArguments {
 #[command(next_help_heading = "Rack")]
 pub(crate) struct RackArguments {
     /// A key: a name of your choice and its profile ('keyrig profiles' lists them), or NAME=mds:AAGUID for a certified key of
-    /// --mds. Repeat for more
-    #[arg(long = "key", value_name = "[NAME=]PROFILE", default_value = "keyrig")]
-    keys: Vec<KeyArgument>,
+    /// --mds. Repeat for more; none is a rack without keys, until some are created
+    #[arg(long = "key", value_name = "[NAME=]PROFILE|none", default_value = "keyrig")]
+    keys: Vec<KeyOrNone>,
 
     #[command(flatten)]
     mds: MdsArguments,
@@ -223,14 +223,35 @@ impl FromStr for KeyArgument {
     }
 }
 
+/// A key, or that there is none.
+#[derive(Clone)]
+struct KeyOrNone(Option<KeyArgument>);
+
+impl FromStr for KeyOrNone {
+    type Err = Box<dyn Error + Send + Sync>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(if text == "none" { None } else { Some(text.parse()?) }))
+    }
+}
+
 impl RackArguments {
     /// The keys, with the bugs that were asked for.
     fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
         let metadata = self.mds.metadata()?;
-        let specified = self.keys.iter().map(|key| key.specification(metadata.as_deref()));
-        let mut keys = specified.collect::<Result<Vec<_>, _>>()?;
+        let named = self.keys.iter().filter_map(|KeyOrNone(key)| key.as_ref());
+        let mut keys = named.map(|key| key.specification(metadata.as_deref())).collect::<Result<Vec<_>, _>>()?;
+        if !keys.is_empty() && keys.len() < self.keys.len() {
+            return Err(Failure::Usage("--key none is a rack without keys: name keys, or none".to_owned()));
+        }
         self.quirks.give(&mut keys)?;
         Ok(keys)
+    }
+
+    /// That they can be what a rack is set up by.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.faults.check(&self.specifications()?, &Absent::usb())
     }
 
     /// Starts the rack, and what writes down what passes. `absent` is what hosts of its keys do without.

@@ -41,6 +41,18 @@ pub(crate) struct Starter {
 }
 
 impl Starter {
+    /// Nobody is watched.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn nobody() -> Self {
+        Self { parent: None, input: None }
+    }
+
+    /// Whoever holds the other end of standard input.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn of_input() -> Result<Self, Failure> {
+        Ok(Self { parent: None, input: Some(end_of_input().map_err(Failure::Runtime)?) })
+    }
+
     pub(crate) async fn gone(self) {
         let Self { parent, input } = self;
         let told = async |receiver: Option<oneshot::Receiver<()>>| match receiver {

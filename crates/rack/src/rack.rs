@@ -338,9 +338,6 @@ async fn make_all(shared: &Arc<Shared>, specifications: Vec<KeySpecification>) -
 }
 
 fn check(options: &Options, specifications: &[KeySpecification]) -> Result<(), RackError> {
-    if specifications.is_empty() {
-        return Err(RackError::NoKeys);
-    }
     if specifications.len() > MAX_KEYS {
         return Err(RackError::TooManyKeys(specifications.len()));
     }

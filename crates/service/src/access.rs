@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::error::Refused;
 use crate::metadata;
+use crate::page_token::ForPage;
 use crate::service::Service;
 
 /// Answered to anybody, so that whoever starts the service can wait for it.
@@ -18,16 +19,71 @@ const READY: &str = "/v1/ready";
 
 /// Answered to those whose Host is a loopback one: nothing in it is a secret, and a page that was led here by another name gets
 /// nothing.
-const ASSETS: [&str; 2] = ["/v1/openapi.json", "/v1/observe.js"];
+const ASSETS: [&str; 3] = ["/v1/openapi.json", "/v1/observe.js", "/v1/page.js"];
+
+/// What pages that have a token may ask.
+const FOR_PAGES: [&str; 3] = ["/v1/client/create", "/v1/client/get", "/v1/client/capabilities"];
+
+/// Says of an answer to a page that the pages around it are known from its own word alone.
+const ANCESTORS: HeaderName = HeaderName::from_static("keyrig-ancestors");
 
 /// Passes on what may be asked.
 pub(crate) async fn check(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     match offered(request.headers()) {
         Some(token) if service.token.is(token) => next.run(request).await,
-        Some(_) => Refused::TokenWrong.into_response(),
+        Some(token) => match service.pages.page_of(token) {
+            Some(page) => of_page(page, request, next).await,
+            None => Refused::TokenWrong.into_response(),
+        },
         None if is_public(&request) => next.run(request).await,
-        None => Refused::TokenMissing.into_response(),
+        None => preflight(&service, &request).unwrap_or_else(|| Refused::TokenMissing.into_response()),
     }
+}
+
+/// A page asks, with a token for its origin; its browser says which that is.
+async fn of_page(page: ForPage, mut request: Request, next: Next) -> Response {
+    if *request.method() != Method::POST || !FOR_PAGES.contains(&request.uri().path()) {
+        return Refused::NotForPages.into_response();
+    }
+    let Some(origin) = origin(request.headers()).filter(|origin| origin.as_bytes() == page.origin.as_bytes()).cloned()
+    else {
+        return Refused::OtherOrigin.into_response();
+    };
+    request.extensions_mut().insert(page);
+    let mut response = next.run(request).await;
+    allow(response.headers_mut(), origin);
+    response.headers_mut().insert(ANCESTORS, HeaderValue::from_static("claimed"));
+    response
+}
+
+/// Whether a page may ask, before it does: without its token.
+fn preflight(service: &Service, request: &Request) -> Option<Response> {
+    let asks = *request.method() == Method::OPTIONS && FOR_PAGES.contains(&request.uri().path());
+    let origin = origin(request.headers()).filter(|_| asks)?;
+    if !origin.to_str().is_ok_and(|origin| service.pages.know(origin)) {
+        return None;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    allow(headers, origin.clone());
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+    headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+    Some(response)
+}
+
+/// What browsers ask of a machine that is not on the public network, for a page that is (Private Network Access).
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+/// One Origin, and no more.
+fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    origins.next().filter(|_| origins.next().is_none())
+}
+
+fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
 }
 
 /// What is offered as a token (RFC 6750 §2.1). Whatever else is said of who asks is an empty one, which is nobody's.
@@ -66,8 +122,6 @@ fn is_loopback(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     #[test]

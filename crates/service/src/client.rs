@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use keyrig_client::channel::{Cancel, Canceller, Channel};
 use keyrig_client::error::Refusal;
 use keyrig_client::json::{CreationOptions, InvalidJson, Mediation, RequestOptions};
@@ -16,13 +17,14 @@ use keyrig_control::request::Base64Url;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::Command;
 use keyrig_ways::InProcess;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::commands::Members;
 use crate::error::{ErrorBody, Refused};
 use crate::openapi::Operation;
+use crate::page_token::ForPage;
 use crate::service::Service;
 
 /// The names of the keys that asked for a touch, in an answer's head.
@@ -191,19 +193,90 @@ pub(crate) struct Request {
 
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
+    page: Option<Extension<ForPage>>,
     Members(request): Members<Request>,
 ) -> Result<Response, Refused> {
-    request.carry_out(Ceremony::Create, &service).await
+    request.of_page(page)?.carry_out(Ceremony::Create, &service).await
 }
 
 pub(crate) async fn get(
     State(service): State<Arc<Service>>,
+    page: Option<Extension<ForPage>>,
     Members(request): Members<Request>,
 ) -> Result<Response, Refused> {
-    request.carry_out(Ceremony::Get, &service).await
+    request.of_page(page)?.carry_out(Ceremony::Get, &service).await
+}
+
+/// What a page's script is told by `PublicKeyCredential.getClientCapabilities()`: of the keys that it may ask.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskCapabilities {}
+
+/// `PublicKeyCredentialClientCapabilities` (WebAuthn Level 3 §5.1.7).
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Capabilities {
+    conditional_create: bool,
+    conditional_get: bool,
+    hybrid_transport: bool,
+    passkey_platform_authenticator: bool,
+    user_verifying_platform_authenticator: bool,
+    signal_all_accepted_credentials: bool,
+    signal_current_user_details: bool,
+    signal_unknown_credential: bool,
+}
+
+/// Describes [`capabilities`].
+pub(crate) fn capabilities_operation(id: &str) -> Operation {
+    Operation::asking::<AskCapabilities, Capabilities>(id, "", false)
+}
+
+pub(crate) async fn capabilities(
+    State(service): State<Arc<Service>>,
+    page: Option<Extension<ForPage>>,
+    Members(AskCapabilities {}): Members<AskCapabilities>,
+) -> Result<Json<Capabilities>, Refused> {
+    let on = page.map(|Extension(page)| page.on).unwrap_or_default();
+    let keys = service.rack.command(Command::List).await?.keys;
+    let mut asked = keys.iter().filter(|key| key.plugged && (on.is_empty() || on.contains(&key.name)));
+    // What is on no USB is the platform's own.
+    let has_platform = asked.any(|key| key.busid.is_none() && key.uv.is_some());
+    Ok(Json(Capabilities {
+        conditional_create: false,
+        conditional_get: true,
+        hybrid_transport: false,
+        passkey_platform_authenticator: has_platform,
+        user_verifying_platform_authenticator: has_platform,
+        // They are looked at, and have no effect on keys.
+        signal_all_accepted_credentials: true,
+        signal_current_user_details: true,
+        signal_unknown_credential: true,
+    }))
 }
 
 impl Request {
+    /// If a page itself asks: with what its token was made for, and of its own origin.
+    fn of_page(mut self, page: Option<Extension<ForPage>>) -> Result<Self, Refused> {
+        let Some(Extension(ForPage { origin, on, pin, browser })) = page else { return Ok(self) };
+        if !self.origin.parse::<Origin>().is_ok_and(|own| own.to_string() == origin) {
+            return Err(Refused::OtherOrigin);
+        }
+        let is_chosen = [
+            ("on", !self.on.is_empty()),
+            ("pin", self.pin.is_some()),
+            ("browser", self.browser.is_some()),
+            ("user_id", self.user_id.is_some()),
+            ("user_name", self.user_name.is_some()),
+        ];
+        if let Some((name, _)) = is_chosen.into_iter().find(|(_, is_chosen)| *is_chosen) {
+            return Err(Refused::BadCeremony(format!(
+                "{name}: that is not for a page to say, but for whoever made its token"
+            )));
+        }
+        (self.on, self.pin, self.browser) = (on, pin, browser);
+        Ok(self)
+    }
+
     async fn carry_out(self, ceremony: Ceremony, service: &Service) -> Result<Response, Refused> {
         let _under_way = service.ceremonies.try_acquire().map_err(|_| Refused::TooManyCeremonies)?;
         let page = self.page()?;
@@ -320,7 +393,7 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeyNam
     Ok(names)
 }
 
-fn parsed_if_any<'de, D: Deserializer<'de>, T: core::str::FromStr<Err: fmt::Display>>(
+pub(crate) fn parsed_if_any<'de, D: Deserializer<'de>, T: core::str::FromStr<Err: fmt::Display>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;

@@ -70,6 +70,12 @@ pub(crate) enum Refused {
     TokenMissing,
     /// It is another token.
     TokenWrong,
+    /// It is a token for pages, and they may not ask this.
+    NotForPages,
+    /// It is a token for pages of another origin.
+    OtherOrigin,
+    /// The operating system has no random bytes.
+    NoRandomness(String),
     NotFound {
         path: String,
     },
@@ -111,6 +117,8 @@ impl Refused {
     fn status(&self) -> StatusCode {
         match self {
             Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
+            Self::NotForPages | Self::OtherOrigin => StatusCode::FORBIDDEN,
+            Self::NoRandomness(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound { .. }
             | Self::Rack(Refusal::UnknownKey { .. } | Refusal::Act { refused: ActRefused::NoCredential, .. })
             | Self::Rack(Refusal::Act { refused: ActRefused::Fingerprint(FingerprintRefused::NotKnown), .. }) => {
@@ -160,6 +168,17 @@ impl Refused {
                 "the token is not the one of this keyrig".to_owned(),
                 Some("read the token again: it is another one each time keyrig starts, unless KEYRIG_TOKEN is set"),
             ),
+            Self::NotForPages => (
+                "not-for-pages",
+                "this token is for pages: it is good for ceremonies alone".to_owned(),
+                Some("send POST to /v1/client/create, get or capabilities"),
+            ),
+            Self::OtherOrigin => (
+                "other-origin",
+                "this token is for pages of another origin".to_owned(),
+                Some("make one for this origin: POST /v1/page-tokens"),
+            ),
+            Self::NoRandomness(reason) => ("no-randomness", format!("no random bytes: {reason}"), None),
             Self::NotFound { path } => {
                 ("not-found", format!("nothing is at {path:?}"), Some("GET /v1/openapi.json says what there is"))
             }

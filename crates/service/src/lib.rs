@@ -5,20 +5,21 @@
 //! JSON; what is not a success has one shape, [`ErrorBody`].
 //!
 //! **Who may ask.** A request with the service's [`Token`] is served, whatever its Host is: a container is reached by a name of its
-//! own. Without one, only `GET /v1/ready` is, and, if the Host is a loopback one, what describes the service and the script that
-//! observes pages. There is no CORS and there are no cookies: a page of whatever site cannot reach what is here, nor does what is here reach a site.
+//! own. Without one, only `GET /v1/ready` is, and, if the Host is a loopback one, what describes the service and the scripts for
+//! pages. There are no cookies, and no CORS but for pages that were given a token of their own: it is good for ceremonies of one
+//! origin, which their browser vouches for. A page of whatever site else cannot reach what is here, nor does what is here reach a site.
 //!
 //! **What a request does ends with its connection**, so that a key stops blinking when whoever waited for it is gone.
 //!
 //! | file | what |
 //! |---|---|
-//! | `access`, `token`, `token_file` | who may ask |
+//! | `access`, `token`, `token_file`, `page_token`, `pages` | who may ask, and tokens for pages |
 //! | `routes` | which command is where |
 //! | `commands` | a command from a request |
 //! | `client`, `conditional` | ceremonies: over HTTP and for the command line |
 //! | `service` | what is served |
 //! | `events` | what happens, as a stream |
-//! | `observe` | what pages note of their ceremonies |
+//! | `scripts`, `observe` | what is put into pages; what they note of their ceremonies |
 //! | `openapi` | the service described |
 //! | `error` | the shape of what is not a success |
 
@@ -31,8 +32,11 @@ mod events;
 mod metadata;
 mod observe;
 mod openapi;
+mod page_token;
+mod pages;
 mod rounds;
 mod routes;
+mod scripts;
 mod service;
 mod token;
 mod token_file;
@@ -46,6 +50,7 @@ use tokio::net::TcpListener;
 pub use error::{Error, ErrorBody};
 pub use keyrig_http::Server;
 pub use routes::router;
+pub use scripts::PAGE_SCRIPT;
 pub use service::{MAX_BODY, Service};
 pub use token::{InvalidToken, Token};
 pub use token_file::{TokenFile, TokenFileError};

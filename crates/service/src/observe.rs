@@ -1,14 +1,11 @@
-//! What pages note of their ceremonies: the script that notes it, and where notes are posted.
+//! What pages note of their ceremonies: where notes are posted.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
 use keyrig_faults::transcript::{Note, Recorder};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::commands::Members;
@@ -30,19 +27,6 @@ pub(crate) struct TakeNote {
 pub(crate) struct Noted {
     /// The ceremony that the note is about.
     ceremony: String,
-}
-
-/// Describes [`script`].
-pub(crate) fn script_operation(id: &str) -> Operation {
-    let summary = "What notes a page's ceremonies, for whoever drives its browser, and for anybody on this machine.";
-    Operation::answering::<Noted>(id, summary).for_anybody().with_success(json!({
-        "description": "JavaScript: a function to be run in each document before the page's scripts, with a function that takes a note.",
-        "content": {"text/javascript": {"schema": {"type": "string"}}},
-    }))
-}
-
-pub(crate) async fn script() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("observe.js"))
 }
 
 /// Describes [`note`].

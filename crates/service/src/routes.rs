@@ -27,7 +27,7 @@ use crate::error::Refused;
 use crate::events;
 use crate::openapi::{Operation, document};
 use crate::service::{MAX_BODY, MAX_CEREMONY, Service};
-use crate::{access, client, metadata, observe};
+use crate::{access, client, metadata, observe, pages, scripts};
 
 /// One path, what is asked there by which method, and its description.
 struct Route {
@@ -135,8 +135,27 @@ fn routes() -> Vec<Route> {
         get("/v1/events/stream", on(MethodFilter::GET, events::listen), |route| {
             events::operation(&route.id(), route.path)
         }),
-        get("/v1/observe.js", on(MethodFilter::GET, observe::script), |route| observe::script_operation(&route.id())),
+        get("/v1/observe.js", on(MethodFilter::GET, scripts::observe), |route| scripts::observe_operation(&route.id())),
         get(metadata::PATH, on(MethodFilter::GET, metadata::file), |route| metadata::operation(&route.id())),
+        get("/v1/page.js", on(MethodFilter::GET, scripts::page), |route| scripts::page_operation(&route.id())),
+        Route {
+            method: "POST",
+            path: "/v1/page-tokens",
+            handler: on(MethodFilter::POST, pages::make),
+            operation: |route| pages::make_operation(&route.id(), route.path),
+        },
+        Route {
+            method: "DELETE",
+            path: "/v1/page-tokens",
+            handler: on(MethodFilter::DELETE, pages::revoke),
+            operation: |route| pages::revoke_operation(&route.id(), route.path),
+        },
+        Route {
+            method: "POST",
+            path: "/v1/client/capabilities",
+            handler: on(MethodFilter::POST, client::capabilities),
+            operation: |route| client::capabilities_operation(&route.id()),
+        },
         Route {
             method: "POST",
             path: "/v1/notes",

@@ -7,6 +7,7 @@ use keyrig_rack::Rack;
 use tokio::sync::Semaphore;
 
 use crate::conditional::Conditionals;
+use crate::page_token::PageTokens;
 use crate::token::Token;
 
 /// The longest body that is read, bytes: all credentials of a full key fit, whatever is in them, and the longest snapshot in base64url.
@@ -35,6 +36,7 @@ pub(crate) const MAX_WAITS: usize = 256;
 pub struct Service {
     pub(crate) rack: Rack,
     pub(crate) token: Token,
+    pub(crate) pages: PageTokens,
     pub(crate) conditionals: Conditionals,
     pub(crate) long_bodies: Semaphore,
     pub(crate) ceremonies: Semaphore,
@@ -48,10 +50,19 @@ impl Service {
         Arc::new(Self {
             rack,
             token,
+            pages: PageTokens::default(),
             conditionals: Conditionals::default(),
             long_bodies: Semaphore::new(LONG_BODIES),
             ceremonies: Semaphore::new(MAX_CEREMONIES),
             waits: Semaphore::new(MAX_WAITS),
         })
+    }
+
+    /// A token for pages of an origin, with which they ask all keys that are plugged in.
+    ///
+    /// # Errors
+    /// In words: the origin is none, or there is no randomness.
+    pub fn token_for_pages(&self, origin: &str, life: Duration) -> Result<Token, String> {
+        self.pages.give_to(origin, life)
     }
 }

@@ -83,7 +83,7 @@ fn check_credential(profile: &Profile, credential: &StoredCredential) -> Result<
     if own.is_some_and(|own| own.backup_state && !own.backup_eligible) {
         return Err(ImportRefused::BackupState);
     }
-    if own.is_some_and(|own| own.backup_eligible) && !profile.knows_ctap_2_1() {
+    if own.is_some_and(|own| own.backup_eligible) && !profile.has_backup_flags() {
         return Err(ImportRefused::BackupFlags(profile.name.clone()));
     }
     let longest_blob = if credential.discoverable.is_some() { profile.max_cred_blob_length() } else { 0 };

@@ -194,6 +194,8 @@ behaviour! {
     counter_step: u8 = 1, "WebAuthn Level 3 §6.1.1 wants it to rise";
     /// Whether new credentials have a signature counter: those of synchronised passkeys say 0 always.
     counts_signatures: bool = true, "WebAuthn Level 3 §6.1.1";
+    /// Whether each new credential has a signature counter of its own.
+    counts_each_credential: bool = false, "WebAuthn Level 3 §6.1.1 leaves it open";
     /// Whether new credentials are said to be eligible for backup (BE).
     backup_eligible: bool = false, "WebAuthn Level 3 §6.1.3";
     /// Whether new credentials are said to be backed up (BS). Without BE it says nothing.
@@ -284,6 +286,9 @@ words! {
     Reading {
         /// By the specification.
         Strict = "strict",
+        /// By the specification, but with the keys of maps in any order: Firefox 153 writes options so to keys of CTAP 2.0 that
+        /// verify their user themselves.
+        AnyOrder = "any-order",
         /// As Yubico's first FIDO2 keys read them.
         EarlyYubico = "early-yubico",
     }
@@ -329,7 +334,7 @@ impl Behaviour {
 
     /// What a new credential has of its own, if it was counted for so far.
     pub(crate) fn own(&self, counter: u32) -> Option<Own> {
-        let differs = !self.counts_signatures || self.backup_eligible;
+        let differs = !self.counts_signatures || self.counts_each_credential || self.backup_eligible;
         differs.then(|| Own {
             counter: self.counts_signatures.then_some(counter),
             backup_eligible: self.backup_eligible,

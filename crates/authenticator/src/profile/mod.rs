@@ -13,6 +13,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod value;
+mod virtual_authenticator;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use self::device_info::DeviceInfo;
 pub use self::quirk::{Need, Noticed, Quirk, QuirkRefused, UnknownQuirk};
 pub use self::source::{Known, Source};
 pub use self::value::{IdLength, StoredIdLength};
+pub use self::virtual_authenticator::{UnknownVirtualExtension, VirtualAuthenticator, VirtualProtocol};
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
@@ -292,6 +294,11 @@ impl Profile {
     /// getInfo.
     pub(crate) fn knows_ctap_2_1(&self) -> bool {
         self.versions.iter().any(|version| !["FIDO_2_0", U2F_V2].contains(&version.as_str()))
+    }
+
+    /// Whether credentials may say that they are eligible for backup: since CTAP 2.1, and if the key says so of its own.
+    pub(crate) fn has_backup_flags(&self) -> bool {
+        self.knows_ctap_2_1() || self.behaviour.stores_all
     }
 
     /// The PIN/UV auth protocols, preferred first.

@@ -267,6 +267,7 @@ async fn a_full_key_is_exported_imported_put_aside_and_restored() {
     let create = Create {
         name: name("d"),
         profile: None,
+        virtual_authenticator: None,
         quirks: Vec::new(),
         snapshot: Some(taken.snapshot.clone()),
         pin: None,

@@ -209,3 +209,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn maps_are_brought_into_order_and_nothing_else_is_mended() {
+    let sorted = |encoded: &str| hex::encode(in_order(&hex::decode(encoded).unwrap()));
+    // As Firefox writes the options of a login, in a request and behind what is in order.
+    assert_eq!(sorted("a2627576f5627570f5"), "a2627570f5627576f5");
+    assert_eq!(sorted("a20118180581a2627576f5627570f5"), "a20118180581a2627570f5627576f5");
+    assert_eq!(sorted("a2020001a1616200"), "a201a16162000200");
+    for other in ["", "a1", "a2627576f5", "81818181818100", "bbffffffffffffffff", "a201000100", "1800", "a0ff"] {
+        assert_eq!(sorted(other), other);
+    }
+}

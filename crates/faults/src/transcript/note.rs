@@ -1,4 +1,4 @@
-//! What a page asked of its browser and what came of it, as `observe.js` of the service notes it.
+//! What a page asked of its browser and what came of it, as `script/observe.js` of the service notes it.
 
 use core::fmt;
 

@@ -90,7 +90,8 @@ pub(super) async fn create(arguments: CreateArguments, path: &Path) -> Result<Ra
     let snapshot = arguments.snapshot.as_ref().map(read_snapshot).transpose()?;
     let pin = arguments.pin_file.as_ref().map(first_line).transpose()?.map(Secret);
     let CreateArguments { name, profile, quirks, uv, unplugged, .. } = arguments;
-    Ok(send(path, Create { name, profile, quirks, snapshot, pin, uv, plugged: !unplugged }).await?)
+    let plugged = !unplugged;
+    Ok(send(path, Create { name, profile, virtual_authenticator: None, quirks, snapshot, pin, uv, plugged }).await?)
 }
 
 pub(super) async fn snapshot(arguments: SnapshotArguments, path: &Path, json: bool) -> Result<(), Failure> {

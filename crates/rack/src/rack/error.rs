@@ -10,9 +10,6 @@ use crate::state_directory::StateError;
 /// Why a rack could not be set up.
 #[derive(Debug, Error)]
 pub enum RackError {
-    /// There are no keys in it.
-    #[error("the rack has no keys")]
-    NoKeys,
     /// There are too many keys in it.
     #[error("{0} keys are too many: a rack holds {MAX_KEYS}")]
     TooManyKeys(usize),

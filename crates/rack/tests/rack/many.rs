@@ -39,7 +39,6 @@ async fn what_can_be_no_rack_is_refused() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let both = Options { seed: Some(1), state: Some("/nonexistent".into()), ..Options::default() };
     let start = |options, names: &[&str]| Rack::start(options, specifications(names));
-    assert!(matches!(start(Options::default(), &[]).await, Err(RackError::NoKeys)));
     assert!(matches!(start(Options::default(), &many).await, Err(RackError::TooManyKeys(128))));
     assert!(
         matches!(start(Options::default(), &["a", "b", "a"]).await, Err(RackError::SameName(key)) if key == name("a"))

@@ -42,9 +42,10 @@ async fn every_route_is_described_and_every_description_is_of_a_route() {
     operations.sort_unstable();
     operations.dedup();
     assert_eq!(operations.len(), all, "each has a name of its own");
-    // Beside commands: ready, version, the description, the stream of events, two ceremonies, what takes notes and where they go,
+    // Beside commands: ready, version, the description, the stream of events, two ceremonies and what a page
+    // can ask for, its script and the tokens for it, what takes notes and where they go,
     // metadata of the keys.
-    assert_eq!(all, commands().len() + 9, "{operations:?} {:?}", commands());
+    assert_eq!(all, commands().len() + 13, "{operations:?} {:?}", commands());
 }
 
 #[tokio::test]

@@ -8,4 +8,5 @@ mod commands;
 mod described;
 mod hostile;
 mod notes;
+mod page_tokens;
 mod support;
