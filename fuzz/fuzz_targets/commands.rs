@@ -14,6 +14,7 @@ use keyrig_authenticator::driver::{self, Driver, Fate, Turn};
 use keyrig_authenticator::environment::Seeded;
 use keyrig_authenticator::profile::Quirk;
 use keyrig_authenticator::{Channel, Profile, Step};
+use keyrig_ctap::bio_enrollment::Sample;
 use keyrig_ctap::client_pin::{self, Permissions};
 use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters, Options, PinUvAuth, RelyingParty, User};
 use keyrig_ctap::hid::{ChannelId, Peer};
@@ -267,6 +268,7 @@ impl<'a> World<'a> {
             1 => driver::User::Cancels,
             2 => driver::User::StaysAway,
             4 => driver::User::IsAnother,
+            5 => driver::User::IsSampled(Sample::from(u64::from(user / 8))),
             _ => driver::User::Touches,
         };
         self.key.fate = if user == 255 { Fate::FailsAt(0) } else { Fate::Durable };

@@ -137,6 +137,7 @@ fn capture(parameters: &Parameters, template_id: Option<Vec<u8>>) -> Progress {
             let sample = match outcome {
                 Outcome::Made => Sample::Good,
                 Outcome::Missed => Sample::PoorQuality,
+                Outcome::Sampled(sample) => sample,
                 Outcome::TimedOut => Sample::NoUserActivity,
                 Outcome::Denied => return Status::OperationDenied.into(),
                 Outcome::Cancelled => return Status::KeepaliveCancel.into(),

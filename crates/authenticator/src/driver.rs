@@ -17,6 +17,8 @@
 
 use core::time::Duration;
 
+use keyrig_ctap::bio_enrollment::Sample;
+
 use crate::attestation::Attestation;
 use crate::authenticator::Authenticator;
 use crate::channel::Channel;
@@ -46,6 +48,8 @@ pub enum User {
     Touches,
     /// Touches it, and is somebody else.
     IsAnother,
+    /// Touches it, and its sensor makes this of it.
+    IsSampled(Sample),
     /// Refuses.
     Denies,
     /// Does nothing, and the platform cancels the command.
@@ -209,6 +213,7 @@ impl<D: Disk> Driver<D> {
                 Turn::Next(match self.user {
                     User::Touches => gesture.touched(key, now),
                     User::IsAnother => gesture.missed(key, now),
+                    User::IsSampled(sample) => gesture.sampled(key, now, sample),
                     User::Denies => gesture.denied(key, now),
                     User::Cancels => gesture.cancelled(key, now),
                     User::StaysAway => gesture.timed_out(key, now),

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use keyrig_ctap::bio_enrollment::Sample;
 use keyrig_ctap::u2f::StatusWord;
 use keyrig_ctap::{Response, Status};
 
@@ -40,6 +41,8 @@ pub(crate) enum Outcome {
     Cancelled,
     /// Nobody came.
     TimedOut,
+    /// The user was there, and the sensor makes this of it: only if a sample was asked for.
+    Sampled(Sample),
 }
 
 impl Progress {
@@ -58,7 +61,7 @@ impl Progress {
     ) -> Self {
         let answered = move |authenticator: &mut Authenticator, now, outcome| match outcome {
             // Whoever it was.
-            Outcome::Made | Outcome::Missed => then(authenticator, now),
+            Outcome::Made | Outcome::Missed | Outcome::Sampled(_) => then(authenticator, now),
             Outcome::Denied => refusals.denied.into(),
             Outcome::Cancelled => Status::KeepaliveCancel.into(),
             Outcome::TimedOut => refusals.timed_out.into(),

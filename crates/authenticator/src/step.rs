@@ -6,6 +6,7 @@ mod tests;
 use core::time::Duration;
 
 use keyrig_ctap::Status;
+use keyrig_ctap::bio_enrollment::Sample;
 use keyrig_ctap::u2f::StatusWord;
 
 use crate::authenticator::Authenticator;
@@ -212,6 +213,17 @@ impl Gesture {
     /// Somebody touched the key whom it does not know. If that was not asked for, a touch is a touch.
     pub fn missed(self, authenticator: &mut Authenticator, now: Duration) -> Step {
         self.ended(authenticator, now, Outcome::Missed)
+    }
+
+    /// The user touched the key, and its sensor makes this of it. If no sample was asked for, one that is good is a touch by whom the
+    /// key knows, and any other one by somebody else.
+    pub fn sampled(self, authenticator: &mut Authenticator, now: Duration, sample: Sample) -> Step {
+        let outcome = match (self.asks, sample) {
+            (Asks::Sample, sample) => Outcome::Sampled(sample),
+            (_, Sample::Good) => Outcome::Made,
+            _ => Outcome::Missed,
+        };
+        self.ended(authenticator, now, outcome)
     }
 
     /// The user refused.

@@ -94,7 +94,7 @@ pub(crate) fn perform(
                 |status: Status| Progress::commit(vec![Change::UvAttempts(before)], move |_, _| status.into());
             match outcome {
                 Outcome::Made => Progress::commit(vec![Change::UvAttempts(UvAttempts { failed: 0, ..spent })], then),
-                Outcome::Missed => perform(authenticator, reason, attempts, failed, then),
+                Outcome::Missed | Outcome::Sampled(_) => perform(authenticator, reason, attempts, failed, then),
                 Outcome::TimedOut => failed(authenticator, Failure::TimedOut).into(),
                 Outcome::Denied => refused(Status::OperationDenied),
                 Outcome::Cancelled => refused(Status::KeepaliveCancel),

@@ -16,7 +16,7 @@ use crate::request::{
     EnrollFingerprint, EventList, Events, ExportCredentials, ExportedCredentials, FaultList, FaultState, Finger,
     FingerprintList, ImportCredential, ImportCredentials, LargeBlobs, List, ListCredentials, ListFaults,
     ListFingerprints, ListedCredential, ListedFingerprint, MAX_EVENTS, PinRetries, PinState, Plug, PowerCycle,
-    ReadLargeBlobs, Remove, RenameFingerprint, Request, Reset, Restore, RunTimeline, Secret, SetBackup, SetPin,
+    ReadLargeBlobs, Remove, RenameFingerprint, Request, Reset, Restore, RunTimeline, Sample, Secret, SetBackup, SetPin,
     SetTouchPolicy, SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, TakenSnapshot, Touch, Transact,
     TransactU2f, Transacted, Unplug, Verify, Wait, WriteLargeBlobs,
 };
@@ -28,6 +28,7 @@ impl Request {
         match self {
             Self::Touch(Touch { wait: true, timeout_ms, .. })
             | Self::Verify(Verify { wait: true, timeout_ms, .. })
+            | Self::Sample(Sample { wait: true, timeout_ms, .. })
             | Self::Deny(Deny { wait: true, timeout_ms, .. })
             | Self::Wait(Wait { timeout_ms, .. })
             | Self::RunTimeline(RunTimeline { timeout_ms, .. })
@@ -50,6 +51,7 @@ impl Request {
             Self::List(List {}) => Command::List,
             Self::Touch(Touch { key, wait, .. }) => Command::Touch { key, wait },
             Self::Verify(Verify { key, miss, wait, .. }) => Command::Verify { key, miss, wait },
+            Self::Sample(Sample { key, sample, wait, .. }) => Command::Sample { key, sample, wait },
             Self::Deny(Deny { key, wait, .. }) => Command::Deny { key, wait },
             Self::Wait(Wait { key, r#for: what, .. }) => Command::Wait { key, what },
             Self::Unplug(Unplug { key }) => Command::Unplug { key },
@@ -189,6 +191,7 @@ fn waiting(command: &Command) -> Option<(KeyName, WaitFor)> {
     match command {
         Command::Touch { key, wait: true }
         | Command::Verify { key, wait: true, .. }
+        | Command::Sample { key, wait: true, .. }
         | Command::Deny { key, wait: true } => Some((key.clone(), WaitFor::Touch)),
         Command::Wait { key, what } => Some((key.clone(), *what)),
         _ => None,

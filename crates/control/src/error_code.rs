@@ -26,6 +26,8 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::NoVerification(_) => "no-built-in-uv",
         Refusal::NotOnUsb(_) => "not-on-usb",
         Refusal::NotWaiting(_) => "not-waiting",
+        Refusal::NoSensor(_) => "fingerprints-not-supported",
+        Refusal::NotSampling(_) => "not-sampling",
         Refusal::TimedOut { .. } => "timed-out",
         Refusal::GivenUp(_) => "given-up",
         Refusal::TooManyWaits(_) => "too-many-waits",

@@ -1,8 +1,8 @@
 //! Commands about who touches keys.
 
-use keyrig_rack::KeyName;
 use keyrig_rack::finger::TouchPolicy;
 use keyrig_rack::verification::UvPolicy;
+use keyrig_rack::{Feedback, KeyName};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "openapi")]
@@ -39,6 +39,25 @@ pub struct Verify {
     /// Whether it is somebody else.
     #[serde(default)]
     pub miss: bool,
+    /// Whether to wait until the key does.
+    #[serde(default)]
+    pub wait: bool,
+    /// For how long, milliseconds, at most [`MAX_TIMEOUT_MS`].
+    #[serde(default = "timeout::by_default", deserialize_with = "timeout::milliseconds")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::timeout_ms))]
+    pub timeout_ms: u64,
+}
+
+/// Give a key that waits for it a sample of a fingerprint, and say what its sensor makes of it. With `wait` as [`Touch`], but for a
+/// sample alone: what else the key waits for meanwhile is touched by others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// The key.
+    pub key: KeyName,
+    /// What it makes of it.
+    pub sample: Feedback,
     /// Whether to wait until the key does.
     #[serde(default)]
     pub wait: bool,

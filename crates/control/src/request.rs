@@ -14,7 +14,7 @@ pub use crate::fault::{FaultList, FaultState, ListFaults, SwitchFaultOn, SwitchF
 pub use crate::fingerprint::{
     DeleteFingerprint, EnrollFingerprint, FingerprintList, ListFingerprints, ListedFingerprint, RenameFingerprint,
 };
-pub use crate::gesture::{Deny, Finger, SetTouchPolicy, SetUvPolicy, Touch, Verify};
+pub use crate::gesture::{Deny, Finger, Sample, SetTouchPolicy, SetUvPolicy, Touch, Verify};
 pub use crate::timeout::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
 
 #[cfg(feature = "openapi")]
@@ -425,6 +425,8 @@ pub enum Request {
     Touch(Touch),
     /// [`Verify`].
     Verify(Verify),
+    /// [`Sample`].
+    Sample(Sample),
     /// [`Deny`].
     Deny(Deny),
     /// [`Wait`].
@@ -550,6 +552,7 @@ answers! {
     List => RackState,
     Touch => RackState,
     Verify => RackState,
+    Sample => RackState,
     Deny => RackState,
     Wait => RackState,
     Events => EventList,

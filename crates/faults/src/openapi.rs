@@ -6,8 +6,8 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder,
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use keyrig_rack::KeyName;
 use keyrig_rack::finger::TouchPolicy;
+use keyrig_rack::{Feedback, KeyName};
 
 use crate::fault::{COMMANDS, Fault};
 use crate::kind::{Kind, Parameter, Unit};
@@ -71,6 +71,7 @@ impl PartialSchema for TimelineEvent {
         let mut any = OneOfBuilder::new().description(Some("What is done once, at a time or upon a condition."));
         for upon_a_condition in [false, true] {
             let of_key = event(upon_a_condition, &["touch", "verify", "miss", "deny", "unplug", "plug", "power-cycle"]);
+            let sample = event(upon_a_condition, &["sample"]).property("key", reference::<KeyName>()).required("key");
             let finger = event(upon_a_condition, &["finger"]);
             let policy = event(upon_a_condition, &["touch-policy"]);
             let pin = || ObjectBuilder::new().schema_type(Type::String);
@@ -81,6 +82,7 @@ impl PartialSchema for TimelineEvent {
             let off = event(upon_a_condition, &["fault-off"]).property("key", reference::<KeyName>()).required("key");
             any = any
                 .item(of_key.property("key", reference::<KeyName>()).required("key"))
+                .item(sample.property("sample", reference::<Feedback>()).required("sample"))
                 .item(finger.property("key", reference::<KeyName>()))
                 .item(policy.property("policy", reference::<TouchPolicy>()).required("policy"))
                 .item(set_pin.property("pin", pin()).required("pin"))
@@ -107,6 +109,7 @@ impl ToSchema for TimelineEvent {
         schemas.push((Delay::name().into_owned(), Delay::schema()));
         schemas.push((Condition::name().into_owned(), Condition::schema()));
         schemas.push((KeyName::name().into_owned(), KeyName::schema()));
+        schemas.push((Feedback::name().into_owned(), Feedback::schema()));
         schemas.push((TouchPolicy::name().into_owned(), TouchPolicy::schema()));
         schemas.push((Fault::name().into_owned(), Fault::schema()));
     }

@@ -4,14 +4,16 @@
 
 mod support;
 
+use core::ops::ControlFlow;
 use std::io::Cursor;
 use std::sync::Arc;
 
 use keyrig_authenticator::profile::Quirk;
 use keyrig_client::channel::Cancel;
+use keyrig_client::fingerprints::Captured;
 use keyrig_client::json::{CreationOptions, RequestOptions};
-use keyrig_client::pin::Pin;
-use keyrig_client::{Client, Key};
+use keyrig_client::pin::{Pin, PinRequest};
+use keyrig_client::{Client, Key, Permissions};
 use keyrig_ctap::hid::{ChannelId, Command as HidCommand, Message};
 use keyrig_ctap::u2f;
 use keyrig_faults::replay::{NotReplayable, Replayed, replay};
@@ -46,11 +48,12 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// Two keys with a seed, of which a has the PIN 1234.
+    /// Three keys with a seed, of which a and f have the PIN 1234.
     async fn start() -> Self {
         let mut keys = vec![
             KeySpecification::built_in("keyrig", "a").unwrap(),
             KeySpecification::built_in("yubikey-5.7", "b").unwrap(),
+            KeySpecification::built_in("yubikey-bio-5.7", "f").unwrap(),
         ];
         keys[0].profile.add(Quirk::named("long-key-handle").unwrap()).unwrap();
         keys[1].profile.add(Quirk::named("touch-latch").unwrap()).unwrap();
@@ -60,9 +63,11 @@ impl Recorded {
         let seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults.clone()), Arc::new(recorder.clone())];
         let options = Options { seams, seed: Some(7), ..Options::default() };
         let rack = Rack::start(options, keys).await.unwrap();
-        rack.known(&name("a")).unwrap().set_pin("1234".to_owned()).await.unwrap();
+        for key in ["a", "f"].map(name) {
+            rack.known(&key).unwrap().set_pin("1234".to_owned()).await.unwrap();
+        }
         let mut starts = Vec::new();
-        for key in ["a", "b"].map(name) {
+        for key in ["a", "b", "f"].map(name) {
             let start = rack.known(&key).unwrap().starting_point().await.unwrap().expect("it has a seed");
             starts.push((key, start));
         }
@@ -188,6 +193,60 @@ async fn session_with_faults() -> String {
     recorded.end()
 }
 
+/// A finger is enrolled, of which the sensor does not like every sample, as a timeline has it.
+async fn session_with_samples() -> String {
+    let recorded = Recorded::start().await;
+    let rack = &recorded.rack;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    let serving = tokio::spawn(keyrig_usb::serve(listener, rack.exports().clone(), Limits::default()));
+    let mut key = Key::new("f", usb_ip(server, "1-3").await.unwrap());
+    rack.command(Command::TouchPolicy { policy: TouchPolicy::Manual }).await.unwrap();
+    let timeline = Timeline::from_toml(
+        r#"
+        events = [
+            { when = "f waiting", do = "sample", key = "f", sample = "too-fast" },
+            { when = "f sampled", after = "0ms", do = "finger", key = "f" },
+            { when = "f waiting", nth = 2, do = "sample", key = "f", sample = "exists" },
+            { when = "f waiting", nth = 3, do = "miss", key = "f" },
+            { when = "f waiting", nth = 4, do = "sample", key = "f", sample = "good" },
+            { when = "f waiting", nth = 5, do = "touch-policy", policy = "auto" },
+        ]
+        "#,
+    )
+    .unwrap();
+    let mut seen = Vec::new();
+    let never = Cancel::never();
+    let enrolled = async {
+        let ask = |_: &PinRequest| Some(Pin::new("1234"));
+        let token = key.pin_uv_auth_token(Permissions::BE, None, &ask, &never).await.unwrap();
+        let on_sample = |captured: Captured| {
+            seen.push(u64::from(captured.sample));
+            ControlFlow::Continue(())
+        };
+        key.enroll_fingerprint(&token, None, on_sample, &never).await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(timeline.run(rack, core::future::pending(), |_| {}), enrolled);
+    let outcome = outcome.unwrap();
+    assert!(outcome.done.iter().all(|done| done.refused.is_none()), "{outcome:?}");
+    // CTAP 2.3 §6.7: CTAP2_ENROLL_FEEDBACK_FP_TOO_FAST, _EXISTS, _POOR_QUALITY, and five that are good.
+    assert_eq!(seen, [0x05, 0x0B, 0x07, 0, 0, 0, 0, 0]);
+    serving.abort();
+    recorded.end()
+}
+
+#[tokio::test]
+async fn a_session_with_samples_comes_to_the_same() {
+    let session = session_with_samples().await;
+    for touch in ["too-fast", "exists", "missed", "touched"] {
+        assert!(session.contains(&format!(r#""event":"wait-ended","touch":"{touch}""#)), "{touch}");
+    }
+    let again = replayed(&session).unwrap();
+    assert_eq!(again.difference.map(|difference| difference.to_string()), None);
+    let other = session.replace(r#""touch":"too-fast""#, r#""touch":"too-slow""#);
+    assert!(replayed(&other).unwrap().difference.is_some());
+}
+
 #[tokio::test]
 async fn a_session_with_faults_and_a_timeline_comes_to_the_same() {
     let session = session_with_faults().await;
@@ -235,7 +294,7 @@ async fn what_was_recorded_is_done_again_and_comes_to_the_same() {
     let again_without = replayed(&without_its_end).unwrap();
     assert!(again_without.cut_short && again_without.difference.is_none());
     let count = |kind: &str| session.lines().filter(|line| line.contains(kind)).count();
-    assert_eq!(again.keys, 2);
+    assert_eq!(again.keys, 3);
     assert_eq!(again.exchanges, u64::try_from(count(r#""event":"request""#)).unwrap());
     assert!(again.exchanges > 15 && again.reports > 50, "{again:?}", again = (again.exchanges, again.reports));
     for kind in

@@ -346,6 +346,17 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
             "change-pin wants new_pin = \"1234\" or another",
         ),
         ("[[events]]\nat = \"1s\"\ndo = \"plug\"\nkey = \"a\"\npin = \"1234\"\n", "1:1", "plug has no pin"),
+        (
+            "[[events]]\nat = \"1s\"\ndo = \"sample\"\nkey = \"a\"\n",
+            "1:1",
+            "sample wants sample = \"too-fast\" or another",
+        ),
+        ("[[events]]\nat = \"1s\"\ndo = \"plug\"\nkey = \"a\"\nsample = \"good\"\n", "1:1", "plug has no sample"),
+        (
+            "[[events]]\nat = \"1s\"\ndo = \"sample\"\nkey = \"a\"\nsample = \"fast\"\n",
+            "5:10",
+            "\"fast\" is nothing that a sensor makes of a sample: choose good, too-high,",
+        ),
         ("events = [\n", "1:11", "unclosed array"),
         ("[[event]]\n", "1:3", "unknown field `event`"),
     ] {
@@ -374,6 +385,7 @@ fn json_is_the_same_language() {
             { at = "1s", do = "fault", key = "a", fault = "ctap-status,status=46,nth=2" },
             { at = "2s", do = "fault-off", key = "a", fault = "ctap-status" },
             { at = "3s", do = "fault-off", key = "a" },
+            { when = "f sampled", do = "sample", key = "f", sample = "too-skewed" },
         ]
     "#;
     let json = serde_json::json!({"events": [
@@ -383,6 +395,7 @@ fn json_is_the_same_language() {
         {"at": "1s", "do": "fault", "key": "a", "fault": "ctap-status,status=0x2E,nth=2"},
         {"at": "2s", "do": "fault-off", "key": "a", "fault": "ctap-status"},
         {"at": "3s", "do": "fault-off", "key": "a"},
+        {"when": "f sampled", "do": "sample", "key": "f", "sample": "too-skewed"},
     ]});
     assert_eq!(serde_json::to_value(timeline(text)).unwrap(), json);
     assert_eq!(serde_json::from_value::<Timeline>(json).unwrap(), timeline(text));

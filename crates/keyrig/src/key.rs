@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keyrig_control::request::{
-    Deny, Finger, List, Plug, PowerCycle, Remove, Reset, SetTouchPolicy, SetUvPolicy, Touch, Unplug, Verify, Wait,
+    Deny, Finger, List, Plug, PowerCycle, Remove, Reset, Sample, SetTouchPolicy, SetUvPolicy, Touch, Unplug, Verify,
+    Wait,
 };
 use keyrig_control::socket::send;
-use keyrig_rack::KeyName;
 use keyrig_rack::command::WaitFor;
 use keyrig_rack::finger::TouchPolicy;
 use keyrig_rack::verification::UvPolicy;
+use keyrig_rack::{Feedback, KeyName};
 
 use self::seconds::Seconds;
 use self::state::print_state;
@@ -84,6 +85,16 @@ enum Action {
 
         #[command(flatten)]
         gesture: Gesture,
+    },
+    /// Give a key that waits for it a sample of a fingerprint
+    Sample {
+        #[command(flatten)]
+        gesture: Gesture,
+
+        /// What its sensor makes of it: good, too-high, too-low, too-left, too-right, too-fast, too-slow, poor-quality, too-skewed,
+        /// too-short, merge-failure, exists (the finger is enrolled already), no-user-activity or no-user-presence-transition
+        #[arg(value_name = "FEEDBACK")]
+        sample: Feedback,
     },
     /// Refuse a touch that a key waits for
     Deny(Gesture),
@@ -152,7 +163,7 @@ enum Action {
         /// The key's name
         name: KeyName,
 
-        /// always, never, manual or miss=N
+        /// always, never, manual, miss=N, or script=A,B,…: one a touch, each miss or what 'sample' takes
         policy: UvPolicy,
     },
 }
@@ -280,6 +291,9 @@ async fn carry_out(arguments: Arguments, path: PathBuf) -> Result<ExitCode, Fail
         }
         Action::Verify { miss, gesture: Gesture { name: key, wait, timeout } } => {
             send(&path, Verify { key, miss, wait, timeout_ms: timeout.milliseconds() }).await?
+        }
+        Action::Sample { sample, gesture: Gesture { name: key, wait, timeout } } => {
+            send(&path, Sample { key, sample, wait, timeout_ms: timeout.milliseconds() }).await?
         }
         Action::UvPolicy { name: key, policy } => send(&path, SetUvPolicy { key, policy }).await?,
         Action::Deny(Gesture { name: key, wait, timeout }) => {

@@ -116,7 +116,7 @@ pub(crate) struct RackArguments {
     quirks: QuirkArguments,
 
     /// Whom a key finds that verifies its user itself: with always the one whom it knows, with never somebody else, with miss=N so
-    /// often somebody else and then the user; manual leaves it to 'keyrig key verify'. Repeat for more
+    /// often somebody else and then the user; script=A,B,… is one a touch, each miss or what 'keyrig key sample' takes; manual leaves it to 'keyrig key verify'. Repeat for more
     #[arg(long = "uv", value_name = "NAME=POLICY")]
     uv: Vec<UvArgument>,
 
@@ -279,7 +279,7 @@ impl RackArguments {
             set.map_err(Refusal::of(key))?;
         }
         for UvArgument { key, policy } in &self.uv {
-            rack.command(Command::UvPolicy { key: key.clone(), policy: *policy }).await?;
+            rack.command(Command::UvPolicy { key: key.clone(), policy: policy.clone() }).await?;
         }
         // A PIN that is there from the start was set before anything goes wrong.
         self.faults.switch_on(&faults)?;

@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 59] = [
+const COMMANDS: [&str; 60] = [
     "attach",
     "client create",
     "client get",
@@ -51,6 +51,7 @@ const COMMANDS: [&str; 59] = [
     "key remove",
     "key reset",
     "key restore",
+    "key sample",
     "key snapshot",
     "key timeline",
     "key touch",
@@ -448,6 +449,7 @@ fn a_rack_and_its_keys() {
         &["finger"],
         &["touch-policy", "after=20"],
         &["touch-policy", "manual"],
+        &["uv-policy", "v", "script=miss,good"],
         &["uv-policy", "v", "manual"],
     ] {
         assert_is("keys", &key(words, ""));

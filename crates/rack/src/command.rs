@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::certified::NoProfile;
+use crate::feedback::Feedback;
 use crate::finger::TouchPolicy;
 use crate::key::administration::ActRefused;
 use crate::key_name::KeyName;
@@ -44,6 +45,15 @@ pub enum Command {
         /// Whether it is somebody else.
         miss: bool,
         /// Whether to wait until the key does, in one row with those who wait to touch it.
+        wait: bool,
+    },
+    /// Give a key that waits for it a sample of a fingerprint, and say what its sensor makes of it. Answered when the key has taken it.
+    Sample {
+        /// The key.
+        key: KeyName,
+        /// What it makes of it.
+        sample: Feedback,
+        /// Whether to wait until the key does: until then others touch it.
         wait: bool,
     },
     /// Refuse for a key that waits for a touch. Answered when the key has taken it.
@@ -234,6 +244,14 @@ pub enum Refusal {
     /// The key does not verify its user itself.
     #[error("key {0} has no built-in user verification")]
     NoVerification(KeyName),
+    /// The key knows no fingers.
+    #[error("key {0} has no sensor for fingerprints")]
+    NoSensor(KeyName),
+    /// The key waits for a gesture, and not for a sample.
+    #[error(
+        "key {0} does not wait for a sample of a fingerprint: 'keyrig key touch' and 'verify' do what it waits for"
+    )]
+    NotSampling(KeyName),
     /// The key is no device.
     #[error("key {0} is on no USB, so no host gets it: it is for 'keyrig client', /v1/client and keyrig-test")]
     NotOnUsb(KeyName),

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::feedback::Feedback;
 use crate::finger::TouchPolicy;
 use crate::key_name::KeyName;
 use crate::verification::UvPolicy;
@@ -60,6 +61,13 @@ pub enum What {
     Missed {
         /// The key.
         key: KeyName,
+    },
+    /// It asked for a sample of a fingerprint, and the sample was not good.
+    Sampled {
+        /// The key.
+        key: KeyName,
+        /// What it made of it.
+        sample: Feedback,
     },
     /// The user refused.
     Denied {

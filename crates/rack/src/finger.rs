@@ -10,6 +10,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::feedback::Feedback;
 use crate::key_name::KeyName;
 
 /// What the finger does.
@@ -87,6 +88,9 @@ pub enum Gesture {
     Touch,
     /// Touched it, and is not: a key that does not verify its user finds no difference.
     Miss,
+    /// Touched it, and its sensor makes this of it. A key that asks for no sample finds by one that is good whom it knows, and by any
+    /// other somebody else.
+    Sample(Feedback),
     /// Refused.
     Deny,
 }

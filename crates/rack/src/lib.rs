@@ -17,6 +17,7 @@ pub mod command;
 pub mod crypto;
 mod database;
 pub mod events;
+mod feedback;
 pub mod finger;
 pub mod key;
 mod key_name;
@@ -35,6 +36,7 @@ pub mod unix_socket;
 pub mod verification;
 
 pub use database::Database;
+pub use feedback::{Feedback, InvalidFeedback};
 pub use key::{Connection, KeyGone, KeyHandle};
 pub use key_name::{InvalidKeyName, KeyName};
 pub use key_specification::InvalidKeySpecification;

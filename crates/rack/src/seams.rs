@@ -17,6 +17,7 @@ use keyrig_ctap::hid::{ChannelId, Peer, Report, RequestKind};
 use keyrig_usb::{ControlEar, Fate, Host};
 
 use crate::clock::Clock;
+use crate::feedback::Feedback;
 use crate::key_name::KeyName;
 use crate::storage::Storage;
 
@@ -254,4 +255,6 @@ pub enum Ended {
     Cancelled,
     /// No gesture came in time.
     TimedOut,
+    /// It asked for a sample of a fingerprint, and made this of it: nothing good, or it was [touched](Self::Touched).
+    Sampled(Feedback),
 }

@@ -13,8 +13,8 @@ use keyrig_control::request::{
     Ask, ChangePin, Clone as CloneKey, Create, DeleteCredential, DeleteFingerprint, Deny, EnrollFingerprint, Events,
     ExportCredentials, Finger, ImportCredential, ImportCredentials, List, ListCredentials, ListFaults,
     ListFingerprints, PinRetries, Plug, PowerCycle, ReadLargeBlobs, Remove, RenameFingerprint, Reset, Restore,
-    RunTimeline, SetBackup, SetPin, SetTouchPolicy, SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot, Touch,
-    Transact, TransactU2f, Unplug, Verify, Wait, WriteLargeBlobs,
+    RunTimeline, Sample, SetBackup, SetPin, SetTouchPolicy, SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot,
+    Touch, Transact, TransactU2f, Unplug, Verify, Wait, WriteLargeBlobs,
 };
 use keyrig_rack::command::Command;
 use serde::Serialize;
@@ -98,6 +98,7 @@ fn routes() -> Vec<Route> {
         Route::command::<Remove>("DELETE", "/v1/keys/{key}"),
         Route::command::<Touch>("POST", "/v1/keys/{key}/touch"),
         Route::command::<Verify>("POST", "/v1/keys/{key}/verify"),
+        Route::command::<Sample>("POST", "/v1/keys/{key}/sample"),
         Route::command::<Deny>("POST", "/v1/keys/{key}/deny"),
         Route::command::<Wait>("POST", "/v1/keys/{key}/wait"),
         Route::command::<Plug>("POST", "/v1/keys/{key}/plug"),

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use keyrig_authenticator::Reason;
+use keyrig_ctap::bio_enrollment::Sample;
 use sk_cbor::Value;
 
 use crate::support::codec::{
@@ -182,6 +183,11 @@ fn a_sample_is_told_as_what_it_was_and_only_good_ones_count() {
     assert_eq!(key.now - before, Duration::from_secs(5));
     // CTAP2_ENROLL_FEEDBACK_FP_POOR_QUALITY.
     assert_eq!(told(&mut key, User::IsAnother), (0x07, SAMPLES - 1));
+    // Every other number of §6.7, from CTAP2_ENROLL_FEEDBACK_FP_TOO_HIGH to CTAP2_ENROLL_FEEDBACK_NO_USER_PRESENCE_TRANSITION, and one
+    // that it does not have.
+    for number in [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x0E, 0x42] {
+        assert_eq!(told(&mut key, User::IsSampled(Sample::from(number))), (number, SAMPLES - 1));
+    }
     for left in (0..SAMPLES - 1).rev() {
         assert_eq!(told(&mut key, User::Touches), (0, left));
         assert_eq!(key.seen[0], Event::Gesture(Reason::Enrollment));

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use keyrig_authenticator::{Reason, Step};
+use keyrig_ctap::bio_enrollment::Sample;
 
 use crate::support::codec::{Parameters, RESET, SELECTION, status};
 use crate::support::{Driver, Event, User};
@@ -33,6 +34,7 @@ fn every_outcome_has_its_status_and_only_a_touch_changes_anything() {
         (User::Touches, status::OK),
         // Nothing here asks who it is.
         (User::IsAnother, status::OK),
+        (User::IsSampled(Sample::TooFast), status::OK),
         (User::Denies, status::OPERATION_DENIED),
         (User::Cancels, status::KEEPALIVE_CANCEL),
         (User::StaysAway, status::USER_ACTION_TIMEOUT),
@@ -46,7 +48,8 @@ fn every_outcome_has_its_status_and_only_a_touch_changes_anything() {
             key.user = user;
             assert_eq!(key.status(&message), expected, "{reason:?} {user:?}");
             assert_eq!(key.seen[0], Event::Gesture(reason));
-            let changes = [User::Touches, User::IsAnother].contains(&user) && reason != Reason::Selection;
+            let changes =
+                matches!(user, User::Touches | User::IsAnother | User::IsSampled(_)) && reason != Reason::Selection;
             assert_eq!(key.seen.len(), if changes { 2 } else { 1 }, "{reason:?} {user:?}");
             assert_eq!(key.disk != before, changes, "{reason:?} {user:?}");
             // The key is not stuck.
@@ -84,7 +87,8 @@ fn a_dropped_gesture_changes_nothing() {
 #[test]
 fn a_stale_gesture_answers_other_and_changes_nothing_whatever_it_is_told() {
     for (reason, message) in commands() {
-        for user in [User::Touches, User::IsAnother, User::Denies, User::Cancels, User::StaysAway] {
+        let sampled = User::IsSampled(Sample::TooFast);
+        for user in [User::Touches, User::IsAnother, sampled, User::Denies, User::Cancels, User::StaysAway] {
             for power_cycle in [false, true] {
                 let mut key = key();
                 let before = key.authenticator.store().clone();
@@ -99,6 +103,7 @@ fn a_stale_gesture_answers_other_and_changes_nothing_whatever_it_is_told() {
                 let step = match user {
                     User::Touches => gesture.touched(authenticator, now),
                     User::IsAnother => gesture.missed(authenticator, now),
+                    User::IsSampled(sample) => gesture.sampled(authenticator, now, sample),
                     User::Denies => gesture.denied(authenticator, now),
                     User::Cancels => gesture.cancelled(authenticator, now),
                     User::StaysAway => gesture.timed_out(authenticator, now),

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use keyrig_authenticator::driver::Turn;
 use keyrig_authenticator::{Profile, Reason};
+use keyrig_ctap::bio_enrollment::Sample;
 
 use crate::support::codec::{
     AT, Assertion, CLIENT_PIN, Created, GET_INFO, Parameters, UP, UV, body, boolean, fields, int, map, status,
@@ -93,27 +94,28 @@ fn by_turns(key: &mut Driver, message: &[u8], users: &[User]) -> Vec<u8> {
 
 /// What there is before a ceremony.
 #[derive(Clone, Copy, Debug)]
-struct Case {
+pub(crate) struct Case {
     /// Whether built-in user verification is set up, not set up, or not there.
-    uv: Option<bool>,
+    pub(crate) uv: Option<bool>,
     /// Whether the key has PINs, and one is set.
-    pin: Option<bool>,
-    always_uv: bool,
-    no_mc_ga: bool,
-    discoverable: bool,
+    pub(crate) pin: Option<bool>,
+    pub(crate) always_uv: bool,
+    pub(crate) no_mc_ga: bool,
+    pub(crate) discoverable: bool,
     /// Whether the request has the option.
-    asks: bool,
+    pub(crate) asks: bool,
     /// Whether it has a pinUvAuthParam, which can only be by a user whom the key can verify.
-    param: bool,
-    user: User,
+    pub(crate) param: bool,
+    pub(crate) user: User,
 }
 
 impl Case {
     fn all() -> impl Iterator<Item = Self> {
-        let users = [User::Touches, User::IsAnother, User::Denies, User::StaysAway, User::Cancels];
+        let sampled = User::IsSampled(Sample::TooFast);
+        let users = [User::Touches, User::IsAnother, sampled, User::Denies, User::StaysAway, User::Cancels];
         let three = [None, Some(false), Some(true)];
-        (0..3 * 3 * 5 * 32_usize).map(move |number| {
-            let (user, number) = (users[number % 5], number / 5);
+        (0..3 * 3 * 6 * 32_usize).map(move |number| {
+            let (user, number) = (users[number % 6], number / 6);
             let (uv, number) = (three[number % 3], number / 3);
             let (pin, bits) = (three[number % 3], number / 3);
             let bit = |at: usize| bits >> at & 1 == 1;
@@ -128,7 +130,7 @@ impl Case {
     }
 
     /// Step 5 to 11 of §6.1.2, and 4 to 6 of §6.2.2: whether built-in user verification is performed, or the refusal.
-    fn performs(&self, touch_is_enough: bool) -> Result<bool, u8> {
+    pub(crate) fn performs(&self, touch_is_enough: bool) -> Result<bool, u8> {
         let enabled = self.uv == Some(true);
         let protected = enabled || self.pin == Some(true);
         let required =
@@ -150,15 +152,18 @@ impl Case {
     }
 
     /// What comes of the gesture.
-    fn expected(&self, performs: Result<bool, u8>) -> u8 {
+    pub(crate) fn expected(&self, performs: Result<bool, u8>) -> u8 {
         match (performs, self.user) {
             (Err(status), _) => status,
-            (Ok(_), User::Touches) | (Ok(false), User::IsAnother) => status::OK,
+            (Ok(_), User::Touches | User::IsSampled(Sample::Good))
+            | (Ok(false), User::IsAnother | User::IsSampled(_)) => status::OK,
             (Ok(_), User::Denies) | (Ok(false), User::StaysAway) => status::OPERATION_DENIED,
             (Ok(_), User::Cancels) => status::KEEPALIVE_CANCEL,
             (Ok(true), User::StaysAway) => status::USER_ACTION_TIMEOUT,
-            (Ok(true), User::IsAnother) if self.pin == Some(true) && !self.no_mc_ga => status::PUAT_REQUIRED,
-            (Ok(true), User::IsAnother) => status::OPERATION_DENIED,
+            (Ok(true), User::IsAnother | User::IsSampled(_)) if self.pin == Some(true) && !self.no_mc_ga => {
+                status::PUAT_REQUIRED
+            }
+            (Ok(true), User::IsAnother | User::IsSampled(_)) => status::OPERATION_DENIED,
         }
     }
 
@@ -216,7 +221,8 @@ fn ceremonies_are_as_the_steps_of_the_specification_have_them() {
         assert_eq!(answer[0], expected, "{case:?}");
         let asked = key.seen.iter().filter(|event| matches!(event, Event::Gesture(_))).count();
         let once = usize::from(performs.is_ok() && !present);
-        let asks = if case.user == User::IsAnother && performs == Ok(true) { ATTEMPTS } else { once };
+        let is_another = matches!(case.user, User::IsAnother | User::IsSampled(_));
+        let asks = if is_another && performs == Ok(true) { ATTEMPTS } else { once };
         assert_eq!(asked, asks, "{case:?}");
         if expected == status::OK {
             let verified = case.param || performs == Ok(true);

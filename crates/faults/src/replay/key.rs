@@ -142,10 +142,13 @@ impl Key {
             What::Disconnected { peer } => self.key.disconnect(self::peer(peer)?, now),
             What::CancelAsked => self.key.end_transaction(Happening::CancelAsked, now),
             What::Abandoned => self.key.end_transaction(Happening::Abandoned, now),
-            What::WaitEnded { touch: touch @ (Touch::Touched | Touch::Verified | Touch::Missed | Touch::Denied) } => {
+            What::WaitEnded {
+                touch: touch @ (Touch::Touched | Touch::Verified | Touch::Missed | Touch::Sampled(_) | Touch::Denied),
+            } => {
                 let gesture = match touch {
                     Touch::Denied => Gesture::Deny,
                     Touch::Missed => Gesture::Miss,
+                    Touch::Sampled(feedback) => Gesture::Sample(*feedback),
                     _ => Gesture::Touch,
                 };
                 // If it waits for none, it is seen that it did not end.

@@ -5,9 +5,9 @@ use core::num::NonZeroU32;
 use core::ops::Range;
 use core::str::FromStr;
 
-use keyrig_rack::KeyName;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::finger::TouchPolicy;
+use keyrig_rack::{Feedback, KeyName};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use toml::Spanned;
@@ -76,6 +76,8 @@ pub enum Deed {
     Verify(KeyName),
     /// The same as somebody else.
     Miss(KeyName),
+    /// Give a key a sample of a fingerprint, and say what its sensor makes of it.
+    Sample(KeyName, Feedback),
     /// Refuse for a key that waits for a touch.
     Deny(KeyName),
     /// Pull a key out.
@@ -117,6 +119,7 @@ impl Deed {
             Self::Touch(_) => DeedKind::Touch,
             Self::Verify(_) => DeedKind::Verify,
             Self::Miss(_) => DeedKind::Miss,
+            Self::Sample(..) => DeedKind::Sample,
             Self::Deny(_) => DeedKind::Deny,
             Self::Unplug(_) => DeedKind::Unplug,
             Self::Plug(_) => DeedKind::Plug,
@@ -137,6 +140,7 @@ impl Deed {
             Self::Touch(key)
             | Self::Verify(key)
             | Self::Miss(key)
+            | Self::Sample(key, _)
             | Self::Deny(key)
             | Self::Unplug(key)
             | Self::Plug(key)
@@ -175,6 +179,9 @@ struct Written {
     /// The policy of a touch-policy.
     #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     policy: Option<TouchPolicy>,
+    /// What the sensor makes of a sample.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    sample: Option<Feedback>,
     /// The PIN of a set-pin, or that of a change-pin that is set.
     #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     pin: Option<Pin>,
@@ -204,6 +211,8 @@ pub enum DeedKind {
     Verify,
     /// [`Deed::Miss`].
     Miss,
+    /// [`Deed::Sample`].
+    Sample,
     /// [`Deed::Deny`].
     Deny,
     /// [`Deed::Unplug`].
@@ -232,6 +241,7 @@ impl fmt::Display for DeedKind {
             Self::Touch => "touch",
             Self::Verify => "verify",
             Self::Miss => "miss",
+            Self::Sample => "sample",
             Self::Deny => "deny",
             Self::Unplug => "unplug",
             Self::Plug => "plug",
@@ -280,6 +290,12 @@ pub enum NotOfTheLanguage {
     /// It has a policy, and needs none.
     #[error("{0} has no policy")]
     Policy(DeedKind),
+    /// It says nothing of the sample.
+    #[error("sample wants sample = \"too-fast\" or another")]
+    NoSample,
+    /// It says something of a sample, and is none.
+    #[error("{0} has no sample")]
+    Sample(DeedKind),
     /// It has no PIN.
     #[error("{0} wants {1} = \"1234\" or another")]
     NoPin(DeedKind, &'static str),
@@ -341,7 +357,7 @@ impl TryFrom<Written> for TimelineEvent {
     type Error = NotOfTheLanguage;
 
     fn try_from(written: Written) -> Result<Self, NotOfTheLanguage> {
-        let Written { at, when, nth, after, r#do, key, policy, pin: given, new_pin, fault } = written;
+        let Written { at, when, nth, after, r#do, key, policy, sample, pin: given, new_pin, fault } = written;
         let trigger = match (at, when) {
             (None, Some(condition)) => {
                 let (nth, after) = (nth.unwrap_or(NonZeroU32::MIN), after.unwrap_or(Delay::NONE));
@@ -355,6 +371,9 @@ impl TryFrom<Written> for TimelineEvent {
         match (r#do, policy) {
             (DeedKind::TouchPolicy, Some(_)) | (_, None) => {}
             (_, Some(_)) => return Err(NotOfTheLanguage::Policy(r#do)),
+        }
+        if sample.is_some() && r#do != DeedKind::Sample {
+            return Err(NotOfTheLanguage::Sample(r#do));
         }
         match (r#do, &fault) {
             (DeedKind::Fault | DeedKind::FaultOff, Some(_)) | (_, None) => {}
@@ -372,6 +391,7 @@ impl TryFrom<Written> for TimelineEvent {
             DeedKind::Touch => Deed::Touch(of_key(key)?),
             DeedKind::Verify => Deed::Verify(of_key(key)?),
             DeedKind::Miss => Deed::Miss(of_key(key)?),
+            DeedKind::Sample => Deed::Sample(of_key(key)?, sample.ok_or(NotOfTheLanguage::NoSample)?),
             DeedKind::Deny => Deed::Deny(of_key(key)?),
             DeedKind::Unplug => Deed::Unplug(of_key(key)?),
             DeedKind::Plug => Deed::Plug(of_key(key)?),
@@ -400,6 +420,7 @@ impl From<TimelineEvent> for Written {
             ),
         };
         let policy = if let Deed::TouchPolicy(policy) = &deed { Some(*policy) } else { None };
+        let sample = if let Deed::Sample(_, sample) = &deed { Some(*sample) } else { None };
         let fault = match &deed {
             Deed::Fault(_, fault) => Some(fault.clone()),
             Deed::FaultOff(_, fault) => fault.clone(),
@@ -410,7 +431,7 @@ impl From<TimelineEvent> for Written {
             Deed::ChangePin(_, pin, new) => (Some(pin.clone()), Some(new.clone())),
             _ => (None, None),
         };
-        Self { at, when, nth, after, r#do: deed.kind(), key: deed.key().cloned(), policy, pin, new_pin, fault }
+        Self { at, when, nth, after, r#do: deed.kind(), key: deed.key().cloned(), policy, sample, pin, new_pin, fault }
     }
 }
 

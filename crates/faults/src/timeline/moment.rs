@@ -17,6 +17,8 @@ pub enum Moment {
     Verified,
     /// It was touched by somebody else than its user.
     Missed,
+    /// It was given a sample of a fingerprint that was not good.
+    Sampled,
     /// The user refused.
     Denied,
     /// Whoever asked for a gesture wants it no more, as after CTAPHID_CANCEL.
@@ -37,11 +39,12 @@ pub enum Moment {
     Winked,
 }
 
-pub(crate) const MOMENTS: [(&str, Moment); 13] = [
+pub(crate) const MOMENTS: [(&str, Moment); 14] = [
     ("waiting", Moment::Waiting),
     ("touched", Moment::Touched),
     ("verified", Moment::Verified),
     ("missed", Moment::Missed),
+    ("sampled", Moment::Sampled),
     ("denied", Moment::Denied),
     ("cancelled", Moment::Cancelled),
     ("timed-out", Moment::TimedOut),
@@ -61,6 +64,7 @@ impl Moment {
             What::Touched { key } => Some((key, Self::Touched)),
             What::Verified { key } => Some((key, Self::Verified)),
             What::Missed { key } => Some((key, Self::Missed)),
+            What::Sampled { key, .. } => Some((key, Self::Sampled)),
             What::Denied { key } => Some((key, Self::Denied)),
             What::Cancelled { key } => Some((key, Self::Cancelled)),
             What::TimedOut { key } => Some((key, Self::TimedOut)),

@@ -181,6 +181,7 @@ fn waiting(events: &[Event]) -> impl Iterator<Item = &KeyName> {
                 Moment::Touched
                 | Moment::Verified
                 | Moment::Missed
+                | Moment::Sampled
                 | Moment::Denied
                 | Moment::Cancelled
                 | Moment::TimedOut,
@@ -203,6 +204,7 @@ async fn carry_out(rack: &Rack, deed: &Deed) -> Result<(), Refusal> {
         Deed::Touch(key) => Command::Touch { key, wait: false },
         Deed::Verify(key) => Command::Verify { key, miss: false, wait: false },
         Deed::Miss(key) => Command::Verify { key, miss: true, wait: false },
+        Deed::Sample(key, sample) => Command::Sample { key, sample, wait: false },
         Deed::Deny(key) => Command::Deny { key, wait: false },
         Deed::Unplug(key) => Command::Unplug { key },
         Deed::Plug(key) => Command::Plug { key },

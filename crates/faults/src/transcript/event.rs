@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use keyrig_rack::Feedback;
 use keyrig_usb::Identity;
 use serde::{Deserialize, Serialize};
 
@@ -261,6 +262,9 @@ pub enum Touch {
     Cancelled,
     /// No gesture came in time.
     TimedOut,
+    /// It asked for a sample of a fingerprint, which was not good: why, as `too-fast`.
+    #[serde(untagged)]
+    Sampled(Feedback),
 }
 
 impl fmt::Display for Touch {
@@ -272,6 +276,7 @@ impl fmt::Display for Touch {
             Self::Denied => "denied",
             Self::Cancelled => "cancelled",
             Self::TimedOut => "timed-out",
+            Self::Sampled(feedback) => return feedback.fmt(f),
         })
     }
 }

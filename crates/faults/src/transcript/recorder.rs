@@ -423,6 +423,7 @@ impl Edge for Ear {
                     Ended::Touched => Touch::Touched,
                     Ended::Verified => Touch::Verified,
                     Ended::Missed => Touch::Missed,
+                    Ended::Sampled(feedback) => Touch::Sampled(feedback),
                     Ended::Denied => Touch::Denied,
                     Ended::Cancelled => Touch::Cancelled,
                     Ended::TimedOut => Touch::TimedOut,

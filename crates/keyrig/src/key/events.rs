@@ -52,6 +52,7 @@ fn text(event: &Event) -> String {
         What::Touched { key } => format!("{key} was touched"),
         What::Verified { key } => format!("{key} has verified its user"),
         What::Missed { key } => format!("{key} was touched by somebody else than its user"),
+        What::Sampled { key, sample } => format!("{key} got a sample of a fingerprint: {sample}"),
         What::Denied { key } => format!("{key} was denied"),
         What::Cancelled { key } => format!("{key} waits no more: the touch is not wanted any more"),
         What::TimedOut { key } => format!("{key} waits no more: no touch came in time"),

@@ -29,7 +29,7 @@ pub(super) struct CreateArguments {
     #[arg(long)]
     profile: Option<String>,
 
-    /// Whom it finds when it verifies its user itself: always, never, manual or miss=N
+    /// Whom it finds when it verifies its user itself: always, never, manual, miss=N or script=A,B,…
     #[arg(long, value_name = "POLICY")]
     uv: Option<UvPolicy>,
 

@@ -30,7 +30,7 @@ fn described(key: &KeyState) -> String {
         (true, true) if key.programs > 0 => format!("attached to a host, used by {}", programs(key)),
         (true, true) => "attached to a host".to_owned(),
     };
-    let place = key.uv.map_or(place.clone(), |policy| format!("{place}, user verification: {policy}"));
+    let place = key.uv.as_ref().map_or(place.clone(), |policy| format!("{place}, user verification: {policy}"));
     let quirks = if key.quirks.is_empty() { String::new() } else { format!(", with {}", key.quirks.join(", ")) };
     match &key.waiting_for {
         Some(command) if key.for_verification => format!("{place}, waits for its user ({command}){quirks}"),

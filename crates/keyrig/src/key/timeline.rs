@@ -30,7 +30,8 @@ A file in TOML:
   do = \"unplug\"
   key = \"a\"
 
-do is touch, verify, miss, deny, unplug, plug, power-cycle, finger, touch-policy
+do is touch, verify, miss, sample (with sample = \"too-fast\"), deny, unplug, plug,
+power-cycle, finger, touch-policy
 (with policy = \"manual\"), set-pin (with pin = \"1234\"), change-pin (with new_pin
 too: a wrong pin costs a try), fault (with fault = \"ctap-slow,ms=3000\") or
 fault-off (with fault = \"ctap-slow\", or of all). when is a key and what it comes to, or that

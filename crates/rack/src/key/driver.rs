@@ -228,7 +228,7 @@ impl Driver {
             // A touch that comes after the key was asked for the last time means nothing.
             let in_time = self.authenticator.u2f_waiting(now).is_some();
             match gesture {
-                Gesture::Touch | Gesture::Miss => self.authenticator.touch_u2f(now),
+                Gesture::Touch | Gesture::Miss | Gesture::Sample(_) => self.authenticator.touch_u2f(now),
                 Gesture::Deny => self.authenticator.deny_u2f(),
             }
             self.waits_no_more(id, if in_time { Ended::by(gesture, Asks::Touch) } else { Ended::Cancelled }, now);
@@ -245,7 +245,10 @@ impl Driver {
         let step = match gesture {
             Gesture::Touch if touch.is_zero() => pending.touched(&mut self.authenticator, now),
             Gesture::Miss if touch.is_zero() => pending.missed(&mut self.authenticator, now),
-            Gesture::Touch | Gesture::Miss => {
+            Gesture::Sample(feedback) if touch.is_zero() => {
+                pending.sampled(&mut self.authenticator, now, feedback.sample())
+            }
+            Gesture::Touch | Gesture::Miss | Gesture::Sample(_) => {
                 let held_until = Some(now.saturating_add(touch));
                 let wait = Wait::Gesture { id, gesture: pending, held_until };
                 self.command = Some(Command { kind, interest, wait });

@@ -127,6 +127,9 @@ impl Ended {
             (Gesture::Deny, _) => Self::Denied,
             (Gesture::Touch, Asks::Verification) => Self::Verified,
             (Gesture::Miss, Asks::Verification | Asks::Sample) => Self::Missed,
+            (Gesture::Sample(feedback), Asks::Verification) if feedback.is_good() => Self::Verified,
+            (Gesture::Sample(_), Asks::Verification) => Self::Missed,
+            (Gesture::Sample(feedback), Asks::Sample) if !feedback.is_good() => Self::Sampled(feedback),
             _ => Self::Touched,
         }
     }

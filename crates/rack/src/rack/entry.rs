@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) has_latch: bool,
     /// Whom it finds when it verifies its user itself, if it does.
     pub(super) uv: Option<UvPolicy>,
+    /// Whether it learns fingerprints.
+    pub(super) has_sensor: bool,
     pub(super) busid: String,
     /// Whether it is a device.
     pub(super) on_usb: bool,
@@ -56,6 +58,13 @@ pub(super) enum Deed {
     Touch,
     /// Exactly this.
     Exactly(Gesture),
+}
+
+impl Deed {
+    /// Whether it is something to do to a key that asks for this: a sample is given to one that asks for a sample.
+    fn is_for(self, asks: Asks) -> bool {
+        asks == Asks::Sample || !matches!(self, Self::Exactly(Gesture::Sample(_)))
+    }
 }
 
 /// A gesture that somebody asked for.
@@ -97,13 +106,13 @@ impl Entry {
         Ok(())
     }
 
-    /// Makes a gesture, if the key waits for one.
+    /// Makes a gesture, if the key waits for one such.
     pub(super) fn make(&mut self, deed: Deed) -> Option<GestureId> {
-        let Waiting { id, asks, .. } = self.waiting.take()?;
+        let Waiting { id, asks, .. } = self.waiting.take_if(|waiting| deed.is_for(waiting.asks))?;
         let gesture = match (deed, &mut self.uv) {
             (Deed::Exactly(gesture), _) => gesture,
-            (Deed::Touch, Some(uv)) if asks == Asks::Verification => uv.touch(),
-            (Deed::Touch, _) => Gesture::Touch,
+            (Deed::Touch, Some(uv)) => uv.touch(asks),
+            (Deed::Touch, None) => Gesture::Touch,
         };
         self.handle.gesture(id, gesture);
         Some(id)
@@ -122,6 +131,9 @@ impl Entry {
     pub(super) fn ask(&mut self, asked: Asked) {
         match self.make(asked.deed) {
             Some(id) => self.waits.made = Some((id, asked)),
+            None if !asked.wait && self.waiting.is_some() => {
+                self.refuse(asked.reply, Refusal::NotSampling(self.name.clone()));
+            }
             None if !asked.wait => self.refuse(asked.reply, Refusal::NotWaiting(self.name.clone())),
             None => {
                 self.waits.gestures.retain(|waiting| !waiting.reply.is_closed());
@@ -136,10 +148,11 @@ impl Entry {
 
     /// The key has begun to wait: the first gesture that waits for that is made, if whoever asked for it is still there.
     pub(super) fn make_next(&mut self) {
-        while let Some(asked) = self.waits.gestures.pop_front() {
-            if !asked.reply.is_closed() {
-                return self.ask(asked);
-            }
+        self.waits.gestures.retain(|waiting| !waiting.reply.is_closed());
+        let Some(asks) = self.waiting.as_ref().map(|waiting| waiting.asks) else { return };
+        let next = self.waits.gestures.iter().position(|asked| asked.deed.is_for(asks));
+        if let Some(asked) = next.and_then(|next| self.waits.gestures.remove(next)) {
+            self.ask(asked);
         }
     }
 
@@ -148,7 +161,9 @@ impl Entry {
         self.waiting.take_if(|waiting| waiting.id == id);
         let (_, asked) = self.waits.made.take_if(|(made, _)| *made == id)?;
         let was_made = match ended {
-            Ended::Touched | Ended::Verified | Ended::Missed => asked.deed != Deed::Exactly(Gesture::Deny),
+            Ended::Touched | Ended::Verified | Ended::Missed | Ended::Sampled(_) => {
+                asked.deed != Deed::Exactly(Gesture::Deny)
+            }
             Ended::Denied => asked.deed == Deed::Exactly(Gesture::Deny),
             Ended::Cancelled | Ended::TimedOut => false,
         };
@@ -240,7 +255,7 @@ impl Entry {
             under_finger,
             waiting_for: self.waiting.as_ref().map(|waiting| waiting.reason.command()),
             for_verification: self.waits_for_verification(),
-            uv: self.uv,
+            uv: self.uv.clone(),
             discoverable_credentials: self.discoverable_credentials,
         }
     }

@@ -45,6 +45,7 @@ pub(super) struct Made {
     quirks: Vec<String>,
     has_latch: bool,
     has_uv: bool,
+    has_sensor: bool,
     on_usb: bool,
     discoverable_credentials: usize,
 }
@@ -116,6 +117,7 @@ impl Maker {
             quirks: authenticator.profile().quirks.clone(),
             has_latch: authenticator.profile().behaviour.touch == Touch::Latched,
             has_uv: authenticator.profile().has_built_in_uv(),
+            has_sensor: authenticator.profile().fingerprints().is_some(),
             on_usb: authenticator.profile().usb.is_some(),
             discoverable_credentials: authenticator.store().discoverable_count(),
             start: Start {
@@ -145,13 +147,14 @@ impl Maker {
 impl Made {
     /// Starts its task, unplugged.
     pub(super) fn run(self) -> Entry {
-        let Self { start, profile, quirks, has_latch, has_uv, on_usb, discoverable_credentials } = self;
+        let Self { start, profile, quirks, has_latch, has_uv, has_sensor, on_usb, discoverable_credentials } = self;
         Entry {
             name: start.name.clone(),
             profile,
             quirks,
             has_latch,
             uv: has_uv.then(UvPolicy::default),
+            has_sensor,
             busid: start.busid.clone(),
             on_usb,
             plugged: false,

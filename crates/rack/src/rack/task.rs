@@ -114,6 +114,7 @@ impl Task {
                     Ended::Touched => What::Touched { key },
                     Ended::Verified => What::Verified { key },
                     Ended::Missed => What::Missed { key },
+                    Ended::Sampled(sample) => What::Sampled { key, sample },
                     Ended::Denied => What::Denied { key },
                     Ended::Cancelled => What::Cancelled { key },
                     Ended::TimedOut => What::TimedOut { key },
@@ -248,6 +249,13 @@ impl Task {
                     _ => self.gesture(&key, Asked { deed, wait, reply }),
                 }
             }
+            Command::Sample { key, sample, wait } => {
+                let deed = Deed::Exactly(Gesture::Sample(sample));
+                match self.known(&key) {
+                    Ok(entry) if !entry.has_sensor => self.reply(reply, Err(Refusal::NoSensor(key))),
+                    _ => self.gesture(&key, Asked { deed, wait, reply }),
+                }
+            }
             Command::Deny { key, wait } => {
                 self.gesture(&key, Asked { deed: Deed::Exactly(Gesture::Deny), wait, reply });
             }
@@ -316,7 +324,7 @@ impl Task {
             }
             Command::UvPolicy { key, policy } => {
                 let uv = self.known(&key)?.uv.as_mut().ok_or_else(|| Refusal::NoVerification(key.clone()))?;
-                *uv = policy;
+                *uv = policy.clone();
                 self.log.write(What::UvPolicy { key: key.clone(), uv: policy });
                 Ok(Some(key))
             }
@@ -324,6 +332,7 @@ impl Task {
             Command::List
             | Command::Touch { .. }
             | Command::Verify { .. }
+            | Command::Sample { .. }
             | Command::Deny { .. }
             | Command::Wait { .. } => Ok(None),
         }

@@ -109,6 +109,28 @@ async fn a_touch_is_a_touch_whoever_it_is_by() {
 }
 
 #[tokio::test]
+async fn a_verification_goes_by_a_script_and_a_sample_is_no_verification() {
+    let rack = rack("auto", "script=too-fast,miss,good,exists").await;
+    made(&transact(&rack, "v", verified()).await);
+    assert_eq!(found(&rack), ["missed", "missed", "verified"]);
+    assert_eq!(state(&rack, "v").await.uv.unwrap().to_string(), "script=exists");
+    set(&rack, "manual").await;
+    let sample = |key, wait| Command::Sample { key: name(key), sample: "good".parse().unwrap(), wait };
+    for key in ["v", "a"] {
+        assert_eq!(rack.command(sample(key, true)).await, Err(Refusal::NoSensor(name(key))));
+    }
+    let bio = new_key("f", "yubikey-bio-5.7");
+    rack.create(bio).await.unwrap();
+    assert_eq!(rack.command(sample("f", false)).await, Err(Refusal::NotWaiting(name("f"))));
+    rack.command(Command::TouchPolicy { policy: "manual".parse().unwrap() }).await.unwrap();
+    let mut selection = handle(&rack, "f").transact(Request::Selection.encode());
+    rack.command(Command::Wait { key: name("f"), what: WaitFor::Touch }).await.unwrap();
+    assert_eq!(rack.command(sample("f", false)).await, Err(Refusal::NotSampling(name("f"))));
+    on_key(&rack, touch_key, "f").await.unwrap();
+    assert_eq!(selection.answer().await.unwrap(), [0]);
+}
+
+#[tokio::test]
 async fn a_verification_is_refused_as_a_touch_is() {
     let rack = rack("manual", "manual").await;
     let mut waiting = handle(&rack, "v").transact(verified());
@@ -138,7 +160,7 @@ async fn a_key_without_it_has_no_policy() {
 async fn a_key_is_created_with_its_policy_or_not_at_all() {
     let rack = rack("auto", "always").await;
     let policy = Some("miss=2".parse::<UvPolicy>().unwrap());
-    let created = rack.create(NewKey { uv: policy, ..new_key("w", "keyrig-uv") }).await.unwrap();
+    let created = rack.create(NewKey { uv: policy.clone(), ..new_key("w", "keyrig-uv") }).await.unwrap();
     assert_eq!(created.keys[0].uv, policy);
     let refused = rack.create(NewKey { uv: policy, ..new_key("b", "keyrig") }).await;
     assert_eq!(refused, Err(Refusal::NoVerification(name("b"))));

@@ -127,8 +127,8 @@ impl Keys {
             let sources = (0..plan.stored).map(|number| of_others(self.seed, name, number)).collect();
             handle.import(sources).await.map_err(Refusal::of(name))?;
         }
-        if let Some(policy) = plan.uv {
-            self.rack.command(Command::UvPolicy { key: name.clone(), policy }).await?;
+        if let Some(policy) = &plan.uv {
+            self.rack.command(Command::UvPolicy { key: name.clone(), policy: policy.clone() }).await?;
         }
         if !plan.plugged {
             self.rack.command(Command::Unplug { key: name.clone() }).await?;

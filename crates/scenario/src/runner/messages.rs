@@ -34,6 +34,7 @@ fn of_event(event: &Event) -> Option<Message> {
                 let refuses = matches!(touch, Touch::Missed | Touch::Denied);
                 say(Who::User, key, touch.to_string(), refuses)
             }
+            Touch::Sampled(feedback) => say(Who::User, key, format!("a sample: {feedback}"), true),
             Touch::Cancelled => say(Who::Browser, key, "cancels".to_owned(), false),
             Touch::TimedOut => say(key, Who::User, "waits no more".to_owned(), true),
         },
@@ -75,7 +76,9 @@ pub(super) fn gestures(events: &[Event]) -> (Vec<String>, Vec<String>) {
         let Some(key) = &event.key else { continue };
         match event.what {
             What::Waiting { .. } => add(&mut blinked, key),
-            What::WaitEnded { touch: Touch::Touched | Touch::Verified | Touch::Missed } => add(&mut touched, key),
+            What::WaitEnded { touch: Touch::Touched | Touch::Verified | Touch::Missed | Touch::Sampled(_) } => {
+                add(&mut touched, key);
+            }
             _ => {}
         }
     }

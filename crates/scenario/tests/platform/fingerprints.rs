@@ -7,9 +7,9 @@ use keyrig_client::error::Cause;
 use keyrig_client::fingerprints::{Captured, Sample, Sensor};
 use keyrig_client::pin::{Pin, PinRequest};
 use keyrig_client::{Key, OptionId, Permissions, PinUvAuthToken, Status};
-use keyrig_rack::Rack;
 use keyrig_rack::command::Command;
 use keyrig_rack::finger::TouchPolicy;
+use keyrig_rack::{Feedback, Rack};
 use serde_json::json;
 
 use crate::{creation, name, never, page};
@@ -84,3 +84,46 @@ async fn samples_of_others<C: Channel>(rack: &Rack, keys: &mut [Key<C>]) {
     assert_eq!(key.fingerprints(&be, &never).await, Ok(Vec::new()), "and nothing is left of it");
 }
 over_both!(samples_of_others, samples_of_others_in_process, samples_of_others_over_usb_ip, "yubikey-bio-5.7", ["a"]);
+
+/// What the sensor makes of samples goes by a script, and by commands: by each number of CTAP 2.3 §6.7 the platform is told what was wrong,
+/// and only good ones count.
+async fn samples_of_every_kind<C: Channel>(rack: &Rack, keys: &mut [Key<C>]) {
+    let key = &mut keys[0];
+    key.set_pin(&Pin::new("1234"), &never()).await.expect("a first PIN");
+    let be = token(key).await;
+    let script: Vec<_> = Feedback::ALL.iter().map(ToString::to_string).collect();
+    let policy = format!("script={}", script.join(",")).parse().expect("a policy");
+    rack.command(Command::UvPolicy { key: name("a"), policy }).await.expect("it verifies its user");
+    let mut seen = Vec::new();
+    let on_sample = |Captured { sample, remaining }: Captured| {
+        seen.push((u64::from(sample), remaining));
+        ControlFlow::Continue(())
+    };
+    key.enroll_fingerprint(&be, None, on_sample, &never()).await.expect("enrolled");
+    let wrong =
+        [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x0E].map(|number| (number, 4));
+    let expected: Vec<_> =
+        [(0, 4)].into_iter().chain(wrong).chain([3, 2, 1, 0].map(|remaining| (0, remaining))).collect();
+    assert_eq!(seen, expected);
+
+    // The same finger again, though the rack's own finger would have given a good sample.
+    let mut seen = Vec::new();
+    let on_sample = |Captured { sample, remaining }: Captured| {
+        seen.push((sample, remaining));
+        ControlFlow::Break(())
+    };
+    let exists = Command::Sample { key: name("a"), sample: "exists".parse().expect("a sample"), wait: true };
+    let never = never();
+    let (given_up, given) =
+        tokio::join!(key.enroll_fingerprint(&be, None, on_sample, &never), async { rack.command(exists).await });
+    given.expect("it was taken");
+    given_up.expect_err("it was given up");
+    assert_eq!(seen, [(Sample::Exists, 5)]);
+}
+over_both!(
+    samples_of_every_kind,
+    samples_of_every_kind_in_process,
+    samples_of_every_kind_over_usb_ip,
+    "yubikey-bio-5.7",
+    ["a"]
+);

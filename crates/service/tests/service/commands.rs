@@ -40,6 +40,8 @@ async fn what_is_wrong_with_a_request_is_said() {
         (Method::POST, "/v1/keys/zz/touch", json!({}), 404, "unknown-key"),
         (Method::POST, "/v1/keys/a/touch", json!({}), 409, "not-waiting"),
         (Method::POST, "/v1/keys/a/deny", json!({}), 409, "not-waiting"),
+        (Method::POST, "/v1/keys/a/sample", json!({"sample": "good"}), 409, "fingerprints-not-supported"),
+        (Method::POST, "/v1/keys/a/sample", json!({"sample": "fast"}), 400, "bad-request"),
         (Method::POST, &long, json!({}), 400, "bad-request"),
         (Method::POST, "/v1/keys/%FF/touch", json!({}), 400, "bad-request"),
         (Method::POST, "/v1/keys/a/touch", json!({"harder": true}), 400, "bad-request"),

@@ -236,7 +236,7 @@ impl Expected {
     /// step 14, §6.2.2 step 9).
     fn after_touch(user: User, status: u8, model: &Model) -> Self {
         let status = match user {
-            User::Touches | User::IsAnother => status,
+            User::Touches | User::IsAnother | User::IsSampled(_) => status,
             User::Denies => status::OPERATION_DENIED,
             User::StaysAway => model.timeout,
             User::Cancels => status::KEEPALIVE_CANCEL,
