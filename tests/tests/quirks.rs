@@ -5,10 +5,14 @@
 #![cfg(test)]
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_authenticator::profile::{Noticed, Quirk};
+use keyrig_rack::{KeySpecification, Options, Rack};
+use keyrig_tests::clients::program;
 use keyrig_tests::exec_case::{Bench, Place};
 use keyrig_tests::judge;
 use keyrig_tests::serving::Serving;
@@ -16,6 +20,10 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// The clients in Rust that speak CTAPHID by themselves, and their programs in `tests/clients`.
+const CLIENTS: [(&str, &str); 2] =
+    [("Mozilla's authenticator", "keyrig-client-mozilla"), ("libwebauthn", "keyrig-client-libwebauthn")];
 
 /// A row of the table, and its quirk.
 struct Row {
@@ -50,7 +58,8 @@ fn judge(rows: &[Row], said: &[[String; 2]]) {
 fn whoever_is_named_in_the_table_is_a_test_here() {
     for quirk in Quirk::all() {
         for noticed in &quirk.noticed {
-            assert!(["python-fido2", "a raw host", "libfido2"].contains(&noticed.by.as_str()), "{}", noticed.by);
+            let here = ["python-fido2", "a raw host", "libfido2", "ctap-hid-fido2"].contains(&noticed.by.as_str());
+            assert!(here || CLIENTS.iter().any(|(by, _)| *by == noticed.by), "{}", noticed.by);
         }
     }
 }
@@ -139,6 +148,59 @@ async fn libfido2_notices() {
         let (key, quirk) = (format!("key={}", noticed.profile), format!("key={quirk}"));
         let with = bench.run(here, &["--key", &key, "--quirk", &quirk], &script).await;
         let without = bench.run(here, &["--key", &key], &script).await;
+        said.push([with.stdout, without.stdout]);
+    }
+    judge(&rows, &said);
+}
+
+/// What a client says that does all that its program does, with a new key of a profile.
+async fn told(client: &str, profile: &str, quirk: Option<&str>) -> String {
+    let mut program = program(client).expect("it was there before");
+    let mut specification = KeySpecification::built_in(profile, "key").unwrap();
+    if let Some(quirk) = quirk {
+        specification.profile.add(Quirk::named(quirk).unwrap()).unwrap();
+    }
+    let name = specification.name.clone();
+    let rack = Rack::start(Options::default(), vec![specification]).await.unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let endpoint = Endpoint::bind(EndpointAddress::Udp(any)).await.unwrap();
+    let EndpointAddress::Udp(address) = *endpoint.address() else { panic!("it is bound elsewhere") };
+    let key = rack.key(&name).unwrap();
+    let output = tokio::select! {
+        output = judge::run(program.arg(address.to_string()).args(["extensions", "management"]), b"", LIMIT) => output,
+        never = endpoint.serve(key) => match never {},
+    };
+    output.to_string()
+}
+
+#[tokio::test]
+async fn clients_in_rust_notice() {
+    for (by, client) in CLIENTS {
+        if program(client).is_none() {
+            continue;
+        }
+        let rows = rows(&[by]);
+        let mut said = Vec::new();
+        for Row { quirk, noticed } in &rows {
+            said.push([told(client, &noticed.profile, Some(quirk)).await, told(client, &noticed.profile, None).await]);
+        }
+        judge(&rows, &said);
+    }
+}
+
+/// It finds keys by hidapi, so it is given a tree of processes that has one.
+#[tokio::test]
+async fn ctap_hid_fido2_notices() {
+    let Some(client) = program("keyrig-client-ctap-hid-fido2") else { return };
+    let client = client.as_std().get_program().to_str().unwrap().to_owned();
+    let rows = rows(&["ctap-hid-fido2"]);
+    let here = Place { nobody: false, rules: None, view: "auto" };
+    let bench = Bench::new();
+    let mut said = Vec::new();
+    for Row { quirk, noticed } in &rows {
+        let (key, quirk) = (format!("key={}", noticed.profile), format!("key={quirk}"));
+        let with = bench.run(here, &["--key", &key, "--quirk", &quirk], &client).await;
+        let without = bench.run(here, &["--key", &key], &client).await;
         said.push([with.stdout, without.stdout]);
     }
     judge(&rows, &said);

@@ -161,7 +161,8 @@ fn main() {
 
     let (signed, asked) = ceremonies.sign(login(&[one.clone()]));
     let signed = signed.expect("signed");
-    assert_eq!(signed.assertion.credentials.expect("which").id, one);
+    let named = signed.assertion.credentials.unwrap_or_else(|| panic!("no credential is named"));
+    assert_eq!(named.id, one);
     assert_eq!(signed.assertion.auth_data.flags, AuthenticatorDataFlags::USER_PRESENT);
     assert_eq!(asked.presence, 1);
     ok("sign");
