@@ -79,6 +79,19 @@ struct Watched {
     at_commit: Box<dyn FnMut(usize, Moment)>,
 }
 
+impl Watched {
+    /// From now on, says that it has come there, and waits to be killed: `0 before`, before the first commit.
+    fn stop_at(&mut self, stop: String) {
+        self.commits = 0;
+        self.at_commit = Box::new(move |number, moment| {
+            if stop == format!("{number} {}", moment.name()) {
+                say(&stop);
+                wait_to_be_killed();
+            }
+        });
+    }
+}
+
 impl Disk for Watched {
     fn commit(&mut self, changes: &[Change]) -> bool {
         (self.at_commit)(self.commits, Moment::Before);
@@ -447,16 +460,48 @@ fn child() {
     let stop = env::var(STOP).unwrap();
     let mut key = key(open(Path::new(&directory)));
     let command = (case.command)(&mut |message| send(&mut key, message));
-    key.disk.commits = 0;
-    key.disk.at_commit = Box::new(move |number, moment| {
-        if stop == format!("{number} {}", moment.name()) {
-            say(&stop);
-            wait_to_be_killed();
-        }
-    });
+    key.disk.stop_at(stop);
     let answer = send(&mut key, &command);
     say(&format!("answered {}", hex(&answer)));
     wait_to_be_killed();
+}
+
+/// What the owner of a key does that is killed by it: a credential is said to be backed up.
+fn back_up(key: &mut Driver<Watched>) {
+    let act = key.authenticator.set_backup(IMPORTED, true, true).unwrap();
+    assert!(key.disk.commit(act.changes()));
+    act.committed(&mut key.authenticator);
+}
+
+#[test]
+#[ignore = "the child of another test, which starts it"]
+fn owner_child() {
+    let Ok(directory) = env::var(DIRECTORY) else { return };
+    let mut key = key(open(Path::new(&directory)));
+    key.disk.stop_at(env::var(STOP).unwrap());
+    back_up(&mut key);
+    say("done");
+    wait_to_be_killed();
+}
+
+#[test]
+fn a_key_killed_while_its_owner_says_that_a_credential_is_backed_up_comes_back_as_before_or_after() {
+    let _one = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (stop, says, backed_up) in
+        [("0 before", "0 before", false), ("0 after", "0 after", true), ("1 before", "done", true)]
+    {
+        let directory = TempDir::new().unwrap();
+        let in_its_id = prepare(directory.path());
+        let before = open(directory.path()).1;
+        let mut killed = Killed::start("owner_child", directory.path(), &[(STOP, stop.to_owned())]);
+        assert_eq!(killed.line(), says);
+        killed.kill();
+        let (_, store) = open(directory.path());
+        let own = store.credential(IMPORTED).and_then(|credential| credential.own.as_ref()).unwrap();
+        assert_eq!((own.backup_eligible, own.backup_state), (true, backed_up), "{stop}");
+        assert_eq!(store == before, !backed_up, "{stop}: nothing else is there of it");
+        judge(directory.path(), &store, &in_its_id, false, stop);
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -31,3 +31,4 @@ mod support;
 mod tokens;
 mod u2f;
 mod user_verification;
+mod uv_profiles;

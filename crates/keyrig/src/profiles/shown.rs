@@ -107,6 +107,9 @@ pub(super) fn print_one(shown: &Shown) -> Result<(), Failure> {
     }
     print(format!("  USB id                      {}", shown.usb.as_deref().unwrap_or("none")))?;
     print(format!("  AAGUID                      {}", shown.aaguid))?;
+    if let Some(maker) = &shown.imitates {
+        print(format!("  attestation certificate     of CN=keyrig TEST, and without {maker}'s own extensions"))?;
+    }
     print(format!("  versions                    {}", shown.versions.join(", ")))?;
     if !shown.extensions.is_empty() {
         print(format!("  extensions                  {}", shown.extensions.join(", ")))?;
