@@ -49,7 +49,8 @@ def without_network(program: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     path.mkdir()
     (path / "cargo").symlink_to(TREE / "tests/integrations/cargo")
     built = directory / "keyrig"
-    run(["strip", "-o", built, program])
+    for name in ("keyrig", "keyrig-chromedriver", "keyrig-geckodriver"):
+        run(["strip", "-o", directory / name, program.with_name(name)])
     rust = {name: os.environ[name] for name in ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN") if name in os.environ}
     rust.setdefault("CARGO_HOME", str(Path.home() / ".cargo"))
     rust.setdefault("RUSTUP_HOME", str(Path.home() / ".rustup"))

@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME=VALUE,…", value_delimiter = ',')]
     matrix: Vec<Cell>,
 
-    /// What ${NAME} stands for, in place of what a file's [variables] say
+    /// What ${NAME} stands for, in place of what a file's variables say
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = chosen::variable)]
     variables: Vec<(String, String)>,
 

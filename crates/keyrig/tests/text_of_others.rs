@@ -43,7 +43,7 @@ fn hostile_site(directory: &Path) -> String {
     let credential = "INSERT INTO webauthn_credentials VALUES ('key' || ?1, x'02', x'', 7, 0, 0, 0, '[]', ?1, x'01', zeroblob(16), \
                       ?1, x'', x'', 0)";
     write(credential);
-    write("INSERT INTO site VALUES (1, 'x' || ?1, ?1, 0)");
+    write("INSERT INTO site VALUES (1, 'x' || ?1, ?1, 0, ?1)");
     let report = json!({ "explanation": HOSTILE }).to_string();
     database
         .execute(

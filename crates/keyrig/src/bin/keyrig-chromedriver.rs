@@ -1,5 +1,6 @@
 //! `chromedriver` with keys: keyrig, which is beside it, by this name.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
@@ -9,6 +10,7 @@ fn main() -> ExitCode {
         Ok(keyrig) => Command::new(keyrig).arg0("keyrig-chromedriver").args(std::env::args_os().skip(1)).exec(),
         Err(error) => error,
     };
-    eprintln!("error: keyrig-chromedriver does not find keyrig beside itself: {error}");
-    ExitCode::from(1)
+    // Where nobody reads standard error, the exit status says it.
+    _ = writeln!(std::io::stderr(), "error: keyrig-chromedriver does not find keyrig beside itself: {error}");
+    ExitCode::FAILURE
 }

@@ -1,5 +1,6 @@
 //! `geckodriver` with keys: keyrig, which is beside it, by this name.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
@@ -9,6 +10,7 @@ fn main() -> ExitCode {
         Ok(keyrig) => Command::new(keyrig).arg0("keyrig-geckodriver").args(std::env::args_os().skip(1)).exec(),
         Err(error) => error,
     };
-    eprintln!("error: keyrig-geckodriver does not find keyrig beside itself: {error}");
-    ExitCode::from(1)
+    // Where nobody reads standard error, the exit status says it.
+    _ = writeln!(std::io::stderr(), "error: keyrig-geckodriver does not find keyrig beside itself: {error}");
+    ExitCode::FAILURE
 }
