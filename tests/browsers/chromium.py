@@ -1,5 +1,6 @@
 """Chromium by WebDriver, through Debian's chromedriver."""
 
+import base64
 import json
 import re
 import subprocess
@@ -78,6 +79,18 @@ class Chromium:
         called = f"Promise.resolve(({function})(...arguments[0]))"
         script = f"const done = arguments[1]; {called}.then(done, (error) => done(String(error)));"
         return self.ask("POST", "/execute/async", {"script": script, "args": [arguments]})
+
+    def look(self, width, theme):
+        """Shows pages in a window so wide, in a theme."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        wanted = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+        for command, parameters in [("setDeviceMetricsOverride", size), ("setEmulatedMedia", wanted)]:
+            self.ask("POST", "/goog/cdp/execute", {"cmd": f"Emulation.{command}", "params": parameters})
+
+    def shoot(self, file):
+        """Keeps a picture of all of a page."""
+        whole = {"cmd": "Page.captureScreenshot", "params": {"captureBeyondViewport": True}}
+        file.write_bytes(base64.b64decode(self.ask("POST", "/goog/cdp/execute", whole)["data"]))
 
     def close(self):
         """Ends the session and the driver."""

@@ -9,12 +9,13 @@ PASSWORD = "correct horse battery staple"
 
 
 class Own:
-    """`keyrig rp serve`, with users who have a password and nothing else."""
+    """`keyrig rp serve`, with users and administrators who have a password and nothing else."""
 
-    def __init__(self, keyrig, users, options=()):
+    def __init__(self, keyrig, users, options=(), administrators=()):
         self.state = tempfile.mkdtemp()
-        for user in users:
-            command = [keyrig, "rp", "user", "add", user, "--password", "-", "--state", self.state]
+        for user in [*users, *administrators]:
+            role = "administrator" if user in administrators else "user"
+            command = [keyrig, "rp", "user", "add", user, "--role", role, "--password", "-", "--state", self.state]
             subprocess.run(command, check=True, input=PASSWORD, text=True, capture_output=True, close_fds=False)
         command = [keyrig, "rp", "serve", "--json", "--explain", "--listen", "localhost:0", "--state", self.state]
         command += options

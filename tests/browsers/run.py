@@ -1,7 +1,7 @@
 """Runs flows in a browser, within `keyrig exec` with keys a, b, u and v, and prints what was found in lines of JSON.
 
-run.py BROWSER PART KEYRIG PICTURES [SWITCH...]: chromium, headless-shell or firefox; headless, screen or window; the
-program whose `key` command works the keys; where pictures are kept; switches of the browser.
+run.py BROWSER PART KEYRIG PICTURES [SWITCH...]: chromium, headless-shell or firefox; headless, screen, window or
+pages; the program whose `key` command works the keys; where pictures are kept; switches of the browser.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 
+import pages
 from chromium import Chromium
 from firefox import Firefox
 from flows import USERS, Flows
@@ -57,20 +58,24 @@ PARTS = {"headless": HEADLESS, "screen": SCREEN, "window": WINDOW}
 def main():
     name, part, keyrig, pictures, *switches = sys.argv[1:]
     os.environ["HOME"] = tempfile.mkdtemp()
-    keys, site = Keys(keyrig), Own(keyrig, USERS.values())
+    keys = Keys(keyrig)
     for key in "uv":
         keys.run("unplug", key)
-    screen = None if part == "headless" else Screen(pictures)
+    screen = None if part in ("headless", "pages") else Screen(pictures)
     if name == "firefox":
         browser = Firefox(screen is None, switches)
     else:
         browser = Chromium(screen is None, switches, f"/usr/bin/{NAMES[name]}")
     print(json.dumps({"version": browser.version}), flush=True)
-    flows = Flows(browser, keys, site, screen)
-    for title, flow in PARTS[part].items():
-        print(json.dumps({"flow": title, "found": flow(flows)}), flush=True)
+    if part == "pages":
+        pages.run(browser, keys, keyrig, pictures)
+    else:
+        site = Own(keyrig, USERS.values())
+        flows = Flows(browser, keys, site, screen)
+        for title, flow in PARTS[part].items():
+            print(json.dumps({"flow": title, "found": flow(flows)}), flush=True)
+        site.close()
     browser.close()
-    site.close()
     if screen:
         screen.close()
 

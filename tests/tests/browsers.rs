@@ -115,6 +115,12 @@ async fn firefox_without_a_window() {
     run("firefox", "Firefox", "headless", views()).await;
 }
 
+/// keyrig's own site, by its pages alone: RECOVERY.md, what axe-core finds, what stays.
+#[tokio::test]
+async fn the_pages() {
+    run("chromium", "Chromium", "pages", views().take(1)).await;
+}
+
 #[tokio::test]
 async fn chromium_on_a_screen() {
     run("chromium", "Chromium", "screen", views().filter(|place| place.view == "paths")).await;

@@ -3,19 +3,20 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
+use rusqlite::Connection;
 use serde::Serialize;
 use thiserror::Error;
 use x509_cert::der::DateTime;
 
 use crate::audit_log::Event;
-use crate::factors::{Factor, FactorDetail};
+use crate::factors::{self, Factor, FactorDetail};
 use crate::printable::printable;
-use crate::realms::Requirement;
+use crate::realms::{self, Requirement};
 use crate::recovery_keys::FEW_RECOVERY_KEYS;
 use crate::sessions::{SessionEntry, SessionKind};
 use crate::site;
 use crate::store::{Store, StoreError, unix_time};
-use crate::users::{Role, User};
+use crate::users::{self, Role, User};
 
 /// Everybody, and what there is to say about each.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -121,18 +122,29 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store fails.
     pub fn audit(&self, now: SystemTime) -> Result<AuditReport, StoreError> {
-        let realms = self.realms()?;
-        let excludes_keys =
-            self.read(|connection| site::find(connection))?.is_some_and(|site| site.oath_realm_excludes_webauthn);
-        let users = self.users_with_factors()?.into_iter().map(|(user, factors)| {
-            let realm = realms.iter().find(|realm| realm.name == user.name.realm());
-            let requirement = realm.map_or(Requirement::None, |realm| realm.requirement);
-            let keys_count = !(excludes_keys && matches!(requirement, Requirement::Oath { .. }));
-            let findings = findings(&user, requirement, keys_count, &factors, now);
-            AuditedUser { user, requirement, factors, findings }
-        });
-        Ok(AuditReport { time: now, users: users.collect() })
+        self.read(|connection| {
+            let users = audited(connection, users::all(connection)?, now)?;
+            Ok(AuditReport { time: now, users })
+        })
     }
+}
+
+/// What there is to say about these users.
+pub(crate) fn audited(
+    connection: &Connection,
+    users: Vec<User>,
+    now: SystemTime,
+) -> Result<Vec<AuditedUser>, StoreError> {
+    let realms = realms::all(connection)?;
+    let excludes_keys = site::find(connection)?.is_some_and(|site| site.oath_realm_excludes_webauthn);
+    let users = factors::of_users(connection, users)?.into_iter().map(|(user, factors)| {
+        let realm = realms.iter().find(|realm| realm.name == user.name.realm());
+        let requirement = realm.map_or(Requirement::None, |realm| realm.requirement);
+        let keys_count = !(excludes_keys && matches!(requirement, Requirement::Oath { .. }));
+        let findings = findings(&user, requirement, keys_count, &factors, now);
+        AuditedUser { user, requirement, factors, findings }
+    });
+    Ok(users.collect())
 }
 
 /// `keys_count` is whether a security key is what the realm requires.

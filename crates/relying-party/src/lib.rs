@@ -16,6 +16,7 @@
 //!
 //! | route | body | answer |
 //! |---|---|---|
+//! | `GET /api/site` | `?origin=` | `{"rp_id", "name", "origins", "allow_subdomains", "passkey_login", "policy", "realm_types", "oath_realm_excludes_webauthn", "origin_refusal": what answers from pages of that origin are refused for, or null}` |
 //! | `POST /api/login` | `{"user", "password"}` | a session, or `{"state": "second_factor", "login", "factors": {"webauthn": {"challenge", "options"} or null, "totp", "totp_locked", "recovery", "unusable_keys": a sentence or null}}` |
 //! | `POST /api/login/totp` | `{"login", "code"}` | a session |
 //! | `POST /api/login/recovery` | `{"login", "key"}` | a session |
@@ -46,6 +47,7 @@
 //! | `PATCH`, `DELETE /api/users/{user}/factors/{id}` | a [`FactorChange`], `?force=true` | the factor |
 //! | `GET /api/realms` | | the [`Realm`]s |
 //! | `PUT /api/realms/{realm}` | `{"requirement": {"type": "none", "oath", "any" or "webauthn", "digits"?, "step"?}}` | the realm |
+//! | `GET /api/audit` | `?after=&limit=` | users with factors, the realm's `"requirement"` and `"findings"`: each a `"code"`, the name of a [`Finding`], and a `"text"` |
 //! | `GET /api/events` | `?user=&kind=&since=&until=&before=&limit=` | the [`Event`]s, the latest first |
 //! | `GET /api/reports/{id}` | | `{"event", "report"}` |
 //!

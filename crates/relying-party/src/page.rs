@@ -1,8 +1,9 @@
-//! The page: registers and logs in with everything that the API has, for trying it in a browser; and the file that lets pages
-//! elsewhere use the RP ID.
+//! The pages: everything that the API has, for users and administrators in a browser; and the file that lets pages elsewhere use
+//! the RP ID.
 //!
-//! The page is three files that come with the program, and loads nothing from elsewhere: its Content-Security-Policy would not
-//! let it.
+//! The pages are one document with a style and scripts that come with the program, and load nothing from elsewhere: the
+//! Content-Security-Policy would not let them. Who is in, and which page is shown, is in `page.js`; the others are named after what
+//! they show.
 
 use std::sync::Arc;
 
@@ -19,16 +20,30 @@ use crate::{Refusal, RelyingParty};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors";
 
-/// The page's routes: `/`, `/page.css` and `/page.js`; and `/.well-known/webauthn`.
+const STYLE: (&str, &str) = ("/page.css", include_str!("page/page.css"));
+
+const SCRIPTS: [(&str, &str); 6] = [
+    ("/page.js", include_str!("page/page.js")),
+    ("/core.js", include_str!("page/core.js")),
+    ("/ceremony.js", include_str!("page/ceremony.js")),
+    ("/account.js", include_str!("page/account.js")),
+    ("/administration.js", include_str!("page/administration.js")),
+    ("/records.js", include_str!("page/records.js")),
+];
+
+/// The routes of the document, `/`, and of what it loads; and `/.well-known/webauthn`.
 pub(crate) fn routes() -> Router<Arc<RelyingParty>> {
     let file = |media_type: &'static str, content: &'static str| {
         get(async move |State(site): State<Arc<RelyingParty>>| (headers(&site, media_type), content).into_response())
     };
-    Router::new()
+    let (style, rules) = STYLE;
+    let document = Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("page/index.html")))
-        .route("/page.css", file("text/css; charset=utf-8", include_str!("page/page.css")))
-        .route(RELATED_ORIGINS, get(related_origins))
-        .route("/page.js", file("text/javascript; charset=utf-8", include_str!("page/page.js")))
+        .route(style, file("text/css; charset=utf-8", rules))
+        .route(RELATED_ORIGINS, get(related_origins));
+    SCRIPTS
+        .into_iter()
+        .fold(document, |router, (path, script)| router.route(path, file("text/javascript; charset=utf-8", script)))
 }
 
 /// Where browsers look for related origins (WebAuthn Level 3, §5.11).

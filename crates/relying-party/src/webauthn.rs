@@ -123,7 +123,7 @@ impl Webauthn {
     }
 
     /// What an answer from a page of this origin would meet: [`Settings::judge_origin`].
-    fn judge_origin(&self, origin: &str, page: &Page) -> Result<(), OriginRefusal> {
+    pub(crate) fn judge_origin(&self, origin: &str, page: &Page) -> Result<(), OriginRefusal> {
         let Err(mismatch) = judge_origin(origin, &self.origins(page)) else { return Ok(()) };
         let (mut expected, mut explanation) = (mismatch.expected, mismatch.explanation);
         if let Some(explained) = self.explained_host(page) {

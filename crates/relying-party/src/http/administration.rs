@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::body::{Body, InPath, InQuery, secret};
 use crate::audit_log::{Event, EventFilter, EventKind, InvalidEventKind};
+use crate::audit_report::AuditedUser;
 use crate::factors::{Factor, FactorChange};
 use crate::realms::{Realm, Requirement};
 use crate::relying_party::{Administer, Audit, ChangeOthers, ChangeOthersFactors, Claim, Own};
@@ -227,6 +228,40 @@ pub(super) async fn change_realm(
     Body(RealmChange { requirement }): Body<RealmChange>,
 ) -> Result<Json<Realm>, Refusal> {
     relying_party.change_realm(claim, realm, requirement).await.map(Json)
+}
+
+#[derive(Serialize)]
+pub(super) struct AuditedView {
+    #[serde(flatten)]
+    user: User,
+    requirement: Requirement,
+    factors: Vec<Factor>,
+    findings: Vec<FindingView>,
+}
+
+#[derive(Serialize)]
+struct FindingView {
+    code: &'static str,
+    text: &'static str,
+}
+
+pub(super) async fn audit(
+    State(relying_party): Shared,
+    claim: Claim<Audit>,
+    InQuery(UserQuery { after, limit }): InQuery<UserQuery>,
+) -> Result<Page<AuditedView>, Refusal> {
+    let after = after.map(|after| after.parse::<UserName>()).transpose()?;
+    let limit = limit.unwrap_or(MAX_USERS).clamp(1, MAX_USERS);
+    let audited = relying_party.audit(claim, after, limit + 1).await?.into_iter();
+    let audited = audited.map(|AuditedUser { user, requirement, factors, findings }| AuditedView {
+        user,
+        requirement,
+        factors,
+        findings: findings.iter().map(|found| FindingView { code: found.name(), text: found.words() }).collect(),
+    });
+    Ok(page("/api/audit", audited.collect(), limit, |last| {
+        vec![("after", last.user.name.to_string()), ("limit", limit.to_string())]
+    }))
 }
 
 #[derive(Deserialize)]

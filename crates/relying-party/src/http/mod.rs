@@ -6,6 +6,7 @@ mod factors;
 mod login;
 mod proxmox;
 mod session;
+mod site;
 mod source;
 
 use std::io;
@@ -41,6 +42,7 @@ macro_rules! routes {
 }
 
 routes! {
+    GET "/api/site" => site::show,
     POST "/api/login" => login::password,
     POST "/api/login/totp" => login::totp,
     POST "/api/login/recovery" => login::recovery,
@@ -78,6 +80,7 @@ routes! {
     DELETE "/api/users/{user}/factors/{id}" => administration::delete_factor,
     GET "/api/realms" => administration::realms,
     PUT "/api/realms/{realm}" => administration::change_realm,
+    GET "/api/audit" => administration::audit,
     GET "/api/events" => administration::events,
     GET "/api/reports/{id}" => administration::report,
 }

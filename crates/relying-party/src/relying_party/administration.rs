@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::authorization::{Administer, Audit, Authorized, ChangeOthers, ChangeOthersFactors, Claim};
 use super::state::RelyingParty;
 use crate::audit_log::{self, Event, EventFilter};
+use crate::audit_report::{self, AuditedUser};
 use crate::factors::{self, Factor, FactorChange, Which};
 use crate::locks;
 use crate::realms::{self, Realm, Requirement};
@@ -25,6 +26,20 @@ impl RelyingParty {
         self.read_as(claim, move |_, authorized| {
             let users = users::some(authorized.connection, after.as_ref(), limit)?;
             Ok(factors::of_users(authorized.connection, users)?)
+        })
+        .await
+    }
+
+    /// Some users, and what there is to say about each.
+    pub(crate) async fn audit(
+        self: &Arc<Self>,
+        claim: Claim<Audit>,
+        after: Option<UserName>,
+        limit: u32,
+    ) -> Result<Vec<AuditedUser>, Refusal> {
+        self.read_as(claim, move |_, Authorized { connection, by, .. }| {
+            let users = users::some(connection, after.as_ref(), limit)?;
+            Ok(audit_report::audited(connection, users, by.now)?)
         })
         .await
     }

@@ -103,7 +103,7 @@ pub(crate) struct Added {
 }
 
 impl RelyingParty {
-    fn usable_webauthn(&self) -> Result<&Webauthn, Refusal> {
+    pub(crate) fn usable_webauthn(&self) -> Result<&Webauthn, Refusal> {
         self.webauthn.as_ref().map_err(|reason| Refusal::WebauthnUnavailable { reason: reason.clone() })
     }
 

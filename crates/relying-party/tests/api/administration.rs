@@ -42,7 +42,7 @@ async fn each_role_may_what_it_may() {
         let mut nobody = rig.browser();
         assert_eq!(nobody.refused_code(method, path, body).await, "not_logged_in", "{method} {path}");
     }
-    for path in ["/api/users", "/api/events", "/api/users/root@pam/factors"] {
+    for path in ["/api/users", "/api/audit", "/api/events", "/api/users/root@pam/factors"] {
         root.get(path).await;
         auditor.get(path).await;
         assert_eq!(alice.refused_code("GET", path, None).await, "forbidden", "{path}");
@@ -139,4 +139,28 @@ async fn lost_keys_are_deleted_and_the_user_starts_again() {
     assert_eq!(deleted.as_array().unwrap().len(), 2);
     assert_eq!(rig.browser().log_in("alice@pve").await["state"], "logged_in");
     assert_eq!(rig.events(EventKind::FactorDeleted).len(), 2);
+}
+
+/// The findings of the command line's audit, in its words, a part at a time.
+#[tokio::test]
+async fn the_audit_says_of_each_user_what_there_is_to_say() {
+    let rig = Rig::new();
+    let mut root = browser_of(&rig, "root@pam", Role::Administrator).await;
+    root.enrol_totp(&rig).await;
+    rig.add_user("alice@pve", Role::User);
+    let lines = root.get("/api/audit").await;
+    let found = |user: &Value| {
+        let findings = user["findings"].as_array().unwrap().iter();
+        (text(&user["name"]), findings.map(|found| (text(&found["code"]), text(&found["text"]))).collect::<Vec<_>>())
+    };
+    let owned = |code: &str, text: &str| (code.to_owned(), text.to_owned());
+    let found: Vec<_> = lines.as_array().unwrap().iter().map(found).collect();
+    let of_root =
+        vec![owned("only_one_factor", "has only one factor"), owned("no_recovery_keys", "has no recovery keys")];
+    let of_alice = vec![owned("no_factor", "has no second factor")];
+    assert_eq!(found, [("root@pam".to_owned(), of_root), ("alice@pve".to_owned(), of_alice)]);
+    assert_eq!(lines[0]["requirement"], json!({ "type": "none" }));
+    assert_eq!(lines[0]["factors"][0]["type"], "totp");
+    let rest = root.get("/api/audit?after=root@pam").await;
+    assert_eq!((rest.as_array().unwrap().len(), &rest[0]["name"]), (1, &json!("alice@pve")));
 }

@@ -54,7 +54,7 @@ fn asks(method: &str, path: &str) -> Option<Asks> {
         ("POST", "/api/login/totp" | "/api/login/recovery" | "/api/login/webauthn/begin" | "/api/login/webauthn") => {
             Asks::Login
         }
-        ("POST", "/api/login/passkey/begin") | ("GET", "/api/realms") => Asks::Nothing,
+        ("POST", "/api/login/passkey/begin") | ("GET", "/api/site" | "/api/realms") => Asks::Nothing,
         ("POST", "/api/login/passkey") => Asks::Passkey,
         ("GET" | "DELETE", "/api/session")
         | ("POST", "/api/session/confirm")
@@ -65,7 +65,7 @@ fn asks(method: &str, path: &str) -> Option<Asks> {
         ("POST", "/api/factors/webauthn/begin" | "/api/factors/webauthn")
         | ("POST", "/api/factors/totp/begin" | "/api/factors/totp" | "/api/factors/recovery")
         | ("PATCH" | "DELETE", "/api/factors/{id}") => Asks::Confirmation,
-        ("GET", "/api/users" | "/api/users/{user}/factors" | "/api/events" | "/api/reports/{id}")
+        ("GET", "/api/users" | "/api/users/{user}/factors" | "/api/audit" | "/api/events" | "/api/reports/{id}")
         | ("POST", "/api/users/{user}/unlock")
         | ("GET" | "DELETE", "/api/users/{user}/sessions")
         | ("DELETE", "/api/users/{user}/sessions/{id}") => Asks::Role,
