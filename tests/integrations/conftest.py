@@ -27,7 +27,7 @@ def run(command: Sequence[str | os.PathLike[str]], **options: object) -> subproc
 
 def bare(**more: str) -> dict[str, str]:
     """An environment with the system's programs alone: neither Rust nor a virtual environment is on PATH."""
-    return {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {"PATH": "/usr/bin:/bin", "HOME": "/dev/null", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 @pytest.fixture(scope="session")

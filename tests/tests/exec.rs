@@ -517,14 +517,15 @@ async fn a_low_limit_of_open_files_costs_recognition_only_and_is_said() {
 #[tokio::test]
 async fn a_directory_for_files_that_is_missing_or_full_is_named() {
     let bench = Bench::new();
+    let missing = bench.path().join("missing");
     let limit = std::time::Duration::from_secs(60);
     for place in every_user() {
         let mut command = bench.place(place);
-        command.args(["exec", "--view", place.view, "--", "true"]).env("TMPDIR", "/nonexistent");
+        command.args(["exec", "--view", place.view, "--", "true"]).env("TMPDIR", &missing);
         let output = judge::run(&mut command, b"", limit).await;
         assert_eq!(output.code, Some(125), "{place:?}: {output}");
-        let said = "error: files for the keys cannot be made in /nonexistent: No such file";
-        assert!(output.stderr.starts_with(said), "{place:?}: {output}");
+        let said = format!("error: files for the keys cannot be made in {}: No such file", missing.display());
+        assert!(output.stderr.starts_with(&said), "{place:?}: {output}");
     }
     for place in both_views() {
         // A file system of its own, with room for a few files only.

@@ -179,7 +179,7 @@ async fn fido2_token_enrols_names_and_removes_fingers() {
         # What the sensor makes of samples, in libfido2's words for CTAP's numbers.
         \"$keyrig\" key uv-policy a script=too-fast,too-skewed,exists,merge-failure >/dev/null
         with_pin 123456 fido2-token -S -e $node >told
-        test \"$(sed -n 's/^Sample \\(.*\\)\\.$/\\1/p' told | tr '\\n' ,)\" = \\
+        test \"$(tr -d '\\r' <told | sed -n 's/^Sample \\(.*\\)\\.$/\\1/p' | tr '\\n' ,)\" = \\
             'too fast,too skewed,exists,merge failure,ok,ok,ok,ok,ok,' || fail \"$(cat told)\"
         fido2-token -I $node >info
         grep -q 'options: .*\\bbioEnroll\\b' info && grep -q 'options: .*\\buv\\b' info || fail \"$(cat info)\"

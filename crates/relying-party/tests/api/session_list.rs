@@ -20,6 +20,7 @@ async fn a_user_lists_the_own_sessions_with_address_and_factor_and_ends_one() {
     let rig = Rig::new();
     let mut key = Key::default();
     rig.new_user("alice@pve").await.register(&mut key, "blue key").await;
+    rig.clock.advance(std::time::Duration::from_secs(60));
     let mut here = rig.browser_at("192.0.2.7");
     here.log_in_with("alice@pve", &mut key).await;
     rig.clock.advance(std::time::Duration::from_secs(60));
