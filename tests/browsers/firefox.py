@@ -28,7 +28,7 @@ class Firefox:
     wrong_pin = ("Incorrect PIN",)
     # It has no window for that.
     sets_first_pin = None
-    asks_for_attestation = "is requesting extended information about your security key"
+    asks_for_attestation = "is requesting extended information"
     # And what chooses the first one.
     asks_for_account = ("Multiple accounts found", "alt+0")
 

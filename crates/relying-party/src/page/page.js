@@ -174,6 +174,7 @@ try {
   await enter(await call('GET', '/api/session'));
 } catch (error) {
   const nobodyIsIn = error instanceof Refused && error.body.code === 'not_logged_in';
-  if (!state.session) leave();
+  // The page is as it was: what was typed or begun meanwhile goes on.
+  if (!state.session) begin('login');
   if (!nobodyIsIn) fail(error);
 }
