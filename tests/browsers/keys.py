@@ -2,6 +2,8 @@
 
 import subprocess
 
+ATTEMPTS = 100
+
 
 class Keys:
     """The keys, by the `key` command of the program under test."""
@@ -13,7 +15,15 @@ class Keys:
         """Runs `keyrig key`, and returns what it prints."""
         command = [self.keyrig, "key", *arguments]
         # The program under test may be open as a descriptor, where an ordinary user cannot reach its file.
-        done = subprocess.run(command, check=True, capture_output=True, text=True, input=text, close_fds=False)
+        # A browser that has given a key up may be about to cancel: whoever asks meanwhile is told that it is busy, and
+        # asks again, as platforms do.
+        for _ in range(ATTEMPTS):
+            done = subprocess.run(command, check=False, capture_output=True, text=True, input=text, close_fds=False)
+            if "CHANNEL_BUSY" not in done.stderr:
+                break
+        if done.returncode != 0:
+            message = f"{' '.join(command)}: {done.stderr}"
+            raise RuntimeError(message)
         return done.stdout
 
     def wait(self, *names):
