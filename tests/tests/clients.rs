@@ -4,14 +4,11 @@
 
 #![cfg(test)]
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
-use keyrig_rack::{KeySpecification, Options, Rack};
-use keyrig_tests::clients::program;
+use keyrig_rack::KeySpecification;
+use keyrig_tests::clients::{program, run_with_key};
 use keyrig_tests::exec_case::{Bench, Place, places};
-use keyrig_tests::judge;
 
 /// A client asks for a touch a dozen times, and is answered at once each time.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -20,16 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 async fn run(client: &str, groups: &[&str], profile: &str, steps: &[&str]) {
     let Some(mut program) = program(client) else { return };
     let specification = KeySpecification::built_in(profile, "key").unwrap();
-    let name = specification.name.clone();
-    let rack = Rack::start(Options::default(), vec![specification]).await.unwrap();
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let endpoint = Endpoint::bind(EndpointAddress::Udp(any)).await.unwrap();
-    let EndpointAddress::Udp(address) = *endpoint.address() else { panic!("it is bound elsewhere") };
-    let key = rack.key(&name).unwrap();
-    let output = tokio::select! {
-        output = judge::run(program.arg(address.to_string()).args(groups), b"", LIMIT) => output,
-        never = endpoint.serve(key) => match never {},
-    };
+    let output = run_with_key(&mut program, specification, groups, LIMIT).await;
     assert!(output.success, "{output}");
     let told: Vec<_> = output.stdout.lines().filter_map(|line| line.strip_prefix("ok ")).collect();
     assert_eq!(told, steps, "{output}");

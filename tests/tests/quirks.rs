@@ -5,14 +5,12 @@
 #![cfg(test)]
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use keyrig_attach::ctaphid_endpoint::{Endpoint, EndpointAddress};
 use keyrig_authenticator::profile::{Noticed, Quirk};
-use keyrig_rack::{KeySpecification, Options, Rack};
-use keyrig_tests::clients::program;
+use keyrig_rack::KeySpecification;
+use keyrig_tests::clients::{program, run_with_key};
 use keyrig_tests::exec_case::{Bench, Place};
 use keyrig_tests::judge;
 use keyrig_tests::serving::Serving;
@@ -160,17 +158,7 @@ async fn told(client: &str, profile: &str, quirk: Option<&str>) -> String {
     if let Some(quirk) = quirk {
         specification.profile.add(Quirk::named(quirk).unwrap()).unwrap();
     }
-    let name = specification.name.clone();
-    let rack = Rack::start(Options::default(), vec![specification]).await.unwrap();
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let endpoint = Endpoint::bind(EndpointAddress::Udp(any)).await.unwrap();
-    let EndpointAddress::Udp(address) = *endpoint.address() else { panic!("it is bound elsewhere") };
-    let key = rack.key(&name).unwrap();
-    let output = tokio::select! {
-        output = judge::run(program.arg(address.to_string()).args(["extensions", "management"]), b"", LIMIT) => output,
-        never = endpoint.serve(key) => match never {},
-    };
-    output.to_string()
+    run_with_key(&mut program, specification, &["extensions", "management"], LIMIT).await.to_string()
 }
 
 #[tokio::test]
