@@ -42,7 +42,8 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// What carries messages to the keys: in-process, ctaphid, usbip or kernel
+    /// What carries messages to the keys: in-process, ctaphid, usbip, or kernel,
+    /// which was not seen to work yet
     #[arg(long, value_name = "WHAT", default_value_t)]
     on: On,
 
