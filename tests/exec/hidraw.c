@@ -182,7 +182,7 @@ static void openings(const char *node) {
     close(fd);
 }
 
-/* Where this differs from hidraw, whose read is -1 with EIO and whose poll says POLLERR, README.md says so. */
+/* Where this differs from hidraw, whose read is -1 with EIO and whose poll says POLLERR, docs/src/how-to/exec.md says so. */
 static void unplugged(const char *node, int fd, int without_copies) {
     unsigned char report[65];
     struct pollfd polled = {fd, POLLIN, 0};

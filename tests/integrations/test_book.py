@@ -1,12 +1,14 @@
-"""The book in docs/: its commands are run from its text, its examples against a site, and includes are followed."""
+"""README and the book: their commands are run from their text, examples against a site, and includes are followed."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import CACHE, TREE, bare, run
 
+README = TREE / "README.md"
 BOOK = TREE / "docs/src"
 PAGES = sorted(BOOK.rglob("*.md"))
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -24,20 +26,18 @@ def commands(page: Path) -> list[tuple[str, str]]:
     return [(text, said if after == "text" else "") for (kind, text), (after, said) in pairs if kind == "sh"]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
-def test_commands_do_what_the_page_says(page: Path, environment: Path, tmp_path: Path) -> None:
-    """In one shell, in an empty directory that is the home too. `…` in what is said stands for anything, also lines."""
+def do_what_it_says(page: Path, directory: Path, environment: dict[str, str]) -> None:
+    """Runs the page's commands in one shell. `…` in what is said stands for anything, also lines."""
     blocks = commands(page)
     # By itself a command that is to fail does not end a shell by succeeding.
     blocks = [(re.sub(r"^(! .*)$", r"\1 || exit 99", text, flags=re.MULTILINE), said) for text, said in blocks]
     script = "set -euo pipefail\n" + "".join(
         f"{text}\nprintf '\\n%s\\n' '== {n}'\n" for n, (text, _) in enumerate(blocks)
     )
-    path = f"{environment / 'bin'}:/usr/bin:/bin"
     done = subprocess.run(
         ["bash", "-c", script],
-        cwd=tmp_path,
-        env={**bare(), "PATH": path, "HOME": str(tmp_path)},
+        cwd=directory,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -51,6 +51,39 @@ def test_commands_do_what_the_page_says(page: Path, environment: Path, tmp_path:
         pieces = [piece.strip() for piece in expected.split("…")]
         pattern = ".*".join(r"\s+".join(re.escape(word) for word in piece.split()) for piece in pieces if piece)
         assert re.search(pattern, output, re.DOTALL), f"{text}\nsays\n{output}\nand was to say\n{expected}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
+def test_commands_do_what_the_page_says(page: Path, environment: Path, tmp_path: Path) -> None:
+    """In an empty directory that is the home too."""
+    path = f"{environment / 'bin'}:/usr/bin:/bin"
+    do_what_it_says(page, tmp_path, {**bare(), "PATH": path, "HOME": str(tmp_path)})
+
+
+def test_a_newcomer_with_a_checkout_and_an_empty_home_can_type_what_the_readme_says(
+    without_network: dict[str, str], tmp_path: Path
+) -> None:
+    checkout, installed = tmp_path / "keyrig", tmp_path / "installed"
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).stdout
+    for file in filter(None, listed.split("\0")):
+        if (TREE / file).is_file():
+            (checkout / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TREE / file, checkout / file)
+    home = tmp_path / "home"
+    home.mkdir()
+    path = f"{installed}/bin:{without_network['PATH']}"
+    newcomer = {**without_network, "HOME": str(home), "PATH": path, "CARGO_INSTALL_ROOT": str(installed)}
+    do_what_it_says(README, checkout, newcomer)
+    assert (installed / "bin/keyrig").exists(), "the README does not install it"
+
+
+def test_the_readme_is_short_and_shows_the_example_that_is_run() -> None:
+    text = README.read_text()
+    lines = text.splitlines()
+    assert len(lines) <= 130  # noqa: PLR2004
+    assert "Linux" in lines[4], "its fifth line says the platforms"
+    example = (TREE / "integrations/python/examples/test_two_keys.py").read_text()
+    assert f"```python\n{example}```" in text
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ async fn python_fido2_registers_and_logs_in_by_its_own_backend() {
         let script =
             format!("exec {} {} $keyrig", python.display(), judge::tree("tests/exec/python_fido2.py").display());
         let output = bench.run(place, &TWO_KEYS, &script).await;
-        // ECONNRESET, where Linux has EIO: README.
+        // ECONNRESET, where Linux has EIO: docs/src/how-to/exec.md.
         let seen = "[('/dev/hidraw0', 'keyrig keyrig software security key'), ('/dev/hidraw1', 'Yubico YubiKey FIDO')]\n\
                     registered and logged in\nOSError 104\n['/dev/hidraw1']\n";
         assert_eq!(output.stdout, seen, "{place:?}: {output}");

@@ -4,28 +4,26 @@
 
 use keyrig_tests::{judge, kernel_case};
 
-/// The lines under a heading of the README that a user is to run.
+/// The lines of the book that a user is to run.
 #[cfg(test)]
-fn readme_lines(heading: &str) -> &'static str {
-    let section = include_str!("../../README.md").split("# ").find(|section| section.starts_with(heading)).unwrap();
-    section.split("```\n").nth(1).unwrap()
+fn lines_of_the_book() -> &'static str {
+    include_str!("../../docs/src/how-to/attach.md").split("```\n").nth(1).unwrap()
 }
 
 #[test]
-fn the_lines_of_the_readme_attach_a_key_that_programs_find() {
-    let lines = readme_lines("For the whole machine\n");
-    assert_eq!(lines.lines().count(), 3, "{lines}");
+fn the_lines_of_the_book_attach_a_key_that_programs_find() {
+    let lines = lines_of_the_book();
+    assert_eq!(lines.lines().count(), 2, "{lines}");
     kernel_case::run(&format!(
         "# What the guest has no need of: it is root, has the module, and the program is built.
-        mkdir -p bin target/release
+        mkdir -p bin
         printf '#!/bin/sh\nexec \"$@\"\n' >bin/sudo
         printf '#!/bin/sh\ntest \"$*\" = vhci-hcd && test -d /sys/module/vhci_hcd\n' >bin/modprobe
-        printf '#!/bin/sh\ntest \"$*\" = \"build --release\"\n' >bin/cargo
         chmod 755 bin/*
-        ln -s \"$keyrig\" target/release/keyrig
-        cat >readme <<'END'\n{lines}END
+        ln -s \"$keyrig\" bin/keyrig
+        cat >book <<'END'\n{lines}END
         mkfifo lines
-        PATH=$work/bin:$PATH sh -e readme >lines 2>&1 &
+        PATH=$work/bin:$PATH sh -e book >lines 2>&1 &
         shell=$!
         exec 5<lines
         node_of keyrig

@@ -55,15 +55,15 @@ async fn automation_written_for_proxmox_logs_in_here() {
     );
 }
 
-/// The README's session, as it stands there.
+/// The book's session, as it stands there.
 #[tokio::test]
-async fn the_session_of_the_readme_does_what_it_says() {
+async fn the_session_of_the_book_does_what_it_says() {
     let python = judge::tree(".cache/proxmox/venv/bin/python");
     if !python.exists() {
         return judge::skip("proxmoxer is not installed: run tests/proxmox/install");
     }
-    let readme = std::fs::read_to_string(judge::tree("README.md")).expect("text");
-    let blocks = readme.split("```python\n").skip(1).filter_map(|block| block.split("```").next());
+    let page = std::fs::read_to_string(judge::tree("docs/src/how-to/relying-party.md")).expect("text");
+    let blocks = page.split("```python\n").skip(1).filter_map(|block| block.split("```").next());
     let session = blocks.into_iter().find(|block| block.starts_with("# automation.py")).expect("it is there");
     assert!(session.lines().count() <= 10, "{session}");
     let directory = tempfile::tempdir().expect("a directory");

@@ -31,7 +31,7 @@ const MOVED_SITE: &str = r"
     printf '%s\nlogin.example.com\n%s\n' $hash $(sed -n 5p $bench/tmp/credential) > $bench/tmp/challenge
     fido2-assert -G -i $bench/tmp/challenge /dev/hidraw0";
 
-/// README, See what happens.
+/// docs/src/how-to/trace.md.
 #[tokio::test]
 async fn the_text_alone_says_why_an_assertion_of_libfido2_failed() {
     if !installed("/usr/bin/fido2-assert") {

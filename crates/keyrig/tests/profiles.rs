@@ -1,4 +1,4 @@
-//! The README's table of profiles is made from the profiles.
+//! The book's table of profiles is made from the profiles.
 
 use std::fmt::Write;
 use std::fs;
@@ -30,10 +30,11 @@ fn table() -> String {
 }
 
 #[test]
-fn the_readme_has_the_table_of_profiles() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).expect("it is there");
-    let (_, rest) = readme.split_once(BEGIN).expect("the beginning of the table");
+fn the_book_has_the_table_of_profiles() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/reference/profiles.md");
+    let page = fs::read_to_string(page).expect("it is there");
+    let (_, rest) = page.split_once(BEGIN).expect("the beginning of the table");
     let (found, _) = rest.split_once(END).expect("the end of the table");
     let table = table();
-    assert!(found == table, "between its marks README.md has to have:\n{table}");
+    assert!(found == table, "between its marks docs/src/reference/profiles.md has to have:\n{table}");
 }
