@@ -1,4 +1,4 @@
-"""README and the book: their commands are run from their text, examples against a site, and includes are followed."""
+"""README and the book: commands are run from their text, examples against a site, and includes are followed."""
 
 import re
 import shutil
