@@ -50,6 +50,10 @@ pub(crate) struct Arguments {
     #[arg(value_name = "FILE|-|CODE|ROW", default_value = "-")]
     what: String,
 
+    /// List all codes, with what each stands for
+    #[arg(long, conflicts_with_all = ["what", "origins", "rp_id", "hex"])]
+    list: bool,
+
     /// An origin that the site expects; again for more. Without any, the page's own is taken for right
     #[arg(long = "origin", value_name = "URL", value_parser = origin_rule)]
     origins: Vec<OriginRule>,
@@ -72,6 +76,10 @@ fn origin_rule(text: &str) -> Result<OriginRule, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if arguments.list {
+        let codes = explain::codes();
+        return arguments.tell(&codes, || codes.iter().try_for_each(tell_of_code), true);
+    }
     let is_path = arguments.what == "-" || arguments.what.starts_with(['.', '/']);
     if !arguments.what.is_empty() && arguments.what.bytes().all(|byte| byte.is_ascii_digit()) {
         let row = arguments.what.parse().ok().and_then(catalogue::row);
@@ -193,7 +201,11 @@ fn tell_of_code(code: &Code) -> Result<(), Failure> {
     let who = match code.by.as_str() {
         "client" => "the browser's",
         "authenticator" => "a key's",
-        _ => "a check of the relying party",
+        "rack" => "a rack's",
+        "service" => "of HTTP",
+        "command" => "of the command line",
+        _ if code.specification.is_some() => "a check of the relying party",
+        _ => "the relying party's",
     };
     print(format!("{}, {who}", code.code))?;
     print(format!("  {}", code.text))?;

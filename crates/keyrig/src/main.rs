@@ -6,6 +6,7 @@ mod address;
 #[cfg(target_os = "linux")]
 mod attach;
 mod client;
+mod completions;
 mod demo;
 mod doctor;
 #[cfg(target_os = "linux")]
@@ -21,6 +22,7 @@ mod http;
 mod interruption;
 mod key;
 mod log;
+mod man;
 mod mds;
 mod output;
 mod profiles;
@@ -39,7 +41,7 @@ mod webdriver;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -50,7 +52,7 @@ use crate::webdriver::wrapper::Wrapped;
 /// A test rig for security-key login: keys made of software, the programs they are plugged into, a relying party, and who
 /// refused a login and why.
 #[derive(Parser)]
-#[command(version, propagate_version = true, max_term_width = 80, after_help = AFTER_HELP)]
+#[command(version, long_version = env!("KEYRIG_LONG_VERSION"), propagate_version = true, max_term_width = 80, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -116,6 +118,10 @@ enum Command {
     Profiles(profiles::Arguments),
     /// Write FIDO metadata of the keys, under their TEST root: as it should be, or not
     Mds(mds::Arguments),
+    /// Print what a shell completes command lines with
+    Completions(completions::Arguments),
+    /// Print the man page, or write those of all commands
+    Man(man::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -252,6 +258,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Faults(arguments) => faults::run(&arguments),
             Command::Profiles(arguments) => profiles::run(&arguments),
             Command::Mds(arguments) => mds::run(&arguments),
+            Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
+            Command::Man(arguments) => man::run(&arguments, Cli::command()),
         }
     })
 }

@@ -209,6 +209,9 @@ fn explanations() {
         ("-", "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0"),
         ("rp-id-foreign", ""),
         ("origin", ""),
+        ("CTAP2_ERR_PIN_BLOCKED", ""),
+        ("authentication_failed", ""),
+        ("--list", ""),
     ] {
         let file = directory.join(what);
         let what = if file.exists() { file.to_str().expect("text") } else { what };

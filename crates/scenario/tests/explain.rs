@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyrig_scenario::explain::{Known, code, exception, explain};
+use keyrig_ctap::Status;
+use keyrig_scenario::explain::{Known, code, codes, exception, explain};
 use keyrig_scenario::verifier::{Check, OriginRule, Outcome, Verdict};
 use serde_json::{Value, json};
 
@@ -115,6 +116,62 @@ fn exceptions_are_told_apart_by_their_words() {
     }
     for text in ["", "hello", "ReferenceError: x is not defined", "{\"name\":\"x\"}"] {
         assert_eq!(exception(text), None, "{text}");
+    }
+}
+
+/// The words between quotation marks of a source, but for its tests, that are spelled as codes are, and where they are made.
+fn spelled_as_codes(source: &str, from: &str, separator: char) -> Vec<String> {
+    let product = source.split("#[cfg(test)]").next().unwrap();
+    let (_, product) = product.split_once(from).unwrap_or_else(|| panic!("{from}: it is elsewhere"));
+    let product: String = product.lines().filter(|line| !line.contains("#[cfg(")).collect();
+    let words = product.split('"').skip(1).step_by(2);
+    let is_code = |word: &&str| {
+        word.starts_with(|first: char| first.is_ascii_lowercase())
+            && word.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == separator)
+    };
+    words.filter(is_code).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_code_that_a_rack_http_a_command_or_the_relying_party_says_has_its_page() {
+    for (source, from, separator, at_least) in [
+        (include_str!("../../control/src/error_code.rs"), "pub const BAD_REQUEST", '-', 40),
+        (include_str!("../../service/src/error.rs"), "let (code, message, what_to_do)", '-', 15),
+        (include_str!("../../keyrig/src/error_code.rs"), "pub(crate) const USAGE", '-', 60),
+        (include_str!("../../relying-party/src/refusal.rs"), "fn code_and_status", '_', 40),
+    ] {
+        let found = spelled_as_codes(source, from, separator);
+        assert!(found.len() >= at_least, "the codes are elsewhere: {found:?}");
+        for found in found {
+            assert!(code(&found).is_some(), "{found} has no page in other_codes.toml");
+        }
+    }
+}
+
+#[test]
+fn every_status_of_ctap_has_its_page_under_both_of_its_names() {
+    for status in (1..=0xFF).map(Status::from).filter(|status| !matches!(status, Status::Other(_))) {
+        let spelled = status.to_string();
+        let page = code(&spelled).unwrap_or_else(|| panic!("{spelled} has no page"));
+        let (_, word) = spelled.split_once("_ERR_").expect("CTAP's statuses are called so");
+        assert_eq!(page.code, word.to_lowercase().replace('_', "-"));
+    }
+}
+
+#[test]
+fn no_code_has_two_pages_and_all_are_listed() {
+    let listed = codes();
+    let mut names: Vec<_> = listed.iter().map(|page| page.code.as_str()).collect();
+    names.sort_unstable();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    for page in &listed {
+        assert_eq!(code(&page.code).as_ref(), Some(page));
+        assert!(
+            page.text.ends_with('.') && page.attempt.as_ref().is_none_or(|attempt| !attempt.is_empty()),
+            "{page:?}"
+        );
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 use keyrig_verifier::Check;
 use serde::{Deserialize, Serialize};
 
-const CODES: &str = include_str!("codes.toml");
+const CODES: [&str; 2] = [include_str!("codes.toml"), include_str!("other_codes.toml")];
 
 /// A code, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Code {
     /// The code.
     pub code: String,
-    /// Who says it: `client`, `authenticator` or `relying_party`.
+    /// Who says it: `client`, `authenticator`, `relying_party`, `rack`, `service` (HTTP) or `command` (the command line).
     pub by: String,
     /// What it is about.
     pub text: String,
@@ -41,29 +41,48 @@ struct Entry {
 }
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let file: File = toml::from_str(CODES).expect("a test reads the file that comes with keyrig");
-    file.code
+    let read = |text| toml::from_str::<File>(text).expect("a test reads the files that come with keyrig").code;
+    CODES.into_iter().flat_map(read).collect()
 });
 
-/// What a code stands for: a check of the relying party, or a client's or a key's refusal; `None` if it is none of these.
-#[must_use]
-pub fn code(wanted: &str) -> Option<Code> {
-    let check = Check::REGISTRATION.iter().chain(Check::AUTHENTICATION).find(|check| check.id() == wanted);
-    if let Some(check) = check {
-        return Some(Code {
-            code: wanted.to_owned(),
+impl From<&Check> for Code {
+    fn from(check: &Check) -> Self {
+        Self {
+            code: check.id().to_owned(),
             by: "relying_party".to_owned(),
             text: check.requirement().to_owned(),
             attempt: None,
             specification: Some(check.link()),
-        });
+        }
     }
-    let entry = ENTRIES.iter().find(|entry| entry.code == wanted)?;
-    Some(Code {
-        code: wanted.to_owned(),
-        by: entry.by.clone(),
-        text: entry.text.clone(),
-        attempt: entry.attempt.clone(),
-        specification: None,
-    })
+}
+
+impl From<&Entry> for Code {
+    fn from(Entry { code, by, text, attempt }: &Entry) -> Self {
+        Self { code: code.clone(), by: by.clone(), text: text.clone(), attempt: attempt.clone(), specification: None }
+    }
+}
+
+/// What a code stands for: a check of the relying party, a refusal, or an error. A status of CTAP may be spelled as there
+/// (`CTAP2_ERR_NO_CREDENTIALS`). `None` if it is no code.
+#[must_use]
+pub fn code(wanted: &str) -> Option<Code> {
+    let spelled = wanted.strip_prefix("CTAP1_ERR_").or_else(|| wanted.strip_prefix("CTAP2_ERR_"));
+    let wanted = &spelled.map_or_else(|| wanted.to_owned(), |status| status.to_lowercase().replace('_', "-"));
+    let check = Check::REGISTRATION.iter().chain(Check::AUTHENTICATION).find(|check| check.id() == wanted);
+    let entry = || ENTRIES.iter().find(|entry| entry.code == *wanted);
+    check.map(Code::from).or_else(|| entry().map(Code::from))
+}
+
+/// All codes, those of one who says them together.
+#[must_use]
+pub fn codes() -> Vec<Code> {
+    let mut all: Vec<Code> = ENTRIES.iter().map(Code::from).collect();
+    for check in Check::REGISTRATION.iter().chain(Check::AUTHENTICATION) {
+        if all.iter().all(|known| known.code != check.id()) {
+            all.push(Code::from(check));
+        }
+    }
+    all.sort_by(|one, other| (&one.by, &one.code).cmp(&(&other.by, &other.code)));
+    all
 }
