@@ -1,9 +1,14 @@
 """README and the book: commands are run from their text, examples against a site, and includes are followed."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from conftest import CACHE, TREE, bare, run
@@ -119,3 +124,108 @@ def test_includes_are_there_and_bring_no_links_of_their_own(page: Path) -> None:
 def test_examples_that_are_shown_are_of_one_screen() -> None:
     for example in (TREE / "docs/examples").iterdir():
         assert len(example.read_text().splitlines()) <= 100, example  # noqa: PLR2004
+
+
+@pytest.fixture(scope="module")
+def book(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As mdBook makes it, with pages of reference of what the program says."""
+    built = tmp_path_factory.mktemp("book")
+    path = f"{CACHE / 'venv/bin'}:/usr/bin:/bin"
+    environment = {**bare(), "PATH": path, "HOME": str(built), "KEYRIG_PROGRAM": str(program)}
+    done = run(["mdbook", "build", "--dest-dir", built / "html", "docs"], env={**os.environ, **environment})
+    assert "WARN" not in done.stderr and "ERROR" not in done.stderr, done.stderr
+    return built / "html"
+
+
+class Page(HTMLParser):
+    """What a page links to, and what can be linked to in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.names: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, _: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src") and value:
+                self.links.append(value)
+            elif name in ("id", "name") and value:
+                self.names.add(value)
+
+
+def test_no_link_of_the_book_as_it_is_built_leads_nowhere(book: Path) -> None:
+    pages = {file: Page(file.read_text()) for file in book.rglob("*.html") if file.name != "toc.html"}
+    assert len(pages) > len(PAGES)
+    broken = []
+    for file, page in pages.items():
+        # All pages in one: links in it are to pages that are not itself, which the others' are already.
+        if file.name in ("print.html", "404.html"):
+            continue
+        for link in page.links:
+            if re.match(r"[a-z]+:", link):
+                continue
+            path, _, fragment = link.partition("#")
+            to = (file.parent / unquote(path)).resolve() if path else file
+            is_there = to.exists() and (not fragment or to.suffix != ".html" or unquote(fragment) in pages[to].names)
+            broken += [] if is_there else [f"{file.relative_to(book)}: {link}"]
+    assert broken == []
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("command-line", ["keyrig rp user tfa delete", "keyrig exec"]),
+        ("http", ["POST /v1/client/create", "DELETE /v1/page-tokens"]),
+        ("scenario-language", ["meanwhile", "refused-by"]),
+        ("codes", ["rp-id-foreign", "vhci-no-module", "authentication_failed", "puat-required"]),
+        ("faults", ["bad-signature", "ctap-slow"]),
+        ("quirks", ["no-touch-probe"]),
+    ],
+)
+def test_a_page_of_reference_is_made_of_what_the_program_says(book: Path, page: str, said: list[str]) -> None:
+    text = (book / f"reference/{page}.html").read_text()
+    assert "<!-- keyrig:" not in text
+    for words in said:
+        assert words in text, words
+
+
+def test_axe_finds_nothing_on_the_first_page_of_the_book(book: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip("there is no Chromium")
+    node = {**os.environ, "NODE_PATH": str(CACHE / "node_modules")}
+    done = run(["node", TREE / "tests/integrations/book.cjs", book / "index.html", chromium], env=node)
+    assert json.loads(done.stdout) == []
+
+
+def test_the_four_ways_on_the_first_page_are_of_twenty_five_lines_at_most() -> None:
+    text = (BOOK / "index.md").read_text()
+    shown = [BOOK / included for included in INCLUDE.findall(text)]
+    assert len(shown) == 4  # noqa: PLR2004
+    for example in shown:
+        assert len(example.read_text().splitlines()) <= 25, example  # noqa: PLR2004
+
+
+def test_selenium_with_keyrigs_driver_passes_as_the_page_shows_it(program: Path, tmp_path: Path) -> None:
+    chromium = shutil.which("chromedriver")
+    if not chromium:
+        pytest.skip("there is no chromedriver")
+    shutil.copy(TREE / "docs/examples/test_selenium.py", tmp_path)
+    # A machine's administrator has no sandbox.
+    (tmp_path / "conftest.py").write_text(
+        "import selenium.webdriver\n"
+        "class Options(selenium.webdriver.ChromeOptions):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.add_argument('--no-sandbox')\n"
+        "selenium.webdriver.ChromeOptions = Options\n"
+    )
+    site = [sys.executable, TREE / "tests/integrations/page_site.py"]
+    with subprocess.Popen(site, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin and process.stdout
+        url = process.stdout.readline().decode().strip()
+        environment = {**bare(), "HOME": str(tmp_path), "SITE": url, "PATH": f"{program.parent}:/usr/bin:/bin"}
+        done = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"], cwd=tmp_path, env=environment)
+        process.stdin.close()
+    assert "1 passed" in done.stdout

