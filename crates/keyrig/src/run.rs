@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     paths: Vec<PathBuf>,
 
     /// What carries messages to the keys: in-process, ctaphid, usbip, or kernel,
-    /// which was not seen to work yet
+    /// this machine's (as root, with vhci_hcd)
     #[arg(long, value_name = "WHAT", default_value_t)]
     on: On,
 

@@ -3,19 +3,42 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use keyrig_client::ctap_hid::ReportPipe;
 use keyrig_ctap::hid::{REPORT_SIZE, Report};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::write;
 use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 
 /// Reports through a hidraw node. Every program that has the node open gets every report of the key.
 ///
-/// Tokio has no type for such nodes; its types for pipes read and write one report at a time.
+/// Whoever opens, writes to or closes a node waits in the kernel until the key's side has answered, also with `O_NONBLOCK` (Linux,
+/// drivers/hid/usbhid/hid-core.c: `usbhid_open`, `usb_interrupt_msg`, `usb_kill_urb`). Threads that may wait do it: a key on the thread
+/// that waits, attached by vhci, could never answer.
+///
+/// Tokio has no type for such nodes; its types for pipes wait for them, and read one report at a time.
 #[derive(Debug)]
 pub struct Hidraw {
     from_key: Receiver,
     to_key: Sender,
+    node: Arc<OwnedFd>,
+    // Dropped after them: this thread's last.
+    _last: ClosedAside,
+}
+
+/// A file that a thread which may wait closes.
+#[derive(Debug)]
+struct ClosedAside(Option<Arc<OwnedFd>>);
+
+impl Drop for ClosedAside {
+    fn drop(&mut self) {
+        if let (Some(node), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(node));
+        }
+    }
 }
 
 impl Hidraw {
@@ -23,14 +46,18 @@ impl Hidraw {
     ///
     /// # Errors
     /// Those of the operating system: `PermissionDenied` without a udev rule that gives it to the user.
-    pub fn open(node: &Path) -> io::Result<Self> {
-        Self::over(open(node, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
+    pub async fn open(node: &Path) -> io::Result<Self> {
+        let node = node.to_owned();
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Self::over(spawn_blocking(move || open(node, flags, Mode::empty())).await??)
     }
 
     /// One opening, so that reports are queued once.
     fn over(node: OwnedFd) -> io::Result<Self> {
         let from_key = Receiver::from_owned_fd_unchecked(node.try_clone()?)?;
-        Ok(Self { from_key, to_key: Sender::from_owned_fd_unchecked(node)? })
+        let to_key = Sender::from_owned_fd_unchecked(node.try_clone()?)?;
+        let node = Arc::new(node);
+        Ok(Self { from_key, to_key, _last: ClosedAside(Some(Arc::clone(&node))), node })
     }
 }
 
@@ -41,13 +68,14 @@ impl ReportPipe for Hidraw {
         if let Some(rest) = numbered.last_chunk_mut() {
             *rest = report;
         }
-        loop {
+        let node = Arc::clone(&self.node);
+        let mut written = spawn_blocking(move || write(&node, &numbered)).await?.map_err(io::Error::from);
+        // A node never says that it would wait; what stands in for one may.
+        while written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             self.to_key.writable().await?;
-            match self.to_key.try_write(&numbered) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return whole(written?, numbered.len()),
-            }
+            written = self.to_key.try_write(&numbered);
         }
+        whole(written?, numbered.len())
     }
 
     async fn receive(&mut self) -> io::Result<Report> {
@@ -110,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_is_not_there_is_not_found() {
-        let error = Hidraw::open(Path::new("/nowhere/hidraw0")).unwrap_err();
+        let error = Hidraw::open(Path::new("/nowhere/hidraw0")).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(480);
 const PRELUDE: &str = concat!(include_str!("../tools.sh"), include_str!("prelude.sh"));
 
 /// What the kernel says of a key that is attached, used and detached, and of nothing that went wrong. `*` stands for any text.
-const USUAL: [&str; 26] = [
+const USUAL: [&str; 21] = [
     // drivers/usb/usbip/vhci_sysfs.c, attach_store
     "vhci_hcd vhci_hcd.*: pdev(*) rhport(*) sockfd(*)",
     "vhci_hcd vhci_hcd.*: devid(*) speed(2) speed_str(full-speed)",
@@ -33,19 +33,14 @@ const USUAL: [&str; 26] = [
     "usb *-*: new full-speed USB device number * using vhci_hcd",
     "usb *-*: reset full-speed USB device number * using vhci_hcd",
     "usb *-*: USB disconnect, device number *",
-    "usb *-*: New USB device found, idVendor=1209, idProduct=0001, bcdDevice= 1.00",
-    "usb *-*: New USB device strings: Mfr=1, Product=2, SerialNumber=3",
-    "usb *-*: Product: keyrig software security key",
-    "usb *-*: Manufacturer: keyrig",
+    // Of every profile.
+    "usb *-*: New USB device found, idVendor=*, idProduct=*, bcdDevice=*",
+    "usb *-*: New USB device strings: Mfr=*, Product=*, SerialNumber=*",
+    "usb *-*: Product: *",
+    "usb *-*: Manufacturer: *",
     "usb *-*: SerialNumber: *",
-    // Of imitations, which have the names of what they imitate.
-    "usb *-*: New USB device found, idVendor=1050, idProduct=0402, bcdDevice= 5.*",
-    "usb *-*: New USB device strings: Mfr=1, Product=2, SerialNumber=0",
-    "usb *-*: Product: YubiKey FIDO",
-    "usb *-*: Manufacturer: Yubico",
     // drivers/hid/hid-core.c, hid_connect
-    "hid-generic 0003:1050:0402.*: hiddev*,hidraw*: USB HID v1.10 Device [Yubico YubiKey FIDO] on usb-vhci_hcd.*/input0",
-    "hid-generic 0003:1209:0001.*: hiddev*,hidraw*: USB HID v1.10 Device [keyrig keyrig software security key] on usb-vhci_hcd.*/input0",
+    "hid-generic 0003:*:*.*: hiddev*,hidraw*: USB HID v1.10 Device [*] on usb-vhci_hcd.*/input0",
 ];
 
 /// Runs a case in this test binary's guest, or says that it is skipped and returns `None`.

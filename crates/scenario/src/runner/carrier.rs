@@ -128,7 +128,7 @@ impl Carrier {
             }
             #[cfg(target_os = "linux")]
             Self::Kernel(kernel) => {
-                let pipe = Hidraw::open(&kernel.node(key).await?).map_err(RunError::System)?;
+                let pipe = Hidraw::open(&kernel.node(key).await?).await.map_err(RunError::System)?;
                 Way::Kernel(Box::new(CtapHidChannel::new(pipe).with_randomness(random)))
             }
         })
