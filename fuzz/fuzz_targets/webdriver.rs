@@ -35,6 +35,8 @@ fuzz_target!(|input: &[u8]| {
         let _ = Properties::read(parameters);
         let _ = credential::is_user_verified(parameters);
     }
+    capabilities::want_bidi(&mut body);
+    assert!(!capabilities::want_bidi(&mut body), "nobody asks for it twice");
     if capabilities::take(&mut body).is_ok() {
         let left = body["capabilities"]["alwaysMatch"].as_object();
         assert!(left.is_none_or(|left| !left.keys().any(|name| name.starts_with("webauthn:extension:"))));

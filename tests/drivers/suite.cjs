@@ -240,8 +240,9 @@ class Cases {
 
   capabilities = async () => {
     const told = await this.driver.getCapabilities();
+    const ours = told.get('keyrig:webauthn') ?? null;
     const names = ['virtualAuthenticators', ...['credBlob', 'largeBlob', 'minPinLength', 'prf'].map((one) => `extension:${one}`)];
-    return { webauthn: names.filter((one) => told.get(`webauthn:${one}`) === true).join(' '), keyrig: told.get('keyrig:webauthn')?.mode ?? null };
+    return { webauthn: names.filter((one) => told.get(`webauthn:${one}`) === true).join(' '), keyrig: ours && [ours.mode, ...(ours.script ? [`script ${ours.script}`] : [])].join(', ') };
   };
 }
 

@@ -10,6 +10,7 @@
 mod bounds;
 mod fingerprints;
 mod refused;
+mod signals;
 
 use keyrig_ctap::entities::User;
 use keyrig_ctap::extensions::HMAC_SECRET;
@@ -21,6 +22,7 @@ pub use self::bounds::check_store;
 pub use self::refused::{
     BackupRefused, FingerprintRefused, ImportRefused, LargeBlobsRefused, MAX_CREDENTIAL_ID, PinRefused, RestoreRefused,
 };
+pub use self::signals::Signal;
 
 use self::bounds::{check_large_blobs, check_new};
 use crate::authenticator::Authenticator;

@@ -3,7 +3,7 @@
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::administration::MAX_CREDENTIAL_ID;
 use keyrig_authenticator::credential::MAX_USER_ID;
-use keyrig_authenticator::profile::{Quirk, VirtualAuthenticator};
+use keyrig_authenticator::profile::{Quirk, VirtualAuthenticator, VirtualTransport};
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_rack::snapshot::MAX_SNAPSHOT;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
@@ -116,6 +116,7 @@ pub(crate) fn virtual_authenticator() -> ObjectBuilder {
     };
     let flag = |described: &str| ObjectBuilder::new().schema_type(Type::Boolean).description(Some(described));
     let extensions = ArrayBuilder::new().items(text(&VirtualAuthenticator::EXTENSIONS));
+    let transports = text(&VirtualTransport::ALL.map(VirtualTransport::name));
     ObjectBuilder::new()
         .schema_type(or_null(Type::Object))
         .description(Some("In the place of a profile: a virtual authenticator of WebDriver (WebAuthn Level 3 §11)."))
@@ -126,6 +127,9 @@ pub(crate) fn virtual_authenticator() -> ObjectBuilder {
         .property("extensions", extensions.description(Some("By the names that WebAuthn has for them.")))
         .property("backup_eligible", flag("BE of the credentials that it makes."))
         .property("backup_state", flag("BS of the credentials that it makes."))
-        .property("platform", flag("Whether it is the platform's own, on no USB."))
+        .property(
+            "transport",
+            transports.description(Some("How it says that it is reached; one that is internal is on no USB.")),
+        )
         .additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::FreeForm(false)))
 }

@@ -37,13 +37,16 @@ capabilities say how: \"keyrig:webauthn\".
   hid     keys where those on USB are (if a driver is started here, or with
           --driver while 'keyrig attach' runs)
   page    a script in the place of navigator.credentials, where no key reaches
-          the browser: behind --driver, and in WebKit. A document gets it behind
-          its own scripts, and what the browser's rules would be is ours then
+          the browser: behind --driver, and in WebKit. What the browser's rules
+          would be is ours then. Chromium and Firefox run it before a document's
+          own scripts, WebKit behind them: \"script\" in \"keyrig:webauthn\" says so
   driver  the driver's own virtual authenticators
 
 Where a test wants the path of a driver, give it keyrig-chromedriver or
 keyrig-geckodriver. They take the arguments of the driver that they start:
-the first one in PATH, or KEYRIG_CHROMEDRIVER or KEYRIG_GECKODRIVER.
+the first one in PATH, or KEYRIG_CHROMEDRIVER or KEYRIG_GECKODRIVER; and of
+KEYRIG_WEBDRIVER_OPTIONS, with blanks between them, the options of this command:
+\"--key a=yubikey-5.7 --touch auto\".
 
 Keys that you name with --key are in each session beside the virtual
 authenticators.

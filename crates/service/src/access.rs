@@ -22,7 +22,7 @@ const READY: &str = "/v1/ready";
 const ASSETS: [&str; 3] = ["/v1/openapi.json", "/v1/observe.js", "/v1/page.js"];
 
 /// What pages that have a token may ask.
-const FOR_PAGES: [&str; 3] = ["/v1/client/create", "/v1/client/get", "/v1/client/capabilities"];
+const FOR_PAGES: [&str; 4] = ["/v1/client/create", "/v1/client/get", "/v1/client/capabilities", "/v1/client/signal"];
 
 /// Says of an answer to a page that the pages around it are known from its own word alone.
 const ANCESTORS: HeaderName = HeaderName::from_static("keyrig-ancestors");
@@ -45,10 +45,8 @@ async fn of_page(page: ForPage, mut request: Request, next: Next) -> Response {
     if *request.method() != Method::POST || !FOR_PAGES.contains(&request.uri().path()) {
         return Refused::NotForPages.into_response();
     }
-    let Some(origin) = origin(request.headers()).filter(|origin| origin.as_bytes() == page.origin.as_bytes()).cloned()
-    else {
-        return Refused::OtherOrigin.into_response();
-    };
+    let asking = origin(request.headers()).and_then(|origin| Some((origin.clone(), page.of(origin.to_str().ok()?)?)));
+    let Some((origin, page)) = asking else { return Refused::OtherOrigin.into_response() };
     request.extensions_mut().insert(page);
     let mut response = next.run(request).await;
     allow(response.headers_mut(), origin);

@@ -247,7 +247,6 @@ pub(crate) async fn capabilities(
         hybrid_transport: false,
         passkey_platform_authenticator: has_platform,
         user_verifying_platform_authenticator: has_platform,
-        // They are looked at, and have no effect on keys.
         signal_all_accepted_credentials: true,
         signal_current_user_details: true,
         signal_unknown_credential: true,
@@ -257,10 +256,11 @@ pub(crate) async fn capabilities(
 impl Request {
     /// If a page itself asks: with what its token was made for, and of its own origin.
     fn of_page(mut self, page: Option<Extension<ForPage>>) -> Result<Self, Refused> {
-        let Some(Extension(ForPage { origin, on, pin, browser })) = page else { return Ok(self) };
-        if !self.origin.parse::<Origin>().is_ok_and(|own| own.to_string() == origin) {
+        let Some(Extension(page)) = page else { return Ok(self) };
+        if !page.is_of(&self.origin) {
             return Err(Refused::OtherOrigin);
         }
+        let ForPage { on, pin, browser, .. } = page;
         let is_chosen = [
             ("on", !self.on.is_empty()),
             ("pin", self.pin.is_some()),
@@ -300,9 +300,6 @@ impl Request {
 
 impl Request {
     fn page(&self) -> Result<Page, Refused> {
-        let origin = |member: &str, text: &str| {
-            text.parse().map_err(|error: InvalidUrl| Refused::BadCeremony(format!("{member}: {error}")))
-        };
         let between = self.ancestors.iter().enumerate();
         let between = between.map(|(index, text)| origin(&format!("ancestors[{index}]"), text));
         let top = self.top_origin.as_deref().map(|text| origin("top_origin", text));
@@ -349,6 +346,11 @@ impl Page {
     }
 }
 
+/// The origin in a member of a request.
+pub(crate) fn origin(member: &str, text: &str) -> Result<Origin, Refused> {
+    text.parse().map_err(|error: InvalidUrl| Refused::BadCeremony(format!("{member}: {error}")))
+}
+
 pub(crate) fn is_aborted(outcome: &Outcome) -> bool {
     outcome.credential.as_ref().is_err_and(|error| error.reason == Refusal::Aborted)
 }
@@ -385,7 +387,7 @@ fn listed(names: &[String]) -> HeaderValue {
 }
 
 /// Nobody means all by none.
-fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeyName>, D::Error> {
+pub(crate) fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeyName>, D::Error> {
     let names = Vec::deserialize(deserializer)?;
     if names.is_empty() {
         return Err(serde::de::Error::custom("it names no key: leave it out to ask all that are plugged in"));

@@ -17,6 +17,7 @@
 //! | `routes` | which command is where |
 //! | `commands` | a command from a request |
 //! | `client`, `conditional` | ceremonies: over HTTP and for the command line |
+//! | `signals` | what a site signals of its credentials |
 //! | `service` | what is served |
 //! | `events` | what happens, as a stream |
 //! | `scripts`, `observe` | what is put into pages; what they note of their ceremonies |
@@ -38,6 +39,7 @@ mod rounds;
 mod routes;
 mod scripts;
 mod service;
+mod signals;
 mod token;
 mod token_file;
 

@@ -1,4 +1,5 @@
-//! Tokens for pages: each is good for ceremonies of one origin, for a time.
+//! Tokens for pages: each is good for ceremonies of one origin, for a time; or of whichever origin a page has, for a browser that is a
+//! test's own.
 
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,11 +16,28 @@ const MOST: usize = 256;
 /// What the page of a token may ask, and with what.
 #[derive(Clone, Debug)]
 pub(crate) struct ForPage {
-    /// Its origin, as a browser writes it.
-    pub(crate) origin: String,
+    /// Its origin, as a browser writes it; without one, whichever its browser says.
+    pub(crate) origin: Option<String>,
     pub(crate) on: Vec<KeyName>,
     pub(crate) pin: Option<String>,
     pub(crate) browser: Option<Browser>,
+}
+
+impl ForPage {
+    /// The same for a page of which a browser says that it has this origin, if it is good for it.
+    pub(crate) fn of(self, origin: &str) -> Option<Self> {
+        let is_good = match &self.origin {
+            Some(own) => own == origin,
+            None => origin != "null" && origin.parse::<Origin>().is_ok_and(|parsed| parsed.to_string() == origin),
+        };
+        is_good.then(|| Self { origin: Some(origin.to_owned()), ..self })
+    }
+
+    /// Whether this is what a page may say of where it is.
+    pub(crate) fn is_of(&self, claimed: &str) -> bool {
+        let claimed = claimed.parse::<Origin>().map(|origin| origin.to_string());
+        claimed.is_ok_and(|claimed| self.origin.as_ref() == Some(&claimed))
+    }
 }
 
 #[derive(Debug)]
@@ -50,7 +68,7 @@ impl PageTokens {
 
     /// Whether pages of an origin have one.
     pub(crate) fn know(&self, origin: &str) -> bool {
-        self.good().iter().any(|given| given.page.origin == origin)
+        self.good().iter().any(|given| given.page.clone().of(origin).is_some())
     }
 
     pub(crate) fn give(&self, page: ForPage, life: Duration) -> Result<Token, getrandom::Error> {
@@ -65,18 +83,30 @@ impl PageTokens {
         Ok(token)
     }
 
-    /// One for an origin, and all keys.
-    pub(crate) fn give_to(&self, origin: &str, life: Duration) -> Result<Token, String> {
-        let parsed: Origin = origin.parse().map_err(|error| format!("{origin}: {error}"))?;
-        let page = ForPage { origin: parsed.to_string(), on: Vec::new(), pin: None, browser: None };
-        self.give(page, life).map_err(|error| format!("no random bytes: {error}"))
-    }
-
     /// Ends one, if it is good.
     pub(crate) fn take(&self, token: &str) -> bool {
         let mut good = self.good();
         let before = good.len();
         good.retain(|given| !given.token.is(token.as_bytes()));
         good.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_for_any_page_is_good_for_what_its_browser_says_that_it_is() {
+        let any = ForPage { origin: None, on: Vec::new(), pin: None, browser: None };
+        for origin in ["https://login.example.com", "http://localhost:8080", "https://example.com:8443"] {
+            let page = any.clone().of(origin).unwrap();
+            assert!(page.is_of(origin) && !page.is_of("https://example.net"));
+            assert!(page.of("https://example.net").is_none());
+        }
+        for other in ["null", "", "https://login.example.com/", "HTTPS://login.example.com", "https://example.com:443"]
+        {
+            assert!(any.clone().of(other).is_none(), "{other}");
+        }
     }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn make(
     }
     let parsed: Origin = origin.parse().map_err(|error| Refused::BadCeremony(format!("origin: {error}")))?;
     let origin = parsed.to_string();
-    let page = ForPage { origin: origin.clone(), on, pin, browser };
+    let page = ForPage { origin: Some(origin.clone()), on, pin, browser };
     let token = service.pages.give(page, Duration::from_secs(expires_in_s));
     let token = token.map_err(|error| Refused::NoRandomness(error.to_string()))?;
     Ok(Json(PageToken { token: token.expose().to_owned(), origin, expires_in_s }))

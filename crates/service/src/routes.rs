@@ -27,7 +27,7 @@ use crate::error::Refused;
 use crate::events;
 use crate::openapi::{Operation, document};
 use crate::service::{MAX_BODY, MAX_CEREMONY, Service};
-use crate::{access, client, metadata, observe, pages, scripts};
+use crate::{access, client, metadata, observe, pages, scripts, signals};
 
 /// One path, what is asked there by which method, and its description.
 struct Route {
@@ -157,6 +157,13 @@ fn routes() -> Vec<Route> {
             handler: on(MethodFilter::POST, client::capabilities),
             operation: |route| client::capabilities_operation(&route.id()),
         },
+        Route {
+            method: "POST",
+            path: "/v1/client/signal",
+            handler: on(MethodFilter::POST, signals::signal),
+            operation: |route| signals::operation(&route.id()),
+        }
+        .taking(MAX_CEREMONY),
         Route {
             method: "POST",
             path: "/v1/notes",

@@ -7,7 +7,7 @@ use keyrig_rack::Rack;
 use tokio::sync::Semaphore;
 
 use crate::conditional::Conditionals;
-use crate::page_token::PageTokens;
+use crate::page_token::{ForPage, PageTokens};
 use crate::token::Token;
 
 /// The longest body that is read, bytes: all credentials of a full key fit, whatever is in them, and the longest snapshot in base64url.
@@ -58,11 +58,13 @@ impl Service {
         })
     }
 
-    /// A token for pages of an origin, with which they ask all keys that are plugged in.
+    /// A token for whatever page a browser shows that a test drives, with which it asks all keys that are plugged in, for ceremonies of the
+    /// origin that its browser says it has. For a rack that no other browser is to reach: there is none like it over HTTP.
     ///
     /// # Errors
-    /// In words: the origin is none, or there is no randomness.
-    pub fn token_for_pages(&self, origin: &str, life: Duration) -> Result<Token, String> {
-        self.pages.give_to(origin, life)
+    /// In words: there is no randomness.
+    pub fn token_for_any_page(&self, life: Duration) -> Result<Token, String> {
+        let page = ForPage { origin: None, on: Vec::new(), pin: None, browser: None };
+        self.pages.give(page, life).map_err(|error| format!("no random bytes: {error}"))
     }
 }

@@ -13,8 +13,20 @@ const EXTENSION: &str = "webauthn:extension:";
 /// The member by which a session says how its pages get their keys.
 const OURS: &str = "keyrig:webauthn";
 
+/// The capability by which a session has WebDriver BiDi, and its address.
+pub const BIDI: &str = "webSocketUrl";
+
 /// The capabilities that are addresses of the driver or the browser itself.
-const ADDRESSES: [&str; 2] = ["webSocketUrl", "se:cdp"];
+const ADDRESSES: [&str; 2] = [BIDI, "se:cdp"];
+
+/// When a document gets the script that is its `navigator.credentials`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// Before its own scripts.
+    Before,
+    /// Behind them, when a command has led there.
+    Behind,
+}
 
 /// Takes what concerns virtual authenticators out of the capabilities that are asked for.
 ///
@@ -78,11 +90,38 @@ fn not_created(name: &str) -> WebDriverError {
     )
 }
 
+/// Asks for WebDriver BiDi where Firefox is asked for without it: nothing else runs a script before those of a document there. Whether it
+/// did.
+pub fn want_bidi(body: &mut Value) -> bool {
+    let is_of_firefox = |capabilities: &Map<String, Value>| {
+        let name = capabilities.get("browserName").and_then(Value::as_str);
+        name.is_some_and(|name| name.eq_ignore_ascii_case("firefox"))
+    };
+    let Some(capabilities) = body.get_mut("capabilities").and_then(Value::as_object_mut) else { return false };
+    let (always, first): (Vec<_>, Vec<_>) = capabilities.iter_mut().partition(|(name, _)| *name == "alwaysMatch");
+    let mut always: Vec<_> = always.into_iter().filter_map(|(_, one)| one.as_object_mut()).collect();
+    let first = first.into_iter().filter(|(name, _)| *name == "firstMatch").filter_map(|(_, all)| all.as_array_mut());
+    let mut first: Vec<_> = first.flatten().filter_map(Value::as_object_mut).collect();
+    if always.iter().chain(&first).any(|one| one.contains_key(BIDI)) {
+        return false;
+    }
+    let mut of_firefox: Vec<_> = always.iter_mut().chain(&mut first).filter(|one| is_of_firefox(one)).collect();
+    for one in &mut of_firefox {
+        one.insert(BIDI.to_owned(), true.into());
+    }
+    !of_firefox.is_empty()
+}
+
 /// Tells in the capabilities of a session what is here, and which of its addresses do not lead through here.
-pub fn tell(capabilities: &mut Map<String, Value>, mode: Mode) {
+pub fn tell(capabilities: &mut Map<String, Value>, mode: Mode, script: Option<Script>) {
     let direct: Vec<_> =
         ADDRESSES.into_iter().filter(|name| capabilities.get(*name).is_some_and(Value::is_string)).collect();
-    capabilities.insert(OURS.to_owned(), json!({"mode": mode.to_string(), "direct": direct}));
+    let mut ours = json!({"mode": mode.to_string(), "direct": direct});
+    if let (Some(script), Some(ours)) = (script, ours.as_object_mut()) {
+        let when = if script == Script::Before { "before" } else { "behind" };
+        ours.insert("script".to_owned(), when.into());
+    }
+    capabilities.insert(OURS.to_owned(), ours);
     if mode == Mode::Driver {
         return;
     }
@@ -138,13 +177,43 @@ mod tests {
         let mut capabilities = Map::new();
         capabilities.insert("webSocketUrl".to_owned(), "ws://127.0.0.1:1/session/x".into());
         capabilities.insert("webauthn:extension:uvm".to_owned(), true.into());
-        tell(&mut capabilities, Mode::Hid);
+        tell(&mut capabilities, Mode::Hid, None);
         assert_eq!(capabilities[OURS], json!({"mode": "hid", "direct": ["webSocketUrl"]}));
         assert_eq!(capabilities[VIRTUAL_AUTHENTICATORS], true);
         assert_eq!(capabilities["webauthn:extension:prf"], true);
         assert!(!capabilities.contains_key("webauthn:extension:uvm"));
         let mut of_driver = Map::new();
-        tell(&mut of_driver, Mode::Driver);
+        tell(&mut of_driver, Mode::Driver, None);
         assert_eq!(of_driver.keys().collect::<Vec<_>>(), [OURS]);
+        for (script, when) in [(Script::Before, "before"), (Script::Behind, "behind")] {
+            let mut of_pages = Map::new();
+            tell(&mut of_pages, Mode::Page, Some(script));
+            assert_eq!(of_pages[OURS], json!({"mode": "page", "direct": [], "script": when}));
+        }
+    }
+
+    #[test]
+    fn bidi_is_asked_for_where_firefox_is_and_nobody_said_whether() {
+        for (asked, expected) in [
+            (
+                json!({"alwaysMatch": {"browserName": "firefox"}}),
+                Some(json!({"alwaysMatch": {"browserName": "firefox", "webSocketUrl": true}})),
+            ),
+            (
+                json!({"firstMatch": [{"browserName": "Firefox"}, {"browserName": "chrome"}]}),
+                Some(
+                    json!({"firstMatch": [{"browserName": "Firefox", "webSocketUrl": true}, {"browserName": "chrome"}]}),
+                ),
+            ),
+            (json!({"alwaysMatch": {"browserName": "firefox", "webSocketUrl": false}}), None),
+            (json!({"alwaysMatch": {"browserName": "firefox"}, "firstMatch": [{"webSocketUrl": true}]}), None),
+            (json!({"alwaysMatch": {"browserName": "chrome"}}), None),
+            (json!({"firstMatch": [1], "alwaysMatch": []}), None),
+        ] {
+            let mut body = json!({"capabilities": asked});
+            assert_eq!(want_bidi(&mut body), expected.is_some(), "{asked}");
+            assert_eq!(body["capabilities"], expected.unwrap_or(asked));
+        }
+        assert!(!want_bidi(&mut json!(null)));
     }
 }

@@ -1,6 +1,6 @@
 //! Authenticator configurations: what Add Virtual Authenticator is given (WebAuthn Level 3 §11.3).
 
-use keyrig_authenticator::profile::{VirtualAuthenticator, VirtualProtocol};
+use keyrig_authenticator::profile::{VirtualAuthenticator, VirtualProtocol, VirtualTransport};
 use serde_json::{Map, Value};
 
 use crate::error::{Code, WebDriverError};
@@ -11,48 +11,21 @@ use crate::mode::Mode;
 pub struct Configuration {
     /// What the key is.
     pub authenticator: VirtualAuthenticator,
-    /// How it is reached, as a site is told.
-    pub transport: Transport,
     /// Whether it is touched.
     pub is_user_consenting: bool,
     /// Whether it knows whoever touches it.
     pub is_user_verified: bool,
 }
 
-/// `AuthenticatorTransport` (WebAuthn Level 3 §5.8.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// USB.
-    Usb,
-    /// NFC.
-    Nfc,
-    /// Bluetooth Low Energy.
-    Ble,
-    /// ISO/IEC 7816 with contacts.
-    SmartCard,
-    /// A phone.
-    Hybrid,
-    /// The platform's own.
-    Internal,
-}
+/// What it was called before, and Selenium has it.
+const CABLE: &str = "cable";
 
-impl Transport {
-    const ALL: [(&str, Self); 7] = [
-        ("usb", Self::Usb),
-        ("nfc", Self::Nfc),
-        ("ble", Self::Ble),
-        ("smart-card", Self::SmartCard),
-        ("hybrid", Self::Hybrid),
-        // As it was called before, and Selenium has it.
-        ("cable", Self::Hybrid),
-        ("internal", Self::Internal),
-    ];
-
-    /// As it is written.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::ALL.into_iter().find(|(_, transport)| *transport == self).map_or("", |(name, _)| name)
-    }
+fn transport(parameters: &Map<String, Value>) -> Result<VirtualTransport, WebDriverError> {
+    let mut known = VirtualTransport::ALL.map(VirtualTransport::name).to_vec();
+    known.push(CABLE);
+    let named = one_of(parameters, "transport", &known)?;
+    let found = VirtualTransport::ALL.into_iter().find(|transport| transport.name() == named);
+    Ok(found.unwrap_or(VirtualTransport::Hybrid))
 }
 
 impl Configuration {
@@ -82,9 +55,7 @@ impl Configuration {
             "ctap2" => VirtualProtocol::Ctap2,
             _ => VirtualProtocol::Ctap2_1,
         };
-        let transport = one_of(parameters, "transport", &Transport::ALL.map(|(name, _)| name))?;
-        let transport = Transport::ALL.into_iter().find(|(name, _)| *name == transport);
-        let transport = transport.map_or(Transport::Usb, |(_, transport)| transport);
+        let transport = transport(parameters)?;
         let flag = |name: &str, default: bool| match parameters.get(name) {
             None => Ok(default),
             Some(Value::Bool(value)) => Ok(*value),
@@ -111,10 +82,10 @@ impl Configuration {
                 return Err(WebDriverError::argument(format!("{name}: ctap1/u2f has none of that")));
             }
         }
-        if mode == Mode::Page && transport == Transport::Internal && protocol == VirtualProtocol::U2f {
+        if mode == Mode::Page && transport == VirtualTransport::Internal && protocol == VirtualProtocol::U2f {
             return Err(WebDriverError::argument("transport \"internal\": no platform has ctap1/u2f"));
         }
-        if mode == Mode::Hid && transport != Transport::Usb && transport != Transport::Nfc {
+        if mode == Mode::Hid && transport != VirtualTransport::Usb && transport != VirtualTransport::Nfc {
             let name = transport.name();
             return Err(WebDriverError::new(
                 Code::UnsupportedOperation,
@@ -128,10 +99,10 @@ impl Configuration {
             extensions,
             backup_eligible,
             backup_state,
-            platform: transport == Transport::Internal,
+            transport,
         };
         authenticator.profile().map_err(|error| WebDriverError::new(Code::UnsupportedOperation, error.to_string()))?;
-        Ok(Self { authenticator, transport, is_user_consenting, is_user_verified })
+        Ok(Self { authenticator, is_user_consenting, is_user_verified })
     }
 }
 

@@ -15,13 +15,14 @@
 //! | `configuration`, `credential` | what commands are given, and tell |
 //! | `authenticators` | the virtual authenticators of a session |
 //! | `mode`, `keys` | how pages get their keys, and from where |
-//! | `pages` | the script in the place of `navigator.credentials`, where no key reaches a browser |
+//! | `pages`, `bidi` | the script in the place of `navigator.credentials`, where no key reaches a browser |
 //! | `driver`, `forward` | drivers, started and asked |
 //! | `sessions`, `server` | what is served |
 //! | `error` | what is not a success |
 
 mod access;
 mod authenticators;
+mod bidi;
 pub mod capabilities;
 pub mod configuration;
 pub mod credential;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::access;
 use crate::authenticators::Authenticators;
-use crate::capabilities;
+use crate::capabilities::{self, BIDI, Script};
 use crate::driver::{Driver, Program};
 use crate::error::{Code, WebDriverError, of_what_is_no_request, success};
 use crate::forward::{Address, Answer, LONGEST_BODY, forward, read_answer};
@@ -34,6 +34,12 @@ const LONGEST_PARAMETERS: usize = 1024 * 1024;
 
 /// How long such a body may take to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a driver that hangs up may take to end, with all that it has started.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a driver of ours may take to delete its session: chromedriver does behind the script that it still waits for.
+const QUIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many sessions there are at once: each is a driver and a browser.
 const MOST_SESSIONS: usize = 64;
@@ -165,9 +171,16 @@ impl WebDriver {
             }
             Route::DeleteSession(id) => {
                 let session = self.sessions.find(id)?;
-                let answer = self.forward(id, &session, path, request).await;
+                // A key that blinks does so no more, whatever the driver has to wait for.
+                session.remove_keys().await;
+                let asked = self.forward(id, &session, path, request);
+                let answer = match session.driver {
+                    Some(_) => timeout(QUIT_LIMIT, asked).await.ok(),
+                    None => Some(asked.await),
+                };
                 self.end(id, "it was deleted").await;
-                answer
+                // It was ended with all that it had started.
+                answer.unwrap_or_else(|| Ok(success(&Value::Null)))
             }
             Route::CloseWindow(id) => {
                 let session = self.sessions.find(id)?;
@@ -184,11 +197,11 @@ impl WebDriver {
                 let command = command.trim_start_matches('/');
                 let is_behind = Pages::is_behind(request.method(), command);
                 if Pages::is_before(request.method(), command) {
-                    pages.prepare(&session.address, id).await;
+                    pages.prepare(&session.address, id, command).await;
                 }
                 let answer = self.forward(id, &session, path, request).await?;
                 if is_behind && answer.status().is_success() {
-                    pages.prepare(&session.address, id).await;
+                    pages.prepare(&session.address, id, command).await;
                 }
                 Ok(answer)
             }
@@ -229,6 +242,7 @@ impl WebDriver {
         if self.options.mode != Mode::Driver {
             capabilities::take(&mut wanted)?;
         }
+        let asks_for_us = self.options.mode == Mode::Page && capabilities::want_bidi(&mut wanted);
         let session = self.start().await?;
         let mut request = Request::from_parts(parts, Body::from(wanted.to_string()));
         request.headers_mut().remove(header::CONTENT_LENGTH);
@@ -236,10 +250,21 @@ impl WebDriver {
             Ok(answer) => read_answer(answer).await?,
             Err(error) => return Err(self.gone(&session, &error, Code::SessionNotCreated).await),
         };
-        let Some((id, told)) = self.begun(&answer) else {
+        let Some((id, mut told)) = begun(&answer) else {
             session.stop().await;
             return Ok(answer.into_response());
         };
+        if let Some(capabilities) = told.get_mut("capabilities").and_then(Value::as_object_mut) {
+            let script = match &session.pages {
+                Some(pages) if pages.begin(&session.address, &id, capabilities).await => Some(Script::Before),
+                Some(_) => Some(Script::Behind),
+                None => None,
+            };
+            if asks_for_us {
+                capabilities.remove(BIDI);
+            }
+            capabilities::tell(capabilities, self.options.mode, script);
+        }
         let session = Arc::new(session);
         if let Err(error) = self.sessions.add(id.clone(), session.clone()) {
             session.stop().await;
@@ -255,15 +280,7 @@ impl WebDriver {
                 }
             });
         }
-        Ok(told)
-    }
-
-    /// Of an answer that is a new session its id, and what is told of it.
-    fn begun(&self, answer: &Answer) -> Option<(String, Response)> {
-        let mut value = answer.value()?;
-        let id = value.get("sessionId")?.as_str()?.to_owned();
-        capabilities::tell(value.get_mut("capabilities")?.as_object_mut()?, self.options.mode);
-        Some((id, success(&value)))
+        Ok(success(&told))
     }
 
     async fn start(&self) -> Result<Session, WebDriverError> {
@@ -322,8 +339,8 @@ impl WebDriver {
     /// Why a driver does not answer.
     async fn gone(&self, session: &Session, error: &io::Error, code: Code) -> WebDriverError {
         if let Some(driver) = &session.driver
-            // It hangs up a moment before its end is known.
-            && let Ok(how) = timeout(Duration::from_secs(2), driver.ended()).await
+            // It hangs up before its end is known: what it has started ends first.
+            && let Ok(how) = timeout(END_LIMIT, driver.ended()).await
         {
             return WebDriverError::new(code, format!("the driver has gone: {how}"));
         }
@@ -341,6 +358,14 @@ impl WebDriver {
             session.stop().await;
         }
     }
+}
+
+/// Of an answer that is a new session its id, and all that it says.
+fn begun(answer: &Answer) -> Option<(String, Value)> {
+    let value = answer.value()?;
+    let id = value.get("sessionId")?.as_str()?.to_owned();
+    value.get("capabilities")?.as_object()?;
+    Some((id, value))
 }
 
 /// Carries out a command about virtual authenticators.

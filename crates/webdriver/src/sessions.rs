@@ -26,11 +26,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Ends what there is for it.
-    pub(crate) async fn stop(&self) {
+    /// Removes the keys that were added, as it is to end.
+    pub(crate) async fn remove_keys(&self) {
         if let Some(authenticators) = &self.authenticators {
             authenticators.remove_all().await;
         }
+    }
+
+    /// Ends what there is for it.
+    pub(crate) async fn stop(&self) {
+        self.remove_keys().await;
         if let Some(driver) = &self.driver {
             driver.stop().await;
         }

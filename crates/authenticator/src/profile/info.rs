@@ -25,7 +25,10 @@ impl Profile {
             max_msg_size: Some(self.max_msg_size.into()),
             max_credential_count_in_list: self.announced_list_limit().map(u64::from),
             max_credential_id_length: self.max_credential_id_length.map(u64::from),
-            transports: kept(&self.transports, &built::TRANSPORTS),
+            transports: match self.simulates_transports {
+                true => self.transports.clone(),
+                false => kept(&self.transports, &built::TRANSPORTS),
+            },
             algorithms: self
                 .algorithms
                 .iter()

@@ -34,7 +34,9 @@ pub use self::device_info::DeviceInfo;
 pub use self::quirk::{Need, Noticed, Quirk, QuirkRefused, UnknownQuirk};
 pub use self::source::{Known, Source};
 pub use self::value::{IdLength, StoredIdLength};
-pub use self::virtual_authenticator::{UnknownVirtualExtension, VirtualAuthenticator, VirtualProtocol};
+pub use self::virtual_authenticator::{
+    UnknownVirtualExtension, VirtualAuthenticator, VirtualProtocol, VirtualTransport,
+};
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
@@ -112,6 +114,9 @@ pub struct Profile {
     /// Whether getInfo says how many discoverable credentials still fit.
     #[serde(default)]
     remaining_discoverable_credentials: bool,
+    /// Whether it says of all its transports that it has them, though none of them is built.
+    #[serde(skip)]
+    simulates_transports: bool,
     /// The subcommands of authenticatorConfig, if getInfo names them.
     authenticator_config_commands: Option<Vec<u64>>,
     firmware_version: Option<u64>,

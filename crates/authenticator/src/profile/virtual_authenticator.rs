@@ -32,9 +32,46 @@ pub struct VirtualAuthenticator {
     /// `defaultBackupState`: BS of the credentials that it makes.
     #[serde(default)]
     pub backup_state: bool,
-    /// `transport` is `internal`: whether it is the platform's own, on no USB.
+    /// `transport`: how it says that it is reached. One that is `internal` is the platform's own, on no USB.
     #[serde(default)]
-    pub platform: bool,
+    pub transport: VirtualTransport,
+}
+
+/// The transport that a virtual authenticator simulates: `AuthenticatorTransport` (WebAuthn Level 3 §5.8.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VirtualTransport {
+    /// USB.
+    #[default]
+    Usb,
+    /// NFC.
+    Nfc,
+    /// Bluetooth Low Energy.
+    Ble,
+    /// ISO/IEC 7816 with contacts.
+    SmartCard,
+    /// A phone.
+    Hybrid,
+    /// The platform's own.
+    Internal,
+}
+
+impl VirtualTransport {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Usb, Self::Nfc, Self::Ble, Self::SmartCard, Self::Hybrid, Self::Internal];
+
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usb => "usb",
+            Self::Nfc => "nfc",
+            Self::Ble => "ble",
+            Self::SmartCard => "smart-card",
+            Self::Hybrid => "hybrid",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// The protocol that a virtual authenticator speaks.
@@ -88,10 +125,11 @@ impl VirtualAuthenticator {
         if self.protocol == VirtualProtocol::U2f {
             return Ok(profile);
         }
-        if self.platform {
+        if self.is_of_platform() {
             profile.usb = None;
-            profile.transports = vec!["internal".to_owned()];
         }
+        profile.transports = vec![self.transport.name().to_owned()];
+        profile.simulates_transports = true;
         profile.behaviour.stores_all = true;
         profile.behaviour.counts_each_credential = true;
         // A user who is not known once may be the next time, for longer than any test.
@@ -138,7 +176,7 @@ impl VirtualAuthenticator {
         profile.options = [
             (OptionId::Rk, Some(self.resident_keys)),
             (OptionId::Up, Some(true)),
-            (OptionId::Plat, Some(self.platform)),
+            (OptionId::Plat, Some(self.is_of_platform())),
             (OptionId::Uv, self.user_verification.then_some(true)),
             (OptionId::PinUvAuthToken, by_uv.then_some(true)),
             (OptionId::CredMgmt, (by_uv && self.resident_keys).then_some(true)),
@@ -165,6 +203,10 @@ impl VirtualAuthenticator {
         if !self.has("largeBlob") {
             profile.max_serialized_large_blob_array = None;
         }
+    }
+
+    fn is_of_platform(&self) -> bool {
+        self.transport == VirtualTransport::Internal
     }
 
     fn has(&self, extension: &str) -> bool {

@@ -26,6 +26,7 @@ mod reset;
 mod robustness;
 mod sealing;
 mod security_key_5_1;
+mod signals;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

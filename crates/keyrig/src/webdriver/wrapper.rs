@@ -6,10 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use keyrig_webdriver::Mode;
+use clap::Parser;
 
-use super::{CHROMEDRIVER_PORT, GECKODRIVER_PORT, Plan, Wanted, serve};
+use super::{Arguments, CHROMEDRIVER_PORT, GECKODRIVER_PORT, Plan, serve};
 use crate::failure::Failure;
+
+/// What is said beside the arguments of a driver: options of `keyrig webdriver`, with blanks between them.
+const OPTIONS: &str = "KEYRIG_WEBDRIVER_OPTIONS";
 
 /// The driver that a name of this program stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +69,47 @@ pub(crate) async fn run(wrapped: Wrapped, arguments: Vec<OsString>) -> Result<Ex
         return Err(Failure::Read(path, error));
     }
     let Read { port, host, base, rest } = read(wrapped, arguments)?;
+    let options = std::env::var_os(OPTIONS).unwrap_or_default();
+    let options = options.into_string().map_err(|_| Failure::Usage(format!("{OPTIONS} is not UTF-8")))?;
+    let plan = with_options(&options, path, rest)?;
     let announce = match wrapped {
         Wrapped::Chromedriver => {
             |address: SocketAddr| format!("keyrig-chromedriver was started successfully on port {}.", address.port())
         }
         Wrapped::Geckodriver => |address: SocketAddr| format!("keyrig-geckodriver\tINFO\tListening on {address}"),
     };
-    let driver = Wanted::Start { path, arguments: rest, rack: Vec::new() };
-    serve(Plan { listen: SocketAddr::new(host, port), mode: Mode::Hid, driver, base, announce }).await
+    serve(Plan { listen: SocketAddr::new(host, port), base, announce, ..plan }).await
+}
+
+/// What `keyrig webdriver` would take, of [`OPTIONS`], beside what the arguments of a driver say already.
+#[derive(Parser)]
+#[command(name = OPTIONS, no_binary_name = true, disable_help_flag = true)]
+struct Options {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+fn with_options(options: &str, path: PathBuf, rest: Vec<OsString>) -> Result<Plan, Failure> {
+    let words: Vec<OsString> = options.split_whitespace().map(OsString::from).collect();
+    let elsewhere = |word: &&OsString| {
+        let name = word.to_str().map(|word| word.split('=').next().unwrap_or_default());
+        matches!(name, Some("--" | "--listen" | "--driver" | "--control"))
+    };
+    if let Some(word) = words.iter().find(elsewhere) {
+        let word = word.to_string_lossy();
+        return Err(Failure::Usage(format!(
+            "{OPTIONS}: {word} is not for it: it takes --webauthn, and what a rack has"
+        )));
+    }
+    let expected = rest.len() + 1;
+    let given = [OsString::from("webdriver")].into_iter().chain(words.clone());
+    let line = words.into_iter().chain([OsString::from("--"), path.into_os_string()]).chain(rest);
+    let parsed = Options::try_parse_from(line);
+    let arguments = parsed.map_err(|error| Failure::Usage(format!("{OPTIONS}: {error}")))?.arguments;
+    if arguments.program.len() != expected {
+        return Err(Failure::Usage(format!("{OPTIONS}: it takes options, and no driver")));
+    }
+    arguments.plan(given)
 }
 
 /// Of a driver's arguments what concerns where it listens, and the rest.
@@ -128,6 +164,9 @@ fn read(wrapped: Wrapped, arguments: Vec<OsString>) -> Result<Read, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use keyrig_webdriver::Mode;
+
+    use super::super::Wanted;
     use super::*;
 
     fn read(wrapped: Wrapped, arguments: &[&str]) -> Result<Read, Failure> {
@@ -166,6 +205,31 @@ mod tests {
         let given = ["--host=::1", "--port=0", "--websocket-port", "9222"];
         assert_eq!(read(gecko, &given).unwrap(), expected(0, "::1", "", &["--websocket-port", "9222"]));
         assert_eq!(read(gecko, &["--host", "localhost"]).unwrap(), expected(4444, "127.0.0.1", "", &[]));
+    }
+
+    #[test]
+    fn what_a_rack_has_is_said_by_a_variable() {
+        let plan = |options: &str| with_options(options, "/usr/bin/chromedriver".into(), vec!["--verbose".into()]);
+        let Plan { mode, driver, .. } = plan("").unwrap();
+        let Wanted::Start { path, arguments, rack } = driver else { panic!("it starts one") };
+        assert_eq!(
+            (mode, path.to_str(), arguments, rack),
+            (Mode::Hid, Some("/usr/bin/chromedriver"), vec!["--verbose".into()], Vec::new())
+        );
+        let Plan { mode, driver, .. } = plan(" --webauthn page  --key a=yubikey-5.7 --touch=auto\n").unwrap();
+        let Wanted::Start { rack, .. } = driver else { panic!("it starts one") };
+        assert_eq!((mode, rack), (Mode::Page, ["--key", "a=yubikey-5.7", "--touch=auto"].map(OsString::from).into()));
+        for (options, told) in [
+            ("--listen 7", "--listen is not for it"),
+            ("--driver=http://x:1", "is not for it"),
+            ("-- chromedriver", "-- is not for it"),
+            ("--key a=nothing", "KEYRIG_WEBDRIVER_OPTIONS: "),
+            ("--webauthn elsewhere", "choose hid, page or driver"),
+            ("geckodriver", "KEYRIG_WEBDRIVER_OPTIONS: "),
+        ] {
+            let failure = plan(options).err().unwrap().to_string();
+            assert!(failure.contains(told), "{options}: {failure}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What the owner of a key has done with it, running or not: [`keyrig_authenticator::administration`] by the key's task.
 
-pub use keyrig_authenticator::administration::FingerprintRefused;
 use keyrig_authenticator::administration::{
     Act, BackupRefused, ImportRefused, LargeBlobsRefused, PinRefused, PinState, RestoreRefused,
 };
+pub use keyrig_authenticator::administration::{FingerprintRefused, Signal};
 use keyrig_authenticator::credential::CredentialSource;
 use keyrig_authenticator::store::{Change, Store};
 use keyrig_authenticator::{Authenticator, Fingerprint};
@@ -204,6 +204,14 @@ impl KeyHandle {
     /// [`ActRefused`].
     pub async fn set_backup(&self, id: Vec<u8>, eligible: bool, backed_up: bool) -> Result<(), ActRefused> {
         self.act(move |authenticator| Ok(authenticator.set_backup(&id, eligible, backed_up)?.map(Ok))).await
+    }
+
+    /// Has the key do what a relying party signals of its credentials: see [`Authenticator::signal`].
+    ///
+    /// # Errors
+    /// [`ActRefused`].
+    pub async fn signal(&self, relying_party_id: String, signal: Signal) -> Result<(), ActRefused> {
+        self.act(move |authenticator| Ok(authenticator.signal(&relying_party_id, &signal).map(Ok))).await
     }
 
     /// What is told of the PIN.

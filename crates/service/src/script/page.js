@@ -14,7 +14,7 @@
   const Exception = DOMException;
   const Mistake = TypeError;
   const { then: thenOf } = Promise.prototype;
-  const { indexOf, endsWith } = String.prototype;
+  const { indexOf } = String.prototype;
   const fetching = globalThis.fetch;
   const Aborting = AbortController;
   const { addEventListener: listen } = EventTarget.prototype;
@@ -354,21 +354,22 @@
       });
       return result;
     };
-    const signal = (needs) => async (options) => {
+    const signal = (which, needs) => async (options) => {
+      const members = record({});
       eachOf(needs, (name, kind) => {
         const value = isObject(options) ? options[name] : undefined;
         if (kind === 'ids' ? !isArray(value) : typeof value !== 'string') {
           throw new Mistake(`Failed to execute a signal on 'PublicKeyCredential': ${name} is required.`);
         }
-        if (kind === 'text') return;
-        each(kind === 'ids' ? value : [value], (encoded) => {
-          if (typeof encoded !== 'string' || !isBase64url(encoded)) throw new Mistake(`Invalid base64url string for ${name}.`);
+        const listed = list();
+        each(kind === 'ids' ? value : [value], (encoded, at) => {
+          if (kind !== 'text' && (typeof encoded !== 'string' || !isBase64url(encoded))) throw new Mistake(`Invalid base64url string for ${name}.`);
+          listed[at] = encoded;
         });
+        members[name] = kind === 'ids' ? listed : value;
       });
-      const { hostname } = location;
-      if (hostname !== options.rpId && !apply(endsWith, hostname, [`.${options.rpId}`])) {
-        refuse('The relying party ID is not a registrable domain suffix of, nor equal to the current domain.', 'SecurityError');
-      }
+      const told = await reach(record({ ceremony: 'signal', signal: which, options: members })).answer;
+      if (told?.error !== undefined) throw exceptionOf(told.error);
     };
     put(PublicKey, {
       async isUserVerifyingPlatformAuthenticatorAvailable() {
@@ -397,9 +398,9 @@
           ...withOutputs(options),
         };
       },
-      signalUnknownCredential: signal(record({ rpId: 'text', credentialId: 'id' })),
-      signalAllAcceptedCredentials: signal(record({ rpId: 'text', userId: 'id', allAcceptedCredentialIds: 'ids' })),
-      signalCurrentUserDetails: signal(record({ rpId: 'text', userId: 'id', name: 'text', displayName: 'text' })),
+      signalUnknownCredential: signal('unknown-credential', record({ rpId: 'text', credentialId: 'id' })),
+      signalAllAcceptedCredentials: signal('all-accepted-credentials', record({ rpId: 'text', userId: 'id', allAcceptedCredentialIds: 'ids' })),
+      signalCurrentUserDetails: signal('current-user-details', record({ rpId: 'text', userId: 'id', name: 'text', displayName: 'text' })),
     });
   };
   // Where a browser has no such interface, there is none: a page that is not secure.

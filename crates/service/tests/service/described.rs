@@ -43,9 +43,9 @@ async fn every_route_is_described_and_every_description_is_of_a_route() {
     operations.dedup();
     assert_eq!(operations.len(), all, "each has a name of its own");
     // Beside commands: ready, version, the description, the stream of events, two ceremonies and what a page
-    // can ask for, its script and the tokens for it, what takes notes and where they go,
+    // can ask for and signal, its script and the tokens for it, what takes notes and where they go,
     // metadata of the keys.
-    assert_eq!(all, commands().len() + 13, "{operations:?} {:?}", commands());
+    assert_eq!(all, commands().len() + 14, "{operations:?} {:?}", commands());
 }
 
 #[tokio::test]

@@ -9,4 +9,5 @@ mod described;
 mod hostile;
 mod notes;
 mod page_tokens;
+mod signals;
 mod support;
