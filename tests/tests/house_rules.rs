@@ -1,5 +1,6 @@
 //! Rules of CONTRIBUTING that no linter knows.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,5 +111,49 @@ fn what_is_derived_has_one_order() {
                 .collect();
             assert!(places.is_sorted(), "{}: derive({names})", path.display());
         }
+    }
+}
+
+/// The names of all tests, from `crates` and `tests`: of functions with the attribute.
+fn tests() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut paths = Vec::new();
+    add_paths(&root.join("tests/tests"), &mut paths);
+    for member in fs::read_dir(root.join("crates")).expect("a folder") {
+        let member = member.expect("a member").path();
+        for folder in ["src", "tests"].map(|name| member.join(name)).iter().filter(|folder| folder.exists()) {
+            add_paths(folder, &mut paths);
+        }
+    }
+    let mut names = BTreeSet::new();
+    for path in paths {
+        let text = fs::read_to_string(path).expect("text");
+        let mut is_test = false;
+        for line in text.lines().map(str::trim_start) {
+            is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            let signature = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+            let Some((name, _)) = signature.and_then(|signature| signature.split_once('(')) else { continue };
+            if is_test {
+                names.insert(name.to_owned());
+            }
+            is_test = false;
+        }
+    }
+    names
+}
+
+#[test]
+fn each_row_on_proxmox_names_a_test_that_is_there() {
+    let (tests, document) = (tests(), include_str!("../../crates/relying-party/PROXMOX.md"));
+    let rows: Vec<_> = document
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| Proxmox VE |") && !line.starts_with("| to do |"))
+        .collect();
+    assert!(rows.len() > 60, "{} rows", rows.len());
+    for row in rows {
+        let last = row.trim_end_matches(" |").rsplit(" | ").next().expect("a cell");
+        let named: Vec<_> = last.split(", ").map(|name| name.trim_matches('`')).collect();
+        let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
+        assert!(missing.is_empty(), "{missing:?}, of the row {row}");
     }
 }

@@ -144,6 +144,33 @@ async fn the_test_ca_vouches_for_the_site_s_names_alone_and_its_key_is_its_owner
     site.stop().await;
 }
 
+/// Two processes that begin on one empty directory at the same moment are one site.
+#[tokio::test]
+async fn two_processes_that_make_the_test_ca_at_once_end_with_one() {
+    if !has(&["curl"]) {
+        return;
+    }
+    for _ in 0..4 {
+        let directory = tempfile::tempdir().expect("a directory");
+        let arguments = ["--tls", "self", "--listen", "127.0.0.1:0"];
+        let start = || Site::start(&directory, &arguments, Stdio::inherit());
+        let (one, other, third) = tokio::join!(start(), start(), start());
+        for site in [&one, &other, &third] {
+            let url = format!("{}/api2/json/access/domains", member(&site.listening, "url"));
+            for trusted in [&one, &other, &third] {
+                let realms = asked(member(&trusted.listening, "ca"), &url, &[]).await;
+                assert_eq!(realms.as_array().expect("a list").len(), 2);
+            }
+        }
+        let place = directory.path().join("state");
+        let left = std::fs::read_dir(&place).expect("a directory").map(|entry| entry.expect("a file").file_name());
+        assert!(!left.into_iter().any(|name| name == "tls.new"), "nothing is left half made");
+        for site in [one, other, third] {
+            site.stop().await;
+        }
+    }
+}
+
 /// By the commands that are printed, in a browser that has not heard of the CA before.
 #[tokio::test]
 async fn chromium_trusts_the_site_as_it_is_told_to_and_forgets_it() {
@@ -232,6 +259,13 @@ async fn mkcert_makes_the_certificate_where_it_is_asked_to() {
     let url = format!("{}/api2/json/access/domains", member(&site.listening, "url"));
     let realms = asked(&format!("{root}/rootCA.pem"), &url, &[]).await;
     assert_eq!(realms.as_array().expect("a list").len(), 2);
+    // Nobody but this machine trusts its CA: no browser is told to insist on TLS, whatever name it asks for.
+    for host in ["localhost", "pve.example.com"] {
+        let (root, host) = (format!("{root}/rootCA.pem"), format!("Host: {host}"));
+        let output = run("curl", &["--silent", "--include", "--cacert", &root, "-H", &host, &url]).await;
+        assert!(output.stdout.starts_with("HTTP/1.1 200 "), "{output}");
+        assert!(!output.stdout.to_lowercase().contains("strict-transport-security"), "{output}");
+    }
     // Nothing is left of it but with the site that has it.
     let left: Vec<_> = std::fs::read_dir(directory.path().join("state"))
         .expect("a directory")

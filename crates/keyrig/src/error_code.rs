@@ -60,6 +60,8 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::User(_) | Failure::UserName(_) => "user-refused",
         Failure::Factor(_) | Failure::NeedsForce(_) => "factor-refused",
         Failure::Realm(_) => "realm-refused",
+        Failure::Group(_) => "group-refused",
+        Failure::Role(_) => "role-refused",
         Failure::Password(_) => "password-refused",
         Failure::Policy(_) => "unknown-policy",
         Failure::Config(_) => "settings-refused",

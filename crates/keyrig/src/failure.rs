@@ -22,8 +22,8 @@ use keyrig_rack::{InvalidKeySpecification, KeyName, RackError};
 #[cfg(feature = "tls")]
 use keyrig_relying_party::{AuthorityError, TlsError};
 use keyrig_relying_party::{
-    ConfigError, FactorError, InvalidPassword, InvalidUserName, RealmError, StoreError, TooLongForQr, TotpRefused,
-    UnknownPolicy, UserError,
+    ConfigError, FactorError, GroupError, InvalidPassword, InvalidUserName, RealmError, RoleError, StoreError,
+    TooLongForQr, TotpRefused, UnknownPolicy, UserError,
 };
 use keyrig_scenario::demo::DemoError;
 use keyrig_scenario::doctor::PveError;
@@ -100,6 +100,10 @@ pub(crate) enum Failure {
     UserName(#[from] InvalidUserName),
     #[error(transparent)]
     Factor(#[from] FactorError),
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    #[error(transparent)]
+    Role(#[from] RoleError),
     #[error("{0}: --force")]
     NeedsForce(FactorError),
     #[error(transparent)]

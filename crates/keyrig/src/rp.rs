@@ -1,10 +1,13 @@
 //! `keyrig rp`: the relying party, and the administrator's command line on its database.
 
+mod acl;
 mod audit;
+mod group;
 mod listen;
 mod password;
 mod policies;
 mod realm;
+mod role;
 mod serve;
 mod session;
 mod state;
@@ -12,6 +15,7 @@ mod state;
 mod tls;
 mod totp;
 mod user;
+mod values;
 
 use std::process::ExitCode;
 
@@ -48,7 +52,13 @@ enum Action {
     Passwd(user::Password),
     /// List and end users' sessions
     Session(session::Arguments),
-    /// List realms, or change which second factor one requires
+    /// List, add, change and delete groups of users
+    Group(group::Arguments),
+    /// List, add, change and delete roles
+    Role(role::Arguments),
+    /// List, give and take roles of users and groups
+    Acl(acl::Arguments),
+    /// List, add, change and delete realms
     Realm(realm::Arguments),
     /// Trust the test CA of 'serve --tls self', or forget it
     #[cfg(feature = "tls")]
@@ -71,6 +81,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::User(arguments) => user::run(arguments),
         Action::Passwd(arguments) => user::set_password(&arguments),
         Action::Session(arguments) => session::run(arguments),
+        Action::Group(arguments) => group::run(arguments),
+        Action::Role(arguments) => role::run(arguments),
+        Action::Acl(arguments) => acl::run(arguments),
         Action::Realm(arguments) => realm::run(arguments),
         #[cfg(feature = "tls")]
         Action::Tls(arguments) => tls::run(arguments),

@@ -131,7 +131,7 @@ impl Drop for Serving {
 
 #[tokio::test]
 async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
-    for version in ["0.1.0", "format-3", "format-4", "format-5"] {
+    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6"] {
         let files = Files::of(version);
         let (site, known) = (files.path("site"), &files.known);
         let serving = Serving::start(&site);
@@ -172,7 +172,7 @@ async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
 
 #[test]
 fn a_command_that_reads_opens_an_earlier_database_too() {
-    for version in ["0.1.0", "format-3", "format-4", "format-5"] {
+    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6"] {
         let files = Files::of(version);
         let output =
             run(&mut keyrig(&["rp", "user", "list", "--state", files.path("site").to_str().expect("text")]), "");

@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 60] = [
+const COMMANDS: [&str; 64] = [
     "attach",
     "client create",
     "client get",
@@ -62,16 +62,20 @@ const COMMANDS: [&str; 60] = [
     "key wait",
     "profiles",
     "replay",
+    "rp acl list",
     "rp audit",
     "rp events",
+    "rp group list",
     "rp passwd",
     "rp policies",
     "rp realm list",
-    "rp session list",
     "rp report",
+    "rp role list",
     "rp serve",
+    "rp session list",
     "rp user add",
     "rp user list",
+    "rp user permissions",
     "rp user tfa list",
     "run",
     "serve",
@@ -556,6 +560,36 @@ fn a_relying_party_and_its_users() {
     }
     let added = value(&rp(&state, &["user", "add", "alice@pve"]));
     assert_is("user-added", &added);
+    let state_of = ["--state", state.to_str().expect("text")];
+    for command in [
+        &["group", "add", "admins", "--comment", "all of them"][..],
+        &["role", "add", "Helpdesk", "--privs", "Sys.Audit"],
+        &["acl", "modify", "/", "--groups", "admins", "--roles", "Helpdesk"],
+        &[
+            "user",
+            "modify",
+            "alice@pve",
+            "--groups",
+            "admins",
+            "--email",
+            "alice@example.com",
+            "--expire",
+            "4102444800",
+        ],
+    ] {
+        printed(&[&["rp"], command, &state_of].concat(), "");
+    }
+    for (schema, command) in [
+        ("groups", ["group", "list"]),
+        ("roles", ["role", "list"]),
+        ("acl", ["acl", "list"]),
+        ("permissions", ["user", "permissions"]),
+        ("users", ["user", "list"]),
+        ("audit", ["audit", ""]),
+    ] {
+        let command: Vec<&str> = command.into_iter().filter(|word| !word.is_empty()).collect();
+        assert_is(schema, &value(&rp(&state, &command)));
+    }
     let given = directory.path().join("given");
     std::fs::write(&given, "correct horse battery\n").expect("it is written");
     let given = ["--password", given.to_str().expect("text")];

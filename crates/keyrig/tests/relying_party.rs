@@ -94,6 +94,115 @@ fn realms_take_the_option_as_proxmox_writes_it() {
     assert!(site.failed(&["realm", "modify", "ldap", "--tfa", "type=any"], 1).contains("realms are pam and pve"));
 }
 
+/// The words are `pveum`'s: what it takes is taken here, and does the same.
+#[test]
+fn groups_roles_and_rights_are_given_as_pveum_gives_them() {
+    let site = Site::new();
+    site.done(&["user", "add", "root@pam", "--role", "administrator"]);
+    site.done(&["group", "add", "admins", "--comment", "System Admins"]);
+    let attributes =
+        ["--firstname", "Alice", "--lastname", "Example", "--email", "alice@example.com", "--groups", "admins"];
+    site.done(&[&["user", "add", "alice@pve"], &attributes[..]].concat());
+    assert_eq!(site.done(&["group", "list"]), "admins (System Admins)  alice@pve\n");
+    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "");
+    site.done(&["acl", "modify", "/", "--groups", "admins", "--roles", "Administrator"]);
+    assert!(site.done(&["user", "permissions", "alice@pve"]).starts_with("alice@pve  /  Permissions.Modify, "));
+    assert_eq!(site.done(&["user", "list"]), "root@pam  administrator\nalice@pve  administrator\n");
+    assert_eq!(site.done(&["acl", "list"]), "/  root@pam  Administrator\n/  @admins  Administrator\n");
+
+    // Of one's own making, and for a user.
+    assert_eq!(site.done(&["role", "add", "Watch", "--privs", "Sys.Audit"]), "Watch  auditor: Sys.Audit\n");
+    site.done(&["user", "add", "bob@pve"]);
+    site.done(&["acl", "modify", "/", "--users", "bob@pve", "--roles", "Watch"]);
+    assert_eq!(site.done(&["user", "permissions", "bob@pve", "--path", "/"]), "bob@pve  /  Sys.Audit\n");
+    assert!(site.failed(&["role", "delete", "Watch"], 1).contains("somebody has the role Watch"));
+    site.done(&["role", "modify", "Watch", "--privs", ""]);
+    assert_eq!(site.done(&["user", "permissions", "bob@pve"]), "");
+    site.done(&["role", "modify", "Watch", "--privs", "Sys.Audit", "--append"]);
+    assert_eq!(site.done(&["user", "permissions", "bob@pve"]), "bob@pve  /  Sys.Audit\n");
+    site.done(&["acl", "delete", "/", "--users", "bob@pve", "--roles", "Watch"]);
+    assert_eq!(site.done(&["user", "permissions", "bob@pve"]), "");
+    site.done(&["role", "delete", "Watch"]);
+
+    // A list of groups is the whole list, unless it comes to the others.
+    site.done(&["group", "add", "staff"]);
+    site.done(&["user", "modify", "alice@pve", "--groups", "staff", "--append"]);
+    assert_eq!(site.done(&["group", "list"]), "admins (System Admins)  alice@pve\nstaff  alice@pve\n");
+    site.done(&["user", "modify", "alice@pve", "--groups", "staff"]);
+    assert_eq!(site.done(&["group", "list"]), "admins (System Admins)  nobody\nstaff  alice@pve\n");
+    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "");
+    site.done(&["group", "modify", "staff", "--comment", "All"]);
+    site.done(&["group", "delete", "admins"]);
+    assert_eq!(site.done(&["group", "list"]), "staff (All)  alice@pve\n");
+    let users = site.json(&["user", "list", "--json"]);
+    assert_eq!((&users[1]["email"], &users[1]["firstname"]), (&"alice@example.com".into(), &"Alice".into()));
+    let events = site.done(&["events", "--kind", "access_changed"]);
+    assert!(events.contains("group admins deleted"), "{events}");
+}
+
+#[test]
+fn what_pveum_takes_and_cannot_be_had_here_is_refused_by_name() {
+    let site = Site::new();
+    site.done(&["user", "add", "root@pam", "--role", "administrator"]);
+    site.done(&["group", "add", "admins"]);
+    for (arguments, status, words) in [
+        (&["user", "modify", "root@pam", "--keys", "x"][..], 2, "a factor is no text of the user"),
+        (&["user", "modify", "root@pam", "--email", "x"], 1, "an address of mail is NAME@HOST"),
+        (&["user", "modify", "root@pam", "--expire", "1"], 1, "only administrator"),
+        (&["user", "modify", "root@pam", "--groups", "none"], 1, "there is no group \"none\""),
+        (&["user", "add", "carol@pve", "--groups", "none"], 1, "there is no group \"none\""),
+        (&["user", "permissions", "carol@pve"], 1, "there is no user carol@pve"),
+        (&["group", "add", "admins"], 1, "there is a group \"admins\" already"),
+        (&["group", "add", "a b"], 1, "no group's name"),
+        (&["group", "delete", "none"], 1, "there is no group \"none\""),
+        (&["role", "add", "x", "--privs", "VM.Audit"], 1, "there is no privilege \"VM.Audit\" here"),
+        (&["role", "add", "x", "--privs", "User.Modify"], 1, "needs all of them"),
+        (&["role", "modify", "PVEAuditor", "--privs", ""], 1, "is built in"),
+        (&["role", "delete", "Administrator"], 1, "is built in"),
+        (&["acl", "modify", "/vms", "--users", "root@pam", "--roles", "NoAccess"], 2, "there is the path / alone"),
+        (&["acl", "modify", "/", "--roles", "NoAccess"], 2, "--users"),
+        (&["acl", "modify", "/", "--users", "root@pam", "--roles", "PVEAdmin"], 1, "there is no role \"PVEAdmin\""),
+        (&["acl", "modify", "/", "--tokens", "root@pam!x", "--roles", "NoAccess"], 2, "a token may what its user may"),
+        (
+            &["acl", "modify", "/", "--groups", "admins", "--roles", "NoAccess", "--propagate", "0"],
+            2,
+            "leave out --propagate",
+        ),
+        (&["acl", "delete", "/", "--users", "root@pam", "--roles", "Administrator"], 1, "only administrator"),
+        (&["realm", "add", "company", "--type", "ldap"], 1, "a realm of the type ldap is not to be had here"),
+        (&["realm", "add", "1st", "--type", "pve"], 1, "begins with a letter"),
+        (&["realm", "add", "pve", "--type", "pve"], 1, "there is a realm \"pve\" already"),
+        (&["realm", "delete", "pam"], 1, "is always there"),
+        (&["realm", "delete", "none"], 1, "there is no realm \"none\""),
+    ] {
+        let error = site.failed(arguments, status);
+        assert!(error.contains(words), "{arguments:?}: {error}");
+    }
+    assert_eq!(site.done(&["user", "list"]), "root@pam  administrator\n", "nothing is half done");
+}
+
+#[test]
+fn a_realm_that_is_added_has_users_of_its_own() {
+    let site = Site::new();
+    site.done(&["user", "add", "root@pam", "--role", "administrator"]);
+    let added = site.done(&["realm", "add", "test", "--type", "pve", "--comment", "Of the test", "--tfa", "type=any"]);
+    assert_eq!(added, "test  type=any\n");
+    site.done(&["user", "add", "alice@test"]);
+    site.done(&["realm", "modify", "test", "--comment", "Of the tests"]);
+    assert!(site.failed(&["realm", "delete", "test"], 1).contains("has 1 users"));
+    site.done(&["user", "delete", "alice@test", "--yes"]);
+    site.done(&["realm", "delete", "test"]);
+    assert_eq!(site.done(&["realm", "list"]), "pam  no second factor required\npve  no second factor required\n");
+    // Served as Proxmox VE is, it has its two.
+    at_the_start(&site, "rp_id = \"example.com\"\norigins = [\"https://pve.example.com\"]\npolicy = \"proxmox-9\"\n");
+    let refused = site.failed(&["realm", "add", "test", "--type", "pve"], 1);
+    assert!(refused.contains("under the policy proxmox-9 no realm of the type pve is added"), "{refused}");
+    for kind in ["any", "webauthn"] {
+        let refused = site.failed(&["realm", "modify", "pve", "--tfa", &format!("type={kind}")], 1);
+        assert!(refused.contains(&format!("under the policy proxmox-9 no realm asks for {kind}")), "{refused}");
+    }
+}
+
 /// What guides say, and what is right.
 #[test]
 fn what_guides_get_wrong_is_answered_with_the_right_form() {
@@ -266,13 +375,17 @@ fn a_site_on_a_loopback_address_is_opened_by_the_name() {
     assert_eq!(line, format!("site     http://localhost:{port}, at 127.0.0.1:{port} alone\n"));
 }
 
-/// The doctor is asked about the site's own settings: what no browser will ever do there is said before anybody tries.
 /// What `rp serve` prints with these settings before it serves.
 fn at_the_start(site: &Site, settings: &str) -> Vec<String> {
+    at_the_start_with(site, settings, &["--listen", "localhost:0"])
+}
+
+fn at_the_start_with(site: &Site, settings: &str, arguments: &[&str]) -> Vec<String> {
     let config = site.0.path().join("site.toml");
     std::fs::write(&config, settings).expect("it is written");
-    let mut serving = keyrig(&["rp", "serve", "--listen", "localhost:0", "--config"])
+    let mut serving = keyrig(&["rp", "serve", "--config"])
         .arg(&config)
+        .args(arguments)
         .arg("--state")
         .arg(site.0.path())
         .stdout(Stdio::piped())
@@ -285,6 +398,25 @@ fn at_the_start(site: &Site, settings: &str) -> Vec<String> {
     lines
 }
 
+/// The nodes are where it is opened, whatever its settings name.
+#[test]
+fn a_cluster_says_at_its_start_which_node_browsers_refuse() {
+    let site = Site::new();
+    let nodes = ["--tls", "self", "--node", "pve1.example.com=127.0.0.1:0", "--node", "pve2.example.net=127.0.0.1:0"];
+    for origins in ["", "origins = [\"https://example.com\"]\nallow_subdomains = true\n"] {
+        let settings = format!("rp_id = \"example.com\"\n{origins}");
+        let lines = at_the_start_with(&site, &settings, &nodes);
+        let refused = |name: &str| {
+            let note = format!("nobody can use WebAuthn at https://{name}:");
+            lines.iter().any(|line| line.contains(&note))
+        };
+        assert!(refused("pve2.example.net"), "{lines:#?}");
+        // With an origin that has another port, the site itself refuses what comes from there.
+        assert_eq!(refused("pve1.example.com"), !origins.is_empty(), "{lines:#?}");
+    }
+}
+
+/// The doctor is asked about the site's own settings: what no browser will ever do there is said before anybody tries.
 #[test]
 fn a_site_says_at_its_start_where_browsers_refuse_it() {
     let site = Site::new();

@@ -6,7 +6,7 @@
 mod program;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -186,6 +186,36 @@ fn a_site_that_answers_a_page_for_people_is_told_with_what_it_said() {
         out.contains("the site answered POST /attestation/options with what is not JSON: \"<html>no</html>\""),
         "{out}"
     );
+}
+
+/// The scenario that is shipped, at a site that speaks FIDO's shapes: ours, as a process of its own.
+#[test]
+fn the_shipped_scenario_runs_at_a_site_of_fido_s_shapes() {
+    let state = tempfile::tempdir().unwrap();
+    let mut serve = program::keyrig(&["rp", "serve", "--json", "--fido-conformance", "--listen", "localhost:0"]);
+    serve.arg("--state").arg(state.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut site = serve.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(site.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let listening: Value = serde_json::from_str(&line).unwrap();
+    let url = listening["url"].as_str().unwrap();
+    let shipped = include_str!("../src/scenario/new.toml");
+    let table = "[site]\nrp-id = \"login.example.com\"\npolicy = \"strict-l3\"\n";
+    assert!(shipped.contains(table));
+    let elsewhere = format!("[elsewhere]\nurl = \"{url}\"\nadapter = \"fido-conformance\"\n");
+    let folder = folder(&shipped.replace(table, &elsewhere));
+    // Both are of one user, who stays: each has keys of its own.
+    let run = |browser: &str, seed: &str| {
+        let arguments = ["run", ".", "--matrix", &format!("browser={browser}"), "--seed", seed];
+        texts(&keyrig(folder.path(), &arguments))
+    };
+    let ran = [run("chromium", "1"), run("firefox", "2")];
+    site.kill().unwrap();
+    site.wait().unwrap();
+    for (code, out, error) in ran {
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
+        assert!(out.contains("1 passed in "), "{out}");
+    }
 }
 
 #[test]

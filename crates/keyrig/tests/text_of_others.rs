@@ -38,6 +38,10 @@ fn hostile_site(directory: &Path) -> String {
     database.pragma_update(None, "foreign_keys", false).expect("it is set");
     write("UPDATE users SET name = ?1, realm = 'pve', comment = ?1");
     write("INSERT INTO realms VALUES (?1, 'pve', ?1, 'none', NULL, NULL)");
+    write("INSERT INTO user_groups VALUES (?1, ?1)");
+    write("INSERT INTO group_members VALUES (1, ?1)");
+    write("INSERT INTO roles VALUES (?1, ?1, 2)");
+    write("INSERT INTO acl VALUES (?1, NULL, ?1)");
     write("INSERT INTO factors VALUES ('damaged' || ?1, 1, 'kind' || ?1, ?1, 0, NULL, 1)");
     write("INSERT INTO factors VALUES ('key' || ?1, 1, 'webauthn', ?1, 1, NULL, 1)");
     let credential = "INSERT INTO webauthn_credentials VALUES ('key' || ?1, x'02', x'', 7, 0, 0, 0, '[]', ?1, x'01', zeroblob(16), \
@@ -63,6 +67,13 @@ fn a_site() {
     for words in [
         &["user", "list"][..],
         &["user", "tfa", "list"],
+        &["user", "permissions"],
+        &["group", "list"],
+        &["role", "list"],
+        &["acl", "list"],
+        &["group", "add", HOSTILE],
+        &["role", "add", HOSTILE],
+        &["realm", "add", HOSTILE, "--type", "pve"],
         &["audit"],
         &["audit", "--csv"],
         &["events"],

@@ -90,6 +90,8 @@ event_kinds! {
     TokenDeleted = "token_deleted",
     /// A realm was changed.
     RealmChanged = "realm_changed",
+    /// A group, a role, or who has which was changed.
+    AccessChanged = "access_changed",
 }
 
 /// A text is not the kind of an event.

@@ -61,6 +61,11 @@
 //! a ticket for the cookie `PVEAuthCookie` and a token for the header `CSRFPreventionToken`, answers are `{"data": ..}`, and the cause of a
 //! failure is the reason phrase.
 //!
+//! With [`Options::fido_conformance`] the routes of FIDO's "Conformance testing server API" are there as well ([`CONFORMANCE_ROUTES`]):
+//! `POST /attestation/options`, `/attestation/result`, `/assertion/options` and `/assertion/result`, answered with `{"status": "ok" or
+//! "failed", "errorMessage"}`, where a ceremony's two requests belong together by a cookie. Users are made as they are named, without a
+//! password, in a realm `fido` of their own: that the shapes are spoken claims no conformance.
+//!
 //! `GET /.well-known/webauthn` is the file of [related origins](Settings::related_origins), for browsers.
 //!
 //! Users see and change what is theirs, auditors see everything, administrators change everything. Changing factors, users
@@ -73,6 +78,7 @@ mod challenges;
 mod clock;
 mod directory;
 mod factors;
+mod groups;
 mod http;
 mod limits;
 mod locks;
@@ -89,6 +95,8 @@ mod realms;
 mod recovery_keys;
 mod refusal;
 mod relying_party;
+mod role;
+mod roles;
 mod sessions;
 mod settings;
 mod site;
@@ -112,9 +120,10 @@ pub use self::challenges::{ChallengeGone, MAX_CHALLENGES_PER_SESSION, MAX_CHALLE
 pub use self::clock::{Clock, SystemClock};
 pub use self::directory::{Directory, DirectoryUnavailable};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
+pub use self::groups::{Group, GroupError};
 #[cfg(feature = "tls")]
 pub use self::http::serve_tls;
-pub use self::http::{CSRF_HEADER, MAX_BODY_BYTES, PROXMOX_ROUTES, ROUTES, router, serve};
+pub use self::http::{CONFORMANCE_ROUTES, CSRF_HEADER, MAX_BODY_BYTES, PROXMOX_ROUTES, ROUTES, router, serve};
 pub use self::limits::{EventRetention, Limits};
 pub use self::locks::{FAILURES, LOCK_TIME, TOTP_FAILURES};
 pub use self::notices::Notice;
@@ -134,6 +143,7 @@ pub use self::recovery_keys::{
 };
 pub use self::refusal::{Refusal, ReportForUser};
 pub use self::relying_party::{Options, RelyingParty, Transport};
+pub use self::roles::{AclEntry, NamedRole, RoleError, Subject, privileges};
 pub use self::sessions::{
     CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, ENROLMENT_LIFETIME, MAX_SESSIONS_PER_USER, SESSION_LIFETIME,
     SessionEntry, SessionKind,

@@ -12,6 +12,9 @@ use crate::audit_log::{self, By, EventKind};
 use crate::site;
 use crate::store::{Store, StoreError, unreadable};
 
+const MAX_NAME_BYTES: usize = 32;
+const MAX_COMMENT_BYTES: usize = 256;
+
 /// A realm: the part of a user's name after the `@`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Realm {
@@ -25,7 +28,7 @@ pub struct Realm {
     pub requirement: Requirement,
 }
 
-/// Where the passwords of a realm come from. Both kinds keep them here.
+/// Where the passwords of a realm come from. Those of Proxmox VE's kinds are kept here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RealmKind {
@@ -33,6 +36,8 @@ pub enum RealmKind {
     Pam,
     /// As Proxmox VE's own accounts.
     Pve,
+    /// Nowhere: users of FIDO's conformance tools, who are made as they are named.
+    Fido,
 }
 
 /// The second factor that a realm requires. A user with any enabled factor is asked for one in every case.
@@ -70,6 +75,7 @@ impl RealmKind {
         match self {
             Self::Pam => "pam",
             Self::Pve => "pve",
+            Self::Fido => "fido",
         }
     }
 }
@@ -78,7 +84,7 @@ impl FromStr for RealmKind {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        [Self::Pam, Self::Pve].into_iter().find(|kind| kind.name() == name).ok_or(())
+        [Self::Pam, Self::Pve, Self::Fido].into_iter().find(|kind| kind.name() == name).ok_or(())
     }
 }
 
@@ -99,8 +105,44 @@ impl FromSql for RealmKind {
 #[derive(Debug, Error)]
 pub enum RealmError {
     /// There is no such realm.
-    #[error("there is no realm {0:?}; realms are pam and pve")]
+    #[error("there is no realm {0:?}; realms are pam and pve, and those that were added")]
     Unknown(String),
+    /// There is one already.
+    #[error("there is a realm {0:?} already")]
+    Exists(String),
+    /// A text is not a realm's name.
+    #[error("{0:?} is no realm's name: that is 1 to 32 of A-Z a-z 0-9 . _ -, and begins with a letter")]
+    Name(String),
+    /// The comment is too long or has control characters.
+    #[error("a comment is at most 256 bytes without control characters")]
+    Comment,
+    /// Its passwords would come from elsewhere.
+    #[error("a realm of the type {kind} is not to be had here: its passwords are a directory's. There are pam and pve")]
+    NotBuilt {
+        /// The type asked for.
+        kind: String,
+    },
+    /// There is one of that type, and no other, at the server that the policy is named after.
+    #[error(
+        "under the policy {policy} no realm of the type {kind} is added, as at Proxmox VE: it has the one of that name"
+    )]
+    BuiltInType {
+        /// The type asked for.
+        kind: &'static str,
+        /// The policy that the site was last served with.
+        policy: String,
+    },
+    /// It is always there.
+    #[error("the realm {0} is always there, and is not deleted")]
+    BuiltIn(String),
+    /// It has users.
+    #[error("the realm {name} has {users} users: delete them first")]
+    InUse {
+        /// The realm.
+        name: String,
+        /// How many.
+        users: u32,
+    },
     /// Digits or step out of bounds.
     #[error(
         "a realm's oath has 6 to 8 digits and a step of 10 to 3600 seconds, not {digits} digits and {step} seconds"
@@ -145,6 +187,30 @@ impl Store {
     /// [`RealmError::Unknown`] if there is none of that name.
     pub fn realm(&self, name: &str) -> Result<Realm, RealmError> {
         self.read(|connection| find(connection, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned())))
+    }
+
+    /// Adds a realm that requires no second factor, whose passwords are kept here. `kind` is as Proxmox VE calls it.
+    ///
+    /// # Errors
+    /// [`RealmError`] if there is one of that name, that is none, or such a type is not to be had.
+    pub fn add_realm(&self, name: &str, kind: &str, comment: &str, by: &By) -> Result<Realm, RealmError> {
+        self.write(|transaction| add(transaction, name, kind, comment, by))
+    }
+
+    /// Changes what is said of a realm.
+    ///
+    /// # Errors
+    /// [`RealmError`] if there is none of that name.
+    pub fn set_realm_comment(&self, name: &str, comment: &str, by: &By) -> Result<Realm, RealmError> {
+        self.write(|transaction| set_comment(transaction, name, comment, by))
+    }
+
+    /// Deletes a realm that was added and has no users.
+    ///
+    /// # Errors
+    /// [`RealmError`] if there is none of that name, it is always there, or it has users.
+    pub fn delete_realm(&self, name: &str, by: &By) -> Result<(), RealmError> {
+        self.write(|transaction| delete(transaction, name, by))
     }
 
     /// Makes a realm require a second factor, or none, from the next login on. Sessions that there are go on.
@@ -193,6 +259,86 @@ pub(crate) fn set_requirement(
     let detail = format!("realm {name} requires {requirement}");
     audit_log::record(connection, by, EventKind::RealmChanged, "", &detail)?;
     find(connection, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
+}
+
+pub(crate) fn add(
+    connection: &Connection,
+    name: &str,
+    kind: &str,
+    comment: &str,
+    by: &By,
+) -> Result<Realm, RealmError> {
+    let kind = match kind.parse() {
+        Ok(kind @ (RealmKind::Pam | RealmKind::Pve)) => kind,
+        // Those of directories will have what they need to be asked; the one of tools comes with them.
+        _ => return Err(RealmError::NotBuilt { kind: kind.to_owned() }),
+    };
+    let is_in_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    if !begins || name.len() > MAX_NAME_BYTES || !name.bytes().all(is_in_a_name) {
+        return Err(RealmError::Name(name.to_owned()));
+    }
+    check_comment(comment)?;
+    if let Some(site) = site::find(connection)?
+        && !site.realm_types.is_empty()
+    {
+        return Err(RealmError::BuiltInType { kind: kind.name(), policy: site.policy });
+    }
+    if find(connection, name)?.is_some() {
+        return Err(RealmError::Exists(name.to_owned()));
+    }
+    connection
+        .prepare_cached("INSERT INTO realms VALUES (?, ?, ?, 'none', NULL, NULL)")
+        .and_then(|mut statement| statement.execute(params![name, kind, comment]))
+        .map_err(StoreError::from)?;
+    let detail = format!("realm {name} added, of the type {}", kind.name());
+    audit_log::record(connection, by, EventKind::RealmChanged, "", &detail)?;
+    find(connection, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
+}
+
+pub(crate) fn set_comment(connection: &Connection, name: &str, comment: &str, by: &By) -> Result<Realm, RealmError> {
+    check_comment(comment)?;
+    connection
+        .prepare_cached("UPDATE realms SET comment = ? WHERE name = ?")
+        .and_then(|mut statement| statement.execute([comment, name]))
+        .map_err(StoreError::from)?;
+    let realm = find(connection, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))?;
+    audit_log::record(connection, by, EventKind::RealmChanged, "", &format!("realm {name}: comment"))?;
+    Ok(realm)
+}
+
+pub(crate) fn delete(connection: &Connection, name: &str, by: &By) -> Result<(), RealmError> {
+    if find(connection, name)?.is_none() {
+        return Err(RealmError::Unknown(name.to_owned()));
+    }
+    if ["pam", "pve"].contains(&name) {
+        return Err(RealmError::BuiltIn(name.to_owned()));
+    }
+    let users: u32 = connection
+        .prepare_cached("SELECT count(*) FROM users WHERE realm = ?")
+        .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
+        .map_err(StoreError::from)?;
+    if users > 0 {
+        return Err(RealmError::InUse { name: name.to_owned(), users });
+    }
+    connection
+        .prepare_cached("DELETE FROM realms WHERE name = ?")
+        .and_then(|mut statement| statement.execute([name]))
+        .map_err(StoreError::from)?;
+    audit_log::record(connection, by, EventKind::RealmChanged, "", &format!("realm {name} deleted"))?;
+    Ok(())
+}
+
+fn check_comment(comment: &str) -> Result<(), RealmError> {
+    let is_comment = comment.len() <= MAX_COMMENT_BYTES && !comment.contains(char::is_control);
+    if is_comment { Ok(()) } else { Err(RealmError::Comment) }
+}
+
+/// Has there be the realm of FIDO's conformance tools.
+pub(crate) fn have_conformance(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "INSERT OR IGNORE INTO realms VALUES ('fido', 'fido', 'Users of conformance tools', 'none', NULL, NULL)";
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 const SELECT: &str = "SELECT name, kind, comment, requirement, oath_digits, oath_step FROM realms";

@@ -16,8 +16,10 @@ use thiserror::Error;
 
 use crate::challenges::ChallengeGone;
 use crate::factors::FactorError;
+use crate::groups::GroupError;
 use crate::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
 use crate::realms::{RealmError, Requirement};
+use crate::roles::RoleError;
 use crate::settings::SettingsError;
 use crate::store::StoreError;
 use crate::totp::{CodeRefused, TotpRefused};
@@ -161,6 +163,12 @@ pub enum Refusal {
     /// A user cannot be added, found or changed.
     #[error(transparent)]
     User(UserError),
+    /// Of a group.
+    #[error(transparent)]
+    Group(GroupError),
+    /// Of a role.
+    #[error(transparent)]
+    Role(RoleError),
     /// A factor cannot be added, found, changed or deleted.
     #[error(transparent)]
     Factor(FactorError),
@@ -254,6 +262,9 @@ impl Refusal {
                 UserError::Exists(_) => ("user_exists", StatusCode::CONFLICT),
                 UserError::UnknownRealm(_) => ("unknown_realm", StatusCode::NOT_FOUND),
                 UserError::Comment => ("bad_comment", StatusCode::BAD_REQUEST),
+                UserError::PersonalName => ("bad_name", StatusCode::BAD_REQUEST),
+                UserError::Email => ("bad_email", StatusCode::BAD_REQUEST),
+                UserError::Group(error) => of_group(error),
                 UserError::TokenName => ("bad_token_name", StatusCode::BAD_REQUEST),
                 UserError::TokenExists { .. } => ("token_exists", StatusCode::CONFLICT),
                 UserError::UnknownToken { .. } => ("unknown_token", StatusCode::NOT_FOUND),
@@ -261,6 +272,20 @@ impl Refusal {
                 UserError::TooManyTokens(_) => ("too_many_tokens", StatusCode::CONFLICT),
                 UserError::LastAdministrator(_) => ("last_administrator", StatusCode::CONFLICT),
                 UserError::Store(_) => UNAVAILABLE,
+            },
+            Self::Group(error) => of_group(error),
+            Self::Role(error) => match error {
+                RoleError::Unknown(_) => ("unknown_role", StatusCode::NOT_FOUND),
+                RoleError::Exists(_) => ("role_exists", StatusCode::CONFLICT),
+                RoleError::Name(_) => ("bad_role_name", StatusCode::BAD_REQUEST),
+                RoleError::BuiltIn(_) => ("role_is_built_in", StatusCode::CONFLICT),
+                RoleError::InUse(_) => ("role_is_in_use", StatusCode::CONFLICT),
+                RoleError::Privilege(_) | RoleError::Part => ("bad_privileges", StatusCode::BAD_REQUEST),
+                RoleError::TooMany => ("too_many_roles", StatusCode::CONFLICT),
+                RoleError::NoAdministrator => ("last_administrator", StatusCode::CONFLICT),
+                RoleError::User(_) => ("unknown_user", StatusCode::NOT_FOUND),
+                RoleError::Group(error) => of_group(error),
+                RoleError::Store(_) => UNAVAILABLE,
             },
             Self::Factor(error) => match error {
                 FactorError::UnknownUser(_) => ("unknown_user", StatusCode::NOT_FOUND),
@@ -275,6 +300,13 @@ impl Refusal {
             },
             Self::Realm(error) => match error {
                 RealmError::Unknown(_) => ("unknown_realm", StatusCode::NOT_FOUND),
+                RealmError::Exists(_) => ("realm_exists", StatusCode::CONFLICT),
+                RealmError::Name(_) | RealmError::Comment => ("bad_realm", StatusCode::BAD_REQUEST),
+                RealmError::NotBuilt { .. } | RealmError::BuiltInType { .. } => {
+                    ("bad_realm_type", StatusCode::CONFLICT)
+                }
+                RealmError::BuiltIn(_) => ("realm_is_built_in", StatusCode::CONFLICT),
+                RealmError::InUse { .. } => ("realm_is_in_use", StatusCode::CONFLICT),
                 RealmError::Oath { .. } => ("bad_oath", StatusCode::BAD_REQUEST),
                 RealmError::NotOfPolicy { .. } => ("not_of_policy", StatusCode::CONFLICT),
                 RealmError::Store(_) => UNAVAILABLE,
@@ -316,6 +348,26 @@ impl From<UserError> for Refusal {
         match error {
             UserError::Store(error) => error.into(),
             other => Self::User(other),
+        }
+    }
+}
+
+impl From<GroupError> for Refusal {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Store(error) => error.into(),
+            other => Self::Group(other),
+        }
+    }
+}
+
+impl From<RoleError> for Refusal {
+    fn from(error: RoleError) -> Self {
+        match error {
+            RoleError::Store(error) => error.into(),
+            RoleError::User(error) => error.into(),
+            RoleError::Group(error) => error.into(),
+            other => Self::Role(other),
         }
     }
 }
@@ -367,6 +419,18 @@ struct Body<'a> {
     report: Option<&'a Value>,
 }
 
+fn of_group(error: &GroupError) -> (&'static str, StatusCode) {
+    match error {
+        GroupError::Unknown(_) => ("unknown_group", StatusCode::NOT_FOUND),
+        GroupError::Exists(_) => ("group_exists", StatusCode::CONFLICT),
+        GroupError::Name(_) => ("bad_group_name", StatusCode::BAD_REQUEST),
+        GroupError::Comment => ("bad_comment", StatusCode::BAD_REQUEST),
+        GroupError::TooMany => ("too_many_groups", StatusCode::CONFLICT),
+        GroupError::NoAdministrator => ("last_administrator", StatusCode::CONFLICT),
+        GroupError::Store(_) => UNAVAILABLE,
+    }
+}
+
 /// The body of an answer to what is no request.
 pub(crate) fn of_what_is_no_request(status: StatusCode) -> String {
     let (code, reason) = match status {
@@ -379,23 +443,29 @@ pub(crate) fn of_what_is_no_request(status: StatusCode) -> String {
     serde_json::to_string(&body).unwrap_or_default()
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let (code, status) = self.code_and_status();
-        match &self {
+impl Refusal {
+    /// Its body, in JSON; the log has heard of it.
+    pub(crate) fn body(&self) -> impl Serialize + '_ {
+        let (code, _) = self.code_and_status();
+        match self {
             Self::DirectoryUnavailable { reason } => tracing::error!(code, reason, "a directory gives no answer"),
             Self::Unavailable { reason } => tracing::error!(code, reason, "the store failed"),
             Self::WebauthnUnavailable { reason } => tracing::error!(code, reason, "the settings of WebAuthn are wrong"),
             other => tracing::debug!(code, reason = %other, "refused"),
         }
         let report = self.report();
-        let body = Body {
+        Body {
             refused_by: "relying_party",
             code,
             reason: self.to_string(),
             report_id: report.map(|report| report.id.as_str()),
             report: report.and_then(|report| report.explanation.as_ref()),
-        };
-        (status, Json(body)).into_response()
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status(), Json(self.body())).into_response()
     }
 }

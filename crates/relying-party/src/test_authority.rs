@@ -119,6 +119,8 @@ impl TestAuthority {
             names.iter().filter(|name| !names.iter().any(|other| is_below(name, other))).cloned().collect();
         names.sort();
         names.dedup();
+        // One process at a time: whoever comes second finds what the first made.
+        let _alone = lock(directory)?;
         if let Some(found) = Self::find(directory)?
             && found.about.names == names
             && now + RENEWED_BEFORE < found.expires()
@@ -241,6 +243,21 @@ impl About {
         params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
         Ok(params)
     }
+}
+
+/// Holds off others who would make a CA here, until it is dropped or this process ends.
+fn lock(directory: &Path) -> Result<fs::File, AuthorityError> {
+    let path = directory.with_extension("lock");
+    let locked = || {
+        if let Some(parent) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    locked().map_err(|error| AuthorityError::File { path: path.clone(), error })
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), AuthorityError> {

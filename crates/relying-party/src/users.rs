@@ -1,14 +1,13 @@
 //! Users: `name@realm`, a role, and a password where the realm keeps passwords here.
 
-use std::str::FromStr;
 use std::time::SystemTime;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::audit_log::{self, By, EventKind};
+use crate::groups::{self, GroupError};
 use crate::password::PasswordHash;
 use crate::random;
 use crate::realms;
@@ -16,61 +15,13 @@ use crate::sessions::{self, SessionEntry};
 use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
 use crate::user_name::{UserId, UserName};
 
-const MAX_COMMENT_BYTES: usize = 256;
+pub use crate::role::{InvalidRole, Role};
+
+/// RFC 5321, section 4.5.3.1.3, without the brackets.
+const MAX_EMAIL_BYTES: usize = 254;
 
 /// How many tokens for programs a user can have.
 pub(crate) const MAX_TOKENS_PER_USER: usize = 64;
-
-/// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Everything, also to others' factors.
-    Administrator,
-    /// What concerns the user alone.
-    User,
-    /// Like a user, and sees who has which factors, and the events.
-    Auditor,
-}
-
-impl Role {
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Administrator => "administrator",
-            Self::User => "user",
-            Self::Auditor => "auditor",
-        }
-    }
-}
-
-/// A text is not a role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a role is administrator, user or auditor")]
-pub struct InvalidRole;
-
-impl FromStr for Role {
-    type Err = InvalidRole;
-
-    fn from_str(name: &str) -> Result<Self, InvalidRole> {
-        let found = [Self::Administrator, Self::User, Self::Auditor].into_iter().find(|role| role.name() == name);
-        found.ok_or(InvalidRole)
-    }
-}
-
-impl ToSql for Role {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.name().into())
-    }
-}
-
-impl FromSql for Role {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let name = value.as_str()?;
-        name.parse().map_err(|InvalidRole| FromSqlError::Other(format!("the role of a user is {name:?}").into()))
-    }
-}
 
 /// A user, and the state of the account's locks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -83,12 +34,27 @@ pub struct User {
     /// WebAuthn's user handle: random, never anything personal (Level 3, §14.6.1).
     #[serde(skip)]
     pub handle: Vec<u8>,
-    /// What the user may do.
+    /// What the user may do: as such, by a group, or by another role.
     pub role: Role,
+    /// What the user may do as such.
+    #[serde(skip)]
+    pub own_role: Role,
     /// Whether the user may log in.
     pub enabled: bool,
     /// For people.
     pub comment: String,
+    /// An address; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub email: String,
+    /// A name; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub firstname: String,
+    /// A name; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub lastname: String,
+    /// From when on the user cannot log in.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "unix_time::option::serialize")]
+    pub expires: Option<SystemTime>,
     /// When the user was added.
     #[serde(serialize_with = "unix_time::serialize")]
     pub created: SystemTime,
@@ -107,6 +73,18 @@ pub struct User {
 }
 
 impl User {
+    /// Whether the user may log in at this moment, or go on: is enabled, and not over.
+    #[must_use]
+    pub fn may_log_in(&self, now: SystemTime) -> bool {
+        self.enabled && !self.is_over(now)
+    }
+
+    /// Whether the moment has come from which on the user cannot log in.
+    #[must_use]
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
     /// Whether the account is locked at this moment: for an hour after too many failures in a row.
     #[must_use]
     pub fn is_locked(&self, now: SystemTime) -> bool {
@@ -124,6 +102,19 @@ pub struct UserChange {
     pub enabled: Option<bool>,
     /// For people, at most 256 bytes.
     pub comment: Option<String>,
+    /// An address of mail, or an empty text.
+    pub email: Option<String>,
+    /// At most 256 bytes.
+    pub firstname: Option<String>,
+    /// At most 256 bytes.
+    pub lastname: Option<String>,
+    /// From when on the user cannot log in, in seconds since 1970; 0 for never.
+    pub expire: Option<u32>,
+    /// The groups that the user is in.
+    pub groups: Option<Vec<String>>,
+    /// Whether the user stays in other groups too.
+    #[serde(default)]
+    pub append: bool,
 }
 
 /// Why a user could not be added, found or changed.
@@ -136,11 +127,20 @@ pub enum UserError {
     #[error("there is a user {0} already")]
     Exists(UserName),
     /// There is no such realm.
-    #[error("there is no realm {0:?}; realms are pam and pve")]
+    #[error("there is no realm {0:?}; realms are pam and pve, and those that were added")]
     UnknownRealm(String),
     /// The comment is too long or has control characters.
     #[error("a comment is at most 256 bytes without control characters")]
     Comment,
+    /// A first or last name is too long or has control characters.
+    #[error("a name is at most 256 bytes without control characters")]
+    PersonalName,
+    /// An address is none.
+    #[error("an address of mail is NAME@HOST, at most 254 bytes without spaces and control characters")]
+    Email,
+    /// Of a group that the user is to be in.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// A token's name is not one.
     #[error("a token's name is 1 to 64 of A-Z a-z 0-9 . _ -")]
     TokenName,
@@ -191,7 +191,22 @@ impl Store {
     /// # Errors
     /// [`UserError`] if there is one of that name, or no such realm.
     pub fn add_user(&self, name: &UserName, role: Role, password: &PasswordHash, by: &By) -> Result<User, UserError> {
-        self.write(|transaction| add(transaction, name, role, password, by))
+        self.write(|transaction| add(transaction, name, role, Some(password), by))
+    }
+
+    /// The same, with what else there is to say of the user: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`UserError`] as [`Self::add_user`] and [`Self::change_user`].
+    pub fn add_user_with(
+        &self,
+        name: &UserName,
+        role: Role,
+        password: &PasswordHash,
+        change: &UserChange,
+        by: &By,
+    ) -> Result<User, UserError> {
+        self.write(|transaction| add_with(transaction, name, role, password, change, by))
     }
 
     /// All users, by realm and name.
@@ -259,11 +274,25 @@ impl Store {
     }
 }
 
-pub(crate) fn add(
+/// Adds a user with a password, and what else there is to say.
+pub(crate) fn add_with(
     connection: &Transaction<'_>,
     name: &UserName,
     role: Role,
     password: &PasswordHash,
+    change: &UserChange,
+    by: &By,
+) -> Result<User, UserError> {
+    let added = add(connection, name, role, Some(password), by)?;
+    if *change == UserChange::default() { Ok(added) } else { self::change(connection, name, change, by) }
+}
+
+/// Adds a user; without a password nobody can log in by one.
+pub(crate) fn add(
+    connection: &Transaction<'_>,
+    name: &UserName,
+    role: Role,
+    password: Option<&PasswordHash>,
     by: &By,
 ) -> Result<User, UserError> {
     if realms::find(connection, name.realm())?.is_none() {
@@ -288,7 +317,7 @@ pub(crate) fn add(
         Err(error) => return Err(error.into()),
     }
     let id = UserId(connection.last_insert_rowid());
-    write_password(connection, id, password, by.now)?;
+    password.map_or(Ok(()), |password| write_password(connection, id, password, by.now))?;
     audit_log::record(connection, by, EventKind::UserAdded, &name.to_string(), role.name())?;
     known(connection, name)
 }
@@ -299,22 +328,46 @@ pub(crate) fn change(
     change: &UserChange,
     by: &By,
 ) -> Result<User, UserError> {
-    change.comment.as_deref().map_or(Ok(()), check_comment)?;
+    check_texts(change)?;
     let user = known(connection, name)?;
+    let had = groups::has_administrator(connection, by.now)?;
+    let expires = change.expire.filter(|seconds| *seconds != 0).map(|seconds| i64::from(seconds) * 1000);
     connection
         .prepare_cached(
-            "UPDATE users SET role = coalesce(?, role), enabled = coalesce(?, enabled),
-             comment = coalesce(?, comment) WHERE id = ?",
+            "UPDATE users SET role = coalesce(?, role), enabled = coalesce(?, enabled), comment = coalesce(?, comment),
+             email = coalesce(?, email), firstname = coalesce(?, firstname), lastname = coalesce(?, lastname),
+             expires = CASE WHEN ? THEN ? ELSE expires END WHERE id = ?",
         )?
-        .execute(params![change.role, change.enabled, change.comment, user.id])?;
+        .execute(params![
+            change.role,
+            change.enabled,
+            change.comment,
+            change.email,
+            change.firstname,
+            change.lastname,
+            change.expire.is_some(),
+            expires,
+            user.id
+        ])?;
+    if let Some(groups) = &change.groups {
+        groups::put(connection, user.id, groups, change.append)?;
+    }
     if change.enabled == Some(false) {
         sessions::end_all(connection, user.id)?;
     }
-    check_an_administrator_is_left(connection, &user)?;
+    check_an_administrator_is_left(connection, had, &user, by)?;
     let detail = [
         change.role.map(|role| format!("role {}", role.name())),
         change.enabled.map(|enabled| if enabled { "enabled" } else { "disabled" }.to_owned()),
         change.comment.as_ref().map(|_| "comment".to_owned()),
+        change.email.as_ref().map(|_| "email".to_owned()),
+        change.firstname.as_ref().map(|_| "firstname".to_owned()),
+        change.lastname.as_ref().map(|_| "lastname".to_owned()),
+        change.expire.map(|seconds| format!("expire {seconds}")),
+        change
+            .groups
+            .as_ref()
+            .map(|groups| format!("{} {}", if change.append { "also in" } else { "groups" }, groups.join(" "))),
     ];
     let detail: Vec<_> = detail.into_iter().flatten().collect();
     audit_log::record(connection, by, EventKind::UserChanged, &name.to_string(), &detail.join(", "))?;
@@ -322,14 +375,31 @@ pub(crate) fn change(
 }
 
 pub(crate) fn check_comment(comment: &str) -> Result<(), UserError> {
-    let is_comment = comment.len() <= MAX_COMMENT_BYTES && !comment.contains(char::is_control);
-    if is_comment { Ok(()) } else { Err(UserError::Comment) }
+    if groups::is_text(comment) { Ok(()) } else { Err(UserError::Comment) }
+}
+
+fn check_texts(change: &UserChange) -> Result<(), UserError> {
+    change.comment.as_deref().map_or(Ok(()), check_comment)?;
+    if [&change.firstname, &change.lastname].into_iter().flatten().any(|name| !groups::is_text(name)) {
+        return Err(UserError::PersonalName);
+    }
+    let is_seen = |character: char| !character.is_whitespace() && !character.is_control();
+    let is_address = |text: &str| {
+        text.len() <= MAX_EMAIL_BYTES
+            && text.chars().all(is_seen)
+            && text.rsplit_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
+    };
+    match &change.email {
+        Some(email) if !email.is_empty() && !is_address(email) => Err(UserError::Email),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn delete(connection: &Connection, name: &UserName, by: &By) -> Result<(), UserError> {
     let user = known(connection, name)?;
+    let had = groups::has_administrator(connection, by.now)?;
     connection.prepare_cached("DELETE FROM users WHERE id = ?")?.execute([user.id])?;
-    check_an_administrator_is_left(connection, &user)?;
+    check_an_administrator_is_left(connection, had, &user, by)?;
     audit_log::record(connection, by, EventKind::UserDeleted, &name.to_string(), "")?;
     Ok(())
 }
@@ -363,14 +433,16 @@ pub(crate) fn end_sessions(connection: &Connection, name: &UserName, by: &By) ->
 }
 
 /// There was none before the first: only who takes one away has to leave another.
-fn check_an_administrator_is_left(connection: &Connection, changed: &User) -> Result<(), UserError> {
-    let is_left = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM users WHERE role = ? AND enabled = 1)")?
-        .query_row([Role::Administrator], |row| row.get(0))?;
-    if is_left || changed.role != Role::Administrator || !changed.enabled {
-        Ok(())
-    } else {
+fn check_an_administrator_is_left(
+    connection: &Connection,
+    had: bool,
+    changed: &User,
+    by: &By,
+) -> Result<(), UserError> {
+    if had && !groups::has_administrator(connection, by.now)? {
         Err(UserError::LastAdministrator(changed.name.clone()))
+    } else {
+        Ok(())
     }
 }
 
@@ -390,7 +462,8 @@ fn write_password(
 
 const SELECT: &str =
     "SELECT id, name, realm, handle, role, enabled, comment, created, last_login, failures, locked_until,
-    totp_failures, totp_locked FROM users";
+    totp_failures, totp_locked, email, firstname, lastname, expires,
+    coalesce((SELECT max(grants) FROM granted WHERE granted.user = users.id), 0) FROM users";
 
 pub(crate) fn known(connection: &Connection, name: &UserName) -> Result<User, UserError> {
     find(connection, name)?.ok_or_else(|| UserError::Unknown(name.clone()))
@@ -414,6 +487,12 @@ pub(crate) fn some(connection: &Connection, after: Option<&UserName>, limit: u32
     Ok(statement.query_map(params![realm, name, limit], read_user)?.collect::<Result<_, _>>()?)
 }
 
+/// How many users a realm has.
+pub(crate) fn count(connection: &Connection, realm: &str) -> Result<u32, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT count(*) FROM users WHERE realm = ?")?;
+    Ok(statement.query_row([realm], |row| row.get(0))?)
+}
+
 pub(crate) fn by_id(connection: &Connection, id: UserId) -> Result<Option<User>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
     Ok(statement.query_row([id], read_user).optional()?)
@@ -427,11 +506,14 @@ pub(crate) fn local_password(connection: &Connection, user: UserId) -> Result<Op
 }
 
 fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
+    let own_role: Role = row.get(4)?;
+    let granted = Role::of_rank(row.get(17)?);
     Ok(User {
         id: row.get(0)?,
         name: UserName::from_store(row.get(1)?, row.get(2)?),
         handle: row.get(3)?,
-        role: row.get(4)?,
+        role: if granted.rank() > own_role.rank() { granted } else { own_role },
+        own_role,
         enabled: row.get(5)?,
         comment: row.get(6)?,
         created: moment(row.get(7)?),
@@ -440,5 +522,9 @@ fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
         locked_until: row.get::<_, Option<i64>>(10)?.map(moment),
         totp_failures: row.get(11)?,
         totp_locked: row.get(12)?,
+        email: row.get(13)?,
+        firstname: row.get(14)?,
+        lastname: row.get(15)?,
+        expires: row.get::<_, Option<i64>>(16)?.map(moment),
     })
 }

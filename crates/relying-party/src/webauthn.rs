@@ -72,6 +72,8 @@ impl Settings {
 pub(crate) enum Login {
     /// The second factor of a user whose password was right.
     SecondFactor,
+    /// The same, where the key has to verify the user whatever the policy says.
+    VerifiedSecondFactor,
     /// The only factor: the credential says who it is, and verifies the user.
     Passkey,
 }
@@ -177,7 +179,7 @@ impl Webauthn {
         let policy = &self.settings.policy;
         let user_verification = match login {
             Login::SecondFactor => policy.user_verification,
-            Login::Passkey => Preference::Required,
+            Login::VerifiedSecondFactor | Login::Passkey => Preference::Required,
         };
         let mut options = json!({
             "challenge": URL_SAFE_NO_PAD.encode(challenge),
@@ -197,9 +199,9 @@ impl Webauthn {
     }
 
     /// The verifier of the policy in which webauthn-rs decides.
-    fn webauthn_rs<'a>(&'a self, origins: &'a [OriginRule], passkey: bool) -> WebauthnRs<'a> {
+    fn webauthn_rs<'a>(&'a self, origins: &'a [OriginRule], verify_user: bool) -> WebauthnRs<'a> {
         let user_verification = match self.settings.policy.user_verification {
-            _ if passkey => UserVerification::Required,
+            _ if verify_user => UserVerification::Required,
             Preference::Required => UserVerification::Required,
             Preference::Preferred => UserVerification::Preferred,
             Preference::Discouraged => UserVerification::Discouraged,
@@ -256,7 +258,7 @@ impl Webauthn {
         &self,
         response: &RegistrationResponse,
         begun: (&[u8], &[u8]),
-        passkey: bool,
+        verify_user: bool,
         already_registered: bool,
         page: &Page,
         now: std::time::SystemTime,
@@ -273,7 +275,7 @@ impl Webauthn {
         };
         let expected = RegistrationExpectations {
             framing: if self.top_origins.is_empty() { Framing::Refused } else { Framing::AllowedIn(&self.top_origins) },
-            user_verification: passkey || policy.user_verification == Preference::Required,
+            user_verification: verify_user || policy.user_verification == Preference::Required,
             algorithms: &policy.algorithms,
             attestation,
             already_registered,
@@ -285,7 +287,7 @@ impl Webauthn {
         match policy.decided_by {
             DecidedBy::Keyrig => registration,
             DecidedBy::WebauthnRs => {
-                let judge = self.webauthn_rs(&origins, passkey);
+                let judge = self.webauthn_rs(&origins, verify_user);
                 registration.decided_by(judge.judge_registration(response, challenge))
             }
         }
@@ -309,13 +311,13 @@ impl Webauthn {
                 FramedLogin::Refused => Framing::Refused,
                 FramedLogin::Accepted => Framing::AllowedAnywhere,
             },
-            user_verification: login == Login::Passkey || policy.user_verification == Preference::Required,
+            user_verification: login != Login::SecondFactor || policy.user_verification == Preference::Required,
             counter: match policy.signature_counter {
                 SignatureCounter::Refuse | SignatureCounter::Unsaved => Deviation::Refuse,
                 SignatureCounter::Report => Deviation::Report,
             },
             user: match login {
-                Login::SecondFactor => KnownBy::Identified,
+                Login::SecondFactor | Login::VerifiedSecondFactor => KnownBy::Identified,
                 Login::Passkey => KnownBy::ByUserHandle,
             },
             strictness: policy.strictness,
@@ -333,7 +335,7 @@ impl Webauthn {
             // Without a record there is nothing that webauthn-rs could judge; our report refuses.
             (DecidedBy::Keyrig, _) | (DecidedBy::WebauthnRs, None) => authentication,
             (DecidedBy::WebauthnRs, Some(stored)) => {
-                let judge = self.webauthn_rs(&origins, login == Login::Passkey);
+                let judge = self.webauthn_rs(&origins, login != Login::SecondFactor);
                 let registration = StoredRegistration {
                     client_data_json: &stored.client_data,
                     attestation_object: &stored.attestation_object,

@@ -26,8 +26,34 @@ enum Action {
         #[command(flatten)]
         state: State,
     },
-    /// Change which second factor a realm requires
+    /// Add a realm, whose users have passwords here
+    Add(Add),
+    /// Change which second factor a realm requires, or its comment
     Modify(Modify),
+    /// Delete a realm that was added and has no users
+    Delete {
+        /// The realm
+        realm: String,
+        #[command(flatten)]
+        state: State,
+    },
+}
+
+#[derive(Args)]
+struct Add {
+    /// The realm: 1 to 32 of A-Z a-z 0-9 . _ -, the first a letter
+    realm: String,
+    /// What kind of realm: pam or pve. Both keep passwords here; under the policy proxmox-9 neither can be added
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: String,
+    /// A comment on the realm
+    #[arg(long, default_value = "", hide_default_value = true)]
+    comment: String,
+    /// The second factor that the realm requires
+    #[arg(long, value_name = "OPTION")]
+    tfa: Option<Requirement>,
+    #[command(flatten)]
+    state: State,
 }
 
 #[derive(Args)]
@@ -41,11 +67,14 @@ Examples:
 The last two are keyrig's own: Proxmox VE has no such types, and under the
 policy proxmox-9 they are refused.")]
 struct Modify {
-    /// pam or pve
+    /// pam, pve, or one that was added
     realm: String,
     /// The second factor that the realm requires
-    #[arg(long, value_name = "OPTION", required_unless_present = "delete", conflicts_with = "delete")]
+    #[arg(long, value_name = "OPTION", conflicts_with = "delete")]
     tfa: Option<Requirement>,
+    /// A comment on the realm
+    #[arg(long)]
+    comment: Option<String>,
     /// The option to remove: tfa
     #[arg(long, value_name = "OPTION", value_parser = ["tfa"])]
     delete: Option<String>,
@@ -63,10 +92,32 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 realms.iter().try_for_each(|realm| print(text(realm)))?;
             }
         }
+        Action::Add(Add { realm, kind, comment, tfa, state }) => {
+            let (store, by) = (state.open()?, By::command_line(SystemTime::now()));
+            let mut added = store.add_realm(&realm, &kind, &comment, &by)?;
+            if let Some(requirement) = tfa {
+                added = store.set_requirement(&realm, requirement, &by)?;
+            }
+            print(text(&added))?;
+        }
+        Action::Delete { realm, state } => {
+            state.open()?.delete_realm(&realm, &By::command_line(SystemTime::now()))?;
+            print(format!("deleted {realm}"))?;
+        }
         Action::Modify(modify) => {
-            let requirement = modify.tfa.unwrap_or(Requirement::None);
-            let store = modify.state.open()?;
-            let realm = store.set_requirement(&modify.realm, requirement, &By::command_line(SystemTime::now()))?;
+            if modify.tfa.is_none() && modify.comment.is_none() && modify.delete.is_none() {
+                let words = "nothing to change: give --tfa <OPTION>, --comment <COMMENT> or --delete tfa";
+                return Err(Failure::Usage(words.to_owned()));
+            }
+            let (store, by) = (modify.state.open()?, By::command_line(SystemTime::now()));
+            let mut realm = store.realm(&modify.realm)?;
+            if let Some(comment) = &modify.comment {
+                realm = store.set_realm_comment(&modify.realm, comment, &by)?;
+            }
+            let deleted = modify.delete.map(|_| Requirement::None);
+            if let Some(requirement) = modify.tfa.or(deleted) {
+                realm = store.set_requirement(&modify.realm, requirement, &by)?;
+            }
             print(text(&realm))?;
             let lacking = store.audit(SystemTime::now())?.lacking(&realm.name);
             if !lacking.is_empty() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
+use keyrig_client::Origin;
 use keyrig_relying_party::{
     By, Options, RelyingParty, Role, Server, Settings, SystemClock, Transport, UserError, UserName,
 };
@@ -82,6 +83,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     explain: bool,
 
+    /// Serve the four routes of FIDO's server conformance API as well, for tools that speak it: anybody can make users in a realm fido
+    /// of their own, and add keys to them
+    #[arg(long)]
+    fido_conformance: bool,
+
     /// The first password of root@pam: the first line of a file, or - for standard input. Without it, one is made up and
     /// printed once
     #[arg(long, value_name = "FILE|-")]
@@ -143,11 +149,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             "the policy {policy} has the hole of CVE-2023-54391 on purpose: whoever sends a tfa-challenge is let in without a password"
         ));
     }
-    warnings.extend(diagnosed(&settings));
+    warnings.extend(diagnosed(&settings, &opened(&arguments, security.scheme, &listen)));
     let options = Options {
         explain: arguments.explain,
         transport: security.transport,
         trusted_proxies: arguments.trust_proxy.clone(),
+        fido_conformance: arguments.fido_conformance,
         ..Options::new(store)
     };
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
@@ -275,13 +282,23 @@ impl Security {
     }
 }
 
-/// What the doctor says of the site's own origins: where browsers refuse, and what a policy lets a user wait for in vain.
-fn diagnosed(settings: &Settings) -> Vec<String> {
-    if settings.origins.is_empty() {
+/// Where browsers open the nodes. Behind a proxy it decides that.
+fn opened(arguments: &Arguments, scheme: &str, listen: &[SocketAddr]) -> Vec<Origin> {
+    if arguments.behind_tls {
+        return Vec::new();
+    }
+    let nodes = arguments.node.iter().zip(listen);
+    nodes.filter_map(|(node, listen)| format!("{scheme}://{}:{}", node.name, listen.port()).parse().ok()).collect()
+}
+
+/// What the doctor says of where the site is opened, its nodes or else its own origins: where browsers refuse, and what a policy lets a user
+/// wait for in vain.
+fn diagnosed(settings: &Settings, opened: &[Origin]) -> Vec<String> {
+    if settings.origins.is_empty() && opened.is_empty() {
         return Vec::new();
     }
     let site = Site { settings: settings.clone(), kind: Kind::Other };
-    let Ok(addresses) = doctor::addresses(&site, &[], &[], &Passed::default()) else { return Vec::new() };
+    let Ok(addresses) = doctor::addresses(&site, opened, &[], &Passed::default()) else { return Vec::new() };
     let diagnosis = doctor::examine(&site, &addresses);
     let refused = diagnosis.addresses.iter().filter_map(|verdict| {
         let refusal = verdict.refusals.first()?;
@@ -352,6 +369,11 @@ fn announce(
     let mut notes = Vec::new();
     if arguments.explain {
         notes.push("users and attackers learn why a login is refused".to_owned());
+    }
+    if arguments.fido_conformance {
+        notes.push(
+            "at /attestation/ and /assertion/ anybody can make users of the realm fido, and log in as them".to_owned(),
+        );
     }
     if let Some(problem) = problem {
         notes.push(format!("WebAuthn is unusable, and users with a security key cannot log in: {problem}"));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{By, Factor, FactorError, Finding, Role, UserChange, UserName, Which};
+use keyrig_relying_party::{By, Factor, FactorError, Finding, Role, UserChange, UserName, Which, privileges};
 use serde::Serialize;
 
 use super::password::{PasswordSource, password};
@@ -29,6 +29,19 @@ enum Action {
     Modify(Modify),
     /// Delete a user, and all that belongs to the user
     Delete(Delete),
+    /// Show what a user, or everybody, may do, by Proxmox VE's names of privileges
+    Permissions {
+        /// NAME@REALM
+        user: Option<UserName>,
+        /// Only what is at this path: there is /
+        #[arg(long)]
+        path: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        state: State,
+    },
     /// List, delete and unlock users' second factors
     Tfa {
         #[command(subcommand)]
@@ -47,11 +60,13 @@ struct Listing {
 
 #[derive(Args)]
 struct Add {
-    /// NAME@REALM; the realms are pam and pve
+    /// NAME@REALM; the realms are pam and pve, and those that were added
     user: UserName,
     /// What the user may do: administrator, auditor, user
     #[arg(long, default_value = "user")]
     role: Role,
+    #[command(flatten)]
+    attributes: Attributes,
     /// The password: the first line of a file, or - for standard input. Without it, one is made up and printed
     #[arg(long, value_name = "FILE|-")]
     password: Option<PasswordSource>,
@@ -62,6 +77,49 @@ struct Add {
     state: State,
 }
 
+/// What is kept of a user, as `pveum user` has it.
+#[derive(Args)]
+struct Attributes {
+    /// Whether the user can log in: 1 or 0. 0 ends all sessions
+    #[arg(long, value_name = "1|0", value_parser = super::values::one_or_zero)]
+    enable: Option<bool>,
+    /// A comment on the user
+    #[arg(long)]
+    comment: Option<String>,
+    /// An address of mail
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// The first name
+    #[arg(long, value_name = "NAME")]
+    firstname: Option<String>,
+    /// The last name
+    #[arg(long, value_name = "NAME")]
+    lastname: Option<String>,
+    /// From when on the user cannot log in, in seconds since 1970; 0 for never
+    #[arg(long, value_name = "SECONDS")]
+    expire: Option<u32>,
+    /// The groups that the user is in, with commas between
+    #[arg(long, value_name = "GROUP,…")]
+    groups: Option<String>,
+    // Where Proxmox VE once kept factors: to be told what is right.
+    #[arg(long, hide = true)]
+    keys: Option<String>,
+}
+
+impl Attributes {
+    fn change(self, role: Option<Role>, append: bool) -> Result<UserChange, Failure> {
+        let Self { enable, comment, email, firstname, lastname, expire, groups, keys } = self;
+        if keys.is_some() {
+            return Err(Failure::Usage(
+                "a factor is no text of the user: its user adds it, on the page. 'keyrig rp user tfa list' shows factors"
+                    .to_owned(),
+            ));
+        }
+        let groups = groups.map(|groups| super::values::list(&groups));
+        Ok(UserChange { role, enabled: enable, comment, email, firstname, lastname, expire, groups, append })
+    }
+}
+
 #[derive(Args)]
 struct Modify {
     /// NAME@REALM
@@ -69,12 +127,11 @@ struct Modify {
     /// What the user may do: administrator, auditor, user
     #[arg(long)]
     role: Option<Role>,
-    /// Whether the user can log in: 1 or 0. 0 ends all sessions
-    #[arg(long, value_name = "1|0", value_parser = one_or_zero)]
-    enable: Option<bool>,
-    /// A comment on the user
-    #[arg(long)]
-    comment: Option<String>,
+    #[command(flatten)]
+    attributes: Attributes,
+    /// Add the groups to those that the user is in
+    #[arg(long, value_name = "1|0", num_args = 0..=1, default_missing_value = "1", value_parser = super::values::one_or_zero)]
+    append: Option<bool>,
     #[command(flatten)]
     state: State,
 }
@@ -147,14 +204,6 @@ enum Tfa {
     },
 }
 
-fn one_or_zero(text: &str) -> Result<bool, String> {
-    match text {
-        "1" => Ok(true),
-        "0" => Ok(false),
-        _ => Err("write 1 or 0".to_owned()),
-    }
-}
-
 pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let now = SystemTime::now();
     match arguments.action {
@@ -162,7 +211,8 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Add(add) => {
             let store = add.state.open_or_make()?;
             let (hash, made_up) = password(add.password.as_ref())?;
-            let user = store.add_user(&add.user, add.role, &hash, &By::command_line(now))?;
+            let change = add.attributes.change(None, false)?;
+            let user = store.add_user_with(&add.user, add.role, &hash, &change, &By::command_line(now))?;
             if add.json {
                 print_json(&WithPassword { user, password: made_up })?;
             } else {
@@ -170,11 +220,14 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 show_password(made_up)?;
             }
         }
-        Action::Modify(Modify { user, role, enable, comment, state }) => {
-            if role.is_none() && enable.is_none() && comment.is_none() {
-                return Err(Failure::Usage("nothing to change: give --role, --enable or --comment".to_owned()));
+        Action::Modify(Modify { user, role, attributes, append, state }) => {
+            let append = append.unwrap_or(false);
+            let change = attributes.change(role, append)?;
+            if change == (UserChange { append, ..UserChange::default() }) {
+                return Err(Failure::Usage(
+                    "nothing to change: give --role, --enable, --comment or another".to_owned(),
+                ));
             }
-            let change = UserChange { role, enabled: enable, comment };
             let changed = state.open()?.change_user(&user, &change, &By::command_line(now))?;
             let enabled = if changed.enabled { "enabled" } else { "disabled" };
             print(format!("{user} is {}, {enabled}", changed.role.name()))?;
@@ -189,6 +242,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             store.delete_user(&user, &By::command_line(now))?;
             print(format!("deleted {user}"))?;
         }
+        Action::Permissions { user, path, json, state } => permissions(user.as_ref(), path.as_deref(), json, &state)?,
         Action::Tfa { action } => tfa(action, now)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -202,11 +256,37 @@ fn list_users(list: &Listing) -> Result<(), Failure> {
     }
     for user in users {
         let enabled = if user.enabled { "" } else { ", disabled" };
+        let over = if user.is_over(SystemTime::now()) { ", expired" } else { "" };
         let locked = if user.is_locked(SystemTime::now()) { ", locked" } else { "" };
         let totp = if user.totp_locked { ", locked out of TOTP" } else { "" };
-        print(format!("{}  {}{enabled}{locked}{totp}", user.name, user.role.name()))?;
+        print(format!("{}  {}{enabled}{over}{locked}{totp}", user.name, user.role.name()))?;
     }
     Ok(())
+}
+
+/// What a user may do at a path.
+#[derive(Serialize)]
+struct Permissions {
+    user: UserName,
+    path: &'static str,
+    privileges: &'static [&'static str],
+}
+
+fn permissions(user: Option<&UserName>, path: Option<&str>, json: bool, state: &State) -> Result<(), Failure> {
+    let store = state.open_to_read()?;
+    let users = match user {
+        Some(name) => vec![store.user(name)?],
+        None => store.users()?,
+    };
+    let users = users.into_iter().filter(|_| path.is_none_or(|path| path == "/"));
+    let found: Vec<Permissions> = users
+        .map(|user| Permissions { privileges: privileges(user.role), user: user.name, path: "/" })
+        .filter(|found| !found.privileges.is_empty())
+        .collect();
+    if json {
+        return print_json(&found);
+    }
+    found.iter().try_for_each(|found| print(format!("{}  {}  {}", found.user, found.path, found.privileges.join(", "))))
 }
 
 fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {

@@ -92,7 +92,7 @@ pub(super) async fn add_user(
     Body(NewUser { user, role, password }): Body<NewUser>,
 ) -> Result<Json<User>, Refusal> {
     let name: UserName = user.parse()?;
-    relying_party.add_user(claim, name, role, password).await.map(Json)
+    relying_party.add_user(claim, name, role, password, UserChange::default()).await.map(Json)
 }
 
 pub(super) async fn change_user(

@@ -2,6 +2,7 @@
 
 mod administration;
 mod body;
+mod conformance;
 mod factors;
 mod login;
 mod proxmox;
@@ -16,13 +17,14 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use keyrig_http::Server;
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
 pub use self::body::MAX_BODY_BYTES;
+pub use self::conformance::ROUTES as CONFORMANCE_ROUTES;
 pub use self::proxmox::ROUTES as PROXMOX_ROUTES;
 pub(crate) use self::proxmox::TICKET_KEY_BYTES;
 pub use self::session::CSRF_HEADER;
@@ -87,9 +89,11 @@ routes! {
 
 /// The API of a relying party, to be served or called directly. Pages can be added to it: their routes are their own.
 pub fn router(relying_party: Arc<RelyingParty>) -> Router {
+    let conformance = relying_party.fido_conformance.then(conformance::routes).unwrap_or_default();
     routes()
         .merge(page::routes())
         .merge(proxmox::routes())
+        .merge(conformance)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -122,10 +126,17 @@ pub fn serve_tls(listener: TcpListener, relying_party: Arc<RelyingParty>, tls: k
 /// How browsers are told to ask for a site over TLS alone (RFC 6797), for a day: it is for rehearsals.
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=86400");
 
+/// Headers that are looked at, and are no lists: who sends one twice means one to a proxy and the other one here (RFC 9110, section 5.3).
+const SINGLE: [&str; 5] = ["host", "content-type", "authorization", CSRF_HEADER, proxmox::CSRF_HEADER];
+
 /// Nothing here is for caches, or to be taken for anything but what it says it is.
 async fn guarded(State(relying_party): State<Arc<RelyingParty>>, request: Request, next: Next) -> Response {
     let is_strict = relying_party.is_of_real_tls && has_real_name(request.headers());
-    let mut response = next.run(request).await;
+    let twice = SINGLE.into_iter().find(|name| request.headers().get_all(*name).iter().nth(1).is_some());
+    let mut response = match twice {
+        Some(name) => Refusal::BadRequest { reason: format!("the header {name} is there twice") }.into_response(),
+        None => next.run(request).await,
+    };
     if is_strict {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }

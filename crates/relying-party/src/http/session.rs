@@ -27,6 +27,7 @@ use crate::{Refusal, RelyingParty};
 pub const CSRF_HEADER: &str = "x-csrf-token";
 
 const COOKIE_NAME: &str = "keyrig_session";
+const CEREMONY_COOKIE_NAME: &str = "keyrig_ceremony";
 
 /// Browsers take a cookie of this prefix only from the host itself, over TLS.
 const SECURE_COOKIE_NAME: &str = "__Host-keyrig_session";
@@ -66,11 +67,20 @@ impl SessionCookie {
         self.with(&session.token, lifetime.as_secs())
     }
 
+    /// The cookie of a ceremony of somebody without a session, which is called alike.
+    pub(super) fn of_ceremony(&self) -> Self {
+        Self { name: self.name.replace(COOKIE_NAME, CEREMONY_COOKIE_NAME), secure: self.secure }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn clear(&self) -> SetCookie {
         self.with("", 0)
     }
 
-    fn with(&self, value: &str, max_age: u64) -> SetCookie {
+    pub(super) fn with(&self, value: &str, max_age: u64) -> SetCookie {
         let (name, secure) = (&self.name, if self.secure { "; Secure" } else { "" });
         let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
         AppendHeaders([(SET_COOKIE, cookie)])

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::authorization::{Administer, Audit, Authorized, ChangeOthers, ChangeOthersFactors, Claim};
+use super::authorization::{Administer, Audit, Authorized, ChangeOthers, ChangeOthersFactors, Claim, Own};
 use super::state::RelyingParty;
-use crate::audit_log::{self, Event, EventFilter};
+use crate::audit_log::{self, By, Event, EventFilter};
 use crate::audit_report::{self, AuditedUser};
 use crate::factors::{self, Factor, FactorChange, Which};
+use crate::groups::{self, Group, GroupError};
 use crate::locks;
 use crate::realms::{self, Realm, Requirement};
 use crate::refusal::Refusal;
+use crate::roles::{self, AclEntry, NamedRole, RoleError, Subject};
+use crate::store::Transaction;
 use crate::user_name::UserName;
 use crate::users::{self, Role, User, UserChange};
 
@@ -50,10 +54,11 @@ impl RelyingParty {
         name: UserName,
         role: Role,
         password: Zeroizing<String>,
+        change: UserChange,
     ) -> Result<User, Refusal> {
         let hash = self.hash(&name, password).await?;
         self.write_as(claim, move |_, Authorized { connection, by, .. }| {
-            Ok(users::add(connection, &name, role, &hash, &by)?)
+            Ok(users::add_with(connection, &name, role, &hash, &change, &by)?)
         })
         .await
     }
@@ -90,6 +95,52 @@ impl RelyingParty {
             Ok(users::set_password(connection, &name, &hash, &by)?)
         })
         .await
+    }
+
+    /// The groups; their members for who may see them, otherwise the caller alone.
+    pub(crate) async fn groups(self: &Arc<Self>, claim: Claim<Own>) -> Result<Vec<Group>, Refusal> {
+        self.read_as(claim, move |this, Authorized { connection, session, by }| {
+            let sees = |name: &UserName| session.may_see(name, by.now, &this.policy).is_ok();
+            let mut found = groups::all(connection)?;
+            found.iter_mut().for_each(|group| group.members.retain(sees));
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Adds, changes or deletes a group.
+    pub(crate) async fn change_groups(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        change: impl FnOnce(&Connection, &By) -> Result<(), GroupError> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(change(connection, &by)?)).await
+    }
+
+    pub(crate) async fn roles(self: &Arc<Self>, claim: Claim<Own>) -> Result<Vec<NamedRole>, Refusal> {
+        self.read_as(claim, |_, authorized| Ok(roles::all(authorized.connection)?)).await
+    }
+
+    /// Who has which role; for who may not see others, what is the caller's own.
+    pub(crate) async fn acl(self: &Arc<Self>, claim: Claim<Own>) -> Result<Vec<AclEntry>, Refusal> {
+        self.read_as(claim, move |this, Authorized { connection, session, by }| {
+            let own = groups::of_user(connection, session.user.id)?;
+            let sees = |entry: &AclEntry| match &entry.subject {
+                Subject::User(name) => session.may_see(name, by.now, &this.policy).is_ok(),
+                Subject::Group(name) => own.contains(name) || session.may_see_others(by.now, &this.policy),
+            };
+            Ok(roles::acl(connection)?.into_iter().filter(sees).collect())
+        })
+        .await
+    }
+
+    /// Adds, changes or deletes a role, or gives or takes one.
+    pub(crate) async fn change_roles(
+        self: &Arc<Self>,
+        claim: Claim<ChangeOthers>,
+        change: impl FnOnce(&Transaction<'_>, &By) -> Result<(), RoleError> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(change(connection, &by)?)).await
     }
 
     /// Whether anything was locked.

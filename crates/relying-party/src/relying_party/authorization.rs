@@ -270,11 +270,18 @@ fn lacks_a_factor(connection: &Connection, session: &Session) -> Result<bool, St
 }
 
 impl Session {
+    /// What a login under way stands for where whoever names a user may add a key: a session that lasts no longer than this transaction.
+    pub(crate) fn of_login(id: [u8; 32], user: User, now: SystemTime) -> Self {
+        let (kind, confirmed) = (SessionKind::Full, Some(now));
+        let csrf_token = String::new();
+        Self { id, user, kind, csrf_token, expires: now, factor: None, confirmed, is_api_token: false }
+    }
+
     /// The session of a token, of a user who may log in.
     fn of_token(connection: &Connection, token: &str, now: SystemTime) -> Result<Option<Self>, StoreError> {
         let Some(found) = sessions::find(connection, token, now)? else { return Ok(None) };
         let StoredSession { id, user, kind, csrf_token, expires, factor, confirmed } = found;
-        let user = users::by_id(connection, user)?.filter(|user| user.enabled);
+        let user = users::by_id(connection, user)?.filter(|user| user.may_log_in(now));
         Ok(user.map(|user| Self { id, user, kind, csrf_token, expires, factor, confirmed, is_api_token: false }))
     }
 
@@ -284,7 +291,7 @@ impl Session {
         if expires <= now {
             return Ok(None);
         }
-        let user = users::find(connection, &ticket.user)?.filter(|user| user.enabled);
+        let user = users::find(connection, &ticket.user)?.filter(|user| user.may_log_in(now));
         let id = random::stored(&ticket.token);
         let kind = SessionKind::Full;
         Ok(user.map(|user| Self {
@@ -306,7 +313,7 @@ impl Session {
         now: SystemTime,
     ) -> Result<Option<Self>, StoreError> {
         let Some(found) = api_tokens::find(connection, token, now)? else { return Ok(None) };
-        let user = users::by_id(connection, found.user)?.filter(|user| user.enabled);
+        let user = users::by_id(connection, found.user)?.filter(|user| user.may_log_in(now));
         Ok(user.map(|user| Self {
             id: found.secret,
             user: if found.privilege_separated { User { role: Role::User, ..user } } else { user },
@@ -327,6 +334,11 @@ impl Session {
     /// Whether the password was given again lately enough to change factors.
     fn is_confirmed(&self, now: SystemTime) -> bool {
         self.confirmed.is_some_and(|at| now < at + CONFIRMATION_LIFETIME)
+    }
+
+    /// Whether the session may see what concerns others.
+    pub(crate) fn may_see_others(&self, now: SystemTime, policy: &Policy) -> bool {
+        Audit::check(self, now, policy).is_ok()
     }
 
     /// # Errors

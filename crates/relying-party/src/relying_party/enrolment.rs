@@ -45,6 +45,16 @@ pub(crate) struct RegistrationWish {
     /// there.
     #[serde(default)]
     replaces: Option<String>,
+    /// Whether the key has to verify the user, beside what the policy says.
+    #[serde(skip)]
+    verify_user: bool,
+}
+
+impl RegistrationWish {
+    /// A second factor; `verify_user` is whether its key has to verify the user, beside what the policy says.
+    pub(super) fn of_second_factor(verify_user: bool) -> Self {
+        Self { passkey: false, replaces: None, verify_user }
+    }
 }
 
 /// What the end of a registration needs to know.
@@ -55,6 +65,8 @@ struct RegistrationChallenge {
     /// Registrations that an earlier version began have none.
     #[serde(default)]
     replaces: Option<String>,
+    #[serde(default)]
+    verify_user: bool,
 }
 
 /// What the end of an enrolment of TOTP needs to know.
@@ -126,30 +138,39 @@ impl RelyingParty {
         of: Option<UserName>,
         wish: RegistrationWish,
     ) -> Result<Ceremony, Refusal> {
-        let RegistrationWish { passkey, replaces } = wish;
         self.write_as(claim, move |this, authorized| {
             let owner = this.owner(&authorized, of.as_ref())?;
-            let Authorized { connection, session, by } = authorized;
-            let webauthn = this.usable_webauthn()?;
-            let factors = factors::load(connection, owner.id)?;
-            let replaced = match &replaces {
-                Some(id) if passkey => Some(&replaceable(&factors, &owner, id)?.record.id),
-                Some(_) => return Err(Refusal::BadRequest { reason: "replaces: only a passkey replaces".to_owned() }),
-                None => None,
-            };
-            // Those that are disabled too: the key that has one of them is not to be enrolled twice.
-            let credentials = factors.iter().filter_map(StoredFactor::credential);
-            let exclude: Vec<_> = credentials.filter(|credential| Some(&credential.record.id) != replaced).collect();
-            let user_handle = webauthn.user_handle(&owner, connection.random);
-            let state = RegistrationChallenge { user_handle: user_handle.clone(), passkey, replaces };
-            let (user, lifetime) = (Some(owner.id), this.policy.challenge_lifetime);
-            // The challenge is what names it: there are clients that send nothing else back.
-            let id = challenges::begin(connection, Purpose::Registration, user, &session.id, &state, by.now, lifetime)?;
-            let challenge = challenge_of(&id)?;
-            let options = webauthn.creation_options(&owner, &user_handle, &challenge, &exclude, passkey);
-            Ok(Ceremony { challenge: id, options })
+            this.offer_registration(&authorized, &owner, wish)
         })
         .await
+    }
+
+    pub(super) fn offer_registration(
+        &self,
+        authorized: &Authorized<'_>,
+        owner: &User,
+        wish: RegistrationWish,
+    ) -> Result<Ceremony, Refusal> {
+        let RegistrationWish { passkey, replaces, verify_user } = wish;
+        let Authorized { connection, session, by } = authorized;
+        let webauthn = self.usable_webauthn()?;
+        let factors = factors::load(connection, owner.id)?;
+        let replaced = match &replaces {
+            Some(id) if passkey => Some(&replaceable(&factors, owner, id)?.record.id),
+            Some(_) => return Err(Refusal::BadRequest { reason: "replaces: only a passkey replaces".to_owned() }),
+            None => None,
+        };
+        // Those that are disabled too: the key that has one of them is not to be enrolled twice.
+        let credentials = factors.iter().filter_map(StoredFactor::credential);
+        let exclude: Vec<_> = credentials.filter(|credential| Some(&credential.record.id) != replaced).collect();
+        let user_handle = webauthn.user_handle(owner, connection.random);
+        let state = RegistrationChallenge { user_handle: user_handle.clone(), passkey, replaces, verify_user };
+        let (user, lifetime) = (Some(owner.id), self.policy.challenge_lifetime);
+        // The challenge is what names it: there are clients that send nothing else back.
+        let id = challenges::begin(connection, Purpose::Registration, user, &session.id, &state, by.now, lifetime)?;
+        let challenge = challenge_of(&id)?;
+        let options = webauthn.creation_options(owner, &user_handle, &challenge, &exclude, passkey);
+        Ok(Ceremony { challenge: id, options })
     }
 
     /// Ends it: the challenge is used up, whatever comes of it.
@@ -170,7 +191,7 @@ impl RelyingParty {
         .await
     }
 
-    fn register(
+    pub(super) fn register(
         &self,
         authorized: &Authorized<'_>,
         owner: &User,
@@ -191,7 +212,8 @@ impl RelyingParty {
         let is_known = factors::owner_of_credential(connection, &response.raw_id)?.is_some();
         let sent = challenge_of(challenge)?;
         let values = (sent.as_slice(), begun.user_handle.as_slice());
-        let verified = webauthn.verify_registration(&response, values, begun.passkey, is_known, page, by.now);
+        let verify_user = begun.passkey || begun.verify_user;
+        let verified = webauthn.verify_registration(&response, values, verify_user, is_known, page, by.now);
         let format = verified.report.finding(Check::AttestationFormat);
         let attestation_format = format.map_or_else(String::new, |finding| finding.found.to_string());
         let Some(record) = verified.record else {

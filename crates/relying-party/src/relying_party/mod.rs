@@ -7,6 +7,7 @@ mod api_tokens;
 mod authorization;
 mod enrolment;
 mod login;
+mod named;
 mod settling_in;
 mod state;
 mod tickets;
@@ -16,5 +17,6 @@ pub(crate) use self::authorization::{
     Present, Right, SessionTicket,
 };
 pub(crate) use self::enrolment::{Added, RegistrationWish, TotpOffer, TotpWish};
-pub(crate) use self::login::{Answer, Ceremony, LoggedIn, Offer, Step};
+pub(crate) use self::login::{Answer, Ceremony, LOGIN_LIFETIME, LoggedIn, Offer, Step};
+pub(crate) use self::named::{CONFORMANCE_REALM, NamedRegistration};
 pub use self::state::{Options, RelyingParty, Transport};

@@ -56,6 +56,9 @@ pub struct Options {
     /// The addresses of proxies whose `X-Forwarded-For` is believed: of what comes from one, the last address in it that is none of
     /// these is where it came from.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Whether the four routes of FIDO's server conformance API are there, by which anybody can make a user in a realm of their own and add
+    /// keys to any user there.
+    pub fido_conformance: bool,
 }
 
 impl Options {
@@ -70,6 +73,7 @@ impl Options {
             explain: false,
             transport: Transport::Plain,
             trusted_proxies: Vec::new(),
+            fido_conformance: false,
         }
     }
 }
@@ -93,6 +97,7 @@ pub struct RelyingParty {
     /// There is TLS, and browsers trust it without being told to for a test.
     pub(crate) is_of_real_tls: bool,
     pub(crate) trusted_proxies: Vec<IpAddr>,
+    pub(crate) fido_conformance: bool,
     pub(crate) limits: Limits,
     pub(crate) connections: Arc<Connections>,
     pub(crate) failures: Arc<Failures>,
@@ -137,6 +142,7 @@ impl RelyingParty {
             behind_proxy: options.transport == Transport::BehindTls,
             is_of_real_tls: matches!(options.transport, Transport::BehindTls | Transport::Tls),
             trusted_proxies: options.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
+            fido_conformance: options.fido_conformance,
             connections: Connections::new(limits.of_connections()),
             limits,
             failures,

@@ -9,13 +9,14 @@ use super::StoreError;
 /// `krrp`: marks the file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i32 = 0x6b72_7270;
 
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("001_accounts.sql"),
     include_str!("002_passkeys.sql"),
     include_str!("003_limits.sql"),
     include_str!("004_site.sql"),
     include_str!("005_proxmox.sql"),
     include_str!("006_sources.sql"),
+    include_str!("007_administration.sql"),
 ];
 
 /// The format of a database of ours.

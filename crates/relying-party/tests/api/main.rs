@@ -5,6 +5,8 @@ mod administration;
 #[cfg(test)]
 mod behind_proxy;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod decided_by_webauthn_rs;
 #[cfg(test)]
 mod directory;
@@ -44,6 +46,8 @@ mod session_list;
 mod sessions;
 #[cfg(test)]
 mod settings_changed;
+#[cfg(test)]
+mod smuggling;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]

@@ -333,6 +333,65 @@ async fn users_are_added_given_roles_disabled_and_deleted() {
 }
 
 #[tokio::test]
+async fn groups_and_roles_give_rights_and_are_taken_again() {
+    let rig = site();
+    let root = ticket(&rig, "root@pam").await;
+    let alice = ticket(&rig, "alice@pve").await;
+    let done = async |method: &str, path: &str, parameters: &[(&str, &str)]| {
+        root.call(&rig, method, path, parameters).await.data();
+    };
+    let permissions = async || alice.get(&rig, "/access/permissions").await;
+    done("POST", "/access/groups", &[("groupid", "admins"), ("comment", "all")]).await;
+    done("POST", "/access/roles", &[("roleid", "Watch"), ("privs", "Sys.Audit")]).await;
+    done("PUT", "/access/acl", &[("path", "/"), ("groups", "admins"), ("roles", "Watch")]).await;
+    assert_eq!(permissions().await, json!({}));
+    done("PUT", "/access/users/alice@pve", &[("groups", "admins")]).await;
+    assert_eq!(permissions().await["/"], json!({ "Sys.Audit": 1 }));
+    assert_eq!(alice.get(&rig, "/access/groups/admins").await["members"], json!(["alice@pve"]));
+    assert_eq!(root.get(&rig, "/access/groups").await[0]["users"], "alice@pve");
+    assert_eq!(root.get(&rig, "/access/users/alice@pve").await["groups"], json!(["admins"]));
+    assert_eq!(root.get(&rig, "/access/roles/Watch").await, json!({ "Sys.Audit": 1 }));
+    let entry = json!({ "path": "/", "type": "group", "ugid": "admins", "roleid": "Watch", "propagate": 1 });
+    assert!(root.get(&rig, "/access/acl").await.as_array().unwrap().contains(&entry));
+    done("PUT", "/access/groups/admins", &[("comment", "some")]).await;
+    assert_eq!(root.get(&rig, "/access/groups/admins").await["comment"], "some");
+    done("PUT", "/access/roles/Watch", &[("privs", "")]).await;
+    assert_eq!(permissions().await, json!({}));
+    done("PUT", "/access/acl", &[("path", "/"), ("groups", "admins"), ("roles", "Administrator")]).await;
+    assert_eq!(permissions().await["/"]["User.Modify"], 1);
+    done("DELETE", "/access/groups/admins", &[]).await;
+    assert_eq!(permissions().await, json!({}));
+    done("DELETE", "/access/roles/Watch", &[]).await;
+    for (method, path, parameters) in [
+        ("POST", "/access/groups", &[("groupid", "x")][..]),
+        ("PUT", "/access/roles/PVEAuditor", &[("privs", "")]),
+        ("DELETE", "/access/groups/x", &[]),
+    ] {
+        assert_eq!(alice.call(&rig, method, path, parameters).await.status, StatusCode::FORBIDDEN, "{method} {path}");
+    }
+    root.call(&rig, "DELETE", "/access/groups/x", &[]).await.refused(500, "there is no group \"x\"");
+}
+
+/// From a moment on, as if the user were disabled: sessions, tickets and tokens too.
+#[tokio::test]
+async fn a_user_who_expires_is_out() {
+    let rig = site();
+    let root = ticket(&rig, "root@pam").await;
+    let alice = ticket(&rig, "alice@pve").await;
+    let at = rig.now() + Duration::from_secs(600);
+    let at = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    root.call(&rig, "PUT", "/access/users/alice@pve", &[("expire", &at)]).await.data();
+    assert_eq!(root.get(&rig, "/access/users/alice@pve").await["expire"].to_string(), at);
+    alice.get(&rig, "/version").await;
+    rig.clock.advance(Duration::from_secs(600));
+    alice.call(&rig, "GET", "/version", &[]).await.refused(401, "permission denied - invalid PVE ticket");
+    log_in(&rig, &[("username", "alice@pve"), ("password", PASSWORD)]).await.refused(401, "authentication failure");
+    assert_eq!(rig.events(EventKind::LoginRefused)[0].detail, "the user has expired");
+    root.call(&rig, "PUT", "/access/users/alice@pve", &[("expire", "0")]).await.data();
+    ticket(&rig, "alice@pve").await;
+}
+
+#[tokio::test]
 async fn an_api_token_does_what_its_user_may_but_for_factors_and_tokens() {
     let rig = site();
     let root = ticket(&rig, "root@pam").await;

@@ -244,7 +244,7 @@ impl Rehearsal {
                     .map_err(told)
             }
             AdminCommand::ModifyUser(user, role, enabled) => {
-                let change = UserChange { role: *role, enabled: *enabled, comment: None };
+                let change = UserChange { role: *role, enabled: *enabled, ..UserChange::default() };
                 let changed = self.store.change_user(user, &change, &by);
                 changed.map(|user| format!("{} was changed", user.name)).map_err(told)
             }

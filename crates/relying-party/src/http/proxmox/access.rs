@@ -16,6 +16,7 @@ use crate::realms::Requirement;
 use crate::relying_party::{
     self as decided, Claim, Credential, LoggedIn, Offer, Own, Present, Right, SessionTicket, Step,
 };
+use crate::roles::privileges;
 use crate::store::seconds;
 use crate::turns::Asker;
 use crate::user_name::UserName;
@@ -261,18 +262,7 @@ fn issued(now: SystemTime) -> u32 {
     u32::try_from(seconds(now)).unwrap_or(u32::MAX)
 }
 
-/// What a role may do below `/access`, by Proxmox VE's names of privileges.
-pub(super) fn privileges(role: Role) -> &'static [&'static str] {
-    match role {
-        Role::Administrator => {
-            &["Permissions.Modify", "Realm.Allocate", "Realm.AllocateUser", "Sys.Audit", "Sys.Modify", "User.Modify"]
-        }
-        Role::Auditor => &["Sys.Audit"],
-        Role::User => &[],
-    }
-}
-
-/// The same as `{"NAME": 1, …}`.
+/// What a role may do below `/access`, as `{"NAME": 1, …}`.
 fn granted(role: Role) -> Map<String, Value> {
     privileges(role).iter().map(|name| ((*name).to_owned(), 1.into())).collect()
 }

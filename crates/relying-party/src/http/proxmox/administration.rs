@@ -1,4 +1,4 @@
-//! Users, their tokens and rights, in the shapes of Proxmox VE's `/access`. A role is a right to `/`, the only path that there is.
+//! Users and their tokens, in the shapes of Proxmox VE's `/access`.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use super::access::privileges;
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
 use super::params::{NoParams, Params};
 use crate::api_tokens::{ApiToken, TokenWish};
+use crate::groups::Group;
 use crate::http::body::InPath;
 use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own, OwnInPerson};
 use crate::store::seconds;
@@ -23,7 +23,7 @@ type Shared = State<Arc<RelyingParty>>;
 /// The most users that are listed in one part.
 const PART: u32 = 200;
 
-fn user_name(text: &str) -> Result<UserName, Failure> {
+pub(super) fn user_name(text: &str) -> Result<UserName, Failure> {
     Ok(text.parse().map_err(Refusal::from)?)
 }
 
@@ -32,11 +32,16 @@ fn entry(user: &User) -> Value {
         "userid": user.name,
         "realm-type": user.name.realm(),
         "enable": u8::from(user.enabled),
-        "expire": 0,
+        "expire": user.expires.map_or(0, seconds),
     });
     if let Some(members) = entry.as_object_mut() {
         if !user.comment.is_empty() {
             members.insert("comment".to_owned(), user.comment.as_str().into());
+        }
+        for (name, text) in [("email", &user.email), ("firstname", &user.firstname), ("lastname", &user.lastname)] {
+            if !text.is_empty() {
+                members.insert(name.to_owned(), text.as_str().into());
+            }
         }
         if user.totp_locked {
             members.insert("totp-locked".to_owned(), json!(true));
@@ -46,6 +51,11 @@ fn entry(user: &User) -> Value {
         }
     }
     entry
+}
+
+/// The names of the groups that a user is in.
+fn groups_of<'a>(groups: &'a [Group], user: &UserName) -> Vec<&'a str> {
+    groups.iter().filter(|group| group.members.contains(user)).map(|group| group.name.as_str()).collect()
 }
 
 /// All users for who may see them, otherwise oneself.
@@ -73,6 +83,7 @@ pub(super) async fn users(State(relying_party): Shared, Caller(claim): Caller<Ow
     let enabled = params.boolean("enabled");
     let full = params.boolean("full").unwrap_or(false);
     params.finish()?;
+    let groups = if full { relying_party.groups(claim.for_right()).await? } else { Vec::new() };
     let mut listed = Vec::new();
     for user in visible(&relying_party, &claim).await? {
         if enabled.is_some_and(|enabled| user.enabled != enabled) {
@@ -81,7 +92,7 @@ pub(super) async fn users(State(relying_party): Shared, Caller(claim): Caller<Ow
         let mut entry = entry(&user);
         if full && let Some(members) = entry.as_object_mut() {
             let tokens = relying_party.api_tokens(claim.for_right(), user.name.clone()).await?;
-            members.insert("groups".to_owned(), "".into());
+            members.insert("groups".to_owned(), groups_of(&groups, &user.name).join(",").into());
             members.insert("tokens".to_owned(), tokens.iter().map(token_entry).collect());
         }
         listed.push(entry);
@@ -102,7 +113,8 @@ pub(super) async fn user(
     if let Some(members) = entry.as_object_mut() {
         members.remove("userid");
         members.remove("realm-type");
-        members.insert("groups".to_owned(), json!([]));
+        let groups = relying_party.groups(claim.for_right()).await?;
+        members.insert("groups".to_owned(), json!(groups_of(&groups, &found.name)));
         let tokens = relying_party.api_tokens(claim, found.name).await?;
         let tokens: Map<String, Value> =
             tokens.iter().map(|token| (token.name.clone(), token_details(token))).collect();
@@ -113,17 +125,23 @@ pub(super) async fn user(
 
 /// What is taken of a user, and nothing else: what is not kept here is refused rather than forgotten.
 fn change_of(params: &mut Params) -> UserChange {
-    let comment = params.optional("comment").map(|text| text.to_string());
+    let mut text = |name: &str| params.optional(name).map(|text| text.to_string());
+    let (comment, email) = (text("comment"), text("email"));
+    let (firstname, lastname) = (text("firstname"), text("lastname"));
+    let groups = params.list("groups");
     let enabled = params.boolean("enable");
-    for name in ["email", "firstname", "lastname", "keys", "groups", "append"] {
-        if params.non_empty(name).is_some() {
-            params.refuse(name, "it is not kept here");
+    let append = params.boolean("append").unwrap_or(false);
+    if params.non_empty("keys").is_some() {
+        params.refuse("keys", "factors are not a text of the user here: they are added at /access/tfa");
+    }
+    let expire = params.non_empty("expire").and_then(|text| {
+        let seconds = text.parse::<u32>().ok();
+        if seconds.is_none() {
+            params.refuse("expire", "type check ('integer') failed: it is in seconds since 1970, 0 for never");
         }
-    }
-    if params.non_empty("expire").is_some_and(|expire| *expire != "0") {
-        params.refuse("expire", "users do not expire here");
-    }
-    UserChange { role: None, enabled, comment }
+        seconds
+    });
+    UserChange { role: None, enabled, comment, email, firstname, lastname, expire, groups, append }
 }
 
 pub(super) async fn add_user(
@@ -136,10 +154,7 @@ pub(super) async fn add_user(
     let change = change_of(&mut params);
     params.finish()?;
     let name = user_name(&user)?;
-    relying_party.add_user(claim.for_right(), name.clone(), Role::User, password).await?;
-    if change != UserChange::default() {
-        relying_party.change_user(claim, name, change).await?;
-    }
+    relying_party.add_user(claim, name, Role::User, password, change).await?;
     Ok(Data(Value::Null))
 }
 
@@ -254,64 +269,5 @@ pub(super) async fn delete_token(
 ) -> Answer {
     params.finish()?;
     relying_party.delete_api_token(claim, user_name(&user)?, name).await?;
-    Ok(Data(Value::Null))
-}
-
-/// There are none.
-pub(super) async fn groups(_: Caller<Own>, _: NoParams) -> Answer {
-    Ok(Data(json!([])))
-}
-
-/// What Proxmox VE calls the roles.
-const ROLES: [(&str, Role); 3] =
-    [("Administrator", Role::Administrator), ("NoAccess", Role::User), ("PVEAuditor", Role::Auditor)];
-
-fn role_id(role: Role) -> &'static str {
-    ROLES.iter().find(|(_, of)| *of == role).map_or("NoAccess", |(id, _)| id)
-}
-
-pub(super) async fn roles(_: Caller<Own>, _: NoParams) -> Answer {
-    let roles =
-        ROLES.iter().map(|(id, role)| json!({ "roleid": id, "privs": privileges(*role).join(","), "special": 1 }));
-    Ok(Data(roles.collect()))
-}
-
-pub(super) async fn acl(State(relying_party): Shared, Caller(claim): Caller<Own>, _: NoParams) -> Answer {
-    let users = visible(&relying_party, &claim).await?;
-    let entries = users.iter().filter(|user| user.role != Role::User).map(
-        |user| json!({ "path": "/", "type": "user", "ugid": user.name, "roleid": role_id(user.role), "propagate": 1 }),
-    );
-    Ok(Data(entries.collect()))
-}
-
-/// Gives users a role, or with `delete` takes it.
-pub(super) async fn change_acl(
-    State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
-    mut params: Params,
-) -> Answer {
-    let path = params.required("path");
-    let roles = params.required("roles");
-    let users = params.required("users");
-    let delete = params.boolean("delete").unwrap_or(false);
-    let _ = params.boolean("propagate");
-    for name in ["groups", "tokens"] {
-        if params.non_empty(name).is_some() {
-            params.refuse(name, "roles are given to users here");
-        }
-    }
-    if *path != "/" {
-        params.refuse("path", "there is the path / alone");
-    }
-    let role = ROLES.iter().find(|(id, _)| *id == roles.as_str()).map(|(_, role)| *role);
-    if role.is_none() {
-        params.refuse("roles", "the roles are Administrator, PVEAuditor and NoAccess");
-    }
-    params.finish()?;
-    let role = role.filter(|_| !delete).unwrap_or(Role::User);
-    for user in users.split([',', ';', ' ']).filter(|user| !user.is_empty()) {
-        let change = UserChange { role: Some(role), ..UserChange::default() };
-        relying_party.change_user(claim.for_right(), user_name(user)?, change).await?;
-    }
     Ok(Data(Value::Null))
 }

@@ -84,9 +84,13 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::FORBIDDEN, &format!("Permission check failed (this needs the role {needed})"))
             }
             // What a call dies of there is a 500, whoever is to blame.
-            Refusal::User(_) | Refusal::Factor(_) | Refusal::Realm(_) | Refusal::BadTotp(_) | Refusal::BadPassword => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, &refusal.to_string())
-            }
+            Refusal::User(_)
+            | Refusal::Group(_)
+            | Refusal::Role(_)
+            | Refusal::Factor(_)
+            | Refusal::Realm(_)
+            | Refusal::BadTotp(_)
+            | Refusal::BadPassword => Self::new(StatusCode::INTERNAL_SERVER_ERROR, &refusal.to_string()),
             other => Self::new(other.status(), &other.to_string()),
         }
     }

@@ -22,7 +22,7 @@ use crate::relying_party::{Claim, Credential, Right, SessionTicket};
 use crate::{Refusal, RelyingParty};
 
 const COOKIE_NAME: &str = "PVEAuthCookie";
-const CSRF_HEADER: &str = "csrfpreventiontoken";
+pub(crate) const CSRF_HEADER: &str = "csrfpreventiontoken";
 
 /// What somebody who calls claims.
 pub(super) struct Caller<R>(pub(super) Claim<R>);

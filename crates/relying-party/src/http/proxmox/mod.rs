@@ -2,6 +2,7 @@
 //! here. Only what second factors and their administration need is there.
 
 mod access;
+mod access_control;
 mod administration;
 mod answer;
 mod caller;
@@ -17,6 +18,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::map_response;
 use axum::routing::{MethodFilter, on};
 
+pub(crate) use self::caller::CSRF_HEADER;
 pub(crate) use self::ticket::TICKET_KEY_BYTES;
 
 use self::answer::Failure;
@@ -58,10 +60,18 @@ routes! {
     GET "/access/users/{userid}/token/{tokenid}" => administration::token,
     POST "/access/users/{userid}/token/{tokenid}" => administration::add_token,
     DELETE "/access/users/{userid}/token/{tokenid}" => administration::delete_token,
-    GET "/access/groups" => administration::groups,
-    GET "/access/roles" => administration::roles,
-    GET "/access/acl" => administration::acl,
-    PUT "/access/acl" => administration::change_acl,
+    GET "/access/groups" => access_control::groups,
+    POST "/access/groups" => access_control::add_group,
+    GET "/access/groups/{groupid}" => access_control::group,
+    PUT "/access/groups/{groupid}" => access_control::change_group,
+    DELETE "/access/groups/{groupid}" => access_control::delete_group,
+    GET "/access/roles" => access_control::roles,
+    POST "/access/roles" => access_control::add_role,
+    GET "/access/roles/{roleid}" => access_control::role,
+    PUT "/access/roles/{roleid}" => access_control::change_role,
+    DELETE "/access/roles/{roleid}" => access_control::delete_role,
+    GET "/access/acl" => access_control::acl,
+    PUT "/access/acl" => access_control::change_acl,
 }
 
 /// Both formats of all calls.

@@ -91,6 +91,10 @@ impl Kind {
     }
 }
 
+fn parts(text: &str) -> Vec<String> {
+    text.split([',', ';', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
 impl Params {
     fn add_form(&mut self, text: &[u8]) {
         for (name, value) in url::form_urlencoded::parse(text).take(MAX_PARAMETERS + 1) {
@@ -144,6 +148,16 @@ impl Params {
             self.wrong.insert(name.to_owned(), "property is missing and it is not optional".to_owned());
             Zeroizing::default()
         })
+    }
+
+    /// Takes out a list: its parts have commas, semicolons or spaces between.
+    pub(super) fn list(&mut self, name: &str) -> Option<Vec<String>> {
+        self.optional(name).map(|text| parts(&text))
+    }
+
+    /// The same of one that has to be there.
+    pub(super) fn required_list(&mut self, name: &str) -> Vec<String> {
+        parts(&self.required(name))
     }
 
     /// Takes out a boolean in the forms that Proxmox VE takes.

@@ -15,6 +15,8 @@ use crate::totp::CodeRefused;
 pub(crate) enum Cause {
     UnknownUser,
     UserDisabled,
+    /// The moment has come from which on the user cannot log in.
+    UserExpired,
     /// The realm has no password of this user.
     NoPassword,
     WrongPassword,
@@ -71,6 +73,7 @@ impl Cause {
         match self {
             Self::UnknownUser => "unknown_user",
             Self::UserDisabled => "user_disabled",
+            Self::UserExpired => "user_expired",
             Self::NoPassword => "no_password",
             Self::WrongPassword => "wrong_password",
             Self::PasswordUnreadable => "password_unreadable",
@@ -103,6 +106,7 @@ impl Cause {
         match self {
             Self::UnknownUser => "there is no such user".to_owned(),
             Self::UserDisabled => "the user is disabled".to_owned(),
+            Self::UserExpired => "the user has expired".to_owned(),
             Self::NoPassword => "the user has no password here".to_owned(),
             Self::WrongPassword => "the password is wrong".to_owned(),
             Self::PasswordUnreadable => {

@@ -41,7 +41,7 @@ use crate::webauthn::{self, Webauthn};
 use crate::{RelyingParty, random};
 
 /// How long a user has between the password and the second factor; each challenge has a lifetime of its own.
-const LOGIN_LIFETIME: Duration = Duration::from_secs(10 * 60);
+pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// What a step of a login led to.
 #[derive(Debug)]
@@ -94,6 +94,16 @@ pub(crate) struct Ceremony {
 struct LoginChallenge {
     challenge: Vec<u8>,
     allowed: Vec<Vec<u8>>,
+    /// Whether the key has to verify the user, beside what the policy says. Logins that an earlier version began do not say.
+    #[serde(default)]
+    verify_user: bool,
+}
+
+impl LoginChallenge {
+    /// What a key answers after a password.
+    fn login(&self) -> webauthn::Login {
+        if self.verify_user { webauthn::Login::VerifiedSecondFactor } else { webauthn::Login::SecondFactor }
+    }
 }
 
 /// A password that somebody gave for a name.
@@ -105,14 +115,14 @@ struct GivenPassword {
 }
 
 /// A user who is logging in, as of one transaction.
-struct Account {
-    user: User,
+pub(super) struct Account {
+    pub(super) user: User,
     requirement: Requirement,
     factors: Vec<StoredFactor>,
 }
 
 impl Account {
-    fn load(connection: &Connection, user: UserId) -> Result<Option<Self>, StoreError> {
+    pub(super) fn load(connection: &Connection, user: UserId) -> Result<Option<Self>, StoreError> {
         let Some(user) = users::by_id(connection, user)? else {
             return Ok(None);
         };
@@ -135,7 +145,7 @@ impl Account {
     }
 
     /// Those that browsers use on this site.
-    fn credentials_here(&self, webauthn: &Webauthn) -> Vec<&StoredCredential> {
+    pub(super) fn credentials_here(&self, webauthn: &Webauthn) -> Vec<&StoredCredential> {
         self.credentials().filter(|credential| credential.rp_id == webauthn.settings.rp_id).collect()
     }
 
@@ -192,6 +202,7 @@ impl RelyingParty {
             None => Some(Cause::UnknownUser),
             Some(_) if !given.compared.had_password() => Some(Cause::NoPassword),
             Some(account) if !account.user.enabled => Some(Cause::UserDisabled),
+            Some(account) if account.user.is_over(at.now) => Some(Cause::UserExpired),
             Some(account) if let Some(unavailable) = given.compared.unavailable() => {
                 let realm = account.user.name.realm().to_owned();
                 Some(Cause::DirectoryUnavailable { realm, reason: unavailable.reason.clone() })
@@ -267,9 +278,12 @@ impl RelyingParty {
     }
 
     /// What keeps a user from logging in who knows the password.
-    fn obstacle(&self, account: &Account, now: SystemTime) -> Option<Cause> {
+    pub(super) fn obstacle(&self, account: &Account, now: SystemTime) -> Option<Cause> {
         if !account.user.enabled {
             return Some(Cause::UserDisabled);
+        }
+        if account.user.is_over(now) {
+            return Some(Cause::UserExpired);
         }
         if let Some(until) = account.user.locked_until
             && account.user.is_locked(now)
@@ -316,27 +330,29 @@ impl RelyingParty {
         if let Ok(webauthn) = &self.webauthn {
             offer.unusable_keys = account.credentials_elsewhere(webauthn);
             if !account.credentials_here(webauthn).is_empty() {
-                offer.webauthn = Some(self.begin_ceremony(connection, webauthn, account, login, now)?);
+                offer.webauthn = Some(self.begin_ceremony(connection, webauthn, account, login, false, now)?);
             }
         }
         Ok(offer)
     }
 
-    fn begin_ceremony(
+    pub(super) fn begin_ceremony(
         &self,
         connection: &Transaction<'_>,
         webauthn: &Webauthn,
         account: &Account,
         login: &Login,
+        verify_user: bool,
         now: SystemTime,
     ) -> Result<Ceremony, StoreError> {
         let allowed = account.credentials_here(webauthn);
         let challenge = random::bytes::<32>(connection.random);
-        let options = webauthn.request_options(&challenge, &allowed, webauthn::Login::SecondFactor);
         let state = LoginChallenge {
             challenge: challenge.to_vec(),
             allowed: allowed.iter().map(|credential| credential.record.id.clone()).collect(),
+            verify_user,
         };
+        let options = webauthn.request_options(&challenge, &allowed, state.login());
         let lifetime = self.policy.challenge_lifetime;
         let challenge =
             challenges::begin(connection, Purpose::Login, Some(account.user.id), &login.id, &state, now, lifetime)?;

@@ -34,7 +34,7 @@ impl RelyingParty {
                     challenges::begin_login_of_nobody(transaction, client, &this.limits, now, lifetime)?;
                 let challenge = random::bytes::<32>(transaction.random);
                 let options = webauthn.request_options(&challenge, &[], webauthn::Login::Passkey);
-                let state = LoginChallenge { challenge: challenge.to_vec(), allowed: Vec::new() };
+                let state = LoginChallenge { challenge: challenge.to_vec(), allowed: Vec::new(), verify_user: true };
                 let challenge =
                     challenges::begin(transaction, Purpose::Passkey, None, &login.id, &state, now, lifetime)?;
                 Ok(Ok((token, Ceremony { challenge, options })))

@@ -62,7 +62,7 @@ impl RelyingParty {
                 }
                 let cause = match &this.webauthn {
                     Ok(webauthn) if !account.credentials_here(webauthn).is_empty() => {
-                        return Ok(Ok(this.begin_ceremony(transaction, webauthn, &account, &login, now)?));
+                        return Ok(Ok(this.begin_ceremony(transaction, webauthn, &account, &login, false, now)?));
                     }
                     Ok(webauthn) => account
                         .credentials_elsewhere(webauthn)
@@ -126,8 +126,8 @@ impl RelyingParty {
             (Answer::Totp(code), _) => self.check_code(connection, account, code, at.now)?,
             (Answer::Recovery(key), _) => self.check_recovery_key(connection, account, key, at)?,
             (Answer::Webauthn { credential, page, .. }, Some(Ok(challenge))) => {
-                let assertion =
-                    Assertion { begun: &challenge, response: credential, login: webauthn::Login::SecondFactor, page };
+                let login = challenge.login();
+                let assertion = Assertion { begun: &challenge, response: credential, login, page };
                 self.verify_credential(connection, account, &assertion, at)?
             }
             (Answer::Webauthn { .. }, Some(Err(gone))) => Err(Cause::ChallengeGone(gone)),

@@ -1,0 +1,412 @@
+//! Roles by Proxmox VE's names, and who has which: its access control list, for the one path that there is, `/`.
+//!
+//! What somebody may do is one of three things here ([`Role`]). A role is a set of Proxmox VE's privileges that comes to exactly one of them:
+//! one that would come to a part of what administrators may is refused, as nobody can have a part of it.
+
+use rusqlite::{Connection, ErrorCode, params};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::audit_log::{self, By, EventKind};
+use crate::groups::{self, GroupError};
+use crate::store::{Store, StoreError, Transaction};
+use crate::user_name::UserName;
+use crate::users::{self, Role, UserChange, UserError};
+
+/// How many roles there can be.
+const MAX_ROLES: u32 = 1000;
+
+/// Those that are built in, and what each is here.
+const BUILT_IN: [(&str, Role); 3] =
+    [("Administrator", Role::Administrator), ("NoAccess", Role::User), ("PVEAuditor", Role::Auditor)];
+
+/// What administrators may below `/access`, by Proxmox VE's names.
+const OF_ADMINISTRATORS: [&str; 6] =
+    ["Permissions.Modify", "Realm.Allocate", "Realm.AllocateUser", "Sys.Audit", "Sys.Modify", "User.Modify"];
+const OF_AUDITORS: [&str; 1] = ["Sys.Audit"];
+
+/// A role by a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamedRole {
+    /// Its name.
+    pub name: String,
+    /// Proxmox VE's privileges in it, in order.
+    pub privileges: Vec<String>,
+    /// What it comes to here.
+    pub grants: Role,
+    /// Whether it is one of those that are always there.
+    pub special: bool,
+}
+
+/// Who is given a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", content = "name", rename_all = "snake_case")]
+pub enum Subject {
+    /// A user.
+    User(UserName),
+    /// All of a group.
+    Group(String),
+}
+
+/// A line of the access control list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AclEntry {
+    /// Always `/`.
+    pub path: &'static str,
+    /// Who.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The role's name.
+    pub role: String,
+}
+
+/// Why a role could not be added, found, changed or given.
+#[derive(Debug, Error)]
+pub enum RoleError {
+    /// There is no such role.
+    #[error("there is no role {0:?}")]
+    Unknown(String),
+    /// There is one already.
+    #[error("there is a role {0:?} already")]
+    Exists(String),
+    /// A text is not a role's name.
+    #[error("{0:?} is no role's name: that is 1 to 64 of A-Z a-z 0-9 . _ -")]
+    Name(String),
+    /// It is always there.
+    #[error("the role {0} is built in: it is neither changed nor deleted")]
+    BuiltIn(String),
+    /// Somebody has it.
+    #[error("somebody has the role {0}: take it from them first ('acl delete')")]
+    InUse(String),
+    /// There is no such privilege here.
+    #[error("there is no privilege {0:?} here; there are {all}", all = OF_ADMINISTRATORS.join(", "))]
+    Privilege(String),
+    /// A part of what administrators may.
+    #[error(
+        "a role that may change something may change everything here: with any of {} it needs all of them and Sys.Audit",
+        changing().collect::<Vec<_>>().join(", ")
+    )]
+    Part,
+    /// There are as many as there can be.
+    #[error("there are as many roles as there can be ({MAX_ROLES})")]
+    TooMany,
+    /// Nobody could administer what is left.
+    #[error("nobody who is enabled would be an administrator then; make somebody one first")]
+    NoAdministrator,
+    /// Of a user.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// Of a group.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for RoleError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Store {
+    /// All roles, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub fn roles(&self) -> Result<Vec<NamedRole>, StoreError> {
+        self.read(|connection| all(connection))
+    }
+
+    /// Adds a role of these privileges.
+    ///
+    /// # Errors
+    /// [`RoleError`] if there is one of that name, that is none, or they come to no role here.
+    pub fn add_role(&self, name: &str, privileges: &[String], by: &By) -> Result<NamedRole, RoleError> {
+        self.write(|transaction| add(transaction, name, privileges, by))
+    }
+
+    /// Changes the privileges of a role, or with `append` adds some.
+    ///
+    /// # Errors
+    /// [`RoleError`] if there is none of that name, it is built in, or they come to no role here.
+    pub fn change_role(
+        &self,
+        name: &str,
+        privileges: &[String],
+        append: bool,
+        by: &By,
+    ) -> Result<NamedRole, RoleError> {
+        self.write(|transaction| change(transaction, name, privileges, append, by))
+    }
+
+    /// Deletes a role that nobody has.
+    ///
+    /// # Errors
+    /// [`RoleError`] if there is none of that name, or it is built in or in use.
+    pub fn delete_role(&self, name: &str, by: &By) -> Result<(), RoleError> {
+        self.write(|transaction| delete(transaction, name, by))
+    }
+
+    /// Who has which role, users before groups. What a user has as such is there by the name of a built-in role.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails.
+    pub fn acl(&self) -> Result<Vec<AclEntry>, StoreError> {
+        self.read(|connection| acl(connection))
+    }
+
+    /// Gives roles to users and groups.
+    ///
+    /// # Errors
+    /// [`RoleError`] if there is no such role, user or group, or no administrator would be left.
+    pub fn grant(&self, roles: &[String], subjects: &[Subject], by: &By) -> Result<(), RoleError> {
+        self.write(|transaction| grant(transaction, roles, subjects, by))
+    }
+
+    /// Takes them.
+    ///
+    /// # Errors
+    /// As [`Self::grant`].
+    pub fn revoke(&self, roles: &[String], subjects: &[Subject], by: &By) -> Result<(), RoleError> {
+        self.write(|transaction| revoke(transaction, roles, subjects, by))
+    }
+}
+
+/// Proxmox VE's privileges that a role here is worth.
+#[must_use]
+pub fn privileges(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Administrator => &OF_ADMINISTRATORS,
+        Role::Auditor => &OF_AUDITORS,
+        Role::User => &[],
+    }
+}
+
+fn changing() -> impl Iterator<Item = &'static str> {
+    OF_ADMINISTRATORS.into_iter().filter(|name| !OF_AUDITORS.contains(name))
+}
+
+/// What a set of privileges comes to.
+fn worth(privileges: &[String]) -> Result<Role, RoleError> {
+    if let Some(unknown) = privileges.iter().find(|name| !OF_ADMINISTRATORS.contains(&name.as_str())) {
+        return Err(RoleError::Privilege(unknown.clone()));
+    }
+    let has = |name: &str| privileges.iter().any(|found| found == name);
+    match (OF_ADMINISTRATORS.into_iter().all(has), changing().any(has), OF_AUDITORS.into_iter().all(has)) {
+        (true, ..) => Ok(Role::Administrator),
+        (_, true, _) => Err(RoleError::Part),
+        (_, _, true) => Ok(Role::Auditor),
+        _ => Ok(Role::User),
+    }
+}
+
+fn built_in(name: &str) -> Option<Role> {
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
+}
+
+pub(crate) fn all(connection: &Connection) -> Result<Vec<NamedRole>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name, privileges, grants FROM roles ORDER BY name")?;
+    let found: Vec<(String, String, Role)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, Role::of_rank(row.get(2)?))))?
+        .collect::<Result<_, _>>()?;
+    let roles = found.into_iter().map(|(name, text, grants)| {
+        let special = built_in(&name).is_some();
+        let own = || text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let privileges =
+            if special { privileges(grants).iter().map(|name| (*name).to_owned()).collect() } else { own() };
+        NamedRole { name, privileges, grants, special }
+    });
+    Ok(roles.collect())
+}
+
+fn known(connection: &Connection, name: &str) -> Result<NamedRole, RoleError> {
+    let found = all(connection)?.into_iter().find(|role| role.name == name);
+    found.ok_or_else(|| RoleError::Unknown(name.to_owned()))
+}
+
+pub(crate) fn add(connection: &Connection, name: &str, privileges: &[String], by: &By) -> Result<NamedRole, RoleError> {
+    if !groups::is_name(name) {
+        return Err(RoleError::Name(name.to_owned()));
+    }
+    let count: u32 = connection.prepare_cached("SELECT count(*) FROM roles")?.query_row([], |row| row.get(0))?;
+    if count >= MAX_ROLES {
+        return Err(RoleError::TooMany);
+    }
+    let (text, grants) = written(privileges)?;
+    match connection.prepare_cached("INSERT INTO roles VALUES (?, ?, ?)")?.execute(params![name, text, grants.rank()]) {
+        Ok(_) => {}
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            return Err(RoleError::Exists(name.to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    record(connection, by, &format!("role {name} added: {}", grants.name()))?;
+    known(connection, name)
+}
+
+fn written(privileges: &[String]) -> Result<(String, Role), RoleError> {
+    let grants = worth(privileges)?;
+    let mut names = privileges.to_vec();
+    names.sort();
+    names.dedup();
+    Ok((names.join(","), grants))
+}
+
+pub(crate) fn change(
+    connection: &Connection,
+    name: &str,
+    privileges: &[String],
+    append: bool,
+    by: &By,
+) -> Result<NamedRole, RoleError> {
+    let before = changeable(connection, name)?;
+    let mut privileges = privileges.to_vec();
+    if append {
+        privileges.extend(before.privileges);
+    }
+    let (text, grants) = written(&privileges)?;
+    keeping_an_administrator(connection, by, || {
+        connection.prepare_cached("UPDATE roles SET privileges = ?, grants = ? WHERE name = ?")?.execute(params![
+            text,
+            grants.rank(),
+            name
+        ])?;
+        Ok(())
+    })?;
+    record(connection, by, &format!("role {name} changed: {}", grants.name()))?;
+    known(connection, name)
+}
+
+pub(crate) fn delete(connection: &Connection, name: &str, by: &By) -> Result<(), RoleError> {
+    changeable(connection, name)?;
+    match connection.prepare_cached("DELETE FROM roles WHERE name = ?")?.execute([name]) {
+        Ok(_) => {}
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            return Err(RoleError::InUse(name.to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    record(connection, by, &format!("role {name} deleted"))
+}
+
+fn changeable(connection: &Connection, name: &str) -> Result<NamedRole, RoleError> {
+    let role = known(connection, name)?;
+    if role.special { Err(RoleError::BuiltIn(name.to_owned())) } else { Ok(role) }
+}
+
+pub(crate) fn acl(connection: &Connection) -> Result<Vec<AclEntry>, StoreError> {
+    let as_such = users::all(connection)?.into_iter().filter_map(|user| {
+        let role = BUILT_IN.iter().find(|(_, role)| *role == user.own_role && *role != Role::User)?;
+        Some(AclEntry { path: "/", subject: Subject::User(user.name), role: role.0.to_owned() })
+    });
+    let mut entries: Vec<AclEntry> = as_such.collect();
+    let mut statement = connection.prepare_cached(
+        "SELECT acl.role, users.name, users.realm, acl.group_name FROM acl LEFT JOIN users ON users.id = acl.user
+         ORDER BY acl.group_name, users.realm, users.name, acl.role",
+    )?;
+    let found = statement.query_map([], |row| {
+        let subject = match row.get(3)? {
+            Some(group) => Subject::Group(group),
+            None => Subject::User(UserName::from_store(row.get(1)?, row.get(2)?)),
+        };
+        Ok(AclEntry { path: "/", subject, role: row.get(0)? })
+    })?;
+    entries.extend(found.collect::<Result<Vec<_>, _>>()?);
+    Ok(entries)
+}
+
+pub(crate) fn grant(
+    connection: &Transaction<'_>,
+    roles: &[String],
+    subjects: &[Subject],
+    by: &By,
+) -> Result<(), RoleError> {
+    for (role, subject) in pairs(roles, subjects) {
+        known(connection, role)?;
+        let given = match (subject, built_in(role)) {
+            // What a user has as such is one of the built-in roles.
+            (Subject::User(name), Some(role)) => {
+                let change = UserChange { role: Some(role), ..UserChange::default() };
+                users::change(connection, name, &change, by)?;
+                continue;
+            }
+            (Subject::User(name), None) => {
+                let user = users::known(connection, name)?.id;
+                let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO acl VALUES (?, ?, NULL)")?;
+                statement.execute(params![role, user])?
+            }
+            (Subject::Group(group), _) => {
+                groups::known(connection, group)?;
+                let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO acl VALUES (?, NULL, ?)")?;
+                statement.execute([role, group])?
+            }
+        };
+        if given > 0 {
+            record(connection, by, &format!("{} has the role {role}", subject.text()))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn revoke(
+    connection: &Transaction<'_>,
+    roles: &[String],
+    subjects: &[Subject],
+    by: &By,
+) -> Result<(), RoleError> {
+    keeping_an_administrator(connection, by, || {
+        for (role, subject) in pairs(roles, subjects) {
+            known(connection, role)?;
+            let taken = match subject {
+                Subject::User(name) => {
+                    let user = users::known(connection, name)?;
+                    if built_in(role).is_some_and(|role| role != Role::User && role == user.own_role) {
+                        let change = UserChange { role: Some(Role::User), ..UserChange::default() };
+                        users::change(connection, name, &change, by)?;
+                    }
+                    let mut statement = connection.prepare_cached("DELETE FROM acl WHERE role = ? AND user = ?")?;
+                    statement.execute(params![role, user.id])?
+                }
+                Subject::Group(group) => {
+                    groups::known(connection, group)?;
+                    let sql = "DELETE FROM acl WHERE role = ? AND group_name = ?";
+                    connection.prepare_cached(sql)?.execute([role, group])?
+                }
+            };
+            if taken > 0 {
+                record(connection, by, &format!("{} has the role {role} no more", subject.text()))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn pairs<'a>(roles: &'a [String], subjects: &'a [Subject]) -> impl Iterator<Item = (&'a String, &'a Subject)> {
+    roles.iter().flat_map(move |role| subjects.iter().map(move |subject| (role, subject)))
+}
+
+fn keeping_an_administrator(
+    connection: &Connection,
+    by: &By,
+    change: impl FnOnce() -> Result<(), RoleError>,
+) -> Result<(), RoleError> {
+    let had = groups::has_administrator(connection, by.now)?;
+    change()?;
+    if had && !groups::has_administrator(connection, by.now)? { Err(RoleError::NoAdministrator) } else { Ok(()) }
+}
+
+fn record(connection: &Connection, by: &By, detail: &str) -> Result<(), RoleError> {
+    audit_log::record(connection, by, EventKind::AccessChanged, "", detail)?;
+    Ok(())
+}
+
+impl Subject {
+    fn text(&self) -> String {
+        match self {
+            Self::User(name) => format!("the user {name}"),
+            Self::Group(name) => format!("the group {name}"),
+        }
+    }
+}
