@@ -25,8 +25,7 @@ const PASSWORD: &str = "correct horse battery staple";
 /// What everybody may.
 const OPEN: [&str; 2] = ["/access/domains", "/access/ticket"];
 
-static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap());
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().enable_time().build().unwrap());
 
 /// A moment that stays.
 #[derive(Debug)]
