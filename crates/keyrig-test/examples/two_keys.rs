@@ -20,5 +20,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(signed.get("id"), ids.last().and_then(|of_b| of_b.get("id")));
     let phished = rig.client("https://example.net")?.get(&login).await.expect_err("a page from elsewhere");
     assert_eq!((phished.name.as_str(), phished.refused_by), ("SecurityError", keyrig_test::RefusedBy::Client));
+    println!("a is lost, b logs in; from https://example.net: {phished}");
     Ok(())
 }
