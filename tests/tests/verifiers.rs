@@ -15,6 +15,9 @@
 
 #![cfg(test)]
 
+#[path = "verifiers/recorded.rs"]
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

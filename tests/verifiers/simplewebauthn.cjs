@@ -10,14 +10,33 @@ const {
 
 const registered = new Map();
 
+/** What the clock says where certificates have to be valid at another time than now. */
+const RealDate = Date;
+function setTime(seconds) {
+  globalThis.Date =
+    seconds === undefined || seconds === null
+      ? RealDate
+      : class extends RealDate {
+          constructor(...given) {
+            super(...(given.length === 0 ? [seconds * 1000] : given));
+          }
+
+          static now() {
+            return seconds * 1000;
+          }
+        };
+}
+
 async function register(ceremony) {
-  for (const identifier of ['packed', 'fido-u2f']) {
-    SettingsService.setRootCertificates({ identifier, certificates: [ceremony.root] });
+  for (const identifier of ['packed', 'fido-u2f', 'tpm', 'android-key', 'apple']) {
+    const certificates = ceremony.root === null ? [] : [ceremony.root];
+    SettingsService.setRootCertificates({ identifier, certificates });
   }
+  setTime(ceremony.time);
   const { verified, registrationInfo } = await verifyRegistrationResponse({
     response: ceremony.credential,
     expectedChallenge: ceremony.challenge,
-    expectedOrigin: ceremony.origin,
+    expectedOrigin: ceremony.origins ?? ceremony.origin,
     expectedRPID: ceremony.rpId,
     requireUserVerification: ceremony.userVerification,
     supportedAlgorithmIDs: ceremony.algorithms,
@@ -30,7 +49,7 @@ async function authenticate(ceremony) {
   const { verified } = await verifyAuthenticationResponse({
     response: ceremony.credential,
     expectedChallenge: ceremony.challenge,
-    expectedOrigin: ceremony.origin,
+    expectedOrigin: ceremony.origins ?? ceremony.origin,
     expectedRPID: ceremony.rpId,
     requireUserVerification: ceremony.userVerification,
     credential: registered.get(ceremony.registration),

@@ -1,5 +1,11 @@
 //! `keyrig doctor`: what a site's settings and addresses come to.
 
+#[cfg(not(feature = "tls"))]
+#[path = "doctor/alone.rs"]
+mod running;
+#[cfg(feature = "tls")]
+mod running;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,12 +15,13 @@ use clap::{ArgGroup, Args};
 use keyrig_client::Origin;
 use keyrig_relying_party::{Policy, Settings, Written};
 use keyrig_scenario::doctor::{
-    self, Change, Diagnosis, Kind, Mend, Passed, Pve, PveUser, Refusal, Site, Verdict, Warning,
+    self, Change, Diagnosis, Kind, Mend, Passed, Pve, PveUser, Refusal, RelatedOrigins, Site, Verdict, Warning,
 };
 use keyrig_scenario::report::Party;
 use keyrig_scenario::verifier::{MAX_RECORDING_BYTES, Recording};
 use serde::Serialize;
 
+use self::running::{Fetcher, Running};
 use crate::failure::Failure;
 use crate::output::{GREEN, RED, YELLOW, print, print_json, print_marked};
 
@@ -23,9 +30,11 @@ const PROXMOX_VE: &str = "proxmox-9";
 
 #[derive(Args)]
 #[command(after_help = "\
-Nothing is sent anywhere. For each address the rules of browsers and the checks
-of a relying party are asked, and a change is proposed only after both have
-said yes to it.
+For each address the rules of browsers and the checks of a relying party are
+asked, and a change is proposed only after both have said yes to it. Nothing is
+sent anywhere, but to what --options-url and --fetch name, and, for options of a
+site, to the RP ID's host if that is, or is above, the host of --from or
+--origin: https alone, 3 redirects, 256 KiB, 5 seconds.
 
 Exit status: 0 every address works, 1 some do not, 2 the settings or the
 command line cannot be read.
@@ -36,10 +45,12 @@ Examples:
   keyrig doctor --webauthn 'id=example.com,origin=https://pve1.example.com:8006' \\
     --from https://pve2.example.com:8006
   keyrig doctor --rp-id example.com --origin https://login.example.com \\
-    --from https://www.example.com")]
+    --from https://www.example.com
+  keyrig doctor --options-url https://example.com/login/options \\
+    --json-path data.publicKey --from https://example.org")]
 #[command(
     group(ArgGroup::new("settings").required(true)),
-    override_usage = "keyrig doctor [OPTIONS] <--config|--pve|--options|--webauthn|--rp-id> <…>"
+    override_usage = "keyrig doctor [OPTIONS] <--config|--pve|--options-url|--rp-id|…> <…>"
 )]
 pub(crate) struct Arguments {
     /// Settings: a datacenter.cfg of Proxmox VE, or a TOML file as for 'keyrig rp serve'
@@ -86,6 +97,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     proxy_hides_tls: bool,
 
+    #[command(flatten)]
+    running: Running,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -103,6 +117,16 @@ struct Shown<'a> {
     /// What was not looked at, and why; of Proxmox VE alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     unseen: Option<&'a [String]>,
+    /// Which addresses were asked for the file of related origins, and what came of it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    asked: &'a [Contacted],
+}
+
+/// An address that was asked, and what came of it.
+#[derive(Serialize)]
+struct Contacted {
+    address: String,
+    answer: String,
 }
 
 /// What is to be examined.
@@ -113,19 +137,26 @@ struct Asked {
     /// What is risky in it at sight.
     warnings: Vec<Warning>,
     pve: Option<Pve>,
+    /// Whoever may ask a running site.
+    fetcher: Option<Fetcher>,
+    /// Whether nothing is known of its settings but what a site sends.
+    of_site: bool,
+    /// Whom it asked for the file of related origins.
+    contacted: Vec<Contacted>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let Asked { site, problems, warnings, pve } = arguments.asked()?;
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let asked = arguments.asked().await?;
     let over_tls = arguments.proxy_hides_tls.then_some(false);
     let passed = Passed { host: arguments.proxy_host.clone(), over_tls };
-    let of_cluster = pve.as_ref().map(|pve| pve.nodes.clone()).unwrap_or_default();
+    let of_cluster = asked.pve.as_ref().map(|pve| pve.nodes.clone()).unwrap_or_default();
     let nodes: Vec<_> = arguments.nodes.iter().cloned().chain(of_cluster).collect();
-    let addresses = doctor::addresses(&site, &arguments.from, &nodes, &passed)
+    let addresses = doctor::addresses(&asked.site, &arguments.pages(), &nodes, &passed)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     if addresses.is_empty() {
         return Err(Failure::Usage("the settings name no address that a page could have: name one with --from".into()));
     }
+    let Asked { site, problems, warnings, pve, contacted, .. } = arguments.running.look(asked, &addresses).await;
     let mut diagnosis = doctor::examine(&site, &addresses);
     diagnosis.ok &= problems.is_empty();
     diagnosis.warnings.extend(warnings);
@@ -133,9 +164,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.json {
         let users = pve.as_ref().map(|pve| &pve.users[..]);
         let unseen = pve.as_ref().map(|pve| &pve.unseen[..]);
-        print_json(&Shown { diagnosis: &diagnosis, problems, users, unseen })?;
+        print_json(&Shown { diagnosis: &diagnosis, problems, users, unseen, asked: &contacted })?;
     } else {
-        tell(&diagnosis, site.kind, &problems)?;
+        tell(&diagnosis, site.kind, &problems, &contacted)?;
         if let Some(pve) = &pve {
             let changes = diagnosis.mend.as_ref().is_some_and(|mend| mend.enrolled_keys_become_useless);
             tell_of_users(pve, changes)?;
@@ -145,8 +176,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 impl Arguments {
-    fn asked(&self) -> Result<Asked, Failure> {
+    /// The pages that are opened: those that are named, or else one at the site that is asked.
+    fn pages(&self) -> Vec<Origin> {
+        let of_site = || self.running.page().filter(|_| self.origins.is_empty() && self.nodes.is_empty());
+        if self.from.is_empty() { of_site().into_iter().collect() } else { self.from.clone() }
+    }
+
+    async fn asked(&self) -> Result<Asked, Failure> {
         let (mut warnings, mut pve) = (Vec::new(), None);
+        let may_ask = self.running.names_any() || self.options.is_some();
+        let mut fetcher = may_ask.then(|| self.running.fetcher(&self.from, &self.origins)).transpose()?;
+        let mut of_site = false;
         let (written, kind) = if let Some(line) = &self.webauthn {
             let line = line.strip_prefix("webauthn:").unwrap_or(line).trim();
             (Settings::read_webauthn_line("--webauthn", line).map_err(Failure::Unreadable)?, Kind::ProxmoxVe)
@@ -161,8 +201,17 @@ impl Arguments {
         } else {
             let mut rp_id = self.rp_id.clone().unwrap_or_default();
             if let Some(file) = &self.options {
-                (rp_id, warnings) = of_options(file)?;
+                let options = options_in(file)?;
+                rp_id = rp_id_in(&options).ok_or_else(|| no_rp_id(&file.display().to_string()))?;
+                warnings = doctor::of_options(&options);
             }
+            if let Some(options) = self.running.options(&mut fetcher).await? {
+                // Without one, the page's domain counts.
+                let of_page = || self.from.first().and_then(Origin::host).or(self.running.host().map(str::to_owned));
+                rp_id = rp_id_in(&options).or_else(of_page).unwrap_or_default();
+                warnings = doctor::of_options(&options);
+            }
+            of_site = self.rp_id.is_none();
             let (origins, allow_subdomains) = (self.origins.clone(), self.allow_subdomains);
             let settings = Settings { origins, allow_subdomains, ..Settings::new(rp_id, "") };
             (Written { settings, problems: Vec::new() }, Kind::Other)
@@ -172,25 +221,27 @@ impl Arguments {
             settings.policy = Policy::built_in(PROXMOX_VE)?;
         }
         let problems = written.problems.iter().map(ToString::to_string).collect();
-        Ok(Asked { site: Site { settings, kind }, problems, warnings, pve })
+        let site = Site { settings, kind, related_origins: RelatedOrigins::OfSettings };
+        Ok(Asked { site, problems, warnings, pve, fetcher, of_site, contacted: Vec::new() })
     }
 }
 
-/// The RP ID in options that a site sends, and what is risky in them.
-fn of_options(file: &Path) -> Result<(String, Vec<Warning>), Failure> {
+/// The options in a file.
+fn options_in(file: &Path) -> Result<Recording, Failure> {
     let most = u64::try_from(MAX_RECORDING_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut text = Vec::new();
     let read = File::open(file).and_then(|opened| opened.take(most).read_to_end(&mut text));
     read.map_err(|error| Failure::Read(file.to_owned(), error))?;
-    let name = || file.display().to_string();
-    let options = Recording::read(&text).map_err(|error| Failure::Unexplained(name(), error))?;
+    Recording::read(&text).map_err(|error| Failure::Unexplained(file.display().to_string(), error))
+}
+
+fn rp_id_in(options: &Recording) -> Option<String> {
     let creations = options.creations.iter().map(|it| &it.rp_id);
-    let rp_id = creations.chain(options.requests.iter().map(|it| &it.rp_id)).flatten().next();
-    let none = || {
-        let name = name();
-        Failure::Usage(format!("{name} has no options with an RP ID: say it with --rp-id, or the page's domain counts"))
-    };
-    Ok((rp_id.cloned().ok_or_else(none)?, doctor::of_options(&options)))
+    creations.chain(options.requests.iter().map(|it| &it.rp_id)).flatten().next().cloned()
+}
+
+fn no_rp_id(name: &str) -> Failure {
+    Failure::Usage(format!("{name} has no options with an RP ID: say it with --rp-id, or the page's domain counts"))
 }
 
 /// Who has which factors, and what becomes of keys if the RP ID changes.
@@ -214,7 +265,7 @@ fn tell_of_users(pve: &Pve, rp_id_changes: bool) -> Result<(), Failure> {
     pve.unseen.iter().try_for_each(|unseen| print_marked(YELLOW, "unseen", format!("   {unseen}")))
 }
 
-fn tell(diagnosis: &Diagnosis, kind: Kind, problems: &[String]) -> Result<(), Failure> {
+fn tell(diagnosis: &Diagnosis, kind: Kind, problems: &[String], asked: &[Contacted]) -> Result<(), Failure> {
     print(format!("RP ID    {}", diagnosis.rp_id))?;
     let beside = if diagnosis.allow_subdomains { " with subdomains" } else { "" };
     for (index, origin) in diagnosis.origins.iter().enumerate() {
@@ -222,6 +273,9 @@ fn tell(diagnosis: &Diagnosis, kind: Kind, problems: &[String]) -> Result<(), Fa
     }
     if diagnosis.origins.is_empty() {
         print("origin   of the host of each request, as the settings name none")?;
+    }
+    for Contacted { address, answer } in asked {
+        print(format!("asked    {address}: {answer}"))?;
     }
     for problem in problems {
         print_marked(RED, "wrong", format!("    {problem}"))?;

@@ -56,7 +56,9 @@ pub(crate) fn of(failure: &Failure) -> &str {
         #[cfg(feature = "tls")]
         Failure::Authority(_) | Failure::NoAuthority(_) => "test-ca-unusable",
         #[cfg(feature = "tls")]
-        Failure::Certificate(..) | Failure::NoMkcert | Failure::Mkcert(_) => "certificate-unusable",
+        Failure::Certificate(..) | Failure::Trust(..) | Failure::NoMkcert | Failure::Mkcert(_) => {
+            "certificate-unusable"
+        }
         Failure::User(_) | Failure::UserName(_) => "user-refused",
         Failure::Factor(_) | Failure::NeedsForce(_) => "factor-refused",
         Failure::Realm(_) => "realm-refused",
@@ -67,6 +69,8 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Config(_) => "settings-refused",
         Failure::Unreadable(_) | Failure::Pve(_) => "settings-unreadable",
         Failure::Unexplained(..) => "not-a-recording",
+        #[cfg(feature = "tls")]
+        Failure::Options(_) => "options-not-fetched",
         Failure::Totp(_) | Failure::Qr(_) => "totp-refused",
         Failure::NoDatabase(_) => "no-database",
         Failure::NoReport(_) => "no-report",

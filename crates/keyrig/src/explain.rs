@@ -9,9 +9,10 @@ use std::time::SystemTime;
 
 use clap::Args;
 use keyrig_client::Browser;
+use keyrig_relying_party::Policy;
 use keyrig_scenario::catalogue::{self, Detector, Row};
 use keyrig_scenario::explain::{self, Code, Exception, Explained, Explanation, Known, Meaning, Named};
-use keyrig_scenario::verifier::{Field, Finding, MAX_RECORDING_BYTES, OriginRule, Outcome};
+use keyrig_scenario::verifier::{Field, Finding, GivenPublicKey, MAX_HAR_BYTES, OriginRule, Outcome};
 
 use serde::Serialize;
 
@@ -20,6 +21,9 @@ use crate::output::{GREEN, RED, YELLOW, print, print_json, print_marked};
 
 /// How many bytes a line of a structure shows.
 const BYTES_IN_LINE: usize = 8;
+
+/// How much is read of a file for a public key: more than one has.
+const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
 
 /// How many bytes of a field are shown.
 const BYTES_SHOWN: usize = 64;
@@ -31,7 +35,8 @@ const FOUND_SHOWN: usize = 42;
 #[command(after_help = "\
 A recording is JSON or text that has JSON in it: options and response, or the
 response alone, as toJSON() has them and as servers' libraries do, bytes in
-base64url, base64, hexadecimal or arrays; a HAR file; what a console printed.
+base64url, base64, hexadecimal or arrays; a HAR file; what a console printed: up
+to 16 MiB, and of a HAR file 256 MiB.
 A structure alone is decoded, and an exception's name and message are told what
 they can mean.
 
@@ -61,6 +66,16 @@ pub(crate) struct Arguments {
     /// The RP ID that the site expects. Without it, that of the options counts
     #[arg(long, value_name = "DOMAIN")]
     rp_id: Option<String>,
+
+    /// The public key of logins whose registration is not in the recording: PEM, a JWK, or in hexadecimal, base64 or base64url a
+    /// COSE_Key or SubjectPublicKeyInfo; or a file of one (its path begins with ./ or /)
+    #[arg(long, value_name = "FILE|TEXT")]
+    public_key: Option<String>,
+
+    /// Judge as a relying party with this policy does, such as webauthn-rs: see 'keyrig rp serve --help'. Without it, by the
+    /// specification's letter
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
 
     /// Show the binary structures, field by field, with offsets and bytes
     #[arg(long)]
@@ -94,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return arguments.tell(&code, || tell_of_code(&code), true);
     }
     let recorded = arguments.read()?;
-    let known = Known { origins: arguments.origins.clone(), rp_id: arguments.rp_id.clone() };
+    let known = arguments.known()?;
     match explain::explain(&recorded, &known, SystemTime::now()) {
         Ok(explained) => {
             let accepted = explained.ceremonies.iter().all(|it| it.report.is_accepted() && it.browser.is_none());
@@ -123,9 +138,28 @@ impl Arguments {
         Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
+    /// What is known beside the recording.
+    fn known(&self) -> Result<Known, Failure> {
+        let public_key = match self.public_key.as_deref() {
+            Some(path) if path.starts_with(['.', '/']) => {
+                let mut bytes = Vec::new();
+                let read = File::open(path).and_then(|file| file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut bytes));
+                read.map_err(|error| Failure::Read(PathBuf::from(path), error))?;
+                Some((path, GivenPublicKey::read(&bytes)))
+            }
+            Some(text) => Some(("--public-key", GivenPublicKey::read(text.as_bytes()))),
+            None => None,
+        };
+        let public_key =
+            public_key.map(|(name, read)| read.map_err(|error| Failure::Usage(format!("{name}: {error}"))));
+        let policy = self.policy.as_deref().map(Policy::built_in).transpose()?;
+        let (origins, rp_id) = (self.origins.clone(), self.rp_id.clone());
+        Ok(Known { origins, rp_id, public_key: public_key.transpose()?, policy })
+    }
+
     /// A byte more than is explained, so that too much is noticed.
     fn read(&self) -> Result<Vec<u8>, Failure> {
-        let most = u64::try_from(MAX_RECORDING_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+        let most = u64::try_from(MAX_HAR_BYTES).unwrap_or(u64::MAX).saturating_add(1);
         let mut recorded = Vec::new();
         let read = if self.what == "-" {
             io::stdin().lock().take(most).read_to_end(&mut recorded)
@@ -264,8 +298,13 @@ fn tell_of_ceremony(it: &Explanation, hex: bool) -> Result<(), Failure> {
     }
     it.report.findings.iter().try_for_each(tell_of_finding)?;
     let refused: Vec<_> = it.report.findings.iter().filter(|finding| finding.refuses()).collect();
-    if refused.is_empty() {
-        let known = if it.browser.is_some() { ", if a browser had sent it" } else { "" };
+    let known = if it.browser.is_some() { ", if a browser had sent it" } else { "" };
+    if let Some(decision) = &it.report.decided_by {
+        match &decision.refusal {
+            Some(refusal) => print(format!("\nrefused by {}, which decides here: {refusal}", decision.verifier))?,
+            None => print(format!("\naccepted by {}, which decides here{known}", decision.verifier))?,
+        }
+    } else if refused.is_empty() {
         print(format!("\naccepted{known}"))?;
     } else {
         let ids: Vec<_> = refused.iter().map(|finding| finding.check.id()).collect();

@@ -27,6 +27,8 @@ use keyrig_relying_party::{
 };
 use keyrig_scenario::demo::DemoError;
 use keyrig_scenario::doctor::PveError;
+#[cfg(feature = "tls")]
+use keyrig_scenario::doctor::{FetchError, OptionsError, TrustError};
 use keyrig_scenario::verifier::InvalidRecording;
 use keyrig_service::TokenFileError;
 use thiserror::Error;
@@ -118,6 +120,12 @@ pub(crate) enum Failure {
     Unreadable(ConfigError),
     #[error(transparent)]
     Pve(#[from] PveError),
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    #[cfg(feature = "tls")]
+    #[error("{}: {}", .0.display(), .1)]
+    Trust(PathBuf, #[source] TrustError),
     #[error("{0}: {1}")]
     Unexplained(String, #[source] InvalidRecording),
     #[error(transparent)]
@@ -158,6 +166,19 @@ fn likely(address: SocketAddr) -> &'static str {
         8100 => "another keyrig",
         8006 => "another keyrig, or Proxmox VE's pveproxy",
         _ => "perhaps another keyrig",
+    }
+}
+
+/// What helps where nothing was fetched, and the user may have it otherwise.
+#[cfg(feature = "tls")]
+pub(crate) fn advice(error: &FetchError) -> Option<String> {
+    match error {
+        FetchError::NotNamed(host) => Some(format!("if it may be asked, say --fetch {host}")),
+        FetchError::NotPublic { host, address } => {
+            Some(format!("if it is to be asked there, say --resolve {host}:443:{address}, or another port"))
+        }
+        FetchError::Tls { .. } => Some("a CA of your own is trusted with --ca FILE".to_owned()),
+        _ => None,
     }
 }
 
@@ -211,6 +232,8 @@ impl Failure {
             Self::PortInUse { option, .. } => {
                 return Some(format!("stop it, or choose another port with {option} ADDRESS:PORT"));
             }
+            #[cfg(feature = "tls")]
+            Self::Options(error) => return error.fetching().and_then(advice),
             _ => return None,
         };
         Some(advice.to_owned())
@@ -219,6 +242,8 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             _ if self.is_of_the_reader() => ExitCode::SUCCESS,
+            #[cfg(feature = "tls")]
+            Self::Options(_) | Self::Trust(..) => ExitCode::from(2),
             Self::Interrupted => ExitCode::from(130),
             Self::AndTrace(failure, _) => failure.exit_code(),
             Self::Usage(_)

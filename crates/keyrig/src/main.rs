@@ -248,7 +248,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Webdriver(arguments) => webdriver::run(arguments).await,
             Command::Key(arguments) => key::run(arguments).await,
             Command::Client(arguments) => client::run(arguments).await,
-            Command::Doctor(arguments) => doctor::run(&arguments),
+            Command::Doctor(arguments) => doctor::run(&arguments).await,
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Rp(arguments) => rp::run(arguments).await,
             Command::Run(arguments) => run::run(arguments).await,

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use keyrig_verifier::{SUPPORTED_ALGORITHMS, Strictness};
+use keyrig_verifier::{
+    AuthenticationExpectations, Deviation, Framing, RegistrationExpectations, SUPPORTED_ALGORITHMS, Strictness,
+    UserVerification,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -215,6 +218,37 @@ impl Policy {
             value => vec![(name.clone(), value.clone())],
         });
         flat.collect()
+    }
+
+    /// Holds a registration to the policy, beside what it is held to: user verification, algorithms, the letter.
+    pub fn hold_registration<'a>(&'a self, expected: &mut RegistrationExpectations<'a>) {
+        expected.user_verification |= self.user_verification == Preference::Required;
+        expected.algorithms = &self.algorithms;
+        expected.strictness = self.strictness;
+    }
+
+    /// Holds a login to the policy, beside what it is held to: user verification, frames, the counter, the letter.
+    pub fn hold_authentication(&self, expected: &mut AuthenticationExpectations<'_>) {
+        expected.user_verification |= self.user_verification == Preference::Required;
+        expected.framing = match self.framed_login {
+            FramedLogin::Refused => Framing::Refused,
+            FramedLogin::Accepted => Framing::AllowedAnywhere,
+        };
+        expected.counter = match self.signature_counter {
+            SignatureCounter::Refuse | SignatureCounter::Unsaved => Deviation::Refuse,
+            SignatureCounter::Report => Deviation::Report,
+        };
+        expected.strictness = self.strictness;
+    }
+
+    /// What webauthn-rs is asked for, in the policy in which it decides.
+    #[must_use]
+    pub fn for_webauthn_rs(&self) -> UserVerification {
+        match self.user_verification {
+            Preference::Required => UserVerification::Required,
+            Preference::Preferred => UserVerification::Preferred,
+            Preference::Discouraged => UserVerification::Discouraged,
+        }
     }
 
     /// Reads a policy.

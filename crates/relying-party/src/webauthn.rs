@@ -3,15 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_verifier::{
-    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, Check, Deviation, Finding,
-    Framing, OriginRule, Outcome, Registration, RegistrationExpectations, RegistrationResponse, Report,
-    StoredRegistration, Text, TrustAnchors, User as KnownBy, UserVerification, WebauthnRs, judge_origin,
-    verify_authentication, verify_registration,
+    AttestationPolicy, Authentication, AuthenticationExpectations, AuthenticationResponse, Check, Finding, Framing,
+    OriginRule, Outcome, Registration, RegistrationExpectations, RegistrationResponse, Report, StoredRegistration,
+    Text, TrustAnchors, User as KnownBy, UserVerification, WebauthnRs, judge_origin, verify_authentication,
+    verify_registration,
 };
 use serde_json::{Value, json};
 
 use crate::factors::webauthn::StoredCredential;
-use crate::policy::{DecidedBy, FramedLogin, Preference, SignatureCounter, UserHandle};
+use crate::policy::{DecidedBy, Preference, UserHandle};
 use crate::random::{self, Randomness};
 use crate::settings::{Attestation, OriginProblem, Settings, SettingsError};
 use crate::users::User;
@@ -200,12 +200,8 @@ impl Webauthn {
 
     /// The verifier of the policy in which webauthn-rs decides.
     fn webauthn_rs<'a>(&'a self, origins: &'a [OriginRule], verify_user: bool) -> WebauthnRs<'a> {
-        let user_verification = match self.settings.policy.user_verification {
-            _ if verify_user => UserVerification::Required,
-            Preference::Required => UserVerification::Required,
-            Preference::Preferred => UserVerification::Preferred,
-            Preference::Discouraged => UserVerification::Discouraged,
-        };
+        let policy = &self.settings.policy;
+        let user_verification = if verify_user { UserVerification::Required } else { policy.for_webauthn_rs() };
         WebauthnRs { rp_id: &self.settings.rp_id, origins, user_verification }
     }
 
@@ -273,15 +269,14 @@ impl Webauthn {
             Attestation::Aaguid { aaguids, .. } => AttestationPolicy::by_aaguid(aaguids, &self.trust_anchors),
             Attestation::Metadata { metadata } => AttestationPolicy::by_metadata(metadata),
         };
-        let expected = RegistrationExpectations {
+        let mut expected = RegistrationExpectations {
             framing: if self.top_origins.is_empty() { Framing::Refused } else { Framing::AllowedIn(&self.top_origins) },
-            user_verification: verify_user || policy.user_verification == Preference::Required,
-            algorithms: &policy.algorithms,
+            user_verification: verify_user,
             attestation,
             already_registered,
-            strictness: policy.strictness,
             ..RegistrationExpectations::new(challenge, &self.settings.rp_id, &origins, user_handle, now)
         };
+        policy.hold_registration(&mut expected);
         let mut registration = verify_registration(response, &expected);
         self.explain_host(&mut registration.report, page);
         match policy.decided_by {
@@ -305,22 +300,12 @@ impl Webauthn {
     ) -> Authentication {
         let policy = &self.settings.policy;
         let origins = self.origins(page);
-        let expected = AuthenticationExpectations {
-            framing: match policy.framed_login {
-                _ if !self.top_origins.is_empty() => Framing::AllowedIn(&self.top_origins),
-                FramedLogin::Refused => Framing::Refused,
-                FramedLogin::Accepted => Framing::AllowedAnywhere,
-            },
-            user_verification: login != Login::SecondFactor || policy.user_verification == Preference::Required,
-            counter: match policy.signature_counter {
-                SignatureCounter::Refuse | SignatureCounter::Unsaved => Deviation::Refuse,
-                SignatureCounter::Report => Deviation::Report,
-            },
+        let mut expected = AuthenticationExpectations {
+            user_verification: login != Login::SecondFactor,
             user: match login {
                 Login::SecondFactor | Login::VerifiedSecondFactor => KnownBy::Identified,
                 Login::Passkey => KnownBy::ByUserHandle,
             },
-            strictness: policy.strictness,
             ..AuthenticationExpectations::new(
                 challenge,
                 &self.settings.rp_id,
@@ -329,6 +314,10 @@ impl Webauthn {
                 record.map(|stored| &stored.record),
             )
         };
+        policy.hold_authentication(&mut expected);
+        if !self.top_origins.is_empty() {
+            expected.framing = Framing::AllowedIn(&self.top_origins);
+        }
         let mut authentication = verify_authentication(response, &expected);
         self.explain_host(&mut authentication.report, page);
         match (policy.decided_by, record) {

@@ -5,8 +5,12 @@
 //! [`keyrig_relying_party`], which has its verifier decide; a change is proposed only if both then say yes.
 
 mod address;
+#[cfg(feature = "tls")]
+mod fetch;
 mod mend;
 mod pve;
+#[cfg(feature = "tls")]
+mod running;
 mod site;
 mod verdict;
 mod warning;
@@ -14,10 +18,14 @@ mod warning;
 use serde::Serialize;
 
 pub use self::address::{Address, Passed, addresses};
+#[cfg(feature = "tls")]
+pub use self::fetch::{Answer, FetchError, Fetcher, InvalidPinned, MAX_REDIRECTS, Pinned, Resolve, TIME, TrustError};
 pub use self::mend::{Change, Mend, Moved};
 pub use self::pve::{Files, Pve, PveError, PveUser};
-pub use self::site::{Kind, Site};
-pub use self::verdict::{Refusal, Seen, Verdict};
+#[cfg(feature = "tls")]
+pub use self::running::{FoundFile, OptionsError};
+pub use self::site::{Kind, RelatedOrigins, Site};
+pub use self::verdict::{Refusal, Seen, Verdict, is_let, needs_related_origins};
 pub use self::warning::{Warning, of_options};
 
 /// What came of it.
@@ -42,7 +50,8 @@ pub struct Diagnosis {
 /// Examines a site at these addresses.
 #[must_use]
 pub fn examine(site: &Site, addresses: &[Address]) -> Diagnosis {
-    let verdicts: Vec<_> = addresses.iter().map(|address| verdict::of(&site.settings, address)).collect();
+    let verdicts: Vec<_> =
+        addresses.iter().map(|address| verdict::of(&site.settings, &site.related_origins, address)).collect();
     let works = addresses.iter().zip(&verdicts).filter(|(_, verdict)| verdict.works).map(|(address, _)| address);
     let warnings = warning::of(site, &works.collect::<Vec<_>>());
     let ok = verdicts.iter().all(|verdict| verdict.works);

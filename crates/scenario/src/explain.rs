@@ -9,10 +9,12 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_client::{Browser, Client, Origin};
+use keyrig_ctap::Aaguid;
+use keyrig_relying_party::{DecidedBy, Policy};
 use keyrig_verifier::{
-    AuthenticationExpectations, AuthenticationResponse, Check, CredentialRecord, InvalidRecording, OriginRule,
-    Recording, RegistrationExpectations, RegistrationResponse, Report, SUPPORTED_ALGORITHMS, Scrap, Structure, User,
-    verify_authentication, verify_registration,
+    AuthenticationExpectations, AuthenticationResponse, Check, CredentialRecord, GivenPublicKey, InvalidRecording,
+    OriginRule, Recording, RegistrationExpectations, RegistrationResponse, Report, Scrap, StoredRegistration,
+    Structure, User, UserVerification, WebauthnRs, verify_authentication, verify_registration,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -27,6 +29,10 @@ pub struct Known {
     pub origins: Vec<OriginRule>,
     /// The RP ID. Without it, that of the options counts, and then the page's domain.
     pub rp_id: Option<String>,
+    /// The public key of logins whose registration is not in the recording.
+    pub public_key: Option<GivenPublicKey>,
+    /// How it behaves where relying parties differ. Without it, the specification's letter counts and what the options say.
+    pub policy: Option<Policy>,
 }
 
 /// A recording, explained.
@@ -121,8 +127,8 @@ pub fn explain(recorded: &[u8], known: &Known, now: SystemTime) -> Result<Explai
 struct Explaining<'a> {
     known: &'a Known,
     recording: &'a Recording,
-    /// What the registrations would leave behind.
-    records: Vec<CredentialRecord>,
+    /// What the registrations would leave behind, and where it comes from.
+    records: Vec<(CredentialRecord, &'a RegistrationResponse)>,
     now: SystemTime,
 }
 
@@ -146,8 +152,8 @@ fn answered<'a, T>(options: &'a [T], challenge: impl Fn(&T) -> &[u8], said: &Sai
     options.iter().find(|it| challenge(it) == said.challenge).or(options.last())
 }
 
-impl Explaining<'_> {
-    fn registration(&mut self, response: &RegistrationResponse) -> Explanation {
+impl<'a> Explaining<'a> {
+    fn registration(&mut self, response: &'a RegistrationResponse) -> Explanation {
         let said = Said::of(&response.client_data_json);
         let mut assumed = Vec::new();
         let options = answered(&self.recording.creations, |it| &it.challenge, &said).cloned();
@@ -157,15 +163,22 @@ impl Explaining<'_> {
         });
         let rp_id = self.rp_id(options.rp_id.as_deref(), &said, &mut assumed);
         let origins = self.origins(&said, &mut assumed);
-        let algorithms =
-            if options.algorithms.is_empty() { &SUPPORTED_ALGORITHMS[..] } else { &options.algorithms[..] };
-        let expected = RegistrationExpectations {
-            algorithms,
+        let mut expected = RegistrationExpectations {
             user_verification: options.user_verification,
             ..RegistrationExpectations::new(&options.challenge, &rp_id, &origins, &options.user_id, self.now)
         };
-        let registration = verify_registration(response, &expected);
-        self.records.extend(registration.readable_record().cloned());
+        if let Some(policy) = &self.known.policy {
+            policy.hold_registration(&mut expected);
+        }
+        // What was asked for counts, whoever would ask for something else.
+        if !options.algorithms.is_empty() {
+            expected.algorithms = &options.algorithms;
+        }
+        let mut registration = verify_registration(response, &expected);
+        if let Some(judge) = self.webauthn_rs(&rp_id, &origins, options.user_verification) {
+            registration = registration.decided_by(judge.judge_registration(response, &options.challenge));
+        }
+        self.records.extend(registration.readable_record().cloned().map(|record| (record, response)));
         let structures = vec![
             Named::client_data_json(&response.client_data_json),
             Named::attestation_object(&response.attestation_object),
@@ -190,19 +203,42 @@ impl Explaining<'_> {
         });
         let rp_id = self.rp_id(options.rp_id.as_deref(), &said, &mut assumed);
         let origins = self.origins(&said, &mut assumed);
-        let record = self.records.iter().find(|record| record.id == response.raw_id);
+        let registered = self.records.iter().find(|(record, _)| record.id == response.raw_id);
+        let given = self.known.public_key.as_ref().filter(|_| registered.is_none());
+        let given = given.map(|key| record_of(key, response, &mut assumed));
+        let record = registered.map(|(record, _)| record).or(given.as_ref());
         if record.is_none() {
             assumed.push(
                 "the credential's registration is not there: without its public key the signature says nothing"
                     .to_owned(),
             );
         }
-        let expected = AuthenticationExpectations {
+        let mut expected = AuthenticationExpectations {
             user_verification: options.user_verification,
             user: User::Identified,
             ..AuthenticationExpectations::new(&options.challenge, &rp_id, &origins, &options.allow_credentials, record)
         };
-        let mut report = verify_authentication(response, &expected).report;
+        if let Some(policy) = &self.known.policy {
+            policy.hold_authentication(&mut expected);
+        }
+        let mut authentication = verify_authentication(response, &expected);
+        match (self.webauthn_rs(&rp_id, &origins, options.user_verification), registered) {
+            (Some(judge), Some((record, of))) => {
+                let registration = StoredRegistration {
+                    client_data_json: &of.client_data_json,
+                    attestation_object: &of.attestation_object,
+                };
+                let decision = judge.judge_authentication(response, &options.challenge, record, registration);
+                authentication = authentication.decided_by(decision);
+            }
+            (Some(_), None) => assumed.push(
+                "webauthn-rs, which decides in this policy, judges a login by its registration, which is not there: keyrig's \
+                 checks are told instead"
+                    .to_owned(),
+            ),
+            (None, _) => {}
+        }
+        let mut report = authentication.report;
         if record.is_none()
             && let Some(finding) = report.findings.iter_mut().find(|finding| finding.check == Check::CredentialRecord)
         {
@@ -215,6 +251,13 @@ impl Explaining<'_> {
             Named::authenticator_data(&response.authenticator_data),
         ];
         Explanation { browser: browser(&said, &rp_id), rp_id, origin: said.origin, assumed, report, structures }
+    }
+
+    /// webauthn-rs, in the policy in which it decides.
+    fn webauthn_rs<'e>(&self, rp_id: &'e str, origins: &'e [OriginRule], required: bool) -> Option<WebauthnRs<'e>> {
+        let policy = self.known.policy.as_ref().filter(|policy| policy.decided_by == DecidedBy::WebauthnRs)?;
+        let user_verification = if required { UserVerification::Required } else { policy.for_webauthn_rs() };
+        Some(WebauthnRs { rp_id, origins, user_verification })
     }
 
     fn rp_id(&self, of_options: Option<&str>, said: &Said, assumed: &mut Vec<String>) -> String {
@@ -238,6 +281,28 @@ impl Explaining<'_> {
             ));
         }
         rule.into_iter().collect()
+    }
+}
+
+/// What a relying party would have of a credential of which nothing but the public key is known.
+fn record_of(key: &GivenPublicKey, response: &AuthenticationResponse, assumed: &mut Vec<String>) -> CredentialRecord {
+    assumed.push(format!(
+        "the public key ({}) was given; what else its registration said, counter and backup eligibility, is taken for right",
+        key.form
+    ));
+    assumed.extend(key.assumed.map(str::to_owned));
+    // The flags of authenticator data follow the hash of the RP ID (WebAuthn Level 3, §6.1).
+    let flags = response.authenticator_data.get(32).copied().unwrap_or_default();
+    CredentialRecord {
+        id: response.raw_id.clone(),
+        public_key: key.cose.clone(),
+        sign_count: 0,
+        uv_initialized: true,
+        transports: Vec::new(),
+        backup_eligible: flags & 0x08 != 0,
+        backup_state: false,
+        aaguid: Aaguid::default(),
+        user_handle: response.user_handle.clone().unwrap_or_default(),
     }
 }
 

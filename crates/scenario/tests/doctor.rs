@@ -5,17 +5,21 @@
 use keyrig_client::Origin;
 
 use keyrig_relying_party::Settings;
-use keyrig_scenario::doctor::{Address, Diagnosis, Kind, Passed, Site, Verdict, addresses, examine};
+use keyrig_scenario::doctor::{Address, Diagnosis, Kind, Passed, RelatedOrigins, Site, Verdict, addresses, examine};
 use keyrig_scenario::report::Party::{self, Client, RelyingParty};
 
 fn proxmox(line: &str) -> Site {
     let settings = Settings::read_webauthn_line("test", line).unwrap().settings;
-    Site { settings, kind: Kind::ProxmoxVe }
+    Site { settings, kind: Kind::ProxmoxVe, related_origins: RelatedOrigins::OfSettings }
 }
 
 fn other(rp_id: &str, origins: &[&str]) -> Site {
     let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
-    Site { settings: Settings { origins, ..Settings::new(rp_id, "") }, kind: Kind::Other }
+    Site {
+        settings: Settings { origins, ..Settings::new(rp_id, "") },
+        kind: Kind::Other,
+        related_origins: RelatedOrigins::OfSettings,
+    }
 }
 
 fn opened(site: &Site, urls: &[&str]) -> Vec<Address> {

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_ctap::Status;
+use keyrig_relying_party::Policy;
 use keyrig_scenario::explain::{Known, code, codes, exception, explain};
-use keyrig_scenario::verifier::{Check, OriginRule, Outcome, Verdict};
+use keyrig_scenario::verifier::{Check, GivenPublicKey, OriginRule, Outcome, Verdict};
 use serde_json::{Value, json};
 
 fn now() -> SystemTime {
@@ -65,11 +66,74 @@ fn what_the_site_expects_is_what_is_given() {
         explained.ceremonies[0].report.failed().map(|finding| finding.check).collect()
     };
     let origins = vec![OriginRule::exact("https://login.example.org").unwrap()];
-    assert_eq!(failed(&Known { origins, rp_id: None }), [Check::Origin]);
+    assert_eq!(failed(&Known { origins, ..Known::default() }), [Check::Origin]);
     let known = Known { rp_id: Some("example.net".to_owned()), ..Known::default() };
     assert_eq!(failed(&known), [Check::RpIdHash]);
     let explained = explain(recorded.as_bytes(), &known, now()).unwrap();
     assert!(explained.ceremonies[0].browser.as_deref().unwrap().starts_with("SecurityError"));
+}
+
+/// The credential public key of WebAuthn Level 3, §16.2, as the vector's attestation object ends with it: a COSE_Key of 77 bytes.
+fn public_key() -> Vec<u8> {
+    let registration = recorded()[0]["credential"]["response"]["attestationObject"].clone();
+    let object = URL_SAFE_NO_PAD.decode(registration.as_str().unwrap()).unwrap();
+    object[object.len() - 77..].to_vec()
+}
+
+#[test]
+fn a_login_alone_is_verified_with_the_public_key_that_is_given() {
+    let [_, login] = recorded();
+    let told = |key: &[u8]| {
+        let known = Known { public_key: Some(GivenPublicKey::read(key).unwrap()), ..Known::default() };
+        let mut explained = explain(login.to_string().as_bytes(), &known, now()).unwrap();
+        explained.ceremonies.remove(0)
+    };
+    let it = told(&public_key());
+    assert!(it.report.is_accepted(), "{it:#?}");
+    assert_eq!(it.report.finding(Check::Signature).unwrap().outcome, Outcome::Pass);
+    assert!(it.assumed.iter().any(|text| text.contains("the public key (COSE_Key) was given")), "{:?}", it.assumed);
+    // Another key: RFC 7517, appendix A.1.
+    let other = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
+    let failed: Vec<_> = told(other.as_bytes()).report.failed().map(|finding| finding.check).collect();
+    assert_eq!(failed, [Check::Signature]);
+    // A registration in the recording says more.
+    let known = Known { public_key: Some(GivenPublicKey::read(other.as_bytes()).unwrap()), ..Known::default() };
+    let explained = explain(json!(recorded()).to_string().as_bytes(), &known, now()).unwrap();
+    assert!(explained.ceremonies.iter().all(|it| it.report.is_accepted()), "{explained:#?}");
+}
+
+#[test]
+fn a_policy_judges_a_recording_as_its_relying_party_would() {
+    let judged = |recorded: &Value, policy: &str| {
+        let known = Known { policy: Some(Policy::built_in(policy).unwrap()), ..Known::default() };
+        let explained = explain(recorded.to_string().as_bytes(), &known, now()).unwrap();
+        explained.ceremonies.into_iter().map(|it| it.report).collect::<Vec<_>>()
+    };
+    // WebAuthn has no other type than public-key (Level 3, §5.8.2), which webauthn-rs does not look at.
+    let mut other_type = recorded();
+    other_type[1]["credential"]["type"] = "password".into();
+    let other_type = json!(other_type);
+    let strict = judged(&other_type, "strict-l3");
+    assert_eq!(strict.iter().map(|it| it.verdict()).collect::<Vec<_>>(), [Verdict::Accepted, Verdict::Refused]);
+    let proxmox = judged(&other_type, "proxmox-9");
+    assert!(proxmox.iter().all(|it| it.is_accepted()), "{proxmox:#?}");
+    // webauthn-rs decides itself, over both.
+    for report in judged(&json!(recorded()), "webauthn-rs") {
+        let decision = report.decided_by.as_ref().unwrap_or_else(|| panic!("{report:#?}"));
+        assert_eq!((decision.verifier, &decision.refusal), ("webauthn-rs", &None));
+    }
+    let mut broken = recorded();
+    // The signature of nothing that was signed: the registration's client data in its place.
+    broken[1]["credential"]["response"]["signature"] = "MAYCAQECAQE".into();
+    let reports = judged(&json!(broken), "webauthn-rs");
+    assert!(reports[0].is_accepted() && !reports[1].is_accepted(), "{reports:#?}");
+    assert!(reports[1].decided_by.as_ref().unwrap().refusal.is_some());
+    // Alone, there is nothing that webauthn-rs could judge by.
+    let known = Known { policy: Some(Policy::built_in("webauthn-rs").unwrap()), ..Known::default() };
+    let explained = explain(recorded()[1].to_string().as_bytes(), &known, now()).unwrap();
+    let it = &explained.ceremonies[0];
+    assert_eq!(it.report.decided_by, None);
+    assert!(it.assumed.iter().any(|text| text.starts_with("webauthn-rs, which decides")), "{:?}", it.assumed);
 }
 
 /// The words are those of observations of browsers; the first row is the likeliest.

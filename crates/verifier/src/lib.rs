@@ -45,8 +45,10 @@ pub use self::expectations::{
     Framing, RecordUpdate, RegistrationExpectations, User,
 };
 pub use self::origin::{InvalidOrigin, OriginMismatch, OriginRule, judge_origin};
-pub use self::public_key::SUPPORTED_ALGORITHMS;
-pub use self::recording::{InvalidRecording, MAX_RECORDING_BYTES, RecordedCreation, RecordedRequest, Recording, Scrap};
+pub use self::public_key::{GivenPublicKey, InvalidPublicKey, SUPPORTED_ALGORITHMS};
+pub use self::recording::{
+    InvalidRecording, MAX_HAR_BYTES, MAX_RECORDING_BYTES, RecordedCreation, RecordedRequest, Recording, Scrap,
+};
 pub use self::registration::{Registration, verify_registration};
 pub use self::report::{Ceremony, Decision, Finding, Outcome, Report, Text, Verdict};
 pub use self::strictness::{ClientDataDecoding, Deviation, Strictness};

@@ -10,6 +10,7 @@ use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use rsa::pkcs1::der::asn1::UintRef;
 use rsa::pkcs1::der::{Decode, Encode};
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey, pkcs1};
+use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
@@ -18,6 +19,10 @@ use crate::cbor;
 use crate::check::Check;
 use crate::report::Findings;
 use crate::strictness::{Deviation, Strictness};
+
+mod given;
+
+pub use self::given::{GivenPublicKey, InvalidPublicKey};
 
 pub(crate) const ES256: i64 = -7;
 pub(crate) const EDDSA: i64 = -8;
@@ -30,6 +35,7 @@ pub(crate) const ML_DSA_44: i64 = -48;
 pub(crate) const ML_DSA_65: i64 = -49;
 pub(crate) const ML_DSA_87: i64 = -50;
 pub(crate) const RS256: i64 = -257;
+const RS1: i64 = -65_535;
 
 /// The COSE algorithms that signatures are verified for here: ES256, EdDSA with Ed25519, ES384, RS256; ES512, PS256, PS384, PS512;
 /// ML-DSA-44, ML-DSA-65, ML-DSA-87. Ed448 is refused by name: no library of it is kept as those of the others are.
@@ -95,6 +101,8 @@ pub(crate) enum Scheme {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hash {
+    /// Of what TPMs say alone: nothing else is taken for signed by it.
+    Sha1,
     Sha256,
     Sha384,
     Sha512,
@@ -129,6 +137,11 @@ impl Scheme {
             _ => None,
         }
     }
+
+    /// The same where a TPM signs, whose keys for attestation may know nothing but RS1: those of Windows Hello do.
+    pub(crate) fn of_tpm(algorithm: i64) -> Option<Self> {
+        if algorithm == RS1 { Some(Self::RsaPkcs1(Hash::Sha1)) } else { Self::from_cose(algorithm) }
+    }
 }
 
 /// The name of a COSE algorithm identifier, as far as it is known here.
@@ -147,7 +160,7 @@ pub(crate) fn algorithm_name(algorithm: i64) -> String {
         ML_DSA_87 => "ML-DSA-87 (-50)".to_owned(),
         -47 => "ES256K (-47), which is not supported here".to_owned(),
         -53 => "Ed448 (-53), which is not supported here".to_owned(),
-        -65_535 => "RS1 (-65535), which is not supported here: it is by SHA-1".to_owned(),
+        RS1 => "RS1 (-65535), which is by SHA-1, and taken of TPMs alone".to_owned(),
         other => format!("algorithm {other}, which is not supported here"),
     }
 }
@@ -375,10 +388,12 @@ impl PublicKey {
         }
     }
 
-    /// graviola takes RSA moduli of whole 64-bit words only. Nearly all are, but not the specification's test vector.
+    /// graviola takes RSA moduli of whole 64-bit words only, and no SHA-1. Nearly all are, but not the specification's test vector.
     fn suits_graviola(&self, scheme: Scheme) -> bool {
         match self {
-            Self::Rsa { modulus, .. } => modulus.len() % 8 == 0 && matches!(scheme, Scheme::RsaPkcs1(_)),
+            Self::Rsa { modulus, .. } => {
+                modulus.len() % 8 == 0 && matches!(scheme, Scheme::RsaPkcs1(hash) if hash != Hash::Sha1)
+            }
             // It knows neither.
             Self::P521(_) | Self::MlDsa(..) => false,
             _ => true,
@@ -392,6 +407,7 @@ impl PublicKey {
         fn ecdsa<C: Curve>(point: &[u8], hash: Hash, message: &[&[u8]], signature: &[u8]) -> bool {
             VerifyingKey::<C>::from_x962_uncompressed(point).is_ok_and(|key| {
                 match hash {
+                    Hash::Sha1 => return false,
                     Hash::Sha256 => key.verify_asn1::<hashing::Sha256>(message, signature),
                     Hash::Sha384 => key.verify_asn1::<hashing::Sha384>(message, signature),
                     Hash::Sha512 => key.verify_asn1::<hashing::Sha512>(message, signature),
@@ -412,6 +428,7 @@ impl PublicKey {
                 };
                 let message = message.concat();
                 match hash {
+                    Hash::Sha1 => return false,
                     Hash::Sha256 => key.verify_pkcs1_sha256(signature, &message),
                     Hash::Sha384 => key.verify_pkcs1_sha384(signature, &message),
                     Hash::Sha512 => key.verify_pkcs1_sha512(signature, &message),
@@ -441,6 +458,7 @@ impl PublicKey {
             }
             (Self::Rsa { modulus, exponent }, Scheme::RsaPkcs1(hash)) => {
                 let padding = match hash {
+                    Hash::Sha1 => Pkcs1v15Sign::new::<Sha1>(),
                     Hash::Sha256 => Pkcs1v15Sign::new::<Sha256>(),
                     Hash::Sha384 => Pkcs1v15Sign::new::<Sha384>(),
                     Hash::Sha512 => Pkcs1v15Sign::new::<Sha512>(),
@@ -452,6 +470,7 @@ impl PublicKey {
                 let hashed = hash.of(message);
                 // The salt is as long as the hash (RFC 8230, §2).
                 match hash {
+                    Hash::Sha1 => return false,
                     Hash::Sha256 => key.verify(Pss::<Sha256>::new(), &hashed, signature),
                     Hash::Sha384 => key.verify(Pss::<Sha384>::new(), &hashed, signature),
                     Hash::Sha512 => key.verify(Pss::<Sha512>::new(), &hashed, signature),
@@ -489,6 +508,7 @@ impl Hash {
             message.iter().fold(D::new(), |hash, part| hash.chain_update(part)).finalize().to_vec()
         }
         match self {
+            Self::Sha1 => digest::<Sha1>(message),
             Self::Sha256 => digest::<Sha256>(message),
             Self::Sha384 => digest::<Sha384>(message),
             Self::Sha512 => digest::<Sha512>(message),

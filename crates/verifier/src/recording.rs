@@ -13,8 +13,13 @@ use thiserror::Error;
 
 use crate::credential::{AuthenticationResponse, RegistrationResponse};
 
-/// The longest recording that is read, bytes.
+mod har;
+
+/// The longest recording that is read, bytes, unless it is a HAR file.
 pub const MAX_RECORDING_BYTES: usize = 16 << 20;
+
+/// The longest HAR file that is read, bytes: entry by entry, each of which may have [`MAX_RECORDING_BYTES`].
+pub const MAX_HAR_BYTES: usize = 256 << 20;
 
 /// How often JSON may be in a string of JSON: Proxmox VE has options so, HAR files have bodies.
 const MAX_NESTED_TEXTS: usize = 3;
@@ -82,8 +87,11 @@ pub enum Scrap {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidRecording {
     /// It is too long.
-    #[error("it has more than {} MiB: keep the requests of one ceremony", MAX_RECORDING_BYTES >> 20)]
+    #[error("it has more than {} MiB and is no HAR file with entries: keep what belongs to one ceremony", MAX_RECORDING_BYTES >> 20)]
     TooLong,
+    /// It is too long even for a HAR file.
+    #[error("it has more than {} MiB: keep the entries of one ceremony", MAX_HAR_BYTES >> 20)]
+    HarTooLong,
     /// It is not text.
     #[error("byte {offset} is no UTF-8: a recording is text")]
     NotText {
@@ -113,30 +121,40 @@ pub enum InvalidRecording {
     },
 }
 
+impl InvalidRecording {
+    fn of_json(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let words = error.to_string();
+        let reason = words.split(" at line ").next().unwrap_or_default().to_owned();
+        Self::Json { line, column, reason }
+    }
+}
+
 impl Recording {
     /// Finds what there is in a recording.
     ///
     /// # Errors
     /// [`InvalidRecording`], if nothing of WebAuthn can be read in it.
     pub fn read(bytes: &[u8]) -> Result<Self, InvalidRecording> {
-        if bytes.len() > MAX_RECORDING_BYTES {
-            return Err(InvalidRecording::TooLong);
+        if bytes.len() > MAX_HAR_BYTES {
+            return Err(InvalidRecording::HarTooLong);
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text =
             str::from_utf8(bytes).map_err(|error| InvalidRecording::NotText { offset: error.valid_up_to() })?.trim();
         let mut finding = Finding::default();
         let mut problem = None;
-        match serde_json::from_str::<Value>(text) {
-            Ok(value) => finding.look(&value, 0),
-            Err(error) => {
-                if text.starts_with(['{', '[']) {
-                    let (line, column) = (error.line(), error.column());
-                    let words = error.to_string();
-                    let reason = words.split(" at line ").next().unwrap_or_default().to_owned();
-                    problem = Some(InvalidRecording::Json { line, column, reason });
+        if bytes.len() > MAX_RECORDING_BYTES {
+            problem = finding.look_at_entries(text).err();
+        } else {
+            match serde_json::from_str::<Value>(text) {
+                Ok(value) => finding.look(&value, 0),
+                Err(error) => {
+                    if text.starts_with(['{', '[']) {
+                        problem = Some(InvalidRecording::of_json(&error));
+                    }
+                    finding.look_between_lines(text);
                 }
-                finding.look_between_lines(text);
             }
         }
         let Finding { recording, failed } = finding;
@@ -165,6 +183,29 @@ struct Finding {
 }
 
 impl Finding {
+    /// The entries of a HAR file; whatever is found before it breaks counts.
+    fn look_at_entries(&mut self, text: &str) -> Result<(), InvalidRecording> {
+        let mut number = 0_usize;
+        let read = har::entries(text, |entry| {
+            number += 1;
+            if entry.len() > MAX_RECORDING_BYTES {
+                self.note(&format!(
+                    "entry {number} of the HAR file has more than {} MiB: it was passed over",
+                    MAX_RECORDING_BYTES >> 20
+                ));
+            } else if let Ok(value) = serde_json::from_str::<Value>(entry) {
+                self.look(&value, 0);
+            }
+        });
+        match read {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(InvalidRecording::TooLong),
+            // What is no JSON at all is no HAR file; one that breaks is told where.
+            Err(_) if !text.starts_with('{') => Err(InvalidRecording::TooLong),
+            Err(error) => Err(InvalidRecording::of_json(&error)),
+        }
+    }
+
     /// JSON between other text, or a structure alone.
     fn look_between_lines(&mut self, text: &str) {
         let mut rest = text;
@@ -447,7 +488,7 @@ fn decode(value: &Value) -> Option<(Vec<u8>, Option<&'static str>)> {
     }
 }
 
-fn decode_text(text: &str) -> Option<(Vec<u8>, Option<&'static str>)> {
+pub(crate) fn decode_text(text: &str) -> Option<(Vec<u8>, Option<&'static str>)> {
     const MIN_HEX_DIGITS: usize = 32;
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     if text.len() >= MIN_HEX_DIGITS && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -96,3 +96,62 @@ fn signatures_are_those_of_hmac_whole_or_the_first_half_and_nothing_shorter_or_l
         }
     }
 }
+
+/// WebAuthn Level 3, §16.17.2 "CTAP2 hmac-secret extension": what the platform there sends, the key's secret, and what comes of it.
+#[test]
+fn hmac_secret_yields_the_results_of_the_test_vectors_of_webauthn() {
+    use keyrig_ctap::extensions::HmacSecretInput;
+
+    use crate::hmac_secret::Salts;
+
+    // SHA-256 of the vectors' seed and 05, as the section says.
+    let private = Sha256::digest(b"WebAuthn PRF test vectors\x05");
+    let private = PrivateKey::from_bytes(Algorithm::Es256, &private).unwrap();
+    let cred_random = array("437e065e723a98b2f08f39d8baf7c53ecb3c363c5e5104bdaaf5d5ca2e028154");
+    // The public key of the platform's private one, by Python's `cryptography`.
+    let platform = KeyAgreementKey {
+        x: array("a6ad249c9c2558e03e4ffbef60255d942b0166f5446cef916ab5f4ec4335a1c5"),
+        y: array("67315207e09ce082c31b052c7e2bcb700e79f1c53bd3bb4e3bb6fef89d227bc1"),
+    };
+    let results = [
+        "3c33e07d202c3b029cc21f1722767021bf27d595933b3d2b6a1b9d5dddc77fae",
+        "a62a8773b19cda90d7ed4ef72a80a804320dbd3997e2f663805ad1fd3293d50b",
+    ];
+    let secrets = [
+        (PinUvAuthProtocol::One, "23e5ed7157c25892b77732fb9c8a107e3518800db2af4142f9f4adfacb771d39"),
+        (PinUvAuthProtocol::Two, "0c63083de8170101d38bcf8bd72309568ddb4550867e23404b35d85712f7c20d"),
+    ];
+    for (protocol, salt_enc, count) in [
+        (PinUvAuthProtocol::One, "ab8c878bb05d04700f077ed91845ec9c503c925cb12b327ddbeb4243c397f913", 1),
+        (
+            PinUvAuthProtocol::Two,
+            "23dde5e3462daf36559b85c4ac5f9656aa9bfd81c1dc2bf8533c8b9f3882854786b4f500e25b4e3d81f7fc7c74236229",
+            1,
+        ),
+        (
+            PinUvAuthProtocol::Two,
+            "d9f4236403e0fe843a8e4e5be764d120904c198ad6e77b089876a3391961f183b0008b4ca66b91cd72aa35b6151ff981f6e5649f3c040e6615\
+             ad7dd8ae96ef23b229a5c97c3f0dcd8605eee166ce163a",
+            2,
+        ),
+    ] {
+        let z = Portable.diffie_hellman(&private, &platform).unwrap();
+        let secret = protocol.shared_secret(&z);
+        let (_, expected) = secrets.iter().find(|(known, _)| *known == protocol).unwrap();
+        assert_eq!(hex::encode(secret.hmac_key), *expected);
+        let salt_enc = bytes(salt_enc);
+        let mut mac = Hmac::<Sha256>::new_from_slice(&secret.hmac_key).unwrap();
+        mac.update(&salt_enc);
+        let authenticated = mac.finalize().into_bytes();
+        let length = if protocol == PinUvAuthProtocol::One { 16 } else { 32 };
+        let input = HmacSecretInput {
+            key_agreement: platform,
+            salt_enc: salt_enc.clone(),
+            salt_auth: authenticated[..length].to_vec(),
+            pin_uv_auth_protocol: (protocol == PinUvAuthProtocol::Two).then_some(2),
+        };
+        let again = protocol.shared_secret(&z);
+        let outputs = Salts::open(secret, &input).unwrap().outputs(&cred_random, &mut Seeded::new([0; 32]));
+        assert_eq!(hex::encode(&*again.decrypt(&outputs).unwrap()), results[..count].concat());
+    }
+}

@@ -213,6 +213,55 @@ fn salts_are_hashed_so_that_pages_cannot_choose_them() {
     }
 }
 
+/// WebAuthn Level 3, §16.17.2 "CTAP2 hmac-secret extension": one input and two with protocol two, one with protocol one.
+#[test]
+fn prf_salts_and_results_are_those_of_the_test_vectors_of_webauthn() {
+    let own = unhex("0971bc7fb1be48270adcd3d9a5fc15d5fb0f335b3071ff36a54c007fa6c76514");
+    let own = p256::SecretKey::from_slice(&own).unwrap();
+    let coordinate = |text: &str| unhex(text).try_into().unwrap();
+    let authenticator = KeyAgreementKey {
+        x: coordinate("a30522c2de402b561965c3cf949a1cab020c6f6ea36fcf7e911ac1a0f1515300"),
+        y: coordinate("9961a929abdb2f42e6566771887d41484d889e735e3248518a53112d2b915f00"),
+    };
+    let (first, second) = (
+        unhex("576562417574686e20505246207465737420766563746f727302"),
+        unhex("576562417574686e20505246207465737420766563746f727303"),
+    );
+    let salts = [
+        "527413ebb48293772df30f031c5ac4650c7de14bf9498671ae163447b6a772b3",
+        "d68ac03329a10ee5e0ec834492bb9a96a0e547baf563bf78ccbe8789b22e776b",
+    ];
+    let results = [
+        "3c33e07d202c3b029cc21f1722767021bf27d595933b3d2b6a1b9d5dddc77fae",
+        "a62a8773b19cda90d7ed4ef72a80a804320dbd3997e2f663805ad1fd3293d50b",
+    ];
+    for (protocol, second, output) in [
+        (
+            PinUvAuthProtocol::Two,
+            None,
+            "3bfaa48f7952330d63e35ff8cd5bca48d2a12823828915749287256ab146272f9fb437bf65691243c3f504bd7ea6d5e6",
+        ),
+        (
+            PinUvAuthProtocol::Two,
+            Some(second),
+            "90ee52f739043bc17b3488a74306d7801debb5b61f18662c648a25b5b5678ede482cdaff99a537a44f064fcb10ce6e04dfd27619dc96a0daff\
+             8507e499296b1eecf0981f7c8518b277a7a3018f5ec6fb",
+        ),
+        (PinUvAuthProtocol::One, None, "15d4e4f3f04109b492b575c1b38c28585b6719cf8d61304215108d939f37ccfb"),
+    ] {
+        let inputs = 1 + usize::from(second.is_some());
+        let (public, secret) = protocol.agree(&own, &authenticator, &system()).unwrap();
+        let input = hmac_secret_input(&PrfValues { first: first.clone(), second }, public, &secret).unwrap();
+        assert_eq!(hex::encode(&*secret.decrypt(&input.salt_enc).unwrap()), salts[..inputs].concat());
+        if protocol == PinUvAuthProtocol::One {
+            // No IV that is drawn: all of it is determined.
+            let salt_enc = "ab8c878bb05d04700f077ed91845ec9c503c925cb12b327ddbeb4243c397f913";
+            assert_eq!(hex::encode(&input.salt_enc), salt_enc);
+        }
+        assert_eq!(hex::encode(&*secret.decrypt(&unhex(output)).unwrap()), results[..inputs].concat());
+    }
+}
+
 fn data(extensions: Option<Vec<u8>>) -> AuthenticatorData {
     AuthenticatorData {
         rp_id_hash: [0; 32],

@@ -11,7 +11,7 @@ use keyrig_client::Origin;
 use keyrig_relying_party::{
     By, Options, RelyingParty, Role, Server, Settings, SystemClock, Transport, UserError, UserName,
 };
-use keyrig_scenario::doctor::{self, Kind, Passed, Site};
+use keyrig_scenario::doctor::{self, Kind, Passed, RelatedOrigins, Site};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -297,7 +297,7 @@ fn diagnosed(settings: &Settings, opened: &[Origin]) -> Vec<String> {
     if settings.origins.is_empty() && opened.is_empty() {
         return Vec::new();
     }
-    let site = Site { settings: settings.clone(), kind: Kind::Other };
+    let site = Site { settings: settings.clone(), kind: Kind::Other, related_origins: RelatedOrigins::OfSettings };
     let Ok(addresses) = doctor::addresses(&site, opened, &[], &Passed::default()) else { return Vec::new() };
     let diagnosis = doctor::examine(&site, &addresses);
     let refused = diagnosis.addresses.iter().filter_map(|verdict| {

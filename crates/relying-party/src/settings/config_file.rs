@@ -166,6 +166,14 @@ impl Settings {
         written(Path::new(source), line, datacenter_cfg::read_line(line))
     }
 
+    /// The same of a whole `datacenter.cfg`; `source` is where it comes from, for errors.
+    ///
+    /// # Errors
+    /// [`ConfigError`], if it cannot be read: it says at which character.
+    pub fn read_datacenter_cfg(source: &str, text: &str) -> Result<Written, ConfigError> {
+        written(Path::new(source), text, datacenter_cfg::read(text))
+    }
+
     /// The same of our own TOML; `source` is where it comes from, for errors, and where the paths in it are taken from.
     ///
     /// # Errors

@@ -64,7 +64,8 @@ pub async fn execute(row: &Row, browser: Browser) -> Result<Executed, Broken> {
         node: None,
         passed: doctor::Passed { host: row.proxy.host.clone(), over_tls: row.proxy.over_tls },
     };
-    let site = doctor::Site { settings, kind: doctor::Kind::Other };
+    let site =
+        doctor::Site { settings, kind: doctor::Kind::Other, related_origins: doctor::RelatedOrigins::OfSettings };
     let diagnosis = doctor::examine(&site, &[address]);
     let first = diagnosis.addresses.first().and_then(|verdict| verdict.refusals.first());
     Ok(Executed {

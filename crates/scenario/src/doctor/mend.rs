@@ -69,7 +69,7 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
         }
     }
     let failing = |settings: &Settings| {
-        let verdicts = reachable.iter().map(|address| verdict::of(settings, address));
+        let verdicts = reachable.iter().map(|address| verdict::of(settings, &site.related_origins, address));
         verdicts.filter(|verdict| !verdict.works).collect::<Vec<_>>()
     };
     let mut best: Option<(Cost, Settings)> = None;
@@ -135,7 +135,7 @@ fn rp_ids(site: &Site, addresses: &[Address]) -> BTreeSet<String> {
         let mut name = address.origin.domain().map(str::to_owned);
         while let Some(rp_id) = name {
             let settings = Settings { rp_id: rp_id.clone(), ..site.settings.clone() };
-            if verdict::of_client(&settings, address).is_none() {
+            if verdict::of_client(&settings, &site.related_origins, address).is_none() {
                 rp_ids.insert(rp_id.clone());
             }
             name = rp_id.split_once('.').map(|(_, parent)| parent.to_owned());
@@ -149,7 +149,8 @@ fn origins(site: &Site, base: &Settings, addresses: &[Address]) -> Vec<Settings>
     let with = |origins: Vec<String>, allow_subdomains: bool| Settings { origins, allow_subdomains, ..base.clone() };
     let kept = base.allow_subdomains;
     let mut candidates = vec![base.clone()];
-    let used: Vec<_> = addresses.iter().filter(|address| verdict::of_client(base, address).is_none()).collect();
+    let used: Vec<_> =
+        addresses.iter().filter(|address| verdict::of_client(base, &site.related_origins, address).is_none()).collect();
     let mut listed: Vec<String> = Vec::new();
     for origin in used.iter().map(|address| address.origin.to_string()) {
         if !listed.contains(&origin) {

@@ -1,5 +1,8 @@
 //! What is examined.
 
+use std::collections::BTreeMap;
+
+use keyrig_client::related_origins::Fetched;
 use keyrig_relying_party::Settings;
 
 /// Whose settings they are.
@@ -18,4 +21,16 @@ pub struct Site {
     pub settings: Settings,
     /// Whose they are.
     pub kind: Kind,
+    /// What browsers find at `/.well-known/webauthn`.
+    pub related_origins: RelatedOrigins,
+}
+
+/// What browsers get that ask for the RP ID's file of related origins (WebAuthn Level 3 §5.11).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RelatedOrigins {
+    /// What the settings make of it.
+    #[default]
+    OfSettings,
+    /// What a site was seen to serve: each redirect and the answer, by address.
+    Fetched(BTreeMap<String, Fetched>),
 }

@@ -1,5 +1,7 @@
 //! What one address comes to under settings.
 
+use std::collections::BTreeMap;
+
 use keyrig_client::error::Refusal as ClientRefusal;
 use keyrig_client::related_origins::Fetched;
 use keyrig_client::rp_id::RpIdRefusal;
@@ -8,6 +10,7 @@ use keyrig_relying_party::{OriginProblem, RpIdProblem, Settings, SettingsError};
 use serde::Serialize;
 
 use super::address::Address;
+use super::site::{RelatedOrigins, Site};
 use crate::report::Party;
 
 /// What an address comes to.
@@ -52,13 +55,13 @@ pub struct Seen {
 }
 
 /// Judges an address under settings.
-pub(super) fn of(settings: &Settings, address: &Address) -> Verdict {
-    let refusals = refusals(settings, address);
+pub(super) fn of(settings: &Settings, file: &RelatedOrigins, address: &Address) -> Verdict {
+    let refusals = refusals(settings, file, address);
     Verdict { address: address.origin.to_string(), node: address.node.clone(), works: refusals.is_empty(), refusals }
 }
 
 /// Who refuses, in the order in which they are met.
-fn refusals(settings: &Settings, address: &Address) -> Vec<Refusal> {
+fn refusals(settings: &Settings, file: &RelatedOrigins, address: &Address) -> Vec<Refusal> {
     let origin = address.origin.to_string();
     let judged = settings.judge_origin(&origin, &address.host(), address.over_tls());
     let of_settings = judged.as_ref().err().map(|error| Refusal {
@@ -68,20 +71,22 @@ fn refusals(settings: &Settings, address: &Address) -> Vec<Refusal> {
         reason: error.to_string(),
         seen: Vec::new(),
     });
+    let of_client = of_client(settings, file, address);
+    let is_related = of_client.is_none() && needs_file(settings, address);
     let of_origin = judged.ok().and_then(Result::err).map(|refused| Refusal {
         by: Party::RelyingParty,
         code: "origin".to_owned(),
-        row: row_of_origin(settings, address),
+        row: if is_related { Some(35) } else { row_of_origin(settings, address) },
         reason: format!("the origin is {origin}, and {} is expected: {}", refused.expected, refused.explanation),
         seen: Vec::new(),
     });
-    [of_settings, of_client(settings, address), of_origin].into_iter().flatten().collect()
+    [of_settings, of_client, of_origin].into_iter().flatten().collect()
 }
 
 /// What browsers say of the page, if they refuse it.
-pub(super) fn of_client(settings: &Settings, address: &Address) -> Option<Refusal> {
+pub(super) fn of_client(settings: &Settings, file: &RelatedOrigins, address: &Address) -> Option<Refusal> {
     let origin = &address.origin;
-    let ask = |browser| page(settings, origin, browser).check_page(Some(&settings.rp_id)).err();
+    let ask = |browser| page(settings, file, origin, browser).check_page(Some(&settings.rp_id)).err();
     let refused: Vec<_> = Browser::ALL.into_iter().filter_map(|browser| Some((browser, ask(browser)?))).collect();
     let (_, first) = refused.first()?;
     let seen = |(browser, error): &(Browser, ClientError)| Seen {
@@ -98,15 +103,44 @@ pub(super) fn of_client(settings: &Settings, address: &Address) -> Option<Refusa
     })
 }
 
-/// A page at an origin, which finds the file of related origins that the settings make.
-fn page(settings: &Settings, origin: &Origin, browser: Browser) -> Client {
+/// A page at an origin, which finds a file of related origins.
+fn page(settings: &Settings, file: &RelatedOrigins, origin: &Origin, browser: Browser) -> Client {
     let page = Client::new(origin.clone()).in_browser(browser);
-    let Some(file) = settings.related_origins_file() else { return page };
-    page.fetching(move |_| Fetched::Answer {
-        status: 200,
-        content_type: Some("application/json".to_owned()),
-        body: file.clone().into_bytes(),
-    })
+    match file {
+        RelatedOrigins::Fetched(found) => {
+            let found = found.clone();
+            page.fetching(move |address| {
+                let none = || Fetched::Unreachable("it was not asked for".to_owned());
+                found.get(address).cloned().unwrap_or_else(none)
+            })
+        }
+        RelatedOrigins::OfSettings => {
+            let Some(file) = settings.related_origins_file() else { return page };
+            page.fetching(move |_| Fetched::Answer {
+                status: 200,
+                content_type: Some("application/json".to_owned()),
+                body: file.clone().into_bytes(),
+            })
+        }
+    }
+}
+
+/// Whether browsers ask for the RP ID's file of related origins before they let a page at an address have the RP ID.
+#[must_use]
+pub fn needs_related_origins(site: &Site, address: &Address) -> bool {
+    needs_file(&site.settings, address)
+}
+
+fn needs_file(settings: &Settings, address: &Address) -> bool {
+    let nothing = RelatedOrigins::Fetched(BTreeMap::new());
+    let refused = page(settings, &nothing, &address.origin, Browser::Chromium).check_page(Some(&settings.rp_id));
+    refused.is_err_and(|error| matches!(error.reason, ClientRefusal::RpId(RpIdRefusal::Unrelated { .. })))
+}
+
+/// Whether browsers let a page at an address have the RP ID.
+#[must_use]
+pub fn is_let(site: &Site, address: &Address) -> bool {
+    of_client(&site.settings, &site.related_origins, address).is_none()
 }
 
 fn row_of_client(error: &ClientError, rp_id: &str, address: &Address) -> Option<u8> {

@@ -8,7 +8,7 @@ use super::bound::{self, android_problem, apple_nonce};
 use super::certificate::{self, Certificate};
 use super::{
     AFTER_FORMAT, Input, certificate_signature, check_certificate, check_certificate_aaguid, check_one, fits,
-    not_evaluated, signed, statement, tpm as tpm_structures,
+    fits_scheme, not_evaluated, signed, statement, tpm as tpm_structures,
 };
 use crate::check::Check;
 use crate::public_key::{Hash, Scheme, algorithm_name};
@@ -31,7 +31,7 @@ pub(super) fn tpm(
 ) {
     let leaf = leaf(chain);
     let key = leaf.and_then(|leaf| leaf.public_key.as_ref().ok());
-    let scheme = Scheme::from_cose(algorithm);
+    let scheme = Scheme::of_tpm(algorithm);
     let bound = || -> Result<(), String> {
         let area = tpm_structures::PublicArea::parse(pub_area)?;
         match input.credential_key {
@@ -40,9 +40,9 @@ pub(super) fn tpm(
             // That there is none is for another check to say.
             None => {}
         }
-        let hash = scheme.and_then(Scheme::hash);
-        let hash = hash.ok_or_else(|| format!("{} with a TPM", algorithm_name(algorithm)))?;
-        if !fits(algorithm, key) {
+        let by = scheme.and_then(|scheme| Some((scheme, scheme.hash()?)));
+        let (scheme, hash) = by.ok_or_else(|| format!("{} with a TPM", algorithm_name(algorithm)))?;
+        if !fits_scheme(scheme, algorithm, key) {
             return Err(format!("{}, which is not of the certificate's key", algorithm_name(algorithm)));
         }
         tpm_structures::certified(cert_info, &area, &signed(input).concat(), hash)

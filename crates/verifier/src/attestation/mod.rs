@@ -249,7 +249,10 @@ fn signed<'a>(input: &'a Input<'_>) -> [&'a [u8]; 2] {
 
 /// Whether an algorithm is known here and goes with the certificate's key (§5.8.5: ES256 with P-256, ES384 with P-384).
 fn fits(algorithm: i64, key: Option<&PublicKey>) -> bool {
-    let Some(scheme) = Scheme::from_cose(algorithm) else { return false };
+    Scheme::from_cose(algorithm).is_some_and(|scheme| fits_scheme(scheme, algorithm, key))
+}
+
+fn fits_scheme(scheme: Scheme, algorithm: i64, key: Option<&PublicKey>) -> bool {
     match (scheme, key) {
         // What is wrong with the key is for another check to say.
         (_, None) => true,

@@ -10,6 +10,7 @@ mod differential;
 mod documentation;
 mod misconfigurations;
 mod origins;
+mod public_keys;
 mod recordings;
 mod registrations;
 mod robustness;

@@ -260,3 +260,38 @@ fn client_data_that_is_no_json_has_the_byte() {
     let whole = Structure::of_client_data_json(br#"{"type":"webauthn.get","crossOrigin":false}"#);
     assert_eq!((whole.broken, whole.fields.len()), (None, 2));
 }
+
+/// HAR 1.2: a log with entries, of which a video in one is more than is read of anything.
+#[test]
+fn a_har_file_of_tens_of_megabytes_is_read_entry_by_entry() {
+    let [creation, registration, request, authentication] = ceremonies(base64url);
+    let entry = |body: &Value| json!({ "request": { "postData": { "text": body.to_string() } } }).to_string();
+    let filler = |mib: usize| format!("{{\"response\":{{\"content\":{{\"text\":\"{}\"}}}}}}", "A".repeat(mib << 20));
+    let head = r#"{"log":{"version":"1.2","creator":{"entries":["none"]},"pages":[],"entries":["#;
+    let har = |entries: &[String]| format!("{head}{}]}}}}", entries.join(","));
+    let found =
+        [entry(&creation), filler(9), entry(&registration), filler(17), entry(&request), entry(&authentication)];
+    let whole = har(&found);
+    assert!(whole.len() > 26 << 20);
+    let recording = Recording::read(whole.as_bytes()).unwrap();
+    assert_is_the_vector(&recording, "a HAR file");
+    assert_eq!(recording.notes, ["entry 4 of the HAR file has more than 16 MiB: it was passed over"]);
+    // One that breaks off is told where, unless there was something before.
+    let whole = har(&[filler(17), entry(&creation)]);
+    let cut = whole.get(..whole.len() - 4).unwrap();
+    let refused = Recording::read(cut.as_bytes()).unwrap_err();
+    let column = cut.len();
+    assert!(matches!(&refused, InvalidRecording::Json { line: 1, column: at, .. } if *at == column), "{refused}");
+    let cut = whole.get(..whole.len() - 2).unwrap();
+    assert_eq!(Recording::read(cut.as_bytes()).unwrap().creations.len(), 1);
+    // JSON of another kind, and what is none.
+    for other in [format!("{{\"log\":{{\"text\":\"{}\"}}}}", "A".repeat(17 << 20)), " NotAllowedError ".repeat(2 << 20)]
+    {
+        let refused = Recording::read(other.as_bytes()).unwrap_err();
+        assert_eq!(refused, InvalidRecording::TooLong, "{refused}");
+        assert_eq!(
+            refused.to_string(),
+            "it has more than 16 MiB and is no HAR file with entries: keep what belongs to one ceremony"
+        );
+    }
+}
