@@ -9,7 +9,8 @@ use std::io;
 use std::sync::Arc;
 
 use keyrig_ctap::hid::{
-    Command, ErrorCode, Host, HostEvent, HostMisuse, KeepaliveStatus, NONCE_SIZE, Report, TransactionError,
+    Command, ErrorCode, Host, HostEvent, HostMisuse, InitResponse, KeepaliveStatus, NONCE_SIZE, Report,
+    TransactionError,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -47,19 +48,44 @@ pub struct CtapHidChannel<P> {
     epoch: Instant,
     /// Whether the last transaction came to its end, here and in the key.
     in_step: bool,
+    /// What the key said when the channel was opened.
+    opened: Option<InitResponse>,
     random: randomness::Shared,
 }
 
 impl<P: ReportPipe> CtapHidChannel<P> {
     /// A channel that is opened when it is used first. To be called inside of a tokio runtime, as is everything else here.
     pub fn new(pipe: P) -> Self {
-        Self { pipe, host: Host::new(), epoch: Instant::now(), in_step: true, random: Arc::new(SystemRandomness) }
+        let random = Arc::new(SystemRandomness);
+        Self { pipe, host: Host::new(), epoch: Instant::now(), in_step: true, opened: None, random }
     }
 
     /// The same channel, whose nonces come from elsewhere than the operating system.
     #[must_use]
     pub fn with_randomness(self, random: Arc<dyn Randomness>) -> Self {
         Self { random, ..self }
+    }
+
+    /// Opens another channel, whatever was open: what the key says of itself then.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: why there is none.
+    pub async fn open(&mut self) -> Result<InitResponse, ChannelError> {
+        self.host = Host::new();
+        self.opened = None;
+        match self.synchronize().await {
+            Ok(()) => self.opened.ok_or(ChannelError::TimedOut),
+            Err(Failure::Final(error)) => Err(error),
+            Err(Failure::Refused(code)) => Err(ChannelError::Refused(code)),
+        }
+    }
+
+    /// Sends a message that is neither CTAP2 nor CTAP1/U2F, a ping or a vendor's (CTAP 2.3 §11.2.9.3), and awaits the response.
+    ///
+    /// # Errors
+    /// [`ChannelError`]: no response came.
+    pub async fn command(&mut self, command: Command, payload: &[u8]) -> Result<Vec<u8>, ChannelError> {
+        self.carry(command, payload, Cancel::never(), &mut |_| {}).await
     }
 
     fn now(&self) -> Duration {
@@ -116,7 +142,10 @@ impl<P: ReportPipe> CtapHidChannel<P> {
                 match event {
                     HostEvent::Keepalive(status) => on_status(status),
                     HostEvent::Response(response) => return Ok(response),
-                    HostEvent::Opened(_) => return Ok(Vec::new()),
+                    HostEvent::Opened(opened) => {
+                        self.opened = Some(opened);
+                        return Ok(Vec::new());
+                    }
                     HostEvent::Failed(TransactionError::Refused(code)) => return Err(Failure::Refused(code)),
                     HostEvent::Failed(TransactionError::TimedOut) => return Err(ChannelError::TimedOut.into()),
                     HostEvent::Failed(TransactionError::PeerMisbehaved(misbehaviour)) => {

@@ -6,7 +6,7 @@
 //! became of the key: plugs, touches, refusals.
 //!
 //! Events are written in three [formats](Format), each of which [`read()`] reads back; the third may also be a capture of a real key.
-//! [`Transcript`] is for tests.
+//! [`Transcript`] is for tests. A [`Tap`] hears reports at a host, of keys that are in no rack.
 //!
 //! **Secrets.** What is encrypted on the wire is shown as little as what should be: PINs and tokens, salts and outputs of hmac-secret,
 //! large-blob keys. [`Secrets::Shown`] shows what passed. Reports are never masked: they are what passed.
@@ -25,6 +25,7 @@ mod pcapng;
 mod queue;
 mod reading;
 mod recorder;
+mod tap;
 mod text;
 mod value;
 
@@ -37,4 +38,5 @@ pub use note::{Answered, Began, Ceremony, Ended, Exception, Note, Options};
 pub use output::{Format, Output, UnknownFormat};
 pub use reading::{NotATranscript, Reader, read};
 pub use recorder::{Recorder, Unwritten};
+pub use tap::Tap;
 pub use value::{Members, Value};

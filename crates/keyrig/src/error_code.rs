@@ -73,6 +73,9 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Options(_) => "options-not-fetched",
         Failure::Totp(_) | Failure::Qr(_) => "totp-refused",
         Failure::NoDatabase(_) => "no-database",
+        #[cfg(target_os = "linux")]
+        Failure::Lab(_) => "lab-refused",
+        Failure::Hardware(_) => "hardware-refused",
         Failure::NoReport(_) => "no-report",
         Failure::NotConfirmed => "not-confirmed",
     }

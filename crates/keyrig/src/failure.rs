@@ -29,6 +29,8 @@ use keyrig_scenario::demo::DemoError;
 use keyrig_scenario::doctor::PveError;
 #[cfg(feature = "tls")]
 use keyrig_scenario::doctor::{FetchError, OptionsError, TrustError};
+#[cfg(target_os = "linux")]
+use keyrig_scenario::hardware::lab::LabError;
 use keyrig_scenario::verifier::InvalidRecording;
 use keyrig_service::TokenFileError;
 use thiserror::Error;
@@ -151,6 +153,11 @@ pub(crate) enum Failure {
     Mkcert(String),
     #[error("there is no report {0}")]
     NoReport(String),
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error("{0}")]
+    Hardware(String),
     #[error("interrupted")]
     Interrupted,
     #[error("nothing was deleted")]
@@ -246,6 +253,8 @@ impl Failure {
             Self::Options(_) | Self::Trust(..) => ExitCode::from(2),
             Self::Interrupted => ExitCode::from(130),
             Self::AndTrace(failure, _) => failure.exit_code(),
+            #[cfg(target_os = "linux")]
+            Self::Lab(LabError::Invalid { .. } | LabError::TooLong(_)) => ExitCode::from(2),
             Self::Usage(_)
             | Self::Specification(_)
             | Self::Unreadable(_)

@@ -18,6 +18,8 @@ mod explain;
 mod failure;
 mod fault;
 mod faults;
+#[cfg(target_os = "linux")]
+mod hid;
 mod http;
 mod interruption;
 mod key;
@@ -25,6 +27,8 @@ mod log;
 mod man;
 mod mds;
 mod output;
+#[cfg(target_os = "linux")]
+mod person;
 mod profiles;
 mod quirk;
 mod rack;
@@ -106,6 +110,9 @@ enum Command {
     Rp(rp::Arguments),
     /// Run scenarios: keys, pages and a site, and what must come of what they do
     Run(run::Arguments),
+    /// Find, name and record security keys that are plugged into this machine
+    #[cfg(target_os = "linux")]
+    Hid(hid::Arguments),
     /// Begin a scenario, or print the schema of the language
     Scenario(scenario::Arguments),
     /// Show what keys were asked and answered: what --trace wrote, or a capture of real ones
@@ -252,6 +259,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Rp(arguments) => rp::run(arguments).await,
             Command::Run(arguments) => run::run(arguments).await,
+            #[cfg(target_os = "linux")]
+            Command::Hid(arguments) => hid::run(arguments).await,
             Command::Scenario(arguments) => scenario::run(&arguments),
             Command::Trace(arguments) => trace::run(&arguments),
             Command::Replay(arguments) => replay::run(&arguments),

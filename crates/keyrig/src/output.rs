@@ -70,6 +70,11 @@ pub(crate) fn say(line: impl AsRef<str>) {
     let _ = writeln!(anstream::stderr().lock(), "{}", line.as_ref());
 }
 
+/// Text as one line of a terminal, with what is not seen escaped.
+pub(crate) fn one_line(text: &str) -> String {
+    for_people(Style::new(), "", &text.replace('\n', " "), None)
+}
+
 /// What `--json` prints of an error, on standard error.
 #[derive(Serialize)]
 struct ErrorLine<'a> {

@@ -3,9 +3,10 @@
 mod certified;
 mod shown;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::profile::Quirk;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use serde::Serialize;
 use self::shown::{Shown, print_one};
 use crate::failure::Failure;
 use crate::mds::MdsArguments;
-use crate::output::{print, print_json};
+use crate::output::{print, print_as_it_is, print_json, say};
 use crate::quirk::ShownQuirk;
 
 #[derive(Args)]
@@ -24,7 +25,12 @@ as withheld.
 With --mds FILE the profiles are those of the certified keys in that metadata:
 mds:AAGUID, for --key NAME=mds:AAGUID --mds FILE. A metadata statement says what
 a key announces, and nothing of how it behaves, which is keyrig's own.")]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    action: Option<Action>,
+
     /// The profile to show, or with --quirks the quirk
     name: Option<String>,
 
@@ -40,12 +46,37 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+#[cfg(target_os = "linux")]
+#[derive(Subcommand)]
+enum Action {
+    /// Make a profile out of what 'keyrig hid record' recorded, and print it
+    Import {
+        /// The record
+        record: PathBuf,
+    },
+}
+
 #[derive(Serialize)]
 struct Quirks {
     quirks: Vec<ShownQuirk>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    #[cfg(target_os = "linux")]
+    if let Some(Action::Import { record }) = &arguments.action {
+        let unusable = |reason: String| Failure::Hardware(format!("{}: {reason}", record.display()));
+        let read = keyrig_scenario::hardware::record::read(record).map_err(|error| unusable(error.to_string()))?;
+        let made = keyrig_scenario::hardware::import::profile(&read, "imported");
+        let (text, profile) = made.map_err(|error| unusable(error.to_string()))?;
+        print_as_it_is(text.trim_end())?;
+        let unproven: Vec<_> = profile.unproven().into_keys().collect();
+        let unknown = profile.unknown().count();
+        say(format!(
+            "not in the record: {}, and {unknown} fields of behaviour, which are as CTAP has them",
+            unproven.join(", ")
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
     if arguments.quirks {
         return run_quirks(arguments);
     }

@@ -1,7 +1,10 @@
 //! `keyrig run`: scenarios, and what came of them.
 
 mod chosen;
+mod compare;
 mod drawing;
+#[cfg(target_os = "linux")]
+mod hands;
 mod progress;
 mod reports;
 mod workers;
@@ -17,6 +20,8 @@ use keyrig_scenario::results::{Results, RunResult, Verdict};
 use keyrig_scenario::runner::blank;
 
 use self::chosen::{Cell, Shard};
+#[cfg(target_os = "linux")]
+use self::hands::HandArguments;
 use self::progress::Progress;
 use self::reports::Reports;
 use crate::failure::Failure;
@@ -33,6 +38,7 @@ Examples:
   keyrig run a.toml --on usbip                 the same keys over USB/IP
   keyrig run a.toml --matrix browser=firefox   some cells of its matrix
   keyrig run scenarios/ --junit out.xml --html out.html
+  keyrig run a.toml --on hid                   real keys, which you insert and touch
   keyrig scenario new a.toml                   a scenario to begin with
 
 Exit status: 0 all passed, 1 something did not, 2 a scenario or the command line
@@ -42,10 +48,15 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// What carries messages to the keys: in-process, ctaphid, usbip, or kernel,
-    /// this machine's (as root, with vhci_hcd)
+    /// What carries messages to the keys: in-process, ctaphid, usbip, kernel,
+    /// this machine's (as root, with vhci_hcd), or hid, real keys in your hands
     #[arg(long, value_name = "WHAT", default_value_t)]
     on: On,
+
+    /// Run on both, such as usbip,hid, and show where a real key does otherwise than its
+    /// profile, with the lines that the profile would have
+    #[arg(long, value_name = "WHAT,WHAT", value_delimiter = ',', conflicts_with = "on")]
+    compare: Vec<On>,
 
     /// Only these cells of matrices: all that are so
     #[arg(long, value_name = "NAME=VALUE,…", value_delimiter = ',')]
@@ -75,6 +86,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
+    #[cfg(target_os = "linux")]
+    #[command(flatten)]
+    hands: HandArguments,
+
     #[command(flatten)]
     reports: Reports,
 
@@ -99,8 +114,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         scenarios.iter().try_for_each(show)?;
         return Ok(ExitCode::SUCCESS);
     }
+    #[cfg(target_os = "linux")]
+    if arguments.hands.are_given() && arguments.on != On::Hid && !arguments.compare.contains(&On::Hid) {
+        return Err(Failure::Usage("--lab and --allow-destructive are of real keys: run it --on hid".to_owned()));
+    }
+    if !arguments.compare.is_empty() {
+        return compare::run(&arguments, scenarios).await;
+    }
     arguments.reports.check()?;
-    let mut results = arguments.run_all(scenarios).await?;
+    let mut results = arguments.run_all(scenarios, arguments.on).await?;
     arguments.reports.write(&mut results)?;
     print(summary(&results))?;
     Ok(match &results {
@@ -128,17 +150,17 @@ impl Arguments {
         Ok(Some(scenarios))
     }
 
-    async fn run_all(&self, scenarios: Vec<Scenario>) -> Result<Results, Failure> {
+    async fn run_all(&self, scenarios: Vec<Scenario>, on: On) -> Result<Results, Failure> {
         let begun = Instant::now();
         let interrupted = interruption::in_order();
         let mut progress = Progress::of(scenarios.len());
         let not_begun = |scenario: &Scenario| RunResult {
             verdict: Verdict::Skipped,
             reason: Some("it was not begun".to_owned()),
-            ..blank(scenario, self.on, self.seed.or(scenario.seed).unwrap_or_default())
+            ..blank(scenario, on, self.seed.or(scenario.seed).unwrap_or_default())
         };
         let left: Vec<_> = scenarios.iter().map(not_begun).collect();
-        let mut workers = workers::start(scenarios, self)?;
+        let mut workers = workers::start(scenarios, self, on)?;
         let mut runs: Vec<Option<RunResult>> = (0..workers.count).map(|_| None).collect();
         let mut partial = false;
         tokio::pin!(interrupted);

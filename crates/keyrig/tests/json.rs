@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 64] = [
+const COMMANDS: [&str; 65] = [
     "attach",
     "client create",
     "client get",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 64] = [
     "env",
     "explain",
     "faults",
+    "hid list",
     "key clone",
     "key create",
     "key credentials delete",
@@ -130,7 +131,10 @@ fn with_json(command: &str, found: &mut BTreeSet<String>) {
         is_leaf = false;
         with_json(format!("{command} {name}").trim(), found);
     }
-    if is_leaf && help.lines().any(|line| line.trim_start().starts_with("--json")) {
+    // One that need not have a subcommand is one itself.
+    let usage = help.lines().find(|line| line.starts_with("Usage:")).expect("it says how it is used");
+    let is_whole = is_leaf || !usage.contains("<COMMAND>");
+    if is_whole && help.lines().any(|line| line.trim_start().starts_with("--json")) {
         found.insert(command.to_owned());
     }
 }
@@ -375,6 +379,22 @@ fn faults() {
     let quirks = value(&printed(&["profiles", "--quirks", "--json"], ""));
     let listed = all["faults"].as_array().expect("a list").iter().filter(|shown| shown["kind"] == "quirk");
     assert_eq!(json!(listed.collect::<Vec<_>>()), quirks["quirks"]);
+}
+
+/// Keys of `keyrig exec`, which are found as any are.
+#[test]
+fn keys_of_this_machine_and_their_records() {
+    let exec = ["exec", "--quiet", "--touch", "auto", "--key", "a=yubikey-5.7", "--key", "b=u2f-only", "--"];
+    let program = env!("CARGO_BIN_EXE_keyrig");
+    let listed = value(&printed(&[&exec[..], &[program, "hid", "list", "--json"]].concat(), ""));
+    assert_is("hid-list", &listed);
+    let ports: Vec<_> = listed["keys"].as_array().expect("a list").iter().map(|key| &key["topology"]).collect();
+    assert_eq!(ports, ["1-1", "1-2"]);
+    for key in ["a=yubikey-5.7", "b=u2f-only"] {
+        let exec = ["exec", "--quiet", "--touch", "auto", "--key", key, "--", program];
+        let record = printed(&[&exec[..], &["hid", "record", "1-1", "--quick"]].concat(), "");
+        assert_is("key-record", &value(&record));
+    }
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn what_is_written_wrongly_is_told_before_anything_runs() {
     for (arguments, said) in [
         (&["run", "nowhere"][..], "cannot read nowhere"),
         (&["run", "."], "profile"),
-        (&["run", "s.toml", "--on", "paper"], "choose in-process, ctaphid, usbip or kernel"),
+        (&["run", "s.toml", "--on", "paper"], "choose in-process, ctaphid, usbip, kernel or hid"),
         (&["run", "s.toml", "--shard", "5/4"], "write PART/PARTS"),
         (&["run", "s.toml", "--jobs", "0"], "--jobs"),
         (&["run"], "PATH"),

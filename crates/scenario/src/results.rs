@@ -39,6 +39,9 @@ pub struct RunResult {
     /// Why it could not be run, or was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The real key on which nothing may be destroyed, and it would have been: so it was not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_allowed: Option<String>,
     /// How long it took, milliseconds.
     pub ms: f64,
     /// The keys: name and profile.
@@ -106,7 +109,7 @@ impl Verdict {
 pub struct KeyResult {
     /// Its name.
     pub name: String,
-    /// Which key it is.
+    /// Which key it is: its profile, or of a real one what it says of itself and where it is.
     pub profile: String,
 }
 
@@ -121,6 +124,9 @@ pub struct StepResult {
     pub line: usize,
     /// Whether it came to what it was to come to.
     pub ok: bool,
+    /// Why it was not done: real keys cannot do it, or must not. Then nothing is to be said of it, and `ok` is true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
     /// What it was to come to and did not, each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,

@@ -63,6 +63,14 @@ fn show(run: &RunResult) -> Result<(), Failure> {
     if let Some(reason) = &run.reason {
         print(format!("     {reason}"))?;
     }
+    if let Some(key) = &run.not_allowed {
+        print(format!("     --allow-destructive {key} allows it"))?;
+    }
+    for step in &run.steps {
+        if let Some(reason) = &step.skipped {
+            print(format!("     skipped: line {}, {}: {reason}", step.line, step.name))?;
+        }
+    }
     if let Some(step) = run.steps.last().filter(|step| !step.ok) {
         explain(run, step)?;
     }

@@ -35,6 +35,11 @@ pub(super) struct Reports {
 }
 
 impl Reports {
+    /// Whether any was asked for.
+    pub(super) fn are_wanted(&self) -> bool {
+        [&self.junit, &self.html, &self.json, &self.trace].into_iter().any(Option::is_some)
+    }
+
     /// Whether they can be written, before anything runs.
     pub(super) fn check(&self) -> Result<(), Failure> {
         for file in [&self.junit, &self.html, &self.json].into_iter().flatten() {

@@ -34,21 +34,27 @@ pub(super) struct Workers {
 }
 
 /// Starts threads for scenarios.
-pub(super) fn start(scenarios: Vec<Scenario>, arguments: &Arguments) -> Result<Workers, Failure> {
-    let by_default = match arguments.on {
+pub(super) fn start(scenarios: Vec<Scenario>, arguments: &Arguments, on: On) -> Result<Workers, Failure> {
+    let by_default = match on {
         // Ports and nodes of one kernel.
         On::Kernel => 1,
+        // Keys of one person.
+        On::Hid => 1,
         _ => thread::available_parallelism().map_or(1, usize::from),
     };
     let count = scenarios.len();
-    let jobs = arguments.jobs.map_or(by_default, usize::from).min(count);
+    let jobs = match on {
+        On::Hid => by_default.min(count),
+        _ => arguments.jobs.map_or(by_default, usize::from).min(count),
+    };
+    let settings = settings(arguments, on)?;
     let waiting: Waiting = Arc::new(Mutex::new(scenarios.into_iter().enumerate().collect()));
     let (sender, news) = mpsc::unbounded_channel();
     let stop = watch::Sender::new(false);
     for _ in 0..jobs {
         let worker = Worker {
             waiting: waiting.clone(),
-            settings: Settings { on: arguments.on, seed: arguments.seed, ..Settings::default() },
+            settings: settings.clone(),
             fail_fast: arguments.fail_fast,
             news: sender.clone(),
             stopped: stop.subscribe(),
@@ -58,6 +64,15 @@ pub(super) fn start(scenarios: Vec<Scenario>, arguments: &Arguments) -> Result<W
         thread::Builder::new().name("scenarios".to_owned()).spawn(work).map_err(Failure::Runtime)?;
     }
     Ok(Workers { count, waiting, news, stop })
+}
+
+fn settings(arguments: &Arguments, on: On) -> Result<Settings, Failure> {
+    let settings = Settings { on, seed: arguments.seed, ..Settings::default() };
+    #[cfg(target_os = "linux")]
+    if on == On::Hid {
+        return Ok(Settings { bench: Some(arguments.hands.bench()?), ..settings });
+    }
+    Ok(settings)
 }
 
 impl Workers {

@@ -20,11 +20,13 @@ pub enum On {
     Usbip,
     /// Reports through the hidraw node that this machine's kernel has for each key: needs root and vhci_hcd.
     Kernel,
+    /// Reports to real keys that people have in their hands, or a lab switches and touches.
+    Hid,
 }
 
 impl On {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::InProcess, Self::Ctaphid, Self::Usbip, Self::Kernel];
+    pub const ALL: [Self; 5] = [Self::InProcess, Self::Ctaphid, Self::Usbip, Self::Kernel, Self::Hid];
 
     /// Its name.
     #[must_use]
@@ -34,6 +36,7 @@ impl On {
             Self::Ctaphid => "ctaphid",
             Self::Usbip => "usbip",
             Self::Kernel => "kernel",
+            Self::Hid => "hid",
         }
     }
 }
@@ -46,7 +49,7 @@ impl fmt::Display for On {
 
 /// A text names none of them.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is nothing that scenarios run on: choose in-process, ctaphid, usbip or kernel")]
+#[error("{0:?} is nothing that scenarios run on: choose in-process, ctaphid, usbip, kernel or hid")]
 pub struct UnknownOn(String);
 
 impl FromStr for On {

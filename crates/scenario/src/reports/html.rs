@@ -98,9 +98,16 @@ fn of_run(run: &RunResult, place: usize) -> String {
 }
 
 fn of_step(step: &StepResult) -> String {
-    let class = if step.ok { "ok" } else { "wrong" };
+    let class = match (&step.skipped, step.ok) {
+        (Some(_), _) => "skipped",
+        (None, true) => "ok",
+        (None, false) => "wrong",
+    };
     let mut parts =
         vec![format!("<b>{}</b> <small>line {}, {:.1} ms</small>", escaped(&step.name), step.line, step.ms)];
+    if let Some(reason) = &step.skipped {
+        parts.push(format!("<p class=\"reason\">skipped: {}</p>", escaped(reason)));
+    }
     if !step.ok {
         parts.push(format!("<p class=\"difference\">{}</p>", escaped(&step.told())));
     }

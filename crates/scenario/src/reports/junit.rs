@@ -88,6 +88,9 @@ fn told(run: &RunResult, step: &StepResult) -> String {
 }
 
 fn line(step: &StepResult) -> String {
+    if let Some(reason) = &step.skipped {
+        return format!("skip {}: {reason}", step.name);
+    }
     let mark = if step.ok { "ok  " } else { "FAIL" };
     match &step.refused {
         Some(refused) => format!("{mark} {}: refused by the {}: {}", step.name, refused.by, refused.code),

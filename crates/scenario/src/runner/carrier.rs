@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 
 use super::error::RunError;
 #[cfg(target_os = "linux")]
+use super::hid::{Hid, HidWay};
+#[cfg(target_os = "linux")]
 use super::kernel::Kernel;
 use super::seed;
 use crate::language::On;
@@ -31,6 +33,8 @@ pub(super) enum Way {
     Usbip(Box<CtapHidChannel<UsbIp>>),
     #[cfg(target_os = "linux")]
     Kernel(Box<CtapHidChannel<Hidraw>>),
+    #[cfg(target_os = "linux")]
+    Hid(Box<HidWay>),
 }
 
 impl Channel for Way {
@@ -46,6 +50,8 @@ impl Channel for Way {
             Self::Usbip(way) => way.transact(request, cancel, on_status).await,
             #[cfg(target_os = "linux")]
             Self::Kernel(way) => way.transact(request, cancel, on_status).await,
+            #[cfg(target_os = "linux")]
+            Self::Hid(way) => way.transact(request, cancel, on_status).await,
         }
     }
 
@@ -56,6 +62,8 @@ impl Channel for Way {
             Self::Usbip(way) => way.transact_u2f(apdu).await,
             #[cfg(target_os = "linux")]
             Self::Kernel(way) => way.transact_u2f(apdu).await,
+            #[cfg(target_os = "linux")]
+            Self::Hid(way) => way.transact_u2f(apdu).await,
         }
     }
 }
@@ -73,6 +81,8 @@ pub(super) enum Carrier {
     },
     #[cfg(target_os = "linux")]
     Kernel(Kernel),
+    #[cfg(target_os = "linux")]
+    Hid(Hid),
 }
 
 impl Drop for Carrier {
@@ -105,6 +115,7 @@ impl Carrier {
             }
             #[cfg(target_os = "linux")]
             On::Kernel => Self::Kernel(Kernel::start(rack).await?),
+            On::Hid => return Err(RunError::Cannot("nobody has real keys in hand".to_owned())),
             #[cfg(not(target_os = "linux"))]
             On::Kernel => return Err(RunError::NotHere(on)),
         })
@@ -131,6 +142,8 @@ impl Carrier {
                 let pipe = Hidraw::open(&kernel.node(key).await?).await.map_err(RunError::System)?;
                 Way::Kernel(Box::new(CtapHidChannel::new(pipe).with_randomness(random)))
             }
+            #[cfg(target_os = "linux")]
+            Self::Hid(hid) => Way::Hid(Box::new(hid.connect(key.as_str(), random).await?)),
         })
     }
 
@@ -143,6 +156,15 @@ impl Carrier {
                 let _ = key;
                 Ok(())
             }
+        }
+    }
+
+    /// The keys that are in somebody's hands, if they are.
+    #[cfg(target_os = "linux")]
+    pub(super) fn hid(&self) -> Option<&Hid> {
+        match self {
+            Self::Hid(hid) => Some(hid),
+            _ => None,
         }
     }
 

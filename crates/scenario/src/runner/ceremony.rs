@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,14 +9,12 @@ use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, InvalidJson, RequestOptions};
 use keyrig_client::pin::{PinReason, PinRequest};
 use keyrig_client::{Client, ClientError, Key, Origin, Pin};
-use keyrig_rack::Rack;
-use keyrig_rack::command::{Command, Refusal, WaitFor};
 use serde_json::Value;
 
 use super::Run;
 use super::carrier::Way;
 use super::error::RunError;
-use super::keys::{Keys, named};
+use super::hands::{Hands, named};
 use super::outcome::Outcome;
 use super::time::RunTime;
 use crate::language::{Act, CeremonyTable, ClientPlan, CredentialKind, StepPlan};
@@ -83,14 +80,15 @@ impl Run<'_> {
         let blinking = step.expected.blinked.iter().flatten().map(|key| named(&key.value));
         let blinking = blinking.collect::<Result<Vec<_>, _>>()?;
         let waits_for_others = over.is_some() && blinking.len() > 1;
-        self.keys.put_finger(over, !waits_for_others).await?;
+        let gives_up = step.meanwhile.iter().all(|act| matches!(act, Act::Advance(_)));
+        let (hands, time) = (self.keys.hands(), self.time.clone());
+        hands.put_finger(over, !waits_for_others, gives_up).await?;
         let done = Cell::new(0);
-        let (rack, time) = (self.keys.rack.clone(), self.time.clone());
         let acting = async {
             if waits_for_others {
-                Keys::touch_once_all_wait(&rack, &blinking).await?;
+                hands.touch_once_all_wait(&blinking, over).await?;
             }
-            meanwhile(&rack, &time, &step.meanwhile, key, &done).await
+            meanwhile(&hands, &time, &step.meanwhile, key, &done).await
         };
         let worked = tokio::select! {
             biased;
@@ -388,36 +386,19 @@ impl Run<'_> {
 
 /// Does one act after another, each once its key waits; never ends if there is nothing more to do.
 async fn meanwhile(
-    rack: &Rack,
+    hands: &Hands,
     time: &RunTime,
     acts: &[Act],
     of_step: &str,
     done: &Cell<usize>,
 ) -> Result<Infallible, RunError> {
     for act in acts {
-        let waits = named(act.waits_for().unwrap_or(of_step))?;
-        rack.command(Command::Wait { key: waits, what: WaitFor::Touch }).await?;
+        hands.wait_for(act.waits_for().unwrap_or(of_step)).await?;
         // Before: what it leads to may be over before we hear of it.
         done.set(done.get() + 1);
-        perform(rack, time, act).await?;
+        hands.perform(time, act).await?;
     }
     core::future::pending().await
-}
-
-async fn perform(rack: &Rack, time: &RunTime, act: &Act) -> Result<(), RunError> {
-    let command = match act {
-        Act::Touch(key) => Command::Touch { key: named(key)?, wait: false },
-        Act::Deny(key) => Command::Deny { key: named(key)?, wait: false },
-        Act::Miss(key) => Command::Verify { key: named(key)?, miss: true, wait: false },
-        Act::Unplug(key) => Command::Unplug { key: named(key)? },
-        Act::PowerCycle(key) => Command::PowerCycle { key: named(key)? },
-        Act::Plug(key) => Command::Plug { key: named(key)? },
-        Act::Advance(delay) => {
-            time.advance(Duration::from(*delay));
-            return Ok(());
-        }
-    };
-    rack.command(command).await.map(drop).map_err(|refusal: Refusal| refusal.into())
 }
 
 /// The options as a page hands them on that changes them.

@@ -64,6 +64,9 @@ pub enum RunError {
     /// The operating system.
     #[error("the operating system refuses: {0}")]
     System(#[source] io::Error),
+    /// It would destroy what is on a real key, on which nothing may be: why, and the key.
+    #[error("{0}")]
+    NotAllowed(String, String),
     /// What the scenario asks for cannot be done at this point.
     #[error("{0}")]
     Cannot(String),

@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::Run;
 use super::error::RunError;
-use super::keys::named;
 use super::outcome::Outcome;
 use crate::language::{AssertTable, Expected, Several, StepPlan, Verb};
 use crate::results::{Difference, Refused};
@@ -40,7 +39,7 @@ pub(super) struct Found<'f> {
 
 impl Run<'_> {
     /// All that is not as it was to be.
-    pub(super) async fn judge(&self, step: &StepPlan, found: &Found<'_>) -> Result<Vec<Difference>, RunError> {
+    pub(super) async fn judge(&mut self, step: &StepPlan, found: &Found<'_>) -> Result<Vec<Difference>, RunError> {
         let Found { outcome, blinked, touched } = found;
         let expected = &step.expected;
         let refused = outcome.refused.as_ref();
@@ -91,7 +90,7 @@ impl Run<'_> {
             differences.push(differs("notices", notice, listed(&outcome.notices)));
         }
         if let (Some(wanted), Some(key)) = (expected.pin_retries, step.verb.key()) {
-            let found = self.pin_retries(&key.value).await?;
+            let found = self.keys.pin_retries(&key.value).await?;
             if found != Some(wanted) {
                 differences.push(differs("pin-retries", wanted.to_string(), shown(found)));
             }
@@ -131,12 +130,6 @@ impl Run<'_> {
         let answer = outcome.answer.as_ref().map_or(&nothing, |(_, answer)| answer);
         differences.extend(pointed("json", &expected.json, answer));
         differences
-    }
-
-    async fn pin_retries(&self, key: &str) -> Result<Option<u8>, RunError> {
-        let name = named(key)?;
-        let state = self.keys.rack.known(&name)?.pin_state().await;
-        Ok(state.ok().map(|state| state.retries))
     }
 
     pub(super) fn assert(&self, step: &StepPlan, assert: &AssertTable) -> Result<Outcome, RunError> {
@@ -208,10 +201,10 @@ impl Run<'_> {
     }
 
     /// What has to be asked of the keys themselves.
-    pub(super) async fn assert_of_keys(&self, assert: &AssertTable) -> Result<Vec<Difference>, RunError> {
+    pub(super) async fn assert_of_keys(&mut self, assert: &AssertTable) -> Result<Vec<Difference>, RunError> {
         let mut differences = Vec::new();
         for (key, wanted) in &assert.pin_retries {
-            let found = self.pin_retries(key).await?;
+            let found = self.keys.pin_retries(key).await?;
             if found != Some(wanted.value) {
                 differences.push(differs(format!("pin-retries of {key}"), wanted.value.to_string(), shown(found)));
             }

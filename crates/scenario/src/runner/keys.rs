@@ -1,6 +1,5 @@
 //! The keys of a run: plugged in, touched, pulled out, and reached.
 
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,22 +8,27 @@ use keyrig_authenticator::credential::{CredentialSource, Properties};
 
 use keyrig_authenticator::private_key::PrivateKey;
 use keyrig_client::Key;
+use keyrig_client::channel::Cancel;
 use keyrig_client::randomness::DangerSeeded;
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::entities::User;
 use keyrig_faults::transcript::{Event, Recorder, Secrets};
 use keyrig_faults::{Absent, Faults};
-use keyrig_rack::command::{Command, Refusal, WaitFor};
-use keyrig_rack::finger::{Finger, TouchPolicy};
+use keyrig_rack::command::{Command, Refusal};
+use keyrig_rack::finger::Finger;
 use keyrig_rack::seams::Seams;
 use keyrig_rack::{KeyName, Options, Rack};
-use tokio::time::timeout;
 
 use super::carrier::{Carrier, Way};
 use super::error::RunError;
+use super::hands::{Hands, named};
+#[cfg(target_os = "linux")]
+use super::hid::Hid;
 use super::seed;
+use super::settings::Settings;
 use super::time::RunTime;
 use crate::language::{KeyPlan, On};
+use crate::results::KeyResult;
 
 /// The PINs that are known, by key.
 #[derive(Clone, Debug, Default)]
@@ -60,45 +64,47 @@ pub(super) struct Keys {
     pub(super) there: Vec<Key<Way>>,
 }
 
-/// How long the finger waits for keys that are to blink.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// What a rack without keys of a scenario has: a rack wants one.
 const NOBODYS: &str = "nobodys";
 
 impl Keys {
     pub(super) async fn start(
         plans: &[KeyPlan],
-        on: On,
         seed: u64,
         time: &RunTime,
-        seams: &[Arc<dyn Seams>],
+        settings: &Settings,
     ) -> Result<Self, RunError> {
+        let on = settings.on;
         let absent = match on {
             On::InProcess => Absent::usb_and_ctaphid(),
             On::Ctaphid => Absent::usb(),
-            On::Usbip | On::Kernel => Absent::nothing(),
+            On::Usbip | On::Kernel | On::Hid => Absent::nothing(),
         };
-        let mut specifications: Vec<_> = plans.iter().map(|plan| plan.specification.clone()).collect();
+        // Real keys are in no rack: what is there gives the site its root alone.
+        let in_rack = if on == On::Hid { &[] } else { plans };
+        let mut specifications: Vec<_> = in_rack.iter().map(|plan| plan.specification.clone()).collect();
         if specifications.is_empty() {
             specifications.extend(keyrig_rack::KeySpecification::built_in("keyrig", NOBODYS).ok());
         }
         let faults = Faults::new(Some(seed), absent);
         let recorder = Recorder::new(&specifications, Secrets::Masked);
         recorder.listen_to(&faults);
-        for plan in plans {
+        for plan in in_rack {
             for fault in &plan.faults {
                 let name = &plan.specification.name;
                 faults.switch_on(name, fault.clone()).map_err(|error| error.at(name))?;
             }
         }
         let mut all: Vec<Arc<dyn Seams>> = vec![Arc::new(time.clone()), Arc::new(faults.clone())];
-        all.extend(seams.iter().cloned());
+        all.extend(settings.seams.iter().cloned());
         all.push(Arc::new(recorder.clone()));
         let options = Options { finger: Finger::default(), seed: Some(seed), seams: all, ..Options::default() };
         let rack = Rack::start(options, specifications).await?;
         let mut keys = Self {
-            carrier: Carrier::start(on, &rack).await?,
+            carrier: match carrier_in_hand(plans, settings)? {
+                Some(carrier) => carrier,
+                None => Carrier::start(on, &rack).await?,
+            },
             rack,
             faults,
             pins: Pins::default(),
@@ -118,6 +124,11 @@ impl Keys {
     /// What its owner has done with a key before the scenario begins.
     async fn make_ready(&self, plan: &KeyPlan) -> Result<(), RunError> {
         let name = &plan.specification.name;
+        #[cfg(target_os = "linux")]
+        if let Some(hid) = self.hid() {
+            self.pins.remember(name.as_str(), hid.make_ready(plan).await?);
+            return Ok(());
+        }
         let handle = self.rack.known(name)?;
         if let Some(pin) = &plan.pin {
             handle.set_pin(pin.clone()).await.map_err(Refusal::of(name))?;
@@ -138,10 +149,9 @@ impl Keys {
 
     /// Sees which keys are there now, and reaches those that have come.
     pub(super) async fn look(&mut self) -> Result<(), RunError> {
-        let listed = self.rack.command(Command::List).await?;
-        let plugged = |name: &str| listed.keys.iter().any(|key| key.name.as_str() == name && key.plugged);
-        self.there.retain(|key| plugged(key.name()));
-        for (place, name) in self.names.iter().filter(|name| plugged(name.as_str())).enumerate() {
+        let plugged = self.plugged().await?;
+        self.there.retain(|key| plugged.iter().any(|name| name.as_str() == key.name()));
+        for (place, name) in plugged.iter().enumerate() {
             if self.there.get(place).is_some_and(|key| key.name() == name.as_str()) {
                 continue;
             }
@@ -150,6 +160,60 @@ impl Keys {
             self.there.insert(place, Key::new(name.as_str(), way).with_randomness(random));
         }
         Ok(())
+    }
+
+    /// Those that are plugged in, in the order of the file.
+    async fn plugged(&self) -> Result<Vec<KeyName>, RunError> {
+        #[cfg(target_os = "linux")]
+        if let Some(hid) = self.hid() {
+            let there = |name: &KeyName| hid.there(name.as_str()).map(|there| there.map(|_| name.clone()));
+            return self.names.iter().filter_map(|name| there(name).transpose()).collect();
+        }
+        let listed = self.rack.command(Command::List).await?;
+        let plugged = |name: &KeyName| listed.keys.iter().any(|key| key.name == *name && key.plugged);
+        Ok(self.names.iter().filter(|name| plugged(name)).cloned().collect())
+    }
+
+    /// The keys that are in somebody's hands, if they are.
+    #[cfg(target_os = "linux")]
+    pub(super) fn hid(&self) -> Option<&Hid> {
+        self.carrier.hid()
+    }
+
+    /// Whether they are real ones, in somebody's hands.
+    pub(super) fn in_hand(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.hid().is_some();
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
+    /// What they are, where that is another thing than the scenario says.
+    pub(super) fn results(&self) -> Option<Vec<KeyResult>> {
+        #[cfg(target_os = "linux")]
+        return self.hid().map(|hid| hid.results(&self.names.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    /// Who touches, plugs in and pulls out.
+    pub(super) fn hands(&self) -> Hands {
+        #[cfg(target_os = "linux")]
+        if let Some(hid) = self.hid() {
+            return Hands::Person(hid.clone());
+        }
+        Hands::Rack(self.rack.clone())
+    }
+
+    /// How many wrong PINs a key takes until it is blocked.
+    pub(super) async fn pin_retries(&mut self, name: &str) -> Result<Option<u8>, RunError> {
+        #[cfg(target_os = "linux")]
+        if self.hid().is_some() {
+            let retries = self.one(name)?.pin_retries(&Cancel::never()).await;
+            return Ok(retries.ok().and_then(|retries| u8::try_from(retries.left).ok()));
+        }
+        let state = self.rack.known(&named(name)?)?.pin_state().await;
+        Ok(state.ok().map(|state| state.retries))
     }
 
     /// Forgets how a key was reached, as it was pulled out.
@@ -161,6 +225,12 @@ impl Keys {
 
     pub(super) async fn plug(&mut self, name: &str) -> Result<Option<String>, RunError> {
         let key = named(name)?;
+        #[cfg(target_os = "linux")]
+        if let Some(hid) = self.hid() {
+            hid.insert(name).await?;
+            self.look().await?;
+            return Ok(None);
+        }
         self.rack.command(Command::Plug { key: key.clone() }).await?;
         let seen = self.carrier.seen(&self.rack, &key).await;
         self.look().await?;
@@ -168,6 +238,11 @@ impl Keys {
     }
 
     pub(super) async fn unplug(&mut self, name: &str) -> Result<(), RunError> {
+        #[cfg(target_os = "linux")]
+        if let Some(hid) = self.hid() {
+            hid.take_out(name).await?;
+            return self.forget(name).await;
+        }
         self.rack.command(Command::Unplug { key: named(name)? }).await?;
         self.forget(name).await
     }
@@ -175,33 +250,6 @@ impl Keys {
     pub(super) async fn power_cycle(&mut self, name: &str) -> Result<(), RunError> {
         self.unplug(name).await?;
         self.plug(name).await.map(drop)
-    }
-
-    /// Puts the finger over a key, which it touches at once or not yet; over none of those that wait if it is `None`.
-    pub(super) async fn put_finger(&self, over: Option<&str>, at_once: bool) -> Result<(), RunError> {
-        let policy = if over.is_some() && at_once { TouchPolicy::Auto } else { TouchPolicy::Manual };
-        self.rack.command(Command::TouchPolicy { policy }).await?;
-        if let Some(name) = over {
-            self.rack.command(Command::Finger { key: Some(named(name)?) }).await?;
-        }
-        Ok(())
-    }
-
-    /// Touches nothing until all of these keys wait, and then the one that the finger is over: where several blink, which of them was asked
-    /// first is a matter of what carries the messages.
-    pub(super) async fn touch_once_all_wait(rack: &Rack, keys: &[KeyName]) -> Result<(), RunError> {
-        let all = async {
-            for key in keys {
-                rack.command(Command::Wait { key: key.clone(), what: WaitFor::Touch }).await?;
-            }
-            Ok::<_, Refusal>(())
-        };
-        // One that never waits holds up nobody for long: it is told by what blinked.
-        if let Ok(waited) = timeout(PATIENCE, all).await {
-            waited?;
-        }
-        rack.command(Command::TouchPolicy { policy: TouchPolicy::Auto }).await?;
-        Ok(())
     }
 
     /// Makes another key of one.
@@ -232,6 +280,14 @@ impl Keys {
 
     /// What passed at the keys since this was last asked.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
+        #[cfg(target_os = "linux")]
+        if let Some(hid) = self.hid() {
+            let names: Vec<_> = self.names.iter().map(ToString::to_string).collect();
+            let begins = (self.taken == 0).then(|| hid.header(&names));
+            let events: Vec<_> = begins.into_iter().chain(hid.take_events()).collect();
+            self.taken += events.len();
+            return events;
+        }
         let transcript = self.recorder.transcript();
         let events = transcript.events().get(self.taken..).unwrap_or_default().to_vec();
         self.taken = transcript.events().len();
@@ -243,6 +299,18 @@ impl Keys {
         self.there.clear();
         self.carrier.close().await;
     }
+}
+
+/// What there is for keys in somebody's hands.
+fn carrier_in_hand(plans: &[KeyPlan], settings: &Settings) -> Result<Option<Carrier>, RunError> {
+    #[cfg(target_os = "linux")]
+    if settings.on == On::Hid
+        && let Some(bench) = &settings.bench
+    {
+        return Ok(Some(Carrier::Hid(Hid::start(bench, plans)?)));
+    }
+    let _ = (plans, settings);
+    Ok(None)
 }
 
 /// A credential of another site, which takes room.
@@ -271,9 +339,4 @@ fn of_others(run: u64, key: &KeyName, number: usize) -> CredentialSource {
         cred_random: None,
         large_blob_key: None,
     }
-}
-
-/// The name of a key, which was looked at when the file was read.
-pub(super) fn named(name: &str) -> Result<KeyName, RunError> {
-    name.parse::<KeyName>().map_err(|error| RunError::Cannot(error.to_string()))
 }

@@ -8,6 +8,11 @@ mod carrier;
 mod ceremony;
 mod elsewhere;
 mod error;
+#[cfg(target_os = "linux")]
+mod fit;
+mod hands;
+#[cfg(target_os = "linux")]
+mod hid;
 mod judge;
 #[cfg(target_os = "linux")]
 mod kernel;
@@ -16,24 +21,26 @@ mod messages;
 mod outcome;
 mod rehearsal;
 mod seed;
+mod settings;
 mod steps;
 mod time;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use keyrig_faults::transcript::Event;
-use keyrig_rack::seams::Seams;
 use keyrig_rack::{KeySpecification, Options, Rack};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
 pub use self::error::RunError;
+pub use self::settings::Settings;
 
 use self::elsewhere::Elsewhere;
+#[cfg(target_os = "linux")]
+use self::fit::Skipping;
 use self::judge::Found;
 use self::keys::Keys;
 use self::outcome::Outcome;
@@ -46,18 +53,8 @@ use crate::results::{Difference, KeyResult, Message, RunResult, StepResult, Verd
 /// How long a step may take, by the machine's clock.
 const STEP: Duration = Duration::from_secs(60);
 
-/// How a scenario is run.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// What carries messages to the keys.
-    pub on: On,
-    /// The seed; without it, that of the file, or 0.
-    pub seed: Option<u64>,
-    /// What stands at the seams of the keys beside what is there: transcripts.
-    pub seams: Vec<Arc<dyn Seams>>,
-    /// Whether it goes on after a step that did not come to what it was to come to.
-    pub goes_on: bool,
-}
+/// The same where a person has the keys in hand.
+const STEP_IN_HAND: Duration = Duration::from_secs(600);
 
 /// A scenario that begins: its keys and its site stand.
 #[derive(Clone, Debug)]
@@ -88,6 +85,9 @@ struct Run<'s> {
     events: Vec<Event>,
     /// The site's last report of a refusal.
     last_report: Value,
+    /// What real keys did not do.
+    #[cfg(target_os = "linux")]
+    skipping: Skipping,
 }
 
 /// What is said while a scenario runs.
@@ -117,10 +117,25 @@ pub async fn run(scenario: &Scenario, settings: &Settings, watching: &mut impl W
         result.reason = Some(format!("it runs on {} alone", on.join(" and ")));
         return result;
     }
+    #[cfg(target_os = "linux")]
+    if let Some(reason) = fit::misfit(scenario).filter(|_| settings.on == On::Hid) {
+        result.verdict = Verdict::Skipped;
+        result.reason = Some(reason);
+        return result;
+    }
     let ran = ran(scenario, settings, seed, watching, &mut result).await;
     if let Err(error) = ran {
-        result.verdict = Verdict::Broken;
+        result.verdict = if matches!(error, RunError::NotAllowed(..)) { Verdict::Skipped } else { Verdict::Broken };
         result.reason = Some(error.to_string());
+        if let RunError::NotAllowed(_, key) = error {
+            result.not_allowed = Some(key);
+        }
+    } else if result.verdict == Verdict::Passed
+        && !result.steps.is_empty()
+        && result.steps.iter().all(|step| step.skipped.is_some())
+    {
+        result.verdict = Verdict::Skipped;
+        result.reason = Some("none of its steps could be done on these keys".to_owned());
     }
     result.ms = milliseconds(begun.elapsed());
     result
@@ -144,6 +159,7 @@ pub fn blank(scenario: &Scenario, on: On, seed: u64) -> RunResult {
         repeat: repeat(scenario, on, seed),
         verdict: Verdict::Passed,
         reason: None,
+        not_allowed: None,
         ms: 0.0,
         keys: scenario.keys.iter().map(key).collect(),
         origin: None,
@@ -186,7 +202,11 @@ async fn ran(
     let sites = scenario.steps.iter().filter_map(|step| step.site.as_deref()).chain([&scenario.site]);
     let wants_another = sites.into_iter().any(|site| site.attestation.root == AttestationRoot::OfOthers);
     let another = if wants_another { other_root().await? } else { Vec::new() };
-    let keys = Keys::start(&scenario.keys, settings.on, seed, &time, &settings.seams).await?;
+    #[cfg(target_os = "linux")]
+    if let Some(bench) = settings.bench.as_ref().filter(|_| settings.on == On::Hid) {
+        fit::may_be_done(scenario, bench)?;
+    }
+    let keys = Keys::start(&scenario.keys, seed, &time, settings).await?;
     let roots = [keys.rack.root_certificate().to_vec(), another];
     let site =
         Rehearsal::start(&scenario.site, &scenario.users, scenario.elsewhere.is_some(), roots, &time, seed).await;
@@ -217,9 +237,12 @@ async fn ran(
         of_step: Vec::new(),
         events: Vec::new(),
         last_report: Value::Null,
+        #[cfg(target_os = "linux")]
+        skipping: Skipping::default(),
     };
     result.origin = Some(run.origin().to_owned());
     result.before = run.keys.take_events();
+    result.keys = run.keys.results().unwrap_or(core::mem::take(&mut result.keys));
     let origin = run.origin().to_owned();
     watching.begins(&Begun { origin, usbip: run.keys.usbip(), crypto: run.keys.rack.crypto() });
     let mut ended = Ok(());
@@ -265,20 +288,40 @@ async fn other_root() -> Result<Vec<u8>, RunError> {
 impl Run<'_> {
     async fn step(&mut self, step: &StepPlan) -> Result<StepResult, RunError> {
         let begun = Instant::now();
-        let outcome = match timeout(STEP, self.perform(step)).await {
+        #[cfg(target_os = "linux")]
+        if let Some(reason) = self.keys.hid().and_then(|_| self.skipping.reason(step)) {
+            self.skipping.skip(step);
+            return Ok(StepResult { skipped: Some(reason), ..self.blank(step) });
+        }
+        let patience = if self.keys.in_hand() { STEP_IN_HAND } else { STEP };
+        let outcome = match timeout(patience, self.perform(step)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(RunError::Refused(refusal))) => Outcome::problem(refusal.to_string()),
             Ok(Err(RunError::Cannot(reason))) => Outcome::problem(reason),
             Ok(Err(error)) => return Err(error),
             Err(_) => Outcome::problem(format!(
                 "it did not end within {} s: nobody touches a key that waits, or the site is silent",
-                STEP.as_secs()
+                patience.as_secs()
             )),
         };
         self.hear_keys();
         self.hear_site();
         let events = core::mem::take(&mut self.of_step);
         self.events.extend(events.iter().cloned());
+        // What was not sent to a key, to save what is on it, was not done.
+        #[cfg(target_os = "linux")]
+        if let Some((key, why)) = self.keys.hid().and_then(hid::Hid::take_withheld) {
+            self.skipping.skip(step);
+            let reason = format!("key {key}: {why}");
+            let messages = core::mem::take(&mut self.messages);
+            return Ok(StepResult {
+                skipped: Some(reason),
+                messages,
+                events,
+                ms: milliseconds(begun.elapsed()),
+                ..self.blank(step)
+            });
+        }
         let (blinked, touched) = messages::gestures(&events);
         if let Some(report) = outcome.refused.as_ref().and_then(|refused| refused.report.clone()) {
             self.last_report = report;
@@ -292,9 +335,6 @@ impl Run<'_> {
         let away = self.keys.away();
         let what_keys_did = || messages::what_keys_did(&events, &away).filter(|_| step.verb.is_ceremony());
         Ok(StepResult {
-            name: step.name.clone(),
-            verb: step.verb.name(),
-            line: crate::language::line_and_column(&self.scenario.text, step.at.start).0,
             ok: differences.is_empty(),
             differences,
             explanation: refused.as_ref().and_then(|_| messages::explained(&events)),
@@ -304,10 +344,31 @@ impl Run<'_> {
             touched,
             messages: core::mem::take(&mut self.messages),
             ms: milliseconds(begun.elapsed()),
+            events,
+            ..self.blank(step)
+        })
+    }
+
+    /// The result of a step of which nothing was done.
+    fn blank(&self, step: &StepPlan) -> StepResult {
+        StepResult {
+            name: step.name.clone(),
+            verb: step.verb.name(),
+            line: crate::language::line_and_column(&self.scenario.text, step.at.start).0,
+            ok: true,
+            skipped: None,
+            differences: Vec::new(),
+            refused: None,
+            explanation: None,
+            detail: None,
+            blinked: Vec::new(),
+            touched: Vec::new(),
+            messages: Vec::new(),
+            ms: 0.0,
             at: step.at.clone(),
             expected_at: step.expected_at.clone(),
-            events,
-        })
+            events: Vec::new(),
+        }
     }
 
     /// Where the site's pages are.

@@ -1,5 +1,7 @@
 //! What each verb does.
 
+use core::time::Duration;
+
 use keyrig_client::channel::Cancel;
 use keyrig_client::pin::PinRequest;
 use keyrig_client::{Key, Permissions, Pin, PinRules};
@@ -8,11 +10,12 @@ use keyrig_rack::command::Command;
 use keyrig_relying_party::{FAILURES, Totp};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::Run;
 use super::carrier::Way;
 use super::error::RunError;
-use super::keys::named;
+use super::hands::named;
 use super::outcome::Outcome;
 use crate::language::{FactorAct, StepPlan, Verb};
 use crate::report::Party;
@@ -21,6 +24,9 @@ use crate::site::{PasswordStep, SiteError};
 
 /// PINs of which a key has at most one.
 const WRONG_PINS: [&str; 2] = ["92837465", "56473829"];
+
+/// The longest that is waited for real keys: more than any counts after power-up.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl Run<'_> {
     /// Does what a step says, once.
@@ -77,6 +83,8 @@ impl Run<'_> {
             }
             Verb::Advance(delay) => {
                 self.time.advance((*delay).into());
+                #[cfg(target_os = "linux")]
+                self.let_real_time_pass((*delay).into()).await;
                 Ok(Outcome::default())
             }
             Verb::Admin(_) => {
@@ -88,6 +96,18 @@ impl Run<'_> {
             }
             Verb::Call(call) => self.call(step, &call.value).await,
             Verb::Assert(assert) => self.assert(step, assert),
+        }
+    }
+
+    /// Real keys look at their own clocks. What they count is how long ago they were powered up, by which they take a reset or not: for that
+    /// alone it is waited.
+    #[cfg(target_os = "linux")]
+    async fn let_real_time_pass(&self, delay: Duration) {
+        let resets = self.scenario.steps.iter().any(|step| matches!(step.verb, Verb::Reset(_)));
+        if let Some(hid) = self.keys.hid().filter(|_| resets) {
+            let delay = delay.min(LONGEST_WAIT);
+            hid.tell(&format!("waiting {} s: keys have clocks of their own", delay.as_secs()));
+            sleep(delay).await;
         }
     }
 
