@@ -9,3 +9,4 @@ pub mod program;
 pub mod program_case;
 pub mod serving;
 pub mod site;
+pub mod slapd;

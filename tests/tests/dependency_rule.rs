@@ -6,14 +6,15 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each member may depend on, among the members.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("keyrig-ctap", &[]),
     ("keyrig-metadata", &["keyrig-ctap"]),
     ("keyrig-authenticator", &["keyrig-ctap"]),
     ("keyrig-client", &["keyrig-ctap"]),
     ("keyrig-verifier", &["keyrig-ctap", "keyrig-metadata"]),
     ("keyrig-http", &[]),
-    ("keyrig-relying-party", &["keyrig-ctap", "keyrig-verifier", "keyrig-http"]),
+    ("keyrig-ldap", &[]),
+    ("keyrig-relying-party", &["keyrig-ctap", "keyrig-verifier", "keyrig-http", "keyrig-ldap"]),
     ("keyrig-usb", &[]),
     ("keyrig-rack", &["keyrig-ctap", "keyrig-metadata", "keyrig-authenticator", "keyrig-usb"]),
     ("keyrig-faults", &["keyrig-ctap", "keyrig-metadata", "keyrig-authenticator", "keyrig-usb", "keyrig-rack"]),

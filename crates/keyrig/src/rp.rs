@@ -35,6 +35,7 @@ Examples:
   keyrig rp user tfa list                     everybody's factors
   keyrig rp user tfa delete alice@pve --id ID without --id: all of them
   keyrig rp realm modify pve --tfa type=oath,digits=6,step=30
+  keyrig rp realm sync corp --scope both      users and groups of a directory
   keyrig rp audit                             who has which factors, and who
                                               needs looking after")]
 pub(crate) struct Arguments {
@@ -58,7 +59,7 @@ enum Action {
     Role(role::Arguments),
     /// List, give and take roles of users and groups
     Acl(acl::Arguments),
-    /// List, add, change and delete realms
+    /// List, add, change and delete realms, and sync those of directories
     Realm(realm::Arguments),
     /// Trust the test CA of 'serve --tls self', or forget it
     #[cfg(feature = "tls")]
@@ -84,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Group(arguments) => group::run(arguments),
         Action::Role(arguments) => role::run(arguments),
         Action::Acl(arguments) => acl::run(arguments),
-        Action::Realm(arguments) => realm::run(arguments),
+        Action::Realm(arguments) => realm::run(arguments).await,
         #[cfg(feature = "tls")]
         Action::Tls(arguments) => tls::run(arguments),
         Action::Audit(arguments) => audit::audit(&arguments),

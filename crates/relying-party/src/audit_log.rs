@@ -88,10 +88,16 @@ event_kinds! {
     TokenAdded = "token_added",
     /// A token for programs was deleted.
     TokenDeleted = "token_deleted",
+    /// A realm was added.
+    RealmAdded = "realm_added",
     /// A realm was changed.
     RealmChanged = "realm_changed",
     /// A group, a role, or who has which was changed.
     AccessChanged = "access_changed",
+    /// Users and groups of a realm were compared with its directory.
+    RealmSynced = "realm_synced",
+    /// A realm was deleted, with its users.
+    RealmDeleted = "realm_deleted",
 }
 
 /// A text is not the kind of an event.

@@ -22,6 +22,8 @@ pub struct Group {
     pub name: String,
     /// For people.
     pub comment: String,
+    /// The realm whose directory it comes from; `None` if it was made by hand.
+    pub realm: Option<String>,
     /// Who is in it, by realm and name.
     pub members: Vec<UserName>,
 }
@@ -110,16 +112,16 @@ fn check_text(comment: &str) -> Result<(), GroupError> {
 /// Whether anybody who may log in is an administrator, as such or by a group or another role.
 pub(crate) fn has_administrator(connection: &Connection, now: SystemTime) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM users WHERE enabled = 1 AND (expires IS NULL OR expires > ?)
+        "SELECT EXISTS (SELECT 1 FROM users WHERE enabled = 1 AND standing IS NULL AND (expires IS NULL OR expires > ?)
          AND (role = 'administrator' OR id IN (SELECT user FROM granted WHERE grants = 2)))",
     )?;
     Ok(statement.query_row([milliseconds(now)], |row| row.get(0))?)
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<Group>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT name, comment FROM user_groups ORDER BY name")?;
-    let found: Vec<(String, String)> =
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut statement = connection.prepare_cached("SELECT name, comment, realm FROM user_groups ORDER BY name")?;
+    let found: Vec<(String, String, Option<String>)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
     let members = |name: &str| -> Result<Vec<UserName>, StoreError> {
         let mut statement = connection.prepare_cached(
             "SELECT users.name, users.realm FROM group_members JOIN users ON users.id = group_members.user
@@ -128,7 +130,10 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Group>, StoreError> {
         let names = statement.query_map([name], |row| Ok(UserName::from_store(row.get(0)?, row.get(1)?)))?;
         Ok(names.collect::<Result<_, _>>()?)
     };
-    found.into_iter().map(|(name, comment)| Ok(Group { members: members(&name)?, name, comment })).collect()
+    let group = |(name, comment, realm): (String, String, Option<String>)| {
+        Ok(Group { members: members(&name)?, name, comment, realm })
+    };
+    found.into_iter().map(group).collect()
 }
 
 pub(crate) fn known(connection: &Connection, name: &str) -> Result<(), GroupError> {
@@ -145,7 +150,7 @@ pub(crate) fn add(connection: &Connection, name: &str, comment: &str, by: &By) -
     if count >= MAX_GROUPS {
         return Err(GroupError::TooMany);
     }
-    match connection.prepare_cached("INSERT INTO user_groups VALUES (?, ?)")?.execute([name, comment]) {
+    match connection.prepare_cached("INSERT INTO user_groups (name, comment) VALUES (?, ?)")?.execute([name, comment]) {
         Ok(_) => {}
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             return Err(GroupError::Exists(name.to_owned()));

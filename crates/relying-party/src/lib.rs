@@ -100,6 +100,7 @@ mod roles;
 mod sessions;
 mod settings;
 mod site;
+mod standing;
 mod store;
 #[cfg(feature = "tls")]
 mod test_authority;
@@ -118,7 +119,10 @@ pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind, InvalidEvent
 pub use self::audit_report::{AuditReport, AuditedUser, Finding, InvalidMoment, read_moment};
 pub use self::challenges::{ChallengeGone, MAX_CHALLENGES_PER_SESSION, MAX_CHALLENGES_PER_USER, MAX_LOGINS_PER_USER};
 pub use self::clock::{Clock, SystemClock};
-pub use self::directory::{Directory, DirectoryUnavailable};
+pub use self::directory::{
+    DIRECTORY_OPTIONS, Directory, DirectoryKind, DirectoryOptionError, DirectorySettings, DirectoryUnavailable,
+    Fetched, FetchedGroup, FetchedUser, Mode, RemoveVanished, SyncChange, SyncOptions, SyncReport, SyncScope,
+};
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
 pub use self::groups::{Group, GroupError};
 #[cfg(feature = "tls")]
@@ -158,5 +162,5 @@ pub use self::test_authority::{AuthorityError, TestAuthority};
 pub use self::tfa_option::{TfaOptionError, TfaOptionProblem};
 pub use self::totp::{AcceptedCode, CodeRefused, TOTP_SECRET_BYTES, TOTP_WINDOW, Totp, TotpAlgorithm, TotpRefused};
 pub use self::user_name::{InvalidUserName, UserId, UserName};
-pub use self::users::{InvalidRole, Role, User, UserChange, UserError};
+pub use self::users::{InvalidRole, Role, Standing, User, UserChange, UserError};
 pub use self::webauthn::OriginRefusal;

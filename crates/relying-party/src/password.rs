@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::directory::DirectoryUnavailable;
+use crate::directory::{DirectoryAnswer, DirectoryUnavailable};
 use crate::random::{self, Randomness};
 use crate::turns::{Asker, Busy, Failures, Places, Turns};
 
@@ -154,16 +154,24 @@ pub(crate) enum Verified {
 /// The outcome, and what was compared with: that may have been replaced while it took its time.
 pub(crate) enum Compared {
     WithHash { verified: Verified, with: Option<PasswordHash> },
-    ByDirectory(Result<bool, DirectoryUnavailable>),
+    ByDirectory(Result<DirectoryAnswer, DirectoryUnavailable>),
 }
 
 impl Compared {
     pub(crate) fn verified(&self) -> Verified {
         match self {
             Self::WithHash { verified, .. } => *verified,
-            Self::ByDirectory(Ok(true)) => Verified::Right,
-            Self::ByDirectory(Ok(false)) => Verified::Wrong,
+            Self::ByDirectory(Ok(DirectoryAnswer::Right)) => Verified::Right,
+            Self::ByDirectory(Ok(_)) => Verified::Wrong,
             Self::ByDirectory(Err(_)) => Verified::Unreadable,
+        }
+    }
+
+    /// What a directory said.
+    pub(crate) fn of_directory(&self) -> Option<DirectoryAnswer> {
+        match self {
+            Self::ByDirectory(Ok(answer)) => Some(*answer),
+            _ => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Realms: where users' passwords come from, and which second factor a login needs.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::audit_log::{self, By, EventKind};
+use crate::directory::DirectoryOptionError;
 use crate::site;
 use crate::store::{Store, StoreError, unreadable};
 
@@ -36,6 +38,10 @@ pub enum RealmKind {
     Pam,
     /// As Proxmox VE's own accounts.
     Pve,
+    /// From a directory, by LDAP.
+    Ldap,
+    /// From Active Directory.
+    Ad,
     /// Nowhere: users of FIDO's conformance tools, who are made as they are named.
     Fido,
 }
@@ -75,8 +81,16 @@ impl RealmKind {
         match self {
             Self::Pam => "pam",
             Self::Pve => "pve",
+            Self::Ldap => "ldap",
+            Self::Ad => "ad",
             Self::Fido => "fido",
         }
+    }
+
+    /// Whether its passwords are in a directory.
+    #[must_use]
+    pub fn is_directory(self) -> bool {
+        matches!(self, Self::Ldap | Self::Ad)
     }
 }
 
@@ -84,7 +98,7 @@ impl FromStr for RealmKind {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        [Self::Pam, Self::Pve, Self::Fido].into_iter().find(|kind| kind.name() == name).ok_or(())
+        [Self::Pam, Self::Pve, Self::Ldap, Self::Ad, Self::Fido].into_iter().find(|kind| kind.name() == name).ok_or(())
     }
 }
 
@@ -116,12 +130,53 @@ pub enum RealmError {
     /// The comment is too long or has control characters.
     #[error("a comment is at most 256 bytes without control characters")]
     Comment,
-    /// Its passwords would come from elsewhere.
-    #[error("a realm of the type {kind} is not to be had here: its passwords are a directory's. There are pam and pve")]
+    /// There is no such type.
+    #[error("a realm of the type {kind} is not to be had here. There are pam and pve, and ldap and ad of directories")]
     NotBuilt {
         /// The type asked for.
         kind: String,
     },
+    /// An option of a directory cannot be so.
+    #[error(transparent)]
+    Option(#[from] DirectoryOptionError),
+    /// The realm's users are kept here.
+    #[error("the users of the realm {0} are kept here, and in no directory")]
+    NotADirectory(String),
+    /// A bind password would go to somebody else than it was given for.
+    #[error(
+        "the bind password was given for another server or bind_dn, or for TLS that verifies: give it again, --password FILE"
+    )]
+    PasswordAgain,
+    /// The file of the bind password cannot be written or removed.
+    #[error("{}, for the bind password, cannot be written: {error}", .file.display())]
+    BindPassword {
+        /// The file.
+        file: PathBuf,
+        /// The operating system's words.
+        error: std::io::Error,
+    },
+    /// The directory gave no whole answer: nothing was done.
+    #[error("nothing was done: the directory of the realm {realm} gives no whole answer: {reason}")]
+    Unavailable {
+        /// The realm.
+        realm: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The directory has nobody: a mistake, or a right that is missing.
+    #[error(
+        "nothing was done: the directory has nobody for the realm {realm}, which has {users} users here: look at base_dn, user_attr, \
+         filter and user_classes, and at what bind_dn may read"
+    )]
+    NobodyFound {
+        /// The realm.
+        realm: String,
+        /// How many users there are here.
+        users: usize,
+    },
+    /// Nobody could administer what is left.
+    #[error("the only administrators who are enabled are of the realm {0}; make another one first")]
+    LastAdministrator(String),
     /// There is one of that type, and no other, at the server that the policy is named after.
     #[error(
         "under the policy {policy} no realm of the type {kind} is added, as at Proxmox VE: it has the one of that name"
@@ -270,14 +325,10 @@ pub(crate) fn add(
 ) -> Result<Realm, RealmError> {
     let kind = match kind.parse() {
         Ok(kind @ (RealmKind::Pam | RealmKind::Pve)) => kind,
-        // Those of directories will have what they need to be asked; the one of tools comes with them.
+        // Those of directories need what they are asked by, and are added with it; the one of tools comes with them.
         _ => return Err(RealmError::NotBuilt { kind: kind.to_owned() }),
     };
-    let is_in_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
-    if !begins || name.len() > MAX_NAME_BYTES || !name.bytes().all(is_in_a_name) {
-        return Err(RealmError::Name(name.to_owned()));
-    }
+    check_name(name)?;
     check_comment(comment)?;
     if let Some(site) = site::find(connection)?
         && !site.realm_types.is_empty()
@@ -329,7 +380,17 @@ pub(crate) fn delete(connection: &Connection, name: &str, by: &By) -> Result<(),
     Ok(())
 }
 
-fn check_comment(comment: &str) -> Result<(), RealmError> {
+pub(crate) fn check_name(name: &str) -> Result<(), RealmError> {
+    let is_in_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    if begins && name.len() <= MAX_NAME_BYTES && name.bytes().all(is_in_a_name) {
+        Ok(())
+    } else {
+        Err(RealmError::Name(name.to_owned()))
+    }
+}
+
+pub(crate) fn check_comment(comment: &str) -> Result<(), RealmError> {
     let is_comment = comment.len() <= MAX_COMMENT_BYTES && !comment.contains(char::is_control);
     if is_comment { Ok(()) } else { Err(RealmError::Comment) }
 }

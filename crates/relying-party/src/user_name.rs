@@ -85,7 +85,7 @@ impl Serialize for UserName {
 }
 
 /// A user's row in the database. A name that is given again later is another user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(pub(crate) i64);
 
 impl ToSql for UserId {

@@ -16,6 +16,7 @@ use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_ti
 use crate::user_name::{UserId, UserName};
 
 pub use crate::role::{InvalidRole, Role};
+pub use crate::standing::Standing;
 
 /// RFC 5321, section 4.5.3.1.3, without the brackets.
 const MAX_EMAIL_BYTES: usize = 254;
@@ -41,6 +42,9 @@ pub struct User {
     pub own_role: Role,
     /// Whether the user may log in.
     pub enabled: bool,
+    /// What keeps the user out in the realm's directory, if it has one and something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
     /// For people.
     pub comment: String,
     /// An address; may be empty.
@@ -129,6 +133,9 @@ pub enum UserError {
     /// There is no such realm.
     #[error("there is no realm {0:?}; realms are pam and pve, and those that were added")]
     UnknownRealm(String),
+    /// The realm's passwords are in a directory.
+    #[error("passwords of the realm {0} are kept in a directory elsewhere; they are set there")]
+    PasswordElsewhere(String),
     /// The comment is too long or has control characters.
     #[error("a comment is at most 256 bytes without control characters")]
     Comment,
@@ -207,6 +214,23 @@ impl Store {
         by: &By,
     ) -> Result<User, UserError> {
         self.write(|transaction| add_with(transaction, name, role, password, change, by))
+    }
+
+    /// Adds a user of a realm whose passwords are in a directory.
+    ///
+    /// # Errors
+    /// [`UserError`] as [`Self::add_user_with`].
+    pub fn add_user_of_directory(
+        &self,
+        name: &UserName,
+        role: Role,
+        change: &UserChange,
+        by: &By,
+    ) -> Result<User, UserError> {
+        self.write(|transaction| {
+            let added = add(transaction, name, role, None, by)?;
+            if *change == UserChange::default() { Ok(added) } else { self::change(transaction, name, change, by) }
+        })
     }
 
     /// All users, by realm and name.
@@ -295,8 +319,10 @@ pub(crate) fn add(
     password: Option<&PasswordHash>,
     by: &By,
 ) -> Result<User, UserError> {
-    if realms::find(connection, name.realm())?.is_none() {
-        return Err(UserError::UnknownRealm(name.realm().to_owned()));
+    let realm = realms::find(connection, name.realm())?;
+    let realm = realm.ok_or_else(|| UserError::UnknownRealm(name.realm().to_owned()))?;
+    if realm.kind.is_directory() && password.is_some() {
+        return Err(UserError::PasswordElsewhere(realm.name));
     }
     let added = connection
         .prepare_cached(
@@ -411,6 +437,9 @@ pub(crate) fn set_password(
     by: &By,
 ) -> Result<(), UserError> {
     let user = known(connection, name)?;
+    if realms::find(connection, name.realm())?.is_some_and(|realm| realm.kind.is_directory()) {
+        return Err(UserError::PasswordElsewhere(name.realm().to_owned()));
+    }
     write_password(connection, user.id, password, by.now)?;
     sessions::end_all(connection, user.id)?;
     audit_log::record(connection, by, EventKind::PasswordChanged, &name.to_string(), "")?;
@@ -461,9 +490,9 @@ fn write_password(
 }
 
 const SELECT: &str =
-    "SELECT id, name, realm, handle, role, enabled, comment, created, last_login, failures, locked_until,
-    totp_failures, totp_locked, email, firstname, lastname, expires,
-    coalesce((SELECT max(grants) FROM granted WHERE granted.user = users.id), 0) FROM users";
+    "SELECT id, name, realm, handle, role, enabled AND standing IS NULL, comment, created, last_login, failures,
+    locked_until, totp_failures, totp_locked, email, firstname, lastname, expires,
+    coalesce((SELECT max(grants) FROM granted WHERE granted.user = users.id), 0), standing FROM users";
 
 pub(crate) fn known(connection: &Connection, name: &UserName) -> Result<User, UserError> {
     find(connection, name)?.ok_or_else(|| UserError::Unknown(name.clone()))
@@ -493,6 +522,18 @@ pub(crate) fn count(connection: &Connection, realm: &str) -> Result<u32, StoreEr
     Ok(statement.query_row([realm], |row| row.get(0))?)
 }
 
+/// Those of a realm.
+pub(crate) fn of_realm(connection: &Connection, realm: &str) -> Result<Vec<User>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE realm = ? ORDER BY name"))?;
+    Ok(statement.query_map([realm], read_user)?.collect::<Result<_, _>>()?)
+}
+
+/// Those whose names differ from this one in upper and lower case of A to Z at most.
+pub(crate) fn alike(connection: &Connection, name: &UserName) -> Result<Vec<User>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE realm = ? AND name = ? COLLATE NOCASE"))?;
+    Ok(statement.query_map([name.realm(), name.name()], read_user)?.collect::<Result<_, _>>()?)
+}
+
 pub(crate) fn by_id(connection: &Connection, id: UserId) -> Result<Option<User>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
     Ok(statement.query_row([id], read_user).optional()?)
@@ -515,6 +556,7 @@ fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
         role: if granted.rank() > own_role.rank() { granted } else { own_role },
         own_role,
         enabled: row.get(5)?,
+        standing: row.get(18)?,
         comment: row.get(6)?,
         created: moment(row.get(7)?),
         last_login: row.get::<_, Option<i64>>(8)?.map(moment),

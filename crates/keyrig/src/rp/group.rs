@@ -77,7 +77,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(Group { name, comment, members }: &Group) -> String {
+fn text(Group { name, comment, members, realm: _ }: &Group) -> String {
     let comment = if comment.is_empty() { String::new() } else { format!(" ({comment})") };
     let members: Vec<String> = members.iter().map(ToString::to_string).collect();
     format!("{name}{comment}  {}", if members.is_empty() { "nobody".to_owned() } else { members.join(", ") })

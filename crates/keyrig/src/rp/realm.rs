@@ -1,12 +1,17 @@
 //! `keyrig rp realm`: realms and the second factor that they require, as `pveum realm` has them.
 
+mod directory;
+mod sync;
+
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{By, Realm, Requirement};
+use keyrig_relying_party::{By, DirectoryKind, Realm, Requirement};
 
+use self::directory::DirectoryOptions;
 use super::state::State;
+use super::user::confirm;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 
@@ -26,24 +31,36 @@ enum Action {
         #[command(flatten)]
         state: State,
     },
-    /// Add a realm, whose users have passwords here
-    Add(Add),
-    /// Change which second factor a realm requires, or its comment
-    Modify(Modify),
-    /// Delete a realm that was added and has no users
+    /// Add a realm, whose users have passwords here or are in a directory
+    Add(Box<Add>),
+    /// Change which second factor a realm requires, its comment, or what its directory is asked by
+    Modify(Box<Modify>),
+    /// Delete a realm that was added: one of a directory with its users, any other only if it has none
     Delete {
         /// The realm
         realm: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         state: State,
     },
+    /// Have users and groups of a realm be as its directory has them
+    Sync(sync::Sync),
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keyrig rp realm add corp --type ldap --server1 ldap.example.com \\
+    --mode ldap+starttls --capath /etc/ssl/corp-ca.pem \\
+    --base_dn ou=people,dc=example,dc=com --user_attr uid
+  keyrig rp realm add ad --type ad --server1 dc1.corp.example.com --mode ldaps \\
+    --domain corp.example.com --bind_dn reader@corp.example.com --password FILE")]
 struct Add {
     /// The realm: 1 to 32 of A-Z a-z 0-9 . _ -, the first a letter
     realm: String,
-    /// What kind of realm: pam or pve. Both keep passwords here; under the policy proxmox-9 neither can be added
+    /// What kind of realm: ldap or ad for a directory; pam or pve, which keep passwords here, and cannot be added under the policy proxmox-9
     #[arg(long = "type", value_name = "TYPE")]
     kind: String,
     /// A comment on the realm
@@ -52,6 +69,8 @@ struct Add {
     /// The second factor that the realm requires
     #[arg(long, value_name = "OPTION")]
     tfa: Option<Requirement>,
+    #[command(flatten)]
+    directory: DirectoryOptions,
     #[command(flatten)]
     state: State,
 }
@@ -70,19 +89,21 @@ struct Modify {
     /// pam, pve, or one that was added
     realm: String,
     /// The second factor that the realm requires
-    #[arg(long, value_name = "OPTION", conflicts_with = "delete")]
+    #[arg(long, value_name = "OPTION")]
     tfa: Option<Requirement>,
     /// A comment on the realm
     #[arg(long)]
     comment: Option<String>,
-    /// The option to remove: tfa
-    #[arg(long, value_name = "OPTION", value_parser = ["tfa"])]
-    delete: Option<String>,
+    /// The options to remove: tfa, or those of a directory, with commas between them
+    #[arg(long, value_name = "OPTIONS", value_delimiter = ',')]
+    delete: Vec<String>,
+    #[command(flatten)]
+    directory: DirectoryOptions,
     #[command(flatten)]
     state: State,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.action {
         Action::List { json, state } => {
             let realms = state.open_to_read()?.realms()?;
@@ -92,31 +113,65 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 realms.iter().try_for_each(|realm| print(text(realm)))?;
             }
         }
-        Action::Add(Add { realm, kind, comment, tfa, state }) => {
-            let (store, by) = (state.open()?, By::command_line(SystemTime::now()));
-            let mut added = store.add_realm(&realm, &kind, &comment, &by)?;
+        Action::Add(add) => {
+            let Add { realm, kind, comment, tfa, directory, state } = *add;
+            let (store, by) = (state.open_or_make()?, By::command_line(SystemTime::now()));
+            let of_directory = match kind.as_str() {
+                "ldap" => Some(DirectoryKind::Ldap),
+                "ad" => Some(DirectoryKind::Ad),
+                _ => None,
+            };
+            let mut added = match of_directory {
+                Some(kind) => directory.add(&store, &realm, kind, &comment)?,
+                None if directory.is_any() => {
+                    return Err(Failure::Usage(format!("realms of the type {kind} have no directory")));
+                }
+                None => store.add_realm(&realm, &kind, &comment, &by)?,
+            };
             if let Some(requirement) = tfa {
                 added = store.set_requirement(&realm, requirement, &by)?;
             }
             print(text(&added))?;
+            if directory.is_in_clear(of_directory) {
+                print("passwords go to the directory in clear text: --mode ldap+starttls or ldaps does not do so")?;
+            }
         }
-        Action::Delete { realm, state } => {
-            state.open()?.delete_realm(&realm, &By::command_line(SystemTime::now()))?;
-            print(format!("deleted {realm}"))?;
+        Action::Delete { realm, yes, state } => {
+            let (store, by) = (state.open()?, By::command_line(SystemTime::now()));
+            if store.directory_settings(&realm)?.is_none() {
+                store.delete_realm(&realm, &by)?;
+                print(format!("deleted {realm}"))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            print(format!("{realm} with its groups, and its users with all their factors"))?;
+            if !yes && !confirm("Delete the realm?")? {
+                return Err(Failure::NotConfirmed);
+            }
+            let users = store.delete_directory_realm(&realm, &by)?;
+            print(format!("deleted {realm} and {users} users"))?;
         }
+        Action::Sync(sync) => sync::run(sync).await?,
         Action::Modify(modify) => {
-            if modify.tfa.is_none() && modify.comment.is_none() && modify.delete.is_none() {
-                let words = "nothing to change: give --tfa <OPTION>, --comment <COMMENT> or --delete tfa";
-                return Err(Failure::Usage(words.to_owned()));
+            let Modify { realm: name, tfa, comment, mut delete, directory, state } = *modify;
+            let (store, by) = (state.open()?, By::command_line(SystemTime::now()));
+            let mut realm = store.realm(&name)?;
+            let takes_tfa = delete.iter().any(|option| option == "tfa");
+            delete.retain(|option| option != "tfa");
+            if takes_tfa && tfa.is_some() {
+                return Err(Failure::Usage("--tfa and --delete tfa are one too many".to_owned()));
             }
-            let (store, by) = (modify.state.open()?, By::command_line(SystemTime::now()));
-            let mut realm = store.realm(&modify.realm)?;
-            if let Some(comment) = &modify.comment {
-                realm = store.set_realm_comment(&modify.realm, comment, &by)?;
+            if tfa.is_none() && !takes_tfa && comment.is_none() && delete.is_empty() && !directory.is_any() {
+                return Err(Failure::Usage(
+                    "nothing to change: give --tfa <OPTION>, --comment <COMMENT>, --delete tfa or an option of its directory".to_owned(),
+                ));
             }
-            let deleted = modify.delete.map(|_| Requirement::None);
-            if let Some(requirement) = modify.tfa.or(deleted) {
-                realm = store.set_requirement(&modify.realm, requirement, &by)?;
+            if directory.is_any() || !delete.is_empty() {
+                realm = directory.change(&store, &name, &delete, comment.as_deref())?;
+            } else if let Some(comment) = &comment {
+                realm = store.set_realm_comment(&name, comment, &by)?;
+            }
+            if let Some(requirement) = tfa.or(takes_tfa.then_some(Requirement::None)) {
+                realm = store.set_requirement(&name, requirement, &by)?;
             }
             print(text(&realm))?;
             let lacking = store.audit(SystemTime::now())?.lacking(&realm.name);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{By, Factor, FactorError, Finding, Role, UserChange, UserName, Which, privileges};
+use keyrig_relying_party::{By, Factor, FactorError, Finding, Role, Standing, UserChange, UserName, Which, privileges};
 use serde::Serialize;
 
 use super::password::{PasswordSource, password};
@@ -210,9 +210,19 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::List(list) => list_users(&list)?,
         Action::Add(add) => {
             let store = add.state.open_or_make()?;
-            let (hash, made_up) = password(add.password.as_ref())?;
             let change = add.attributes.change(None, false)?;
-            let user = store.add_user_with(&add.user, add.role, &hash, &change, &By::command_line(now))?;
+            let (user, made_up) = if store.directory_settings(add.user.realm())?.is_some() {
+                if add.password.is_some() {
+                    let realm = add.user.realm();
+                    return Err(Failure::Usage(format!(
+                        "the passwords of {realm} are in its directory: leave --password out"
+                    )));
+                }
+                (store.add_user_of_directory(&add.user, add.role, &change, &By::command_line(now))?, None)
+            } else {
+                let (hash, made_up) = password(add.password.as_ref())?;
+                (store.add_user_with(&add.user, add.role, &hash, &change, &By::command_line(now))?, made_up)
+            };
             if add.json {
                 print_json(&WithPassword { user, password: made_up })?;
             } else {
@@ -255,7 +265,12 @@ fn list_users(list: &Listing) -> Result<(), Failure> {
         return print_json(&users);
     }
     for user in users {
-        let enabled = if user.enabled { "" } else { ", disabled" };
+        let enabled = match user.standing {
+            Some(Standing::Vanished) => ", not in the directory",
+            Some(Standing::Disabled) => ", disabled in the directory",
+            None if user.enabled => "",
+            None => ", disabled",
+        };
         let over = if user.is_over(SystemTime::now()) { ", expired" } else { "" };
         let locked = if user.is_locked(SystemTime::now()) { ", locked" } else { "" };
         let totp = if user.totp_locked { ", locked out of TOTP" } else { "" };
@@ -399,7 +414,7 @@ struct WithPassword<U> {
 }
 
 /// Asks on the terminal. Where nobody can answer it is a mistake not to have said `--yes`.
-fn confirm(question: &str) -> Result<bool, Failure> {
+pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
     if !stdin().is_terminal() {
         return Err(Failure::Usage("there is no terminal to ask on: add --yes to go on".to_owned()));
     }

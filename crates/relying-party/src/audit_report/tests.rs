@@ -18,6 +18,7 @@ fn user(name: &str, role: Role) -> User {
         role,
         own_role: role,
         enabled: true,
+        standing: None,
         comment: String::new(),
         email: String::new(),
         firstname: String::new(),

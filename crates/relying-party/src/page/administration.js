@@ -40,7 +40,9 @@ async function again(item, name) {
 
 export function badges(user) {
   const marks = [];
-  if (!user.enabled) marks.push('disabled');
+  if (user.standing === 'vanished') marks.push('not in the directory');
+  else if (user.standing === 'disabled') marks.push('disabled in the directory');
+  else if (!user.enabled) marks.push('disabled');
   if (user.locked_until !== null && user.locked_until * 1000 > Date.now()) marks.push('locked');
   if (user.totp_locked) marks.push('codes locked');
   return marks.map((mark) => element('span', { className: 'badge' }, mark));

@@ -6,7 +6,8 @@ import { button, call, element, factorText, find, on, pairs, part, reported, sta
 const KINDS = [
   'logged_in', 'login_refused', 'login_blocked', 'logged_out', 'session_ended', 'sessions_ended', 'factor_added', 'enrolment_refused',
   'factor_changed', 'factor_deleted', 'recovery_key_used', 'totp_locked', 'account_locked', 'unlocked', 'clone_suspected',
-  'confirmation_failed', 'user_added', 'user_changed', 'user_deleted', 'password_changed', 'token_added', 'token_deleted', 'realm_changed', 'access_changed',
+  'confirmation_failed', 'user_added', 'user_changed', 'user_deleted', 'password_changed', 'token_added', 'token_deleted', 'realm_added', 'realm_changed',
+  'access_changed', 'realm_synced', 'realm_deleted',
 ];
 
 const SHOWN_AT_ONCE = 100;

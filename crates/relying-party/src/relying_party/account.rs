@@ -5,8 +5,9 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::authorization::{Authorized, ChangeOwn, Claim, Own, Present, Right, Session};
-use super::state::RelyingParty;
+use super::state::{Kept, RelyingParty};
 use crate::audit_log::{self, EventKind};
+use crate::directory;
 use crate::factors::{self, Factor, FactorChange, Which};
 use crate::notices::{self, Notice};
 use crate::password::{Compared, Verified};
@@ -116,13 +117,14 @@ impl RelyingParty {
         claim: Claim<R>,
         password: Zeroizing<String>,
     ) -> Result<(Claim<R>, UserName, Compared), Refusal> {
-        let (claim, (user, hash)) = self
+        let (claim, (user, kept)) = self
             .read_for_later(claim, |_, Authorized { connection, session, .. }| {
                 let hash = users::local_password(connection, session.user.id)?;
-                Ok((session.user.name, hash))
+                let directory = directory::find(connection, session.user.name.realm())?;
+                Ok((session.user.name, Kept { hash, directory }))
             })
             .await?;
-        let compared = self.compare(&Asker::default(), &user, password, hash).await?;
+        let compared = self.compare(&Asker::default(), &user, password, kept).await?;
         Ok((claim, user, compared))
     }
 

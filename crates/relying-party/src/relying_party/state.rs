@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::audit_log::Occasion;
 use crate::clock::Clock;
-use crate::directory::{Directory, DirectoryUnavailable};
+use crate::directory::{self, Directory, DirectoryAnswer, DirectorySettings, DirectoryUnavailable};
 use crate::http::TICKET_KEY_BYTES;
 use crate::limits::Limits;
 use crate::password::{Compared, PasswordCost, PasswordHash, Passwords};
@@ -76,6 +76,13 @@ impl Options {
             fido_conformance: false,
         }
     }
+}
+
+/// Where a user's password is.
+pub(super) struct Kept {
+    pub(super) hash: Option<PasswordHash>,
+    /// Where the realm has a directory there is no hash that counts.
+    pub(super) directory: Option<DirectorySettings>,
 }
 
 /// A relying party.
@@ -189,17 +196,22 @@ impl RelyingParty {
         asker: &Asker,
         user: &UserName,
         password: Zeroizing<String>,
-        stored: Option<PasswordHash>,
+        kept: Kept,
     ) -> Result<Compared, Refusal> {
         let Some(directory) = self.directories.get(user.realm()).cloned() else {
-            return Ok(self.passwords.compare(asker, password, stored).await?);
+            let Some(settings) = kept.directory else {
+                return Ok(self.passwords.compare(asker, password, kept.hash).await?);
+            };
+            let _turn = self.asking.take(asker).await?;
+            let directory = self.store.stored(user.realm(), settings);
+            return Ok(Compared::ByDirectory(directory::ask(directory, user, &password).await));
         };
         let turn = self.asking.take(asker).await?;
         let user = user.clone();
         let answer = tokio::task::spawn_blocking(move || {
             // Until the answer, even if nobody waits for it any more.
             let _turn = turn;
-            directory.is_password(&user, &password)
+            directory.is_password(&user, &password).map(DirectoryAnswer::from)
         });
         let answer = answer.await.unwrap_or_else(|error| Err(DirectoryUnavailable { reason: error.to_string() }));
         Ok(Compared::ByDirectory(answer))

@@ -232,6 +232,11 @@ impl Store {
         Self { random, ..self }
     }
 
+    /// Where the database is, unless it is in memory.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.file.as_deref().and_then(Path::parent)
+    }
+
     pub(crate) fn random(&self) -> &Arc<dyn Randomness> {
         &self.random
     }

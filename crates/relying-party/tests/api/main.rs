@@ -15,6 +15,8 @@ mod enrolment;
 #[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
+mod ldap;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod locks;

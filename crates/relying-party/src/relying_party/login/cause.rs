@@ -6,6 +6,7 @@ use keyrig_verifier::{Finding, Report};
 use serde_json::{Value, json};
 
 use crate::challenges::ChallengeGone;
+use crate::directory::DirectoryAnswer;
 use crate::realms::Requirement;
 use crate::store::seconds;
 use crate::totp::CodeRefused;
@@ -25,6 +26,18 @@ pub(crate) enum Cause {
     DirectoryUnavailable {
         realm: String,
         reason: String,
+    },
+    /// The realm's directory has nobody of this name whom it lets in.
+    NotInDirectory,
+    /// It has several.
+    AmbiguousInDirectory,
+    /// It has the account disabled.
+    DisabledInDirectory,
+    /// It had the user no more, or disabled, when the realm was last synced.
+    KeptOutByDirectory,
+    /// Users of a directory prove to it who they are.
+    PasskeyAlone {
+        realm: String,
     },
     /// While it was being compared.
     PasswordChanged,
@@ -68,6 +81,16 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// Why a directory does not look at the password, if it does not.
+    pub(super) fn of_directory(answer: DirectoryAnswer) -> Option<Self> {
+        match answer {
+            DirectoryAnswer::Right | DirectoryAnswer::Wrong => None,
+            DirectoryAnswer::Unknown => Some(Self::NotInDirectory),
+            DirectoryAnswer::Ambiguous => Some(Self::AmbiguousInDirectory),
+            DirectoryAnswer::Disabled => Some(Self::DisabledInDirectory),
+        }
+    }
+
     /// Its stable name.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -78,6 +101,11 @@ impl Cause {
             Self::WrongPassword => "wrong_password",
             Self::PasswordUnreadable => "password_unreadable",
             Self::DirectoryUnavailable { .. } => "directory_unavailable",
+            Self::NotInDirectory => "not_in_directory",
+            Self::AmbiguousInDirectory => "ambiguous_in_directory",
+            Self::DisabledInDirectory => "disabled_in_directory",
+            Self::KeptOutByDirectory => "kept_out_by_directory",
+            Self::PasskeyAlone { .. } => "passkey_alone",
             Self::PasswordChanged => "password_changed",
             Self::AccountLocked { .. } => "account_locked",
             Self::TotpLocked => "totp_locked",
@@ -114,6 +142,19 @@ impl Cause {
             }
             Self::DirectoryUnavailable { realm, reason } => {
                 format!("the directory of the realm {realm} gives no answer: {reason}")
+            }
+            Self::NotInDirectory => {
+                "the realm's directory has nobody of this name whom its filter and classes let in".to_owned()
+            }
+            Self::AmbiguousInDirectory => {
+                "the realm's directory has several entries of this name: nobody can log in by it".to_owned()
+            }
+            Self::DisabledInDirectory => "the realm's directory has the account disabled".to_owned(),
+            Self::KeptOutByDirectory => {
+                "the realm's directory had the user no more, or disabled, when the realm was last synced".to_owned()
+            }
+            Self::PasskeyAlone { realm } => {
+                format!("users of the realm {realm} prove to its directory who they are: a passkey alone will not do")
             }
             Self::PasswordChanged => "another password was set while this one was being checked".to_owned(),
             Self::AccountLocked { until } => {

@@ -24,6 +24,7 @@ pub(crate) use self::second_factor::Answer;
 
 use crate::audit_log::{self, By, EventKind, Occasion};
 use crate::challenges::{self, Login, Purpose};
+use crate::directory;
 use crate::factors;
 use crate::factors::webauthn::StoredCredential;
 use crate::factors::{FactorKind, Stored, StoredFactor};
@@ -31,6 +32,7 @@ use crate::notices::{self, Notice};
 use crate::password::{Compared, Verified};
 use crate::realms::{self, Realm, Requirement};
 use crate::refusal::{Committed, Refusal, ReportForUser};
+use crate::relying_party::state::Kept;
 use crate::sessions::{self, NewSession, SessionKind};
 use crate::site;
 use crate::store::{StoreError, Transaction, milliseconds};
@@ -118,6 +120,8 @@ struct GivenPassword {
 pub(super) struct Account {
     pub(super) user: User,
     requirement: Requirement,
+    /// Whether a directory has to say who somebody is.
+    is_of_directory: bool,
     factors: Vec<StoredFactor>,
 }
 
@@ -127,9 +131,9 @@ impl Account {
             return Ok(None);
         };
         let damaged = || StoreError::Damaged { what: format!("the realm {} of a user is missing", user.name.realm()) };
-        let Realm { requirement, .. } = realms::find(connection, user.name.realm())?.ok_or_else(damaged)?;
+        let Realm { requirement, kind, .. } = realms::find(connection, user.name.realm())?.ok_or_else(damaged)?;
         let factors = factors::load(connection, user.id)?;
-        Ok(Some(Self { user, requirement, factors }))
+        Ok(Some(Self { user, requirement, is_of_directory: kind.is_directory(), factors }))
     }
 
     fn enabled(&self) -> impl Iterator<Item = &StoredFactor> {
@@ -181,17 +185,19 @@ impl RelyingParty {
         password: Zeroizing<String>,
     ) -> Result<GivenPassword, Refusal> {
         let wanted = name.clone();
-        let (user, hash) = self
+        let (user, kept) = self
             .work_for(asker, move |this| {
                 this.store.read(|connection| -> Result<_, Refusal> {
-                    let user = users::find(connection, &wanted)?;
+                    let directory = directory::find(connection, wanted.realm())?;
+                    let user = directory::find_user(connection, directory.as_ref(), &wanted)?;
                     let hash = user.as_ref().map(|user| users::local_password(connection, user.id)).transpose()?;
-                    Ok((user, hash.flatten()))
+                    Ok((user, Kept { hash: hash.flatten(), directory }))
                 })
             })
             .await?;
-        // Computed in every case, so that the time of the answer does not tell who exists.
-        let compared = self.compare(asker, &name, password, hash).await?;
+        // In every case, so that the time of the answer does not tell who exists.
+        let whose = user.as_ref().map_or(&name, |user| &user.name).clone();
+        let compared = self.compare(asker, &whose, password, kept).await?;
         Ok(GivenPassword { name, user: user.map(|user| user.id), compared })
     }
 
@@ -201,6 +207,7 @@ impl RelyingParty {
         let cause = match &account {
             None => Some(Cause::UnknownUser),
             Some(_) if !given.compared.had_password() => Some(Cause::NoPassword),
+            Some(account) if account.user.standing.is_some() => Some(Cause::KeptOutByDirectory),
             Some(account) if !account.user.enabled => Some(Cause::UserDisabled),
             Some(account) if account.user.is_over(at.now) => Some(Cause::UserExpired),
             Some(account) if let Some(unavailable) = given.compared.unavailable() => {
@@ -208,6 +215,9 @@ impl RelyingParty {
                 Some(Cause::DirectoryUnavailable { realm, reason: unavailable.reason.clone() })
             }
             Some(account) => match given.compared.verified() {
+                Verified::Wrong if let Some(cause) = given.compared.of_directory().and_then(Cause::of_directory) => {
+                    Some(cause)
+                }
                 Verified::Wrong => Some(Cause::WrongPassword),
                 Verified::Unreadable => Some(Cause::PasswordUnreadable),
                 Verified::Right => {
@@ -279,6 +289,9 @@ impl RelyingParty {
 
     /// What keeps a user from logging in who knows the password.
     pub(super) fn obstacle(&self, account: &Account, now: SystemTime) -> Option<Cause> {
+        if account.user.standing.is_some() {
+            return Some(Cause::KeptOutByDirectory);
+        }
         if !account.user.enabled {
             return Some(Cause::UserDisabled);
         }

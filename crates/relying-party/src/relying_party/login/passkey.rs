@@ -87,6 +87,11 @@ impl RelyingParty {
                 if let Some(cause) = this.obstacle(&account, now) {
                     return Ok(Err(this.refuse(transaction, &name, &cause, at)?));
                 }
+                if account.is_of_directory {
+                    // Nobody has asked the directory whether there still is such a user.
+                    let cause = Cause::PasskeyAlone { realm: account.user.name.realm().to_owned() };
+                    return Ok(Err(this.refuse(transaction, &name, &cause, at)?));
+                }
                 let assertion =
                     Assertion { begun: &taken, response: &response, login: webauthn::Login::Passkey, page: &page };
                 match this.verify_credential(transaction, &account, &assertion, at)? {

@@ -24,3 +24,22 @@ pub struct DirectoryUnavailable {
     /// Why, for administrators.
     pub reason: String,
 }
+
+/// What a directory says of a name and a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DirectoryAnswer {
+    Right,
+    Wrong,
+    /// It has nobody of that name whom the realm's filter lets in.
+    Unknown,
+    /// It has several of that name: nobody knows whose password it would be.
+    Ambiguous,
+    /// It has the account disabled.
+    Disabled,
+}
+
+impl From<bool> for DirectoryAnswer {
+    fn from(is_right: bool) -> Self {
+        if is_right { Self::Right } else { Self::Wrong }
+    }
+}

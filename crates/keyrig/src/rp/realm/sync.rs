@@ -1,0 +1,81 @@
+//! `keyrig rp realm sync`: users and groups as a realm's directory has them, as `pveum realm sync` does it.
+
+use std::time::SystemTime;
+
+use clap::Args;
+use keyrig_relying_party::{By, RealmError, RemoveVanished, SyncOptions, SyncScope};
+
+use super::super::state::State;
+use super::super::values::one_or_zero;
+use crate::failure::Failure;
+use crate::output::print;
+
+#[derive(Args)]
+#[command(after_help = "\
+Users whom the directory has no more, or has disabled, are out at once, and
+their sessions are over, whatever is asked for. What is not said is taken from
+the realm's --sync-defaults-options.
+
+Examples:
+  keyrig rp realm sync corp --scope both --dry-run 1       says what it would do
+  keyrig rp realm sync corp --scope both --remove-vanished \"acl;entry\"
+                                       deletes who is gone, with all factors")]
+pub(super) struct Sync {
+    /// The realm
+    realm: String,
+    /// What is synced: users, groups or both
+    #[arg(long, value_parser = scope)]
+    scope: Option<SyncScope>,
+    /// What is taken away of who is gone: none, or a list of acl, entry and properties with semicolons between them
+    #[arg(long, value_name = "LIST", value_parser = remove_vanished)]
+    remove_vanished: Option<RemoveVanished>,
+    /// Whether new users can log in: 1 or 0
+    #[arg(long, value_name = "1|0", num_args = 0..=1, default_missing_value = "1", value_parser = one_or_zero)]
+    enable_new: Option<bool>,
+    /// Whether to change nothing, and say what would be: 1 or 0
+    #[arg(long, value_name = "1|0", num_args = 0..=1, default_missing_value = "1", value_parser = one_or_zero)]
+    dry_run: Option<bool>,
+    #[command(flatten)]
+    state: State,
+}
+
+fn scope(text: &str) -> Result<SyncScope, &'static str> {
+    text.parse()
+}
+
+fn remove_vanished(text: &str) -> Result<RemoveVanished, &'static str> {
+    text.parse()
+}
+
+pub(super) async fn run(sync: Sync) -> Result<(), Failure> {
+    let store = sync.state.open()?;
+    store.realm(&sync.realm)?;
+    let settings = store.directory_settings(&sync.realm)?;
+    let settings = settings.ok_or_else(|| RealmError::NotADirectory(sync.realm.clone()))?;
+    let scope = sync.scope.or(settings.sync_scope).ok_or_else(|| {
+        Failure::Usage("say what is synced: --scope users, groups or both, or in --sync-defaults-options".to_owned())
+    })?;
+    let dry_run = sync.dry_run.unwrap_or(false);
+    let options = SyncOptions {
+        scope,
+        remove_vanished: sync.remove_vanished.unwrap_or(settings.sync_remove_vanished),
+        enable_new: sync.enable_new.unwrap_or(settings.sync_enable_new),
+        dry_run,
+    };
+    let fetched = store.fetch_directory(&sync.realm).await?;
+    let report = store.sync_realm(&sync.realm, &fetched, options, &By::command_line(SystemTime::now()))?;
+    for (change, name) in &report.changes {
+        print(format!("{} {name}", change.words()))?;
+    }
+    for note in &report.notes {
+        print(format!("note: {note}"))?;
+    }
+    let would = if dry_run { "; this was a dry run, nothing was changed" } else { "" };
+    let some = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    print(format!(
+        "the directory has {} and {}; {}{would}",
+        some(report.users, "user"),
+        some(report.groups, "group"),
+        some(report.changes.len(), "change")
+    ))
+}

@@ -1,0 +1,326 @@
+//! Asking a directory whether a password is a user's.
+
+use std::time::Duration;
+
+#[cfg(feature = "tls")]
+use keyrig_ldap::TlsClient;
+use keyrig_ldap::{Connection, Entry, Error, Filter, Limits, Scope, Search, Security, Server, code};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::answer::{DirectoryAnswer, DirectoryUnavailable};
+use super::bind_password;
+use super::settings::{DirectoryKind, DirectorySettings, Mode};
+use super::stored::StoredDirectory;
+use crate::random::{self, SystemRandomness};
+use crate::user_name::UserName;
+
+/// For how long somebody at a login waits for a directory, and how long each part may take: the second server has its time if the first
+/// is away.
+const PATIENCE: Duration = Duration::from_secs(10);
+const OF_LOGIN: Limits =
+    Limits { connect: Duration::from_secs(3), answer: Duration::from_secs(5), message_bytes: 256 * 1024, entries: 2 };
+
+/// MS-ADTS, section 2.2.16: `UF_ACCOUNTDISABLE`.
+const ACCOUNT_DISABLED: i64 = 2;
+
+/// What says of an account of Active Directory whether it is disabled.
+pub(super) const ACCOUNT_CONTROL: &str = "userAccountControl";
+
+/// What no `sAMAccountName` has (MS-SAMR, section 3.1.1.8.4): it could make another name of one in `NAME@DOMAIN`.
+const NOT_IN_ACCOUNT_NAMES: &[char] =
+    &['"', '/', '\\', '[', ']', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@'];
+
+impl From<Error> for DirectoryUnavailable {
+    fn from(error: Error) -> Self {
+        Self { reason: error.to_string() }
+    }
+}
+
+/// What a connection is made with, read from files.
+pub(super) struct Prepared {
+    security: Security,
+    bind_password: Option<Zeroizing<String>>,
+}
+
+impl Prepared {
+    /// Reads them: it blocks.
+    pub(super) fn read(directory: &StoredDirectory) -> Result<Self, DirectoryUnavailable> {
+        let settings = &directory.settings;
+        let bind_password = match (&settings.bind_dn, &directory.bind_password_file) {
+            (None, _) => None,
+            (Some(_), Some(file)) => Some(bind_password::read(file)?),
+            (Some(_), None) => {
+                let reason = "the realm has a bind_dn, and no state directory that its password could be in".to_owned();
+                return Err(DirectoryUnavailable { reason });
+            }
+        };
+        Ok(Self { security: security(settings)?, bind_password })
+    }
+}
+
+#[cfg(feature = "tls")]
+fn security(settings: &DirectorySettings) -> Result<Security, DirectoryUnavailable> {
+    if settings.mode == Mode::Ldap {
+        return Ok(Security::Plain);
+    }
+    let capath = settings.capath.display();
+    let tls = if settings.verify {
+        let roots = roots(&settings.capath)
+            .map_err(|error| DirectoryUnavailable { reason: format!("capath {capath} cannot be read: {error}") })?;
+        TlsClient::trusting(&roots)
+    } else {
+        TlsClient::danger_trusting_anybody()
+    };
+    let tls = tls.map_err(|error| DirectoryUnavailable { reason: format!("capath {capath}: {error}") })?;
+    Ok(if settings.mode == Mode::Ldaps { Security::Ldaps(tls) } else { Security::StartTls(tls) })
+}
+
+#[cfg(not(feature = "tls"))]
+fn security(settings: &DirectorySettings) -> Result<Security, DirectoryUnavailable> {
+    match settings.mode {
+        Mode::Ldap => Ok(Security::Plain),
+        Mode::Ldaps | Mode::StartTls => {
+            Err(DirectoryUnavailable { reason: "this program was built without the feature tls".to_owned() })
+        }
+    }
+}
+
+/// What is trusted: of a directory the bundle in it, as Debian makes one, or else all files.
+#[cfg(feature = "tls")]
+fn roots(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    use std::fs;
+    use std::io::Read;
+
+    const MAX_ROOTS_BYTES: u64 = 16 * 1024 * 1024;
+
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        let bundle = path.join("ca-certificates.crt");
+        files = if bundle.is_file() {
+            vec![bundle]
+        } else {
+            let mut files: Vec<_> =
+                fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+            files.sort();
+            files.retain(|file| file.is_file());
+            files
+        };
+    }
+    let mut pem = Vec::new();
+    for file in files {
+        let left = MAX_ROOTS_BYTES.saturating_sub(u64::try_from(pem.len()).unwrap_or(u64::MAX));
+        let read = fs::File::open(file)?.take(left + 1).read_to_end(&mut pem)?;
+        if u64::try_from(read).unwrap_or(u64::MAX) > left {
+            return Err(std::io::Error::other(format!("there are more than {MAX_ROOTS_BYTES} bytes")));
+        }
+        pem.push(b'\n');
+    }
+    Ok(pem)
+}
+
+/// Connects to the first server, or if it cannot be reached to the second. TLS that fails is no reason to ask another.
+pub(super) async fn open(
+    settings: &DirectorySettings,
+    prepared: &Prepared,
+    limits: Limits,
+) -> Result<Connection, Error> {
+    let server = |host: &String| Server { host: host.clone(), port: settings.port() };
+    let first = Connection::open(&server(&settings.server1), &prepared.security, limits).await;
+    match (first, &settings.server2) {
+        (Err(Error::Unreachable { .. } | Error::TooSlow { .. }), Some(second)) => {
+            Connection::open(&server(second), &prepared.security, limits).await
+        }
+        (first, _) => first,
+    }
+}
+
+/// Binds as whom the directory is searched, if there is anybody.
+pub(super) async fn bind_to_search(
+    connection: &mut Connection,
+    settings: &DirectorySettings,
+    prepared: &Prepared,
+) -> Result<(), DirectoryUnavailable> {
+    let (Some(name), Some(password)) = (&settings.bind_dn, &prepared.bind_password) else { return Ok(()) };
+    let result = connection.bind(name, password).await?;
+    if result.code == code::SUCCESS {
+        return Ok(());
+    }
+    let message = if result.message.is_empty() { String::new() } else { format!(", {}", result.message) };
+    let reason = format!("the bind as {name} was refused: result {}{message}", result.code);
+    Err(DirectoryUnavailable { reason })
+}
+
+/// Below which entry users are.
+pub(super) async fn base(
+    connection: &mut Connection,
+    settings: &DirectorySettings,
+) -> Result<String, DirectoryUnavailable> {
+    if !settings.base_dn.is_empty() {
+        return Ok(settings.base_dn.clone());
+    }
+    let (attribute, filter) = ("defaultNamingContext", Filter::Present("objectClass".to_owned()));
+    let (scope, size_limit) = (Scope::Base, Some(1));
+    let search = Search { base: "", scope, filter: &filter, attributes: &[attribute], size_limit };
+    let found = connection.search(&search).await?;
+    let base = found.entries.first().and_then(|root| root.texts(attribute).next().map(str::to_owned));
+    base.ok_or_else(|| DirectoryUnavailable {
+        reason: "the directory has no defaultNamingContext: give the realm a base_dn".to_owned(),
+    })
+}
+
+/// Which users the realm has: of its classes, and as its filter says.
+pub(super) fn users_of(settings: &DirectorySettings) -> Result<Vec<Filter>, DirectoryUnavailable> {
+    with_filter(&settings.user_classes, settings.filter.as_deref())
+}
+
+pub(super) fn with_filter(classes: &[String], filter: Option<&str>) -> Result<Vec<Filter>, DirectoryUnavailable> {
+    let classes = classes.iter().map(|class| Filter::equal("objectClass", class)).collect();
+    let mut all = vec![Filter::Or(classes)];
+    if let Some(filter) = filter {
+        let parsed = filter.parse();
+        all.push(
+            parsed.map_err(|error: keyrig_ldap::InvalidFilter| DirectoryUnavailable { reason: error.to_string() })?,
+        );
+    }
+    Ok(all)
+}
+
+/// Whether Active Directory has the account disabled. What it says and cannot be read is a yes.
+pub(super) fn is_disabled(entry: &Entry) -> bool {
+    entry.values(ACCOUNT_CONTROL).iter().any(|value| {
+        let control = str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
+        control.is_none_or(|control| control & ACCOUNT_DISABLED != 0)
+    })
+}
+
+/// Whether a password is a user's, by a bind of the one entry that has the user's name.
+pub(crate) async fn ask(
+    directory: StoredDirectory,
+    user: &UserName,
+    password: &str,
+) -> Result<DirectoryAnswer, DirectoryUnavailable> {
+    if password.is_empty() {
+        // The directory would say yes.
+        return Ok(DirectoryAnswer::Wrong);
+    }
+    let asked = timeout(PATIENCE, ask_in_time(directory, user, password)).await;
+    asked.unwrap_or_else(|_| {
+        Err(DirectoryUnavailable { reason: format!("there was no whole answer within {} s", PATIENCE.as_secs()) })
+    })
+}
+
+async fn ask_in_time(
+    directory: StoredDirectory,
+    user: &UserName,
+    password: &str,
+) -> Result<DirectoryAnswer, DirectoryUnavailable> {
+    let read = tokio::task::spawn_blocking(move || Prepared::read(&directory).map(|prepared| (directory, prepared)));
+    let read = read.await.unwrap_or_else(|error| Err(DirectoryUnavailable { reason: error.to_string() }));
+    let (StoredDirectory { settings, .. }, prepared) = read?;
+    let mut connection = open(&settings, &prepared, OF_LOGIN).await?;
+    let answer = match (settings.kind, &settings.bind_dn, &settings.domain) {
+        (DirectoryKind::Ad, None, Some(domain)) => {
+            ask_as_user(&mut connection, &settings, domain, user, password).await
+        }
+        _ => {
+            bind_to_search(&mut connection, &settings, &prepared).await?;
+            ask_by_search(&mut connection, &settings, user, password).await
+        }
+    };
+    connection.close().await;
+    answer
+}
+
+/// Looks for the user's entry, and binds as it.
+async fn ask_by_search(
+    connection: &mut Connection,
+    settings: &DirectorySettings,
+    user: &UserName,
+    password: &str,
+) -> Result<DirectoryAnswer, DirectoryUnavailable> {
+    let entry = match entry_of(connection, settings, user).await? {
+        Ok(entry) => entry,
+        Err(answer) => {
+            // As many questions as for somebody who is there: the time of an answer is not to tell who is.
+            let base = if settings.base_dn.is_empty() { "dc=invalid" } else { &settings.base_dn };
+            let nobody = format!("cn={},{base}", random::name(&SystemRandomness));
+            connection.bind(&nobody, password).await?;
+            return Ok(answer);
+        }
+    };
+    bind_as_user(connection, &entry.dn, password).await
+}
+
+/// Binds as `NAME@DOMAIN`, which Active Directory takes, and looks for the entry then.
+async fn ask_as_user(
+    connection: &mut Connection,
+    settings: &DirectorySettings,
+    domain: &str,
+    user: &UserName,
+    password: &str,
+) -> Result<DirectoryAnswer, DirectoryUnavailable> {
+    if user.name().contains(NOT_IN_ACCOUNT_NAMES) {
+        return Ok(DirectoryAnswer::Unknown);
+    }
+    match bind_as_user(connection, &format!("{}@{domain}", user.name()), password).await? {
+        DirectoryAnswer::Right => {
+            Ok(entry_of(connection, settings, user).await?.map_or_else(|answer| answer, |_| DirectoryAnswer::Right))
+        }
+        answer => Ok(answer),
+    }
+}
+
+async fn bind_as_user(
+    connection: &mut Connection,
+    name: &str,
+    password: &str,
+) -> Result<DirectoryAnswer, DirectoryUnavailable> {
+    /// RFC 4511, appendix A: the entry has no password.
+    const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
+
+    let result = connection.bind(name, password).await?;
+    match result.code {
+        code::SUCCESS => Ok(DirectoryAnswer::Right),
+        code::INVALID_CREDENTIALS | INAPPROPRIATE_AUTHENTICATION => Ok(DirectoryAnswer::Wrong),
+        // Such as 8 and 13, where it takes no password in clear text, or 53.
+        other => {
+            let message = if result.message.is_empty() { String::new() } else { format!(", {}", result.message) };
+            Err(DirectoryUnavailable { reason: format!("it would not look at the password: result {other}{message}") })
+        }
+    }
+}
+
+/// The one entry that has the user's name and may be a user of this realm.
+async fn entry_of(
+    connection: &mut Connection,
+    settings: &DirectorySettings,
+    user: &UserName,
+) -> Result<Result<Entry, DirectoryAnswer>, DirectoryUnavailable> {
+    let base = base(connection, settings).await?;
+    let name_attribute = settings.user_attr.as_str();
+    let mut filters = vec![Filter::equal(name_attribute, user.name())];
+    filters.extend(users_of(settings)?);
+    let search = Search {
+        base: &base,
+        scope: Scope::Subtree,
+        filter: &Filter::And(filters),
+        attributes: &[name_attribute, ACCOUNT_CONTROL],
+        size_limit: Some(2),
+    };
+    let mut entries = connection.search(&search).await?.entries;
+    let entry = match (entries.pop(), entries.pop()) {
+        (Some(entry), None) => entry,
+        (None, _) => return Ok(Err(DirectoryAnswer::Unknown)),
+        (Some(_), Some(_)) => return Ok(Err(DirectoryAnswer::Ambiguous)),
+    };
+    // A directory compares more loosely than names are told apart here: by it, several users could be one entry.
+    let is_name = |value: &str| match settings.case_sensitive {
+        true => value == user.name(),
+        false => value.to_lowercase() == user.name().to_lowercase(),
+    };
+    if entry.dn.is_empty() || !entry.texts(name_attribute).any(is_name) {
+        return Ok(Err(DirectoryAnswer::Unknown));
+    }
+    Ok(if is_disabled(&entry) { Err(DirectoryAnswer::Disabled) } else { Ok(entry) })
+}
