@@ -80,6 +80,11 @@ class Chromium:
         script = f"const done = arguments[1]; {called}.then(done, (error) => done(String(error)));"
         return self.ask("POST", "/execute/async", {"script": script, "args": [arguments]})
 
+    def press(self, key):
+        """Presses a key of the keyboard."""
+        strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]})
+
     def look(self, width, theme):
         """Shows pages in a window so wide, in a theme."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}

@@ -94,6 +94,12 @@ class Firefox:
             return answer["exceptionDetails"]["text"]
         return json.loads(answer["result"]["value"])
 
+    def press(self, key):
+        """Presses a key of the keyboard."""
+        strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        actions = [{"type": "key", "id": "keyboard", "actions": strokes}]
+        self.ask("input.performActions", context=self.context, actions=actions)
+
     def close(self):
         """Ends Firefox."""
         self.ask("browser.close")

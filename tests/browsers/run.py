@@ -1,7 +1,7 @@
 """Runs flows in a browser, within `keyrig exec` with keys a, b, u and v, and prints what was found in lines of JSON.
 
-run.py BROWSER PART KEYRIG PICTURES [SWITCH...]: chromium, headless-shell or firefox; headless, screen, window or
-pages; the program whose `key` command works the keys; where pictures are kept; switches of the browser.
+run.py BROWSER PART KEYRIG PICTURES [SWITCH...]: chromium, headless-shell or firefox; headless, screen, window, pages or
+panel; the program whose `key` command works the keys; where pictures are kept; switches of the browser.
 """
 
 import json
@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 import pages
+import panel
 from chromium import Chromium
 from firefox import Firefox
 from flows import USERS, Flows
@@ -59,9 +60,10 @@ def main():
     name, part, keyrig, pictures, *switches = sys.argv[1:]
     os.environ["HOME"] = tempfile.mkdtemp()
     keys = Keys(keyrig)
-    for key in "uv":
-        keys.run("unplug", key)
-    screen = None if part in ("headless", "pages") else Screen(pictures)
+    if part != "panel":
+        for key in "uv":
+            keys.run("unplug", key)
+    screen = None if part in ("headless", "pages", "panel") else Screen(pictures)
     if name == "firefox":
         browser = Firefox(screen is None, switches)
     else:
@@ -69,6 +71,8 @@ def main():
     print(json.dumps({"version": browser.version}), flush=True)
     if part == "pages":
         pages.run(browser, keys, keyrig, pictures)
+    elif part == "panel":
+        panel.run(browser, keys, pictures)
     else:
         site = Own(keyrig, USERS.values())
         flows = Flows(browser, keys, site, screen)

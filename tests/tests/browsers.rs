@@ -121,6 +121,17 @@ async fn the_pages() {
     run("chromium", "Chromium", "pages", views().take(1)).await;
 }
 
+/// The panel of the rack that runs around the browser.
+#[tokio::test]
+async fn the_panel_in_chromium() {
+    run("chromium", "Chromium", "panel", views().take(1)).await;
+}
+
+#[tokio::test]
+async fn the_panel_in_firefox() {
+    run("firefox", "Firefox", "panel", views().take(1)).await;
+}
+
 #[tokio::test]
 async fn chromium_on_a_screen() {
     run("chromium", "Chromium", "screen", views().filter(|place| place.view == "paths")).await;

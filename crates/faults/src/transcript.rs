@@ -6,7 +6,8 @@
 //! became of the key: plugs, touches, refusals.
 //!
 //! Events are written in three [formats](Format), each of which [`read()`] reads back; the third may also be a capture of a real key.
-//! [`Transcript`] is for tests. A [`Tap`] hears reports at a host, of keys that are in no rack.
+//! [`Transcript`] is for tests. A [`Tap`] hears reports at a host, of keys that are in no rack. A [`Follower`] is told events as they
+//! are made, and needs no file.
 //!
 //! **Secrets.** What is encrypted on the wire is shown as little as what should be: PINs and tokens, salts and outputs of hmac-secret,
 //! large-blob keys. [`Secrets::Shown`] shows what passed. Reports are never masked: they are what passed.
@@ -17,6 +18,7 @@ mod event;
 mod exchange;
 mod explain;
 mod explanation;
+mod followed;
 mod hexadecimal;
 mod messages;
 mod note;
@@ -34,7 +36,8 @@ pub use event::{Direction, Event, Header, KeyInTrace, Level, Start, Touch, What}
 pub use exchange::{Exchange, Exchanges, Transcript};
 pub use explain::Explainer;
 pub use explanation::{Explanation, JoinedBy, KeyInCeremony, ObservedPage, RefusedBy};
-pub use note::{Answered, Began, Ceremony, Ended, Exception, Note, Options};
+pub use followed::{Followed, Follower};
+pub use note::{Answered, Began, Ceremony, Ended, Exception, Note, Options, of_client};
 pub use output::{Format, Output, UnknownFormat};
 pub use reading::{NotATranscript, Reader, read};
 pub use recorder::{Recorder, Unwritten};

@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     arguments.running.rack.all_on_usb()?;
     // First, so that a missing module or right is told before keys are made.
     let vhci = Vhci::open()?;
-    let (rack, tracing) = arguments.running.rack.start(Absent::nothing()).await?;
+    let (rack, tracing) = arguments.running.rack.start(Absent::nothing(), arguments.http.is_wanted()).await?;
     let interrupted = interruption::in_order();
     let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;
@@ -82,6 +82,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let mut attachments = Attachments::start(vhci, rack.exports(), rack.follow()).await?;
     let out = Lines::to_stdout(if arguments.running.json { lost_json } else { lost_text })?;
     announce(&out, &arguments, &rack, &control, http.as_ref())?;
+    let _opened = arguments.http.open(http.as_ref(), control.path(), &out)?;
     let report = async {
         loop {
             let event = attachments.next().await;
@@ -129,6 +130,7 @@ fn announce(
     out.print(format!("control  unix:{}", control.path().display()));
     if let Some(http) = http {
         out.print(http.line());
+        out.print(http.panel_line()?);
     }
     for note in arguments.running.rack.notes(rack) {
         out.note(note);

@@ -25,6 +25,7 @@ use crate::key::ControlArgument;
 use crate::output::{Lines, YELLOW, say_failure};
 use crate::rack::{RackArguments, control_socket};
 use crate::starter::Starter;
+use crate::terminal;
 use crate::trace::Tracing;
 
 /// The exit status if `exec` itself failed or was called wrongly, the program cannot be executed, or was not found: those of env, timeout and docker.
@@ -92,7 +93,7 @@ pub(crate) struct Arguments {
     #[arg(long, short)]
     quiet: bool,
 
-    /// Say what is done
+    /// Say what is done, and what happens, and where the panel is
     #[arg(long, short, conflicts_with = "quiet")]
     verbose: bool,
 
@@ -164,7 +165,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Tracing) -> Result<u8, Failure> {
     let signals = arguments.signals.take().map_or_else(Signals::take, Ok).map_err(Failure::Runtime)?;
     interruption::survive_file_size_limits()?;
-    let (rack, started) = arguments.rack.start(Absent::usb()).await?;
+    let is_followed = arguments.verbose || arguments.http.0.is_some();
+    let (rack, started) = arguments.rack.start(Absent::usb(), is_followed).await?;
     *tracing = started;
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
     let variables = variables(&keys)?;
@@ -210,7 +212,13 @@ async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Traci
     let running = Running::start(start).await?;
     let say = Say { quiet: arguments.quiet, verbose: arguments.verbose, keys, lines };
     say.started(&running);
-    if !say.quiet && io::stderr().is_terminal() {
+    if let (Some(http), true) = (&http, say.verbose) {
+        say.line(&format!("the panel is at {}", http.panel()?));
+    }
+    if say.verbose {
+        let (rack, lines) = (rack.clone(), say.lines.clone());
+        serving.spawn(async move { told(terminal::tell(&rack, &lines, "keyrig exec:").await, &lines) });
+    } else if !say.quiet && io::stderr().is_terminal() {
         serving.spawn(tell_who_blinks(rack.events().clone(), say.lines.clone()));
     }
     let (code, left) = follow(running, starter, &say).await.map_err(Failure::Runtime)?;
@@ -236,6 +244,13 @@ async fn follow(mut running: Running, starter: Starter, say: &Say) -> io::Result
         }
     };
     Ok((code, running.end().await?))
+}
+
+/// Nobody tells any more what happens: why.
+fn told(ended: Result<(), Failure>, lines: &Lines) {
+    if let Err(failure) = ended {
+        lines.print_marked(YELLOW, "keyrig exec:", format!(" what happens is not told: {failure}"));
+    }
 }
 
 /// Says of each key that waits for a touch that it does, as its light would.

@@ -1,10 +1,11 @@
 //! `--http`: the rack over HTTP, and who may ask there.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use keyrig_rack::Rack;
@@ -13,7 +14,9 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::address::Address;
+use crate::browser::{self, Opened};
 use crate::failure::Failure;
+use crate::output::Lines;
 
 /// Where the token of a service comes from, and goes to for a program under 'exec'.
 pub(crate) const TOKEN_VARIABLE: &str = "KEYRIG_TOKEN";
@@ -37,6 +40,10 @@ pub(crate) struct HttpArguments {
     #[arg(long, value_name = "FILE", requires = "http")]
     token_file: Option<PathBuf>,
 
+    /// Open the panel of --http in a browser: the one that BROWSER names, or xdg-open's
+    #[arg(long, requires = "http", conflicts_with = "json")]
+    open: bool,
+
     /// Allow addresses that others can reach. Of all that is served only --http has a password, which is a token that you give:
     /// anyone who reaches the rest can use the keys
     #[arg(long)]
@@ -49,6 +56,7 @@ const TOKEN_LINE: u64 = 65;
 /// A service that runs. It ends when this is dropped.
 pub(crate) struct Http {
     server: Server,
+    service: Arc<Service>,
     token: Token,
     token_file: Option<TokenFile>,
 }
@@ -63,6 +71,19 @@ pub(crate) struct Listening {
 }
 
 impl HttpArguments {
+    /// Whether it is asked for.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.http.is_some()
+    }
+
+    /// Opens the panel, if that is asked for. `control` is where the control socket is.
+    pub(crate) fn open(&self, http: Option<&Http>, control: &Path, out: &Lines) -> Result<Option<Opened>, Failure> {
+        match http.filter(|_| self.open) {
+            Some(http) => Ok(browser::open(&http.panel()?, &beside(control, ".panel.html"), out)),
+            None => Ok(None),
+        }
+    }
+
     /// Serves, if that is asked for. `control` is where the control socket is: beside it is the file of a token that nobody gave.
     pub(crate) async fn start(&self, rack: &Rack, control: &Path, has_name: bool) -> Result<Option<Http>, Failure> {
         let Some(wanted) = self.http else { return Ok(None) };
@@ -78,7 +99,7 @@ impl HttpArguments {
             Some(token) => (token, None),
             None => {
                 let token = random_token()?;
-                let path = beside(control);
+                let path = beside(control, ".token");
                 check_is_token(&path)?;
                 let file = TokenFile::create(&path, &token)?;
                 (token, Some(file))
@@ -99,8 +120,8 @@ impl Http {
 
     fn start(listener: TcpListener, rack: &Rack, token: Token, file: Option<TokenFile>) -> Result<Self, Failure> {
         let service = Service::new(rack.clone(), token.clone());
-        let server = keyrig_service::serve(listener, service).map_err(Failure::Runtime)?;
-        Ok(Self { server, token, token_file: file })
+        let server = keyrig_service::serve(listener, service.clone()).map_err(Failure::Runtime)?;
+        Ok(Self { server, service, token, token_file: file })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -122,6 +143,21 @@ impl Http {
         Listening { url: self.url(), token_file: self.token_file.as_ref().map(|file| file.path().to_owned()) }
     }
 
+    /// Where the panel is, with a code that opens it once.
+    pub(crate) fn panel(&self) -> Result<String, Failure> {
+        let path = self.service.panel_path().map_err(|error| Failure::Runtime(io::Error::other(error)))?;
+        Ok(format!("{}{path}", self.url()))
+    }
+
+    /// The line about it. What others can reach is opened by a code that is on a terminal alone: others read what is printed elsewhere, such
+    /// as the log of a build.
+    pub(crate) fn panel_line(&self) -> Result<String, Failure> {
+        if self.server.local_addr().ip().is_loopback() || io::stdout().is_terminal() {
+            return Ok(format!("panel    {} (good once, and for 15 minutes)", self.panel()?));
+        }
+        Ok(format!("panel    {}/ for those who have the token", self.url()))
+    }
+
     /// The line for people.
     pub(crate) fn line(&self) -> String {
         let token = match &self.token_file {
@@ -132,10 +168,10 @@ impl Http {
     }
 }
 
-/// The file of the token. The whole name of the socket is in it, so that no two have one.
-fn beside(control: &Path) -> PathBuf {
+/// A file beside the control socket. The whole name of the socket is in its name, so that no two have one.
+fn beside(control: &Path, ending: &str) -> PathBuf {
     let mut path = control.as_os_str().to_owned();
-    path.push(".token");
+    path.push(ending);
     path.into()
 }
 

@@ -30,6 +30,7 @@ use keyrig_rack::{Feedback, KeyName};
 use self::seconds::Seconds;
 use self::state::print_state;
 
+pub(crate) use self::events::text as event_text;
 pub(crate) use self::pin::{PinFile, first_line, from_file};
 
 use crate::failure::Failure;

@@ -5,6 +5,7 @@
 mod address;
 #[cfg(target_os = "linux")]
 mod attach;
+mod browser;
 mod client;
 mod completions;
 mod demo;
@@ -38,6 +39,7 @@ mod run;
 mod scenario;
 mod serve;
 mod starter;
+mod terminal;
 mod timeline;
 mod trace;
 #[cfg(target_os = "linux")]

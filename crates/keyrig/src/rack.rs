@@ -254,12 +254,13 @@ impl RackArguments {
         self.faults.check(&self.specifications()?, &Absent::usb())
     }
 
-    /// Starts the rack, and what writes down what passes. `absent` is what hosts of its keys do without.
-    pub(crate) async fn start(&self, absent: Absent) -> Result<(Rack, Tracing), Failure> {
+    /// Starts the rack, and what writes down what passes. `absent` is what hosts of its keys do without; `followed` says whether somebody
+    /// may come to look.
+    pub(crate) async fn start(&self, absent: Absent, followed: bool) -> Result<(Rack, Tracing), Failure> {
         let keys = self.specifications()?;
         self.imitations.get_or_init(|| imitations(&keys));
         self.faults.check(&keys, &absent)?;
-        let mut tracing = self.trace.start(&keys)?;
+        let mut tracing = self.trace.start(&keys)?.followed_if(followed, &keys);
         let faults = Faults::new(self.seed, absent);
         let options = Options {
             finger: Finger { policy: self.touch, over: self.finger.clone() },

@@ -1,9 +1,11 @@
 //! `keyrig serve`: keys for USB/IP clients, and for programs that speak CTAPHID over a datagram socket.
 
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use std::future::pending;
 use std::str::FromStr;
 
 use clap::Args;
@@ -24,6 +26,7 @@ use crate::http::{self, Http, HttpArguments};
 use crate::interruption;
 use crate::output::Lines;
 use crate::rack::RunningArguments;
+use crate::terminal::{self, Keyboard};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -33,6 +36,7 @@ Examples:
   keyrig serve --key a=keyrig --state ./keys --touch manual
   keyrig serve --name worker1 --exit-with-parent --pin keyrig=pin.txt
   keyrig serve --http                      beside a test suite in any language
+  keyrig serve --http --open --touch manual   keys to look at, and to touch
 
 Another program on this machine then sees the keys:
   usbip list -r 127.0.0.1                  list them (usbip --tcp-port PORT
@@ -85,6 +89,15 @@ impl Arguments {
 }
 
 impl Arguments {
+    /// Whether somebody looks: at a panel, or at the terminal that this is printed to.
+    fn is_followed(&self) -> bool {
+        self.http.is_wanted() || self.is_on_terminal()
+    }
+
+    fn is_on_terminal(&self) -> bool {
+        !self.running.json && io::stdout().is_terminal()
+    }
+
     /// By what nobody can reach the keys.
     fn absent(&self) -> Absent {
         match (self.usbip(), self.ctaphid.as_slice()) {
@@ -157,7 +170,7 @@ struct Served<'a> {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     check_reach(&arguments)?;
-    let (rack, tracing) = arguments.running.rack.start(arguments.absent()).await?;
+    let (rack, tracing) = arguments.running.rack.start(arguments.absent(), arguments.is_followed()).await?;
     let interrupted = interruption::in_order();
     let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;
@@ -180,7 +193,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         control: control.path(),
         endpoints: &endpoints,
     };
-    announce(&out, &arguments, &rack, &served).await?;
+    let keyboard = match arguments.is_on_terminal() && !arguments.running.starter.reads_input() {
+        true => Keyboard::take()?,
+        false => None,
+    };
+    announce(&out, &arguments, &rack, &served, keyboard.is_some()).await?;
+    let _opened = arguments.http.open(http.as_ref(), control.path(), &out)?;
     let mut serving = JoinSet::new();
     let (told, json) = (out.clone(), arguments.running.json);
     serving.spawn(endpoints.serve(move |event| tell(&told, json, event)));
@@ -192,6 +210,23 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         let rack = rack.clone();
         serving.spawn(async move { pico_controller::serve(listener, rack).await });
     }
+    let at_terminal = async {
+        let told = async {
+            match arguments.is_on_terminal() {
+                true => terminal::tell(&rack, &out, "        ").await.err(),
+                false => None,
+            }
+        };
+        let obeyed = async {
+            if let Some(keyboard) = keyboard {
+                terminal::obey(keyboard, &rack, http.as_ref(), &out).await;
+            }
+        };
+        match tokio::join!(told, obeyed) {
+            (Some(failure), ()) => failure,
+            (None, ()) => pending().await,
+        }
+    };
     let ended = tokio::select! {
         never = control.serve(rack.clone()) => match never {},
         Some(ended) = serving.join_next(), if !serving.is_empty() => match ended {
@@ -199,6 +234,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Err(error) => Err(Failure::Runtime(error.into())),
         },
         failure = out.failed() => Err(failure),
+        failure = at_terminal => Err(failure),
         _ = interrupted => Ok(()),
         () = starter.gone() => Ok(()),
     };
@@ -229,7 +265,7 @@ fn check_reach(arguments: &Arguments) -> Result<(), Failure> {
 async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener, SocketAddr), Failure> {
     let listen = |error| Failure::Listen(address, error);
     let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::PortInUse { address, option },
+        io::ErrorKind::AddrInUse => Failure::PortInUse { address, option },
         _ => listen(error),
     })?;
     let bound = listener.local_addr().map_err(listen)?;
@@ -286,6 +322,7 @@ async fn announce(
     arguments: &Arguments,
     rack: &Rack,
     &Served { usbip, pico_controller, http, control, endpoints }: &Served<'_>,
+    has_keyboard: bool,
 ) -> Result<(), Failure> {
     let keys = rack.command(Command::List {}).await.map(|answer| answer.keys).unwrap_or_default();
     if arguments.running.json {
@@ -318,6 +355,7 @@ async fn announce(
     }
     if let Some(http) = http {
         out.print(http.line());
+        out.print(http.panel_line()?);
     }
     out.print(format!("control  unix:{}", control.display()));
     for key in &keys {
@@ -327,6 +365,9 @@ async fn announce(
     }
     for note in arguments.running.rack.notes(rack) {
         out.note(note);
+    }
+    if has_keyboard {
+        out.print(terminal::HELP);
     }
     out.print("Ctrl-C ends it.");
     Ok(())

@@ -24,6 +24,11 @@ pub(crate) struct StarterArguments {
 }
 
 impl StarterArguments {
+    /// Whether standard input says when to end, and nothing else.
+    pub(crate) fn reads_input(&self) -> bool {
+        self.exit_on_stdin_end
+    }
+
     /// What tells when whoever started us has gone; it never does, if that is not asked for.
     pub(crate) fn watch(&self) -> Result<Starter, Failure> {
         let watched = || -> io::Result<Starter> {

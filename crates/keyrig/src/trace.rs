@@ -142,6 +142,8 @@ fn create(path: &Path) -> Result<File, Failure> {
 #[derive(Default)]
 pub(crate) struct Tracing {
     recorder: Option<Recorder>,
+    /// It is written nowhere.
+    is_for_followers: bool,
     /// Where it is written to, once it is.
     out: Option<(Output, Box<dyn Write + Send>)>,
     /// Where it is told why ceremonies fail, if it is.
@@ -151,6 +153,14 @@ pub(crate) struct Tracing {
 }
 
 impl Tracing {
+    /// Listens for those who may come to follow, if nothing listens already.
+    pub(crate) fn followed_if(self, wanted: bool, keys: &[KeySpecification]) -> Self {
+        match self.recorder {
+            None if wanted => Self { recorder: Some(Recorder::for_followers(keys)), is_for_followers: true, ..self },
+            _ => self,
+        }
+    }
+
     /// What stands at the seams of a rack: these faults, and what listens to them and to the rack's keys, if anything does.
     pub(crate) fn seams(&self, faults: &Faults) -> Vec<Arc<dyn Seams>> {
         let mut seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults.clone())];
@@ -163,7 +173,7 @@ impl Tracing {
 
     /// Writes down what it takes to replay a rack with a seed, which has started, and was asked nothing yet.
     pub(crate) async fn starts_from(&self, seed: u64, rack: &Rack) -> Result<(), Failure> {
-        let Some(recorder) = &self.recorder else { return Ok(()) };
+        let Some(recorder) = self.recorder.as_ref().filter(|_| !self.is_for_followers) else { return Ok(()) };
         let mut starts = Vec::new();
         for key in rack.command(Command::List).await?.keys {
             let start = rack.known(&key.name)?.starting_point().await.map_err(Refusal::of(&key.name))?;

@@ -1,4 +1,5 @@
-//! Who may ask: those who have the token, and anybody whether there is a service, and for metadata of its keys.
+//! Who may ask: those who have the token, or one of a panel, and anybody whether there is a service, for metadata of its keys, and for
+//! the files of the panel.
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use crate::error::Refused;
 use crate::metadata;
 use crate::page_token::ForPage;
+use crate::panel;
 use crate::service::Service;
 
 /// Answered to anybody, so that whoever starts the service can wait for it.
@@ -30,7 +32,7 @@ const ANCESTORS: HeaderName = HeaderName::from_static("keyrig-ancestors");
 /// Passes on what may be asked.
 pub(crate) async fn check(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     match offered(request.headers()) {
-        Some(token) if service.token.is(token) => next.run(request).await,
+        Some(token) if service.token.is(token) || service.panel.knows(token) => next.run(request).await,
         Some(token) => match service.pages.page_of(token) {
             Some(page) => of_page(page, request, next).await,
             None => Refused::TokenWrong.into_response(),
@@ -95,6 +97,9 @@ fn offered(headers: &HeaderMap) -> Option<&[u8]> {
 
 fn is_public(request: &Request) -> bool {
     let path = request.uri().path();
+    if panel::is_for_anybody(request.method(), path) {
+        return true;
+    }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     reads
         && (path == READY

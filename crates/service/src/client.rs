@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 
 use crate::commands::Members;
 use crate::error::{ErrorBody, Refused};
+use crate::noted::Noted;
 use crate::openapi::Operation;
 use crate::page_token::ForPage;
 use crate::service::Service;
@@ -40,6 +41,15 @@ pub enum Ceremony {
     Create,
     /// `navigator.credentials.get()`.
     Get,
+}
+
+impl From<Ceremony> for keyrig_faults::transcript::Ceremony {
+    fn from(ceremony: Ceremony) -> Self {
+        match ceremony {
+            Ceremony::Create => Self::Create,
+            Ceremony::Get => Self::Get,
+        }
+    }
 }
 
 /// Where a page is, how it asks, and what its user types.
@@ -284,10 +294,12 @@ impl Request {
         for name in &self.on {
             service.rack.known(name)?;
         }
+        let noted = Noted::begin(service, ceremony.into(), (&page.origin, &page.ancestors), &self.options);
         let outcome = match Asked::from_value(ceremony, &Value::Object(self.options)) {
             Ok(asked) => page.carry_out_among_others(&asked, &self.on, service).await?,
             Err(error) => Outcome { credential: Err(error), blinked: Vec::new(), touched: Vec::new() },
         };
+        noted.end(&outcome.credential);
         let told = [(BLINKED, listed(&outcome.blinked)), (TOUCHED, listed(&outcome.touched))];
         let mut response = match outcome.credential {
             Ok(credential) => ([(header::CONTENT_TYPE, "application/json")], credential).into_response(),

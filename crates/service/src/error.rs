@@ -99,6 +99,10 @@ pub(crate) enum Refused {
     TooManyWaits,
     /// Nobody writes down what pages note.
     NotObserved,
+    /// The transcript cannot be followed.
+    NotFollowed(String),
+    /// A code for the panel is not good, or not any more.
+    CodeNotGood,
     /// A text is no note.
     BadNote(String),
     /// Metadata could not be made.
@@ -117,8 +121,8 @@ impl Refused {
     fn status(&self) -> StatusCode {
         match self {
             Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
-            Self::NotForPages | Self::OtherOrigin => StatusCode::FORBIDDEN,
-            Self::NoRandomness(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotForPages | Self::OtherOrigin | Self::CodeNotGood => StatusCode::FORBIDDEN,
+            Self::NoRandomness(_) | Self::NotFollowed(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound { .. }
             | Self::Rack(Refusal::UnknownKey { .. } | Refusal::Act { refused: ActRefused::NoCredential, .. })
             | Self::Rack(Refusal::Act { refused: ActRefused::Fingerprint(FingerprintRefused::NotKnown), .. }) => {
@@ -226,6 +230,12 @@ impl Refused {
                 "not-observed",
                 "nothing is written down of this rack's keys, and of no page either".to_owned(),
                 Some("start keyrig with --explain, or with --trace FILE"),
+            ),
+            Self::NotFollowed(reason) => ("not-followed", format!("the transcript cannot be followed: {reason}"), None),
+            Self::CodeNotGood => (
+                "code-not-good",
+                "this code opens the panel no more: it was used, or it is older than a quarter of an hour".to_owned(),
+                Some("make another: POST /v1/panel/codes with the token, or press o in the terminal of 'keyrig serve'"),
             ),
             Self::Rack(refusal) => (error_code::of_refusal(refusal), refusal.to_string(), None),
             Self::Ceremony(refused) => return Error::of_ceremony(&refused.0, refused.1),

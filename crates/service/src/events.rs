@@ -38,7 +38,7 @@ pub(crate) struct Listen {
     after: Option<u64>,
 }
 
-fn event_id() -> ObjectBuilder {
+pub(crate) fn event_id() -> ObjectBuilder {
     let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_usize)).maximum(Some(usize::MAX));
     number.description(Some("The number of the event to begin behind: 0 is before the first."))
 }
@@ -48,14 +48,19 @@ pub(crate) async fn listen(
     headers: HeaderMap,
     Members(Listen { after }): Members<Listen>,
 ) -> Result<Response, Refused> {
-    let last = headers.get("last-event-id").map(|last| last.to_str().unwrap_or_default().parse());
-    let after = match (after, last.transpose()) {
-        (Some(after), _) => after,
-        (None, Ok(last)) => last.unwrap_or_default(),
-        (None, Err(_)) => return Err(Refused::BadRequest("Last-Event-ID is not the number of an event".to_owned())),
-    };
+    let after = first(after, &headers)?;
     let reading = Reading { reader: service.rack.events().clone(), after, read: VecDeque::new() };
     Ok(Sse::new(futures_util::stream::unfold(reading, Reading::next)).into_response())
+}
+
+/// The number to begin behind, as it is said.
+pub(crate) fn first(after: Option<u64>, headers: &HeaderMap) -> Result<u64, Refused> {
+    let last = headers.get("last-event-id").map(|last| last.to_str().unwrap_or_default().parse());
+    match (after, last.transpose()) {
+        (Some(after), _) => Ok(after),
+        (None, Ok(last)) => Ok(last.unwrap_or_default()),
+        (None, Err(_)) => Err(Refused::BadRequest("Last-Event-ID is not the number of an event".to_owned())),
+    }
 }
 
 /// Its description: the answer is no single value.

@@ -5,36 +5,42 @@
 //! JSON; what is not a success has one shape, [`ErrorBody`].
 //!
 //! **Who may ask.** A request with the service's [`Token`] is served, whatever its Host is: a container is reached by a name of its
-//! own. Without one, only `GET /v1/ready` is, and, if the Host is a loopback one, what describes the service and the scripts for
-//! pages. There are no cookies, and no CORS but for pages that were given a token of their own: it is good for ceremonies of one
+//! own. Without one, only `GET /v1/ready` is, the files of the panel at `/`, which hold nothing, and, if the Host is a loopback one, what
+//! describes the service and the scripts for pages. The panel has a token of its own, for a code that is good once. There are no cookies, and no CORS but for pages that were given a token of their own: it is good for ceremonies of one
 //! origin, which their browser vouches for. A page of whatever site else cannot reach what is here, nor does what is here reach a site.
 //!
 //! **What a request does ends with its connection**, so that a key stops blinking when whoever waited for it is gone.
 //!
 //! | file | what |
 //! |---|---|
-//! | `access`, `token`, `token_file`, `page_token`, `pages` | who may ask, and tokens for pages |
+//! | `access`, `token`, `token_file`, `page_token`, `pages`, `panel_access` | who may ask, and tokens for pages and panels |
 //! | `routes` | which command is where |
 //! | `commands` | a command from a request |
-//! | `client`, `conditional` | ceremonies: over HTTP and for the command line |
+//! | `client`, `conditional`, `noted` | ceremonies: over HTTP and for the command line |
 //! | `signals` | what a site signals of its credentials |
 //! | `service` | what is served |
-//! | `events` | what happens, as a stream |
+//! | `events`, `trace` | what happens, and what keys are asked, as streams |
+//! | `panel` | the rack to look at: its files, codes, and all that it shows as one stream |
+//! | `catalogue` | profiles and faults by name |
 //! | `scripts`, `observe` | what is put into pages; what they note of their ceremonies |
 //! | `openapi` | the service described |
 //! | `error` | the shape of what is not a success |
 
 mod access;
+mod catalogue;
 pub mod client;
 mod commands;
 mod conditional;
 mod error;
 mod events;
 mod metadata;
+mod noted;
 mod observe;
 mod openapi;
 mod page_token;
 mod pages;
+mod panel;
+mod panel_access;
 mod rounds;
 mod routes;
 mod scripts;
@@ -42,6 +48,7 @@ mod service;
 mod signals;
 mod token;
 mod token_file;
+mod trace;
 
 use std::io;
 use std::sync::Arc;

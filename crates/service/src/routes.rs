@@ -27,7 +27,7 @@ use crate::error::Refused;
 use crate::events;
 use crate::openapi::{Operation, document};
 use crate::service::{MAX_BODY, MAX_CEREMONY, Service};
-use crate::{access, client, metadata, observe, pages, scripts, signals};
+use crate::{access, catalogue, client, metadata, observe, pages, panel, scripts, signals, trace};
 
 /// One path, what is asked there by which method, and its description.
 struct Route {
@@ -136,6 +136,25 @@ fn routes() -> Vec<Route> {
         get("/v1/events/stream", on(MethodFilter::GET, events::listen), |route| {
             events::operation(&route.id(), route.path)
         }),
+        get("/v1/trace/stream", on(MethodFilter::GET, trace::follow), |route| {
+            trace::operation(&route.id(), route.path)
+        }),
+        get("/v1/catalogue", on(MethodFilter::GET, catalogue::list), |route| catalogue::operation(&route.id())),
+        get("/v1/panel/stream", on(MethodFilter::GET, panel::stream), |route| {
+            panel::stream_operation(&route.id(), route.path)
+        }),
+        Route {
+            method: "POST",
+            path: "/v1/panel/codes",
+            handler: on(MethodFilter::POST, panel::make_code),
+            operation: |route| panel::make_code_operation(&route.id(), route.path),
+        },
+        Route {
+            method: "POST",
+            path: panel::TOKENS,
+            handler: on(MethodFilter::POST, panel::exchange),
+            operation: |route| panel::exchange_operation(&route.id(), route.path),
+        },
         get("/v1/observe.js", on(MethodFilter::GET, scripts::observe), |route| scripts::observe_operation(&route.id())),
         get(metadata::PATH, on(MethodFilter::GET, metadata::file), |route| metadata::operation(&route.id())),
         get("/v1/page.js", on(MethodFilter::GET, scripts::page), |route| scripts::page_operation(&route.id())),
@@ -183,8 +202,8 @@ static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| {
 
 /// The service, to be served or called directly.
 pub fn router(service: Arc<Service>) -> Router {
-    let all = routes().into_iter();
-    all.fold(Router::new(), |router, route| router.route(route.path, route.handler))
+    let all = routes().into_iter().map(|route| (route.path, route.handler)).chain(panel::files());
+    all.fold(Router::new(), |router, (path, handler)| router.route(path, handler))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(service.clone(), access::check))

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::conditional::Conditionals;
 use crate::page_token::{ForPage, PageTokens};
+use crate::panel_access::{PanelAccess, path_with};
 use crate::token::Token;
 
 /// The longest body that is read, bytes: all credentials of a full key fit, whatever is in them, and the longest snapshot in base64url.
@@ -37,6 +38,7 @@ pub struct Service {
     pub(crate) rack: Rack,
     pub(crate) token: Token,
     pub(crate) pages: PageTokens,
+    pub(crate) panel: PanelAccess,
     pub(crate) conditionals: Conditionals,
     pub(crate) long_bodies: Semaphore,
     pub(crate) ceremonies: Semaphore,
@@ -51,11 +53,20 @@ impl Service {
             rack,
             token,
             pages: PageTokens::default(),
+            panel: PanelAccess::default(),
             conditionals: Conditionals::default(),
             long_bodies: Semaphore::new(LONG_BODIES),
             ceremonies: Semaphore::new(MAX_CEREMONIES),
             waits: Semaphore::new(MAX_WAITS),
         })
+    }
+
+    /// Where the panel is, to be put behind the address at which this is served. It can be opened there once, within a quarter of an hour.
+    ///
+    /// # Errors
+    /// The operating system gives no random bytes.
+    pub fn panel_path(&self) -> Result<String, getrandom::Error> {
+        self.panel.make_code().map(|code| path_with(code.expose()))
     }
 
     /// A token for whatever page a browser shows that a test drives, with which it asks all keys that are plugged in, for ceremonies of the

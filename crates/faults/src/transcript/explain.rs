@@ -161,12 +161,17 @@ impl Explainer {
     /// Joins what a page noted with what keys heard.
     fn observe(&mut self, note: &Note, at_us: u64) {
         if let Note::Began(began) = note {
+            let told = self.ceremonies.iter_mut().filter_map(|heard| heard.page.as_mut());
+            if let Some(known) = told.chain(&mut self.pages).find(|page| page.is_also(began)) {
+                known.also = Some(began.id.clone());
+                return;
+            }
             if self.pages.len() >= MAX_CEREMONIES {
                 self.pages.pop_front();
             }
             return self.pages.push_back(Page::new((**began).clone(), at_us));
         }
-        let Some(known) = self.pages.iter().rposition(|page| page.began.id == note.id()) else { return };
+        let Some(known) = self.pages.iter().rposition(|page| page.has_id(note.id())) else { return };
         match note {
             Note::Ended(ended) => {
                 if let Some(page) = self.pages.get_mut(known) {

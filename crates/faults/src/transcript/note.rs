@@ -16,6 +16,20 @@ pub enum Note {
     Answered(Box<Answered>),
 }
 
+/// What the id of a note begins with that a client of keyrig's took itself.
+const OF_CLIENT: &str = "client-";
+
+/// The id of such a note, by its number.
+#[must_use]
+pub fn of_client(number: u64) -> String {
+    format!("{OF_CLIENT}{number}")
+}
+
+/// Whether the id is one of these.
+pub(super) fn is_of_client(id: &str) -> bool {
+    id.starts_with(OF_CLIENT)
+}
+
 impl Note {
     /// The ceremony that it is about.
     #[must_use]

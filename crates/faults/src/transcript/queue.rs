@@ -9,6 +9,9 @@ use super::assembly::{Heard, Sound};
 /// How much is kept, bytes. It is a second or more of all that one core can move.
 pub(super) const MAX_QUEUED: usize = 8 * 1024 * 1024;
 
+/// How much is kept while nobody takes it, where the latest is kept, bytes.
+const MAX_LATEST: usize = 1024 * 1024;
+
 /// What a note counts for, bytes: the longest that is taken.
 const MAX_NOTE: usize = 64 * 1024;
 
@@ -19,7 +22,7 @@ const ENOUGH: usize = 256 * 1024;
 const GATHERING: Duration = Duration::from_millis(10);
 
 /// An event, or how many were missed before the next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Entry {
     Heard(Heard),
     Missed { at: Duration, count: u64 },
@@ -48,6 +51,26 @@ struct Inner {
     attended: bool,
     /// Counts what they have written.
     writes: u64,
+    /// Until somebody does, the latest is kept, and not the first.
+    keeps_latest: bool,
+    /// How many were dropped of those before.
+    dropped: u64,
+}
+
+impl Inner {
+    /// Drops the oldest until there is room for so much beside the latest.
+    fn make_room(&mut self, size_of_next: usize) {
+        while self.size.saturating_add(size_of_next) > MAX_LATEST {
+            let Some(oldest) = self.entries.pop_front() else { return };
+            match oldest {
+                Entry::Heard(heard) => {
+                    self.size = self.size.saturating_sub(size(&heard));
+                    self.dropped = self.dropped.saturating_add(1);
+                }
+                Entry::Missed { count, .. } => self.dropped = self.dropped.saturating_add(count),
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +84,11 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// One that keeps the latest until somebody writes what is kept.
+    pub(super) fn of_the_latest() -> Self {
+        Self { inner: Mutex::new(Inner { keeps_latest: true, ..Inner::default() }), changed: Condvar::new() }
+    }
+
     /// Keeps it, if there is room.
     pub(super) fn push(&self, heard: Heard) {
         let size = size(&heard);
@@ -68,6 +96,9 @@ impl Queue {
         inner.latest = inner.latest.max(heard.at);
         if inner.closed {
             return;
+        }
+        if inner.keeps_latest && !inner.attended {
+            inner.make_room(size);
         }
         if inner.size.saturating_add(size) > MAX_QUEUED {
             inner.missed = inner.missed.saturating_add(1);
@@ -167,6 +198,13 @@ impl Queue {
 
 fn take(inner: &mut Inner) -> Vec<Entry> {
     inner.size = 0;
+    if inner.dropped > 0 {
+        let at = inner.entries.front().map_or(inner.latest, |entry| match entry {
+            Entry::Heard(heard) => heard.at,
+            Entry::Missed { at, .. } => *at,
+        });
+        inner.entries.push_front(Entry::Missed { at, count: core::mem::take(&mut inner.dropped) });
+    }
     let mut entries: Vec<_> = core::mem::take(&mut inner.entries).into();
     if inner.missed > 0 {
         entries.push(Entry::Missed { at: inner.latest, count: core::mem::take(&mut inner.missed) });
@@ -220,5 +258,25 @@ mod tests {
             entries.len()
         );
         assert!(queue.drain().is_empty());
+    }
+
+    #[test]
+    fn the_latest_is_kept_until_somebody_takes_it_and_what_was_before_is_counted() {
+        let queue = Queue::of_the_latest();
+        for _ in 0..5 {
+            queue.push(heard(MAX_LATEST / 3));
+        }
+        queue.attend();
+        let entries = queue.drain();
+        assert!(
+            matches!(entries.as_slice(), [Entry::Missed { count: 3, .. }, Entry::Heard(_), Entry::Heard(_)]),
+            "two fit: {}",
+            entries.len()
+        );
+        // And then as much as of what is written.
+        for _ in 0..5 {
+            queue.push(heard(MAX_LATEST / 3));
+        }
+        assert_eq!(queue.drain().len(), 5);
     }
 }

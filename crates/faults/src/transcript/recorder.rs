@@ -24,6 +24,7 @@ use super::event::{Direction, Event, Header, KeyInTrace, Start, Touch, What};
 use super::exchange::Transcript;
 use super::explain::{Explainer, SILENCE_US};
 use super::explanation::Explanation;
+use super::followed::{Follower, Log};
 use super::note::Note;
 use super::output::Output;
 use super::queue::{Entry, Next, Queue};
@@ -50,6 +51,11 @@ struct Shared {
     /// What was heard by who asks for it without a file.
     kept: Mutex<Kept>,
     failed: Arc<Mutex<Option<io::Error>>>,
+    /// What those are told who follow it.
+    followed: Arc<Log>,
+    hears_reports: bool,
+    /// Whether there is a thread that takes what is heard.
+    is_attended: Mutex<bool>,
 }
 
 struct Kept {
@@ -78,6 +84,17 @@ impl Recorder {
     /// For a rack that is to hold these keys.
     #[must_use]
     pub fn new(keys: &[KeySpecification], secrets: Secrets) -> Self {
+        Self::over(Queue::default(), keys, secrets, true)
+    }
+
+    /// The same for who may come to [follow](Self::follow) it, and for nobody else. Until then it costs next to nothing: the latest of what is
+    /// heard is kept as it is, without reports.
+    #[must_use]
+    pub fn for_followers(keys: &[KeySpecification]) -> Self {
+        Self::over(Queue::of_the_latest(), keys, Secrets::Masked, false)
+    }
+
+    fn over(queue: Queue, keys: &[KeySpecification], secrets: Secrets, hears_reports: bool) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let header = Header {
             format: 1,
@@ -89,12 +106,15 @@ impl Recorder {
             keys: keys.iter().map(introduced).collect(),
         };
         Self(Arc::new(Shared {
-            queue: Arc::default(),
+            queue: Arc::new(queue),
             secrets,
             header: Mutex::new(header),
             started: Instant::now(),
             kept: Mutex::new(Kept { assembly: Assembly::new(secrets), events: Vec::new() }),
             failed: Arc::default(),
+            followed: Arc::default(),
+            hears_reports,
+            is_attended: Mutex::default(),
         }))
     }
 
@@ -145,7 +165,7 @@ impl Recorder {
     /// Starts the thread that writes what is heard.
     ///
     /// # Errors
-    /// There can be no thread.
+    /// There can be no thread, or there is one already.
     pub fn write_to(&self, output: Output, out: impl Write + Send + 'static) -> io::Result<()> {
         self.start(Some((output, Box::new(out))), None)
     }
@@ -154,7 +174,7 @@ impl Recorder {
     /// where.
     ///
     /// # Errors
-    /// There can be no thread.
+    /// There can be no thread, or there is one already.
     pub fn explain_to(
         &self,
         tell: impl FnMut(&Explanation) + Send + 'static,
@@ -163,13 +183,39 @@ impl Recorder {
         self.start(written, Some(Box::new(tell)))
     }
 
+    /// Follows what is heard from here on, and the latest of before if this is [for followers](Self::for_followers), with ceremonies
+    /// explained that fail. If nothing is written of it, this starts the thread that decodes it. Secrets are masked as in what is written;
+    /// beside a capture they are masked unless they are to be shown.
+    ///
+    /// # Errors
+    /// There can be no thread.
+    pub fn follow(&self) -> io::Result<Follower> {
+        self.0.followed.begin();
+        let mut is_attended = self.0.is_attended.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_attended {
+            self.attend(None, None)?;
+            *is_attended = true;
+        }
+        Ok(self.0.followed.follower())
+    }
+
     fn start(&self, written: Option<(Output, Box<dyn Write + Send>)>, tell: Option<Tell>) -> io::Result<()> {
-        let Shared { queue, secrets, failed, .. } = &*self.0;
+        let mut is_attended = self.0.is_attended.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_attended {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is heard is written, or followed, already"));
+        }
+        self.attend(written, tell)?;
+        *is_attended = true;
+        Ok(())
+    }
+
+    fn attend(&self, written: Option<(Output, Box<dyn Write + Send>)>, tell: Option<Tell>) -> io::Result<()> {
+        let Shared { queue, secrets, failed, followed, .. } = &*self.0;
         let header = self.header();
         // A capture is of what passed.
         let is_raw = written.as_ref().is_some_and(|(output, _)| output.is_raw());
-        let secrets = if is_raw { Secrets::Shown } else { *secrets };
-        let mut assembly = Assembly::new(secrets);
+        let masked = (is_raw && *secrets == Secrets::Masked).then(|| Assembly::new(Secrets::Masked));
+        let mut assembly = Assembly::new(if is_raw { Secrets::Shown } else { *secrets });
         if header.seed.is_some() {
             assembly.keep_messages();
         }
@@ -180,9 +226,10 @@ impl Recorder {
             has_failed: false,
             failed: Arc::clone(failed),
         });
-        let explaining = tell.map(|tell| Explaining { explainer: Explainer::default(), tell });
+        let explainer = tell.as_ref().map(|_| Explainer::default());
         let header = Event { at_us: 0, key: None, what: What::Trace(header) };
-        let thread = Thread { queue: Arc::clone(queue), assembly, writing, explaining, latest_us: 0 };
+        let (queue, followed) = (Arc::clone(queue), Arc::clone(followed));
+        let thread = Thread { queue, assembly, masked, writing, explainer, tell, followed, latest_us: 0 };
         self.0.queue.attend();
         thread::Builder::new().name("transcript".to_owned()).spawn(move || thread.run(&header)).map(drop)
     }
@@ -251,18 +298,18 @@ impl Writing {
     }
 }
 
-/// Who says why ceremonies fail, and who is told.
-struct Explaining {
-    explainer: Explainer,
-    tell: Tell,
-}
-
 /// What the thread does with what is heard.
 struct Thread {
     queue: Arc<Queue>,
     assembly: Assembly,
+    /// What makes events for who follows, if they are not to see what is written.
+    masked: Option<Assembly>,
     writing: Option<Writing>,
-    explaining: Option<Explaining>,
+    /// Who says why ceremonies fail.
+    explainer: Option<Explainer>,
+    /// Who is told that, beside those who follow.
+    tell: Option<Tell>,
+    followed: Arc<Log>,
     /// The latest time of an event.
     latest_us: u64,
 }
@@ -272,12 +319,13 @@ impl Thread {
         self.take(header);
         loop {
             self.flush();
-            let silence = self.explaining.as_ref().filter(|explaining| explaining.explainer.waits_for_silence());
+            let silence = self.explainer.as_ref().filter(|explainer| explainer.waits_for_silence());
             match self.queue.next(silence.map(|_| Duration::from_micros(SILENCE_US))) {
                 Next::Closed => break,
-                Next::Silence => self.tell(Explainer::fall_silent),
+                Next::Silence => self.explain(Explainer::fall_silent),
                 Next::Entries(entries) => {
                     for entry in entries {
+                        self.mask(&entry);
                         let mut events = Vec::new();
                         take(&mut self.assembly, entry, &mut |event| events.push(event));
                         for event in events {
@@ -290,7 +338,7 @@ impl Thread {
                 }
             }
         }
-        self.tell(|explainer| core::mem::take(explainer).end_of_transcript());
+        self.explain(|explainer| core::mem::take(explainer).end_of_transcript());
         if let Some(Writing { output, bytes, .. }) = &mut self.writing {
             output.write(&Event { at_us: self.latest_us, key: None, what: What::End }, bytes);
             output.end(bytes);
@@ -304,15 +352,36 @@ impl Thread {
         if let Some(Writing { output, bytes, .. }) = &mut self.writing {
             output.write(event, bytes);
         }
-        self.tell(|explainer| explainer.take(event));
+        if self.masked.is_none() && self.followed.is_followed() {
+            self.followed.write(event);
+        }
+        self.explain(|explainer| explainer.take(event));
     }
 
-    fn tell(&mut self, explain: impl FnOnce(&mut Explainer) -> Vec<Event>) {
-        let Self { writing, explaining, .. } = self;
-        let Some(explaining) = explaining else { return };
-        for event in explain(&mut explaining.explainer) {
+    /// Tells those who follow what is not to be shown as it is written.
+    fn mask(&mut self, entry: &Entry) {
+        let Self { masked: Some(masked), followed, .. } = self else { return };
+        take(masked, entry.clone(), &mut |event| {
+            if followed.is_followed() {
+                followed.write(&event);
+            }
+        });
+    }
+
+    fn explain(&mut self, explain: impl FnOnce(&mut Explainer) -> Vec<Event>) {
+        let Self { writing, explainer, tell, followed, .. } = self;
+        let is_followed = followed.is_followed();
+        if explainer.is_none() && is_followed {
+            *explainer = Some(Explainer::default());
+        }
+        let Some(explainer) = explainer else { return };
+        for event in explain(explainer) {
+            if is_followed {
+                followed.write(&event);
+            }
+            let Some(tell) = tell else { continue };
             if let What::Explained(explanation) = &event.what {
-                (explaining.tell)(explanation);
+                tell(explanation);
             }
             if let Some(Writing { output, bytes, .. }) = writing {
                 output.write(&event, bytes);
@@ -350,6 +419,9 @@ fn introduced(specification: &KeySpecification) -> KeyInTrace {
 
 impl Seams for Recorder {
     fn control_ear(&self, key: &KeyName) -> Option<ControlEar> {
+        if !self.0.hears_reports {
+            return None;
+        }
         let (key, queue, started) = (Arc::<str>::from(key.as_str()), Arc::clone(&self.0.queue), self.0.started);
         Some(Arc::new(move |request| {
             // A USB host and its key have no clock in common.
@@ -359,7 +431,8 @@ impl Seams for Recorder {
     }
 
     fn edge(&self, key: &KeyName) -> Option<Box<dyn Edge>> {
-        Some(Box::new(Ear { key: Arc::from(key.as_str()), queue: Arc::clone(&self.0.queue) }))
+        let (key, queue) = (Arc::from(key.as_str()), Arc::clone(&self.0.queue));
+        Some(Box::new(Ear { key, queue, hears_reports: self.0.hears_reports }))
     }
 }
 
@@ -367,6 +440,7 @@ impl Seams for Recorder {
 struct Ear {
     key: Arc<str>,
     queue: Arc<Queue>,
+    hears_reports: bool,
 }
 
 impl fmt::Debug for Ear {
@@ -388,12 +462,16 @@ fn way(channel: Channel) -> (u64, u32) {
 
 impl Edge for Ear {
     fn report_in(&mut self, peer: Peer, report: Report, now: Duration) -> Option<Report> {
-        self.hear(now, Sound::Report { direction: Direction::Out, peer: peer.0, report: Box::new(report) });
+        if self.hears_reports {
+            self.hear(now, Sound::Report { direction: Direction::Out, peer: peer.0, report: Box::new(report) });
+        }
         Some(report)
     }
 
     fn report_out(&mut self, peer: Peer, report: Report, now: Duration) -> Option<Report> {
-        self.hear(now, Sound::Report { direction: Direction::In, peer: peer.0, report: Box::new(report) });
+        if self.hears_reports {
+            self.hear(now, Sound::Report { direction: Direction::In, peer: peer.0, report: Box::new(report) });
+        }
         Some(report)
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keyrig_control::request::{Events, MAX_EVENTS};
 use keyrig_control::socket::send;
-use keyrig_rack::events::{Event, What};
+use keyrig_rack::events::What;
 
 use crate::failure::Failure;
 use crate::output::{print, print_json};
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: Arguments, path: &Path, json: bool) -> Result
             if json {
                 print_json(event)?
             } else {
-                print(text(event))?
+                print(format!("{:>5}  {}", event.id, text(&event.what)))?
             }
             after = event.id;
         }
@@ -44,9 +44,10 @@ pub(super) async fn run(arguments: Arguments, path: &Path, json: bool) -> Result
     }
 }
 
-fn text(event: &Event) -> String {
+/// What happened, in words.
+pub(crate) fn text(what: &What) -> String {
     let number = |count: &usize, what: &str| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });
-    let what = match &event.what {
+    match what {
         What::Waiting { key, command, for_verification: true } => format!("{key} waits for its user ({command})"),
         What::Waiting { key, command, .. } => format!("{key} waits for a touch ({command})"),
         What::Touched { key } => format!("{key} was touched"),
@@ -75,6 +76,5 @@ fn text(event: &Event) -> String {
         What::UvPolicy { key, uv } => format!("{key} finds its user: {uv}"),
         What::Gap { missed } => format!("{missed} events before the next are not kept any more"),
         other => format!("{other:?}"),
-    };
-    format!("{:>5}  {what}", event.id)
+    }
 }

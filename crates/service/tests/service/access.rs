@@ -32,7 +32,8 @@ async fn whether_there_is_a_service_anybody_may_know_and_nothing_else() {
     assert_eq!(sent(rig.request(Method::GET, "/v1/ready").bearer_auth("x")).await.code(), "token-wrong");
     for (method, path) in [
         (Method::POST, "/v1/ready"),
-        (Method::GET, "/"),
+        (Method::POST, "/"),
+        (Method::GET, "/panel/"),
         (Method::GET, "/v1/version"),
         (Method::GET, "/v1/nothing"),
         (Method::POST, "/v1/client/create"),

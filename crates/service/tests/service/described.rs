@@ -42,10 +42,10 @@ async fn every_route_is_described_and_every_description_is_of_a_route() {
     operations.sort_unstable();
     operations.dedup();
     assert_eq!(operations.len(), all, "each has a name of its own");
-    // Beside commands: ready, version, the description, the stream of events, two ceremonies and what a page
-    // can ask for and signal, its script and the tokens for it, what takes notes and where they go,
-    // metadata of the keys.
-    assert_eq!(all, commands().len() + 14, "{operations:?} {:?}", commands());
+    // Beside commands: ready, version, the description, the streams of events, of the transcript and of the panel, the
+    // panel's codes and tokens, the catalogue, two ceremonies and what a page can ask for and signal, its script and the tokens for
+    // it, what takes notes and where they go, metadata of the keys.
+    assert_eq!(all, commands().len() + 19, "{operations:?} {:?}", commands());
 }
 
 #[tokio::test]

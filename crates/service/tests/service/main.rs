@@ -9,5 +9,6 @@ mod described;
 mod hostile;
 mod notes;
 mod page_tokens;
+mod panel;
 mod signals;
 mod support;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::ceremony::Heard;
 use crate::transcript::explanation::JoinedBy;
-use crate::transcript::note::{Answered, Began, Ceremony, Ended};
+use crate::transcript::note::{Answered, Began, Ceremony, Ended, is_of_client};
 
 /// What Chromium adds to some client data, so that nobody compares it with a template.
 const CHROMIUMS_ADDITION: &str = concat!(
@@ -26,11 +26,28 @@ pub(super) struct Page {
     pub(super) answered: Option<Answered>,
     /// By what it was found what keys heard of it.
     pub(super) joined_by: Option<JoinedBy>,
+    /// The id of its other notes: where a page asks keyrig's client, both note it.
+    pub(super) also: Option<String>,
 }
 
 impl Page {
     pub(super) fn new(began: Began, at_us: u64) -> Self {
-        Self { began, began_at_us: at_us, ended: None, answered: None, joined_by: None }
+        Self { began, began_at_us: at_us, ended: None, answered: None, joined_by: None, also: None }
+    }
+
+    /// Whether notes of this id are of it.
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        self.began.id == id || self.also.as_deref() == Some(id)
+    }
+
+    /// Whether this is the same, noted by the other one of a page and keyrig's client.
+    pub(super) fn is_also(&self, began: &Began) -> bool {
+        let ours = &self.began;
+        self.also.is_none()
+            && is_of_client(&ours.id) != is_of_client(&began.id)
+            && ours.options.challenge.is_some()
+            && ours.options.challenge == began.options.challenge
+            && (ours.ceremony, &ours.origin) == (began.ceremony, &began.origin)
     }
 
     /// Whether the page got nothing, or the site did not like what it got.

@@ -417,3 +417,34 @@ fn a_site_that_refuses_what_browser_and_key_gave_is_told_with_what_it_said() {
     script.note(9, json!({"note": "answered", "id": "1", "at_unix_ms": 9, "status": 200}));
     assert_eq!(explain(&script.events), []);
 }
+
+/// Where a page asks keyrig's client, the page's script and the client note the same ceremony: it is told once, whoever is first.
+#[test]
+fn a_ceremony_that_page_and_client_both_noted_is_told_once() {
+    let began = |id: &str, challenge: &str| {
+        json!({"event": "observed", "at_us": 1, "note": "began", "id": id, "at_unix_ms": 1, "ceremony": "get",
+            "origin": "https://login.example.net", "top": true, "options": {"rp_id": "example.com", "challenge": challenge}})
+    };
+    let ended = |id: &str| {
+        json!({"event": "observed", "at_us": 2, "note": "ended", "id": id, "at_unix_ms": 2,
+            "exception": {"name": "SecurityError", "message": "no"}})
+    };
+    let told = |events: &[Value]| {
+        let events: Vec<Event> = events.iter().map(|event| serde_json::from_value(event.clone()).unwrap()).collect();
+        explain(&events).len()
+    };
+    assert_eq!(told(&[began("client-1", "AA"), began("1-1", "AA"), ended("client-1"), ended("1-1")]), 1);
+    assert_eq!(told(&[began("1-1", "AA"), began("client-1", "AA"), ended("client-1"), ended("1-1")]), 1);
+    assert_eq!(
+        told(&[began("client-1", "AA"), ended("client-1"), began("1-1", "AA"), ended("1-1")]),
+        1,
+        "notes come late"
+    );
+    // And what is not the same is not taken for it.
+    assert_eq!(told(&[began("client-1", "AA"), began("1-1", "BB"), ended("client-1"), ended("1-1")]), 2);
+    assert_eq!(
+        told(&[began("1-1", "AA"), ended("1-1"), began("1-2", "AA"), ended("1-2")]),
+        2,
+        "a site's challenge may stay"
+    );
+}

@@ -6,7 +6,7 @@ use super::ceremony::{Heard, Part, Role};
 use super::page::Page;
 use crate::transcript::event::Touch;
 use crate::transcript::explanation::{Explanation, KeyInCeremony, ObservedPage, RefusedBy};
-use crate::transcript::note::{Answered, Ceremony, Exception};
+use crate::transcript::note::{Answered, Ceremony, Exception, is_of_client};
 use crate::transcript::text::why;
 
 /// How much of what a site says is told, characters.
@@ -53,7 +53,10 @@ fn of_page(heard: &Heard, page: &Page) -> Verdict {
     let Some(ended) = &page.ended else { return of_keys_alone(heard) };
     let Some(Exception { name, message }) = &ended.exception else { return of_keys_alone(heard) };
     let took_ms = ended.at_unix_ms.saturating_sub(page.began.at_unix_ms);
-    let got = format!("After {} the page got {}: {:?}.", duration(took_ms), name.escape_debug(), message);
+    let is_own = is_of_client(&page.began.id);
+    // A browser keeps the reason to itself; keyrig's own client does not.
+    let reason = if is_own { format!(": the client's reason is {message:?}") } else { format!(": {message:?}") };
+    let got = format!("After {} the page got {}{reason}.", duration(took_ms), name.escape_debug());
     let is_late = page.began.options.timeout_ms.is_some_and(|timeout| at_least(took_ms, timeout));
     let told = |refused_by, more: &str| Verdict { refused_by, text: format!("{got}{more}") };
     let verdict = verdict(heard);
@@ -77,7 +80,7 @@ fn of_page(heard: &Heard, page: &Page) -> Verdict {
                 page.rp_id().escape_debug(),
                 page.host().escape_debug()
             ),
-            (true, "NotAllowedError") => {
+            (true, "NotAllowedError") if !is_own => {
                 " There was no key to ask, its user closed a window, or the page lacks what it takes: focus, a click, a policy.".to_owned()
             }
             (true, _) => String::new(),

@@ -1,0 +1,133 @@
+// What is done at the panel, by its elements: as somebody would who sees and clicks.
+window.at ??= (() => {
+  const find = (id) => document.getElementById(id);
+  const until = (condition) => new Promise((resolve) => {
+    const look = () => {
+      const found = condition();
+      if (!found) return;
+      observer.disconnect();
+      resolve(found);
+    };
+    const observer = new MutationObserver(look);
+    observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+    look();
+  });
+  const card = (name) => document.querySelector(`.card[data-key="${name}"]`);
+  const button = (text, where) => [...where.querySelectorAll('button')].find((one) => one.textContent === text && !one.hidden);
+  const choose = (select, value) => {
+    select.value = value;
+    select.dispatchEvent(new Event('change', { bubbles: true }));
+  };
+
+  // Who is in sees keys; who is not is told how to get in.
+  const inside = () => until(() => {
+    if (!find('gate').hidden) return `outside: ${find('gate-why').textContent}`;
+    return find('live').textContent === 'live' && find('keys').children.length > 0 && `in, at ${location.pathname}${location.hash}`;
+  });
+  const forget = () => sessionStorage.clear();
+  async function give(token) {
+    const before = find('gate-why').textContent;
+    find('gate-form').elements.token.value = token;
+    find('gate-form').requestSubmit();
+    await until(() => find('gate').hidden || find('gate-why').textContent !== before);
+    return inside();
+  }
+
+  async function policy(value) {
+    choose(find('policy'), value);
+    return until(() => !find('message').hidden && find('message').textContent.includes(value) && value);
+  }
+
+  // What a key's card says that it waits for, once the site is known.
+  const asks = (name, site) => until(() => card(name)?.classList.contains('asks')
+    && card(name).querySelector('.why').textContent.includes(site) && card(name).querySelector('.why').textContent);
+  const rests = (name) => until(() => card(name) && !card(name).classList.contains('asks') && 'rests');
+  async function touch(name) {
+    card(name).querySelector('.key').click();
+    return true;
+  }
+  async function focus(name) {
+    card(name).querySelector('.key').focus();
+    return document.activeElement.ariaLabel;
+  }
+  const focused = () => document.activeElement.ariaLabel;
+  async function press(name, text) {
+    button(text, card(name)).click();
+    return true;
+  }
+  const isOut = (name, isOut) => until(() => card(name).classList.contains('out') === isOut && 'so');
+
+  // The latest refusal: its title, who refused, and why.
+  const refused = (site) => until(() => {
+    const first = find('refusals').firstElementChild;
+    return first?.textContent.includes(site) && first.textContent;
+  });
+  const refusals = () => find('refusals').children.length;
+
+  async function open(name) {
+    card(name).querySelector('details').open = true;
+    await until(() => card(name).querySelector('.fault'));
+    return until(() => !card(name).querySelector('details').textContent.includes('PIN: …') && card(name).querySelector('details').textContent);
+  }
+  const holds = (name, text) => until(() => {
+    const list = card(name).querySelector('.credentials');
+    return list.textContent.includes(text) && list.textContent;
+  });
+  async function faultOn(name, kind, parameter, command, times) {
+    const { elements } = card(name).querySelector('.fault');
+    choose(elements.kind, kind);
+    if (parameter) elements.parameter.value = parameter;
+    elements.command.value = command && `,command=${command}`;
+    elements.times.value = times;
+    card(name).querySelector('.fault').requestSubmit();
+    return faults(name, kind);
+  }
+  const faults = (name, text) => until(() => {
+    const list = card(name).querySelector('.faults');
+    return (text ? list.textContent.includes(text) : list.children.length === 0) && (list.textContent || 'none');
+  });
+  async function faultOff(name) {
+    button('Switch off', card(name).querySelector('.faults')).click();
+    return faults(name, '');
+  }
+
+  async function add(name, profile) {
+    find('add').click();
+    const { elements } = find('new-key').querySelector('form');
+    elements.name.value = name;
+    choose(elements.profile, profile);
+    find('new-key').querySelector('[value=ok]').click();
+    return until(() => card(name)?.querySelector('.kind').textContent);
+  }
+  async function remove(name) {
+    card(name).querySelector('details').open = true;
+    (await until(() => button('Remove', card(name)))).click();
+    await until(() => find('sure').open);
+    find('sure').querySelector('[value=ok]').click();
+    return until(() => !card(name) && 'gone');
+  }
+
+  const asking = (count) => until(() => document.querySelectorAll('.card.asks').length === count && count);
+  const resting = () => until(() => document.querySelectorAll('.card.asks').length === 0 && 'all');
+  const gone = (name) => until(() => !card(name) && 'gone');
+  const row = (command) => until(() => [...find('exchanges').querySelectorAll('details')].find((one) => one.textContent.includes(command))?.textContent);
+  async function openRow(command) {
+    const details = [...find('exchanges').querySelectorAll('details')].find((one) => one.textContent.includes(command));
+    details.open = true;
+    return until(() => details.querySelector('pre')?.textContent);
+  }
+  const close = () => document.querySelectorAll('details[open]').forEach((one) => { one.open = false; });
+  const said = () => until(() => !find('message').hidden && find('message').textContent);
+  const tooWide = () => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth;
+  // Nothing here is a picture of others, and nothing turns text around.
+  const markup = () => document.images.length + document.querySelectorAll('b, iframe').length + Number(/[\u202e\u200b]/.test(document.body.textContent));
+  async function audit() {
+    const { violations } = await window.axe.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+  }
+
+  return {
+    inside, forget, give, policy, asks, rests, touch, focus, focused, press, isOut, refused, refusals, open, holds, faultOn, faultOff, faults, add,
+    remove, asking, resting, gone, row, openRow, close, said, tooWide, markup, audit,
+  };
+})();
