@@ -10,7 +10,8 @@ use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The description in use: it is fetched from the service, which `keyrig exec` gives two keys.
+/// The description in use: it is fetched from the service, which `keyrig exec` gives two keys. OpenAPI 3.1 has no words for the
+/// events of a stream.
 #[tokio::test]
 async fn the_service_is_as_it_is_described() {
     let cache = judge::tree(".cache/service");
@@ -19,7 +20,8 @@ async fn the_service_is_as_it_is_described() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let script = r#"exec "$0" --config-file "$1" run --url "$KEYRIG_URL" --header "Authorization: Bearer $KEYRIG_TOKEN" \
-        --exclude-path /v1/events/stream "$KEYRIG_URL/v1/openapi.json""#;
+        --exclude-path /v1/events/stream --exclude-path /v1/trace/stream --exclude-path /v1/panel/stream \
+        "$KEYRIG_URL/v1/openapi.json""#;
     let service = judge::tree("tests/service").canonicalize().expect("there");
     let schemathesis = cache.canonicalize().expect("there").join("venv/bin/schemathesis");
     let mut command = Command::new(keyrig());

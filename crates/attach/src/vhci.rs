@@ -367,15 +367,15 @@ impl Attachments {
         }
     }
 
-    fn node(&mut self, HidrawNode { local_busid, name }: HidrawNode) -> Option<Event> {
+    fn node(&mut self, node: HidrawNode) -> Option<Event> {
         let ports = self.vhci.ports().inspect_err(|error| tracing::warn!(%error, "a node's key is not known")).ok()?;
-        let port = ports.iter().find(|port| port.state == State::Used && port.local_busid == local_busid)?;
+        let port = ports.iter().find(|port| node.is_at(port))?;
         let (key, told) = self.keys.get_mut(&port.number)?;
-        if told.as_ref() == Some(&name) {
+        if told.as_ref() == Some(&node.name) {
             return None;
         }
-        let path = Path::new("/dev").join(&name);
-        *told = Some(name);
+        let path = Path::new("/dev").join(&node.name);
+        *told = Some(node.name);
         Some(Event::Node { key: key.clone(), path })
     }
 

@@ -1,10 +1,14 @@
 //! `keyrig exec`: a program that finds keys as if they were plugged in.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command as Program, ExitCode, Stdio};
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use keyrig_attach::ctaphid_endpoint::EndpointAddress;
@@ -15,6 +19,8 @@ use keyrig_faults::Absent;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::{Command, KeyState};
 use keyrig_rack::events::{Reader, What};
+use keyrig_scenario::reports::{ProgramResult, junit_of_program};
+use keyrig_scenario::runner::quoted;
 use tokio::task::JoinSet;
 
 use crate::address::AddressOrNone;
@@ -89,6 +95,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     exit_on_stdin_end: bool,
 
+    /// Write what came of it as JUnit's XML: one test, and in it who refused ceremonies, and why
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
     /// Say only what went wrong
     #[arg(long, short)]
     quiet: bool,
@@ -139,10 +149,17 @@ impl WantedView {
     }
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(mut arguments: Arguments) -> Result<ExitCode, Failure> {
     let lines = Lines::start(anstream::stderr(), |count| format!("{count} lines were lost: nobody read them"))
         .map_err(Failure::Runtime)?;
     let mut tracing = Tracing::default();
+    let report = match Report::of(&mut arguments) {
+        Ok(report) => report,
+        Err(failure) => {
+            say_failure(&failure, false);
+            return Ok(ExitCode::from(FAILED));
+        }
+    };
     let ended = run_program(arguments, lines.clone(), &mut tracing).await;
     lines.finish();
     let code = match &ended {
@@ -152,14 +169,67 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Err(Failure::Exec(ExecError::NotExecutable { .. })) => Some(NOT_EXECUTABLE),
         Err(_) => Some(FAILED),
     };
-    // A program that failed has failed, whatever became of its transcript.
-    match tracing.finish_after(ended) {
+    // A program that failed has failed, whatever became of its transcript and its report.
+    let ended = tracing.finish_after(ended);
+    let reported = report.map_or(Ok(()), |report| report.write(&ended, &tracing));
+    match ended.and_then(|code| reported.map(|()| code)) {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(failure) => {
             say_failure(&failure, false);
             Ok(ExitCode::from(code.unwrap_or(FAILED)))
         }
     }
+}
+
+/// The report that is to be written.
+struct Report {
+    file: PathBuf,
+    begun: Instant,
+    program: String,
+    seed: Option<u64>,
+    keys: Vec<(String, String)>,
+    transcript: Option<PathBuf>,
+}
+
+impl Report {
+    /// Looks whether it can be written, before anything runs, if one was asked for.
+    fn of(arguments: &mut Arguments) -> Result<Option<Self>, Failure> {
+        let Some(file) = arguments.junit.take() else { return Ok(None) };
+        let opened = OpenOptions::new().append(true).create(true).open(&file);
+        opened.map_err(|error| Failure::Write(file.clone(), error))?;
+        arguments.rack.trace.keeps_explanations = true;
+        let keys = arguments.rack.specifications()?.into_iter();
+        Ok(Some(Self {
+            file,
+            begun: Instant::now(),
+            program: command_line(arguments.program.iter().cloned()),
+            seed: arguments.rack.seed,
+            keys: keys.map(|key| (key.name.to_string(), key.profile.name)).collect(),
+            transcript: arguments.rack.trace.file().map(Path::to_owned),
+        }))
+    }
+
+    fn write(self, ended: &Result<u8, Failure>, tracing: &Tracing) -> Result<(), Failure> {
+        let file = self.file;
+        let result = ProgramResult {
+            program: self.program,
+            repeat: command_line(env::args_os()),
+            status: ended.as_ref().copied().map_err(ToString::to_string),
+            took: self.begun.elapsed(),
+            seed: self.seed,
+            keys: self.keys,
+            explained: tracing.explanations(),
+            transcript: self.transcript,
+        };
+        let written = junit_of_program(&result).map_err(io::Error::other).and_then(|xml| fs::write(&file, xml));
+        written.map_err(|error| Failure::Write(file, error))
+    }
+}
+
+/// A command line as a shell takes it.
+fn command_line(words: impl Iterator<Item = OsString>) -> String {
+    let words: Vec<_> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+    words.join(" ")
 }
 
 async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Tracing) -> Result<u8, Failure> {

@@ -74,6 +74,7 @@ Start with:
   keyrig trace FILE             see what keys were asked: what --trace wrote
   keyrig client create --help   options JSON in, credential JSON out
   keyrig run DIR                run scenarios: what keys, pages and a site do
+  keyrig hid list               real keys, to run scenarios on
   keyrig rp serve               a site to log in to, at http://localhost:8006
   keyrig doctor --help          which setting of a site is wrong, and for whom
   keyrig explain ./FILE         who refused a recorded ceremony, and why

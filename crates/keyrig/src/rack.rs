@@ -106,7 +106,7 @@ pub(crate) struct RackArguments {
 
     /// Derive everything random from this number: same requests, same bytes. Such keys are not secret
     #[arg(long, value_name = "N", conflicts_with = "state")]
-    seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
 
     /// A key's PIN, from the start: the first line of a file. A key that is kept and has another one is refused. Repeat for more
     #[arg(long = "pin", value_name = "NAME=FILE")]
@@ -124,7 +124,7 @@ pub(crate) struct RackArguments {
     faults: FaultArguments,
 
     #[command(flatten)]
-    trace: TraceArguments,
+    pub(crate) trace: TraceArguments,
 
     #[command(flatten)]
     timeline: TimelineArguments,
@@ -237,7 +237,7 @@ impl FromStr for KeyOrNone {
 
 impl RackArguments {
     /// The keys, with the bugs that were asked for.
-    fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
+    pub(crate) fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
         let metadata = self.mds.metadata()?;
         let named = self.keys.iter().filter_map(|KeyOrNone(key)| key.as_ref());
         let mut keys = named.map(|key| key.specification(metadata.as_deref())).collect::<Result<Vec<_>, _>>()?;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use keyrig_faults::Faults;
@@ -31,6 +31,9 @@ use following::Following;
 /// More keys than a rack has, and than a bus has room for: of what is no transcript of ours, no more are remembered.
 const MAX_KEYS: usize = 1024;
 
+/// More explanations than anybody reads in a report.
+const MAX_KEPT: usize = 100;
+
 /// What is written down of a rack.
 #[derive(Args)]
 pub(crate) struct TraceArguments {
@@ -46,6 +49,10 @@ pub(crate) struct TraceArguments {
     /// Show PINs, tokens and hmac-secret outputs in --trace, as encrypted as they pass
     #[arg(long, requires = "trace")]
     secrets: bool,
+
+    /// Why ceremonies failed is kept, for a report.
+    #[arg(skip)]
+    pub(crate) keeps_explanations: bool,
 }
 
 #[derive(Clone)]
@@ -69,7 +76,15 @@ impl core::str::FromStr for Trace {
 
 impl TraceArguments {
     pub(crate) fn is_wanted(&self) -> bool {
-        self.trace.is_some() || self.explain
+        self.trace.is_some() || self.explain || self.keeps_explanations
+    }
+
+    /// The file that is written, if one is.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.trace {
+            Some(Trace::File(path, _)) => Some(path),
+            _ => None,
+        }
     }
 
     /// What is to stand at the edges of a rack with these keys.
@@ -90,7 +105,8 @@ impl TraceArguments {
         let explained = self.explain.then(|| Lines::to_stderr(lost)).transpose()?;
         let recorder = Recorder::new(keys, secrets(self.secrets));
         let out = out.map(|(format, out)| (Output::new(format), out));
-        Ok(Tracing { recorder: Some(recorder), out, explained, ..Tracing::default() })
+        let kept = self.keeps_explanations.then(Arc::default);
+        Ok(Tracing { recorder: Some(recorder), out, explained, kept, ..Tracing::default() })
     }
 }
 
@@ -148,6 +164,8 @@ pub(crate) struct Tracing {
     out: Option<(Output, Box<dyn Write + Send>)>,
     /// Where it is told why ceremonies fail, if it is.
     explained: Option<Lines>,
+    /// What was told of that, or would have been: the first of it.
+    kept: Option<Arc<Mutex<Vec<String>>>>,
     /// What goes on beside it, and is told of at the end.
     timeline: Running,
 }
@@ -186,17 +204,30 @@ impl Tracing {
     /// Writes from here on what was and is heard.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
-        let began = match (self.explained.clone(), self.out.take()) {
-            (Some(lines), out) => {
-                let tell = move |explanation: &Explanation| {
-                    lines.print_marked(YELLOW, "keyrig:", format!(" {}", explanation.text))
-                };
-                recorder.explain_to(tell, out)
-            }
-            (None, Some((output, out))) => recorder.write_to(output, out),
-            (None, None) => Ok(()),
+        let (lines, kept, out) = (self.explained.clone(), self.kept.clone(), self.out.take());
+        let began = if lines.is_some() || kept.is_some() {
+            let tell = move |explanation: &Explanation| {
+                if let Some(lines) = &lines {
+                    lines.print_marked(YELLOW, "keyrig:", format!(" {}", explanation.text));
+                }
+                if let Some(kept) = &kept {
+                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                    if kept.len() < MAX_KEPT {
+                        kept.push(explanation.text.clone());
+                    }
+                }
+            };
+            recorder.explain_to(tell, out)
+        } else {
+            out.map_or(Ok(()), |(output, out)| recorder.write_to(output, out))
         };
         began.map_err(Failure::Runtime)
+    }
+
+    /// Why ceremonies failed, if that was kept: the first hundred, once it is over.
+    pub(crate) fn explanations(&self) -> Vec<String> {
+        let kept = self.kept.as_ref().map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        kept.unwrap_or_default()
     }
 
     /// Has the end tell of a timeline.

@@ -38,7 +38,7 @@ fn hostile_site(directory: &Path) -> String {
     database.pragma_update(None, "foreign_keys", false).expect("it is set");
     write("UPDATE users SET name = ?1, realm = 'pve', comment = ?1");
     write("INSERT INTO realms VALUES (?1, 'pve', ?1, 'none', NULL, NULL)");
-    write("INSERT INTO user_groups VALUES (?1, ?1)");
+    write("INSERT INTO user_groups (name, comment) VALUES (?1, ?1)");
     write("INSERT INTO group_members VALUES (1, ?1)");
     write("INSERT INTO roles VALUES (?1, ?1, 2)");
     write("INSERT INTO acl VALUES (?1, NULL, ?1)");

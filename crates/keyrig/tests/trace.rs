@@ -88,6 +88,37 @@ fn a_program_that_failed_has_failed_whatever_became_of_its_transcript() {
     }
 }
 
+#[test]
+fn a_report_of_a_program_says_how_it_ended_and_who_refused_what_it_asked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (report, trace) = (directory.path().join("out.xml"), directory.path().join("out.jsonl"));
+    let options = r#"{"rp": {"id": "example.com", "name": "Example"}, "user": {"id": "AQ", "name": "u", "displayName": "u"},
+        "challenge": "AAAA", "pubKeyCredParams": [{"type": "public-key", "alg": -7}], "extensions": {}}"#;
+    let create = format!("'{}' client create --origin https://example.com --on a", env!("CARGO_BIN_EXE_keyrig"));
+    let script = format!("printf %s '{options}' | {create}");
+    let rack = ["exec", "--plug", "none", "--seed", "1", "--touch", "deny", "--key", "a=keyrig"];
+    let arguments =
+        [&rack[..], &["--junit", text(&report), "--trace", text(&trace), "--", "sh", "-c", &script]].concat();
+    let ended = run(&mut keyrig(&arguments), "");
+    assert_eq!(ended.status.code(), Some(1), "{}", String::from_utf8_lossy(&ended.stderr));
+    let report = fs::read_to_string(&report).expect("a report");
+    let attachment = format!("[[ATTACHMENT|{}]]", trace.display());
+    for expected in [
+        r#"tests="1""#,
+        r#"classname="keyrig exec""#,
+        r#"message="it ended with status 1""#,
+        r#"<property name="seed" value="1"/>"#,
+        r#"<property name="key.a" value="keyrig"/>"#,
+        "its user refused",
+        &attachment,
+    ] {
+        assert!(report.contains(expected), "{expected} is missing: {report}");
+    }
+    let ended = run(&mut keyrig(&["exec", "--plug", "none", "--junit", "/nowhere/out.xml", "--", "true"]), "");
+    assert_eq!(ended.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("/nowhere/out.xml"));
+}
+
 /// A pipe with a name that nobody reads: what was to be recorded goes on, and ends when it is told to.
 #[test]
 fn a_transcript_to_a_pipe_that_nobody_reads_holds_up_nobody() {

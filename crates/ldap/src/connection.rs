@@ -200,7 +200,7 @@ impl Connection {
     /// Connects to a server.
     ///
     /// # Errors
-    /// [`Error`] if there is no connection in time, or none with the security that is asked for.
+    /// [`enum@Error`] if there is no connection in time, or none with the security that is asked for.
     pub async fn open(server: &Server, security: &Security, limits: Limits) -> Result<Self, Error> {
         let name = server.to_string();
         let limit = limits.connect;
@@ -246,7 +246,7 @@ impl Connection {
     /// Proves to be somebody by a password. What the server says of it: [`code::SUCCESS`] alone is a yes.
     ///
     /// # Errors
-    /// [`Error`] if there is no answer, or it would prove nothing: without a name or a password.
+    /// [`enum@Error`] if there is no answer, or it would prove nothing: without a name or a password.
     pub async fn bind(&mut self, name: &str, password: &str) -> Result<LdapResult, Error> {
         if password.is_empty() {
             return Err(Error::EmptyPassword);
@@ -268,7 +268,7 @@ impl Connection {
     /// Searches. Entries of other servers are not looked for.
     ///
     /// # Errors
-    /// [`Error`] if there is no whole answer: what came of it before is not given.
+    /// [`enum@Error`] if there is no whole answer: what came of it before is not given.
     pub async fn search(&mut self, search: &Search<'_>) -> Result<Found, Error> {
         let mut found = Found::default();
         let mut cookie = Vec::new();

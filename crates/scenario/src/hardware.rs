@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`bench`] | what it takes to run scenarios on them |
+//! | [`mod@bench`] | what it takes to run scenarios on them |
 //! | [`identity`] | what a key says of itself without being touched |
 //! | [`record`] | all that a key can be asked without a PIN and without storing anything on it |
 //! | [`import`] | a profile out of such a record |

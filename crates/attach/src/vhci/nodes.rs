@@ -13,6 +13,8 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvf
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
+use super::ports::{Hub, Port, State};
+
 /// The group that the kernel sends to itself. Group 2 is udev's.
 const KERNEL_GROUP: u32 = 1;
 /// More than the kernel ever sends (`UEVENT_BUFFER_SIZE` and the heading).
@@ -33,10 +35,28 @@ pub(super) enum Announcement {
 /// A hidraw node that a USB device was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HidrawNode {
+    /// Which virtual host controller the USB device is on, from 0.
+    pub(super) controller: u32,
     /// What the kernel calls the USB device.
     pub(super) local_busid: String,
     /// The name of the node in `/dev`.
     pub(super) name: String,
+}
+
+impl HidrawNode {
+    /// Whether its device is attached to this port.
+    pub(super) fn is_at(&self, port: &Port) -> bool {
+        let hub_port = || self.local_busid.rsplit_once('-').and_then(|(_, hub_port)| hub_port.parse().ok());
+        match port.state {
+            State::Used => port.local_busid == self.local_busid,
+            // A device that comes while the one before it is given its address has that address: vhci_hcd.c sees no request for one,
+            // and its port never says that it is used, nor by what.
+            State::NotAssigned => {
+                port.hub == Hub::High && port.controller == self.controller && Some(port.hub_port) == hub_port()
+            }
+            State::Free | State::Failed => false,
+        }
+    }
 }
 
 /// Listens for new nodes. The socket is of another family than its type says: tokio has no type for netlink sockets, and knows
@@ -99,8 +119,8 @@ fn present_in(class: &Path) -> io::Result<Vec<HidrawNode>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        if let (Some(name), Some(local_busid)) = (name, device.to_str().and_then(local_busid)) {
-            nodes.push(HidrawNode { local_busid: local_busid.to_owned(), name });
+        if let (Some(name), Some((controller, local_busid))) = (name, device.to_str().and_then(place)) {
+            nodes.push(HidrawNode { controller, local_busid: local_busid.to_owned(), name });
         }
     }
     Ok(nodes)
@@ -118,21 +138,22 @@ fn hidraw_node(message: &[u8]) -> Option<HidrawNode> {
             _ => {}
         }
     }
-    let local_busid = local_busid(path)?.to_owned();
-    is_hidraw.then_some(HidrawNode { local_busid, name: name? })
+    let (controller, local_busid) = place(path)?;
+    is_hidraw.then_some(HidrawNode { controller, local_busid: local_busid.to_owned(), name: name? })
 }
 
-/// What the kernel calls the USB device that a device belongs to, if it is on a virtual host controller.
-fn local_busid(device_path: &str) -> Option<&str> {
+/// The virtual host controller that a device is on, and what the kernel calls the USB device that it belongs to there.
+fn place(device_path: &str) -> Option<(u32, &str)> {
     let mut folders = device_path.split('/');
     // A virtual host controller, its root hub, the device.
-    folders.find(|folder| folder.starts_with("vhci_hcd."))?;
+    let controller = folders.find_map(|folder| folder.strip_prefix("vhci_hcd."))?.parse().ok()?;
     folders.next().filter(|folder| folder.starts_with("usb"))?;
-    folders.next()
+    Some((controller, folders.next()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ports::parse;
     use super::*;
 
     const PATH: &str = "/devices/platform/vhci_hcd.0/usb1/1-2/1-2:1.0/0003:1209:0001.0002/hidraw/hidraw3";
@@ -153,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_node_is_found_by_its_usb_device() {
-        let node = HidrawNode { local_busid: "1-2".to_owned(), name: "hidraw3".to_owned() };
+        let node = HidrawNode { controller: 0, local_busid: "1-2".to_owned(), name: "hidraw3".to_owned() };
         assert_eq!(hidraw_node(&message("add", PATH, "hidraw")), Some(node));
     }
 
@@ -184,8 +205,28 @@ mod tests {
         ] {
             std::os::unix::fs::symlink(device, class.path().join(name)).unwrap();
         }
-        let node = HidrawNode { local_busid: "1-2".to_owned(), name: "hidraw3".to_owned() };
+        let node = HidrawNode { controller: 0, local_busid: "1-2".to_owned(), name: "hidraw3".to_owned() };
         assert_eq!(present_in(class.path()).unwrap(), [node]);
+    }
+
+    /// A port without an address as Linux 6.1 printed it while its device had a node: it had come while another was given an address.
+    #[test]
+    fn a_node_is_at_the_port_of_its_device_also_if_the_kernel_has_not_seen_it_get_an_address() {
+        let node = hidraw_node(&message("add", PATH, "hidraw")).unwrap();
+        let status = "hub port sta spd dev      sockfd local_busid\n\
+            hs  0000 005 002 00010002 000019 0-0\n\
+            hs  0001 005 002 00010003 000020 0-0\n\
+            hs  0002 004 000 00000000 000000 0-0\n\
+            ss  0003 004 000 00000000 000000 0-0\n\
+            ss  0004 005 000 00000000 000021 0-0\n";
+        let is_at = |node: &HidrawNode, controller: u32| -> Vec<u32> {
+            let ports = parse(controller, status).unwrap();
+            ports.iter().filter(|port| node.is_at(port)).map(|port| port.number).collect()
+        };
+        assert_eq!(is_at(&node, 0), [1]);
+        assert!(is_at(&node, 1).is_empty(), "of another controller");
+        let other = HidrawNode { local_busid: "1-3".to_owned(), ..node };
+        assert!(is_at(&other, 0).is_empty(), "nothing is attached there");
     }
 
     #[tokio::test]

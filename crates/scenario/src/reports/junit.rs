@@ -1,7 +1,7 @@
 //! JUnit's XML, as build servers read it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
@@ -30,6 +30,74 @@ pub fn junit(results: &Results) -> Result<String, SerializeError> {
     report.to_string()
 }
 
+/// A program that ran with keys, as one test.
+#[derive(Clone, Debug)]
+pub struct ProgramResult {
+    /// Its command line, which is the test's name.
+    pub program: String,
+    /// The command line that runs it again with the same keys.
+    pub repeat: String,
+    /// Its exit status, or 128 and the signal that ended it; why there is none, if it did not run.
+    pub status: Result<u8, String>,
+    /// How long it ran.
+    pub took: Duration,
+    /// The seed of its keys, if they have one.
+    pub seed: Option<u64>,
+    /// Its keys, and the profile of each.
+    pub keys: Vec<(String, String)>,
+    /// Who said no in the ceremonies that failed meanwhile, and why.
+    pub explained: Vec<String>,
+    /// The transcript, if one was written.
+    pub transcript: Option<PathBuf>,
+}
+
+/// What came of a program as JUnit's XML: a suite of one test.
+///
+/// # Errors
+/// As for [`junit()`].
+pub fn junit_of_program(result: &ProgramResult) -> Result<String, SerializeError> {
+    let told = || result.explained.join("\n\n");
+    let status = match &result.status {
+        Ok(0) => TestCaseStatus::success(),
+        Ok(status) => {
+            let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            failed.set_message(format!("it ended with status {status}")).set_type("failed").set_description(told());
+            failed
+        }
+        Err(reason) => {
+            let mut broken = TestCaseStatus::non_success(NonSuccessKind::Error);
+            broken.set_message(reason.as_str()).set_type("broken");
+            broken
+        }
+    };
+    let mut case = TestCase::new(result.program.as_str(), status);
+    case.set_classname("keyrig exec");
+    case.set_time(result.took);
+    case.add_property(Property::new("command", result.repeat.as_str()));
+    if let Some(seed) = result.seed {
+        case.add_property(Property::new("seed", seed.to_string()));
+    }
+    for (name, profile) in &result.keys {
+        case.add_property(Property::new(format!("key.{name}"), profile.as_str()));
+    }
+    let mut out = result.explained.clone();
+    out.extend(result.transcript.as_deref().map(attachment));
+    if !out.is_empty() {
+        case.set_system_out(out.join("\n"));
+    }
+    let mut suite = TestSuite::new("keyrig exec");
+    suite.add_test_case(case);
+    let mut report = Report::new("keyrig exec");
+    report.set_time(result.took);
+    report.add_test_suite(suite);
+    report.to_string()
+}
+
+/// What belongs to a test, as Jenkins and GitLab find it.
+fn attachment(file: &Path) -> String {
+    format!("[[ATTACHMENT|{}]]", file.display())
+}
+
 fn case(run: &RunResult) -> TestCase {
     let mut case = TestCase::new(run.title.as_str(), status(run));
     case.set_classname(run.file.display().to_string());
@@ -41,8 +109,7 @@ fn case(run: &RunResult) -> TestCase {
         case.add_property(Property::new(format!("matrix.{name}"), value.as_str()));
     }
     let mut out: Vec<String> = run.steps.iter().map(line).collect();
-    // As Jenkins and GitLab find what belongs to a test.
-    out.extend(run.transcript.as_ref().map(|file| format!("[[ATTACHMENT|{}]]", file.display())));
+    out.extend(run.transcript.as_deref().map(attachment));
     if !out.is_empty() {
         case.set_system_out(out.join("\n"));
     }

@@ -8,6 +8,6 @@ mod summary;
 mod transcript;
 
 pub use self::html::html;
-pub use self::junit::junit;
+pub use self::junit::{ProgramResult, junit, junit_of_program};
 pub use self::summary::summary;
 pub use self::transcript::{file_name, transcript};

@@ -64,9 +64,6 @@ pub(super) struct Keys {
     pub(super) there: Vec<Key<Way>>,
 }
 
-/// What a rack without keys of a scenario has: a rack wants one.
-const NOBODYS: &str = "nobodys";
-
 impl Keys {
     pub(super) async fn start(
         plans: &[KeyPlan],
@@ -82,10 +79,7 @@ impl Keys {
         };
         // Real keys are in no rack: what is there gives the site its root alone.
         let in_rack = if on == On::Hid { &[] } else { plans };
-        let mut specifications: Vec<_> = in_rack.iter().map(|plan| plan.specification.clone()).collect();
-        if specifications.is_empty() {
-            specifications.extend(keyrig_rack::KeySpecification::built_in("keyrig", NOBODYS).ok());
-        }
+        let specifications: Vec<_> = in_rack.iter().map(|plan| plan.specification.clone()).collect();
         let faults = Faults::new(Some(seed), absent);
         let recorder = Recorder::new(&specifications, Secrets::Masked);
         recorder.listen_to(&faults);

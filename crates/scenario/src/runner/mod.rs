@@ -182,7 +182,8 @@ fn repeat(scenario: &Scenario, on: On, seed: u64) -> String {
 }
 
 /// A word of a command line, as a shell takes it.
-fn quoted(word: &str) -> String {
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=,:@+".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
