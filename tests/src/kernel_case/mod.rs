@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(480);
 const PRELUDE: &str = concat!(include_str!("../tools.sh"), include_str!("prelude.sh"));
 
 /// What the kernel says of a key that is attached, used and detached, and of nothing that went wrong. `*` stands for any text.
-const USUAL: [&str; 21] = [
+const USUAL: [&str; 22] = [
     // drivers/usb/usbip/vhci_sysfs.c, attach_store
     "vhci_hcd vhci_hcd.*: pdev(*) rhport(*) sockfd(*)",
     "vhci_hcd vhci_hcd.*: devid(*) speed(2) speed_str(full-speed)",
@@ -22,6 +22,8 @@ const USUAL: [&str; 21] = [
     // A program closes the node: usbhid takes back the IN URB that was pending.
     "vhci_hcd: unlink->seqnum *",
     "vhci_hcd: urb->status -104",
+    // vhci_tx.c: a program closes the node as its key is pulled out, and the UNLINK finds no connection any more.
+    "vhci_hcd: sendmsg failed!, ret=-32 for 48",
     // vhci_rx.c and vhci_hcd.c, when the connection ends
     "vhci_hcd: connection closed",
     "vhci_hcd: stop threads",
