@@ -110,13 +110,55 @@ fn read(keys: &mpsc::Sender<u8>, again: &threads::Receiver<()>) -> Option<()> {
             [] if has_gone => return None,
             // Somebody else was faster.
             [] => {}
-            // Arrows and the like begin with ESC.
-            [0x1B, ..] => {}
-            typed => typed.iter().try_for_each(|key| keys.blocking_send(*key).ok())?,
+            typed => single(typed).into_iter().try_for_each(|key| keys.blocking_send(key).ok())?,
         }
     }
 }
 
+/// The keys of which each is one byte: arrows and the like send a control sequence (ECMA-48, 5.4; SS3 in keypads), which is left out.
+fn single(mut typed: &[u8]) -> Vec<u8> {
+    const ESCAPE: u8 = 0x1B;
+    let mut keys = Vec::new();
+    while let Some((&first, rest)) = typed.split_first() {
+        typed = match (first, rest) {
+            (ESCAPE, [b'[', sequence @ ..]) => {
+                let end = sequence.iter().position(|byte| (0x40..=0x7E).contains(byte));
+                end.and_then(|end| sequence.get(end + 1..)).unwrap_or_default()
+            }
+            (ESCAPE, [b'O', _, behind @ ..]) | (ESCAPE, [_, behind @ ..]) => behind,
+            (ESCAPE, []) => &[],
+            (key, behind) => {
+                keys.push(key);
+                behind
+            }
+        };
+    }
+    keys
+}
+
 fn is_in_foreground() -> bool {
     tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground == getpgrp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What xterm sends for the keys that are named.
+    #[test]
+    fn keys_that_send_several_bytes_take_none_of_those_behind_them() {
+        for (typed, keys) in [
+            (&b"1d?"[..], &b"1d?"[..]),
+            (b"\x1B[A9", b"9"),      // up
+            (b"\x1B[1;5C\r", b"\r"), // control and right
+            (b"\x1BOP2", b"2"),      // F1
+            (b"\x1Bd3", b"3"),       // alt and d
+            (b"\x1B", b""),          // escape
+            (b"\x1B[", b""),
+            (b"\x1B[20;", b""),
+            (b"a\x1B[15~b", b"ab"), // F5
+        ] {
+            assert_eq!(single(typed), keys, "{typed:?}");
+        }
+    }
 }
