@@ -1,6 +1,7 @@
 //! `keyrig serve` on a terminal: it tells what happens, and is typed to.
 
-#![cfg(all(test, target_os = "linux"))]
+#![cfg(test)]
+#![cfg(target_os = "linux")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
