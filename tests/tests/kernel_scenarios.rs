@@ -11,5 +11,6 @@ fn scenarios_that_come_with_keyrig_pass_on_keys_that_a_kernel_has() {
     )) else {
         return;
     };
-    assert!(output.text().contains(" passed in "), "{}", output.text());
+    // That of the demonstration is for USB/IP alone.
+    assert!(output.text().contains(" passed, 1 not run in "), "{}", output.text());
 }
