@@ -1,18 +1,13 @@
-//! What happens in a rack, as a log that may be read behind: each event has a number, and the latest are kept.
-//!
-//! A reader holds a number and nothing else, so any count of them that read slowly or not at all costs nothing. One that comes too late
-//! for some events is told so, by an event.
+//! What happens in a rack, as a log that may be read behind: the [`latest`] events are kept.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 use crate::feedback::Feedback;
 use crate::finger::TouchPolicy;
 use crate::key_name::KeyName;
+use crate::latest::{self, Entry, Latest};
 use crate::verification::UvPolicy;
 
 /// How many events are kept.
@@ -167,94 +162,38 @@ pub enum What {
     },
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    events: VecDeque<Event>,
-    /// The number of the latest event; 0 before the first.
-    last: u64,
-}
+impl Entry for Event {
+    fn number(&self) -> u64 {
+        self.id
+    }
 
-impl Kept {
-    /// Events behind `after`, at most `limit`, and first the gap that is there.
-    fn behind(&self, after: u64, limit: usize) -> Vec<Event> {
-        // What has a number that was not given yet was read from another rack.
-        let after = if after > self.last { 0 } else { after };
-        let oldest = self.events.front().map_or(self.last.saturating_add(1), |event| event.id);
-        let missed = oldest.saturating_sub(after).saturating_sub(1);
-        let gap = (missed > 0).then(|| Event {
-            id: oldest.saturating_sub(1),
-            time_ms: self.events.front().map_or(0, |event| event.time_ms),
-            what: What::Gap { missed },
-        });
-        let kept = self.events.iter().skip_while(|event| event.id <= after).cloned();
-        gap.into_iter().chain(kept).take(limit).collect()
+    fn gap(number: u64, missed: u64, before: Option<&Self>) -> Self {
+        Self { id: number, time_ms: before.map_or(0, |event| event.time_ms), what: What::Gap { missed } }
     }
 }
 
 /// The events of a rack, as they are written.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    kept: Arc<Mutex<Kept>>,
-    latest: watch::Sender<u64>,
+#[derive(Debug)]
+pub(crate) struct Log(Latest<Event>);
+
+impl Default for Log {
+    fn default() -> Self {
+        Self(Latest::keeping(KEPT_EVENTS, usize::MAX))
+    }
 }
 
 impl Log {
     pub(crate) fn write(&self, what: What) {
-        let mut kept = lock(&self.kept);
-        kept.last = kept.last.saturating_add(1);
-        if kept.events.len() == KEPT_EVENTS {
-            kept.events.pop_front();
-        }
-        let (id, time_ms) = (kept.last, now());
-        kept.events.push_back(Event { id, time_ms, what });
-        drop(kept);
-        self.latest.send_replace(id);
+        self.0.write(|id| Event { id, time_ms: now(), what });
     }
 
     pub(crate) fn reader(&self) -> Reader {
-        Reader { kept: Arc::clone(&self.kept), latest: self.latest.subscribe() }
+        self.0.reader()
     }
 }
 
-/// Reads the events of a rack.
-#[derive(Clone, Debug)]
-pub struct Reader {
-    kept: Arc<Mutex<Kept>>,
-    latest: watch::Receiver<u64>,
-}
-
-impl Reader {
-    /// The number of the latest event; 0 before the first.
-    #[must_use]
-    pub fn last(&self) -> u64 {
-        lock(&self.kept).last
-    }
-
-    /// The events behind number `after`, oldest first and at most `limit`, once there is one; 0 is before the first. What is not kept
-    /// any more is told by a [`What::Gap`]. A number that no event has had yet is of another rack, and counts as 0. Empty only if the
-    /// rack has ended. Cancel-safe.
-    pub async fn behind(&self, after: u64, limit: usize) -> Vec<Event> {
-        let mut latest = self.latest.clone();
-        loop {
-            // What is written from here on is told.
-            latest.mark_unchanged();
-            let events = self.kept(after, limit);
-            if !events.is_empty() || latest.changed().await.is_err() {
-                return events;
-            }
-        }
-    }
-
-    /// The same as far as there are any now.
-    #[must_use]
-    pub fn kept(&self, after: u64, limit: usize) -> Vec<Event> {
-        lock(&self.kept).behind(after, limit.max(1))
-    }
-}
-
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Reads the events of a rack. What is not kept any more is told by a [`What::Gap`].
+pub type Reader = latest::Reader<Event>;
 
 fn now() -> u64 {
     // A clock before 1970 is wrong, and no event is worth failing for that.

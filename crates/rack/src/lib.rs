@@ -22,6 +22,7 @@ pub mod finger;
 pub mod key;
 mod key_name;
 mod key_specification;
+pub mod latest;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod published;

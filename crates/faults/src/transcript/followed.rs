@@ -1,12 +1,9 @@
-//! The latest events of a transcript as it is made, for any count of readers: each event has a number, and the latest are kept.
-//!
-//! Whoever makes the transcript waits for no reader. One that comes too late for some events is told so, by [`What::Gap`].
+//! A transcript as it is made, for any count of readers: the [`latest`](keyrig_rack::latest) of its events are kept.
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use keyrig_rack::latest::{Entry, Latest, Reader};
 
 use super::event::{Event, Level, What};
 
@@ -26,27 +23,44 @@ pub struct Followed {
 }
 
 impl Followed {
-    fn new(id: u64, event: Event) -> Self {
-        // Names and values of messages have no form that JSON lacks.
-        let json = serde_json::to_string(&event).unwrap_or_default().into();
-        Self { id, event: Arc::new(event), json }
+    fn new(id: u64, event: Event, json: String) -> Self {
+        Self { id, event: Arc::new(event), json: json.into() }
     }
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    events: VecDeque<Followed>,
-    bytes: usize,
-    /// The number of the latest event; 0 before the first.
-    last: u64,
+fn json(event: &Event) -> String {
+    // Names and values of messages have no form that JSON lacks.
+    serde_json::to_string(event).unwrap_or_default()
+}
+
+impl Entry for Followed {
+    fn number(&self) -> u64 {
+        self.id
+    }
+
+    fn gap(number: u64, missed: u64, before: Option<&Self>) -> Self {
+        let at_us = before.map_or(0, |followed| followed.event.at_us);
+        let gap = Event { at_us, key: None, what: What::Gap { missed } };
+        let json = json(&gap);
+        Self::new(number, gap, json)
+    }
+
+    fn bytes(&self) -> usize {
+        self.json.len()
+    }
 }
 
 /// The events, as they are written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Log {
-    kept: Arc<Mutex<Kept>>,
-    latest: watch::Sender<u64>,
+    latest: Latest<Followed>,
     is_followed: AtomicBool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { latest: Latest::keeping(KEPT_EVENTS, KEPT_BYTES), is_followed: AtomicBool::default() }
+    }
 }
 
 impl Log {
@@ -65,70 +79,18 @@ impl Log {
         if event.level().is_some_and(|level| level < Level::Ctap) || matches!(event.what, What::Trace(_) | What::End) {
             return;
         }
-        let mut kept = lock(&self.kept);
-        kept.last = kept.last.saturating_add(1);
-        let followed = Followed::new(kept.last, event.clone());
-        kept.bytes = kept.bytes.saturating_add(followed.json.len());
-        kept.events.push_back(followed);
-        while kept.events.len() > KEPT_EVENTS || (kept.bytes > KEPT_BYTES && kept.events.len() > 1) {
-            let Some(oldest) = kept.events.pop_front() else { break };
-            kept.bytes = kept.bytes.saturating_sub(oldest.json.len());
-        }
-        let last = kept.last;
-        drop(kept);
-        self.latest.send_replace(last);
+        let (event, json) = (event.clone(), json(event));
+        self.latest.write(|id| Followed::new(id, event, json));
     }
 
     pub(super) fn follower(&self) -> Follower {
-        Follower { kept: Arc::clone(&self.kept), latest: self.latest.subscribe() }
+        self.latest.reader()
     }
 }
 
-/// Reads the events of a transcript as it is made: those of the level of CTAP, and of none.
-#[derive(Clone, Debug)]
-pub struct Follower {
-    kept: Arc<Mutex<Kept>>,
-    latest: watch::Receiver<u64>,
-}
-
-impl Follower {
-    /// The number of the latest event; 0 before the first.
-    #[must_use]
-    pub fn last(&self) -> u64 {
-        lock(&self.kept).last
-    }
-
-    /// The events behind number `after`, oldest first and at most `limit`, once there is one; 0 is before the first. A number that
-    /// no event has had yet is of another transcript, and counts as 0. Empty only if there is no recorder any more. Cancel-safe.
-    pub async fn behind(&self, after: u64, limit: usize) -> Vec<Followed> {
-        let mut latest = self.latest.clone();
-        loop {
-            // What is written from here on is told.
-            latest.mark_unchanged();
-            let events = self.kept(after, limit);
-            if !events.is_empty() || latest.changed().await.is_err() {
-                return events;
-            }
-        }
-    }
-
-    fn kept(&self, after: u64, limit: usize) -> Vec<Followed> {
-        let kept = lock(&self.kept);
-        let after = if after > kept.last { 0 } else { after };
-        let oldest = kept.events.front().map_or(kept.last.saturating_add(1), |followed| followed.id);
-        let missed = oldest.saturating_sub(after).saturating_sub(1);
-        let gap = (missed > 0).then(|| {
-            let at_us = kept.events.front().map_or(0, |followed| followed.event.at_us);
-            Followed::new(oldest.saturating_sub(1), Event { at_us, key: None, what: What::Gap { missed } })
-        });
-        let behind = kept.events.iter().skip_while(|followed| followed.id <= after).cloned();
-        gap.into_iter().chain(behind).take(limit.max(1)).collect()
-    }
-}
-
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// Reads the events of a transcript as it is made: those of the level of CTAP, and of none. What is not kept any more is told by a
+/// [`What::Gap`]. Nothing comes any more once there is no recorder.
+pub type Follower = Reader<Followed>;
 
 #[cfg(test)]
 mod tests {
