@@ -312,9 +312,6 @@ impl Request {
 
 impl Request {
     fn page(&self) -> Result<Page, Refused> {
-        let between = self.ancestors.iter().enumerate();
-        let between = between.map(|(index, text)| origin(&format!("ancestors[{index}]"), text));
-        let top = self.top_origin.as_deref().map(|text| origin("top_origin", text));
         let user = match (&self.user_id, &self.user_name) {
             (Some(_), Some(_)) => {
                 return Err(Refused::BadCeremony("user_id and user_name: one of them says who it is".to_owned()));
@@ -324,7 +321,7 @@ impl Request {
         };
         Ok(Page {
             origin: origin("origin", &self.origin)?,
-            ancestors: Page::ancestors(between.collect::<Result<_, _>>()?, top.transpose()?),
+            ancestors: ancestors(&self.ancestors, self.top_origin.as_deref())?,
             browser: self.browser.unwrap_or_default(),
             mediation: self.mediation,
             pin: self.pin.as_deref().map(Pin::new),
@@ -361,6 +358,14 @@ impl Page {
 /// The origin in a member of a request.
 pub(crate) fn origin(member: &str, text: &str) -> Result<Origin, Refused> {
     text.parse().map_err(|error: InvalidUrl| Refused::BadCeremony(format!("{member}: {error}")))
+}
+
+/// The pages around one, of the members `ancestors` and `top_origin` of a request.
+pub(crate) fn ancestors(between: &[String], top: Option<&str>) -> Result<Vec<Origin>, Refused> {
+    let between = between.iter().enumerate();
+    let between = between.map(|(index, text)| origin(&format!("ancestors[{index}]"), text));
+    let top = top.map(|text| origin("top_origin", text));
+    Ok(Page::ancestors(between.collect::<Result<_, _>>()?, top.transpose()?))
 }
 
 pub(crate) fn is_aborted(outcome: &Outcome) -> bool {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::client::{Page, at_least_one, origin, parsed_if_any};
+use crate::client::{ancestors, at_least_one, origin, parsed_if_any};
 use crate::commands::Members;
 use crate::error::Refused;
 use crate::openapi::Operation;
@@ -110,11 +110,8 @@ impl SendSignal {
 
     /// What is signalled for which relying party, or what a page's script gets.
     fn read(&self) -> Result<Result<(String, Signal), ClientError>, Refused> {
-        let between = self.ancestors.iter().enumerate();
-        let between = between.map(|(index, text)| origin(&format!("ancestors[{index}]"), text));
-        let top = self.top_origin.as_deref().map(|text| origin("top_origin", text)).transpose()?;
         let client = Client::new(origin("origin", &self.origin)?)
-            .in_frames_of(Page::ancestors(between.collect::<Result<_, _>>()?, top))
+            .in_frames_of(ancestors(&self.ancestors, self.top_origin.as_deref())?)
             .in_browser(self.browser.unwrap_or_default());
         Ok(self
             .signal()
