@@ -153,14 +153,14 @@ pub(crate) async fn run(mut arguments: Arguments) -> Result<ExitCode, Failure> {
     let lines = Lines::start(anstream::stderr(), |count| format!("{count} lines were lost: nobody read them"))
         .map_err(Failure::Runtime)?;
     let mut tracing = Tracing::default();
-    let report = match Report::of(&mut arguments) {
+    let mut report = match Report::of(&mut arguments) {
         Ok(report) => report,
         Err(failure) => {
             say_failure(&failure, false);
             return Ok(ExitCode::from(FAILED));
         }
     };
-    let ended = run_program(arguments, lines.clone(), &mut tracing).await;
+    let ended = run_program(arguments, lines.clone(), &mut tracing, report.as_mut()).await;
     lines.finish();
     let code = match &ended {
         Ok(0) => None,
@@ -187,6 +187,7 @@ struct Report {
     begun: Instant,
     program: String,
     seed: Option<u64>,
+    /// Its keys and their profiles, once the rack has started.
     keys: Vec<(String, String)>,
     transcript: Option<PathBuf>,
 }
@@ -198,13 +199,12 @@ impl Report {
         let opened = OpenOptions::new().append(true).create(true).open(&file);
         opened.map_err(|error| Failure::Write(file.clone(), error))?;
         arguments.rack.trace.keeps_explanations = true;
-        let keys = arguments.rack.specifications()?.into_iter();
         Ok(Some(Self {
             file,
             begun: Instant::now(),
             program: command_line(arguments.program.iter().cloned()),
             seed: arguments.rack.seed,
-            keys: keys.map(|key| (key.name.to_string(), key.profile.name)).collect(),
+            keys: Vec::new(),
             transcript: arguments.rack.trace.file().map(Path::to_owned),
         }))
     }
@@ -232,13 +232,21 @@ fn command_line(words: impl Iterator<Item = OsString>) -> String {
     words.join(" ")
 }
 
-async fn run_program(mut arguments: Arguments, lines: Lines, tracing: &mut Tracing) -> Result<u8, Failure> {
+async fn run_program(
+    mut arguments: Arguments,
+    lines: Lines,
+    tracing: &mut Tracing,
+    report: Option<&mut Report>,
+) -> Result<u8, Failure> {
     let signals = arguments.signals.take().map_or_else(Signals::take, Ok).map_err(Failure::Runtime)?;
     interruption::survive_file_size_limits()?;
     let is_followed = arguments.verbose || arguments.http.0.is_some();
     let (rack, started) = arguments.rack.start(Absent::usb(), is_followed).await?;
     *tracing = started;
     let keys = rack.command(Command::List).await.map(|answer| answer.keys).unwrap_or_default();
+    if let Some(report) = report {
+        report.keys = keys.iter().map(|key| (key.name.to_string(), key.profile.clone())).collect();
+    }
     let variables = variables(&keys)?;
     let directory = PrivateDirectory::create()?;
     let control = match &arguments.control {

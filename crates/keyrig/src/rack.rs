@@ -237,7 +237,7 @@ impl FromStr for KeyOrNone {
 
 impl RackArguments {
     /// The keys, with the bugs that were asked for.
-    pub(crate) fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
+    fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
         let metadata = self.mds.metadata()?;
         let named = self.keys.iter().filter_map(|KeyOrNone(key)| key.as_ref());
         let mut keys = named.map(|key| key.specification(metadata.as_deref())).collect::<Result<Vec<_>, _>>()?;

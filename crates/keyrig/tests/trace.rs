@@ -88,6 +88,18 @@ fn a_program_that_failed_has_failed_whatever_became_of_its_transcript() {
     }
 }
 
+/// Opening the device succeeds, and writing to it does not (full(4)).
+#[test]
+fn a_program_that_failed_has_failed_whatever_became_of_its_report() {
+    for (script, code) in [("exit 3", 3), ("exit 0", 125)] {
+        let arguments = ["exec", "--plug", "none", "--junit", "/dev/full", "--", "sh", "-c", script];
+        let ended = run(&mut keyrig(&arguments), "");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(code), "{told}");
+        assert!(told.contains("/dev/full") && told.contains("No space left on device"), "{told}");
+    }
+}
+
 #[test]
 fn a_report_of_a_program_says_how_it_ended_and_who_refused_what_it_asked() {
     let directory = tempfile::tempdir().expect("a directory");
