@@ -16,7 +16,7 @@ use crate::tls::TlsClient;
 /// How many entries a page of a search has. Active Directory gives at most 1000 at once.
 const PAGE: u32 = 500;
 
-/// How much is read at once.
+/// How much there is room for at each reading.
 const CHUNK: usize = 16 * 1024;
 
 /// Where a server is.
@@ -407,7 +407,6 @@ async fn whole_message(
     limits: Limits,
 ) -> Result<usize, Error> {
     let ended = |reason: String| Error::Ended { server: server.to_owned(), reason };
-    let mut chunk = vec![0; CHUNK];
     loop {
         let length =
             message_length(buffer).map_err(|malformed| Error::Malformed { server: server.to_owned(), malformed })?;
@@ -420,11 +419,11 @@ async fn whole_message(
                 return Ok(bytes);
             }
         }
-        let read = stream.read(&mut chunk).await.map_err(|error| ended(error.to_string()))?;
+        buffer.reserve(CHUNK);
+        let read = stream.read_buf(buffer).await.map_err(|error| ended(error.to_string()))?;
         if read == 0 {
             return Err(ended("there was no whole answer".to_owned()));
         }
-        buffer.extend(chunk.get(..read).unwrap_or_default());
     }
 }
 
