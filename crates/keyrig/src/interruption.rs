@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -84,10 +84,10 @@ async fn end_with(mut signals: Signals) {
 }
 
 /// While it lives, the terminal is given back what it was like when a signal ends us.
-pub(crate) struct HiddenTyping;
+pub(crate) struct RestoredBySignals;
 
-impl HiddenTyping {
-    /// To be called before the terminal is told to hide what is typed.
+impl RestoredBySignals {
+    /// To be called before the terminal is told anything.
     pub(crate) fn begin() -> Self {
         let terminal = File::open("/dev/tty").ok();
         let before = terminal.and_then(|terminal| tcgetattr(&terminal).ok().map(|before| (terminal, before)));
@@ -96,9 +96,34 @@ impl HiddenTyping {
     }
 }
 
-impl Drop for HiddenTyping {
+impl Drop for RestoredBySignals {
     fn drop(&mut self) {
         *HIDDEN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// While it lives, the terminal shows nothing of what is typed.
+pub(crate) struct HiddenTyping {
+    _restored_by_signals: RestoredBySignals,
+}
+
+impl HiddenTyping {
+    /// To be called before the question is shown: an answer can be faster than what hides it after the question.
+    pub(crate) fn begin() -> Self {
+        let restored_by_signals = RestoredBySignals::begin();
+        if let Some((terminal, before)) = &*HIDDEN.lock().unwrap_or_else(PoisonError::into_inner) {
+            let mut hiding = before.clone();
+            hiding.local_modes.remove(LocalModes::ECHO);
+            // Whoever asks on a terminal that is gone is told so.
+            let _ = tcsetattr(terminal, OptionalActions::Now, &hiding);
+        }
+        Self { _restored_by_signals: restored_by_signals }
+    }
+}
+
+impl Drop for HiddenTyping {
+    fn drop(&mut self) {
+        show_typing();
     }
 }
 

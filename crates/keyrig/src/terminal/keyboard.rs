@@ -14,7 +14,7 @@ use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
-use crate::interruption::HiddenTyping;
+use crate::interruption::RestoredBySignals;
 
 /// How many keys may be pressed before the first of them is taken: then whoever reads them waits.
 const PENDING: usize = 64;
@@ -27,7 +27,7 @@ pub(crate) struct Keyboard {
     went_on: unix::Signal,
     /// What tells that to the thread that reads.
     in_foreground_again: threads::SyncSender<()>,
-    _restored_by_signals: HiddenTyping,
+    _restored_by_signals: RestoredBySignals,
 }
 
 impl Keyboard {
@@ -38,7 +38,7 @@ impl Keyboard {
         }
         let taken = || -> io::Result<Self> {
             let before = tcgetattr(io::stdin())?;
-            let restored_by_signals = HiddenTyping::begin();
+            let restored_by_signals = RestoredBySignals::begin();
             listen(&before)?;
             let (sender, keys) = mpsc::channel(PENDING);
             let (in_foreground_again, again) = threads::sync_channel(1);
