@@ -1,4 +1,4 @@
-//! Whoever started a rack: it ends with them, if that was asked for.
+//! Whoever started what serves: it ends with them, if that was asked for.
 
 use std::future::pending;
 use std::io::{self, Read};

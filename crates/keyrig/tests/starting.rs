@@ -1,9 +1,9 @@
-//! Racks side by side, and who they start and end with.
+//! Racks side by side, and who racks and relying parties start and end with.
 
 #[path = "support/program.rs"]
 mod program;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::program::{keyrig, run};
 
-/// A `keyrig serve` in a directory for sockets of its own. Ended by its process id.
+/// A rack, or a relying party, in a directory for sockets of its own. Ended by its process id.
 struct Serving {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -26,9 +26,14 @@ fn in_directory(directory: &Path, arguments: &[&str]) -> Command {
 
 impl Serving {
     fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let all = [&["serve", "--json"], arguments].concat();
-        let mut child =
-            in_directory(directory, &all).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("keyrig runs");
+        Self::of(directory, &[&["serve", "--json"], arguments].concat(), "")
+    }
+
+    /// What serves, and what it reads while it starts.
+    fn of(directory: &Path, arguments: &[&str], input: &str) -> Self {
+        let mut command = in_directory(directory, arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("keyrig runs");
+        child.stdin.as_mut().expect("piped").write_all(input.as_bytes()).expect("it reads");
         let mut output = BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
         output.read_line(&mut line).expect("a line");
@@ -154,6 +159,20 @@ fn a_rack_ends_with_its_standard_input_if_that_is_asked_for() {
     drop(rack.child.stdin.take());
     rack.ended();
     assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), 0, "its socket has gone");
+}
+
+#[test]
+fn a_relying_party_ends_with_its_standard_input_which_has_its_first_password_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let state = directory.path().join("site").display().to_string();
+    let serve = ["rp", "serve", "--json", "--listen", "127.0.0.1:0", "--state", &state];
+    let asked = [&serve[..], &["--initial-password", "-", "--exit-on-stdin-end"]].concat();
+    let mut site = Serving::of(directory.path(), &asked, "correct horse\n");
+    assert_eq!(site.said["initial_password"], Value::Null, "it is the one that was read");
+    let address = site.said["listen"][0].as_str().expect("it has one").to_owned();
+    drop(site.child.stdin.take());
+    site.ended();
+    std::net::TcpStream::connect(&address).expect_err("nobody listens there any more");
 }
 
 #[test]

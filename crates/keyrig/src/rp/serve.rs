@@ -23,6 +23,7 @@ use super::tls;
 use crate::failure::Failure;
 use crate::interruption;
 use crate::output::Lines;
+use crate::starter::StarterArguments;
 
 /// Who can do everything on a new site.
 const ADMINISTRATOR: &str = "root@pam";
@@ -99,6 +100,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     state: State,
+
+    #[command(flatten)]
+    starter: StarterArguments,
 }
 
 #[derive(Serialize)]
@@ -141,6 +145,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let hosts: Vec<String> = listeners.iter().map(|(host, _)| host.clone()).collect();
     let security = Security::of(&arguments, &settings, &hosts)?;
     let initial_password = first_administrator(&arguments, &store)?;
+    let starter = arguments.starter.watch()?;
     let interrupted = interruption::in_order();
     let (policy, rp_id) = (settings.policy.name.clone(), settings.rp_id.clone());
     let (origins, mut warnings) = (settings.origins.clone(), settings.warnings());
@@ -186,6 +191,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let ended = tokio::select! {
         _ = interrupted => Ok(ExitCode::SUCCESS),
+        () = starter.gone() => Ok(ExitCode::SUCCESS),
         failure = out.failed() => Err(failure),
     };
     for (address, server) in servers {

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
@@ -14,15 +13,6 @@ from pytest_keyrig import program
 from pytest_keyrig.client import Client
 from pytest_keyrig.errors import Refused
 from pytest_keyrig.http import Service
-
-# Runs a command until its own standard input ends, and has the command's status.
-UNTIL_STDIN_ENDS = """exec 3<&0
-"$@" 3<&- </dev/null & child=$!
-exec >/dev/null
-cat <&3
-kill "$child" 2>/dev/null
-wait "$child"
-"""
 
 
 class RelyingParty:
@@ -141,10 +131,9 @@ def serve(directory: Path, config: str | None) -> Iterator[RelyingParty]:
     password = secrets.token_urlsafe(16)
     given = directory / "password"
     given.write_text(password)
-    shell = shutil.which("sh") or "/bin/sh"
-    command: list[str | os.PathLike[str]] = [shell, "-c", UNTIL_STDIN_ENDS, "sh"]
-    command += [program.find(), "rp", "serve", "--json", "--explain", "--listen", "localhost:0"]
-    command += ["--state", directory / "site", "--initial-password", given]
+    command: list[str | os.PathLike[str]] = [program.find(), "rp", "serve", "--json", "--explain"]
+    command += ["--listen", "localhost:0", "--state", directory / "site", "--initial-password", given]
+    command += ["--exit-on-stdin-end", "--exit-with-parent"]
     if config is not None:
         settings = directory / "site.toml"
         settings.write_text(config)
