@@ -1,5 +1,7 @@
 //! The options that set up a rack.
 
+mod row;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,6 +19,7 @@ use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::verification::UvPolicy;
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
 
+use self::row::Row;
 use crate::failure::Failure;
 use crate::fault::FaultArguments;
 use crate::key::ControlArgument;
@@ -84,9 +87,10 @@ impl RunningArguments {
 #[command(next_help_heading = "Rack")]
 pub(crate) struct RackArguments {
     /// A key: a name of your choice and its profile ('keyrig profiles' lists them), or NAME=mds:AAGUID for a certified key of
-    /// --mds. Repeat for more; none is a rack without keys, until some are created
+    /// --mds. 'NAME[FIRST-LAST]=PROFILE' is a row of keys: 'k[1-1000]=keyrig' has k1 to k1000, 'k[001-100]=keyrig' k001 to k100.
+    /// Repeat for more; none is a rack without keys, until some are created
     #[arg(long = "key", value_name = "[NAME=]PROFILE|none", default_value = "keyrig")]
-    keys: Vec<KeyOrNone>,
+    keys: Vec<Keys>,
 
     #[command(flatten)]
     mds: MdsArguments,
@@ -223,15 +227,40 @@ impl FromStr for KeyArgument {
     }
 }
 
-/// A key, or that there is none.
+/// What one `--key` says: a key, a row of them that are alike, or none.
 #[derive(Clone)]
-struct KeyOrNone(Option<KeyArgument>);
+struct Keys {
+    /// The first.
+    key: Option<KeyArgument>,
+    names: Vec<KeyName>,
+}
 
-impl FromStr for KeyOrNone {
+impl FromStr for Keys {
     type Err = Box<dyn Error + Send + Sync>;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(if text == "none" { None } else { Some(text.parse()?) }))
+        if text == "none" {
+            return Ok(Self { key: None, names: Vec::new() });
+        }
+        let row = Row::in_argument(text)?;
+        let key: KeyArgument = match &row {
+            Some(row) => format!("{}={}", row.first(), row.profile).parse()?,
+            None => text.parse()?,
+        };
+        let names = match &row {
+            Some(row) => row.names().map(|name| name.parse()).collect::<Result<_, _>>()?,
+            None => vec![key.name().clone()],
+        };
+        Ok(Self { key: Some(key), names })
+    }
+}
+
+impl Keys {
+    fn specifications(&self, metadata: Option<&Blob>) -> Result<Vec<KeySpecification>, Failure> {
+        let Some(key) = &self.key else { return Ok(Vec::new()) };
+        let KeySpecification { profile, .. } = key.specification(metadata)?;
+        let named = |name: &KeyName| KeySpecification { name: name.clone(), profile: profile.clone() };
+        Ok(self.names.iter().map(named).collect())
     }
 }
 
@@ -239,9 +268,11 @@ impl RackArguments {
     /// The keys, with the bugs that were asked for.
     fn specifications(&self) -> Result<Vec<KeySpecification>, Failure> {
         let metadata = self.mds.metadata()?;
-        let named = self.keys.iter().filter_map(|KeyOrNone(key)| key.as_ref());
-        let mut keys = named.map(|key| key.specification(metadata.as_deref())).collect::<Result<Vec<_>, _>>()?;
-        if !keys.is_empty() && keys.len() < self.keys.len() {
+        let mut keys = Vec::new();
+        for some in &self.keys {
+            keys.append(&mut some.specifications(metadata.as_deref())?);
+        }
+        if !keys.is_empty() && self.keys.iter().any(|some| some.names.is_empty()) {
             return Err(Failure::Usage("--key none is a rack without keys: name keys, or none".to_owned()));
         }
         self.quirks.give(&mut keys)?;

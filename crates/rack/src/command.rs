@@ -17,8 +17,14 @@ use crate::key_name::KeyName;
 use crate::snapshot::InvalidSnapshot;
 use crate::verification::UvPolicy;
 
-/// The most keys in a rack: each has a port of one bus.
-pub const MAX_KEYS: usize = 127;
+/// The most keys in a rack: it has eight buses.
+pub const MAX_KEYS: usize = 8 * KEYS_OF_BUS;
+
+/// How many keys are on a bus: its devices have addresses up to 127 (USB 2.0 §9.4.6), of which the root hub has one.
+pub(crate) const KEYS_OF_BUS: usize = 126;
+
+/// How many names an error lists.
+const NAMES: usize = 20;
 
 /// A command to a running rack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -314,6 +320,22 @@ impl Refusal {
     pub fn of(key: &KeyName) -> impl Fn(ActRefused) -> Self {
         move |refused| Self::Act { key: key.clone(), refused }
     }
+}
+
+/// Where the key with this number, from 1, is on USB.
+pub(crate) fn busid(number: usize) -> String {
+    let before = number.saturating_sub(1);
+    format!("{}-{}", before / KEYS_OF_BUS + 1, before % KEYS_OF_BUS + 1)
+}
+
+/// That no key has this name, where these have others.
+pub(crate) fn unknown<'a>(key: &KeyName, known: impl ExactSizeIterator<Item = &'a KeyName>) -> Refusal {
+    let more = known.len().saturating_sub(NAMES);
+    let mut known = known.take(NAMES).map(KeyName::as_str).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        known.push_str(&format!(" and {more} more"));
+    }
+    Refusal::UnknownKey { key: key.clone(), known }
 }
 
 /// The names of the profiles, for errors.

@@ -1,19 +1,22 @@
 //! The database of one key: its records in one small file, each commit one durable transaction.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use keyrig_authenticator::store::{Change, LoadError, Record, Store};
-use redb::backends::FileBackend;
-use redb::{Database as Redb, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Builder, Database as Redb, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::storage::{NotDurable, Storage};
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+
+/// Pages that a key's database keeps in memory, bytes: none, as the kernel keeps them too, and a rack may have a thousand keys.
+const CACHE: usize = 0;
 
 /// The database of one key, held: nobody else has it until this is dropped.
 ///
@@ -24,7 +27,8 @@ pub struct Database {
     /// What a commit that failed may have left on the disk all the same: values to be put back, the last one first.
     unsure: Vec<Before>,
     open: Open,
-    file: File,
+    /// Locked.
+    file: Arc<File>,
     /// Outlives the database above.
     _lock: File,
 }
@@ -33,7 +37,39 @@ pub struct Database {
 type Before = (Vec<u8>, Option<Zeroizing<Vec<u8>>>);
 
 /// Opens the database in a file.
-type Open = Box<dyn Fn(File) -> Result<Redb, redb::Error> + Send>;
+type Open = Box<dyn Fn(Arc<File>) -> Result<Redb, redb::Error> + Send>;
+
+/// A database's file, which its owner has too: so that one descriptor serves for both.
+#[derive(Debug)]
+struct Shared(Arc<File>);
+
+impl StorageBackend for Shared {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Redb::builder();
+    builder.set_cache_size(CACHE);
+    builder
+}
 
 impl core::fmt::Debug for Database {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -58,8 +94,8 @@ impl Database {
     /// Makes the database of a new key, readable by its owner alone.
     pub(crate) fn create(path: &Path, changes: &[Change]) -> Result<(), DatabaseError> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-        let backend = FileBackend::new(file.map_err(redb::Error::Io).map_err(redb)?).map_err(redb)?;
-        let database = Redb::builder().create_with_backend(backend).map_err(redb)?;
+        let file = Arc::new(file.map_err(redb::Error::Io).map_err(redb)?);
+        let database = builder().create_with_backend(Shared(file)).map_err(redb)?;
         commit(&database, changes, &mut Vec::new()).map_err(redb)
     }
 
@@ -69,8 +105,13 @@ impl Database {
     }
 
     fn open_by(open: Open, file: File, lock: File) -> Result<(Self, Store), DatabaseError> {
-        let handle = file.try_clone().map_err(redb::Error::Io).map_err(redb)?;
-        let database = open(handle).map_err(redb)?;
+        // Of who has it though the lock's file was taken away.
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => redb(redb::Error::DatabaseAlreadyOpen),
+            TryLockError::Error(error) => redb(redb::Error::Io(error)),
+        })?;
+        let file = Arc::new(file);
+        let database = open(Arc::clone(&file)).map_err(redb)?;
         let store = read(&database)?;
         Ok((Self { redb: Some(database), unsure: Vec::new(), open, file, _lock: lock }, store))
     }
@@ -94,7 +135,7 @@ impl Database {
     }
 
     fn open_again(&mut self) -> Result<Redb, redb::Error> {
-        let database = (self.open)(self.file.try_clone()?)?;
+        let database = (self.open)(Arc::clone(&self.file))?;
         if !self.unsure.is_empty() {
             restore(&database, &self.unsure)?;
             self.unsure.clear();
@@ -111,13 +152,12 @@ impl Storage for Database {
 }
 
 /// Every page is checked: a file that was damaged is refused, where a plain open may panic.
-fn open(file: File) -> Result<Redb, redb::Error> {
+fn open(file: Arc<File>) -> Result<Redb, redb::Error> {
     // redb would make a new database of it.
     if file.metadata()?.len() == 0 {
         return Err(redb::Error::Io(io::ErrorKind::UnexpectedEof.into()));
     }
-    let backend = FileBackend::new(file)?;
-    Ok(Redb::builder().set_check_integrity_on_open(true).create_with_backend(backend)?)
+    Ok(builder().set_check_integrity_on_open(true).create_with_backend(Shared(file))?)
 }
 
 fn read(database: &Redb) -> Result<Store, DatabaseError> {

@@ -10,6 +10,7 @@ mod task;
 
 use core::any::Any;
 use core::pin::pin;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -31,9 +32,9 @@ pub use self::owner::NewKey;
 use self::following::Keys;
 use self::maker::{Contents, Made, Maker};
 use self::shared::Shared;
-use self::task::{Request, Task, unknown};
+use self::task::{Request, Task};
 pub use crate::command::MAX_KEYS;
-use crate::command::{Command, RackState, Refusal};
+use crate::command::{Command, RackState, Refusal, unknown};
 use crate::crypto::System;
 use crate::events::{Log, Reader, What};
 use crate::finger::Finger;
@@ -42,6 +43,9 @@ use crate::key_name::KeyName;
 use crate::seams::{Row, Seams};
 use crate::seed;
 use crate::state_directory::StateDirectory;
+
+/// How many keys are made at once where they are kept: most of that is waiting for the disk, which writes for several in one go.
+const WAITING_FOR_DISK: usize = 16;
 
 /// What a rack is made with.
 #[derive(Clone, Debug, Default)]
@@ -310,15 +314,17 @@ impl Rack {
 /// Makes keys side by side, on threads that end with it. To the last, so that none takes a lock after an error was told.
 async fn make_all(shared: &Arc<Shared>, specifications: Vec<KeySpecification>) -> Vec<Result<Made, RackError>> {
     let count = specifications.len();
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(count);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let wanted = if shared.maker.state.is_some() { WAITING_FOR_DISK } else { processors };
+    let threads = wanted.max(processors).min(count);
     let waiting = Arc::new(Mutex::new(specifications.into_iter().zip(1..)));
     let (done, mut made) = mpsc::unbounded_channel();
     let next = move || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let shared = Arc::clone(shared);
     let work = move || {
-        while let Some((KeySpecification { name, profile }, port)) = next() {
+        while let Some((KeySpecification { name, profile }, number)) = next() {
             // Who asked may have gone.
-            let _ = done.send((port, shared.maker.make(name, profile, port, Contents::default())));
+            let _ = done.send((number, shared.maker.make(name, profile, number, Contents::default())));
         }
     };
     for _ in 0..threads {
@@ -329,8 +335,8 @@ async fn make_all(shared: &Arc<Shared>, specifications: Vec<KeySpecification>) -
     }
     drop(work);
     let mut all: Vec<_> = (0..count).map(|_| Err(RackError::Refused(Refusal::Stopped))).collect();
-    while let Some((port, key)) = made.recv().await {
-        if let Some(place) = all.get_mut(port - 1) {
+    while let Some((number, key)) = made.recv().await {
+        if let Some(place) = all.get_mut(number - 1) {
             *place = key;
         }
     }
@@ -341,10 +347,9 @@ fn check(options: &Options, specifications: &[KeySpecification]) -> Result<(), R
     if specifications.len() > MAX_KEYS {
         return Err(RackError::TooManyKeys(specifications.len()));
     }
-    for (index, specification) in specifications.iter().enumerate() {
-        if specifications.iter().take(index).any(|earlier| earlier.name == specification.name) {
-            return Err(RackError::SameName(specification.name.clone()));
-        }
+    let mut names = BTreeSet::new();
+    if let Some(twice) = specifications.iter().find(|specification| !names.insert(&specification.name)) {
+        return Err(RackError::SameName(twice.name.clone()));
     }
     if let Some(over) = &options.finger.over
         && !specifications.iter().any(|specification| specification.name == *over)

@@ -16,6 +16,7 @@
 //! in it is overwritten. Everything is readable by its owner alone, because private keys are in it: what others may read is closed
 //! when it is opened, and what others may write, is another user's, or is a link, is refused.
 
+mod making;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,6 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLoc
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::administration::{RestoreRefused, check_store};
@@ -35,6 +35,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use self::making::{Made, Making};
 use crate::database::{Database, DatabaseError};
 use crate::key_name::KeyName;
 
@@ -173,8 +174,7 @@ impl<T> At<T> for io::Result<T> {
 #[derive(Clone, Debug)]
 pub struct StateDirectory {
     path: PathBuf,
-    /// The names of keys made by this and its clones; held while one is made, as the lock in the directory is.
-    made: Arc<Mutex<Vec<String>>>,
+    making: Making,
 }
 
 impl StateDirectory {
@@ -183,7 +183,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError`]: nothing that was there has been changed.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let state = Self { path: path.to_owned(), made: Arc::default() };
+        let state = Self { path: path.to_owned(), making: Making::default() };
         let format = path.join("format");
         if path.is_dir() {
             check_owner(path, Link::Followed)?;
@@ -274,14 +274,12 @@ impl StateDirectory {
     ) -> Result<(Database, Store), StateError> {
         let path = self.key_path(name);
         if !is_there(&path)? {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
+            let made = self.make(name)?;
             if !is_there(&path)? {
-                if entries(&self.path.join("keys"))?.any(|other| !other.starts_with('.') && !made.contains(&other)) {
+                if made.had_others {
                     tracing::warn!(key = %name, path = %path.display(), "there was no such key where others are: it is new, and blank");
                 }
                 make_key(&path, profile, &Store::create(environment).1)?;
-                made.push(name.to_string());
             }
         }
         open_key(path, name, profile)
@@ -295,15 +293,19 @@ impl StateDirectory {
     pub fn create_key(&self, name: &KeyName, profile: &Profile, changes: &[Change]) -> Result<Database, StateError> {
         let path = self.key_path(name);
         {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            let _lock = lock(&self.path.join("lock"), Wait::Yes)?;
+            let _made = self.make(name)?;
             if is_there(&path)? {
                 return Err(StateError::KeyExists { path });
             }
             make_key(&path, profile, changes)?;
-            made.push(name.to_string());
         }
         open_key(path, name, profile).map(|(database, _)| database)
+    }
+
+    fn make(&self, name: &KeyName) -> Result<Made, StateError> {
+        let others = || Ok(entries(&self.path.join("keys"))?.any(|other| !other.starts_with('.')));
+        let made = self.making.begin(name, || lock(&self.path.join("lock"), Wait::Yes), others)?;
+        made.ok_or_else(|| StateError::Locked { path: self.key_path(name) })
     }
 
     fn key_path(&self, name: &KeyName) -> PathBuf {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use keyrig_authenticator::environment::Seeded;
-use redb::StorageBackend;
 use tempfile::TempDir;
 
 use super::*;
@@ -38,7 +37,7 @@ impl Disk {
 
 #[derive(Debug)]
 struct Fallible {
-    file: FileBackend,
+    file: Shared,
     disk: Disk,
 }
 
@@ -66,10 +65,6 @@ impl StorageBackend for Fallible {
         self.disk.take()?;
         self.file.write(offset, data)
     }
-
-    fn close(&self) -> io::Result<()> {
-        self.file.close()
-    }
 }
 
 /// A key's database on such a disk, in a file.
@@ -79,9 +74,9 @@ fn database(directory: &TempDir) -> (Database, Store, Disk, std::path::PathBuf) 
     Database::create(&path, &changes).unwrap();
     let disk = Disk(Arc::new(AtomicU32::new(ROOM)));
     let of_database = disk.clone();
-    let open = move |file: File| {
-        let backend = Fallible { file: FileBackend::new(file)?, disk: of_database.clone() };
-        Ok(Redb::builder().set_check_integrity_on_open(true).create_with_backend(backend)?)
+    let open = move |file: Arc<File>| {
+        let backend = Fallible { file: Shared(file), disk: of_database.clone() };
+        Ok(builder().set_check_integrity_on_open(true).create_with_backend(backend)?)
     };
     let (database, store) = Database::open_by(Box::new(open), file(&path), file(&path)).unwrap();
     (database, store, disk, path)

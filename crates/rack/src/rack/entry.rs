@@ -226,7 +226,13 @@ impl Entry {
     }
 
     pub(super) fn rack_key(&self) -> RackKey {
-        RackKey { name: self.name.clone(), busid: self.busid.clone(), handle: self.handle.clone(), on_usb: self.on_usb }
+        RackKey {
+            name: self.name.clone(),
+            busid: self.busid.clone(),
+            handle: self.handle.clone(),
+            on_usb: self.on_usb,
+            serial: 0,
+        }
     }
 
     pub(super) fn place(&self) -> Place<'_> {

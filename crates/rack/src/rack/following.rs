@@ -18,6 +18,8 @@ pub struct RackKey {
     pub handle: KeyHandle,
     /// Whether it is a device: one that is on no USB is for clients that send it messages.
     pub(super) on_usb: bool,
+    /// The how manieth of its rack it is, those that are gone included: a key that comes later has a higher one.
+    pub(super) serial: u64,
 }
 
 /// What became of a key.
@@ -35,6 +37,8 @@ pub enum Change {
 pub struct Following {
     roll: watch::Receiver<Roll>,
     known: Vec<RackKey>,
+    /// The latest that was known.
+    last: u64,
     seen: watch::Sender<u64>,
 }
 
@@ -59,11 +63,14 @@ impl Following {
     /// The next change, or up to which version there is none.
     fn change(&mut self) -> Result<Change, u64> {
         let roll = self.roll.borrow_and_update();
-        let is_in = |keys: &[RackKey], key: &RackKey| keys.iter().any(|other| other.handle.is(&key.handle));
-        if let Some(gone) = self.known.iter().position(|key| !is_in(&roll.keys, key)) {
+        let is_in = |key: &RackKey| roll.keys.binary_search_by_key(&key.serial, |other| other.serial).is_ok();
+        if let Some(gone) = self.known.iter().position(|key| !is_in(key)) {
             return Ok(Change::Went(self.known.remove(gone)));
         }
-        let new = roll.keys.iter().find(|key| key.on_usb && !is_in(&self.known, key)).ok_or(roll.version)?;
+        let begin = roll.keys.partition_point(|key| key.serial <= self.last);
+        let mut later = roll.keys.iter().skip(begin);
+        let new = later.find(|key| key.on_usb).ok_or(roll.version)?;
+        self.last = new.serial;
         self.known.push(new.clone());
         Ok(Change::Came(new.clone()))
     }
@@ -72,6 +79,7 @@ impl Following {
 #[derive(Debug, Default)]
 struct Roll {
     version: u64,
+    /// By their serial numbers.
     keys: Vec<RackKey>,
 }
 
@@ -84,7 +92,10 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn add(&self, key: RackKey) {
-        self.change(|keys| keys.push(key));
+        self.roll.send_modify(|roll| {
+            roll.version += 1;
+            roll.keys.push(RackKey { serial: roll.version, ..key });
+        });
     }
 
     pub(super) fn remove(&self, name: &KeyName) {
@@ -112,13 +123,14 @@ impl Keys {
 
     pub(super) fn follow(&self) -> Following {
         let mut roll = self.roll.subscribe();
-        let (version, known) = {
+        let (version, known): (_, Vec<RackKey>) = {
             let roll = roll.borrow_and_update();
             (roll.version, roll.keys.iter().filter(|key| key.on_usb).cloned().collect())
         };
+        let last = known.last().map_or(0, |key| key.serial);
         let seen = watch::Sender::new(version);
         self.followers.lock().unwrap_or_else(PoisonError::into_inner).push(seen.subscribe());
-        Following { roll, known, seen }
+        Following { roll, known, last, seen }
     }
 
     /// Waits until all who follow have seen to what there is now.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::entry::{Entry, Waits};
 use super::error::RackError;
 use crate::clock::{Clock, SystemClock};
-use crate::command::Refusal;
+use crate::command::{Refusal, busid};
 use crate::crypto::System;
 use crate::key::administration::ActRefused;
 use crate::key::{Notice, Start};
@@ -66,7 +66,7 @@ impl Maker {
         &self,
         name: KeyName,
         profile: Profile,
-        port: usize,
+        number: usize,
         contents: Contents,
     ) -> Result<Made, RackError> {
         let Contents { store: wanted, pin } = contents;
@@ -121,7 +121,7 @@ impl Maker {
             on_usb: authenticator.profile().usb.is_some(),
             discoverable_credentials: authenticator.store().discoverable_count(),
             start: Start {
-                busid: format!("1-{port}"),
+                busid: busid(number),
                 storage: self.seams.storage(&name, storage),
                 edges: self.seams.edges(&name),
                 standing: Standing { ear: self.seams.control_ear(&name), host: self.seams.host(&name) },

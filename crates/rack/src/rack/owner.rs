@@ -46,8 +46,8 @@ impl Rack {
 
     async fn make(&self, key: NewKey) -> Result<RackState, Refusal> {
         let name = key.name.clone();
-        let port = self.request(|answer| Request::Reserve { name: name.clone(), answer }).await?;
-        let made = self.make_at(key, port).await;
+        let number = self.request(|answer| Request::Reserve { name: name.clone(), answer }).await?;
+        let made = self.make_at(key, number).await;
         if made.is_err() {
             // A task that has stopped keeps no places.
             let _ = self.requests.send(Request::Release { name });
@@ -55,7 +55,7 @@ impl Rack {
         made
     }
 
-    async fn make_at(&self, key: NewKey, port: usize) -> Result<RackState, Refusal> {
+    async fn make_at(&self, key: NewKey, number: usize) -> Result<RackState, Refusal> {
         let NewKey { name, profile, snapshot, pin, uv, plugged } = key;
         if uv.is_some() && !profile.has_built_in_uv() {
             return Err(Refusal::NoVerification(name));
@@ -66,7 +66,7 @@ impl Rack {
         let contents = Contents { store: snapshot.map(|snapshot| snapshot.store), pin };
         let (shared, made_name) = (self.shared.clone(), name.clone());
         // The disk, and certificates.
-        let making = tokio::task::spawn_blocking(move || shared.maker.make(made_name, profile, port, contents));
+        let making = tokio::task::spawn_blocking(move || shared.maker.make(made_name, profile, number, contents));
         let made = making.await.map_err(|_| Refusal::Stopped)?.map_err(|error| match error {
             RackError::Refused(refusal) => refusal,
             RackError::State(StateError::KeyExists { .. }) => Refusal::KeyKept(name),

@@ -1,6 +1,7 @@
 //! The task of a rack: it moves the finger, and knows of each key what it does.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::Weak;
 
 use keyrig_authenticator::Asks;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use super::entry::{Asked, Deed, Entry, Reply, Waiting};
 use super::shared::Shared;
-use crate::command::{Command, MAX_KEYS, RackState, Refusal, WaitFor};
+use crate::command::{Command, MAX_KEYS, RackState, Refusal, WaitFor, busid, unknown};
 use crate::events::{Log, What};
 use crate::finger::{Finger, Gesture};
 use crate::key::{News, Notice};
@@ -23,7 +24,7 @@ pub(super) enum Request {
         command: Command,
         answer: Reply,
     },
-    /// Keeps a name and a port for a key that is being made.
+    /// Keeps a name and a number for a key that is being made.
     Reserve {
         name: KeyName,
         answer: oneshot::Sender<Result<usize, Refusal>>,
@@ -54,7 +55,7 @@ pub(super) struct Task {
     pub(super) log: Log,
     /// What the rack's clones know of the keys.
     pub(super) shared: Weak<Shared>,
-    /// The names and ports of keys that are being made.
+    /// The names and numbers of keys that are being made.
     pub(super) reserved: Vec<(KeyName, usize)>,
 }
 
@@ -159,8 +160,10 @@ impl Task {
     }
 
     fn known(&mut self, name: &KeyName) -> Result<&mut Entry, Refusal> {
-        let unknown = unknown(name, self.entries.iter().map(|entry| &entry.name));
-        self.entry(name).ok_or(unknown)
+        match self.entries.iter().position(|entry| entry.name == *name) {
+            Some(place) => self.entries.get_mut(place).ok_or(Refusal::Stopped),
+            None => Err(unknown(name, self.entries.iter().map(|entry| &entry.name))),
+        }
     }
 
     async fn request(&mut self, request: Request) {
@@ -183,14 +186,13 @@ impl Task {
         if is_taken || self.reserved.iter().any(|(reserved, _)| *reserved == name) {
             return Err(Refusal::KeyExists(name));
         }
-        let is_free = |port: &usize| {
-            let busid = format!("1-{port}");
-            !self.entries.iter().any(|entry| entry.busid == busid)
-                && !self.reserved.iter().any(|(_, reserved)| reserved == port)
+        let taken: BTreeSet<_> = self.entries.iter().map(|entry| entry.busid.as_str()).collect();
+        let is_free = |number: &usize| {
+            !taken.contains(busid(*number).as_str()) && !self.reserved.iter().any(|(_, reserved)| reserved == number)
         };
-        let port = (1..=MAX_KEYS).find(is_free).ok_or(Refusal::TooManyKeys)?;
-        self.reserved.push((name, port));
-        Ok(port)
+        let number = (1..=MAX_KEYS).find(is_free).ok_or(Refusal::TooManyKeys)?;
+        self.reserved.push((name, number));
+        Ok(number)
     }
 
     async fn add(&mut self, mut entry: Entry, plugged: bool, answer: Reply) {
@@ -366,8 +368,4 @@ impl Task {
         }
         again
     }
-}
-
-pub(super) fn unknown<'a>(key: &KeyName, known: impl Iterator<Item = &'a KeyName>) -> Refusal {
-    Refusal::UnknownKey { key: key.clone(), known: known.map(KeyName::as_str).collect::<Vec<_>>().join(", ") }
 }

@@ -32,6 +32,56 @@ async fn a_hundred_keys_are_plugged_listed_and_unplugged() {
     assert_eq!(client::list(server).await.unwrap()[0].device.busid.as_str(), "1-50");
 }
 
+/// A bus has 126: its devices have addresses up to 127 (USB 2.0 §9.4.6), and its root hub is one of them.
+#[tokio::test]
+async fn a_thousand_keys_are_on_eight_buses_and_each_bus_is_imported_from() {
+    let names: Vec<String> = (1..=1000).map(|number| format!("k{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let rack = rack("auto", &names).await;
+    let (server, _) = serve_usbip(&rack).await;
+    let devices = client::list(server).await.unwrap();
+    let record = |place: usize| &devices.get(place - 1).unwrap().device;
+    assert_eq!(devices.len(), 1000);
+    for (place, busid, bus, device) in
+        [(1, "1-1", 1, 2), (126, "1-126", 1, 127), (127, "2-1", 2, 2), (882, "7-126", 7, 127), (1000, "8-118", 8, 119)]
+    {
+        let record = record(place);
+        assert_eq!((record.busid.as_str(), record.bus_number, record.device_number), (busid, bus, device), "{place}");
+        let name = format!("k{place}");
+        let channel = Channel::open(server, busid).await;
+        assert!(state(&rack, &name).await.attached, "{name}");
+        drop(channel);
+    }
+    // A place on any bus is taken again.
+    rack.remove(&name("k127")).await.unwrap();
+    let new = keyrig_rack::NewKey {
+        name: name("new"),
+        profile: rack.profile("keyrig").unwrap(),
+        snapshot: None,
+        pin: None,
+        uv: None,
+        plugged: true,
+    };
+    rack.create(new).await.unwrap();
+    assert_eq!(state(&rack, "new").await.busid.as_deref(), Some("2-1"));
+    let unknown = rack.remove(&name("none")).await.unwrap_err().to_string();
+    assert!(unknown.ends_with("k19, k20 and 980 more"), "{unknown}");
+}
+
+#[tokio::test]
+async fn keys_that_are_kept_have_two_descriptors_each() {
+    let directory = TempDir::new().unwrap();
+    let open = |name: &str| {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap();
+        let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        targets.filter(|target| target.starts_with(directory.path().join("state/keys").join(name))).count()
+    };
+    let rack = Rack::start(kept(&directory), specifications(&["a", "b"])).await.unwrap();
+    assert_eq!((open("a"), open("b")), (2, 2));
+    rack.reset(&name("a")).await.unwrap();
+    assert_eq!(open("a"), 2);
+}
+
 #[tokio::test]
 async fn what_can_be_no_rack_is_refused() {
     let over = |key: &str| Finger { over: Some(name(key)), ..Finger::default() };
@@ -39,7 +89,7 @@ async fn what_can_be_no_rack_is_refused() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let both = Options { seed: Some(1), state: Some("/nonexistent".into()), ..Options::default() };
     let start = |options, names: &[&str]| Rack::start(options, specifications(names));
-    assert!(matches!(start(Options::default(), &many).await, Err(RackError::TooManyKeys(128))));
+    assert!(matches!(start(Options::default(), &many).await, Err(RackError::TooManyKeys(1009))));
     assert!(
         matches!(start(Options::default(), &["a", "b", "a"]).await, Err(RackError::SameName(key)) if key == name("a"))
     );
