@@ -53,7 +53,9 @@
 //!
 //! A session that begins is answered as `{"state": "logged_in", "session": {..}}`; where the realm requires a factor that
 //! the user lacks, as `{"state": "enrolment_required", "requirement", "session"}`: that session is for enrolment only, and
-//! gives way to a full one when the factor is there. `options` and `credential` are WebAuthn's own JSON (Level 3, §5.1.8 to
+//! gives way to a full one when the factor is there. On a rehearsal site what a key answered has its `report` in both, and in the
+//! answer that adds a factor, though nothing is refused: `{"verification"}`, every check. `options` and `credential` are
+//! WebAuthn's own JSON (Level 3, §5.1.8 to
 //! §5.1.10 and §5.1.1). Moments are seconds since 1970. A list that goes on has its next page in a header
 //! `Link: <..>; rel="next"` (RFC 8288).
 //!

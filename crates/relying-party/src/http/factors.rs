@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::{Body, InPath, secret};
+use super::login::explained;
 use super::session::{SessionCookie, SessionView};
 use crate::factors::{Factor, FactorChange};
 use crate::relying_party::{Added, Ceremony, ChangeOwn, Claim, Enrol, Present, RegistrationWish, TotpOffer, TotpWish};
@@ -104,6 +105,7 @@ fn answer(cookie: &SessionCookie, added: &Added, mut body: Value) -> Response {
             members.insert("session".to_owned(), json!(view));
         }
     }
+    explained(&mut body, added.report.as_ref());
     match &added.session {
         Some(new) => (cookie.set(new), Json(body)).into_response(),
         None => Json(body).into_response(),

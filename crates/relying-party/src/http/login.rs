@@ -118,7 +118,7 @@ pub(super) async fn password(
 /// A session with its cookie.
 fn session(cookie: &SessionCookie, logged_in: &LoggedIn) -> Response {
     let view = SessionView::of(logged_in);
-    let body = match logged_in.session.kind {
+    let mut body = match logged_in.session.kind {
         SessionKind::Full => json!({ "state": "logged_in", "session": view }),
         SessionKind::Enrolment => json!({
             "state": "enrolment_required",
@@ -126,7 +126,15 @@ fn session(cookie: &SessionCookie, logged_in: &LoggedIn) -> Response {
             "session": view,
         }),
     };
+    explained(&mut body, logged_in.report.as_ref());
     (cookie.set(&logged_in.session), Json(body)).into_response()
+}
+
+/// Puts the report of a verification into an answer, where there is one.
+pub(super) fn explained(body: &mut Value, report: Option<&Value>) {
+    if let (Some(members), Some(report)) = (body.as_object_mut(), report) {
+        members.insert("report".to_owned(), report.clone());
+    }
 }
 
 async fn finish(

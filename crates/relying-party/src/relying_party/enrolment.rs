@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_ctap::Aaguid;
 use keyrig_verifier::{Check, RegistrationResponse};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::authorization::{Authorized, ChangeOthersFactors, ChangeOwn, Claim, Enrol, Right};
 use super::login::{Cause, Ceremony};
@@ -112,6 +113,8 @@ pub(crate) struct Added {
     pub(crate) notices: Vec<Notice>,
     /// The session that takes the place of one that was for enrolment, now that the realm has what it requires.
     pub(crate) session: Option<NewSession>,
+    /// What the verification of a key's answer came to, on a site that explains.
+    pub(crate) report: Option<Value>,
 }
 
 impl RelyingParty {
@@ -242,7 +245,7 @@ impl RelyingParty {
         match added {
             // Nothing can be relied on.
             Err(refusal @ Refusal::Unavailable { .. }) => Err(refusal),
-            settled => Ok(settled),
+            settled => Ok(settled.map(|added| Added { report: self.accepted(&verified.report), ..added })),
         }
     }
 
@@ -379,7 +382,8 @@ impl RelyingParty {
         } else {
             None
         };
-        Ok(Added { factor, notices: notices::of(user, &factors, self.rp_id()), user: user.clone(), session })
+        let notices = notices::of(user, &factors, self.rp_id());
+        Ok(Added { factor, notices, user: user.clone(), session, report: None })
     }
 }
 

@@ -49,7 +49,8 @@ pub struct Options {
     pub password_cost: PasswordCost,
     /// Who knows the passwords of which realm's users, where they are not kept in the store.
     pub directories: BTreeMap<String, Arc<dyn Directory>>,
-    /// Whether users are told why a login was refused, as on a rehearsal site. It tells attackers as well.
+    /// Whether users are told why a login was refused, as on a rehearsal site, and of one that was not what each check found. It tells
+    /// attackers as well.
     pub explain: bool,
     /// What lies between browsers and here.
     pub transport: Transport,

@@ -101,7 +101,7 @@ impl RelyingParty {
             let notices = notices::of(&user, &factors::load(connection, user.id)?, this.rp_id());
             let requirement =
                 realms::find(connection, user.name.realm())?.map_or(Requirement::None, |realm| realm.requirement);
-            Ok(LoggedIn { session: new, user, notices, requirement })
+            Ok(LoggedIn { session: new, user, notices, requirement, report: None })
         })
         .await
     }

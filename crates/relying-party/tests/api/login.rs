@@ -65,6 +65,34 @@ async fn a_registered_key_is_asked_for_after_the_password() {
     assert_eq!(factor["counter"], 1);
 }
 
+/// What each check found, of what is accepted too: WebAuthn Level 3, §7.1 and §7.2.
+#[tokio::test]
+async fn a_site_that_explains_reports_what_it_accepts_and_another_does_not() {
+    for explain in [true, false] {
+        let rig = Rig::on(Store::in_memory().unwrap(), Ok(Settings::new(RP_ID, ORIGIN)), explain);
+        let mut browser = rig.new_user("alice@pve").await;
+        let mut key = Key::default();
+        let begun = browser.post("/api/factors/webauthn/begin", json!({})).await;
+        let credential = key.create(&begun).await.unwrap();
+        let finish = json!({ "challenge": begun["challenge"], "description": "key", "credential": credential });
+        let added = browser.post("/api/factors/webauthn", finish).await;
+        let offered = browser.log_in("alice@pve").await;
+        let credential = key.get(&offered["factors"]["webauthn"]).await.unwrap();
+        let logged_in = browser.post(FINISH, login(&offered, &credential)).await;
+        for (answer, ceremony, checked) in
+            [(added, "registration", "attestation-format"), (logged_in, "authentication", "signature")]
+        {
+            let report = &answer["report"];
+            assert_eq!(report.is_object(), explain, "{answer}");
+            let found = &report["verification"];
+            assert!(!explain || (found["verdict"] == "accepted" && found["ceremony"] == ceremony), "{answer}");
+            let checks = found["checks"].as_array().into_iter().flatten();
+            let passed: Vec<_> = checks.filter(|check| check["outcome"] == "pass").map(|check| &check["id"]).collect();
+            assert_eq!(passed.contains(&&json!(checked)), explain, "{answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn either_of_two_keys_logs_in() {
     let rig = Rig::new();

@@ -14,9 +14,10 @@ mod second_factor;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use keyrig_verifier::Report;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 pub(crate) use self::cause::Cause;
@@ -61,6 +62,8 @@ pub(crate) struct LoggedIn {
     pub(crate) user: User,
     pub(crate) notices: Vec<Notice>,
     pub(crate) requirement: Requirement,
+    /// What the verification of a key's answer came to, on a site that explains.
+    pub(crate) report: Option<Value>,
 }
 
 /// The factors that a user can choose from.
@@ -402,6 +405,7 @@ impl RelyingParty {
             notices: notices::of(user, &factors, self.rp_id()),
             user: user.clone(),
             requirement: account.requirement,
+            report: None,
         })
     }
 
@@ -428,6 +432,11 @@ impl RelyingParty {
             _ if is_blocked => Refusal::LoginBlocked { report },
             _ => Refusal::AuthenticationFailed { report },
         })
+    }
+
+    /// What the user is told of a verification that refuses nothing: as of one that does, without a cause.
+    pub(super) fn accepted(&self, verification: &Report) -> Option<Value> {
+        self.explain.then(|| json!({ "verification": verification }))
     }
 
     /// Writes a report, and says what the user is told of it.

@@ -95,7 +95,7 @@ impl RelyingParty {
                 let assertion =
                     Assertion { begun: &taken, response: &response, login: webauthn::Login::Passkey, page: &page };
                 match this.verify_credential(transaction, &account, &assertion, at)? {
-                    Ok(factor) => this.accept(transaction, &account, &login, factor, at),
+                    Ok(proven) => this.accept(transaction, &account, &login, proven, at),
                     // Not counted: anybody can name a credential, and must not lock its owner out by that.
                     Err(cause) => Ok(Err(this.refuse(transaction, &name, &cause, at)?)),
                 }

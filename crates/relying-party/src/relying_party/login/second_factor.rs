@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use keyrig_verifier::{AuthenticationResponse, Check, Outcome};
 use rusqlite::Connection;
+use serde_json::Value;
 
 use super::{Account, Cause, Ceremony, LoggedIn, LoginChallenge};
 use crate::RelyingParty;
@@ -40,6 +41,18 @@ pub(super) struct Assertion<'a> {
     pub(super) response: &'a AuthenticationResponse,
     pub(super) login: webauthn::Login,
     pub(super) page: &'a Page,
+}
+
+/// A factor that was right, and of a key what its verification came to, on a site that explains.
+pub(super) struct Proven<'a> {
+    factor: &'a StoredFactor,
+    report: Option<Value>,
+}
+
+impl<'a> From<&'a StoredFactor> for Proven<'a> {
+    fn from(factor: &'a StoredFactor) -> Self {
+        Self { factor, report: None }
+    }
 }
 
 impl RelyingParty {
@@ -134,8 +147,8 @@ impl RelyingParty {
             (Answer::Webauthn { .. }, None) => Err(Cause::NoWebauthn),
             (Answer::Unreadable { reason }, _) => Err(Cause::UnreadableAnswer { reason: reason.clone() }),
         };
-        let factor = match checked {
-            Ok(factor) => factor,
+        let proven = match checked {
+            Ok(proven) => proven,
             Err(cause) => {
                 if cause.counts_as_failure() {
                     locks::count_failure(connection, &account.user, cause.is_of_totp(), at)?;
@@ -143,7 +156,7 @@ impl RelyingParty {
                 return Ok(Err(self.refuse(connection, &name, &cause, at)?));
             }
         };
-        self.accept(connection, account, login, factor, at)
+        self.accept(connection, account, login, proven, at)
     }
 
     /// A factor was right: is it what the realm wants?
@@ -152,7 +165,7 @@ impl RelyingParty {
         connection: &Transaction<'_>,
         account: &Account,
         login: &Login,
-        factor: &StoredFactor,
+        Proven { factor, report }: Proven<'_>,
         at: Occasion,
     ) -> Committed<LoggedIn> {
         let requirement = account.requirement;
@@ -177,7 +190,8 @@ impl RelyingParty {
         factors::mark_used(connection, account.user.id, &factor.id, at.now)?;
         let resets_totp = is_recovery || matches!(factor.secret, Stored::Totp(_));
         locks::count_success(connection, &account.user, resets_totp)?;
-        Ok(Ok(self.begin_session(connection, account, kind, Some(factor), at)?))
+        let logged_in = self.begin_session(connection, account, kind, Some(factor), at)?;
+        Ok(Ok(LoggedIn { report, ..logged_in }))
     }
 
     fn check_code<'a>(
@@ -186,7 +200,7 @@ impl RelyingParty {
         account: &'a Account,
         code: &str,
         now: SystemTime,
-    ) -> Result<Result<&'a StoredFactor, Cause>, StoreError> {
+    ) -> Result<Result<Proven<'a>, Cause>, StoreError> {
         if account.user.totp_locked {
             return Ok(Err(Cause::TotpLocked));
         }
@@ -196,7 +210,7 @@ impl RelyingParty {
             match totp.check(code, now) {
                 Ok(accepted) => {
                     totp::accept(connection, &factor.id, accepted)?;
-                    return Ok(Ok(factor));
+                    return Ok(Ok(factor.into()));
                 }
                 // Of several, the one whose code it was says more.
                 Err(CodeRefused::Reused) => refused = Some(CodeRefused::Reused),
@@ -212,7 +226,7 @@ impl RelyingParty {
         account: &'a Account,
         key: &str,
         at: Occasion,
-    ) -> Result<Result<&'a StoredFactor, Cause>, StoreError> {
+    ) -> Result<Result<Proven<'a>, Cause>, StoreError> {
         for factor in account.enabled() {
             let Stored::Recovery(keys) = &factor.secret else { continue };
             let Some(number) = keys.find(key) else {
@@ -225,7 +239,7 @@ impl RelyingParty {
             let detail = format!("number {number}; {left} are left");
             let by = By::user(&name, at);
             audit_log::record(connection, &by, EventKind::RecoveryKeyUsed, &name.to_string(), &detail)?;
-            return Ok(Ok(factor));
+            return Ok(Ok(factor.into()));
         }
         Ok(Err(Cause::NoRecoveryKeys))
     }
@@ -237,7 +251,7 @@ impl RelyingParty {
         account: &'a Account,
         assertion: &Assertion<'_>,
         at: Occasion,
-    ) -> Result<Result<&'a StoredFactor, Cause>, StoreError> {
+    ) -> Result<Result<Proven<'a>, Cause>, StoreError> {
         let Assertion { begun, response, login, page } = *assertion;
         // `obstacle` has seen to it that it is there if the user has credentials.
         let Ok(webauthn) = &self.webauthn else {
@@ -262,7 +276,7 @@ impl RelyingParty {
             update.sign_count = credential.record.sign_count;
         }
         credentials::update(connection, &factor.id, update)?;
-        Ok(Ok(factor))
+        Ok(Ok(Proven { factor, report: self.accepted(&verified.report) }))
     }
 }
 
