@@ -6,7 +6,6 @@ use core::time::Duration;
 
 use keyrig_ctap::attestation::Statement;
 use keyrig_ctap::authenticator_data::{AttestedCredentialData, AuthenticatorData, Flags};
-use keyrig_ctap::cose::PublicKey;
 use keyrig_ctap::entities::CredentialDescriptor;
 use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::u2f::{Authentication, Control, Encoding, Registration, Request, StatusWord, VERSION, parse_response};
@@ -82,6 +81,21 @@ impl<C: Channel> Key<C> {
         self.u2f_after_touch(&request, cancel).await.map(|_| ())
     }
 
+    /// U2F_REGISTER, as pages had it before WebAuthn (FIDO U2F Raw Message Formats 1.2 §4), once the key has been touched. `application` is the
+    /// SHA-256 of the AppID, `challenge` that of the client data.
+    ///
+    /// # Errors
+    /// What the key answers otherwise: a key that speaks no U2F, one that is not touched in time, a channel that ends.
+    pub async fn register_by_u2f(
+        &mut self,
+        application: [u8; 32],
+        challenge: [u8; 32],
+        cancel: &Cancel,
+    ) -> Result<Registration, Cause> {
+        let data = self.u2f_after_touch(&Request::Register { challenge, application }, cancel).await?;
+        Ok(Registration::decode(&data).map_err(InvalidU2fResponse::Malformed)?)
+    }
+
     /// U2F_REGISTER, and what CTAP2 would have answered (WebAuthn Level 3 §8.6).
     pub(crate) async fn u2f_register(
         &mut self,
@@ -89,9 +103,8 @@ impl<C: Channel> Key<C> {
         challenge: [u8; 32],
         cancel: &Cancel,
     ) -> Result<make_credential::Response, Cause> {
-        let data = self.u2f_after_touch(&Request::Register { challenge, application }, cancel).await?;
-        let registration = Registration::decode(&data).map_err(InvalidU2fResponse::Malformed)?;
-        let public_key = public_key(&registration.public_key).ok_or(InvalidU2fResponse::PublicKey)?;
+        let registration = self.register_by_u2f(application, challenge, cancel).await?;
+        let public_key = registration.cose_key().ok_or(InvalidU2fResponse::PublicKey)?;
         let authenticator_data = AuthenticatorData {
             rp_id_hash: application,
             flags: Flags(Flags::UP.0 | Flags::AT.0),
@@ -183,13 +196,6 @@ fn name(request: &Request) -> &'static str {
         Request::Authenticate { .. } => "U2F_AUTHENTICATE",
         Request::Version => "U2F_VERSION",
     }
-}
-
-/// An uncompressed point as a COSE key (WebAuthn Level 3 §8.6, step 1 of signing turned around).
-fn public_key(point: &[u8; 65]) -> Option<PublicKey> {
-    let (form, coordinates) = point.split_first()?;
-    let (x, y) = coordinates.split_at_checked(32)?;
-    (*form == 0x04).then_some(PublicKey::Es256 { x: x.try_into().ok()?, y: y.try_into().ok()? })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use core::fmt;
 
 use thiserror::Error;
 
+use crate::cose::PublicKey;
+
 #[cfg(test)]
 mod tests;
 
@@ -380,6 +382,14 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// The public key as WebAuthn has it (Level 3 §8.6, step 1 of signing turned around); `None` if it is not an uncompressed point.
+    #[must_use]
+    pub fn cose_key(&self) -> Option<PublicKey> {
+        let (form, coordinates) = self.public_key.split_first()?;
+        let (x, y) = coordinates.split_at_checked(32)?;
+        (*form == 0x04).then_some(PublicKey::Es256 { x: x.try_into().ok()?, y: y.try_into().ok()? })
+    }
+
     /// What is signed: a reserved byte, application and challenge parameter, key handle, public key.
     #[must_use]
     pub fn signed(application: &[u8; 32], challenge: &[u8; 32], key_handle: &[u8], public_key: &[u8; 65]) -> Vec<u8> {

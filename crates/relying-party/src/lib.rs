@@ -155,8 +155,8 @@ pub use self::sessions::{
     SessionEntry, SessionKind,
 };
 pub use self::settings::{
-    Attestation, ConfigError, ConfigProblem, MAX_CONFIG_BYTES, OriginProblem, RpIdProblem, Settings, SettingsError,
-    Written,
+    AppIdProblem, Attestation, ConfigError, ConfigProblem, MAX_CONFIG_BYTES, OriginProblem, RpIdProblem, Settings,
+    SettingsError, Written,
 };
 pub use self::store::{DATABASE_FILE, Store, StoreError};
 #[cfg(feature = "tls")]

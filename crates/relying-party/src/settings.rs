@@ -49,6 +49,10 @@ pub struct Settings {
     /// The origins of pages in whose frames ceremonies may run, each as a browser writes it. If there is none, the policy's
     /// [`framed_login`](Policy::framed_login) decides over logins, and no registration may.
     pub top_origins: Vec<String>,
+    /// The AppID under which keys were registered by U2F, before the site had WebAuthn: an https address under the RP ID's registrable
+    /// domain. Logins ask keys for credentials of it too, and keys that have one are not registered again (WebAuthn Level 3, §10.1.1 and
+    /// §10.1.2). The policy in which webauthn-rs decides refuses what is of it.
+    pub app_id: Option<String>,
     /// Whether the hosts below those of `origins` are allowed too, with the same scheme and port.
     pub allow_subdomains: bool,
     /// The name an authenticator or a browser may show, 1 to 64 bytes.
@@ -103,6 +107,7 @@ impl Settings {
             app_origins: Vec::new(),
             related_origins: Vec::new(),
             top_origins: Vec::new(),
+            app_id: None,
             allow_subdomains: false,
             passkey_login: false,
             attestation: Attestation::None,
@@ -132,6 +137,11 @@ impl Settings {
             self.related_origins.iter().filter_map(|origin| Some(Url::parse(origin).ok()?.host_str()?.to_owned()));
         let names: BTreeSet<_> =
             hosts.filter_map(|host| psl::domain_str(&host)?.split('.').next().map(str::to_owned)).collect();
+        if let Some(app_id) = self.app_id.as_ref().filter(|_| !self.related_origins.is_empty()) {
+            warnings.push(format!(
+                "pages at related origins may not use the AppID {app_id}, and it is sent to all: browsers refuse their logins"
+            ));
+        }
         if names.len() > MAX_RELATED_NAMES {
             warnings.push(format!(
                 "the related origins have {} names ({}): browsers look at the first {MAX_RELATED_NAMES} and pass over the rest",
@@ -153,6 +163,10 @@ impl Settings {
     pub(crate) fn check(&self) -> Result<Vec<Url>, SettingsError> {
         check_rp_id(&self.rp_id).map_err(|problem| SettingsError::RpId { rp_id: self.rp_id.clone(), problem })?;
         check_name(&self.name)?;
+        if let Some(app_id) = &self.app_id {
+            check_app_id(app_id, &self.rp_id)
+                .map_err(|problem| SettingsError::AppId { app_id: app_id.clone(), problem })?;
+        }
         for origin in &self.app_origins {
             check_app_origin(origin).map_err(|problem| SettingsError::Origin { origin: origin.clone(), problem })?;
         }
@@ -217,6 +231,14 @@ pub enum SettingsError {
         /// What is wrong with it.
         problem: OriginProblem,
     },
+    /// The AppID is not one that browsers let the site's pages use.
+    #[error("the AppID {app_id:?} cannot work: {problem}")]
+    AppId {
+        /// The AppID as it was written.
+        app_id: String,
+        /// What is wrong with it.
+        problem: AppIdProblem,
+    },
     /// The name is empty, longer than 64 bytes, or has control characters.
     #[error("the name {name:?} cannot be shown: it must be 1 to 64 bytes without control characters")]
     Name {
@@ -263,6 +285,26 @@ pub enum RpIdProblem {
     /// It is not a domain for another reason: an empty label, a space, an underscore at the wrong place.
     #[error("it is not a domain; write one such as pve.example.com")]
     NotADomain,
+}
+
+/// What is wrong with an AppID.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AppIdProblem {
+    /// It is not an https address.
+    #[error(
+        "it is not an https address; write it as it was when keys were registered, such as https://HOST/app-id.json"
+    )]
+    NotHttps,
+    /// Its host belongs to another site than the RP ID.
+    #[error(
+        "its host {host} is not of the same registrable domain as the RP ID {rp_id}: no browser lets a page use it"
+    )]
+    Foreign {
+        /// The AppID's host.
+        host: String,
+        /// The RP ID.
+        rp_id: String,
+    },
 }
 
 /// What is wrong with an origin.
@@ -447,6 +489,17 @@ fn check_app_origin(origin: &str) -> Result<(), OriginProblem> {
         Ok(())
     } else {
         Err(OriginProblem::NotAnAppOrigin)
+    }
+}
+
+/// An AppID that browsers let pages use that can use the RP ID: they fetch no list of trusted facets (WebAuthn Level 3, §10.1.1).
+fn check_app_id(app_id: &str, rp_id: &str) -> Result<(), AppIdProblem> {
+    let url = Url::parse(app_id).ok().filter(|url| url.scheme() == "https");
+    let Some(Host::Domain(host)) = url.as_ref().and_then(Url::host) else { return Err(AppIdProblem::NotHttps) };
+    if host == rp_id || psl::domain_str(host).is_some_and(|site| psl::domain_str(rp_id) == Some(site)) {
+        Ok(())
+    } else {
+        Err(AppIdProblem::Foreign { host: host.to_owned(), rp_id: rp_id.to_owned() })
     }
 }
 

@@ -152,6 +152,10 @@ impl Webauthn {
         };
         let parameters = policy.algorithms.iter().map(|alg| json!({ "type": "public-key", "alg": alg }));
         let attestation = if self.settings.attestation == Attestation::None { "none" } else { "direct" };
+        let mut extensions = json!({ "credProps": true });
+        if let (Some(members), Some(app_id)) = (extensions.as_object_mut(), &self.settings.app_id) {
+            members.insert("appidExclude".to_owned(), json!(app_id));
+        }
         json!({ "publicKey": {
             "rp": { "id": self.settings.rp_id, "name": self.settings.name },
             "user": {
@@ -170,7 +174,7 @@ impl Webauthn {
             },
             "hints": policy.hints,
             "attestation": attestation,
-            "extensions": { "credProps": true },
+            "extensions": extensions,
         }})
     }
 
@@ -194,6 +198,9 @@ impl Webauthn {
         {
             let allowed = allow.iter().map(|credential| descriptor(credential));
             members.insert("allowCredentials".to_owned(), allowed.collect());
+            if let Some(app_id) = &self.settings.app_id {
+                members.insert("extensions".to_owned(), json!({ "appid": app_id }));
+            }
         }
         json!({ "publicKey": options })
     }
@@ -301,6 +308,8 @@ impl Webauthn {
         let policy = &self.settings.policy;
         let origins = self.origins(page);
         let mut expected = AuthenticationExpectations {
+            // A key that was found by its passkey alone was never asked for another's hash.
+            app_id: self.settings.app_id.as_deref().filter(|_| !allow.is_empty()),
             user_verification: login != Login::SecondFactor,
             user: match login {
                 Login::SecondFactor | Login::VerifiedSecondFactor => KnownBy::Identified,

@@ -3,12 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_ctap::Aaguid;
+use keyrig_ctap::cose::PublicKey;
 use keyrig_verifier::{CredentialRecord, RecordUpdate};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
-use super::{FactorDetail, FactorError, owner_of_credential};
+use super::{Factor, FactorDetail, FactorError, FactorKind, owner_of_credential};
+use crate::audit_log::By;
 use crate::site::Site;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
+use crate::user_name::UserName;
 use crate::users::User;
 
 /// A credential record, and the registration it came from.
@@ -40,6 +43,48 @@ impl StoredCredential {
             uv_initialized: record.uv_initialized,
             transports: record.transports.clone(),
         }
+    }
+}
+
+impl Store {
+    /// Adds a credential that was registered by U2F, under the [AppID](crate::Settings::app_id) of the site that has this RP ID: a second
+    /// factor with a counter of zero, as one that was moved here from the database of what checked the registration then.
+    ///
+    /// # Errors
+    /// [`FactorError`]: no such user, a bad description, too many factors, or a credential that is registered already.
+    pub fn add_u2f_credential(
+        &self,
+        user: &UserName,
+        description: &str,
+        (key_handle, public_key): (&[u8], &PublicKey),
+        rp_id: &str,
+        by: &By,
+    ) -> Result<Factor, FactorError> {
+        self.write(|transaction| {
+            let user = super::known_user(transaction, user)?;
+            let record = CredentialRecord {
+                id: key_handle.to_vec(),
+                public_key: public_key.to_cose(),
+                sign_count: 0,
+                uv_initialized: false,
+                backup_eligible: false,
+                backup_state: false,
+                transports: Vec::new(),
+                user_handle: user.handle.clone(),
+                aaguid: Aaguid::default(),
+            };
+            let stored = StoredCredential {
+                record,
+                passkey: false,
+                rp_id: rp_id.to_owned(),
+                attestation_format: "fido-u2f".to_owned(),
+                client_data: Vec::new(),
+                attestation_object: Vec::new(),
+            };
+            let id = super::add(transaction, &user, FactorKind::Webauthn, description, by)?;
+            insert(transaction, &user, &id, &stored)?;
+            super::added(transaction, &user, &id)
+        })
     }
 }
 

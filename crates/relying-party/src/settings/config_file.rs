@@ -9,6 +9,7 @@
 //! app_origins = ["android:apk-key-hash:…"]
 //! related_origins = ["https://example.net"]      # served as /.well-known/webauthn, and accepted
 //! top_origins = ["https://portal.example.net"]   # pages in whose frames ceremonies may run
+//! app_id = "https://example.com/app-id.json"     # under which keys were registered by U2F, before
 //! allow_subdomains = false
 //! passkey_login = true
 //!
@@ -62,7 +63,7 @@ use x509_cert::der::Encode;
 use super::error::{ConfigError, ConfigProblem, part_of_origin, part_of_rp_id};
 use super::limits::{EventsTable, LimitsTable, limits};
 use super::{
-    Attestation, Settings, check_app_origin, check_name, check_origin, check_related_origin, check_rp_id,
+    Attestation, Settings, check_app_id, check_app_origin, check_name, check_origin, check_related_origin, check_rp_id,
     check_web_origin, datacenter_cfg,
 };
 use crate::place::Place;
@@ -87,6 +88,7 @@ struct File {
     related_origins: Vec<Spanned<String>>,
     #[serde(default)]
     top_origins: Vec<Spanned<String>>,
+    app_id: Option<Spanned<String>>,
     allow_subdomains: Option<bool>,
     #[serde(default)]
     passkey_login: bool,
@@ -237,6 +239,11 @@ impl Settings {
             let checked = check_web_origin(written.get_ref());
             problems.extend(checked.err().map(|problem| origin_wrong(written, problem)));
         }
+        if let Some(written) = &table.app_id
+            && let Err(problem) = check_app_id(written.get_ref(), &rp_id)
+        {
+            problems.push(wrong(within(text, written, 0..written.get_ref().len()), ConfigProblem::AppId(problem)));
+        }
         if let Some(written) = table.name.as_ref().filter(|written| check_name(written.get_ref()).is_err()) {
             problems.push(wrong(written.span(), ConfigProblem::Name));
         }
@@ -253,6 +260,7 @@ impl Settings {
             app_origins: texts(&table.app_origins),
             related_origins: texts(&table.related_origins),
             top_origins: texts(&table.top_origins),
+            app_id: table.app_id.map(Spanned::into_inner),
             allow_subdomains: table
                 .allow_subdomains
                 .unwrap_or_else(|| base.as_ref().is_some_and(|base| base.allow_subdomains)),

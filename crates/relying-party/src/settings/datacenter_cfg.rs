@@ -130,6 +130,7 @@ pub(super) fn read_line(line: &str) -> Result<(Settings, Vec<Wrong>), Wrong> {
         app_origins: Vec::new(),
         related_origins: Vec::new(),
         top_origins: Vec::new(),
+        app_id: None,
         allow_subdomains,
         name: rp.map_or(id.value, |rp| rp.value).to_owned(),
         passkey_login: false,

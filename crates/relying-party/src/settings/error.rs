@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{OriginProblem, RpIdProblem};
+use super::{AppIdProblem, OriginProblem, RpIdProblem};
 use crate::place::Place;
 use crate::policy::{InvalidPolicy, UnknownPolicy};
 use crate::property_string::PropertyProblem;
@@ -100,6 +100,9 @@ pub enum ConfigProblem {
     /// An origin cannot work.
     #[error("the origin cannot work: {0}")]
     Origin(OriginProblem),
+    /// The AppID cannot work.
+    #[error("the AppID cannot work: {0}")]
+    AppId(AppIdProblem),
     /// The name cannot be shown.
     #[error("the name must be 1 to 64 bytes without control characters")]
     Name,

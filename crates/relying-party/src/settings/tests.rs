@@ -113,6 +113,29 @@ fn everything_else_is_bounded() {
     }
 }
 
+/// As browsers decide it, which fetch no list of facets (WebAuthn Level 3, §10.1.1).
+#[test]
+fn an_app_id_is_of_the_site_that_the_rp_id_is_of() {
+    let with = |app_id: &str| {
+        let good = Settings::new("pve.example.com", "https://pve.example.com");
+        problem(Settings { app_id: Some(app_id.to_owned()), ..good })
+    };
+    for app_id in ["https://pve.example.com", "https://pve.example.com:8006/app-id.json", "https://u2f.example.com/a"] {
+        assert_eq!(with(app_id), None, "{app_id}");
+    }
+    let host = "example.net".to_owned();
+    let foreign = AppIdProblem::Foreign { host, rp_id: "pve.example.com".to_owned() };
+    for (app_id, expected) in [
+        ("https://example.net/app-id.json", foreign),
+        ("http://pve.example.com", AppIdProblem::NotHttps),
+        ("pve.example.com", AppIdProblem::NotHttps),
+        ("https://192.0.2.1", AppIdProblem::NotHttps),
+        ("", AppIdProblem::NotHttps),
+    ] {
+        assert_eq!(with(app_id), Some(SettingsError::AppId { app_id: app_id.to_owned(), problem: expected }));
+    }
+}
+
 #[test]
 fn origins_of_apps_are_accepted_to_the_letter() {
     let with = |origin: &str| {
