@@ -9,6 +9,7 @@ mod progress;
 mod reports;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -125,6 +126,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let mut results = arguments.run_all(scenarios, arguments.on).await?;
     arguments.reports.write(&mut results)?;
     print(summary(&results))?;
+    left_on_keys(&results).into_iter().try_for_each(print)?;
     Ok(match &results {
         Results { partial: true, .. } => ExitCode::from(130),
         Results { ok: true, .. } => ExitCode::SUCCESS,
@@ -216,4 +218,19 @@ fn summary(results: &Results) -> String {
     parts.extend((*skipped > 0).then(|| format!("{skipped} not run")));
     let partial = if *partial { "interrupted: " } else { "" };
     format!("\n{partial}{} in {:.1} s", parts.join(", "), ms / 1000.0)
+}
+
+/// What of all stays on real keys, a line for each.
+fn left_on_keys(results: &Results) -> Vec<String> {
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for (key, count) in results.runs.iter().flat_map(|run| &run.left_on_keys) {
+        *left.entry(key).or_default() += count;
+    }
+    let told = |(key, count)| {
+        let credentials = if count == 1 { "credential" } else { "credentials" };
+        format!(
+            "key {key} keeps {count} discoverable {credentials} of these runs, until its maker's tool or a browser's settings delete them"
+        )
+    };
+    left.into_iter().map(told).collect()
 }

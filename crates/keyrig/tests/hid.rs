@@ -269,6 +269,15 @@ fn a_credential_that_would_be_stored_is_not_sent_to_a_key_that_is_not_named() {
     assert!(printed.contains("none of its steps could be done"), "{printed}");
     assert!(printed.contains("a credential that is stored on it was not sent to it"), "{printed}");
     assert_eq!(hands.json("left.json")["keys"][0]["discoverable_credentials"], 0);
+    assert!(!printed.contains("of these runs"), "{printed}");
+    // Where it is allowed, it stays there, and that is told.
+    let allowed = [&run[..], &["--allow-destructive", "primary", "--json", "out.json"]].concat();
+    let Sitting { printed, code } = hands.sit(&keys, &["primary"], "738291", &allowed);
+    assert_eq!(code, 0, "{printed}");
+    let printed: Vec<_> = printed.split_whitespace().collect();
+    assert!(printed.join(" ").contains("key primary keeps 1 discoverable credential of these runs"), "{printed:?}");
+    assert_eq!(hands.json("left.json")["keys"][0]["discoverable_credentials"], 1);
+    assert_eq!(hands.json("out.json")["runs"][0]["left_on_keys"], serde_json::json!({ "primary": 1 }));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What runs leave behind: each step with what was expected and found, who said what to whom, and why somebody refused.
 
 use core::ops::Range;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub struct RunResult {
     pub description: Option<String>,
     /// What it was in this cell.
     #[serde(serialize_with = "as_map")]
-    #[schemars(with = "std::collections::BTreeMap<String, String>")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub matrix: Cell,
     /// What carried messages to the keys.
     pub on: On,
@@ -42,6 +43,9 @@ pub struct RunResult {
     /// The real key on which nothing may be destroyed, and it would have been: so it was not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_allowed: Option<String>,
+    /// How many discoverable credentials it has stored on real keys that are there yet, by the names of the keys.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_on_keys: BTreeMap<String, usize>,
     /// How long it took, milliseconds.
     pub ms: f64,
     /// The keys: name and profile.

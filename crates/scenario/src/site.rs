@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Request};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
 use keyrig_client::json::{CreationOptions, InvalidJson, RequestOptions};
+use keyrig_client::related_origins::Fetched;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use serde_json::{Value, json};
@@ -20,6 +21,9 @@ const CSRF_HEADER: &str = "x-csrf-token";
 
 /// The longest answer that is read of a relying party in this process, bytes.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// Where a site has its file of related origins.
+const RELATED_ORIGINS: &str = "/.well-known/webauthn";
 
 /// How much is shown of an answer that is no JSON, characters.
 const SHOWN: usize = 80;
@@ -384,12 +388,29 @@ impl Site {
         }))
     }
 
-    /// The same, whatever the answer is: its HTTP status, and what is in it: JSON, or else how the text begins.
+    /// What a browser finds here that looks for related origins (WebAuthn Level 3, §5.11).
     ///
     /// # Errors
-    /// [`SiteError`]: none came.
-    pub async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value), SiteError> {
-        let (status, headers, bytes) = match &self.reach {
+    /// [`SiteError`]: no answer came.
+    pub async fn related_origins(&self) -> Result<Fetched, SiteError> {
+        let (status, headers, body) = self.exchange(&Method::GET, RELATED_ORIGINS, None).await?;
+        self.hear(&Method::GET, RELATED_ORIGINS, status, (!status.is_success()).then(|| "refused".to_owned()));
+        let content_type = headers.get(CONTENT_TYPE).and_then(|header| header.to_str().ok()).map(str::to_owned);
+        Ok(Fetched::Answer { status: status.as_u16(), content_type, body: body.to_vec() })
+    }
+
+    fn hear(&self, method: &Method, path: &str, status: StatusCode, code: Option<String>) {
+        let call = Call { method: method.to_string(), path: path.to_owned(), status: status.as_u16(), code };
+        self.heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), SiteError> {
+        Ok(match &self.reach {
             Reach::Http(http) => {
                 let mut request = http.request(method.clone(), format!("{}{path}", self.origin));
                 for (name, value) in self.headers() {
@@ -422,13 +443,20 @@ impl Site {
                 let (parts, body) = response.into_parts();
                 (parts.status, parts.headers, axum::body::to_bytes(body, MAX_ANSWER_BYTES).await?)
             }
-        };
+        })
+    }
+
+    /// The same, whatever the answer is: its HTTP status, and what is in it: JSON, or else how the text begins.
+    ///
+    /// # Errors
+    /// [`SiteError`]: none came.
+    pub async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value), SiteError> {
+        let (status, headers, bytes) = self.exchange(&method, path, body).await?;
         let text = || Value::String(String::from_utf8_lossy(&bytes).chars().take(SHOWN).collect());
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
         let code = answer.get("code").and_then(Value::as_str).map(str::to_owned);
         let code = (!status.is_success()).then(|| code.unwrap_or_else(|| "refused".to_owned()));
-        let call = Call { method: method.to_string(), path: path.to_owned(), status: status.as_u16(), code };
-        self.heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.hear(&method, path, status, code);
         self.keep_session(&headers, &answer);
         Ok((status.as_u16(), answer))
     }

@@ -39,10 +39,68 @@ async fn a_site_that_skips_a_check_lets_in_whom_it_should_not() {
             "refused-by: refused by the relying party / accepted",
         ),
         (
+            "challenge-too-old.toml",
+            "challenge_lifetime_s = 20",
+            "challenge_lifetime_s = 60",
+            "log in with primary",
+            "refused-by: refused by the relying party / accepted",
+        ),
+        (
+            "oath-shuts-out-keys.toml",
+            "policy = \"proxmox-9\"",
+            "policy-fields = { oath_realm_excludes_webauthn = false, realm_types = [\"oath\"] }",
+            "log in with primary",
+            "refused-by: refused by the relying party / accepted",
+        ),
+        (
+            "wrong-origins.toml",
+            "rp-id = \"login.example.com\"",
+            "origins = [\"https://login.example.com\", \"https://login.example.com:8443\"]",
+            "a login from another port",
+            "refused-by: refused by the relying party / accepted",
+        ),
+        (
+            "related-origins.toml",
+            "related-origins = [\"https://example.co.uk\"]",
+            "related-origins = [\"https://example.co.uk\", \"https://example.net\"]",
+            "the third country is not in the list",
+            "refused-by: refused by the client / accepted; blinked: none / primary",
+        ),
+        (
+            "realm-enforcement.toml",
+            "realm = { pve = \"type=webauthn\" }",
+            "realm = { pve = \"none\" }",
+            "call GET /api/session",
+            "json /kind: \"enrolment\" / \"full\"",
+        ),
+        // Whoever has no ticket gets at the codes of others, as by CVE-2023-54391.
+        (
+            "ticket-hole.toml",
+            "[[user]]",
+            "[site]\npolicy = \"pve-8.0.3\"\n\n[[user]]",
+            "nobody got at the codes",
+            "totp-locked: false / true",
+        ),
+        // A page that does not hand on what the account has.
+        (
+            "duplicate-registration.toml",
+            "register = \"primary\"\nexpect",
+            "register = \"primary\"\noptions = { excludeCredentials = [] }\nexpect",
+            "register the primary key a second time",
+            "refused-by: refused by the authenticator / accepted",
+        ),
+        (
+            "counter-gone-back.toml",
+            "passed = \"signature\", failed = \"signature-counter\"",
+            "passed = [\"signature\", \"signature-counter\"], failed = \"origin\"",
+            "what it reports of the login that it let in",
+            "check signature-counter: pass / fail; failed: origin / signature-counter",
+        ),
+        (
             "counter-gone-back.toml",
             "signature_counter = \"${counter.name}\"",
             "signature_counter = \"report\"",
-            "log in with primary",
+            "a counter that went back",
             "refused-by: refused by the relying party / accepted",
         ),
         (
@@ -64,23 +122,38 @@ async fn a_site_that_skips_a_check_lets_in_whom_it_should_not() {
     }
 }
 
+/// Each as `keyrig faults` has it: what goes wrong, and who notices with which words.
 #[tokio::test]
 async fn a_broken_key_is_refused_by_whom_it_concerns() {
-    for (fault, by, code, words) in [
-        ("bad-signature", Party::RelyingParty, "authentication_failed", "signature: "),
-        ("counter-back", Party::RelyingParty, "authentication_failed", "signature-counter: "),
-        ("wrong-rp-id-hash", Party::Client, "answer-invalid", "the hash of another RP ID"),
+    let login = ("first-key.toml", "[[step]]\nlogin = \"primary\"");
+    let registration = ("first-key.toml", "[[step]]\nregister = \"primary\"");
+    let by_passkey = ("passkey-login.toml", "[[step]]\npasskey = \"primary\"\nexpect = { touched");
+    let attested = ("attestation-policy.toml", "[[step]]\nregister = \"approved\"");
+    for ((name, step), fault, by, code, words) in [
+        (login, "bad-signature", Party::RelyingParty, "authentication_failed", "signature: "),
+        (login, "up-cleared", Party::RelyingParty, "authentication_failed", "user-present: "),
+        (login, "be-set", Party::RelyingParty, "authentication_failed", "backup-eligibility-unchanged: "),
+        (login, "counter-back", Party::RelyingParty, "authentication_failed", "signature-counter: "),
+        (login, "counter-frozen", Party::RelyingParty, "authentication_failed", "signature-counter: "),
+        (login, "wrong-rp-id-hash", Party::Client, "answer-invalid", "the hash of another RP ID"),
+        (login, "other-credential-id", Party::Client, "answer-invalid", "signed by a credential that was not allowed"),
         (
+            login,
             "ctap-status,status=0x27,command=authenticatorGetAssertion",
             Party::Authenticator,
             "operation-denied",
             "OPERATION_DENIED",
         ),
+        (registration, "public-key-off-curve", Party::RelyingParty, "enrolment_refused", "public-key: "),
+        (registration, "authenticator-data-trailing-bytes", Party::Client, "answer-invalid", "1 bytes follow"),
+        (by_passkey, "uv-cleared", Party::RelyingParty, "authentication_failed", "user-verified: "),
+        (by_passkey, "other-user-handle", Party::RelyingParty, "authentication_failed", "user-handle: "),
+        (attested, "other-aaguid", Party::RelyingParty, "enrolment_refused", "attestation-aaguid: "),
+        (attested, "attestation-bad-signature", Party::RelyingParty, "enrolment_refused", "attestation-signature: "),
     ] {
-        let login = "[[step]]\nlogin = \"primary\"";
-        let result =
-            changed("first-key.toml", login, &format!("[[step]]\nfault = \"primary\"\non = \"{fault}\"\n\n{login}"))
-                .await;
+        let key = step.split('"').nth(1).unwrap();
+        let broken = format!("[[step]]\nfault = \"{key}\"\non = \"{fault}\"\n\n{step}");
+        let result = changed(name, step, &broken).await;
         let step = result.steps.last().unwrap();
         let refused = step.refused.as_ref().unwrap_or_else(|| panic!("{fault}: {result:#?}"));
         assert_eq!((result.verdict, refused.by, refused.code.as_str()), (Verdict::Failed, by, code), "{fault}");

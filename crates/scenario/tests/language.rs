@@ -85,6 +85,56 @@ fn expectations_are_looked_up_too() {
 }
 
 #[test]
+fn an_earlier_step_that_is_looked_at_has_to_be_one_that_can_be() {
+    let login = "[[step]]\nname = \"the first\"\nlogin = \"a\"\n\n";
+    for (before, assert, said) in [
+        (
+            login,
+            "{ of = \"the firsts\", failed = [] }",
+            "no step to look at is called \"the firsts\": did you mean \"the first\"?",
+        ),
+        (
+            login,
+            "{ of = \"the first\", passed = \"origins\" }",
+            "no check is called \"origins\": did you mean \"origin\"?",
+        ),
+        (login, "{ failed = \"counter\" }", "no check is called \"counter\""),
+        (login, "{ refused-by = \"server\" }", "there is no \"server\" here"),
+        (
+            "",
+            "{ failed = [] }",
+            "there is no step to look at: it has to be a registration or a login, and stand before this one",
+        ),
+        ("", "{ of = \"the first\" }", "no step to look at is called \"the first\": it has to be a registration"),
+        (
+            "[[step]]\nname = \"the first\"\nunplug = \"a\"\n\n",
+            "{ of = \"the first\" }",
+            "no step to look at is called",
+        ),
+    ] {
+        let found = problems(&format!("{KEY}{before}[[step]]\nassert = {assert}"));
+        assert!(found.contains(said), "{assert}\n{found}");
+    }
+    let elsewhere = "[elsewhere]\nurl = \"http://127.0.0.1:1\"\nadapter = \"fido-conformance\"\n";
+    let found = problems(&format!("{elsewhere}{KEY}{login}[[step]]\nassert = {{ failed = [] }}"));
+    assert!(found.contains("assert is done at a site of ours"), "{found}");
+    let asked = format!("{elsewhere}{KEY}{login}[[step]]\nassert = {{ refused-by = \"client\" }}");
+    assert_eq!(parse(Path::new("s.toml"), asked, &[]).unwrap().len(), 1, "who refused is known of others' sites too");
+}
+
+#[test]
+fn what_a_site_has_for_old_keys_and_pages_elsewhere_goes_with_the_rest_of_it() {
+    let found = problems(&format!("{KEY}[[step]]\nregister = \"a\"\nkind = \"u2f\""));
+    assert!(
+        found.starts_with("s.toml:5:8: U2F registers under an AppID, and the site has none: give [site]"),
+        "{found}"
+    );
+    let found =
+        problems("[site]\nlistens = true\nrelated-origins = [\"https://example.net\"]\n[[step]]\nadvance = \"1s\"");
+    assert!(found.starts_with("s.toml:3:20: a site that listens is at localhost"), "{found}");
+}
+
+#[test]
 fn several_problems_are_told_at_once() {
     let found = problems("[[key]]\nname = \"a\"\nprofile = \"x\"\n\n[[step]]\nlogin = \"b\"");
     assert_eq!(found.lines().count(), 2, "{found}");

@@ -27,7 +27,7 @@ use super::matrix::Cell;
 use super::plan::{Act, AttestationPlan, ClientPlan, KeyPlan, Scenario, SitePlan, StepPlan, UserPlan};
 use super::problem::Problem;
 use super::site::{AcceptedAttestation, AttestationRoot, AttestationTable, SiteTable, UserTable};
-use super::step::{ActTable, AssertTable, StepTable, Verb};
+use super::step::{ActTable, AssertTable, CredentialKind, StepTable, Verb};
 
 /// The user of a scenario that names none.
 const USER: &str = "root@pam";
@@ -108,6 +108,7 @@ pub(super) fn scenario(file: &Path, text: &Arc<str>, cell: Cell, read: File) -> 
         keys: names,
         users: users.iter().map(|user| user.name.clone()).collect(),
         clients: clients.iter().map(|client| client.name.clone()).collect(),
+        judged: BTreeSet::new(),
         site: site.clone().unwrap_or_default(),
         is_elsewhere,
     };
@@ -236,6 +237,8 @@ impl Default for SitePlan {
             rp_id: RP_ID.to_owned(),
             origins: None,
             app_origins: Vec::new(),
+            related_origins: Vec::new(),
+            app_id: None,
             allow_subdomains: false,
             passkey_login: false,
             attestation: AttestationPlan {
@@ -268,6 +271,12 @@ impl SitePlan {
         if let Some(origins) = &table.app_origins {
             self.app_origins = texts(origins);
         }
+        if let Some(origins) = &table.related_origins {
+            self.related_origins = texts(origins);
+        }
+        if let Some(app_id) = &table.app_id {
+            self.app_id = Some(app_id.value.clone());
+        }
         self.allow_subdomains = table.allow_subdomains.unwrap_or(self.allow_subdomains);
         self.passkey_login = table.passkey_login.unwrap_or(self.passkey_login);
         if let Some(attestation) = &table.attestation {
@@ -286,6 +295,11 @@ impl SitePlan {
         }
         if let Some(listens) = &table.listens {
             self.listens = listens.value;
+        }
+        if let Some(origin) = table.related_origins.iter().flatten().next().filter(|_| self.listens) {
+            let problem =
+                Problem::new(origin.at.clone(), "a site that listens is at localhost, where no page elsewhere looks");
+            return Err(problem.with_help("leave listens out"));
         }
         Ok(self)
     }
@@ -339,6 +353,8 @@ struct Known {
     keys: BTreeSet<String>,
     users: BTreeSet<String>,
     clients: BTreeSet<String>,
+    /// The steps so far that later ones can look at.
+    judged: BTreeSet<String>,
     site: SitePlan,
     /// Whether the site is others'.
     is_elsewhere: bool,
@@ -394,6 +410,15 @@ fn step(At { value: table, at }: &At<StepTable>, known: &mut Known) -> Result<St
             }
             known.keys(keys)?;
         }
+        Verb::Register(_) => {
+            let kind = table.kind.as_ref().filter(|kind| kind.value == CredentialKind::U2f);
+            if let Some(kind) = kind.filter(|_| known.is_elsewhere || known.site.app_id.is_none()) {
+                let problem = Problem::new(kind.at.clone(), "U2F registers under an AppID, and the site has none");
+                return Err(
+                    problem.with_help("give [site] one, such as app-id = \"https://login.example.com/app-id.json\"")
+                );
+            }
+        }
         Verb::PasswordLogin(user) | Verb::Lock(user) | Verb::Unlock(user) => known.user(user)?,
         Verb::Clone(_) => {
             let Some(name) = &table.called else {
@@ -436,7 +461,10 @@ fn step(At { value: table, at }: &At<StepTable>, known: &mut Known) -> Result<St
             admin = Some(command);
         }
         Verb::Call(call) => is_call(call)?,
-        Verb::Assert(assert) => asserted(assert, known)?,
+        Verb::Assert(assert) => {
+            asserted(assert, known)?;
+            looked_at(assert, &at, known)?;
+        }
         _ => {}
     }
     let expected = table.expect.as_ref().map(|expect| expect.value.0.clone()).unwrap_or_default();
@@ -448,8 +476,12 @@ fn step(At { value: table, at }: &At<StepTable>, known: &mut Known) -> Result<St
     if let Some(written) = table.times.as_ref().filter(|_| !(1..=MAX_TIMES).contains(&times)) {
         return Err(Problem::new(written.at.clone(), format!("a step is done 1 to {MAX_TIMES} times")));
     }
+    let name = table.name.clone().unwrap_or_else(|| verb.title());
+    if verb.is_judged() {
+        known.judged.insert(name.clone());
+    }
     Ok(StepPlan {
-        name: table.name.clone().unwrap_or_else(|| verb.title()),
+        name,
         admin,
         site,
         meanwhile,
@@ -462,11 +494,16 @@ fn step(At { value: table, at }: &At<StepTable>, known: &mut Known) -> Result<St
     })
 }
 
-fn expectation(expected: &Expected, verb: &Verb, known: &Known) -> Result<(), Problem> {
-    for check in expected.check.iter().flat_map(|checks| &checks.0) {
+/// Whether these are checks of WebAuthn.
+fn checks<'a>(written: impl IntoIterator<Item = &'a At<String>>) -> Result<(), Problem> {
+    written.into_iter().try_for_each(|check| {
         let ids = Check::ALL.iter().map(|check| check.id());
-        one_of(check, "check", ids, |id| Check::ALL.iter().find(|check| check.id() == id))?;
-    }
+        one_of(check, "check", ids, |id| Check::ALL.iter().find(|check| check.id() == id)).map(drop)
+    })
+}
+
+fn expectation(expected: &Expected, verb: &Verb, known: &Known) -> Result<(), Problem> {
+    checks(expected.check.iter().flat_map(|checks| &checks.0))?;
     known.keys(expected.blinked.iter().flatten())?;
     known.keys(expected.touched.iter().flat_map(|keys| &keys.0))?;
     let about_a_refusal = expected.code.as_ref().or(expected.cause.as_ref());
@@ -502,6 +539,25 @@ fn asserted(assert: &AssertTable, known: &Known) -> Result<(), Problem> {
         one_of(kind, "kind of event", names, |name| EventKind::ALL.iter().find(|kind| kind.name() == name))?;
     }
     Ok(())
+}
+
+/// Whether there is an earlier step as one looks at.
+fn looked_at(assert: &AssertTable, at: &Range<usize>, known: &Known) -> Result<(), Problem> {
+    checks(assert.passed.0.iter().chain(assert.failed.iter().flat_map(|checks| &checks.0)))?;
+    let what_it_is = "it has to be a registration or a login, and stand before this one";
+    match &assert.of {
+        Some(name) if !known.judged.contains(&name.value) => {
+            let problem = Problem::new(name.at.clone(), format!("no step to look at is called {:?}", name.value));
+            Err(match known.judged.is_empty() {
+                true => problem.with_help(what_it_is),
+                false => problem.with_nearest(&name.value, known.judged.iter().map(String::as_str)),
+            })
+        }
+        None if assert.is_of_a_step() && known.judged.is_empty() => {
+            Err(Problem::new(at.clone(), "there is no step to look at").with_help(what_it_is))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn act(table: &ActTable, at: &Range<usize>, known: &Known) -> Result<Act, Problem> {

@@ -127,6 +127,10 @@ pub struct SitePlan {
     pub origins: Option<Vec<String>>,
     /// Origins that are no pages.
     pub app_origins: Vec<String>,
+    /// Origins elsewhere whose pages may use the RP ID.
+    pub related_origins: Vec<String>,
+    /// The AppID under which keys were registered by U2F.
+    pub app_id: Option<String>,
     /// Whether pages below its hosts are its own.
     pub allow_subdomains: bool,
     /// Whether a passkey alone logs in.

@@ -22,6 +22,10 @@ pub struct SiteTable {
     pub origins: Option<Vec<At<String>>>,
     /// Origins that are no pages, such as `android:apk-key-hash:…`.
     pub app_origins: Option<Vec<At<String>>>,
+    /// Origins elsewhere whose pages may use the RP ID: browsers find them at its `/.well-known/webauthn`. Without them none looks there.
+    pub related_origins: Option<Vec<At<String>>>,
+    /// The AppID under which its keys were registered by U2F: `https://login.example.com/app-id.json`.
+    pub app_id: Option<At<String>>,
     /// Whether pages on hosts below those of `origins` are its own, too.
     pub allow_subdomains: Option<bool>,
     /// Whether users can log in by a passkey alone.

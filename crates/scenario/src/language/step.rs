@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::at::{At, Several};
-use super::expectation::Expectation;
+use super::expectation::{Expectation, Refuser};
 use super::problem::Problem;
 use super::site::SiteTable;
 
@@ -73,7 +73,7 @@ pub struct StepTable {
     pub user: Option<At<String>>,
     /// Where: a client. Without it, the first.
     pub client: Option<At<String>>,
-    /// What a new credential is to be: `second-factor`, unless told otherwise, or `passkey`.
+    /// What a new credential is to be: `second-factor`, unless told otherwise, `passkey`, or `u2f`.
     pub kind: Option<At<CredentialKind>>,
     /// What the user calls a new factor. Without it, it is called as its key.
     pub description: Option<At<String>>,
@@ -139,6 +139,8 @@ pub enum CredentialKind {
     SecondFactor,
     /// It logs in alone.
     Passkey,
+    /// It was registered by U2F under the site's `app-id`, before there was WebAuthn, and moved: it comes after the password.
+    U2f,
 }
 
 /// Something that is done while keys wait: one verb.
@@ -189,10 +191,36 @@ pub struct AssertTable {
     /// Commands that keys were never asked: the transcript.
     #[serde(default)]
     pub never_asked: BTreeMap<String, Several>,
-    /// In the report of the last ceremony that the site refused: JSON pointers, and what is there.
+    /// The earlier step that is looked at by what follows, by its name: a registration, or a login of any kind. Without it, the last of these. If
+    /// several were called so, or it was done several times, the last of them.
+    pub of: Option<At<String>>,
+    /// Who refused in it.
+    pub refused_by: Option<Refuser>,
+    /// The code with which.
+    pub code: Option<At<String>>,
+    /// In the site's report of it: checks of WebAuthn that passed.
+    #[serde(default)]
+    pub passed: Several,
+    /// The checks that failed, and no others, whether the site refuses for them or not.
+    pub failed: Option<Several>,
+    /// In the report: JSON pointers, and what is there.
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub report: toml::Table,
+}
+
+impl AssertTable {
+    /// Whether it looks at the site's report of an earlier step.
+    #[must_use]
+    pub fn is_of_a_report(&self) -> bool {
+        !self.passed.0.is_empty() || self.failed.is_some() || !self.report.is_empty()
+    }
+
+    /// Whether it looks at an earlier step.
+    #[must_use]
+    pub fn is_of_a_step(&self) -> bool {
+        self.of.is_some() || self.refused_by.is_some() || self.code.is_some() || self.is_of_a_report()
+    }
 }
 
 /// What a step does.
@@ -286,11 +314,18 @@ impl Verb {
         matches!(self, Self::Register(_) | Self::Login(_) | Self::Passkey(_))
     }
 
+    /// Whether somebody comes in by it or not, or has a new key: what later steps look at.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.is_ceremony() || matches!(self, Self::PasswordLogin(_) | Self::RecoveryKey(_) | Self::Totp(_))
+    }
+
     /// Whether it takes a site of ours.
     #[must_use]
     pub fn is_of_our_site(&self) -> bool {
         let of_site = |assert: &AssertTable| {
-            assert.factors.is_some() || assert.locked.is_some() || assert.totp_locked.is_some() || assert.log.is_some()
+            let of_users = assert.factors.is_some() || assert.locked.is_some() || assert.totp_locked.is_some();
+            of_users || assert.log.is_some() || assert.is_of_a_report()
         };
         match self {
             Self::PasswordLogin(_) | Self::Lock(_) | Self::Unlock(_) | Self::RecoveryKey(_) => true,

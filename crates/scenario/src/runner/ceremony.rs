@@ -8,14 +8,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_client::channel::Cancel;
 use keyrig_client::json::{CreationOptions, InvalidJson, RequestOptions};
 use keyrig_client::pin::{PinReason, PinRequest};
+use keyrig_client::related_origins::{self, Fetched};
 use keyrig_client::{Client, ClientError, Key, Origin, Pin};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::Run;
 use super::carrier::Way;
 use super::error::RunError;
 use super::hands::{Hands, named};
 use super::outcome::Outcome;
+use super::steps::by_the_site;
 use super::time::RunTime;
 use crate::language::{Act, CeremonyTable, ClientPlan, CredentialKind, StepPlan};
 use crate::results::Refused;
@@ -31,7 +34,7 @@ impl Run<'_> {
     }
 
     /// The page of a step.
-    fn page(&self, step: &StepPlan) -> Result<Client, RunError> {
+    async fn page(&mut self, step: &StepPlan) -> Result<Client, RunError> {
         let clients = &self.scenario.clients;
         let named = step.with.client.as_ref().and_then(|name| clients.iter().find(|client| client.name == name.value));
         let Some(plan) = named.or(clients.first()) else {
@@ -42,7 +45,15 @@ impl Run<'_> {
             Some(origin) => origin.clone(),
             None => self.origin().parse::<Origin>().map_err(|error| RunError::Cannot(error.to_string()))?,
         };
+        let related = self.related_origins(&origin).await?;
         let client = Client::new(origin).in_browser(*browser).with_rules(*rules).in_frames_of(ancestors.clone());
+        let client = match related {
+            Some((address, found)) => client.fetching(move |asked| match asked == address {
+                true => found.clone(),
+                false => Fetched::Unreachable("there is no such site in this scenario".to_owned()),
+            }),
+            None => client,
+        };
         if !types_pins {
             return Ok(client);
         }
@@ -57,6 +68,21 @@ impl Run<'_> {
             };
             pin.map(|pin| Pin::new(&pin))
         }))
+    }
+
+    /// What a browser finds that looks whether a page elsewhere is related to the site, and at which address; if the site has any such pages.
+    async fn related_origins(&mut self, origin: &Origin) -> Result<Option<(String, Fetched)>, RunError> {
+        let plan = self.site.plan();
+        let rp_id = plan.rp_id.as_str();
+        let is_within =
+            |host: &str| host.strip_suffix(rp_id).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        if self.elsewhere.is_some() || plan.related_origins.is_empty() || origin.domain().is_some_and(is_within) {
+            return Ok(None);
+        }
+        let address = related_origins::address(rp_id);
+        let found = self.site.browser().related_origins().await?;
+        self.hear_site();
+        Ok(Some((address, found)))
     }
 
     /// The key that the finger is over in a step, if it is over any.
@@ -115,7 +141,7 @@ impl Run<'_> {
         key: &str,
         begun: &Begun<CreationOptions>,
     ) -> Result<Credential, RunError> {
-        let page = self.page(step)?;
+        let page = self.page(step).await?;
         let options = match changed(begun, step, CreationOptions::from_json) {
             Ok(options) => options,
             Err(error) => return Ok(Err(Box::new(Outcome::refused(&ClientError::from(error))))),
@@ -130,7 +156,7 @@ impl Run<'_> {
 
     /// `navigator.credentials.get()` likewise.
     async fn get(&mut self, step: &StepPlan, key: &str, begun: &Begun<RequestOptions>) -> Result<Credential, RunError> {
-        let page = self.page(step)?;
+        let page = self.page(step).await?;
         let options = match changed(begun, step, RequestOptions::from_json) {
             Ok(options) => options,
             Err(error) => return Ok(Err(Box::new(Outcome::refused(&ClientError::from(error))))),
@@ -183,13 +209,18 @@ impl Run<'_> {
     pub(super) async fn register(&mut self, step: &StepPlan, key: &str) -> Result<Outcome, RunError> {
         let user = self.user(step);
         if let Some(ceremony) = self.elsewhere.as_ref().map(|elsewhere| elsewhere.plan.register.clone()) {
-            return self.register_elsewhere(step, key, &user, &ceremony).await;
+            let ask = async |run: &mut Self, begun: &Begun<CreationOptions>| run.create(step, key, begun).await;
+            return self.elsewhere(&user, &ceremony, CreationOptions::from_json, ask).await;
+        }
+        let kind = step.with.kind.as_ref().map_or(CredentialKind::SecondFactor, |kind| kind.value);
+        if kind == CredentialKind::U2f {
+            return self.register_by_u2f(step, key, &user).await;
         }
         let mut site = match self.session(&user).await? {
             Ok(site) => site,
             Err(outcome) => return Ok(outcome),
         };
-        let is_passkey = step.with.kind.as_ref().is_some_and(|kind| kind.value == CredentialKind::Passkey);
+        let is_passkey = kind == CredentialKind::Passkey;
         let replaces = match &step.with.replaces {
             None => None,
             Some(description) => {
@@ -223,13 +254,44 @@ impl Run<'_> {
         self.hear_site();
         Ok(match answer {
             Ok(answer) => {
-                let over = step.with.finger.as_ref().map_or(key, |finger| &finger.value);
-                self.descriptions.insert(over.to_owned(), description.to_owned());
+                self.descriptions.insert(touched(step, key), description.to_owned());
                 self.site.sessions.insert(user, site);
-                Outcome { counter: counter(&credential), ..Outcome::default() }.with_notices(&answer)
+                Outcome { counter: counter(&credential), ..Outcome::default() }.with_answer(&answer)
             }
             Err(refusal) => Outcome::refused(refusal),
         })
+    }
+
+    /// Registers a key as a site did before it had WebAuthn, by U2F and under its AppID, and moves what that has verified.
+    async fn register_by_u2f(&mut self, step: &StepPlan, key: &str, user: &str) -> Result<Outcome, RunError> {
+        let app_id = self.site.plan().app_id.clone().unwrap_or_default();
+        // Of the client data the key gets a hash (FIDO U2F Raw Message Formats 1.2 §4.1), and it is checked by whoever registered it then.
+        let client_data = json!({ "typ": "navigator.id.finishEnrollment", "challenge": "", "origin": self.origin() });
+        let [application, challenge] = [app_id, client_data.to_string()].map(|text| Sha256::digest(text).into());
+        let touched_key = touched(step, key);
+        let made = self
+            .with_gestures(step, key, async |keys: &mut [Key<Way>]| {
+                let key = keys.iter_mut().find(|key| key.name() == touched_key)?;
+                Some(key.register_by_u2f(application, challenge, &Cancel::never()).await)
+            })
+            .await?;
+        self.hear_keys();
+        let registration = match made {
+            Ok(Some(Ok(registration))) => registration,
+            Ok(Some(Err(cause))) => return Ok(Outcome::of_key(&touched_key, Err(cause))),
+            Ok(None) => return Ok(Outcome::problem(format!("key {touched_key} is not plugged in"))),
+            Err(problem) => return Ok(Outcome::problem(problem)),
+        };
+        let Some(public_key) = registration.cose_key() else {
+            return Ok(Outcome::problem(format!("key {touched_key} made no point on P-256")));
+        };
+        let description = step.with.description.as_ref().map_or(key, |text| &text.value);
+        let moved = self.site.move_here(user, description, (&registration.key_handle, &public_key))?;
+        if let Err(reason) = moved {
+            return Ok(Outcome::refused(by_the_site("administration_refused", reason)));
+        }
+        self.descriptions.insert(touched_key, description.to_owned());
+        Ok(Outcome::default())
     }
 
     pub(super) async fn login(&mut self, step: &StepPlan, key: &str) -> Result<Outcome, RunError> {
@@ -293,24 +355,29 @@ impl Run<'_> {
         }
     }
 
-    async fn register_elsewhere(
+    /// A ceremony at a site of others, of whichever kind: its options are read, and a page asks keys.
+    async fn elsewhere<O>(
         &mut self,
-        step: &StepPlan,
-        key: &str,
         user: &str,
         ceremony: &CeremonyTable,
+        parse: fn(&str) -> Result<O, InvalidJson>,
+        ask: impl AsyncFnOnce(&mut Self, &Begun<O>) -> Result<Credential, RunError>,
     ) -> Result<Outcome, RunError> {
         let Some(site) = &mut self.elsewhere else { return Ok(Outcome::default()) };
-        let begun = site.begin(user, ceremony, CreationOptions::from_json).await?;
+        let begun = site.begin(user, ceremony, parse).await?;
         self.hear_site();
         let (begun, answer) = match begun {
             Ok(begun) => begun,
             Err(outcome) => return Ok(*outcome),
         };
-        match self.create(step, key, &begun).await? {
-            Ok(credential) => self.finish_elsewhere(user, ceremony, &answer, &credential).await,
-            Err(outcome) => Ok(*outcome),
-        }
+        let credential = match ask(self, &begun).await? {
+            Ok(credential) => credential,
+            Err(outcome) => return Ok(*outcome),
+        };
+        let Some(site) = &mut self.elsewhere else { return Ok(Outcome::default()) };
+        let refused = site.finish(user, ceremony, &answer, &credential).await?;
+        self.hear_site();
+        Ok(Outcome { refused, counter: counter(&credential), ..Outcome::default() })
     }
 
     async fn login_elsewhere(
@@ -320,30 +387,8 @@ impl Run<'_> {
         user: &str,
         ceremony: &CeremonyTable,
     ) -> Result<Outcome, RunError> {
-        let Some(site) = &mut self.elsewhere else { return Ok(Outcome::default()) };
-        let begun = site.begin(user, ceremony, RequestOptions::from_json).await?;
-        self.hear_site();
-        let (begun, answer) = match begun {
-            Ok(begun) => begun,
-            Err(outcome) => return Ok(*outcome),
-        };
-        match self.get(step, key, &begun).await? {
-            Ok(credential) => self.finish_elsewhere(user, ceremony, &answer, &credential).await,
-            Err(outcome) => Ok(*outcome),
-        }
-    }
-
-    async fn finish_elsewhere(
-        &mut self,
-        user: &str,
-        ceremony: &CeremonyTable,
-        begun: &Value,
-        credential: &Value,
-    ) -> Result<Outcome, RunError> {
-        let Some(site) = &mut self.elsewhere else { return Ok(Outcome::default()) };
-        let refused = site.finish(user, ceremony, begun, credential).await?;
-        self.hear_site();
-        Ok(Outcome { refused, counter: counter(credential), ..Outcome::default() })
+        let ask = async |run: &mut Self, begun: &Begun<RequestOptions>| run.get(step, key, begun).await;
+        self.elsewhere(user, ceremony, RequestOptions::from_json, ask).await
     }
 
     /// Gives a password, where a second factor is asked for behind it.
@@ -380,8 +425,13 @@ impl Run<'_> {
         let used = factors.into_iter().find(|(_, _, credential)| credential.is_some() && credential.as_ref() == id);
         self.site.sessions.insert(user, browser);
         let key = used.map(|(_, description, _)| description);
-        Ok(Outcome { key, counter: counter(credential), ..Outcome::default() }.with_notices(answer))
+        Ok(Outcome { key, counter: counter(credential), ..Outcome::default() }.with_answer(answer))
     }
+}
+
+/// The key that is touched in a step.
+fn touched(step: &StepPlan, key: &str) -> String {
+    step.with.finger.as_ref().map_or_else(|| key.to_owned(), |finger| finger.value.clone())
 }
 
 /// Does one act after another, each once its key waits; never ends if there is nothing more to do.

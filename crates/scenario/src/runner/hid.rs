@@ -284,6 +284,11 @@ impl Hid {
         self.0.attention.take_withheld()
     }
 
+    /// How many discoverable credentials stay on which keys.
+    pub(super) fn left(&self) -> BTreeMap<String, usize> {
+        self.0.attention.left()
+    }
+
     /// Tells the person something.
     pub(super) fn tell(&self, text: &str) {
         self.0.bench.person.tell(text);

@@ -9,6 +9,9 @@ use super::outcome::Outcome;
 use crate::language::{AssertTable, Expected, Several, StepPlan, Verb};
 use crate::results::{Difference, Refused};
 
+/// Where a report has its checks.
+const CHECKS: &str = "/verification/checks";
+
 /// Lists, as people read them.
 fn listed<T: AsRef<str>>(all: &[T]) -> String {
     if all.is_empty() {
@@ -35,6 +38,70 @@ pub(super) struct Found<'f> {
     pub(super) outcome: &'f Outcome,
     pub(super) blinked: &'f [String],
     pub(super) touched: &'f [String],
+}
+
+/// What a step came to that later ones look at.
+pub(super) struct Judged {
+    name: String,
+    refused: Option<Refused>,
+    /// The site's report, or nothing.
+    report: Value,
+}
+
+impl Judged {
+    pub(super) fn new(name: &str, outcome: &Outcome) -> Self {
+        let refused = outcome.refused.clone();
+        let of_refusal = refused.as_ref().and_then(|refused| refused.report.clone());
+        let report = of_refusal.or_else(|| outcome.report.clone()).unwrap_or_default();
+        Self { name: name.to_owned(), refused, report }
+    }
+
+    /// All that was to be so with it and is not.
+    fn differences(&self, assert: &AssertTable) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let refused = self.refused.as_ref();
+        if let Some(by) = assert.refused_by.map(crate::report::Party::from)
+            && refused.is_none_or(|refused| refused.by != by)
+        {
+            differences.push(differs("refused-by", format!("refused by the {by}"), told(refused)));
+        }
+        if let Some(code) = assert.code.as_ref().filter(|code| refused.is_none_or(|it| it.code != code.value)) {
+            differences.push(differs("code", &code.value, told(refused)));
+        }
+        for check in assert.passed.texts() {
+            let found = match self.outcome_of(check) {
+                Some("pass") => continue,
+                Some(outcome) => outcome.to_owned(),
+                None => format!("not in the report of it, which was {}", told(refused)),
+            };
+            differences.push(differs(format!("check {check}"), "pass", found));
+        }
+        if let Some(wanted) = &assert.failed {
+            let mut wanted: Vec<_> = wanted.texts().collect();
+            let mut found: Vec<_> =
+                self.checks().filter(|(_, outcome)| *outcome == "fail").map(|(check, _)| check).collect();
+            wanted.sort_unstable();
+            found.sort_unstable();
+            if self.report.pointer(CHECKS).is_none() {
+                let found = format!("no report of any check: it was {}", told(refused));
+                differences.push(differs("failed", listed(&wanted), found));
+            } else if wanted != found {
+                differences.push(differs("failed", listed(&wanted), listed(&found)));
+            }
+        }
+        differences.extend(pointed("report", &assert.report, &self.report));
+        differences
+    }
+
+    /// Each check in the report, and how it came out.
+    fn checks(&self) -> impl Iterator<Item = (&str, &str)> {
+        let checks = self.report.pointer(CHECKS).and_then(Value::as_array).into_iter().flatten();
+        checks.filter_map(|check| Some((check.get("id")?.as_str()?, check.get("outcome")?.as_str()?)))
+    }
+
+    fn outcome_of(&self, check: &str) -> Option<&str> {
+        self.checks().find(|(id, _)| *id == check).map(|(_, outcome)| outcome)
+    }
 }
 
 impl Run<'_> {
@@ -164,8 +231,24 @@ impl Run<'_> {
             }
         }
         differences.extend(self.of_transcript(assert));
-        differences.extend(pointed("report", &assert.report, &self.last_report));
+        differences.extend(self.of_step(assert));
         Ok(Outcome { differences, detail, ..Outcome::default() })
+    }
+
+    /// What an earlier step came to.
+    fn of_step(&self, assert: &AssertTable) -> Vec<Difference> {
+        if !assert.is_of_a_step() {
+            return Vec::new();
+        }
+        let judged = match &assert.of {
+            Some(name) => self.judged.iter().rfind(|judged| judged.name == name.value),
+            None => self.judged.last(),
+        };
+        match judged {
+            Some(judged) => judged.differences(assert),
+            // Those before may go on after one that was not as expected.
+            None => vec![differs("of", "a step that was done", "none: it could not be done")],
+        }
     }
 
     fn of_transcript(&self, assert: &AssertTable) -> Vec<Difference> {

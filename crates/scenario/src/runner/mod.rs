@@ -31,7 +31,6 @@ use std::time::Duration;
 
 use keyrig_faults::transcript::Event;
 use keyrig_rack::{KeySpecification, Options, Rack};
-use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
@@ -41,7 +40,7 @@ pub use self::settings::Settings;
 use self::elsewhere::Elsewhere;
 #[cfg(target_os = "linux")]
 use self::fit::Skipping;
-use self::judge::Found;
+use self::judge::{Found, Judged};
 use self::keys::Keys;
 use self::outcome::Outcome;
 use self::rehearsal::Rehearsal;
@@ -83,8 +82,8 @@ struct Run<'s> {
     of_step: Vec<Event>,
     /// What passed at them until then.
     events: Vec<Event>,
-    /// The site's last report of a refusal.
-    last_report: Value,
+    /// The steps that later ones look at, as far as they were done.
+    judged: Vec<Judged>,
     /// What real keys did not do.
     #[cfg(target_os = "linux")]
     skipping: Skipping,
@@ -160,6 +159,7 @@ pub fn blank(scenario: &Scenario, on: On, seed: u64) -> RunResult {
         verdict: Verdict::Passed,
         reason: None,
         not_allowed: None,
+        left_on_keys: BTreeMap::new(),
         ms: 0.0,
         keys: scenario.keys.iter().map(key).collect(),
         origin: None,
@@ -237,7 +237,7 @@ async fn ran(
         messages: Vec::new(),
         of_step: Vec::new(),
         events: Vec::new(),
-        last_report: Value::Null,
+        judged: Vec::new(),
         #[cfg(target_os = "linux")]
         skipping: Skipping::default(),
     };
@@ -267,6 +267,10 @@ async fn ran(
                 }
             }
         }
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(hid) = run.keys.hid() {
+        result.left_on_keys = hid.left();
     }
     run.keys.close().await;
     ended.and(run.site.close().await)
@@ -324,8 +328,8 @@ impl Run<'_> {
             });
         }
         let (blinked, touched) = messages::gestures(&events);
-        if let Some(report) = outcome.refused.as_ref().and_then(|refused| refused.report.clone()) {
-            self.last_report = report;
+        if step.verb.is_judged() && outcome.problem.is_none() {
+            self.judged.push(Judged::new(&step.name, &outcome));
         }
         let found = Found { outcome: &outcome, blinked: &blinked, touched: &touched };
         let mut differences: Vec<Difference> = self.judge(step, &found).await?;

@@ -19,6 +19,8 @@ pub(super) struct Outcome {
     pub(super) key: Option<String>,
     pub(super) counter: Option<u32>,
     pub(super) notices: Vec<String>,
+    /// The site's report of what it accepted.
+    pub(super) report: Option<Value>,
     /// What a call was answered: HTTP status and body.
     pub(super) answer: Option<(u16, Value)>,
     /// What was to be so and is not, of an assertion.
@@ -52,8 +54,9 @@ impl Outcome {
         }
     }
 
-    /// What a site told its user.
-    pub(super) fn with_notices(mut self, answer: &Value) -> Self {
+    /// What a site that accepted tells beside.
+    pub(super) fn with_answer(mut self, answer: &Value) -> Self {
+        self.report = answer.get("report").cloned();
         let notices = answer.get("notices").or_else(|| answer.pointer("/session/notices"));
         let codes = notices.and_then(Value::as_array).into_iter().flatten();
         self.notices = codes.filter_map(|notice| Some(notice.get("code")?.as_str()?.to_owned())).collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener as Listener};
 use std::sync::Arc;
 
+use keyrig_ctap::cose::PublicKey;
 use keyrig_relying_party::{
     Attestation, By, Clock, DangerSeeded, Options, PasswordCost, PasswordHash, Realm, RelyingParty, Requirement,
     Server, Settings, Store, Totp, User, UserChange, UserName, Which, router, serve,
@@ -42,6 +43,8 @@ pub(super) struct Rehearsal {
     time: RunTime,
     /// The TEST root of the scenario's keys, and another.
     roots: [Vec<u8>; 2],
+    /// What it is by now.
+    plan: SitePlan,
     origin: String,
     /// A browser without a session, of which others are made.
     fresh: Site,
@@ -76,6 +79,7 @@ impl Rehearsal {
             store,
             time: time.clone(),
             roots,
+            plan: plan.clone(),
             origin: String::new(),
             fresh: Site::direct("", axum::Router::new()),
             port,
@@ -101,6 +105,7 @@ impl Rehearsal {
         for (realm, requirement) in &plan.realms {
             self.require(realm, *requirement)?;
         }
+        self.plan = plan.clone();
         self.origin = match (&plan.origins, &self.port) {
             (Some(origins), None) => origins.first().cloned().unwrap_or_else(|| format!("https://{}", plan.rp_id)),
             (_, Some(port)) => format!("http://localhost:{}", port.address.port()),
@@ -145,6 +150,8 @@ impl Rehearsal {
         Settings {
             origins,
             app_origins: plan.app_origins.clone(),
+            related_origins: plan.related_origins.clone(),
+            app_id: plan.app_id.clone(),
             allow_subdomains: plan.allow_subdomains,
             passkey_login: plan.passkey_login,
             policy: plan.policy.clone(),
@@ -158,6 +165,28 @@ impl Rehearsal {
             },
             ..Settings::new(&plan.rp_id, &self.origin)
         }
+    }
+
+    /// What it is by now.
+    pub(super) fn plan(&self) -> &SitePlan {
+        &self.plan
+    }
+
+    /// Moves here what a key was registered by under the site's AppID; or why it is not taken.
+    pub(super) fn move_here(
+        &self,
+        user: &str,
+        description: &str,
+        (key_handle, public_key): (&[u8], &PublicKey),
+    ) -> Result<Result<(), String>, RunError> {
+        let added = self.store.add_u2f_credential(
+            &name(user)?,
+            description,
+            (key_handle, public_key),
+            &self.plan.rp_id,
+            &self.by(),
+        );
+        Ok(added.map(drop).map_err(told))
     }
 
     /// Where its pages are.

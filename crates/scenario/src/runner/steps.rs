@@ -249,7 +249,7 @@ impl Run<'_> {
             Err(outcome) => return Ok(outcome),
         };
         self.site.keep_paper(&user, &answer);
-        Ok(Outcome::default().with_notices(&answer))
+        Ok(Outcome::default().with_answer(&answer))
     }
 
     async fn log_in_by_recovery_key(&mut self, step: &StepPlan) -> Result<Outcome, RunError> {
@@ -290,7 +290,7 @@ impl Run<'_> {
         };
         let body = json!({ "challenge": begun.get("challenge"), "description": "app", "code": code });
         Ok(match self.as_user(&user, "/api/factors/totp", &body).await? {
-            Ok(answer) => Outcome::default().with_notices(&answer),
+            Ok(answer) => Outcome::default().with_answer(&answer),
             Err(outcome) => outcome,
         })
     }
@@ -322,7 +322,7 @@ impl Run<'_> {
         match answer {
             Ok(answer) => {
                 self.site.sessions.insert(user, browser);
-                Outcome::default().with_notices(&answer)
+                Outcome::default().with_answer(&answer)
             }
             Err(refusal) => Outcome::refused(refusal),
         }
@@ -389,7 +389,7 @@ impl Run<'_> {
     }
 }
 
-fn by_the_site(code: &str, reason: String) -> Refused {
+pub(super) fn by_the_site(code: &str, reason: String) -> Refused {
     let (cause, checks, report) = (None, Vec::new(), None);
     Refused { by: Party::RelyingParty, code: code.to_owned(), cause, checks, reason, report }
 }

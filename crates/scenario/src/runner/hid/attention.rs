@@ -36,6 +36,8 @@ struct State {
     prompted: Option<String>,
     /// What was not sent to a key, by key: why.
     withheld: BTreeMap<String, String>,
+    /// How many discoverable credentials were stored on a key, and are there yet.
+    left: BTreeMap<String, usize>,
 }
 
 impl fmt::Debug for Attention {
@@ -120,6 +122,21 @@ impl Attention {
     /// Something was not sent to a key, to save what is on it.
     pub(super) fn withhold(&self, key: &str, why: &str) {
         self.state().withheld.insert(key.to_owned(), why.to_owned());
+    }
+
+    /// A discoverable credential was stored on a key.
+    pub(super) fn stored(&self, key: &str) {
+        *self.state().left.entry(key.to_owned()).or_default() += 1;
+    }
+
+    /// A key was reset.
+    pub(super) fn forgot(&self, key: &str) {
+        self.state().left.remove(key);
+    }
+
+    /// How many discoverable credentials stay on which keys.
+    pub(super) fn left(&self) -> BTreeMap<String, usize> {
+        self.state().left.clone()
     }
 
     /// What was withheld since this was last asked: key and reason.

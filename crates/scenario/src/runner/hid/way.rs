@@ -7,7 +7,7 @@ use keyrig_client::channel::{Cancel, Channel, ChannelError};
 use keyrig_client::ctap_hid::{CtapHidChannel, ReportPipe};
 use keyrig_client::randomness::Randomness;
 use keyrig_ctap::hid::{KeepaliveStatus, Report};
-use keyrig_ctap::u2f;
+use keyrig_ctap::{Request, parse_response, u2f};
 use keyrig_faults::transcript::{Direction, Tap, Touch, What};
 use keyrig_ways::Hidraw;
 
@@ -106,7 +106,17 @@ impl Channel for HidWay {
             }
             on_status(status);
         };
-        self.channel.transact(request, cancel, &mut heard).await
+        let answer = self.channel.transact(request, cancel, &mut heard).await;
+        if matches!(&answer, Ok(answer) if parse_response(answer).is_ok()) {
+            match Request::decode(request) {
+                Ok(Request::MakeCredential(request)) if request.options.rk == Some(true) => {
+                    self.attention.stored(&self.key);
+                }
+                Ok(Request::Reset) => self.attention.forgot(&self.key),
+                _ => {}
+            }
+        }
+        answer
     }
 
     async fn transact_u2f(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ChannelError> {
