@@ -164,7 +164,15 @@ impl Lab {
     /// # Errors
     /// [`LabError`].
     pub fn read(file: &Path) -> Result<Self, LabError> {
-        parse(file, &text_of(file)?)
+        Self::parse(file, &text_of(file)?)
+    }
+
+    /// The same of a text; `file` is what it is called.
+    ///
+    /// # Errors
+    /// [`LabError::Invalid`].
+    pub fn parse(file: &Path, text: &str) -> Result<Self, LabError> {
+        toml::from_str(text).map_err(|error| invalid(file, error))
     }
 
     /// A key by its name.
@@ -231,7 +239,7 @@ pub fn name(file: &Path, name: &str, found: &HidKey, identity: &Identity) -> Res
         Err(LabError::File { error, .. }) if error.kind() == io::ErrorKind::NotFound => String::new(),
         text => text?,
     };
-    let lab = parse(file, &text)?;
+    let lab = Lab::parse(file, &text)?;
     let topology = found.place();
     if let Some((other, _)) = lab.key.iter().find(|(known, key)| *known != name && key.topology == topology) {
         return Err(LabError::PortTaken { file: file.to_owned(), other: other.clone(), topology });
@@ -241,7 +249,7 @@ pub fn name(file: &Path, name: &str, found: &HidKey, identity: &Identity) -> Res
     values.extend(identity.serial(found).map(|serial| ("serial", serial)));
     let written = changed(&text, name, &values).map_err(|error| invalid(file, error))?;
     // What is written is read first.
-    parse(file, &written)?;
+    Lab::parse(file, &written)?;
     fs::write(file, written).map_err(|error| LabError::File { file: file.to_owned(), error })
 }
 
@@ -309,10 +317,6 @@ fn text_of(file: &Path) -> Result<String, LabError> {
         return Err(LabError::TooLong(file.to_owned()));
     }
     Ok(text)
-}
-
-fn parse(file: &Path, text: &str) -> Result<Lab, LabError> {
-    toml::from_str(text).map_err(|error| invalid(file, error))
 }
 
 fn invalid(file: &Path, error: toml::de::Error) -> LabError {
