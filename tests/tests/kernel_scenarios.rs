@@ -14,3 +14,37 @@ fn scenarios_that_come_with_keyrig_pass_on_keys_that_a_kernel_has() {
     // That of the demonstration is for USB/IP alone.
     assert!(output.text().contains(" passed, 1 not run in "), "{}", output.text());
 }
+
+/// A person's part is done by a script that reads what is asked on a terminal: it plugs the key in, touches it and pulls it out.
+#[test]
+fn scenarios_run_on_keys_that_a_kernel_has_as_if_they_were_hardware() {
+    let Some(output) = kernel_case::run(&format!(
+        "log=error
+        export keyrig
+        start attach --touch manual --key primary=yubikey-5.7 --key backup=yubikey-5.7 --key replacement=yubikey-5.7
+        for name in primary backup replacement; do node_of $name; done
+        for name in primary backup replacement; do key unplug $name; done
+        gone
+        set --
+        for name in primary backup replacement; do
+            set -- \"$@\" --each \"insert key \\\"$name\\\"\" \"\\\"\\$keyrig\\\" key plug $name\"
+            set -- \"$@\" --each \"take key \\\"$name\\\" out\" \"\\\"\\$keyrig\\\" key unplug $name\"
+            set -- \"$@\" --each \"touch key \\\"$name\\\" now\" \"\\\"\\$keyrig\\\" key touch $name\"
+        done
+        cd '{}/../fixtures/scenarios'
+        '{}' \"$@\" -- \"$keyrig\" run first-key.toml lost-key.toml unplug-while-touching.toml --on hid
+        cd \"$work\"
+        nodes=$(echo /dev/hidraw*)
+        stop
+        test -z \"$(ports_taken)\" || fail \"$(ports_taken)\"",
+        env!("CARGO_MANIFEST_DIR"),
+        env!("CARGO_BIN_EXE_terminal"),
+    )) else {
+        return;
+    };
+    let text = output.text();
+    for asked in ["insert key \"replacement\" (yubikey-5.7)", "touch key \"backup\" now", "take key \"primary\" out"] {
+        assert!(text.contains(asked), "{asked}: {text}");
+    }
+    assert!(text.contains("3 passed in "), "{text}");
+}

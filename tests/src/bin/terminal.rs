@@ -1,14 +1,15 @@
 //! Runs a program on a terminal of its own and types what it asks for: libfido2's tools and OpenSSH read PINs from the terminal
 //! and from nothing else.
 //!
-//! `terminal [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...` types each answer once its prompt has been printed after the one
-//! before. What the program prints goes to standard output, and its exit status is this program's. A prompt that did not come
-//! is an error.
+//! `terminal [--each PROMPT COMMAND]... [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...` types each answer once its prompt has been printed after the
+//! one before, and has a shell run each command whenever its prompt is printed, whatever comes of that: a prompt that is written over with a clock
+//! is printed again. What the program prints goes to standard output, and its exit status is this program's. A prompt with an answer that did
+//! not come is an error.
 
 use std::env;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -18,11 +19,18 @@ fn main() -> ExitCode {
     let Some((dialogue, program)) =
         arguments.iter().position(|argument| argument == "--").and_then(|at| arguments.split_at_checked(at))
     else {
-        eprintln!("usage: terminal [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...");
+        eprintln!("usage: terminal [--each PROMPT COMMAND]... [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...");
         return ExitCode::from(2);
     };
+    let (mut dialogue, mut each) = (dialogue, Vec::new());
+    while let [option, prompt, command, rest @ ..] = dialogue
+        && option == "--each"
+    {
+        each.push([prompt.as_str(), command.as_str()]);
+        dialogue = rest;
+    }
     let dialogue = dialogue.chunks_exact(2).filter_map(<[String]>::first_chunk).collect();
-    match run(dialogue, program.get(1..).unwrap_or_default()) {
+    match run(&each, dialogue, program.get(1..).unwrap_or_default()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("terminal: {error}");
@@ -31,7 +39,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(dialogue: Vec<&[String; 2]>, program: &[String]) -> io::Result<ExitCode> {
+fn run(each: &[[&str; 2]], dialogue: Vec<&[String; 2]>, program: &[String]) -> io::Result<ExitCode> {
     let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&controller)?;
     unlockpt(&controller)?;
@@ -47,7 +55,7 @@ fn run(dialogue: Vec<&[String; 2]>, program: &[String]) -> io::Result<ExitCode> 
         .stdout(terminal.try_clone()?)
         .stderr(terminal)
         .spawn()?;
-    let unanswered = converse(File::from(controller), dialogue)?;
+    let unanswered = converse(File::from(controller), each, dialogue)?;
     let status = child.wait()?;
     if let Some([prompt, _]) = unanswered {
         return Err(io::Error::other(format!("the program ended ({status}) without asking {prompt:?}")));
@@ -56,7 +64,11 @@ fn run(dialogue: Vec<&[String; 2]>, program: &[String]) -> io::Result<ExitCode> 
 }
 
 /// Answers until the program has ended; the first prompt that did not come is returned.
-fn converse(mut terminal: File, dialogue: Vec<&[String; 2]>) -> io::Result<Option<&[String; 2]>> {
+fn converse<'d>(
+    mut terminal: File,
+    each: &[[&str; 2]],
+    dialogue: Vec<&'d [String; 2]>,
+) -> io::Result<Option<&'d [String; 2]>> {
     let mut dialogue = dialogue.into_iter().peekable();
     let mut unread = Vec::new();
     let mut buffer = [0; 1024];
@@ -70,12 +82,26 @@ fn converse(mut terminal: File, dialogue: Vec<&[String; 2]>) -> io::Result<Optio
         io::stdout().write_all(printed)?;
         io::stdout().flush()?;
         unread.extend_from_slice(printed);
-        while let Some([prompt, answer]) = dialogue.peek()
-            && let Some(at) = unread.windows(prompt.len()).position(|window| window == prompt.as_bytes())
-        {
-            unread.drain(..at + prompt.len());
-            terminal.write_all(format!("{answer}\n").as_bytes())?;
-            dialogue.next();
+        loop {
+            let end_of = |prompt: &str| {
+                let at = unread.windows(prompt.len()).position(|window| window == prompt.as_bytes())?;
+                Some(at + prompt.len())
+            };
+            let answer = dialogue.peek().and_then(|[prompt, _]| end_of(prompt));
+            let command = each.iter().filter_map(|[prompt, command]| Some((end_of(prompt)?, command))).min();
+            match (answer, command) {
+                (None, None) => break,
+                (Some(end), command) if command.is_none_or(|(other, _)| end <= other) => {
+                    unread.drain(..end);
+                    let answer = dialogue.next().map_or("", |[_, answer]| answer.as_str());
+                    terminal.write_all(format!("{answer}\n").as_bytes())?;
+                }
+                (_, Some((end, command))) => {
+                    unread.drain(..end);
+                    Command::new("sh").arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+                }
+                (Some(_), None) => break,
+            }
         }
     }
 }
