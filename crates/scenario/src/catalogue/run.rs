@@ -53,7 +53,8 @@ pub struct Executed {
     pub warned: Vec<&'static str>,
 }
 
-/// Carries out a row in a browser.
+/// Carries out a row in a browser. Its time is the runtime's: a key of U2F is asked again every 200 ms, as browsers do, and on a clock
+/// that is paused nobody waits for that.
 ///
 /// # Errors
 /// [`Broken`], if it comes to nothing that could be compared.
