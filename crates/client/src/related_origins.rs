@@ -14,7 +14,7 @@ use crate::origin::Origin;
 
 /// How many different labels before the public suffix a browser looks at: as many as it has to, at least (§5.11.1 step 4), and
 /// as many as Chromium does.
-const MAX_LABELS: usize = 5;
+pub const MAX_LABELS: usize = 5;
 
 /// Most bytes that Chromium reads of the file.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -108,11 +108,11 @@ pub fn address(rp_id: &str) -> String {
     format!("https://{rp_id}/.well-known/webauthn")
 }
 
-/// Whether a page may claim an RP ID by the RP ID's file (§5.11.1).
+/// What an RP ID's file lists, in its order (§5.11.1 steps 1 and 2).
 ///
 /// # Errors
-/// [`Unrelated`], if it may not.
-pub fn judge(origin: &Origin, rp_id: &str, fetch: &dyn Fn(&str) -> Fetched) -> Result<(), Unrelated> {
+/// [`Unrelated`], if there is no such file.
+pub fn listed(rp_id: &str, fetch: &dyn Fn(&str) -> Fetched) -> Result<Vec<String>, Unrelated> {
     let address = address(rp_id);
     let body = body(&address, fetch)?;
     let malformed = |reason: String| Unrelated::Malformed { address: address.clone(), reason };
@@ -122,7 +122,16 @@ pub fn judge(origin: &Origin, rp_id: &str, fetch: &dyn Fn(&str) -> Fetched) -> R
     let listed = listed.as_array().ok_or_else(|| malformed("\"origins\" is no list".to_owned()))?;
     let text = |entry: &Value| entry.as_str().map(str::to_owned);
     let listed: Option<Vec<String>> = listed.iter().map(text).collect();
-    let listed = listed.ok_or_else(|| malformed("an entry of \"origins\" is no text".to_owned()))?;
+    listed.ok_or_else(|| malformed("an entry of \"origins\" is no text".to_owned()))
+}
+
+/// Whether a page may claim an RP ID by the RP ID's file (§5.11.1).
+///
+/// # Errors
+/// [`Unrelated`], if it may not.
+pub fn judge(origin: &Origin, rp_id: &str, fetch: &dyn Fn(&str) -> Fetched) -> Result<(), Unrelated> {
+    let address = address(rp_id);
+    let listed = listed(rp_id, fetch)?;
     let mut labels: Vec<String> = Vec::new();
     let mut passed_over = false;
     for entry in &listed {
@@ -180,7 +189,8 @@ fn body(address: &str, fetch: &dyn Fn(&str) -> Fetched) -> Result<Vec<u8>, Unrel
 }
 
 /// What stands before the public suffix: `example` of `www.example.co.uk`. `None` of what has nothing there.
-fn label(domain: &str) -> Option<String> {
+#[must_use]
+pub fn label(domain: &str) -> Option<String> {
     let registrable = psl::domain_str(domain)?;
     registrable.split('.').next().map(str::to_owned)
 }

@@ -226,6 +226,8 @@ impl Arguments {
     }
 }
 
+const NO_CHANGE: &str = "\nNo change of the RP ID or the origins mends this.";
+
 /// The options in a file.
 fn options_in(file: &Path) -> Result<Recording, Failure> {
     let most = u64::try_from(MAX_RECORDING_BYTES).unwrap_or(u64::MAX).saturating_add(1);
@@ -285,7 +287,7 @@ fn tell(diagnosis: &Diagnosis, kind: Kind, problems: &[String], asked: &[Contact
     if let Some(mend) = &diagnosis.mend {
         tell_of_mend(mend, kind)?;
     } else if diagnosis.addresses.iter().any(|verdict| !verdict.works) {
-        print("\nNo change of the RP ID or the origins mends this.")?;
+        print(NO_CHANGE)?;
     }
     for (index, Warning { text, .. }) in diagnosis.warnings.iter().enumerate() {
         if index == 0 {
@@ -340,8 +342,12 @@ fn tell_of_refusal(refusal: &Refusal, first: bool) -> Result<(), Failure> {
 }
 
 fn tell_of_mend(mend: &Mend, kind: Kind) -> Result<(), Failure> {
-    let most = if mend.mends_all { "all of them" } else { "what can be mended" };
-    print(format!("\nThe smallest change that mends {most}:"))?;
+    if mend.changes.is_empty() && mend.moved.is_empty() {
+        print(NO_CHANGE)?;
+    } else {
+        let most = if mend.mends_all { "all of them" } else { "what can be mended" };
+        print(format!("\nThe smallest change that mends {most}:"))?;
+    }
     for Change { setting, from, to } in &mend.changes {
         let from = if from.is_empty() { "nothing" } else { from };
         match to {
@@ -358,6 +364,9 @@ fn tell_of_mend(mend: &Mend, kind: Kind) -> Result<(), Failure> {
     if let Some(line) = &mend.line {
         print(format!("  {line}"))?;
     }
+    for note in &mend.notes {
+        print(format!("  note     {note}"))?;
+    }
     if mend.enrolled_keys_become_useless {
         let how = match kind {
             Kind::ProxmoxVe => "have recovery keys or TOTP ready before, and enrol every key again after",
@@ -371,7 +380,7 @@ fn tell_of_mend(mend: &Mend, kind: Kind) -> Result<(), Failure> {
             ),
         )?;
     }
-    if !mend.left.is_empty() {
+    if !mend.left.is_empty() && !mend.changes.is_empty() {
         print("\nWhat is left then:")?;
         tell_of_addresses(&mend.left)?;
     }

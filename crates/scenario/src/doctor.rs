@@ -9,6 +9,7 @@ mod address;
 mod fetch;
 mod mend;
 mod pve;
+mod related;
 #[cfg(feature = "tls")]
 mod running;
 mod site;

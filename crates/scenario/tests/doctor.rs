@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use keyrig_client::Origin;
+use keyrig_client::related_origins::Fetched;
 
 use keyrig_relying_party::Settings;
 use keyrig_scenario::doctor::{Address, Diagnosis, Kind, Passed, RelatedOrigins, Site, Verdict, addresses, examine};
@@ -154,17 +155,110 @@ fn what_no_setting_mends_is_opened_elsewhere() {
     assert_eq!((mend.moved[1].to.as_deref(), mend.mends_all), (None, false));
 }
 
+fn changed(diagnosis: &Diagnosis) -> Vec<(&str, Option<&str>)> {
+    let mend = diagnosis.mend.as_ref().unwrap();
+    mend.changes.iter().map(|change| (change.setting, change.to.as_deref())).collect()
+}
+
+/// WebAuthn Level 3 §5.11: what no RP ID is shared by, a file relates.
 #[test]
-fn two_domains_are_not_one_site_and_the_change_mends_as_many_as_it_can() {
+fn another_domain_shares_the_rp_id_by_related_origins() {
+    let site = other("example.com", &["https://example.com"]);
+    let addresses = opened(&site, &["https://example.com", "https://example.net:8443", "https://shop.example.org"]);
+    let diagnosis = examine(&site, &addresses);
+    assert_eq!(changed(&diagnosis), [("related_origins", Some("https://example.net:8443, https://shop.example.org"))]);
+    let mend = diagnosis.mend.unwrap();
+    assert!(mend.mends_all && !mend.enrolled_keys_become_useless);
+    let file = r#"{"origins":["https://example.net:8443","https://shop.example.org"]}"#;
+    assert!(mend.notes[0].contains("https://example.com/.well-known/webauthn") && mend.notes[0].contains(file));
+    assert!(mend.notes[1].contains("first 5 names"), "{:?}", mend.notes);
+
+    // What it proposes works.
+    let mut mended = site;
+    mended.settings.related_origins =
+        vec!["https://example.net:8443".to_owned(), "https://shop.example.org".to_owned()];
+    assert!(examine(&mended, &addresses).ok);
+}
+
+/// One domain needs no file: the RP ID that its pages share is the change, though it is the greater one.
+#[test]
+fn one_domain_is_mended_without_a_file() {
+    let site = other("pve1.example.com", &["https://pve1.example.com"]);
+    let diagnosis = examine(&site, &opened(&site, &["https://pve1.example.com", "https://pve2.example.com"]));
+    assert_eq!(changed(&diagnosis)[0], ("rp_id", Some("example.com")));
+    // Nobody opens the RP ID's own domain.
+    let site = other("backend.example.org", &["https://backend.example.org"]);
+    let diagnosis = examine(&site, &opened(&site, &["https://app.example.com"]));
+    assert_eq!(changed(&diagnosis)[0], ("rp_id", Some("app.example.com")));
+    // What is not https is in no such file.
+    let site = other("example.com", &["https://example.com"]);
+    let mend = examine(&site, &opened(&site, &["https://example.com", "http://localhost:8080"])).mend;
+    assert_eq!(mend, None);
+}
+
+#[test]
+fn two_domains_with_several_names_need_both_changes() {
     let site = other("login.example.com", &["https://login.example.com"]);
     let opened = opened(&site, &["https://www.example.com", "https://login.example.com", "https://example.org"]);
-    let mend = examine(&site, &opened).mend.unwrap();
-    assert!(!mend.mends_all);
-    let left: Vec<_> = mend.left.iter().map(|verdict| verdict.address.as_str()).collect();
-    assert_eq!(left, ["https://example.org"]);
-    let changed: Vec<_> = mend.changes.iter().map(|change| (change.setting, change.to.as_deref())).collect();
+    let diagnosis = examine(&site, &opened);
     let origins = Some("https://login.example.com, https://www.example.com");
-    assert_eq!(changed, [("rp_id", Some("example.com")), ("origins", origins)]);
+    let related = Some("https://example.org");
+    assert_eq!(
+        changed(&diagnosis),
+        [("rp_id", Some("example.com")), ("origins", origins), ("related_origins", related)]
+    );
+    assert!(diagnosis.mend.unwrap().mends_all);
+}
+
+/// §5.11.1 step 4: the sixth name is passed over, whatever is changed.
+#[test]
+fn more_names_than_browsers_look_at_are_left() {
+    let site = other("example.com", &["https://example.com"]);
+    let urls = ["com", "one.net", "two.net", "three.net", "four.net", "five.net", "six.net"];
+    let urls = urls.map(|name| if name == "com" { "https://example.com".into() } else { format!("https://{name}") });
+    let diagnosis = examine(&site, &opened(&site, &urls.each_ref().map(String::as_str)));
+    let mend = diagnosis.mend.unwrap();
+    let left: Vec<_> = mend.left.iter().map(|verdict| verdict.address.as_str()).collect();
+    assert_eq!((mend.mends_all, &left[..]), (false, &["https://six.net"][..]));
+    assert!(mend.left[0].refusals[0].reason.contains("5 other names"), "{:?}", mend.left);
+}
+
+/// What a site serves already is kept, and what it serves wrongly counts as nothing.
+#[test]
+fn a_file_that_was_found_is_added_to() {
+    let found = |body: &str| {
+        let answer = Fetched::Answer {
+            status: 200,
+            content_type: Some("application/json".to_owned()),
+            body: body.as_bytes().to_vec(),
+        };
+        let address = "https://example.com/.well-known/webauthn".to_owned();
+        Site {
+            related_origins: RelatedOrigins::Fetched([(address, answer)].into()),
+            ..other("example.com", &["https://example.com"])
+        }
+    };
+    for (body, from, to) in [
+        (r#"{"origins":["https://example.org"]}"#, "https://example.org", "https://example.org, https://example.net"),
+        ("<html>", "", "https://example.net"),
+    ] {
+        let site = found(body);
+        let diagnosis = examine(&site, &opened(&site, &["https://example.com", "https://example.net"]));
+        let mend = diagnosis.mend.unwrap();
+        assert!(mend.mends_all, "{mend:?}");
+        assert_eq!((&mend.changes[0].from[..], mend.changes[0].to.as_deref()), (from, Some(to)));
+    }
+}
+
+/// A datacenter.cfg has no place for it.
+#[test]
+fn proxmox_ve_has_no_related_origins() {
+    let site = proxmox("id=example.com");
+    let diagnosis = examine(&site, &nodes(&site, &["pve1", "pve2.example.org"]));
+    let mend = diagnosis.mend.unwrap();
+    assert!(mend.changes.is_empty() && !mend.mends_all);
+    assert!(mend.notes[0].contains("Proxmox VE has no setting"), "{:?}", mend.notes);
+    assert!(mend.notes[0].contains("https://pve2.example.org:8006"), "{:?}", mend.notes);
 }
 
 /// A name without a dot is of the domain that the others are of.

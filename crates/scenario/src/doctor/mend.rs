@@ -8,6 +8,7 @@ use keyrig_relying_party::Settings;
 use serde::Serialize;
 
 use super::address::Address;
+use super::related;
 use super::site::{Kind, Site};
 use super::verdict::{self, Verdict};
 
@@ -24,6 +25,9 @@ pub struct Mend {
     pub left: Vec<Verdict>,
     /// Whether the RP ID changes: no browser uses a key that was enrolled before.
     pub enrolled_keys_become_useless: bool,
+    /// What has to be known of the change, or why there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The whole `webauthn:` line of Proxmox VE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
@@ -51,8 +55,9 @@ pub struct Moved {
     pub why: &'static str,
 }
 
-/// How much a candidate costs: the cheapest mends most addresses, then changes fewest settings.
-type Cost = (usize, usize, usize, Reverse<usize>, String);
+/// How much a candidate costs: the cheapest mends most addresses, then does without a file for browsers, then changes fewest
+/// settings.
+type Cost = (usize, bool, usize, usize, Reverse<usize>, String);
 
 /// The smallest change; `None` if nothing that can be changed here mends anything.
 pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
@@ -68,28 +73,36 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
             }
         }
     }
+    let listed = related::listed(site);
     let failing = |settings: &Settings| {
-        let verdicts = reachable.iter().map(|address| verdict::of(settings, &site.related_origins, address));
+        let file = related::file_under(site, &listed, settings);
+        let verdicts = reachable.iter().map(|address| verdict::of(settings, &file, address));
         verdicts.filter(|verdict| !verdict.works).collect::<Vec<_>>()
     };
     let mut best: Option<(Cost, Settings)> = None;
     for rp_id in rp_ids(site, &reachable) {
         let base = Settings { rp_id: rp_id.clone(), ..site.settings.clone() };
-        for (preference, settings) in origins(site, &base, &reachable).into_iter().enumerate() {
-            let changed = changes(site, &settings).len();
-            let cost = (failing(&settings).len(), changed, preference, Reverse(rp_id.len()), rp_id.clone());
-            if best.as_ref().is_none_or(|(cheapest, _)| cost < *cheapest) {
-                best = Some((cost, settings));
+        let with_file = related::added(site, &base, &listed, &reachable);
+        for (needs_file, base) in [(false, Some(base)), (true, with_file)] {
+            let Some(base) = base else { continue };
+            for (preference, settings) in origins(site, &base, &reachable).into_iter().enumerate() {
+                let (fails, changed) = (failing(&settings).len(), changes(site, &listed, &settings).len());
+                let cost = (fails, needs_file, changed, preference, Reverse(rp_id.len()), rp_id.clone());
+                if best.as_ref().is_none_or(|(cheapest, _)| cost < *cheapest) {
+                    best = Some((cost, settings));
+                }
             }
         }
     }
     let (_, settings) = best?;
     let left = failing(&settings);
-    let changes = changes(site, &settings);
+    let changes = changes(site, &listed, &settings);
     let was_failing = failing(&site.settings).len();
     // A change that mends nothing is none.
     let changes = if left.len() < was_failing { changes } else { Vec::new() };
-    if changes.is_empty() && moved.is_empty() {
+    let is_listed = changes.iter().any(|change| change.setting == related::SETTING);
+    let notes = related::notes(site, is_listed, &settings, &reachable, &left);
+    if changes.is_empty() && moved.is_empty() && notes.is_empty() {
         return None;
     }
     Some(Mend {
@@ -99,6 +112,7 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
         changes,
         moved,
         left,
+        notes,
     })
 }
 
@@ -149,8 +163,8 @@ fn origins(site: &Site, base: &Settings, addresses: &[Address]) -> Vec<Settings>
     let with = |origins: Vec<String>, allow_subdomains: bool| Settings { origins, allow_subdomains, ..base.clone() };
     let kept = base.allow_subdomains;
     let mut candidates = vec![base.clone()];
-    let used: Vec<_> =
-        addresses.iter().filter(|address| verdict::of_client(base, &site.related_origins, address).is_none()).collect();
+    // Whoever needs the file is in another list.
+    let used: Vec<_> = addresses.iter().filter(|address| verdict::is_let_by_domain(base, address)).collect();
     let mut listed: Vec<String> = Vec::new();
     for origin in used.iter().map(|address| address.origin.to_string()) {
         if !listed.contains(&origin) {
@@ -177,7 +191,7 @@ fn origins(site: &Site, base: &Settings, addresses: &[Address]) -> Vec<Settings>
     candidates
 }
 
-fn changes(site: &Site, to: &Settings) -> Vec<Change> {
+fn changes(site: &Site, related: &[String], to: &Settings) -> Vec<Change> {
     let from = &site.settings;
     let (rp_id, origins, subdomains) = match site.kind {
         Kind::ProxmoxVe => ("id", "origin", "allow-subdomains"),
@@ -199,6 +213,10 @@ fn changes(site: &Site, to: &Settings) -> Vec<Change> {
     if from.allow_subdomains != to.allow_subdomains {
         let to = Some(is(to.allow_subdomains));
         changes.push(Change { setting: subdomains, from: is(from.allow_subdomains), to });
+    }
+    if from.related_origins != to.related_origins {
+        let was = listed(related).unwrap_or_default();
+        changes.push(Change { setting: related::SETTING, from: was, to: listed(&to.related_origins) });
     }
     changes
 }

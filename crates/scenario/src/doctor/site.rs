@@ -34,3 +34,10 @@ pub enum RelatedOrigins {
     /// What a site was seen to serve: each redirect and the answer, by address.
     Fetched(BTreeMap<String, Fetched>),
 }
+
+impl RelatedOrigins {
+    /// No file.
+    pub(super) fn none() -> Self {
+        Self::Fetched(BTreeMap::new())
+    }
+}

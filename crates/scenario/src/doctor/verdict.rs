@@ -1,7 +1,5 @@
 //! What one address comes to under settings.
 
-use std::collections::BTreeMap;
-
 use keyrig_client::error::Refusal as ClientRefusal;
 use keyrig_client::related_origins::Fetched;
 use keyrig_client::rp_id::RpIdRefusal;
@@ -132,9 +130,14 @@ pub fn needs_related_origins(site: &Site, address: &Address) -> bool {
 }
 
 fn needs_file(settings: &Settings, address: &Address) -> bool {
-    let nothing = RelatedOrigins::Fetched(BTreeMap::new());
-    let refused = page(settings, &nothing, &address.origin, Browser::Chromium).check_page(Some(&settings.rp_id));
+    let refused =
+        page(settings, &RelatedOrigins::none(), &address.origin, Browser::Chromium).check_page(Some(&settings.rp_id));
     refused.is_err_and(|error| matches!(error.reason, ClientRefusal::RpId(RpIdRefusal::Unrelated { .. })))
+}
+
+/// Whether browsers let a page have the RP ID without a file of related origins.
+pub(super) fn is_let_by_domain(settings: &Settings, address: &Address) -> bool {
+    of_client(settings, &RelatedOrigins::none(), address).is_none()
 }
 
 /// Whether browsers let a page at an address have the RP ID.
