@@ -4,7 +4,7 @@ page is told: a line of JSON for each.
 misconfigured.py BROWSER CATALOGUE [SWITCH...]: chromium or firefox; the folder with the rows; the browser's switches.
 Any host can be opened: a proxy, which the browser is told to use, answers for all of them, over TLS with a certificate
 that it is told to take, and is where a browser looks for related origins. No key is there, and none is asked: a page
-that the browser lets ask is aborted.
+that the browser lets ask is aborted. misconfigured_keys.py has rows in which a key is asked.
 """
 
 import base64
@@ -22,10 +22,10 @@ import tomllib
 from chromium import Chromium
 from firefox import Firefox
 
-# What a page's script does, and is told.
-ASK = """async (operation, options) => {
+# What a page's script does, and is told; after so many milliseconds it gives up.
+ASK = """async (operation, options, patience) => {
   const control = new AbortController();
-  setTimeout(() => control.abort(), 4000);
+  setTimeout(() => control.abort(), patience);
   try {
     const ask = navigator.credentials[operation].bind(navigator.credentials);
     const parse = operation === 'create' ? 'parseCreationOptionsFromJSON' : 'parseRequestOptionsFromJSON';
@@ -35,6 +35,9 @@ ASK = """async (operation, options) => {
     return { name: error.name, message: error.message };
   }
 }"""
+
+# What nobody answers is aborted, in milliseconds.
+PATIENCE = 4000
 
 # A frame asks by itself, and tells the page around it.
 FRAME = """<!doctype html><title>frame</title><script>
@@ -106,7 +109,7 @@ class World:
             return 200, "text/html", AROUND.format(**self.around)
         return 200, "text/html", "<!doctype html><title>page</title>"
 
-    def browser(self, name, switches, trusted):
+    def browser(self, name, headless, switches, trusted):
         """A browser that takes every host to be here, and if it is to trust, the certificate to be good."""
         if name == "firefox":
             proxy = {f"network.proxy.{kind}": "127.0.0.1" for kind in ("http", "ssl")}
@@ -118,31 +121,51 @@ class World:
                 # The certificate is taken by an exception, which would forbid WebAuthn.
                 "security.webauthn.allow_with_certificate_override": trusted,
             }
-            return Firefox(True, switches, proxy | more, {"acceptInsecureCerts": True})
+            return Firefox(headless, switches, proxy | more, {"acceptInsecureCerts": True})
         more = [f"--proxy-server=127.0.0.1:{self.port}", "--proxy-bypass-list=<-loopback>"]
         # A page in plain http is to be that.
         more += ["--disable-features=HttpsUpgrades,HttpsFirstBalancedMode"]
         more += [f"--ignore-certificate-errors-spki-list={self.public_key}"] if trusted else []
-        return Chromium(True, [*switches, *more])
+        return Chromium(headless, [*switches, *more])
 
 
-def arguments(row):
-    """What the page of a row asks: the operation, and options in JSON."""
-    challenge = base64.urlsafe_b64encode(bytes(32)).decode().rstrip("=")
-    rp_id = row["site"]["rp_id"]
+def encoded(content):
+    """Bytes in base64url."""
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def described(ids):
+    """A list of credentials."""
+    return [{"type": "public-key", "id": id} for id in ids]
+
+
+def arguments(row, enrolled=None, patience=PATIENCE):
+    """What the page of a row asks: the operation, options in JSON, and how long it waits for them."""
+    site = row["site"]
+    options = {"challenge": encoded(bytes(32)), "hints": ["security-key"]}
     if row["ceremony"] == "register":
-        options = {
-            "rp": {"id": rp_id, "name": "site"},
+        options |= {
+            "rp": {"id": site["rp_id"], "name": "site"},
             "user": {"id": "AQ", "name": "alice", "displayName": "Alice"},
-            "challenge": challenge,
             "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+            "authenticatorSelection": {
+                "authenticatorAttachment": "cross-platform",
+                "residentKey": site.get("resident_key", "discouraged"),
+                "userVerification": site.get("user_verification", "discouraged"),
+            },
+            "excludeCredentials": described([enrolled] if enrolled else []),
         }
-        return "create", options | row.get("options", {})
-    count = 1 + row.get("allow_more", 0)
-    ids = [base64.urlsafe_b64encode(bytes([at] * 16)).decode().rstrip("=") for at in range(count)]
-    allowed = [{"type": "public-key", "id": id} for id in ids]
-    options = {"rpId": rp_id, "challenge": challenge, "allowCredentials": allowed}
-    return "get", options | row.get("options", {})
+        return "create", options | row.get("options", {}), patience
+    is_passkey = row["ceremony"] == "passkey"
+    known = [] if is_passkey and not row.get("allow_enrolled") else [enrolled or encoded(bytes(16))]
+    known += [encoded(bytes([at] * 16)) for at in range(row.get("allow_more", 0))]
+    required = "required" if is_passkey else "discouraged"
+    options |= {
+        "rpId": site["rp_id"],
+        "allowCredentials": described(known),
+        "userVerification": site.get("user_verification", required),
+    }
+    return "get", options | row.get("options", {}), patience
 
 
 def proceed(browser, address):
@@ -160,11 +183,10 @@ def proceed(browser, address):
             return
 
 
-def carry_out(world, browser, row):
-    """What the page of a row is told."""
+def begin(world, browser, row, asked):
+    """Has the page of a row ask."""
     visit = row["visit"]
     world.well_known = row.get("well_known")
-    asked = arguments(row)
     if "frame_of" in visit:
         is_opaque = visit["address"] == "null"
         attributes = PERMITTED if visit.get("permitted", True) else ""
@@ -172,30 +194,58 @@ def carry_out(world, browser, row):
         address = visit["frame_of"][0] if is_opaque else visit["address"]
         world.frame, world.around = asked, {"address": address, "attributes": attributes}
         browser.go(f"{visit['frame_of'][0]}/around")
-        return browser.run("() => window.told")
+        return
     if visit.get("bad_certificate"):
         proceed(browser, visit["address"])
     else:
         browser.go(visit["address"])
-    return browser.run(ASK, *asked)
+    browser.run(f"(...given) => {{ window.told = ({ASK})(...given); return true; }}", *asked)
+
+
+def told(browser):
+    """What the page of a row is told."""
+    return browser.run("() => window.told")
+
+
+def merged(table, differs):
+    """A table with what differs in it, and in the tables in it."""
+    both = {name: merged(table[name], differs[name]) for name in table if is_table(table, differs, name)}
+    return table | differs | both
+
+
+def is_table(table, differs, name):
+    """Whether a name is a table's in both."""
+    return isinstance(table[name], dict) and isinstance(differs.get(name), dict)
+
+
+def chosen(catalogue, name, field):
+    """The rows that a browser is to carry out, by number, and their variants, from 1 on; 0 is the row itself."""
+    rows = {}
+    for file in sorted(pathlib.Path(catalogue).glob("*.toml")):
+        row = tomllib.loads(file.read_text(encoding="utf-8"))
+        for variant, differs in enumerate([{}, *row.pop("variants", [])]):
+            rows[int(file.name[:2]), variant] = merged(row, differs)
+    return {which: row for which, row in rows.items() if name in row["expected"].get(field, [])}
+
+
+def say(which, browser, told):
+    """Prints what came of a row."""
+    number, variant = which
+    print(json.dumps({"row": number, "variant": variant, "version": browser.version, "told": told}), flush=True)
 
 
 def main():
     name, catalogue, *switches = sys.argv[1:]
-    rows = {}
-    for file in sorted(pathlib.Path(catalogue).glob("*.toml")):
-        row = tomllib.loads(file.read_text(encoding="utf-8"))
-        if name in row["expected"].get("real", []):
-            rows[int(file.name[:2])] = row
+    rows = chosen(catalogue, name, "real")
     world = World()
     for trusted in (True, False):
-        chosen = {number: row for number, row in rows.items() if row["visit"].get("bad_certificate", False) != trusted}
-        if not chosen:
+        of_both = {which: row for which, row in rows.items() if row["visit"].get("bad_certificate", False) != trusted}
+        if not of_both:
             continue
-        browser = world.browser(name, switches, trusted)
-        for number, row in chosen.items():
-            told = carry_out(world, browser, row)
-            print(json.dumps({"row": number, "version": browser.version, "told": told}), flush=True)
+        browser = world.browser(name, True, switches, trusted)
+        for which, row in of_both.items():
+            begin(world, browser, row, arguments(row))
+            say(which, browser, told(browser))
         browser.close()
 
 

@@ -43,7 +43,7 @@ use thiserror::Error;
 /// | `appid` | https, of the page's site | likewise | the page's scheme, of its site; not empty |
 /// | `appidExclude` that is not the page's to use | SecurityError | is left out | is not known |
 /// | `largeBlob` as it cannot be asked for | NotSupportedError | NotSupportedError | NotAllowedError |
-/// | longest timeout; without one | 10 min; the same | 2 min; 30 s | 2 min; the same |
+/// | shortest timeout, longest; without one | 10 s, 10 min; the same | 15 s, 2 min; 30 s | nobody has looked, 2 min; the same |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Browser {
     /// Chromium, and what is built from it.
@@ -81,8 +81,7 @@ impl Browser {
         }
     }
 
-    /// How long a ceremony lasts that has no timeout, and the longest that any lasts. The shortest (10 s in Chromium, 15 s in
-    /// Firefox) would be long for a test of a timeout, and is not held to.
+    /// How long a ceremony lasts that has no timeout, and the longest that any lasts.
     pub(crate) fn timeouts(self) -> (Duration, Duration) {
         let seconds = Duration::from_secs;
         match self {
@@ -90,6 +89,21 @@ impl Browser {
             Self::Firefox => (seconds(30), seconds(120)),
             Self::Safari => (seconds(120), seconds(120)),
         }
+    }
+}
+
+impl Browser {
+    /// How long the browser waits for the user of a ceremony that has this timeout, or none. The shortest is what a page meets, and a
+    /// [`Client`](crate::Client) is not held to it, as a test of a timeout would take that long.
+    #[must_use]
+    pub fn waits(self, timeout: Option<Duration>) -> Duration {
+        let (without, longest) = self.timeouts();
+        let shortest = match self {
+            Self::Chromium => Duration::from_secs(10),
+            Self::Firefox => Duration::from_secs(15),
+            Self::Safari => Duration::ZERO,
+        };
+        timeout.map_or(without, |timeout| timeout.clamp(shortest, longest))
     }
 }
 
@@ -115,6 +129,18 @@ impl FromStr for Browser {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Chromium's and Firefox's as observed.
+    #[test]
+    fn a_browser_waits_neither_less_nor_longer_than_it_does() {
+        let waits = |browser: Browser, seconds: Option<u64>| browser.waits(seconds.map(Duration::from_secs)).as_secs();
+        for (seconds, chromium, firefox, safari) in
+            [(None, 600, 30, 120), (Some(1), 10, 15, 1), (Some(60), 60, 60, 60), (Some(3600), 600, 120, 120)]
+        {
+            let found = Browser::ALL.map(|browser| waits(browser, seconds));
+            assert_eq!(found, [chromium, firefox, safari], "{seconds:?}");
+        }
+    }
 
     #[test]
     fn a_browser_is_called_by_its_name() {

@@ -11,6 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 use keyrig_client::Origin;
 use keyrig_relying_party::{Policy, Settings, Written};
@@ -70,7 +71,7 @@ pub(crate) struct Arguments {
     webauthn: Option<String>,
 
     /// Settings: the RP ID
-    #[arg(long, value_name = "DOMAIN", group = "settings")]
+    #[arg(long, value_name = "DOMAIN", group = "settings", value_parser = NonEmptyStringValueParser::new())]
     rp_id: Option<String>,
 
     /// An origin that the relying party expects; again for more. Without any, the host of each request decides
@@ -86,7 +87,7 @@ pub(crate) struct Arguments {
     from: Vec<Origin>,
 
     /// The name of a node that people open; again for more. One without a dot is completed by the domain of the origin
-    #[arg(long = "node", value_name = "NAME")]
+    #[arg(long = "node", value_name = "NAME", value_parser = node)]
     nodes: Vec<String>,
 
     /// The Host header that a proxy passes on, if it changes it
@@ -244,6 +245,12 @@ fn rp_id_in(options: &Recording) -> Option<String> {
 
 fn no_rp_id(name: &str) -> Failure {
     Failure::Usage(format!("{name} has no options with an RP ID: say it with --rp-id, or the page's domain counts"))
+}
+
+fn node(text: &str) -> Result<String, String> {
+    let in_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_name = text.split('.').all(|label| !label.is_empty() && label.bytes().all(in_a_name));
+    is_name.then(|| text.to_owned()).ok_or_else(|| "write a host's name alone, as pve1 or pve1.example.com".to_owned())
 }
 
 /// Who has which factors, and what becomes of keys if the RP ID changes.

@@ -104,9 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return arguments.tell(&ToldRow::of(&row), || tell_of_row(&row), true);
     }
     if !is_path {
-        let known = explain::code(&arguments.what);
-        let code = known.ok_or_else(|| Failure::Usage(format!("{:?} is no code: a file is ./FILE", arguments.what)))?;
-        return arguments.tell(&code, || tell_of_code(&code), true);
+        return arguments.tell_of_word(&arguments.what, || Failure::Usage(unknown(&arguments.what)));
     }
     let recorded = arguments.read()?;
     let known = arguments.known()?;
@@ -116,14 +114,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let whole = explained.structures.iter().all(|it| it.structure.broken.is_none());
             arguments.tell(&explained, || tell_of_recording(&explained, arguments.hex), accepted && whole)
         }
-        Err(error) => match explain::exception(&String::from_utf8_lossy(&recorded)) {
-            Some(exception) => arguments.tell(&exception, || tell_of_exception(&exception), true),
-            None => Err(Failure::Unexplained(arguments.what.clone(), error)),
-        },
+        Err(error) => {
+            let words = String::from_utf8_lossy(&recorded);
+            arguments.tell_of_word(&words, || Failure::Unexplained(arguments.what.clone(), error))
+        }
     }
 }
 
+/// What is wrong with a word that is known to nobody.
+fn unknown(word: &str) -> String {
+    let nearest = explain::nearest(word).map(|nearest| format!(" ({nearest} is one)")).unwrap_or_default();
+    format!(
+        "{word:?} is no code{nearest} and no exception of a browser: 'keyrig explain --list' has all codes, and a file is ./FILE"
+    )
+}
+
 impl Arguments {
+    /// What a code stands for, or what an exception in a browser's words can mean.
+    fn tell_of_word(&self, words: &str, unknown: impl FnOnce() -> Failure) -> Result<ExitCode, Failure> {
+        if let Some(code) = explain::code(words.trim()) {
+            return self.tell(&code, || tell_of_code(&code), true);
+        }
+        let exception = explain::exception(words).ok_or_else(unknown)?;
+        self.tell(&exception, || tell_of_exception(&exception), true)
+    }
+
     fn tell(
         &self,
         value: &impl Serialize,
@@ -186,7 +201,7 @@ struct ToldRow<'a> {
     stands_in: Option<&'a str>,
     browsers: BTreeMap<String, &'a catalogue::Outcome>,
     /// The browsers whose words were observed.
-    observed: &'a [String],
+    observed: Vec<&'a str>,
 }
 
 impl<'a> ToldRow<'a> {
@@ -201,7 +216,7 @@ impl<'a> ToldRow<'a> {
             evidence: &row.evidence,
             stands_in: row.stands_in.as_deref(),
             browsers: Browser::ALL.into_iter().map(in_browser).collect(),
-            observed: &row.expected.real,
+            observed: row.expected.observed(),
         }
     }
 }
@@ -209,6 +224,9 @@ impl<'a> ToldRow<'a> {
 fn tell_of_row(row: &Row) -> Result<(), Failure> {
     print(format!("row {}: {}", row.number, row.title))?;
     print(format!("  {}", row.why))?;
+    for variant in &row.variants {
+        print(format!("  also      {}", variant.title))?;
+    }
     print(format!("  try       {}", row.mend))?;
     print(format!("  notices   {}", row.detector.name()))?;
     if let Some(caught) = &row.caught {

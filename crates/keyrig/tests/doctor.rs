@@ -53,6 +53,16 @@ fn what_is_called_wrongly_is_told_so() {
     prints_what_is_written("doctor-called-wrongly");
 }
 
+#[test]
+fn a_node_has_a_name_and_nothing_else() {
+    for name in ["", "pve1:8006", "https://pve1", "a b", ".", "pve1."] {
+        let output = run(&mut keyrig(&["doctor", "--rp-id", "example.com", "--node", name]), "");
+        assert_eq!(output.status.code(), Some(2), "{name:?}");
+        let text = String::from_utf8(output.stderr).expect("text");
+        assert!(text.contains("write a host's name alone"), "{text}");
+    }
+}
+
 /// What the doctor says works is what the relying party takes: the line that it proposes is read by it.
 #[test]
 fn the_proposed_line_is_a_good_one() {

@@ -19,7 +19,7 @@ use keyrig_verifier::{
 use serde::Serialize;
 use serde_json::Value;
 
-pub use self::codes::{Code, code, codes};
+pub use self::codes::{Code, code, codes, nearest};
 pub use self::exceptions::{Exception, Meaning, exception};
 
 /// What is known of the relying party beside the recording.

@@ -290,3 +290,23 @@ fn a_policy_with_risks_is_warned_of() {
     let rows: Vec<_> = examine(&site, &nodes(&site, &["pve1"])).warnings.iter().map(|warning| warning.row).collect();
     assert_eq!(rows, [Some(41), Some(52), Some(27)]);
 }
+
+/// Chromium waits 10 s and Firefox 15 s at least, Firefox 120 s at most, whatever the options say.
+#[test]
+fn a_challenge_has_to_live_as_long_as_browsers_wait() {
+    let warned = |lives: u64, timeout_ms: u32| {
+        let mut site = other("example.com", &["https://example.com"]);
+        site.settings.policy.challenge_lifetime = std::time::Duration::from_secs(lives);
+        site.settings.policy.timeout_ms = timeout_ms;
+        let warnings = examine(&site, &opened(&site, &["https://example.com"])).warnings;
+        warnings.into_iter().find(|warning| warning.code == "challenge-lifetime").map(|warning| warning.text)
+    };
+    let says = |lives, timeout_ms, text: &str| {
+        let warned = warned(lives, timeout_ms).unwrap();
+        assert!(warned.contains(text), "{warned}");
+    };
+    says(5, 5_000, "Chromium waits 10 s, Firefox waits 15 s");
+    says(12, 5_000, "and Firefox waits 15 s");
+    says(120, 300_000, "and Chromium waits 300 s:");
+    assert_eq!(warned(15, 5_000), None);
+}

@@ -13,7 +13,7 @@ pub struct Row {
     /// Its number, a name that stays the same.
     #[serde(skip)]
     pub number: u8,
-    /// What is wrong.
+    /// What is wrong; of a variant, what is otherwise in it.
     pub title: String,
     /// Where it is known from.
     pub evidence: String,
@@ -61,6 +61,9 @@ pub struct Row {
     pub expected: Expected,
     /// Who notices where nobody has to.
     pub caught: Option<Caught>,
+    /// Other ways to the same, each carried out as the row is.
+    #[serde(skip)]
+    pub variants: Vec<Row>,
 }
 
 /// Who notices.
@@ -123,9 +126,18 @@ pub struct Expected {
     /// The browsers in which the test of real browsers has the same.
     #[serde(default)]
     pub real: Vec<String>,
+    /// Those in which it has the same with a key in front of them.
+    #[serde(default)]
+    pub real_with_key: Vec<String>,
 }
 
 impl Expected {
+    /// The browsers in which it was seen, with a key or without.
+    #[must_use]
+    pub fn observed(&self) -> Vec<&str> {
+        self.real.iter().chain(&self.real_with_key).map(String::as_str).collect()
+    }
+
     /// In a browser.
     #[must_use]
     pub fn in_browser(&self, browser: Browser) -> &Outcome {
@@ -272,6 +284,30 @@ pub fn row(number: u8) -> Option<Row> {
 }
 
 fn read(number: u8, text: &str) -> Row {
-    let row: Row = toml::from_str(text).expect("a row that comes with keyrig is valid: a test reads them all");
-    Row { number, ..row }
+    parse(number, text).expect("a row that comes with keyrig is valid: a test reads them all")
+}
+
+fn parse(number: u8, text: &str) -> Result<Row, toml::de::Error> {
+    let mut table: Table = toml::from_str(text)?;
+    let differing = table.remove("variants").map_or_else(|| Ok(Vec::new()), Vec::<Table>::deserialize)?;
+    let row = |table: Table| Ok(Row { number, ..Row::deserialize(table)? });
+    let variants = differing.into_iter().map(|differs| {
+        let mut variant = table.clone();
+        merge(&mut variant, differs);
+        row(variant)
+    });
+    let variants = variants.collect::<Result<_, _>>()?;
+    Ok(Row { variants, ..row(table)? })
+}
+
+/// Puts what differs into a table, and into the tables in it.
+fn merge(table: &mut Table, differs: Table) {
+    for (name, value) in differs {
+        match (table.get_mut(&name), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(differs)) => merge(inner, differs),
+            (_, value) => {
+                table.insert(name, value);
+            }
+        }
+    }
 }

@@ -10,12 +10,14 @@ const HEAD: &str = "\
 Each row is a file here: settings, where the user opens the site, what the user does, and what was expected of it before it was tried. A
 test carries each out, with the client, a key and the relying party, and this page is made of what it finds.
 
+- Behind *also*: variants, other ways to the same, which are carried out as the row is.
 - **Noticed by**: who notices where somebody does. *nobody*: it works, and is wrong; who catches it here is said behind.
 - **Chromium**, **Firefox**, **Safari**: what comes of it. *site*: the relying party refuses, by the check that is named. *ok*: nobody
   does. Of Safari there is WebKit's source, and nobody has looked.
 - **Doctor**: the row that `keyrig doctor` names, or what it warns of. *settings*: the relying party refuses its settings before.
 - **Second opinion**: what passkey's `RpIdVerifier` says of the RP ID, or webauthn-rs of the answer.
-- **Real**: the browsers in which the test of real browsers has the same name and message. **⚠** in place of that and of a second opinion: only
+- **Real**: the browsers in which the test of real browsers has the same name and message, or lets the page go on where the relying party
+  is the one who refuses. **⚠** in place of that and of a second opinion: only
   what is ours agrees.
 ";
 
@@ -29,15 +31,12 @@ pub fn table(found: &[(&Row, String)]) -> String {
     for (row, second) in found {
         let [chromium, firefox, safari] =
             [&row.expected.chromium, &row.expected.firefox, &row.expected.safari].map(told);
-        let real = row.expected.real.join(", ");
+        let with_key = row.expected.real_with_key.iter().map(|browser| format!("{browser} with a key"));
+        let real = row.expected.real.iter().cloned().chain(with_key).collect::<Vec<_>>().join(", ");
         let alone = if real.is_empty() && second.is_empty() { "⚠" } else { "" };
         let cells = [
             row.number.to_string(),
-            format!(
-                "{}{}",
-                row.title,
-                row.stands_in.as_ref().map(|text| format!(" (standing in {text})")).unwrap_or_default()
-            ),
+            title(row),
             noticed(row),
             chromium,
             firefox,
@@ -49,6 +48,13 @@ pub fn table(found: &[(&Row, String)]) -> String {
         let _ = writeln!(page, "| {} |", cells.join(" | "));
     }
     page
+}
+
+fn title(row: &Row) -> String {
+    let variants: Vec<_> = row.variants.iter().map(|variant| variant.title.as_str()).collect();
+    let variants = if variants.is_empty() { String::new() } else { format!("; also: {}", variants.join(", ")) };
+    let stands_in = row.stands_in.as_ref().map(|text| format!(" (standing in {text})")).unwrap_or_default();
+    format!("{}{variants}{stands_in}", row.title)
 }
 
 fn noticed(row: &Row) -> String {

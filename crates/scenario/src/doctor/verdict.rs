@@ -160,6 +160,7 @@ fn row_of_client(error: &ClientError, rp_id: &str, address: &Address) -> Option<
         }
         ClientRefusal::RpId(RpIdRefusal::NotADomain(_)) if rp_id.contains("://") => 14,
         ClientRefusal::RpId(RpIdRefusal::NotADomain(_)) if rp_id.contains(':') => 13,
+        ClientRefusal::RpId(RpIdRefusal::NotADomain(_)) => 14,
         ClientRefusal::RpId(RpIdRefusal::Unrelated { .. }) => 34,
         ClientRefusal::RpId(RpIdRefusal::Foreign { .. })
             if address.passed.host.as_ref().is_some_and(of_the_backend) =>
@@ -173,7 +174,7 @@ fn row_of_client(error: &ClientError, rp_id: &str, address: &Address) -> Option<
 
 fn row_of_foreign(rp_id: &str, domain: &str) -> Option<u8> {
     let is_below = |name: &str, parent: &str| name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'));
-    if rp_id.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if rp_id.ends_with('.') || rp_id.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Some(22)
     } else if !rp_id.is_ascii() {
         Some(23)
@@ -193,12 +194,12 @@ fn row_of_foreign(rp_id: &str, domain: &str) -> Option<u8> {
 fn row_of_settings(error: &SettingsError) -> Option<u8> {
     Some(match error {
         SettingsError::RpId { problem, .. } => match problem {
-            RpIdProblem::Scheme => 14,
+            RpIdProblem::Scheme | RpIdProblem::Path | RpIdProblem::NotADomain => 14,
             RpIdProblem::Port => 13,
             RpIdProblem::IpAddress => 11,
-            RpIdProblem::UpperCase => 22,
+            RpIdProblem::UpperCase | RpIdProblem::OuterDot => 22,
             RpIdProblem::NotAscii => 23,
-            _ => return None,
+            RpIdProblem::Empty => return None,
         },
         SettingsError::Origin { problem, .. } => match problem {
             OriginProblem::NoScheme => 8,

@@ -1,6 +1,8 @@
 //! What works today, and bites later.
 
-use keyrig_client::Origin;
+use core::time::Duration;
+
+use keyrig_client::{Browser, Origin};
 use keyrig_relying_party::{FramedLogin, SignatureCounter};
 use keyrig_verifier::Recording;
 use serde::Serialize;
@@ -46,16 +48,21 @@ pub(super) fn of(site: &Site, working: &[&Address]) -> Vec<Warning> {
         }
     }
     let policy = &settings.policy;
-    let (lives, waits) = (policy.challenge_lifetime.as_millis(), u128::from(policy.timeout_ms));
-    if lives < waits {
+    let timeout = Duration::from_millis(policy.timeout_ms.into());
+    let waiting: Vec<_> = [("Chromium", Browser::Chromium), ("Firefox", Browser::Firefox)]
+        .into_iter()
+        .map(|(name, browser)| (name, browser.waits(Some(timeout))))
+        .filter(|(_, waits)| policy.challenge_lifetime < *waits)
+        .map(|(name, waits)| format!("{name} waits {} s", waits.as_secs()))
+        .collect();
+    if !waiting.is_empty() {
         warn(
             "challenge-lifetime",
             Some(41),
             format!(
-                "a challenge lives {} s here and browsers wait {} s: whoever is slower than the first is refused, and \
-                 not told why",
-                lives / 1000,
-                waits / 1000
+                "a challenge lives {} s here, and {}: whoever is slower than the challenge is refused, and not told why",
+                policy.challenge_lifetime.as_secs(),
+                waiting.join(", ")
             ),
         );
     }

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use keyrig_verifier::Check;
 use serde::{Deserialize, Serialize};
 
+use crate::language::nearest_name;
+
 const CODES: [&str; 2] = [include_str!("codes.toml"), include_str!("other_codes.toml")];
 
 /// A code, explained.
@@ -72,6 +74,14 @@ pub fn code(wanted: &str) -> Option<Code> {
     let check = Check::REGISTRATION.iter().chain(Check::AUTHENTICATION).find(|check| check.id() == wanted);
     let entry = || ENTRIES.iter().find(|entry| entry.code == *wanted);
     check.map(Code::from).or_else(|| entry().map(Code::from))
+}
+
+/// The code that is most like a word that is none, if any is like it.
+#[must_use]
+pub fn nearest(word: &str) -> Option<String> {
+    let all = codes();
+    let all: Vec<_> = all.iter().map(|code| code.code.as_str()).collect();
+    nearest_name(word, &all).map(str::to_owned)
 }
 
 /// All codes, those of one who says them together.

@@ -72,6 +72,7 @@ pub use self::step::{ActTable, AssertTable, CredentialKind, FactorAct, StepTable
 pub(crate) use self::check::PASSWORD;
 use self::file::File;
 use self::problem::invalid;
+pub(crate) use self::problem::nearest as nearest_name;
 
 /// The longest file that is read, bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
