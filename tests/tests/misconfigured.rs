@@ -40,8 +40,8 @@ fn is_installed() -> bool {
 /// Compares what pages were told, a line for each row, with what was written down for these rows.
 fn compare(output: &Output, browser: Browser, chosen: impl Fn(&Expected) -> &[String]) {
     let rows = rows();
-    let ways = rows.iter().flat_map(|row| [row].into_iter().chain(&row.variants).enumerate());
-    let ways: BTreeMap<_, _> = ways.map(|(variant, row)| ((u64::from(row.number), variant as u64), row)).collect();
+    let ways = rows.iter().flat_map(|row| (0_u64..).zip([row].into_iter().chain(&row.variants)));
+    let ways: BTreeMap<_, _> = ways.map(|(variant, row)| ((u64::from(row.number), variant), row)).collect();
     let name = browser.to_string();
     assert!(output.success, "{name}: {output}");
     let mut told: BTreeMap<(u64, u64), Value> = BTreeMap::new();
