@@ -45,6 +45,13 @@
 //! | `DELETE /api/users/{user}/sessions`, `/api/users/{user}/sessions/{id}` | | `{"sessions"}`, `{"ended"}` |
 //! | `GET`, `DELETE /api/users/{user}/factors` | `?force=true` | factors |
 //! | `PATCH`, `DELETE /api/users/{user}/factors/{id}` | a [`FactorChange`], `?force=true` | the factor |
+//! | `GET /api/users/{user}/tokens` | | the user's tokens for programs: `{"name", "comment", "privilege_separated", "expires"}` |
+//! | `POST /api/users/{user}/tokens` | `{"name", "comment"?, "privilege_separated"?: true if it is not said, "expire"?}` | `{"id": USER!NAME, "secret"}`, which is told once |
+//! | `DELETE /api/users/{user}/tokens/{token}` | | |
+//! | `GET /api/groups` | | the [`Group`]s, each with its `"roles"`; of their members a user sees themself alone |
+//! | `POST /api/groups` | `{"name", "comment"?}` | |
+//! | `PATCH`, `DELETE /api/groups/{group}` | `{"comment"?, "roles"?: the names of those that it has then}` | |
+//! | `GET /api/roles` | | the [`NamedRole`]s |
 //! | `GET /api/realms` | | the [`Realm`]s |
 //! | `PUT /api/realms/{realm}` | `{"requirement": {"type": "none", "oath", "any" or "webauthn", "digits"?, "step"?}}` | the realm |
 //! | `GET /api/audit` | `?after=&limit=` | users with factors, the realm's `"requirement"` and `"findings"`: each a `"code"`, the name of a [`Finding`], and a `"text"` |

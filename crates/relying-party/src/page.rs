@@ -22,12 +22,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const STYLE: (&str, &str) = ("/page.css", include_str!("page/page.css"));
 
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("/page.js", include_str!("page/page.js")),
     ("/core.js", include_str!("page/core.js")),
     ("/ceremony.js", include_str!("page/ceremony.js")),
     ("/account.js", include_str!("page/account.js")),
     ("/administration.js", include_str!("page/administration.js")),
+    ("/groups.js", include_str!("page/groups.js")),
+    ("/tokens.js", include_str!("page/tokens.js")),
     ("/records.js", include_str!("page/records.js")),
 ];
 

@@ -383,6 +383,15 @@ pub(crate) fn revoke(
     })
 }
 
+/// Has somebody have these roles and no others.
+pub(crate) fn put(connection: &Transaction<'_>, roles: &[String], subject: &Subject, by: &By) -> Result<(), RoleError> {
+    let had = acl(connection)?.into_iter().filter(|entry| entry.subject == *subject).map(|entry| entry.role);
+    let gone: Vec<String> = had.filter(|role| !roles.contains(role)).collect();
+    let subject = core::slice::from_ref(subject);
+    grant(connection, roles, subject, by)?;
+    revoke(connection, &gone, subject, by)
+}
+
 fn pairs<'a>(roles: &'a [String], subjects: &'a [Subject]) -> impl Iterator<Item = (&'a String, &'a Subject)> {
     roles.iter().flat_map(move |role| subjects.iter().map(move |subject| (role, subject)))
 }

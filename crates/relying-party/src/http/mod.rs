@@ -1,5 +1,6 @@
 //! The HTTP API: JSON in, JSON out, a [`Refusal`] for everything else.
 
+mod access;
 mod administration;
 mod body;
 mod conformance;
@@ -80,6 +81,14 @@ routes! {
     DELETE "/api/users/{user}/factors" => administration::delete_factors,
     PATCH "/api/users/{user}/factors/{id}" => administration::change_factor,
     DELETE "/api/users/{user}/factors/{id}" => administration::delete_factor,
+    GET "/api/users/{user}/tokens" => access::tokens,
+    POST "/api/users/{user}/tokens" => access::add_token,
+    DELETE "/api/users/{user}/tokens/{token}" => access::delete_token,
+    GET "/api/groups" => access::groups,
+    POST "/api/groups" => access::add_group,
+    PATCH "/api/groups/{group}" => access::change_group,
+    DELETE "/api/groups/{group}" => access::delete_group,
+    GET "/api/roles" => access::roles,
     GET "/api/realms" => administration::realms,
     PUT "/api/realms/{realm}" => administration::change_realm,
     GET "/api/audit" => administration::audit,

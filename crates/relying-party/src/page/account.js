@@ -2,6 +2,7 @@
 
 import { credential } from '/ceremony.js';
 import { button, call, confirmed, element, factorText, find, on, pairs, printable, question, requirementText, say, stamp, state } from '/core.js';
+import * as tokens from '/tokens.js';
 
 let enrolment = null;
 let who = null;
@@ -18,7 +19,9 @@ export async function show() {
   find('factors').replaceChildren(...factors.map((factor) => card(factor, isFull)));
   const { requirement } = realms.find(({ name }) => view.user.endsWith(`@${name}`)) ?? { requirement: { type: 'none' } };
   offerWhatCounts(requirement, isFull);
-  if (isFull) await showSessions();
+  if (!isFull) return;
+  find('add-token').replaceChildren(tokens.adding(view.user, find('tokens')));
+  await Promise.all([showSessions(), tokens.show(view.user, find('tokens'), true)]);
 }
 
 // Who has to enrol before being let in is offered what lets them in, and nothing else.

@@ -2,6 +2,7 @@
 
 import { sessionCard } from '/account.js';
 import { button, call, confirmed, element, factorText, find, on, pairs, part, question, Refused, requirementText, say, stamp, state } from '/core.js';
+import * as tokens from '/tokens.js';
 
 let more = null;
 
@@ -67,11 +68,12 @@ function userBody(item, user) {
     ['Codes', user.totp_locked ? 'locked: a recovery key or Unlock lifts it' : null],
   ]);
   const factors = element('ul', { className: 'cards' }, ...user.factors.map((factor) => factorCard(item, user, factor)));
-  const sessions = element('ul', { className: 'cards' });
+  const [sessions, tokenList] = [element('ul', { className: 'cards' }), element('ul', { className: 'cards' })];
   return [
     facts,
     mayChange() ? actions(item, user) : '',
     element('h3', {}, user.factors.length ? 'Factors' : 'No second factor'), factors,
+    element('h3', {}, 'API tokens'), tokenButtons(user, tokenList), tokenList,
     element('h3', {}, 'Sessions'), sessionButtons(user, sessions), sessions,
   ];
 }
@@ -104,8 +106,8 @@ function actions(item, user) {
   const made = element('div', { className: 'buttons' }, role);
   const add = (text, action) => made.append(change(item, user, text, action));
   add('Change role', async () => {
-    await confirmed('PATCH', pathOf(name), { role: role.value });
-    return `${name} has the role ${role.value}.`;
+    const { role: is } = await confirmed('PATCH', pathOf(name), { role: role.value });
+    return `${name} has the role ${role.value}${is === role.value ? '' : `, and is ${is} by a group or another role`}.`;
   });
   add(user.enabled ? 'Disable' : 'Enable', async () => {
     await confirmed('PATCH', pathOf(name), { enabled: !user.enabled });
@@ -115,8 +117,18 @@ function actions(item, user) {
     const { was_locked: was } = await call('POST', pathOf(name, 'unlock'));
     return was ? `${name} is unlocked.` : `${name} was not locked; failures count from zero again.`;
   });
+  add('Groups', async () => {
+    const list = await call('GET', '/api/groups');
+    const had = list.filter(({ members }) => members.includes(name)).map((group) => group.name).join(', ');
+    const text = list.length ? `There are ${list.map((group) => group.name).join(', ')}.` : 'There is none yet: add one on the page Groups.';
+    const given = await question({ title: `The groups of ${name}`, text, label: 'Groups, with commas between', value: had, go: 'Save', mayBeEmpty: true });
+    if (given === null) return null;
+    const groups = given.split(',').map((one) => one.trim()).filter(Boolean);
+    await confirmed('PATCH', pathOf(name), { groups });
+    return `${name} is in ${groups.length ? groups.join(', ') : 'no group'}.`;
+  });
   add('Comment', async () => {
-    const comment = await question({ title: `Comment on ${name}`, label: 'Comment', value: user.comment, go: 'Save' });
+    const comment = await question({ title: `Comment on ${name}`, label: 'Comment', value: user.comment, go: 'Save', mayBeEmpty: true });
     if (comment === null) return null;
     await confirmed('PATCH', pathOf(name), { comment });
     return `The comment on ${name} is changed.`;
@@ -159,6 +171,13 @@ function factorCard(item, user, factor) {
   const path = pathOf(name, 'factors', encodeURIComponent(factor.id));
   const about = `${factor.description} of ${name}`;
   made.append(element('div', { className: 'buttons' },
+    change(item, user, 'Rename', async () => {
+      const title = `Rename a factor of ${name}`;
+      const description = await question({ title, label: 'Description', value: factor.description, go: 'Rename' });
+      if (description === null) return null;
+      await confirmed('PATCH', path, { description });
+      return `${about} is called ${description} now.`;
+    }, about),
     change(item, user, factor.enabled ? 'Disable' : 'Enable', async () => {
       const done = await forced('PATCH', path, `Disable ${about}?`, { enabled: !factor.enabled });
       return done && `${about} is ${factor.enabled ? 'disabled' : 'enabled'}.`;
@@ -167,6 +186,16 @@ function factorCard(item, user, factor) {
       if (await question({ title: `Delete ${about}?`, text: 'It ends the sessions that were begun with it.', go: 'Delete' }) === null) return null;
       return await forced('DELETE', path, `Leave ${name} without what the realm requires?`) && `${about} is deleted.`;
     }, about)));
+  return made;
+}
+
+// They are shown when somebody asks, as sessions are.
+function tokenButtons({ name }, list) {
+  const made = element('div', { className: 'buttons' });
+  made.append(button('Show tokens', name, async () => {
+    await tokens.show(name, list, mayChange());
+    if (mayChange() && list.nextElementSibling?.tagName !== 'FORM') list.after(tokens.adding(name, list));
+  }));
   return made;
 }
 

@@ -111,14 +111,14 @@ export function restore(live, was) {
 }
 
 // Asks for a yes, or with a `label` for a text.
-export async function question({ title, text = '', label = '', value = '', type = 'text', go = 'Go on' }) {
+export async function question({ title, text = '', label = '', value = '', type = 'text', go = 'Go on', mayBeEmpty = false }) {
   const dialog = find('ask');
   const { value: input } = dialog.querySelector('form').elements;
   find('ask-title').textContent = printable(title);
   find('ask-text').textContent = printable(text);
   find('ask-label').hidden = !label;
   find('ask-label').firstElementChild.textContent = label;
-  Object.assign(input, { value, type, required: Boolean(label) });
+  Object.assign(input, { value, type, required: Boolean(label) && !mayBeEmpty });
   dialog.querySelector('[value=ok]').textContent = go;
   const answer = await answerOf(dialog, 'value');
   find('ask-title').textContent = '\u00a0';

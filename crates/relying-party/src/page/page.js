@@ -4,12 +4,16 @@ import * as account from '/account.js';
 import * as administration from '/administration.js';
 import { call, element, fail, find, on, printable, Refused, requirementText, restore, say, state, whenOver } from '/core.js';
 import { credential, trouble } from '/ceremony.js';
+import * as groups from '/groups.js';
 import * as records from '/records.js';
+import * as tokens from '/tokens.js';
 
-const SECTIONS = ['login', 'second-factor', 'account', 'users', 'realms', 'events', 'audit'];
+const SECTIONS = ['login', 'second-factor', 'account', 'users', 'groups', 'realms', 'events', 'audit'];
 
 // What each page does when it is shown.
-const shows = { account: account.show, users: administration.users, realms: administration.realms, events: records.events, audit: records.audit };
+const shows = {
+  account: account.show, users: administration.users, groups: groups.groups, realms: administration.realms, events: records.events, audit: records.audit,
+};
 
 // Firefox gives fields and buttons of a page that is loaded again what they had before.
 for (const form of document.forms) form.reset();
@@ -29,7 +33,8 @@ function fresh() {
   account.forget();
   administration.forget();
   records.forget();
-  // In place: in a page that is exchanged for a copy Firefox (153) comes to a stop at the next ceremony.
+  tokens.forget();
+  // In place: what scripts listen to stays.
   restore(find('page'), pristine);
   for (const form of document.forms) form.reset();
   showTrouble();
@@ -156,6 +161,7 @@ function wire() {
   on('log-out-everywhere', 'click', async () => { await call('DELETE', '/api/sessions'); leave(); });
   account.wire({ enter, leave });
   administration.wire();
+  groups.wire();
   records.wire();
 }
 

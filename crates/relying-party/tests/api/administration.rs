@@ -26,6 +26,11 @@ fn requests() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("PATCH", "/api/users/root@pam/factors/x", Some(json!({}))),
         ("PUT", "/api/realms/pve", Some(json!({ "requirement": { "type": "none" } }))),
         ("GET", "/api/reports/x", None),
+        ("POST", "/api/users/root@pam/tokens", Some(json!({ "name": "ci" }))),
+        ("DELETE", "/api/users/root@pam/tokens/ci", None),
+        ("POST", "/api/groups", Some(json!({ "name": "ops" }))),
+        ("PATCH", "/api/groups/ops", Some(json!({ "roles": ["Administrator"] }))),
+        ("DELETE", "/api/groups/ops", None),
     ]
 }
 
@@ -42,7 +47,8 @@ async fn each_role_may_what_it_may() {
         let mut nobody = rig.browser();
         assert_eq!(nobody.refused_code(method, path, body).await, "not_logged_in", "{method} {path}");
     }
-    for path in ["/api/users", "/api/audit", "/api/events", "/api/users/root@pam/factors"] {
+    for path in ["/api/users", "/api/audit", "/api/events", "/api/users/root@pam/factors", "/api/users/root@pam/tokens"]
+    {
         root.get(path).await;
         auditor.get(path).await;
         assert_eq!(alice.refused_code("GET", path, None).await, "forbidden", "{path}");

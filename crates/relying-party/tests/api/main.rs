@@ -1,6 +1,8 @@
 //! The relying party over its HTTP API, against a client and an authenticator that nobody here wrote (passkey).
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod administration;
 #[cfg(test)]
 mod behind_proxy;

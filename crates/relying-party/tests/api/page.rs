@@ -18,7 +18,16 @@ async fn get_of(rig: Rig, path: &str) -> (axum::http::response::Parts, String) {
     (parts, String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap())
 }
 
-const SCRIPTS: [&str; 6] = ["/page.js", "/core.js", "/ceremony.js", "/account.js", "/administration.js", "/records.js"];
+const SCRIPTS: [&str; 8] = [
+    "/page.js",
+    "/core.js",
+    "/ceremony.js",
+    "/account.js",
+    "/administration.js",
+    "/groups.js",
+    "/tokens.js",
+    "/records.js",
+];
 
 async fn scripts() -> Vec<(&'static str, String)> {
     let mut scripts = Vec::new();

@@ -61,11 +61,12 @@ fn asks(method: &str, path: &str) -> Option<Asks> {
         | ("GET" | "DELETE", "/api/sessions")
         | ("DELETE", "/api/sessions/{id}")
         | ("PUT", "/api/password")
-        | ("GET", "/api/factors") => Asks::Session,
+        | ("GET", "/api/factors" | "/api/groups" | "/api/roles") => Asks::Session,
         ("POST", "/api/factors/webauthn/begin" | "/api/factors/webauthn")
         | ("POST", "/api/factors/totp/begin" | "/api/factors/totp" | "/api/factors/recovery")
         | ("PATCH" | "DELETE", "/api/factors/{id}") => Asks::Confirmation,
-        ("GET", "/api/users" | "/api/users/{user}/factors" | "/api/audit" | "/api/events" | "/api/reports/{id}")
+        ("GET", "/api/users" | "/api/users/{user}/factors" | "/api/users/{user}/tokens")
+        | ("GET", "/api/audit" | "/api/events" | "/api/reports/{id}")
         | ("POST", "/api/users/{user}/unlock")
         | ("GET" | "DELETE", "/api/users/{user}/sessions")
         | ("DELETE", "/api/users/{user}/sessions/{id}") => Asks::Role,
@@ -74,6 +75,9 @@ fn asks(method: &str, path: &str) -> Option<Asks> {
         | ("PUT", "/api/users/{user}/password")
         | ("DELETE", "/api/users/{user}/factors")
         | ("PATCH" | "DELETE", "/api/users/{user}/factors/{id}")
+        | ("POST", "/api/users/{user}/tokens" | "/api/groups")
+        | ("DELETE", "/api/users/{user}/tokens/{token}")
+        | ("PATCH" | "DELETE", "/api/groups/{group}")
         | ("PUT", "/api/realms/{realm}") => Asks::ConfirmedRole,
         _ => return None,
     })
@@ -172,6 +176,8 @@ impl World {
         let credential = passkey.create(&begun).await.unwrap();
         root.post("/api/factors/webauthn", registration(&begun, "passkey", &credential)).await;
         root.confirm().await;
+        root.post("/api/groups", json!({ "name": "ops" })).await;
+        root.post("/api/users/alice@pve/tokens", json!({ "name": "ci" })).await;
         Self { rig, server, root, totp, passkey, recovery_keys, report: text(&answer["report_id"]) }
     }
 
@@ -190,6 +196,7 @@ impl World {
             _ => self.factor(user),
         };
         let path = route.replace("{user}", user).replace("{id}", &id).replace("{realm}", "pve");
+        let path = path.replace("{group}", "ops").replace("{token}", "ci");
         let now = self.rig.now();
         let body = match (method, route) {
             ("POST", "/api/login") => json!({ "user": ROOT, "password": PASSWORD }),
@@ -242,6 +249,8 @@ impl World {
             ("POST", "/api/users") => json!({ "user": "new@pve", "role": "administrator", "password": PASSWORD }),
             ("PATCH", "/api/users/{user}") => json!({ "role": "administrator" }),
             ("PUT", "/api/users/{user}/password") => json!({ "password": ANOTHER_PASSWORD }),
+            ("POST", "/api/groups" | "/api/users/{user}/tokens") => json!({ "name": "new" }),
+            ("PATCH", "/api/groups/{group}") => json!({ "comment": "new", "roles": ["PVEAuditor"] }),
             ("PUT", "/api/realms/{realm}") => json!({ "requirement": { "type": "any" } }),
             ("GET" | "DELETE", _) | ("POST", "/api/users/{user}/unlock") => return (path, None),
             _ => panic!("{method} {route} has no request here"),
@@ -273,7 +282,8 @@ impl World {
     fn stored(&self, with_events: bool) -> String {
         let store = self.rig.store();
         let events = with_events.then(|| store.events(&EventFilter::default()).unwrap());
-        format!("{:?} {:?} {events:?}", store.users_with_factors().unwrap(), store.realms().unwrap())
+        let access = (store.groups().unwrap(), store.acl().unwrap());
+        format!("{:?} {:?} {access:?} {events:?}", store.users_with_factors().unwrap(), store.realms().unwrap())
     }
 }
 

@@ -1,0 +1,149 @@
+//! Groups and what they may do, roles, and tokens for programs.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::body::{Body, InPath};
+use crate::api_tokens::{ApiToken, TokenWish};
+use crate::groups::{self, Group};
+use crate::relying_party::{ChangeOthers, Claim, Own, OwnInPerson};
+use crate::roles::{self, NamedRole, Subject};
+use crate::user_name::UserName;
+use crate::{Refusal, RelyingParty};
+
+type Shared = State<Arc<RelyingParty>>;
+
+#[derive(Serialize)]
+pub(super) struct GroupWithRoles {
+    #[serde(flatten)]
+    group: Group,
+    /// What its members may, by the names of roles.
+    roles: Vec<String>,
+}
+
+pub(super) async fn groups(
+    State(relying_party): Shared,
+    claim: Claim<Own>,
+) -> Result<Json<Vec<GroupWithRoles>>, Refusal> {
+    let acl = relying_party.acl(claim.for_right()).await?;
+    let with_roles = |group: Group| {
+        let is_of_it = |subject: &Subject| matches!(subject, Subject::Group(name) if *name == group.name);
+        let roles = acl.iter().filter(|entry| is_of_it(&entry.subject)).map(|entry| entry.role.clone()).collect();
+        GroupWithRoles { group, roles }
+    };
+    Ok(Json(relying_party.groups(claim).await?.into_iter().map(with_roles).collect()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewGroup {
+    name: String,
+    #[serde(default)]
+    comment: String,
+}
+
+pub(super) async fn add_group(
+    State(relying_party): Shared,
+    claim: Claim<ChangeOthers>,
+    Body(NewGroup { name, comment }): Body<NewGroup>,
+) -> Result<Json<Value>, Refusal> {
+    let added = json!({ "added": name });
+    relying_party.change_groups(claim, move |connection, by| groups::add(connection, &name, &comment, by)).await?;
+    Ok(Json(added))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GroupChange {
+    comment: Option<String>,
+    /// Those that it has then, and no others.
+    roles: Option<Vec<String>>,
+}
+
+pub(super) async fn change_group(
+    State(relying_party): Shared,
+    claim: Claim<ChangeOthers>,
+    InPath(name): InPath<String>,
+    Body(GroupChange { comment, roles }): Body<GroupChange>,
+) -> Result<Json<Value>, Refusal> {
+    let changed = json!({ "changed": name });
+    let change = move |connection: &crate::store::Transaction<'_>, by: &crate::By| {
+        groups::known(connection, &name)?;
+        if let Some(comment) = comment {
+            groups::change(connection, &name, &comment, by)?;
+        }
+        roles.map_or(Ok(()), |roles| roles::put(connection, &roles, &Subject::Group(name), by))
+    };
+    relying_party.change_roles(claim, change).await?;
+    Ok(Json(changed))
+}
+
+pub(super) async fn delete_group(
+    State(relying_party): Shared,
+    claim: Claim<ChangeOthers>,
+    InPath(name): InPath<String>,
+) -> Result<Json<Value>, Refusal> {
+    let deleted = json!({ "deleted": name });
+    relying_party.change_groups(claim, move |connection, by| groups::delete(connection, &name, by)).await?;
+    Ok(Json(deleted))
+}
+
+pub(super) async fn roles(State(relying_party): Shared, claim: Claim<Own>) -> Result<Json<Vec<NamedRole>>, Refusal> {
+    relying_party.roles(claim).await.map(Json)
+}
+
+pub(super) async fn tokens(
+    State(relying_party): Shared,
+    claim: Claim<Own>,
+    InPath(user): InPath<String>,
+) -> Result<Json<Vec<ApiToken>>, Refusal> {
+    relying_party.api_tokens(claim, user.parse()?).await.map(Json)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewToken {
+    name: String,
+    #[serde(default)]
+    comment: String,
+    /// Whether it may do only what any user may.
+    #[serde(default = "separated")]
+    privilege_separated: bool,
+    /// From when on it is good no more, in seconds since 1970; 0 for never.
+    #[serde(default)]
+    expire: u32,
+}
+
+fn separated() -> bool {
+    true
+}
+
+/// Makes a token; its secret is told here and never again.
+pub(super) async fn add_token(
+    State(relying_party): Shared,
+    claim: Claim<OwnInPerson>,
+    InPath(user): InPath<String>,
+    Body(NewToken { name, comment, privilege_separated, expire }): Body<NewToken>,
+) -> Result<Json<Value>, Refusal> {
+    let user: UserName = user.parse()?;
+    let id = format!("{user}!{name}");
+    let expires = (expire != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(expire.into()));
+    let wish = TokenWish { name, comment, privilege_separated, expires };
+    let secret = relying_party.add_api_token(claim, user, wish).await?;
+    Ok(Json(json!({ "id": id, "secret": secret })))
+}
+
+pub(super) async fn delete_token(
+    State(relying_party): Shared,
+    claim: Claim<OwnInPerson>,
+    InPath((user, name)): InPath<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let deleted = json!({ "deleted": name });
+    relying_party.delete_api_token(claim, user.parse()?, name).await?;
+    Ok(Json(deleted))
+}
