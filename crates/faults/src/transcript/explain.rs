@@ -112,48 +112,47 @@ impl Explainer {
     /// Finds the ceremony that a request belongs to.
     fn ask(&mut self, exchange: Exchange) {
         let Some(role) = Role::of(&exchange.command, exchange.subcommand.as_deref(), &exchange.request) else { return };
+        self.make_room();
         let key = exchange.key.as_str();
         let current = self.ceremonies.iter().rposition(|heard| {
             heard.keys.contains(key)
                 && !heard.is_over
                 && !(heard.has_succeeded() && (role == Role::Info || heard.has_succeeded_at(key)))
         });
+        let fits = |at: &usize| self.ceremonies.get(*at).is_some_and(|heard| heard.may_be_for(&role, &exchange));
         let joined = match &role {
-            Role::Real(_, hash) => match self.ceremonies.iter().rposition(|heard| heard.hash.as_ref() == Some(hash)) {
-                Some(known) => {
-                    self.move_key(key, current, known);
-                    Some(known)
-                }
-                None => {
-                    let is_new = |at: &usize| self.ceremonies.get(*at).is_some_and(|heard| heard.hash.is_none());
-                    current.filter(is_new).or_else(|| self.beginning_elsewhere(&exchange).filter(is_new))
-                }
-            },
+            Role::Real(_, hash) => {
+                let is_new = |at: &usize| self.ceremonies.get(*at).is_some_and(|heard| heard.hash.is_none());
+                let known = self.ceremonies.iter().rposition(|heard| heard.hash.as_ref() == Some(hash));
+                let unknown = || current.filter(fits).or_else(|| self.beginning_elsewhere(&role, &exchange));
+                known.or_else(|| unknown().filter(is_new))
+            }
             // Another begins where one is under way.
             Role::Info => current
                 .filter(|at| self.ceremonies.get(*at).is_some_and(|heard| !heard.is_under_way_at(key)))
-                .or_else(|| self.beginning_elsewhere(&exchange)),
-            _ => current.or_else(|| self.beginning_elsewhere(&exchange)),
+                .or_else(|| self.beginning_elsewhere(&role, &exchange)),
+            _ => current.filter(fits).or_else(|| self.beginning_elsewhere(&role, &exchange)),
         };
-        if let Some(left) = current.filter(|current| joined != Some(*current))
-            && let Some(heard) = self.ceremonies.get_mut(left)
-        {
-            heard.is_over = true;
-        }
+        let moved = current.filter(|current| joined != Some(*current)).and_then(|left| self.ceremonies.get_mut(left));
+        let moved = moved.map(|left| left.let_go(key, role != Role::Info)).unwrap_or_default();
         let heard = match joined {
             Some(joined) => self.ceremonies.get_mut(joined),
-            None => self.begin(exchange.at_us),
+            None => self.begin(moved.first().map_or(exchange.at_us, |part| part.exchange.at_us)),
         };
         if let Some(heard) = heard {
+            heard.parts.extend(moved);
             heard.ask(role, exchange);
         }
     }
 
-    fn begin(&mut self, at_us: u64) -> Option<&mut Heard> {
-        // One that nobody was told of by now is asked for no more.
+    /// One that nobody was told of by now is asked for no more.
+    fn make_room(&mut self) {
         if self.ceremonies.len() >= MAX_CEREMONIES {
             self.ceremonies.pop_front();
         }
+    }
+
+    fn begin(&mut self, at_us: u64) -> Option<&mut Heard> {
         self.ceremonies.push_back(Heard::new(at_us));
         self.ceremonies.back_mut()
     }
@@ -194,12 +193,22 @@ impl Explainer {
     /// What a page noted has failed: it is told with what keys heard, if they heard anything.
     fn join(&mut self, page: usize, at_us: u64) {
         let Some(mut page) = self.pages.remove(page) else { return };
-        let joined: Vec<_> = self.ceremonies.iter().map(|heard| page.joins(heard, at_us)).collect();
-        let surest = joined.iter().position(|by| *by == Some(JoinedBy::ClientDataHash));
-        let found = surest.or_else(|| joined.iter().position(Option::is_some));
-        page.joined_by = found.and_then(|found| joined.get(found).copied().flatten());
+        self.make_room();
+        let joined = self.ceremonies.iter().enumerate().filter_map(|(at, heard)| {
+            let by = page.joins(heard, at_us)?;
+            // By time goes what is not surely another page's, and rather what is said to be for this site.
+            let rank = match by {
+                JoinedBy::ClientDataHash => 0,
+                JoinedBy::Time if surely_of(&self.pages, heard).is_some() => return None,
+                JoinedBy::Time if heard.rp_id.is_some() => 1,
+                JoinedBy::Time => 2,
+            };
+            Some((rank, at, by))
+        });
+        let found = joined.min_by_key(|(rank, ..)| *rank);
+        page.joined_by = found.map(|(.., by)| by);
         let heard = match found {
-            Some(found) => self.ceremonies.get_mut(found),
+            Some((_, found, _)) => self.ceremonies.get_mut(found),
             None => self.begin(page.began_at_us),
         };
         if let Some(heard) = heard {
@@ -211,24 +220,12 @@ impl Explainer {
     }
 
     /// The ceremony that other keys are asked in, and this one not yet.
-    fn beginning_elsewhere(&self, exchange: &Exchange) -> Option<usize> {
+    fn beginning_elsewhere(&self, role: &Role, exchange: &Exchange) -> Option<usize> {
         self.ceremonies.iter().rposition(|heard| {
             let is_present = heard.is_open() || heard.last_at_us.saturating_add(SILENCE_US) >= exchange.at_us;
-            is_present && !heard.is_over && !heard.has_succeeded() && !heard.keys.contains(&exchange.key)
+            let is_new_to_it = !heard.keys.contains(&exchange.key);
+            is_present && !heard.is_over && !heard.has_succeeded() && is_new_to_it && heard.may_be_for(role, exchange)
         })
-    }
-
-    /// What a key was asked in one ceremony turns out to belong to another.
-    fn move_key(&mut self, key: &str, from: Option<usize>, to: usize) {
-        let Some(from) = from.filter(|from| *from != to).and_then(|from| self.ceremonies.get_mut(from)) else { return };
-        if from.hash.is_some() {
-            return;
-        }
-        from.keys.remove(key);
-        let moved: Vec<_> = from.parts.extract_if(.., |part| part.exchange.key == key).collect();
-        if let Some(to) = self.ceremonies.get_mut(to) {
-            to.parts.extend(moved);
-        }
     }
 }
 
@@ -238,7 +235,15 @@ fn is_to_be_told(heard: &Heard) -> bool {
 
 /// Whether a page that has not got its answer yet may have asked for it.
 fn is_awaited(pages: &VecDeque<Page>, heard: &Heard) -> bool {
-    pages.iter().any(|page| page.ended.is_none() && page.joins(heard, u64::MAX).is_some())
+    match surely_of(pages, heard) {
+        Some(page) => page.ended.is_none(),
+        None => pages.iter().any(|page| page.ended.is_none() && page.joins(heard, u64::MAX).is_some()),
+    }
+}
+
+/// The page whose client data was signed, or was to be.
+fn surely_of<'a>(pages: &'a VecDeque<Page>, heard: &Heard) -> Option<&'a Page> {
+    pages.iter().find(|page| page.joins(heard, u64::MAX) == Some(JoinedBy::ClientDataHash))
 }
 
 fn explained(heard: &Heard) -> Event {

@@ -188,6 +188,27 @@ impl Heard {
         keys
     }
 
+    /// Whether what a key is asked may belong to it, by the RP ID. An AppID, which is tried beside it, is a URL (WebAuthn Level 3 §10.1.1).
+    pub(super) fn may_be_for(&self, role: &Role, exchange: &Exchange) -> bool {
+        let (Some(ours), Some(asked)) = (self.rp_id.as_deref(), exchange.rp_id()) else { return true };
+        *role == Role::Dummy || ours == asked || [ours, asked].iter().any(|id| id.contains("://"))
+    }
+
+    /// A key is asked in another ceremony from now on, and this one is over unless another key is still being asked. What the key was asked
+    /// here is returned, if it `begins_there`: where it was asked for nothing of this ceremony's, it was taken to be in it because others were.
+    pub(super) fn let_go(&mut self, key: &str, begins_there: bool) -> Vec<Part> {
+        self.keys.remove(key);
+        let is_tentative = !self.of(key).any(|part| matches!(part.role, Role::Real(..)));
+        let has_others = self.parts.iter().any(|part| part.exchange.key != key);
+        let moved = if begins_there && is_tentative && has_others {
+            self.parts.extract_if(.., |part| part.exchange.key == key).collect()
+        } else {
+            Vec::new()
+        };
+        self.is_over = !self.parts.iter().any(|part| part.is_open && part.exchange.key != key);
+        moved
+    }
+
     /// A key is asked.
     pub(super) fn ask(&mut self, role: Role, exchange: Exchange) {
         self.last_at_us = self.last_at_us.max(exchange.at_us);

@@ -350,6 +350,63 @@ fn a_page_and_keys_are_joined_by_the_hash_of_client_data() {
     assert_eq!(explained.len(), 2, "that of the others too");
 }
 
+/// Two pages of different sites at once, each with a key of its own; the second begins while the first one's key waits, and asks for a PIN
+/// before its key hears any client data.
+#[test]
+fn pages_that_wait_at_once_are_told_each_with_its_own_key() {
+    for with_pages in [true, false] {
+        let mut script = Script::default();
+        let page = |script: &mut Script, at_ms, id: &str, rp_id: &str, ends: bool| match (with_pages, ends) {
+            (true, true) => script.ended(at_ms, id, "NotAllowedError"),
+            (true, false) => script.began(at_ms, id, rp_id, json!({"challenge": id})),
+            (false, _) => {}
+        };
+        page(&mut script, 1, "AAAB", "one.example", false);
+        script.info(2, "a");
+        let waits = script.ask(3, "a", GET, assertion("one.example", "01"));
+        script.push(3, "a", json!({"event": "waiting", "command": GET}));
+        page(&mut script, 1_500, "AAAC", "two.example", false);
+        script.info(1_501, "b");
+        script.exchange(1_502, "b", "authenticatorClientPIN", json!({"rpId": "two.example"}), "CTAP2_OK");
+        script.exchange(1_503, "b", GET, assertion("two.example", "02"), "CTAP2_ERR_NO_CREDENTIALS");
+        page(&mut script, 1_510, "AAAC", "two.example", true);
+        script.answer(9_000, "a", waits, GET, "CTAP2_ERR_OPERATION_DENIED");
+        page(&mut script, 9_001, "AAAB", "one.example", true);
+        let explained = explain(&script.events);
+        let get = Some(Ceremony::Get);
+        let expected = [
+            (get, Some("two.example"), RefusedBy::Key, vec![("b", "CTAP2_ERR_NO_CREDENTIALS")]),
+            (get, Some("one.example"), RefusedBy::User, vec![("a", "CTAP2_ERR_OPERATION_DENIED")]),
+        ];
+        assert_eq!(told(&explained), expected, "with pages: {with_pages}");
+        let asked = explained.iter().map(|told| told.keys.len());
+        assert_eq!(asked.collect::<Vec<_>>(), [1, 1], "with pages: {with_pages}");
+        assert!(explained.iter().all(|told| told.page.is_some() == with_pages));
+    }
+}
+
+/// One of two tabs at the same site is refused by the browser, with no key asked, while the other one's key waits.
+#[test]
+fn what_a_key_is_known_to_be_asked_for_is_not_told_of_another_page() {
+    let mut script = Script::default();
+    script.began(1, "1", "example.com", json!({}));
+    script.info(2, "a");
+    let waits = script.ask(3, "a", GET, assertion("example.com", HASH));
+    script.began(10, "2", "example.com", json!({"challenge": "BBBB"}));
+    script.ended(11, "2", "InvalidStateError");
+    script.answer(500, "a", waits, GET, "CTAP2_ERR_NO_CREDENTIALS");
+    script.ended(501, "1", "NotAllowedError");
+    let explained = explain(&script.events);
+    let pages: Vec<_> = explained
+        .iter()
+        .map(|told| {
+            let page = told.page.as_ref().unwrap();
+            (page.exception.as_ref().unwrap().name.as_str(), page.joined_by, told.keys.len())
+        })
+        .collect();
+    assert_eq!(pages, [("InvalidStateError", None, 0), ("NotAllowedError", Some(JoinedBy::ClientDataHash), 1)]);
+}
+
 #[test]
 fn a_page_that_waits_has_its_keys_wait_to_be_explained() {
     let mut script = Script::default();
