@@ -267,22 +267,14 @@ impl Request {
     /// If a page itself asks: with what its token was made for, and of its own origin.
     fn of_page(mut self, page: Option<Extension<ForPage>>) -> Result<Self, Refused> {
         let Some(Extension(page)) = page else { return Ok(self) };
-        if !page.is_of(&self.origin) {
-            return Err(Refused::OtherOrigin);
-        }
-        let ForPage { on, pin, browser, .. } = page;
-        let is_chosen = [
+        let said = [
             ("on", !self.on.is_empty()),
             ("pin", self.pin.is_some()),
             ("browser", self.browser.is_some()),
             ("user_id", self.user_id.is_some()),
             ("user_name", self.user_name.is_some()),
         ];
-        if let Some((name, _)) = is_chosen.into_iter().find(|(_, is_chosen)| *is_chosen) {
-            return Err(Refused::BadCeremony(format!(
-                "{name}: that is not for a page to say, but for whoever made its token"
-            )));
-        }
+        let ForPage { on, pin, browser, .. } = page.for_page_at(&self.origin, &said)?;
         (self.on, self.pin, self.browser) = (on, pin, browser);
         Ok(self)
     }

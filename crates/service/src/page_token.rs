@@ -8,6 +8,7 @@ use keyrig_client::{Browser, Origin};
 use keyrig_rack::KeyName;
 use tokio::time::Instant;
 
+use crate::error::Refused;
 use crate::token::Token;
 
 /// How many are good at once: of more the one goes that ends first.
@@ -33,8 +34,21 @@ impl ForPage {
         is_good.then(|| Self { origin: Some(origin.to_owned()), ..self })
     }
 
+    /// What a page asks with that says to be at an origin, and of these members those that it has beside: they are not its to say.
+    pub(crate) fn for_page_at(self, claimed: &str, said: &[(&str, bool)]) -> Result<Self, Refused> {
+        if !self.is_of(claimed) {
+            return Err(Refused::OtherOrigin);
+        }
+        match said.iter().find(|(_, is_said)| *is_said) {
+            Some((name, _)) => Err(Refused::BadCeremony(format!(
+                "{name}: that is not for a page to say, but for whoever made its token"
+            ))),
+            None => Ok(self),
+        }
+    }
+
     /// Whether this is what a page may say of where it is.
-    pub(crate) fn is_of(&self, claimed: &str) -> bool {
+    fn is_of(&self, claimed: &str) -> bool {
         let claimed = claimed.parse::<Origin>().map(|origin| origin.to_string());
         claimed.is_ok_and(|claimed| self.origin.as_ref() == Some(&claimed))
     }

@@ -31,6 +31,8 @@ const VIRTUAL: &str = "virtual-authenticator";
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendSignal {
+    // Where the page is stands in a ceremony as well: what is flattened is told of without its member where it is wrong, and a schema that
+    // allows no other members goes into no `allOf`.
     /// The address of the page.
     #[schema(example = "https://login.example.com")]
     origin: String,
@@ -81,12 +83,8 @@ pub(crate) async fn signal(
     Members(mut asked): Members<SendSignal>,
 ) -> Result<Json<Heard>, Refused> {
     if let Some(Extension(page)) = page {
-        if !page.is_of(&asked.origin) {
-            return Err(Refused::OtherOrigin);
-        }
-        if !asked.on.is_empty() || asked.browser.is_some() {
-            return Err(Refused::BadCeremony("on, browser: that is for whoever made the token of a page".to_owned()));
-        }
+        let said = [("on", !asked.on.is_empty()), ("browser", asked.browser.is_some())];
+        let page = page.for_page_at(&asked.origin, &said)?;
         (asked.on, asked.browser) = (page.on, page.browser);
     }
     for name in &asked.on {
