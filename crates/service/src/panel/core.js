@@ -140,6 +140,28 @@ export function sure(title, text) {
   });
 }
 
+// Asks for a new PIN, and with `isChange` for the present one; null if nobody wants one. Nothing of it stays in the page.
+export function newPin(title, isChange) {
+  const dialog = find('pin');
+  const form = dialog.querySelector('form');
+  const { pin, new_pin: fresh, again } = form.elements;
+  write(find('pin-title'), title);
+  show(find('pin-present'), isChange);
+  pin.disabled = !isChange;
+  dialog.returnValue = 'cancel';
+  dialog.showModal();
+  return new Promise((resolve, reject) => {
+    dialog.addEventListener('close', () => {
+      const given = { pin: pin.value, new_pin: fresh.value };
+      const isSame = fresh.value === again.value;
+      form.reset();
+      if (dialog.returnValue !== 'ok') resolve(null);
+      else if (isSame) resolve(given);
+      else reject(new Error('The two new PINs differ: nothing was changed.'));
+    }, { once: true });
+  });
+}
+
 // What is to be done before the next picture, each once: however much is told meanwhile, it is drawn once.
 const due = new Map();
 export function soon(name, action) {

@@ -1,7 +1,7 @@
 // What is behind a key's card: what it keeps, what goes wrong with it on purpose, and what its owner can do. It is asked for when it is
 // opened, and again when the key has changed.
 
-import { button, call, element, ofKey, on, say, show, soon, sure, write } from './core.js';
+import { button, call, element, newPin, ofKey, on, say, show, soon, sure, write } from './core.js';
 
 let faults = [];
 let commands = [];
@@ -27,6 +27,8 @@ export class Inside {
       this.isFilled = true;
       const { name } = this.card;
       this.pin = element('p', {}, 'PIN: …');
+      this.setPin = button('Set a PIN', name, () => this.changePin());
+      show(this.setPin, false);
       this.credentials = element('ul', { className: 'rows credentials' });
       this.noCredentials = element('p', { className: 'soft', hidden: true }, 'It stores no credential. Those that live in their own id are not listed.');
       this.faults = element('ul', { className: 'rows faults' });
@@ -37,7 +39,8 @@ export class Inside {
       const remove = button('Remove', name, () => this.remove(), 'plain small bad');
       this.root.append(
         element('div', { className: 'buttons' }, this.cycle, this.finger, reset, remove),
-        element('h4', {}, 'Credentials'), this.credentials, this.noCredentials, this.pin,
+        element('h4', {}, 'Credentials'), this.credentials, this.noCredentials,
+        element('div', { className: 'row' }, this.pin, this.setPin),
         element('h4', {}, 'Faults'), this.faults, this.noFaults, this.form(),
       );
       this.draw();
@@ -123,8 +126,10 @@ export class Inside {
           action(await call('GET', ofKey(name, path)));
         } catch (error) {
           // A key that is busy tells later, and one that is gone nothing.
-          if (path === '/pin') write(this.pin, `PIN: ${error.message}`);
-          else if (error.code !== 'unknown-key') say(error.message);
+          if (path === '/pin') {
+            write(this.pin, `PIN: ${error.message}`);
+            show(this.setPin, false);
+          } else if (error.code !== 'unknown-key') say(error.message);
         }
       };
       await take('/credentials', (answer) => this.takeCredentials(answer));
@@ -139,7 +144,27 @@ export class Inside {
     }
   }
 
+  async changePin() {
+    const { name } = this.card;
+    const isChange = this.hasPin;
+    const given = await newPin(`${isChange ? 'Change' : 'Set'} the PIN of ${name}`, isChange);
+    if (!given) return;
+    try {
+      this.takePin(await (isChange ? call('PUT', ofKey(name, '/pin'), given) : call('POST', ofKey(name, '/pin'), { pin: given.new_pin })));
+      say(`The PIN of ${name} is ${isChange ? 'changed' : 'set'}.`, true);
+    } catch (error) {
+      // It may have cost a try.
+      this.changed();
+      throw error;
+    }
+  }
+
   takePin({ pin_set: isSet, retries, power_cycle_needed: isNeeded }) {
+    this.hasPin = isSet;
+    const does = isSet ? 'Change the PIN' : 'Set a PIN';
+    write(this.setPin, does);
+    this.setPin.ariaLabel = `${does}: ${this.card.name}`;
+    show(this.setPin, true);
     const left = `set, ${retries} ${retries === 1 ? 'try' : 'tries'} left${isNeeded ? ', and none before it is power-cycled' : ''}`;
     write(this.pin, `PIN: ${isSet ? left : 'none'}`);
   }

@@ -8,8 +8,11 @@ import { Inside } from './inside.js';
 const FOR = {
   authenticatorMakeCredential: 'to register', authenticatorGetAssertion: 'to log in', authenticatorSelection: 'to be chosen among several',
   authenticatorReset: 'to forget everything', authenticatorBioEnrollment: 'to learn a finger', authenticatorClientPIN: 'to know its user',
-  U2F_REGISTER: 'to register, by U2F,', U2F_AUTHENTICATE: 'to log in, by U2F,',
+  U2F_REGISTER: 'to register by U2F', U2F_AUTHENTICATE: 'to log in by U2F',
 };
+
+// What browsers ask a key before they say for which site.
+const BEFORE_SITE = ['authenticatorSelection', 'authenticatorMakeCredential', 'authenticatorGetAssertion'];
 
 // How many that wait are listed above all keys.
 const MOST_LISTED = 8;
@@ -23,9 +26,9 @@ export function useProfiles(known) {
   profiles = new Map(known.map((profile) => [profile.name, profile]));
 }
 
-// What a key waits for, in words.
-const why = ({ waiting_for: command, for_verification: isVerification }, site) => (
-  `waits for ${isVerification ? 'its user' : 'a touch'} ${FOR[command] ?? ''}${site ? ` at ${site}` : ''}`.trimEnd()
+// What a key waits for, in words, and where.
+const why = ({ waiting_for: command, for_verification: isVerification }, where) => (
+  `waits for ${isVerification ? 'its user' : 'a touch'}${FOR[command] ? ` ${FOR[command]}` : ''}${where}`
 );
 
 function place({ plugged, attached, programs, busid }) {
@@ -75,9 +78,10 @@ class Card {
     this.changed();
   }
 
-  // The site that it is asked for, by its own word; before it is told, that of the only page that asks.
+  // The site that it is asked for, by its own word. A browser may have it chosen before that, for the only page that asks, unless somebody else does.
   where() {
-    return this.site ?? onlySite;
+    if (this.site) return ` at ${this.site}`;
+    return onlySite && BEFORE_SITE.includes(this.state.waiting_for) ? `, probably at ${onlySite}` : '';
   }
 
   ask(site) {

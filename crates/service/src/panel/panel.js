@@ -23,6 +23,7 @@ function outside(why) {
   following?.abort();
   following = null;
   keepToken(null);
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   write(find('gate-why'), why);
   write(find('live'), 'locked');
   find('live').className = '';

@@ -12,9 +12,10 @@ const BY = {
   site: 'refused by the site', unknown: 'given up',
 };
 
-// What was asked and is not answered, by exchange; and of each key the latest.
+// What was asked and is not answered, by exchange; of each key the latest, and what it waits for a touch for.
 const open = new Map();
 const latest = new Map();
+const touches = new Map();
 // The sites of pages that wait for an answer.
 const pages = new Map();
 // Rows that are new since the last picture.
@@ -23,7 +24,15 @@ let isPaused = false;
 
 const seconds = (us) => (us / 1e6).toFixed(3);
 const took = (us) => (us < 1000 ? `${us} µs` : us < 1e6 ? `${(us / 1000).toFixed(1)} ms` : `${(us / 1e6).toFixed(1)} s`);
-const siteOf = (members) => members?.rpId ?? members?.rp?.id ?? null;
+// Where browsers want a touch for a credential that nobody wants: Chromium, and Firefox.
+const DUMMIES = ['.dummy', 'make.me.blink'];
+function siteOf(members) {
+  const site = members?.rpId ?? members?.rp?.id ?? null;
+  return DUMMIES.includes(site) ? null : site;
+}
+
+// What a key was asked last and has not answered, of a command if one is said.
+const lastOpen = (key, command) => [...open.values()].findLast((one) => one.key === key && (!command || one.request.command === command));
 
 class Exchange {
   constructor(at, key, told) {
@@ -124,15 +133,20 @@ export function take(told) {
       const exchange = open.get(told.exchange);
       open.delete(told.exchange);
       exchange?.answer(told);
-      if (latest.get(key) === exchange) takeSite(key, null);
+      // Somebody else may be asking it meanwhile.
+      takeSite(key, lastOpen(key)?.site ?? null);
       if (told.command === 'authenticatorClientPIN') changedInside(key);
       return;
     }
     case 'waiting': case 'wait-ended': {
-      const exchange = latest.get(key);
+      // U2F answers at once, and is asked again.
+      const exchange = event === 'waiting' ? lastOpen(key, told.command) ?? latest.get(key) : touches.get(key);
       if (!exchange) return;
+      if (event === 'waiting') touches.set(key, exchange);
+      else touches.delete(key);
       exchange.touch = event === 'waiting' ? 'waits' : told.touch;
       exchange.changed();
+      if (event === 'waiting') takeSite(key, exchange.site);
       return;
     }
     case 'explained':
@@ -147,7 +161,7 @@ export function take(told) {
         latest.get(key)?.end();
         takeSite(key, null);
       }
-      if (event.startsWith('fault')) changedInside(key);
+      if (event.startsWith('fault') || event === 'administered') changedInside(key);
       if (NOTES[event]) add(note(at, key, NOTES[event](told), event.startsWith('fault') ? 'of-fault' : ''));
   }
 }
