@@ -9,6 +9,8 @@ import tempfile
 import urllib.error
 import urllib.request
 
+from reading import read_on
+
 # Nothing of these goes anywhere, or asks anything at a first start.
 SWITCHES = [
     "--disable-background-networking",
@@ -30,6 +32,7 @@ class Chromium:
     """A session."""
 
     name = "Chromium"
+    themes = ("dark", "light")
     # It leaves a window open that says why a ceremony has ended.
     leaves_windows = True
     asks_for_pin = ("Enter the PIN",)
@@ -47,6 +50,7 @@ class Chromium:
                 break
         else:
             sys.exit("chromedriver did not start")
+        read_on(self.driver.stdout)
         # The headless shell is so by itself, and goes by a name of its own.
         is_shell = binary.endswith("-headless-shell")
         shown = ["--headless=new"] if headless and not is_shell else []
@@ -80,9 +84,9 @@ class Chromium:
         script = f"const done = arguments[1]; {called}.then(done, (error) => done(String(error)));"
         return self.ask("POST", "/execute/async", {"script": script, "args": [arguments]})
 
-    def press(self, key):
-        """Presses a key of the keyboard."""
-        strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+    def press(self, keys):
+        """Presses keys of the keyboard, one after the other."""
+        strokes = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]})
 
     def look(self, width, theme):

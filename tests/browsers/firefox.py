@@ -1,5 +1,6 @@
 """Firefox by WebDriver BiDi, which it speaks by itself."""
 
+import base64
 import itertools
 import json
 import pathlib
@@ -9,6 +10,7 @@ import sys
 import tempfile
 
 import websocket
+from reading import read_on
 
 # Nothing of these goes anywhere, or asks anything at a first start.
 PREFERENCES = {
@@ -18,11 +20,16 @@ PREFERENCES = {
     "messaging-system.rsexperimentloader.enabled": False,
 }
 
+# For anything that is asked of it, in seconds: where much else is done it takes its time.
+PATIENCE = 300
+
 
 class Firefox:
     """A session."""
 
     name = "Firefox"
+    # Its driver sets no theme: pages have that of the system, which is none.
+    themes = ("light",)
     leaves_windows = False
     asks_for_pin = ("enter the PIN", "Enter the PIN", "PIN for")
     wrong_pin = ("Incorrect PIN",)
@@ -49,7 +56,8 @@ class Firefox:
                 break
         else:
             sys.exit(f"Firefox did not start: {said}")
-        self.socket = websocket.create_connection(f"{match.group(1)}/session", timeout=90, suppress_origin=True)
+        read_on(self.firefox.stderr)
+        self.socket = websocket.create_connection(f"{match.group(1)}/session", timeout=PATIENCE, suppress_origin=True)
         self.numbers = itertools.count(1)
         self.heard = lambda event: None
         self.version = self.begin(capabilities or {})
@@ -94,11 +102,21 @@ class Firefox:
             return answer["exceptionDetails"]["text"]
         return json.loads(answer["result"]["value"])
 
-    def press(self, key):
-        """Presses a key of the keyboard."""
-        strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+    def press(self, keys):
+        """Presses keys of the keyboard, one after the other."""
+        strokes = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         actions = [{"type": "key", "id": "keyboard", "actions": strokes}]
         self.ask("input.performActions", context=self.context, actions=actions)
+
+    def look(self, width, _):
+        """Shows pages in a window so wide."""
+        size = {"width": width, "height": 900}
+        self.ask("browsingContext.setViewport", context=self.context, viewport=size, devicePixelRatio=1)
+
+    def shoot(self, file):
+        """Keeps a picture of all of a page."""
+        shot = self.ask("browsingContext.captureScreenshot", context=self.context, origin="document")
+        file.write_bytes(base64.b64decode(shot["data"]))
 
     def close(self):
         """Ends Firefox."""

@@ -22,7 +22,7 @@ class Flows:
     def page(self, url=None):
         """A page with nothing left of what was there."""
         self.browser.go(url or self.site.url)
-        self.browser.run(f"() => {{ {tools()} }}")
+        self.browser.run(f"() => {{ {tools('page.js')} }}")
 
     def do(self, name, *arguments):
         """Does something at the page."""

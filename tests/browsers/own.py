@@ -28,6 +28,11 @@ class Own:
         self.server.wait()
 
 
-def tools():
-    """What is done at a page, as a script for it."""
-    return pathlib.Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+def script(name):
+    """A script for a page that is beside this file, or where npm's packages were copied to."""
+    return (pathlib.Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def tools(*names):
+    """What is done at a page, as a script for it: what every page has, and these."""
+    return "\n".join(script(name) for name in ("looking.js", *names))

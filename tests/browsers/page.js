@@ -2,21 +2,8 @@
 window.keys ??= (() => {
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0));
   const list = (ids) => ids.map((id) => ({ type: 'public-key', id: bytes(id) }));
-  const element = (id) => document.getElementById(id);
+  const { find: element, message, until } = window.looking;
   const random = () => crypto.getRandomValues(new Uint8Array(32));
-
-  // Resolves with the first of what the conditions give, as soon as the page is so.
-  const until = (condition) => new Promise((resolve) => {
-    const look = () => {
-      const found = condition();
-      if (!found) return;
-      observer.disconnect();
-      resolve(found);
-    };
-    const observer = new MutationObserver(look);
-    observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
-    look();
-  });
 
   // The credential that the browser gave the page last, whoever asked for it.
   let answered = null;
@@ -31,7 +18,6 @@ window.keys ??= (() => {
   }
 
   const shown = (id) => !element(id).hidden;
-  const message = () => shown('message') && element('message').textContent;
   const told = (text) => ({ said: text, credential: answered });
 
   // keyrig's own site.

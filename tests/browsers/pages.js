@@ -1,37 +1,32 @@
-// What is done at keyrig's own pages, by their elements: as somebody would who sees and clicks.
+// What is done at the relying party's pages.
 window.at ??= (() => {
-  const find = (id) => document.getElementById(id);
-
-  // Resolves with the first of what the condition gives, as soon as the page is so.
-  const until = (condition) => new Promise((resolve) => {
-    const look = () => {
-      const found = condition();
-      if (!found) return;
-      observer.disconnect();
-      resolve(found);
-    };
-    const observer = new MutationObserver(look);
-    observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
-    look();
-  });
-  const said = () => !find('message').hidden && find('message').textContent;
-  const seen = (one) => one && one.getClientRects().length > 0 && one;
-  const button = (text, where) => [...where.querySelectorAll('button')].find((one) => one.textContent === text);
+  const { find, until, message, seen, button } = window.looking;
   const texts = (selector) => [...document.querySelectorAll(selector)].map((one) => one.textContent);
 
   // The login, as it is before anybody is in.
   const start = () => until(() => !find('login').hidden);
 
+  // Who works by keyboard comes from the window's frame to the first of a page.
+  function beginAgain() {
+    document.activeElement.blur();
+    scrollTo(0, 0);
+    getSelection().removeAllRanges();
+    getSelection().collapse(document.body, 0);
+    return true;
+  }
+  const isClosed = (id) => until(() => !find(id).open);
+
   // Opens a page by its link, and waits until what it shows is there.
   async function open(page, there) {
     find('nav').querySelector(`a[href="#${page}"]`).click();
-    await until(() => !find(page).hidden && seen(document.querySelector(there)));
-    return true;
+    return isOpen(page, there);
   }
+  const isOpen = (page, there) => until(() => !find(page).hidden && seen(document.querySelector(there)) && true);
+  const isIn = () => until(() => !find('account').hidden && seen(document.querySelector('#sessions li')) && find('who').textContent);
 
   // Answers the dialogs that come up, until something is said.
   async function answered(password, value) {
-    const next = await until(() => (find('confirm').open && 'confirm') || (find('ask').open && 'ask') || said());
+    const next = await until(() => (find('confirm').open && 'confirm') || (find('ask').open && 'ask') || message());
     if (next !== 'confirm' && next !== 'ask') return next;
     const dialog = find(next);
     if (next === 'confirm') dialog.querySelector('input').value = password;
@@ -53,7 +48,7 @@ window.at ??= (() => {
   async function give(form, name, value) {
     find(form).elements[name].value = value;
     find(form).requestSubmit();
-    return until(() => (!find('account').hidden && 'in') || said());
+    return until(() => (!find('account').hidden && 'in') || message());
   }
 
   // Begins to add an app, and returns its secret.
@@ -70,7 +65,6 @@ window.at ??= (() => {
     await until(() => find('recovery-keys').hidden);
     return keys;
   }
-  const shows = (text) => document.documentElement.outerHTML.includes(text);
 
   // A user's entry on the page of users, opened.
   async function user(name) {
@@ -85,10 +79,38 @@ window.at ??= (() => {
     button(text, await user(name)).click();
     return answered(password, value);
   }
-  async function deleteFactor(name, factor, password) {
+  async function pressAtFactor(name, factor, text, password, value) {
     const cards = [...(await user(name)).querySelectorAll('.cards > li')];
-    button('Delete', cards.find((one) => one.querySelector('h4')?.textContent === factor)).click();
+    button(text, cards.find((one) => one.querySelector('h4')?.textContent === factor)).click();
+    return answered(password, value);
+  }
+  // The same, up to the dialog that comes first.
+  async function begin(name, text) {
+    button(text, await user(name)).click();
+    return window.looking.opened();
+  }
+
+  // What members of a group may.
+  async function roles(group, wanted, password) {
+    const card = await until(() => [...document.querySelectorAll('#group-list > li')].find((one) => one.querySelector('h3').textContent === group));
+    for (const box of card.querySelectorAll('[type=checkbox]')) box.checked = wanted.includes(box.value);
+    card.querySelector('form').requestSubmit();
     return answered(password);
+  }
+
+  // One's own token for programs, as a request has it; it is shown until the dialog is closed.
+  async function addToken(name, comment, password) {
+    const form = await until(() => find('add-token').querySelector('form'));
+    Object.assign(form.elements.name, { value: name });
+    Object.assign(form.elements.comment, { value: comment });
+    form.requestSubmit();
+    const next = await until(() => (find('confirm').open && 'confirm') || (find('token').open && 'token') || message());
+    if (next === 'confirm') {
+      find('confirm').querySelector('input').value = password;
+      find('confirm').querySelector('[value=ok]').click();
+    }
+    await until(() => find('token').open);
+    return find('token-header').textContent;
   }
 
   // What a realm requires is changed.
@@ -121,9 +143,12 @@ window.at ??= (() => {
       return users.length > 0 && users.every((one) => one === name) && texts('#event-list > li > strong').join(', ');
     });
   }
+  async function openReport() {
+    (await until(() => button('Report', find('event-list')))).click();
+    return window.looking.opened();
+  }
   async function lastReport() {
-    button('Report', find('event-list')).click();
-    await until(() => find('report').open);
+    await openReport();
     const text = find('report-body').textContent;
     find('report').querySelector('button[value]').click();
     await until(() => !find('report-body').hasChildNodes());
@@ -139,15 +164,9 @@ window.at ??= (() => {
   const needing = () => find('audit-list').textContent;
   const areLocked = () => !find('totp-locked').hidden;
   const trouble = () => until(() => find('trouble').textContent);
-  const tooWide = () => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth;
-  const markup = () => document.images.length - 1 + Number(/[\u202e\u200b]/.test(document.body.textContent));
-  async function audit() {
-    const { violations } = await window.axe.run();
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-  }
-
+  const markup = () => document.images.length - 1 + document.querySelectorAll('b, iframe').length + Number(/[\u202e\u200b]/.test(document.body.textContent));
   return {
-    start, open, answered, send, give, addApp, paper, shows, user: async (name) => Boolean(await user(name)), press, deleteFactor, require,
-    lacking, offered, rename, eventsOf, lastReport, held, needing, areLocked, trouble, tooWide, markup, audit,
+    ...window.looking, start, beginAgain, isClosed, open, isOpen, isIn, answered, send, give, addApp, paper, user: async (name) => Boolean(await user(name)), press,
+    pressAtFactor, begin, roles, addToken, require, lacking, offered, rename, eventsOf, openReport, lastReport, held, needing, areLocked, trouble, markup,
   };
 })();

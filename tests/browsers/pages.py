@@ -4,22 +4,21 @@ import base64
 import hashlib
 import hmac
 import json
-import pathlib
 import struct
 import tempfile
 import time
+import urllib.request
 
-from own import PASSWORD, Own, tools
+from looking import ENTER, ESCAPE, HOSTILE, SPACE, Looking, expect
+from own import PASSWORD, Own
 
 ROOT, ALICE, BOB = "root@pam", "alice@pve", "bob@pve"
 ANOTHER_PASSWORD = "another battery, another horse"
-# Markup, what turns text around, and what is not seen.
-HOSTILE = '<img src=x onerror=alert(1)>\u202egnp.exe\u200b"&amp;'
-WIDTHS = (390, 1280)
 # Pages, and what is there once each of them is shown.
 PAGES = {
     "account": "#sessions li",
     "users": "#user-list li",
+    "groups": "#group-list li",
     "realms": "#realm-list li",
     "events": "#event-list li",
     "audit": "#audit-list li",
@@ -34,24 +33,22 @@ def code(secret):
     return f"{(struct.unpack('>I', mac[start : start + 4])[0] & 0x7FFFFFFF) % 10**6:06}"
 
 
-def script(name):
-    """A script for a page that is beside this file, or where npm's packages were copied to."""
-    return (pathlib.Path(__file__).parent / name).read_text(encoding="utf-8")
+def may(site, header):
+    """What a program may that sends this header."""
+    name, _, value = header.partition(": ")
+    request = urllib.request.Request(f"{site}api2/json/access/permissions", headers={name: value})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)["data"]
 
 
-def expect(found, *words):
-    """What was found has to have these words."""
-    lacking = [word for word in words if word not in str(found)]
-    if lacking:
-        raise AssertionError(f"{found!r} lacks {lacking}")
-    return found
-
-
-class Pages:
+class Pages(Looking):
     """A browser at a site whose administrator is root@pam."""
 
+    scripts = ("page.js", "pages.js")
+
     def __init__(self, browser, keys, keyrig, kept):
-        self.browser, self.keys, self.keyrig, self.kept = browser, keys, keyrig, pathlib.Path(kept)
+        super().__init__(browser, kept, "page")
+        self.keys, self.keyrig, self.tokens = keys, keyrig, 0
         self.site = Own(keyrig, [ALICE, BOB], administrators=[ROOT])
         self.keys.run("touch-policy", "auto")
 
@@ -62,11 +59,7 @@ class Pages:
     def page(self, url=None):
         """A page from its beginning."""
         self.browser.go(url or self.site.url)
-        self.browser.run(f"() => {{ {tools()} {script('pages.js')} }}")
-
-    def do(self, name, *arguments):
-        """Does something at the page."""
-        return self.browser.run(f"(...given) => window.at.{name}(...given)", *arguments)
+        self.load()
 
     def also(self, name, *arguments):
         """Does something at the page that other flows do as well."""
@@ -131,7 +124,7 @@ class Pages:
     def one_key_is_lost(self):
         """An administrator deletes it, and the other one gets its user in."""
         self.open("users")
-        expect(self.do("deleteFactor", ALICE, "a", PASSWORD), "is deleted")
+        expect(self.do("pressAtFactor", ALICE, "a", "Delete", PASSWORD), "is deleted")
         self.also("leave")
         self.keys.run("finger", "b")
         self.enter(ALICE)
@@ -171,19 +164,109 @@ class Pages:
         self.also("leave")
         return f"offered: {offered}; {said}"
 
+    def access(self):
+        """A group whose members may see everything, a token for programs, and another's factor by another name."""
+        expect(self.enter(ROOT), "in")
+        self.do("open", "groups", "#add-group")
+        expect(self.do("send", "add-group", {"name": "ops", "comment": HOSTILE}, PASSWORD), "Added the group ops")
+        expect(self.do("roles", "ops", ["PVEAuditor"], PASSWORD), "has the roles PVEAuditor")
+        self.do("open", "users", PAGES["users"])
+        expect(self.do("press", ALICE, "Groups", PASSWORD, "ops"), f"{ALICE} is in ops")
+        expect(self.do("pressAtFactor", ALICE, "b", "Rename", PASSWORD, "spare"), "is called spare now")
+        self.do("open", "account", PAGES["account"])
+        header = self.do("addToken", "ci", HOSTILE, PASSWORD)
+        self.do("dismiss")
+        if self.do("shows", header.rpartition("=")[2]):
+            raise AssertionError("the secret of a token stays on the page")
+        token = may(self.site.url, header)
+        self.also("leave")
+        expect(self.enter(ALICE), "factor")
+        self.keys.run("finger", "b")
+        expect(self.also("useKey", "use-webauthn")["said"], "in")
+        who = self.do("isIn")
+        self.do("open", "groups", PAGES["groups"])
+        self.also("leave")
+        return f"{who}; the token may {token or 'what any user may'}"
+
+    def by_keyboard(self):
+        """In and out with Tab, Enter, Space and Escape: Tab comes to everything, and what has the focus is seen."""
+        self.page()
+        self.do("start")
+        self.tab_to("Password")
+        self.browser.press(PASSWORD + ENTER)
+        expect(self.do("isIn"), ROOT)
+        for page, there in PAGES.items():
+            self.tab_to("My account" if page == "account" else page.capitalize())
+            self.browser.press(ENTER)
+            self.do("isOpen", page, there)
+            self.tab_everywhere()
+            # Behind the last there is nothing of the page: it goes on at the beginning.
+            self.do("beginAgain")
+        self.tab_to("Users")
+        self.browser.press(ENTER)
+        self.do("isOpen", "users", PAGES["users"])
+        self.tab_to(ALICE)
+        self.browser.press(ENTER)
+        self.tab_to(f"Comment: {ALICE}")
+        self.browser.press(SPACE)
+        self.in_dialog("ask", "by keyboard" + ENTER)
+        self.in_dialog("confirm", PASSWORD + ENTER)
+        expect(self.do("said"), f"The comment on {ALICE} is changed")
+        self.tab_to(f"Delete the user: {ALICE}")
+        self.browser.press(SPACE)
+        self.in_dialog("ask", ESCAPE)
+        expect(self.focused()["called"], f"Delete the user: {ALICE}")
+        self.do("beginAgain")
+        self.tab_to("My account")
+        self.browser.press(ENTER)
+        self.do("isOpen", "account", PAGES["account"])
+        self.keys.run("finger", "a")
+        self.tab_to("Security key")
+        self.browser.press(SPACE)
+        expect(self.do("said"), "Added primary")
+        self.do("beginAgain")
+        self.tab_to("Log out")
+        self.browser.press(ENTER)
+        self.do("start")
+        return "done"
+
+    def in_dialog(self, name, keys):
+        """Answers a dialog: it takes the focus, and keeps it."""
+        expect(self.do("opened"), name)
+        if not self.focused()["inDialog"]:
+            raise AssertionError(f"{name} has not the focus")
+        self.browser.press(keys)
+        self.do("isClosed", name)
+
     def visit(self, act):
-        """Shows every page, and does something at each; what came of it."""
+        """Shows every page and every dialog, and does something at each; what came of it."""
         self.page()
         self.do("start")
         found = [act("login")]
         self.enter(ALICE)
         found.append(act("second-factor"))
         expect(self.enter(ROOT), "in")
+
+        def dialog():
+            found.append(act(f"dialog-{self.do('opened')}"))
+            self.do("dismiss")
+
         for page, there in PAGES.items():
             self.do("open", page, there)
             if page == "users":
                 self.do("user", ALICE)
             found.append(act(page))
+            if page == "account":
+                self.tokens += 1
+                self.do("addToken", f"token-{self.tokens}", HOSTILE, PASSWORD)
+                dialog()
+            elif page == "users":
+                for text in ("Comment", "Change role"):
+                    self.do("begin", ALICE, text)
+                    dialog()
+            elif page == "events":
+                self.do("openReport")
+                dialog()
         self.also("leave")
         return found
 
@@ -192,7 +275,7 @@ class Pages:
         expect(self.enter(ALICE), "factor")
         self.keys.run("finger", "a")
         expect(self.also("useKey", "use-webauthn")["said"], "in")
-        expect(self.do("rename", HOSTILE, PASSWORD), "is called <img src=x onerror=alert(1)>\\u{202e}gnp")
+        expect(self.do("rename", HOSTILE, PASSWORD), "is called <img src=x onerror=alert(1)><b>\\u{202e}gnp")
         self.also("leave")
         found = self.visit(lambda _: self.do("markup"))
         return "text" if not any(found) else f"{found}"
@@ -210,22 +293,8 @@ class Pages:
         return "nothing" if before == after else after
 
     def audited(self):
-        """What axe-core finds on each page, and what is wider than the window; pictures of all are kept."""
-        found = []
-        looks = [(width, theme) for width in WIDTHS for theme in ("dark", "light")]
-
-        def look(page):
-            self.browser.run(f"() => {{ {script('../node_modules/axe-core/axe.min.js')} }}")
-            for width, theme in looks:
-                self.browser.look(width, theme)
-                self.browser.shoot(self.kept / f"{self.browser.name.lower()}-page-{page}-{width}-{theme}.png")
-                problems = [*self.do("audit")]
-                if (pixels := self.do("tooWide")) > 0:
-                    problems.append(f"{pixels} pixels too wide")
-                found.extend(f"{page} at {width}, {theme}: {problem}" for problem in problems)
-
-        self.visit(look)
-        return "; ".join(found) or "nothing"
+        """What axe-core finds on each page and in each dialog, and what is too wide; pictures of all are kept."""
+        return "; ".join(problem for found in self.visit(self.look) for problem in found) or "nothing"
 
     def explained(self):
         """Before a key is asked the page says what is wrong with its address and the settings."""
@@ -244,6 +313,8 @@ class Pages:
 FLOWS = {
     "its pages: RECOVERY.md, from the first to the last step": Pages.recovery,
     "its pages: a realm comes to require keys": Pages.enforcement,
+    "its pages: a group, a token, and a factor of another": Pages.access,
+    "its pages: by keyboard alone": Pages.by_keyboard,
     "its pages: a hostile name": Pages.hostile,
     "its pages: what axe-core finds, or is too wide": Pages.audited,
     "its pages: what stays of who was in": Pages.nothing_stays,

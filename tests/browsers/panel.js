@@ -1,19 +1,7 @@
-// What is done at the panel, by its elements: as somebody would who sees and clicks.
+// What is done at the panel.
 window.at ??= (() => {
-  const find = (id) => document.getElementById(id);
-  const until = (condition) => new Promise((resolve) => {
-    const look = () => {
-      const found = condition();
-      if (!found) return;
-      observer.disconnect();
-      resolve(found);
-    };
-    const observer = new MutationObserver(look);
-    observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
-    look();
-  });
+  const { find, until, button } = window.looking;
   const card = (name) => document.querySelector(`.card[data-key="${name}"]`);
-  const button = (text, where) => [...where.querySelectorAll('button')].find((one) => one.textContent === text && !one.hidden);
   const choose = (select, value) => {
     select.value = value;
     select.dispatchEvent(new Event('change', { bubbles: true }));
@@ -50,7 +38,6 @@ window.at ??= (() => {
     card(name).querySelector('.key').focus();
     return document.activeElement.ariaLabel;
   }
-  const focused = () => document.activeElement.ariaLabel;
   async function press(name, text) {
     button(text, card(name)).click();
     return true;
@@ -117,17 +104,54 @@ window.at ??= (() => {
     return until(() => details.querySelector('pre')?.textContent);
   }
   const close = () => document.querySelectorAll('details[open]').forEach((one) => { one.open = false; });
-  const said = () => until(() => !find('message').hidden && find('message').textContent);
-  const tooWide = () => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth;
   // Nothing here is a picture of others, and nothing turns text around.
   const markup = () => document.images.length + document.querySelectorAll('b, iframe').length + Number(/[\u202e\u200b]/.test(document.body.textContent));
-  async function audit() {
-    const { violations } = await window.axe.run();
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+
+  // Opens a dialog: to add a key, to be sure, or for a PIN.
+  async function openDialog(name, text) {
+    if (name) {
+      card(name).querySelector('details').open = true;
+      (await until(() => button(text, card(name)))).click();
+    } else {
+      button(text, document).click();
+    }
+    return window.looking.opened();
+  }
+
+  // A key's PIN: how it is set or changed, and what is said then.
+  async function pin(name, text, present, fresh, again) {
+    await openDialog(name, text);
+    const form = find('pin').querySelector('form');
+    Object.entries({ pin: present, new_pin: fresh, again }).forEach(([field, value]) => { form.elements[field].value = value; });
+    form.querySelector('[value=ok]').click();
+    return window.looking.said();
+  }
+  const pinState = (name, text) => until(() => {
+    const line = [...card(name).querySelectorAll('details p')].find((one) => one.textContent.startsWith('PIN: '))?.textContent;
+    return line?.includes(text) && line;
+  });
+
+  // The keys that the latest refusal is told of.
+  const refusedKeys = () => [...find('refusals').firstElementChild.querySelectorAll('.rows strong')].map((one) => one.textContent);
+
+  // How much the panel is told, how often it draws, and how much of the document that changes, since this was asked first.
+  let counted = null;
+  function count() {
+    if (!counted) {
+      const { parse } = JSON;
+      JSON.parse = (...given) => { counted.told += 1; return parse(...given); };
+      const draw = window.requestAnimationFrame.bind(window);
+      window.requestAnimationFrame = (action) => { counted.drawn += 1; return draw(action); };
+      const observer = new MutationObserver((changes) => { counted.changed += changes.length; });
+      observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+    }
+    const before = counted;
+    counted = { told: 0, drawn: 0, changed: 0 };
+    return before;
   }
 
   return {
-    inside, forget, give, policy, asks, rests, touch, focus, focused, press, isOut, refused, refusals, open, holds, faultOn, faultOff, faults, add,
-    remove, asking, resting, gone, row, openRow, close, said, tooWide, markup, audit,
+    ...window.looking, inside, forget, give, policy, asks, rests, touch, focus, press, isOut, refused, refusals, refusedKeys, open, holds, faultOn,
+    faultOff, faults, add, remove, asking, resting, gone, row, openRow, close, openDialog, pin, pinState, count, markup,
   };
 })();

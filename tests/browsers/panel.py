@@ -4,27 +4,14 @@ import base64
 import concurrent.futures
 import json
 import os
-import pathlib
 import urllib.error
 import urllib.request
 
-WIDTHS = (390, 1280)
-SITE = "login.example.com"
-# Markup, what turns text around, and what is not seen.
-HOSTILE = '<img src=x onerror=alert(1)><b>\u202egnp.exe\u200b"&amp;'
+from looking import ENTER, HOSTILE, Looking, expect
 
-
-def script(name):
-    """A script for a page that is beside this file, or where npm's packages were copied to."""
-    return (pathlib.Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def expect(found, *words):
-    """What was found has to have these words."""
-    lacking = [word for word in words if word not in str(found)]
-    if lacking:
-        raise AssertionError(f"{found!r} lacks {lacking}")
-    return found
+SITE, OTHER_SITE = "login.example.com", "shop.example.net"
+# The most that the panel may be told of a key that blinks, till it rests, and the most changes of the document by that.
+MOST_TOLD, MOST_CHANGED = 24, 80
 
 
 class Service:
@@ -49,10 +36,10 @@ class Service:
         """An address that opens the panel once."""
         return self.url + self.ask("POST", "/v1/panel/codes", {})["path"]
 
-    def create(self, *keys, user="alice", resident=False):
+    def create(self, *keys, user="alice", resident=False, site=SITE):
         """Begins to register a credential at some keys."""
         options = {
-            "rp": {"id": SITE, "name": HOSTILE},
+            "rp": {"id": site, "name": HOSTILE},
             "user": {"id": base64.urlsafe_b64encode(user.encode()[:60]).decode().rstrip("="), "name": user},
             "challenge": base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("="),
             "timeout": 600_000,
@@ -60,49 +47,28 @@ class Service:
             "authenticatorSelection": {"residentKey": "required" if resident else "discouraged"},
         }
         options["user"]["displayName"] = user
-        body = {"origin": f"https://{SITE}", "options": options, "on": list(keys)}
+        body = {"origin": f"https://{site}", "options": options, "on": list(keys)}
         # Chromium would ask for a PIN before a key stores anything.
         body |= {"browser": "firefox"} if resident else {}
         return self.pool.submit(self.ask, "POST", "/v1/client/create", body)
 
 
-class Panel:
+class Panel(Looking):
     """A browser at the panel."""
 
+    scripts = ("panel.js",)
+
     def __init__(self, browser, keys, kept):
-        self.browser, self.keys, self.kept = browser, keys, pathlib.Path(kept)
-        self.service = Service()
-        self.is_chromium = browser.name == "Chromium"
+        super().__init__(browser, kept, "panel")
+        self.keys, self.service = keys, Service()
 
     def page(self, url):
         """A page from its beginning, and whether one is in."""
         # An address that differs in its fragment alone is no other page.
         self.browser.go("about:blank")
         self.browser.go(url)
-        self.tools()
+        self.load()
         return self.do("inside")
-
-    def tools(self):
-        """What is done at the panel."""
-        self.browser.run(f"() => {{ {script('panel.js')} }}")
-
-    def do(self, name, *arguments):
-        """Does something at the page."""
-        return self.browser.run(f"(...given) => window.at.{name}(...given)", *arguments)
-
-    def look(self, name, found, widths=WIDTHS, themes=("dark", "light")):
-        """Audits what is seen, in these ways of looking at it, and keeps pictures."""
-        if not self.is_chromium:
-            return
-        self.browser.run(f"() => {{ {script('../node_modules/axe-core/axe.min.js')} }}")
-        for width in widths:
-            for theme in themes:
-                self.browser.look(width, theme)
-                self.browser.shoot(self.kept / f"chromium-panel-{name}-{width}-{theme}.png")
-                problems = [*self.do("audit")]
-                if (pixels := self.do("tooWide")) > 0:
-                    problems.append(f"{pixels} pixels too wide")
-                found.extend(f"{name} at {width}, {theme}: {problem}" for problem in problems)
 
     def entered(self):
         """By a code, once; by the token; and not without."""
@@ -127,7 +93,7 @@ class Panel:
                 self.do("touch", name)
             else:
                 expect(self.do("focus", name), f"it waits for a touch to register at {SITE}")
-                self.browser.press("\ue007")
+                self.browser.press(ENTER)
             expect(ceremony.result(), "attestationObject")
             for key in "ab":
                 self.do("rests", key)
@@ -183,17 +149,46 @@ class Panel:
         markup = self.do("markup")
         return "text" if markup == 0 else f"{markup} that is none"
 
-    def audited(self):
-        """What axe-core finds before one is in, with everything open, and while keys wait; pictures are kept."""
-        if not self.is_chromium:
-            return "not looked at"
+    def at_once(self):
+        """Two sites ask a key each: both are told apart while they wait, and when they are refused."""
+        ceremonies = [self.service.create("a"), self.service.create("b", site=OTHER_SITE)]
+        for key, site in (("a", SITE), ("b", OTHER_SITE)):
+            expect(self.do("asks", key, site), f"to register at {site}")
         found = []
-        self.look("inside", found)
+        for key, site, ceremony in (("b", OTHER_SITE, ceremonies[1]), ("a", SITE, ceremonies[0])):
+            self.do("press", key, "Deny")
+            expect(ceremony.result(), "NotAllowedError")
+            self.do("refused", f"for {site}")
+            found.append(f"{', '.join(self.do('refusedKeys'))} for {site}")
+        return "; ".join(found)
+
+    def pin(self):
+        """A key's first PIN is set, and changed; a wrong one costs a try, and none stays in the page."""
+        self.service.ask("POST", "/v1/keys", {"name": "p", "profile": "keyrig"})
+        self.do("isOut", "p", False)
+        expect(self.do("pin", "p", "Set a PIN", "", "first-pin", "other-pin"), "nothing was changed")
+        expect(self.do("pin", "p", "Set a PIN", "", "first-pin", "first-pin"), "is set")
+        found = [self.do("pinState", "p", "8 tries left")]
+        expect(self.do("pin", "p", "Change the PIN", "wrong-pin", "next-pin", "next-pin"), "PIN")
+        found.append(self.do("pinState", "p", "7 tries left"))
+        expect(self.do("pin", "p", "Change the PIN", "first-pin", "next-pin", "next-pin"), "is changed")
+        found.append(self.do("pinState", "p", "8 tries left"))
+        staying = [pin for pin in ("first-pin", "other-pin", "wrong-pin", "next-pin") if self.do("shows", pin)]
+        self.service.ask("DELETE", "/v1/keys/p")
+        self.do("gone", "p")
+        return f"{'; '.join(found)}; what stays: {', '.join(staying) or 'nothing'}"
+
+    def audited(self):
+        """What axe-core finds before one is in, with everything open, in each dialog, and while keys wait."""
+        found = self.look("inside")
+        for key, text in ((None, "Add a key"), ("a", "Reset"), ("a", "Set a PIN")):
+            found += self.look(f"dialog-{self.do('openDialog', key, text)}")
+            self.do("dismiss")
         self.do("close")
         ceremonies = [self.service.create(*names) for names in ("ab", "v")]
         for key in "abv":
             self.do("asks", key, SITE)
-        self.look("waiting", found)
+        found += self.look("waiting")
         # With a denied, its ceremony is over at b too.
         for key in "av":
             self.do("press", key, "Deny")
@@ -201,27 +196,42 @@ class Panel:
             expect(ceremony.result(), "NotAllowedError")
         self.do("forget")
         expect(self.page(self.service.url + "/"), "outside")
-        self.look("outside", found)
+        found += self.look("outside")
         expect(self.do("give", self.service.token), "in, at /")
         return "; ".join(found) or "nothing"
 
     def many(self):
-        """A hundred keys beside those that are there, all of which blink; one is touched."""
+        """A hundred keys beside those that are there blink, and one is touched. What that takes is counted."""
         names = [f"key-{number}" for number in range(100)]
         for name in names:
             self.service.ask("POST", "/v1/keys", {"name": name, "profile": "keyrig"})
+        self.do("isOut", names[-1], False)
+        found = []
+        for asked in (names[:1], names):
+            self.do("count")
+            ceremony = self.service.create(*asked)
+            self.do("asking", len(asked))
+            self.do("touch", asked[-1])
+            expect(ceremony.result(), "attestationObject")
+            self.do("resting")
+            counted = self.do("count")
+            each = {name: number / len(asked) for name, number in counted.items()}
+            kept = self.kept / f"{self.browser.name.lower()}-panel-counted-{len(asked)}.json"
+            kept.write_text(json.dumps(counted), encoding="utf-8")
+            if each["told"] > MOST_TOLD or each["changed"] > MOST_CHANGED:
+                raise AssertionError(f"{len(asked)} keys blink: {counted}")
+            found.append(f"{len(asked)}")
         ceremony = self.service.create(*names)
         self.do("asking", len(names))
-        found = []
-        self.look("hundred", found, widths=[1280], themes=["dark"])
-        expect(self.do("asks", "key-77", SITE), "to register")
-        self.do("touch", "key-77")
-        expect(ceremony.result(), "attestationObject")
+        problems = self.look("hundred", widths=[1280], themes=self.browser.themes[:1])
+        self.do("press", "key-77", "Deny")
+        expect(ceremony.result(), "NotAllowedError")
         self.do("resting")
         for name in names:
             self.service.ask("DELETE", f"/v1/keys/{name}")
         self.do("gone", names[-1])
-        return "; ".join(found) or "all blink, and none does any more"
+        each = f"at most {MOST_TOLD} events and {MOST_CHANGED} changes of the document a key"
+        return "; ".join(problems) or f"all blink, and none does any more; {each}, of {' and '.join(found)} that blink"
 
 
 FLOWS = {
@@ -229,6 +239,8 @@ FLOWS = {
     "the panel: touched": Panel.touched,
     "the panel: refused, and explained there": Panel.refused,
     "the panel: unplugged, added and removed": Panel.unplugged,
+    "the panel: two ceremonies at once": Panel.at_once,
+    "the panel: a PIN": Panel.pin,
     "the panel: hostile names": Panel.hostile,
     "the panel: what axe-core finds, or is too wide": Panel.audited,
     "the panel: a hundred keys": Panel.many,

@@ -150,7 +150,7 @@ def refused_by_site(browser, keys, site):
     """A site that thinks that it is at another port."""
     keys.run("touch-policy", "auto")
     browser.go(site.url)
-    browser.run(f"() => {{ {tools()} }}")
+    browser.run(f"() => {{ {tools('page.js')} }}")
     browser.run("(user, password) => window.keys.enter(user, password)", USER, PASSWORD)
     return browser.run("(password) => window.keys.add('webauthn', 'a', password)", PASSWORD)["said"]
 

@@ -8,7 +8,7 @@ import pathlib
 COLUMNS = {
     "Chromium": ["chromium-headless", "chromium-screen", "chromium-pages", "chromium-panel"],
     "Chromium's headless shell": ["headless-shell-headless"],
-    "Firefox": ["firefox-headless", "firefox-screen", "firefox-panel"],
+    "Firefox": ["firefox-headless", "firefox-screen", "firefox-pages", "firefox-panel"],
 }
 
 HEAD = """# What browsers do with two keys
@@ -17,9 +17,9 @@ Found by `scripts/test browsers`, which fails where a cell is not so any more: D
 with two keys that a browser has in front of it, a (`keyrig`) and b (`yubikey-5.7`), at keyrig's own site where
 nothing else is said. *in* is a login that the site has verified, before it the key whose credential it was. A window
 in a cell stays open until somebody closes it; then the page hears what stands before it. Pictures of windows are in
-`target/browsers` after a run. An empty cell was not looked at: the headless shell has no windows. The rows of its
-pages are of Chromium, at 390 and 1280 pixels, dark and light; pictures are there too. The panel's are of ceremonies of
-keyrig's own client; Firefox is not audited, as its driver sets no theme.
+`target/browsers` after a run. An empty cell was not looked at: the headless shell has no windows. Pages and dialogs are
+audited at 390 and 1280 pixels, dark and light in Chromium, and light in Firefox, whose driver sets no theme; their
+pictures are there too. The panel's rows are of ceremonies of keyrig's own client.
 
 """
 

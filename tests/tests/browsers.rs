@@ -117,8 +117,13 @@ async fn firefox_without_a_window() {
 
 /// keyrig's own site, by its pages alone: RECOVERY.md, what axe-core finds, what stays.
 #[tokio::test]
-async fn the_pages() {
+async fn the_pages_in_chromium() {
     run("chromium", "Chromium", "pages", views().take(1)).await;
+}
+
+#[tokio::test]
+async fn the_pages_in_firefox() {
+    run("firefox", "Firefox", "pages", views().take(1)).await;
 }
 
 /// The panel of the rack that runs around the browser.
