@@ -7,8 +7,10 @@ const pathOf = (user, ...rest) => ['/api/users', encodeURIComponent(user), 'toke
 // Shows the tokens of a user in a list, and what adds one in a form, if this user may change them.
 export async function show(user, list, mayChange) {
   const tokens = await call('GET', pathOf(user));
+  // Below the title of who has them, where that is one of many.
+  const title = list.closest('li') ? 'h4' : 'h3';
   const card = ({ name, comment, privilege_separated: isSeparated, expires }) => {
-    const made = element('li', {}, element('h4', {}, `${user}!${name}`), pairs([
+    const made = element('li', {}, element(title, {}, `${user}!${name}`), pairs([
       ['For', comment || null], ['May', isSeparated ? 'what any user may' : 'all that its user may, but change factors and tokens'],
       ['Good until', expires === null ? 'it is deleted' : stamp(expires)],
     ]));
