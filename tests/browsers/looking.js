@@ -39,6 +39,7 @@ window.looking ??= (() => {
     const isInView = box.width > 0 && box.bottom > 0 && box.top < innerHeight;
     return { called: called.trim().slice(0, 80), isTitle: at.tabIndex < 0, isMarked, isInView, inDialog: Boolean(at.closest('dialog')) };
   }
+  const comesTo = (called) => until(() => focused().called.startsWith(called) && true);
   // What Tab has come to since this was asked first, of all that it should come to, is taken off; how much is left.
   let left = null;
   function leftToReach(isFirst) {
@@ -56,5 +57,5 @@ window.looking ??= (() => {
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
   }
 
-  return { find, until, message, said, seen, button, shows, opened, dismiss, focused, leftToReach, tooWide, audit };
+  return { find, until, message, said, seen, button, shows, opened, dismiss, focused, comesTo, leftToReach, tooWide, audit };
 })();

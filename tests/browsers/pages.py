@@ -195,16 +195,11 @@ class Pages(Looking):
         self.tab_to("Password")
         self.browser.press(PASSWORD + ENTER)
         expect(self.do("isIn"), ROOT)
-        for page, there in PAGES.items():
-            self.tab_to("My account" if page == "account" else page.capitalize())
-            self.browser.press(ENTER)
-            self.do("isOpen", page, there)
-            self.tab_everywhere()
-            # Behind the last there is nothing of the page: it goes on at the beginning.
+        for page in PAGES:
+            self.tab_to_page(page)
             self.do("beginAgain")
-        self.tab_to("Users")
-        self.browser.press(ENTER)
-        self.do("isOpen", "users", PAGES["users"])
+            self.tab_everywhere()
+        self.tab_to_page("users")
         self.tab_to(ALICE)
         self.browser.press(ENTER)
         self.tab_to(f"Comment: {ALICE}")
@@ -215,20 +210,29 @@ class Pages(Looking):
         self.tab_to(f"Delete the user: {ALICE}")
         self.browser.press(SPACE)
         self.in_dialog("ask", ESCAPE)
-        expect(self.focused()["called"], f"Delete the user: {ALICE}")
-        self.do("beginAgain")
-        self.tab_to("My account")
-        self.browser.press(ENTER)
-        self.do("isOpen", "account", PAGES["account"])
+        self.do("comesTo", f"Delete the user: {ALICE}")
+        self.tab_to_page("account")
         self.keys.run("finger", "a")
         self.tab_to("Security key")
         self.browser.press(SPACE)
         expect(self.do("said"), "Added primary")
         self.do("beginAgain")
+        self.tab_to("Delete: primary")
+        self.browser.press(SPACE)
+        self.in_dialog("ask", ENTER)
+        expect(self.do("said"), "primary is deleted")
+        self.do("beginAgain")
         self.tab_to("Log out")
         self.browser.press(ENTER)
         self.do("start")
         return "done"
+
+    def tab_to_page(self, page):
+        """Opens a page by its link."""
+        self.do("beginAgain")
+        self.tab_to("My account" if page == "account" else page.capitalize())
+        self.browser.press(ENTER)
+        self.do("isOpen", page, PAGES[page])
 
     def in_dialog(self, name, keys):
         """Answers a dialog: it takes the focus, and keeps it."""
