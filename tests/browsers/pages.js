@@ -22,7 +22,7 @@ window.at ??= (() => {
     return isOpen(page, there);
   }
   const isOpen = (page, there) => until(() => !find(page).hidden && seen(document.querySelector(there)) && true);
-  const isIn = () => until(() => !find('account').hidden && seen(document.querySelector('#sessions li')) && find('who').textContent);
+  const isIn = () => until(() => !find('account').hidden && ['#sessions li', '#tokens li'].every((one) => seen(document.querySelector(one))) && find('who').textContent);
 
   // Answers the dialogs that come up, until something is said.
   async function answered(password, value) {

@@ -10,6 +10,7 @@ use keyrig_rack::key::administration::{ActRefused, FingerprintRefused};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::page_token::NotForPage;
 use crate::service::{BODY_LIMIT, MAX_CEREMONIES, MAX_WAITS};
 
 /// The body of every answer that is not a success, and the line on standard error of a ceremony that was refused.
@@ -241,6 +242,17 @@ impl Refused {
             Self::Ceremony(refused) => return Error::of_ceremony(&refused.0, refused.1),
         };
         Error::plain(code, message, what_to_do.map(str::to_owned))
+    }
+}
+
+impl From<NotForPage> for Refused {
+    fn from(why: NotForPage) -> Self {
+        match why {
+            NotForPage::OtherOrigin => Self::OtherOrigin,
+            NotForPage::Member(name) => {
+                Self::BadCeremony(format!("{name}: that is not for a page to say, but for whoever made its token"))
+            }
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use keyrig_client::{Browser, Origin};
 use keyrig_rack::KeyName;
 use tokio::time::Instant;
 
-use crate::error::Refused;
 use crate::token::Token;
 
 /// How many are good at once: of more the one goes that ends first.
@@ -35,14 +34,12 @@ impl ForPage {
     }
 
     /// What a page asks with that says to be at an origin, and of these members those that it has beside: they are not its to say.
-    pub(crate) fn for_page_at(self, claimed: &str, said: &[(&str, bool)]) -> Result<Self, Refused> {
+    pub(crate) fn for_page_at(self, claimed: &str, said: &[(&'static str, bool)]) -> Result<Self, NotForPage> {
         if !self.is_of(claimed) {
-            return Err(Refused::OtherOrigin);
+            return Err(NotForPage::OtherOrigin);
         }
         match said.iter().find(|(_, is_said)| *is_said) {
-            Some((name, _)) => Err(Refused::BadCeremony(format!(
-                "{name}: that is not for a page to say, but for whoever made its token"
-            ))),
+            Some((member, _)) => Err(NotForPage::Member(member)),
             None => Ok(self),
         }
     }
@@ -52,6 +49,15 @@ impl ForPage {
         let claimed = claimed.parse::<Origin>().map(|origin| origin.to_string());
         claimed.is_ok_and(|claimed| self.origin.as_ref() == Some(&claimed))
     }
+}
+
+/// Why a page does not get what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotForPage {
+    /// It is of another origin.
+    OtherOrigin,
+    /// This member is for whoever made its token to say.
+    Member(&'static str),
 }
 
 #[derive(Debug)]
