@@ -247,6 +247,53 @@ async fn a_certificate_that_is_there_is_served_and_one_that_is_not_is_named() {
     }
 }
 
+/// Browsers are told to insist on TLS (RFC 6797) at a name below a public suffix, by a certificate that somebody brought: at no address and
+/// no name of one machine or network, and by no CA that was made for trying it out.
+#[tokio::test]
+async fn browsers_are_told_to_insist_on_tls_at_a_real_name_alone() {
+    if !has(&["openssl", "curl"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| directory.path().join(name).to_str().expect("text").to_owned();
+    let (key, chain) = (file("key.pem"), file("chain.pem"));
+    let asks = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=pve.example.com"];
+    let names = "subjectAltName=DNS:pve.example.com,DNS:example.co.uk,DNS:co.uk,DNS:localhost,DNS:a.localhost,DNS:pve.internal,DNS:pve,IP:127.0.0.1";
+    let made = run("openssl", &[&asks[..], &["-addext", names, "-keyout", &key, "-out", &chain]].concat()).await;
+    assert!(made.success, "{made}");
+    let pair = format!("{chain},{key}");
+    let brought = Site::start(&directory, &["--tls", &pair, "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
+    let own = Site::start(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
+    let told = async |site: &Site, trusted: &[&str], name: &str| {
+        let port = site.address().rsplit(':').next().expect("a port");
+        let there = format!("{name}:{port}:127.0.0.1");
+        let url = format!("https://{name}:{port}/api/realms");
+        let asks = ["--silent", "--show-error", "--include", "--noproxy", "*", "--resolve", &there, &url];
+        let output = run("curl", &[&asks, trusted].concat()).await;
+        assert!(output.stdout.starts_with("HTTP/1.1 200 "), "{name}: {output}");
+        let headers = output.stdout.lines().filter(|line| line.to_lowercase().starts_with("strict-transport-security"));
+        headers.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (name, expected) in [
+        ("pve.example.com", &["strict-transport-security: max-age=86400"][..]),
+        ("example.co.uk", &["strict-transport-security: max-age=86400"]),
+        ("co.uk", &[]),
+        ("localhost", &[]),
+        ("a.localhost", &[]),
+        ("pve.internal", &[]),
+        ("pve", &[]),
+        ("127.0.0.1", &[]),
+    ] {
+        assert_eq!(told(&brought, &["--cacert", &chain], name).await, expected, "{name}");
+    }
+    // Whatever name it is asked by.
+    for name in ["pve.example.com", "localhost", "127.0.0.1"] {
+        assert_eq!(told(&own, &["--insecure"], name).await, [""; 0], "{name}");
+    }
+    brought.stop().await;
+    own.stop().await;
+}
+
 #[tokio::test]
 async fn mkcert_makes_the_certificate_where_it_is_asked_to() {
     if !has(&["mkcert", "curl"]) {

@@ -131,7 +131,7 @@ impl Drop for Serving {
 
 #[tokio::test]
 async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
-    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6"] {
+    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6", "format-7"] {
         let files = Files::of(version);
         let (site, known) = (files.path("site"), &files.known);
         let serving = Serving::start(&site);
@@ -172,11 +172,34 @@ async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
 
 #[test]
 fn a_command_that_reads_opens_an_earlier_database_too() {
-    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6"] {
+    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6", "format-7"] {
         let files = Files::of(version);
         let output =
             run(&mut keyrig(&["rp", "user", "list", "--state", files.path("site").to_str().expect("text")]), "");
         let (printed, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && printed.contains("alice@pve"), "{printed}{error}");
     }
+}
+
+/// What format 7 brought is there in today's.
+#[test]
+fn groups_rights_and_expiry_of_format_7_are_kept() {
+    let files = Files::of("format-7");
+    let site = files.path("site");
+    let asked = |arguments: &[&str]| -> Value {
+        let state = ["--json", "--state", site.to_str().expect("text")];
+        let output = run(&mut keyrig(&[&["rp"], arguments, &state].concat()), "");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let groups = asked(&["group", "list"]);
+    assert_eq!((&groups[0]["name"], &groups[0]["comment"]), (&json!("staff"), &json!("of format 7")), "{groups}");
+    assert_eq!(groups[0]["members"], json!(["alice@pve"]));
+    let users = asked(&["user", "list"]);
+    let alice =
+        users.as_array().expect("a list").iter().find(|user| user["name"] == "alice@pve").expect("she is there");
+    assert_eq!(
+        (&alice["role"], &alice["email"], &alice["firstname"], &alice["expires"]),
+        (&json!("auditor"), &json!("alice@example.com"), &json!("Alice"), &json!(4_102_444_800_u64)),
+    );
 }
