@@ -31,6 +31,14 @@ async fn options_are_those_of_the_policy() {
     assert_eq!(options["attestation"], "none");
     assert_eq!(options["hints"], json!(["security-key"]));
     assert_eq!(options["timeout"], 300_000);
+    // Without a policy: what a relying party decides that goes by the letter.
+    let options = &Rig::new().new_user("root@pam").await.begin_registration().await["options"]["publicKey"];
+    let algorithms: Vec<_> =
+        options["pubKeyCredParams"].as_array().unwrap().iter().map(|entry| entry["alg"].as_i64().unwrap()).collect();
+    assert_eq!(algorithms, [-7, -8, -35, -257], "ES256, EdDSA, ES384, RS256");
+    assert_eq!(options["authenticatorSelection"]["userVerification"], "preferred");
+    assert_eq!(options["authenticatorSelection"]["residentKey"], "discouraged");
+    assert_eq!((&options["attestation"], &options["hints"]), (&json!("none"), &json!(["security-key"])));
 }
 
 #[tokio::test]

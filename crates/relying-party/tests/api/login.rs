@@ -175,6 +175,21 @@ async fn every_cause_of_a_refusal_has_the_same_answer() {
     assert_eq!(causes, expected);
 }
 
+/// What browsers are told and what the server waits are the same, unless a policy says otherwise.
+#[tokio::test]
+async fn a_challenge_lives_as_long_as_browsers_are_told() {
+    for (seconds, is_late) in [(299, false), (300, true)] {
+        let rig = Rig::new();
+        let mut key = with_key(&rig, "alice@pve").await;
+        let offered = rig.browser().log_in("alice@pve").await;
+        assert_eq!(offered["factors"]["webauthn"]["options"]["publicKey"]["timeout"], 300_000);
+        let credential = key.get(&offered["factors"]["webauthn"]).await.unwrap();
+        rig.clock.advance(Duration::from_secs(seconds));
+        let (status, answer) = rig.browser().send("POST", FINISH, Some(&login(&offered, &credential))).await;
+        assert_eq!(status.is_client_error(), is_late, "{seconds}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_challenge_is_good_for_one_answer() {
     let rig = Rig::new();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use keyrig_relying_party::{
-    By, EventFilter, EventKind, Policy, Requirement, Role, SESSION_LIFETIME, Settings, UserChange, serve,
+    By, EventFilter, EventKind, PasswordCost, PasswordHash, Policy, Requirement, Role, SESSION_LIFETIME, Settings,
+    SystemRandomness, UserChange, serve,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -435,10 +436,18 @@ async fn whether_a_ticket_outlives_its_session_is_the_policy_s() {
         rig.store().end_sessions(&"alice@pve".parse().unwrap(), &by).unwrap();
         let status = alice.call(&rig, "GET", "/access/users", &[]).await.status;
         assert_eq!(status == StatusCode::OK, outlives, "{policy}");
+        // Nor does a new password end one.
+        let later = ticket(&rig, "alice@pve").await;
+        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone, &SystemRandomness).unwrap();
+        rig.store().set_password(&"alice@pve".parse().unwrap(), &hash, &by).unwrap();
+        let status = later.call(&rig, "GET", "/access/users", &[]).await.status;
+        assert_eq!(status == StatusCode::OK, outlives, "{policy}");
         // Only disabling a user stops every ticket at once.
         let change = UserChange { enabled: Some(false), ..UserChange::default() };
         rig.store().change_user(&"alice@pve".parse().unwrap(), &change, &by).unwrap();
-        assert_eq!(alice.call(&rig, "GET", "/access/users", &[]).await.status, StatusCode::UNAUTHORIZED);
+        for program in [&alice, &later] {
+            assert_eq!(program.call(&rig, "GET", "/access/users", &[]).await.status, StatusCode::UNAUTHORIZED);
+        }
         rig.clock.advance(SESSION_LIFETIME);
         assert_eq!(root.call(&rig, "GET", "/access/users", &[]).await.status, StatusCode::UNAUTHORIZED);
     }
@@ -496,6 +505,8 @@ async fn a_body_that_comes_after_a_right_was_lost_does_nothing() {
         ("PUT", "/access/users/alice@pve", json!({ "comment": "new" })),
         ("PUT", "/access/users/alice@pve/unlock-tfa", json!({})),
         ("POST", "/access/users/root@pam/token/ci", json!({ "privsep": false })),
+        ("POST", "/access/groups", json!({ "groupid": "new" })),
+        ("POST", "/access/roles", json!({ "roleid": "New", "privs": "Sys.Audit" })),
         ("PUT", "/access/acl", json!({ "path": "/", "users": "alice@pve", "roles": "Administrator" })),
     ] {
         for loss in ["none", "sessions", "disabled", "deleted", "demoted"] {

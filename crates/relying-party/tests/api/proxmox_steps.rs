@@ -2,6 +2,7 @@
 //! anybody in.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use keyrig_relying_party::{
@@ -207,4 +208,25 @@ async fn the_policy_of_the_hole_lets_anybody_in_who_sends_a_challenge_and_the_ot
             .await
             .refused(401, "authentication failure");
     }
+}
+
+/// Who has overheard both steps, or whose proxy sends one again, comes too late, however little.
+#[tokio::test]
+async fn a_second_step_that_is_sent_many_times_at_once_begins_one_session() {
+    let rig = site();
+    let totp = enrol_totp(&rig, &ticket(&rig, "root@pam").await, "root@pam").await;
+    let half = half(&rig, "root@pam").await;
+    let code = format!("totp:{}", totp.code(rig.now()));
+    let step = [("username", "root@pam"), ("tfa-challenge", half.as_str()), ("password", code.as_str())];
+    let once = || log_in(&rig, &step);
+    let (a, b, c, d) = tokio::join!(once(), once(), once(), once());
+    let mut statuses = [a, b, c, d].map(|answer| answer.status.as_u16());
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401, 401, 401]);
+    assert_eq!(rig.events(EventKind::LoggedIn).len(), 2, "the one before it, and this one");
+    // Nor is it good for another answer, or together with another half.
+    rig.clock.advance(Duration::from_secs(30));
+    let next = format!("totp:{}", totp.code(rig.now()));
+    let again = [("username", "root@pam"), ("tfa-challenge", half.as_str()), ("password", next.as_str())];
+    log_in(&rig, &again).await.refused(401, "authentication failure");
 }

@@ -3,7 +3,7 @@
 use keyrig_relying_party::{EventKind, Finding, Requirement, Settings};
 use serde_json::{Value, json};
 
-use crate::rig::{Key, ORIGIN, PASSWORD, Rig, text};
+use crate::rig::{Key, ORIGIN, PASSWORD, RP_ID, Rig, login, text};
 
 /// The site as it is served with another RP ID.
 fn moved(rig: &Rig) -> Rig {
@@ -13,6 +13,38 @@ fn moved(rig: &Rig) -> Rig {
 fn findings(rig: &Rig, user: &str) -> Vec<Finding> {
     let report = rig.store().audit(rig.now()).unwrap();
     report.users.into_iter().find(|audited| audited.user.name.to_string() == user).unwrap().findings
+}
+
+/// Subdomains have to be allowed, which Proxmox VE's file does by itself; another port is another origin, always.
+#[tokio::test]
+async fn subdomains_are_up_to_the_settings_and_another_port_is_another_origin() {
+    assert!(!Settings::new(RP_ID, ORIGIN).allow_subdomains, "nobody asked for them");
+    for allow_subdomains in [false, true] {
+        let settings = Settings { allow_subdomains, ..Settings::new(RP_ID, ORIGIN) };
+        let rig = Rig::with_settings(settings);
+        let mut key = Key::default();
+        rig.new_user("alice@pve").await.register(&mut key, "key").await;
+        for (origin, is_taken) in [
+            ("https://pve.example.com:8006", true),
+            ("https://node1.pve.example.com:8006", allow_subdomains),
+            ("https://pve.example.com:8007", false),
+            ("https://pve.example.com", false),
+            ("https://node1.pve.example.com:8007", false),
+            ("https://notpve.example.com:8006", false),
+            ("https://example.com:8006", false),
+            ("http://pve.example.com:8006", false),
+        ] {
+            let offered = rig.browser().log_in("alice@pve").await;
+            let begun = &offered["factors"]["webauthn"];
+            let credential = key.get_with_members(begun, &[("origin", json!(origin))]).await;
+            let body = login(&offered, &credential);
+            let (status, answer) = rig.browser().send("POST", "/api/login/webauthn", Some(&body)).await;
+            assert_eq!(status.is_success(), is_taken, "{origin}, {allow_subdomains}: {answer}");
+            if !is_taken {
+                assert_eq!(answer["report"]["verification"]["refused_by"], json!(["origin"]), "{origin}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
