@@ -1,4 +1,5 @@
-//! Logins over HTTP by password and security key, apart from what hashing a password costs, and the same as users grow.
+//! Logins over HTTP by password and security key, in our shapes and in Proxmox VE's: apart from what hashing a password costs, as users
+//! grow, and with it.
 //!
 //! Everything is as in use: a database on the disk that is told to make each step durable, a socket on loopback, JSON. Two
 //! requests are a login; each is one transaction.
@@ -39,6 +40,8 @@ enum Face {
     Proxmox,
 }
 
+const FACES: [(Face, &str); 2] = [(Face::Own, ""), (Face::Proxmox, " at /api2/json")];
+
 /// A relying party with so many users, each of whom has TOTP; the last has a security key without a counter in its place.
 struct Site {
     runtime: Runtime,
@@ -50,18 +53,18 @@ struct Site {
 }
 
 impl Site {
-    fn with_users(users: u32) -> Self {
+    fn with_users(users: u32, password_cost: PasswordCost) -> Self {
         let directory = TempDir::new().unwrap();
         let key = SigningKey::from_slice(&[1; 32]).unwrap();
         let store = Store::open(directory.path()).unwrap();
-        let hash = PasswordHash::new(PASSWORD, PasswordCost::DangerNone, &SystemRandomness).unwrap();
+        let hash = PasswordHash::new(PASSWORD, password_cost, &SystemRandomness).unwrap();
         let name = "alice@pve".parse().unwrap();
         store.add_user(&name, Role::User, &hash, &By::command_line(SystemClock.now())).unwrap();
         fill(directory.path(), users, &key);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (address, server) = runtime.block_on(async {
             let settings = Settings::new(RP_ID, ORIGIN);
-            let options = Options { password_cost: PasswordCost::DangerNone, ..Options::new(store) };
+            let options = Options { password_cost, ..Options::new(store) };
             let relying_party = RelyingParty::new(Ok(settings), options, Arc::new(SystemClock));
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let server = serve(listener, Arc::new(relying_party)).unwrap();
@@ -194,9 +197,9 @@ fn fill(directory: &Path, users: u32, key: &SigningKey) {
 fn logins(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("login over HTTP");
     group.sample_size(20).throughput(Throughput::Elements(1));
-    for users in [1_000, 10_000, 100_000] {
-        let site = Arc::new(Site::with_users(users));
-        for (face, of) in [(Face::Own, ""), (Face::Proxmox, " at /api2/json")] {
+    for users in [10, 10_000, 100_000] {
+        let site = Arc::new(Site::with_users(users, PasswordCost::DangerNone));
+        for (face, of) in FACES {
             for (clients, by) in [(1, "one client"), (16, "16 clients")] {
                 let id = BenchmarkId::new(format!("{by}{of}"), format!("{users} users"));
                 group.bench_function(id, |bencher| {
@@ -208,5 +211,20 @@ fn logins(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, logins);
+fn passwords(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("password");
+    group.sample_size(10);
+    group.bench_function("hashed alone", |bencher| {
+        bencher.iter(|| PasswordHash::new(PASSWORD, PasswordCost::Full, &SystemRandomness).unwrap());
+    });
+    let site = Arc::new(Site::with_users(10, PasswordCost::Full));
+    for (face, of) in FACES {
+        group.bench_function(format!("login with it{of}"), |bencher| {
+            bencher.iter_custom(|logins| site.log_in_at_once(face, logins, 1));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, logins, passwords);
 criterion_main!(benches);
