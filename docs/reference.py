@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -137,46 +138,61 @@ def scenario_language() -> str:
     return "\n".join(parts)
 
 
-def openapi() -> dict[str, object]:
-    with tempfile.TemporaryDirectory() as directory:
-        token = os.urandom(16).hex()
-        serve = [
-            PROGRAM,
-            "serve",
-            "--usbip",
-            "none",
-            "--key",
-            "none",
-            "--json",
-            "--control",
-            f"unix:{directory}/control",
-        ]
-        rack = subprocess.Popen(
-            [*serve, "--http", "127.0.0.1:0", "--exit-on-stdin-end"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "KEYRIG_TOKEN": token},
-        )
-        with rack:
-            url = json.loads(rack.stdout.readline())["http"]["url"]
-            asked = urllib.request.Request(f"{url}/v1/openapi.json", headers={"Authorization": f"Bearer {token}"})
-            with urllib.request.urlopen(asked, timeout=30) as answer:
-                described = json.load(answer)
-            rack.stdin.close()
-        return described
+def described(command: list[str], path: str, environment: dict[str, str]) -> dict[str, object]:
+    """The description of an interface, of a program that serves it and prints where on a line of JSON."""
+    token = environment.get("KEYRIG_TOKEN")
+    serving = subprocess.Popen(
+        [PROGRAM, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    with serving:
+        said = json.loads(serving.stdout.readline())
+        url = said["http"]["url"] if "http" in said else said["url"]
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers), timeout=30) as answer:
+            found = json.load(answer)
+        serving.send_signal(signal.SIGINT)
+    return found
+
+
+def interface(found: dict[str, object]) -> str:
+    parts = []
+    for path, methods in found["paths"].items():
+        for method, one in methods.items():
+            about = " ".join(filter(None, [one.get("summary"), one.get("description")]))
+            responses = one.get("responses", {}).items()
+            answers = [[code(status), resolved(found, answer).get("description")] for status, answer in responses]
+            heading = f"## {method.upper()} {path}".replace("{", "\\{")
+            parts.append(f"{heading}\n\n{cell(about)}\n\n{table(['answer', ''], answers)}")
+    return "\n".join(parts)
+
+
+def resolved(found: dict[str, object], one: dict[str, object]) -> dict[str, object]:
+    """What a reference within a description stands for."""
+    if "$ref" not in one:
+        return one
+    for part in str(one["$ref"]).split("/")[1:]:
+        found = found[part]
+    return found
 
 
 def http() -> str:
     """What a rack can be asked over HTTP."""
-    parts = []
-    for path, methods in openapi()["paths"].items():
-        for method, one in methods.items():
-            about = " ".join(filter(None, [one.get("summary"), one.get("description")]))
-            answers = [[code(status), answer.get("description")] for status, answer in one.get("responses", {}).items()]
-            heading = f"## {method.upper()} {path}".replace("{", "\\{")
-            parts.append(f"{heading}\n\n{cell(about)}\n\n{table(['answer', ''], answers)}")
-    return "\n".join(parts)
+    with tempfile.TemporaryDirectory() as directory:
+        serve = ["serve", "--usbip", "none", "--key", "none", "--json", "--control", f"unix:{directory}/control"]
+        listening = ["--http", "127.0.0.1:0"]
+        token = {"KEYRIG_TOKEN": os.urandom(16).hex()}
+        return interface(described([*serve, *listening], "/v1/openapi.json", token))
+
+
+def relying_party_http() -> str:
+    """What a relying party can be asked over HTTP."""
+    with tempfile.TemporaryDirectory() as directory:
+        serve = ["rp", "serve", "--json", "--listen", "localhost:0", "--state", directory]
+        return interface(described(serve, "/api/openapi.json", {}))
 
 
 SGR = re.compile(r"\x1b\[([0-9;]*)m")
@@ -232,6 +248,7 @@ MADE = {
     "quirks": quirks,
     "scenario-language": scenario_language,
     "http": http,
+    "relying-party-http": relying_party_http,
     "demo": demo_recorded,
 }
 

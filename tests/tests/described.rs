@@ -1,11 +1,14 @@
-//! schemathesis, a tester of HTTP interfaces, asks the service what its description allows and what it forbids, and compares the answers.
+//! schemathesis, a tester of HTTP interfaces, asks a rack's service and a relying party what their descriptions allow and what they forbid,
+//! and compares the answers.
 
 #![cfg(test)]
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use keyrig_tests::judge;
 use keyrig_tests::program::keyrig;
+use keyrig_tests::site::{PASSWORD, Site};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -30,4 +33,28 @@ async fn the_service_is_as_it_is_described() {
     command.env("SCHEMATHESIS_HOOKS", service.join("schemathesis_hooks.py")).env_remove("KEYRIG_TOKEN");
     let output = judge::run(&mut command, b"", LIMIT).await;
     assert!(output.success, "{output}");
+}
+
+/// The same of `keyrig rp serve`, by administrators and without a session.
+#[tokio::test]
+async fn the_relying_party_is_as_it_is_described() {
+    let cache = judge::tree(".cache/service");
+    if !cache.join("installed").exists() {
+        return judge::skip("schemathesis is not installed: tests/service/install");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let settings = directory.path().join("site.toml");
+    std::fs::write(&settings, "rp_id = \"localhost\"\npasskey_login = true\n").expect("a file");
+    let config = settings.to_str().expect("text");
+    let site = Site::start(&directory, &["--listen", "127.0.0.1:0", "--config", config], Stdio::null()).await;
+    let url = format!("http://localhost:{}", site.address().rsplit(':').next().expect("a port"));
+    let service = judge::tree("tests/service").canonicalize().expect("there");
+    let mut schemathesis = Command::new(cache.canonicalize().expect("there").join("venv/bin/schemathesis"));
+    schemathesis.arg("--config-file").arg(service.join("schemathesis_site.toml"));
+    schemathesis.args(["run", "--url", &url, &format!("{url}/api/openapi.json")]).current_dir(directory.path());
+    schemathesis.env("SCHEMATHESIS_HOOKS", service.join("schemathesis_site_hooks.py"));
+    schemathesis.env("SITE", &url).env("PASSWORD", PASSWORD);
+    let output = judge::run(&mut schemathesis, b"", LIMIT).await;
+    assert!(output.success, "{output}");
+    site.stop().await;
 }

@@ -6,6 +6,8 @@
 //!   done for it.
 
 mod connections;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::random;
@@ -31,7 +32,7 @@ pub(crate) struct FoundToken {
 }
 
 /// A token as its user sees it: the secret was told once.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ApiToken {
     /// The part after the `!`.
     pub(crate) name: String,
@@ -39,6 +40,7 @@ pub(crate) struct ApiToken {
     /// Whether it may do only what any user may, whatever its user may do.
     pub(crate) privilege_separated: bool,
     #[serde(serialize_with = "unix_time::option::serialize")]
+    #[schema(value_type = Option<u64>)]
     pub(crate) expires: Option<SystemTime>,
 }
 

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::store::{Store, StoreError, milliseconds, moment, unix_time};
 use crate::user_name::UserName;
@@ -197,12 +198,13 @@ impl By {
 }
 
 /// An entry of the log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Event {
     /// Its number: higher is later.
     pub id: i64,
     /// When it happened.
     #[serde(serialize_with = "unix_time::serialize")]
+    #[schema(value_type = u64)]
     pub time: SystemTime,
     /// What happened.
     pub kind: EventKind,

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 use x509_cert::der::DateTime;
 
 use crate::audit_log::Event;
@@ -43,7 +44,7 @@ pub struct AuditedUser {
 }
 
 /// Something that an administrator should know of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// The database has a factor that cannot be read: it blocks the login.

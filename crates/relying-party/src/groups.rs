@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::store::{Store, StoreError, milliseconds};
@@ -16,7 +17,7 @@ const MAX_NAME_BYTES: usize = 64;
 const MAX_TEXT_BYTES: usize = 256;
 
 /// A group and who is in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Group {
     /// Its name.
     pub name: String,

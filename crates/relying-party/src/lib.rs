@@ -16,6 +16,7 @@
 //!
 //! | route | body | answer |
 //! |---|---|---|
+//! | `GET /api/openapi.json` | | all of this in OpenAPI 3.1, made of the types |
 //! | `GET /api/site` | `?origin=` | `{"rp_id", "name", "origins", "allow_subdomains", "passkey_login", "policy", "realm_types", "oath_realm_excludes_webauthn", "origin_refusal": what answers from pages of that origin are refused for, or null}` |
 //! | `POST /api/login` | `{"user", "password"}` | a session, or `{"state": "second_factor", "login", "factors": {"webauthn": {"challenge", "options"} or null, "totp", "totp_locked", "recovery", "unusable_keys": a sentence or null}}` |
 //! | `POST /api/login/totp` | `{"login", "code"}` | a session |

@@ -1,6 +1,7 @@
 //! What users are told about their own account once they are in.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::factors::webauthn::StoredCredential;
 use crate::factors::{Stored, StoredFactor};
@@ -9,7 +10,7 @@ use crate::site;
 use crate::users::{Role, User};
 
 /// Something to tell a user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Notice {
     /// Its stable name.
     pub code: &'static str,

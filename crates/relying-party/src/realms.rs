@@ -8,6 +8,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::directory::DirectoryOptionError;
@@ -18,7 +19,7 @@ const MAX_NAME_BYTES: usize = 32;
 const MAX_COMMENT_BYTES: usize = 256;
 
 /// A realm: the part of a user's name after the `@`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Realm {
     /// Its name.
     pub name: String,
@@ -31,7 +32,7 @@ pub struct Realm {
 }
 
 /// Where the passwords of a realm come from. Those of Proxmox VE's kinds are kept here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RealmKind {
     /// As Proxmox VE's accounts of the machine.
@@ -47,7 +48,7 @@ pub enum RealmKind {
 }
 
 /// The second factor that a realm requires. A user with any enabled factor is asked for one in every case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Requirement {
     /// None: a password is enough for who has no factor.
@@ -55,8 +56,10 @@ pub enum Requirement {
     /// TOTP with codes of so many digits and steps of so many seconds, as Proxmox VE's realm option `oath`.
     Oath {
         /// 6 to 8.
+        #[schema(minimum = 6, maximum = 8)]
         digits: u8,
-        /// Seconds, 10 or more.
+        /// Seconds, 10 to 3600.
+        #[schema(minimum = 10, maximum = 3600)]
         step: u32,
     },
     /// TOTP or WebAuthn. Recovery keys alone do not satisfy it: they are used up.

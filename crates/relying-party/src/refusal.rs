@@ -13,6 +13,7 @@ use keyrig_verifier::CredentialError;
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::challenges::ChallengeGone;
 use crate::factors::FactorError;
@@ -416,14 +417,22 @@ impl From<InvalidPassword> for Refusal {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The body of every answer that is not a success.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub(crate) struct RefusalBody<'a> {
+    /// Who refuses: `relying_party`.
     refused_by: &'static str,
+    /// A word for programs, which stays the same where texts are bettered.
     code: &'a str,
+    /// For people.
     reason: String,
+    /// What an administrator can look up the cause by.
     #[serde(skip_serializing_if = "Option::is_none")]
     report_id: Option<&'a str>,
+    /// The report itself, on a site that explains.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     report: Option<&'a Value>,
 }
 
@@ -447,7 +456,8 @@ pub(crate) fn of_what_is_no_request(status: StatusCode) -> String {
         StatusCode::UPGRADE_REQUIRED => ("tls_required", "this site speaks TLS: write https:// in place of http://"),
         _ => ("bad_request", "this is no HTTP request"),
     };
-    let body = Body { refused_by: "relying_party", code, reason: reason.to_owned(), report_id: None, report: None };
+    let body =
+        RefusalBody { refused_by: "relying_party", code, reason: reason.to_owned(), report_id: None, report: None };
     serde_json::to_string(&body).unwrap_or_default()
 }
 
@@ -462,7 +472,7 @@ impl Refusal {
             other => tracing::debug!(code, reason = %other, "refused"),
         }
         let report = self.report();
-        Body {
+        RefusalBody {
             refused_by: "relying_party",
             code,
             reason: self.to_string(),

@@ -6,6 +6,7 @@
 use rusqlite::{Connection, ErrorCode, params};
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::groups::{self, GroupError};
@@ -26,7 +27,7 @@ const OF_ADMINISTRATORS: [&str; 6] =
 const OF_AUDITORS: [&str; 1] = ["Sys.Audit"];
 
 /// A role by a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct NamedRole {
     /// Its name.
     pub name: String,

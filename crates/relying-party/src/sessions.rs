@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::audit_log::Occasion;
 use crate::random;
@@ -63,7 +64,7 @@ impl Serialize for SessionKind {
 const SHOWN: usize = 8;
 
 /// A session as it is listed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SessionEntry {
     /// What it is called: 16 hexadecimal digits.
     pub id: String,
@@ -71,9 +72,11 @@ pub struct SessionEntry {
     pub kind: SessionKind,
     /// When it began.
     #[serde(serialize_with = "unix_time::serialize")]
+    #[schema(value_type = u64)]
     pub began: SystemTime,
     /// When it is over.
     #[serde(serialize_with = "unix_time::serialize")]
+    #[schema(value_type = u64)]
     pub expires: SystemTime,
     /// The address that it was begun from; `None` where that is not known.
     pub address: Option<String>,

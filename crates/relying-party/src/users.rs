@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::groups::{self, GroupError};
@@ -25,7 +26,7 @@ const MAX_EMAIL_BYTES: usize = 254;
 pub(crate) const MAX_TOKENS_PER_USER: usize = 64;
 
 /// A user, and the state of the account's locks.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct User {
     /// The row.
     #[serde(skip)]
@@ -58,17 +59,21 @@ pub struct User {
     pub lastname: String,
     /// From when on the user cannot log in.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "unix_time::option::serialize")]
+    #[schema(value_type = Option<u64>)]
     pub expires: Option<SystemTime>,
     /// When the user was added.
     #[serde(serialize_with = "unix_time::serialize")]
+    #[schema(value_type = u64)]
     pub created: SystemTime,
     /// When a session last began.
     #[serde(serialize_with = "unix_time::option::serialize")]
+    #[schema(value_type = Option<u64>)]
     pub last_login: Option<SystemTime>,
     /// Failures of second factors in a row.
     pub failures: u32,
     /// Until when the account is locked; it may be over.
     #[serde(serialize_with = "unix_time::option::serialize")]
+    #[schema(value_type = Option<u64>)]
     pub locked_until: Option<SystemTime>,
     /// Wrong codes of TOTP since the last right one.
     pub totp_failures: u32,
@@ -97,7 +102,7 @@ impl User {
 }
 
 /// What to change of a user; `None` leaves a thing as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserChange {
     /// What the user may do.
@@ -105,14 +110,19 @@ pub struct UserChange {
     /// Whether the user may log in. Disabling ends the user's sessions.
     pub enabled: Option<bool>,
     /// For people, at most 256 bytes.
+    #[schema(max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub comment: Option<String>,
     /// An address of mail, or an empty text.
+    #[schema(max_length = 254, pattern = "^([^\\s\\x00-\\x1f\\x7f-\\x9f]+@[^\\s@\\x00-\\x1f\\x7f-\\x9f]+)?$")]
     pub email: Option<String>,
     /// At most 256 bytes.
+    #[schema(max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub firstname: Option<String>,
     /// At most 256 bytes.
+    #[schema(max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub lastname: Option<String>,
     /// From when on the user cannot log in, in seconds since 1970; 0 for never.
+    #[schema(maximum = 4_294_967_295_u32)]
     pub expire: Option<u32>,
     /// The groups that the user is in.
     pub groups: Option<Vec<String>>,

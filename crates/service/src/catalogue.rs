@@ -2,11 +2,10 @@
 
 use axum::Json;
 use keyrig_faults::{COMMANDS, Kind, Unit, catalogue};
+use keyrig_http::openapi::Operation;
 use keyrig_rack::published::built_in;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::openapi::Operation;
 
 /// What a rack can be asked for by name.
 #[derive(Serialize, ToSchema)]

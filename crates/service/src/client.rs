@@ -1,6 +1,7 @@
 //! Ceremonies: what a page's script asks of `navigator.credentials`, over HTTP and for the command line.
 
 use core::fmt;
+use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -24,7 +25,6 @@ use utoipa::ToSchema;
 use crate::commands::Members;
 use crate::error::{ErrorBody, Refused};
 use crate::noted::Noted;
-use crate::openapi::Operation;
 use crate::page_token::ForPage;
 use crate::service::Service;
 

@@ -5,6 +5,7 @@
 //! read from the rack's log as the reader takes it: one that does not read costs its place in that log.
 
 use core::convert::Infallible;
+use keyrig_http::openapi::Operation;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -21,7 +22,6 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::commands::Members;
 use crate::error::Refused;
-use crate::openapi::Operation;
 use crate::service::Service;
 
 /// How many events are taken from the log at once: so much each reader holds.

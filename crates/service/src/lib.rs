@@ -23,7 +23,6 @@
 //! | `panel` | the rack to look at: its files, codes, and all that it shows as one stream |
 //! | `catalogue` | profiles and faults by name |
 //! | `scripts`, `observe` | what is put into pages; what they note of their ceremonies |
-//! | `openapi` | the service described |
 //! | `error` | the shape of what is not a success |
 
 mod access;
@@ -36,7 +35,6 @@ mod events;
 mod metadata;
 mod noted;
 mod observe;
-mod openapi;
 mod page_token;
 mod pages;
 mod panel;

@@ -2,6 +2,7 @@
 //! fetch it are servers.
 
 use core::time::Duration;
+use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,7 +15,6 @@ use keyrig_rack::published::{Publication, Variant, built_in, pem};
 use serde_json::json;
 
 use crate::error::Refused;
-use crate::openapi::Operation;
 use crate::service::Service;
 
 /// Where it is.

@@ -1,5 +1,6 @@
 //! What pages note of their ceremonies: where notes are posted.
 
+use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,7 +11,6 @@ use utoipa::ToSchema;
 
 use crate::commands::Members;
 use crate::error::Refused;
-use crate::openapi::Operation;
 use crate::service::Service;
 
 /// Write down what a page noted of its ceremony, in the transcript, and have it explained there. The page has no part in this: the

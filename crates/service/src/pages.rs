@@ -1,6 +1,7 @@
 //! Where tokens for pages are made and ended.
 
 use core::time::Duration;
+use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,7 +14,6 @@ use utoipa::ToSchema;
 use crate::client::parsed_if_any;
 use crate::commands::Members;
 use crate::error::Refused;
-use crate::openapi::Operation;
 use crate::page_token::ForPage;
 use crate::service::Service;
 

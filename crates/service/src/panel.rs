@@ -4,6 +4,7 @@
 
 mod stream;
 
+use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,7 +19,6 @@ use utoipa::ToSchema;
 pub(crate) use self::stream::{operation as stream_operation, panel as stream};
 use crate::commands::Members;
 use crate::error::Refused;
-use crate::openapi::Operation;
 use crate::panel_access::{CODE_LIFE, Exchanged, path_with};
 use crate::service::Service;
 

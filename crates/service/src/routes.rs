@@ -16,6 +16,7 @@ use keyrig_control::request::{
     RunTimeline, Sample, SetBackup, SetPin, SetTouchPolicy, SetUvPolicy, SwitchFaultOn, SwitchFaultsOff, TakeSnapshot,
     Touch, Transact, TransactU2f, Unplug, Verify, Wait, WriteLargeBlobs,
 };
+use keyrig_http::openapi::{Interface, Operation, document, operation_id};
 use keyrig_rack::command::Command;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,9 +24,8 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::commands::{LongestBody, carry_out};
-use crate::error::Refused;
+use crate::error::{ErrorBody, Refused};
 use crate::events;
-use crate::openapi::{Operation, document};
 use crate::service::{MAX_BODY, MAX_CEREMONY, Service};
 use crate::{access, catalogue, client, metadata, observe, pages, panel, scripts, signals, trace};
 
@@ -57,11 +57,8 @@ impl Route {
         self
     }
 
-    /// `post_keys_touch`, of POST /v1/keys/{key}/touch.
     fn id(&self) -> String {
-        let words = self.path.split('/').filter(|part| !part.is_empty() && *part != "v1" && !part.starts_with('{'));
-        let words: Vec<_> = words.map(|part| part.replace(['-', '.'], "_")).collect();
-        format!("{}_{}", self.method.to_ascii_lowercase(), words.join("_"))
+        operation_id(self.method, self.path)
     }
 }
 
@@ -197,7 +194,15 @@ fn routes() -> Vec<Route> {
 /// The description of all that there is, in JSON: made when somebody asks for it.
 static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| {
     let described = routes().into_iter().map(|route| (route.method, route.path, (route.operation)(&route)));
-    document(described).to_string().into()
+    let interface = Interface {
+        title: "keyrig",
+        description: "A rack of software security keys, and a browser's client over them.",
+        version: env!("CARGO_PKG_VERSION"),
+        security_schemes: json!({"token": {"type": "http", "scheme": "bearer"}}),
+        security: &["token"],
+        refusals: &[],
+    };
+    document::<ErrorBody>(&interface, described).to_string().into()
 });
 
 /// The service, to be served or called directly.

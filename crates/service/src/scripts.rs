@@ -2,11 +2,10 @@
 
 use axum::http::header;
 use axum::response::IntoResponse;
+use keyrig_http::openapi::Operation;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-
-use crate::openapi::Operation;
 
 /// A function of how it is to be: `note` takes notes, `ask` or `service` make it `navigator.credentials`.
 macro_rules! script {

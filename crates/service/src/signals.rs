@@ -1,5 +1,6 @@
 //! What a site signals of its credentials, by `PublicKeyCredential.signal…()`, and the keys that it reaches.
 
+use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -18,7 +19,6 @@ use utoipa::ToSchema;
 use crate::client::{ancestors, at_least_one, origin, parsed_if_any};
 use crate::commands::Members;
 use crate::error::Refused;
-use crate::openapi::Operation;
 use crate::page_token::ForPage;
 use crate::service::Service;
 

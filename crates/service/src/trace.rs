@@ -3,6 +3,7 @@
 //! The format is that of [`events`](crate::events); each event is one of `crates/keyrig/schemas/trace.json`.
 
 use core::convert::Infallible;
+use keyrig_http::openapi::Operation;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -20,7 +21,6 @@ use crate::commands::Members;
 use crate::error::{ErrorBody, Refused};
 pub(crate) use crate::events::event_id;
 use crate::events::first;
-use crate::openapi::Operation;
 use crate::service::Service;
 
 /// How many events are taken at once: so much each reader holds.

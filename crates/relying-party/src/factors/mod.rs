@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::random;
@@ -56,7 +57,7 @@ impl FactorKind {
 }
 
 /// A factor as its user and administrators see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Factor {
     /// Its identifier.
     pub id: String,
@@ -64,9 +65,11 @@ pub struct Factor {
     pub description: String,
     /// When it was added.
     #[serde(serialize_with = "unix_time::serialize")]
+    #[schema(value_type = u64)]
     pub created: SystemTime,
     /// When a login last used it.
     #[serde(serialize_with = "unix_time::option::serialize")]
+    #[schema(value_type = Option<u64>)]
     pub last_used: Option<SystemTime>,
     /// Whether logins may use it.
     pub enabled: bool,
@@ -76,7 +79,7 @@ pub struct Factor {
 }
 
 /// What a factor is, without anything that is secret.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FactorDetail {
     /// A credential of a security key or a passkey.
@@ -206,10 +209,11 @@ impl From<rusqlite::Error> for FactorError {
 }
 
 /// What to change of a factor; `None` leaves a thing as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FactorChange {
-    /// What its user calls it, 1 to 64 bytes.
+    /// What its user calls it, 1 to 64 bytes without control characters.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub description: Option<String>,
     /// Whether logins may use it.
     pub enabled: Option<bool>,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::body::{Body, InPath};
 use crate::api_tokens::{ApiToken, TokenWish};
@@ -18,7 +18,8 @@ use crate::{Refusal, RelyingParty};
 
 type Shared = State<Arc<RelyingParty>>;
 
-#[derive(Serialize)]
+/// A group, and what its members may do.
+#[derive(Serialize, ToSchema)]
 pub(super) struct GroupWithRoles {
     #[serde(flatten)]
     group: Group,
@@ -39,30 +40,45 @@ pub(super) async fn groups(
     Ok(Json(relying_party.groups(claim).await?.into_iter().map(with_roles).collect()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewGroup {
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     name: String,
     #[serde(default)]
+    #[schema(max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     comment: String,
+}
+
+/// A group was added.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AddedGroup {
+    added: String,
 }
 
 pub(super) async fn add_group(
     State(relying_party): Shared,
     claim: Claim<ChangeOthers>,
     Body(NewGroup { name, comment }): Body<NewGroup>,
-) -> Result<Json<Value>, Refusal> {
-    let added = json!({ "added": name });
+) -> Result<Json<AddedGroup>, Refusal> {
+    let added = AddedGroup { added: name.clone() };
     relying_party.change_groups(claim, move |connection, by| groups::add(connection, &name, &comment, by)).await?;
     Ok(Json(added))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GroupChange {
+    #[schema(max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     comment: Option<String>,
     /// Those that it has then, and no others.
     roles: Option<Vec<String>>,
+}
+
+/// A group was changed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ChangedGroup {
+    changed: String,
 }
 
 pub(super) async fn change_group(
@@ -70,8 +86,8 @@ pub(super) async fn change_group(
     claim: Claim<ChangeOthers>,
     InPath(name): InPath<String>,
     Body(GroupChange { comment, roles }): Body<GroupChange>,
-) -> Result<Json<Value>, Refusal> {
-    let changed = json!({ "changed": name });
+) -> Result<Json<ChangedGroup>, Refusal> {
+    let changed = ChangedGroup { changed: name.clone() };
     let change = move |connection: &crate::store::Transaction<'_>, by: &crate::By| {
         groups::known(connection, &name)?;
         if let Some(comment) = comment {
@@ -83,12 +99,19 @@ pub(super) async fn change_group(
     Ok(Json(changed))
 }
 
+/// A group or a token was deleted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedByName)]
+pub(super) struct Deleted {
+    deleted: String,
+}
+
 pub(super) async fn delete_group(
     State(relying_party): Shared,
     claim: Claim<ChangeOthers>,
     InPath(name): InPath<String>,
-) -> Result<Json<Value>, Refusal> {
-    let deleted = json!({ "deleted": name });
+) -> Result<Json<Deleted>, Refusal> {
+    let deleted = Deleted { deleted: name.clone() };
     relying_party.change_groups(claim, move |connection, by| groups::delete(connection, &name, by)).await?;
     Ok(Json(deleted))
 }
@@ -105,17 +128,20 @@ pub(super) async fn tokens(
     relying_party.api_tokens(claim, user.parse()?).await.map(Json)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     name: String,
     #[serde(default)]
+    #[schema(max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     comment: String,
     /// Whether it may do only what any user may.
     #[serde(default = "separated")]
     privilege_separated: bool,
     /// From when on it is good no more, in seconds since 1970; 0 for never.
     #[serde(default)]
+    #[schema(maximum = 4_294_967_295_u32)]
     expire: u32,
 }
 
@@ -123,27 +149,35 @@ fn separated() -> bool {
     true
 }
 
-/// Makes a token; its secret is told here and never again.
+/// A token was made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AddedToken {
+    /// The user, and behind a `!` the token's name.
+    id: String,
+    /// Told here and never again.
+    secret: String,
+}
+
 pub(super) async fn add_token(
     State(relying_party): Shared,
     claim: Claim<OwnInPerson>,
     InPath(user): InPath<String>,
     Body(NewToken { name, comment, privilege_separated, expire }): Body<NewToken>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<AddedToken>, Refusal> {
     let user: UserName = user.parse()?;
     let id = format!("{user}!{name}");
     let expires = (expire != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(expire.into()));
     let wish = TokenWish { name, comment, privilege_separated, expires };
     let secret = relying_party.add_api_token(claim, user, wish).await?;
-    Ok(Json(json!({ "id": id, "secret": secret })))
+    Ok(Json(AddedToken { id, secret }))
 }
 
 pub(super) async fn delete_token(
     State(relying_party): Shared,
     claim: Claim<OwnInPerson>,
     InPath((user, name)): InPath<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
-    let deleted = json!({ "deleted": name });
+) -> Result<Json<Deleted>, Refusal> {
+    let deleted = Deleted { deleted: name.clone() };
     relying_party.delete_api_token(claim, user.parse()?, name).await?;
     Ok(Json(deleted))
 }

@@ -7,12 +7,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, header};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::body::{Body, InPath, InQuery, secret};
+use super::session::Ended;
 use crate::audit_log::{Event, EventFilter, EventKind, InvalidEventKind};
-use crate::audit_report::AuditedUser;
+use crate::audit_report::{AuditedUser, Finding};
 use crate::factors::{Factor, FactorChange};
 use crate::realms::{Realm, Requirement};
 use crate::relying_party::{Administer, Audit, ChangeOthers, ChangeOthersFactors, Claim, Own};
@@ -49,17 +51,22 @@ fn page<T>(
     (next, Json(found))
 }
 
-#[derive(Serialize)]
+/// A user with all factors.
+#[derive(Serialize, ToSchema)]
 pub(super) struct UserWithFactors {
     #[serde(flatten)]
     user: User,
     factors: Vec<Factor>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserQuery {
+    /// The last user of the page before.
+    #[schema(value_type = Option<UserName>)]
     after: Option<String>,
+    /// How many at most; 200 are the most that are answered.
+    #[schema(maximum = 4_294_967_295_u32)]
     limit: Option<u32>,
 }
 
@@ -77,12 +84,15 @@ pub(super) async fn users(
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewUser {
+    #[schema(value_type = UserName)]
     user: String,
     role: Role,
+    /// 8 to 512 bytes.
     #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, min_length = 8, max_length = 512)]
     password: Zeroizing<String>,
 }
 
@@ -104,21 +114,35 @@ pub(super) async fn change_user(
     relying_party.change_user(claim, user.parse()?, change).await.map(Json)
 }
 
+/// A user was deleted.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Deleted {
+    deleted: UserName,
+}
+
 pub(super) async fn delete_user(
     State(relying_party): Shared,
     claim: Claim<ChangeOthers>,
     InPath(user): InPath<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Deleted>, Refusal> {
     let name: UserName = user.parse()?;
     relying_party.delete_user(claim, name.clone()).await?;
-    Ok(Json(json!({ "deleted": name })))
+    Ok(Json(Deleted { deleted: name }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
+    /// 8 to 512 bytes.
     #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, min_length = 8, max_length = 512)]
     password: Zeroizing<String>,
+}
+
+/// A user's password was set.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Changed {
+    changed: UserName,
 }
 
 pub(super) async fn set_password(
@@ -126,19 +150,26 @@ pub(super) async fn set_password(
     claim: Claim<ChangeOthers>,
     InPath(user): InPath<String>,
     Body(NewPassword { password }): Body<NewPassword>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Changed>, Refusal> {
     let name: UserName = user.parse()?;
     relying_party.set_password(claim, name.clone(), password).await?;
-    Ok(Json(json!({ "changed": name })))
+    Ok(Json(Changed { changed: name }))
+}
+
+/// A user's locks were released.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Unlocked {
+    /// Whether there were any.
+    was_locked: bool,
 }
 
 pub(super) async fn unlock(
     State(relying_party): Shared,
     claim: Claim<Administer>,
     InPath(user): InPath<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Unlocked>, Refusal> {
     let was_locked = relying_party.unlock(claim, user.parse()?).await?;
-    Ok(Json(json!({ "was_locked": was_locked })))
+    Ok(Json(Unlocked { was_locked }))
 }
 
 pub(super) async fn sessions(
@@ -154,18 +185,25 @@ pub(super) async fn end_session(
     State(relying_party): Shared,
     claim: Claim<Administer>,
     InPath((user, id)): InPath<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Ended>, Refusal> {
     relying_party.end_session(claim, user.parse()?, id.clone()).await?;
-    Ok(Json(json!({ "ended": id })))
+    Ok(Json(Ended { ended: id }))
+}
+
+/// Sessions were ended.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EndedSessions {
+    /// How many.
+    sessions: usize,
 }
 
 pub(super) async fn end_sessions(
     State(relying_party): Shared,
     claim: Claim<Administer>,
     InPath(user): InPath<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<EndedSessions>, Refusal> {
     let ended = relying_party.end_sessions(claim, user.parse()?).await?;
-    Ok(Json(json!({ "sessions": ended })))
+    Ok(Json(EndedSessions { sessions: ended }))
 }
 
 pub(super) async fn factors(
@@ -176,9 +214,10 @@ pub(super) async fn factors(
     relying_party.factors(claim, user.parse()?).await.map(Json)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Forced {
+    /// Whether it is done although the user then lacks what the realm requires.
     #[serde(default)]
     force: bool,
 }
@@ -215,7 +254,7 @@ pub(super) async fn realms(State(relying_party): Shared) -> Result<Json<Vec<Real
     relying_party.realms().await.map(Json)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RealmChange {
     requirement: Requirement,
@@ -230,7 +269,9 @@ pub(super) async fn change_realm(
     relying_party.change_realm(claim, realm, requirement).await.map(Json)
 }
 
-#[derive(Serialize)]
+/// A user with all factors, and what there is to say of them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditedUser)]
 pub(super) struct AuditedView {
     #[serde(flatten)]
     user: User,
@@ -239,9 +280,12 @@ pub(super) struct AuditedView {
     findings: Vec<FindingView>,
 }
 
-#[derive(Serialize)]
+/// What there is to say of a user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FindingInWords)]
 struct FindingView {
-    code: &'static str,
+    code: Finding,
+    /// For people.
     text: &'static str,
 }
 
@@ -257,21 +301,31 @@ pub(super) async fn audit(
         user,
         requirement,
         factors,
-        findings: findings.iter().map(|found| FindingView { code: found.name(), text: found.words() }).collect(),
+        findings: findings.into_iter().map(|code| FindingView { code, text: code.words() }).collect(),
     });
     Ok(page("/api/audit", audited.collect(), limit, |last| {
         vec![("after", last.user.name.to_string()), ("limit", limit.to_string())]
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
+    /// Only those that concern this user.
     user: Option<String>,
+    /// Only those of this kind.
+    #[schema(value_type = Option<EventKind>)]
     kind: Option<String>,
+    /// Only those at this moment or later, in seconds since 1970.
+    #[schema(maximum = 4_294_967_295_u32)]
     since: Option<u32>,
+    /// Only those before this moment.
+    #[schema(maximum = 4_294_967_295_u32)]
     until: Option<u32>,
+    /// Only those before the one of this number.
     before: Option<i64>,
+    /// How many at most; 1000 are the most that are answered.
+    #[schema(maximum = 4_294_967_295_u32)]
     limit: Option<u32>,
 }
 
@@ -307,11 +361,20 @@ pub(super) async fn events(
     }))
 }
 
+/// Why something was refused.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Report {
+    event: Event,
+    /// Each check, with what was expected and found, and an explanation.
+    #[schema(value_type = Object)]
+    report: Value,
+}
+
 pub(super) async fn report(
     State(relying_party): Shared,
     claim: Claim<Administer>,
     InPath(id): InPath<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Report>, Refusal> {
     let (event, report) = relying_party.report(claim, id).await?;
-    Ok(Json(json!({ "event": event, "report": report })))
+    Ok(Json(Report { event, report }))
 }

@@ -2,6 +2,7 @@
 //! wrong with it.
 
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,8 +10,9 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use serde::Deserializer;
-use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::source;
 use crate::turns::Asker;
@@ -20,8 +22,31 @@ use crate::{Refusal, RelyingParty};
 /// The longest request body that is read. An answer with a chain of attestation certificates is below 8 KiB.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A JSON body.
+/// A JSON body, which is an object.
 pub(super) struct Body<T>(pub(super) T);
+
+/// What JSON has as an object. By itself a struct is read from a list of its members' values too, in an order that nobody promised.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
 
 impl<T: DeserializeOwned> FromRequest<Arc<RelyingParty>> for Body<T> {
     type Rejection = Refusal;
@@ -30,7 +55,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<RelyingParty>> for Body<T> {
         let limit = state.limits.body;
         let read = tokio::time::timeout(limit, Json::from_request(request, state)).await;
         match read.map_err(|_| Refusal::BodyTooSlow { limit })? {
-            Ok(Json(body)) => Ok(Self(body)),
+            Ok(Json(Object(body))) => Ok(Self(body)),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(Refusal::BadContentType),
             Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(Refusal::BodyTooLarge { limit: MAX_BODY_BYTES })

@@ -6,14 +6,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use keyrig_verifier::AuthenticationResponse;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::body::{Body, secret};
+use super::schemas;
 use super::session::{SessionCookie, SessionView};
 use crate::audit_log::refused_logins;
-use crate::relying_party::{Answer, LoggedIn, Step};
+use crate::realms::Requirement;
+use crate::relying_party::{Answer, Ceremony, LoggedIn, Step};
 use crate::sessions::SessionKind;
 use crate::turns::Asker;
 use crate::user_name::UserName;
@@ -22,42 +25,108 @@ use crate::{Refusal, RelyingParty};
 
 type Shared = State<Arc<RelyingParty>>;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LoginRequest)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Password {
+    #[schema(value_type = UserName)]
     user: String,
     #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String)]
     password: Zeroizing<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LoginUnderWay)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LoginOnly {
+    /// The secret identifier of the login under way.
     login: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LoginByCode)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Code {
+    /// The secret identifier of the login under way.
     login: String,
     #[serde(deserialize_with = "secret")]
     code: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LoginByRecoveryKey)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecoveryKey {
+    /// The secret identifier of the login under way.
     login: String,
     #[serde(deserialize_with = "secret")]
     key: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LoginByCredential)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Credential {
+    /// The secret identifier of the login under way.
     login: String,
+    /// That of the ceremony.
     challenge: String,
+    #[schema(schema_with = schemas::authentication_response)]
     credential: Value,
+}
+
+/// What a login has come to.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(super) enum LoginAnswer {
+    /// A session began.
+    LoggedIn {
+        session: SessionView,
+        /// On a site that explains, every check of what the key answered.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
+        report: Option<Value>,
+    },
+    /// A session began that is for adding the factor that the realm requires, and for nothing else.
+    EnrolmentRequired {
+        requirement: Requirement,
+        session: SessionView,
+        /// On a site that explains, every check of what the key answered.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
+        report: Option<Value>,
+    },
+    /// One of these factors is needed as well.
+    SecondFactor {
+        /// The secret identifier of the login under way.
+        login: String,
+        factors: OfferedFactors,
+    },
+}
+
+/// The factors that a user can choose from.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OfferedFactors {
+    /// The ceremony that a security key can end.
+    webauthn: Option<Ceremony>,
+    /// Whether a code of an app will do.
+    totp: bool,
+    /// Whether there is an app, but locked.
+    totp_locked: bool,
+    /// How many recovery keys are left.
+    recovery: Option<usize>,
+    /// Which keys are for another RP ID than this site's, in a sentence.
+    unusable_keys: Option<String>,
+}
+
+/// A login by a passkey alone that has begun.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PasskeyCeremony {
+    /// The secret identifier of the login under way.
+    login: String,
+    #[serde(flatten)]
+    ceremony: Ceremony,
 }
 
 /// What came of an attempt of somebody who is not known yet. A failure counts against the client that made it.
@@ -99,42 +168,29 @@ pub(super) async fn password(
     Ok(match counted(&relying_party, &asker, attempt)? {
         Step::Session(logged_in) => session(&cookie, &logged_in),
         Step::SecondFactor(offer) => {
-            let body = json!({
-                "state": "second_factor",
-                "login": offer.login,
-                "factors": {
-                    "webauthn": offer.webauthn,
-                    "totp": offer.totp,
-                    "totp_locked": offer.totp_locked,
-                    "recovery": offer.recovery,
-                    "unusable_keys": offer.unusable_keys,
-                },
-            });
-            Json(body).into_response()
+            let factors = OfferedFactors {
+                webauthn: offer.webauthn,
+                totp: offer.totp,
+                totp_locked: offer.totp_locked,
+                recovery: offer.recovery,
+                unusable_keys: offer.unusable_keys,
+            };
+            Json(LoginAnswer::SecondFactor { login: offer.login, factors }).into_response()
         }
     })
 }
 
 /// A session with its cookie.
 fn session(cookie: &SessionCookie, logged_in: &LoggedIn) -> Response {
-    let view = SessionView::of(logged_in);
-    let mut body = match logged_in.session.kind {
-        SessionKind::Full => json!({ "state": "logged_in", "session": view }),
-        SessionKind::Enrolment => json!({
-            "state": "enrolment_required",
-            "requirement": logged_in.requirement,
-            "session": view,
-        }),
+    let session = SessionView::of(logged_in);
+    let report = logged_in.report.clone();
+    let body = match logged_in.session.kind {
+        SessionKind::Full => LoginAnswer::LoggedIn { session, report },
+        SessionKind::Enrolment => {
+            LoginAnswer::EnrolmentRequired { requirement: logged_in.requirement, session, report }
+        }
     };
-    explained(&mut body, logged_in.report.as_ref());
     (cookie.set(&logged_in.session), Json(body)).into_response()
-}
-
-/// Puts the report of a verification into an answer, where there is one.
-pub(super) fn explained(body: &mut Value, report: Option<&Value>) {
-    if let (Some(members), Some(report)) = (body.as_object_mut(), report) {
-        members.insert("report".to_owned(), report.clone());
-    }
 }
 
 async fn finish(
@@ -170,9 +226,9 @@ pub(super) async fn begin_webauthn(
     State(relying_party): Shared,
     asker: Asker,
     Body(LoginOnly { login }): Body<LoginOnly>,
-) -> Result<Response, Refusal> {
+) -> Result<Json<Ceremony>, Refusal> {
     let attempt = relying_party.begin_login_ceremony(&asker, login).await;
-    Ok(Json(counted(&relying_party, &asker, attempt)?).into_response())
+    counted(&relying_party, &asker, attempt).map(Json)
 }
 
 pub(super) async fn webauthn(
@@ -186,7 +242,8 @@ pub(super) async fn webauthn(
     finish(relying_party, asker, cookie, login, Answer::Webauthn { challenge, credential, page }).await
 }
 
-#[derive(Deserialize)]
+/// Nothing is asked.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -194,13 +251,12 @@ pub(super) async fn begin_passkey(
     State(relying_party): Shared,
     asker: Asker,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Response, Refusal> {
+) -> Result<Json<PasskeyCeremony>, Refusal> {
     // Counted until it succeeds: most never do.
     let begun = relying_party.begin_passkey_login(&asker).await;
     relying_party.failures.add(&asker);
     let (login, ceremony) = begun?;
-    let body = json!({ "login": login, "challenge": ceremony.challenge, "options": ceremony.options });
-    Ok(Json(body).into_response())
+    Ok(Json(PasskeyCeremony { login, ceremony }))
 }
 
 pub(super) async fn passkey(

@@ -6,7 +6,10 @@ mod body;
 mod conformance;
 mod factors;
 mod login;
+mod openapi;
 mod proxmox;
+mod routes;
+pub(crate) mod schemas;
 mod session;
 mod site;
 mod source;
@@ -19,7 +22,6 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, on};
 use keyrig_http::Server;
 use tokio::net::TcpListener;
 use url::{Host, Url};
@@ -28,78 +30,16 @@ pub use self::body::MAX_BODY_BYTES;
 pub use self::conformance::ROUTES as CONFORMANCE_ROUTES;
 pub use self::proxmox::ROUTES as PROXMOX_ROUTES;
 pub(crate) use self::proxmox::TICKET_KEY_BYTES;
+pub use self::routes::ROUTES;
 pub use self::session::CSRF_HEADER;
 
 use crate::refusal::of_what_is_no_request;
 use crate::{Refusal, RelyingParty, page};
 
-macro_rules! routes {
-    ($($method:ident $path:literal => $handler:path,)+) => {
-        /// Every route of the API: method and path, with the parameters of a path in braces.
-        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path),)+];
-
-        fn routes() -> Router<Arc<RelyingParty>> {
-            Router::new()$(.route($path, on(MethodFilter::$method, $handler)))+
-        }
-    };
-}
-
-routes! {
-    GET "/api/site" => site::show,
-    POST "/api/login" => login::password,
-    POST "/api/login/totp" => login::totp,
-    POST "/api/login/recovery" => login::recovery,
-    POST "/api/login/webauthn/begin" => login::begin_webauthn,
-    POST "/api/login/webauthn" => login::webauthn,
-    POST "/api/login/passkey/begin" => login::begin_passkey,
-    POST "/api/login/passkey" => login::passkey,
-    GET "/api/session" => session::show,
-    DELETE "/api/session" => session::end,
-    POST "/api/session/confirm" => session::confirm,
-    GET "/api/sessions" => session::list,
-    DELETE "/api/sessions" => session::end_all,
-    DELETE "/api/sessions/{id}" => session::end_one,
-    PUT "/api/password" => session::change_password,
-    GET "/api/factors" => factors::list,
-    POST "/api/factors/webauthn/begin" => factors::begin_webauthn,
-    POST "/api/factors/webauthn" => factors::finish_webauthn,
-    POST "/api/factors/totp/begin" => factors::begin_totp,
-    POST "/api/factors/totp" => factors::finish_totp,
-    POST "/api/factors/recovery" => factors::add_recovery_keys,
-    PATCH "/api/factors/{id}" => factors::change,
-    DELETE "/api/factors/{id}" => factors::delete,
-    GET "/api/users" => administration::users,
-    POST "/api/users" => administration::add_user,
-    PATCH "/api/users/{user}" => administration::change_user,
-    DELETE "/api/users/{user}" => administration::delete_user,
-    PUT "/api/users/{user}/password" => administration::set_password,
-    POST "/api/users/{user}/unlock" => administration::unlock,
-    GET "/api/users/{user}/sessions" => administration::sessions,
-    DELETE "/api/users/{user}/sessions" => administration::end_sessions,
-    DELETE "/api/users/{user}/sessions/{id}" => administration::end_session,
-    GET "/api/users/{user}/factors" => administration::factors,
-    DELETE "/api/users/{user}/factors" => administration::delete_factors,
-    PATCH "/api/users/{user}/factors/{id}" => administration::change_factor,
-    DELETE "/api/users/{user}/factors/{id}" => administration::delete_factor,
-    GET "/api/users/{user}/tokens" => access::tokens,
-    POST "/api/users/{user}/tokens" => access::add_token,
-    DELETE "/api/users/{user}/tokens/{token}" => access::delete_token,
-    GET "/api/groups" => access::groups,
-    POST "/api/groups" => access::add_group,
-    PATCH "/api/groups/{group}" => access::change_group,
-    DELETE "/api/groups/{group}" => access::delete_group,
-    GET "/api/roles" => access::roles,
-    GET "/api/realms" => administration::realms,
-    PUT "/api/realms/{realm}" => administration::change_realm,
-    GET "/api/audit" => administration::audit,
-    GET "/api/events" => administration::events,
-    GET "/api/reports/{id}" => administration::report,
-}
-
 /// The API of a relying party, to be served or called directly. Pages can be added to it: their routes are their own.
 pub fn router(relying_party: Arc<RelyingParty>) -> Router {
     let conformance = relying_party.fido_conformance.then(conformance::routes).unwrap_or_default();
-    routes()
+    routes::routes()
         .merge(page::routes())
         .merge(proxmox::routes())
         .merge(conformance)

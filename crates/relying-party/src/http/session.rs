@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{AppendHeaders, IntoResponse};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::body::{Body, InPath, secret};
@@ -112,14 +112,15 @@ impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Claim<R> {
 }
 
 /// A session as its browser sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SessionView {
     user: UserName,
     role: Role,
-    /// `full` or `enrolment`.
-    kind: &'static str,
+    kind: SessionKind,
+    /// What every request that changes something carries in a header.
     csrf_token: String,
     expires: u64,
+    /// What there is to tell the user.
     notices: Vec<Notice>,
 }
 
@@ -128,7 +129,7 @@ impl SessionView {
         Self {
             user: user.name.clone(),
             role: user.role,
-            kind: session.kind.name(),
+            kind: session.kind,
             csrf_token: session.csrf_token.clone(),
             expires: seconds(session.expires),
             notices,
@@ -148,7 +149,7 @@ pub(super) async fn show(
     Ok(Json(SessionView {
         user: session.user.name,
         role: session.user.role,
-        kind: session.kind.name(),
+        kind: session.kind,
         csrf_token: session.csrf_token,
         expires: seconds(session.expires),
         notices,
@@ -161,11 +162,40 @@ pub(super) async fn end(
     cookie: SessionCookie,
 ) -> Result<impl IntoResponse, Refusal> {
     relying_party.log_out(claim).await?;
-    Ok((cookie.clear(), Json(json!({ "state": "logged_out" }))))
+    Ok((cookie.clear(), Json(LoggedOut { state: Over::LoggedOut, sessions: None })))
+}
+
+/// The session that asked is over.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LoggedOut {
+    state: Over,
+    /// How many ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<usize>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Over {
+    LoggedOut,
+}
+
+/// A session was ended.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ended {
+    /// What it was called.
+    pub(super) ended: String,
+}
+
+/// The password was given again.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Confirmed {
+    /// For how long factors can be changed, seconds.
+    confirmed_for: u64,
 }
 
 /// A session in a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct ListedSession {
     #[serde(flatten)]
     session: SessionEntry,
@@ -186,9 +216,9 @@ pub(super) async fn end_one(
     State(relying_party): State<Arc<RelyingParty>>,
     claim: Claim<Own>,
     InPath(id): InPath<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Ended>, Refusal> {
     relying_party.end_own_session(claim, id.clone()).await?;
-    Ok(Json(json!({ "ended": id })))
+    Ok(Json(Ended { ended: id }))
 }
 
 pub(super) async fn end_all(
@@ -197,22 +227,27 @@ pub(super) async fn end_all(
     cookie: SessionCookie,
 ) -> Result<impl IntoResponse, Refusal> {
     let ended = relying_party.log_out_everywhere(claim).await?;
-    Ok((cookie.clear(), Json(json!({ "state": "logged_out", "sessions": ended }))))
+    Ok((cookie.clear(), Json(LoggedOut { state: Over::LoggedOut, sessions: Some(ended) })))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PasswordAgain)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Password {
     #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String)]
     password: Zeroizing<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PasswordChange {
     #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String)]
     password: Zeroizing<String>,
+    /// 8 to 512 bytes.
     #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, min_length = 8, max_length = 512)]
     new_password: Zeroizing<String>,
 }
 
@@ -220,9 +255,9 @@ pub(super) async fn confirm(
     State(relying_party): State<Arc<RelyingParty>>,
     claim: Claim<Present>,
     Body(Password { password }): Body<Password>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Confirmed>, Refusal> {
     relying_party.confirm(claim, password).await?;
-    Ok(Json(json!({ "confirmed_for": sessions::CONFIRMATION_LIFETIME.as_secs() })))
+    Ok(Json(Confirmed { confirmed_for: sessions::CONFIRMATION_LIFETIME.as_secs() }))
 }
 
 pub(super) async fn change_password(
@@ -232,5 +267,5 @@ pub(super) async fn change_password(
     Body(PasswordChange { password, new_password }): Body<PasswordChange>,
 ) -> Result<impl IntoResponse, Refusal> {
     relying_party.change_password(claim, password, new_password).await?;
-    Ok((cookie.clear(), Json(json!({ "state": "logged_out" }))))
+    Ok((cookie.clear(), Json(LoggedOut { state: Over::LoggedOut, sessions: None })))
 }

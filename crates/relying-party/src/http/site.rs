@@ -5,23 +5,25 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::body::InQuery;
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteQuery {
+    /// The origin of a page.
     origin: Option<String>,
 }
 
 /// Nothing here is a secret: browsers are told it in the options of ceremonies, or refuse for it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SiteView {
     rp_id: String,
     name: String,
-    /// None: that of the request's Host.
+    /// The origins that are taken; if there are none, that of the request's Host.
     origins: Vec<String>,
     allow_subdomains: bool,
     passkey_login: bool,
@@ -32,7 +34,7 @@ pub(super) struct SiteView {
     origin_refusal: Option<OriginRefusalView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct OriginRefusalView {
     expected: String,
     explanation: String,

@@ -10,6 +10,7 @@ use keyrig_ctap::Aaguid;
 use keyrig_verifier::{Check, RegistrationResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::authorization::{Authorized, ChangeOthersFactors, ChangeOwn, Claim, Enrol, Right};
 use super::login::{Cause, Ceremony};
@@ -19,6 +20,7 @@ use crate::challenges::{self, Purpose};
 use crate::factors;
 use crate::factors::webauthn::StoredCredential;
 use crate::factors::{Factor, FactorError, FactorKind, StoredFactor, Which, recovery, totp, webauthn};
+use crate::http::schemas;
 use crate::notices::{self, Notice};
 use crate::qr::qr_svg;
 use crate::random;
@@ -36,7 +38,7 @@ use crate::webauthn::{Page, Webauthn};
 const TOTP_ENROLMENT_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// What a registration is to make.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegistrationWish {
     /// Whether the credential is to log in alone: discoverable, with user verification.
@@ -80,16 +82,20 @@ struct TotpChallenge {
 }
 
 /// How codes of a new TOTP factor are to be made; what is left out is what every app takes, or what the realm says.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TotpWish {
+    #[schema(schema_with = schemas::totp_algorithm)]
     algorithm: Option<String>,
+    #[schema(minimum = 6, maximum = 8)]
     digits: Option<u8>,
+    /// Seconds.
+    #[schema(minimum = 10, maximum = 3600)]
     step: Option<u64>,
 }
 
 /// A secret for an app, to be confirmed by a code.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct TotpOffer {
     /// The secret identifier of the enrolment.
     pub(crate) challenge: String,

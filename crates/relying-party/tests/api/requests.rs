@@ -48,6 +48,8 @@ async fn malformed_bodies_are_refused_with_the_place_of_the_mistake() {
         ("/api/login", "", "EOF while parsing a value at line 1 column 0"),
         ("/api/login", "{", "EOF while parsing an object at line 1 column 1"),
         ("/api/login", "{}", "missing field `user`"),
+        ("/api/login", r#"["a@pve", "x"]"#, "invalid type: sequence, expected an object"),
+        ("/api/login/passkey/begin", "[]", "invalid type: sequence, expected an object"),
         ("/api/login", r#"{"user": 7}"#, "user: invalid type: integer `7`"),
         ("/api/login", r#"{"user": "a@pve", "password": "x", "otp": "1"}"#, "unknown field `otp`"),
         ("/api/login", r#"{"user": "a@pve", "password": "x"} x"#, "trailing characters"),

@@ -54,7 +54,9 @@ fn asks(method: &str, path: &str) -> Option<Asks> {
         ("POST", "/api/login/totp" | "/api/login/recovery" | "/api/login/webauthn/begin" | "/api/login/webauthn") => {
             Asks::Login
         }
-        ("POST", "/api/login/passkey/begin") | ("GET", "/api/site" | "/api/realms") => Asks::Nothing,
+        ("POST", "/api/login/passkey/begin") | ("GET", "/api/openapi.json" | "/api/site" | "/api/realms") => {
+            Asks::Nothing
+        }
         ("POST", "/api/login/passkey") => Asks::Passkey,
         ("GET" | "DELETE", "/api/session")
         | ("POST", "/api/session/confirm")

@@ -4,6 +4,7 @@
 //! is followed by the whole rack. Nothing has to be worked out by who reads it, and who reads slowly is brought up to date.
 
 use core::convert::Infallible;
+use keyrig_http::openapi::Operation;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -20,7 +21,6 @@ use utoipa::ToSchema;
 
 use crate::commands::Members;
 use crate::error::{ErrorBody, Refused};
-use crate::openapi::Operation;
 use crate::service::Service;
 use crate::trace::{event_id, line, not_followed};
 

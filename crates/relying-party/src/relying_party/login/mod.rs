@@ -18,6 +18,7 @@ use keyrig_verifier::Report;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 pub(crate) use self::cause::Cause;
@@ -86,11 +87,12 @@ pub(crate) struct Offer {
 }
 
 /// A ceremony that has begun.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Ceremony {
     /// Its secret identifier.
     pub(crate) challenge: String,
     /// What the page hands to `navigator.credentials`: `{"publicKey": ..}`.
+    #[schema(value_type = Object)]
     pub(crate) options: Value,
 }
 
