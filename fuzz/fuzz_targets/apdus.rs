@@ -17,7 +17,8 @@ use keyrig_ctap::u2f::{Apdu, Authentication, Control, Encoding, Registration, Re
 use libfuzzer_sys::fuzz_target;
 
 static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::built_in("keyrig").unwrap());
-static ATTESTATION: LazyLock<Attestation> = LazyLock::new(|| Root::new([0x52; 32]).unwrap().issue(&PROFILE).unwrap());
+static ATTESTATION: LazyLock<Attestation> =
+    LazyLock::new(|| Root::new([0x52; 32]).unwrap().issue(&PROFILE, 1).unwrap());
 
 struct World<'a> {
     choices: &'a [u8],

@@ -37,7 +37,7 @@ static KEYS: LazyLock<Vec<(Profile, Attestation)>> = LazyLock::new(|| {
             profiles.push(profile);
         }
     }
-    let issue = |profile: Profile| (profile.clone(), root.issue(&profile).unwrap());
+    let issue = |profile: Profile| (profile.clone(), root.issue(&profile, 1).unwrap());
     profiles.into_iter().map(issue).collect()
 });
 

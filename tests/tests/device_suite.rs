@@ -92,6 +92,10 @@ async fn part(profile: &str, way: Way, files: &[&str]) {
 }
 
 async fn part_with(touch: &str, profile: &str, way: Way, files: &[&str]) {
+    part_asked(touch, profile, way, files, &[]).await;
+}
+
+async fn part_asked(touch: &str, profile: &str, way: Way, files: &[&str], options: &[&str]) {
     let cache = judge::tree(".cache/device-suite");
     if !cache.join("installed").exists() {
         judge::skip("the suite is not installed: tests/device_suite/install does it");
@@ -108,6 +112,7 @@ async fn part_with(touch: &str, profile: &str, way: Way, files: &[&str]) {
     command
         .args(["-m", "pytest", "--quiet", "--tb=short", "-p", "no:cacheprovider", "-p", plugin, "-p", "verdicts"])
         .args(files)
+        .args(options)
         .args(["--controller", &serving.pico_controller()])
         .args(deselected(profile))
         .current_dir(cache.join("fido2-2.2.1"))
@@ -182,6 +187,21 @@ async fn yubikey_5_4_over_datagrams() {
     suite("yubikey-5.4", Way::Datagrams).await;
 }
 
+/// Credentials of ML-DSA, beside what every key is asked.
+#[tokio::test]
+async fn post_quantum_credentials_over_datagrams() {
+    let files = [&OWN_PART[..], &["tests/device/test_credentials.py", "tests/device/test_credman.py"]].concat();
+    part("keyrig-ml-dsa", Way::Datagrams, &files).await;
+}
+
+/// Enterprise attestation of both kinds: of the RP ID that the profile lists, and of one that the platform asks for.
+#[tokio::test]
+async fn enterprise_attestation_over_datagrams() {
+    let files = [&OWN_PART[..], &["tests/device/test_config.py"]].concat();
+    let options = ["--ep-rp-id", "enterprise.example.com"];
+    part_asked("manual", "yubikey-enterprise", Way::Datagrams, &files, &options).await;
+}
+
 /// Its fingerprints, whose samples the suite leaves to a user: the rack's finger gives them.
 #[tokio::test]
 async fn the_fingerprints_of_a_bio() {
@@ -192,7 +212,8 @@ async fn the_fingerprints_of_a_bio() {
 /// for a key which somebody has set up, and asks nothing of it.
 #[tokio::test]
 async fn the_own_part_of_every_other_key() {
-    const WHOLE: [&str; 5] = ["keyrig", "yubikey-5.8", "yubikey-5.7", "yubikey-5.4", "ctap-2.1"];
+    const WHOLE: [&str; 7] =
+        ["keyrig", "keyrig-ml-dsa", "yubikey-enterprise", "yubikey-5.8", "yubikey-5.7", "yubikey-5.4", "ctap-2.1"];
     let others = Profile::built_in_names().filter(|name| !WHOLE.contains(name) && *name != "keyrig-uv");
     let of_ctap2 = others
         .filter(|name| Profile::built_in(name).is_some_and(|profile| profile.has_ctap2() && profile.usb.is_some()));

@@ -97,6 +97,31 @@ echo '== fresh'
 ykman fido info
 "#;
 
+/// Of a key with the Enterprise Profile, and of one without.
+#[tokio::test]
+async fn enterprise_attestation_is_enabled_by_ykman() {
+    let script = r#"
+echo '== new'
+ykman fido info | grep Enterprise
+ykman fido access change-pin --new-pin 23456789
+echo '== enabled'
+ykman fido config enable-ep-attestation --pin 23456789
+ykman fido info | grep Enterprise
+"#;
+    let Some(printed) = run("paths", "yubikey-enterprise", &[], &[script, RESET].concat()).await else { return };
+    assert_eq!(
+        narrow(part(&printed, "new")),
+        narrow("Enterprise Attestation: Disabled\nFIDO PIN updated.\n"),
+        "{printed}"
+    );
+    let enabled = "Enterprise Attestation enabled.\nEnterprise Attestation: Enabled\n";
+    assert_eq!(narrow(part(&printed, "enabled")), narrow(enabled), "{printed}");
+    let fresh = narrow(part(&printed, "fresh"));
+    assert!(fresh.iter().any(|line| line == "Enterprise Attestation: Disabled"), "{printed}");
+    let script = "refused 'not supported' ykman fido config enable-ep-attestation";
+    run("paths", "yubikey-5.7", &[], script).await;
+}
+
 /// A key with 100 places for credentials and authenticatorConfig, or without both.
 async fn session(view: &str, profile: &str, version: &str, aaguid: &str, configurable: bool) {
     let script = [SESSION, if configurable { CONFIGURED } else { NOT_CONFIGURED }, RESET].concat();

@@ -1,7 +1,7 @@
 //! Attestation certificates (WebAuthn Level 3 §8.2.1) under a root with TEST in its name.
 //!
 //! Everything follows from the root's secret of 32 bytes: the same secret gives the same certificates, byte for byte. All keys
-//! of a profile share one attestation key, as a maker's batch does.
+//! of a profile share one attestation key, as a maker's batch does; for enterprise attestation each has its own.
 
 mod metadata;
 #[cfg(test)]
@@ -12,6 +12,7 @@ use core::str::FromStr;
 use hmac::{Hmac, KeyInit, Mac};
 use keyrig_ctap::Aaguid;
 use keyrig_ctap::cose::Algorithm;
+use keyrig_ctap::get_info::OptionId;
 use sha2::Sha256;
 use thiserror::Error;
 use x509_cert::builder::profile::BuilderProfile;
@@ -41,6 +42,9 @@ const U2F_TRANSPORTS_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap(
 
 /// id-fido-gen-ce-aaguid.
 const AAGUID_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.1.1.4");
+
+/// id-fido-gen-ce-sernum (WebAuthn Level 3 §8.2.2).
+const SERIAL_NUMBER_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.1.1.2");
 
 const ROOT_NAME: &str = "CN=keyrig TEST attestation root,O=keyrig,C=XX";
 
@@ -73,6 +77,8 @@ pub struct Attestation {
     root: Option<Vec<u8>>,
     u2f_certificate: Vec<u8>,
     key_identifier: [u8; 20],
+    /// Of a key that is capable of enterprise attestation.
+    enterprise: Option<(PrivateKey, Vec<u8>)>,
 }
 
 impl Attestation {
@@ -92,6 +98,14 @@ impl Attestation {
     #[must_use]
     pub fn chain(&self) -> Vec<Vec<u8>> {
         [&self.certificate].into_iter().chain(&self.root).cloned().collect()
+    }
+
+    /// The private key of enterprise attestations, which is this key's alone, and the certificates of such a statement; if it is capable
+    /// of them.
+    #[must_use]
+    pub fn enterprise(&self) -> Option<(&PrivateKey, Vec<Vec<u8>>)> {
+        let (private_key, certificate) = self.enterprise.as_ref()?;
+        Some((private_key, [certificate].into_iter().chain(&self.root).cloned().collect()))
     }
 
     /// The attestation certificate of CTAP1/U2F, DER: for the same key, but without an AAGUID, as U2F has none.
@@ -131,11 +145,12 @@ impl Root {
         derive(&self.secret, b"root")
     }
 
-    /// The attestation key of a profile and its certificates.
+    /// The attestation key of a profile and its certificates; and those of enterprise attestation, of the one key that has this serial
+    /// number.
     ///
     /// # Errors
     /// [`CertificateFailed`] if the certificate cannot be encoded.
-    pub fn issue(&self, profile: &Profile) -> Result<Attestation, CertificateFailed> {
+    pub fn issue(&self, profile: &Profile, serial_number: u32) -> Result<Attestation, CertificateFailed> {
         let behaviour = &profile.behaviour;
         let key = derive(&self.secret, &profile.aaguid.0);
         let subject = format!("CN=keyrig TEST {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.aaguid);
@@ -145,14 +160,40 @@ impl Root {
             &subject,
             &key,
             &issuer,
-            Extensions::Leaf(profile.aaguid, behaviour.attestation_tells_transports),
+            Extensions::Leaf(profile.aaguid, behaviour.attestation_tells_transports, None),
         )?;
+        let enterprise = profile.option(OptionId::Ep).map(|_| self.issue_enterprise(profile, serial_number));
         let subject = format!("CN=keyrig TEST U2F {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.name);
         let u2f_certificate = certificate(&self.secret, &subject, &key, &issuer, Extensions::U2fLeaf)?;
         let root = behaviour.attestation_sends_root.then(|| self.certificate.clone());
         let key_identifier =
             key_identifier(&key).map_err(|source| CertificateFailed { subject: subject.clone(), source })?;
-        Ok(Attestation { private_key: key, certificate: leaf, root, u2f_certificate, key_identifier })
+        Ok(Attestation {
+            private_key: key,
+            certificate: leaf,
+            root,
+            u2f_certificate,
+            key_identifier,
+            enterprise: enterprise.transpose()?,
+        })
+    }
+
+    /// Real ones name their serial number in both places, too.
+    fn issue_enterprise(
+        &self,
+        profile: &Profile,
+        serial_number: u32,
+    ) -> Result<(PrivateKey, Vec<u8>), CertificateFailed> {
+        let serial = serial_number.to_be_bytes();
+        let key = derive(&self.secret, &[&profile.aaguid.0[..], &serial].concat());
+        let subject = format!(
+            "CN=keyrig TEST {} serial number {serial_number},OU=Authenticator Attestation,O=keyrig,C=XX",
+            profile.aaguid
+        );
+        let tells_transports = profile.behaviour.attestation_tells_transports;
+        let extensions = Extensions::Leaf(profile.aaguid, tells_transports, Some(serial));
+        let certificate = certificate(&self.secret, &subject, &key, &self.private_key(), extensions)?;
+        Ok((key, certificate))
     }
 }
 
@@ -181,8 +222,8 @@ fn mac(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 
 enum Extensions {
     Root,
-    /// With the AAGUID, and with transports if they are told.
-    Leaf(Aaguid, bool),
+    /// With the AAGUID, with transports if they are told, and with the serial number of an enterprise attestation.
+    Leaf(Aaguid, bool, Option<[u8; 4]>),
     U2fLeaf,
     /// With the address of the list of revocations, if there is one.
     Signer(Option<String>),
@@ -238,13 +279,17 @@ impl BuilderProfile for CertificateProfile {
             Extensions::Leaf(..) | Extensions::U2fLeaf => {
                 let constraints = BasicConstraints { ca: false, path_len_constraint: None };
                 extensions.push((true, &constraints).to_extension(&self.subject, &extensions)?);
-                // Neither of the two is ever critical.
-                if let Extensions::Leaf(aaguid, _) = &self.extensions {
+                // None of the three is ever critical.
+                if let Extensions::Leaf(_, _, Some(serial_number)) = &self.extensions {
+                    let value = OctetString::new(serial_number.as_slice())?;
+                    extensions.push((SERIAL_NUMBER_EXTENSION, false, &value).to_extension(&self.subject, &extensions)?);
+                }
+                if let Extensions::Leaf(aaguid, ..) = &self.extensions {
                     // The value is an OCTET STRING inside the extension's own.
                     let value = OctetString::new(aaguid.0.as_slice())?;
                     extensions.push((AAGUID_EXTENSION, false, &value).to_extension(&self.subject, &extensions)?);
                 }
-                if let Extensions::U2fLeaf | Extensions::Leaf(_, true) = &self.extensions {
+                if let Extensions::U2fLeaf | Extensions::Leaf(_, true, _) = &self.extensions {
                     // Bit 2 from the left is USB.
                     let usb = BitString::new(5, [0x20])?;
                     extensions.push((U2F_TRANSPORTS_EXTENSION, false, &usb).to_extension(&self.subject, &extensions)?);

@@ -114,6 +114,13 @@ impl Authenticator {
         self.profile.option(OptionId::MakeCredUvNotRqd) == Some(true) && !self.always_uv()
     }
 
+    /// `ep`: whether the key is capable of enterprise attestation, and that is enabled (CTAP 2.3 §7.1).
+    pub(crate) fn enterprise_attestation(&self) -> bool {
+        self.profile
+            .option(OptionId::Ep)
+            .is_some_and(|default| self.store().configuration().enterprise_attestation.unwrap_or(default))
+    }
+
     /// What a new PIN has to be.
     pub(crate) fn pin_policy(&self) -> PinPolicy {
         PinPolicy {

@@ -33,6 +33,10 @@ fn configure(authenticator: &mut Authenticator, request: &Request) -> Result<Con
     }
     let configuration = authenticator.store().configuration().clone();
     match subcommand {
+        // §6.11.1: where it is enabled, nothing changes.
+        Subcommand::EnableEnterpriseAttestation => {
+            Ok(Configuration { enterprise_attestation: Some(true), ..configuration })
+        }
         // §6.11.2.
         Subcommand::ToggleAlwaysUv => {
             Ok(Configuration { always_uv: Some(!authenticator.always_uv()), ..configuration })

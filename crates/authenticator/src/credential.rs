@@ -276,6 +276,9 @@ fn parameter(algorithm: Algorithm, properties: Properties) -> u8 {
         Algorithm::Es256 => 0,
         Algorithm::EdDsa => 1,
         Algorithm::Es384 => 2,
+        Algorithm::MlDsa44 => 3,
+        Algorithm::MlDsa65 => 4,
+        Algorithm::MlDsa87 => 5,
     };
     let protection = match properties.protection {
         CredentialProtection::UserVerificationOptional => 0,
@@ -290,6 +293,9 @@ fn parameters(byte: u8) -> Option<(Algorithm, Properties)> {
         0 => Algorithm::Es256,
         1 => Algorithm::EdDsa,
         2 => Algorithm::Es384,
+        3 => Algorithm::MlDsa44,
+        4 => Algorithm::MlDsa65,
+        5 => Algorithm::MlDsa87,
         _ => return None,
     };
     let protection = match byte >> 3 & 0b11 {
@@ -374,7 +380,7 @@ mod tests {
                 known += 1;
             }
         }
-        assert_eq!(known, 3 * 3 * 2);
+        assert_eq!(known, Algorithm::ALL.len() * 3 * 2);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub trait Crypto: Send + Sync {
     fn public_key(&self, key: &PrivateKey) -> Result<PublicKey, CryptoFailed>;
 
     /// Signs a message given in parts, as WebAuthn wants signatures encoded (Level 3 §6.5.5): DER for ECDSA, 64 bytes for
-    /// EdDSA.
+    /// EdDSA; and as FIPS 204 §7.2 encodes them for ML-DSA, without a context.
     ///
     /// # Errors
     /// [`CryptoFailed`] if the library refuses.

@@ -7,7 +7,7 @@
 //! use keyrig_authenticator::{Profile, Reason};
 //!
 //! let profile = Profile::built_in("keyrig").unwrap();
-//! let attestation = Root::new([1; 32]).unwrap().issue(&profile).unwrap();
+//! let attestation = Root::new([1; 32]).unwrap().issue(&profile, 1).unwrap();
 //! let mut key = Driver::new(profile, attestation, Box::new(Seeded::new([2; 32])));
 //! key.user = User::Denies;
 //! // authenticatorSelection, and CTAP2_ERR_OPERATION_DENIED.

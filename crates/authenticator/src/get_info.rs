@@ -49,6 +49,7 @@ fn answer(authenticator: &mut Authenticator) -> Progress {
     for (name, value) in &mut info.options {
         match OptionId::from_name(name) {
             Some(OptionId::AlwaysUv) => *value = authenticator.always_uv(),
+            Some(OptionId::Ep) => *value = authenticator.enterprise_attestation(),
             Some(OptionId::Uv) => *value = authenticator.built_in_uv() == Some(true),
             Some(OptionId::BioEnroll | OptionId::UserVerificationMgmtPreview) => {
                 *value = authenticator.store().fingerprints().len() > 0;

@@ -148,9 +148,11 @@ fn check(authenticator: &Authenticator, request: &Request) -> Result<(Algorithm,
     if request.pin_uv_auth.param.is_none() && !built_in_uv && !touch_is_enough {
         return Err(authenticator.uv_required());
     }
-    // Step 9: no key here has the ep option.
-    if request.enterprise_attestation.is_some() {
-        return Err(Status::InvalidParameter);
+    // Step 9.
+    match request.enterprise_attestation {
+        Some(_) if !authenticator.enterprise_attestation() => return Err(Status::InvalidParameter),
+        None | Some(1 | 2) => {}
+        Some(_) => return Err(Status::InvalidOption),
     }
     if request.user.id.len() > MAX_USER_ID {
         return Err(Status::InvalidLength);
@@ -347,18 +349,34 @@ fn attest(authenticator: &mut Authenticator, checked: &Checked, made: Made, coun
     };
     let attested = !wants_none(authenticator, &checked.request);
     let attestation = &authenticator.attestation;
-    let key = attested.then(|| attestation.private_key());
+    let enterprise = attestation.enterprise().filter(|_| attested && is_enterprise(authenticator, &checked.request));
+    let is_enterprise = enterprise.is_some();
+    let (private_key, certificates) = enterprise.unwrap_or_else(|| (attestation.private_key(), attestation.chain()));
+    let key = attested.then_some(private_key);
     let sealed = seal(authenticator.environment.as_mut(), data, &checked.request.client_data_hash, key)?;
     let statement = sealed.signature.map_or(Statement::None, |signature| Statement::Packed {
-        algorithm: attestation.private_key().algorithm().identifier(),
+        algorithm: private_key.algorithm().identifier(),
         signature,
-        certificates: attestation.chain(),
+        certificates,
     });
     let authenticator_data = sealed.authenticator_data;
-    let mut response =
-        Response { authenticator_data, statement, enterprise_attestation: None, large_blob_key: made.large_blob_key };
+    let mut response = Response {
+        authenticator_data,
+        statement,
+        enterprise_attestation: is_enterprise.then_some(true),
+        large_blob_key: made.large_blob_key,
+    };
     authenticator.environment.after_sealing(Sealed::MakeCredential(&mut response));
     Ok(response)
+}
+
+/// Whether the relying party is one that the enterprise attestation which it asks for is given to: others get the attestation of the model
+/// (§7.1.2).
+fn is_enterprise(authenticator: &Authenticator, request: &Request) -> bool {
+    let Some(requested) = request.enterprise_attestation.filter(|_| authenticator.enterprise_attestation()) else {
+        return false;
+    };
+    authenticator.profile.enterprise_attestation.is_for(&request.relying_party.id, requested)
 }
 
 /// Whether, of what `attestationFormatsPreference` names and the key can do, the first is `none`, or the key can do nothing else.

@@ -1,8 +1,9 @@
-//! Cryptography in portable Rust: deterministic (RFC 6979, RFC 8032), and the oracle for faster libraries.
+//! Cryptography in portable Rust: deterministic (RFC 6979, RFC 8032, FIPS 204 §3.4), and the oracle for faster libraries.
 
 use ecdsa::hazmat::sign_prehashed_rfc6979;
 use ed25519_dalek::Signer;
 use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
+use ml_dsa::{MlDsa44, MlDsa65, MlDsa87, MlDsaParams};
 use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256, Sha384};
 use zeroize::Zeroizing;
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::crypto::{Crypto, CryptoFailed};
 use crate::private_key::PrivateKey;
 
-/// RustCrypto's p256 and p384, and ed25519-dalek.
+/// RustCrypto's p256, p384 and ml-dsa, and ed25519-dalek.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Portable;
 
@@ -32,6 +33,9 @@ impl Crypto for Portable {
                 Ok(PublicKey::Es384 { x, y })
             }
             Algorithm::EdDsa => Ok(PublicKey::EdDsa(ed25519(key)?.verifying_key().to_bytes())),
+            Algorithm::MlDsa44 => Ok(PublicKey::MlDsa44(ml_dsa_public_key::<MlDsa44, _>(key)?)),
+            Algorithm::MlDsa65 => Ok(PublicKey::MlDsa65(ml_dsa_public_key::<MlDsa65, _>(key)?)),
+            Algorithm::MlDsa87 => Ok(PublicKey::MlDsa87(ml_dsa_public_key::<MlDsa87, _>(key)?)),
         }
     }
 
@@ -51,6 +55,9 @@ impl Crypto for Portable {
                 Ok(signature.to_der().as_bytes().to_vec())
             }
             Algorithm::EdDsa => Ok(ed25519(key)?.sign(&message.concat()).to_bytes().to_vec()),
+            Algorithm::MlDsa44 => ml_dsa_sign::<MlDsa44>(key, message),
+            Algorithm::MlDsa65 => ml_dsa_sign::<MlDsa65>(key, message),
+            Algorithm::MlDsa87 => ml_dsa_sign::<MlDsa87>(key, message),
         }
     }
 
@@ -77,6 +84,21 @@ pub fn uncompressed(key: &KeyAgreementKey) -> [u8; 65] {
 
 fn ed25519(key: &PrivateKey) -> Result<ed25519_dalek::SigningKey, CryptoFailed> {
     Ok(ed25519_dalek::SigningKey::from_bytes(key.expose().try_into().map_err(|_| CryptoFailed)?))
+}
+
+fn ml_dsa<P: MlDsaParams>(key: &PrivateKey) -> Result<ml_dsa::SigningKey<P>, CryptoFailed> {
+    Ok(ml_dsa::SigningKey::from_seed(key.expose().try_into().map_err(|_| CryptoFailed)?))
+}
+
+fn ml_dsa_public_key<P: MlDsaParams, const N: usize>(key: &PrivateKey) -> Result<Box<[u8; N]>, CryptoFailed> {
+    let encoded = ml_dsa::<P>(key)?.expanded_key().verifying_key().encode();
+    Ok(Box::new(encoded.as_slice().try_into().map_err(|_| CryptoFailed)?))
+}
+
+/// The deterministic variant: replay wants the same bytes of the same key and message.
+fn ml_dsa_sign<P: MlDsaParams>(key: &PrivateKey, message: &[&[u8]]) -> Result<Vec<u8>, CryptoFailed> {
+    let signature = ml_dsa::<P>(key)?.expanded_key().sign_deterministic(&message.concat(), &[]);
+    Ok(signature.map_err(|_| CryptoFailed)?.encode().to_vec())
 }
 
 fn hash<D: Digest>(message: &[&[u8]]) -> sha2::digest::Output<D> {

@@ -11,6 +11,16 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 /// id-Ed25519 (RFC 8410 §3).
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
+/// id-ml-dsa-44, id-ml-dsa-65 and id-ml-dsa-87 (RFC 9881 §2).
+const ML_DSA: [(Algorithm, ObjectIdentifier); 3] = [
+    (Algorithm::MlDsa44, ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17")),
+    (Algorithm::MlDsa65, ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18")),
+    (Algorithm::MlDsa87, ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19")),
+];
+
+/// The head of `seed [0] IMPLICIT OCTET STRING (SIZE (32))` (RFC 9881 §6).
+const ML_DSA_SEED: [u8; 2] = [0x80, 32];
+
 /// The order of P-256's base point (SEC 2 §2.4.2).
 const P256_ORDER: [u8; 32] = [
     0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xBC, 0xE6, 0xFA,
@@ -24,7 +34,7 @@ const P384_ORDER: [u8; 48] = [
     0xA7, 0x7A, 0xEC, 0xEC, 0x19, 0x6A, 0xCC, 0xC5, 0x29, 0x73,
 ];
 
-/// A private key of one of the algorithms: a scalar, big-endian, or an Ed25519 seed. Wiped when dropped.
+/// A private key of one of the algorithms: a scalar, big-endian, or the seed of Ed25519 or ML-DSA. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct PrivateKey {
     #[zeroize(skip)]
@@ -43,8 +53,8 @@ impl PrivateKey {
     #[must_use]
     pub fn length(algorithm: Algorithm) -> usize {
         match algorithm {
-            Algorithm::Es256 | Algorithm::EdDsa => 32,
             Algorithm::Es384 => 48,
+            Algorithm::Es256 | Algorithm::EdDsa | Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => 32,
         }
     }
 
@@ -57,7 +67,7 @@ impl PrivateKey {
             && match algorithm {
                 Algorithm::Es256 => in_range(&P256_ORDER),
                 Algorithm::Es384 => in_range(&P384_ORDER),
-                Algorithm::EdDsa => true,
+                Algorithm::EdDsa | Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => true,
             };
         valid.then(|| Self { algorithm, bytes: bytes.to_vec() })
     }
@@ -77,14 +87,19 @@ impl PrivateKey {
         }
     }
 
-    /// Reads a PKCS#8 private key, DER (RFC 5958; RFC 5915 for P-256 and P-384, RFC 8410 for Ed25519): what WebDriver's `addCredential`
-    /// takes. `None` if it is none, or of another algorithm.
+    /// Reads a PKCS#8 private key, DER (RFC 5958; RFC 5915 for P-256 and P-384, RFC 8410 for Ed25519, RFC 9881 for ML-DSA, of which the
+    /// form with the seed alone is read): what WebDriver's `addCredential` takes. `None` if it is none, or of another algorithm.
     #[must_use]
     pub fn from_pkcs8(der: &[u8]) -> Option<Self> {
         let info = PrivateKeyInfoRef::try_from(der).ok()?;
         if info.algorithm.oid == ED25519 {
             let seed = <&OctetStringRef>::from_der(info.private_key.as_bytes()).ok()?;
             return Self::from_bytes(Algorithm::EdDsa, seed.as_bytes());
+        }
+        if let Some((algorithm, _)) = ML_DSA.into_iter().find(|(_, oid)| info.algorithm.oid == *oid) {
+            let seed = info.private_key.as_bytes().strip_prefix(&ML_DSA_SEED)?;
+            let seed = Some(seed).filter(|_| info.algorithm.parameters.is_none())?;
+            return Self::from_bytes(algorithm, seed);
         }
         if let Ok(key) = p256::SecretKey::try_from(info.clone()) {
             return Self::from_bytes(Algorithm::Es256, &key.to_bytes());
@@ -103,16 +118,17 @@ impl PrivateKey {
             Algorithm::Es384 => p384::SecretKey::from_slice(&self.bytes)
                 .ok()
                 .and_then(|key| key.to_pkcs8_der().ok().map(|der| der.to_bytes())),
-            Algorithm::EdDsa => self.ed25519_to_pkcs8(),
+            Algorithm::EdDsa => {
+                let seed = OctetStringRef::new(&self.bytes).and_then(|seed| seed.to_der());
+                seed.ok().and_then(|seed| to_pkcs8(ED25519, &Zeroizing::new(seed)))
+            }
+            Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => {
+                let seed = Zeroizing::new([&ML_DSA_SEED, &self.bytes[..]].concat());
+                let known = ML_DSA.into_iter().find(|(algorithm, _)| *algorithm == self.algorithm);
+                known.and_then(|(_, oid)| to_pkcs8(oid, &seed))
+            }
         };
         written.expect("bytes that were checked are a key, and have a length that DER writes")
-    }
-
-    fn ed25519_to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
-        let algorithm = AlgorithmIdentifierRef { oid: ED25519, parameters: None };
-        let seed = Zeroizing::new(OctetStringRef::new(&self.bytes).ok()?.to_der().ok()?);
-        let info = PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(&seed).ok()?);
-        info.to_der().ok().map(Zeroizing::new)
     }
 
     /// The algorithm that the key is for.
@@ -126,6 +142,13 @@ impl PrivateKey {
     pub fn expose(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// A key whose algorithm has no parameters.
+fn to_pkcs8(oid: ObjectIdentifier, private_key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let algorithm = AlgorithmIdentifierRef { oid, parameters: None };
+    let info = PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(private_key).ok()?);
+    info.to_der().ok().map(Zeroizing::new)
 }
 
 #[cfg(test)]

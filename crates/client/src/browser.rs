@@ -25,6 +25,7 @@ use thiserror::Error;
 /// | exclude and allow lists | asked for silently if they do not fit | asked for silently in any case |
 /// | `allowCredentials` | at most 64 entries: RangeError | at most 20: SecurityError |
 /// | `excludeCredentials` | at most 64 entries: RangeError | any number |
+/// | `attestation: "enterprise"` | a key that has it enabled is asked for it, and decides by its list of RP IDs; with a policy, the browser decides | no key is asked for it |
 /// | `credProtect`, where the page asks for none | by what is asked of the credential | none |
 ///
 /// And what a page meets before any key is asked:

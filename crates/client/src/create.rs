@@ -344,7 +344,9 @@ impl Wanted<'_> {
         };
         let user = &self.options.user;
         let wants_attestation = self.options.attestation != Attestation::None;
-        let enterprise = self.options.attestation == Attestation::Enterprise && info.option(OptionId::Ep) == Some(true);
+        let enterprise = self.options.attestation == Attestation::Enterprise
+            && info.option(OptionId::Ep) == Some(true)
+            && self.client.browser.at_keys() == AtKeys::Chromium;
         let formats =
             if wants_attestation { self.options.attestation_formats.clone() } else { vec!["none".to_owned()] };
         Ok(make_credential::Request {

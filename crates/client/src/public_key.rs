@@ -25,12 +25,13 @@ pub(crate) fn algorithm(cose_key: &[u8]) -> Option<i64> {
     entries.find(|(label, _)| label.integer() == Ok(3))?.1.integer().ok()
 }
 
-/// SubjectPublicKeyInfo for the keys that are known here.
+/// SubjectPublicKeyInfo for the keys that browsers know: none is known to know ML-DSA, and a page has the attestation object for it.
 pub(crate) fn subject_public_key_info(cose_key: &[u8]) -> Option<Vec<u8>> {
     Some(match PublicKey::from_cose(cose_key).ok()? {
         PublicKey::Es256 { x, y } => [&P256_PREFIX[..], &UNCOMPRESSED, &x, &y].concat(),
         PublicKey::Es384 { x, y } => [&P384_PREFIX[..], &UNCOMPRESSED, &x, &y].concat(),
         PublicKey::EdDsa(point) => [&ED25519_PREFIX[..], &point].concat(),
+        PublicKey::MlDsa44(_) | PublicKey::MlDsa65(_) | PublicKey::MlDsa87(_) => return None,
     })
 }
 

@@ -69,7 +69,7 @@ pub struct Credential {
     /// The RP ID, no longer than the messages that the key takes; for CTAP1/U2F the AppID.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::rp_id))]
     pub rp_id: String,
-    /// The private key, PKCS#8 in DER: ES256, EdDSA or ES384.
+    /// The private key, PKCS#8 in DER: ES256, EdDSA, ES384, or the seed of ML-DSA.
     pub private_key: Base64Url,
     /// The user handle, at most 64 bytes, and not empty where the key makes none with an empty one: a credential that has one is
     /// discoverable, and others are not.
@@ -122,7 +122,9 @@ fn lowest_protection() -> u8 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidCredential {
     /// The private key.
-    #[error("private_key is no PKCS#8 key of ES256 (P-256), EdDSA (Ed25519) or ES384 (P-384), in DER and base64url")]
+    #[error(
+        "private_key is no PKCS#8 key of ES256 (P-256), EdDSA (Ed25519), ES384 (P-384) or ML-DSA (as a seed), in DER and base64url"
+    )]
     PrivateKey,
     /// Names without a user.
     #[error("user_name and user_display_name belong to a discoverable credential, which has a user_id")]

@@ -1,7 +1,7 @@
-//! COSE public keys and algorithms (RFC 9052 §7, RFC 9053; WebAuthn Level 3 §5.8.5), by way of `coset`.
+//! COSE public keys and algorithms (RFC 9052 §7, RFC 9053, RFC 9964; WebAuthn Level 3 §5.8.5), by way of `coset`.
 
 use coset::iana::{self, EnumI64};
-use coset::{CborSerializable, CoseError, CoseKey, CoseKeyBuilder, Label, RegisteredLabelWithPrivate};
+use coset::{CborSerializable, CoseError, CoseKey, CoseKeyBuilder, Label, MlDsaVariant, RegisteredLabelWithPrivate};
 use thiserror::Error;
 
 use crate::cbor::{Item, Writer};
@@ -17,11 +17,17 @@ pub enum Algorithm {
     EdDsa,
     /// ECDSA on P-384 with SHA-384, −35.
     Es384,
+    /// ML-DSA-44, −48.
+    MlDsa44,
+    /// ML-DSA-65, −49.
+    MlDsa65,
+    /// ML-DSA-87, −50.
+    MlDsa87,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Es256, Self::EdDsa, Self::Es384];
+    pub const ALL: [Self; 6] = [Self::Es256, Self::EdDsa, Self::Es384, Self::MlDsa44, Self::MlDsa65, Self::MlDsa87];
 
     /// The COSE algorithm identifier.
     #[must_use]
@@ -42,6 +48,9 @@ impl Algorithm {
             Self::Es256 => "ES256",
             Self::EdDsa => "EdDSA",
             Self::Es384 => "ES384",
+            Self::MlDsa44 => "ML-DSA-44",
+            Self::MlDsa65 => "ML-DSA-65",
+            Self::MlDsa87 => "ML-DSA-87",
         }
     }
 
@@ -50,6 +59,9 @@ impl Algorithm {
             Self::Es256 => iana::Algorithm::ES256,
             Self::EdDsa => iana::Algorithm::EdDSA,
             Self::Es384 => iana::Algorithm::ES384,
+            Self::MlDsa44 => iana::Algorithm::ML_DSA_44,
+            Self::MlDsa65 => iana::Algorithm::ML_DSA_65,
+            Self::MlDsa87 => iana::Algorithm::ML_DSA_87,
         }
     }
 }
@@ -73,6 +85,12 @@ pub enum PublicKey {
         /// The y coordinate, big-endian.
         y: [u8; 48],
     },
+    /// A key of ML-DSA-44, as FIPS 204 §7.2 encodes it; so are the two below.
+    MlDsa44(Box<[u8; 1312]>),
+    /// A key of ML-DSA-65.
+    MlDsa65(Box<[u8; 1952]>),
+    /// A key of ML-DSA-87.
+    MlDsa87(Box<[u8; 2592]>),
 }
 
 /// Why bytes are not a public key.
@@ -84,7 +102,7 @@ pub enum InvalidKey {
     /// The algorithm is none of [`Algorithm`], or missing.
     #[error("the COSE_Key names no known algorithm")]
     UnknownAlgorithm,
-    /// Key type, curve or coordinates do not belong to the algorithm.
+    /// Key type, curve, coordinates or length do not belong to the algorithm.
     #[error("the COSE_Key's parameters do not belong to its algorithm")]
     WrongParameters,
 }
@@ -97,18 +115,25 @@ impl PublicKey {
             Self::Es256 { .. } => Algorithm::Es256,
             Self::EdDsa(_) => Algorithm::EdDsa,
             Self::Es384 { .. } => Algorithm::Es384,
+            Self::MlDsa44(_) => Algorithm::MlDsa44,
+            Self::MlDsa65(_) => Algorithm::MlDsa65,
+            Self::MlDsa87(_) => Algorithm::MlDsa87,
         }
     }
 
     /// The COSE_Key, in canonical CBOR.
     #[must_use]
     pub fn to_cose(&self) -> Vec<u8> {
+        let ml_dsa = |variant, key: &[u8]| CoseKeyBuilder::new_mldsa_pub_key(variant, key.to_vec());
         let builder = match self {
             Self::Es256 { x, y } => CoseKeyBuilder::new_ec2_pub_key(iana::EllipticCurve::P_256, x.to_vec(), y.to_vec()),
             Self::Es384 { x, y } => CoseKeyBuilder::new_ec2_pub_key(iana::EllipticCurve::P_384, x.to_vec(), y.to_vec()),
             Self::EdDsa(point) => CoseKeyBuilder::new_okp_key()
                 .param(iana::OkpKeyParameter::Crv.to_i64(), iana::EllipticCurve::Ed25519.to_i64().into())
                 .param(iana::OkpKeyParameter::X.to_i64(), point.to_vec().into()),
+            Self::MlDsa44(key) => ml_dsa(MlDsaVariant::MlDsa44, &key[..]),
+            Self::MlDsa65(key) => ml_dsa(MlDsaVariant::MlDsa65, &key[..]),
+            Self::MlDsa87(key) => ml_dsa(MlDsaVariant::MlDsa87, &key[..]),
         };
         let key = builder.algorithm(self.algorithm().registered()).build();
         // Integers and byte strings in a map: nothing in it can fail to encode.
@@ -139,6 +164,11 @@ impl PublicKey {
             let fits = key.kty == coset::KeyType::Assigned(kind) && found == Some(curve.to_i64().into());
             if fits { Ok(()) } else { Err(InvalidKey::WrongParameters) }
         };
+        let public = || {
+            let fits = key.kty == coset::KeyType::Assigned(iana::KeyType::AKP) && key.params.len() == 1;
+            let found = parameter(iana::AkpKeyParameter::Pub.to_i64()).and_then(|value| value.as_bytes());
+            found.filter(|_| fits).ok_or(InvalidKey::WrongParameters)
+        };
         let (x, y) = (iana::Ec2KeyParameter::X.to_i64(), iana::Ec2KeyParameter::Y.to_i64());
         match algorithm {
             Algorithm::Es256 => {
@@ -149,6 +179,9 @@ impl PublicKey {
                 expect(iana::KeyType::EC2, iana::EllipticCurve::P_384)?;
                 Ok(Self::Es384 { x: sized(coordinate(x)?)?, y: sized(coordinate(y)?)? })
             }
+            Algorithm::MlDsa44 => Ok(Self::MlDsa44(Box::new(sized(public()?)?))),
+            Algorithm::MlDsa65 => Ok(Self::MlDsa65(Box::new(sized(public()?)?))),
+            Algorithm::MlDsa87 => Ok(Self::MlDsa87(Box::new(sized(public()?)?))),
             Algorithm::EdDsa => {
                 expect(iana::KeyType::OKP, iana::EllipticCurve::Ed25519)?;
                 Ok(Self::EdDsa(sized(coordinate(iana::OkpKeyParameter::X.to_i64())?)?))

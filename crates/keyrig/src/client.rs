@@ -161,7 +161,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         if arguments.quirks.are_wanted() {
             return Err(Failure::Usage(
-                "--quirk is of the keys of --with: a running rack gets a key that has one by 'keyrig key create --quirk'".to_owned(),
+                "--quirk and --enterprise-rp are of the keys of --with: a running rack gets a key with a quirk by 'keyrig key create --quirk', and its own --enterprise-rp as it starts".to_owned(),
             ));
         }
         if arguments.mds.is_given() {

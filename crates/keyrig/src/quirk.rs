@@ -1,10 +1,12 @@
-//! Known bugs of real keys from the start: `--quirk`.
+//! What keys have from the start beyond their profile: known bugs of real ones, `--quirk`, and for whom they give enterprise attestations,
+//! `--enterprise-rp`.
 
 use std::error::Error;
 use std::str::FromStr;
 
 use clap::Args;
 use keyrig_authenticator::profile::{Need, Noticed, Quirk};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_rack::{KeyName, KeySpecification};
 use serde::Serialize;
 
@@ -18,6 +20,11 @@ pub(crate) struct QuirkArguments {
     /// a=touch-latch. Repeat for more
     #[arg(long = "quirk", value_name = "NAME=QUIRK")]
     quirks: Vec<QuirkArgument>,
+
+    /// An RP ID that one of these gives enterprise attestations to, beside those of its profile, once that is enabled:
+    /// a=example.com. Repeat for more
+    #[arg(long = "enterprise-rp", value_name = "NAME=RP_ID")]
+    enterprise_rps: Vec<EnterpriseArgument>,
 }
 
 /// `NAME=QUIRK`.
@@ -36,19 +43,49 @@ impl FromStr for QuirkArgument {
     }
 }
 
+/// `NAME=RP_ID`.
+#[derive(Clone)]
+struct EnterpriseArgument {
+    key: KeyName,
+    rp_id: String,
+}
+
+impl FromStr for EnterpriseArgument {
+    type Err = Box<dyn Error + Send + Sync>;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str =
+            "write NAME=RP_ID, such as a=example.com: an RP ID is a host's name, without scheme and port";
+        let (key, rp_id) = text.split_once('=').ok_or(FORM)?;
+        // RFC 1035 §2.3.4.
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        if rp_id.is_empty() || rp_id.len() > 253 || !rp_id.bytes().all(is_host) {
+            return Err(FORM.into());
+        }
+        Ok(Self { key: key.parse()?, rp_id: rp_id.to_owned() })
+    }
+}
+
 impl QuirkArguments {
     pub(crate) fn are_wanted(&self) -> bool {
-        !self.quirks.is_empty()
+        !self.quirks.is_empty() || !self.enterprise_rps.is_empty()
     }
 
-    /// Gives the keys the bugs that were asked for.
+    /// Gives the keys what was asked for.
     pub(crate) fn give(&self, keys: &mut [KeySpecification]) -> Result<(), Failure> {
         for QuirkArgument { key, quirk } in &self.quirks {
-            let Some(found) = keys.iter_mut().find(|specification| specification.name == *key) else {
-                let known = keys.iter().map(|specification| specification.name.as_str()).collect::<Vec<_>>().join(", ");
-                return Err(Failure::Usage(format!("--quirk: no key is called {key}: the keys are {known}")));
-            };
+            let found = named(keys, key, "--quirk")?;
             found.profile.add(quirk).map_err(|error| Failure::Usage(format!("--quirk: {key}: {error}")))?;
+        }
+        for EnterpriseArgument { key, rp_id } in &self.enterprise_rps {
+            let found = named(keys, key, "--enterprise-rp")?;
+            if found.profile.info().option(OptionId::Ep).is_none() {
+                let profile = &found.profile.name;
+                let problem =
+                    format!("{profile} knows no enterprise attestation: yubikey-enterprise is a profile that does");
+                return Err(Failure::Usage(format!("--enterprise-rp: {key}: {problem}")));
+            }
+            found.profile.enterprise_attestation.rp_ids.push(rp_id.clone());
         }
         Ok(())
     }
@@ -57,6 +94,16 @@ impl QuirkArguments {
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         self.quirks.iter().map(|QuirkArgument { key, quirk }| format!("quirk: {key}: {} ({})", quirk.what, quirk.keys))
     }
+}
+
+fn named<'a>(
+    keys: &'a mut [KeySpecification],
+    name: &KeyName,
+    option: &str,
+) -> Result<&'a mut KeySpecification, Failure> {
+    let known = keys.iter().map(|specification| specification.name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = keys.iter_mut().find(|specification| specification.name == *name);
+    found.ok_or_else(|| Failure::Usage(format!("{option}: no key is called {name}: the keys are {known}")))
 }
 
 /// A quirk, for people and programs.

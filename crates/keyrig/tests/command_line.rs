@@ -266,10 +266,13 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
     for (arguments, expected) in [
         (
             &["serve", "--key", "yubikey"][..],
-            "the profiles are keyrig, keyrig-uv, synced-passkey, yubikey-5.8, yubikey-5.7.4",
+            "the profiles are keyrig, keyrig-ml-dsa, keyrig-uv, synced-passkey, yubikey-5.8, yubikey-enterprise",
         ),
         (&["serve", "--key", "keyrig=a/b"], "1 to 32 letters"),
         (&["serve", "--key", "keyrig=a", "--key", "keyrig=a"], "two keys are called a"),
+        (&["serve", "--key", "yubikey-enterprise=a", "--enterprise-rp", "a=https://example.com"], "without scheme"),
+        (&["serve", "--key", "keyrig=a", "--enterprise-rp", "a=example.com"], "keyrig knows no enterprise attestation"),
+        (&["serve", "--key", "keyrig=a", "--enterprise-rp", "b=example.com"], "no key is called b"),
         (&["serve", "--finger", "c"], "no key has that name"),
         (&["serve", "--touch", "sometimes"], "auto, every, manual, deny or after=MILLISECONDS"),
         (&["serve", "--seed", "1", "--state", "x"], "cannot be used with"),
@@ -358,9 +361,11 @@ fn profiles_name_what_is_withheld_and_what_is_unproven() {
         names,
         [
             "keyrig",
+            "keyrig-ml-dsa",
             "keyrig-uv",
             "synced-passkey",
             "yubikey-5.8",
+            "yubikey-enterprise",
             "yubikey-5.7.4",
             "yubikey-5.7",
             "yubikey-5.4",

@@ -223,7 +223,7 @@ fn what_guides_get_wrong_is_answered_with_the_right_form() {
         (&["user", "tfa", "list", "root"], "a user is NAME@REALM, such as root@pam"),
         (&["user", "tfa", "unlok", "root@pam"], "'unlock'"),
         (&["user", "modify", "root@pam"], "nothing to change"),
-        (&["policies", "proxmox-8"], "the policies are strict-l3, proxmox-9, pve-8.0.3, webauthn-rs"),
+        (&["policies", "proxmox-8"], "the policies are strict-l3, proxmox-9, pve-8.0.3, webauthn-rs, post-quantum"),
     ];
     for (arguments, expected) in cases {
         // 'policies' and what clap refuses take no --state.
@@ -304,7 +304,7 @@ fn policies_say_what_they_do_and_why_it_is_a_risk() {
     }
     assert_eq!(all.matches("\n    it ").count(), all.matches("\n    risk: ").count());
     // Every field of every policy, and what another value than the default's means right below it.
-    assert_eq!(all.matches("\n  strictness.empty_user_handle = ").count(), 4, "{all}");
+    assert_eq!(all.matches("\n  strictness.empty_user_handle = ").count(), 5, "{all}");
     assert!(all.contains("\n  strictness.empty_user_handle = \"report\"\n    it takes an empty userHandle"), "{all}");
     let one: Value = serde_json::from_str(&policies(&["proxmox-9", "--json"])).unwrap();
     assert_eq!((&one[0]["name"], &one[0]["challenge_lifetime_s"]), (&"proxmox-9".into(), &120.into()));

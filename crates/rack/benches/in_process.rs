@@ -59,7 +59,7 @@ fn authenticator(library: Box<dyn Crypto>) -> Driver<Nowhere> {
 
 fn authenticator_with(environment: System, store: Store) -> Driver<Nowhere> {
     let profile = Profile::built_in("keyrig").expect("it comes with keyrig");
-    let attestation = Root::new([1; 32]).and_then(|root| root.issue(&profile)).expect("a certificate");
+    let attestation = Root::new([1; 32]).and_then(|root| root.issue(&profile, 1)).expect("a certificate");
     let key = Authenticator::new(profile, attestation, Box::new(environment), store, Duration::ZERO);
     Driver::with(key, Nowhere)
 }

@@ -29,6 +29,7 @@ pub use task::identity;
 
 pub(crate) use message::{GestureId, News, Notice, TransactionId};
 pub(crate) use task::Start;
+pub(crate) use vendor::serial_number;
 
 use self::message::{Direct, Message};
 use crate::finger::Gesture;

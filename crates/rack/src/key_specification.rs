@@ -59,7 +59,7 @@ mod tests {
         let unknown = KeySpecification::built_in("yubikey-9", "a").unwrap_err().to_string();
         assert!(
             unknown.starts_with(
-                "no profile is called \"yubikey-9\": the profiles are keyrig, keyrig-uv, synced-passkey, yubikey-5.8"
+                "no profile is called \"yubikey-9\": the profiles are keyrig, keyrig-ml-dsa, keyrig-uv, synced-passkey, yubikey-5.8"
             ),
             "{unknown}"
         );

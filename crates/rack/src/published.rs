@@ -24,6 +24,9 @@ use self::statement::{LEGAL_HEADER, hexadecimal};
 /// How long a BLOB is good, days.
 const LIFETIME: u32 = 30;
 
+/// Metadata is of models: no key has this serial number.
+const NO_KEY: u32 = 0;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The AAGUID of no key, which stands where another's was put.
@@ -149,7 +152,7 @@ impl Publication<'_> {
         let today = Date::of(self.now);
         let mut models = BTreeMap::new();
         for profile in self.profiles {
-            let attestation = self.root.issue(profile)?;
+            let attestation = self.root.issue(profile, NO_KEY)?;
             let identifier = (!profile.has_ctap2()).then(|| attestation.key_identifier());
             let certificate =
                 if profile.has_ctap2() { attestation.certificate() } else { attestation.u2f_certificate() };

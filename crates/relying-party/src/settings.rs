@@ -61,6 +61,8 @@ pub struct Settings {
     pub passkey_login: bool,
     /// Which attestation a registration must have.
     pub attestation: Attestation,
+    /// Whether browsers are asked for enterprise attestation, which names the one key; it needs [`Attestation`] of some kind.
+    pub enterprise_attestation: bool,
     /// How it behaves where relying parties differ.
     pub policy: Policy,
     /// How much it takes on, and for how long things are kept.
@@ -111,6 +113,7 @@ impl Settings {
             allow_subdomains: false,
             passkey_login: false,
             attestation: Attestation::None,
+            enterprise_attestation: false,
             policy: Policy::strict(),
             limits: Limits::default(),
             notes: Vec::new(),

@@ -151,7 +151,11 @@ impl Webauthn {
             (policy.resident_key, policy.user_verification)
         };
         let parameters = policy.algorithms.iter().map(|alg| json!({ "type": "public-key", "alg": alg }));
-        let attestation = if self.settings.attestation == Attestation::None { "none" } else { "direct" };
+        let attestation = match self.settings.attestation {
+            Attestation::None => "none",
+            _ if self.settings.enterprise_attestation => "enterprise",
+            _ => "direct",
+        };
         let mut extensions = json!({ "credProps": true });
         if let (Some(members), Some(app_id)) = (extensions.as_object_mut(), &self.settings.app_id) {
             members.insert("appidExclude".to_owned(), json!(app_id));
@@ -276,6 +280,7 @@ impl Webauthn {
             Attestation::Aaguid { aaguids, .. } => AttestationPolicy::by_aaguid(aaguids, &self.trust_anchors),
             Attestation::Metadata { metadata } => AttestationPolicy::by_metadata(metadata),
         };
+        let attestation = AttestationPolicy { enterprise: Some(self.settings.enterprise_attestation), ..attestation };
         let mut expected = RegistrationExpectations {
             framing: if self.top_origins.is_empty() { Framing::Refused } else { Framing::AllowedIn(&self.top_origins) },
             user_verification: verify_user,

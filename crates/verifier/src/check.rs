@@ -95,7 +95,7 @@ checks! {
     AttestationSignature = "attestation-signature", "reg-ceremony-verify-attestation",
         "The attestation signature is valid.";
     AttestationCertificate = "attestation-certificate", "sctn-packed-attestation-cert-requirements",
-        "The attestation certificate has the version, subject, key and constraints that its format asks for.";
+        "The attestation certificate has the version, subject, key and constraints that its format asks for, and tells a serial number only if enterprise attestation was asked for.";
     AttestationCertificateAaguid = "attestation-certificate-aaguid", "sctn-packed-attestation-cert-requirements",
         "If the attestation certificate names an AAGUID, it is the authenticator data's.";
     AttestationType = "attestation-type", "sctn-attestation-types",

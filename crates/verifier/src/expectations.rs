@@ -192,13 +192,23 @@ pub struct AttestationPolicy<'a> {
     pub metadata: Option<&'a TrustedMetadata>,
     /// The models that are acceptable; `None` for all. Without trust anchors an AAGUID is only a claim.
     pub aaguids: Option<&'a [Aaguid]>,
+    /// Whether the options asked for enterprise attestation: without, a certificate tells no serial number of the key (WebAuthn Level 3,
+    /// §8.2.2). `None` if it is not known what they asked for.
+    pub enterprise: Option<bool>,
 }
 
 impl<'a> AttestationPolicy<'a> {
     /// Nothing is wanted: none, self, and certificates of anybody are acceptable.
     #[must_use]
     pub fn none() -> Self {
-        Self { accept_none: true, accept_self: true, trust_anchors: None, metadata: None, aaguids: None }
+        Self {
+            accept_none: true,
+            accept_self: true,
+            trust_anchors: None,
+            metadata: None,
+            aaguids: None,
+            enterprise: None,
+        }
     }
 
     /// Any attestation, self attestation included, from anybody.

@@ -162,7 +162,7 @@ impl<'a> Reading<'a> {
             self.push(id, depth, "credentialId", hex(id));
             match Item::parse_prefix(rest) {
                 Ok((key, after)) => {
-                    self.item(key, depth, "credentialPublicKey", name_in_cose_key);
+                    self.item(key, depth, "credentialPublicKey", names_in_cose_key(key));
                     rest = after;
                 }
                 Err(error) => return self.malformed(self.offset(rest), error),
@@ -255,6 +255,16 @@ fn names_of_flags(flags: u8) -> String {
     }
     text.extend(Some(reserved).filter(|reserved| !reserved.is_empty()));
     if text.is_empty() { "none".to_owned() } else { text.join(" ") }
+}
+
+/// RFC 9964, §3, for the key type AKP, and RFC 9053, §7, for others.
+fn names_in_cose_key(key: Item<'_>) -> Names {
+    const AKP: i64 = 7;
+    let kind = key.map().ok().and_then(|mut entries| entries.find(|(label, _)| label.integer() == Ok(1)));
+    if !kind.is_some_and(|(_, kind)| kind.integer() == Ok(AKP)) {
+        return name_in_cose_key;
+    }
+    |label| if label == -1 { Some("pub") } else { name_in_cose_key(label).filter(|_| label > 0) }
 }
 
 /// RFC 9053, §7, for keys with two coordinates, and what all have.

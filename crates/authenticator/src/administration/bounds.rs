@@ -225,6 +225,7 @@ fn wrong_configuration(profile: &Profile, store: &Store) -> Option<&'static str>
         min_pin_length_rp_ids,
         pin_complexity_policy,
         long_touch_for_reset,
+        enterprise_attestation,
     } = store.configuration();
     let has = |wanted| profile.config_commands().any(|command| command == wanted);
     let sets_length = has(Subcommand::SetMinPinLength);
@@ -238,6 +239,7 @@ fn wrong_configuration(profile: &Profile, store: &Store) -> Option<&'static str>
         ("forcePINChange", *force_pin_change && (!sets_length || store.pin().is_none())),
         ("minPinLengthRPIDs", is_many || min_pin_length_rp_ids.iter().any(is_long)),
         ("pinComplexityPolicy", *pin_complexity_policy && !profile.has_pin_complexity_policy()),
+        ("ep", enterprise_attestation.is_some() && !has(Subcommand::EnableEnterpriseAttestation)),
         ("longTouchForReset", *long_touch_for_reset && !has(Subcommand::EnableLongTouchForReset)),
     ]
     .into_iter()

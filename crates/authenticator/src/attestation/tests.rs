@@ -7,7 +7,7 @@ use super::*;
 fn leaf() -> (Certificate, Certificate, Profile) {
     let profile = Profile::built_in("keyrig").unwrap();
     let root = Root::new([3; 32]).unwrap();
-    let leaf = root.issue(&profile).unwrap();
+    let leaf = root.issue(&profile, 1).unwrap();
     (Certificate::from_der(root.certificate()).unwrap(), Certificate::from_der(leaf.certificate()).unwrap(), profile)
 }
 
@@ -35,7 +35,7 @@ fn the_leaf_meets_the_requirements_for_packed_attestation_certificates() {
 #[test]
 fn the_leaf_of_u2f_says_usb_and_no_aaguid() {
     let root = Root::new([3; 32]).unwrap();
-    let attestation = root.issue(&Profile::built_in("keyrig").unwrap()).unwrap();
+    let attestation = root.issue(&Profile::built_in("keyrig").unwrap(), 1).unwrap();
     let packed = Certificate::from_der(attestation.certificate()).unwrap();
     let leaf = Certificate::from_der(attestation.u2f_certificate()).unwrap();
     let key = |certificate: &Certificate| certificate.tbs_certificate().subject_public_key_info().clone();
@@ -51,7 +51,7 @@ fn the_leaf_of_u2f_says_usb_and_no_aaguid() {
 #[test]
 fn the_leaf_is_signed_by_the_root_and_the_root_by_itself() {
     let (root, leaf, profile) = leaf();
-    let u2f = Root::new([3; 32]).unwrap().issue(&profile).unwrap();
+    let u2f = Root::new([3; 32]).unwrap().issue(&profile, 1).unwrap();
     let u2f = Certificate::from_der(u2f.u2f_certificate()).unwrap();
     let key = root.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes();
     let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key).unwrap();
@@ -68,7 +68,7 @@ fn certificates_follow_from_the_secret() {
     let profile = Profile::built_in("keyrig").unwrap();
     let certificates = |secret| {
         let root = Root::new([secret; 32]).unwrap();
-        (root.certificate().to_vec(), root.issue(&profile).unwrap().certificate().to_vec())
+        (root.certificate().to_vec(), root.issue(&profile, 1).unwrap().certificate().to_vec())
     };
     assert_eq!(certificates(1), certificates(1));
     assert_ne!(certificates(1), certificates(2));

@@ -3,7 +3,7 @@
 use keyrig_ctap::get_info::OptionId;
 
 pub(super) const VERSIONS: [&str; 5] = ["FIDO_2_0", "FIDO_2_1", "FIDO_2_1_PRE", "FIDO_2_3", keyrig_ctap::u2f::VERSION];
-pub(super) const OPTIONS: [OptionId; 19] = [
+pub(super) const OPTIONS: [OptionId; 20] = [
     OptionId::Rk,
     OptionId::Up,
     OptionId::Plat,
@@ -23,6 +23,7 @@ pub(super) const OPTIONS: [OptionId; 19] = [
     OptionId::UvBioEnroll,
     OptionId::UvAcfg,
     OptionId::NoMcGaPermissionsWithClientPin,
+    OptionId::Ep,
 ];
 pub(super) const EXTENSIONS: [&str; 8] = [
     "credBlob",

@@ -40,11 +40,13 @@ pub use self::virtual_authenticator::{
 use crate::pin::SHORTEST_PIN;
 
 /// The profiles that come with keyrig: name and text.
-const BUILT_IN: [(&str, &str); 24] = [
+const BUILT_IN: [(&str, &str); 26] = [
     ("keyrig", include_str!("../../profiles/keyrig.toml")),
+    ("keyrig-ml-dsa", include_str!("../../profiles/keyrig-ml-dsa.toml")),
     ("keyrig-uv", include_str!("../../profiles/keyrig-uv.toml")),
     ("synced-passkey", include_str!("../../profiles/synced-passkey.toml")),
     ("yubikey-5.8", include_str!("../../profiles/yubikey-5.8.toml")),
+    ("yubikey-enterprise", include_str!("../../profiles/yubikey-enterprise.toml")),
     ("yubikey-5.7.4", include_str!("../../profiles/yubikey-5.7.4.toml")),
     ("yubikey-5.7", include_str!("../../profiles/yubikey-5.7.toml")),
     ("yubikey-5.4", include_str!("../../profiles/yubikey-5.4.toml")),
@@ -126,6 +128,9 @@ pub struct Profile {
     /// Whether getInfo says how often built-in user verification was tried since the PIN was entered.
     #[serde(default)]
     uv_count_since_last_pin_entry: bool,
+    /// For whom it gives enterprise attestations, if its options have `ep`.
+    #[serde(default)]
+    pub enterprise_attestation: EnterpriseAttestation,
     /// Whether getInfo names the algorithms, if that is not as its versions have it.
     tells_algorithms: Option<bool>,
     /// What getInfo of the real key has beyond the fields of this, as `member: value`.
@@ -171,6 +176,30 @@ pub struct Usb {
     pub serial: Option<String>,
     /// `bInterval` of both endpoints, milliseconds at full speed.
     pub interval: u8,
+}
+
+/// For whom a key gives enterprise attestations, once that is enabled (CTAP 2.3 §7.1).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnterpriseAttestation {
+    /// Vendor-facilitated: the RP IDs that have them, as its maker has written them into the key.
+    pub rp_ids: Vec<String>,
+    /// Platform-managed: whether whoever is asked for by a managed platform has them.
+    pub platform_managed: bool,
+}
+
+impl Default for EnterpriseAttestation {
+    /// Nobody is known, and the platform is to decide.
+    fn default() -> Self {
+        Self { rp_ids: Vec::new(), platform_managed: true }
+    }
+}
+
+impl EnterpriseAttestation {
+    /// Whether an RP ID has them by `enterpriseAttestation`: 1, or 2, which a key without platform-managed ones takes for 1 (§7.1.2).
+    pub(crate) fn is_for(&self, rp_id: &str, requested: u64) -> bool {
+        requested == 2 && self.platform_managed || self.rp_ids.iter().any(|known| known == rp_id)
+    }
 }
 
 /// The sensor of a key that knows fingerprints.
@@ -365,6 +394,7 @@ impl Profile {
     /// The subcommands of authenticatorConfig that the key has.
     pub(crate) fn config_commands(&self) -> impl Iterator<Item = Subcommand> {
         let has = [
+            (Subcommand::EnableEnterpriseAttestation, self.option(OptionId::Ep).is_some()),
             (Subcommand::ToggleAlwaysUv, self.option(OptionId::AlwaysUv).is_some()),
             (Subcommand::SetMinPinLength, self.option(OptionId::SetMinPinLength) == Some(true)),
             // A key that tells whether a reset wants a long touch need not have the subcommand: YubiKey 5.8.

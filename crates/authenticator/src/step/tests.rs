@@ -13,7 +13,7 @@ use crate::store::Records;
 
 fn new() -> (Authenticator, Records) {
     let profile = Profile::built_in("keyrig").unwrap();
-    let attestation = Root::new([3; 32]).unwrap().issue(&profile).unwrap();
+    let attestation = Root::new([3; 32]).unwrap().issue(&profile, 1).unwrap();
     let key = Driver::new(profile, attestation, Box::new(Seeded::new([1; 32])));
     (key.authenticator, key.disk)
 }

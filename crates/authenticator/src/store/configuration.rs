@@ -17,6 +17,8 @@ pub struct Configuration {
     pub pin_complexity_policy: bool,
     /// `longTouchForReset`: whether a reset wants a long touch.
     pub long_touch_for_reset: bool,
+    /// `ep`: whether enterprise attestation is enabled, if that is not as the profile has it.
+    pub enterprise_attestation: Option<bool>,
 }
 
 impl Configuration {
@@ -29,6 +31,7 @@ impl Configuration {
             map.entry(4, |w| w.array_of(&self.min_pin_length_rp_ids, |w, rp_id| w.text(rp_id)));
             map.entry(5, |w| w.boolean(self.pin_complexity_policy));
             map.entry(6, |w| w.boolean(self.long_touch_for_reset));
+            map.optional(7, self.enterprise_attestation, Writer::boolean);
         });
         writer.finish()
     }
@@ -46,6 +49,7 @@ impl Configuration {
                 }
                 5 => configuration.pin_complexity_policy = item.boolean().ok()?,
                 6 => configuration.long_touch_for_reset = item.boolean().ok()?,
+                7 => configuration.enterprise_attestation = Some(item.boolean().ok()?),
                 _ => return None,
             }
         }

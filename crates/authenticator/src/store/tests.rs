@@ -112,6 +112,7 @@ fn what_is_kept_of_pins_and_configuration_survives_and_a_reset_takes_it_back() {
         min_pin_length_rp_ids: vec!["example.com".into(), "example.org".into()],
         pin_complexity_policy: true,
         long_touch_for_reset: true,
+        enterprise_attestation: Some(true),
     };
     let token = PersistentPinUvAuthToken([7; 32]);
     let set = vec![

@@ -52,6 +52,21 @@ const OPTIONS_2_1: &[(&str, bool)] = &[
     ("makeCredUvNotRqd", true),
     ("credentialMgmtPreview", true),
 ];
+const OPTIONS_ENTERPRISE: &[(&str, bool)] = &[
+    ("ep", false),
+    ("rk", true),
+    ("up", true),
+    ("plat", false),
+    ("alwaysUv", false),
+    ("credMgmt", true),
+    ("authnrCfg", true),
+    ("clientPin", false),
+    ("largeBlobs", true),
+    ("pinUvAuthToken", true),
+    ("setMinPINLength", true),
+    ("makeCredUvNotRqd", true),
+    ("credentialMgmtPreview", true),
+];
 const OPTIONS_CARD: &[(&str, bool)] = &[
     ("rk", true),
     ("alwaysUv", false),
@@ -152,6 +167,13 @@ fn info(name: &str) -> Info {
                 (0x1D, Number(63)),
             ],
             ..yubikey_5_7()
+        },
+        // IANA COSE Algorithms; CTAP 2.3 §11.2.4 has 7609 bytes in a message.
+        "keyrig-ml-dsa" => Info {
+            aaguid: "6b657972696740008000000000000007",
+            size: 7609,
+            algorithms: &[-50, -49, -48, ES256, EDDSA, ES384],
+            ..info("keyrig")
         },
         "yubikey-bio-5.7" => Info {
             aaguid: "dd86a2da86a04cbeb4624bd31f57bc6f",
@@ -259,6 +281,10 @@ fn info(name: &str) -> Info {
         "yubikey-5.4" => YUBIKEY,
         "yubikey-5.7" => yubikey_5_7(),
         "security-key-nfc-5.7" => Info { aaguid: "e77e3c6405e3428b88240cbeb04b829d", ..yubikey_5_7() },
+        // Its metadata statement: `ep` is false on a new key, and all else is as without the profile.
+        "yubikey-enterprise" => {
+            Info { aaguid: "6ab56fad881f4a43acb20be065924522", options: OPTIONS_ENTERPRISE, ..info("yubikey-5.7.4") }
+        }
         "yubikey-5.7.4" => {
             Info { aaguid: "d7781e5de35346aaafe23ca49f13332a", size: 1536, others: YUBIKEY_5_7_4, ..yubikey_5_7() }
         }
@@ -487,7 +513,7 @@ fn expected(name: &str) -> Vec<(i64, Value)> {
         Number(value) => (*number, int(*value)),
         Boolean(value) => (*number, boolean(*value)),
     }));
-    if ["keyrig", "keyrig-uv", "yubikey-5.8"].contains(&name) {
+    if ["keyrig", "keyrig-ml-dsa", "keyrig-uv", "yubikey-5.8"].contains(&name) {
         members.extend([(0x16, texts(&["packed"])), (0x1A, texts(&["usb"]))]);
         // A 5.8 tells whether a reset wants a long touch, and cannot be made to want one.
         let commands: &[i64] = if name == "yubikey-5.8" { &[2, 3] } else { &[2, 3, 4] };
@@ -507,7 +533,7 @@ fn every_profile_says_what_it_is_and_no_more_than_works() {
             let length = members.remove(&number).map(|member| member.extract_byte_string().unwrap().len());
             assert_eq!(
                 length,
-                ["keyrig", "keyrig-uv", "yubikey-5.8"].contains(&name).then_some(32),
+                ["keyrig", "keyrig-ml-dsa", "keyrig-uv", "yubikey-5.8"].contains(&name).then_some(32),
                 "{name}: {number:#x}"
             );
         }

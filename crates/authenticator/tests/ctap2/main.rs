@@ -10,6 +10,7 @@ mod commits;
 mod config;
 mod credential_management;
 mod determinism;
+mod enterprise_attestation;
 mod exclude_list;
 mod extensions;
 mod gestures;

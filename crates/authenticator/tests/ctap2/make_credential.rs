@@ -3,10 +3,10 @@
 use sha2::{Digest, Sha256};
 
 use crate::support::codec::{
-    AT, Assertion, Created, EDDSA, ES256, ES384, Parameters, UP, algorithms, array, boolean, bytes, cose, int, map,
-    status, text,
+    AT, Assertion, Created, EDDSA, ES256, ES384, ML_DSA_44, ML_DSA_65, ML_DSA_87, Parameters, UP, algorithms, array,
+    boolean, bytes, cose, int, map, status, text,
 };
-use crate::support::{Driver, Event, altered, built_in, profiles_that_want_a_touch};
+use crate::support::{Driver, Event, altered, altered_from, built_in, profiles_that_want_a_touch};
 use keyrig_authenticator::Reason;
 
 const SITE: &str = "example.com";
@@ -61,6 +61,39 @@ fn an_answer_fits_the_maximum_message_size() {
     }
 }
 
+/// CTAPHID carries 7609 bytes (CTAP 2.3 §11.2.4): the largest answers of the largest algorithm, with ids as long as WebAuthn has them (Level
+/// 3 §6.5.1), names as long as they are kept, and both certificates.
+#[test]
+fn the_largest_answers_fit_a_message() {
+    let from = r#"known = "decided", from = "the longest""#;
+    let longest = format!(
+        "[behaviour]\ncredential_id_length = {{ is = 1023, {from} }}\ndiscoverable_id_length = {{ is = 1023, {from} }}\n\
+         attestation_sends_root = {{ is = true, {from} }}\nnames_without_uv = {{ is = true, {from} }}\n\
+         extra_extension = {{ is = true, {from} }}"
+    );
+    let profile = altered_from(include_str!("../../profiles/keyrig-ml-dsa.toml"), &[("[behaviour]", longest.as_str())]);
+    let mut key = Driver::of(profile);
+    let user = map([("id", bytes(&[7; 64])), ("name", text(&"n".repeat(64))), ("displayName", text(&"d".repeat(64)))]);
+    let extensions = map([
+        ("credProtect", int(1)),
+        ("hmac-secret", boolean(true)),
+        ("largeBlobKey", boolean(true)),
+        ("credBlob", bytes(&[7; 32])),
+    ]);
+    let parameters = Parameters::discoverable(SITE, "u").with(3, user).with(4, algorithms(&[ML_DSA_87]));
+    let answer = key.send(&parameters.with(6, extensions).create());
+    let created = Created::read(&answer);
+    assert_eq!(created.id.len(), 1023);
+    // The public key, the id, and all else.
+    assert!((2592 + 1023 + 1000..=7609).contains(&answer.len()), "{}", answer.len());
+
+    let wanted = map([("credBlob", boolean(true)), ("largeBlobKey", boolean(true))]);
+    let answer = key.send(&Parameters::allow(SITE, &[&created.id]).with(4, wanted).get());
+    assert_eq!(answer[0], status::OK);
+    // FIPS 204 §4, table 2: a signature of 4627 bytes.
+    assert!((4627 + 1023 + 200..=7609).contains(&answer.len()), "{}", answer.len());
+}
+
 #[test]
 fn every_credential_has_its_own_id_and_key() {
     let mut key = Driver::new();
@@ -78,6 +111,11 @@ fn the_first_supported_algorithm_in_the_order_offered_wins() {
         ("keyrig", &[EDDSA], EDDSA),
         ("keyrig", &[ES384], ES384),
         ("keyrig", &[ES384, EDDSA, ES256], ES384),
+        ("keyrig", &[ML_DSA_87, ML_DSA_65, ML_DSA_44, ES256], ES256),
+        ("keyrig-ml-dsa", &[ML_DSA_44, ES256], ML_DSA_44),
+        ("keyrig-ml-dsa", &[ML_DSA_65], ML_DSA_65),
+        ("keyrig-ml-dsa", &[ML_DSA_87, ML_DSA_44], ML_DSA_87),
+        ("keyrig-ml-dsa", &[ES256, ML_DSA_87], ES256),
         ("keyrig", &[EDDSA, ES256], EDDSA),
         ("keyrig", &[RS256, UNKNOWN, 7, ES256, EDDSA], ES256),
         ("yubikey-5.7", &[ES384, ES256], ES384),

@@ -59,6 +59,9 @@ pub(crate) mod status {
 pub(crate) const ES256: i64 = -7;
 pub(crate) const EDDSA: i64 = -8;
 pub(crate) const ES384: i64 = -35;
+pub(crate) const ML_DSA_44: i64 = -48;
+pub(crate) const ML_DSA_65: i64 = -49;
+pub(crate) const ML_DSA_87: i64 = -50;
 
 pub(crate) const UP: u8 = 0x01;
 pub(crate) const UV: u8 = 0x04;

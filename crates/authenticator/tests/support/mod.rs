@@ -18,6 +18,7 @@ use keyrig_authenticator::profile::Quirk;
 pub(crate) use keyrig_authenticator::store::Records;
 use keyrig_authenticator::store::{Change, Store};
 use keyrig_authenticator::{Channel, Profile, Step};
+use keyrig_ctap::get_info::OptionId;
 use keyrig_ctap::hid::{ChannelId, Peer};
 
 use codec::{Assertion, Created, Parameters, status};
@@ -41,13 +42,17 @@ impl DerefMut for Driver {
 
 pub(crate) static ROOT: LazyLock<Root> = LazyLock::new(|| Root::new([0x52; 32]).unwrap());
 
+/// Of every key of these tests.
+pub(crate) const SERIAL_NUMBER: u32 = 12_345_678;
+
 /// Attestation of a profile, issued once: tests make thousands of keys.
 fn attestation(profile: &Profile) -> Attestation {
-    static ISSUED: Mutex<BTreeMap<(String, bool, bool), Attestation>> = Mutex::new(BTreeMap::new());
+    static ISSUED: Mutex<BTreeMap<([u8; 16], [bool; 3]), Attestation>> = Mutex::new(BTreeMap::new());
     let behaviour = &profile.behaviour;
-    let shape = (behaviour.attestation_tells_transports, behaviour.attestation_sends_root);
+    let is_capable = profile.info().option(OptionId::Ep).is_some();
+    let shape = [behaviour.attestation_tells_transports, behaviour.attestation_sends_root, is_capable];
     let mut issued = ISSUED.lock().unwrap();
-    issued.entry((profile.name.clone(), shape.0, shape.1)).or_insert_with(|| ROOT.issue(profile).unwrap()).clone()
+    issued.entry((profile.aaguid.0, shape)).or_insert_with(|| ROOT.issue(profile, SERIAL_NUMBER).unwrap()).clone()
 }
 
 /// How long the user of these tests takes to touch.

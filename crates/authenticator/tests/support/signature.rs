@@ -6,10 +6,20 @@ use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
 use super::ROOT;
-use super::codec::{Assertion, Created, EDDSA, ES256, ES384, Parameters, cose};
+use super::codec::{Assertion, Created, EDDSA, ES256, ES384, ML_DSA_44, ML_DSA_65, ML_DSA_87, Parameters, cose};
 
 fn verify(public_key: &Value, message: &[u8], signature: &[u8]) {
     let integer = |label| cose(public_key, label).extract_integer().unwrap();
+    // RFC 9964 §3: key type 7, and the key as -1.
+    if integer(1) == 7 {
+        let key = cose(public_key, -1).extract_byte_string().unwrap();
+        return match integer(3) {
+            ML_DSA_44 => verify_ml_dsa::<ml_dsa::MlDsa44>(&key, message, signature),
+            ML_DSA_65 => verify_ml_dsa::<ml_dsa::MlDsa65>(&key, message, signature),
+            ML_DSA_87 => verify_ml_dsa::<ml_dsa::MlDsa87>(&key, message, signature),
+            other => panic!("no algorithm of key type 7: {other}"),
+        };
+    }
     let coordinate = |label| cose(public_key, label).extract_byte_string().unwrap();
     let point = || [vec![4], coordinate(-2), coordinate(-3)].concat();
     // Key type and curve by RFC 9053 §7.1: 2 is EC2 with P-256 as 1 and P-384 as 2, 1 is OKP with Ed25519 as 6.
@@ -29,6 +39,11 @@ fn verify(public_key: &Value, message: &[u8], signature: &[u8]) {
         }
         other => panic!("algorithm, key type and curve do not belong together: {other:?}"),
     }
+}
+
+fn verify_ml_dsa<P: ml_dsa::MlDsaParams>(key: &[u8], message: &[u8], signature: &[u8]) {
+    let key = ml_dsa::VerifyingKey::<P>::decode(&key.try_into().unwrap());
+    key.verify(message, &ml_dsa::Signature::<P>::try_from(signature).unwrap()).unwrap();
 }
 
 fn certified_key(certificate: &Certificate) -> p256::ecdsa::VerifyingKey {

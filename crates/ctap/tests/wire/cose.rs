@@ -76,12 +76,43 @@ fn a_key_whose_parts_do_not_belong_together_is_refused() {
     }
 }
 
+/// RFC 9964 §3: key type 7, and the parameter −1 alone. The lengths are those of FIPS 204 §4, table 2.
+#[test]
+fn keys_of_ml_dsa_are_written_canonically_and_read_at_their_length_alone() {
+    let key = |length: usize| vec![0xA5; length];
+    for (number, length, public) in [
+        (0x2F, 1312, PublicKey::MlDsa44(Box::new([0xA5; 1312]))),
+        (0x30, 1952, PublicKey::MlDsa65(Box::new([0xA5; 1952]))),
+        (0x31, 2592, PublicKey::MlDsa87(Box::new([0xA5; 2592]))),
+    ] {
+        let encoded = |kind: u8, length: u16| {
+            [&[0xA3, 1, kind, 3, 0x38, number, 0x20, 0x59][..], &length.to_be_bytes(), &key(length.into())].concat()
+        };
+        assert_eq!(public.to_cose(), encoded(7, length));
+        assert_eq!(PublicKey::from_cose(&encoded(7, length)), Ok(public.clone()));
+        assert_eq!(public.algorithm().identifier(), -1 - i64::from(number));
+        for (kind, length) in [(7, length - 1), (7, length + 1), (7, 1312 + 1952 - length), (2, length)] {
+            assert_eq!(PublicKey::from_cose(&encoded(kind, length)), Err(InvalidKey::WrongParameters));
+        }
+        // A private key, −2, is no part of a public one.
+        let mut private = encoded(7, length);
+        private[0] = 0xA4;
+        private.extend([0x21, 0x41, 0x00]);
+        assert_eq!(PublicKey::from_cose(&private), Err(InvalidKey::WrongParameters));
+    }
+}
+
 /// IANA COSE Algorithms.
 #[test]
 fn algorithms_have_their_registered_identifiers_and_names() {
-    for (algorithm, identifier, name) in
-        [(Algorithm::Es256, -7, "ES256"), (Algorithm::EdDsa, -8, "EdDSA"), (Algorithm::Es384, -35, "ES384")]
-    {
+    for (algorithm, identifier, name) in [
+        (Algorithm::Es256, -7, "ES256"),
+        (Algorithm::EdDsa, -8, "EdDSA"),
+        (Algorithm::Es384, -35, "ES384"),
+        (Algorithm::MlDsa44, -48, "ML-DSA-44"),
+        (Algorithm::MlDsa65, -49, "ML-DSA-65"),
+        (Algorithm::MlDsa87, -50, "ML-DSA-87"),
+    ] {
         assert_eq!((algorithm.identifier(), algorithm.name()), (identifier, name));
         assert_eq!(Algorithm::from_identifier(identifier), Some(algorithm));
     }

@@ -170,6 +170,7 @@ impl Reading {
             Subject::Plain => self.plain(item),
             Subject::Secret => self.secret(item),
             Subject::Map(names) => self.map(item, names),
+            Subject::CoseKey => self.map(item, names::of_cose_key(item)),
             Subject::Maps(names) => match item.array() {
                 Ok(elements) => Value::List(elements.map(|element| self.map(element, names)).collect()),
                 Err(_) => self.plain(item),

@@ -194,6 +194,11 @@ impl<'a> Fields<'a> {
                 let why = format!("that of a new key: the statement says {stated}, of the key that was certified");
                 self.unproven.insert(format!("options.{name}"), text(&why));
             }
+            if id == OptionId::Ep {
+                let why =
+                    "the statement does not say who has enterprise attestations: whom a managed platform asks for";
+                self.unproven("enterprise_attestation", why);
+            }
             options.insert(name.clone(), value.into());
         }
         // U2F cannot verify a user (CTAP 2.3 §7.2.4).

@@ -10,6 +10,7 @@ use keyrig_ctap::hid::{Peer, Report, RequestKind};
 
 use super::driver::{Driver, Effect};
 use super::message::{Farewell, GestureId, News, TransactionId};
+use super::vendor::serial_number;
 use crate::finger::Gesture;
 use crate::key_name::KeyName;
 use crate::seams::{Happening, Row, Seams};
@@ -53,7 +54,7 @@ impl LoneKey {
     ) -> Result<Self, CertificateFailed> {
         let seams = Row(seams);
         let root = Root::new(seed::of_attestation_root(seed))?;
-        let attestation = root.issue(&profile)?;
+        let attestation = root.issue(&profile, serial_number(name))?;
         let environment = Box::new(Seeded::at(seed::of_key(seed, name), start.position));
         let environment = seams.environment(name, &root, &attestation, environment);
         let authenticator = Authenticator::new(profile, attestation, environment, start.snapshot.store, Duration::ZERO);

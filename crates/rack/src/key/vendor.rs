@@ -60,7 +60,7 @@ impl Vendor {
 }
 
 /// A key's serial number follows from its name: it outlives resets, and is the same in every rack.
-fn serial_number(name: &KeyName) -> u32 {
+pub(crate) fn serial_number(name: &KeyName) -> u32 {
     let digest = Sha256::digest(name.as_str());
     let number = digest.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
     FIRST_SERIAL_NUMBER + number % SERIAL_NUMBERS

@@ -41,16 +41,15 @@ pub(super) fn of(profile: &Profile, root: &Root) -> Statement {
     }
 }
 
-/// The algorithm in the words of the FIDO Registry of Predefined Values, §3.6.1.
+/// The algorithm in the words of the FIDO Registry of Predefined Values, §3.6.1, which has none for ML-DSA: getInfo alone names it.
 fn registered(algorithm: Algorithm) -> Option<String> {
-    Some(
-        match algorithm {
-            Algorithm::Es256 => "secp256r1_ecdsa_sha256_raw",
-            Algorithm::EdDsa => "ed25519_eddsa_sha512_raw",
-            Algorithm::Es384 => "secp384r1_ecdsa_sha384_raw",
-        }
-        .to_owned(),
-    )
+    let name = match algorithm {
+        Algorithm::Es256 => "secp256r1_ecdsa_sha256_raw",
+        Algorithm::EdDsa => "ed25519_eddsa_sha512_raw",
+        Algorithm::Es384 => "secp384r1_ecdsa_sha384_raw",
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => return None,
+    };
+    Some(name.to_owned())
 }
 
 fn versions(info: &get_info::Response) -> Vec<Version> {

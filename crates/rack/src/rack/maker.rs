@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::command::{Refusal, busid};
 use crate::crypto::System;
 use crate::key::administration::ActRefused;
-use crate::key::{Notice, Start};
+use crate::key::{Notice, Start, serial_number};
 use crate::key_name::KeyName;
 use crate::seams::Row;
 use crate::seed;
@@ -75,7 +75,7 @@ impl Maker {
             return Err(RackError::Refused(Refusal::KeyKept(name)));
         }
         let refused = |refused: ActRefused| RackError::Refused(Refusal::of(&name)(refused));
-        let attestation = self.root.issue(&profile)?;
+        let attestation = self.root.issue(&profile, serial_number(&name))?;
         let mut environment = self.environment(&name);
         let is_blank = wanted.is_none() && pin.is_none();
         let (kept, store, mut changes) = match &self.state {

@@ -11,7 +11,7 @@ fn every_policy_that_comes_with_keyrig_is_valid() {
     let error = Policy::built_in("proxmox-8").unwrap_err().to_string();
     assert_eq!(
         error,
-        "there is no policy \"proxmox-8\"; the policies are strict-l3, proxmox-9, pve-8.0.3, webauthn-rs"
+        "there is no policy \"proxmox-8\"; the policies are strict-l3, proxmox-9, pve-8.0.3, webauthn-rs, post-quantum"
     );
 }
 

@@ -25,6 +25,7 @@
 //! roots = ["root.pem"]                   # with "metadata": who may sign it
 //! metadata = "blob.jwt"                  # with "metadata": the BLOB of the FIDO Metadata Service, or another
 //! revocations = ["root.crl"]             # with "metadata": lists of revoked certificates, DER
+//! enterprise = true                      # ask for enterprise attestation, with the serial number of the key
 //!
 //! [limits]                               # see `Limits`: a load test raises them
 //! header_s = 10
@@ -115,6 +116,8 @@ struct AttestationTable {
     metadata: Option<Spanned<String>>,
     #[serde(default)]
     revocations: Vec<Spanned<String>>,
+    #[serde(default)]
+    enterprise: bool,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -266,6 +269,7 @@ impl Settings {
                 .unwrap_or_else(|| base.as_ref().is_some_and(|base| base.allow_subdomains)),
             passkey_login: table.passkey_login,
             attestation,
+            enterprise_attestation: table.attestation.as_ref().is_some_and(|table| table.get_ref().enterprise),
             policy,
             limits: limits(&table.limits, &table.events),
             notes: Vec::new(),
@@ -343,13 +347,18 @@ fn trusted(
 
 fn attestation(table: &File, beside: &dyn Fn(&str) -> std::path::PathBuf) -> Result<Attestation, Failure> {
     let Some(spanned) = &table.attestation else { return Ok(Attestation::None) };
-    let AttestationTable { accept, aaguids, roots, metadata, revocations } = spanned.get_ref();
+    let AttestationTable { accept, aaguids, roots, metadata, revocations, enterprise } = spanned.get_ref();
     let missing = |what, how| Failure::Here(spanned.span(), ConfigProblem::Missing { what, how });
     let unused = |field: &Spanned<String>, what: &str| {
         let reason =
             format!("accept does not use {what}; remove them, or write accept = \"root\", \"aaguid\" or \"metadata\"");
         Failure::Here(field.span(), ConfigProblem::Toml { reason })
     };
+    if *enterprise && matches!(accept, Accept::None) {
+        let reason =
+            "enterprise asks for attestation, and accept = \"none\" for none: write another accept, such as \"any\"";
+        return Err(Failure::Here(spanned.span(), ConfigProblem::Toml { reason: reason.to_owned() }));
+    }
     let (wants_aaguids, wants_roots) = match accept {
         Accept::None | Accept::Any => (false, false),
         Accept::Root | Accept::Metadata => (false, true),

@@ -135,6 +135,7 @@ pub(super) fn read_line(line: &str) -> Result<(Settings, Vec<Wrong>), Wrong> {
         name: rp.map_or(id.value, |rp| rp.value).to_owned(),
         passkey_login: false,
         attestation: Attestation::None,
+        enterprise_attestation: false,
         policy: Policy::strict(),
         limits: Limits::default(),
         notes,

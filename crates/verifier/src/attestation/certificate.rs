@@ -19,6 +19,8 @@ const ORGANISATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ID_FIDO_GEN_CE_AAGUID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.1.1.4");
 
+const ID_FIDO_GEN_CE_SERNUM: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.45724.1.1.2");
+
 /// tcg-kp-AIKCertificate.
 const TCG_KP_AIK_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.8.3");
 const TPM_MANUFACTURER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.2.1");
@@ -151,17 +153,33 @@ impl Certificate {
     /// The AAGUID that the certificate is for, if it names one: an octet string of 16 bytes, in an extension that is not
     /// critical.
     pub(super) fn aaguid(&self) -> Option<Result<Aaguid, String>> {
+        let value = self.octet_string(ID_FIDO_GEN_CE_AAGUID)?;
+        let wrong = |problem| format!("an AAGUID extension that is {problem}");
+        let aaguid = |bytes: &[u8]| bytes.try_into().map(Aaguid).map_err(|_| "not an octet string of 16 bytes");
+        Some(value.and_then(aaguid).map_err(wrong))
+    }
+
+    /// The serial number of the one key that the certificate is of, if it is one of an enterprise attestation: an octet string in an
+    /// extension that is not critical (§8.2.2).
+    pub(super) fn enterprise_serial_number(&self) -> Option<Result<&[u8], String>> {
+        let value = self.octet_string(ID_FIDO_GEN_CE_SERNUM)?;
+        let filled = |bytes: &[u8]| !bytes.is_empty();
+        let value = value.and_then(|bytes| Some(bytes).filter(|bytes| filled(bytes)).ok_or("empty"));
+        Some(value.map_err(|problem| format!("a serial number extension that is {problem}")))
+    }
+
+    /// The octet string in an extension of FIDO's, none of which may be critical.
+    fn octet_string(&self, id: ObjectIdentifier) -> Option<Result<&[u8], &'static str>> {
         let extensions = self.parsed.tbs_certificate().extensions()?;
-        let extension = extensions.iter().find(|extension| extension.extn_id == ID_FIDO_GEN_CE_AAGUID)?;
-        let value = || {
-            if extension.critical {
-                return Err("an AAGUID extension that is critical".to_owned());
-            }
-            let wrong = "an AAGUID extension that is not an octet string of 16 bytes".to_owned();
-            let inner = <&OctetStringRef>::from_der(extension.extn_value.as_bytes()).map_err(|_| wrong.clone())?;
-            inner.as_bytes().try_into().map(Aaguid).map_err(|_| wrong)
-        };
-        Some(value())
+        let extension = extensions.iter().find(|extension| extension.extn_id == id)?;
+        if extension.critical {
+            return Some(Err("critical"));
+        }
+        let inner = <&OctetStringRef>::from_der(extension.extn_value.as_bytes());
+        Some(inner.map(OctetStringRef::as_bytes).map_err(|_| match id {
+            ID_FIDO_GEN_CE_AAGUID => "not an octet string of 16 bytes",
+            _ => "not an octet string",
+        }))
     }
 
     /// The value of an extension that is read elsewhere.

@@ -186,7 +186,7 @@ fn check_statement(findings: &mut Findings, input: &Input<'_>, statement: &State
             let found = format!("{} certificates, and {}", chain.len(), algorithm_name(*algorithm));
             findings.decide(Check::AttestationStatement, fits, expected, found);
             certificate_signature(findings, input, key, Scheme::from_cose(*algorithm), &signed(input), signature);
-            check_certificate(findings, &chain, certificate::packed_requirements);
+            check_certificate(findings, &chain, |leaf| packed_requirements(leaf, input.policy.enterprise));
             check_certificate_aaguid(findings, input, leaf);
             Type::Certificate(chain)
         }
@@ -308,7 +308,7 @@ fn u2f_message(input: &Input<'_>) -> Result<Vec<u8>, Check> {
 fn check_certificate(
     findings: &mut Findings,
     chain: &[Result<Certificate, String>],
-    requirements: fn(&Certificate) -> Vec<String>,
+    requirements: impl Fn(&Certificate) -> Vec<String>,
 ) {
     let problems = match chain.first() {
         Some(Ok(leaf)) => requirements(leaf),
@@ -317,9 +317,42 @@ fn check_certificate(
     };
     let expected = "a certificate as the format asks for";
     if problems.is_empty() {
-        findings.decide(Check::AttestationCertificate, true, expected, expected);
+        let serial_number = chain.first().and_then(|leaf| leaf.as_ref().ok()?.enterprise_serial_number()?.ok());
+        let found = serial_number.map_or_else(
+            || expected.to_owned(),
+            |number| {
+                format!(
+                    "a certificate of enterprise attestation, of the key with the serial number {}",
+                    shown_number(number)
+                )
+            },
+        );
+        findings.decide(Check::AttestationCertificate, true, expected, found);
     } else {
         findings.decide(Check::AttestationCertificate, false, expected, problems.join("; "));
+    }
+}
+
+/// §8.2.1, and §8.2.2 of a serial number, which is in no certificate of an attestation that was not asked for as an enterprise's.
+fn packed_requirements(certificate: &Certificate, enterprise: Option<bool>) -> Vec<String> {
+    let mut problems = certificate::packed_requirements(certificate);
+    match certificate.enterprise_serial_number() {
+        Some(Err(problem)) => problems.push(problem),
+        Some(Ok(number)) if enterprise == Some(false) => problems.push(format!(
+            "the serial number {}, which only enterprise attestation may tell, and that was not asked for",
+            shown_number(number)
+        )),
+        _ => {}
+    }
+    problems
+}
+
+/// As hexadecimal, and as the number that makers have on their keys if it is one of four bytes.
+fn shown_number(bytes: &[u8]) -> String {
+    let hexadecimal: String = bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+    match <[u8; 4]>::try_from(bytes) {
+        Ok(number) => format!("{} ({hexadecimal})", u32::from_be_bytes(number)),
+        Err(_) => hexadecimal,
     }
 }
 

@@ -6,7 +6,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::Reading;
-use super::names::{COSE_KEY, EXTENSION_OUTPUTS};
+use super::names::{EXTENSION_OUTPUTS, of_cose_key};
 use crate::transcript::value::{Members, Value};
 
 const FLAGS: [(Flags, &str); 6] =
@@ -31,18 +31,18 @@ impl Reading {
             let mut credential = Members::default();
             credential.push("aaguid", Value::Text(attested.aaguid.to_string()));
             credential.push("credentialId", Value::bytes(&attested.credential_id));
-            credential.push("credentialPublicKey", self.encoded(&attested.public_key, COSE_KEY));
+            credential.push("credentialPublicKey", self.encoded(&attested.public_key, of_cose_key));
             members.push("attestedCredentialData", Value::Map(credential));
         }
         if let Some(extensions) = &data.extensions {
-            members.push("extensions", self.encoded(extensions, EXTENSION_OUTPUTS));
+            members.push("extensions", self.encoded(extensions, |_| EXTENSION_OUTPUTS));
         }
         Value::Map(members)
     }
 
-    fn encoded(&mut self, bytes: &[u8], names: super::Names) -> Value {
+    fn encoded(&mut self, bytes: &[u8], names: fn(Item<'_>) -> super::Names) -> Value {
         match Item::parse(bytes) {
-            Ok(item) => self.map(item, names),
+            Ok(item) => self.map(item, names(item)),
             Err(_) => Value::bytes(bytes),
         }
     }

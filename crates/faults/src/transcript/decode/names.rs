@@ -11,6 +11,8 @@ pub(super) enum Subject {
     /// Masked, if it is a byte string.
     Secret,
     Map(Names),
+    /// Its members have names by its key type.
+    CoseKey,
     Maps(Names),
     AuthenticatorData,
     Aaguid,
@@ -18,7 +20,7 @@ pub(super) enum Subject {
     Certificates,
 }
 
-use Subject::{Aaguid, AuthenticatorData, Certificates, Map, Maps, Plain, Secret};
+use Subject::{Aaguid, AuthenticatorData, Certificates, CoseKey, Map, Maps, Plain, Secret};
 
 type Numbered = &'static [(i64, &'static str, Subject)];
 type Texts = &'static [(&'static str, Subject)];
@@ -41,8 +43,18 @@ const fn texts(texts: Texts) -> Names {
 const NONE: Names = numbered(&[]);
 
 /// A COSE_Key: common parameters, and those of OKP and EC2.
-pub(super) const COSE_KEY: Names =
+const COSE_KEY: Names =
     numbered(&[(1, "kty", Plain), (3, "alg", Plain), (-1, "crv", Plain), (-2, "x", Plain), (-3, "y", Plain)]);
+
+/// One of the key type AKP (RFC 9964 §3).
+const ALGORITHM_KEY_PAIR: Names = numbered(&[(1, "kty", Plain), (3, "alg", Plain), (-1, "pub", Plain)]);
+
+/// The names of the parameters of a COSE_Key.
+pub(super) fn of_cose_key(key: Item<'_>) -> Names {
+    const AKP: i64 = 7;
+    let kind = key.map().ok().and_then(|mut entries| entries.find(|(label, _)| label.integer() == Ok(1)));
+    if kind.is_some_and(|(_, kind)| kind.integer() == Ok(AKP)) { ALGORITHM_KEY_PAIR } else { COSE_KEY }
+}
 
 const HMAC_SECRET: Names = numbered(&[
     (1, "keyAgreement", Map(COSE_KEY)),
@@ -236,7 +248,7 @@ const CREDENTIAL_MANAGEMENT_RESPONSE: Names = numbered(&[
     (0x05, "totalRPs", Plain),
     (0x06, "user", Plain),
     (0x07, "credentialID", Plain),
-    (0x08, "publicKey", Map(COSE_KEY)),
+    (0x08, "publicKey", CoseKey),
     (0x09, "totalCredentials", Plain),
     (0x0A, "credProtect", Plain),
     (0x0B, "largeBlobKey", Secret),

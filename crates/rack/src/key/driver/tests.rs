@@ -50,7 +50,7 @@ struct Pair {
 }
 
 fn key(profile: Profile) -> (Authenticator, Memory) {
-    let attestation = Root::new([2; 32]).unwrap().issue(&profile).unwrap();
+    let attestation = Root::new([2; 32]).unwrap().issue(&profile, 1).unwrap();
     let mut environment = Seeded::new([3; 32]);
     let (store, changes) = Store::create(&mut environment);
     let memory = Memory::holding(&changes);

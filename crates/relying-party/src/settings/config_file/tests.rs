@@ -112,6 +112,16 @@ fn an_rp_id_is_enough() {
     }
 }
 
+#[test]
+fn enterprise_attestation_is_asked_for_beside_another() {
+    let text =
+        |accept: &str| format!("rp_id = \"example.com\"\n[attestation]\naccept = \"{accept}\"\nenterprise = true\n");
+    let settings = toml(&text("any")).unwrap();
+    assert!(settings.enterprise_attestation && settings.attestation == Attestation::Any);
+    let error = toml(&text("none")).unwrap_err().to_string();
+    assert!(error.contains("write another accept"), "{error}");
+}
+
 /// What is signed, and by whom, is for whoever has keys: here, what is missing or no metadata.
 #[test]
 fn metadata_is_named_beside_its_roots_and_nowhere_else() {
