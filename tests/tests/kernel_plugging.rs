@@ -4,7 +4,7 @@ use keyrig_tests::kernel_case;
 
 #[test]
 fn a_key_unplugged_during_a_pending_touch_comes_back_with_its_credential() {
-    kernel_case::run(
+    kernel_case::run_by_vhci_and_uhid(
         "attach_a
         make_credential $node es256 c
         make_credential $node es256 d -r
@@ -29,7 +29,7 @@ fn a_key_unplugged_during_a_pending_touch_comes_back_with_its_credential() {
 
 #[test]
 fn a_key_created_while_others_are_attached_gets_a_node_and_leaves_it_when_removed() {
-    kernel_case::run(
+    kernel_case::run_by_vhci_and_uhid(
         "attach_a --touch every
         before=$nodes
         nodes=
@@ -63,6 +63,47 @@ fn a_power_cycle_is_a_disconnect_and_a_new_device_with_the_same_credentials() {
     };
     let count = |text: &str| output.kernel_log.iter().filter(|line| line.contains(text)).count();
     assert_eq!((count("new full-speed USB device"), count("USB disconnect")), (2, 2), "{:#?}", output.kernel_log);
+}
+
+#[test]
+fn over_uhid_a_power_cycle_is_a_new_device_with_the_same_credentials() {
+    let Some(output) = kernel_case::run(
+        "how=--uhid
+        attach_a
+        make_credential $node es256 c
+        key power-cycle a
+        nodes=
+        node_of a
+        assert $node es256 c
+        # What programs see without USB beneath.
+        fido2-token -L
+        udevadm info --query=property --property=ID_FIDO_TOKEN,ID_BUS,ID_VENDOR_ID $node
+        readlink -f /sys/class/hidraw/${node##*/}/device
+        stop",
+    ) else {
+        return;
+    };
+    let text = output.text();
+    println!("{text}");
+    assert!(text.contains("vendor=0x1209, product=0x0001") && text.contains("ID_FIDO_TOKEN=1"), "{text}");
+    assert!(!text.contains("ID_BUS=usb") && text.contains("/devices/virtual/misc/uhid/0003:1209:0001."), "{text}");
+}
+
+#[test]
+fn as_many_keys_are_attached_as_the_kernel_has_nodes_for() {
+    let Some(output) = kernel_case::run(
+        "\"$keyrig\" attach --key 'k[1-65]=keyrig' 2>&1 || echo \"status $?\"
+        start attach --uhid --touch every --key 'k[1-64]=keyrig'
+        for key in $(seq 64); do await 'key * is /dev/*'; done
+        test $(ls -d /dev/hidraw* | wc -l) = 64 || fail \"nodes: $(ls -d /dev/hidraw*)\"
+        make_credential ${line##* } es256 c
+        nodes=$(ls -d /dev/hidraw*)
+        stop",
+    ) else {
+        return;
+    };
+    let text = output.text();
+    assert!(text.contains("65 keys do not fit: Linux has 64 hidraw nodes") && text.ends_with("status 1\n"), "{text}");
 }
 
 #[test]
@@ -121,8 +162,8 @@ fn a_server_killed_while_attached_leaves_no_node_and_no_port() {
 
 #[test]
 fn keyrig_attach_killed_leaves_no_node_and_no_port() {
-    kernel_case::run(
-        "start attach --key keyrig=a --key keyrig=b
+    kernel_case::run_by_vhci_and_uhid(
+        "start attach $how --key keyrig=a --key keyrig=b
         node_of a
         node_of b
         kill -KILL $rack
@@ -135,7 +176,7 @@ fn keyrig_attach_killed_leaves_no_node_and_no_port() {
 
 #[test]
 fn ctrl_c_and_sigterm_detach_before_the_program_ends() {
-    kernel_case::run(
+    kernel_case::run_by_vhci_and_uhid(
         "for signal in INT TERM; do
             attach_a
             kill -$signal $rack
@@ -168,10 +209,10 @@ fn a_key_that_the_kernel_detaches_says_so_and_comes_back_by_a_power_cycle() {
 
 #[test]
 fn a_hundred_times_attached_and_detached_nothing_is_left() {
-    kernel_case::run(
+    kernel_case::run_by_vhci_and_uhid(
         "# Four times 25: one after another, the kernel's own pauses alone would take a minute.
         keys=$(seq -f k%.0f 25)
-        start attach --touch every $(for key in $keys; do echo --key keyrig=$key; done)
+        start attach $how --touch every $(for key in $keys; do echo --key keyrig=$key; done)
         for key in $keys; do await 'key * is /dev/*'; done
         descriptors=$(ls /proc/$rack/fd | wc -l)
         # By one program: 25 that start at once keep an emulated machine busy for a minute.
@@ -197,8 +238,8 @@ fn a_hundred_times_attached_and_detached_nothing_is_left() {
 
 #[test]
 fn eight_keys_at_once_are_eight_nodes_that_work_at_once() {
-    kernel_case::run(
-        "start attach --touch every $(for key in a b c d e f g h; do echo --key keyrig=$key; done)
+    kernel_case::run_by_vhci_and_uhid(
+        "start attach $how --touch every $(for key in a b c d e f g h; do echo --key keyrig=$key; done)
         for key in a b c d e f g h; do
             node_of $key
             eval node_$key=$node

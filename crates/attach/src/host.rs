@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::exec::{self, ExecError, View};
+use crate::uhid::{Uhid, UhidError};
 use crate::vhci::{Vhci, VhciError};
 
 /// Where rules for device nodes are.
@@ -105,11 +106,13 @@ pub fn checks() -> Result<Vec<Check>, ExecError> {
 }
 
 fn uhid() -> Check {
-    match File::options().write(true).open("/dev/uhid") {
-        Ok(_) => Check::works("uhid", "/dev/uhid can be opened; keyrig does not use it yet"),
-        Err(error) => {
-            Check::fails("uhid", format!("/dev/uhid: {error}"), "sudo modprobe uhid; keyrig does not need it")
+    match Uhid::open() {
+        Ok(_) => Check::works("uhid", "'keyrig attach --uhid' can plug keys into this kernel, without USB"),
+        Err(UhidError::NoModule) => {
+            let found = "this kernel lets no program make HID devices; 'keyrig exec' and vhci need none";
+            Check::fails("uhid", found, "sudo modprobe uhid && sudo keyrig attach --uhid")
         }
+        Err(error) => Check::fails("uhid", error.to_string(), "sudo keyrig attach --uhid"),
     }
 }
 

@@ -2,22 +2,18 @@
 //!
 //! The kernel takes one end of a socket pair and speaks USB/IP on it; the key is served on the other (`drivers/usb/usbip/
 //! vhci_sysfs.c`, `attach_store`). So no TCP port is open, and no other program is needed. The kernel holds its end until the
-//! device is gone, and lets the device go when ours is closed: by [`Attachments::close`], or by the end of the process. The
+//! device is gone, and lets the device go when ours is closed: by whoever keeps it attached, or by the end of the process. The
 //! `detach` file is never written to: a port's number may be another device's by the time it is written.
 //!
 //! A port is taken only when the kernel has removed the device that was on it before. For a moment after a disconnect the port is
 //! free and the old device still there; an equal device that appears then is taken for the old one (`drivers/usb/core/hub.c`,
 //! `hub_port_connect_change`), and is never set up. For the same reason ports are used in turn.
 //!
-//! An unplugged key is gone from the kernel, and is attached again, to a port that is free then, when it is plugged in. A key
-//! that the *kernel* let go (`usbip detach`) stays detached until it is unplugged and plugged in, as a real one would after its
+//! A key that the *kernel* let go (`usbip detach`) stays detached until it is unplugged and plugged in, as a real one would after its
 //! port was switched off.
 
-mod nodes;
 mod ports;
 
-use core::future::{pending, ready};
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -26,18 +22,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use keyrig_rack::{Change, Following, KeyHandle, KeyName, RackKey};
 use keyrig_usb::wire::operations::DeviceRecord;
-use keyrig_usb::{Detached, Exports, Follower, Limits, Presence, ServeError, serve_imported};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::nodes::{Announcement, HidrawNode, Nodes};
-use self::ports::{Hub, Port, State};
+use self::ports::{Hub, Port, State, UsbPlace};
 
 /// Where the kernel shows its virtual host controllers: the files of all of them belong to the first.
 const CONTROLLER: &str = "/sys/devices/platform/vhci_hcd.0";
@@ -65,6 +56,19 @@ pub enum VhciError {
     )]
     NoFreePort {
         /// How many ports there are for full-speed devices.
+        ports: usize,
+    },
+    /// There are more keys than free ports.
+    #[error(
+        "{keys} keys do not fit: of the {ports} ports that this kernel's virtual USB host controllers have for such, {free} are free. Attach \
+         fewer, or free some: usbip port lists what is attached"
+    )]
+    TooFewPorts {
+        /// How many keys are to be attached.
+        keys: usize,
+        /// How many ports are free.
+        free: usize,
+        /// How many there are for full-speed devices.
         ports: usize,
     },
     /// The kernel says something else than the kernels that are known.
@@ -121,8 +125,24 @@ impl Vhci {
         })
     }
 
+    /// Makes sure that so many keys can be attached. That none can is told by the first.
+    pub(crate) fn check_room(&self, keys: usize) -> Result<(), VhciError> {
+        let ports: Vec<_> = self.ports()?.into_iter().filter(|port| port.hub == Hub::High).collect();
+        let free = ports.iter().filter(|port| port.state == State::Free).count();
+        if free > 0 && free < keys {
+            return Err(VhciError::TooFewPorts { keys, free, ports: ports.len() });
+        }
+        Ok(())
+    }
+
+    /// The port of the USB device that the device with this path belongs to.
+    pub(crate) fn port_of(&self, device_path: &str) -> Result<Option<u32>, VhciError> {
+        let Some(place) = UsbPlace::of(device_path) else { return Ok(None) };
+        Ok(self.ports()?.iter().find(|port| place.is_at(port)).map(|port| port.number))
+    }
+
     /// Gives the kernel a device, and returns its port and the stream that the kernel speaks USB/IP on.
-    fn attach(&self, device: &DeviceRecord) -> Result<(u32, UnixStream), VhciError> {
+    pub(crate) fn attach(&self, device: &DeviceRecord) -> Result<(u32, UnixStream), VhciError> {
         let path = self.directory.join("attach");
         let failed = |action| {
             let path = path.clone();
@@ -191,302 +211,8 @@ impl Vhci {
     }
 }
 
-/// What happened to an attached key.
-#[derive(Debug)]
-pub enum Event {
-    /// The kernel has the key.
-    Attached {
-        /// The key.
-        key: KeyName,
-        /// Its port, as `usbip port` counts them.
-        port: u32,
-    },
-    /// Programs find the key at this node, once udev has given them the right to.
-    Node {
-        /// The key.
-        key: KeyName,
-        /// The node.
-        path: PathBuf,
-    },
-    /// The key was unplugged. It will be attached again when it is plugged in.
-    Unplugged {
-        /// The key.
-        key: KeyName,
-    },
-    /// The kernel let the key go. It will be attached again when it is unplugged and plugged in.
-    DetachedByKernel {
-        /// The key.
-        key: KeyName,
-    },
-    /// The key could not be attached again, or its connection failed. The next attempt is when it is unplugged and plugged in.
-    Failed {
-        /// The key.
-        key: KeyName,
-        /// Why.
-        error: Failure,
-    },
-}
-
-/// Why a key is not attached.
-#[derive(Debug, Error)]
-pub enum Failure {
-    /// It could not be attached.
-    #[error(transparent)]
-    Attach(#[from] VhciError),
-    /// Its connection failed.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-}
-
-/// Keys that are kept attached to this kernel. Dropping it detaches them, but does not wait for the kernel.
-pub struct Attachments {
-    vhci: Vhci,
-    exports: Exports,
-    following: Following,
-    sender: mpsc::UnboundedSender<Event>,
-    events: mpsc::UnboundedReceiver<Event>,
-    /// Absent where the kernel's announcements cannot be heard.
-    nodes: Option<Nodes>,
-    /// Nodes that may not have been announced.
-    present: Vec<HidrawNode>,
-    /// The key at each port, and its node once that was told.
-    keys: BTreeMap<u32, (KeyName, Option<String>)>,
-    stop: watch::Sender<()>,
-    tasks: JoinSet<()>,
-    /// Each completes when its key is not attached any more.
-    detached: Vec<(KeyHandle, oneshot::Receiver<()>)>,
-}
-
-impl Attachments {
-    /// Attaches keys, those that are there and those that will come to the rack.
-    ///
-    /// # Errors
-    ///
-    /// Why a key was not attached: those before it are detached again.
-    pub async fn start(vhci: Vhci, exports: &Exports, following: Following) -> Result<Self, VhciError> {
-        let nodes = Nodes::listen().inspect_err(|error| tracing::debug!(%error, "device nodes will not be known")).ok();
-        let (sender, events) = mpsc::unbounded_channel();
-        let mut attachments = Self {
-            vhci,
-            exports: exports.clone(),
-            following,
-            sender,
-            events,
-            nodes,
-            present: Vec::new(),
-            keys: BTreeMap::new(),
-            stop: watch::Sender::new(()),
-            tasks: JoinSet::new(),
-            detached: Vec::new(),
-        };
-        for key in attachments.following.keys().to_vec() {
-            if let Err(error) = attachments.keep(key).await {
-                attachments.close().await;
-                return Err(error);
-            }
-        }
-        Ok(attachments)
-    }
-
-    /// Attaches a key if it is plugged in, and keeps it so from now on: also if it could not be attached now.
-    async fn keep(&mut self, RackKey { name, busid, handle, .. }: RackKey) -> Result<(), VhciError> {
-        let mut follower = self.exports.follow(&busid);
-        let presence = tokio::select! {
-            biased;
-            presence = follower.plugged() => Some(presence),
-            () = ready(()) => None,
-        };
-        let (vhci, exports, events) = (self.vhci.clone(), self.exports.clone(), self.sender.clone());
-        let key = Key { name, busid, handle: handle.clone(), exports, vhci, events };
-        let (attached, tried) = match &presence {
-            Some(presence) => match key.attach(presence) {
-                Ok(stream) => (Some(stream), Ok(())),
-                Err(error) => (None, Err(error)),
-            },
-            None => (None, Ok(())),
-        };
-        let (detached, is_detached) = oneshot::channel();
-        self.detached.push((handle, is_detached));
-        let stop = self.stop.subscribe();
-        self.tasks.spawn(async move {
-            key.keep(follower, presence, attached, stop).await;
-            // Whoever waited may have gone.
-            let _ = detached.send(());
-        });
-        tried
-    }
-
-    /// Waits for what happens next. Cancel-safe, but that a key which leaves the rack is not waited for then.
-    pub async fn next(&mut self) -> Event {
-        loop {
-            tokio::select! {
-                // A key's port is known before its node is.
-                biased;
-                Some(event) = self.events.recv() => {
-                    if let Event::Attached { key, port } = &event {
-                        self.keys.insert(*port, (key.clone(), None));
-                    }
-                    return event;
-                }
-                Some(change) = self.following.next() => self.follow(change).await,
-                announcement = announcement(&self.nodes, &mut self.present) => match announcement {
-                    Ok(Announcement::Node(node)) => if let Some(event) = self.node(node) {
-                        return event;
-                    },
-                    Ok(Announcement::Lost) => match Nodes::present().inspect(|present| {
-                        tracing::debug!(nodes = present.len(), "announcements were lost: looked up what there is");
-                    }) {
-                        Ok(present) => self.present = present,
-                        Err(error) => tracing::warn!(%error, "the nodes that came meanwhile are not known"),
-                    },
-                    Err(error) => {
-                        tracing::warn!(%error, "the kernel's announcements cannot be heard any more");
-                        self.nodes = None;
-                    }
-                },
-            }
-        }
-    }
-
-    async fn follow(&mut self, change: Change) {
-        match change {
-            Change::Came(key) => {
-                let name = key.name.clone();
-                if let Err(error) = self.keep(key).await {
-                    // We listen.
-                    let _ = self.sender.send(Event::Failed { key: name, error: error.into() });
-                }
-            }
-            Change::Went(key) => {
-                if let Some(place) = self.detached.iter().position(|(handle, _)| handle.is(&key.handle)) {
-                    let (_, detached) = self.detached.swap_remove(place);
-                    // It is told, or its task has ended.
-                    let _ = detached.await;
-                }
-            }
-        }
-    }
-
-    fn node(&mut self, node: HidrawNode) -> Option<Event> {
-        let ports = self.vhci.ports().inspect_err(|error| tracing::warn!(%error, "a node's key is not known")).ok()?;
-        let port = ports.iter().find(|port| node.is_at(port))?;
-        let (key, told) = self.keys.get_mut(&port.number)?;
-        if told.as_ref() == Some(&node.name) {
-            return None;
-        }
-        let path = Path::new("/dev").join(&node.name);
-        *told = Some(node.name);
-        Some(Event::Node { key: key.clone(), path })
-    }
-
-    /// Detaches all keys and waits until the kernel has let them go.
-    pub async fn close(mut self) {
-        self.stop.send_replace(());
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "an attachment's task failed: a fault of keyrig");
-            }
-        }
-    }
-}
-
-async fn announcement(nodes: &Option<Nodes>, present: &mut Vec<HidrawNode>) -> io::Result<Announcement> {
-    if let Some(node) = present.pop() {
-        return Ok(Announcement::Node(node));
-    }
-    match nodes {
-        Some(nodes) => nodes.next().await,
-        None => pending().await,
-    }
-}
-
-/// A key that is kept attached.
-struct Key {
-    name: KeyName,
-    busid: String,
-    handle: KeyHandle,
-    exports: Exports,
-    vhci: Vhci,
-    events: mpsc::UnboundedSender<Event>,
-}
-
-impl Key {
-    fn attach(&self, presence: &Presence) -> Result<UnixStream, VhciError> {
-        let (port, stream) = self.vhci.attach(&presence.record())?;
-        self.tell(Event::Attached { key: self.name.clone(), port });
-        Ok(stream)
-    }
-
-    fn tell(&self, event: Event) {
-        // Nobody has to listen.
-        let _ = self.events.send(event);
-    }
-
-    /// Serves the key, and attaches it again whenever it was plugged in again, until it is no more or told to stop.
-    async fn keep(
-        self,
-        mut follower: Follower,
-        mut presence: Option<Presence>,
-        mut attached: Option<UnixStream>,
-        mut stop: watch::Receiver<()>,
-    ) {
-        loop {
-            if let Some(mut stream) = attached.take() {
-                let there = async {
-                    if let Some(presence) = &presence {
-                        follower.unplugged(presence).await;
-                    }
-                    // The connection ends by itself.
-                    pending::<()>().await;
-                };
-                let ended = tokio::select! {
-                    ended = serve_imported(&mut stream, &self.exports, &self.busid, Limits::default()) => Some(ended),
-                    () = there => None,
-                    _ = stop.changed() => None,
-                };
-                release(stream).await;
-                match ended {
-                    Some(ended) => self.tell(self.end(ended)),
-                    None => return,
-                }
-            }
-            let plugged = async {
-                if let Some(presence) = &presence {
-                    follower.unplugged(presence).await;
-                }
-                follower.plugged().await
-            };
-            let plugged = tokio::select! {
-                biased;
-                // Before another key may have its place.
-                () = self.handle.gone() => return,
-                presence = plugged => presence,
-                _ = stop.changed() => return,
-            };
-            match self.attach(&plugged) {
-                Ok(stream) => attached = Some(stream),
-                Err(error) => self.tell(Event::Failed { key: self.name.clone(), error: error.into() }),
-            }
-            presence = Some(plugged);
-        }
-    }
-
-    fn end(&self, ended: Result<Detached, ServeError>) -> Event {
-        use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        let key = self.name.clone();
-        match ended {
-            Ok(Detached::Unplugged | Detached::ByKey)
-            | Err(ServeError::Import(keyrig_usb::ImportError::NoDevice { .. })) => Event::Unplugged { key },
-            Ok(Detached::ByHost) | Err(ServeError::Connection(BrokenPipe | ConnectionReset)) => {
-                Event::DetachedByKernel { key }
-            }
-            Err(error) => Event::Failed { key, error: error.into() },
-        }
-    }
-}
-
 /// Closes our end in good order: the kernel sees an end, not a reset, and has let go of its end when this returns.
-async fn release(mut stream: UnixStream) {
+pub(crate) async fn release(mut stream: UnixStream) {
     let released = async {
         stream.shutdown().await?;
         let mut requests = [0; 1024];
@@ -560,6 +286,14 @@ hs  0002 004 000 00000000 000000 0-0
         let (_platform, vhci) = controllers(&[("status", FIRST)], &[]);
         let error = vhci.free_port().unwrap_err();
         assert!(matches!(error, VhciError::NoFreePort { ports: 2 }), "{error}");
+    }
+
+    #[test]
+    fn how_many_keys_fit_is_said_before_one_is_attached() {
+        let (_platform, vhci) = controllers(&[("status", FREE)], &[]);
+        vhci.check_room(3).unwrap();
+        let error = vhci.check_room(1000).unwrap_err();
+        assert!(matches!(error, VhciError::TooFewPorts { keys: 1000, free: 3, ports: 3 }), "{error}");
     }
 
     #[test]

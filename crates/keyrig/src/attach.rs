@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keyrig_attach::vhci::{Attachments, Event, Vhci};
+use keyrig_attach::kernel::{AttachError, Attachments, Event, Kernel};
+use keyrig_attach::uhid::Uhid;
+use keyrig_attach::vhci::Vhci;
 use keyrig_control::socket::ControlSocket;
 use keyrig_faults::Absent;
 use keyrig_rack::command::Command;
@@ -22,6 +24,10 @@ use crate::rack::RunningArguments;
 It takes root, and a kernel module that most distributions have:
   sudo modprobe vhci-hcd
   sudo keyrig attach
+Where there is none, --uhid needs another one, and has HID devices that are on
+no USB:
+  sudo modprobe uhid
+  sudo keyrig attach --uhid
 Until Ctrl-C, browsers, ssh and all other programs find the key as they find
 any security key.
 
@@ -30,6 +36,10 @@ Examples:
   sudo keyrig key touch a
   sudo keyrig key unplug a")]
 pub(crate) struct Arguments {
+    /// Plug the keys in as HID devices without USB, where the kernel has no virtual USB host controller
+    #[arg(long)]
+    uhid: bool,
+
     #[command(flatten)]
     http: HttpArguments,
 
@@ -49,7 +59,8 @@ enum Line<'a> {
     },
     Attached {
         key: &'a KeyName,
-        port: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<u32>,
     },
     Node {
         key: &'a KeyName,
@@ -73,13 +84,13 @@ enum Line<'a> {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     arguments.running.rack.all_on_usb()?;
     // First, so that a missing module or right is told before keys are made.
-    let vhci = Vhci::open()?;
-    let (rack, tracing) = arguments.running.rack.start(Absent::nothing(), arguments.http.is_wanted()).await?;
+    let (kernel, absent) = open(arguments.uhid)?;
+    let (rack, tracing) = arguments.running.rack.start(absent, arguments.http.is_wanted()).await?;
     let interrupted = interruption::in_order();
     let starter = arguments.running.starter.watch()?;
     let control = arguments.running.bind_control().await?;
     let http = arguments.http.start(&rack, control.path(), arguments.running.has_name()).await?;
-    let mut attachments = Attachments::start(vhci, rack.exports(), rack.follow()).await?;
+    let mut attachments = Attachments::start(kernel, rack.exports(), rack.follow()).await?;
     let out = Lines::to_stdout(if arguments.running.json { lost_json } else { lost_text })?;
     announce(&out, &arguments, &rack, &control, http.as_ref())?;
     let _opened = arguments.http.open(http.as_ref(), control.path(), &out)?;
@@ -103,6 +114,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     attachments.close().await;
     out.finish();
     tracing.finish_after(ended).map(|()| ExitCode::SUCCESS)
+}
+
+/// The way into the kernel, and what hosts of keys do without there.
+fn open(uhid: bool) -> Result<(Kernel, Absent), AttachError> {
+    Ok(match uhid {
+        true => (Kernel::Uhid(Uhid::open()?), Absent::usb()),
+        false => (Kernel::Vhci(Vhci::open()?), Absent::nothing()),
+    })
 }
 
 fn lost_json(count: u64) -> String {
@@ -156,7 +175,11 @@ async fn tell(out: &Lines, event: &Event, rack: &Rack) {
             let shown = rack.command(Command::Show { key: key.clone() }).await;
             let shown = shown.ok().and_then(|answer| answer.keys.into_iter().next());
             let profile = shown.map(|key| format!(", a {},", key.profile)).unwrap_or_default();
-            out.print(format!("key      {key}{profile} is on port {port} of this kernel's virtual USB"));
+            let place = match port {
+                Some(port) => format!("on port {port} of this kernel's virtual USB"),
+                None => "a HID device of this kernel".to_owned(),
+            };
+            out.print(format!("key      {key}{profile} is {place}"));
         }
         Event::Node { key, path } => out.print(format!("key      {key} is {}", path.display())),
         Event::Unplugged { key } => {

@@ -5,6 +5,8 @@ use keyrig_attach::ctaphid_endpoint::EndpointError;
 #[cfg(target_os = "linux")]
 use keyrig_attach::exec::ExecError;
 #[cfg(target_os = "linux")]
+use keyrig_attach::kernel::AttachError;
+use keyrig_attach::uhid::UhidError;
 use keyrig_attach::vhci::VhciError;
 use keyrig_control::socket::ControlError;
 use keyrig_faults::replay::NotReplayable;
@@ -25,7 +27,11 @@ pub(crate) fn of(failure: &Failure) -> &str {
         Failure::Control(error) | Failure::AtRack { error, .. } => of_control(error),
         Failure::Bind(error) => of_endpoint(error),
         #[cfg(target_os = "linux")]
-        Failure::Vhci(error) => of_vhci(error),
+        Failure::Attach(AttachError::Vhci(error)) => of_vhci(error),
+        #[cfg(target_os = "linux")]
+        Failure::Attach(AttachError::Uhid(error)) => of_uhid(error),
+        #[cfg(target_os = "linux")]
+        Failure::Attach(AttachError::TooFewNodes { .. }) => "hidraw-too-few-nodes",
         #[cfg(target_os = "linux")]
         Failure::Exec(error) => of_exec(error),
         Failure::Token(error) => of_token_file(error),
@@ -143,8 +149,18 @@ fn of_vhci(error: &VhciError) -> &'static str {
         VhciError::NoModule => "vhci-no-module",
         VhciError::NoRights { .. } => "vhci-no-rights",
         VhciError::NoFreePort { .. } => "vhci-no-free-port",
+        VhciError::TooFewPorts { .. } => "vhci-too-few-ports",
         VhciError::UnknownStatus { .. } => "vhci-unknown-status",
         VhciError::Kernel { .. } => "vhci-kernel",
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn of_uhid(error: &UhidError) -> &'static str {
+    match error {
+        UhidError::NoModule => "uhid-no-module",
+        UhidError::NoRights => "uhid-no-rights",
+        UhidError::Kernel { .. } => "uhid-kernel",
     }
 }
 

@@ -9,6 +9,8 @@ use keyrig_attach::ctaphid_endpoint::EndpointError;
 #[cfg(target_os = "linux")]
 use keyrig_attach::exec::ExecError;
 #[cfg(target_os = "linux")]
+use keyrig_attach::kernel::AttachError;
+use keyrig_attach::uhid::UhidError;
 use keyrig_attach::vhci::VhciError;
 use keyrig_client::error::KeyFailure;
 use keyrig_control::socket::ControlError;
@@ -61,7 +63,7 @@ pub(crate) enum Failure {
     PinsDiffer,
     #[cfg(target_os = "linux")]
     #[error(transparent)]
-    Vhci(#[from] VhciError),
+    Attach(#[from] AttachError),
     #[error(transparent)]
     Demo(#[from] DemoError),
     #[error("{address} is in use by another program ({})", likely(*.address))]
@@ -235,7 +237,9 @@ impl Failure {
             Self::Bind(EndpointError::InUse(_)) => "stop it, or choose another address with --ctaphid",
             Self::Bind(EndpointError::NotASocket { .. }) => "name another with --ctaphid unix:PATH",
             #[cfg(target_os = "linux")]
-            Self::Vhci(VhciError::NoRights { .. }) => "run it as root: sudo keyrig attach",
+            Self::Attach(AttachError::Vhci(VhciError::NoRights { .. })) => "run it as root: sudo keyrig attach",
+            #[cfg(target_os = "linux")]
+            Self::Attach(AttachError::Uhid(UhidError::NoRights)) => "run it as root: sudo keyrig attach --uhid",
             Self::PortInUse { option, .. } => {
                 return Some(format!("stop it, or choose another port with {option} ADDRESS:PORT"));
             }

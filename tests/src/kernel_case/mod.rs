@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(480);
 const PRELUDE: &str = concat!(include_str!("../tools.sh"), include_str!("prelude.sh"));
 
 /// What the kernel says of a key that is attached, used and detached, and of nothing that went wrong. `*` stands for any text.
-const USUAL: [&str; 22] = [
+const USUAL: [&str; 23] = [
     // drivers/usb/usbip/vhci_sysfs.c, attach_store
     "vhci_hcd vhci_hcd.*: pdev(*) rhport(*) sockfd(*)",
     "vhci_hcd vhci_hcd.*: devid(*) speed(2) speed_str(full-speed)",
@@ -43,6 +43,8 @@ const USUAL: [&str; 22] = [
     "usb *-*: SerialNumber: *",
     // drivers/hid/hid-core.c, hid_connect
     "hid-generic 0003:*:*.*: hiddev*,hidraw*: USB HID v1.10 Device [*] on usb-vhci_hcd.*/input0",
+    // The same of uhid.
+    "hid-generic 0003:*:*.*: hidraw*: USB HID v1.10 Device [*] on usb-keyrig.*/input0",
 ];
 
 /// Runs a case in this test binary's guest, or says that it is skipped and returns `None`.
@@ -66,6 +68,13 @@ pub fn run(script: &str) -> Option<Output> {
     let complaints = complaints(&output.kernel_log);
     assert!(complaints.is_empty(), "the kernel said {complaints:#?}\n{}", text());
     Some(output)
+}
+
+/// The same by vhci, and then by uhid: `$how` says which to 'keyrig attach'.
+pub fn run_by_vhci_and_uhid(script: &str) {
+    for how in ["", "--uhid"] {
+        run(&format!("how={how}\n{script}"));
+    }
 }
 
 /// The lines of a kernel log that concern USB, HID or a fault of the kernel, and are not usual.

@@ -3,6 +3,8 @@
 # The parts of a case are put together before it runs, so what one sets another uses.
 # shellcheck shell=dash disable=SC2034,SC2154
 nodes=
+# How 'keyrig attach' plugs keys in: nothing is vhci.
+how=
 
 # Waits until a key has its node, and leaves that in $node.
 node_of() {
@@ -13,7 +15,8 @@ node_of() {
 
 # Attaches one key and waits for its node.
 attach_a() {
-    start attach --key keyrig=a "$@"
+    # shellcheck disable=SC2086
+    start attach $how --key keyrig=a "$@"
     node_of a
 }
 
@@ -34,8 +37,12 @@ stop() {
     gone
 }
 
-# The ports of all controllers that are not free.
+# The ports of all controllers that are not free, or the devices that programs have made.
 ports_taken() {
+    if [ -n "$how" ]; then
+        ls /sys/devices/virtual/misc/uhid | grep '^0003:' || true
+        return 0
+    fi
     cat /sys/devices/platform/vhci_hcd.0/status* | awk '$1 != "hub" && $3 != "004"'
 }
 

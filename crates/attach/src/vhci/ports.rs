@@ -40,6 +40,39 @@ pub(super) struct Port {
     pub(super) local_busid: String,
 }
 
+/// Where a USB device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UsbPlace<'a> {
+    /// Which virtual host controller it is on, from 0.
+    controller: u32,
+    /// What the kernel calls it.
+    local_busid: &'a str,
+}
+
+impl<'a> UsbPlace<'a> {
+    /// Where the USB device is that a device with this path belongs to: a virtual host controller, its root hub, the device.
+    pub(super) fn of(device_path: &'a str) -> Option<Self> {
+        let mut folders = device_path.split('/');
+        let controller = folders.find_map(|folder| folder.strip_prefix("vhci_hcd."))?.parse().ok()?;
+        folders.next().filter(|folder| folder.starts_with("usb"))?;
+        Some(Self { controller, local_busid: folders.next()? })
+    }
+
+    /// Whether it is attached to this port.
+    pub(super) fn is_at(self, port: &Port) -> bool {
+        let hub_port = || self.local_busid.rsplit_once('-').and_then(|(_, hub_port)| hub_port.parse().ok());
+        match port.state {
+            State::Used => port.local_busid == self.local_busid,
+            // A device that comes while the one before it is given its address has that address: vhci_hcd.c sees no request for one,
+            // and its port never says that it is used, nor by what.
+            State::NotAssigned => {
+                port.hub == Hub::High && port.controller == self.controller && Some(port.hub_port) == hub_port()
+            }
+            State::Free | State::Failed => false,
+        }
+    }
+}
+
 /// The ports in the status file of a controller, or the line that is not understood.
 pub(super) fn parse(controller: u32, status: &str) -> Result<Vec<Port>, &str> {
     let mut lines = status.lines();
@@ -155,5 +188,31 @@ ss  0045 005 000 00000000 0000000000000000 0-0
             assert_eq!(parse(0, &format!("{heading}\n")), Err(heading));
         }
         assert_eq!(parse(0, ""), Err(""));
+    }
+
+    /// A port without an address as Linux 6.1 printed it while its device had a node: it had come while another was given an address.
+    #[test]
+    fn a_device_is_at_its_port_also_if_the_kernel_has_not_seen_it_get_an_address() {
+        let place = UsbPlace::of("/devices/platform/vhci_hcd.0/usb1/1-2/1-2:1.0/0003:1209:0001.0002").unwrap();
+        let status = "hub port sta spd dev      sockfd local_busid\n\
+            hs  0000 005 002 00010002 000019 0-0\n\
+            hs  0001 005 002 00010003 000020 0-0\n\
+            hs  0002 004 000 00000000 000000 0-0\n\
+            ss  0003 004 000 00000000 000000 0-0\n\
+            ss  0004 005 000 00000000 000021 0-0\n";
+        let is_at = |place: UsbPlace<'_>, controller: u32| -> Vec<u32> {
+            let ports = parse(controller, status).unwrap();
+            ports.iter().filter(|port| place.is_at(port)).map(|port| port.number).collect()
+        };
+        assert_eq!(is_at(place, 0), [1]);
+        assert!(is_at(place, 1).is_empty(), "of another controller");
+        assert!(is_at(UsbPlace { local_busid: "1-3", ..place }, 0).is_empty(), "nothing is attached there");
+        for path in [
+            "/devices/virtual/misc/uhid/0003:1209:0001.0001",
+            "/devices/pci0000:00/usb1/1-2/1-2:1.0/0003:1209:0001.0002",
+            "/devices/platform/vhci_hcd.0/usb1",
+        ] {
+            assert_eq!(UsbPlace::of(path), None, "{path}");
+        }
     }
 }

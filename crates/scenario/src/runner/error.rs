@@ -4,7 +4,7 @@ use std::io;
 
 use keyrig_attach::ctaphid_endpoint::EndpointError;
 #[cfg(target_os = "linux")]
-use keyrig_attach::vhci::VhciError;
+use keyrig_attach::kernel::AttachError;
 use keyrig_faults::Nowhere;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::{KeyName, RackError};
@@ -36,7 +36,7 @@ pub enum RunError {
     /// The kernel does not take the keys.
     #[cfg(target_os = "linux")]
     #[error(transparent)]
-    Vhci(#[from] VhciError),
+    Attach(#[from] AttachError),
     /// The kernel gave a key no node.
     #[error("the kernel gave key {0} no node in time")]
     NoNode(KeyName),

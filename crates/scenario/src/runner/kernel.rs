@@ -4,7 +4,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use keyrig_attach::vhci::{Attachments, Event, Vhci};
+use keyrig_attach::kernel::{self, Attachments, Event};
+use keyrig_attach::vhci::Vhci;
 use keyrig_rack::{KeyName, Rack};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -26,8 +27,8 @@ pub(super) struct Kernel {
 
 impl Kernel {
     pub(super) async fn start(rack: &Rack) -> Result<Self, RunError> {
-        let vhci = Vhci::open()?;
-        let mut attachments = Attachments::start(vhci, rack.exports(), rack.follow()).await?;
+        let vhci = Vhci::open().map_err(kernel::AttachError::from)?;
+        let mut attachments = Attachments::start(kernel::Kernel::Vhci(vhci), rack.exports(), rack.follow()).await?;
         let (sender, nodes) = watch::channel(Nodes::new());
         let (stop, mut stopped) = oneshot::channel();
         let attaching = tokio::spawn(async move {
