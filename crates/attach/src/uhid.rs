@@ -19,7 +19,7 @@ use keyrig_usb::Identity;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use thiserror::Error;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdRegisterError};
 
 use self::event::{EVENT_SIZE, Event};
 
@@ -96,7 +96,8 @@ pub(crate) struct Device {
 
 impl Device {
     fn on(file: File) -> Result<Self, UhidError> {
-        let file = AsyncFd::register(file).map_err(|source| UhidError::Kernel { action: "wait for", source })?;
+        let failed = |error: AsyncFdRegisterError<File>| UhidError::Kernel { action: "wait for", source: error.into() };
+        let file = AsyncFd::register(file).map_err(failed)?;
         Ok(Self { file })
     }
 
