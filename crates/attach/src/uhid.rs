@@ -10,7 +10,8 @@
 pub mod event;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,8 @@ use keyrig_usb::Identity;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use thiserror::Error;
-use tokio::io::unix::{AsyncFd, AsyncFdRegisterError};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
 
 use self::event::{EVENT_SIZE, Event};
 
@@ -88,16 +90,17 @@ impl Uhid {
     }
 }
 
-/// A device of the kernel's, which goes when this is dropped.
+/// A device of the kernel's, which goes when this is dropped. The file is no socket: tokio has no type for what can be waited for and is none
+/// of its own, and knows of this one only when it is ready to be read.
 #[derive(Debug)]
 pub(crate) struct Device {
-    file: AsyncFd<File>,
+    file: UnixDatagram,
 }
 
 impl Device {
     fn on(file: File) -> Result<Self, UhidError> {
-        let failed = |error: AsyncFdRegisterError<File>| UhidError::Kernel { action: "wait for", source: error.into() };
-        let file = AsyncFd::register(file).map_err(failed)?;
+        let file = UnixDatagram::from_std(OwnedFd::from(file).into());
+        let file = file.map_err(|source| UhidError::Kernel { action: "wait for", source })?;
         Ok(Self { file })
     }
 
@@ -141,22 +144,19 @@ impl Device {
 
     /// The next event. Cancel-safe.
     async fn next(&self) -> io::Result<Event> {
-        loop {
-            let mut ready = self.file.readable().await?;
+        let read = || {
             let mut bytes = [0; EVENT_SIZE];
-            match ready.try_io(|file| file.get_ref().read(&mut bytes)) {
-                Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(Ok(length)) => return Ok(Event::decode(bytes.get(..length).unwrap_or_default())),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Err(error),
-                Err(_would_block) => {}
+            match rustix::io::read(&self.file, &mut bytes)? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                length => Ok(Event::decode(bytes.get(..length).unwrap_or_default())),
             }
-        }
+        };
+        self.file.async_io(Interest::READABLE, read).await
     }
 
     /// The kernel takes an event whole, or not.
     fn write(&self, event: &[u8]) -> io::Result<()> {
-        self.file.get_ref().write(event).map(drop)
+        Ok(rustix::io::write(&self.file, event).map(drop)?)
     }
 }
 

@@ -1,15 +1,15 @@
 //! A device in front of a socket in place of the kernel's file: one event at a time, as there.
 
 use keyrig_rack::{KeySpecification, Options, Rack};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::*;
 
 /// A device and its kernel.
-fn device() -> (Device, std::os::fd::OwnedFd) {
+fn device() -> (Device, UnixDatagram) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (ours, kernels) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-    (Device::on(File::from(ours)).unwrap(), kernels)
+    (Device::on(File::from(ours)).unwrap(), UnixDatagram::from_std(kernels.into()).unwrap())
 }
 
 async fn rack() -> Rack {
@@ -18,15 +18,10 @@ async fn rack() -> Rack {
 }
 
 /// What the device has written next, once it has.
-async fn written(kernel: &AsyncFd<std::os::fd::OwnedFd>) -> Vec<u8> {
+async fn written(kernel: &UnixDatagram) -> Vec<u8> {
     let mut bytes = [0; EVENT_SIZE];
-    loop {
-        let mut ready = kernel.readable().await.unwrap();
-        let received = ready.try_io(|kernel| Ok(recv(kernel, &mut bytes[..], RecvFlags::empty())?));
-        if let Ok(received) = received {
-            return bytes[..received.unwrap().0].to_vec();
-        }
-    }
+    let length = kernel.recv(&mut bytes).await.unwrap();
+    bytes[..length].to_vec()
 }
 
 /// UHID_OUTPUT with CTAPHID_INIT on the broadcast channel (CTAP 2.3 §11.2.9.1.3).
@@ -46,14 +41,13 @@ async fn reports_go_both_ways_and_control_requests_are_answered_until_the_key_is
     let name = "a".parse().unwrap();
     let connection = rack.key(&name).unwrap().connect().await.unwrap();
     let (device, kernel) = device();
-    let kernel = AsyncFd::register(kernel).unwrap();
     let served = tokio::spawn(async move { device.serve(connection).await });
 
     // What is no report, or nothing that is known, ends nothing.
     for bytes in [&6_u32.to_ne_bytes()[..], &[0xff; 4376], &2_u32.to_ne_bytes()] {
-        send(&kernel, bytes, SendFlags::empty()).unwrap();
+        kernel.send(bytes).await.unwrap();
     }
-    send(&kernel, &init(*b"12345678"), SendFlags::empty()).unwrap();
+    kernel.send(&init(*b"12345678")).await.unwrap();
     let answer = written(&kernel).await;
     assert_eq!(answer[..6], [12_u32.to_ne_bytes().as_slice(), &64_u16.to_ne_bytes()].concat());
     assert_eq!(answer[6..21], *b"\xff\xff\xff\xff\x86\x00\x1112345678");
@@ -61,7 +55,7 @@ async fn reports_go_both_ways_and_control_requests_are_answered_until_the_key_is
     let mut get = 9_u32.to_ne_bytes().to_vec();
     get.extend(5_u32.to_ne_bytes());
     get.extend([0, 2]);
-    send(&kernel, &get, SendFlags::empty()).unwrap();
+    kernel.send(&get).await.unwrap();
     assert_eq!(written(&kernel).await, event::get_report_reply(5, true));
 
     rack.command(keyrig_rack::command::Command::Unplug { key: name }).await.unwrap();
