@@ -42,7 +42,7 @@ pub(super) fn lists<Item: ToSchema>(summary: &'static str) -> Description {
 }
 
 impl Description {
-    pub(super) fn to_anybody(self) -> Self {
+    pub(super) fn for_anybody(self) -> Self {
         Self { is_open: true, ..self }
     }
 

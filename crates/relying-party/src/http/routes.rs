@@ -41,24 +41,24 @@ const UNKNOWN_OR_IN_CONFLICT: &[u16] = &[404, 409];
 const OF_PASSWORD: &[u16] = &[404, 409, 429];
 
 routes! {
-    GET "/api/openapi.json" => openapi::show: gives::<openapi::Document>("This description.").to_anybody();
+    GET "/api/openapi.json" => openapi::show: gives::<openapi::Document>("This description.").for_anybody();
     GET "/api/site" => site::show: gives::<site::SiteView>(
         "What pages have to know of the settings before anybody is in, and what answers from pages of an origin are refused for.",
-    ).to_anybody().asking::<site::SiteQuery>();
+    ).for_anybody().asking::<site::SiteQuery>();
     POST "/api/login" => login::password: gives::<login::LoginAnswer>("Log in by a password, or begin to.")
-        .to_anybody().taking::<login::Password>().refusing(OF_LOGIN);
+        .for_anybody().taking::<login::Password>().refusing(OF_LOGIN);
     POST "/api/login/totp" => login::totp: gives::<login::LoginAnswer>("End a login under way by a code of an app.")
-        .to_anybody().taking::<login::Code>().refusing(OF_LOGIN);
+        .for_anybody().taking::<login::Code>().refusing(OF_LOGIN);
     POST "/api/login/recovery" => login::recovery: gives::<login::LoginAnswer>("End a login under way by a recovery key.")
-        .to_anybody().taking::<login::RecoveryKey>().refusing(OF_LOGIN);
+        .for_anybody().taking::<login::RecoveryKey>().refusing(OF_LOGIN);
     POST "/api/login/webauthn/begin" => login::begin_webauthn: gives::<Ceremony>("Begin another try with a security key.")
-        .to_anybody().taking::<login::LoginOnly>().refusing(OF_LOGIN_BY_KEY);
+        .for_anybody().taking::<login::LoginOnly>().refusing(OF_LOGIN_BY_KEY);
     POST "/api/login/webauthn" => login::webauthn: gives::<login::LoginAnswer>("End a login under way by a security key.")
-        .to_anybody().taking::<login::Credential>().refusing(OF_LOGIN_BY_KEY);
+        .for_anybody().taking::<login::Credential>().refusing(OF_LOGIN_BY_KEY);
     POST "/api/login/passkey/begin" => login::begin_passkey: gives::<login::PasskeyCeremony>("Begin to log in by a passkey alone.")
-        .to_anybody().taking::<login::Nothing>().refusing(OF_LOGIN_BY_KEY);
+        .for_anybody().taking::<login::Nothing>().refusing(OF_LOGIN_BY_KEY);
     POST "/api/login/passkey" => login::passkey: gives::<login::LoginAnswer>("End a login by a passkey alone.")
-        .to_anybody().taking::<login::Credential>().refusing(OF_LOGIN_BY_KEY);
+        .for_anybody().taking::<login::Credential>().refusing(OF_LOGIN_BY_KEY);
     GET "/api/session" => session::show: gives::<session::SessionView>("The session that asks.");
     DELETE "/api/session" => session::end: gives::<session::LoggedOut>("End the session that asks.");
     POST "/api/session/confirm" => session::confirm: gives::<session::Confirmed>("Give the password again, to change factors.")
@@ -126,7 +126,7 @@ routes! {
     DELETE "/api/groups/{group}" => access::delete_group: gives::<access::Deleted>("Delete a group. Its users stay.")
         .refusing(UNKNOWN_OR_IN_CONFLICT);
     GET "/api/roles" => access::roles: lists::<NamedRole>("Roles by their names.");
-    GET "/api/realms" => administration::realms: lists::<Realm>("The realms.").to_anybody();
+    GET "/api/realms" => administration::realms: lists::<Realm>("The realms.").for_anybody();
     PUT "/api/realms/{realm}" => administration::change_realm: gives::<Realm>("Set which second factor a realm requires.")
         .taking::<administration::RealmChange>().refusing(UNKNOWN_OR_IN_CONFLICT);
     GET "/api/audit" => administration::audit: lists::<administration::AuditedView>(
