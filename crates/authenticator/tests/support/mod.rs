@@ -45,9 +45,12 @@ pub(crate) static ROOT: LazyLock<Root> = LazyLock::new(|| Root::new([0x52; 32]).
 /// Of every key of these tests.
 pub(crate) const SERIAL_NUMBER: u32 = 12_345_678;
 
+/// By model, and by what is in their certificates.
+type Issued = BTreeMap<([u8; 16], [bool; 3]), Attestation>;
+
 /// Attestation of a profile, issued once: tests make thousands of keys.
 fn attestation(profile: &Profile) -> Attestation {
-    static ISSUED: Mutex<BTreeMap<([u8; 16], [bool; 3]), Attestation>> = Mutex::new(BTreeMap::new());
+    static ISSUED: Mutex<Issued> = Mutex::new(BTreeMap::new());
     let behaviour = &profile.behaviour;
     let is_capable = profile.info().option(OptionId::Ep).is_some();
     let shape = [behaviour.attestation_tells_transports, behaviour.attestation_sends_root, is_capable];
