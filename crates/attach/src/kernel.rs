@@ -1,5 +1,5 @@
-//! Keys plugged into this machine's kernel, as they come and go in their rack: by its virtual USB host controller ([`vhci`](crate::vhci)),
-//! or as HID devices without USB ([`uhid`](crate::uhid)).
+//! Keys plugged into this machine's kernel, as they come and go in their rack: by its virtual USB host controller ([`vhci`]),
+//! or as HID devices without USB ([`uhid`]).
 //!
 //! An unplugged key is gone from the kernel, and is attached again when it is plugged in.
 

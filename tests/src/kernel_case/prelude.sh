@@ -40,7 +40,7 @@ stop() {
 # The ports of all controllers that are not free, or the devices that programs have made.
 ports_taken() {
     if [ -n "$how" ]; then
-        ls /sys/devices/virtual/misc/uhid | grep '^0003:' || true
+        find /sys/devices/virtual/misc/uhid -maxdepth 1 -name '0003:*'
         return 0
     fi
     cat /sys/devices/platform/vhci_hcd.0/status* | awk '$1 != "hub" && $3 != "004"'
