@@ -370,6 +370,7 @@ fn pages_that_wait_at_once_are_told_each_with_its_own_key() {
         script.exchange(1_502, "b", "authenticatorClientPIN", json!({"rpId": "two.example"}), "CTAP2_OK");
         script.exchange(1_503, "b", GET, assertion("two.example", "02"), "CTAP2_ERR_NO_CREDENTIALS");
         page(&mut script, 1_510, "AAAC", "two.example", true);
+        script.push(8_999, "a", json!({"event": "wait-ended", "touch": "denied"}));
         script.answer(9_000, "a", waits, GET, "CTAP2_ERR_OPERATION_DENIED");
         page(&mut script, 9_001, "AAAB", "one.example", true);
         let explained = explain(&script.events);
