@@ -1,10 +1,10 @@
 //! Runs a program on a terminal of its own and types what it asks for: libfido2's tools and OpenSSH read PINs from the terminal
 //! and from nothing else.
 //!
-//! `terminal [--each PROMPT COMMAND]... [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...` types each answer once its prompt has been printed after the
-//! one before, and has a shell run each command whenever its prompt is printed, whatever comes of that: a prompt that is written over with a clock
-//! is printed again. What the program prints goes to standard output, and its exit status is this program's. A prompt with an answer that did
-//! not come is an error.
+//! `terminal [--each PROMPT COMMAND]... [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...` types each answer once its prompt has been printed after the one
+//! before, and has a shell run each command whenever its prompt is printed, whatever comes of that; not again for a line that is only written over
+//! with a clock behind it (`  0:07`). What the program prints goes to standard output, and its exit status is this program's. A prompt with an
+//! answer that did not come is an error.
 
 use std::env;
 use std::fs::File;
@@ -98,10 +98,21 @@ fn converse<'d>(
                 }
                 (_, Some((end, command))) => {
                     unread.drain(..end);
+                    if is_written_over(&unread) {
+                        continue;
+                    }
                     Command::new("sh").arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
                 }
                 (Some(_), None) => break,
             }
         }
     }
+}
+
+/// Whether the rest of a line ends with a clock.
+fn is_written_over(rest: &[u8]) -> bool {
+    let line = rest.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    matches!(line, [before @ .., b':', tens, ones]
+        if is_digit(tens) && is_digit(ones) && before.iter().rev().find(|byte| !is_digit(byte)) == Some(&b' '))
 }

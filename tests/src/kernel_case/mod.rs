@@ -35,6 +35,8 @@ const USUAL: [&str; 23] = [
     "usb *-*: new full-speed USB device number * using vhci_hcd",
     "usb *-*: reset full-speed USB device number * using vhci_hcd",
     "usb *-*: USB disconnect, device number *",
+    // drivers/usb/core/sysfs.c, warn_level: whoever looks for keys with hidapi reads all that a device has there.
+    "WARNING! power/level is deprecated; use power/control instead",
     // Of every profile.
     "usb *-*: New USB device found, idVendor=*, idProduct=*, bcdDevice=*",
     "usb *-*: New USB device strings: Mfr=*, Product=*, SerialNumber=*",
