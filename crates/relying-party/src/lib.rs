@@ -120,6 +120,7 @@ mod turns;
 mod user_name;
 mod users;
 mod webauthn;
+mod whole;
 
 pub use keyrig_http::{SHUTDOWN_GRACE, Server};
 #[cfg(feature = "tls")]

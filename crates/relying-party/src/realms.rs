@@ -14,6 +14,7 @@ use crate::audit_log::{self, By, EventKind};
 use crate::directory::DirectoryOptionError;
 use crate::site;
 use crate::store::{Store, StoreError, unreadable};
+use crate::whole;
 
 const MAX_NAME_BYTES: usize = 32;
 const MAX_COMMENT_BYTES: usize = 256;
@@ -56,9 +57,11 @@ pub enum Requirement {
     /// TOTP with codes of so many digits and steps of so many seconds, as Proxmox VE's realm option `oath`.
     Oath {
         /// 6 to 8.
+        #[serde(deserialize_with = "whole::deserialize")]
         #[schema(minimum = 6, maximum = 8)]
         digits: u8,
         /// Seconds, 10 to 3600.
+        #[serde(deserialize_with = "whole::deserialize")]
         #[schema(minimum = 10, maximum = 3600)]
         step: u32,
     },

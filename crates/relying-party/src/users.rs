@@ -15,6 +15,7 @@ use crate::realms;
 use crate::sessions::{self, SessionEntry};
 use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
 use crate::user_name::{UserId, UserName};
+use crate::whole;
 
 pub use crate::role::{InvalidRole, Role};
 pub use crate::standing::Standing;
@@ -122,6 +123,7 @@ pub struct UserChange {
     #[schema(max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub lastname: Option<String>,
     /// From when on the user cannot log in, in seconds since 1970; 0 for never.
+    #[serde(default, deserialize_with = "whole::option")]
     #[schema(maximum = 4_294_967_295_u32)]
     pub expire: Option<u32>,
     /// The groups that the user is in.

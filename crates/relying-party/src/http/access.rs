@@ -14,7 +14,7 @@ use crate::groups::{self, Group};
 use crate::relying_party::{ChangeOthers, Claim, Own, OwnInPerson};
 use crate::roles::{self, NamedRole, Subject};
 use crate::user_name::UserName;
-use crate::{Refusal, RelyingParty};
+use crate::{Refusal, RelyingParty, whole};
 
 type Shared = State<Arc<RelyingParty>>;
 
@@ -140,7 +140,7 @@ pub(super) struct NewToken {
     #[serde(default = "separated")]
     privilege_separated: bool,
     /// From when on it is good no more, in seconds since 1970; 0 for never.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::deserialize")]
     #[schema(maximum = 4_294_967_295_u32)]
     expire: u32,
 }

@@ -33,6 +33,7 @@ use crate::totp::{TOTP_SECRET_BYTES, Totp, TotpAlgorithm};
 use crate::user_name::UserName;
 use crate::users::{self, User};
 use crate::webauthn::{Page, Webauthn};
+use crate::whole;
 
 /// How long a user has to get a new secret into an app and a code out of it.
 const TOTP_ENROLMENT_LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -87,9 +88,11 @@ struct TotpChallenge {
 pub(crate) struct TotpWish {
     #[schema(schema_with = schemas::totp_algorithm)]
     algorithm: Option<String>,
+    #[serde(default, deserialize_with = "whole::option")]
     #[schema(minimum = 6, maximum = 8)]
     digits: Option<u8>,
     /// Seconds.
+    #[serde(default, deserialize_with = "whole::option")]
     #[schema(minimum = 10, maximum = 3600)]
     step: Option<u64>,
 }
