@@ -11,7 +11,7 @@ use crate::judge::{self, Output};
 use crate::program;
 
 /// How long a case may take.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// The user and group nobody of every distribution.
 const NOBODY: &str = "65534";

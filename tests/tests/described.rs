@@ -11,7 +11,7 @@ use keyrig_tests::program::keyrig;
 use keyrig_tests::site::{PASSWORD, Site};
 use tokio::process::Command;
 
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// The description in use: it is fetched from the service, which `keyrig exec` gives two keys. OpenAPI 3.1 has no words for the
 /// events of a stream.
