@@ -178,7 +178,7 @@ impl Root {
         })
     }
 
-    /// Real ones name their serial number in both places, too.
+    /// Real ones name their serial number in both places, too. A CN has at most 64 characters (RFC 5280 appendix A.1).
     fn issue_enterprise(
         &self,
         profile: &Profile,
@@ -186,10 +186,8 @@ impl Root {
     ) -> Result<(PrivateKey, Vec<u8>), CertificateFailed> {
         let serial = serial_number.to_be_bytes();
         let key = derive(&self.secret, &[&profile.aaguid.0[..], &serial].concat());
-        let subject = format!(
-            "CN=keyrig TEST {} serial number {serial_number},OU=Authenticator Attestation,O=keyrig,C=XX",
-            profile.aaguid
-        );
+        let subject =
+            format!("CN=keyrig TEST {} no. {serial_number},OU=Authenticator Attestation,O=keyrig,C=XX", profile.aaguid);
         let tells_transports = profile.behaviour.attestation_tells_transports;
         let extensions = Extensions::Leaf(profile.aaguid, tells_transports, Some(serial));
         let certificate = certificate(&self.secret, &subject, &key, &self.private_key(), extensions)?;

@@ -1,4 +1,4 @@
-//! The public key as `getPublicKey()` gives it: SubjectPublicKeyInfo, DER (WebAuthn Level 3 §5.2.1.1; RFC 5480, RFC 8410).
+//! The public key as `getPublicKey()` gives it: SubjectPublicKeyInfo, DER (WebAuthn Level 3 §5.2.1.1; RFC 5480, RFC 8410, RFC 9881).
 
 use keyrig_ctap::cbor::Item;
 use keyrig_ctap::cose::PublicKey;
@@ -25,14 +25,25 @@ pub(crate) fn algorithm(cose_key: &[u8]) -> Option<i64> {
     entries.find(|(label, _)| label.integer() == Ok(3))?.1.integer().ok()
 }
 
-/// SubjectPublicKeyInfo for the keys that browsers know: none is known to know ML-DSA, and a page has the attestation object for it.
+/// SubjectPublicKeyInfo for the keys that are known here.
 pub(crate) fn subject_public_key_info(cose_key: &[u8]) -> Option<Vec<u8>> {
     Some(match PublicKey::from_cose(cose_key).ok()? {
         PublicKey::Es256 { x, y } => [&P256_PREFIX[..], &UNCOMPRESSED, &x, &y].concat(),
         PublicKey::Es384 { x, y } => [&P384_PREFIX[..], &UNCOMPRESSED, &x, &y].concat(),
         PublicKey::EdDsa(point) => [&ED25519_PREFIX[..], &point].concat(),
-        PublicKey::MlDsa44(_) | PublicKey::MlDsa65(_) | PublicKey::MlDsa87(_) => return None,
+        PublicKey::MlDsa44(key) => ml_dsa(0x11, &key[..])?,
+        PublicKey::MlDsa65(key) => ml_dsa(0x12, &key[..])?,
+        PublicKey::MlDsa87(key) => ml_dsa(0x13, &key[..])?,
     })
+}
+
+/// SEQUENCE { SEQUENCE { id-ml-dsa-* }, BIT STRING }, of which the last byte of the identifier says which, with lengths in two bytes.
+fn ml_dsa(parameters: u8, key: &[u8]) -> Option<Vec<u8>> {
+    let algorithm = [0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, parameters];
+    let bits = u16::try_from(key.len() + 1).ok()?.to_be_bytes();
+    let bit_string = [&[0x03, 0x82], &bits[..], &[0], key].concat();
+    let length = u16::try_from(algorithm.len() + bit_string.len()).ok()?.to_be_bytes();
+    Some([&[0x30, 0x82], &length[..], &algorithm, &bit_string].concat())
 }
 
 #[cfg(test)]
@@ -59,6 +70,21 @@ mod tests {
             let cose = format!("a5010203{algorithm_label}20{curve}2158{size:02x}{x}2258{size:02x}{y}");
             let encoded = subject_public_key_info(&hex::decode(cose).unwrap()).unwrap();
             assert_eq!(hex::encode(encoded), format!("{prefix}04{x}{y}"));
+        }
+    }
+
+    /// The heads of RFC 9881 appendix C.2, and the lengths that Chromium 156 gives.
+    #[test]
+    fn ml_dsa_is_encoded_as_in_rfc_9881() {
+        for (label, size, head, length) in [
+            ("382f", 1312, "30820532300b06096086480165030403110382052100", 1334),
+            ("3830", 1952, "308207b2300b0609608648016503040312038207a100", 1974),
+            ("3831", 2592, "30820a32300b060960864801650304031303820a2100", 2614),
+        ] {
+            let cose = format!("a3010703{label}2059{size:04x}{}", "a5".repeat(size));
+            let encoded = subject_public_key_info(&hex::decode(cose).unwrap()).unwrap();
+            assert_eq!(encoded.len(), length);
+            assert_eq!(hex::encode(encoded), format!("{head}{}", "a5".repeat(size)));
         }
     }
 

@@ -31,6 +31,19 @@ fn the_leaf_meets_the_requirements_for_packed_attestation_certificates() {
     assert_eq!(aaguid.extn_value.as_bytes(), [&[0x04, 0x10][..], &profile.aaguid.0].concat());
 }
 
+/// RFC 5280 appendix A.1: ub-common-name is 64.
+#[test]
+fn common_names_have_at_most_64_characters() {
+    let root = Root::new([3; 32]).unwrap();
+    let attestation = root.issue(&Profile::built_in("yubikey-enterprise").unwrap(), u32::MAX).unwrap();
+    let own = attestation.enterprise().unwrap().1.remove(0);
+    for der in [attestation.certificate(), attestation.u2f_certificate(), &own] {
+        let subject = Certificate::from_der(der).unwrap().tbs_certificate().subject().to_string();
+        let name = subject.split(',').find_map(|part| part.strip_prefix("CN=")).unwrap();
+        assert!(name.len() <= 64, "{name}");
+    }
+}
+
 /// WebAuthn Level 3 §8.6: P-256, and U2F has no AAGUID. The bits are those of the transports extension: USB is bit 2.
 #[test]
 fn the_leaf_of_u2f_says_usb_and_no_aaguid() {
