@@ -12,6 +12,7 @@ use keyrig_client::{Browser, ClientError, Key, Origin, UserChoice};
 use keyrig_control::request::List;
 use keyrig_control::socket::send;
 use keyrig_faults::{Absent, Faults};
+use keyrig_rack::command::Refusal;
 use keyrig_rack::{KeyName, Options, Rack};
 use keyrig_service::client::{Asked, Ceremony, Outcome, Page};
 use keyrig_service::{Error, ErrorBody};
@@ -265,8 +266,8 @@ impl PageArguments {
     async fn running_keys(&self, path: &Path) -> Result<Vec<Key<ControlChannel>>, Failure> {
         let listed = send(path, List {}).await?.keys;
         if let Some(unknown) = self.on.iter().find(|name| !listed.iter().any(|key| key.name == **name)) {
-            let known: Vec<_> = listed.iter().map(|key| key.name.as_str()).collect();
-            return Err(Failure::Usage(format!("no key is called {unknown}: the keys are {}", known.join(", "))));
+            let unknown = Refusal::unknown(unknown, listed.iter().map(|key| &key.name));
+            return Err(Failure::Usage(unknown.to_string()));
         }
         let chosen = |name: &KeyName| self.on.is_empty() || self.on.contains(name);
         let key = |name: KeyName| Key::new(name.to_string(), ControlChannel { path: path.to_owned(), key: name });

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use keyrig_faults::{Absent, Fault, Faults};
+use keyrig_rack::command::Refusal;
 use keyrig_rack::{KeyName, KeySpecification};
 
 use crate::failure::Failure;
@@ -45,9 +46,8 @@ impl FaultArguments {
             let checked = absent.check(fault.kind());
             checked.map_err(|error| Failure::Usage(format!("--fault {key}={fault}: {error}")))?;
             if !keys.iter().any(|known| known.name == *key) {
-                let known: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
-                let known = known.join(", ");
-                return Err(Failure::Usage(format!("--fault {key}=…: no key is called {key}: the keys are {known}")));
+                let unknown = Refusal::unknown(key, keys.iter().map(|key| &key.name));
+                return Err(Failure::Usage(format!("--fault {key}=…: {unknown}")));
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 use keyrig_authenticator::profile::{Need, Noticed, Quirk};
 use keyrig_ctap::get_info::OptionId;
+use keyrig_rack::command::Refusal;
 use keyrig_rack::{KeyName, KeySpecification};
 use serde::Serialize;
 
@@ -101,9 +102,9 @@ fn named<'a>(
     name: &KeyName,
     option: &str,
 ) -> Result<&'a mut KeySpecification, Failure> {
-    let known = keys.iter().map(|specification| specification.name.as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = Refusal::unknown(name, keys.iter().map(|specification| &specification.name));
     let found = keys.iter_mut().find(|specification| specification.name == *name);
-    found.ok_or_else(|| Failure::Usage(format!("{option}: no key is called {name}: the keys are {known}")))
+    found.ok_or_else(|| Failure::Usage(format!("{option}: {unknown}")))
 }
 
 /// A quirk, for people and programs.

@@ -13,7 +13,7 @@ use keyrig_attach::ctaphid_endpoint::{self, EndpointAddress};
 use keyrig_attach::ctaphid_endpoints::{Endpoints, Event};
 use keyrig_control::pico_controller;
 use keyrig_faults::Absent;
-use keyrig_rack::command::{Command, KeyState, Refusal};
+use keyrig_rack::command::{Command, KeyState, Refusal, listed};
 use keyrig_rack::{KeyName, Rack};
 use keyrig_usb::Limits;
 use serde::Serialize;
@@ -275,7 +275,6 @@ async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener,
 async fn bind_endpoints(arguments: &[CtaphidArgument], rack: &Rack) -> Result<Endpoints, Failure> {
     let following = rack.follow();
     let keys = following.keys();
-    let known = || keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
     let (mut single, mut directories) = (Vec::new(), Vec::new());
     for argument in arguments {
         match argument {
@@ -286,17 +285,15 @@ async fn bind_endpoints(arguments: &[CtaphidArgument], rack: &Rack) -> Result<En
                         if rack.known(name).is_ok() {
                             return Failure::Refused(Refusal::NotOnUsb(name.clone()));
                         }
-                        Failure::Usage(format!(
-                            "--ctaphid {name}={address}: no key is called {name}: the keys are {}",
-                            known()
-                        ))
+                        let unknown = Refusal::unknown(name, keys.iter().map(|key| &key.name));
+                        Failure::Usage(format!("--ctaphid {name}={address}: {unknown}"))
                     })?,
                     (None, [only]) => only,
                     (None, _) => {
                         return Err(Failure::Usage(format!(
                             "--ctaphid {address} does not say which key it gives: write --ctaphid NAME={address} with one \
                              of {}",
-                            known()
+                            listed(keys.iter().map(|key| key.name.as_str()))
                         )));
                     }
                 };

@@ -14,7 +14,7 @@ use keyrig_faults::Faults;
 use keyrig_faults::transcript::{
     Event, Explainer, Explanation, Format, Level, NotATranscript, Output, Reader, Recorder, Secrets, What,
 };
-use keyrig_rack::command::{Command, Refusal};
+use keyrig_rack::command::{Command, Refusal, listed};
 use keyrig_rack::seams::Seams;
 use keyrig_rack::{KeySpecification, Rack};
 
@@ -406,10 +406,9 @@ impl Keys {
     /// Whether all that were asked for are there.
     fn check(&self, wanted: &[String]) -> Result<(), Failure> {
         let Some(missing) = wanted.iter().find(|name| !self.0.contains(*name)) else { return Ok(()) };
-        let known: Vec<_> = self.0.iter().map(String::as_str).collect();
-        Err(Failure::Usage(match known.as_slice() {
-            [] => format!("no key is called {missing}: no key is in it"),
-            known => format!("no key is called {missing}: the keys are {}", known.join(", ")),
+        Err(Failure::Usage(match self.0.is_empty() {
+            true => format!("no key is called {missing}: no key is in it"),
+            false => format!("no key is called {missing}: the keys are {}", listed(self.0.iter().map(String::as_str))),
         }))
     }
 }

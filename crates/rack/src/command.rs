@@ -23,7 +23,7 @@ pub const MAX_KEYS: usize = 8 * KEYS_OF_BUS;
 /// How many keys are on a bus: its devices have addresses up to 127 (USB 2.0 §9.4.6), of which the root hub has one.
 pub(crate) const KEYS_OF_BUS: usize = 126;
 
-/// How many names an error lists.
+/// How many names of keys an error lists.
 const NAMES: usize = 20;
 
 /// A command to a running rack.
@@ -320,6 +320,11 @@ impl Refusal {
     pub fn of(key: &KeyName) -> impl Fn(ActRefused) -> Self {
         move |refused| Self::Act { key: key.clone(), refused }
     }
+
+    /// That no key has this name, where these have others.
+    pub fn unknown<'a>(key: &KeyName, known: impl ExactSizeIterator<Item = &'a KeyName>) -> Self {
+        Self::UnknownKey { key: key.clone(), known: listed(known.map(KeyName::as_str)) }
+    }
 }
 
 /// Where the key with this number, from 1, is on USB.
@@ -328,14 +333,14 @@ pub(crate) fn busid(number: usize) -> String {
     format!("{}-{}", before / KEYS_OF_BUS + 1, before % KEYS_OF_BUS + 1)
 }
 
-/// That no key has this name, where these have others.
-pub(crate) fn unknown<'a>(key: &KeyName, known: impl ExactSizeIterator<Item = &'a KeyName>) -> Refusal {
-    let more = known.len().saturating_sub(NAMES);
-    let mut known = known.take(NAMES).map(KeyName::as_str).collect::<Vec<_>>().join(", ");
+/// Names of keys for an error: the first 20, and how many more there are.
+pub fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let more = names.len().saturating_sub(NAMES);
+    let mut listed = names.take(NAMES).collect::<Vec<_>>().join(", ");
     if more > 0 {
-        known.push_str(&format!(" and {more} more"));
+        listed.push_str(&format!(" and {more} more"));
     }
-    Refusal::UnknownKey { key: key.clone(), known }
+    listed
 }
 
 /// The names of the profiles, for errors.

@@ -34,7 +34,7 @@ use self::maker::{Contents, Made, Maker};
 use self::shared::Shared;
 use self::task::{Request, Task};
 pub use crate::command::MAX_KEYS;
-use crate::command::{Command, RackState, Refusal, unknown};
+use crate::command::{Command, RackState, Refusal};
 use crate::crypto::System;
 use crate::events::{Log, Reader, What};
 use crate::finger::Finger;
@@ -256,7 +256,7 @@ impl Rack {
     /// # Errors
     /// [`Refusal::UnknownKey`].
     pub fn known(&self, name: &KeyName) -> Result<KeyHandle, Refusal> {
-        self.key(name).ok_or_else(|| unknown(name, self.shared.keys.names().iter()))
+        self.key(name).ok_or_else(|| Refusal::unknown(name, self.shared.keys.names().iter()))
     }
 
     /// Follows the keys from now on, for who gives each a place.

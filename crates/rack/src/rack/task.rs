@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::entry::{Asked, Deed, Entry, Reply, Waiting};
 use super::shared::Shared;
-use crate::command::{Command, MAX_KEYS, RackState, Refusal, WaitFor, busid, unknown};
+use crate::command::{Command, MAX_KEYS, RackState, Refusal, WaitFor, busid};
 use crate::events::{Log, What};
 use crate::finger::{Finger, Gesture};
 use crate::key::{News, Notice};
@@ -162,7 +162,7 @@ impl Task {
     fn known(&mut self, name: &KeyName) -> Result<&mut Entry, Refusal> {
         match self.entries.iter().position(|entry| entry.name == *name) {
             Some(place) => self.entries.get_mut(place).ok_or(Refusal::Stopped),
-            None => Err(unknown(name, self.entries.iter().map(|entry| &entry.name))),
+            None => Err(Refusal::unknown(name, self.entries.iter().map(|entry| &entry.name))),
         }
     }
 
@@ -217,7 +217,7 @@ impl Task {
 
     async fn remove(&mut self, key: &KeyName, answer: Reply) {
         let Some(entry) = self.entry(key) else {
-            let refusal = unknown(key, self.entries.iter().map(|entry| &entry.name));
+            let refusal = Refusal::unknown(key, self.entries.iter().map(|entry| &entry.name));
             return self.reply(answer, Err(refusal));
         };
         let handle = entry.handle.clone();
@@ -236,7 +236,7 @@ impl Task {
         if let Some(shared) = self.shared.upgrade() {
             shared.maker.seams.removed(key);
         }
-        entry.refuse_all(&unknown(key, self.entries.iter().map(|entry| &entry.name)));
+        entry.refuse_all(&Refusal::unknown(key, self.entries.iter().map(|entry| &entry.name)));
         self.log.write(What::Removed { key: key.clone() });
         self.reply(answer, Ok(None));
     }
