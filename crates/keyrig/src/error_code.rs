@@ -6,7 +6,9 @@ use keyrig_attach::ctaphid_endpoint::EndpointError;
 use keyrig_attach::exec::ExecError;
 #[cfg(target_os = "linux")]
 use keyrig_attach::kernel::AttachError;
+#[cfg(target_os = "linux")]
 use keyrig_attach::uhid::UhidError;
+#[cfg(target_os = "linux")]
 use keyrig_attach::vhci::VhciError;
 use keyrig_control::socket::ControlError;
 use keyrig_faults::replay::NotReplayable;
