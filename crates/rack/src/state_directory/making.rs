@@ -48,11 +48,12 @@ impl Making {
             return Ok(None);
         }
         let mut made = Made { making: self.clone(), name: name.clone(), had_others: false };
-        made.had_others = match known {
+        let had_others = match known {
             Some(known) => known,
             None => others()?,
         };
-        self.state().had_others.get_or_insert(made.had_others);
+        // One that was made meanwhile is none of the others.
+        made.had_others = *self.state().had_others.get_or_insert(had_others);
         Ok(Some(made))
     }
 
