@@ -112,7 +112,6 @@ impl Explainer {
     /// Finds the ceremony that a request belongs to.
     fn ask(&mut self, exchange: Exchange) {
         let Some(role) = Role::of(&exchange.command, exchange.subcommand.as_deref(), &exchange.request) else { return };
-        self.make_room();
         let key = exchange.key.as_str();
         let current = self.ceremonies.iter().rposition(|heard| {
             heard.keys.contains(key)
@@ -145,14 +144,11 @@ impl Explainer {
         }
     }
 
-    /// One that nobody was told of by now is asked for no more.
-    fn make_room(&mut self) {
+    fn begin(&mut self, at_us: u64) -> Option<&mut Heard> {
+        // One that nobody was told of by now is asked for no more.
         if self.ceremonies.len() >= MAX_CEREMONIES {
             self.ceremonies.pop_front();
         }
-    }
-
-    fn begin(&mut self, at_us: u64) -> Option<&mut Heard> {
         self.ceremonies.push_back(Heard::new(at_us));
         self.ceremonies.back_mut()
     }
@@ -193,7 +189,6 @@ impl Explainer {
     /// What a page noted has failed: it is told with what keys heard, if they heard anything.
     fn join(&mut self, page: usize, at_us: u64) {
         let Some(mut page) = self.pages.remove(page) else { return };
-        self.make_room();
         let joined = self.ceremonies.iter().enumerate().filter_map(|(at, heard)| {
             let by = page.joins(heard, at_us)?;
             // By time goes what is not surely another page's, and rather what is said to be for this site.

@@ -282,6 +282,20 @@ fn what_others_wrote_is_bounded_and_does_not_move_a_cursor() {
     assert!(explainer.ceremonies.iter().all(|heard| heard.parts.len() <= 256));
 }
 
+#[test]
+fn as_many_ceremonies_as_are_kept_stay_while_none_begins() {
+    let mut script = Script::default();
+    for number in 0..MAX_CEREMONIES {
+        script.ask(1, &format!("k{number}"), GET, assertion("example.com", &format!("{number:04x}")));
+    }
+    // Another key is asked in the first of them.
+    script.ask(2, "b", GET, assertion("example.com", "0000"));
+    let explained = explain(&script.events);
+    assert_eq!(explained.len(), MAX_CEREMONIES);
+    let keys = explained.iter().map(|told| told.keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>());
+    assert_eq!(keys.filter(|keys| keys.contains(&"b")).collect::<Vec<_>>(), [["b", "k0"]]);
+}
+
 impl Script {
     /// A page asks for a login.
     fn began(&mut self, at_ms: u64, id: &str, rp_id: &str, options: Value) {
