@@ -1,7 +1,6 @@
 //! Ceremonies: what a page's script asks of `navigator.credentials`, over HTTP and for the command line.
 
 use core::fmt;
-use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -15,6 +14,7 @@ use keyrig_client::origin::InvalidUrl;
 use keyrig_client::pin::{Pin, PinReason, PinRequest};
 use keyrig_client::{Browser, Client, ClientError, Key, Origin, UserChoice};
 use keyrig_control::request::Base64Url;
+use keyrig_http::openapi::Operation;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::Command;
 use keyrig_ways::InProcess;

@@ -5,7 +5,6 @@
 //! read from the rack's log as the reader takes it: one that does not read costs its place in that log.
 
 use core::convert::Infallible;
-use keyrig_http::openapi::Operation;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as Line, Sse};
 use axum::response::{IntoResponse, Response};
 use keyrig_control::request::EventList;
+use keyrig_http::openapi::Operation;
 use keyrig_rack::events::{Event, Reader};
 use serde::Deserialize;
 use serde_json::json;

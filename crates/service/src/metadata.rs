@@ -2,7 +2,6 @@
 //! fetch it are servers.
 
 use core::time::Duration;
-use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use keyrig_http::openapi::Operation;
 use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::published::{Publication, Variant, built_in, pem};
 use serde_json::json;

@@ -1,11 +1,11 @@
 //! What pages note of their ceremonies: where notes are posted.
 
-use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use keyrig_faults::transcript::{Note, Recorder};
+use keyrig_http::openapi::Operation;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

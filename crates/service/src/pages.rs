@@ -1,12 +1,12 @@
 //! Where tokens for pages are made and ended.
 
 use core::time::Duration;
-use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use keyrig_client::{Browser, Origin};
+use keyrig_http::openapi::Operation;
 use keyrig_rack::KeyName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -4,7 +4,6 @@
 
 mod stream;
 
-use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,6 +12,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY}
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use keyrig_http::openapi::Operation;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

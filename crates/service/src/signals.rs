@@ -1,6 +1,5 @@
 //! What a site signals of its credentials, by `PublicKeyCredential.signal…()`, and the keys that it reaches.
 
-use keyrig_http::openapi::Operation;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -8,6 +7,7 @@ use axum::{Extension, Json};
 use keyrig_client::json::InvalidJson;
 use keyrig_client::{Browser, Client, ClientError};
 use keyrig_control::request::Base64Url;
+use keyrig_http::openapi::Operation;
 use keyrig_rack::KeyName;
 use keyrig_rack::command::{Command, KeyState, Refusal};
 use keyrig_rack::key::administration::Signal;

@@ -3,7 +3,6 @@
 //! The format is that of [`events`](crate::events); each event is one of `crates/keyrig/schemas/trace.json`.
 
 use core::convert::Infallible;
-use keyrig_http::openapi::Operation;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as Line, Sse};
 use axum::response::{IntoResponse, Response};
 use keyrig_faults::transcript::{Followed, Follower, Recorder};
+use keyrig_http::openapi::Operation;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;

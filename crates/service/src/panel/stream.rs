@@ -4,7 +4,6 @@
 //! is followed by the whole rack. Nothing has to be worked out by who reads it, and who reads slowly is brought up to date.
 
 use core::convert::Infallible;
-use keyrig_http::openapi::Operation;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use axum::extract::State;
 use axum::response::sse::{Event as Line, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use keyrig_faults::transcript::{Followed, Follower, Recorder};
+use keyrig_http::openapi::Operation;
 use keyrig_rack::command::{Command, KeyState};
 use keyrig_rack::events::{Event, Reader, What};
 use keyrig_rack::{KeyName, Rack};
