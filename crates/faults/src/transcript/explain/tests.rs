@@ -293,7 +293,7 @@ fn as_many_ceremonies_as_are_kept_stay_while_none_begins() {
     let explained = explain(&script.events);
     assert_eq!(explained.len(), MAX_CEREMONIES);
     let keys = explained.iter().map(|told| told.keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>());
-    assert_eq!(keys.filter(|keys| keys.contains(&"b")).collect::<Vec<_>>(), [["b", "k0"]]);
+    assert_eq!(keys.filter(|keys| keys.contains(&"b")).collect::<Vec<_>>(), [["k0", "b"]]);
 }
 
 impl Script {
