@@ -30,6 +30,9 @@ mod transaction;
 /// How long the next packet of a message may take before `ERR_MSG_TIMEOUT`.
 const REASSEMBLY_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// A device whose timer comes later than this had no processor meanwhile, and could not have taken a packet that was there.
+const PUNCTUAL: Duration = Duration::from_millis(20);
+
 /// The specification wants at least one keepalive in 100 ms (CTAP 2.3 §11.2.9.1.7). The rest is for the driver's timer
 /// and for the bus.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(80);
@@ -168,10 +171,15 @@ impl Device {
         }
     }
 
-    /// Does what is due: gives up an unfinished message, sends a keepalive.
+    /// Does what is due: gives up an unfinished message, sends a keepalive. A device that is called far too late has no right to blame its
+    /// host for that: it gives the packet that may have come meanwhile as long again as it was late, and 500 ms at most, once.
     pub fn handle_timeout(&mut self, now: Duration) {
         let keepalive_waits = self.keepalive_waits();
         match &mut self.transaction {
+            Transaction::Receiving { deadline, excused, .. } if !*excused && deadline.saturating_add(PUNCTUAL) < now => {
+                *excused = true;
+                *deadline = now.saturating_add(now.saturating_sub(*deadline).min(REASSEMBLY_TIMEOUT));
+            }
             Transaction::Receiving { message, deadline, .. } if *deadline <= now => {
                 let channel = message.channel();
                 self.transaction = Transaction::Idle;
@@ -454,7 +462,7 @@ impl Device {
             Ok(message) => self.act(action, message, now),
             Err(message) => {
                 let deadline = now.saturating_add(REASSEMBLY_TIMEOUT);
-                self.transaction = Transaction::Receiving { action, message, deadline };
+                self.transaction = Transaction::Receiving { action, message, deadline, excused: false };
             }
         }
     }

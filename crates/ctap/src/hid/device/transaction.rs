@@ -25,6 +25,8 @@ pub(super) enum Transaction {
         action: Action,
         message: Reassembly,
         deadline: Duration,
+        /// The device was late at the deadline, and has put it off.
+        excused: bool,
     },
     Processing(Processing),
 }

@@ -86,6 +86,33 @@ fn a_packet_after_the_deadline_comes_too_late_even_if_the_timer_does_too() {
 }
 
 #[test]
+fn a_device_that_had_no_processor_at_the_deadline_takes_what_came_meanwhile() {
+    for (late, more) in [(100, 100), (5_000, 500)] {
+        for comes in [true, false] {
+            let mut bench = Bench::new();
+            bench.send(first(A, PING, 60, &[]));
+            bench.now += Duration::from_millis(500 + late);
+            bench.device.handle_timeout(bench.now);
+            assert_eq!(bench.pass(more - 1), []);
+            if comes {
+                assert_eq!(bench.exchange(next(A, 0, &[])).len(), 2);
+            } else {
+                assert_eq!(bench.pass(1), [(1, error(A, MSG_TIMEOUT))]);
+            }
+            bench.assert_idle();
+        }
+    }
+
+    let mut bench = Bench::new();
+    bench.send(first(A, PING, 99, &[]));
+    bench.now += Duration::from_secs(1);
+    bench.device.handle_timeout(bench.now);
+    bench.now += Duration::from_secs(1);
+    bench.device.handle_timeout(bench.now);
+    assert_eq!(bench.reports(), [error(A, MSG_TIMEOUT)], "once");
+}
+
+#[test]
 fn other_channels_are_busy_until_the_last_packet_of_the_response_is_taken() {
     let mut bench = Bench::new();
     let id = bench.request(A, CBOR);
