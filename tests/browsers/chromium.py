@@ -79,10 +79,14 @@ class Chromium:
         self.ask("POST", "/url", {"url": url})
 
     def run(self, function, *arguments):
-        """Calls a function of the page, and returns what it or its promise comes to."""
-        called = f"Promise.resolve(({function})(...arguments[0]))"
-        script = f"const done = arguments[1]; {called}.then(done, (error) => done(String(error)));"
-        return self.ask("POST", "/execute/async", {"script": script, "args": [arguments]})
+        """Calls a function of the page, and returns what it or its promise comes to, or raises what it throws."""
+        called = f"(async () => ({function})(...arguments[0]))()"
+        told = "(found) => done({ found: found ?? null }), (error) => done({ error: String(error) })"
+        script = f"const done = arguments[1]; {called}.then({told});"
+        answer = self.ask("POST", "/execute/async", {"script": script, "args": [arguments]})
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["found"]
 
     def press(self, keys):
         """Presses keys of the keyboard, one after the other."""

@@ -89,7 +89,7 @@ class Firefox:
         self.ask("browsingContext.activate", context=self.context)
 
     def run(self, function, *arguments):
-        """Calls a function of the page, and returns what it or its promise comes to."""
+        """Calls a function of the page, and returns what it or its promise comes to, or raises what it throws."""
         text = json.dumps(json.dumps(arguments))
         answer = self.ask(
             "script.callFunction",
@@ -99,7 +99,7 @@ class Firefox:
             target={"context": self.context},
         )
         if answer["type"] != "success":
-            return answer["exceptionDetails"]["text"]
+            raise RuntimeError(answer["exceptionDetails"]["text"])
         return json.loads(answer["result"]["value"])
 
     def press(self, keys):

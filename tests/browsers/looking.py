@@ -1,5 +1,6 @@
 """Pages of keyrig's in a browser: worked by scripts beside this file, looked at, and audited."""
 
+import json
 import pathlib
 
 from own import script, tools
@@ -37,6 +38,24 @@ class Looking:
         """Does something at the page."""
         return self.browser.run(f"(...given) => window.at.{name}(...given)", *arguments)
 
+    def follow(self, flows):
+        """Does each flow and prints what was found; one that goes wrong is told with its page, with a picture kept."""
+        for title, flow in flows.items():
+            try:
+                found = flow(self)
+            except Exception as error:
+                raise RuntimeError(f"{title}: {error}\nThe page then: {self.state()}") from error
+            print(json.dumps({"flow": title, "found": found}), flush=True)
+
+    def state(self):
+        """What there is to be seen at the page."""
+        try:
+            self.browser.shoot(self.kept / f"{self.browser.name.lower()}-{self.about}-failed.png")
+            self.load()
+            return self.do("state")
+        except Exception as error:
+            return f"not to be seen: {error}"
+
     def look(self, name, widths=WIDTHS, themes=None):
         """What axe-core finds in each of these ways to look, and what is wider than the window; pictures are kept."""
         self.browser.run(f"() => {{ {script('../node_modules/axe-core/axe.min.js')} }}")
@@ -52,21 +71,14 @@ class Looking:
                 found.extend(f"{name} at {width}, {theme}: {problem}" for problem in problems)
         return found
 
-    def focused(self):
-        """What has the focus: who works by keyboard sees it, and that it has."""
-        at = self.do("focused")
-        if not at["isTitle"] and not (at["isMarked"] and at["isInView"]):
-            raise AssertionError(f"the focus is not seen: {at}")
-        return at
-
     def tab_to(self, called):
         """Presses Tab until what is called so has the focus."""
         way = []
         for _ in range(MOST_TABS):
-            at = self.focused()
-            if at["called"].startswith(called):
+            at = self.do("focused")["called"]
+            if at.startswith(called):
                 return
-            way.append(at["called"])
+            way.append(at)
             self.browser.press(TAB)
         raise AssertionError(f"Tab does not come to {called!r}, but to {way}")
 
@@ -74,9 +86,9 @@ class Looking:
         """Tab comes to everything that can be worked, and is caught nowhere."""
         left = self.do("leftToReach", True)
         for _ in range(MOST_TABS):
-            if left == 0:
+            if not left:
                 return
             self.browser.press(TAB)
-            self.focused()
+            self.do("focused")
             left = self.do("leftToReach", False)
-        raise AssertionError(f"Tab does not come to {left} elements")
+        raise AssertionError(f"Tab does not come to {left}")

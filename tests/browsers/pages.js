@@ -16,13 +16,19 @@ window.at ??= (() => {
   }
   const isClosed = (id) => until(() => !find(id).open);
 
-  // Opens a page by its link, and waits until what it shows is there.
+  // Opens a page by its link, and waits until all that it shows is there: nothing is drawn anew after that.
   async function open(page, there) {
-    find('nav').querySelector(`a[href="#${page}"]`).click();
+    const link = find('nav').querySelector(`a[href="#${page}"]`);
+    const isAnother = location.hash !== link.hash;
+    // The page hears of it first, as it asked first.
+    const changed = new Promise((resolve) => { addEventListener('hashchange', resolve, { once: true }); });
+    link.click();
+    if (isAnother) await changed;
     return isOpen(page, there);
   }
-  const isOpen = (page, there) => until(() => !find(page).hidden && seen(document.querySelector(there)) && true);
-  const isIn = () => until(() => !find('account').hidden && ['#sessions li', '#tokens li'].every((one) => seen(document.querySelector(one))) && find('who').textContent);
+  const isAtRest = () => !document.querySelector('main[aria-busy=true], [aria-disabled=true]');
+  const isOpen = (page, there) => until(() => !find(page).hidden && isAtRest() && seen(document.querySelector(there)) && true);
+  const isIn = () => until(() => !find('account').hidden && isAtRest() && find('who').textContent);
 
   // Answers the dialogs that come up, until something is said.
   async function answered(password, value) {

@@ -42,7 +42,7 @@ window.at ??= (() => {
     button(text, card(name)).click();
     return true;
   }
-  const isOut = (name, isOut) => until(() => card(name).classList.contains('out') === isOut && 'so');
+  const isOut = (name, isOut) => until(() => card(name)?.classList.contains('out') === isOut && 'so');
 
   // The latest refusal: its title, who refused, and why.
   const refused = (site) => until(() => {

@@ -250,6 +250,5 @@ FLOWS = {
 def run(browser, keys, kept):
     """Runs the flows and prints what was found."""
     panel = Panel(browser, keys, kept)
-    for title, flow in FLOWS.items():
-        print(json.dumps({"flow": title, "found": flow(panel)}), flush=True)
+    panel.follow(FLOWS)
     panel.service.pool.shutdown()

@@ -75,7 +75,6 @@ export async function confirmed(method, path, body) {
 // What a dialog is answered with; `null` if it is cancelled. Nothing stays in it.
 function answerOf(dialog, field) {
   const form = dialog.querySelector('form');
-  const before = document.activeElement;
   const { era } = state;
   dialog.returnValue = 'cancel';
   dialog.showModal();
@@ -87,7 +86,6 @@ function answerOf(dialog, field) {
       }
       const answer = dialog.returnValue === 'ok' ? form.elements[field].value : null;
       form.reset();
-      if (before?.isConnected) before.focus();
       resolve(answer);
     }, { once: true });
   });
@@ -180,24 +178,22 @@ function foundOut({ id, outcome, requirement, expected, found, explanation, beca
   return line;
 }
 
-// Runs what a button or a form does, with its buttons disabled meanwhile.
+// Runs what a button or a form does, with its buttons out of use meanwhile. They keep the focus, which `disabled` would take from them:
+// a dialog gives it back to what had it, and who works by keyboard goes on where they were.
 export function on(target, event, action) {
   const where = typeof target === 'string' ? find(target) : target;
   where.addEventListener(event, async (happened) => {
     happened.preventDefault();
     const buttons = where.tagName === 'FORM' ? [...where.querySelectorAll('button')] : [where];
-    if (buttons.some((button) => button.disabled)) return;
-    buttons.forEach((button) => { button.disabled = true; });
+    if (buttons.some((button) => button.ariaDisabled)) return;
+    buttons.forEach((button) => { button.ariaDisabled = 'true'; });
     say('');
     try {
       await action(where, happened.submitter?.value);
     } catch (error) {
       fail(error);
     } finally {
-      const hadFocus = happened.submitter ?? where;
-      buttons.forEach((button) => { button.disabled = false; });
-      // A button that is disabled loses the focus: who works by keyboard goes on where they were.
-      if (document.activeElement === document.body && hadFocus.isConnected) hadFocus.focus({ preventScroll: true });
+      buttons.forEach((button) => { button.ariaDisabled = null; });
     }
   });
 }

@@ -15,14 +15,14 @@ const shows = {
   account: account.show, users: administration.users, groups: groups.groups, realms: administration.realms, events: records.events, audit: records.audit,
 };
 
-// Firefox gives fields and buttons of a page that is loaded again what they had before.
+// Firefox gives fields of a page that is loaded again what they had before.
 for (const form of document.forms) form.reset();
-for (const button of document.querySelectorAll('button')) button.disabled = false;
 
 wire();
 // As it was before anybody was in. Who leaves, leaves this behind and nothing else.
 const pristine = find('page').cloneNode(true);
 let over = 0;
+let opened = 0;
 
 function fresh() {
   state.era += 1;
@@ -76,13 +76,21 @@ async function enter(view) {
   await open();
 }
 
-// The page that the address names, if it is one for who is in.
+// The page that the address names, if it is one for who is in. The last one that was opened says when all of it is there.
 async function open() {
   const asked = location.hash.slice(1);
   const link = find('nav').hidden ? null : find('nav').querySelector(`a[href="#${CSS.escape(asked)}"]`);
   const id = link ? asked : 'account';
   begin(id);
-  await shows[id]();
+  opened += 1;
+  const mine = opened;
+  const main = document.querySelector('main');
+  main.ariaBusy = 'true';
+  try {
+    await shows[id]();
+  } finally {
+    if (mine === opened) main.ariaBusy = null;
+  }
 }
 
 async function entered(answer) {
