@@ -20,6 +20,15 @@ PREFERENCES = {
     "messaging-system.rsexperimentloader.enabled": False,
 }
 
+# The preference for how pages are to look, whatever the system does.
+SCHEME = "layout.css.prefers-color-scheme.content-override"
+SCHEMES = {"dark": 0, "light": 1}
+LOOKS_SO = """(theme) => {
+  const wanted = matchMedia(`(prefers-color-scheme: ${theme})`);
+  const changed = new Promise((resolve) => wanted.addEventListener('change', resolve, { once: true }));
+  return wanted.matches || changed.then(() => true);
+}"""
+
 # For anything that is asked of it, in seconds: where much else is done it takes its time.
 PATIENCE = 300
 
@@ -28,8 +37,7 @@ class Firefox:
     """A session."""
 
     name = "Firefox"
-    # Its driver sets no theme: pages have that of the system, which is none.
-    themes = ("light",)
+    themes = ("dark", "light")
     leaves_windows = False
     asks_for_pin = ("enter the PIN", "Enter the PIN", "PIN for")
     wrong_pin = ("Incorrect PIN",)
@@ -45,7 +53,9 @@ class Firefox:
         lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in settings.items()]
         pathlib.Path(profile, "user.js").write_text("".join(lines), encoding="utf-8")
         shown = ["--headless"] if headless else []
-        command = ["firefox-esr", *shown, "--remote-debugging-port=0", "--profile", profile, *switches]
+        # WebDriver BiDi sets no theme: that is a preference, which its driver may set as the browser itself.
+        driven = ["--remote-debugging-port=0", "--remote-allow-system-access"]
+        command = ["firefox-esr", *shown, *driven, "--profile", profile, *switches]
         log = pathlib.Path(profile, "log")
         with log.open("w") as file:
             self.firefox = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=file, text=True)
@@ -108,10 +118,18 @@ class Firefox:
         actions = [{"type": "key", "id": "keyboard", "actions": strokes}]
         self.ask("input.performActions", context=self.context, actions=actions)
 
-    def look(self, width, _):
-        """Shows pages in a window so wide."""
+    def look(self, width, theme):
+        """Shows pages in a window so wide, in a theme."""
         size = {"width": width, "height": 900}
         self.ask("browsingContext.setViewport", context=self.context, viewport=size, devicePixelRatio=1)
+        windows = self.ask("browsingContext.getTree", **{"moz:scope": "chrome"})["contexts"]
+        self.ask(
+            "script.callFunction",
+            functionDeclaration=f"() => Services.prefs.setIntPref({json.dumps(SCHEME)}, {SCHEMES[theme]})",
+            awaitPromise=False,
+            target={"context": windows[0]["context"]},
+        )
+        self.run(LOOKS_SO, theme)
 
     def shoot(self, file):
         """Keeps a picture of all of a page."""

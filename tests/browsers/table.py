@@ -18,8 +18,8 @@ with two keys that a browser has in front of it, a (`keyrig`) and b (`yubikey-5.
 nothing else is said. *in* is a login that the site has verified, before it the key whose credential it was. A window
 in a cell stays open until somebody closes it; then the page hears what stands before it. Pictures of windows are in
 `target/browsers` after a run. An empty cell was not looked at: the headless shell has no windows. Pages and dialogs are
-audited at 390 and 1280 pixels, dark and light in Chromium, and light in Firefox, whose driver sets no theme; their
-pictures are there too. The panel's rows are of ceremonies of keyrig's own client.
+audited at 390 and 1280 pixels, dark and light; their pictures are there too. The panel's rows are of ceremonies of
+keyrig's own client.
 
 """
 
