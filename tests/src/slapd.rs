@@ -64,6 +64,18 @@ impl Slapd {
     /// # Panics
     /// If it does not start.
     pub async fn start(entries: &str, has_tls: bool) -> Self {
+        Self::start_with(entries, has_tls, "").await
+    }
+
+    /// The same with TLS that takes clients alone that show a certificate of its CA, such as [`Self::client`].
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_for_known_clients(entries: &str) -> Self {
+        Self::start_with(entries, true, "TLSVerifyClient demand\n").await
+    }
+
+    async fn start_with(entries: &str, has_tls: bool, more: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         std::fs::create_dir(path("database")).expect("a directory");
@@ -71,7 +83,7 @@ impl Slapd {
             certify(directory.path()).await;
         }
         std::fs::write(path("ad.schema"), SCHEMA).expect("a file");
-        std::fs::write(path("slapd.conf"), configuration(directory.path(), has_tls)).expect("a file");
+        std::fs::write(path("slapd.conf"), configuration(directory.path(), has_tls, more)).expect("a file");
         let base = format!(
             "dn: dc=example,dc=com\nobjectClass: dcObject\nobjectClass: organization\no: Example\ndc: example\n\n\
              dn: {0}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: reader\nuserPassword: {1}\n\n",
@@ -133,6 +145,12 @@ impl Slapd {
         self.directory.path().join("ca.pem")
     }
 
+    /// A certificate of that CA for a client, and its key.
+    #[must_use]
+    pub fn client(&self) -> [PathBuf; 2] {
+        ["client.pem", "client.key"].map(|name| self.directory.path().join(name))
+    }
+
     /// What it has written of operations, until an operation of this test's own that comes after them.
     ///
     /// # Panics
@@ -176,12 +194,12 @@ impl Slapd {
     }
 }
 
-fn configuration(directory: &Path, has_tls: bool) -> String {
+fn configuration(directory: &Path, has_tls: bool, more: &str) -> String {
     let at = directory.display();
     let schemas = ["core", "cosine", "inetorgperson"].map(|name| format!("include /etc/ldap/schema/{name}.schema"));
     let tls = if has_tls {
         format!(
-            "TLSCACertificateFile {at}/ca.pem\nTLSCertificateFile {at}/leaf.pem\nTLSCertificateKeyFile {at}/leaf.key\n"
+            "TLSCACertificateFile {at}/ca.pem\nTLSCertificateFile {at}/leaf.pem\nTLSCertificateKeyFile {at}/leaf.key\n{more}"
         )
     } else {
         String::new()
@@ -199,9 +217,11 @@ fn configuration(directory: &Path, has_tls: bool) -> String {
     )
 }
 
-/// A CA, and what it has signed for `localhost` alone.
+/// A CA, and what it has signed for `localhost` alone, and for a client.
 async fn certify(directory: &Path) {
     std::fs::write(directory.join("extensions"), "subjectAltName=DNS:localhost\n").expect("a file");
+    // Without an extension it would be a certificate of version 1.
+    std::fs::write(directory.join("client.ext"), "extendedKeyUsage=clientAuth\n").expect("a file");
     let new_key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     for line in [
         format!(
@@ -209,6 +229,9 @@ async fn certify(directory: &Path) {
         ),
         format!("req -new {new_key} -keyout leaf.key -out leaf.csr -subj /CN=directory"),
         "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -set_serial 2 -days 2 -extfile extensions -out leaf.pem"
+            .to_owned(),
+        format!("req -new {new_key} -keyout client.key -out client.csr -subj /CN=client"),
+        "x509 -req -in client.csr -CA ca.pem -CAkey ca.key -set_serial 3 -days 2 -extfile client.ext -out client.pem"
             .to_owned(),
     ] {
         let mut openssl = Command::new("/usr/bin/openssl");

@@ -99,6 +99,16 @@ impl World {
         self.rp(&[&add[..], &of_server, &of_search, &names].concat()).await;
     }
 
+    /// The certificate of a CA that has signed nothing, and its key in the same file.
+    async fn another_ca(&self) -> String {
+        let file = self.directory.path().join("other-ca.pem");
+        let mut openssl = Command::new("/usr/bin/openssl");
+        openssl.args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout - -days 2".split(' '));
+        let made = judge::run(openssl.args(["-subj", "/CN=another CA"]), b"", LIMIT).await;
+        std::fs::write(&file, made.stdout).expect("a file");
+        file.display().to_string()
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.site.address())
     }
@@ -251,24 +261,7 @@ async fn a_directory_that_cannot_prove_who_it_is_hears_no_password() {
     let (slapd, plain) = (Slapd::start(&people(), true).await, Slapd::start(&people(), false).await);
     let world = World::new().await;
     let (port, tls_port, ca) = (slapd.port.to_string(), slapd.tls_port.to_string(), slapd.ca().display().to_string());
-    let other_ca = world.directory.path().join("other-ca.pem");
-    let certificate = {
-        let mut openssl = Command::new("/usr/bin/openssl");
-        openssl.args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-keyout",
-            "-",
-        ]);
-        judge::run(openssl.args(["-subj", "/CN=another CA", "-days", "2"]), b"", LIMIT).await.stdout
-    };
-    std::fs::write(&other_ca, certificate).expect("a file");
-    let other_ca = other_ca.display().to_string();
+    let other_ca = world.another_ca().await;
     let plain_port = plain.port.to_string();
     let add = async |realm: &str, mode: &str, port: &str, more: &[&str]| {
         let of_server = ["realm", "add", realm, "--type", "ldap", "--mode", mode, "--port", port];
@@ -301,6 +294,114 @@ async fn a_directory_that_cannot_prove_who_it_is_hears_no_password() {
     let after = (slapd.log().await.matches(" BIND dn=").count(), plain.log().await.matches(" BIND dn=").count());
     // ldapsearch, by which the log is read, binds once.
     assert_eq!(after, (before.0 + 1, before.1 + 1));
+}
+
+/// `cert` and `certkey`, in front of a server that takes nobody without: with LDAPS and StartTLS.
+#[tokio::test]
+async fn a_directory_that_asks_for_a_client_certificate_is_shown_the_realm_s() {
+    if !slapd::is_there() {
+        return;
+    }
+    let slapd = Slapd::start_for_known_clients(&people()).await;
+    let world = World::new().await;
+    let (port, tls_port, ca) = (slapd.port.to_string(), slapd.tls_port.to_string(), slapd.ca().display().to_string());
+    let [cert, key] = slapd.client().map(|path| path.display().to_string());
+    let other = world.another_ca().await;
+    let with = |cert: &str, key: &str| ["--cert", cert, "--certkey", key].map(str::to_owned);
+    let add = |realm: &str, mode: &str, more: &[String]| {
+        let port = if mode == "ldaps" { &tls_port } else { &port };
+        let of_server = ["realm", "add", realm, "--type", "ldap", "--server1", "localhost", "--port", port];
+        let names = ["--mode", mode, "--capath", &ca, "--base_dn", "ou=people,dc=example,dc=com", "--user_attr", "uid"];
+        of_server.iter().chain(&names).map(|text| (*text).to_owned()).chain(more.iter().cloned()).collect::<Vec<_>>()
+    };
+    let texts = |arguments: &[String]| arguments.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    for (number, mode) in ["ldaps", "ldap+starttls"].into_iter().enumerate() {
+        let realm = |what: &str| format!("{what}{number}");
+        for (what, more, cause) in [
+            ("own", with(&cert, &key).to_vec(), None),
+            ("none", Vec::new(), Some("directory_unavailable")),
+            ("other", with(&other, &other).to_vec(), Some("directory_unavailable")),
+        ] {
+            let (realm, arguments) = (realm(what), add(&realm(what), mode, &more));
+            world.rp(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+            world.rp(&["user", "add", &format!("alice@{realm}")]).await;
+            let (_, answer) = Browser::new(&world).log_in(&format!("alice@{realm}"), "alice's own password").await;
+            match cause {
+                None => assert_eq!(answer["state"], "logged_in", "{mode} {what}: {answer}"),
+                Some(cause) => assert_eq!(answer["report"]["cause"], cause, "{mode} {what}: {answer}"),
+            }
+        }
+        // What cannot be is told where it is asked for.
+        for (more, expected) in [
+            (with(&cert, &other), "cert "),
+            (with(&cert, &cert), "certkey "),
+            (with("/nowhere.pem", &key), "cert /nowhere.pem cannot be read"),
+        ] {
+            let arguments = [add(&realm("wrong"), mode, &more), vec!["--check-connection".to_owned()]].concat();
+            let refused = world.refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+            assert!(refused.contains(expected), "{}: {refused}", texts(&arguments));
+        }
+    }
+    for (mode, more, expected) in [
+        ("ldaps", vec!["--cert".to_owned(), cert.clone()], "--certkey has to be given"),
+        ("ldap", with(&cert, &key).to_vec(), "--cert is for --mode ldaps"),
+        ("ldaps", [&with(&cert, &key)[..], &["--verify".to_owned(), "0".to_owned()]].concat(), "with --verify 1"),
+    ] {
+        let arguments = add("wrong", mode, &more);
+        let refused = world.refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        assert!(refused.contains(expected), "{}: {refused}", texts(&arguments));
+    }
+}
+
+/// `check-connection`: a realm is written if the directory can be asked as it says, and not otherwise.
+#[tokio::test]
+async fn a_connection_is_tried_before_a_realm_is_added_or_changed() {
+    if !slapd::is_there() {
+        return;
+    }
+    let (slapd, other) = (Slapd::start(&people(), true).await, Slapd::start(&people(), true).await);
+    let world = World::new().await;
+    let (port, ca, password) = (slapd.tls_port.to_string(), slapd.ca().display().to_string(), world.bind_password());
+    let wrong_password = world.directory.path().join("wrong-password").display().to_string();
+    std::fs::write(&wrong_password, "not the reader's").expect("a file");
+    let (other_port, other_ca) = (other.tls_port.to_string(), other.ca().display().to_string());
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port().to_string();
+    let add = ["realm", "add", "corp", "--type", "ldap", "--server1", "localhost", "--mode", "ldaps"];
+    let names = ["--base_dn", "dc=example,dc=com", "--user_attr", "uid", "--check-connection", "1"];
+    let bind = |password| ["--bind_dn", READER.0, "--password", password];
+    for (more, expected) in [
+        (
+            [&["--capath", &ca, "--port", &port][..], &bind(&wrong_password)].concat(),
+            "the bind as cn=reader,dc=example,dc=com was refused: result 49",
+        ),
+        ([&["--capath", &ca, "--port", &nobody][..], &bind(&password)].concat(), "cannot be reached"),
+        // Without anybody to bind as, the server has to answer all the same.
+        (vec!["--capath", &ca, "--port", &nobody], "cannot be reached"),
+        (vec!["--capath", &other_ca, "--port", &port], "no TLS"),
+    ] {
+        let refused = world.refused(&[&add[..], &names, &more].concat()).await;
+        assert!(refused.contains("nothing was done") && refused.contains(expected), "{refused}");
+        assert!(!world.rp(&["realm", "list"]).await.contains("corp"));
+        assert!(!world.directory.path().join("state/realm/corp.pw").exists());
+    }
+    world.rp(&[&add[..], &names, &["--capath", &ca, "--port", &port], &bind(&password)].concat()).await;
+    world.rp(&["user", "add", "alice@corp"]).await;
+    // A password that is kept is tried too, and goes to no other server than it was given for.
+    world.rp(&["realm", "modify", "corp", "--comment", "the company", "--check-connection"]).await;
+    let refused = world.refused(&["realm", "modify", "corp", "--port", &nobody, "--check-connection"]).await;
+    assert!(refused.contains("cannot be reached"), "{refused}");
+    let elsewhere = ["realm", "modify", "corp", "--server2", "localhost", "--port", &other_port, "--capath", &other_ca];
+    let refused = world.refused(&[&elsewhere[..], &["--check-connection"]].concat()).await;
+    assert!(refused.contains("give it again"), "{refused}");
+    assert!(!other.log().await.contains(READER.0), "it was asked");
+    let (_, answer) = Browser::new(&world).log_in("alice@corp", "alice's own password").await;
+    assert_eq!(answer["state"], "logged_in", "{answer}");
+    for add in [["add", "x", "--type", "pve"].as_slice(), &["modify", "pve", "--comment", "x"]] {
+        let refused = world.refused(&[&["realm"], add, &["--check-connection"]].concat()).await;
+        assert!(refused.contains("no directory"), "{refused}");
+    }
+    // Not asked for, it is not tried.
+    world.rp(&["realm", "modify", "corp", "--port", &nobody, "--check-connection", "0"]).await;
 }
 
 /// What has let people in elsewhere.

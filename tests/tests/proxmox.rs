@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use keyrig_tests::judge;
 use keyrig_tests::site::{PASSWORD, Site};
+use keyrig_tests::slapd::{self, Slapd};
+use keyrig_tests::{judge, program};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -52,6 +53,43 @@ async fn automation_written_for_proxmox_logs_in_here() {
             "recovery key: once",
             "curl: cookie, token, reason phrases",
         ]
+    );
+}
+
+/// A directory's users and groups, by a call that is answered with a task, which proxmoxer waits for.
+#[tokio::test]
+async fn automation_syncs_a_realm_and_waits_for_the_task() {
+    let python = judge::tree(".cache/proxmox/venv/bin/python");
+    if !python.exists() {
+        return judge::skip("proxmoxer is not installed: run tests/proxmox/install");
+    }
+    if !slapd::is_there() {
+        return;
+    }
+    let entry = |name: &str, more: &str| format!("dn: {name},dc=example,dc=com\n{more}\n\n");
+    let people = ["alice", "bob"].map(|name| {
+        entry(&format!("uid={name}"), &format!("objectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: Of Example"))
+    });
+    let staff = entry("cn=staff", "objectClass: groupOfNames\ncn: staff\nmember: uid=alice,dc=example,dc=com");
+    let slapd = Slapd::start(&(people.concat() + &staff), false).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
+    let mut add = Command::new(program::keyrig());
+    add.args(["rp", "realm", "add", "corp", "--type", "ldap", "--server1", "127.0.0.1", "--port"])
+        .arg(slapd.port.to_string())
+        .args(["--base_dn", "dc=example,dc=com", "--user_attr", "uid", "--user_classes", "inetOrgPerson", "--state"])
+        .arg(directory.path().join("state"));
+    let added = judge::run(&mut add, b"", LIMIT).await;
+    assert!(added.success, "{added}");
+    let mut sync = Command::new(python);
+    sync.arg(judge::tree("tests/proxmox/sync.py"))
+        .arg(site.address())
+        .arg(site.listening["ca"].as_str().expect("a CA"));
+    let output = judge::run(&mut sync, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
+    assert!(output.success, "{output}");
+    assert_eq!(
+        output.stdout.lines().collect::<Vec<_>>(),
+        ["dry run: nothing", "sync: users, groups", "by a token", "refused without a scope"]
     );
 }
 

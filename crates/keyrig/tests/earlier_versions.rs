@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyrig_relying_party::Totp;
+use keyrig_relying_party::{DirectoryKind, DirectorySettings, Mode, Store, Totp};
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{DerSignature, VerifyingKey};
 use reqwest::Client;
@@ -131,7 +131,7 @@ impl Drop for Serving {
 
 #[tokio::test]
 async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
-    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6", "format-7"] {
+    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6", "format-7", "format-8"] {
         let files = Files::of(version);
         let (site, known) = (files.path("site"), &files.known);
         let serving = Serving::start(&site);
@@ -172,7 +172,7 @@ async fn users_of_earlier_databases_log_in_with_each_of_their_factors() {
 
 #[test]
 fn a_command_that_reads_opens_an_earlier_database_too() {
-    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6", "format-7"] {
+    for version in ["0.1.0", "format-3", "format-4", "format-5", "format-6", "format-7", "format-8"] {
         let files = Files::of(version);
         let output =
             run(&mut keyrig(&["rp", "user", "list", "--state", files.path("site").to_str().expect("text")]), "");
@@ -202,4 +202,24 @@ fn groups_rights_and_expiry_of_format_7_are_kept() {
         (&alice["role"], &alice["email"], &alice["firstname"], &alice["expires"]),
         (&json!("auditor"), &json!("alice@example.com"), &json!("Alice"), &json!(4_102_444_800_u64)),
     );
+}
+
+/// What format 8 brought is there in today's.
+#[test]
+fn a_realm_of_a_directory_of_format_8_is_kept() {
+    let files = Files::of("format-8");
+    let store = Store::open(&files.path("site")).expect("a store");
+    let settings = store.directory_settings("corp").expect("a store").expect("a directory");
+    let expected = DirectorySettings {
+        server1: "ldap.example.com".to_owned(),
+        base_dn: "ou=people,dc=example,dc=com".to_owned(),
+        user_attr: "uid".to_owned(),
+        bind_dn: Some("cn=reader,dc=example,dc=com".to_owned()),
+        mode: Mode::Ldaps,
+        ..DirectorySettings::new(DirectoryKind::Ldap)
+    };
+    assert_eq!(settings, expected);
+    assert_eq!(store.realm("corp").expect("a realm").comment, "of format 8");
+    let bind_password = files.path("site/realm/corp.pw");
+    assert_eq!(std::fs::read_to_string(bind_password).expect("it is there"), "the reader's password");
 }

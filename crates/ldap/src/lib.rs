@@ -23,4 +23,4 @@ pub use self::dn::Dn;
 pub use self::filter::{Filter, InvalidFilter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, is_attribute};
 pub use self::message::{Answer, Entry, Found, LdapResult, Scope, code, read};
 #[cfg(feature = "tls")]
-pub use self::tls::{TlsClient, TlsClientError};
+pub use self::tls::{OwnCertificate, TlsClient, TlsClientError};

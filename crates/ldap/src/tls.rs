@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use thiserror::Error;
 use tokio_rustls::TlsConnector;
@@ -23,17 +23,48 @@ pub enum TlsClientError {
     /// What is to be trusted cannot be read.
     #[error("no certificate of a CA can be read, in PEM: {0}")]
     Roots(String),
-    /// The library refuses.
+    /// The own certificate cannot be read.
+    #[error("no certificate can be read, in PEM: {0}")]
+    Certificate(String),
+    /// Its key cannot be read.
+    #[error("no private key can be read, in PEM (PKCS #8, SEC 1 or PKCS #1): {0}")]
+    Key(String),
+    /// The library refuses, such as a key that is another certificate's.
     #[error("TLS cannot be used: {0}")]
     Unusable(String),
 }
 
-impl TlsClient {
-    /// Trusts what these CAs have signed, for the name that a server is called by. PEM, which may have anything else in it.
+/// What a client shows of itself to a server that asks: a certificate and its key.
+#[derive(Debug)]
+pub struct OwnCertificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl OwnCertificate {
+    /// Reads a certificate, with those that lead to its root if there are any, and its key, both in PEM.
     ///
     /// # Errors
-    /// [`TlsClientError`] if there is no certificate in it.
-    pub fn trusting(pem: &[u8]) -> Result<Self, TlsClientError> {
+    /// [`TlsClientError`] if either is none.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsClientError> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+            .collect::<Result<_, _>>()
+            .map_err(|error| TlsClientError::Certificate(error.to_string()))?;
+        if chain.is_empty() {
+            return Err(TlsClientError::Certificate("there is none".to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsClientError::Key(error.to_string()))?;
+        Ok(Self { chain, key })
+    }
+}
+
+impl TlsClient {
+    /// Trusts what these CAs have signed, for the name that a server is called by. PEM, which may have anything else in it. A server that
+    /// asks who the client is, is shown `own`.
+    ///
+    /// # Errors
+    /// [`TlsClientError`] if there is no certificate in it, or the own one has another key.
+    pub fn trusting(pem: &[u8], own: Option<OwnCertificate>) -> Result<Self, TlsClientError> {
         let mut roots = RootCertStore::empty();
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<_, _>>()
@@ -42,7 +73,13 @@ impl TlsClient {
         if added == 0 {
             return Err(TlsClientError::Roots("there is none".to_owned()));
         }
-        let config = builder()?.with_root_certificates(roots).with_no_client_auth();
+        let builder = builder()?.with_root_certificates(roots);
+        let config = match own {
+            Some(OwnCertificate { chain, key }) => builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| TlsClientError::Unusable(error.to_string()))?,
+            None => builder.with_no_client_auth(),
+        };
         Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
     }
 

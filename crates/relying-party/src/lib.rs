@@ -112,6 +112,7 @@ mod settings;
 mod site;
 mod standing;
 mod store;
+mod tasks;
 #[cfg(feature = "tls")]
 mod test_authority;
 mod tfa_option;
@@ -132,7 +133,7 @@ pub use self::challenges::{ChallengeGone, MAX_CHALLENGES_PER_SESSION, MAX_CHALLE
 pub use self::clock::{Clock, SystemClock};
 pub use self::directory::{
     DIRECTORY_OPTIONS, Directory, DirectoryKind, DirectoryOptionError, DirectorySettings, DirectoryUnavailable,
-    Fetched, FetchedGroup, FetchedUser, Mode, RemoveVanished, SyncChange, SyncOptions, SyncReport, SyncScope,
+    Fetched, FetchedGroup, FetchedUser, Mode, RemoveVanished, SyncChange, SyncOptions, SyncReport, SyncScope, SyncWish,
 };
 pub use self::factors::{Factor, FactorChange, FactorDetail, FactorError, FactorKind, MAX_FACTORS_PER_USER, Which};
 pub use self::groups::{Group, GroupError};

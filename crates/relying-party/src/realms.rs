@@ -148,6 +148,9 @@ pub enum RealmError {
     /// The realm's users are kept here.
     #[error("the users of the realm {0} are kept here, and in no directory")]
     NotADirectory(String),
+    /// Nothing says what is to be synced.
+    #[error("neither the request nor the realm says what is synced: users, groups or both")]
+    ScopeMissing,
     /// A bind password would go to somebody else than it was given for.
     #[error(
         "the bind password was given for another server or bind_dn, or for TLS that verifies: give it again, --password FILE"

@@ -313,6 +313,7 @@ impl Refusal {
                 RealmError::NotOfPolicy { .. } => ("not_of_policy", StatusCode::CONFLICT),
                 RealmError::Option(_) => ("bad_directory_option", StatusCode::BAD_REQUEST),
                 RealmError::NotADirectory(_) => ("not_a_directory", StatusCode::CONFLICT),
+                RealmError::ScopeMissing => ("scope_missing", StatusCode::BAD_REQUEST),
                 RealmError::PasswordAgain => ("bind_password_required", StatusCode::CONFLICT),
                 RealmError::BindPassword { .. } => UNAVAILABLE,
                 RealmError::Unavailable { .. } => ("directory_unavailable", StatusCode::SERVICE_UNAVAILABLE),

@@ -122,8 +122,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 _ => None,
             };
             let mut added = match of_directory {
-                Some(kind) => directory.add(&store, &realm, kind, &comment)?,
-                None if directory.is_any() => {
+                Some(kind) => directory.add(&store, &realm, kind, &comment).await?,
+                None if directory.is_any() || directory.says_whether_to_check() => {
                     return Err(Failure::Usage(format!("realms of the type {kind} have no directory")));
                 }
                 None => store.add_realm(&realm, &kind, &comment, &by)?,
@@ -165,8 +165,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                     "nothing to change: give --tfa <OPTION>, --comment <COMMENT>, --delete tfa or an option of its directory".to_owned(),
                 ));
             }
-            if directory.is_any() || !delete.is_empty() {
-                realm = directory.change(&store, &name, &delete, comment.as_deref())?;
+            if directory.is_any() || directory.says_whether_to_check() || !delete.is_empty() {
+                realm = directory.change(&store, &name, &delete, comment.as_deref()).await?;
             } else if let Some(comment) = &comment {
                 realm = store.set_realm_comment(&name, comment, &by)?;
             }

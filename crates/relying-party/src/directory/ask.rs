@@ -1,10 +1,12 @@
 //! Asking a directory whether a password is a user's.
 
+#[cfg(feature = "tls")]
+use std::path::Path;
 use std::time::Duration;
 
+use keyrig_ldap::{Connection, Entry, Error, Filter, Found, Limits, Scope, Search, Security, Server, code};
 #[cfg(feature = "tls")]
-use keyrig_ldap::TlsClient;
-use keyrig_ldap::{Connection, Entry, Error, Filter, Limits, Scope, Search, Security, Server, code};
+use keyrig_ldap::{OwnCertificate, TlsClient, TlsClientError};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -20,6 +22,10 @@ use crate::user_name::UserName;
 const PATIENCE: Duration = Duration::from_secs(10);
 const OF_LOGIN: Limits =
     Limits { connect: Duration::from_secs(3), answer: Duration::from_secs(5), message_bytes: 256 * 1024, entries: 2 };
+
+/// A chain of certificates, or a key.
+#[cfg(feature = "tls")]
+const MAX_CERTIFICATE_BYTES: usize = 256 * 1024;
 
 /// MS-ADTS, section 2.2.16: `UF_ACCOUNTDISABLE`.
 const ACCOUNT_DISABLED: i64 = 2;
@@ -46,8 +52,7 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Reads them: it blocks.
     pub(super) fn read(directory: &StoredDirectory) -> Result<Self, DirectoryUnavailable> {
-        let settings = &directory.settings;
-        let bind_password = match (&settings.bind_dn, &directory.bind_password_file) {
+        let bind_password = match (&directory.settings.bind_dn, &directory.bind_password_file) {
             (None, _) => None,
             (Some(_), Some(file)) => Some(bind_password::read(file)?),
             (Some(_), None) => {
@@ -55,6 +60,14 @@ impl Prepared {
                 return Err(DirectoryUnavailable { reason });
             }
         };
+        Self::with(&directory.settings, bind_password)
+    }
+
+    /// The same with a password that is kept nowhere yet.
+    pub(super) fn with(
+        settings: &DirectorySettings,
+        bind_password: Option<Zeroizing<String>>,
+    ) -> Result<Self, DirectoryUnavailable> {
         Ok(Self { security: security(settings)?, bind_password })
     }
 }
@@ -68,12 +81,50 @@ fn security(settings: &DirectorySettings) -> Result<Security, DirectoryUnavailab
     let tls = if settings.verify {
         let roots = roots(&settings.capath)
             .map_err(|error| DirectoryUnavailable { reason: format!("capath {capath} cannot be read: {error}") })?;
-        TlsClient::trusting(&roots)
+        TlsClient::trusting(&roots, own_certificate(settings)?)
     } else {
         TlsClient::danger_trusting_anybody()
     };
-    let tls = tls.map_err(|error| DirectoryUnavailable { reason: format!("capath {capath}: {error}") })?;
+    let tls = tls.map_err(|error| {
+        let from = match (&error, &settings.cert) {
+            (TlsClientError::Unusable(_), Some(cert)) => format!("cert {}", cert.display()),
+            _ => format!("capath {capath}"),
+        };
+        DirectoryUnavailable { reason: format!("{from}: {error}") }
+    })?;
     Ok(if settings.mode == Mode::Ldaps { Security::Ldaps(tls) } else { Security::StartTls(tls) })
+}
+
+/// What is shown to a server that asks who this is.
+#[cfg(feature = "tls")]
+fn own_certificate(settings: &DirectorySettings) -> Result<Option<OwnCertificate>, DirectoryUnavailable> {
+    let (Some(cert), Some(key)) = (&settings.cert, &settings.certkey) else { return Ok(None) };
+    let read = |option: &str, file: &Path| {
+        let mut read = Zeroizing::new(Vec::new());
+        read_some(file, MAX_CERTIFICATE_BYTES, &mut read).map_err(|error| DirectoryUnavailable {
+            reason: format!("{option} {} cannot be read: {error}", file.display()),
+        })?;
+        Ok::<_, DirectoryUnavailable>(read)
+    };
+    let own = OwnCertificate::from_pem(&read("cert", cert)?, &read("certkey", key)?);
+    let own = own.map_err(|error| {
+        let (option, file) = if matches!(error, TlsClientError::Key(_)) { ("certkey", key) } else { ("cert", cert) };
+        DirectoryUnavailable { reason: format!("{option} {}: {error}", file.display()) }
+    })?;
+    Ok(Some(own))
+}
+
+/// Reads a file of so many bytes at most, behind what was read before.
+#[cfg(feature = "tls")]
+fn read_some(file: &Path, limit: usize, read: &mut Vec<u8>) -> std::io::Result<()> {
+    use std::io::Read;
+
+    let left = u64::try_from(limit.saturating_sub(read.len())).unwrap_or(u64::MAX);
+    let more = std::fs::File::open(file)?.take(left.saturating_add(1)).read_to_end(read)?;
+    if u64::try_from(more).unwrap_or(u64::MAX) > left {
+        return Err(std::io::Error::other(format!("there are more than {limit} bytes")));
+    }
+    Ok(())
 }
 
 #[cfg(not(feature = "tls"))]
@@ -88,11 +139,10 @@ fn security(settings: &DirectorySettings) -> Result<Security, DirectoryUnavailab
 
 /// What is trusted: of a directory the bundle in it, as Debian makes one, or else all files.
 #[cfg(feature = "tls")]
-fn roots(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+fn roots(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::fs;
-    use std::io::Read;
 
-    const MAX_ROOTS_BYTES: u64 = 16 * 1024 * 1024;
+    const MAX_ROOTS_BYTES: usize = 16 * 1024 * 1024;
 
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
@@ -109,11 +159,7 @@ fn roots(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
     }
     let mut pem = Vec::new();
     for file in files {
-        let left = MAX_ROOTS_BYTES.saturating_sub(u64::try_from(pem.len()).unwrap_or(u64::MAX));
-        let read = fs::File::open(file)?.take(left + 1).read_to_end(&mut pem)?;
-        if u64::try_from(read).unwrap_or(u64::MAX) > left {
-            return Err(std::io::Error::other(format!("there are more than {MAX_ROOTS_BYTES} bytes")));
-        }
+        read_some(&file, MAX_ROOTS_BYTES, &mut pem)?;
         pem.push(b'\n');
     }
     Ok(pem)
@@ -159,14 +205,18 @@ pub(super) async fn base(
     if !settings.base_dn.is_empty() {
         return Ok(settings.base_dn.clone());
     }
-    let (attribute, filter) = ("defaultNamingContext", Filter::Present("objectClass".to_owned()));
-    let (scope, size_limit) = (Scope::Base, Some(1));
-    let search = Search { base: "", scope, filter: &filter, attributes: &[attribute], size_limit };
-    let found = connection.search(&search).await?;
+    let attribute = "defaultNamingContext";
+    let found = root(connection, &[attribute]).await?;
     let base = found.entries.first().and_then(|root| root.texts(attribute).next().map(str::to_owned));
     base.ok_or_else(|| DirectoryUnavailable {
         reason: "the directory has no defaultNamingContext: give the realm a base_dn".to_owned(),
     })
+}
+
+/// What the server says of itself (RFC 4512, section 5.1), which everybody may ask.
+async fn root(connection: &mut Connection, attributes: &[&str]) -> Result<Found, Error> {
+    let filter = Filter::Present("objectClass".to_owned());
+    connection.search(&Search { base: "", scope: Scope::Base, filter: &filter, attributes, size_limit: Some(1) }).await
 }
 
 /// Which users the realm has: of its classes, and as its filter says.
@@ -230,6 +280,24 @@ async fn ask_in_time(
     };
     connection.close().await;
     answer
+}
+
+/// Whether there is a server that is what it should be, and takes the password by which it will be searched. It has to answer something
+/// if there is none.
+pub(super) async fn check(
+    settings: DirectorySettings,
+    bind_password: Option<Zeroizing<String>>,
+) -> Result<(), DirectoryUnavailable> {
+    let read = move || Prepared::with(&settings, bind_password).map(|prepared| (settings, prepared));
+    let read = tokio::task::spawn_blocking(read).await;
+    let (settings, prepared) = read.unwrap_or_else(|error| Err(DirectoryUnavailable { reason: error.to_string() }))?;
+    let mut connection = open(&settings, &prepared, OF_LOGIN).await?;
+    match settings.bind_dn {
+        Some(_) => bind_to_search(&mut connection, &settings, &prepared).await?,
+        None => drop(root(&mut connection, &[]).await?),
+    }
+    connection.close().await;
+    Ok(())
 }
 
 /// Looks for the user's entry, and binds as it.

@@ -11,6 +11,7 @@ use super::ask::{ACCOUNT_CONTROL, Prepared, base, bind_to_search, is_disabled, o
 use super::settings::{DirectoryKind, DirectorySettings, PROPERTIES};
 use super::stored::StoredDirectory;
 use crate::groups;
+use crate::realms::RealmError;
 use crate::user_name::UserName;
 
 /// For how long all of a directory may take.
@@ -61,12 +62,14 @@ pub struct Fetched {
 /// Fetches all of it. Nothing comes of a part.
 ///
 /// # Errors
-/// [`DirectoryUnavailable`] if there is no whole answer.
-pub(super) async fn fetch(directory: StoredDirectory) -> Result<Fetched, DirectoryUnavailable> {
+/// [`RealmError::Unavailable`] if there is no whole answer.
+pub(crate) async fn fetch(directory: StoredDirectory) -> Result<Fetched, RealmError> {
+    let realm = directory.realm.clone();
     let fetched = timeout(PATIENCE, fetch_in_time(directory)).await;
-    fetched.unwrap_or_else(|_| {
+    let fetched = fetched.unwrap_or_else(|_| {
         Err(DirectoryUnavailable { reason: format!("there was no whole answer within {} s", PATIENCE.as_secs()) })
-    })
+    });
+    fetched.map_err(|DirectoryUnavailable { reason }| RealmError::Unavailable { realm, reason })
 }
 
 async fn fetch_in_time(directory: StoredDirectory) -> Result<Fetched, DirectoryUnavailable> {

@@ -21,8 +21,11 @@ pub use self::fetch::{Fetched, FetchedGroup, FetchedUser};
 pub use self::settings::{
     DIRECTORY_OPTIONS, DirectoryKind, DirectoryOptionError, DirectorySettings, Mode, RemoveVanished, SyncScope,
 };
-pub use self::sync::{SyncChange, SyncOptions, SyncReport};
+pub use self::sync::{SyncChange, SyncOptions, SyncReport, SyncWish};
 
 pub(crate) use self::answer::DirectoryAnswer;
 pub(crate) use self::ask::ask;
-pub(crate) use self::realm::{find, find_user};
+pub(crate) use self::fetch::fetch;
+pub(crate) use self::realm::{find, find_user, to_sync};
+pub(crate) use self::stored::StoredDirectory;
+pub(crate) use self::sync::sync;

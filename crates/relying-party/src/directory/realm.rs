@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use zeroize::Zeroizing;
 
 use super::answer::DirectoryUnavailable;
+use super::ask::check;
 use super::bind_password;
 use super::fetch::{Fetched, fetch};
 use super::settings::{DirectoryKind, DirectorySettings, Mode};
@@ -30,6 +32,12 @@ pub(crate) fn find(connection: &Connection, realm: &str) -> Result<Option<Direct
     found.map(read).transpose()
 }
 
+/// The directory of a realm, which has to be there.
+pub(crate) fn to_sync(connection: &Connection, realm: &str) -> Result<DirectorySettings, RealmError> {
+    realms::find(connection, realm)?.ok_or_else(|| RealmError::Unknown(realm.to_owned()))?;
+    find(connection, realm)?.ok_or_else(|| RealmError::NotADirectory(realm.to_owned()))
+}
+
 /// The user of a name, by the realm's way of telling names apart.
 pub(crate) fn find_user(
     connection: &Connection,
@@ -43,6 +51,16 @@ pub(crate) fn find_user(
     let mut alike = users::alike(connection, name)?;
     // Which of several it would be nobody can say.
     Ok(alike.pop().filter(|_| alike.is_empty()))
+}
+
+/// A password was given for one server and one name: another one does not get it by a change of these, nor does whoever is in between by
+/// less security.
+fn check_kept_password(before: &DirectorySettings, now: &DirectorySettings) -> Result<(), RealmError> {
+    let to_whom =
+        |settings: &DirectorySettings| (settings.server1.clone(), settings.server2.clone(), settings.bind_dn.clone());
+    let is_weaker = (before.mode != Mode::Ldap && now.mode == Mode::Ldap) || (before.verify && !now.verify);
+    let is_kept = now.bind_dn.is_some() && before.bind_dn.is_some();
+    if is_kept && (is_weaker || to_whom(before) != to_whom(now)) { Err(RealmError::PasswordAgain) } else { Ok(()) }
 }
 
 impl Store {
@@ -119,22 +137,39 @@ impl Store {
                     params![comment.unwrap_or(&found.comment), name],
                 )
                 .map_err(store)?;
-            // A password was given for one server and one name: another one does not get it by a change of these, nor does whoever is in
-            // between by less security.
-            let to_whom = |settings: &DirectorySettings| {
-                (settings.server1.clone(), settings.server2.clone(), settings.bind_dn.clone())
-            };
-            let is_weaker =
-                (before.mode != Mode::Ldap && settings.mode == Mode::Ldap) || (before.verify && !settings.verify);
-            let is_another = before.bind_dn.is_some() && to_whom(&before) != to_whom(settings);
-            let is_kept = settings.bind_dn.is_some() && before.bind_dn.is_some() && bind_password.is_none();
-            if is_kept && (is_another || is_weaker) {
-                return Err(RealmError::PasswordAgain);
+            if bind_password.is_none() {
+                check_kept_password(&before, settings)?;
             }
             self.keep_bind_password(name, bind_password, settings.bind_dn.is_none())?;
             audit_log::record(transaction, by, EventKind::RealmChanged, "", &format!("realm {name}: its directory"))?;
             realms::find(transaction, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
         })
+    }
+
+    /// Whether a directory can be asked with these settings, before a realm has them: it is connected to, and the password by which it will
+    /// be searched is tried. Without a new one it is the one that the realm has.
+    ///
+    /// # Errors
+    /// [`RealmError`] if it cannot.
+    pub async fn check_directory(
+        &self,
+        realm: &str,
+        settings: &DirectorySettings,
+        bind_password: Option<&str>,
+    ) -> Result<(), RealmError> {
+        settings.check()?;
+        let unavailable = |DirectoryUnavailable { reason }| RealmError::Unavailable { realm: realm.to_owned(), reason };
+        let password = match (bind_password, &settings.bind_dn, self.bind_password_file(realm)) {
+            (Some(password), _, _) => Some(Zeroizing::new(password.to_owned())),
+            (None, Some(_), Some(file)) => {
+                if let Some(before) = self.directory_settings(realm)? {
+                    check_kept_password(&before, settings)?;
+                }
+                Some(bind_password::read(&file).map_err(unavailable)?)
+            }
+            _ => None,
+        };
+        check(settings.clone(), password).await.map_err(unavailable)
     }
 
     /// Deletes a realm of a directory with its users, their factors and sessions, and its groups. How many users there were.
@@ -164,14 +199,8 @@ impl Store {
     /// # Errors
     /// [`RealmError`] if there is no such realm, or its directory gives no whole answer.
     pub async fn fetch_directory(&self, realm: &str) -> Result<Fetched, RealmError> {
-        let settings = self.read(|connection| -> Result<_, RealmError> {
-            realms::find(connection, realm)?.ok_or_else(|| RealmError::Unknown(realm.to_owned()))?;
-            find(connection, realm)?.ok_or_else(|| RealmError::NotADirectory(realm.to_owned()))
-        })?;
-        let directory = self.stored(realm, settings);
-        fetch(directory)
-            .await
-            .map_err(|DirectoryUnavailable { reason }| RealmError::Unavailable { realm: realm.to_owned(), reason })
+        let settings = self.read(|connection| to_sync(connection, realm))?;
+        fetch(self.stored(realm, settings)).await
     }
 
     pub(crate) fn stored(&self, realm: &str, settings: DirectorySettings) -> StoredDirectory {

@@ -103,6 +103,10 @@ pub struct DirectorySettings {
     pub verify: bool,
     /// What is trusted: a file in PEM, or a directory of such.
     pub capath: PathBuf,
+    /// The certificate that is shown to a server that asks for one: a file in PEM.
+    pub cert: Option<PathBuf>,
+    /// Its key: a file in PEM.
+    pub certkey: Option<PathBuf>,
     /// Whether `Alice` is another user than `alice`; letters other than A to Z are told apart in every case.
     pub case_sensitive: bool,
 }
@@ -116,6 +120,8 @@ pub const DIRECTORY_OPTIONS: &[&str] = &[
     "bind_dn",
     "capath",
     "case-sensitive",
+    "cert",
+    "certkey",
     "domain",
     "filter",
     "group_classes",
@@ -146,6 +152,9 @@ pub enum DirectoryOptionError {
     /// It has to be given.
     #[error("--{0} has to be given")]
     Missing(&'static str),
+    /// It would never be shown.
+    #[error("--cert is for --mode ldaps and ldap+starttls with --verify 1: otherwise nobody is shown it")]
+    CertificateUnused,
     /// It is not for this kind of a directory.
     #[error("--{option} is for realms of the type {kind}")]
     NotForKind {
@@ -214,6 +223,8 @@ impl DirectorySettings {
             mode: Mode::Ldap,
             verify: true,
             capath: PathBuf::from("/etc/ssl/certs"),
+            cert: None,
+            certkey: None,
             case_sensitive: true,
         }
     }
@@ -294,6 +305,9 @@ impl DirectorySettings {
                 *(if option == "verify" { &mut self.verify } else { &mut self.case_sensitive }) = is_on;
             }
             "capath" if value.starts_with('/') => self.capath = PathBuf::from(value),
+            "cert" if value.starts_with('/') => self.cert = Some(PathBuf::from(value)),
+            "certkey" if value.starts_with('/') => self.certkey = Some(PathBuf::from(value)),
+            "cert" | "certkey" => return wrong("it is the whole path of a file in PEM"),
             "capath" => return wrong("it is the whole path of a file in PEM, or of a directory of such"),
             _ => return Err(DirectoryOptionError::Unknown { found: option.to_owned() }),
         }
@@ -330,21 +344,28 @@ impl DirectorySettings {
             "verify" => self.verify = new.verify,
             "case-sensitive" => self.case_sensitive = new.case_sensitive,
             "capath" => self.capath = new.capath,
+            "cert" => self.cert = new.cert,
+            "certkey" => self.certkey = new.certkey,
             _ => return Err(DirectoryOptionError::Unknown { found: option.to_owned() }),
         }
         Ok(())
     }
 
-    /// Whether all is there that is needed.
+    /// Whether all is there that is needed, and nothing for nothing.
     ///
     /// # Errors
-    /// [`DirectoryOptionError::Missing`], which says what is not.
+    /// [`DirectoryOptionError::Missing`], which says what is not, or [`DirectoryOptionError::CertificateUnused`].
     pub fn check(&self) -> Set {
         let missing = match self.kind {
             _ if self.server1.is_empty() => "server1",
             DirectoryKind::Ldap if self.base_dn.is_empty() => "base_dn",
             DirectoryKind::Ldap if self.user_attr.is_empty() => "user_attr",
             DirectoryKind::Ad if self.domain.is_none() => "domain",
+            _ if self.cert.is_some() && self.certkey.is_none() => "certkey",
+            _ if self.certkey.is_some() && self.cert.is_none() => "cert",
+            _ if self.cert.is_some() && (self.mode == Mode::Ldap || !self.verify) => {
+                return Err(DirectoryOptionError::CertificateUnused);
+            }
             _ => return Ok(()),
         };
         Err(DirectoryOptionError::Missing(missing))
@@ -507,7 +528,9 @@ mod tests {
             ("domain", "corp.example.com"),
             ("capath", "ca.pem"),
             ("base_dn", "dc=a\ndc=b"),
-            ("cert", "x"),
+            ("cert", "cert.pem"),
+            ("certkey", ""),
+            ("sslversion", "tlsv1_2"),
         ] {
             assert!(settings.set(option, value).is_err(), "{option} {value}");
         }
@@ -515,6 +538,27 @@ mod tests {
         assert!(settings.verify, "certificates are verified unless told otherwise");
         let stored = serde_json::to_string(&settings).unwrap();
         assert_eq!(serde_json::from_str::<DirectorySettings>(&stored).unwrap(), settings);
+    }
+
+    /// A certificate alone, or where nobody asks for it, is somebody's mistake.
+    #[test]
+    fn a_client_certificate_is_taken_with_its_key_and_where_it_is_shown() {
+        let mut settings = DirectorySettings::new(DirectoryKind::Ldap);
+        let options = [("server1", "a"), ("base_dn", "dc=a"), ("user_attr", "uid"), ("mode", "ldaps")];
+        for (option, value) in options.into_iter().chain([("cert", "/a.pem"), ("certkey", "/a.key")]) {
+            settings.set(option, value).unwrap();
+        }
+        assert_eq!(settings.check(), Ok(()));
+        for (option, value) in [("mode", "ldap"), ("verify", "0")] {
+            let mut settings = settings.clone();
+            settings.set(option, value).unwrap();
+            assert_eq!(settings.check(), Err(DirectoryOptionError::CertificateUnused));
+        }
+        for (option, missing) in [("cert", "cert"), ("certkey", "certkey")] {
+            let mut settings = settings.clone();
+            settings.unset(option).unwrap();
+            assert_eq!(settings.check(), Err(DirectoryOptionError::Missing(missing)));
+        }
     }
 
     #[test]

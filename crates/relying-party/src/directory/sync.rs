@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::fetch::{Fetched, FetchedGroup, FetchedUser};
 use super::realm;
-use super::settings::{RemoveVanished, SyncScope};
+use super::settings::{DirectorySettings, RemoveVanished, SyncScope};
 use crate::audit_log::{self, By, EventKind};
 use crate::groups;
 use crate::random;
@@ -20,6 +20,34 @@ use crate::sessions;
 use crate::store::{Store, StoreError, Transaction, milliseconds, part};
 use crate::user_name::{UserId, UserName};
 use crate::users::{self, Role, Standing, User, UserError};
+
+/// What somebody wants of a sync; what is not said is as the realm has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncWish {
+    /// Users, groups, or both.
+    pub scope: Option<SyncScope>,
+    /// What is taken away.
+    pub remove_vanished: Option<RemoveVanished>,
+    /// Whether new users can log in.
+    pub enable_new: Option<bool>,
+    /// Whether nothing is done, but said what would be.
+    pub dry_run: bool,
+}
+
+impl SyncWish {
+    /// The whole of it.
+    ///
+    /// # Errors
+    /// [`RealmError::ScopeMissing`] if neither says what is synced: there is no default.
+    pub fn completed_by(self, settings: &DirectorySettings) -> Result<SyncOptions, RealmError> {
+        Ok(SyncOptions {
+            scope: self.scope.or(settings.sync_scope).ok_or(RealmError::ScopeMissing)?,
+            remove_vanished: self.remove_vanished.unwrap_or(settings.sync_remove_vanished),
+            enable_new: self.enable_new.unwrap_or(settings.sync_enable_new),
+            dry_run: self.dry_run,
+        })
+    }
+}
 
 /// What is to be done of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +124,24 @@ pub struct SyncReport {
     pub users: usize,
     /// How many groups it has.
     pub groups: usize,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+}
+
+impl SyncReport {
+    /// All of it for people, a line each.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let some = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let would = if self.dry_run { "; this was a dry run, nothing was changed" } else { "" };
+        let whole = format!(
+            "the directory has {} and {}; {}{would}",
+            some(self.users, "user"),
+            some(self.groups, "group"),
+            some(self.changes.len(), "change")
+        );
+        let changes = self.changes.iter().map(|(change, name)| format!("{} {name}", change.words()));
+        changes.chain(self.notes.iter().map(|note| format!("note: {note}"))).chain([whole])
+    }
 }
 
 enum Undone {
@@ -121,18 +167,29 @@ impl Store {
         options: SyncOptions,
         by: &By,
     ) -> Result<SyncReport, RealmError> {
-        let synced = self.write(|transaction| {
-            let report = sync(transaction, realm, fetched, options, by).map_err(Undone::Failed)?;
-            if options.dry_run { Err(Undone::DryRun(report)) } else { Ok(report) }
-        });
-        match synced {
-            Ok(report) | Err(Undone::DryRun(report)) => Ok(report),
-            Err(Undone::Failed(error)) => Err(error),
-        }
+        self.write(|transaction| sync(transaction, realm, fetched, options, by))
     }
 }
 
-fn sync(
+/// The same within a transaction, of which a dry run leaves nothing.
+pub(crate) fn sync(
+    transaction: &Transaction<'_>,
+    realm: &str,
+    fetched: &Fetched,
+    options: SyncOptions,
+    by: &By,
+) -> Result<SyncReport, RealmError> {
+    let synced = part(transaction, || {
+        let report = sync_all(transaction, realm, fetched, options, by).map_err(Undone::Failed)?;
+        if options.dry_run { Err(Undone::DryRun(report)) } else { Ok(report) }
+    });
+    match synced {
+        Ok(report) | Err(Undone::DryRun(report)) => Ok(report),
+        Err(Undone::Failed(error)) => Err(error),
+    }
+}
+
+fn sync_all(
     transaction: &Transaction<'_>,
     realm: &str,
     fetched: &Fetched,
@@ -144,6 +201,7 @@ fn sync(
         notes: fetched.notes.clone(),
         users: fetched.users.len(),
         groups: fetched.groups.len(),
+        dry_run: options.dry_run,
         ..SyncReport::default()
     };
     let had_administrator = groups::has_administrator(transaction, by.now)?;

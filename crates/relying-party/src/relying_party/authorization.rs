@@ -223,6 +223,14 @@ impl<R: Right> Claim<R> {
         Self { credential, csrf: Csrf::Checked, address: None, right: PhantomData }
     }
 
+    /// The name of the token for programs that it is made by.
+    pub(crate) fn api_token(&self) -> Option<&str> {
+        match &self.credential {
+            Credential::ApiToken(token) => Some(&token.name),
+            Credential::Session(_) | Credential::Ticket(_) => None,
+        }
+    }
+
     /// The same claim, from an address.
     pub(crate) fn coming_from(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }

@@ -10,6 +10,7 @@ mod login;
 mod named;
 mod settling_in;
 mod state;
+mod syncing;
 mod tickets;
 
 pub(crate) use self::authorization::{

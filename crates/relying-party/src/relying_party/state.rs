@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use keyrig_http::Connections;
 use keyrig_verifier::Strictness;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::audit_log::Occasion;
@@ -25,6 +26,9 @@ use crate::webauthn::Webauthn;
 
 /// How many requests work on the store at once; others wait for their turn.
 const WORKERS: usize = 32;
+
+/// How many syncs go on at once.
+const MAX_SYNCS: usize = 4;
 
 /// What lies between browsers and a relying party. Over TLS cookies are `Secure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,6 +114,8 @@ pub struct RelyingParty {
     pub(crate) connections: Arc<Connections>,
     pub(crate) failures: Arc<Failures>,
     pub(super) workers: Arc<Turns>,
+    /// Turns at syncs, which take a while and much memory.
+    pub(super) syncs: Arc<Semaphore>,
     /// Once it was read.
     pub(super) ticket_key: OnceLock<[u8; TICKET_KEY_BYTES]>,
 }
@@ -155,6 +161,7 @@ impl RelyingParty {
             limits,
             failures,
             workers,
+            syncs: Arc::new(Semaphore::new(MAX_SYNCS)),
             ticket_key: OnceLock::new(),
         }
     }

@@ -9,7 +9,7 @@ use super::StoreError;
 /// `krrp`: marks the file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i32 = 0x6b72_7270;
 
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("001_accounts.sql"),
     include_str!("002_passkeys.sql"),
     include_str!("003_limits.sql"),
@@ -18,6 +18,7 @@ const STEPS: [&str; 8] = [
     include_str!("006_sources.sql"),
     include_str!("007_administration.sql"),
     include_str!("008_directories.sql"),
+    include_str!("009_tasks.sql"),
 ];
 
 /// The format of a database of ours.

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::rig::{Key, ORIGIN, RP_ID, Rig, registration};
 
-const BASE: &str = "dc=example,dc=com";
+pub(crate) const BASE: &str = "dc=example,dc=com";
 const ALICE: &str = "cn=alice,dc=example,dc=com";
 
 fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
@@ -26,12 +26,12 @@ fn message(id: u8, operation: &[u8], controls: &[u8]) -> Vec<u8> {
 }
 
 /// Section 4.1.9: a result, of a bind (0x61), a search (0x65) or an extended request (0x78).
-fn result(id: u8, tag: u8, code: u8) -> Vec<u8> {
+pub(crate) fn result(id: u8, tag: u8, code: u8) -> Vec<u8> {
     message(id, &element(tag, &[10, 1, code, 4, 0, 4, 0]), &[])
 }
 
 /// Section 4.5.2.
-fn entry(id: u8, dn: &str, attributes: &[(&str, &[&str])]) -> Vec<u8> {
+pub(crate) fn entry(id: u8, dn: &str, attributes: &[(&str, &[&str])]) -> Vec<u8> {
     let of = |(name, values): &(&str, &[&str])| {
         let values: Vec<u8> = values.iter().flat_map(|value| element(4, value.as_bytes())).collect();
         element(0x30, &[element(4, name.as_bytes()), element(0x31, &values)].concat())
@@ -42,20 +42,20 @@ fn entry(id: u8, dn: &str, attributes: &[(&str, &[&str])]) -> Vec<u8> {
 
 /// A request, as far as it is looked at: its number, its operation, and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Request {
-    id: u8,
-    operation: u8,
+pub(crate) struct Request {
+    pub(crate) id: u8,
+    pub(crate) operation: u8,
     body: Vec<u8>,
 }
 
 impl Request {
-    fn has(&self, text: &str) -> bool {
+    pub(crate) fn has(&self, text: &str) -> bool {
         self.body.windows(text.len()).any(|window| window == text.as_bytes())
     }
 }
 
 const BIND: u8 = 0x60;
-const SEARCH: u8 = 0x63;
+pub(crate) const SEARCH: u8 = 0x63;
 const EXTENDED: u8 = 0x77;
 
 /// Reads one element; `None` at the end.
@@ -74,13 +74,13 @@ fn read(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 }
 
 /// A server that answers as it is told, and tells what it was asked.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     asked: mpsc::Receiver<Request>,
 }
 
 impl Server {
-    fn start(answer: impl Fn(&Request) -> Vec<u8> + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Request) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, asked) = mpsc::channel();

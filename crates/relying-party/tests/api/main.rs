@@ -56,3 +56,5 @@ mod smuggling;
 mod sources;
 #[cfg(test)]
 mod strictness;
+#[cfg(test)]
+mod tasks;

@@ -6,6 +6,7 @@ use clap::Args;
 use keyrig_relying_party::{By, DirectoryKind, DirectorySettings, Realm, RealmError, Store};
 
 use super::super::password::PasswordSource;
+use super::super::values::one_or_zero;
 use crate::failure::Failure;
 
 #[derive(Args)]
@@ -32,6 +33,15 @@ pub(super) struct DirectoryOptions {
     /// The CAs that are trusted: a file in PEM or a directory of such; /etc/ssl/certs unless another one is named
     #[arg(long, value_name = "PATH")]
     capath: Option<String>,
+    /// The certificate that is shown to a server that asks for one: a file in PEM
+    #[arg(long, value_name = "FILE")]
+    cert: Option<String>,
+    /// The key of --cert: a file in PEM
+    #[arg(long, value_name = "FILE")]
+    certkey: Option<String>,
+    /// Whether the directory is connected to, and --bind_dn tried, before anything is changed: 1 or 0
+    #[arg(long, value_name = "1|0", num_args = 0..=1, default_missing_value = "1", value_parser = one_or_zero)]
+    check_connection: Option<bool>,
     /// Below which entry users are
     #[arg(long = "base_dn", value_name = "DN")]
     base_dn: Option<String>,
@@ -86,6 +96,8 @@ impl DirectoryOptions {
             ("secure", &self.secure),
             ("verify", &self.verify),
             ("capath", &self.capath),
+            ("cert", &self.cert),
+            ("certkey", &self.certkey),
             ("base_dn", &self.base_dn),
             ("user_attr", &self.user_attr),
             ("domain", &self.domain),
@@ -109,6 +121,11 @@ impl DirectoryOptions {
         kind.is_some() && !secure && self.mode.as_deref().unwrap_or("ldap") == "ldap"
     }
 
+    /// Whether it is said whether the directory is to be tried first, which is of directories alone.
+    pub(super) fn says_whether_to_check(&self) -> bool {
+        self.check_connection.is_some()
+    }
+
     /// Whether any is given.
     pub(super) fn is_any(&self) -> bool {
         self.password.is_some() || !self.given().is_empty()
@@ -127,8 +144,28 @@ impl DirectoryOptions {
         Ok(password)
     }
 
+    /// Tries the directory, if that is asked for.
+    async fn check(
+        &self,
+        store: &Store,
+        realm: &str,
+        settings: &DirectorySettings,
+        password: Option<&str>,
+    ) -> Result<(), Failure> {
+        if self.check_connection == Some(true) {
+            store.check_directory(realm, settings, password).await?;
+        }
+        Ok(())
+    }
+
     /// Adds a realm of a directory.
-    pub(super) fn add(&self, store: &Store, realm: &str, kind: DirectoryKind, comment: &str) -> Result<Realm, Failure> {
+    pub(super) async fn add(
+        &self,
+        store: &Store,
+        realm: &str,
+        kind: DirectoryKind,
+        comment: &str,
+    ) -> Result<Realm, Failure> {
         let mut settings = DirectorySettings::new(kind);
         self.set(&mut settings)?;
         let password = self.password()?;
@@ -139,12 +176,13 @@ impl DirectoryOptions {
             }
             _ => {}
         }
+        self.check(store, realm, &settings, password.as_deref()).await?;
         let by = By::command_line(SystemTime::now());
         Ok(store.add_directory_realm(realm, &settings, comment, password.as_deref(), &by)?)
     }
 
     /// Changes what the directory of a realm is asked by, and sets the options back that are named.
-    pub(super) fn change(
+    pub(super) async fn change(
         &self,
         store: &Store,
         realm: &str,
@@ -161,6 +199,7 @@ impl DirectoryOptions {
         if settings.bind_dn.is_none() && password.is_some() {
             return Err(Failure::Usage("--password is that of --bind_dn, which is missing".to_owned()));
         }
+        self.check(store, realm, &settings, password.as_deref()).await?;
         let by = By::command_line(SystemTime::now());
         Ok(store.change_directory_realm(realm, &settings, comment, password.as_deref(), &by)?)
     }

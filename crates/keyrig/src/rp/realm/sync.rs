@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use clap::Args;
-use keyrig_relying_party::{By, RealmError, RemoveVanished, SyncOptions, SyncScope};
+use keyrig_relying_party::{By, RealmError, RemoveVanished, SyncScope, SyncWish};
 
 use super::super::state::State;
 use super::super::values::one_or_zero;
@@ -52,30 +52,19 @@ pub(super) async fn run(sync: Sync) -> Result<(), Failure> {
     store.realm(&sync.realm)?;
     let settings = store.directory_settings(&sync.realm)?;
     let settings = settings.ok_or_else(|| RealmError::NotADirectory(sync.realm.clone()))?;
-    let scope = sync.scope.or(settings.sync_scope).ok_or_else(|| {
-        Failure::Usage("say what is synced: --scope users, groups or both, or in --sync-defaults-options".to_owned())
-    })?;
-    let dry_run = sync.dry_run.unwrap_or(false);
-    let options = SyncOptions {
-        scope,
-        remove_vanished: sync.remove_vanished.unwrap_or(settings.sync_remove_vanished),
-        enable_new: sync.enable_new.unwrap_or(settings.sync_enable_new),
-        dry_run,
+    let wish = SyncWish {
+        scope: sync.scope,
+        remove_vanished: sync.remove_vanished,
+        enable_new: sync.enable_new,
+        dry_run: sync.dry_run.unwrap_or(false),
     };
+    let options = wish.completed_by(&settings).map_err(|error| match error {
+        RealmError::ScopeMissing => Failure::Usage(
+            "say what is synced: --scope users, groups or both, or in --sync-defaults-options".to_owned(),
+        ),
+        other => other.into(),
+    })?;
     let fetched = store.fetch_directory(&sync.realm).await?;
     let report = store.sync_realm(&sync.realm, &fetched, options, &By::command_line(SystemTime::now()))?;
-    for (change, name) in &report.changes {
-        print(format!("{} {name}", change.words()))?;
-    }
-    for note in &report.notes {
-        print(format!("note: {note}"))?;
-    }
-    let would = if dry_run { "; this was a dry run, nothing was changed" } else { "" };
-    let some = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    print(format!(
-        "the directory has {} and {}; {}{would}",
-        some(report.users, "user"),
-        some(report.groups, "group"),
-        some(report.changes.len(), "change")
-    ))
+    report.lines().try_for_each(print)
 }

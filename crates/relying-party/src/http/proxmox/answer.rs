@@ -21,6 +21,10 @@ pub(super) type Answer = Result<Data, Failure>;
 #[derive(Clone, Debug)]
 pub(super) struct Data(pub(super) Value);
 
+/// How many lines there are of what a call gives a part of, beside it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Total(pub(super) usize);
+
 /// Why a call did not go well, in Proxmox VE's words where it has some.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -116,7 +120,7 @@ impl IntoResponse for Failure {
 /// Writes an answer as `/api2/json` has it.
 pub(super) async fn json(mut response: Response) -> Response {
     match response.extensions_mut().remove::<Answer>() {
-        Some(Ok(Data(data))) => written(StatusCode::OK, None, &json!({ "data": data })),
+        Some(Ok(Data(data))) => succeeded(&response, json!({ "data": data })),
         Some(Err(failure)) => {
             let mut body = Map::from_iter([("data".to_owned(), Value::Null)]);
             if !failure.errors.is_empty() {
@@ -131,7 +135,7 @@ pub(super) async fn json(mut response: Response) -> Response {
 /// Writes an answer as `/api2/extjs` has it: what went wrong is told in a success, but for who may not even call.
 pub(super) async fn extjs(mut response: Response) -> Response {
     match response.extensions_mut().remove::<Answer>() {
-        Some(Ok(Data(data))) => written(StatusCode::OK, None, &json!({ "data": data, "success": 1 })),
+        Some(Ok(Data(data))) => succeeded(&response, json!({ "data": data, "success": 1 })),
         Some(Err(failure)) if failure.status == StatusCode::UNAUTHORIZED => {
             written(failure.status, Some(&failure.reason), &json!({ "data": null, "success": 0 }))
         }
@@ -145,6 +149,13 @@ pub(super) async fn extjs(mut response: Response) -> Response {
         }
         None => response,
     }
+}
+
+fn succeeded(response: &Response, mut body: Value) -> Response {
+    if let (Some(Total(total)), Some(members)) = (response.extensions().get(), body.as_object_mut()) {
+        members.insert("total".to_owned(), (*total).into());
+    }
+    written(StatusCode::OK, None, &body)
 }
 
 fn written(status: StatusCode, reason: Option<&str>, body: &Value) -> Response {

@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 mod factors;
 mod params;
+mod tasks;
 mod ticket;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ routes! {
     GET "/access/ticket" => access::no_ticket,
     POST "/access/ticket" => access::ticket,
     GET "/access/domains" => access::domains,
+    POST "/access/domains/{realm}/sync" => tasks::sync,
     GET "/access/permissions" => access::permissions,
     PUT "/access/password" => access::change_password,
     GET "/access/tfa" => factors::of_all,
@@ -72,6 +74,8 @@ routes! {
     DELETE "/access/roles/{roleid}" => access_control::delete_role,
     GET "/access/acl" => access_control::acl,
     PUT "/access/acl" => access_control::change_acl,
+    GET "/nodes/{node}/tasks/{upid}/status" => tasks::status,
+    GET "/nodes/{node}/tasks/{upid}/log" => tasks::log,
 }
 
 /// Both formats of all calls.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -172,6 +173,26 @@ impl Params {
             self.wrong.insert(name.to_owned(), "type check ('boolean') failed: it is 0 or 1".to_owned());
         }
         is
+    }
+
+    /// Takes out what has words of its own.
+    pub(super) fn parsed<T: FromStr<Err = &'static str>>(&mut self, name: &str) -> Option<T> {
+        match self.optional(name)?.parse() {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.refuse(name, reason);
+                None
+            }
+        }
+    }
+
+    /// Takes out a whole number that is not negative.
+    pub(super) fn whole(&mut self, name: &str) -> Option<usize> {
+        let value = self.optional(name)?.parse().ok();
+        if value.is_none() {
+            self.refuse(name, "type check ('integer') failed: it is 0 or more");
+        }
+        value
     }
 
     /// Says of something that was taken out what is wrong with it.
