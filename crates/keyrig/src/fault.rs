@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use clap::Args;
 use keyrig_faults::{Absent, Fault, Faults};
+use keyrig_rack::KeySpecification;
 use keyrig_rack::command::Refusal;
-use keyrig_rack::{KeyName, KeySpecification};
 
 use crate::failure::Failure;
+use crate::rack::Named;
 
 /// What goes wrong on purpose.
 #[derive(Args)]
@@ -21,7 +22,7 @@ pub(crate) struct FaultArguments {
 /// `NAME=FAULT[,PARAMETER=VALUE…]`.
 #[derive(Clone)]
 struct FaultArgument {
-    key: KeyName,
+    keys: Named,
     fault: Fault,
 }
 
@@ -30,8 +31,11 @@ impl FromStr for FaultArgument {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let whose = "write NAME=FAULT, such as a=ctap-slow,ms=3000";
-        let (key, fault) = text.split_once('=').filter(|(key, _)| !key.contains(',')).ok_or(whose)?;
-        Ok(Self { key: key.parse()?, fault: fault.parse()? })
+        if text.split('=').next().is_some_and(|key| key.contains(',')) {
+            return Err(whose.into());
+        }
+        let (keys, fault) = Named::split(text, whose)?;
+        Ok(Self { keys, fault: fault.parse()? })
     }
 }
 
@@ -42,12 +46,14 @@ impl FaultArguments {
 
     /// Refuses what is of no key, and what could never happen.
     pub(crate) fn check(&self, keys: &[KeySpecification], absent: &Absent) -> Result<(), Failure> {
-        for FaultArgument { key, fault } in &self.faults {
+        for FaultArgument { keys: named, fault } in &self.faults {
             let checked = absent.check(fault.kind());
-            checked.map_err(|error| Failure::Usage(format!("--fault {key}={fault}: {error}")))?;
-            if !keys.iter().any(|known| known.name == *key) {
-                let unknown = Refusal::unknown(key, keys.iter().map(|key| &key.name));
-                return Err(Failure::Usage(format!("--fault {key}=…: {unknown}")));
+            checked.map_err(|error| Failure::Usage(format!("--fault {named}={fault}: {error}")))?;
+            for key in named.names() {
+                if !keys.iter().any(|known| known.name == *key) {
+                    let unknown = Refusal::unknown(key, keys.iter().map(|key| &key.name));
+                    return Err(Failure::Usage(format!("--fault {named}=…: {unknown}")));
+                }
             }
         }
         Ok(())
@@ -55,9 +61,11 @@ impl FaultArguments {
 
     /// Switches on what was asked for.
     pub(crate) fn switch_on(&self, faults: &Faults) -> Result<(), Failure> {
-        for FaultArgument { key, fault } in &self.faults {
-            let switched = faults.switch_on(key, fault.clone());
-            switched.map_err(|error| Failure::Usage(format!("--fault {key}=…: {error}")))?;
+        for FaultArgument { keys, fault } in &self.faults {
+            for key in keys.names() {
+                let switched = faults.switch_on(key, fault.clone());
+                switched.map_err(|error| Failure::Usage(format!("--fault {key}=…: {error}")))?;
+            }
         }
         Ok(())
     }

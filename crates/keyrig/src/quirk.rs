@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::print;
+use crate::rack::Named;
 
 /// Which bugs keys have.
 #[derive(Args)]
@@ -31,7 +32,7 @@ pub(crate) struct QuirkArguments {
 /// `NAME=QUIRK`.
 #[derive(Clone)]
 struct QuirkArgument {
-    key: KeyName,
+    keys: Named,
     quirk: &'static Quirk,
 }
 
@@ -39,15 +40,15 @@ impl FromStr for QuirkArgument {
     type Err = Box<dyn Error + Send + Sync>;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (key, quirk) = text.split_once('=').ok_or("write NAME=QUIRK, such as a=touch-latch")?;
-        Ok(Self { key: key.parse()?, quirk: Quirk::named(quirk)? })
+        let (keys, quirk) = Named::split(text, "write NAME=QUIRK, such as a=touch-latch")?;
+        Ok(Self { keys, quirk: Quirk::named(quirk)? })
     }
 }
 
 /// `NAME=RP_ID`.
 #[derive(Clone)]
 struct EnterpriseArgument {
-    key: KeyName,
+    keys: Named,
     rp_id: String,
 }
 
@@ -57,13 +58,13 @@ impl FromStr for EnterpriseArgument {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const FORM: &str =
             "write NAME=RP_ID, such as a=example.com: an RP ID is a host's name, without scheme and port";
-        let (key, rp_id) = text.split_once('=').ok_or(FORM)?;
+        let (keys, rp_id) = Named::split(text, FORM)?;
         // RFC 1035 §2.3.4.
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
         if rp_id.is_empty() || rp_id.len() > 253 || !rp_id.bytes().all(is_host) {
             return Err(FORM.into());
         }
-        Ok(Self { key: key.parse()?, rp_id: rp_id.to_owned() })
+        Ok(Self { keys, rp_id: rp_id.to_owned() })
     }
 }
 
@@ -74,30 +75,36 @@ impl QuirkArguments {
 
     /// Gives the keys what was asked for.
     pub(crate) fn give(&self, keys: &mut [KeySpecification]) -> Result<(), Failure> {
-        for QuirkArgument { key, quirk } in &self.quirks {
-            let found = named(keys, key, "--quirk")?;
-            found.profile.add(quirk).map_err(|error| Failure::Usage(format!("--quirk: {key}: {error}")))?;
-        }
-        for EnterpriseArgument { key, rp_id } in &self.enterprise_rps {
-            let found = named(keys, key, "--enterprise-rp")?;
-            if found.profile.info().option(OptionId::Ep).is_none() {
-                let profile = &found.profile.name;
-                let problem =
-                    format!("{profile} knows no enterprise attestation: yubikey-enterprise is a profile that does");
-                return Err(Failure::Usage(format!("--enterprise-rp: {key}: {problem}")));
+        for QuirkArgument { keys: named, quirk } in &self.quirks {
+            for key in named.names() {
+                let found = find(keys, key, "--quirk")?;
+                found.profile.add(quirk).map_err(|error| Failure::Usage(format!("--quirk: {key}: {error}")))?;
             }
-            found.profile.enterprise_attestation.rp_ids.push(rp_id.clone());
+        }
+        for EnterpriseArgument { keys: named, rp_id } in &self.enterprise_rps {
+            for key in named.names() {
+                let found = find(keys, key, "--enterprise-rp")?;
+                if found.profile.info().option(OptionId::Ep).is_none() {
+                    let profile = &found.profile.name;
+                    let problem =
+                        format!("{profile} knows no enterprise attestation: yubikey-enterprise is a profile that does");
+                    return Err(Failure::Usage(format!("--enterprise-rp: {key}: {problem}")));
+                }
+                found.profile.enterprise_attestation.rp_ids.push(rp_id.clone());
+            }
         }
         Ok(())
     }
 
     /// What one should know of these keys, a line each.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
-        self.quirks.iter().map(|QuirkArgument { key, quirk }| format!("quirk: {key}: {} ({})", quirk.what, quirk.keys))
+        self.quirks
+            .iter()
+            .map(|QuirkArgument { keys, quirk }| format!("quirk: {keys}: {} ({})", quirk.what, quirk.keys))
     }
 }
 
-fn named<'a>(
+fn find<'a>(
     keys: &'a mut [KeySpecification],
     name: &KeyName,
     option: &str,

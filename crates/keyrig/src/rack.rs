@@ -3,6 +3,7 @@
 mod row;
 
 use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -18,7 +19,9 @@ use keyrig_rack::command::{Command, Refusal};
 use keyrig_rack::finger::{Finger, TouchPolicy};
 use keyrig_rack::verification::UvPolicy;
 use keyrig_rack::{KeyName, KeySpecification, Options, Rack, RootOrigin};
+use tokio::task::JoinSet;
 
+pub(crate) use self::row::Named;
 use self::row::Row;
 use crate::failure::Failure;
 use crate::fault::FaultArguments;
@@ -112,7 +115,8 @@ pub(crate) struct RackArguments {
     #[arg(long, value_name = "N", conflicts_with = "state")]
     pub(crate) seed: Option<u64>,
 
-    /// A key's PIN, from the start: the first line of a file. A key that is kept and has another one is refused. Repeat for more
+    /// A key's PIN, from the start: the first line of a file. A key that is kept and has another one is refused. Here and at what
+    /// follows NAME may be a row, 'k[1-1000]'. Repeat for more
     #[arg(long = "pin", value_name = "NAME=FILE")]
     pins: Vec<PinArgument>,
 
@@ -141,7 +145,7 @@ pub(crate) struct RackArguments {
 /// `NAME=POLICY`.
 #[derive(Clone)]
 struct UvArgument {
-    key: KeyName,
+    keys: Named,
     policy: UvPolicy,
 }
 
@@ -149,15 +153,15 @@ impl FromStr for UvArgument {
     type Err = Box<dyn Error + Send + Sync>;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (key, policy) = text.split_once('=').ok_or("write NAME=POLICY, such as a=never")?;
-        Ok(Self { key: key.parse()?, policy: policy.parse()? })
+        let (keys, policy) = Named::split(text, "write NAME=POLICY, such as a=never")?;
+        Ok(Self { keys, policy: policy.parse()? })
     }
 }
 
 /// `NAME=FILE`.
 #[derive(Clone)]
 struct PinArgument {
-    key: KeyName,
+    keys: Named,
     file: PinFile,
 }
 
@@ -165,8 +169,8 @@ impl FromStr for PinArgument {
     type Err = Box<dyn Error + Send + Sync>;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (key, file) = text.split_once('=').ok_or("write NAME=FILE, such as a=pin.txt")?;
-        Ok(Self { key: key.parse()?, file: file.parse()? })
+        let (keys, file) = Named::split(text, "write NAME=FILE, such as a=pin.txt")?;
+        Ok(Self { keys, file: file.parse()? })
     }
 }
 
@@ -242,9 +246,10 @@ impl FromStr for Keys {
         if text == "none" {
             return Ok(Self { key: None, names: Vec::new() });
         }
-        let row = Row::in_argument(text)?;
+        let (name, profile) = text.split_once('=').unwrap_or((text, ""));
+        let row = Row::in_name(name)?;
         let key: KeyArgument = match &row {
-            Some(row) => format!("{}={}", row.first(), row.profile).parse()?,
+            Some(row) => format!("{}={profile}", row.first()).parse()?,
             None => text.parse()?,
         };
         let names = match &row {
@@ -262,6 +267,19 @@ impl Keys {
         let named = |name: &KeyName| KeySpecification { name: name.clone(), profile: profile.clone() };
         Ok(self.names.iter().map(named).collect())
     }
+}
+
+/// Sets the PIN of each of these, all at once: where they are kept, most of that is waiting for the disk.
+async fn set_pins(rack: &Rack, keys: &Named, pin: &str) -> Result<(), Failure> {
+    let mut setting = JoinSet::new();
+    for key in keys.names() {
+        let (handle, key, pin) = (rack.known(key)?, key.clone(), pin.to_owned());
+        setting.spawn(async move { handle.set_pin(pin).await.map_err(Refusal::of(&key)) });
+    }
+    while let Some(set) = setting.join_next().await {
+        set.map_err(|error| Failure::Runtime(io::Error::other(error)))??;
+    }
+    Ok(())
 }
 
 impl RackArguments {
@@ -302,16 +320,17 @@ impl RackArguments {
         };
         // Before a key is made: a file that cannot be read changes nothing.
         let mut pins = Vec::new();
-        for PinArgument { key, file } in &self.pins {
-            pins.push((key, first_line(file)?));
+        for PinArgument { keys, file } in &self.pins {
+            pins.push((keys, first_line(file)?));
         }
         let rack = Rack::start(options, keys).await?;
-        for (key, pin) in pins {
-            let set = rack.known(key)?.set_pin(pin).await;
-            set.map_err(Refusal::of(key))?;
+        for (keys, pin) in pins {
+            set_pins(&rack, keys, &pin).await?;
         }
-        for UvArgument { key, policy } in &self.uv {
-            rack.command(Command::UvPolicy { key: key.clone(), policy: policy.clone() }).await?;
+        for UvArgument { keys, policy } in &self.uv {
+            for key in keys.names() {
+                rack.command(Command::UvPolicy { key: key.clone(), policy: policy.clone() }).await?;
+            }
         }
         // A PIN that is there from the start was set before anything goes wrong.
         self.faults.switch_on(&faults)?;

@@ -273,6 +273,8 @@ fn a_command_line_that_is_wrong_says_what_is_right_and_exits_with_2() {
         (&["serve", "--key", "yubikey-enterprise=a", "--enterprise-rp", "a=https://example.com"], "without scheme"),
         (&["serve", "--key", "keyrig=a", "--enterprise-rp", "a=example.com"], "keyrig knows no enterprise attestation"),
         (&["serve", "--key", "keyrig=a", "--enterprise-rp", "b=example.com"], "no key is called b"),
+        (&["serve", "--key", "k[1-2]=keyrig", "--fault", "k[1-3]=ctap-slow,ms=1"], "no key is called k3"),
+        (&["serve", "--key", "keyrig=k[1-3]"], "1 to 32 letters"),
         (&["serve", "--finger", "c"], "no key has that name"),
         (&["serve", "--touch", "sometimes"], "auto, every, manual, deny or after=MILLISECONDS"),
         (&["serve", "--seed", "1", "--state", "x"], "cannot be used with"),
@@ -437,6 +439,11 @@ fn a_quirk_is_for_a_key_that_there_is_and_said_at_the_start() {
         ),
         (&["serve", "--quirk", "touch-latch"], "write NAME=QUIRK"),
         (&["serve", "--key", "a=keyrig", "--quirk", "b=touch-latch"], "no key is called b: the keys are a"),
+        (
+            &["serve", "--key", "k[1-3]=keyrig", "--quirk", "k[2-4]=touch-latch"],
+            "no key is called k4: the keys are k1, k2, k3",
+        ),
+        (&["serve", "--key", "k[1-3]=keyrig", "--quirk", "k[2]=touch-latch"], "\"k[2]\" is no row of keys"),
         (&["serve", "--quirk", "keyrig=all-applications"], "--quirk: keyrig: all-applications is for YubiKeys"),
         (
             &["serve", "--quirk", "keyrig=no-touch-probe", "--quirk", "keyrig=probe-missing-parameter"],

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{keyrig, run};
 
@@ -149,6 +149,32 @@ fn a_pin_is_there_from_the_start_and_another_one_is_refused() {
         let said: Value = serde_json::from_slice(&refused.stderr).expect("an error");
         assert_eq!(said["error"]["code"], code, "{said}");
     }
+}
+
+/// A row of names is each of them, whatever an option says of keys; one that is not there is refused before anything listens.
+#[test]
+fn what_a_row_of_keys_has_from_the_start_each_of_them_has() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("pins[1].txt");
+    std::fs::write(&file, "1357\n").expect("a file");
+    let (some, all) = (format!("k[2-3]={}", file.display()), format!("k[1-4]={}", file.display()));
+    let rack = ["--name", "w", "--key", "k[1-3]=keyrig-uv"];
+    let quirk = ["--quirk", "k[1-2]=touch-latch", "--uv", "k[1-3]=never", "--fault", "k[2-3]=ctap-slow,ms=1"];
+    let serving = Serving::start(directory.path(), &[&rack[..], &["--pin", &some], &quirk].concat());
+    let listed = json(&key(directory.path(), &["--control", "w", "list"]));
+    let of = |member: &str| -> Vec<Value> {
+        listed["keys"].as_array().expect("keys").iter().map(|key| key[member].clone()).collect()
+    };
+    assert_eq!(of("quirks"), [json!(["touch-latch"]), json!(["touch-latch"]), json!([])], "{listed}");
+    for (name, is_set) in [("k1", false), ("k2", true), ("k3", true)] {
+        let retries = json(&key(directory.path(), &["--control", "w", "pin", "retries", name]));
+        assert_eq!(retries["pin_set"], is_set, "{name}");
+    }
+    drop(serving);
+    let refused =
+        run(&mut in_directory(directory.path(), &[&["serve", "--json"], &rack[..], &["--pin", &all]].concat()), "");
+    let said: Value = serde_json::from_slice(&refused.stderr).expect("an error");
+    assert_eq!(said["error"]["code"], "unknown-key", "{said}");
 }
 
 #[test]
