@@ -404,6 +404,30 @@ async fn a_connection_is_tried_before_a_realm_is_added_or_changed() {
     world.rp(&["realm", "modify", "corp", "--port", &nobody, "--check-connection", "0"]).await;
 }
 
+/// The walk-through as a scenario, in front of a directory; without one it fails, and so it does where somebody's password is another.
+#[tokio::test]
+async fn the_scenario_of_a_domain_passes_in_front_of_a_directory() {
+    if !slapd::is_there() {
+        return;
+    }
+    let entries = std::fs::read_to_string(judge::tree("fixtures/directory/people.ldif")).expect("text");
+    let slapd = Slapd::start(&entries, false).await;
+    let run = async |port: u16| {
+        let mut command = Command::new(program::keyrig());
+        command.arg("run").arg(judge::tree("fixtures/directory/identity-from-the-domain.toml"));
+        judge::run(command.args(["--variable", &format!("port={port}")]), b"", LIMIT).await
+    };
+    let passed = run(slapd.port).await;
+    assert!(passed.success, "{passed}");
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let failed = run(nobody).await;
+    assert!(!failed.success && failed.stdout.contains("cannot be reached"), "{failed}");
+    let another = "dn: uid=alice,dc=example,dc=com\nchangetype: modify\nreplace: userPassword\nuserPassword: another\n";
+    slapd.change(another).await;
+    let failed = run(slapd.port).await;
+    assert!(!failed.success && failed.stdout.contains("wrong_password"), "{failed}");
+}
+
 /// What has let people in elsewhere.
 #[tokio::test]
 async fn nobody_comes_in_by_a_hole_that_directories_are_known_for() {

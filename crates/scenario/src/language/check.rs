@@ -19,6 +19,7 @@ use keyrig_verifier::Check;
 use super::admin::AdminCommand;
 use super::at::{At, Several};
 use super::client::{ClientTable, RulesTable};
+use super::directory;
 use super::elsewhere::is_call;
 use super::expectation::Expected;
 use super::file::File;
@@ -95,7 +96,7 @@ pub(super) fn scenario(file: &Path, text: &Arc<str>, cell: Cell, read: File) -> 
     let elsewhere = read.elsewhere.as_ref().map(super::elsewhere::ElsewhereTable::plan);
     let elsewhere = elsewhere.and_then(|plan| problems.take(plan));
     let is_elsewhere = read.elsewhere.is_some();
-    let users = users(&read.user, is_elsewhere, &mut problems);
+    let users = users(&read.user, (!is_elsewhere).then_some(site.as_ref()), &mut problems);
     let clients = clients(&read.client, &mut problems);
     if read.step.is_empty() {
         let end = text.trim_end().len();
@@ -166,7 +167,8 @@ fn key(table: &KeyTable) -> Result<KeyPlan, Problem> {
     })
 }
 
-fn users(tables: &[UserTable], is_elsewhere: bool, problems: &mut Problems) -> Vec<UserPlan> {
+/// Users of our site, which may have something wrong itself, or of others'.
+fn users(tables: &[UserTable], site: Option<Option<&SitePlan>>, problems: &mut Problems) -> Vec<UserPlan> {
     let mut users: Vec<UserPlan> = Vec::new();
     for table in tables {
         let user = (|| {
@@ -175,21 +177,28 @@ fn users(tables: &[UserTable], is_elsewhere: bool, problems: &mut Problems) -> V
             if users.iter().any(|user| user.name == name) {
                 return Err(taken(&table.name, "user"));
             }
-            if is_elsewhere {
-                return Ok(UserPlan { name, role: Role::User, password });
-            }
+            let Some(site) = site else {
+                return Ok(UserPlan { name, role: Role::User, password, is_of_directory: false });
+            };
             let name = word::<UserName>(&table.name)?;
-            if !["pam", "pve"].contains(&name.realm()) {
-                let problem = Problem::new(table.name.at.clone(), format!("there is no realm {:?}", name.realm()));
-                return Err(problem.with_help("the realms are pam and pve"));
+            if let Some(site) = site.filter(|site| !site.has_realm(name.realm())) {
+                return Err(site.no_realm(name.realm(), &table.name.at));
+            }
+            let is_of_directory = !["pam", "pve"].contains(&name.realm());
+            if let Some(role) = table.role.as_ref().filter(|_| is_of_directory) {
+                let problem = Problem::new(role.at.clone(), "a user of a directory has roles by groups");
+                return Err(
+                    problem.with_help("give one, by admin = \"acl modify / --groups GROUP-REALM --roles ROLE\"")
+                );
             }
             let role = table.role.as_ref().map(word::<Role>).transpose()?.unwrap_or(Role::User);
-            Ok(UserPlan { name: name.to_string(), role, password })
+            Ok(UserPlan { name: name.to_string(), role, password, is_of_directory })
         })();
         users.extend(problems.take(user));
     }
     if tables.is_empty() {
-        users.push(UserPlan { name: USER.to_owned(), role: Role::Administrator, password: PASSWORD.to_owned() });
+        let (name, password) = (USER.to_owned(), PASSWORD.to_owned());
+        users.push(UserPlan { name, role: Role::Administrator, password, is_of_directory: false });
     }
     users
 }
@@ -246,6 +255,7 @@ impl Default for SitePlan {
                 models: Vec::new(),
                 root: AttestationRoot::OfTheKeys,
             },
+            directories: BTreeMap::new(),
             realms: BTreeMap::new(),
             listens: false,
         }
@@ -282,10 +292,12 @@ impl SitePlan {
         if let Some(attestation) = &table.attestation {
             self.attestation = attestation_plan(attestation)?;
         }
+        for (realm, options) in &table.directory {
+            self.directories.insert(realm.clone(), directory::settings(realm, options)?);
+        }
         for (realm, written) in &table.realm {
-            if !["pam", "pve"].contains(&realm.as_str()) {
-                let problem = Problem::new(written.at.clone(), format!("there is no realm {realm:?}"));
-                return Err(problem.with_help("the realms are pam and pve"));
+            if !self.has_realm(realm) {
+                return Err(self.no_realm(realm, &written.at));
             }
             let requirement = match written.value.as_str() {
                 "none" => Requirement::None,
@@ -448,6 +460,9 @@ fn step(At { value: table, at }: &At<StepTable>, known: &mut Known) -> Result<St
         Verb::Set(changes) => {
             if let Some(listens) = &changes.listens {
                 return Err(Problem::new(listens.at.clone(), "whether a site listens does not change"));
+            }
+            if let Some(option) = changes.directory.values().flat_map(BTreeMap::values).next() {
+                return Err(Problem::new(option.at.clone(), "where a realm's users are does not change"));
             }
             known.site = known.site.clone().with(changes)?;
             site = Some(Box::new(known.site.clone()));

@@ -11,7 +11,7 @@ use keyrig_faults::Fault;
 use keyrig_faults::timeline::Delay;
 use keyrig_rack::KeySpecification;
 use keyrig_rack::verification::UvPolicy;
-use keyrig_relying_party::{Policy, Requirement, Role};
+use keyrig_relying_party::{DirectorySettings, Policy, Requirement, Role};
 
 use super::admin::AdminCommand;
 use super::elsewhere::ElsewherePlan;
@@ -114,6 +114,8 @@ pub struct UserPlan {
     pub role: Role,
     /// The password.
     pub password: String,
+    /// Whether a directory has the user: the account comes with a sync.
+    pub is_of_directory: bool,
 }
 
 /// A site of ours.
@@ -137,6 +139,8 @@ pub struct SitePlan {
     pub passkey_login: bool,
     /// Which attestation a registration must have.
     pub attestation: AttestationPlan,
+    /// What is asked for the users of realms that are not kept here.
+    pub directories: BTreeMap<String, DirectorySettings>,
     /// What realms require.
     pub realms: BTreeMap<String, Requirement>,
     /// Whether it listens on a port.

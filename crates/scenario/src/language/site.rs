@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::at::{At, Several};
+use super::directory::DirectoryTable;
 
 /// A relying party of ours, as it is at the start or, in a step's `set`, what changes of it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -35,6 +36,10 @@ pub struct SiteTable {
     /// The second factor that realms require, as `keyrig rp realm modify --tfa` has it: `pam = "type=webauthn"`, or `none`.
     #[serde(default)]
     pub realm: BTreeMap<String, At<String>>,
+    /// Realms whose users and passwords are in a directory, by their names: where it is, and what it is asked by, in the options of
+    /// `keyrig rp realm add`. Its users come with `admin = "realm sync REALM --scope both"`.
+    #[serde(default)]
+    pub directory: BTreeMap<String, DirectoryTable>,
     /// Whether it listens on a port of this machine and its pages are at `http://localhost:PORT`. Without it nothing listens, and it has
     /// whatever origins are written.
     pub listens: Option<At<bool>>,
@@ -83,10 +88,10 @@ pub enum AttestationRoot {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UserTable {
-    /// NAME@REALM; the realms are pam and pve.
+    /// NAME@REALM; the realms are pam and pve, and those of a directory, whose users have an account once they were synced.
     pub name: At<String>,
-    /// What the user may do: `administrator`, `auditor`, or without it `user`.
+    /// What the user may do: `administrator`, `auditor`, or without it `user`. Users of a directory have roles by their groups.
     pub role: Option<At<String>>,
-    /// The password. Without it, one that only the scenario knows.
+    /// The password, of a user of a directory the one there. Without it, one that only the scenario knows.
     pub password: Option<At<String>>,
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use keyrig_ctap::cose::PublicKey;
 use keyrig_relying_party::{
-    Attestation, By, Clock, DangerSeeded, Options, PasswordCost, PasswordHash, Realm, RelyingParty, Requirement,
-    Server, Settings, Store, Totp, User, UserChange, UserName, Which, router, serve,
+    Attestation, By, Clock, DangerSeeded, Options, PasswordCost, PasswordHash, Realm, RealmError, RelyingParty,
+    Requirement, Server, Settings, Store, SyncWish, Totp, User, UserChange, UserName, Which, router, serve,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -88,7 +88,10 @@ impl Rehearsal {
             sessions: BTreeMap::new(),
             possessions: BTreeMap::new(),
         };
-        for user in users.iter().filter(|_| !is_elsewhere) {
+        for (realm, settings) in &plan.directories {
+            rehearsal.store.add_directory_realm(realm, settings, "", None, &rehearsal.by())?;
+        }
+        for user in users.iter().filter(|user| !is_elsewhere && !user.is_of_directory) {
             let hash = PasswordHash::new(&user.password, PasswordCost::DangerNone, &*rehearsal.random)?;
             rehearsal.store.add_user(&name(&user.name)?, user.role, &hash, &rehearsal.by())?;
         }
@@ -262,7 +265,7 @@ impl Rehearsal {
     }
 
     /// Carries out an administrator's command: what there is to say of it, or why not.
-    pub(super) fn administer(&mut self, command: &AdminCommand) -> Result<Result<String, String>, RunError> {
+    pub(super) async fn administer(&mut self, command: &AdminCommand) -> Result<Result<String, String>, RunError> {
         let by = self.by();
         let done = match command {
             AdminCommand::AddUser(user, role) => {
@@ -295,12 +298,26 @@ impl Rehearsal {
                 let unlocked = self.store.unlock(user, &by);
                 unlocked.map(|was| if was { "it was locked" } else { "nothing was locked" }.to_owned()).map_err(told)
             }
+            AdminCommand::Sync(realm, wish) => self.sync(realm, *wish, &by).await.map_err(told),
+            AdminCommand::Grant(subjects, roles) => {
+                let granted = self.store.grant(roles, subjects, &by);
+                granted.map(|()| format!("roles were given: {}", roles.join(", "))).map_err(told)
+            }
             AdminCommand::Require(realm, requirement) => {
                 let changed = self.store.set_requirement(realm, *requirement, &by);
                 changed.map(|realm| format!("{} requires {}", realm.name, realm.requirement)).map_err(told)
             }
         };
         Ok(done)
+    }
+
+    /// Has users and groups be as a realm's directory has them.
+    async fn sync(&self, realm: &str, wish: SyncWish, by: &By) -> Result<String, RealmError> {
+        let settings = self.plan.directories.get(realm).ok_or_else(|| RealmError::NotADirectory(realm.to_owned()))?;
+        let options = wish.completed_by(settings)?;
+        let fetched = self.store.fetch_directory(realm).await?;
+        let report = self.store.sync_realm(realm, &fetched, options, by)?;
+        Ok(report.lines().collect::<Vec<_>>().join("; "))
     }
 
     /// Ends it.

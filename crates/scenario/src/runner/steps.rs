@@ -89,7 +89,7 @@ impl Run<'_> {
             }
             Verb::Admin(_) => {
                 let Some(command) = &step.admin else { return Ok(Outcome::default()) };
-                Ok(match self.site.administer(command)? {
+                Ok(match self.site.administer(command).await? {
                     Ok(told) => Outcome::told(told),
                     Err(reason) => Outcome::refused(by_the_site("administration_refused", reason)),
                 })
