@@ -176,7 +176,9 @@ impl Device {
     pub fn handle_timeout(&mut self, now: Duration) {
         let keepalive_waits = self.keepalive_waits();
         match &mut self.transaction {
-            Transaction::Receiving { deadline, excused, .. } if !*excused && deadline.saturating_add(PUNCTUAL) < now => {
+            Transaction::Receiving { deadline, excused, .. }
+                if !*excused && deadline.saturating_add(PUNCTUAL) < now =>
+            {
                 *excused = true;
                 *deadline = now.saturating_add(now.saturating_sub(*deadline).min(REASSEMBLY_TIMEOUT));
             }
