@@ -164,8 +164,7 @@ fn a_server_killed_while_attached_leaves_no_node_and_no_port() {
 fn keyrig_attach_killed_leaves_no_node_and_no_port() {
     kernel_case::run_by_vhci_and_uhid(
         "start attach $how --key keyrig=a --key keyrig=b
-        node_of a
-        node_of b
+        nodes_of a b
         kill -KILL $rack
         wait $rack || true
         rack=
@@ -240,10 +239,7 @@ fn a_hundred_times_attached_and_detached_nothing_is_left() {
 fn eight_keys_at_once_are_eight_nodes_that_work_at_once() {
     kernel_case::run_by_vhci_and_uhid(
         "start attach $how --touch every $(for key in a b c d e f g h; do echo --key keyrig=$key; done)
-        for key in a b c d e f g h; do
-            node_of $key
-            eval node_$key=$node
-        done
+        nodes_of a b c d e f g h
         test $(fido2-token -L | wc -l) = 8
         programs=
         for key in a b c d e f g h; do

@@ -241,8 +241,7 @@ fn ssh_keygen_ed25519_sk_resident_and_verify_required() {
 fn two_keys_are_two_nodes_and_the_finger_is_on_one() {
     kernel_case::run(
         "start attach --key keyrig=a --key keyrig=b --finger b
-        node_of a; a=$node
-        node_of b; b=$node
+        nodes_of a b; a=$node_a b=$node_b
         test $a != $b
         credential_request >request
         fido2-cred -M -i request -o credential $a &

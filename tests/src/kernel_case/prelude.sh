@@ -13,6 +13,16 @@ node_of() {
     nodes="$nodes $node"
 }
 
+# Waits until these keys have nodes, in whatever order the kernel makes them, and leaves them in $node_KEY.
+nodes_of() {
+    for _ in "$@"; do
+        await "key * is /dev/*"
+        no_key=${line%% is /dev/*}
+        eval "node_${no_key##* }=/dev/${line##*/dev/}"
+        nodes="$nodes /dev/${line##*/dev/}"
+    done
+}
+
 # Attaches one key and waits for its node.
 attach_a() {
     # shellcheck disable=SC2086
