@@ -24,7 +24,7 @@ export class Keyrig {
   url: string;
   token: string;
   ask(method: string, path: string, body?: unknown): Promise<any>;
-  key(profile?: string, how?: { name?: string; pin?: string; snapshot?: string; plugged?: boolean; quirks?: string[] }): Promise<Key>;
+  key(profile?: string, how?: { name?: string; pin?: string; snapshot?: string; plugged?: boolean; quirks?: string[]; enterprise_rps?: string[] }): Promise<Key>;
   keys(): Promise<Key[]>;
   client(origin: string, how?: { pin?: string; browser?: 'chromium' | 'firefox' | 'safari'; on?: Key[]; [member: string]: unknown }): {
     create(options: Options): Promise<Credential>;

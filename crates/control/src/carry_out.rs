@@ -218,7 +218,7 @@ fn fault_states(all: Vec<On>) -> Vec<FaultState> {
 const DEFAULT_PROFILE: &str = "keyrig";
 
 async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
-    let Create { name, profile, virtual_authenticator, quirks, snapshot, pin, uv, plugged } = create;
+    let Create { name, profile, virtual_authenticator, quirks, enterprise_rps, snapshot, pin, uv, plugged } = create;
     let snapshot = match snapshot {
         Some(bytes) => Some(aside(move || Snapshot::from_bytes(&bytes.0)).await??),
         None => None,
@@ -235,6 +235,10 @@ async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
     };
     for quirk in quirks {
         profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: name.clone(), refused })?;
+    }
+    for rp_id in enterprise_rps {
+        let listed = profile.list_for_enterprise(&rp_id);
+        listed.map_err(|refused| Refusal::Enterprise { key: name.clone(), refused })?;
     }
     rack.create(NewKey { name, profile, snapshot, pin: pin.map(|Secret(pin)| pin), uv, plugged }).await
 }

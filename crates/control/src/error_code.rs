@@ -38,6 +38,7 @@ pub fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::UnknownProfile(_) | Refusal::NoProfile(_) => "unknown-profile",
         Refusal::UnknownQuirk(_) => "unknown-quirk",
         Refusal::Quirk { .. } => "quirk-refused",
+        Refusal::Enterprise { .. } => "enterprise-rp-refused",
         Refusal::OtherProfile { .. } => "other-profile",
         Refusal::Snapshot(_) => BAD_SNAPSHOT,
         Refusal::BadCredential { .. } => "bad-credential",

@@ -165,6 +165,11 @@ pub struct Create {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::quirks))]
     pub quirks: Vec<String>,
+    /// RP IDs that it gives enterprise attestations to, beside those of its profile, once that is enabled: at a key that is capable of
+    /// them.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::enterprise_rps))]
+    pub enterprise_rps: Vec<String>,
     /// A snapshot of what it keeps from the start; without one it is new, or the one of this name that the state directory keeps.
     #[serde(default)]
     pub snapshot: Option<Base64Url>,

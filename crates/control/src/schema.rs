@@ -3,7 +3,7 @@
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::administration::MAX_CREDENTIAL_ID;
 use keyrig_authenticator::credential::MAX_USER_ID;
-use keyrig_authenticator::profile::{Quirk, VirtualAuthenticator, VirtualTransport};
+use keyrig_authenticator::profile::{EnterpriseAttestation, Quirk, VirtualAuthenticator, VirtualTransport};
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_rack::snapshot::MAX_SNAPSHOT;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
@@ -64,6 +64,14 @@ pub(crate) fn quirks() -> ArrayBuilder {
     let described = "Known bugs of real keys that it is to have beside what its profile says: those that change something there, \
                      and do not contradict each other.";
     ArrayBuilder::new().items(name).unique_items(true).description(Some(described))
+}
+
+pub(crate) fn enterprise_rps() -> ArrayBuilder {
+    let host = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9.-]+$"));
+    let host = host.max_length(Some(EnterpriseAttestation::MAX_RP_ID));
+    let described = "RP IDs that it gives enterprise attestations to, beside those of its profile, once that is enabled: at a key \
+                     that is capable of them.";
+    ArrayBuilder::new().items(host).description(Some(described))
 }
 
 pub(crate) fn snapshot() -> ObjectBuilder {

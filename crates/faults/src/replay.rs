@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::attestation::CertificateFailed;
-use keyrig_authenticator::profile::{Quirk, QuirkRefused, UnknownQuirk};
+use keyrig_authenticator::profile::{EnterpriseRefused, Quirk, QuirkRefused, UnknownQuirk};
 use keyrig_metadata::Blob;
 use keyrig_rack::certified::{self, NoProfile};
 use keyrig_rack::key::{LoneKey, StartingPoint};
@@ -115,6 +115,9 @@ pub enum KeyProblem {
     /// The known bug is one that such a key cannot have.
     #[error(transparent)]
     QuirkRefused(#[from] QuirkRefused),
+    /// It cannot list an RP ID for enterprise attestations.
+    #[error(transparent)]
+    Enterprise(#[from] EnterpriseRefused),
     /// From where it starts is not written down.
     #[error("from where it starts is not written down")]
     NoStart,
@@ -231,6 +234,9 @@ fn starting_point(key: &KeyInTrace, metadata: Option<&Blob>) -> Result<(KeySpeci
     };
     for quirk in &key.quirks {
         profile.add(Quirk::named(quirk)?)?;
+    }
+    for rp_id in &key.enterprise_rps {
+        profile.list_for_enterprise(rp_id)?;
     }
     let start = key.start.as_ref().ok_or(KeyProblem::NoStart)?;
     let snapshot = Snapshot::from_bytes(&start.snapshot)?;

@@ -48,7 +48,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// Three keys with a seed, of which a and f have the PIN 1234.
+    /// Three keys, of which a and f have the PIN 1234.
     async fn start() -> Self {
         let mut keys = vec![
             KeySpecification::built_in("keyrig", "a").unwrap(),
@@ -57,17 +57,23 @@ impl Recorded {
         ];
         keys[0].profile.add(Quirk::named("long-key-handle").unwrap()).unwrap();
         keys[1].profile.add(Quirk::named("touch-latch").unwrap()).unwrap();
+        Self::of(keys, &["a", "f"]).await
+    }
+
+    /// Keys with a seed, of which these have the PIN 1234.
+    async fn of(keys: Vec<KeySpecification>, with_pin: &[&str]) -> Self {
+        let names: Vec<_> = keys.iter().map(|key| key.name.clone()).collect();
         let recorder = Recorder::new(&keys, Secrets::Masked);
         let faults = Faults::new(Some(7), Absent::nothing());
         recorder.listen_to(&faults);
         let seams: Vec<Arc<dyn Seams>> = vec![Arc::new(faults.clone()), Arc::new(recorder.clone())];
         let options = Options { seams, seed: Some(7), ..Options::default() };
         let rack = Rack::start(options, keys).await.unwrap();
-        for key in ["a", "f"].map(name) {
-            rack.known(&key).unwrap().set_pin("1234".to_owned()).await.unwrap();
+        for key in with_pin {
+            rack.known(&name(key)).unwrap().set_pin("1234".to_owned()).await.unwrap();
         }
         let mut starts = Vec::new();
-        for key in ["a", "b", "f"].map(name) {
+        for key in names {
             let start = rack.known(&key).unwrap().starting_point().await.unwrap().expect("it has a seed");
             starts.push((key, start));
         }
@@ -302,6 +308,29 @@ async fn what_was_recorded_is_done_again_and_comes_to_the_same() {
     {
         assert!(session.contains(kind), "{kind} is in it");
     }
+}
+
+/// A key lists the RP IDs again to which it gave enterprise attestations.
+#[tokio::test]
+async fn an_enterprise_attestation_comes_to_the_same() {
+    let mut keys = vec![KeySpecification::built_in("yubikey-enterprise", "e").unwrap()];
+    keys[0].profile.list_for_enterprise("example.org").unwrap();
+    let recorded = Recorded::of(keys, &[]).await;
+    let mut keys = [Key::new("e", InProcess(recorded.rack.key(&name("e")).unwrap()))];
+    keys[0].enable_enterprise_attestation(None, &Cancel::never()).await.unwrap();
+    let creation = CREATION.replace("direct", "enterprise").replace("required", "discouraged");
+    let page = Client::new("https://example.org".parse().unwrap());
+    page.create(&CreationOptions::from_json(&creation).unwrap(), &mut keys, Cancel::never()).await.unwrap();
+    let session = recorded.end();
+    assert!(session.contains(r#""epAtt":true"#), "{session}");
+    assert_eq!(replayed(&session).unwrap().difference.map(|difference| difference.to_string()), None);
+    let listed = r#""enterprise_rps":["enterprise.example.com","example.org"]"#;
+    let otherwise = altered(&session, &[], listed, r#""enterprise_rps":["enterprise.example.com"]"#);
+    let difference = replayed(&otherwise).unwrap().difference.expect("the key does not list it").to_string();
+    assert!(difference.contains("authenticatorMakeCredential"), "{difference}");
+    let incapable = altered(&session, &[], r#""profile":"yubikey-enterprise""#, r#""profile":"yubikey-5.7""#);
+    let refused = replayed(&incapable).unwrap_err().to_string();
+    assert!(refused.contains("knows no enterprise attestation"), "{refused}");
 }
 
 /// Recorded of libfido2's tools by keyrig 0.1.0, with a PIN at key a: `keyrig exec --seed 7 --key a=keyrig --key b=yubikey-5.7 --pin a=FILE

@@ -162,7 +162,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         if arguments.quirks.are_wanted() {
             return Err(Failure::Usage(
-                "--quirk and --enterprise-rp are of the keys of --with: a running rack gets a key with a quirk by 'keyrig key create --quirk', and its own --enterprise-rp as it starts".to_owned(),
+                "--quirk and --enterprise-rp are of the keys of --with: a running rack gets such a key by 'keyrig key create' with --quirk or --enterprise-rp".to_owned(),
             ));
         }
         if arguments.mds.is_given() {

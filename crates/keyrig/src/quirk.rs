@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use clap::Args;
 use keyrig_authenticator::profile::{Need, Noticed, Quirk};
-use keyrig_ctap::get_info::OptionId;
 use keyrig_rack::command::Refusal;
 use keyrig_rack::{KeyName, KeySpecification};
 use serde::Serialize;
@@ -56,14 +55,7 @@ impl FromStr for EnterpriseArgument {
     type Err = Box<dyn Error + Send + Sync>;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const FORM: &str =
-            "write NAME=RP_ID, such as a=example.com: an RP ID is a host's name, without scheme and port";
-        let (keys, rp_id) = Named::split(text, FORM)?;
-        // RFC 1035 §2.3.4.
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-        if rp_id.is_empty() || rp_id.len() > 253 || !rp_id.bytes().all(is_host) {
-            return Err(FORM.into());
-        }
+        let (keys, rp_id) = Named::split(text, "write NAME=RP_ID, such as a=example.com")?;
         Ok(Self { keys, rp_id: rp_id.to_owned() })
     }
 }
@@ -83,14 +75,8 @@ impl QuirkArguments {
         }
         for EnterpriseArgument { keys: named, rp_id } in &self.enterprise_rps {
             for key in named.names() {
-                let found = find(keys, key, "--enterprise-rp")?;
-                if found.profile.info().option(OptionId::Ep).is_none() {
-                    let profile = &found.profile.name;
-                    let problem =
-                        format!("{profile} knows no enterprise attestation: yubikey-enterprise is a profile that does");
-                    return Err(Failure::Usage(format!("--enterprise-rp: {key}: {problem}")));
-                }
-                found.profile.enterprise_attestation.rp_ids.push(rp_id.clone());
+                let refused = |error| Failure::Usage(format!("--enterprise-rp: {key}: {error}"));
+                find(keys, key, "--enterprise-rp")?.profile.list_for_enterprise(rp_id).map_err(refused)?;
             }
         }
         Ok(())

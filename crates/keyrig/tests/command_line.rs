@@ -154,9 +154,15 @@ fn serve_says_what_it_listens_on_and_its_keys_can_be_worked() {
     assert_eq!(json(&serving.key(&["power-cycle", "b"]))["keys"][0]["plugged"], true);
     assert_eq!(json(&serving.key(&["finger", "b"]))["keys"][1]["under_finger"], true);
     assert_eq!(json(&serving.key(&["touch-policy", "after=20"]))["touch"], "after=20");
+    let enterprise =
+        ["create", "c", "--profile", "yubikey-enterprise", "--enterprise-rp", "example.com", "--unplugged"];
+    let created = json(&serving.key(&enterprise));
+    assert_eq!(created["keys"][0]["enterprise_rps"], serde_json::json!(["enterprise.example.com", "example.com"]));
+    serving.key(&["remove", "c"]);
 
     for (arguments, expected) in [
         (&["touch", "a"][..], "key a does not wait for a touch"),
+        (&["create", "c", "--enterprise-rp", "example.com"], "key c: keyrig knows no enterprise attestation"),
         (&["deny", "c"], "no key is called c: the keys are a, b"),
         (&["plug", "a"], "key a is plugged in already"),
     ] {

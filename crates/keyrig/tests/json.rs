@@ -478,6 +478,8 @@ fn a_rack_and_its_keys() {
         &["touch-policy", "manual"],
         &["uv-policy", "v", "script=miss,good"],
         &["uv-policy", "v", "manual"],
+        &["create", "e", "--profile", "yubikey-enterprise", "--enterprise-rp", "example.com"],
+        &["remove", "e"],
     ] {
         assert_is("keys", &key(words, ""));
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use keyrig_authenticator::Profile;
-use keyrig_authenticator::profile::{QuirkRefused, UnknownQuirk};
+use keyrig_authenticator::profile::{EnterpriseRefused, QuirkRefused, UnknownQuirk};
 use keyrig_ctap::hid::MAX_MESSAGE_SIZE;
 use keyrig_usb::PlugError;
 use serde::{Deserialize, Serialize};
@@ -144,6 +144,9 @@ pub struct KeyState {
     /// The known bugs that it has beside what its profile says.
     #[serde(default)]
     pub quirks: Vec<String>,
+    /// The RP IDs that it gives enterprise attestations to, once that is enabled, those of its profile among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enterprise_rps: Vec<String>,
     /// Its USB/IP bus id, if it is on USB: other keys are for clients that send them messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub busid: Option<String>,
@@ -216,6 +219,15 @@ pub enum Refusal {
         /// Why.
         #[source]
         refused: QuirkRefused,
+    },
+    /// The key does not list an RP ID for enterprise attestations.
+    #[error("key {key}: {refused}")]
+    Enterprise {
+        /// The key.
+        key: KeyName,
+        /// Why.
+        #[source]
+        refused: EnterpriseRefused,
     },
     /// The snapshot is of a key of another profile.
     #[error("key {key} is a {profile}, and the snapshot is of a {found}")]

@@ -117,6 +117,23 @@ async fn a_site_that_skips_a_check_lets_in_whom_it_should_not() {
             "register bought-elsewhere",
             "refused-by: refused by the relying party / accepted",
         ),
+        (
+            "enterprise-attestation.toml",
+            "enterprise-rps = [\"login.example.com\"]",
+            "enterprise-rps = [\"shop.example.com\"]",
+            "the key says which it is",
+            "found by attestation-certificate: a certificate of enterprise attestation / a certificate as the format asks for; \
+             found by attestation-certificate: serial number / a certificate as the format asks for",
+        ),
+        // A key with a PIN asks for it: without the token it would refuse.
+        (
+            "enterprise-attestation.toml",
+            "enterprise-rps = [\"login.example.com\"]",
+            "enterprise-rps = []\npin = \"135790\"",
+            "the key says which it is",
+            "found by attestation-certificate: a certificate of enterprise attestation / a certificate as the format asks for; \
+             found by attestation-certificate: serial number / a certificate as the format asks for",
+        ),
     ] {
         assert_eq!(failed(&changed(name, from, to).await), (step.to_owned(), found.to_owned()), "{name}");
     }

@@ -53,6 +53,18 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         ("[[key]]\nname = \"a\"\nfaults = [\"bad-sig\"]", "s.toml:3:11: no fault is called \"bad-sig\""),
         (
+            "[[key]]\nname = \"a\"\nenterprise-rps = [\"example.com\"]",
+            "s.toml:3:19: keyrig knows no enterprise attestation: yubikey-enterprise is a profile that does",
+        ),
+        (
+            "[[key]]\nname = \"a\"\nprofile = \"yubikey-enterprise\"\nenterprise-rps = [\"a.test\", \"https://b.test\"]",
+            "s.toml:4:29: \"https://b.test\" is no RP ID, which is a host's name, without scheme and port",
+        ),
+        (
+            "[site]\nattestation = { accept = \"none\", enterprise = true }",
+            "s.toml:2:47: who accepts no attestation asks for none: write accept = \"any\", \"root\" or \"model\"",
+        ),
+        (
             "[[step]]\nadmin = \"user frobnicate root@pam\"",
             "s.toml:2:9: \"user frobnicate root@pam\" is no command here",
         ),
@@ -99,6 +111,7 @@ fn an_earlier_step_that_is_looked_at_has_to_be_one_that_can_be() {
             "no check is called \"origins\": did you mean \"origin\"?",
         ),
         (login, "{ failed = \"counter\" }", "no check is called \"counter\""),
+        (login, "{ found = { certificate = \"a serial number\" } }", "no check is called \"certificate\""),
         (login, "{ refused-by = \"server\" }", "there is no \"server\" here"),
         (
             "",

@@ -152,9 +152,12 @@ impl Refused {
             Self::Ceremony(_)
             | Self::BadCeremony(_)
             | Self::BadNote(_)
-            | Self::Rack(Refusal::Snapshot(_) | Refusal::BadCredential { .. } | Refusal::Quirk { .. }) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            | Self::Rack(
+                Refusal::Snapshot(_)
+                | Refusal::BadCredential { .. }
+                | Refusal::Quirk { .. }
+                | Refusal::Enterprise { .. },
+            ) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Rack(_) => StatusCode::CONFLICT,
         }
     }

@@ -79,6 +79,7 @@ impl Authenticators {
             profile: None,
             virtual_authenticator: Some(configuration.authenticator.clone()),
             quirks: Vec::new(),
+            enterprise_rps: Vec::new(),
             snapshot: None,
             pin: None,
             uv: configuration.authenticator.user_verification.then(|| policy(configuration.is_user_verified)),

@@ -7,6 +7,7 @@
 mod behaviour;
 mod built;
 mod device_info;
+mod enterprise;
 mod info;
 mod quirk;
 mod source;
@@ -31,6 +32,7 @@ pub use self::behaviour::{
     Touch,
 };
 pub use self::device_info::DeviceInfo;
+pub use self::enterprise::{EnterpriseAttestation, EnterpriseRefused};
 pub use self::quirk::{Need, Noticed, Quirk, QuirkRefused, UnknownQuirk};
 pub use self::source::{Known, Source};
 pub use self::value::{IdLength, StoredIdLength};
@@ -176,30 +178,6 @@ pub struct Usb {
     pub serial: Option<String>,
     /// `bInterval` of both endpoints, milliseconds at full speed.
     pub interval: u8,
-}
-
-/// For whom a key gives enterprise attestations, once that is enabled (CTAP 2.3 §7.1).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EnterpriseAttestation {
-    /// Vendor-facilitated: the RP IDs that have them, as its maker has written them into the key.
-    pub rp_ids: Vec<String>,
-    /// Platform-managed: whether whoever is asked for by a managed platform has them.
-    pub platform_managed: bool,
-}
-
-impl Default for EnterpriseAttestation {
-    /// Nobody is known, and the platform is to decide.
-    fn default() -> Self {
-        Self { rp_ids: Vec::new(), platform_managed: true }
-    }
-}
-
-impl EnterpriseAttestation {
-    /// Whether an RP ID has them by `enterpriseAttestation`: 1, or 2, which a key without platform-managed ones takes for 1 (§7.1.2).
-    pub(crate) fn is_for(&self, rp_id: &str, requested: u64) -> bool {
-        requested == 2 && self.platform_managed || self.rp_ids.iter().any(|known| known == rp_id)
-    }
 }
 
 /// The sensor of a key that knows fingerprints.
@@ -433,6 +411,17 @@ impl Profile {
             Some(2..) => 1,
             _ => self.behaviour.uv_internal_attempts,
         }
+    }
+
+    /// Has the key list an RP ID for enterprise attestations, beside those that it lists.
+    ///
+    /// # Errors
+    /// [`EnterpriseRefused`].
+    pub fn list_for_enterprise(&mut self, rp_id: &str) -> Result<(), EnterpriseRefused> {
+        if self.option(OptionId::Ep).is_none() {
+            return Err(EnterpriseRefused::NotCapable { profile: self.name.clone() });
+        }
+        self.enterprise_attestation.list(rp_id)
     }
 
     /// An option that the authenticator has.

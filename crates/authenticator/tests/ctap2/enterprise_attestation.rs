@@ -1,5 +1,6 @@
 //! Enterprise attestation (CTAP 2.3 §6.1.2 step 9, §6.11.1, §7.1; WebAuthn Level 3 §8.2.2).
 
+use keyrig_authenticator::profile::EnterpriseRefused;
 use sk_cbor::Value;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
@@ -105,6 +106,30 @@ fn the_key_decides_by_its_list_and_the_platform_by_asking() {
     // Who asks for none gets the model's.
     let (ep_att, number) = told(&mut enabled(), &Parameters::make_credential(LISTED, "root"));
     assert_eq!((ep_att, number), (None, None));
+}
+
+/// RP IDs that are added to the list have it as those of the profile do.
+#[test]
+fn a_list_takes_further_rp_ids_of_a_key_that_is_capable_of_it() {
+    let mut profile = built_in("yubikey-enterprise");
+    for _ in 0..2 {
+        profile.list_for_enterprise(OTHER).unwrap();
+    }
+    assert_eq!(profile.enterprise_attestation.rp_ids, [LISTED, OTHER]);
+    for rp_id in ["", "https://example.com", "example.com:8443", "bücher.example", &"a".repeat(254)] {
+        assert_eq!(
+            profile.list_for_enterprise(rp_id),
+            Err(EnterpriseRefused::NoRpId(rp_id.chars().take(253).collect()))
+        );
+    }
+    let refused = built_in("keyrig").list_for_enterprise(OTHER);
+    assert_eq!(refused, Err(EnterpriseRefused::NotCapable { profile: "keyrig".to_owned() }));
+    let mut key = Driver::of(profile);
+    assert_eq!(key.status(&config_request(ENABLE, None, None).message(CONFIG)), status::OK);
+    for (rp_id, given) in [(LISTED, true), (OTHER, true), ("another.example.com", false)] {
+        let (ep_att, number) = told(&mut key, &asked(rp_id, 1));
+        assert_eq!((ep_att.is_some(), number.is_some()), (given, given), "{rp_id}");
+    }
 }
 
 /// §7.1.2, note: a key without platform-managed attestation takes 2 for 1.

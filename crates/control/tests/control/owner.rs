@@ -59,6 +59,7 @@ async fn keys_come_and_go() {
         (json!({"command": "create", "name": "d", "quirks": ["all-applications"]}), "quirk-refused"),
         (json!({"command": "create", "name": "d", "quirks": ["touch-latch", "touch-latch"]}), "quirk-refused"),
         (json!({"command": "create", "name": "d", "quirks": "touch-latch"}), "bad-request"),
+        (json!({"command": "create", "name": "d", "enterprise_rps": ["example.com"]}), "enterprise-rp-refused"),
         (json!({"command": "create", "name": "d", "pin": "1"}), "pin-policy"),
         (json!({"command": "create", "name": "d", "snapshot": "AAAA"}), "bad-snapshot"),
         (json!({"command": "create", "name": "d", "snapshot": "****"}), "bad-request"),
@@ -70,6 +71,30 @@ async fn keys_come_and_go() {
         (json!({"command": "clone", "key": "a", "name": "a"}), "key-exists"),
     ] {
         assert_eq!(ask(&served.path, request.clone()).await["error"]["code"], code, "{request}");
+    }
+}
+
+/// Whom a key lists gets its enterprise attestation (CTAP 2.3 §7.1.1), of another key made of it too.
+#[tokio::test]
+async fn a_key_lists_rp_ids_for_enterprise_attestation_and_so_does_its_clone() {
+    let served = served("every", &["a"]).await;
+    let create =
+        json!({"command": "create", "name": "e", "profile": "yubikey-enterprise", "enterprise_rps": [SITE, SITE]});
+    let listed = json!(["enterprise.example.com", SITE]);
+    assert_eq!(done(&served, create).await["keys"][0]["enterprise_rps"], listed);
+    // authenticatorConfig (0x0D), enableEnterpriseAttestation: {1: 1}.
+    let enabled = transact(&served.rack, "e", vec![0x0D, 0xA1, 0x01, 0x01]).await;
+    assert_eq!(enabled, [0x00]);
+    let cloned = done(&served, json!({"command": "clone", "key": "e", "name": "f"})).await;
+    assert_eq!(cloned["keys"][0]["enterprise_rps"], listed);
+    for key in ["e", "f"] {
+        // enterpriseAttestation, 0x0A: 1, behind what the request has; a map of one more.
+        let mut request = make_credential(key, false);
+        assert_eq!(request[1] & 0xF0, 0xA0);
+        request[1] += 1;
+        request.extend([0x0A, 0x01]);
+        let answer = transact(&served.rack, key, request).await;
+        assert_eq!((answer[0], &answer[answer.len() - 2..]), (0x00, &[0x04, 0xF5][..]), "{key}: epAtt, 0x04: true");
     }
 }
 
@@ -269,6 +294,7 @@ async fn a_full_key_is_exported_imported_put_aside_and_restored() {
         profile: None,
         virtual_authenticator: None,
         quirks: Vec::new(),
+        enterprise_rps: Vec::new(),
         snapshot: Some(taken.snapshot.clone()),
         pin: None,
         uv: None,

@@ -322,6 +322,9 @@ pub struct KeyInTrace {
     /// The known bugs that it has beside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quirks: Vec<String>,
+    /// The RP IDs that it gives enterprise attestations to, once that is enabled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enterprise_rps: Vec<String>,
     /// How it looks on USB, if it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usb: Option<Identity>,

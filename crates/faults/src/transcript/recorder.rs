@@ -412,6 +412,7 @@ fn introduced(specification: &KeySpecification) -> KeyInTrace {
         name: specification.name.to_string(),
         profile: specification.profile.name.clone(),
         quirks: specification.profile.quirks.clone(),
+        enterprise_rps: specification.profile.enterprise_attestation.rp_ids.clone(),
         usb: identity(&specification.profile, &specification.name),
         start: None,
     }

@@ -37,6 +37,10 @@ pub(super) struct CreateArguments {
     #[arg(long = "quirk", value_name = "QUIRK")]
     quirks: Vec<String>,
 
+    /// An RP ID that it gives enterprise attestations to, beside those of its profile, once that is enabled. Repeat for more
+    #[arg(long = "enterprise-rp", value_name = "RP_ID")]
+    enterprise_rps: Vec<String>,
+
     /// What it keeps from the start: a file that 'keyrig key snapshot' wrote
     #[arg(long, value_name = "FILE|-")]
     snapshot: Option<PinFile>,
@@ -89,9 +93,11 @@ pub(super) struct CloneArguments {
 pub(super) async fn create(arguments: CreateArguments, path: &Path) -> Result<RackState, Failure> {
     let snapshot = arguments.snapshot.as_ref().map(read_snapshot).transpose()?;
     let pin = arguments.pin_file.as_ref().map(first_line).transpose()?.map(Secret);
-    let CreateArguments { name, profile, quirks, uv, unplugged, .. } = arguments;
+    let CreateArguments { name, profile, quirks, enterprise_rps, uv, unplugged, .. } = arguments;
     let plugged = !unplugged;
-    Ok(send(path, Create { name, profile, virtual_authenticator: None, quirks, snapshot, pin, uv, plugged }).await?)
+    let virtual_authenticator = None;
+    let create = Create { name, profile, virtual_authenticator, quirks, enterprise_rps, snapshot, pin, uv, plugged };
+    Ok(send(path, create).await?)
 }
 
 pub(super) async fn snapshot(arguments: SnapshotArguments, path: &Path, json: bool) -> Result<(), Failure> {

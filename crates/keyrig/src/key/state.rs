@@ -57,6 +57,7 @@ mod tests {
                 name: "a".parse().unwrap(),
                 profile: "keyrig".to_owned(),
                 quirks: Vec::new(),
+                enterprise_rps: Vec::new(),
                 busid: Some("1-1".to_owned()),
                 plugged: true,
                 attached: false,

@@ -24,6 +24,7 @@ pub(super) struct Entry {
     pub(super) name: KeyName,
     pub(super) profile: String,
     pub(super) quirks: Vec<String>,
+    pub(super) enterprise_rps: Vec<String>,
     /// Whether a touch counts that comes before it is asked for.
     pub(super) has_latch: bool,
     /// Whom it finds when it verifies its user itself, if it does.
@@ -253,6 +254,7 @@ impl Entry {
             name: self.name.clone(),
             profile: self.profile.clone(),
             quirks: self.quirks.clone(),
+            enterprise_rps: self.enterprise_rps.clone(),
             busid: self.on_usb.then(|| self.busid.clone()),
             plugged: self.plugged,
             attached: self.attached,

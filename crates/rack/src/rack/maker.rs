@@ -43,6 +43,7 @@ pub(super) struct Made {
     start: Start,
     profile: String,
     quirks: Vec<String>,
+    enterprise_rps: Vec<String>,
     has_latch: bool,
     has_uv: bool,
     has_sensor: bool,
@@ -115,6 +116,7 @@ impl Maker {
         Ok(Made {
             profile: authenticator.profile().name.clone(),
             quirks: authenticator.profile().quirks.clone(),
+            enterprise_rps: authenticator.profile().enterprise_attestation.rp_ids.clone(),
             has_latch: authenticator.profile().behaviour.touch == Touch::Latched,
             has_uv: authenticator.profile().has_built_in_uv(),
             has_sensor: authenticator.profile().fingerprints().is_some(),
@@ -147,11 +149,22 @@ impl Maker {
 impl Made {
     /// Starts its task, unplugged.
     pub(super) fn run(self) -> Entry {
-        let Self { start, profile, quirks, has_latch, has_uv, has_sensor, on_usb, discoverable_credentials } = self;
+        let Self {
+            start,
+            profile,
+            quirks,
+            enterprise_rps,
+            has_latch,
+            has_uv,
+            has_sensor,
+            on_usb,
+            discoverable_credentials,
+        } = self;
         Entry {
             name: start.name.clone(),
             profile,
             quirks,
+            enterprise_rps,
             has_latch,
             uv: has_uv.then(UvPolicy::default),
             has_sensor,

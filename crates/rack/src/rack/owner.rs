@@ -138,16 +138,22 @@ impl Rack {
         Profile::built_in(name).ok_or_else(|| Refusal::UnknownProfile(name.chars().take(64).collect()))
     }
 
-    /// Makes another key that keeps what this one does, private keys and counters included, and has the same quirks.
+    /// Makes another key that keeps what this one does, private keys and counters included, has the same quirks, and lists the same RP IDs
+    /// for enterprise attestations.
     ///
     /// # Errors
     /// [`Refusal`].
     pub async fn clone_key(&self, key: &KeyName, name: KeyName) -> Result<RackState, Refusal> {
         let snapshot = self.snapshot(key).await?;
         let mut profile = self.profile(&snapshot.profile)?;
-        let quirks = self.state_of(key).await?.keys.into_iter().flat_map(|state| state.quirks);
-        for quirk in quirks {
-            profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: key.clone(), refused })?;
+        for state in self.state_of(key).await?.keys {
+            for quirk in state.quirks {
+                profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: key.clone(), refused })?;
+            }
+            for rp_id in state.enterprise_rps {
+                let listed = profile.list_for_enterprise(&rp_id);
+                listed.map_err(|refused| Refusal::Enterprise { key: key.clone(), refused })?;
+            }
         }
         self.create(NewKey { name, profile, snapshot: Some(snapshot), pin: None, uv: None, plugged: true }).await
     }

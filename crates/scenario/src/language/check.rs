@@ -10,7 +10,6 @@ use std::sync::Arc;
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::profile::Quirk;
 use keyrig_client::{Browser, Origin, Rules};
-use keyrig_ctap::Aaguid;
 use keyrig_faults::Fault;
 use keyrig_rack::{KeyName, KeySpecification, MAX_KEYS};
 use keyrig_relying_party::{EventKind, Policy, Requirement, Role, UserName};
@@ -27,7 +26,7 @@ use super::key::KeyTable;
 use super::matrix::Cell;
 use super::plan::{Act, AttestationPlan, ClientPlan, KeyPlan, Scenario, SitePlan, StepPlan, UserPlan};
 use super::problem::Problem;
-use super::site::{AcceptedAttestation, AttestationRoot, AttestationTable, SiteTable, UserTable};
+use super::site::{AcceptedAttestation, AttestationRoot, SiteTable, UserTable};
 use super::step::{ActTable, AssertTable, CredentialKind, StepTable, Verb};
 
 /// The user of a scenario that names none.
@@ -154,6 +153,10 @@ fn key(table: &KeyTable) -> Result<KeyPlan, Problem> {
         let quirk = Quirk::named(&written.value).map_err(|error| wrong(&error))?;
         specification.profile.add(quirk).map_err(|refused| wrong(&refused))?;
     }
+    for written in &table.enterprise_rps {
+        let listed = specification.profile.list_for_enterprise(&written.value);
+        listed.map_err(|refused| Problem::new(written.at.clone(), refused.to_string()))?;
+    }
     if let Some(stored) = table.stored.as_ref().filter(|stored| stored.value > MAX_STORED) {
         return Err(Problem::new(stored.at.clone(), format!("a key has at most {MAX_STORED} credentials of others")));
     }
@@ -161,6 +164,7 @@ fn key(table: &KeyTable) -> Result<KeyPlan, Problem> {
         specification,
         pin: table.pin.as_ref().map(|pin| pin.value.clone()),
         faults: table.faults.iter().map(word).collect::<Result<_, _>>()?,
+        lists_rp_ids: !table.enterprise_rps.is_empty(),
         plugged: table.plugged,
         stored: table.stored.as_ref().map_or(0, |stored| stored.value),
         uv: table.uv.as_ref().map(word).transpose()?,
@@ -254,6 +258,7 @@ impl Default for SitePlan {
                 accept: AcceptedAttestation::None,
                 models: Vec::new(),
                 root: AttestationRoot::OfTheKeys,
+                enterprise: false,
             },
             directories: BTreeMap::new(),
             realms: BTreeMap::new(),
@@ -290,7 +295,7 @@ impl SitePlan {
         self.allow_subdomains = table.allow_subdomains.unwrap_or(self.allow_subdomains);
         self.passkey_login = table.passkey_login.unwrap_or(self.passkey_login);
         if let Some(attestation) = &table.attestation {
-            self.attestation = attestation_plan(attestation)?;
+            self.attestation = AttestationPlan::of(attestation)?;
         }
         for (realm, options) in &table.directory {
             self.directories.insert(realm.clone(), directory::settings(realm, options)?);
@@ -342,22 +347,6 @@ fn changed(policy: &Policy, fields: &At<toml::Table>) -> Result<Policy, Problem>
         let reason = error.reason.lines().last().unwrap_or_default().to_owned();
         wrong(&reason)
     })
-}
-
-fn attestation_plan(At { value: table, at }: &At<AttestationTable>) -> Result<AttestationPlan, Problem> {
-    let model = |written: &At<String>| match Profile::built_in(&written.value) {
-        Some(profile) => Ok(profile.aaguid),
-        None => written.value.parse::<Aaguid>().map_err(|_| {
-            Problem::new(written.at.clone(), format!("{:?} is neither a profile nor an AAGUID", written.value))
-                .with_nearest(&written.value, Profile::built_in_names())
-        }),
-    };
-    let models = table.models.0.iter().map(model).collect::<Result<Vec<_>, _>>()?;
-    if (table.accept == AcceptedAttestation::Model) == models.is_empty() {
-        let problem = Problem::new(at.clone(), "models and accept = \"model\" belong together");
-        return Err(problem.with_help("write both, or neither"));
-    }
-    Ok(AttestationPlan { accept: table.accept, models, root: table.root })
 }
 
 /// What a step may name.
@@ -558,7 +547,12 @@ fn asserted(assert: &AssertTable, known: &Known) -> Result<(), Problem> {
 
 /// Whether there is an earlier step as one looks at.
 fn looked_at(assert: &AssertTable, at: &Range<usize>, known: &Known) -> Result<(), Problem> {
-    checks(assert.passed.0.iter().chain(assert.failed.iter().flat_map(|checks| &checks.0)))?;
+    let at_words = |(check, words): (&String, &Several)| {
+        let at = words.0.first().map_or_else(|| at.clone(), |word| word.at.clone());
+        At { value: check.clone(), at }
+    };
+    let found: Vec<_> = assert.found.iter().map(at_words).collect();
+    checks(assert.passed.0.iter().chain(assert.failed.iter().flat_map(|checks| &checks.0)).chain(&found))?;
     let what_it_is = "it has to be a registration or a login, and stand before this one";
     match &assert.of {
         Some(name) if !known.judged.contains(&name.value) => {

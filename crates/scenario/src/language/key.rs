@@ -18,6 +18,9 @@ pub struct KeyTable {
     /// Known bugs that it has beside what its profile says: `keyrig profiles` lists them.
     #[serde(default)]
     pub quirks: Vec<At<String>>,
+    /// RP IDs that it gives enterprise attestations to, beside those of its profile, once `enable-enterprise-attestation` is done.
+    #[serde(default)]
+    pub enterprise_rps: Vec<At<String>>,
     /// What goes wrong with it from the start: `keyrig faults` lists it.
     #[serde(default)]
     pub faults: Vec<At<String>>,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keyrig_authenticator::Profile;
 use keyrig_client::{Browser, Origin, Rules};
 use keyrig_ctap::Aaguid;
 use keyrig_faults::Fault;
@@ -14,12 +15,13 @@ use keyrig_rack::verification::UvPolicy;
 use keyrig_relying_party::{DirectorySettings, Policy, Requirement, Role};
 
 use super::admin::AdminCommand;
+use super::at::At;
 use super::elsewhere::ElsewherePlan;
 use super::expectation::Expected;
 use super::matrix::Cell;
 use super::on::On;
-use super::problem::line_and_column;
-use super::site::{AcceptedAttestation, AttestationRoot};
+use super::problem::{Problem, line_and_column};
+use super::site::{AcceptedAttestation, AttestationRoot, AttestationTable};
 use super::step::{StepTable, Verb};
 
 /// A scenario in one cell of its matrix: checked, and ready to run.
@@ -78,6 +80,8 @@ pub struct KeyPlan {
     pub specification: KeySpecification,
     /// Its PIN.
     pub pin: Option<String>,
+    /// Whether RP IDs are listed in it for enterprise attestations, beside those of its profile.
+    pub lists_rp_ids: bool,
     /// What goes wrong with it.
     pub faults: Vec<Fault>,
     /// Whether it is plugged in.
@@ -156,6 +160,32 @@ pub struct AttestationPlan {
     pub models: Vec<Aaguid>,
     /// Whose root is trusted.
     pub root: AttestationRoot,
+    /// Whether browsers are asked for enterprise attestation.
+    pub enterprise: bool,
+}
+
+impl AttestationPlan {
+    /// What a table says.
+    pub(crate) fn of(At { value: table, at }: &At<AttestationTable>) -> Result<Self, Problem> {
+        let model = |written: &At<String>| match Profile::built_in(&written.value) {
+            Some(profile) => Ok(profile.aaguid),
+            None => written.value.parse::<Aaguid>().map_err(|_| {
+                Problem::new(written.at.clone(), format!("{:?} is neither a profile nor an AAGUID", written.value))
+                    .with_nearest(&written.value, Profile::built_in_names())
+            }),
+        };
+        let models = table.models.0.iter().map(model).collect::<Result<Vec<_>, _>>()?;
+        if (table.accept == AcceptedAttestation::Model) == models.is_empty() {
+            let problem = Problem::new(at.clone(), "models and accept = \"model\" belong together");
+            return Err(problem.with_help("write both, or neither"));
+        }
+        let asking = table.enterprise.as_ref().filter(|enterprise| enterprise.value);
+        if let Some(enterprise) = asking.filter(|_| table.accept == AcceptedAttestation::None) {
+            let problem = Problem::new(enterprise.at.clone(), "who accepts no attestation asks for none");
+            return Err(problem.with_help("write accept = \"any\", \"root\" or \"model\""));
+        }
+        Ok(Self { accept: table.accept, models, root: table.root, enterprise: asking.is_some() })
+    }
 }
 
 /// A step.

@@ -57,6 +57,8 @@ pub struct AttestationTable {
     /// Whether the root is that of the scenario's keys, or of other keys, which these are not.
     #[serde(default)]
     pub root: AttestationRoot,
+    /// Whether browsers are asked for enterprise attestation, which says which key it is; no, unless told otherwise.
+    pub enterprise: Option<At<bool>>,
 }
 
 /// What attestation is accepted.

@@ -43,6 +43,8 @@ pub struct StepTable {
     pub change_pin: Option<At<String>>,
     /// Have a key demand another PIN before it does anything else (authenticatorConfig, forceChangePin).
     pub force_pin_change: Option<At<String>>,
+    /// Let a key give enterprise attestations (authenticatorConfig, enableEnterpriseAttestation).
+    pub enable_enterprise_attestation: Option<At<String>>,
     /// Have a key forget everything, as a browser's settings do (authenticatorReset).
     pub reset: Option<At<String>>,
     /// Make another key that has all that this one keeps.
@@ -201,6 +203,9 @@ pub struct AssertTable {
     /// In the site's report of it: checks of WebAuthn that passed.
     #[serde(default)]
     pub passed: Several,
+    /// Checks, and words of what was found.
+    #[serde(default)]
+    pub found: BTreeMap<String, Several>,
     /// The checks that failed, and no others, whether the site refuses for them or not.
     pub failed: Option<Several>,
     /// In the report: JSON pointers, and what is there.
@@ -213,7 +218,7 @@ impl AssertTable {
     /// Whether it looks at the site's report of an earlier step.
     #[must_use]
     pub fn is_of_a_report(&self) -> bool {
-        !self.passed.0.is_empty() || self.failed.is_some() || !self.report.is_empty()
+        !self.passed.0.is_empty() || !self.found.is_empty() || self.failed.is_some() || !self.report.is_empty()
     }
 
     /// Whether it looks at an earlier step.
@@ -250,6 +255,8 @@ pub enum Verb {
     ChangePin(At<String>),
     /// Have a key demand another PIN.
     ForcePinChange(At<String>),
+    /// Let a key give enterprise attestations.
+    EnableEnterpriseAttestation(At<String>),
     /// Have a key forget everything.
     Reset(At<String>),
     /// Make another key of one.
@@ -293,6 +300,7 @@ impl Verb {
             Self::WrongPin(_) => "wrong-pin",
             Self::ChangePin(_) => "change-pin",
             Self::ForcePinChange(_) => "force-pin-change",
+            Self::EnableEnterpriseAttestation(_) => "enable-enterprise-attestation",
             Self::Reset(_) => "reset",
             Self::Clone(_) => "clone",
             Self::Fault(_) => "fault",
@@ -348,6 +356,7 @@ impl Verb {
             | Self::WrongPin(key)
             | Self::ChangePin(key)
             | Self::ForcePinChange(key)
+            | Self::EnableEnterpriseAttestation(key)
             | Self::Reset(key)
             | Self::Clone(key)
             | Self::Fault(key) => Some(key),
@@ -382,6 +391,7 @@ impl Verb {
                     Self::WrongPin(_) => format!("type a wrong PIN for {key}"),
                     Self::ChangePin(_) => format!("give {key} a PIN"),
                     Self::ForcePinChange(_) => format!("have {key} demand another PIN"),
+                    Self::EnableEnterpriseAttestation(_) => format!("let {key} give enterprise attestations"),
                     Self::Deny(_) => format!("refuse for {key}"),
                     _ => format!("{} {key}", other.name()),
                 }
@@ -423,6 +433,7 @@ impl StepTable {
             text(&self.wrong_pin, Verb::WrongPin),
             text(&self.change_pin, Verb::ChangePin),
             text(&self.force_pin_change, Verb::ForcePinChange),
+            text(&self.enable_enterprise_attestation, Verb::EnableEnterpriseAttestation),
             text(&self.reset, Verb::Reset),
             text(&self.clone, Verb::Clone),
             text(&self.fault, Verb::Fault),
@@ -497,6 +508,7 @@ impl StepTable {
                     "wrong-pin",
                     "change-pin",
                     "force-pin-change",
+                    "enable-enterprise-attestation",
                     "reset",
                     "recovery-key",
                     "totp",

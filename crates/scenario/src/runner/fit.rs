@@ -16,6 +16,11 @@ pub(super) fn misfit(scenario: &Scenario) -> Option<String> {
         if let Some(quirk) = plan.specification.profile.quirks.first() {
             return Some(format!("key {name} is to have the known bug {quirk}, which hardware has or has not"));
         }
+        if plan.lists_rp_ids {
+            return Some(format!(
+                "key {name} is to list RP IDs for enterprise attestation, which its maker writes into it"
+            ));
+        }
         if plan.stored > 0 {
             return Some(format!("key {name} is to hold {} credentials of other sites from the start", plan.stored));
         }
@@ -115,6 +120,7 @@ fn destroys(step: &StepPlan) -> Option<&'static str> {
         Verb::Reset(_) => Some("has the key forget everything"),
         Verb::ChangePin(_) => Some("changes the key's PIN"),
         Verb::ForcePinChange(_) => Some("has the key demand another PIN"),
+        Verb::EnableEnterpriseAttestation(_) => Some("enables enterprise attestation, which a reset alone takes back"),
         Verb::Register(_) if is_passkey => Some("stores a credential on the key"),
         _ if step.with.to.is_some() => Some("changes the key's PIN"),
         _ => None,

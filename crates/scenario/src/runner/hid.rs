@@ -303,7 +303,14 @@ impl Hid {
     pub(super) fn header(&self, names: &[String]) -> Event {
         let key = |name: &String| {
             let profile = self.title(name).unwrap_or_else(|| "a key that was not inserted".to_owned());
-            KeyInTrace { name: name.clone(), profile, quirks: Vec::new(), usb: None, start: None }
+            KeyInTrace {
+                name: name.clone(),
+                profile,
+                quirks: Vec::new(),
+                enterprise_rps: Vec::new(),
+                usb: None,
+                start: None,
+            }
         };
         self.0.tap.header(names.iter().map(key).collect())
     }

@@ -76,6 +76,17 @@ impl Judged {
             };
             differences.push(differs(format!("check {check}"), "pass", found));
         }
+        for (check, wanted) in &assert.found {
+            let found = self.found_by(check);
+            for words in wanted.texts().filter(|words| found.is_none_or(|found| !found.contains(words))) {
+                let missing = || format!("not in the report of it, which was {}", told(refused));
+                differences.push(differs(
+                    format!("found by {check}"),
+                    words,
+                    found.map_or_else(missing, str::to_owned),
+                ));
+            }
+        }
         if let Some(wanted) = &assert.failed {
             let mut wanted: Vec<_> = wanted.texts().collect();
             let mut found: Vec<_> =
@@ -97,6 +108,12 @@ impl Judged {
     fn checks(&self) -> impl Iterator<Item = (&str, &str)> {
         let checks = self.report.pointer(CHECKS).and_then(Value::as_array).into_iter().flatten();
         checks.filter_map(|check| Some((check.get("id")?.as_str()?, check.get("outcome")?.as_str()?)))
+    }
+
+    /// What a check found, in words.
+    fn found_by(&self, check: &str) -> Option<&str> {
+        let mut checks = self.report.pointer(CHECKS)?.as_array()?.iter();
+        checks.find(|one| one["id"] == *check)?.get("found")?.as_str()
     }
 
     fn outcome_of(&self, check: &str) -> Option<&str> {

@@ -166,6 +166,7 @@ impl Rehearsal {
                     Attestation::Aaguid { aaguids: plan.attestation.models.clone(), roots: roots() }
                 }
             },
+            enterprise_attestation: plan.attestation.enterprise,
             ..Settings::new(&plan.rp_id, &self.origin)
         }
     }

@@ -28,6 +28,11 @@ const WRONG_PINS: [&str; 2] = ["92837465", "56473829"];
 /// The longest that is waited for real keys: more than any counts after power-up.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// Who types the PIN that a key has, and nothing after it was wrong.
+fn typed_once(pin: Option<String>) -> impl Fn(&PinRequest) -> Option<Pin> {
+    move |asked| pin.as_deref().filter(|_| asked.mistake.is_none()).map(Pin::new)
+}
+
 impl Run<'_> {
     /// Does what a step says, once.
     pub(super) async fn perform(&mut self, step: &StepPlan) -> Result<Outcome, RunError> {
@@ -56,6 +61,7 @@ impl Run<'_> {
             Verb::WrongPin(key) => self.wrong_pin(&key.value).await,
             Verb::ChangePin(key) => self.change_pin(step, &key.value).await,
             Verb::ForcePinChange(key) => self.force_pin_change(&key.value).await,
+            Verb::EnableEnterpriseAttestation(key) => self.enable_enterprise_attestation(&key.value).await,
             Verb::Reset(key) => self.reset(step, &key.value).await,
             Verb::Clone(key) => {
                 let called = step.with.called.as_ref().map(|name| name.value.clone()).unwrap_or_default();
@@ -170,8 +176,7 @@ impl Run<'_> {
     }
 
     async fn force_pin_change(&mut self, name: &str) -> Result<Outcome, RunError> {
-        let pin = self.keys.pins.of(name);
-        let ask = move |asked: &PinRequest| pin.as_deref().filter(|_| asked.mistake.is_none()).map(Pin::new);
+        let ask = typed_once(self.keys.pins.of(name));
         let key = self.keys.one(name)?;
         let never = Cancel::never();
         let done = async {
@@ -179,6 +184,25 @@ impl Run<'_> {
             let token = key.pin_uv_auth_token(permissions, None, &ask, &never).await?;
             let rules = PinRules { force_change: true, ..PinRules::default() };
             key.set_pin_rules(&rules, Some(&token), &never).await
+        };
+        let done = done.await;
+        self.hear_keys();
+        Ok(Outcome::of_key(name, done))
+    }
+
+    async fn enable_enterprise_attestation(&mut self, name: &str) -> Result<Outcome, RunError> {
+        let pin = self.keys.pins.of(name);
+        let has_pin = pin.is_some();
+        let ask = typed_once(pin);
+        let key = self.keys.one(name)?;
+        let never = Cancel::never();
+        let done = async {
+            // Without a PIN anybody may (CTAP 2.3 §6.11).
+            let token = match has_pin {
+                true => Some(key.pin_uv_auth_token(Permissions::ACFG, None, &ask, &never).await?),
+                false => None,
+            };
+            key.enable_enterprise_attestation(token.as_ref(), &never).await
         };
         let done = done.await;
         self.hear_keys();

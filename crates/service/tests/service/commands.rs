@@ -27,6 +27,10 @@ async fn keys_are_listed_pulled_out_and_put_back() {
     assert_eq!(finger.body["keys"][1]["under_finger"], true);
     assert_eq!(rig.put("/v1/finger", json!({"key": null})).await.body["keys"][0]["under_finger"], true);
     assert_eq!(rig.put("/v1/touch-policy", json!({"policy": "after=50"})).await.body["touch"], "after=50");
+    let lists = json!({"name": "e", "profile": "yubikey-enterprise", "enterprise_rps": ["example.com"]});
+    let created = rig.post("/v1/keys", lists).await;
+    assert_eq!(created.body["keys"][0]["enterprise_rps"], json!(["enterprise.example.com", "example.com"]));
+
     // CTAP 2.3 §6.4: authenticatorGetInfo is 0x04, and its answer begins with CTAP2_OK.
     let answer = rig.post("/v1/keys/a/transact", json!({"message": "04"})).await;
     assert!(answer.body["message"].as_str().expect("text").starts_with("00"), "{}", answer.body);
@@ -36,6 +40,7 @@ async fn keys_are_listed_pulled_out_and_put_back() {
 async fn what_is_wrong_with_a_request_is_said() {
     let rig = Rig::start(&["a=keyrig"], TouchPolicy::Manual).await;
     let long = format!("/v1/keys/{}/touch", "x".repeat(33));
+    let enterprise = |profile, rp_id| json!({"name": "e", "profile": profile, "enterprise_rps": [rp_id]});
     for (method, path, body, status, code) in [
         (Method::POST, "/v1/keys/zz/touch", json!({}), 404, "unknown-key"),
         (Method::POST, "/v1/keys/a/touch", json!({}), 409, "not-waiting"),
@@ -54,6 +59,8 @@ async fn what_is_wrong_with_a_request_is_said() {
         (Method::PUT, "/v1/finger", json!({"key": "zz"}), 404, "unknown-key"),
         (Method::GET, "/v1/nothing", json!({}), 404, "not-found"),
         (Method::POST, "/v1/keys", json!({"nothing": 1}), 400, "bad-request"),
+        (Method::POST, "/v1/keys", enterprise("keyrig", "example.com"), 422, "enterprise-rp-refused"),
+        (Method::POST, "/v1/keys", enterprise("yubikey-enterprise", "https://a.test"), 422, "enterprise-rp-refused"),
         (Method::POST, "/v1/keys/a/pin?pin=1234", json!({}), 400, "bad-request"),
         (Method::POST, "/v1/keys/a/touch", json!({"wait": true, "timeout_ms": 86_400_001}), 400, "bad-request"),
         (Method::PUT, "/v1/keys/a/snapshot", json!({"snapshot": "AAAA"}), 422, "bad-snapshot"),

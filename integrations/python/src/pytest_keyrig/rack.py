@@ -50,9 +50,11 @@ class Keyrig:
         snapshot: str | None = None,
         plugged: bool = True,
         quirks: Sequence[str] = (),
+        enterprise_rps: Sequence[str] = (),
     ) -> Key:
         """Makes a key, and plugs it in. ``keyrig profiles`` lists the profiles, and with ``--quirks`` the quirks.
 
+        ``enterprise_rps``: RP IDs to which it gives enterprise attestations, beside those of its profile.
         Without a name it has that of its profile, and a number if that is taken.
         """
         if name is None:
@@ -60,6 +62,7 @@ class Keyrig:
             names = (profile if number == 1 else f"{profile}-{number}" for number in range(1, len(taken) + 2))
             name = next(one for one in names if one not in taken)
         body = {"name": name, "profile": profile, "plugged": plugged, "quirks": list(quirks)}
+        body |= {"enterprise_rps": list(enterprise_rps)} if enterprise_rps else {}
         body |= {"pin": pin} if pin is not None else {}
         body |= {"snapshot": snapshot} if snapshot is not None else {}
         self.ask("POST", "keys", body)
