@@ -2,9 +2,10 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::mem;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keyrig_authenticator::store::{Change, LoadError, Record, Store};
 use redb::{Builder, Database as Redb, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
@@ -22,15 +23,21 @@ const CACHE: usize = 0;
 ///
 /// It is what a driver of the authenticator makes its commits durable with.
 pub struct Database {
-    /// Absent after an error, of which redb does not recover by itself: it is opened again for the next commit.
-    redb: Option<Redb>,
-    /// What a commit that failed may have left on the disk all the same: values to be put back, the last one first.
-    unsure: Vec<Before>,
+    state: State,
     open: Open,
     /// Locked.
     file: Arc<File>,
     /// Outlives the database above.
     _lock: File,
+}
+
+enum State {
+    /// Nobody has changed anything: what redb takes in memory, a key that is only there does without.
+    AtRest,
+    Open(Redb),
+    /// After an error redb does not go on by itself. What the commit that failed may have left on the disk all the same: values to be put
+    /// back, the last one first.
+    Failed(Vec<Before>),
 }
 
 /// A record's key, and its value before a commit.
@@ -63,6 +70,81 @@ impl StorageBackend for Shared {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write_all_at(data, offset)
     }
+}
+
+/// A database's file to look at: whatever redb writes to open it, or to repair what a crash left, stays here and goes with this.
+#[derive(Debug)]
+struct View {
+    file: Arc<File>,
+    changes: Mutex<Changes>,
+}
+
+/// The length by now, and what was written where, in order.
+#[derive(Debug)]
+struct Changes {
+    len: u64,
+    written: Vec<(u64, Vec<u8>)>,
+}
+
+impl View {
+    fn of(file: Arc<File>) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { file, changes: Mutex::new(Changes { len, written: Vec::new() }) })
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StorageBackend for View {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.changes().len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let changes = self.changes();
+        let end = offset.saturating_add(u64::try_from(out.len()).unwrap_or(u64::MAX));
+        if end > changes.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // It may be longer here than the file is.
+        out.fill(0);
+        let mut place = offset;
+        while let Some(rest) = usize::try_from(place - offset).ok().and_then(|read| out.get_mut(read..)) {
+            match self.file.read_at(rest, place) {
+                Ok(0) => break,
+                Ok(more) => place += u64::try_from(more).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for (at, data) in &changes.written {
+            put(out, offset, *at, data);
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.changes().len = len;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.changes().written.push((offset, data.to_vec()));
+        Ok(())
+    }
+}
+
+/// Puts what belongs at `at` over what is at `offset`, as far as they meet.
+fn put(out: &mut [u8], offset: u64, at: u64, data: &[u8]) {
+    let skip = |from: u64, to: u64| usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+    let (Some(out), Some(data)) = (out.get_mut(skip(offset, at)..), data.get(skip(at, offset)..)) else { return };
+    out.iter_mut().zip(data).for_each(|(out, data)| *out = *data);
 }
 
 fn builder() -> Builder {
@@ -111,9 +193,9 @@ impl Database {
             TryLockError::Error(error) => redb(redb::Error::Io(error)),
         })?;
         let file = Arc::new(file);
-        let database = open(Arc::clone(&file)).map_err(redb)?;
-        let store = read(&database)?;
-        Ok((Self { redb: Some(database), unsure: Vec::new(), open, file, _lock: lock }, store))
+        let view = View::of(Arc::clone(&file)).map_err(redb::Error::Io).map_err(redb)?;
+        let store = read(&open_backend(view).map_err(redb)?)?;
+        Ok((Self { state: State::AtRest, open, file, _lock: lock }, store))
     }
 
     /// Makes changes durable, all or none. Blocks until they are on the disk.
@@ -121,24 +203,27 @@ impl Database {
     /// # Errors
     /// [`NotDurable`]: none of them will be there, and later commits may succeed.
     pub fn commit(&mut self, changes: &[Change]) -> Result<(), NotDurable> {
-        let database = match self.redb.take() {
-            Some(database) => database,
-            None => self.open_again().map_err(NotDurable::new)?,
+        let database = match mem::replace(&mut self.state, State::AtRest) {
+            State::Open(database) => database,
+            State::AtRest => (self.open)(Arc::clone(&self.file)).map_err(NotDurable::new)?,
+            State::Failed(unsure) => match self.open_again(&unsure) {
+                Ok(database) => database,
+                Err(error) => {
+                    self.state = State::Failed(unsure);
+                    return Err(NotDurable::new(error));
+                }
+            },
         };
         let mut before = Vec::new();
         let committed = commit(&database, changes, &mut before);
-        match &committed {
-            Ok(()) => self.redb = Some(database),
-            Err(_) => self.unsure = before,
-        }
+        self.state = if committed.is_ok() { State::Open(database) } else { State::Failed(before) };
         committed.map_err(NotDurable::new)
     }
 
-    fn open_again(&mut self) -> Result<Redb, redb::Error> {
+    fn open_again(&self, unsure: &[Before]) -> Result<Redb, redb::Error> {
         let database = (self.open)(Arc::clone(&self.file))?;
-        if !self.unsure.is_empty() {
-            restore(&database, &self.unsure)?;
-            self.unsure.clear();
+        if !unsure.is_empty() {
+            restore(&database, unsure)?;
         }
         tracing::warn!("a key's database was opened again after an error, and goes on");
         Ok(database)
@@ -151,13 +236,17 @@ impl Storage for Database {
     }
 }
 
-/// Every page is checked: a file that was damaged is refused, where a plain open may panic.
 fn open(file: Arc<File>) -> Result<Redb, redb::Error> {
+    open_backend(Shared(file))
+}
+
+/// Every page is checked: a file that was damaged is refused, where a plain open may panic.
+fn open_backend(backend: impl StorageBackend) -> Result<Redb, redb::Error> {
     // redb would make a new database of it.
-    if file.metadata()?.len() == 0 {
+    if backend.len()? == 0 {
         return Err(redb::Error::Io(io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(builder().set_check_integrity_on_open(true).create_with_backend(Shared(file))?)
+    Ok(builder().set_check_integrity_on_open(true).create_with_backend(backend)?)
 }
 
 fn read(database: &Redb) -> Result<Store, DatabaseError> {

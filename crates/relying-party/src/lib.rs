@@ -69,7 +69,8 @@
 //!
 //! The same decisions are under `/api2/json` and `/api2/extjs` in Proxmox VE's shapes ([`PROXMOX_ROUTES`]): `POST /access/ticket` gives
 //! a ticket for the cookie `PVEAuthCookie` and a token for the header `CSRFPreventionToken`, answers are `{"data": ..}`, and the cause of a
-//! failure is the reason phrase.
+//! failure is the reason phrase. `POST /access/domains/{realm}/sync` begins a task, and answers its UPID; `/nodes/{node}/tasks/{upid}/status` and
+//! `/log` say how it stands with it.
 //!
 //! With [`Options::fido_conformance`] the routes of FIDO's "Conformance testing server API" are there as well ([`CONFORMANCE_ROUTES`]):
 //! `POST /attestation/options`, `/attestation/result`, `/assertion/options` and `/assertion/result`, answered with `{"status": "ok" or

@@ -74,10 +74,7 @@ fn database(directory: &TempDir) -> (Database, Store, Disk, std::path::PathBuf) 
     Database::create(&path, &changes).unwrap();
     let disk = Disk(Arc::new(AtomicU32::new(ROOM)));
     let of_database = disk.clone();
-    let open = move |file: Arc<File>| {
-        let backend = Fallible { file: Shared(file), disk: of_database.clone() };
-        Ok(builder().set_check_integrity_on_open(true).create_with_backend(backend)?)
-    };
+    let open = move |file: Arc<File>| open_backend(Fallible { file: Shared(file), disk: of_database.clone() });
     let (database, store) = Database::open_by(Box::new(open), file(&path), file(&path)).unwrap();
     (database, store, disk, path)
 }
@@ -120,12 +117,61 @@ fn after_one_moment_of_a_full_disk_a_key_goes_on_and_nothing_acknowledged_is_los
         assert!(meanwhile.unwrap().is_err(), "{operations}");
         // What comes next is durable, and is all that has changed.
         database.commit(&[]).unwrap();
-        assert_eq!(read(database.redb.as_ref().unwrap()).unwrap(), before, "{operations}");
+        let State::Open(redb) = &database.state else { panic!("it was opened again") };
+        assert_eq!(read(redb).unwrap(), before, "{operations}");
         let (last, changes) = reset(4);
         database.commit(&changes).unwrap();
         assert_eq!(reopened_with(database, &path), last, "{operations}");
     }
     assert!(failures >= 3, "writing, growing and syncing have failed: {failures}");
+}
+
+/// Whoever only looks leaves every byte as it is, of a database that was not closed too.
+#[test]
+fn a_database_that_is_opened_and_not_changed_is_the_same_file() {
+    let directory = TempDir::new().unwrap();
+    let (mut database, _, _, path) = database(&directory);
+    let (after, changes) = reset(2);
+    database.commit(&changes).unwrap();
+    // As a process that was killed leaves it.
+    let killed = std::fs::read(&path).unwrap();
+    drop(database);
+    let closed = std::fs::read(&path).unwrap();
+    assert_ne!(killed, closed);
+    for bytes in [killed, closed] {
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(reopened(&path), after);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        let (mut again, _) = Database::open(file(&path), file(&path)).unwrap();
+        again.commit(&reset(3).1).unwrap();
+        assert_eq!(reopened_with(again, &path), reset(3).0);
+    }
+}
+
+/// What was written is read, whatever it meets of what is there.
+#[test]
+fn a_view_has_what_was_written_over_what_is_in_the_file() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, b"0123456789").unwrap();
+    let view = View::of(Arc::new(file(&path))).unwrap();
+    let read = |offset: u64, length: usize| {
+        let mut out = vec![b'-'; length];
+        view.read(offset, &mut out).map(|()| String::from_utf8(out).unwrap())
+    };
+    assert_eq!(read(2, 3).unwrap(), "234");
+    assert!(read(8, 3).is_err());
+    view.write(3, b"abc").unwrap();
+    view.write(5, b"CD").unwrap();
+    assert_eq!(read(0, 10).unwrap(), "012abCD789");
+    assert_eq!(
+        (read(4, 2).unwrap(), read(5, 1).unwrap(), read(6, 4).unwrap()),
+        ("bC".into(), "C".into(), "D789".into())
+    );
+    view.set_len(14).unwrap();
+    view.write(12, b"z").unwrap();
+    assert_eq!(read(9, 5).unwrap(), "9\0\0z\0");
+    assert_eq!(std::fs::read(&path).unwrap(), b"0123456789");
 }
 
 fn reopened_with(database: Database, path: &Path) -> Store {
