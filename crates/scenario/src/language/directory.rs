@@ -1,7 +1,6 @@
 //! `[site.directory.REALM]`: realms whose users are in LDAP or Active Directory.
 
 use core::fmt;
-use core::ops::Range;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -11,7 +10,6 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::at::At;
-use super::plan::SitePlan;
 use super::problem::Problem;
 
 /// What a realm's directory is asked by: `type`, which is `ldap` unless it is `ad`, and options by the names of `keyrig rp realm add`.
@@ -60,21 +58,6 @@ impl JsonSchema for OptionText {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "integer", "boolean"] })
-    }
-}
-
-impl SitePlan {
-    /// Whether it has a realm of this name.
-    pub(super) fn has_realm(&self, realm: &str) -> bool {
-        ["pam", "pve"].contains(&realm) || self.directories.contains_key(realm)
-    }
-
-    /// That it has none.
-    pub(super) fn no_realm(&self, realm: &str, at: &Range<usize>) -> Problem {
-        let known = ["pam", "pve"].into_iter().chain(self.directories.keys().map(String::as_str));
-        let known: Vec<_> = known.collect();
-        Problem::new(at.clone(), format!("there is no realm {realm:?}"))
-            .with_help(format!("the realms are {}", known.join(", ")))
     }
 }
 

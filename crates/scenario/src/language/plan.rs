@@ -151,6 +151,21 @@ pub struct SitePlan {
     pub listens: bool,
 }
 
+impl SitePlan {
+    /// Whether it has a realm of this name.
+    pub(super) fn has_realm(&self, realm: &str) -> bool {
+        ["pam", "pve"].contains(&realm) || self.directories.contains_key(realm)
+    }
+
+    /// That it has none.
+    pub(super) fn no_realm(&self, realm: &str, at: &Range<usize>) -> Problem {
+        let known = ["pam", "pve"].into_iter().chain(self.directories.keys().map(String::as_str));
+        let known: Vec<_> = known.collect();
+        Problem::new(at.clone(), format!("there is no realm {realm:?}"))
+            .with_help(format!("the realms are {}", known.join(", ")))
+    }
+}
+
 /// Which attestation a registration must have.
 #[derive(Clone, Debug)]
 pub struct AttestationPlan {
