@@ -17,7 +17,7 @@ test carries each out, with the client, a key and the relying party, and this pa
 - **Doctor**: the row that `keyrig doctor` names, or what it warns of. *settings*: the relying party refuses its settings before.
 - **Second opinion**: what passkey's `RpIdVerifier` says of the RP ID, or webauthn-rs of the answer.
 - **Real**: the browsers in which the test of real browsers has the same name and message, or lets the page go on where the relying party
-  is the one who refuses. **⚠** in place of that and of a second opinion: only
+  is the one who refuses; *with a key*: the test that asks one, which is run by whoever asks for it. **⚠** in place of that and of a second opinion: only
   what is ours agrees.
 ";
 
