@@ -35,7 +35,7 @@ const isSigned = async (response, spki) => {
 // A window of the browser's own that says why a ceremony has ended stays open until somebody closes it: nobody does here.
 const attempt = async (timeout, what) => {
   const left = new AbortController();
-  const timer = setTimeout(() => left.abort(), timeout + 1000);
+  const timer = setTimeout(() => left.abort(), timeout + 5000);
   try {
     return await what(left.signal);
   } catch (error) {

@@ -12,7 +12,7 @@ HEAD = """# Selenium's virtual authenticators, and keys in their place
 Found by `scripts/test browsers`, which fails where a cell is not so any more: one suite by Selenium's standard calls,
 written against Chromium's own virtual authenticators, in front of Debian's chromedriver, of keyrig in its place, and of
 Debian's WebKit, where a script is `navigator.credentials`, as it has none. The path of the driver is all that differs.
-Flags are those of authenticator data. *left open* is a ceremony that had not ended a second after its timeout.
+Flags are those of authenticator data. *left open* is a ceremony that had not ended five seconds after its timeout.
 
 """
 

@@ -371,6 +371,11 @@ proptest! {
 
         // Nobody outwaits a lock but by time.
         now += Duration::from_secs(11);
+        // As a driver does whose timer is in time.
+        while let Some(deadline) = device.poll_timeout().filter(|deadline| *deadline <= now) {
+            device.handle_timeout(deadline);
+        }
+        drop(reports(&mut device));
         let mut serve = |report: &Report| {
             device.receive(report, now, &mut random);
             let reports = reports(&mut device);
