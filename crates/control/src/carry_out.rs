@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use keyrig_authenticator::Fingerprint;
 use keyrig_authenticator::credential::CredentialSource;
-use keyrig_authenticator::profile::Quirk;
 use keyrig_faults::{Faults, On};
 use keyrig_rack::command::{Command, RackState, Refusal, WaitFor};
 use keyrig_rack::snapshot::Snapshot;
@@ -229,18 +228,13 @@ async fn create(rack: &Rack, create: Create) -> Result<RackState, Refusal> {
     }
     let described = virtual_authenticator.map(|described| described.profile().map_err(|error| bad(error.to_string())));
     let profile = profile.or_else(|| snapshot.as_ref().map(|snapshot| snapshot.profile.clone()));
-    let mut profile = match described {
+    let profile = match described {
         Some(described) => described?,
         None => rack.profile(&profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned()))?,
     };
-    for quirk in quirks {
-        profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: name.clone(), refused })?;
-    }
-    for rp_id in enterprise_rps {
-        let listed = profile.list_for_enterprise(&rp_id);
-        listed.map_err(|refused| Refusal::Enterprise { key: name.clone(), refused })?;
-    }
-    rack.create(NewKey { name, profile, snapshot, pin: pin.map(|Secret(pin)| pin), uv, plugged }).await
+    let mut key = NewKey { name, profile, snapshot, pin: pin.map(|Secret(pin)| pin), uv, plugged };
+    key.add(&quirks, &enterprise_rps)?;
+    rack.create(key).await
 }
 
 async fn pin_state(rack: &Rack, key: KeyName) -> Result<PinState, Refusal> {

@@ -33,6 +33,25 @@ pub struct NewKey {
     pub plugged: bool,
 }
 
+impl NewKey {
+    /// Gives it known bugs, by their names, and RP IDs that it gives enterprise attestations to, beside those of its profile.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownQuirk`], [`Refusal::Quirk`], [`Refusal::Enterprise`].
+    pub fn add(&mut self, quirks: &[String], enterprise_rps: &[String]) -> Result<(), Refusal> {
+        let Self { name, profile, .. } = self;
+        for quirk in quirks {
+            let added = profile.add(Quirk::named(quirk)?);
+            added.map_err(|refused| Refusal::Quirk { key: name.clone(), refused })?;
+        }
+        for rp_id in enterprise_rps {
+            let listed = profile.list_for_enterprise(rp_id);
+            listed.map_err(|refused| Refusal::Enterprise { key: name.clone(), refused })?;
+        }
+        Ok(())
+    }
+}
+
 impl Rack {
     /// Makes a key and puts it into the rack. It is made whole, or not at all, even if nobody waits for it any more.
     ///
@@ -145,17 +164,12 @@ impl Rack {
     /// [`Refusal`].
     pub async fn clone_key(&self, key: &KeyName, name: KeyName) -> Result<RackState, Refusal> {
         let snapshot = self.snapshot(key).await?;
-        let mut profile = self.profile(&snapshot.profile)?;
+        let profile = self.profile(&snapshot.profile)?;
+        let mut clone = NewKey { name, profile, snapshot: Some(snapshot), pin: None, uv: None, plugged: true };
         for state in self.state_of(key).await?.keys {
-            for quirk in state.quirks {
-                profile.add(Quirk::named(&quirk)?).map_err(|refused| Refusal::Quirk { key: key.clone(), refused })?;
-            }
-            for rp_id in state.enterprise_rps {
-                let listed = profile.list_for_enterprise(&rp_id);
-                listed.map_err(|refused| Refusal::Enterprise { key: key.clone(), refused })?;
-            }
+            clone.add(&state.quirks, &state.enterprise_rps)?;
         }
-        self.create(NewKey { name, profile, snapshot: Some(snapshot), pin: None, uv: None, plugged: true }).await
+        self.create(clone).await
     }
 
     async fn state_of(&self, key: &KeyName) -> Result<RackState, Refusal> {

@@ -72,6 +72,14 @@ impl Store {
         self.read(|connection| find(connection, realm))
     }
 
+    /// The same of a realm that has to be there, and of a directory.
+    ///
+    /// # Errors
+    /// [`RealmError::Unknown`], [`RealmError::NotADirectory`].
+    pub fn directory_of(&self, realm: &str) -> Result<DirectorySettings, RealmError> {
+        self.read(|connection| to_sync(connection, realm))
+    }
+
     /// Adds a realm of a directory. `bind_password` goes to a file of its own, for its owner alone.
     ///
     /// # Errors
@@ -199,8 +207,7 @@ impl Store {
     /// # Errors
     /// [`RealmError`] if there is no such realm, or its directory gives no whole answer.
     pub async fn fetch_directory(&self, realm: &str) -> Result<Fetched, RealmError> {
-        let settings = self.read(|connection| to_sync(connection, realm))?;
-        fetch(self.stored(realm, settings)).await
+        fetch(self.stored(realm, self.directory_of(realm)?)).await
     }
 
     pub(crate) fn stored(&self, realm: &str, settings: DirectorySettings) -> StoredDirectory {

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use clap::Args;
-use keyrig_relying_party::{By, DirectoryKind, DirectorySettings, Realm, RealmError, Store};
+use keyrig_relying_party::{By, DirectoryKind, DirectorySettings, Realm, Store};
 
 use super::super::password::PasswordSource;
 use super::super::values::one_or_zero;
@@ -189,9 +189,7 @@ impl DirectoryOptions {
         deleted: &[String],
         comment: Option<&str>,
     ) -> Result<Realm, Failure> {
-        store.realm(realm)?;
-        let settings = store.directory_settings(realm)?;
-        let mut settings = settings.ok_or_else(|| RealmError::NotADirectory(realm.to_owned()))?;
+        let mut settings = store.directory_of(realm)?;
         let unset = deleted.iter().try_for_each(|name| settings.unset(name));
         unset.map_err(|error| Failure::Realm(error.into()))?;
         self.set(&mut settings)?;

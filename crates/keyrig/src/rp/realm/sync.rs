@@ -49,9 +49,7 @@ fn remove_vanished(text: &str) -> Result<RemoveVanished, &'static str> {
 
 pub(super) async fn run(sync: Sync) -> Result<(), Failure> {
     let store = sync.state.open()?;
-    store.realm(&sync.realm)?;
-    let settings = store.directory_settings(&sync.realm)?;
-    let settings = settings.ok_or_else(|| RealmError::NotADirectory(sync.realm.clone()))?;
+    let settings = store.directory_of(&sync.realm)?;
     let wish = SyncWish {
         scope: sync.scope,
         remove_vanished: sync.remove_vanished,
