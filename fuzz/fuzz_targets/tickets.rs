@@ -104,6 +104,10 @@ fuzz_target!(|data: &[u8]| {
         let site = Site::new();
         let (ticket, csrf) = site.log_in().await;
         let is_given_out = how % 4 == 1;
+        if is_given_out && (method, path) == ("POST", "/access/domains") {
+            // A directory would be asked, wherever that is.
+            return;
+        }
         let cookie = match how % 4 {
             0 => String::from_utf8_lossy(text).into_owned(),
             1 => ticket.clone(),

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use keyrig_tests::site::{PASSWORD, Site};
-use keyrig_tests::slapd::{self, Slapd};
+use keyrig_tests::slapd::{self, READER, Slapd};
 use keyrig_tests::{judge, program};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -90,6 +90,46 @@ async fn automation_syncs_a_realm_and_waits_for_the_task() {
     assert_eq!(
         output.stdout.lines().collect::<Vec<_>>(),
         ["dry run: nothing", "sync: users, groups", "by a token", "refused without a scope"]
+    );
+}
+
+/// A realm of a directory that is tried, added, told, changed, synced and deleted.
+#[tokio::test]
+async fn automation_adds_changes_and_deletes_realms() {
+    let python = judge::tree(".cache/proxmox/venv/bin/python");
+    if !python.exists() {
+        return judge::skip("proxmoxer is not installed: run tests/proxmox/install");
+    }
+    if !slapd::is_there() {
+        return;
+    }
+    let people = ["alice", "bob"].map(|name| {
+        format!(
+            "dn: uid={name},dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: Of Example\n\n"
+        )
+    });
+    let slapd = Slapd::start(&people.concat(), true).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
+    let mut realms = Command::new(python);
+    realms
+        .arg(judge::tree("tests/proxmox/realms.py"))
+        .arg(site.address())
+        .arg(site.listening["ca"].as_str().expect("a CA"))
+        .arg(slapd.tls_port.to_string())
+        .arg(slapd.ca())
+        .args([READER.0, READER.1]);
+    let output = judge::run(&mut realms, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
+    assert!(output.success, "{output}");
+    assert_eq!(
+        output.stdout.lines().collect::<Vec<_>>(),
+        [
+            "added, as the directory takes the password",
+            "told, without the password",
+            "changed; what cannot be changes nothing",
+            "synced",
+            "deleted with its user",
+        ]
     );
 }
 

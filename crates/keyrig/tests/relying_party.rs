@@ -140,6 +140,10 @@ fn groups_roles_and_rights_are_given_as_pveum_gives_them() {
     assert!(events.contains("group admins deleted"), "{events}");
 }
 
+/// A realm of a directory that nobody asks.
+const OF_DIRECTORY: [&str; 11] =
+    ["realm", "add", "company", "--type", "ldap", "--server1", "localhost", "--base_dn", "dc=a", "--user_attr", "uid"];
+
 #[test]
 fn what_pveum_takes_and_cannot_be_had_here_is_refused_by_name() {
     let site = Site::new();
@@ -172,6 +176,24 @@ fn what_pveum_takes_and_cannot_be_had_here_is_refused_by_name() {
         (&["realm", "add", "company", "--type", "openid"], 1, "a realm of the type openid is not to be had here"),
         (&["realm", "add", "company", "--type", "ldap"], 1, "--server1 has to be given"),
         (&["realm", "add", "company", "--type", "pve", "--server1", "localhost"], 2, "have no directory"),
+        (&["realm", "modify", "pam", "--check-connection", "--comment", "x"], 2, "have no directory"),
+        (
+            &["realm", "modify", "pam", "--tfa", "type=oath", "--delete", "tfa"],
+            2,
+            "--tfa and --delete tfa are one too many",
+        ),
+        (&["realm", "modify", "pam", "--delete", "none"], 1, "there is no option \"none\""),
+        (&[&OF_DIRECTORY[..], &["--bind_dn", "cn=a,dc=a"]].concat(), 2, "--bind_dn needs its --password FILE"),
+        (
+            &[&OF_DIRECTORY[..], &["--password", "/dev/null"]].concat(),
+            2,
+            "--password is that of --bind_dn, which is missing",
+        ),
+        (
+            &[&OF_DIRECTORY[..], &["--bind_dn", "cn=a,dc=a", "--password", "/dev/null"]].concat(),
+            2,
+            "a bind password has 1 to 512 bytes",
+        ),
         (&["realm", "sync", "pve", "--scope", "both"], 1, "in no directory"),
         (&["realm", "add", "1st", "--type", "pve"], 1, "begins with a letter"),
         (&["realm", "add", "pve", "--type", "pve"], 1, "there is a realm \"pve\" already"),
@@ -182,6 +204,7 @@ fn what_pveum_takes_and_cannot_be_had_here_is_refused_by_name() {
         assert!(error.contains(words), "{arguments:?}: {error}");
     }
     assert_eq!(site.done(&["user", "list"]), "root@pam  administrator\n", "nothing is half done");
+    assert_eq!(site.done(&["realm", "list"]), "pam  no second factor required\npve  no second factor required\n");
 }
 
 #[test]
@@ -203,7 +226,15 @@ fn a_realm_that_is_added_has_users_of_its_own() {
     for kind in ["any", "webauthn"] {
         let refused = site.failed(&["realm", "modify", "pve", "--tfa", &format!("type={kind}")], 1);
         assert!(refused.contains(&format!("under the policy proxmox-9 no realm asks for {kind}")), "{refused}");
+        let tfa = format!("type={kind}");
+        let refused = site.failed(&[&OF_DIRECTORY[..], &["--tfa", &tfa]].concat(), 1);
+        assert!(refused.contains(&format!("no realm asks for {kind}")), "{refused}");
     }
+    assert_eq!(site.done(&["realm", "list"]), "pam  no second factor required\npve  no second factor required\n");
+    site.done(&[&OF_DIRECTORY[..], &["--tfa", "type=oath"]].concat());
+    // Under a policy with types of keyrig's own a realm can be of one's own too.
+    at_the_start(&site, "rp_id = \"example.com\"\norigins = [\"https://pve.example.com\"]\n");
+    site.done(&["realm", "add", "test", "--type", "pve", "--tfa", "type=webauthn"]);
 }
 
 /// What guides say, and what is right.

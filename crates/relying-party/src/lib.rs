@@ -69,8 +69,9 @@
 //!
 //! The same decisions are under `/api2/json` and `/api2/extjs` in Proxmox VE's shapes ([`PROXMOX_ROUTES`]): `POST /access/ticket` gives
 //! a ticket for the cookie `PVEAuthCookie` and a token for the header `CSRFPreventionToken`, answers are `{"data": ..}`, and the cause of a
-//! failure is the reason phrase. `POST /access/domains/{realm}/sync` begins a task, and answers its UPID; `/nodes/{node}/tasks/{upid}/status` and
-//! `/log` say how it stands with it.
+//! failure is the reason phrase. Realms are added by `POST /access/domains`; `GET`, `PUT` and `DELETE /access/domains/{realm}` tell, change and
+//! delete one. `POST /access/domains/{realm}/sync` begins a task, and answers its UPID; `/nodes/{node}/tasks/{upid}/status` and `/log` say how it
+//! stands with it.
 //!
 //! With [`Options::fido_conformance`] the routes of FIDO's "Conformance testing server API" are there as well ([`CONFORMANCE_ROUTES`]):
 //! `POST /attestation/options`, `/attestation/result`, `/assertion/options` and `/assertion/result`, answered with `{"status": "ok" or
@@ -102,6 +103,7 @@ mod printable;
 mod property_string;
 mod qr;
 mod random;
+mod realm_change;
 mod realms;
 mod recovery_keys;
 mod refusal;
@@ -154,6 +156,7 @@ pub use self::printable::printable;
 pub use self::property_string::PropertyProblem;
 pub use self::qr::{TooLongForQr, qr_svg, qr_terminal};
 pub use self::random::{DangerSeeded, Randomness, SystemRandomness, random_password};
+pub use self::realm_change::RealmChange;
 pub use self::realms::{Realm, RealmError, RealmKind, Requirement};
 pub use self::recovery_keys::{
     FEW_RECOVERY_KEYS, NotARecoveryKey, RECOVERY_KEYS, RECOVERY_SECRET_BYTES, RecoveryHash, RecoveryKey, RecoveryKeySet,

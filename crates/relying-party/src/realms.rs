@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::directory::DirectoryOptionError;
+use crate::password::MAX_PASSWORD_BYTES;
 use crate::site;
 use crate::store::{Store, StoreError, unreadable};
 use crate::whole;
@@ -148,9 +149,35 @@ pub enum RealmError {
     /// The realm's users are kept here.
     #[error("the users of the realm {0} are kept here, and in no directory")]
     NotADirectory(String),
+    /// An option of a directory, for a realm whose type has none.
+    #[error("realms of the type {kind} have no directory, and so no {option}")]
+    OfDirectories {
+        /// Which option.
+        option: String,
+        /// The realm's type.
+        kind: String,
+    },
+    /// Nothing is said to be changed.
+    #[error("nothing to change: no option is set, and none deleted")]
+    NothingToChange,
+    /// An option is to be both.
+    #[error("{0} is both set and deleted: do one of the two")]
+    SetAndDeleted(String),
+    /// It is not as whoever asks for a change has seen it.
+    #[error("realms were changed meanwhile: look at them again, and try again")]
+    ChangedMeanwhile,
     /// Nothing says what is to be synced.
     #[error("neither the request nor the realm says what is synced: users, groups or both")]
     ScopeMissing,
+    /// Somebody is to search the directory, and there is no password to bind by.
+    #[error("bind_dn needs its password")]
+    BindPasswordMissing,
+    /// There is a password, and nobody whose it is.
+    #[error("the password is that of bind_dn, which is missing")]
+    BindDnMissing,
+    /// Empty, it would be no bind (RFC 4513, section 5.1.2).
+    #[error("a bind password has 1 to {MAX_PASSWORD_BYTES} bytes")]
+    BindPasswordLength,
     /// A bind password would go to somebody else than it was given for.
     #[error(
         "the bind password was given for another server or bind_dn, or for TLS that verifies: give it again, --password FILE"
@@ -253,30 +280,6 @@ impl Store {
         self.read(|connection| find(connection, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned())))
     }
 
-    /// Adds a realm that requires no second factor, whose passwords are kept here. `kind` is as Proxmox VE calls it.
-    ///
-    /// # Errors
-    /// [`RealmError`] if there is one of that name, that is none, or such a type is not to be had.
-    pub fn add_realm(&self, name: &str, kind: &str, comment: &str, by: &By) -> Result<Realm, RealmError> {
-        self.write(|transaction| add(transaction, name, kind, comment, by))
-    }
-
-    /// Changes what is said of a realm.
-    ///
-    /// # Errors
-    /// [`RealmError`] if there is none of that name.
-    pub fn set_realm_comment(&self, name: &str, comment: &str, by: &By) -> Result<Realm, RealmError> {
-        self.write(|transaction| set_comment(transaction, name, comment, by))
-    }
-
-    /// Deletes a realm that was added and has no users.
-    ///
-    /// # Errors
-    /// [`RealmError`] if there is none of that name, it is always there, or it has users.
-    pub fn delete_realm(&self, name: &str, by: &By) -> Result<(), RealmError> {
-        self.write(|transaction| delete(transaction, name, by))
-    }
-
     /// Makes a realm require a second factor, or none, from the next login on. Sessions that there are go on.
     ///
     /// # Errors
@@ -340,7 +343,7 @@ pub(crate) fn add(
     check_name(name)?;
     check_comment(comment)?;
     if let Some(site) = site::find(connection)?
-        && !site.realm_types.is_empty()
+        && site.has_types_of_proxmox_alone()
     {
         return Err(RealmError::BuiltInType { kind: kind.name(), policy: site.policy });
     }

@@ -304,6 +304,7 @@ impl Refusal {
                 RealmError::Unknown(_) => ("unknown_realm", StatusCode::NOT_FOUND),
                 RealmError::Exists(_) => ("realm_exists", StatusCode::CONFLICT),
                 RealmError::Name(_) | RealmError::Comment => ("bad_realm", StatusCode::BAD_REQUEST),
+                RealmError::NothingToChange => ("bad_request", StatusCode::BAD_REQUEST),
                 RealmError::NotBuilt { .. } | RealmError::BuiltInType { .. } => {
                     ("bad_realm_type", StatusCode::CONFLICT)
                 }
@@ -311,7 +312,13 @@ impl Refusal {
                 RealmError::InUse { .. } => ("realm_is_in_use", StatusCode::CONFLICT),
                 RealmError::Oath { .. } => ("bad_oath", StatusCode::BAD_REQUEST),
                 RealmError::NotOfPolicy { .. } => ("not_of_policy", StatusCode::CONFLICT),
-                RealmError::Option(_) => ("bad_directory_option", StatusCode::BAD_REQUEST),
+                RealmError::Option(_)
+                | RealmError::OfDirectories { .. }
+                | RealmError::SetAndDeleted(_)
+                | RealmError::BindPasswordMissing
+                | RealmError::BindDnMissing
+                | RealmError::BindPasswordLength => ("bad_directory_option", StatusCode::BAD_REQUEST),
+                RealmError::ChangedMeanwhile => ("realm_changed_meanwhile", StatusCode::CONFLICT),
                 RealmError::NotADirectory(_) => ("not_a_directory", StatusCode::CONFLICT),
                 RealmError::ScopeMissing => ("scope_missing", StatusCode::BAD_REQUEST),
                 RealmError::PasswordAgain => ("bind_password_required", StatusCode::CONFLICT),

@@ -27,6 +27,11 @@ impl Site {
             realm_types: settings.policy.realm_types.clone(),
         }
     }
+
+    /// Whether realms are what they are at Proxmox VE: none of their types is keyrig's own.
+    pub(crate) fn has_types_of_proxmox_alone(&self) -> bool {
+        !self.realm_types.is_empty() && !self.realm_types.iter().any(|of| ["any", "webauthn"].contains(&of.as_str()))
+    }
 }
 
 /// The site; `None` if it was never served.

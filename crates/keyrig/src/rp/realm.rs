@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{By, DirectoryKind, Realm, Requirement};
+use keyrig_relying_party::{By, Realm, RealmChange, RealmError, Requirement};
 
 use self::directory::DirectoryOptions;
 use super::state::State;
@@ -94,7 +94,7 @@ struct Modify {
     /// A comment on the realm
     #[arg(long)]
     comment: Option<String>,
-    /// The options to remove: tfa, or those of a directory, with commas between them
+    /// The options to remove: tfa, comment, or those of a directory, with commas between them
     #[arg(long, value_name = "OPTIONS", value_delimiter = ',')]
     delete: Vec<String>,
     #[command(flatten)]
@@ -116,63 +116,35 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Add(add) => {
             let Add { realm, kind, comment, tfa, directory, state } = *add;
             let (store, by) = (state.open_or_make()?, By::command_line(SystemTime::now()));
-            let of_directory = match kind.as_str() {
-                "ldap" => Some(DirectoryKind::Ldap),
-                "ad" => Some(DirectoryKind::Ad),
-                _ => None,
-            };
-            let mut added = match of_directory {
-                Some(kind) => directory.add(&store, &realm, kind, &comment).await?,
-                None if directory.is_any() || directory.says_whether_to_check() => {
-                    return Err(Failure::Usage(format!("realms of the type {kind} have no directory")));
-                }
-                None => store.add_realm(&realm, &kind, &comment, &by)?,
-            };
-            if let Some(requirement) = tfa {
-                added = store.set_requirement(&realm, requirement, &by)?;
-            }
+            let change = RealmChange { comment: Some(comment), requirement: tfa, ..directory.change()? };
+            let added = store.add_realm(&realm, &kind, &change, &by).await.map_err(failure)?;
             print(text(&added))?;
-            if directory.is_in_clear(of_directory) {
+            if added.kind.is_directory() && directory.is_in_clear() {
                 print("passwords go to the directory in clear text: --mode ldap+starttls or ldaps does not do so")?;
             }
         }
         Action::Delete { realm, yes, state } => {
             let (store, by) = (state.open()?, By::command_line(SystemTime::now()));
-            if store.directory_settings(&realm)?.is_none() {
-                store.delete_realm(&realm, &by)?;
-                print(format!("deleted {realm}"))?;
-                return Ok(ExitCode::SUCCESS);
+            let is_of_directory = store.directory_settings(&realm)?.is_some();
+            if is_of_directory {
+                print(format!("{realm} with its groups, and its users with all their factors"))?;
+                if !yes && !confirm("Delete the realm?")? {
+                    return Err(Failure::NotConfirmed);
+                }
             }
-            print(format!("{realm} with its groups, and its users with all their factors"))?;
-            if !yes && !confirm("Delete the realm?")? {
-                return Err(Failure::NotConfirmed);
-            }
-            let users = store.delete_directory_realm(&realm, &by)?;
-            print(format!("deleted {realm} and {users} users"))?;
+            let users = store.delete_realm(&realm, &by)?;
+            print(if is_of_directory {
+                format!("deleted {realm} and {users} users")
+            } else {
+                format!("deleted {realm}")
+            })?;
         }
         Action::Sync(sync) => sync::run(sync).await?,
         Action::Modify(modify) => {
-            let Modify { realm: name, tfa, comment, mut delete, directory, state } = *modify;
+            let Modify { realm, tfa, comment, delete, directory, state } = *modify;
             let (store, by) = (state.open()?, By::command_line(SystemTime::now()));
-            let mut realm = store.realm(&name)?;
-            let takes_tfa = delete.iter().any(|option| option == "tfa");
-            delete.retain(|option| option != "tfa");
-            if takes_tfa && tfa.is_some() {
-                return Err(Failure::Usage("--tfa and --delete tfa are one too many".to_owned()));
-            }
-            if tfa.is_none() && !takes_tfa && comment.is_none() && delete.is_empty() && !directory.is_any() {
-                return Err(Failure::Usage(
-                    "nothing to change: give --tfa <OPTION>, --comment <COMMENT>, --delete tfa or an option of its directory".to_owned(),
-                ));
-            }
-            if directory.is_any() || directory.says_whether_to_check() || !delete.is_empty() {
-                realm = directory.change(&store, &name, &delete, comment.as_deref()).await?;
-            } else if let Some(comment) = &comment {
-                realm = store.set_realm_comment(&name, comment, &by)?;
-            }
-            if let Some(requirement) = tfa.or(takes_tfa.then_some(Requirement::None)) {
-                realm = store.set_requirement(&name, requirement, &by)?;
-            }
+            let change = RealmChange { comment, requirement: tfa, delete, ..directory.change()? };
+            let realm = store.change_realm(&realm, &change, &by).await.map_err(failure)?;
             print(text(&realm))?;
             let lacking = store.audit(SystemTime::now())?.lacking(&realm.name);
             if !lacking.is_empty() {
@@ -181,6 +153,21 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What no realm can be given, in the words of the command line.
+fn failure(error: RealmError) -> Failure {
+    Failure::Usage(match error {
+        RealmError::NothingToChange => {
+            "nothing to change: give --tfa <OPTION>, --comment <COMMENT>, --delete <OPTIONS> or an option of its directory"
+                .to_owned()
+        }
+        RealmError::SetAndDeleted(option) => format!("--{option} and --delete {option} are one too many"),
+        RealmError::BindPasswordMissing => "--bind_dn needs its --password FILE".to_owned(),
+        RealmError::BindDnMissing => "--password is that of --bind_dn, which is missing".to_owned(),
+        RealmError::OfDirectories { .. } | RealmError::BindPasswordLength => error.to_string(),
+        other => return other.into(),
+    })
 }
 
 fn text(realm: &Realm) -> String {

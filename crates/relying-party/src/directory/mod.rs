@@ -26,6 +26,6 @@ pub use self::sync::{SyncChange, SyncOptions, SyncReport, SyncWish};
 pub(crate) use self::answer::DirectoryAnswer;
 pub(crate) use self::ask::ask;
 pub(crate) use self::fetch::fetch;
-pub(crate) use self::realm::{find, find_user, to_sync};
+pub(crate) use self::realm::{Trial, add, change, check_kept_password, delete, find, find_user, to_sync};
 pub(crate) use self::stored::StoredDirectory;
 pub(crate) use self::sync::sync;

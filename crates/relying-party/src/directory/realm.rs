@@ -55,12 +55,86 @@ pub(crate) fn find_user(
 
 /// A password was given for one server and one name: another one does not get it by a change of these, nor does whoever is in between by
 /// less security.
-fn check_kept_password(before: &DirectorySettings, now: &DirectorySettings) -> Result<(), RealmError> {
+pub(crate) fn check_kept_password(before: &DirectorySettings, now: &DirectorySettings) -> Result<(), RealmError> {
     let to_whom =
         |settings: &DirectorySettings| (settings.server1.clone(), settings.server2.clone(), settings.bind_dn.clone());
     let is_weaker = (before.mode != Mode::Ldap && now.mode == Mode::Ldap) || (before.verify && !now.verify);
-    let is_kept = now.bind_dn.is_some() && before.bind_dn.is_some();
-    if is_kept && (is_weaker || to_whom(before) != to_whom(now)) { Err(RealmError::PasswordAgain) } else { Ok(()) }
+    if is_weaker || to_whom(before) != to_whom(now) { Err(RealmError::PasswordAgain) } else { Ok(()) }
+}
+
+/// Adds a realm of a directory. Its bind password is kept by [`Store::keep_bind_password`], after all that could be refused.
+pub(crate) fn add(
+    connection: &Connection,
+    name: &str,
+    settings: &DirectorySettings,
+    comment: &str,
+    by: &By,
+) -> Result<Realm, RealmError> {
+    realms::check_name(name)?;
+    realms::check_comment(comment)?;
+    settings.check()?;
+    let kind = match settings.kind {
+        DirectoryKind::Ldap => RealmKind::Ldap,
+        DirectoryKind::Ad => RealmKind::Ad,
+    };
+    if realms::find(connection, name)?.is_some() {
+        return Err(RealmError::Exists(name.to_owned()));
+    }
+    let store = |error: rusqlite::Error| RealmError::from(StoreError::from(error));
+    connection
+        .execute("INSERT INTO realms VALUES (?, ?, ?, 'none', NULL, NULL)", params![name, kind, comment])
+        .map_err(store)?;
+    connection.execute("INSERT INTO directories VALUES (?, ?)", params![name, text_of(settings)?]).map_err(store)?;
+    let detail = format!("realm {name} added: {} at {}", kind.name(), settings.server1);
+    audit_log::record(connection, by, EventKind::RealmAdded, "", &detail)?;
+    realms::find(connection, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
+}
+
+/// Changes what a realm's directory is asked by, from the next login on.
+pub(crate) fn change(
+    connection: &Connection,
+    name: &str,
+    settings: &DirectorySettings,
+    by: &By,
+) -> Result<(), RealmError> {
+    connection
+        .execute("UPDATE directories SET settings = ? WHERE realm = ?", params![text_of(settings)?, name])
+        .map_err(StoreError::from)?;
+    audit_log::record(connection, by, EventKind::RealmChanged, "", &format!("realm {name}: its directory"))?;
+    Ok(())
+}
+
+/// Deletes a realm of a directory with its users, their factors and sessions, and its groups. How many users there were.
+pub(crate) fn delete(store: &Store, connection: &Connection, name: &str, by: &By) -> Result<usize, RealmError> {
+    let had_administrator = has_administrator(connection, by.now)?;
+    let execute = |sql: &str| connection.execute(sql, [name]).map_err(StoreError::from);
+    let users = execute("DELETE FROM users WHERE realm = ?")?;
+    execute("DELETE FROM realms WHERE name = ?")?;
+    if had_administrator && !has_administrator(connection, by.now)? {
+        return Err(RealmError::LastAdministrator(name.to_owned()));
+    }
+    let detail = format!("realm {name} deleted, with {users} users");
+    audit_log::record(connection, by, EventKind::RealmDeleted, "", &detail)?;
+    store.keep_bind_password(name, None, true)?;
+    Ok(users)
+}
+
+/// A directory as a realm is to have it, and the password by which it will be searched.
+pub(crate) struct Trial {
+    realm: String,
+    settings: DirectorySettings,
+    bind_password: Option<Zeroizing<String>>,
+}
+
+impl Trial {
+    /// Connects to it, and binds as whom it is searched. What it was asked by.
+    pub(crate) async fn run(self) -> Result<DirectorySettings, RealmError> {
+        let Self { realm, settings, bind_password } = self;
+        match check(settings.clone(), bind_password).await {
+            Ok(()) => Ok(settings),
+            Err(DirectoryUnavailable { reason }) => Err(RealmError::Unavailable { realm, reason }),
+        }
+    }
 }
 
 impl Store {
@@ -92,114 +166,33 @@ impl Store {
         bind_password: Option<&str>,
         by: &By,
     ) -> Result<Realm, RealmError> {
-        realms::check_name(name)?;
-        realms::check_comment(comment)?;
-        settings.check()?;
-        let kind = match settings.kind {
-            DirectoryKind::Ldap => RealmKind::Ldap,
-            DirectoryKind::Ad => RealmKind::Ad,
-        };
         self.write(|transaction| {
-            if realms::find(transaction, name)?.is_some() {
-                return Err(RealmError::Exists(name.to_owned()));
-            }
-            let store = |error: rusqlite::Error| RealmError::from(StoreError::from(error));
-            transaction
-                .execute("INSERT INTO realms VALUES (?, ?, ?, 'none', NULL, NULL)", params![name, kind, comment])
-                .map_err(store)?;
-            transaction
-                .execute("INSERT INTO directories VALUES (?, ?)", params![name, text_of(settings)?])
-                .map_err(store)?;
+            let realm = add(transaction, name, settings, comment, by)?;
             // A file that is left of another realm of this name is not this one's.
             self.keep_bind_password(name, bind_password, bind_password.is_none())?;
-            let detail = format!("realm {name} added: {} at {}", kind.name(), settings.server1);
-            audit_log::record(transaction, by, EventKind::RealmAdded, "", &detail)?;
-            realms::find(transaction, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
+            Ok(realm)
         })
     }
 
-    /// Changes what a realm's directory is asked by, from the next login on.
-    ///
-    /// # Errors
-    /// [`RealmError`] if there is no such realm, or it cannot be as it is asked for.
-    pub fn change_directory_realm(
-        &self,
-        name: &str,
-        settings: &DirectorySettings,
-        comment: Option<&str>,
-        bind_password: Option<&str>,
-        by: &By,
-    ) -> Result<Realm, RealmError> {
-        realms::check_comment(comment.unwrap_or_default())?;
-        settings.check()?;
-        self.write(|transaction| {
-            let found = realms::find(transaction, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))?;
-            let before = find(transaction, name)?.ok_or_else(|| RealmError::NotADirectory(name.to_owned()))?;
-            let store = |error: rusqlite::Error| RealmError::from(StoreError::from(error));
-            transaction
-                .execute("UPDATE directories SET settings = ? WHERE realm = ?", params![text_of(settings)?, name])
-                .map_err(store)?;
-            transaction
-                .execute(
-                    "UPDATE realms SET comment = ? WHERE name = ?",
-                    params![comment.unwrap_or(&found.comment), name],
-                )
-                .map_err(store)?;
-            if bind_password.is_none() {
-                check_kept_password(&before, settings)?;
-            }
-            self.keep_bind_password(name, bind_password, settings.bind_dn.is_none())?;
-            audit_log::record(transaction, by, EventKind::RealmChanged, "", &format!("realm {name}: its directory"))?;
-            realms::find(transaction, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))
-        })
-    }
-
-    /// Whether a directory can be asked with these settings, before a realm has them: it is connected to, and the password by which it will
-    /// be searched is tried. Without a new one it is the one that the realm has.
-    ///
-    /// # Errors
-    /// [`RealmError`] if it cannot.
-    pub async fn check_directory(
+    /// What a directory is to be tried with before a realm has it. Without a password that was given it is the one that is kept.
+    pub(crate) fn trial(
         &self,
         realm: &str,
-        settings: &DirectorySettings,
-        bind_password: Option<&str>,
-    ) -> Result<(), RealmError> {
-        settings.check()?;
-        let unavailable = |DirectoryUnavailable { reason }| RealmError::Unavailable { realm: realm.to_owned(), reason };
-        let password = match (bind_password, &settings.bind_dn, self.bind_password_file(realm)) {
-            (Some(password), _, _) => Some(Zeroizing::new(password.to_owned())),
+        settings: DirectorySettings,
+        bind_password: Option<&Zeroizing<String>>,
+    ) -> Result<Trial, RealmError> {
+        let bind_password = match (bind_password, &settings.bind_dn, self.bind_password_file(realm)) {
+            (Some(password), _, _) => Some(password.clone()),
             (None, Some(_), Some(file)) => {
-                if let Some(before) = self.directory_settings(realm)? {
-                    check_kept_password(&before, settings)?;
-                }
-                Some(bind_password::read(&file).map_err(unavailable)?)
+                let read = bind_password::read(&file);
+                Some(read.map_err(|DirectoryUnavailable { reason }| RealmError::Unavailable {
+                    realm: realm.to_owned(),
+                    reason,
+                })?)
             }
             _ => None,
         };
-        check(settings.clone(), password).await.map_err(unavailable)
-    }
-
-    /// Deletes a realm of a directory with its users, their factors and sessions, and its groups. How many users there were.
-    ///
-    /// # Errors
-    /// [`RealmError`] if there is no such realm, its users are kept here, or no administrator would be left.
-    pub fn delete_directory_realm(&self, name: &str, by: &By) -> Result<usize, RealmError> {
-        self.write(|transaction| {
-            realms::find(transaction, name)?.ok_or_else(|| RealmError::Unknown(name.to_owned()))?;
-            find(transaction, name)?.ok_or_else(|| RealmError::NotADirectory(name.to_owned()))?;
-            let store = |error: rusqlite::Error| RealmError::from(StoreError::from(error));
-            let had_administrator = has_administrator(transaction, by.now)?;
-            let users = transaction.execute("DELETE FROM users WHERE realm = ?", [name]).map_err(store)?;
-            transaction.execute("DELETE FROM realms WHERE name = ?", [name]).map_err(store)?;
-            if had_administrator && !has_administrator(transaction, by.now)? {
-                return Err(RealmError::LastAdministrator(name.to_owned()));
-            }
-            self.keep_bind_password(name, None, true)?;
-            let detail = format!("realm {name} deleted, with {users} users");
-            audit_log::record(transaction, by, EventKind::RealmDeleted, "", &detail)?;
-            Ok(users)
-        })
+        Ok(Trial { realm: realm.to_owned(), settings, bind_password })
     }
 
     /// Fetches the users and groups of a realm's directory. Nothing is changed.
@@ -219,7 +212,13 @@ impl Store {
         Some(state.join(BIND_PASSWORDS).join(format!("{realm}.pw")))
     }
 
-    fn keep_bind_password(&self, realm: &str, password: Option<&str>, is_over: bool) -> Result<(), RealmError> {
+    /// Writes a password in place of the one that is kept, or removes that one. It is the last of a transaction: it is not undone.
+    pub(crate) fn keep_bind_password(
+        &self,
+        realm: &str,
+        password: Option<&str>,
+        is_over: bool,
+    ) -> Result<(), RealmError> {
         let kept = match (self.bind_password_file(realm), password) {
             (Some(file), Some(password)) => bind_password::write(&file, password).map_err(|error| (file, error)),
             (Some(file), None) if is_over => bind_password::remove(&file).map_err(|error| (file, error)),

@@ -351,6 +351,46 @@ impl DirectorySettings {
         Ok(())
     }
 
+    /// The options that have a value, also one that nobody said, each with what [`set`](Self::set) takes for it. `mode` stands for `secure`
+    /// too.
+    #[must_use]
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let flag = |is_on: bool| Some(u8::from(is_on).to_string());
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let path = |path: &PathBuf| path.display().to_string();
+        let attributes: Vec<_> =
+            self.sync_attributes.iter().map(|(property, attribute)| format!("{property}={attribute}")).collect();
+        let mode = match self.mode {
+            Mode::Ldap => "ldap",
+            Mode::StartTls => "ldap+starttls",
+            Mode::Ldaps => "ldaps",
+        };
+        let all = [
+            ("base_dn", text(&self.base_dn)),
+            ("bind_dn", self.bind_dn.clone()),
+            ("capath", Some(path(&self.capath))),
+            ("case-sensitive", flag(self.case_sensitive)),
+            ("cert", self.cert.as_ref().map(path)),
+            ("certkey", self.certkey.as_ref().map(path)),
+            ("domain", self.domain.clone()),
+            ("filter", self.filter.clone()),
+            ("group_classes", text(&self.group_classes.join(","))),
+            ("group_dn", self.group_dn.clone()),
+            ("group_filter", self.group_filter.clone()),
+            ("group_name_attr", self.group_name_attr.clone()),
+            ("mode", text(mode)),
+            ("port", self.port.map(|port| port.to_string())),
+            ("server1", text(&self.server1)),
+            ("server2", self.server2.clone()),
+            ("sync-defaults-options", self.sync_defaults()),
+            ("sync_attributes", text(&attributes.join(","))),
+            ("user_attr", text(&self.user_attr)),
+            ("user_classes", text(&self.user_classes.join(","))),
+            ("verify", flag(self.verify)),
+        ];
+        all.into_iter().filter_map(|(option, value)| Some((option, value?))).collect()
+    }
+
     /// Whether all is there that is needed, and nothing for nothing.
     ///
     /// # Errors
@@ -399,6 +439,24 @@ impl DirectorySettings {
         self.sync_remove_vanished = remove;
         self.sync_enable_new = enable_new;
         Ok(())
+    }
+
+    fn sync_defaults(&self) -> Option<String> {
+        let RemoveVanished { acl, entry, properties } = self.sync_remove_vanished;
+        let removed = [(acl, "acl"), (entry, "entry"), (properties, "properties")];
+        let removed: Vec<_> = removed.into_iter().filter_map(|(is_removed, what)| is_removed.then_some(what)).collect();
+        let scope = self.sync_scope.map(|scope| match scope {
+            SyncScope::Users => "scope=users",
+            SyncScope::Groups => "scope=groups",
+            SyncScope::Both => "scope=both",
+        });
+        let parts = [
+            (!self.sync_enable_new).then(|| "enable-new=0".to_owned()),
+            (!removed.is_empty()).then(|| format!("remove-vanished={}", removed.join(";"))),
+            scope.map(str::to_owned),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(","))
     }
 
     /// The port that is asked.
@@ -558,6 +616,48 @@ mod tests {
             let mut settings = settings.clone();
             settings.unset(option).unwrap();
             assert_eq!(settings.check(), Err(DirectoryOptionError::Missing(missing)));
+        }
+    }
+
+    /// What is told of a directory is what it is asked by.
+    #[test]
+    fn options_that_are_told_and_set_again_are_the_same() {
+        let all = [
+            ("base_dn", "ou=people,dc=example,dc=com"),
+            ("bind_dn", "cn=keyrig,dc=example,dc=com"),
+            ("capath", "/etc/ssl/ca.pem"),
+            ("case-sensitive", "0"),
+            ("cert", "/a.pem"),
+            ("certkey", "/a.key"),
+            ("domain", "example.com"),
+            ("filter", "(memberOf=cn=pve,dc=example,dc=com)"),
+            ("group_classes", "group,groupOfNames"),
+            ("group_dn", "ou=groups,dc=example,dc=com"),
+            ("group_filter", "(cn=pve-*)"),
+            ("group_name_attr", "cn"),
+            ("mode", "ldap+starttls"),
+            ("port", "1389"),
+            ("server1", "ldap.example.com"),
+            ("server2", "192.0.2.1"),
+            ("sync-defaults-options", "enable-new=0,remove-vanished=acl;entry;properties,scope=both"),
+            ("sync_attributes", "email=mail,firstname=givenName"),
+            ("user_attr", "uid"),
+            ("user_classes", "inetorgperson,person"),
+            ("verify", "0"),
+        ];
+        let mut settings = DirectorySettings::new(DirectoryKind::Ad);
+        for (option, value) in all {
+            settings.set(option, value).unwrap();
+        }
+        assert_eq!(settings.options(), all.map(|(option, value)| (option, value.to_owned())));
+        // All that there are, but for what `mode` says.
+        assert_eq!(all.len() + 1, DIRECTORY_OPTIONS.len());
+        for kind in [DirectoryKind::Ldap, DirectoryKind::Ad] {
+            let mut again = DirectorySettings::new(kind);
+            for (option, value) in again.options() {
+                again.set(option, &value).unwrap();
+            }
+            assert_eq!(again, DirectorySettings::new(kind));
         }
     }
 

@@ -16,6 +16,7 @@ use super::session::Ended;
 use crate::audit_log::{Event, EventFilter, EventKind, InvalidEventKind};
 use crate::audit_report::{AuditedUser, Finding};
 use crate::factors::{Factor, FactorChange};
+use crate::realm_change;
 use crate::realms::{Realm, Requirement};
 use crate::relying_party::{Administer, Audit, ChangeOthers, ChangeOthersFactors, Claim, Own};
 use crate::sessions::SessionEntry;
@@ -266,7 +267,8 @@ pub(super) async fn change_realm(
     InPath(realm): InPath<String>,
     Body(RealmChange { requirement }): Body<RealmChange>,
 ) -> Result<Json<Realm>, Refusal> {
-    relying_party.change_realm(claim, realm, requirement).await.map(Json)
+    let change = realm_change::RealmChange { requirement: Some(requirement), ..realm_change::RealmChange::default() };
+    relying_party.change_realm(claim, realm, change).await.map(Json)
 }
 
 /// A user with all factors, and what there is to say of them.

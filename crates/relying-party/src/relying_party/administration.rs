@@ -13,7 +13,6 @@ use crate::audit_report::{self, AuditedUser};
 use crate::factors::{self, Factor, FactorChange, Which};
 use crate::groups::{self, Group, GroupError};
 use crate::locks;
-use crate::realms::{self, Realm, Requirement};
 use crate::refusal::Refusal;
 use crate::roles::{self, AclEntry, NamedRole, RoleError, Subject};
 use crate::store::Transaction;
@@ -199,23 +198,6 @@ impl RelyingParty {
         self.write_as(claim, move |_, Authorized { connection, session, by }| {
             let which = id.as_deref().map_or(Which::All, Which::One);
             Ok(factors::delete(connection, &user, which, force, Some(&session.id), &by)?)
-        })
-        .await
-    }
-
-    /// Everybody may see what a login will ask for.
-    pub(crate) async fn realms(self: &Arc<Self>) -> Result<Vec<Realm>, Refusal> {
-        self.work(|this| Ok(this.store.realms()?)).await
-    }
-
-    pub(crate) async fn change_realm(
-        self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
-        realm: String,
-        requirement: Requirement,
-    ) -> Result<Realm, Refusal> {
-        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
-            Ok(realms::set_requirement(connection, &realm, requirement, &by)?)
         })
         .await
     }

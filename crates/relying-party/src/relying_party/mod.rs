@@ -8,6 +8,7 @@ mod authorization;
 mod enrolment;
 mod login;
 mod named;
+mod realms;
 mod settling_in;
 mod state;
 mod syncing;

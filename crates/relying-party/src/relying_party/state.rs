@@ -97,7 +97,7 @@ pub struct RelyingParty {
     pub(super) passwords: Passwords,
     directories: BTreeMap<String, Arc<dyn Directory>>,
     /// Turns at directories, which may be slow.
-    asking: Arc<Turns>,
+    pub(super) asking: Arc<Turns>,
     pub(super) policy: Policy,
     /// `Err` says why WebAuthn cannot be used: nobody who has enrolled a credential can log in then.
     pub(super) webauthn: Result<Webauthn, String>,

@@ -102,7 +102,7 @@ impl Server {
     }
 
     /// All that it was asked until now, but for the ends of connections.
-    fn asked(&self) -> Vec<Request> {
+    pub(crate) fn asked(&self) -> Vec<Request> {
         self.asked.try_iter().filter(|request| request.operation != 0x42).collect()
     }
 }

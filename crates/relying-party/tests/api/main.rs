@@ -33,6 +33,8 @@ mod program;
 #[cfg(test)]
 mod proxmox;
 #[cfg(test)]
+mod proxmox_realms;
+#[cfg(test)]
 mod proxmox_steps;
 #[cfg(test)]
 mod realms;

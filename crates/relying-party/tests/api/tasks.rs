@@ -189,9 +189,8 @@ async fn a_sync_that_cannot_be_is_refused_with_the_parameter() {
     let answer = sync("pve", &both).await;
     assert!(answer.status == StatusCode::INTERNAL_SERVER_ERROR && answer.reason.contains("no directory"), "{answer:?}");
     // Where the realm says what is synced, nobody else has to.
-    let mut settings = rig.store().directory_settings("corp").unwrap().unwrap();
-    settings.set("sync-defaults-options", "scope=users,enable-new=0").unwrap();
-    rig.store().change_directory_realm("corp", &settings, None, None, &By::command_line(rig.now())).unwrap();
+    let defaults = [("sync-defaults-options", "scope=users,enable-new=0")];
+    root.call(&rig, "PUT", "/access/domains/corp", &defaults).await.data();
     let upid = begin(&root, &rig, &[]).await;
     assert_eq!(ended(&root, &rig, &upid).await["exitstatus"], "OK");
     assert_eq!(root.get(&rig, "/access/users/bob@corp").await["enable"], 0);

@@ -1,9 +1,7 @@
 //! The options of a realm whose users are in a directory, as `pveum realm add` and `modify` name them.
 
-use std::time::SystemTime;
-
 use clap::Args;
-use keyrig_relying_party::{By, DirectoryKind, DirectorySettings, Realm, Store};
+use keyrig_relying_party::RealmChange;
 
 use super::super::password::PasswordSource;
 use super::super::values::one_or_zero;
@@ -87,7 +85,8 @@ pub(super) struct DirectoryOptions {
 }
 
 impl DirectoryOptions {
-    fn given(&self) -> Vec<(&'static str, &str)> {
+    /// What they say of a realm.
+    pub(super) fn change(&self) -> Result<RealmChange, Failure> {
         let all = [
             ("server1", &self.server1),
             ("server2", &self.server2),
@@ -112,93 +111,14 @@ impl DirectoryOptions {
             ("sync_attributes", &self.sync_attributes),
             ("sync-defaults-options", &self.sync_defaults_options),
         ];
-        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+        let options = all.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        let bind_password = self.password.as_ref().map(PasswordSource::read).transpose()?.map(Into::into);
+        Ok(RealmChange { options, bind_password, check_connection: self.check_connection, ..RealmChange::default() })
     }
 
-    /// Whether the passwords of a directory of this kind go in clear text.
-    pub(super) fn is_in_clear(&self, kind: Option<DirectoryKind>) -> bool {
+    /// Whether the passwords of a directory go in clear text.
+    pub(super) fn is_in_clear(&self) -> bool {
         let secure = self.secure.as_deref() == Some("1");
-        kind.is_some() && !secure && self.mode.as_deref().unwrap_or("ldap") == "ldap"
-    }
-
-    /// Whether it is said whether the directory is to be tried first, which is of directories alone.
-    pub(super) fn says_whether_to_check(&self) -> bool {
-        self.check_connection.is_some()
-    }
-
-    /// Whether any is given.
-    pub(super) fn is_any(&self) -> bool {
-        self.password.is_some() || !self.given().is_empty()
-    }
-
-    fn set(&self, settings: &mut DirectorySettings) -> Result<(), Failure> {
-        let set = self.given().into_iter().try_for_each(|(name, value)| settings.set(name, value));
-        set.map_err(|error| Failure::Realm(error.into()))
-    }
-
-    fn password(&self) -> Result<Option<String>, Failure> {
-        let password = self.password.as_ref().map(PasswordSource::read).transpose()?;
-        if password.as_deref() == Some("") {
-            return Err(Failure::Usage("the password of --bind_dn is empty".to_owned()));
-        }
-        Ok(password)
-    }
-
-    /// Tries the directory, if that is asked for.
-    async fn check(
-        &self,
-        store: &Store,
-        realm: &str,
-        settings: &DirectorySettings,
-        password: Option<&str>,
-    ) -> Result<(), Failure> {
-        if self.check_connection == Some(true) {
-            store.check_directory(realm, settings, password).await?;
-        }
-        Ok(())
-    }
-
-    /// Adds a realm of a directory.
-    pub(super) async fn add(
-        &self,
-        store: &Store,
-        realm: &str,
-        kind: DirectoryKind,
-        comment: &str,
-    ) -> Result<Realm, Failure> {
-        let mut settings = DirectorySettings::new(kind);
-        self.set(&mut settings)?;
-        let password = self.password()?;
-        match (&settings.bind_dn, &password) {
-            (Some(_), None) => return Err(Failure::Usage("--bind_dn needs its --password FILE".to_owned())),
-            (None, Some(_)) => {
-                return Err(Failure::Usage("--password is that of --bind_dn, which is missing".to_owned()));
-            }
-            _ => {}
-        }
-        self.check(store, realm, &settings, password.as_deref()).await?;
-        let by = By::command_line(SystemTime::now());
-        Ok(store.add_directory_realm(realm, &settings, comment, password.as_deref(), &by)?)
-    }
-
-    /// Changes what the directory of a realm is asked by, and sets the options back that are named.
-    pub(super) async fn change(
-        &self,
-        store: &Store,
-        realm: &str,
-        deleted: &[String],
-        comment: Option<&str>,
-    ) -> Result<Realm, Failure> {
-        let mut settings = store.directory_of(realm)?;
-        let unset = deleted.iter().try_for_each(|name| settings.unset(name));
-        unset.map_err(|error| Failure::Realm(error.into()))?;
-        self.set(&mut settings)?;
-        let password = self.password()?;
-        if settings.bind_dn.is_none() && password.is_some() {
-            return Err(Failure::Usage("--password is that of --bind_dn, which is missing".to_owned()));
-        }
-        self.check(store, realm, &settings, password.as_deref()).await?;
-        let by = By::command_line(SystemTime::now());
-        Ok(store.change_directory_realm(realm, &settings, comment, password.as_deref(), &by)?)
+        !secure && self.mode.as_deref().unwrap_or("ldap") == "ldap"
     }
 }

@@ -12,7 +12,6 @@ use super::caller::{Caller, csrf_token, moment};
 use super::params::{NoParams, Params};
 use super::ticket::{MAX_TICKET_BYTES, TICKET_KEY_BYTES, Ticket};
 use crate::http::login::counted;
-use crate::realms::Requirement;
 use crate::relying_party::{
     self as decided, Claim, Credential, LoggedIn, Offer, Own, Present, Right, SessionTicket, Step,
 };
@@ -37,25 +36,6 @@ pub(super) async fn version(_: Caller<Present>, _: NoParams) -> Answer {
 /// Clients ask whether there is anybody.
 pub(super) async fn no_ticket(_: NoParams) -> Answer {
     Ok(Data(Value::Null))
-}
-
-/// Everybody may see which realms there are: a login form has to.
-pub(super) async fn domains(State(relying_party): Shared, _: NoParams) -> Answer {
-    let realms = relying_party.realms().await?.into_iter().map(|realm| {
-        let kind = realm.kind.name();
-        let mut entry = json!({ "realm": realm.name, "type": kind, "comment": realm.comment });
-        let tfa = match realm.requirement {
-            Requirement::None => None,
-            Requirement::Oath { .. } => Some("oath"),
-            Requirement::Any => Some("any"),
-            Requirement::Webauthn => Some("webauthn"),
-        };
-        if let (Some(tfa), Some(members)) = (tfa, entry.as_object_mut()) {
-            members.insert("tfa".to_owned(), tfa.into());
-        }
-        entry
-    });
-    Ok(Data(realms.collect()))
 }
 
 /// A ticket for a password, for the second factor after half a ticket, or for a ticket that is about to be over.

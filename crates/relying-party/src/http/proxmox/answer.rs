@@ -59,6 +59,11 @@ impl Failure {
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "Parameter verification failed.") }
     }
 
+    /// What a call dies of there is a 500, whoever is to blame.
+    pub(super) fn died(reason: impl AsRef<str>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason.as_ref())
+    }
+
     /// The body cannot be read.
     pub(super) fn of_body(reason: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
@@ -87,14 +92,13 @@ impl From<Refusal> for Failure {
             Refusal::Forbidden { needed } => {
                 Self::new(StatusCode::FORBIDDEN, &format!("Permission check failed (this needs the role {needed})"))
             }
-            // What a call dies of there is a 500, whoever is to blame.
             Refusal::User(_)
             | Refusal::Group(_)
             | Refusal::Role(_)
             | Refusal::Factor(_)
             | Refusal::Realm(_)
             | Refusal::BadTotp(_)
-            | Refusal::BadPassword => Self::new(StatusCode::INTERNAL_SERVER_ERROR, &refusal.to_string()),
+            | Refusal::BadPassword => Self::died(refusal.to_string()),
             other => Self::new(other.status(), &other.to_string()),
         }
     }

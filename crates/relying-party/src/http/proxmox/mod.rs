@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 mod factors;
 mod params;
+mod realms;
 mod tasks;
 mod ticket;
 
@@ -41,7 +42,11 @@ routes! {
     GET "/version" => access::version,
     GET "/access/ticket" => access::no_ticket,
     POST "/access/ticket" => access::ticket,
-    GET "/access/domains" => access::domains,
+    GET "/access/domains" => realms::domains,
+    POST "/access/domains" => realms::add,
+    GET "/access/domains/{realm}" => realms::domain,
+    PUT "/access/domains/{realm}" => realms::change,
+    DELETE "/access/domains/{realm}" => realms::delete,
     POST "/access/domains/{realm}/sync" => tasks::sync,
     GET "/access/permissions" => access::permissions,
     PUT "/access/password" => access::change_password,
