@@ -72,10 +72,14 @@ window.at ??= (() => {
     return keys;
   }
 
-  // A user's entry on the page of users, opened.
+  // A user's entry on the page of users.
+  const entry = (name) => [...document.querySelectorAll('#user-list > li')].find((one) => one.querySelector('strong').textContent === name);
+  // Somebody else has opened it: what is in it is there a moment later.
+  const isUnfolded = (name) => until(() => entry(name)?.querySelector('details[open] dl') && true);
+
+  // The same, opened.
   async function user(name) {
-    const is = (one) => one.querySelector('strong').textContent === name;
-    const item = await until(() => [...document.querySelectorAll('#user-list > li')].find(is));
+    const item = await until(() => entry(name));
     const details = item.querySelector('details');
     details.open = true;
     await until(() => details.querySelector('dl'));
@@ -172,7 +176,7 @@ window.at ??= (() => {
   const trouble = () => until(() => find('trouble').textContent);
   const markup = () => document.images.length - 1 + document.querySelectorAll('b, iframe').length + Number(/[\u202e\u200b]/.test(document.body.textContent));
   return {
-    ...window.looking, start, beginAgain, isClosed, open, isOpen, isIn, answered, send, give, addApp, paper, user: async (name) => Boolean(await user(name)), press,
+    ...window.looking, start, beginAgain, isClosed, open, isOpen, isIn, isUnfolded, answered, send, give, addApp, paper, user: async (name) => Boolean(await user(name)), press,
     pressAtFactor, begin, roles, addToken, require, lacking, offered, rename, eventsOf, openReport, lastReport, held, needing, areLocked, trouble, markup,
   };
 })();

@@ -204,6 +204,7 @@ class Pages(Looking):
         self.tab_to_page("users")
         self.tab_to(ALICE)
         self.browser.press(ENTER)
+        self.do("isUnfolded", ALICE)
         self.tab_to(f"Comment: {ALICE}")
         self.browser.press(SPACE)
         self.in_dialog("ask", "by keyboard" + ENTER)
