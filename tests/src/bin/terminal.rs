@@ -2,14 +2,17 @@
 //! and from nothing else.
 //!
 //! `terminal [--each PROMPT COMMAND]... [PROMPT ANSWER]... -- PROGRAM [ARGUMENT]...` types each answer once its prompt has been printed after the one
-//! before, and has a shell run each command whenever its prompt is printed, whatever comes of that; not again for a line that is only written over
-//! with a clock behind it (`  0:07`). What the program prints goes to standard output, and its exit status is this program's. A prompt with an
+//! before, and has a shell run each command whenever its prompt is printed, whatever comes of that, with the line so far in `LINE`; not again for a
+//! line that is only written over with a clock behind it (`  0:07`). What the program prints goes to standard output, and its exit status is this program's. A prompt with an
 //! answer that did not come is an error.
 
 use std::env;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::iter::once;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -71,17 +74,13 @@ fn converse<'d>(
 ) -> io::Result<Option<&'d [String; 2]>> {
     let mut dialogue = dialogue.into_iter().peekable();
     let mut unread = Vec::new();
-    let mut buffer = [0; 1024];
+    let printed = read_along(terminal.try_clone()?);
     loop {
-        let printed = match terminal.read(&mut buffer) {
-            // Nobody has the terminal open any more (pty(7)).
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => 0,
-            read => read?,
-        };
-        let Some(printed @ [_, ..]) = buffer.get(..printed) else { return Ok(dialogue.next()) };
-        io::stdout().write_all(printed)?;
-        io::stdout().flush()?;
-        unread.extend_from_slice(printed);
+        let Ok(first) = printed.recv() else { return Ok(dialogue.next()) };
+        // Whatever else is there: a line may be cut in two.
+        for more in once(first).chain(printed.try_iter()) {
+            unread.extend(more?);
+        }
         loop {
             let end_of = |prompt: &str| {
                 let at = unread.windows(prompt.len()).position(|window| window == prompt.as_bytes())?;
@@ -97,16 +96,50 @@ fn converse<'d>(
                     terminal.write_all(format!("{answer}\n").as_bytes())?;
                 }
                 (_, Some((end, command))) => {
-                    unread.drain(..end);
+                    let printed: Vec<_> = unread.drain(..end).collect();
                     if is_written_over(&unread) {
                         continue;
                     }
-                    Command::new("sh").arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+                    let line = printed.rsplit(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+                    let line = String::from_utf8_lossy(line).into_owned();
+                    Command::new("sh")
+                        .arg("-c")
+                        .arg(command)
+                        .env("LINE", line)
+                        .stdin(Stdio::null())
+                        .stdout(Stdio::null())
+                        .status()?;
                 }
                 (Some(_), None) => break,
             }
         }
     }
+}
+
+/// Reads what is printed, also while a command runs: who prints would wait otherwise, in the middle of a line.
+fn read_along(mut terminal: File) -> Receiver<io::Result<Vec<u8>>> {
+    let (sender, printed) = channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 1024];
+        loop {
+            let read = match terminal.read(&mut buffer) {
+                // Nobody has the terminal open any more (pty(7)).
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => return,
+                Ok(0) => return,
+                read => read.map(|length| buffer.get(..length).unwrap_or_default().to_vec()),
+            };
+            let read = read.and_then(|bytes| {
+                io::stdout().write_all(&bytes)?;
+                io::stdout().flush()?;
+                Ok(bytes)
+            });
+            let is_over = read.is_err();
+            if sender.send(read).is_err() || is_over {
+                return;
+            }
+        }
+    });
+    printed
 }
 
 /// Whether the rest of a line ends with a clock.
