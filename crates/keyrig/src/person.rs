@@ -1,12 +1,19 @@
 //! Who sits at the terminal: what is asked of a person on standard error, with a clock that shows how long it has been.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::fs::OpenOptions;
+use std::future::Future;
+use std::io::{self, IsTerminal, Write, stderr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use keyrig_scenario::hardware::person::{Ask, Person};
+use rustix::fs::OFlags;
+use rustix::termios::{QueueSelector, tcflush};
+use tokio::net::unix::pipe;
 
 use crate::failure::Failure;
 use crate::interruption::HiddenTyping;
@@ -79,6 +86,28 @@ fn say_it(text: &str, is_seen: bool) {
     let _ = stderr().flush();
 }
 
+/// Asks, and waits until Enter is pressed at the terminal after that.
+async fn enter(ask: impl FnOnce()) -> io::Result<()> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let terminal = OpenOptions::new().read(true).custom_flags(flags).open("/dev/tty")?;
+    // What was typed before is no answer.
+    tcflush(&terminal, QueueSelector::IFlush)?;
+    // Tokio has no type for terminals; its type for pipes waits for them.
+    let terminal = pipe::Receiver::from_owned_fd_unchecked(terminal.into())?;
+    ask();
+    let mut typed = [0; 256];
+    loop {
+        terminal.readable().await?;
+        // A line at a time, as the terminal is.
+        match terminal.try_read(&mut typed) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 fn clear() {
     let _ = write!(stderr(), "\r\x1b[K");
 }
@@ -90,6 +119,15 @@ impl Person for AtTerminal {
 
     fn done(&self) {
         self.show(Told::Done);
+    }
+
+    fn until_over<'p>(&'p self, ask: &Ask) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'p>> {
+        let text = ask.to_string();
+        Box::pin(async move {
+            let over = enter(|| self.show(Told::Asked(text))).await;
+            self.show(Told::Done);
+            over.map_err(|error| format!("nobody can say at a terminal that it is over: {error}"))
+        })
     }
 
     fn tell(&self, text: &str) {

@@ -9,6 +9,7 @@
 //! | [`lab`] | names of keys by where they are plugged in, and what switches and touches them |
 //! | [`power`] | the power of a key's port, switched by a lab's command |
 //! | [`person`] | who inserts and touches where no command does |
+//! | `usbmon` | keys that a browser asks, heard by the kernel |
 
 pub mod bench;
 pub mod identity;
@@ -17,3 +18,4 @@ pub mod lab;
 pub mod person;
 pub mod power;
 pub mod record;
+pub(crate) mod usbmon;

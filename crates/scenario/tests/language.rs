@@ -42,6 +42,16 @@ fn what_is_wrong_is_said_with_its_place() {
             "[[step]]\nadvance = \"30s\"\nclient = \"page\"",
             "s.toml:3:10: client does not belong to advance: it belongs to register, login, passkey",
         ),
+        (
+            "[[key]]\nname = \"a\"\n[[step]]\nlogin = \"a\"\nby = \"browser\"",
+            "s.toml:5:6: no browser gets to a site that does not listen: give [site] listens = true",
+        ),
+        (
+            "[site]\nlistens = true\n[[key]]\nname = \"a\"\n[[step]]\nlogin = \"a\"\nby = \"browser\"\nmeanwhile = [{ unplug = \"a\" }]",
+            "s.toml:8:13: meanwhile is nothing that a person does in a browser: leave it out, or by = \"browser\"",
+        ),
+        ("[[step]]\nreset = \"a\"\nby = \"browser\"", "s.toml:3:6: by does not belong to reset"),
+        ("[[step]]\nlogin = \"a\"\nby = \"person\"", "s.toml:3:6: there is no \"person\" here"),
         ("[matrix]\n", "s.toml:1:1: the matrix is empty"),
         ("[matrix]\nbrowser = []\n", "s.toml:2:11: the matrix goes through no browser"),
         ("[matrix]\nbrowser = \"firefox\"\n", "s.toml:2:1: browser is not a list"),

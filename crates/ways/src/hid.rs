@@ -28,6 +28,8 @@ pub struct HidKey {
     pub path: PathBuf,
     /// What the kernel calls it since it was plugged in, such as `0003:1050:0407.0001`: another at each plugging.
     pub instance: Option<String>,
+    /// Its bus and its number there, as usbmon calls it since it was plugged in. None of a key that is on no USB.
+    pub address: Option<(u16, u8)>,
     /// `idVendor`.
     pub vendor_id: u16,
     /// `idProduct`.
@@ -67,10 +69,13 @@ impl HidKey {
         let found = device_path(Path::new(CLASS), &path).unwrap_or_default();
         let of_usb = usb_device(&found);
         let attribute = |name| of_usb.as_deref().and_then(|device| attribute(device, name));
+        let number = |name| attribute(name).and_then(|text| text.parse::<u16>().ok());
+        let address = number("busnum").zip(number("devnum").and_then(|number| u8::try_from(number).ok()));
         let release = attribute("bcdDevice").and_then(|text| u16::from_str_radix(&text, 16).ok());
         Self {
             topology: topology(&found),
             instance: instance(&found),
+            address,
             vendor_id: device.vendor_id(),
             product_id: device.product_id(),
             release: release.unwrap_or_else(|| device.release_number()),

@@ -352,6 +352,7 @@ mod tests {
             topology: Some(topology.to_owned()),
             path: "/dev/hidraw0".into(),
             instance: None,
+            address: None,
             vendor_id: 0x1050,
             product_id: 0x0407,
             release: 0x0543,

@@ -312,6 +312,9 @@ impl SitePlan {
         }
         if let Some(listens) = &table.listens {
             self.listens = listens.value;
+            if listens.value && table.rp_id.is_none() {
+                "localhost".clone_into(&mut self.rp_id);
+            }
         }
         if let Some(origin) = table.related_origins.iter().flatten().next().filter(|_| self.listens) {
             let problem =
@@ -390,6 +393,13 @@ fn step(At { value: table, at }: &At<StepTable>, known: &mut Known) -> Result<St
     let (verb, at) = table.verb(at)?;
     if let Some(problem) = table.out_of_place(&verb) {
         return Err(problem);
+    }
+    if let Some(problem) = table.not_in_a_browser() {
+        return Err(problem);
+    }
+    if let Some(by) = table.by.as_ref().filter(|_| !known.is_elsewhere && !known.site.listens) {
+        let problem = Problem::new(by.at.clone(), "no browser gets to a site that does not listen");
+        return Err(problem.with_help("give [site] listens = true: it is at http://localhost then"));
     }
     if known.is_elsewhere && verb.is_of_our_site() {
         let problem = Problem::new(at, format!("{} is done at a site of ours, and this one is others'", verb.name()));
@@ -533,6 +543,7 @@ fn asserted(assert: &AssertTable, known: &Known) -> Result<(), Problem> {
     let keys = places(&assert.stored)
         .chain(places(&assert.pin_retries))
         .chain(places(&assert.touches))
+        .chain(places(&assert.pin_retries_spent))
         .chain(listed(&assert.asked))
         .chain(listed(&assert.never_asked));
     for (key, at) in keys {

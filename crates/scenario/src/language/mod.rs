@@ -69,7 +69,7 @@ pub use self::plan::{Act, AttestationPlan, ClientPlan, KeyPlan, Scenario, SitePl
 pub use self::problem::{InvalidScenario, Problem, line_and_column};
 pub use self::schema::schema;
 pub use self::site::{AcceptedAttestation, AttestationRoot, AttestationTable, SiteTable, UserTable};
-pub use self::step::{ActTable, AssertTable, CredentialKind, FactorAct, StepTable, Verb};
+pub use self::step::{ActTable, AssertTable, CredentialKind, Doer, FactorAct, StepTable, Verb};
 
 pub(crate) use self::check::PASSWORD;
 use self::file::File;

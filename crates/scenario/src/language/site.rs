@@ -17,7 +17,7 @@ pub struct SiteTable {
     /// What it does otherwise than the policy, by the names of a policy's fields: `signature_counter = "report"`.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub policy_fields: Option<At<toml::Table>>,
-    /// The RP ID, a domain. Without it, `login.example.com`.
+    /// The RP ID, a domain. Without it, `login.example.com`, or `localhost` of a site that listens.
     pub rp_id: Option<At<String>>,
     /// The origins of its pages. Without them, `https://` and the RP ID.
     pub origins: Option<Vec<At<String>>>,

@@ -73,6 +73,9 @@ pub struct StepTable {
 
     /// Who: a user. Without it, the first.
     pub user: Option<At<String>>,
+    /// Who does it: `browser` has a person do it in a real browser where real keys are used, and what it is to come to is judged by what the
+    /// kernel hears on USB and by our site's log. On everything else keyrig's client stands in for the browser, as without it.
+    pub by: Option<At<Doer>>,
     /// Where: a client. Without it, the first.
     pub client: Option<At<String>>,
     /// What a new credential is to be: `second-factor`, unless told otherwise, `passkey`, or `u2f`.
@@ -121,6 +124,14 @@ pub struct StepTable {
     pub times: Option<At<u32>>,
     /// What it is to come to. Without it, it is to be accepted.
     pub expect: Option<At<Expectation>>,
+}
+
+/// Who does a ceremony.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Doer {
+    /// A person, in a real browser.
+    Browser,
 }
 
 /// What is done with a factor that is not a key.
@@ -187,6 +198,9 @@ pub struct AssertTable {
     /// How often keys have asked for a touch since the scenario began: the transcript.
     #[serde(default)]
     pub touches: BTreeMap<String, At<usize>>,
+    /// How many tries at their PINs keys have spent since the scenario began: the transcript.
+    #[serde(default)]
+    pub pin_retries_spent: BTreeMap<String, At<usize>>,
     /// Commands that keys were asked since the scenario began, such as `authenticatorGetAssertion`: the transcript.
     #[serde(default)]
     pub asked: BTreeMap<String, Several>,
@@ -464,6 +478,25 @@ impl StepTable {
         }
     }
 
+    /// The first member that nobody follows who does it in a real browser.
+    pub(crate) fn not_in_a_browser(&self) -> Option<Problem> {
+        fn place<T>(member: Option<&At<T>>) -> Option<Range<usize>> {
+            member.map(|member| member.at.clone())
+        }
+        self.by.as_ref()?;
+        let u2f = self.kind.as_ref().filter(|kind| kind.value == CredentialKind::U2f);
+        let members = [
+            ("kind = \"u2f\"", place(u2f)),
+            ("replaces", place(self.replaces.as_ref())),
+            ("meanwhile", place(self.meanwhile.as_ref())),
+            ("options", place(self.options.as_ref())),
+        ];
+        members.into_iter().find_map(|(name, at)| {
+            let problem = Problem::new(at?, format!("{name} is nothing that a person does in a browser"));
+            Some(problem.with_help("leave it out, or by = \"browser\""))
+        })
+    }
+
     /// The first member that its verb has no use for.
     pub(crate) fn out_of_place(&self, verb: &Verb) -> Option<Problem> {
         const CEREMONY: &[&str] = &["register", "login", "passkey"];
@@ -471,12 +504,13 @@ impl StepTable {
         fn place<T>(member: Option<&At<T>>) -> Option<Range<usize>> {
             member.map(|member| member.at.clone())
         }
-        let members: [Member; 22] = [
+        let members: [Member; 23] = [
             (
                 "user",
                 place(self.user.as_ref()),
                 &["register", "login", "passkey", "recovery-key", "totp", "call", "assert"],
             ),
+            ("by", place(self.by.as_ref()), CEREMONY),
             ("client", place(self.client.as_ref()), CEREMONY),
             ("kind", place(self.kind.as_ref()), &["register"]),
             ("description", place(self.description.as_ref()), &["register"]),

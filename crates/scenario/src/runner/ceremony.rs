@@ -86,7 +86,7 @@ impl Run<'_> {
     }
 
     /// The key that the finger is over in a step, if it is over any.
-    fn finger<'s>(step: &'s StepPlan, key: &'s str) -> Option<&'s str> {
+    pub(super) fn finger<'s>(step: &'s StepPlan, key: &'s str) -> Option<&'s str> {
         match step.with.finger.as_ref().map(|finger| finger.value.as_str()) {
             _ if !step.meanwhile.is_empty() => None,
             Some("nobody") => None,

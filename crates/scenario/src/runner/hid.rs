@@ -25,6 +25,7 @@ use crate::hardware::identity::{CannotIdentify, Identity};
 use crate::hardware::lab::NotTheKey;
 use crate::hardware::person::Ask;
 use crate::hardware::power;
+use crate::hardware::usbmon::{CannotListen, Listening};
 use crate::language::KeyPlan;
 use crate::results::KeyResult;
 
@@ -289,6 +290,18 @@ impl Hid {
         self.0.attention.left()
     }
 
+    /// Has a person do something in a browser, and hears these keys meanwhile, as far as they are there.
+    pub(super) async fn in_browser(&self, ask: &Ask, names: &[String]) -> Result<(), RunError> {
+        let mut keys = BTreeMap::new();
+        for name in names {
+            keys.extend(self.there(name)?.map(|key| (name.clone(), key)));
+        }
+        let listening = Listening::to(&keys, &self.0.tap)?;
+        let over = self.0.bench.person.until_over(ask).await;
+        listening.finish().await?;
+        over.map_err(RunError::Cannot)
+    }
+
     /// Tells the person something.
     pub(super) fn tell(&self, text: &str) {
         self.0.bench.person.tell(text);
@@ -342,6 +355,12 @@ impl From<CannotIdentify> for RunError {
 
 impl From<NotTheKey> for RunError {
     fn from(error: NotTheKey) -> Self {
+        Self::Cannot(error.to_string())
+    }
+}
+
+impl From<CannotListen> for RunError {
+    fn from(error: CannotListen) -> Self {
         Self::Cannot(error.to_string())
     }
 }

@@ -278,6 +278,13 @@ impl Run<'_> {
                 differences.push(differs(format!("touches of {key}"), wanted.value.to_string(), found.to_string()));
             }
         }
+        for (key, wanted) in &assert.pin_retries_spent {
+            let found = transcript.pin_retries_spent(key);
+            if found != wanted.value {
+                let what = format!("PIN retries that {key} spent");
+                differences.push(differs(what, wanted.value.to_string(), found.to_string()));
+            }
+        }
         let exchanges = transcript.exchanges();
         let asked = |key: &str| {
             let mut commands: Vec<&str> = Vec::new();

@@ -27,6 +27,8 @@ use super::hid::Hid;
 use super::seed;
 use super::settings::Settings;
 use super::time::RunTime;
+#[cfg(target_os = "linux")]
+use crate::hardware::person::Ask;
 use crate::language::{KeyPlan, On};
 use crate::results::KeyResult;
 
@@ -215,6 +217,17 @@ impl Keys {
         self.there.retain(|key| key.name() != name);
         let name = named(name)?;
         self.carrier.gone(&name).await
+    }
+
+    /// Has a person do something in a browser with real keys, and hears them meanwhile.
+    #[cfg(target_os = "linux")]
+    pub(super) async fn in_browser(&mut self, ask: &Ask) -> Result<(), RunError> {
+        let Some(hid) = self.hid().cloned() else { return Ok(()) };
+        // Who has a node open gets the answers to others too: they would be heard twice, and in the way of one's own.
+        self.there.clear();
+        let names: Vec<_> = self.names.iter().map(ToString::to_string).collect();
+        hid.in_browser(ask, &names).await?;
+        self.look().await
     }
 
     pub(super) async fn plug(&mut self, name: &str) -> Result<Option<String>, RunError> {

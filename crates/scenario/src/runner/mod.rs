@@ -4,6 +4,8 @@
 //! process, which is called, and whose clock stands still but for what a step lets pass. Everything random follows from the
 //! seed. A step is done, and compared with what it was to come to; after the first that differs nothing more is done.
 
+#[cfg(target_os = "linux")]
+mod browser;
 mod carrier;
 mod ceremony;
 mod elsewhere;

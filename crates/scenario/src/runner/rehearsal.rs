@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use keyrig_ctap::cose::PublicKey;
 use keyrig_relying_party::{
-    Attestation, By, Clock, DangerSeeded, Options, PasswordCost, PasswordHash, Realm, RealmError, RelyingParty,
-    Requirement, Server, Settings, Store, SyncWish, Totp, User, UserChange, UserName, Which, router, serve,
+    Attestation, By, Clock, DangerSeeded, Event, EventFilter, Options, PasswordCost, PasswordHash, Realm, RealmError,
+    RelyingParty, Requirement, Server, Settings, Store, SyncWish, Totp, User, UserChange, UserName, Which, router,
+    serve,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -251,10 +252,30 @@ impl Rehearsal {
 
     /// The kinds of the latest events, the latest last.
     pub(super) fn log(&self, count: usize) -> Result<Vec<&'static str>, RunError> {
-        let events = self.store.events(&keyrig_relying_party::EventFilter::default())?;
+        let events = self.store.events(&EventFilter::default())?;
         let mut kinds: Vec<_> = events.iter().take(count).map(|event| event.kind.name()).collect();
         kinds.reverse();
         Ok(kinds)
+    }
+
+    /// What became of users since an event, the latest last.
+    pub(super) fn events_since(&self, last: i64) -> Result<Vec<Event>, RunError> {
+        let mut events = self.store.events(&EventFilter::default())?;
+        events.retain(|event| event.id > last);
+        events.reverse();
+        Ok(events)
+    }
+
+    /// The number of the latest event.
+    pub(super) fn last_event(&self) -> Result<i64, RunError> {
+        let latest = EventFilter { limit: Some(1), ..EventFilter::default() };
+        Ok(self.store.events(&latest)?.first().map_or(0, |event| event.id))
+    }
+
+    /// The report that an event names.
+    pub(super) fn report(&self, event: &Event) -> Result<Option<Value>, RunError> {
+        let Some(id) = &event.report_id else { return Ok(None) };
+        Ok(self.store.report(id)?.map(|(_, report)| report))
     }
 
     fn require(&self, realm: &str, requirement: Requirement) -> Result<Realm, RunError> {

@@ -36,6 +36,10 @@ fn typed_once(pin: Option<String>) -> impl Fn(&PinRequest) -> Option<Pin> {
 impl Run<'_> {
     /// Does what a step says, once.
     pub(super) async fn perform(&mut self, step: &StepPlan) -> Result<Outcome, RunError> {
+        #[cfg(target_os = "linux")]
+        if let Some(key) = step.verb.key().filter(|_| self.is_in_browser(step)) {
+            return self.in_browser(step, &key.value).await;
+        }
         match &step.verb {
             Verb::Register(key) => self.register(step, &key.value).await,
             Verb::Login(key) => self.login(step, &key.value).await,
