@@ -24,7 +24,7 @@ from screen import Screen
 PATIENCE = 120_000
 
 # What Chromium leaves open where it does not go on.
-ENDS = ("Try a different", "Something went wrong", "Set up a new PIN", "enough space")
+ENDS = ("Try a different", "Something went wrong", "Set up a new PIN", "enough space", "be used with this site")
 
 
 # How an answer to U2F's registration begins.

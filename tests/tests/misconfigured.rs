@@ -121,13 +121,11 @@ async fn firefox_refuses_what_the_catalogue_says() {
 }
 
 #[tokio::test]
-#[ignore = "it takes minutes, and a machine that does nothing else"]
 async fn chromium_with_a_key_does_what_the_catalogue_says() {
     asks_a_key(Browser::Chromium).await;
 }
 
 #[tokio::test]
-#[ignore = "it takes minutes, and a machine that does nothing else"]
 async fn firefox_with_a_key_does_what_the_catalogue_says() {
     asks_a_key(Browser::Firefox).await;
 }
