@@ -74,7 +74,7 @@ setpriv --reuid=65534 --regid=65534 --clear-groups /usr/bin/python3 -B browsers/
 END
         '{terminal}' --each 'insert key \"primary\"' '\"$keyrig\" key plug primary' \
             --each 'and add a' 'sh person register' --each 'staple\", with' 'sh person log_in' \
-            'key called \"primary\"; touch key \"primary\"; press Enter' '' 'a security key; touch key \"primary\"; press Enter' '' \
+            'key called \"primary\"; touch key \"primary\"' '' 'a security key; touch key \"primary\"' '' \
             -- \"$keyrig\" run '{scenarios}/in-a-browser.toml' --on hid || fail \"$(cat person.*)\"
         nodes=$(echo /dev/hidraw*)
         stop

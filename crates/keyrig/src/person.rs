@@ -124,7 +124,12 @@ impl Person for AtTerminal {
     fn until_over<'p>(&'p self, ask: &Ask) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'p>> {
         let text = ask.to_string();
         Box::pin(async move {
-            let over = enter(|| self.show(Told::Asked(text))).await;
+            let ask = || {
+                // It may be longer than a line, which could not be written over.
+                self.tell(&text);
+                self.show(Told::Asked("press Enter here once it is over".to_owned()));
+            };
+            let over = enter(ask).await;
             self.show(Told::Done);
             over.map_err(|error| format!("nobody can say at a terminal that it is over: {error}"))
         })

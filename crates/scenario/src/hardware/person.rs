@@ -59,10 +59,9 @@ impl fmt::Display for Ask {
             Self::InBrowser { what, address, key } => {
                 write!(f, "in a browser, at {address}: {what}")?;
                 match key {
-                    Some(key) => write!(f, "; touch key \"{key}\"")?,
-                    None => write!(f, "; touch no key")?,
+                    Some(key) => write!(f, "; touch key \"{key}\""),
+                    None => write!(f, "; touch no key"),
                 }
-                write!(f, "; press Enter here once it is over")
             }
         }
     }
