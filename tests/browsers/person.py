@@ -1,7 +1,7 @@
 """Does what `keyrig run` asks a person to do in a browser, in Chromium's headless shell.
 
-person.py KEYRIG URL USER KEY register|log_in: the program whose `key` command touches the key, the site, who is there, which key it is, and
-what is done. Prints what the page said.
+person.py KEYRIG URL USER KEY register|log_in: the program whose `key` command touches the key, the site, who is there,
+which key it is, and what is done. Prints what the page said.
 """
 
 import os

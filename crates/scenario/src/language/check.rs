@@ -2,7 +2,6 @@
 
 use core::fmt::Display;
 use core::ops::Range;
-use core::str::FromStr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,31 +11,28 @@ use keyrig_authenticator::profile::Quirk;
 use keyrig_client::{Browser, Origin, Rules};
 use keyrig_faults::Fault;
 use keyrig_rack::{KeyName, KeySpecification, MAX_KEYS};
-use keyrig_relying_party::{EventKind, Policy, Requirement, Role, UserName};
+use keyrig_relying_party::{EventKind, Role, UserName};
 use keyrig_verifier::Check;
 
 use super::admin::AdminCommand;
 use super::at::{At, Several};
 use super::client::{ClientTable, RulesTable};
-use super::directory;
 use super::elsewhere::is_call;
 use super::expectation::Expected;
 use super::file::File;
 use super::key::KeyTable;
 use super::matrix::Cell;
-use super::plan::{Act, AttestationPlan, ClientPlan, KeyPlan, Scenario, SitePlan, StepPlan, UserPlan};
+use super::plan::{Act, ClientPlan, KeyPlan, Scenario, SitePlan, StepPlan, UserPlan};
 use super::problem::Problem;
-use super::site::{AcceptedAttestation, AttestationRoot, SiteTable, UserTable};
+use super::site::UserTable;
 use super::step::{ActTable, AssertTable, CredentialKind, StepTable, Verb};
+use super::words::{one_of, word};
 
 /// The user of a scenario that names none.
 const USER: &str = "root@pam";
 
 /// The password of users who were given none.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
-
-/// The RP ID of a site that has none written.
-const RP_ID: &str = "login.example.com";
 
 /// How often a step may be done.
 const MAX_TIMES: u32 = 1000;
@@ -57,24 +53,6 @@ impl Problems {
     fn take<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
         result.map_err(|problem| self.add(problem)).ok()
     }
-}
-
-/// Reads a word.
-fn word<T: FromStr<Err: Display>>(written: &At<String>) -> Result<T, Problem> {
-    written.value.parse().map_err(|error: T::Err| Problem::new(written.at.clone(), error.to_string()))
-}
-
-/// One of a few words.
-fn one_of<'w, T>(
-    written: &At<String>,
-    what: &str,
-    known: impl IntoIterator<Item = &'w str>,
-    find: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, Problem> {
-    find(&written.value).ok_or_else(|| {
-        Problem::new(written.at.clone(), format!("no {what} is called {:?}", written.value))
-            .with_nearest(&written.value, known)
-    })
 }
 
 pub(super) fn scenario(file: &Path, text: &Arc<str>, cell: Cell, read: File) -> Result<Scenario, Vec<Problem>> {
@@ -241,115 +219,6 @@ fn clients(tables: &[ClientTable], problems: &mut Problems) -> Vec<ClientPlan> {
         });
     }
     clients
-}
-
-impl Default for SitePlan {
-    fn default() -> Self {
-        Self {
-            policy: Policy::strict(),
-            rp_id: RP_ID.to_owned(),
-            origins: None,
-            app_origins: Vec::new(),
-            related_origins: Vec::new(),
-            app_id: None,
-            allow_subdomains: false,
-            passkey_login: false,
-            attestation: AttestationPlan {
-                accept: AcceptedAttestation::None,
-                models: Vec::new(),
-                root: AttestationRoot::OfTheKeys,
-                enterprise: false,
-            },
-            directories: BTreeMap::new(),
-            realms: BTreeMap::new(),
-            listens: false,
-        }
-    }
-}
-
-impl SitePlan {
-    /// It, with what a table says otherwise.
-    fn with(mut self, table: &SiteTable) -> Result<Self, Problem> {
-        let texts = |list: &[At<String>]| list.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
-        if let Some(written) = &table.policy {
-            self.policy = one_of(written, "policy", Policy::built_in_names(), |name| Policy::built_in(name).ok())?;
-        }
-        if let Some(fields) = &table.policy_fields {
-            self.policy = changed(&self.policy, fields)?;
-        }
-        if let Some(rp_id) = &table.rp_id {
-            self.rp_id.clone_from(&rp_id.value);
-        }
-        if let Some(origins) = &table.origins {
-            self.origins = Some(texts(origins));
-        }
-        if let Some(origins) = &table.app_origins {
-            self.app_origins = texts(origins);
-        }
-        if let Some(origins) = &table.related_origins {
-            self.related_origins = texts(origins);
-        }
-        if let Some(app_id) = &table.app_id {
-            self.app_id = Some(app_id.value.clone());
-        }
-        self.allow_subdomains = table.allow_subdomains.unwrap_or(self.allow_subdomains);
-        self.passkey_login = table.passkey_login.unwrap_or(self.passkey_login);
-        if let Some(attestation) = &table.attestation {
-            self.attestation = AttestationPlan::of(attestation)?;
-        }
-        for (realm, options) in &table.directory {
-            self.directories.insert(realm.clone(), directory::settings(realm, options)?);
-        }
-        for (realm, written) in &table.realm {
-            if !self.has_realm(realm) {
-                return Err(self.no_realm(realm, &written.at));
-            }
-            let requirement = match written.value.as_str() {
-                "none" => Requirement::None,
-                _ => word(written)?,
-            };
-            self.realms.insert(realm.clone(), requirement);
-        }
-        if let Some(listens) = &table.listens {
-            self.listens = listens.value;
-            if listens.value && table.rp_id.is_none() {
-                "localhost".clone_into(&mut self.rp_id);
-            }
-        }
-        if let Some(origin) = table.related_origins.iter().flatten().next().filter(|_| self.listens) {
-            let problem =
-                Problem::new(origin.at.clone(), "a site that listens is at localhost, where no page elsewhere looks");
-            return Err(problem.with_help("leave listens out"));
-        }
-        Ok(self)
-    }
-}
-
-/// A policy with other values in some of its fields.
-fn changed(policy: &Policy, fields: &At<toml::Table>) -> Result<Policy, Problem> {
-    let wrong = |error: &dyn Display| Problem::new(fields.at.clone(), error.to_string());
-    let mut table = toml::Table::try_from(policy).map_err(|error| wrong(&error))?;
-    // It is the name of the policy, and no field of it.
-    table.remove("name");
-    for (field, value) in &fields.value {
-        let Some(known) = table.get(field) else {
-            let problem = Problem::new(fields.at.clone(), format!("a policy has no field {field:?}"));
-            return Err(problem.with_nearest(field, table.keys().map(String::as_str)));
-        };
-        let value = match (known, value) {
-            (toml::Value::Table(known), toml::Value::Table(value)) => {
-                let mut merged = known.clone();
-                merged.extend(value.clone());
-                toml::Value::Table(merged)
-            }
-            _ => value.clone(),
-        };
-        table.insert(field.clone(), value);
-    }
-    Policy::parse(&policy.name, &table.to_string()).map_err(|error| {
-        let reason = error.reason.lines().last().unwrap_or_default().to_owned();
-        wrong(&reason)
-    })
 }
 
 /// What a step may name.

@@ -44,7 +44,9 @@ mod plan;
 mod problem;
 mod schema;
 mod site;
+mod site_plan;
 mod step;
+mod words;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
