@@ -34,7 +34,7 @@ mod value;
 pub use decode::Secrets;
 pub use event::{Direction, Event, Header, KeyInTrace, Level, Start, Touch, What};
 pub use exchange::{Exchange, Exchanges, Transcript};
-pub use explain::Explainer;
+pub use explain::{Explainer, Role};
 pub use explanation::{Explanation, JoinedBy, KeyInCeremony, ObservedPage, RefusedBy};
 pub use followed::{Followed, Follower};
 pub use note::{Answered, Began, Ceremony, Ended, Exception, Note, Options, of_client};

@@ -86,6 +86,15 @@ fn say_it(text: &str, is_seen: bool) {
     let _ = stderr().flush();
 }
 
+/// A clock that goes on until it is dropped.
+struct Clock<'t>(&'t AtTerminal);
+
+impl Drop for Clock<'_> {
+    fn drop(&mut self) {
+        self.0.show(Told::Done);
+    }
+}
+
 /// Asks, and waits until Enter is pressed at the terminal after that.
 async fn enter(ask: impl FnOnce()) -> io::Result<()> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
@@ -129,9 +138,8 @@ impl Person for AtTerminal {
                 self.tell(&text);
                 self.show(Told::Asked("press Enter here once it is over".to_owned()));
             };
-            let over = enter(ask).await;
-            self.show(Told::Done);
-            over.map_err(|error| format!("nobody can say at a terminal that it is over: {error}"))
+            let _clock = Clock(self);
+            enter(ask).await.map_err(|error| format!("nobody can say at a terminal that it is over: {error}"))
         })
     }
 

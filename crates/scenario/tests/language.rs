@@ -48,7 +48,11 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "[site]\nlistens = true\n[[key]]\nname = \"a\"\n[[step]]\nlogin = \"a\"\nby = \"browser\"\nmeanwhile = [{ unplug = \"a\" }]",
-            "s.toml:8:13: meanwhile is nothing that a person does in a browser: leave it out, or by = \"browser\"",
+            "s.toml:8:13: meanwhile means nothing to a person in a browser: leave it out, or by = \"browser\"",
+        ),
+        (
+            "[site]\nlistens = true\n[[key]]\nname = \"a\"\n[[step]]\nlogin = \"a\"\nby = \"browser\"\npin = \"0000\"",
+            "s.toml:8:7: pin means nothing to a person in a browser",
         ),
         ("[[step]]\nreset = \"a\"\nby = \"browser\"", "s.toml:3:6: by does not belong to reset"),
         ("[[step]]\nlogin = \"a\"\nby = \"person\"", "s.toml:3:6: there is no \"person\" here"),

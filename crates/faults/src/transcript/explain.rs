@@ -13,7 +13,9 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use self::ceremony::{Heard, Role};
+pub use self::ceremony::Role;
+
+use self::ceremony::Heard;
 use self::page::Page;
 use super::event::{Event, What};
 use super::exchange::{Exchange, Exchanges};
@@ -111,7 +113,7 @@ impl Explainer {
 
     /// Finds the ceremony that a request belongs to.
     fn ask(&mut self, exchange: Exchange) {
-        let Some(role) = Role::of(&exchange.command, exchange.subcommand.as_deref(), &exchange.request) else { return };
+        let Some(role) = Role::of_exchange(&exchange) else { return };
         let key = exchange.key.as_str();
         let current = self.ceremonies.iter().rposition(|heard| {
             heard.keys.contains(key)

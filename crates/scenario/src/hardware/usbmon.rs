@@ -24,8 +24,9 @@ pub(crate) enum CannotListen {
     NotOnUsb(String),
     /// A bus cannot be listened to.
     #[error(
-        "cannot listen to {}: {error}. Load the module (sudo modprobe usbmon) and let yourself read it (sudo setfacl -m u:$USER:r {})",
-        .path.display(), .path.display()
+        "cannot listen to {}: {error}. Load the module (sudo modprobe usbmon), and let yourself read the bus that the key is on (sudo setfacl \
+         -m u:$USER:r /dev/usbmon1)",
+        .path.display()
     )]
     Open {
         /// The bus.
@@ -45,6 +46,15 @@ pub(crate) enum CannotListen {
 pub(crate) struct Listening {
     end: PipeWriter,
     threads: Vec<JoinHandle<Result<(), NotATranscript>>>,
+}
+
+/// Whether there is any bus to listen to.
+///
+/// # Errors
+/// [`CannotListen::Open`], with what to do.
+pub(crate) fn check() -> Result<(), CannotListen> {
+    let path = PathBuf::from("/dev/usbmon0");
+    path.metadata().map(drop).map_err(|error| CannotListen::Open { path, error })
 }
 
 impl Listening {
@@ -85,7 +95,10 @@ impl Listening {
     pub(crate) async fn finish(self) -> Result<(), CannotListen> {
         let Self { end, threads } = self;
         drop(end);
-        let join = move || threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok(())));
+        let join = move || {
+            let gone = |_| Err(NotATranscript::Io(io::Error::other("the thread that listened has failed")));
+            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(gone))
+        };
         spawn_blocking(join).await.map_err(io::Error::from)?.map_err(CannotListen::from)
     }
 }

@@ -490,9 +490,13 @@ impl StepTable {
             ("replaces", place(self.replaces.as_ref())),
             ("meanwhile", place(self.meanwhile.as_ref())),
             ("options", place(self.options.as_ref())),
+            ("pin", place(self.pin.as_ref())),
+            ("to", place(self.to.as_ref())),
+            ("notices", self.expect.as_ref().and_then(|expect| Some(expect.value.0.notices.0.first()?.at.clone()))),
         ];
         members.into_iter().find_map(|(name, at)| {
-            let problem = Problem::new(at?, format!("{name} is nothing that a person does in a browser"));
+            let problem =
+                Problem::new(at?, format!("{name} means nothing to a person in a browser"));
             Some(problem.with_help("leave it out, or by = \"browser\""))
         })
     }

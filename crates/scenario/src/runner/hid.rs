@@ -285,6 +285,11 @@ impl Hid {
         self.0.attention.take_withheld()
     }
 
+    /// A discoverable credential was stored on a key by another program.
+    pub(super) fn stored(&self, name: &str) {
+        self.0.attention.stored(name);
+    }
+
     /// How many discoverable credentials stay on which keys.
     pub(super) fn left(&self) -> BTreeMap<String, usize> {
         self.0.attention.left()
@@ -299,7 +304,15 @@ impl Hid {
         let listening = Listening::to(&keys, &self.0.tap)?;
         let over = self.0.bench.person.until_over(ask).await;
         listening.finish().await?;
-        over.map_err(RunError::Cannot)
+        over.map_err(RunError::Cannot)?;
+        for name in keys.keys() {
+            if self.there(name)?.is_none() {
+                return Err(RunError::Cannot(format!(
+                    "key {name} was taken out meanwhile, or plugged in again: what a browser asked it after that was not heard"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Tells the person something.

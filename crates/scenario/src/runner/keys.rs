@@ -226,8 +226,9 @@ impl Keys {
         // Who has a node open gets the answers to others too: they would be heard twice, and in the way of one's own.
         self.there.clear();
         let names: Vec<_> = self.names.iter().map(ToString::to_string).collect();
-        hid.in_browser(ask, &names).await?;
-        self.look().await
+        let done = hid.in_browser(ask, &names).await;
+        self.look().await?;
+        done
     }
 
     pub(super) async fn plug(&mut self, name: &str) -> Result<Option<String>, RunError> {

@@ -208,6 +208,9 @@ async fn ran(
     #[cfg(target_os = "linux")]
     if let Some(bench) = settings.bench.as_ref().filter(|_| settings.on == On::Hid) {
         fit::may_be_done(scenario, bench)?;
+        if scenario.steps.iter().any(|step| step.with.by.is_some()) {
+            crate::hardware::usbmon::check()?;
+        }
     }
     let keys = Keys::start(&scenario.keys, seed, &time, settings).await?;
     let roots = [keys.rack.root_certificate().to_vec(), another];
@@ -306,10 +309,15 @@ impl Run<'_> {
             Ok(Err(RunError::Refused(refusal))) => Outcome::problem(refusal.to_string()),
             Ok(Err(RunError::Cannot(reason))) => Outcome::problem(reason),
             Ok(Err(error)) => return Err(error),
-            Err(_) => Outcome::problem(format!(
-                "it did not end within {} s: nobody touches a key that waits, or the site is silent",
-                patience.as_secs()
-            )),
+            Err(_) => {
+                // A step in a browser lets go of them.
+                self.keys.look().await?;
+                let why = match step.with.by {
+                    Some(_) => "nobody said that it is over",
+                    None => "nobody touches a key that waits, or the site is silent",
+                };
+                Outcome::problem(format!("it did not end within {} s: {why}", patience.as_secs()))
+            }
         };
         self.hear_keys();
         self.hear_site();

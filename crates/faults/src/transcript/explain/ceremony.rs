@@ -22,7 +22,7 @@ const BLINK_APPLICATION: [u8; 32] = [
 
 /// What a request is in a ceremony.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
     /// What a key is: authenticatorGetInfo, U2F_VERSION. A ceremony begins with it.
     Info,
     /// A touch that chooses the key: authenticatorSelection, or a command with an empty pinUvAuthParam (CTAP 2.0 §5.1).
@@ -38,7 +38,12 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// What this request is, if it belongs to a ceremony.
+    /// What an exchange was, if it belongs to a ceremony.
+    #[must_use]
+    pub fn of_exchange(exchange: &Exchange) -> Option<Self> {
+        Self::of(&exchange.command, exchange.subcommand.as_deref(), &exchange.request)
+    }
+
     pub(super) fn of(command: &str, subcommand: Option<&str>, members: &Members) -> Option<Self> {
         let text = |name: &str| members.get(name).map(ToString::to_string);
         let is_selection = text("pinUvAuthParam").is_some_and(|param| param.is_empty());
