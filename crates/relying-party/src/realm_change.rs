@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::audit_log::By;
-use crate::directory::{self, DIRECTORY_OPTIONS, DirectoryKind, DirectoryOptionError, DirectorySettings, Trial};
+use crate::directory::{self, DIRECTORY_OPTIONS, DirectoryKind, DirectorySettings, Trial};
 use crate::password::MAX_PASSWORD_BYTES;
 use crate::realms::{self, Realm, RealmError, RealmKind, Requirement};
 use crate::store::{Store, StoreError};
@@ -104,17 +104,24 @@ impl RealmChange {
                 COMMENT => self.comment.is_some(),
                 PASSWORD => self.bind_password.is_some(),
                 option if DIRECTORY_OPTIONS.contains(&option) => self.options.iter().any(|(set, _)| *set == option),
-                _ => return Err(DirectoryOptionError::Unknown { found: option.clone() }.into()),
+                _ => return Err(RealmError::NoOption { found: option.clone() }),
             };
             if is_set {
                 return Err(RealmError::SetAndDeleted(option.clone()));
             }
         }
+        self.check_rest(connection)?;
         let now = match directory::find(connection, name)? {
             Some(before) => Some(self.changed(&before)?),
             None => self.check_has_nothing_of_directories(realm.kind.name()).map(|()| None)?,
         };
         Ok((realm, now))
+    }
+
+    /// That a realm can have what is said beside what its directory is asked by.
+    fn check_rest(&self, connection: &Connection) -> Result<(), RealmError> {
+        self.comment.as_deref().map_or(Ok(()), realms::check_comment)?;
+        self.requirement.map_or(Ok(()), |requirement| realms::check_requirement(connection, requirement).map(drop))
     }
 
     fn check_has_nothing_of_directories(&self, kind: &str) -> Result<(), RealmError> {
@@ -125,14 +132,19 @@ impl RealmChange {
     }
 }
 
-/// What is to be tried before a realm is added, if that is asked for.
+/// What is to be tried before a realm is added, if that is asked for and nothing else is in the way.
 pub(crate) fn trial_of_new(
     store: &Store,
+    connection: &Connection,
     name: &str,
     kind: &str,
     change: &RealmChange,
 ) -> Result<Option<Trial>, RealmError> {
     let settings = change.directory_of_new(kind)?.filter(|_| change.check_connection == Some(true));
+    if settings.is_some() {
+        realms::check_new(connection, name)?;
+        change.check_rest(connection)?;
+    }
     settings.map(|settings| store.trial(name, settings, change.bind_password.as_ref())).transpose()
 }
 
@@ -162,7 +174,7 @@ pub(crate) fn add(
     Ok(realm)
 }
 
-/// What is to be tried before a realm is changed, if that is asked for.
+/// What is to be tried before a realm is changed, if that is asked for and nothing else is in the way.
 pub(crate) fn trial_of_change(
     store: &Store,
     connection: &Connection,
@@ -229,7 +241,7 @@ impl Store {
     /// # Errors
     /// [`RealmError`] if there is one of that name, that is none, such a type is not to be had, or it cannot be as it is asked for.
     pub async fn add_realm(&self, name: &str, kind: &str, change: &RealmChange, by: &By) -> Result<Realm, RealmError> {
-        if let Some(trial) = trial_of_new(self, name, kind, change)? {
+        if let Some(trial) = self.read(|connection| trial_of_new(self, connection, name, kind, change))? {
             trial.run().await?;
         }
         self.write(|transaction| add(self, transaction, name, kind, change, by))

@@ -11,7 +11,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
-use crate::directory::DirectoryOptionError;
+use crate::directory::{DIRECTORY_OPTIONS, DirectoryOptionError};
 use crate::password::MAX_PASSWORD_BYTES;
 use crate::site;
 use crate::store::{Store, StoreError, unreadable};
@@ -160,6 +160,12 @@ pub enum RealmError {
     /// Nothing is said to be changed.
     #[error("nothing to change: no option is set, and none deleted")]
     NothingToChange,
+    /// What is to be deleted is no option.
+    #[error("there is no option {found:?}; those to delete are tfa, comment, password, {}", DIRECTORY_OPTIONS.join(", "))]
+    NoOption {
+        /// What was given.
+        found: String,
+    },
     /// An option is to be both.
     #[error("{0} is both set and deleted: do one of the two")]
     SetAndDeleted(String),
@@ -294,28 +300,35 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Realm>, StoreError> {
     Ok(statement.query_map([], read_realm)?.collect::<Result<_, _>>()?)
 }
 
+/// That a realm can require it here. What the store calls it.
+pub(crate) fn check_requirement(connection: &Connection, requirement: Requirement) -> Result<&'static str, RealmError> {
+    let kind = match requirement {
+        Requirement::None => return Ok("none"),
+        Requirement::Oath { digits, step } if (6..=8).contains(&digits) && (10..=3600).contains(&step) => "oath",
+        Requirement::Oath { digits, step } => return Err(RealmError::Oath { digits, step }),
+        Requirement::Any => "any",
+        Requirement::Webauthn => "webauthn",
+    };
+    if let Some(site) = site::find(connection)?
+        && !site.realm_types.is_empty()
+        && !site.realm_types.iter().any(|of| of == kind)
+    {
+        return Err(RealmError::NotOfPolicy { kind, policy: site.policy, types: site.realm_types });
+    }
+    Ok(kind)
+}
+
 pub(crate) fn set_requirement(
     connection: &Connection,
     name: &str,
     requirement: Requirement,
     by: &By,
 ) -> Result<Realm, RealmError> {
-    let (kind, digits, step) = match requirement {
-        Requirement::None => ("none", None, None),
-        Requirement::Oath { digits, step } if (6..=8).contains(&digits) && (10..=3600).contains(&step) => {
-            ("oath", Some(digits), Some(step))
-        }
-        Requirement::Oath { digits, step } => return Err(RealmError::Oath { digits, step }),
-        Requirement::Any => ("any", None, None),
-        Requirement::Webauthn => ("webauthn", None, None),
+    let kind = check_requirement(connection, requirement)?;
+    let (digits, step) = match requirement {
+        Requirement::Oath { digits, step } => (Some(digits), Some(step)),
+        Requirement::None | Requirement::Any | Requirement::Webauthn => (None, None),
     };
-    if let Some(site) = site::find(connection)?
-        && !site.realm_types.is_empty()
-        && requirement != Requirement::None
-        && !site.realm_types.iter().any(|of| of == kind)
-    {
-        return Err(RealmError::NotOfPolicy { kind, policy: site.policy, types: site.realm_types });
-    }
     let changed = connection
         .prepare_cached("UPDATE realms SET requirement = ?, oath_digits = ?, oath_step = ? WHERE name = ?")
         .and_then(|mut statement| statement.execute(params![kind, digits, step, name]))
@@ -340,15 +353,12 @@ pub(crate) fn add(
         // Those of directories need what they are asked by, and are added with it; the one of tools comes with them.
         _ => return Err(RealmError::NotBuilt { kind: kind.to_owned() }),
     };
-    check_name(name)?;
+    check_new(connection, name)?;
     check_comment(comment)?;
     if let Some(site) = site::find(connection)?
         && site.has_types_of_proxmox_alone()
     {
         return Err(RealmError::BuiltInType { kind: kind.name(), policy: site.policy });
-    }
-    if find(connection, name)?.is_some() {
-        return Err(RealmError::Exists(name.to_owned()));
     }
     connection
         .prepare_cached("INSERT INTO realms VALUES (?, ?, ?, 'none', NULL, NULL)")
@@ -392,14 +402,14 @@ pub(crate) fn delete(connection: &Connection, name: &str, by: &By) -> Result<(),
     Ok(())
 }
 
-pub(crate) fn check_name(name: &str) -> Result<(), RealmError> {
+/// That a realm can be called so, and none is.
+pub(crate) fn check_new(connection: &Connection, name: &str) -> Result<(), RealmError> {
     let is_in_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
-    if begins && name.len() <= MAX_NAME_BYTES && name.bytes().all(is_in_a_name) {
-        Ok(())
-    } else {
-        Err(RealmError::Name(name.to_owned()))
+    if !begins || name.len() > MAX_NAME_BYTES || !name.bytes().all(is_in_a_name) {
+        return Err(RealmError::Name(name.to_owned()));
     }
+    if find(connection, name)?.is_some() { Err(RealmError::Exists(name.to_owned())) } else { Ok(()) }
 }
 
 pub(crate) fn check_comment(comment: &str) -> Result<(), RealmError> {

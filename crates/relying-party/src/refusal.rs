@@ -126,7 +126,7 @@ pub enum Refusal {
         needed: &'static str,
     },
     /// The password has to be given again first.
-    #[error("confirm your password first: changing factors needs that, and it is good for {} s", crate::CONFIRMATION_LIFETIME.as_secs())]
+    #[error("confirm your password first: what you ask for needs that, and it is good for {} s", crate::CONFIRMATION_LIFETIME.as_secs())]
     ConfirmationRequired,
     /// The password that was given again is wrong.
     #[error("the password is wrong{}", if *.session_ended { "; the session was ended" } else { "" })]
@@ -314,6 +314,7 @@ impl Refusal {
                 RealmError::NotOfPolicy { .. } => ("not_of_policy", StatusCode::CONFLICT),
                 RealmError::Option(_)
                 | RealmError::OfDirectories { .. }
+                | RealmError::NoOption { .. }
                 | RealmError::SetAndDeleted(_)
                 | RealmError::BindPasswordMissing
                 | RealmError::BindDnMissing

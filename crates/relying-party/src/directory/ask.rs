@@ -7,17 +7,21 @@ use std::time::Duration;
 use keyrig_ldap::{Connection, Entry, Error, Filter, Found, Limits, Scope, Search, Security, Server, code};
 #[cfg(feature = "tls")]
 use keyrig_ldap::{OwnCertificate, TlsClient, TlsClientError};
+#[cfg(feature = "tls")]
+use rustix::fs::OFlags;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::answer::{DirectoryAnswer, DirectoryUnavailable};
 use super::bind_password;
+#[cfg(feature = "tls")]
+use super::files;
 use super::settings::{DirectoryKind, DirectorySettings, Mode};
 use super::stored::StoredDirectory;
 use crate::random::{self, SystemRandomness};
 use crate::user_name::UserName;
 
-/// For how long somebody at a login waits for a directory, and how long each part may take: the second server has its time if the first
+/// For how long somebody at a login, or who has a directory tried, waits for it, and how long each part may take: the second server has its time if the first
 /// is away.
 const PATIENCE: Duration = Duration::from_secs(10);
 const OF_LOGIN: Limits =
@@ -120,7 +124,7 @@ fn read_some(file: &Path, limit: usize, read: &mut Vec<u8>) -> std::io::Result<(
     use std::io::Read;
 
     let left = u64::try_from(limit.saturating_sub(read.len())).unwrap_or(u64::MAX);
-    let more = std::fs::File::open(file)?.take(left.saturating_add(1)).read_to_end(read)?;
+    let more = files::open(file, OFlags::empty())?.take(left.saturating_add(1)).read_to_end(read)?;
     if u64::try_from(more).unwrap_or(u64::MAX) > left {
         return Err(std::io::Error::other(format!("there are more than {limit} bytes")));
     }
@@ -254,9 +258,17 @@ pub(crate) async fn ask(
         // The directory would say yes.
         return Ok(DirectoryAnswer::Wrong);
     }
-    let asked = timeout(PATIENCE, ask_in_time(directory, user, password)).await;
+    in_time(PATIENCE, ask_in_time(directory, user, password)).await
+}
+
+/// What comes of asking a directory, which is given up after some time.
+pub(super) async fn in_time<T>(
+    patience: Duration,
+    asking: impl Future<Output = Result<T, DirectoryUnavailable>>,
+) -> Result<T, DirectoryUnavailable> {
+    let asked = timeout(patience, asking).await;
     asked.unwrap_or_else(|_| {
-        Err(DirectoryUnavailable { reason: format!("there was no whole answer within {} s", PATIENCE.as_secs()) })
+        Err(DirectoryUnavailable { reason: format!("there was no whole answer within {} s", patience.as_secs()) })
     })
 }
 
@@ -285,6 +297,13 @@ async fn ask_in_time(
 /// Whether there is a server that is what it should be, and takes the password by which it will be searched. It has to answer something
 /// if there is none.
 pub(super) async fn check(
+    settings: DirectorySettings,
+    bind_password: Option<Zeroizing<String>>,
+) -> Result<(), DirectoryUnavailable> {
+    in_time(PATIENCE, check_in_time(settings, bind_password)).await
+}
+
+async fn check_in_time(
     settings: DirectorySettings,
     bind_password: Option<Zeroizing<String>>,
 ) -> Result<(), DirectoryUnavailable> {

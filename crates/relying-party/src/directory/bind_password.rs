@@ -5,9 +5,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use super::answer::DirectoryUnavailable;
+use super::files;
 use crate::password::MAX_PASSWORD_BYTES;
 use crate::random::{self, SystemRandomness};
 
@@ -48,15 +50,14 @@ pub(super) fn read(file: &Path) -> Result<Zeroizing<String>, DirectoryUnavailabl
         reason: format!("{} {reason}: 'keyrig rp realm modify REALM --password FILE' writes it anew", file.display()),
     };
     let unreadable = |error: io::Error| wrong(&format!("cannot be read ({error})"));
-    let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).map_err(|_| wrong("cannot be opened"))?;
-    let opened = OpenOptions::new().read(true).custom_flags(no_follow).open(file).map_err(unreadable)?;
+    let opened = files::open(file, OFlags::NOFOLLOW).map_err(unreadable)?;
     let metadata = opened.metadata().map_err(unreadable)?;
     let own = rustix::process::geteuid();
     if metadata.uid() != own.as_raw() && !own.is_root() {
         return Err(wrong("belongs to another user"));
     }
     let mode = metadata.mode() & 0o777;
-    if !metadata.is_file() || mode & 0o077 != 0 {
+    if mode & 0o077 != 0 {
         return Err(wrong(&format!("has the mode {mode:o}, and has to be a file of 600")));
     }
     let limit = u64::try_from(MAX_PASSWORD_BYTES).unwrap_or(u64::MAX) + 1;
@@ -92,6 +93,11 @@ mod tests {
         let link = directory.path().join("link.pw");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert!(read(&link).is_err());
+        let pipe = directory.path().join("pipe.pw");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+        let held = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        assert!(read(&pipe).unwrap_err().reason.contains("it is no regular file"));
+        drop(held);
         remove(&file).unwrap();
         remove(&file).unwrap();
         assert!(read(&file).is_err());

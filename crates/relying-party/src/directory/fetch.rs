@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use keyrig_ldap::{Connection, Dn, Entry, Filter, Limits, Scope, Search};
-use tokio::time::timeout;
 
 use super::answer::DirectoryUnavailable;
-use super::ask::{ACCOUNT_CONTROL, Prepared, base, bind_to_search, is_disabled, open, users_of, with_filter};
+use super::ask::{ACCOUNT_CONTROL, Prepared, base, bind_to_search, in_time, is_disabled, open, users_of, with_filter};
 use super::settings::{DirectoryKind, DirectorySettings, PROPERTIES};
 use super::stored::StoredDirectory;
 use crate::groups;
@@ -65,10 +64,7 @@ pub struct Fetched {
 /// [`RealmError::Unavailable`] if there is no whole answer.
 pub(crate) async fn fetch(directory: StoredDirectory) -> Result<Fetched, RealmError> {
     let realm = directory.realm.clone();
-    let fetched = timeout(PATIENCE, fetch_in_time(directory)).await;
-    let fetched = fetched.unwrap_or_else(|_| {
-        Err(DirectoryUnavailable { reason: format!("there was no whole answer within {} s", PATIENCE.as_secs()) })
-    });
+    let fetched = in_time(PATIENCE, fetch_in_time(directory)).await;
     fetched.map_err(|DirectoryUnavailable { reason }| RealmError::Unavailable { realm, reason })
 }
 

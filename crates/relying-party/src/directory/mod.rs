@@ -11,6 +11,7 @@ mod answer;
 mod ask;
 mod bind_password;
 mod fetch;
+mod files;
 mod realm;
 mod settings;
 mod stored;

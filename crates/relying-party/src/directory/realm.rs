@@ -70,16 +70,13 @@ pub(crate) fn add(
     comment: &str,
     by: &By,
 ) -> Result<Realm, RealmError> {
-    realms::check_name(name)?;
+    realms::check_new(connection, name)?;
     realms::check_comment(comment)?;
     settings.check()?;
     let kind = match settings.kind {
         DirectoryKind::Ldap => RealmKind::Ldap,
         DirectoryKind::Ad => RealmKind::Ad,
     };
-    if realms::find(connection, name)?.is_some() {
-        return Err(RealmError::Exists(name.to_owned()));
-    }
     let store = |error: rusqlite::Error| RealmError::from(StoreError::from(error));
     connection
         .execute("INSERT INTO realms VALUES (?, ?, ?, 'none', NULL, NULL)", params![name, kind, comment])

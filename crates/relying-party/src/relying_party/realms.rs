@@ -39,8 +39,8 @@ impl RelyingParty {
         kind: String,
         change: RealmChange,
     ) -> Result<Realm, Refusal> {
-        let look = move |this: &Self, _: Authorized<'_>| {
-            let trial = realm_change::trial_of_new(&this.store, &name, &kind, &change)?;
+        let look = move |this: &Self, Authorized { connection, .. }: Authorized<'_>| {
+            let trial = realm_change::trial_of_new(&this.store, connection, &name, &kind, &change)?;
             Ok((name, kind, change, trial))
         };
         let (claim, (name, kind, change, trial)) = self.read_for_later(claim, look).await?;

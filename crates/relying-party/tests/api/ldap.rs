@@ -40,6 +40,11 @@ pub(crate) fn entry(id: u8, dn: &str, attributes: &[(&str, &[&str])]) -> Vec<u8>
     message(id, &element(0x64, &[element(4, dn.as_bytes()), element(0x30, &attributes)].concat()), &[])
 }
 
+/// Section 4.5.3: a reference to another server.
+pub(crate) fn reference(id: u8) -> Vec<u8> {
+    message(id, &element(0x73, &element(4, b"ldap://other.example.com/")), &[])
+}
+
 /// A request, as far as it is looked at: its number, its operation, and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {

@@ -186,6 +186,26 @@ async fn without_a_ticket_there_are_realms_and_nothing_else() {
     nobody.call(&rig, "GET", "/nodes", &[]).await.refused(501, "Method 'GET /nodes' not implemented");
 }
 
+/// RFC 3986, section 2.1: what is escaped are bytes, and these are no text.
+#[tokio::test]
+async fn a_path_that_is_no_text_is_refused_in_the_same_shape() {
+    let rig = site();
+    let program = ticket(&rig, "root@pam").await;
+    for (method, path) in keyrig_relying_party::PROXMOX_ROUTES {
+        let parts: Vec<_> = path.split('/').map(|part| if part.starts_with('{') { "%ff" } else { part }).collect();
+        let bad = parts.join("/");
+        if bad != *path {
+            let answer = program.call(&rig, method, &bad, &[]).await;
+            assert_eq!(
+                (answer.status, &answer.body["data"]),
+                (StatusCode::BAD_REQUEST, &Value::Null),
+                "{method} {path}"
+            );
+            assert!(answer.reason.contains("UTF-8"), "{answer:?}");
+        }
+    }
+}
+
 /// Some clients write `%3A` for a colon; none means a space by `+`.
 #[tokio::test]
 async fn a_ticket_in_the_cookie_may_be_escaped_and_a_plus_is_a_plus() {
@@ -209,7 +229,7 @@ async fn a_key_is_added_in_two_calls_and_logs_in() {
     program
         .call(&rig, "POST", path, &[("type", "webauthn")])
         .await
-        .refused(403, "confirm your password first: changing factors needs that, and it is good for 300 s");
+        .refused(403, "confirm your password first: what you ask for needs that, and it is good for 300 s");
     let begun = program.call(&rig, "POST", path, &[("type", "webauthn"), ("password", PASSWORD)]).await.data();
     let options: Value = serde_json::from_str(begun["challenge"].as_str().unwrap()).unwrap();
     let credential = key.create(&json!({ "options": options })).await.unwrap();

@@ -2,17 +2,19 @@
 //! `PVE::SectionConfig`.
 
 use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use keyrig_relying_party::{
-    By, DIRECTORY_OPTIONS, EventFilter, EventKind, Options, PasswordCost, Policy, RealmChange, Role, Settings, Store,
-    UserChange, serve,
+    By, DIRECTORY_OPTIONS, EventFilter, EventKind, Options, PasswordCost, Policy, RealmChange, RealmError, Role,
+    Settings, Store, UserChange, serve,
 };
 use serde_json::{Map, Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::ldap::{BASE, SEARCH, Server, entry, result};
-use crate::program::{Answer, Program, ticket};
+use crate::ldap::{BASE, SEARCH, Server, entry, reference, result};
+use crate::program::{Answer, Program, log_in, ticket};
 use crate::revoked::Held;
 use crate::rig::{ORIGIN, PASSWORD, RP_ID, Rig};
 
@@ -80,6 +82,11 @@ const OF_CORP: [(&str, &str); 5] =
 fn with<'a>(parameters: &[(&'a str, &'a str)], others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let is_other = |name: &str| others.iter().any(|(other, _)| *other == name);
     parameters.iter().filter(|(name, _)| !is_other(name)).chain(others).copied().collect()
+}
+
+/// What comes of something that has an end.
+async fn in_time<T>(of: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), of).await.expect("it ends")
 }
 
 /// The parameter that is said to be wrong, and why.
@@ -344,6 +351,32 @@ async fn each_parameter_that_cannot_be_so_is_named() {
         let answer = world.call(&root, "PUT", "/corp", parameters).await;
         assert_eq!(wrong(&answer).0, parameter, "{parameters:?}");
     }
+    // What is not there to delete is told with all that is.
+    let (_, reason) = wrong(&world.call(&root, "PUT", "/corp", &[("delete", "nope")]).await);
+    let said =
+        reason.strip_prefix("there is no option \"nope\"; those to delete are ").unwrap_or_else(|| panic!("{reason}"));
+    let said: std::collections::BTreeSet<_> = said.split(", ").collect();
+    assert_eq!(said, DIRECTORY_OPTIONS.iter().copied().chain(["tfa", "comment", "password"]).collect());
+    assert_eq!(world.stored(), stored);
+}
+
+/// RFC 8259, section 4: of a name that is there twice some take the first, some the last.
+#[tokio::test]
+async fn a_member_that_is_there_twice_is_refused() {
+    let world = World::new();
+    let root = ticket(&world.rig, "root@pam").await;
+    let stored = world.stored();
+    let path = "/api2/json/access/domains/pve";
+    for body in [
+        r#"{"comment": "one", "comment": "two"}"#,
+        r#"{"comment": null, "comment": "two"}"#,
+        r#"{"comment": "one", "tfa": "type=oath", "\u0063omment": "one"}"#,
+    ] {
+        let answer = root.raw(&world.rig, "PUT", path, Some("application/json"), body.to_owned()).await;
+        assert_eq!(wrong(&answer).0, "comment", "{body}");
+    }
+    let answer = root.raw(&world.rig, "PUT", path, Some("application/json"), "[\"comment\"]".to_owned()).await;
+    answer.refused(400, "the body is not an object in JSON (line 1, column 0)");
     assert_eq!(world.stored(), stored);
 }
 
@@ -506,6 +539,8 @@ async fn a_realm_is_for_administrators_to_change_and_for_auditors_to_see() {
     }
 }
 
+const NEEDED: &str = "confirm your password first: what you ask for needs that, and it is good for 300 s";
+
 #[tokio::test]
 async fn where_every_change_needs_the_password_again_realms_do_too() {
     let world = World::with_policy(Policy::built_in("strict-l3").unwrap());
@@ -515,9 +550,15 @@ async fn where_every_change_needs_the_password_again_realms_do_too() {
         ("PUT", "/test", &[("delete", "tfa")]),
         ("DELETE", "/test", &[]),
     ];
-    let needed = "confirm your password first: changing factors needs that, and it is good for 300 s";
+    // No call of realms takes it, by whatever name: that of a directory's reader is another one.
+    for name in ["password", "confirmation-password"] {
+        for (method, path, parameters) in calls {
+            world.call(&root, method, path, &with(parameters, &[(name, PASSWORD)])).await.refused(403, NEEDED);
+        }
+        world.call(&root, "POST", "/test/sync", &[("scope", "both"), (name, PASSWORD)]).await.refused(403, NEEDED);
+    }
     for (method, path, parameters) in calls {
-        world.call(&root, method, path, parameters).await.refused(403, needed);
+        world.call(&root, method, path, parameters).await.refused(403, NEEDED);
     }
     // It is given with what changes a factor.
     let factor = [("type", "recovery"), ("password", PASSWORD)];
@@ -610,6 +651,109 @@ async fn a_directory_is_tried_where_that_is_asked_for_and_nothing_is_written_if_
     let answer = world.call(&auditor, "PUT", "/corp", &[("comment", "y"), ("check-connection", "1")]).await;
     answer.refused(403, "Permission check failed (this needs the role administrator)");
     assert_eq!(other.asked(), []);
+}
+
+#[tokio::test]
+async fn no_directory_is_tried_for_what_is_refused_anyway() {
+    let world = World::new();
+    let server = directory();
+    let root = ticket(&world.rig, "root@pam").await;
+    let port = server.address.port().to_string();
+    let to_check = [("port", port.as_str()), ("bind_dn", READER), ("password", "right"), ("check-connection", "1")];
+    world.add(&root, &to_check).await;
+    assert_eq!(server.asked().len(), 1);
+    let stored = world.stored();
+    let exists = "add auth server failed: domain 'corp' already exists";
+    world.call(&root, "POST", "", &with(&OF_CORP, &to_check)).await.refused(500, exists);
+    for bad in [("realm", "../corp"), ("comment", "a\u{7}"), ("tfa", "type=oath,digits=5"), ("tfa", "type=webauthn")] {
+        let new = with(&with(&OF_CORP, &[("realm", "other")]), &to_check);
+        assert_eq!(wrong(&world.call(&root, "POST", "", &with(&new, &[bad])).await).0, bad.0);
+        if bad.0 != "realm" {
+            assert_eq!(wrong(&world.call(&root, "PUT", "/corp", &with(&to_check, &[bad])).await).0, bad.0);
+        }
+    }
+    // Nor from the command line, which goes the same way.
+    let store = world.rig.store();
+    let change = || RealmChange {
+        options: [("server1", "127.0.0.1"), ("port", &port), ("base_dn", BASE), ("user_attr", "uid")]
+            .map(|(name, value)| (name, value.to_owned()))
+            .into(),
+        check_connection: Some(true),
+        ..RealmChange::default()
+    };
+    let added = store.add_realm("corp", "ldap", &change(), &world.by()).await;
+    assert!(matches!(added, Err(RealmError::Exists(_))), "{added:?}");
+    let long = RealmChange { comment: Some("a".repeat(257)), ..change() };
+    let changed = store.change_realm("corp", &long, &world.by()).await;
+    assert!(matches!(changed, Err(RealmError::Comment)), "{changed:?}");
+    assert_eq!(world.stored(), stored);
+    assert_eq!(server.asked(), []);
+}
+
+/// Of a pipe that somebody holds open a reader hears neither words nor an end, and of `/dev/zero` no end.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn files_of_tls_that_are_no_files_are_refused_and_not_waited_for() {
+    let world = World::new();
+    let root = ticket(&world.rig, "root@pam").await;
+    let path = |name: &str| world.directory.path().join(name).to_str().unwrap().to_owned();
+    let (pipe, nothing, link) = (path("pipe"), path("nothing.pem"), path("link"));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    std::fs::write(&nothing, "").unwrap();
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    // Should anybody wait for it after all, that has an end with the test.
+    let held = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let reason = "it is no regular file; name one";
+    let directory = path("");
+    for file in [&pipe, &link, "/dev/zero", &directory] {
+        let mut cases = vec![
+            ("cert", [("capath", nothing.as_str()), ("cert", file), ("certkey", &nothing)]),
+            ("certkey", [("capath", &nothing), ("cert", &nothing), ("certkey", file)]),
+        ];
+        if file != directory {
+            cases.push(("capath", [("capath", file), ("cert", &nothing), ("certkey", &nothing)]));
+        }
+        for (option, files) in cases {
+            let more = with(&files, &[("mode", "ldaps"), ("check-connection", "1")]);
+            let answer = in_time(world.call(&root, "POST", "", &with(&OF_CORP, &more))).await;
+            let refused =
+                "add auth server failed: nothing was done: the directory of the realm corp gives no whole answer";
+            answer.refused(500, &format!("{refused}: {option} {file} cannot be read: {reason}"));
+        }
+    }
+    // Whoever is not tried has it, and neither a login nor a sync waits for it either.
+    world.add(&root, &[("capath", &pipe), ("mode", "ldaps")]).await;
+    let alice = "alice@corp".parse().unwrap();
+    world.rig.store().add_user_of_directory(&alice, Role::User, &UserChange::default(), &world.by()).unwrap();
+    let login = [("username", "alice@corp"), ("password", "x")];
+    in_time(log_in(&world.rig, &login)).await.refused(401, "authentication failure");
+    let fetched = in_time(world.rig.store().fetch_directory("corp")).await;
+    let error = fetched.unwrap_err().to_string();
+    assert!(error.ends_with(&format!("capath {pipe} cannot be read: {reason}")), "{error}");
+    drop(held);
+}
+
+/// RFC 4511, section 4.5.3: references, as many as a server likes. The clock goes on by itself when there is nothing else to wait for.
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_goes_on_and_on_is_tried_no_longer_than_is_said() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut often = tokio::time::interval(Duration::from_secs(4));
+                while stream.write_all(&reference(1)).await.is_ok() {
+                    often.tick().await;
+                }
+            });
+        }
+    });
+    let world = World::new();
+    let root = ticket(&world.rig, "root@pam").await;
+    let parameters = with(&OF_CORP, &[("port", &port), ("check-connection", "1")]);
+    let answer = in_time(world.call(&root, "POST", "", &parameters)).await;
+    let reason = "the directory of the realm corp gives no whole answer: there was no whole answer within 10 s";
+    answer.refused(500, &format!("add auth server failed: nothing was done: {reason}"));
 }
 
 /// A directory that says when it is asked, and answers once it is let: all is well.

@@ -8,10 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
-use super::params::{NoParams, Params};
+use super::params::{InPath, NoParams, Params};
 use crate::api_tokens::{ApiToken, TokenWish};
 use crate::groups::Group;
-use crate::http::body::InPath;
 use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own, OwnInPerson};
 use crate::store::seconds;
 use crate::user_name::UserName;

@@ -1,4 +1,4 @@
-//! The parameters of a call: of its query and of its body, which is a form or JSON, whichever it says it is.
+//! The parameters of a call: of its path, its query and its body, which is a form or JSON, whichever it says it is.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,14 +6,18 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::answer::Failure;
 use super::ticket::MAX_TICKET_BYTES;
+use crate::http::body;
 use crate::{Refusal, RelyingParty};
 
 /// The longest body that is read: half a ticket in a form, which has three characters for some of its own, and the answer to it.
@@ -56,6 +60,41 @@ impl FromRequest<Arc<RelyingParty>> for Params {
             return Err(Failure::of_body(&format!("more than {MAX_PARAMETERS} parameters")));
         }
         Ok(params)
+    }
+}
+
+/// The members of an object in JSON, each time that one is there.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Members, A::Error> {
+                std::iter::from_fn(|| members.next_entry().transpose()).collect::<Result<_, _>>().map(Members)
+            }
+        }
+
+        deserializer.deserialize_map(Each)
+    }
+}
+
+/// The parts of the path.
+pub(super) struct InPath<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<RelyingParty>> for InPath<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Failure> {
+        let body::InPath(found) = body::InPath::from_request_parts(parts, state).await?;
+        Ok(Self(found))
     }
 }
 
@@ -105,8 +144,8 @@ impl Params {
 
     fn add_json(&mut self, text: &[u8]) -> Result<(), Failure> {
         // What it has is not repeated: a password may be there.
-        let read: Result<BTreeMap<String, Value>, _> = serde_json::from_slice(text);
-        let members = read.map_err(|error| {
+        let read: Result<Members, _> = serde_json::from_slice(text);
+        let Members(members) = read.map_err(|error| {
             Failure::of_body(&format!(
                 "the body is not an object in JSON (line {}, column {})",
                 error.line(),

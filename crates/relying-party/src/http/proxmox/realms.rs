@@ -8,9 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
-use super::params::{NoParams, Params};
+use super::params::{InPath, NoParams, Params};
 use crate::directory::{DIRECTORY_OPTIONS, DirectoryOptionError};
-use crate::http::body::InPath;
 use crate::realm_change::RealmChange;
 use crate::realms::{RealmError, Requirement};
 use crate::relying_party::{Audit, ChangeOthers};
@@ -182,10 +181,7 @@ fn failure(refusal: Refusal, name: &str, doing: &str) -> Failure {
             "cert",
             "it is for the modes ldaps and ldap+starttls with verify: otherwise nobody is shown it".to_owned(),
         ),
-        RealmError::Option(DirectoryOptionError::Unknown { found }) => {
-            wrong("delete", format!("there is no option {found:?}"))
-        }
-        RealmError::SetAndDeleted(_) => wrong("delete", error.to_string()),
+        RealmError::NoOption { .. } | RealmError::SetAndDeleted(_) => wrong("delete", error.to_string()),
         RealmError::Name(_) => wrong("realm", error.to_string()),
         RealmError::Comment => wrong("comment", error.to_string()),
         RealmError::NotBuilt { .. } => wrong("type", error.to_string()),

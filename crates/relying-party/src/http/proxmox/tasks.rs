@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Data, Failure, Total};
 use super::caller::Caller;
-use super::params::{NoParams, Params};
+use super::params::{InPath, NoParams, Params};
 use crate::directory::{RemoveVanished, SyncWish};
-use crate::http::body::InPath;
 use crate::realms::RealmError;
 use crate::relying_party::{ChangeOthers, Claim, Own};
 use crate::tasks::{Task, Upid, is_node};
