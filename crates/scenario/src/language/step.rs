@@ -495,8 +495,7 @@ impl StepTable {
             ("notices", self.expect.as_ref().and_then(|expect| Some(expect.value.0.notices.0.first()?.at.clone()))),
         ];
         members.into_iter().find_map(|(name, at)| {
-            let problem =
-                Problem::new(at?, format!("{name} means nothing to a person in a browser"));
+            let problem = Problem::new(at?, format!("{name} means nothing to a person in a browser"));
             Some(problem.with_help("leave it out, or by = \"browser\""))
         })
     }
