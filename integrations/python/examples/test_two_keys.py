@@ -12,7 +12,7 @@ def register(page):
 
 
 def test_a_second_key_replaces_a_lost_one(keyrig):
-    page, a, b = keyrig.client(ORIGIN), keyrig.key("keyrig", name="a"), keyrig.key("yubikey-5.7", name="b")
+    page, a, b = keyrig.client(ORIGIN), keyrig.key("keyrig"), keyrig.key("yubikey-5.7")
     for key in (a, b):
         keyrig.finger(key)
         register(page)

@@ -144,6 +144,40 @@ def test_without_a_program_it_says_how_to_get_one(pytester: pytest.Pytester, mon
     result.stdout.fnmatch_lines(["keyrig: the program keyrig is neither beside this Python nor on PATH*pip install*"])
 
 
+def test_without_a_program_the_relying_party_says_that_it_needs_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYRIG", str(pytester.path / "keyrig"))
+    monkeypatch.setenv("KEYRIG_URL", "http://127.0.0.1:8100")
+    monkeypatch.setenv("KEYRIG_TOKEN", "token")
+    write(pytester, "def test_site(relying_party): pass\n")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    words = "*the fixture relying_party starts a program of its own, also where KEYRIG_URL names a rack: KEYRIG is *"
+    result.stdout.fnmatch_lines([words])
+
+
+def test_a_failed_test_shows_its_own_line_and_the_reason_alone(pytester: pytest.Pytester) -> None:
+    write(
+        pytester,
+        """
+        def test_refused(keyrig):
+            keyrig.key()
+            keyrig.client("https://example.net").create(OPTIONS)
+        def test_not_there(keyrig):
+            keyrig.key().wait("attached", timeout=0)
+        def test_site(relying_party):
+            relying_party.request("GET", "/api/nothing")
+        """,
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(['>*keyrig.client("https://example.net").create(OPTIONS)', "E *rp-id-foreign*"])
+    places = [line for line in result.outlines if ".py:" in line and "::" not in line]
+    assert len(places) >= 3, places  # noqa: PLR2004
+    assert [line for line in places if not line.startswith("test_")] == []
+
+
 def test_a_rack_that_ends_in_the_middle_is_told(pytester: pytest.Pytester) -> None:
     write(
         pytester,
@@ -167,21 +201,33 @@ def test_under_exec_the_rack_is_the_one_there(pytester: pytest.Pytester) -> None
         pytester,
         """
         import os
+        from pytest_keyrig import KeyrigError
+        from pytest_keyrig.http import Service
         def test_shared(keyrig):
             assert keyrig.url == os.environ["KEYRIG_URL"]
-            assert [(key.name, key.state()["plugged"]) for key in keyrig.keys()] == [("there", False)]
+            assert keyrig.keys() == []
+            keys = keyrig.ask("GET", "keys").json["keys"]
+            assert [(key["name"], key["plugged"]) for key in keys] == [("there", False), ("keyrig", False)]
             keyrig.touch_policy("manual")
             key = keyrig.key("yubikey-5.7", name="mine")
             ceremony = keyrig.client("https://example.com").start_create(OPTIONS)
             key.touch()
             assert ceremony.result().blinked == ["mine"]
+            assert [key.name for key in keyrig.keys()] == ["mine"]
+        def test_names_of_the_rack_around_are_taken(keyrig):
+            assert keyrig.key().name == "keyrig-2"
+            for make in (lambda: keyrig.key(name="there"), lambda: keyrig.keys()[0].clone("there")):
+                with pytest.raises(KeyrigError, match="a key there is there already.*give another name"):
+                    make()
         @pytest.mark.parametrize("time", [1, 2])
-        def test_afterwards_it_is_as_before(keyrig, time):
-            assert [key.name for key in keyrig.keys()] == ["there"]
-            assert keyrig.ask("GET", "keys").json["touch"] == "auto"
+        def test_afterwards_it_is_as_before(time):
+            token = {"Authorization": f"Bearer {os.environ['KEYRIG_TOKEN']}"}
+            rack = Service(os.environ["KEYRIG_URL"]).carrying(token).ask("GET", "/v1/keys").json
+            assert [(key["name"], key["plugged"]) for key in rack["keys"]] == [("there", True), ("keyrig", True)]
+            assert rack["touch"] == "auto"
         """,
     )
-    command = [program.find(), "exec", "--quiet", "--plug", "none", "--key", "there=keyrig", "--"]
+    command = [program.find(), "exec", "--quiet", "--plug", "none", "--key", "there=keyrig", "--key", "keyrig", "--"]
     run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     environment = {name: value for name, value in os.environ.items() if name != "KEYRIG_TOKEN"}
 
@@ -190,7 +236,7 @@ def test_under_exec_the_rack_is_the_one_there(pytester: pytest.Pytester) -> None
         return subprocess.run(words, cwd=pytester.path, env=environment, capture_output=True, text=True, check=False)
 
     done = pytest_under_exec()
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
     done = pytest_under_exec("-n", "2")
     assert "workers cannot share its keys" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 1

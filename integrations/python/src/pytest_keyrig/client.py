@@ -12,6 +12,9 @@ from pytest_keyrig.errors import KeyrigError
 if TYPE_CHECKING:
     from pytest_keyrig.rack import Keyrig
 
+# A failed test shows its own lines, not the way from there to the error.
+__tracebackhide__ = True
+
 # The options of a site: JSON as text or as a mapping, with or without {"publicKey": ..} around them.
 Options = Mapping[str, Any] | str | bytes
 Browser = Literal["chromium", "firefox", "safari"]

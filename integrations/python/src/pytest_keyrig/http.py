@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 from pytest_keyrig.errors import KeyrigError, Refused
 
+# A failed test shows its own lines, not the way from there to the error.
+__tracebackhide__ = True
+
 # Seconds that an answer may take beyond what it was asked to wait for.
 PATIENCE = 30.0
 

@@ -6,6 +6,9 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from pytest_keyrig.rack import Keyrig
 
+# A failed test shows its own lines, not the way from there to the error.
+__tracebackhide__ = True
+
 
 class Key:
     """A security key, as ``Keyrig.key`` makes one.
@@ -84,6 +87,7 @@ class Key:
 
     def clone(self, name: str) -> "Key":
         """A second key that keeps what this one does, counters included, as an attacker's copy has them."""
+        self._keyrig.check_name(name)
         self._ask("POST", "/clone", {"name": name})
         return Key(self._keyrig, name, self.profile)
 

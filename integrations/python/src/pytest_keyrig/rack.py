@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,15 +16,22 @@ from pytest_keyrig.http import Answer, Service
 from pytest_keyrig.key import Key
 from pytest_keyrig.trace import Trace
 
+# A failed test shows its own lines, not the way from there to the error.
+__tracebackhide__ = True
+
 
 class Keyrig:
-    """A rack of security keys: empty at first, and gone with its test."""
+    """A rack of security keys: empty at first, and gone with its test.
 
-    def __init__(self, service: Service, token: str, trace: Trace | None) -> None:
+    Of a rack that was there before it (``around``: the names of its keys), the test sees its own keys alone.
+    """
+
+    def __init__(self, service: Service, token: str, trace: Trace | None, around: Collection[str] = ()) -> None:
         self.url = service.url
         self.token = token
         self._service = service.carrying({"Authorization": f"Bearer {token}"})
         self._trace = trace
+        self._around = frozenset(around)
 
     def ask(
         self,
@@ -61,6 +68,7 @@ class Keyrig:
             taken = {one["name"] for one in self.ask("GET", "keys").json["keys"]}
             names = (profile if number == 1 else f"{profile}-{number}" for number in range(1, len(taken) + 2))
             name = next(one for one in names if one not in taken)
+        self.check_name(name)
         body = {"name": name, "profile": profile, "plugged": plugged, "quirks": list(quirks)}
         body |= {"enterprise_rps": list(enterprise_rps)} if enterprise_rps else {}
         body |= {"pin": pin} if pin is not None else {}
@@ -68,9 +76,19 @@ class Keyrig:
         self.ask("POST", "keys", body)
         return Key(self, name, profile)
 
+    def check_name(self, name: str) -> None:
+        """Raises KeyrigError (``key-exists``) for the name of a key that the rack had before the test."""
+        if name in self._around:
+            raise KeyrigError(
+                f"a key {name} is there already, of the rack at {self.url}, which is around this test: "
+                "give another name, or none",
+                "key-exists",
+            )
+
     def keys(self) -> list[Key]:
-        """The keys, in the order in which they came."""
-        return [Key(self, one["name"], one["profile"]) for one in self.ask("GET", "keys").json["keys"]]
+        """The test's keys, in the order in which they came."""
+        states = self.ask("GET", "keys").json["keys"]
+        return [Key(self, one["name"], one["profile"]) for one in states if one["name"] not in self._around]
 
     def client(  # noqa: PLR0913
         self,
@@ -159,10 +177,9 @@ def own(directory: Path) -> Iterator[Keyrig]:
 @contextmanager
 def shared(url: str, token: str) -> Iterator[Keyrig]:
     """The rack of somebody else, as 'keyrig exec' has one. Its keys are out meanwhile, and back in afterwards."""
-    keyrig = Keyrig(Service(url), token, None)
-    before = keyrig.ask("GET", "keys").json
+    before = Keyrig(Service(url), token, None).ask("GET", "keys").json
+    keyrig = Keyrig(Service(url), token, None, [one["name"] for one in before["keys"]])
     there = [Key(keyrig, one["name"], one["profile"]) for one in before["keys"] if one["plugged"]]
-    names = {one["name"] for one in before["keys"]}
     finger = next((one["name"] for one in before["keys"] if one["under_finger"]), None)
     try:
         for key in there:
@@ -170,10 +187,9 @@ def shared(url: str, token: str) -> Iterator[Keyrig]:
         keyrig.finger(None)
         yield keyrig
     finally:
-        now = keyrig.keys()
-        for key in now:
-            if key.name not in names:
-                key.remove()
+        made = keyrig.keys()
+        for key in made:
+            key.remove()
         for key in there:
             key.plug()
         keyrig.finger(next((key for key in there if key.name == finger), None))

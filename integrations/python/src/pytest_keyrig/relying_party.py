@@ -11,8 +11,11 @@ from urllib.parse import quote
 
 from pytest_keyrig import program
 from pytest_keyrig.client import Client
-from pytest_keyrig.errors import Refused
+from pytest_keyrig.errors import KeyrigError, Refused
 from pytest_keyrig.http import Service
+
+# A failed test shows its own lines, not the way from there to the error.
+__tracebackhide__ = True
 
 
 class RelyingParty:
@@ -131,7 +134,12 @@ def serve(directory: Path, config: str | None) -> Iterator[RelyingParty]:
     password = secrets.token_urlsafe(16)
     given = directory / "password"
     given.write_text(password)
-    command: list[str | os.PathLike[str]] = [program.find(), "rp", "serve", "--json", "--explain"]
+    try:
+        found = program.find()
+    except KeyrigError as error:
+        words = f"the fixture relying_party starts a program of its own, also where KEYRIG_URL names a rack: {error}"
+        raise KeyrigError(words, error.code) from None
+    command: list[str | os.PathLike[str]] = [found, "rp", "serve", "--json", "--explain"]
     command += ["--listen", "localhost:0", "--state", directory / "site", "--initial-password", given]
     command += ["--exit-on-stdin-end", "--exit-with-parent"]
     if config is not None:
