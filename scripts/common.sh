@@ -20,13 +20,15 @@ all_lints_passed() {
     [ ${#failed_lints[@]} -eq 0 ] || die "failed: ${failed_lints[*]}"
 }
 
-command -v cargo >/dev/null || die "cargo was not found: install Rust first"
 # rust-toolchain.toml names a version. Where rustup knows that one by another name only, and may not or cannot fetch it, that one
 # serves.
-if ! cargo --version >/dev/null 2>&1; then
+need_rust() {
+    local wanted
+    command -v cargo >/dev/null || die "cargo was not found: install Rust first"
+    if cargo --version >/dev/null 2>&1; then return 0; fi
     wanted=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
     case "$(RUSTUP_TOOLCHAIN=stable rustc --version 2>/dev/null)" in
     "rustc $wanted "*) export RUSTUP_TOOLCHAIN=stable ;;
     *) die "Rust $wanted is needed, as rust-toolchain.toml says: rustup toolchain install $wanted --profile default" ;;
     esac
-fi
+}

@@ -1,6 +1,5 @@
 """What scripts/package makes: what is in it, what Debian's linter says, and that it runs from there."""
 
-import os
 import shutil
 import subprocess
 import tarfile
@@ -23,8 +22,9 @@ USUAL = {
 
 @pytest.fixture(scope="module")
 def packages(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a program that is there, without Rust."""
     into = tmp_path_factory.mktemp("packages")
-    environment = {**os.environ, "KEYRIG_PROGRAM": str(program), "LEVEL": "1"}
+    environment = bare(KEYRIG_PROGRAM=str(program), LEVEL="1")
     run([TREE / "scripts/package", "--into", into], env=environment)
     return into
 
@@ -52,6 +52,12 @@ def test_the_tarball_has_all_under_one_directory_and_runs_from_there(packages: P
     assert {(member.uid, member.gid) for member in members.values()} == {(0, 0)}
     said = run([tmp_path / top / "bin/keyrig", "demo"], env={**bare(), "HOME": str(tmp_path)}).stdout
     assert "log in with the backup" in said
+
+
+def test_its_help_is_what_stands_at_its_head() -> None:
+    said = run([TREE / "scripts/package", "--help"], env=bare()).stdout
+    assert said.startswith("Makes packages of keyrig: scripts/package [--into DIRECTORY]")
+    assert "  oci       an image" in said and said.endswith("hard it is compressed, 1 to 9.\n")
 
 
 def test_debians_linter_finds_nothing(deb: Path) -> None:
