@@ -1,6 +1,6 @@
 // Playwright's test with security keys: each worker's Chromium finds the keys of a rack of its own, by 'keyrig exec'.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base, expect } from '@playwright/test';
@@ -30,10 +30,14 @@ export const test = base.extend({
       if (browserName !== 'chromium') {
         throw new KeyrigError({ code: 'browser', message: `keyrig's fixtures start Chromium alone, and this project has ${browserName}` });
       }
+      const chromium = launchOptions.executablePath || playwright.chromium.executablePath();
+      if (!existsSync(chromium)) {
+        const message = `there is no browser at ${chromium}: 'npx playwright install chromium' fetches Playwright's, launchOptions.executablePath names another`;
+        throw new KeyrigError({ code: 'no-browser', message });
+      }
       const directory = mkdtempSync(join(tmpdir(), 'keyrig-'));
       const [wrapper, told, trace] = ['chromium', 'rack', 'trace.jsonl'].map((name) => join(directory, name));
       const keyrig = program();
-      const chromium = launchOptions.executablePath || playwright.chromium.executablePath();
       const within = `printf '%s\\n' "$KEYRIG_URL" "$KEYRIG_TOKEN" >"$0" && exec "$@"`;
       const words = [keyrig, 'exec', '--quiet', '--trace', trace, '--', '/bin/sh', '-c', within, told, chromium];
       writeFileSync(wrapper, `#!/bin/sh\nexec ${words.map(quoted).join(' ')} "$@"\n`);

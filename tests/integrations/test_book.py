@@ -58,9 +58,14 @@ def do_what_it_says(page: Path, directory: Path, environment: dict[str, str]) ->
         assert re.search(pattern, output, re.DOTALL), f"{text}\nsays\n{output}\nand was to say\n{expected}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
+# This one's are run in an environment of Node, by test_playwright.py.
+FRONTEND = BOOK / "tutorials/frontend.md"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page) and page != FRONTEND], ids=name)
 def test_commands_do_what_the_page_says(page: Path, environment: Path, tmp_path: Path) -> None:
-    """In an empty directory that is the home too."""
+    """In a directory that is the home too, and has nothing but the environment of Python that pages make as `env`."""
+    (tmp_path / "env").symlink_to(environment)
     path = f"{environment / 'bin'}:/usr/bin:/bin"
     do_what_it_says(page, tmp_path, {**bare(), "PATH": path, "HOME": str(tmp_path)})
 

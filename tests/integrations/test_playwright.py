@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CACHE, TREE, bare, run
+from test_book import FRONTEND, do_what_it_says
 
 PACKAGE = TREE / "integrations/playwright"
 CONFIG = """export default {{
@@ -83,6 +85,28 @@ def test_a_test_that_fails_has_what_the_keys_were_asked(project: Path, site: str
     [attached] = [one for one in result["attachments"] if one["name"] == "what the keys were asked"]
     text = base64.b64decode(attached["body"]).decode()
     assert re.search(r"asked +authenticatorMakeCredential +localhost +CTAP2_OK", text), text
+
+
+def test_the_tutorial_comes_to_green_as_it_is_typed(
+    project: Path, chromium: str, program: Path, tmp_path: Path
+) -> None:
+    """With the packages that are there, at a port that is free."""
+    (tmp_path / "node_modules").symlink_to(project / "node_modules")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    page = tmp_path / "frontend.md"
+    page.write_text(FRONTEND.read_text().replace("8006", str(port)).replace("/usr/bin/chromium", chromium))
+    path = f"{program.parent}:/usr/bin:/bin"
+    do_what_it_says(page, tmp_path, {**bare(), "HOME": str(tmp_path), "PATH": path, "npm_config_offline": "true"})
+
+
+def test_a_browser_that_is_not_there_is_told_with_how_to_get_one(project: Path, site: str, program: Path) -> None:
+    config = CONFIG.format(chromium="/nowhere/chromium")
+    (project / "nowhere.config.mjs").write_text(config)
+    done = playwright(project, site, program, "two-keys", "--config", "nowhere.config.mjs")
+    assert done.returncode == 1
+    assert "there is no browser at /nowhere/chromium: 'npx playwright install chromium' fetches" in done.stdout
 
 
 def test_a_program_that_is_not_there_is_told(project: Path, site: str) -> None:
