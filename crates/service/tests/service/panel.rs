@@ -214,8 +214,8 @@ async fn a_hundred_keys_that_blink_take_the_panel_few_events_each() {
         count = counted => count,
         _ = ceremony => panic!("it waits for a touch"),
     };
-    // getInfo and its answer, the request, and the wait, twice: as an event of the rack and of the transcript.
-    assert!(count <= 100 * 6, "{count} events");
+    // getInfo and its answer, the request, and the wait, twice: as an event of the rack and of the transcript. And what the page asked for.
+    assert!(count <= 100 * 6 + 1, "{count} events");
 }
 
 #[tokio::test]
