@@ -13,6 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use keyrig_ctap::Aaguid;
 use keyrig_ctap::cose::Algorithm;
 use keyrig_ctap::get_info::OptionId;
+use p256::ecdsa::{DerSignature, SigningKey};
 use sha2::Sha256;
 use thiserror::Error;
 use x509_cert::builder::profile::BuilderProfile;
@@ -59,6 +60,7 @@ pub struct CertificateFailed {
 /// The TEST attestation root.
 pub struct Root {
     secret: Zeroizing<[u8; 32]>,
+    signer: SigningKey,
     certificate: Vec<u8>,
 }
 
@@ -128,9 +130,9 @@ impl Root {
     /// [`CertificateFailed`] if the certificate cannot be encoded.
     pub fn new(secret: [u8; 32]) -> Result<Self, CertificateFailed> {
         let secret = Zeroizing::new(secret);
-        let key = derive(&secret, b"root");
-        let certificate = certificate(&secret, ROOT_NAME, &key, &key, Extensions::Root)?;
-        Ok(Self { secret, certificate })
+        let signer = signing_key(&derive(&secret, b"root"), ROOT_NAME)?;
+        let certificate = certificate(&secret, ROOT_NAME, &signer, &signer, Extensions::Root)?;
+        Ok(Self { secret, signer, certificate })
     }
 
     /// The root certificate, DER.
@@ -154,20 +156,20 @@ impl Root {
         let behaviour = &profile.behaviour;
         let key = derive(&self.secret, &profile.aaguid.0);
         let subject = format!("CN=keyrig TEST {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.aaguid);
-        let issuer = self.private_key();
+        let of_key = signing_key(&key, &subject)?;
         let leaf = certificate(
             &self.secret,
             &subject,
-            &key,
-            &issuer,
+            &of_key,
+            &self.signer,
             Extensions::Leaf(profile.aaguid, behaviour.attestation_tells_transports, None),
         )?;
         let enterprise = profile.option(OptionId::Ep).map(|_| self.issue_enterprise(profile, serial_number));
         let subject = format!("CN=keyrig TEST U2F {},OU=Authenticator Attestation,O=keyrig,C=XX", profile.name);
-        let u2f_certificate = certificate(&self.secret, &subject, &key, &issuer, Extensions::U2fLeaf)?;
+        let u2f_certificate = certificate(&self.secret, &subject, &of_key, &self.signer, Extensions::U2fLeaf)?;
         let root = behaviour.attestation_sends_root.then(|| self.certificate.clone());
         let key_identifier =
-            key_identifier(&key).map_err(|source| CertificateFailed { subject: subject.clone(), source })?;
+            key_identifier(&of_key).map_err(|source| CertificateFailed { subject: subject.clone(), source })?;
         Ok(Attestation {
             private_key: key,
             certificate: leaf,
@@ -190,7 +192,7 @@ impl Root {
             format!("CN=keyrig TEST {} no. {serial_number},OU=Authenticator Attestation,O=keyrig,C=XX", profile.aaguid);
         let tells_transports = profile.behaviour.attestation_tells_transports;
         let extensions = Extensions::Leaf(profile.aaguid, tells_transports, Some(serial));
-        let certificate = certificate(&self.secret, &subject, &key, &self.private_key(), extensions)?;
+        let certificate = certificate(&self.secret, &subject, &signing_key(&key, &subject)?, &self.signer, extensions)?;
         Ok((key, certificate))
     }
 }
@@ -203,8 +205,14 @@ fn derive(secret: &[u8; 32], label: &[u8]) -> PrivateKey {
     })
 }
 
-fn key_identifier(key: &PrivateKey) -> Result<[u8; 20], x509_cert::builder::Error> {
-    let key = p256::ecdsa::SigningKey::from_slice(key.expose()).map_err(x509_cert::builder::Error::Signature)?;
+/// The key with its public key, which costs as much as a signature.
+fn signing_key(key: &PrivateKey, subject: &str) -> Result<SigningKey, CertificateFailed> {
+    let source = x509_cert::builder::Error::Signature;
+    SigningKey::from_slice(key.expose())
+        .map_err(|error| CertificateFailed { subject: subject.to_owned(), source: source(error) })
+}
+
+fn key_identifier(key: &SigningKey) -> Result<[u8; 20], x509_cert::builder::Error> {
     let public_key = SubjectPublicKeyInfo::from_key(key.verifying_key())?;
     let identifier = SubjectKeyIdentifier::try_from(public_key.owned_to_ref())?;
     Ok(identifier.0.as_bytes().try_into().expect("SHA-1 has 20 bytes"))
@@ -305,8 +313,8 @@ impl BuilderProfile for CertificateProfile {
 fn certificate(
     secret: &[u8; 32],
     subject: &str,
-    key: &PrivateKey,
-    issuer_key: &PrivateKey,
+    key: &SigningKey,
+    issuer_key: &SigningKey,
     extensions: Extensions,
 ) -> Result<Vec<u8>, CertificateFailed> {
     build(secret, subject, key, issuer_key, extensions)
@@ -316,15 +324,11 @@ fn certificate(
 fn build(
     secret: &[u8; 32],
     subject: &str,
-    key: &PrivateKey,
-    issuer_key: &PrivateKey,
+    key: &SigningKey,
+    issuer_key: &SigningKey,
     extensions: Extensions,
 ) -> Result<Vec<u8>, x509_cert::builder::Error> {
-    let signing_key = |key: &PrivateKey| {
-        p256::ecdsa::SigningKey::from_slice(key.expose()).map_err(x509_cert::builder::Error::Signature)
-    };
-    let public_key = SubjectPublicKeyInfo::from_key(signing_key(key)?.verifying_key())?;
-    let signer = signing_key(issuer_key)?;
+    let public_key = SubjectPublicKeyInfo::from_key(key.verifying_key())?;
     let profile =
         CertificateProfile { subject: Name::from_str(subject)?, issuer: Name::from_str(ROOT_NAME)?, extensions };
     // Positive and at most 20 bytes (RFC 5280 §4.1.2.2).
@@ -334,7 +338,7 @@ fn build(
     }
     let serial = SerialNumber::<Rfc5280>::new(&serial)?;
     let builder = CertificateBuilder::new(profile, serial, validity()?, public_key)?;
-    Ok(builder.build::<_, p256::ecdsa::DerSignature>(&signer)?.to_der()?)
+    Ok(builder.build::<_, DerSignature>(issuer_key)?.to_der()?)
 }
 
 /// Fixed, so that a certificate is the same on every day; the end is the last second that a UTCTime can say.

@@ -12,13 +12,12 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::CrlNumber;
 use x509_cert::time::Time;
 
-use super::{CertificateFailed, Extensions, ROOT_NAME, Root, certificate, derive};
-use crate::private_key::PrivateKey;
+use super::{CertificateFailed, Extensions, ROOT_NAME, Root, certificate, derive, signing_key};
 
 /// A signer of metadata: a private key on P-256, and its certificate.
 #[derive(Debug)]
 pub struct MetadataSigner {
-    private_key: PrivateKey,
+    key: SigningKey,
     certificate: Vec<u8>,
 }
 
@@ -32,8 +31,7 @@ impl MetadataSigner {
     /// Signs as ES256 of a JWT does (RFC 7518 §3.4): r and s, 32 bytes each.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        let key = SigningKey::from_slice(self.private_key.expose()).expect("it was checked to be a scalar");
-        let signature: Signature = key.sign(message);
+        let signature: Signature = self.key.sign(message);
         signature.to_bytes().into()
     }
 }
@@ -48,8 +46,9 @@ impl Root {
         let private_key = derive(&self.secret, &[b"metadata signer ", name.as_bytes()].concat());
         let subject = format!("CN=keyrig TEST metadata {name},O=keyrig,C=XX");
         let extensions = Extensions::Signer(crl.map(str::to_owned));
-        let certificate = certificate(&self.secret, &subject, &private_key, &self.private_key(), extensions)?;
-        Ok(MetadataSigner { private_key, certificate })
+        let key = signing_key(&private_key, &subject)?;
+        let certificate = certificate(&self.secret, &subject, &key, &self.signer, extensions)?;
+        Ok(MetadataSigner { key, certificate })
     }
 
     /// The list of certificates that the root has revoked, DER, as it is between two moments since 1970 began.
@@ -85,9 +84,7 @@ impl Root {
         if !entries.is_empty() {
             builder = builder.with_certificates(entries.into_iter());
         }
-        let key = self.private_key();
-        let signer = SigningKey::from_slice(key.expose()).map_err(x509_cert::builder::Error::Signature)?;
-        Ok(builder.build::<_, DerSignature>(&signer)?.to_der()?)
+        Ok(builder.build::<_, DerSignature>(&self.signer)?.to_der()?)
     }
 }
 

@@ -69,7 +69,7 @@ fn the_leaf_is_signed_by_the_root_and_the_root_by_itself() {
     let key = root.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes();
     let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key).unwrap();
     for certificate in [&root, &leaf, &u2f] {
-        let signature = p256::ecdsa::DerSignature::try_from(certificate.signature().raw_bytes()).unwrap();
+        let signature = DerSignature::try_from(certificate.signature().raw_bytes()).unwrap();
         key.verify(&certificate.tbs_certificate().to_der().unwrap(), &signature).unwrap();
         assert_eq!(certificate.tbs_certificate().issuer(), root.tbs_certificate().subject());
     }
