@@ -59,6 +59,11 @@ impl Failure {
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "Parameter verification failed.") }
     }
 
+    /// One is.
+    pub(super) fn of_parameter(name: &str, reason: &str) -> Self {
+        Self::of_parameters(BTreeMap::from([(name.to_owned(), reason.to_owned())]))
+    }
+
     /// What a call dies of there is a 500, whoever is to blame.
     pub(super) fn died(reason: impl AsRef<str>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason.as_ref())

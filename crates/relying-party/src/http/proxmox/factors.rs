@@ -162,8 +162,8 @@ pub(super) async fn add(
             Ok(Data(json!({ "challenge": begun.options.to_string() })))
         }
         ("webauthn", None, Some(challenge), Some(credential)) => {
-            let credential: Value =
-                serde_json::from_str(&credential).map_err(|_| bad("value", "it is not JSON of a credential"))?;
+            let credential: Value = serde_json::from_str(&credential)
+                .map_err(|_| Failure::of_parameter("value", "it is not JSON of a credential"))?;
             let response = RegistrationResponse::from_value_by(&with_type(credential), relying_party.strictness())
                 .map_err(Refusal::from)?;
             let added = relying_party
@@ -176,22 +176,24 @@ pub(super) async fn add(
             let keys: Vec<String> = set.keys.iter().map(ToString::to_string).collect();
             Ok(Data(json!({ "id": added.factor.id, "recovery": keys })))
         }
-        ("totp", ..) => Err(bad("totp", "TOTP takes its otpauth URI in 'totp' and a code in 'value'")),
-        ("webauthn", ..) => {
-            Err(bad("challenge", "a key takes 'challenge' and 'value' in the second call, none in the first"))
+        ("totp", ..) => {
+            Err(Failure::of_parameter("totp", "TOTP takes its otpauth URI in 'totp' and a code in 'value'"))
         }
-        ("recovery", ..) => Err(bad("value", "recovery keys are made here: they take none")),
-        ("u2f" | "yubico", ..) => Err(bad("type", "it is not offered any more: use webauthn")),
-        _ => Err(bad("type", "value does not have a value in the enumeration 'totp, webauthn, recovery'")),
+        ("webauthn", ..) => Err(Failure::of_parameter(
+            "challenge",
+            "a key takes 'challenge' and 'value' in the second call, none in the first",
+        )),
+        ("recovery", ..) => Err(Failure::of_parameter("value", "recovery keys are made here: they take none")),
+        ("u2f" | "yubico", ..) => Err(Failure::of_parameter("type", "it is not offered any more: use webauthn")),
+        _ => Err(Failure::of_parameter(
+            "type",
+            "value does not have a value in the enumeration 'totp, webauthn, recovery'",
+        )),
     }
 }
 
 fn id(added: &Added) -> Data {
     Data(json!({ "id": added.factor.id }))
-}
-
-fn bad(parameter: &str, reason: &str) -> Failure {
-    Failure::of_parameters([(parameter.to_owned(), reason.to_owned())].into())
 }
 
 pub(super) async fn change(

@@ -1,6 +1,5 @@
 //! Realms, in the shapes of Proxmox VE's `/access/domains`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -153,8 +152,7 @@ pub(super) async fn delete(
 /// Why it did not go well: what a parameter cannot be by its name, all else as Proxmox VE's code would die of it.
 fn failure(refusal: Refusal, name: &str, doing: &str) -> Failure {
     let Refusal::Realm(error) = refusal else { return refusal.into() };
-    let wrong =
-        |parameter: &str, reason: String| Failure::of_parameters(BTreeMap::from([(parameter.to_owned(), reason)]));
+    let wrong = Failure::of_parameter;
     let died = |words: &str| Failure::died(format!("{doing}{words}"));
     match error {
         RealmError::Unknown(_) => died(&format!("domain '{name}' does not exist")),
@@ -174,24 +172,24 @@ fn failure(refusal: Refusal, name: &str, doing: &str) -> Failure {
         RealmError::Option(DirectoryOptionError::Missing(option)) => {
             died(&format!("missing value for required option '{option}'"))
         }
-        RealmError::Option(DirectoryOptionError::Value { option, expected, .. }) => wrong(&option, expected.to_owned()),
-        RealmError::Option(DirectoryOptionError::Filter { option, problem }) => wrong(&option, problem.to_string()),
-        RealmError::Option(DirectoryOptionError::Properties { option, problem }) => wrong(&option, problem.to_string()),
-        RealmError::Option(DirectoryOptionError::CertificateUnused) => wrong(
-            "cert",
-            "it is for the modes ldaps and ldap+starttls with verify: otherwise nobody is shown it".to_owned(),
-        ),
-        RealmError::NoOption { .. } | RealmError::SetAndDeleted(_) => wrong("delete", error.to_string()),
-        RealmError::Name(_) => wrong("realm", error.to_string()),
-        RealmError::Comment => wrong("comment", error.to_string()),
-        RealmError::NotBuilt { .. } => wrong("type", error.to_string()),
-        RealmError::Oath { .. } | RealmError::NotOfPolicy { .. } => wrong("tfa", error.to_string()),
-        RealmError::BindDnMissing => wrong("bind_dn", error.to_string()),
-        RealmError::BindPasswordMissing | RealmError::BindPasswordLength => wrong("password", error.to_string()),
-        RealmError::PasswordAgain => wrong(
-            "password",
-            "it was given for another server or bind_dn, or for TLS that verifies: give it again".to_owned(),
-        ),
+        RealmError::Option(DirectoryOptionError::Value { option, expected, .. }) => wrong(&option, expected),
+        RealmError::Option(DirectoryOptionError::Filter { option, problem }) => wrong(&option, &problem.to_string()),
+        RealmError::Option(DirectoryOptionError::Properties { option, problem }) => {
+            wrong(&option, &problem.to_string())
+        }
+        RealmError::Option(DirectoryOptionError::CertificateUnused) => {
+            wrong("cert", "it is for the modes ldaps and ldap+starttls with verify: otherwise nobody is shown it")
+        }
+        RealmError::NoOption { .. } | RealmError::SetAndDeleted(_) => wrong("delete", &error.to_string()),
+        RealmError::Name(_) => wrong("realm", &error.to_string()),
+        RealmError::Comment => wrong("comment", &error.to_string()),
+        RealmError::NotBuilt { .. } => wrong("type", &error.to_string()),
+        RealmError::Oath { .. } | RealmError::NotOfPolicy { .. } => wrong("tfa", &error.to_string()),
+        RealmError::BindDnMissing => wrong("bind_dn", &error.to_string()),
+        RealmError::BindPasswordMissing | RealmError::BindPasswordLength => wrong("password", &error.to_string()),
+        RealmError::PasswordAgain => {
+            wrong("password", "it was given for another server or bind_dn, or for TLS that verifies: give it again")
+        }
         other => died(&other.to_string()),
     }
 }

@@ -1,6 +1,5 @@
 //! What goes on after a call is answered: the sync of a realm, and how it stands with it.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -39,10 +38,6 @@ impl<S: Sync> FromRequestParts<S> for Node {
     }
 }
 
-fn wrong(name: &str, reason: &str) -> Failure {
-    Failure::of_parameters(BTreeMap::from([(name.to_owned(), reason.to_owned())]))
-}
-
 /// Begins to sync a realm: what the task is called.
 pub(super) async fn sync(
     State(relying_party): Shared,
@@ -63,10 +58,11 @@ pub(super) async fn sync(
     let wish = SyncWish { scope, remove_vanished, enable_new, dry_run };
     match relying_party.begin_sync(claim, realm, wish, node).await {
         Ok(upid) => Ok(Data(upid.to_string().into())),
-        Err(Refusal::Realm(RealmError::Unknown(_))) => Err(wrong("realm", "Realm does not exist.")),
-        Err(Refusal::Realm(RealmError::ScopeMissing)) => {
-            Err(wrong("scope", "Not passed as parameter and not defined in realm default sync options."))
-        }
+        Err(Refusal::Realm(RealmError::Unknown(_))) => Err(Failure::of_parameter("realm", "Realm does not exist.")),
+        Err(Refusal::Realm(RealmError::ScopeMissing)) => Err(Failure::of_parameter(
+            "scope",
+            "Not passed as parameter and not defined in realm default sync options.",
+        )),
         Err(other) => Err(other.into()),
     }
 }
@@ -78,9 +74,9 @@ async fn found(
     node: &str,
     upid: &str,
 ) -> Result<(Upid, Task), Failure> {
-    let upid: Upid = upid.parse().map_err(|_| wrong("upid", "unable to parse worker upid"))?;
+    let upid: Upid = upid.parse().map_err(|_| Failure::of_parameter("upid", "unable to parse worker upid"))?;
     let task = relying_party.task(claim, upid.clone()).await?.filter(|_| upid.node == node);
-    Ok((upid, task.ok_or_else(|| wrong("upid", "no such task"))?))
+    Ok((upid, task.ok_or_else(|| Failure::of_parameter("upid", "no such task"))?))
 }
 
 pub(super) async fn status(
