@@ -19,6 +19,8 @@ use keyrig_verifier::{
 use serde::Serialize;
 use serde_json::Value;
 
+#[cfg(target_os = "linux")]
+pub(crate) use self::codes::of_status;
 pub use self::codes::{Code, code, codes, nearest};
 pub use self::exceptions::{Exception, Meaning, exception};
 

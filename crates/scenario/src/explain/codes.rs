@@ -65,12 +65,17 @@ impl From<&Entry> for Code {
     }
 }
 
+/// The code of a status of CTAP, as the specification spells it. `None` if it is none.
+pub(crate) fn of_status(spelled: &str) -> Option<String> {
+    let status = spelled.strip_prefix("CTAP1_ERR_").or_else(|| spelled.strip_prefix("CTAP2_ERR_"))?;
+    Some(status.to_lowercase().replace('_', "-"))
+}
+
 /// What a code stands for: a check of the relying party, a refusal, or an error. A status of CTAP may be spelled as there
 /// (`CTAP2_ERR_NO_CREDENTIALS`). `None` if it is no code.
 #[must_use]
 pub fn code(wanted: &str) -> Option<Code> {
-    let spelled = wanted.strip_prefix("CTAP1_ERR_").or_else(|| wanted.strip_prefix("CTAP2_ERR_"));
-    let wanted = &spelled.map_or_else(|| wanted.to_owned(), |status| status.to_lowercase().replace('_', "-"));
+    let wanted = &of_status(wanted).unwrap_or_else(|| wanted.to_owned());
     let check = Check::REGISTRATION.iter().chain(Check::AUTHENTICATION).find(|check| check.id() == wanted);
     let entry = || ENTRIES.iter().find(|entry| entry.code == *wanted);
     check.map(Code::from).or_else(|| entry().map(Code::from))

@@ -1,5 +1,6 @@
 //! Ceremonies that a person does in a real browser: judged by what the kernel heard of the keys, and by the log of our site.
 
+use keyrig_client::{Browser, Origin, rp_id};
 use keyrig_faults::transcript::{Ceremony, Exchange, Role, Transcript, Value};
 use keyrig_relying_party::{Event, EventKind};
 use serde_json::Value as Json;
@@ -7,6 +8,7 @@ use serde_json::Value as Json;
 use super::Run;
 use super::error::RunError;
 use super::outcome::Outcome;
+use crate::explain;
 use crate::hardware::person::Ask;
 use crate::language::{CredentialKind, StepPlan, Verb};
 use crate::report::Party;
@@ -23,11 +25,6 @@ const WRONG_PASSWORD: &str = "wrong_password";
 type Logged = (Event, Option<Json>);
 
 impl Run<'_> {
-    /// Whether a person does a step in a browser.
-    pub(super) fn is_in_browser(&self, step: &StepPlan) -> bool {
-        step.with.by.is_some() && self.keys.in_hand()
-    }
-
     /// Has a person do it.
     pub(super) async fn in_browser(&mut self, step: &StepPlan, key: &str) -> Result<Outcome, RunError> {
         let user = self.user(step);
@@ -41,7 +38,8 @@ impl Run<'_> {
         self.keys.in_browser(&ask).await?;
         self.hear_keys();
         let key = touched.unwrap_or(key);
-        let for_site = |exchange: &Exchange| exchange.rp_id().is_none_or(|rp_id| self.may_have(rp_id));
+        let origin = self.origin().parse::<Origin>().map_err(|error| RunError::Cannot(error.to_string()))?;
+        let for_site = |exchange: &Exchange| exchange.rp_id().is_none_or(|rp_id| may_claim(&origin, rp_id));
         let exchanges = Transcript::new(self.of_step.clone()).exchanges();
         let exchanges: Vec<_> = exchanges.into_iter().filter(for_site).collect();
         if let Some(hid) = self.keys.hid() {
@@ -61,14 +59,6 @@ impl Run<'_> {
                 Ok(Outcome::problem("a key answered the browser, and the site heard nothing of it: its page was left"))
             }
         }
-    }
-
-    /// Whether the site may use an RP ID: it is ours, or at a site elsewhere its host or one above it.
-    fn may_have(&self, rp_id: &str) -> bool {
-        let Some(elsewhere) = &self.elsewhere else { return rp_id == self.site.plan().rp_id };
-        let host = elsewhere.plan.origin.split("://").last().unwrap_or_default();
-        let host = host.split(['/', ':']).next().unwrap_or_default();
-        host.strip_suffix(rp_id).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
     /// What a person is to do, and by which password.
@@ -160,6 +150,12 @@ fn decisive<'l>(verb: &Verb, user: &str, logged: &'l [Logged], was_asked: bool) 
     })
 }
 
+/// Whether pages of a site may claim an RP ID or, of keys from U2F, an AppID, which is a URL (WebAuthn Level 3 §10.1.1).
+fn may_claim(origin: &Origin, rp_id: &str) -> bool {
+    let host = rp_id.split_once("://").and_then(|(_, rest)| rest.split(['/', ':']).next());
+    rp_id::determine(Browser::default(), origin, Some(host.unwrap_or(rp_id))).is_ok()
+}
+
 /// Whether a key was asked more than what it is.
 fn is_asked(exchanges: &[Exchange]) -> bool {
     exchanges.iter().filter_map(Role::of_exchange).any(|role| role != Role::Info)
@@ -227,8 +223,7 @@ fn code(status: &str) -> String {
         word if word.starts_with("SW_") => return "u2f-refused".to_owned(),
         _ => {}
     }
-    let status = status.strip_prefix("CTAP1_ERR_").or_else(|| status.strip_prefix("CTAP2_ERR_")).unwrap_or(status);
-    status.to_lowercase().replace('_', "-")
+    explain::of_status(status).unwrap_or_else(|| status.to_lowercase())
 }
 
 /// The signature counter of an assertion.
@@ -351,6 +346,19 @@ mod tests {
         assert_eq!(judged(false, &[waits(), waits(), exchange("U2F_AUTHENTICATE", None, "SW_NO_ERROR")]), None);
         let unknown = exchange("U2F_AUTHENTICATE", None, "SW_WRONG_DATA");
         assert_eq!(judged(false, &[unknown]), by_key("no-credentials"));
+    }
+
+    /// Other tabs ask keys too.
+    #[test]
+    fn what_is_asked_for_other_sites_is_none_of_this_one() {
+        let origin: Origin = "https://login.example.com:8443".parse().unwrap();
+        for own in ["login.example.com", "example.com", "https://login.example.com/app-id.json"] {
+            assert!(may_claim(&origin, own), "{own}");
+        }
+        for other in ["evil.example", "evil-login.example.com", "com", "https://evil.example/app-id.json", ""] {
+            assert!(!may_claim(&origin, other), "{other}");
+        }
+        assert!(may_claim(&"http://localhost:8006".parse().unwrap(), "localhost"));
     }
 
     fn logged(kind: EventKind, user: &str, detail: &str, cause: Option<&str>) -> Logged {

@@ -312,9 +312,9 @@ impl Run<'_> {
             Err(_) => {
                 // A step in a browser lets go of them.
                 self.keys.look().await?;
-                let why = match step.with.by {
-                    Some(_) => "nobody said that it is over",
-                    None => "nobody touches a key that waits, or the site is silent",
+                let why = match self.is_in_browser(step) {
+                    true => "nobody said that it is over",
+                    false => "nobody touches a key that waits, or the site is silent",
                 };
                 Outcome::problem(format!("it did not end within {} s: {why}", patience.as_secs()))
             }
@@ -362,6 +362,11 @@ impl Run<'_> {
             events,
             ..self.blank(step)
         })
+    }
+
+    /// Whether a person does it in a browser.
+    fn is_in_browser(&self, step: &StepPlan) -> bool {
+        step.with.by.is_some() && self.keys.in_hand()
     }
 
     /// The result of a step of which nothing was done.
