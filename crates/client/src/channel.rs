@@ -14,7 +14,8 @@ pub trait Channel: Send {
     ///
     /// When `cancel` is requested, the key is told, and what it answers then is the response:
     /// `CTAP2_ERR_KEEPALIVE_CANCEL`, or the response that it was about to give. If it is requested before the key has the
-    /// request, nothing is sent ([`ChannelError::CancelledUnsent`]). `on_status` learns what the key says it is
+    /// request, nothing is sent ([`ChannelError::CancelledUnsent`]); a way without packets may send it and cancel it at once, so that which
+    /// keys were asked does not hang on how soon another answers. `on_status` learns what the key says it is
     /// doing in the meantime, each time it says so.
     ///
     /// A future that is dropped leaves the key with the request; the next call gets both in step again.

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use keyrig_scenario::language::parse;
+use keyrig_scenario::language::{On, parse};
 use keyrig_scenario::report::Party;
 use keyrig_scenario::results::{RunResult, Verdict};
 use keyrig_scenario::runner::{Settings, run};
@@ -180,6 +180,56 @@ async fn a_broken_key_is_refused_by_whom_it_concerns() {
 }
 
 /// Everything random follows from the seed: the same messages, codes and credentials again.
+/// A key that is not asked for its touch any more cannot be touched: why it was not, and what passed below CTAP, says more than that.
+#[tokio::test]
+async fn what_could_not_be_done_meanwhile_tells_how_the_ceremony_ended() {
+    let text = r#"
+        [[key]]
+        name = "primary"
+        faults = ["ctaphid-error,code=0x05,command=getAssertion"]
+
+        [[step]]
+        register = "primary"
+
+        [[step]]
+        login = "primary"
+        meanwhile = [{ touch = "primary" }, { touch = "primary" }]
+    "#;
+    let scenario = parse(Path::new("early.toml"), text.to_owned(), &[]).unwrap().remove(0);
+    let settings = Settings { on: On::Ctaphid, ..Settings::default() };
+    let result = run(&scenario, &settings, &mut ()).await;
+    let (_, found) = failed(&result);
+    assert!(found.contains("ERR_MSG_TIMEOUT"), "{found}");
+    let said: Vec<_> = result.steps.iter().flat_map(|step| &step.messages).map(|message| &message.text).collect();
+    assert!(said.iter().any(|text| *text == "CTAPHID_ERROR ERR_MSG_TIMEOUT (0x05)"), "{said:?}");
+}
+
+/// Who refuses at a key as soon as it blinks ends the ceremony: those that are asked later would not have blinked.
+#[tokio::test]
+async fn what_is_done_meanwhile_waits_for_all_keys_that_are_to_blink() {
+    let text = r#"
+        [[key]]
+        name = "late"
+        faults = ["ctap-slow,command=getInfo,ms=200"]
+
+        [[key]]
+        name = "other"
+
+        [[step]]
+        register = "late"
+        expect = { blinked = ["late", "other"], touched = "late" }
+
+        [[step]]
+        login = "late"
+        meanwhile = [{ deny = "other" }]
+        expect = { refused-by = "authenticator", blinked = ["late", "other"], touched = [] }
+    "#;
+    let scenario = parse(Path::new("late.toml"), text.to_owned(), &[]).unwrap().remove(0);
+    let settings = Settings { on: On::Ctaphid, ..Settings::default() };
+    let result = run(&scenario, &settings, &mut ()).await;
+    assert_eq!(result.verdict, Verdict::Passed, "{result:#?}");
+}
+
 #[tokio::test]
 async fn a_run_repeats_byte_for_byte_under_its_seed() {
     let texts = async |seed: u64| {

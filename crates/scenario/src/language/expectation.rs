@@ -34,7 +34,7 @@ pub struct Expected {
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub json: toml::Table,
-    /// The keys that asked for a touch in this ceremony, and no others.
+    /// The keys that asked for a touch in this ceremony, and no others. Several: nothing is touched before all of them ask, for 5 s at most.
     pub blinked: Option<Vec<At<String>>>,
     /// The keys that were touched in this ceremony, and no others.
     pub touched: Option<Several>,

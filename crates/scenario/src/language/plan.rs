@@ -1,5 +1,6 @@
 //! What the tables of a file come to, once everything in them was found.
 
+use core::fmt;
 use core::ops::Range;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -256,6 +257,21 @@ impl Act {
                 Some(key)
             }
             Self::Plug(_) | Self::Advance(_) => None,
+        }
+    }
+}
+
+/// As a scenario has it, such as `unplug = "primary"`.
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Touch(key) => write!(f, "touch = \"{key}\""),
+            Self::Deny(key) => write!(f, "deny = \"{key}\""),
+            Self::Miss(key) => write!(f, "miss = \"{key}\""),
+            Self::Unplug(key) => write!(f, "unplug = \"{key}\""),
+            Self::PowerCycle(key) => write!(f, "power-cycle = \"{key}\""),
+            Self::Plug(key) => write!(f, "plug = \"{key}\""),
+            Self::Advance(delay) => write!(f, "advance = \"{delay}\""),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Ceremonies: a page, its browser, all keys that are there, and what is done to them meanwhile.
 
-use std::cell::Cell;
-use std::convert::Infallible;
+use core::cell::Cell;
+use core::convert::Infallible;
+use core::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyrig_client::channel::Cancel;
+use keyrig_client::channel::{Cancel, ChannelError};
 use keyrig_client::json::{CreationOptions, InvalidJson, RequestOptions};
 use keyrig_client::pin::{PinReason, PinRequest};
 use keyrig_client::related_origins::{self, Fetched};
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::Run;
 use super::carrier::Way;
 use super::error::RunError;
-use super::hands::{Hands, named};
+use super::hands::Hands;
 use super::outcome::Outcome;
 use super::steps::by_the_site;
 use super::time::RunTime;
@@ -96,23 +97,27 @@ impl Run<'_> {
     }
 
     /// Does something with keys that may wait for a touch, and what is to be done meanwhile.
-    pub(super) async fn with_gestures<T>(
+    pub(super) async fn with_gestures<T, E: fmt::Display>(
         &mut self,
         step: &StepPlan,
         key: &str,
-        work: impl AsyncFnOnce(&mut [Key<Way>]) -> T,
-    ) -> Result<Result<T, String>, RunError> {
+        work: impl AsyncFnOnce(&mut [Key<Way>]) -> Result<T, E>,
+    ) -> Result<Result<Result<T, E>, String>, RunError> {
         let over = Self::finger(step, key);
-        let blinking = step.expected.blinked.iter().flatten().map(|key| named(&key.value));
-        let blinking = blinking.collect::<Result<Vec<_>, _>>()?;
-        let waits_for_others = over.is_some() && blinking.len() > 1;
+        let comes_later = |key: &str| step.meanwhile.iter().any(|act| matches!(act, Act::Plug(later) if later == key));
+        let blinking = step.expected.blinked.iter().flatten().map(|key| key.value.as_str());
+        let blinking: Vec<_> = blinking.filter(|key| !comes_later(key)).collect();
+        let several = blinking.len() > 1;
         let gives_up = step.meanwhile.iter().all(|act| matches!(act, Act::Advance(_)));
         let (hands, time) = (self.keys.hands(), self.time.clone());
-        hands.put_finger(over, !waits_for_others, gives_up).await?;
+        hands.put_finger(over, !several, gives_up).await?;
         let done = Cell::new(0);
         let acting = async {
-            if waits_for_others {
-                hands.touch_once_all_wait(&blinking, over).await?;
+            if several {
+                hands.wait_for_all(&blinking).await?;
+                if over.is_some() {
+                    hands.put_finger(over, true, gives_up).await?;
+                }
             }
             meanwhile(&hands, &time, &step.meanwhile, key, &done).await
         };
@@ -129,7 +134,10 @@ impl Run<'_> {
         self.keys.look().await?;
         let left = step.meanwhile.get(done.get());
         Ok(match (worked, left) {
-            (Ok(_), Some(left)) => Err(format!("it was over before this was done meanwhile: {left:?}")),
+            (Ok(Ok(_)), Some(left)) => Err(format!("it was over before this was done meanwhile: {left}")),
+            (Ok(Err(refusal)), Some(left)) => {
+                Err(format!("it was over before this was done meanwhile: {left}; it ended with: {refusal}"))
+            }
             (worked, _) => worked,
         })
     }
@@ -271,15 +279,14 @@ impl Run<'_> {
         let touched_key = touched(step, key);
         let made = self
             .with_gestures(step, key, async |keys: &mut [Key<Way>]| {
-                let key = keys.iter_mut().find(|key| key.name() == touched_key)?;
-                Some(key.register_by_u2f(application, challenge, &Cancel::never()).await)
+                let key = keys.iter_mut().find(|key| key.name() == touched_key).ok_or(ChannelError::Unplugged)?;
+                key.register_by_u2f(application, challenge, &Cancel::never()).await
             })
             .await?;
         self.hear_keys();
         let registration = match made {
-            Ok(Some(Ok(registration))) => registration,
-            Ok(Some(Err(cause))) => return Ok(Outcome::of_key(&touched_key, Err(cause))),
-            Ok(None) => return Ok(Outcome::problem(format!("key {touched_key} is not plugged in"))),
+            Ok(Ok(registration)) => registration,
+            Ok(Err(cause)) => return Ok(Outcome::of_key(&touched_key, Err(cause))),
             Err(problem) => return Ok(Outcome::problem(problem)),
         };
         let Some(public_key) = registration.cose_key() else {

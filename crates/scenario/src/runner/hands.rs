@@ -47,32 +47,18 @@ impl Hands {
         Ok(())
     }
 
-    /// Touches nothing until all of these keys wait, and then the one that the finger is over: where several blink, which of them was asked
-    /// first is a matter of what carries the messages.
-    pub(super) async fn touch_once_all_wait(&self, keys: &[KeyName], over: Option<&str>) -> Result<(), RunError> {
-        match self {
-            Self::Rack(rack) => {
-                let all = async {
-                    for key in keys {
-                        rack.command(Command::Wait { key: key.clone(), what: WaitFor::Touch }).await?;
-                    }
-                    Ok::<_, Refusal>(())
-                };
-                // One that never waits holds up nobody for long: it is told by what blinked.
-                if let Ok(waited) = timeout(PATIENCE, all).await {
-                    waited?;
-                }
-                rack.command(Command::TouchPolicy { policy: TouchPolicy::Auto }).await?;
+    /// Waits until all of these keys wait for a touch: where several blink, which of them is asked first, and how much later the others
+    /// are, is a matter of what carries the messages.
+    ///
+    /// One that never waits holds up nobody for long: it is told by what blinked.
+    pub(super) async fn wait_for_all(&self, keys: &[&str]) -> Result<(), RunError> {
+        let all = async {
+            for key in keys {
+                self.wait_for(key).await?;
             }
-            #[cfg(target_os = "linux")]
-            Self::Person(hid) => {
-                let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
-                let _ = timeout(PATIENCE, hid.all_wait(&keys)).await;
-                hid.put_finger(over.map_or(Finger::AsAsked, |name| Finger::Over(name.to_owned())));
-            }
-        }
-        let _ = over;
-        Ok(())
+            Ok(())
+        };
+        timeout(PATIENCE, all).await.unwrap_or(Ok(()))
     }
 
     /// Waits until a key waits for a touch.
@@ -82,7 +68,7 @@ impl Hands {
                 rack.command(Command::Wait { key: named(key)?, what: WaitFor::Touch }).await?;
             }
             #[cfg(target_os = "linux")]
-            Self::Person(hid) => hid.all_wait(&[key.to_owned()]).await,
+            Self::Person(hid) => hid.wait_for(key).await,
         }
         Ok(())
     }

@@ -275,9 +275,9 @@ impl Hid {
         self.0.attention.touch_as_somebody_else(name);
     }
 
-    /// Waits until all of these keys wait for a touch.
-    pub(super) async fn all_wait(&self, keys: &[String]) {
-        self.0.attention.all_wait(keys).await;
+    /// Waits until a key waits for a touch.
+    pub(super) async fn wait_for(&self, name: &str) {
+        self.0.attention.wait_for(name).await;
     }
 
     /// What was not sent to a key since this was last asked, to save what is on it: the key, and why.

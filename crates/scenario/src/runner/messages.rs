@@ -1,6 +1,6 @@
 //! Who said what to whom, from what passed at keys and what was asked of the site.
 
-use keyrig_faults::transcript::{Event, Explainer, Touch, What};
+use keyrig_faults::transcript::{Direction, Event, Explainer, Touch, What};
 
 use crate::results::{Message, Who};
 use crate::site::Call;
@@ -38,6 +38,16 @@ fn of_event(event: &Event) -> Option<Message> {
             Touch::Cancelled => say(Who::Browser, key, "cancels".to_owned(), false),
             Touch::TimedOut => say(key, Who::User, "waits no more".to_owned(), true),
         },
+        What::Message { command, members, .. } if command == "CTAPHID_ERROR" => {
+            let code = members.get("code").map(ToString::to_string).unwrap_or_default();
+            say(key, Who::Browser, format!("{command} {code}"), true)
+        }
+        What::BrokenMessage { direction: Direction::In, reason, .. } => {
+            say(key, Who::Browser, format!("a broken message: {reason}"), true)
+        }
+        What::BrokenMessage { direction: Direction::Out, reason, .. } => {
+            say(Who::Browser, key, format!("a broken message: {reason}"), true)
+        }
         What::Plugged => say(Who::User, key, "plugs it in".to_owned(), false),
         What::Unplugged => say(Who::User, key, "pulls it out".to_owned(), false),
         What::Fault { fault } => say(key.clone(), key, format!("fault: {fault}"), true),

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use keyrig_client::channel::Cancel;
+use keyrig_client::channel::{Cancel, ChannelError};
 use keyrig_client::pin::PinRequest;
 use keyrig_client::{Key, Permissions, Pin, PinRules};
 use keyrig_faults::Fault;
@@ -217,20 +217,19 @@ impl Run<'_> {
         self.keys.one(name)?;
         let done = self
             .with_gestures(step, name, async |keys: &mut [Key<Way>]| {
-                let key = keys.iter_mut().find(|key| key.name() == name)?;
-                Some(key.reset(&Cancel::never()).await)
+                let key = keys.iter_mut().find(|key| key.name() == name).ok_or(ChannelError::Unplugged)?;
+                key.reset(&Cancel::never()).await
             })
             .await?;
         self.hear_keys();
         Ok(match done {
-            Ok(Some(done)) => {
+            Ok(done) => {
                 if done.is_ok() {
                     self.keys.pins.remember(name, None);
                     self.descriptions.remove(name);
                 }
                 Outcome::of_key(name, done)
             }
-            Ok(None) => Outcome::problem(format!("key {name} is not plugged in")),
             Err(problem) => Outcome::problem(problem),
         })
     }

@@ -113,10 +113,10 @@ impl Attention {
         self.bench.person.ask(ask);
     }
 
-    /// Waits until all of these keys wait for a touch.
-    pub(super) async fn all_wait(&self, keys: &[String]) {
+    /// Waits until a key waits for a touch.
+    pub(super) async fn wait_for(&self, key: &str) {
         // The sender is here: there is no end of it.
-        let _ = self.waiting.subscribe().wait_for(|waiting| keys.iter().all(|key| waiting.contains(key))).await;
+        let _ = self.waiting.subscribe().wait_for(|waiting| waiting.contains(key)).await;
     }
 
     /// Something was not sent to a key, to save what is on it.
