@@ -19,6 +19,8 @@ from collections.abc import Iterable
 
 PROGRAM = os.environ.get("KEYRIG_PROGRAM") or "keyrig"
 MARK = re.compile(r"^<!-- keyrig: ([a-z-]+) -->$", re.MULTILINE)
+# An option in a text, with its command and what is given to it, or code that is marked already.
+OPTION = re.compile(r"`[^`]*`|(?<![\w-])(?:keyrig (?!with )(?:[a-z]+ )*)?--[a-z][a-z-]*(?: [A-Z]{2,}[A-Z=]*)?")
 
 
 def keyrig(*arguments: str) -> str:
@@ -27,6 +29,7 @@ def keyrig(*arguments: str) -> str:
 
 def cell(text: object) -> str:
     plain = html.escape("" if text is None else str(text), quote=False)
+    plain = OPTION.sub(lambda found: code(found[0].strip("`")), plain)
     return " ".join(plain.replace("|", "\\|").split())
 
 

@@ -177,6 +177,13 @@ def test_no_link_of_the_book_as_it_is_built_leads_nowhere(book: Path) -> None:
     assert broken == []
 
 
+def test_no_dash_of_the_book_is_one_that_an_option_would_be_copied_with(book: Path) -> None:
+    """One of typography's, where an option begins."""
+    pages = [file for file in book.rglob("*.html") if file.name != "print.html"]
+    wrong = [(file.name, found) for file in pages for found in re.findall(r"[\u2013\u2014][A-Za-z].{0,20}", file.read_text())]
+    assert wrong == []
+
+
 @pytest.mark.parametrize(
     ("page", "said"),
     [
