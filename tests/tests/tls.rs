@@ -11,6 +11,7 @@ use keyrig_relying_party::Totp;
 use keyrig_tests::site::{PASSWORD, Site};
 use keyrig_tests::{judge, program};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -323,6 +324,19 @@ async fn mkcert_makes_the_certificate_where_it_is_asked_to() {
     site.stop().await;
 
     let state = directory.path().join("state");
+    let mut keyrig = Command::new(program::keyrig());
+    keyrig.args(["rp", "serve"]).args(arguments).arg("--state").arg(&state).env("CAROOT", &root);
+    let mut serving = keyrig.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("keyrig runs");
+    let mut lines = BufReader::new(serving.stdout.take().expect("a pipe")).lines();
+    let tls = loop {
+        let line = lines.next_line().await.expect("text").expect("a line on TLS");
+        if line.starts_with("TLS ") {
+            break line;
+        }
+    };
+    assert!(tls.contains("by mkcert's CA") && tls.contains("mkcert -install"), "nothing here trusts that CA: {tls}");
+    serving.kill().await.expect("it is ours");
+
     let mut keyrig = Command::new(program::keyrig());
     keyrig.args(["rp", "serve"]).args(arguments).arg("--state").arg(state).env("PATH", directory.path());
     let refused = judge::run(&mut keyrig, b"", LIMIT).await;

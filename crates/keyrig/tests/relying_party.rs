@@ -465,6 +465,26 @@ fn a_site_says_at_its_start_where_browsers_refuse_it() {
     }
 }
 
+/// Where its origins lead elsewhere, what is opened is the address that is said. Of names that could lead here it says how they do.
+#[test]
+fn a_site_says_at_its_start_what_its_own_address_is_good_for() {
+    let site = Site::new();
+    let rule = "--host-resolver-rules=\"MAP pve1.example.com 127.0.0.1\"";
+    let node = "pve1.example.com=127.0.0.1:0";
+    for (arguments, leads_here) in [(["--listen", "localhost:0"], false), (["--node", node], true)] {
+        let settings = "rp_id = \"pve1.example.com\"\norigins = [\"https://pve1.example.com:8006\"]\n";
+        let arguments = [["--tls", "self"], arguments].concat();
+        let lines = at_the_start_with(&site, settings, &arguments).join("\n");
+        assert_eq!(lines.contains("nobody can use WebAuthn at https://localhost:"), !leads_here, "{lines}");
+        assert_eq!(lines.contains(rule), leads_here, "{lines}");
+        let trust = format!("keyrig rp tls trust --state {}", site.0.path().display());
+        assert!(lines.contains(&trust), "{lines}");
+    }
+    let lines = at_the_start(&site, "rp_id = \"example.com\"\npolicy = \"proxmox-9\"\n").join("\n");
+    assert!(lines.contains("nobody can use WebAuthn at http://localhost:"), "{lines}");
+    assert!(lines.contains("120 s"), "{lines}");
+}
+
 #[test]
 fn a_site_says_at_its_start_that_its_policy_lets_anybody_in() {
     let site = Site::new();

@@ -154,7 +154,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             "the policy {policy} has the hole of CVE-2023-54391 on purpose: whoever sends a tfa-challenge is let in without a password"
         ));
     }
-    warnings.extend(diagnosed(&settings, &opened(&arguments, security.scheme, &listen)));
+    let url = |host: &str, port: u16| format!("{}://{host}:{port}", security.scheme);
+    let site = url(hosts.first().map_or("localhost", String::as_str), port);
+    let opened = opened(&arguments, &settings, (security.scheme, &site), &listen);
+    warnings.extend(diagnosed(&settings, &opened));
+    warnings.extend(led_here(&opened, security.scheme, &listen));
     let options = Options {
         explain: arguments.explain,
         transport: security.transport,
@@ -163,14 +167,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         ..Options::new(store)
     };
     let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(SystemClock)));
-    let url = |host: &str, port: u16| format!("{}://{host}:{port}", security.scheme);
     let places = arguments.node.iter().zip(&listen).map(|(node, listen)| Place {
         name: node.name.clone(),
         url: url(&node.name, listen.port()),
         listen: *listen,
     });
     let listening = Listening {
-        url: url(hosts.first().map_or("localhost", String::as_str), port),
+        url: site,
         nodes: places.collect(),
         ca: security.ca.clone(),
         listen,
@@ -258,12 +261,14 @@ impl Security {
     fn of(arguments: &Arguments, settings: &Settings, hosts: &[String]) -> Result<Self, Failure> {
         #[cfg(feature = "tls")]
         if let Some(source) = &arguments.tls {
-            let tls::Served { tls, transport, authority } =
+            let tls::Served { tls, transport, authority, said } =
                 tls::load(source, &arguments.state.directory()?, settings, hosts)?;
+            let state = arguments.state.option();
             let note = authority.as_ref().map(|authority| {
                 let new = if authority.is_new { ", which is new" } else { "" };
-                format!("{}{new}: 'keyrig rp tls trust' says how to trust it", authority.name())
+                format!("{}{new}: 'keyrig rp tls trust{state}' says how to trust it", authority.name())
             });
+            let note = note.or(said);
             let ca = authority.map(|authority| authority.certificate());
             return Ok(Self { transport, scheme: "https", ca, note, tls: Some(tls) });
         }
@@ -288,13 +293,52 @@ impl Security {
     }
 }
 
-/// Where browsers open the nodes. Behind a proxy it decides that.
-fn opened(arguments: &Arguments, scheme: &str, listen: &[SocketAddr]) -> Vec<Origin> {
+/// Where browsers open the site: at its nodes, or else at its own origins and, unless one of them can lead here, at the address that is
+/// said. Behind a proxy it decides that.
+fn opened(
+    arguments: &Arguments,
+    settings: &Settings,
+    (scheme, site): (&str, &str),
+    listen: &[SocketAddr],
+) -> Vec<Origin> {
     if arguments.behind_tls {
         return Vec::new();
     }
-    let nodes = arguments.node.iter().zip(listen);
-    nodes.filter_map(|(node, listen)| format!("{scheme}://{}:{}", node.name, listen.port()).parse().ok()).collect()
+    if !arguments.node.is_empty() {
+        let nodes = arguments.node.iter().zip(listen);
+        let nodes = nodes.map(|(node, listen)| format!("{scheme}://{}:{}", node.name, listen.port()));
+        return nodes.filter_map(|node| node.parse().ok()).collect();
+    }
+    let mut origins: Vec<Origin> = settings.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    if !origins.iter().any(|origin| leads_to(origin, scheme, listen).is_some()) {
+        origins.extend(site.parse().ok());
+    }
+    origins
+}
+
+/// Where a browser gets at an origin, if its scheme and port are ours.
+fn leads_to(origin: &Origin, scheme: &str, listen: &[SocketAddr]) -> Option<SocketAddr> {
+    let Origin::Tuple { scheme: found, port, .. } = origin else { return None };
+    listen.iter().find(|listen| found == scheme && listen.port() == *port).copied()
+}
+
+/// How browsers here get to names that lead elsewhere, or nowhere.
+fn led_here(opened: &[Origin], scheme: &str, listen: &[SocketAddr]) -> Option<String> {
+    let names = opened.iter().filter(|origin| !origin.is_loopback());
+    let leads = |origin: &Origin| {
+        let at = leads_to(origin, scheme, listen).filter(|at| at.ip().is_loopback())?;
+        Some((origin.domain()?.to_owned(), at.ip()))
+    };
+    let names: Vec<_> = names.filter_map(leads).collect();
+    let hosts: Vec<_> = names.iter().map(|(name, at)| format!("{at} {name}")).collect();
+    let rules: Vec<_> = names.iter().map(|(name, at)| format!("MAP {name} {at}")).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "a browser on this machine gets here by these names with {:?} in /etc/hosts, or as Chromium with --host-resolver-rules={:?}",
+            hosts.join(", "),
+            rules.join(", ")
+        )
+    })
 }
 
 /// What the doctor says of where the site is opened, its nodes or else its own origins: where browsers refuse, and what a policy lets a user
@@ -369,7 +413,8 @@ fn announce(
     match &listening.initial_password {
         Some(password) => out.print(format!("login    {ADMINISTRATOR}, password {password} (this is shown once)")),
         None => out.print(format!(
-            "login    {ADMINISTRATOR}, or a user you added; if you forgot the password: keyrig rp passwd USER"
+            "login    {ADMINISTRATOR}, or a user you added; if you forgot the password: keyrig rp passwd{} USER",
+            arguments.state.option()
         )),
     }
     let mut notes = Vec::new();

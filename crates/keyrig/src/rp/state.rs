@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use keyrig_relying_party::{DATABASE_FILE, Store};
+use keyrig_scenario::runner::quoted;
 
 use crate::failure::Failure;
 
@@ -24,6 +25,13 @@ impl State {
         let base = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
         let base = base.ok_or_else(|| Failure::Usage("HOME is not set: give --state DIR".to_owned()))?;
         Ok(base.join("keyrig/relying-party"))
+    }
+
+    /// What names the same directory in another command: nothing where it is the default.
+    pub(super) fn option(&self) -> String {
+        self.state
+            .as_ref()
+            .map_or_else(String::new, |directory| format!(" --state {}", quoted(&directory.display().to_string())))
     }
 
     /// The database, made if it is not there: what `serve` and whatever adds a user want.

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use keyrig_relying_party::{Settings, TestAuthority, Tls, Transport};
+use keyrig_scenario::runner::quoted;
 
 use super::state::State;
 use crate::failure::Failure;
@@ -49,6 +50,8 @@ pub(super) struct Served {
     pub(super) transport: Transport,
     /// The test CA, if it is one's.
     pub(super) authority: Option<TestAuthority>,
+    /// Who else vouches for it, and what was said.
+    pub(super) said: Option<String>,
 }
 
 /// The certificate for a site of these settings, which listens as these hosts.
@@ -59,16 +62,16 @@ pub(super) fn load(source: &Source, state: &Path, settings: &Settings, hosts: &[
             let read = |path: &PathBuf| std::fs::read(path).map_err(|error| Failure::Read(path.clone(), error));
             let tls = Tls::from_pem(&read(chain)?, &read(key)?);
             let tls = tls.map_err(|error| Failure::Certificate(chain.clone(), error))?;
-            Ok(Served { tls, transport: Transport::Tls, authority: None })
+            Ok(Served { tls, transport: Transport::Tls, authority: None, said: None })
         }
         Source::Mkcert => {
-            let tls = by_mkcert(state, &of_leaf(settings, &names))?;
-            Ok(Served { tls, transport: Transport::TestTls, authority: None })
+            let (tls, said) = by_mkcert(state, &of_leaf(settings, &names))?;
+            Ok(Served { tls, transport: Transport::TestTls, authority: None, said: Some(said) })
         }
         Source::Test => {
             let authority = TestAuthority::open_or_make(&state.join(AUTHORITY), &names, SystemTime::now())?;
             let tls = authority.certify(&of_leaf(settings, &names))?;
-            Ok(Served { tls, transport: Transport::TestTls, authority: Some(authority) })
+            Ok(Served { tls, transport: Transport::TestTls, authority: Some(authority), said: None })
         }
     }
 }
@@ -97,8 +100,9 @@ fn of_leaf(settings: &Settings, names: &[String]) -> Vec<String> {
     names
 }
 
-/// Has mkcert, which is another's program, make a certificate. Its CA's key is its own business.
-fn by_mkcert(state: &Path, names: &[String]) -> Result<Tls, Failure> {
+/// Has mkcert, which is another's program, make a certificate. Its CA's key is its own business; where browsers do not trust that CA
+/// it says so, and with which of its options they do.
+fn by_mkcert(state: &Path, names: &[String]) -> Result<(Tls, String), Failure> {
     let directory = tempfile::tempdir_in(state).map_err(|error| Failure::Write(state.to_owned(), error))?;
     let (chain, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
     let mut mkcert = Command::new("mkcert");
@@ -111,7 +115,10 @@ fn by_mkcert(state: &Path, names: &[String]) -> Result<Tls, Failure> {
         return Err(Failure::Mkcert(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
     let read = |path: &PathBuf| std::fs::read(path).map_err(|error| Failure::Read(path.clone(), error));
-    Tls::from_pem(&read(&chain)?, &read(&key)?).map_err(|error| Failure::Certificate(chain, error))
+    let tls = Tls::from_pem(&read(&chain)?, &read(&key)?).map_err(|error| Failure::Certificate(chain, error))?;
+    let is_trusted = !String::from_utf8_lossy(&output.stderr).contains("mkcert -install");
+    let untrusted = if is_trusted { "" } else { ", which not all here trusts: 'mkcert -install' changes that" };
+    Ok((tls, format!("mkcert's CA{untrusted}")))
 }
 
 #[derive(Args)]
@@ -142,7 +149,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.action {
         Action::Trust { state } => {
             let authority = find(&state)?;
-            let (name, file) = (authority.name(), quoted(&authority.certificate()));
+            let (name, file) = (authority.name(), quoted(&authority.certificate().display().to_string()));
             print(format!(
                 "CA       {name}, which can vouch for {} and loopback addresses",
                 authority.names().join(", ")
@@ -164,9 +171,4 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// As a shell takes it for one word.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }

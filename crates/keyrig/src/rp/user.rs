@@ -401,6 +401,11 @@ pub(super) fn set_password(arguments: &Password) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     print(format!("{} has a new password; all sessions are over", arguments.user))?;
+    print(format!(
+        "A ticket of /api2/json goes on, for two hours at most, under Proxmox VE's policies: 'keyrig rp user modify{} {} --enable 0' ends it",
+        arguments.state.option(),
+        arguments.user
+    ))?;
     show_password(made_up)?;
     Ok(ExitCode::SUCCESS)
 }

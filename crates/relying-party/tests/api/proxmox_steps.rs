@@ -191,6 +191,9 @@ async fn the_policy_of_the_hole_lets_anybody_in_who_sends_a_challenge_and_the_ot
             continue;
         }
         Program::of(&answer.data()).get(&rig, "/access/acl").await;
+        let logged_in = rig.events(EventKind::LoggedIn);
+        let detail = &logged_in.iter().find(|event| event.user.as_deref() == Some("root@pam")).unwrap().detail;
+        assert_eq!(detail, "without a password, by the hole of CVE-2023-54391");
         // Without the parameter it is a server like the others.
         log_in(&rig, &[("username", "root@pam"), ("password", "x")]).await.refused(401, "authentication failure");
         // Who has a second factor is asked for that alone.

@@ -121,6 +121,17 @@ struct GivenPassword {
     compared: Compared,
 }
 
+/// What a session begins with.
+#[derive(Clone, Copy)]
+pub(super) enum Proof<'f> {
+    /// The password, and no factor.
+    Password,
+    /// Nothing: a policy has the hole of CVE-2023-54391.
+    Nothing,
+    /// A second factor, behind the password or as a passkey.
+    Factor(&'f StoredFactor),
+}
+
 /// A user who is logging in, as of one transaction.
 pub(super) struct Account {
     pub(super) user: User,
@@ -232,7 +243,7 @@ impl RelyingParty {
             },
         };
         match (account, cause) {
-            (Some(account), None) => self.after_password(connection, &account, at),
+            (Some(account), None) => self.after_password(connection, &account, Proof::Password, at),
             (_, cause) => {
                 let cause = cause.unwrap_or(Cause::UnknownUser);
                 Ok(Err(self.refuse(connection, &given.name.to_string(), &cause, at)?))
@@ -249,19 +260,25 @@ impl RelyingParty {
     ) -> Committed<Step> {
         let user = users::find(connection, name)?;
         match user.map(|user| Account::load(connection, user.id)).transpose()?.flatten() {
-            Some(account) => self.after_password(connection, &account, at),
+            Some(account) => self.after_password(connection, &account, Proof::Nothing, at),
             None => Ok(Err(self.refuse(connection, &name.to_string(), &Cause::UnknownUser, at)?)),
         }
     }
 
-    /// The password was right.
-    fn after_password(&self, connection: &Transaction<'_>, account: &Account, at: Occasion) -> Committed<Step> {
+    /// The password was right, or not asked for.
+    fn after_password(
+        &self,
+        connection: &Transaction<'_>,
+        account: &Account,
+        proof: Proof<'_>,
+        at: Occasion,
+    ) -> Committed<Step> {
         let name = account.user.name.to_string();
         if let Some(cause) = self.obstacle(account, at.now) {
             return Ok(Err(self.refuse(connection, &name, &cause, at)?));
         }
         if !account.has_factors() {
-            return self.without_factor(connection, account, at);
+            return self.without_factor(connection, account, proof, at);
         }
         let (token, login) = challenges::begin_login(connection, account.user.id, at.now, LOGIN_LIFETIME)?;
         let offer = self.offer(connection, account, &login, token, at.now)?;
@@ -278,7 +295,13 @@ impl RelyingParty {
     }
 
     /// The password was right, and there is no factor to ask for.
-    fn without_factor(&self, connection: &Transaction<'_>, account: &Account, at: Occasion) -> Committed<Step> {
+    fn without_factor(
+        &self,
+        connection: &Transaction<'_>,
+        account: &Account,
+        proof: Proof<'_>,
+        at: Occasion,
+    ) -> Committed<Step> {
         let kind = match account.requirement {
             Requirement::None => SessionKind::Full,
             _ if self.policy.enrol_at_login => SessionKind::Enrolment,
@@ -288,7 +311,7 @@ impl RelyingParty {
                 return Ok(Err(Refusal::FactorRequired { requirement }));
             }
         };
-        let logged_in = self.begin_session(connection, account, kind, None, at)?;
+        let logged_in = self.begin_session(connection, account, kind, proof, at)?;
         Ok(Ok(Step::Session(Box::new(logged_in))))
     }
 
@@ -383,21 +406,24 @@ impl RelyingParty {
         connection: &Transaction<'_>,
         account: &Account,
         kind: SessionKind,
-        factor: Option<&StoredFactor>,
+        proof: Proof<'_>,
         at: Occasion,
     ) -> Result<LoggedIn, StoreError> {
         let user = &account.user;
+        let (factor, by) = match proof {
+            Proof::Password => (None, "by password".to_owned()),
+            Proof::Nothing => (None, "without a password, by the hole of CVE-2023-54391".to_owned()),
+            Proof::Factor(factor) => (Some(factor), format!("by {} {:?}", kind_of(&factor.secret), factor.description)),
+        };
         // Who has only just given the password need not give it again for the enrolment that it leads to.
         let begun_by = factor.map(|factor| factor.id.as_str());
         let session = sessions::begin(connection, user.id, kind, kind == SessionKind::Enrolment, begun_by, at)?;
-        let by = factor
-            .map_or("password".to_owned(), |factor| format!("{} {:?}", kind_of(&factor.secret), factor.description));
         connection
             .prepare_cached("UPDATE users SET last_login = ? WHERE id = ?")?
             .execute(params![milliseconds(at.now), user.id])?;
         let detail = match kind {
-            SessionKind::Full => format!("by {by}"),
-            SessionKind::Enrolment => format!("by {by}, for enrolment only: {} is required", account.requirement),
+            SessionKind::Full => by,
+            SessionKind::Enrolment => format!("{by}, for enrolment only: {} is required", account.requirement),
         };
         let by = By::user(&user.name, at);
         audit_log::record(connection, &by, EventKind::LoggedIn, &user.name.to_string(), &detail)?;

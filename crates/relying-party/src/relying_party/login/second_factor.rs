@@ -7,7 +7,7 @@ use keyrig_verifier::{AuthenticationResponse, Check, Outcome};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::{Account, Cause, Ceremony, LoggedIn, LoginChallenge};
+use super::{Account, Cause, Ceremony, LoggedIn, LoginChallenge, Proof};
 use crate::RelyingParty;
 use crate::audit_log::{self, By, EventKind, Occasion};
 use crate::challenges::{self, Login, Purpose};
@@ -190,7 +190,7 @@ impl RelyingParty {
         factors::mark_used(connection, account.user.id, &factor.id, at.now)?;
         let resets_totp = is_recovery || matches!(factor.secret, Stored::Totp(_));
         locks::count_success(connection, &account.user, resets_totp)?;
-        let logged_in = self.begin_session(connection, account, kind, Some(factor), at)?;
+        let logged_in = self.begin_session(connection, account, kind, Proof::Factor(factor), at)?;
         Ok(Ok(LoggedIn { report, ..logged_in }))
     }
 
