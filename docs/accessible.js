@@ -1,5 +1,16 @@
 // What mdBook's pages lack for who reads them by keyboard or a screen reader.
-for (const scrolled of document.querySelectorAll('pre > code, .table-wrapper')) scrolled.tabIndex = 0;
+for (const scrolled of document.querySelectorAll('pre > code, .table-wrapper, .recording')) scrolled.tabIndex = 0;
+
+// Long names in tables may be broken between their words, and stay whole for who copies them.
+for (const cell of document.querySelectorAll('.table-wrapper td')) {
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (texts.nextNode()) found.push(texts.currentNode);
+  for (const text of found) {
+    const parts = text.data.split(/(?<=[^\s]{4}[_,=:.])(?=\w{4})|(?<=[a-z]{3})(?=[A-Z][a-z]{3})/);
+    if (parts.length > 1) text.replaceWith(...parts.flatMap((part, at) => (at ? [document.createElement('wbr'), part] : [part])));
+  }
+}
 
 const bar = document.getElementById('mdbook-menu-bar');
 bar?.setAttribute('role', 'navigation');
