@@ -8,9 +8,17 @@ die() {
     exit 1
 }
 
-# Where a program that is built goes, and by which name it is cached: by all that it is built from.
+# Where a program that is built or fetched goes, and by which name it is cached: by all that it is built from, or by its hash.
 key() {
     local sources
+    if [ -n "$KEYRIG_PROGRAM" ]; then
+        is_hash
+        {
+            echo "built=$RUNNER_TEMP/keyrig-built"
+            echo "key=keyrig-$KEYRIG_SHA256"
+        } >>"$GITHUB_OUTPUT"
+        return
+    fi
     sources=$(cd "$tree" && find Cargo.toml Cargo.lock rust-toolchain.toml crates -type f -print0 | LC_ALL=C sort -z |
         xargs -0 sha256sum | sha256sum)
     {
@@ -19,10 +27,32 @@ key() {
     } >>"$GITHUB_OUTPUT"
 }
 
+is_hash() { [[ $KEYRIG_SHA256 =~ ^[0-9a-f]{64}$ ]] || die "'sha256' has to say what is fetched from $KEYRIG_PROGRAM: 64 digits, 0-9 and a-f"; }
+
+is_what_was_meant() { sha256sum --check --status <<<"$KEYRIG_SHA256  $1"; }
+
+# Takes what is there already if it is what was meant. It is run only then.
+fetch() {
+    local into=$KEYRIG_BUILT/bin/keyrig fetched
+    is_hash
+    if [ ! -f "$into" ] || ! is_what_was_meant "$into"; then
+        mkdir -p "$KEYRIG_BUILT/bin"
+        fetched=$(mktemp -p "$KEYRIG_BUILT")
+        curl --silent --show-error --fail --location --proto '=https,http' --proto-redir '=https,http' --retry 3 --output "$fetched" \
+            "$KEYRIG_PROGRAM" || die "$KEYRIG_PROGRAM cannot be fetched"
+        is_what_was_meant "$fetched" || die "$KEYRIG_PROGRAM is another program than 'sha256' says: its hash is $(sha256sum <"$fetched" | cut -c1-64)"
+        chmod 755 "$fetched"
+        mv "$fetched" "$into"
+    fi
+}
+
 install() {
-    local program=$KEYRIG_PROGRAM
+    local program=$KEYRIG_PROGRAM name
     [ "$RUNNER_OS" = Linux ] || die "'keyrig exec' is for Linux, and this runner has $RUNNER_OS"
-    if [ -z "$program" ]; then
+    if [[ $program == http*://* ]]; then
+        fetch
+        program=$KEYRIG_BUILT/bin/keyrig
+    elif [ -z "$program" ]; then
         program=$KEYRIG_BUILT/bin/keyrig
         if [ ! -x "$program" ]; then
             command -v cargo >/dev/null || die "there is no Rust to build keyrig with, and no 'program' was given"
@@ -30,9 +60,11 @@ install() {
         fi
     fi
     if [ ! -f "$program" ] || [ ! -x "$program" ]; then die "there is no program at $program"; fi
+    if [ -n "$KEYRIG_SHA256" ] && ! is_what_was_meant "$program"; then die "$program is another program than 'sha256' says"; fi
     program=$(realpath "$program")
     mkdir -p "$RUNNER_TEMP/keyrig/bin"
-    ln -sf "$program" "$RUNNER_TEMP/keyrig/bin/keyrig"
+    # By the other names it is what stands in front of drivers.
+    for name in keyrig keyrig-chromedriver keyrig-geckodriver; do ln -sf "$program" "$RUNNER_TEMP/keyrig/bin/$name"; done
     echo "$RUNNER_TEMP/keyrig/bin" >>"$GITHUB_PATH"
     echo "program=$program" >>"$GITHUB_OUTPUT"
     "$program" --version

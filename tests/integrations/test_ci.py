@@ -3,14 +3,19 @@
 The schemas are SchemaStore's, as PyPI's check-jsonschema brings them along.
 """
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from conftest import CACHE, TREE, bare, run
@@ -48,6 +53,9 @@ def use(directory: Path, under: list[str | Path] | None = None, system: str = "L
         return re.sub(r"\$\{\{(.*?)\}\}", lambda found: value(found[1]), str(template))
 
     def is_due(condition: str) -> bool:
+        return any(each_holds(terms) for terms in condition.split(" || "))
+
+    def each_holds(condition: str) -> bool:
         terms = [term.strip() for term in condition.split("&&")]
         if "always()" not in terms and ("failure()" in terms) != failed:
             return False
@@ -119,6 +127,71 @@ def test_the_commands_find_their_keys_under_the_rules_of_runners(
     assert (tmp_path / "keyrig/bin/keyrig").samefile(program)
 
 
+def test_what_stands_in_front_of_drivers_is_on_path(tmp_path: Path, program: Path) -> None:
+    # In the place of drivers, what says by which name it was started.
+    told = """
+        export KEYRIG_CHROMEDRIVER=/usr/bin/env KEYRIG_GECKODRIVER=/usr/bin/env
+        for driver in chromedriver geckodriver; do "$(command -v "keyrig-$driver")" --help; done
+    """
+    ran = use(tmp_path, program=str(program), run=textwrap.dedent(told))
+    assert ran.outcomes["run"] == "success", ran.said
+    assert ran.said.count("Usage: /usr/bin/env ") == 2, ran.said  # noqa: PLR2004
+
+
+@pytest.fixture
+def fetched_from(tmp_path: Path, program: Path) -> Iterator[str]:
+    """An address on this machine with the program behind it, at another name at first."""
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "keyrig").symlink_to(program)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/latest":
+                self.send_response(302)
+                self.send_header("Location", "/keyrig")
+                self.end_headers()
+            else:
+                super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(served))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/latest"
+        server.shutdown()
+
+
+def test_a_program_is_fetched_once_if_its_hash_is_the_one_that_was_said(
+    tmp_path: Path, program: Path, fetched_from: str
+) -> None:
+    digest = hashlib.sha256(program.read_bytes()).hexdigest()
+    ran = use(tmp_path, program=fetched_from, sha256=digest, run="test -c /dev/hidraw0")
+    assert ran.outcomes == {"key": "success", "install": "success", "run": "success", "summary": "success"}, ran.said
+    assert (tmp_path / "keyrig-built/bin/keyrig").read_bytes() == program.read_bytes()
+    # From the cache, with nobody at that address.
+    ran = use(tmp_path, program="http://127.0.0.1:1/keyrig", sha256=digest, run="keyrig --version")
+    assert ran.outcomes["run"] == "success", ran.said
+
+
+@pytest.mark.parametrize(
+    ("digest", "words"),
+    [
+        ("", "'sha256' has to say what is fetched"),
+        ("0" * 63, "'sha256' has to say what is fetched"),
+        ("0" * 64, "is another program than 'sha256' says: its hash is "),
+    ],
+)
+def test_a_program_with_another_hash_or_none_is_not_run(
+    tmp_path: Path, fetched_from: str, digest: str, words: str
+) -> None:
+    ran = use(tmp_path, program=fetched_from, sha256=digest, run="true")
+    assert "run" not in ran.outcomes, ran.said
+    assert words in ran.said
+    assert not (tmp_path / "keyrig/bin/keyrig").exists()
+
+
 def test_what_failed_is_told_and_kept(tmp_path: Path, program: Path) -> None:
     ceremony = """
         cat > report.xml <<'END'
@@ -147,6 +220,8 @@ def test_what_failed_is_told_and_kept(tmp_path: Path, program: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
+        ({"program": "http://127.0.0.1:1/keyrig", "sha256": "0" * 64}, "http://127.0.0.1:1/keyrig cannot be fetched"),
+        ({"sha256": "0" * 64}, "is another program than 'sha256' says"),
         ({"program": "/nowhere/keyrig"}, "::error title=keyrig::there is no program at /nowhere/keyrig"),
         ({"system": "macOS"}, "::error title=keyrig::'keyrig exec' is for Linux, and this runner has macOS"),
         ({"keys": " "}, "::error title=keyrig::'keys' is empty"),
@@ -178,6 +253,7 @@ def keyed(directory: Path) -> str:
     output = directory / "output"
     output.write_text("")
     runner = {"RUNNER_TEMP": str(directory), "RUNNER_OS": "Linux", "RUNNER_ARCH": "X64", "GITHUB_OUTPUT": str(output)}
+    runner = {**runner, "KEYRIG_PROGRAM": "", "KEYRIG_SHA256": ""}
     run([ACTION / "action.sh", "key"], env={**bare(), **runner})
     return output.read_text()
 
