@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,12 +17,15 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from xml.etree import ElementTree
 
 import pytest
 from conftest import CACHE, TREE, bare, run
 from ruamel.yaml import YAML
+from test_reports import BEYOND, found
 
 ACTION = TREE / "integrations/github-action"
+PAGE = TREE / "docs/src/how-to/ci.md"
 ACTION_YML = YAML(typ="safe").load((ACTION / "action.yml").read_text())
 
 
@@ -277,9 +281,11 @@ def test_a_rack_in_a_container_is_what_its_file_says(tmp_path: Path, program: Pa
 
 
 def blocks() -> list[tuple[str, str]]:
-    found = re.findall(r"```yaml\n(.*?)```", (ACTION / "README.md").read_text(), re.DOTALL)
-    kinds = {"name:": "github-workflows", "keyrig:": "gitlab-ci", "services:": "compose-spec"}
-    return [(f"vendor.{kinds[block.split(maxsplit=1)[0]]}", block) for block in found]
+    pages = [(ACTION / "README.md").read_text(), PAGE.read_text()]
+    listed = [block for page in pages for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    gitlab = {"keyrig:": "gitlab-ci", "scenarios:": "gitlab-ci"}
+    kinds = {"name:": "github-workflows", "services:": "compose-spec", **gitlab}
+    return [(f"vendor.{kinds[block.split(maxsplit=1)[0]]}", block) for block in listed]
 
 
 def holds(schema: str, text: str, file: Path) -> bool:
@@ -311,3 +317,50 @@ def test_the_inputs_that_are_shown_are_those_of_the_action() -> None:
                     assert {name for name, one in ACTION_YML["inputs"].items() if one.get("required")} <= set(
                         step["with"]
                     )
+
+
+def cases(report: Path) -> list[str]:
+    return sorted(case.get("name", "") for case in ElementTree.parse(report).getroot().iter("testcase"))
+
+
+def shown(begins: str) -> dict:
+    [block] = [block for _, block in blocks() if block.startswith(begins)]
+    return YAML(typ="safe").load(block)
+
+
+def test_a_matrix_of_jobs_runs_each_scenario_once_and_their_reports_are_one(tmp_path: Path, program: Path) -> None:
+    """GitHub's and GitLab's, as their runners would fill them in."""
+    kept = ("lost-key", "wrong-origins", "firmware-generations", "first-key")
+    for name in kept:
+        (tmp_path / "scenarios").mkdir(exist_ok=True)
+        shutil.copy(TREE / f"fixtures/scenarios/{name}.toml", tmp_path / "scenarios")
+    environment = {**bare(), "PATH": f"{program.parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    run([program, "run", "scenarios", "--junit", "all.xml"], cwd=tmp_path, env=environment)
+    whole = cases(tmp_path / "all.xml")
+    assert len(whole) > len(kept)
+
+    jobs = shown("name: scenarios")["jobs"]
+    parts = jobs["part"]["strategy"]["matrix"]["part"]
+    [command] = [step["with"]["run"] for step in jobs["part"]["steps"] if "keyrig" in step.get("uses", "")]
+    for part in parts:
+        words = command.replace("${{ matrix.part }}", str(part))
+        run(["bash", "-euc", words], cwd=tmp_path, env=environment)
+    [join] = [step["run"] for step in jobs["report"]["steps"] if step.get("shell") == "python"]
+    run([sys.executable, "-c", join], cwd=tmp_path, env=environment)
+    assert cases(tmp_path / "report.xml") == whole
+    assert found(tmp_path / "report.xml") <= BEYOND
+
+    job = shown("scenarios:")["scenarios"]
+    ran = []
+    for index in range(1, job["parallel"] + 1):
+        node = {"CI_NODE_INDEX": str(index), "CI_NODE_TOTAL": str(job["parallel"])}
+        run(["bash", "-euc", "\n".join(job["script"])], cwd=tmp_path, env={**environment, **node})
+        ran += cases(tmp_path / job["artifacts"]["reports"]["junit"])
+    assert sorted(ran) == whole
+
+
+def test_the_readme_of_the_action_is_one_screen_and_names_its_inputs() -> None:
+    text = (ACTION / "README.md").read_text()
+    assert len(text.splitlines()) <= 45  # noqa: PLR2004
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)))
+    assert sorted(listed) == sorted(ACTION_YML["inputs"])
