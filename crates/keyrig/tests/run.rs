@@ -165,6 +165,10 @@ fn ctrl_c_leaves_a_partial_report_that_says_so() {
     assert_eq!((&written["partial"], &written["ok"]), (&true.into(), &false.into()));
     assert_eq!(written["runs"][0]["verdict"], "interrupted");
     assert_eq!(written["runs"][1]["reason"], "it was not begun");
+    // What was done until then is told: here, where it hung.
+    assert!(out.contains("interrupted in line 9: register a"), "{out}");
+    assert_eq!(written["runs"][0]["steps"][0]["differences"][0]["found"], "it was interrupted");
+    assert!(written["runs"][0]["ms"].as_f64().unwrap() > 0.0);
     assert!(fs::read_to_string(folder.path().join("out.xml")).unwrap().contains("name=\"partial\""));
 }
 

@@ -78,7 +78,7 @@ impl Output {
     pub fn new(format: Format) -> Self {
         Self(match format {
             Format::Jsonl => Kind::Jsonl,
-            Format::Text => Kind::Text { text: Text::default(), line: String::new() },
+            Format::Text => Kind::Text { text: Text::new(false, None), line: String::new() },
             Format::Pcapng => Kind::Pcapng(Pcapng::default()),
         })
     }
@@ -92,6 +92,13 @@ impl Output {
     /// Whether it has bytes and no members.
     pub(super) fn is_raw(&self) -> bool {
         matches!(self.0, Kind::Pcapng(_))
+    }
+
+    /// Has room, as text, for the names of these keys, where no header says which there are.
+    pub fn expect<'k>(&mut self, keys: impl Iterator<Item = &'k str>) {
+        if let Kind::Text { text, .. } = &mut self.0 {
+            text.expect(keys);
+        }
     }
 
     /// Appends what an event is in this format, if it is anything.

@@ -8,22 +8,35 @@ use super::hexadecimal;
 use super::note::Note;
 use super::value::{Members, Value};
 
+/// How wide the column of keys is, in characters: at least, and at most.
+const LEAST: usize = 8;
+const MOST: usize = 32;
+
 /// Writes events as text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Text {
     /// All members, and what else happens, a line each.
     verbose: bool,
     /// The closest that is written; without one, that of exchanges.
     level: Option<Level>,
     exchanges: Exchanges,
+    /// The longest name of a key.
+    width: usize,
 }
 
 impl Text {
     pub(super) fn new(verbose: bool, level: Option<Level>) -> Self {
-        Self { verbose, level, exchanges: Exchanges::default() }
+        Self { verbose, level, exchanges: Exchanges::default(), width: LEAST }
     }
 
-    pub(super) fn header(header: &Header, out: &mut String) {
+    /// Has room for the names of keys of which something is going to be written.
+    pub(super) fn expect<'k>(&mut self, keys: impl Iterator<Item = &'k str>) {
+        let longest = keys.map(|key| key.chars().count()).max().unwrap_or_default();
+        self.width = self.width.max(longest.min(MOST));
+    }
+
+    pub(super) fn header(&mut self, header: &Header, out: &mut String) {
+        self.expect(header.keys.iter().map(|key| key.name.as_str()));
         let masked = if header.masked { "; secrets are masked" } else { "; secrets are shown as they passed" };
         line(
             out,
@@ -39,7 +52,7 @@ impl Text {
             let quirks = if key.quirks.is_empty() { String::new() } else { format!(" with {}", key.quirks.join(", ")) };
             line(out, format_args!("# key {} is a {}{quirks}", key.name, key.profile));
         }
-        row(out, ["# time", "key", "command", "RP ID", "status", "touch", "took", ""]);
+        row(out, self.width, ["# time", "key", "command", "RP ID", "status", "touch", "took", ""]);
     }
 
     pub(super) fn event(&mut self, event: &Event, out: &mut String) {
@@ -47,11 +60,12 @@ impl Text {
             self.exchange(&ended, out);
         }
         let key = event.key.as_deref().unwrap_or("-");
+        let width = self.width;
         let mut note = |text: String| {
-            line(out, format_args!("{:>12}  {key:<8}  {}", seconds(event.at_us), text.trim_end()));
+            line(out, format_args!("{:>12}  {key:<width$}  {}", seconds(event.at_us), text.trim_end()));
         };
         match &event.what {
-            What::Trace(header) => Self::header(header, out),
+            What::Trace(header) => self.header(header, out),
             What::Plugged => note("is plugged in".to_owned()),
             What::Unplugged => note("is pulled out".to_owned()),
             What::Attached => note("is taken by a USB host, and powers up".to_owned()),
@@ -127,7 +141,7 @@ impl Text {
         let rp_id = rp_id.as_deref().unwrap_or("-");
         let status = exchange.status.as_deref().unwrap_or("no-answer");
         let why = why(exchange).unwrap_or_default();
-        row(out, [&seconds(exchange.at_us), &exchange.key, &command, rp_id, status, &touch, &took, &why]);
+        row(out, self.width, [&seconds(exchange.at_us), &exchange.key, &command, rp_id, status, &touch, &took, &why]);
         if self.verbose {
             members(out, '>', &exchange.request);
             members(out, '<', &exchange.response);
@@ -168,8 +182,9 @@ fn members(out: &mut String, side: char, members: &Members) {
 }
 
 /// Time, key, command, RP ID, status, touch, how long it took, and why.
-fn row(out: &mut String, [time, key, command, rp_id, status, touch, took, why]: [&str; 8]) {
-    let row = format!("{time:>12}  {key:<8}  {command:<42}  {rp_id:<20}  {status:<28}  {touch:<9}  {took:>10}  {why}");
+fn row(out: &mut String, width: usize, [time, key, command, rp_id, status, touch, took, why]: [&str; 8]) {
+    let row =
+        format!("{time:>12}  {key:<width$}  {command:<42}  {rp_id:<20}  {status:<28}  {touch:<9}  {took:>10}  {why}");
     line(out, format_args!("{}", row.trim_end()));
 }
 

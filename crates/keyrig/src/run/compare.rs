@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use keyrig_scenario::compare::{Deviation, compare, proposals};
 use keyrig_scenario::language::Scenario;
-use keyrig_scenario::results::{Results, RunResult};
+use keyrig_scenario::results::{Results, RunResult, Verdict};
 
 use super::{Arguments, summary};
 use crate::failure::Failure;
@@ -51,7 +51,11 @@ fn show(one: &RunResult, other: &RunResult, found: &[Deviation]) -> Result<(), F
         .map(|(one, other)| format!("{}: {} beside {}", one.name, one.profile, other.profile))
         .collect();
     print(format!("\n{} ({})", one.title, keys.join("; ")))?;
-    if found.is_empty() {
+    let undone = [one, other].into_iter().find(|run| run.steps.is_empty() || run.verdict == Verdict::Interrupted);
+    if let Some(run) = undone {
+        let why = run.reason.as_deref().unwrap_or_else(|| run.verdict.name());
+        print(format!("  not compared as far as it was not done on {}: {why}", run.on))?;
+    } else if found.is_empty() {
         return print("  nothing is otherwise in what was done on both");
     }
     let mut step = None;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use keyrig_scenario::language::{On, Scenario};
-use keyrig_scenario::results::{RunResult, Verdict};
-use keyrig_scenario::runner::{Settings, blank, run};
+use keyrig_scenario::results::RunResult;
+use keyrig_scenario::runner::{Settings, run};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -54,10 +54,9 @@ pub(super) fn start(scenarios: Vec<Scenario>, arguments: &Arguments, on: On) -> 
     for _ in 0..jobs {
         let worker = Worker {
             waiting: waiting.clone(),
-            settings: settings.clone(),
+            settings: Settings { stop: Some(stop.subscribe()), ..settings.clone() },
             fail_fast: arguments.fail_fast,
             news: sender.clone(),
-            stopped: stop.subscribe(),
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
         let work = move || runtime.block_on(worker.work());
@@ -94,24 +93,14 @@ struct Worker {
     /// Whether nothing more begins once something went wrong.
     fail_fast: bool,
     news: mpsc::UnboundedSender<News>,
-    stopped: watch::Receiver<bool>,
 }
 
 impl Worker {
-    async fn work(mut self) {
+    async fn work(self) {
         while let Some((place, scenario)) = self.next() {
             // Whoever is told has gone only if the process ends.
             let _ = self.news.send(News::Began(scenario.title()));
-            let seed = self.settings.seed.or(scenario.seed).unwrap_or_default();
-            let mut nobody = ();
-            let stopped = async { drop(self.stopped.wait_for(|stopped| *stopped).await) };
-            let result = tokio::select! {
-                biased;
-                () = stopped => {
-                    RunResult { verdict: Verdict::Interrupted, ..blank(&scenario, self.settings.on, seed) }
-                }
-                result = run(&scenario, &self.settings, &mut nobody) => result,
-            };
+            let result = run(&scenario, &self.settings, &mut ()).await;
             if self.fail_fast && result.verdict.is_wrong() {
                 self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }

@@ -3,7 +3,7 @@
 use super::escaping::escaped;
 use crate::results::{Message, RunResult, StepResult, Who};
 
-const COLUMN: usize = 190;
+const COLUMN: usize = 215;
 const LEFT: usize = 20;
 const HEAD: usize = 44;
 const ROW: usize = 24;

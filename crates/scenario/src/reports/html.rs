@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use keyrig_faults::transcript::Format;
+use serde_json::Value;
 
 use super::diagram::diagram;
 use super::escaping::escaped;
@@ -26,7 +27,7 @@ pub fn html(results: &Results) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
          <title>keyrig run: {passed} passed, {failed} failed</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <header><h1>keyrig run</h1><p class=\"counts\"><b class=\"passed\">{passed} passed</b> \
-         <b class=\"failed\">{failed} failed</b> <b class=\"skipped\">{skipped} not run</b> \
+         <b class=\"{if_failed}\">{failed} failed</b> <b class=\"{if_skipped}\">{skipped} not run</b> \
          <span>{seconds:.1} s</span></p>{partial}\n\
          <div class=\"tools\"><input id=\"search\" type=\"search\" placeholder=\"search scenarios, codes, reasons\" aria-label=\"search\">\
          <label><input id=\"wrong\" type=\"checkbox\"> what went wrong</label>\
@@ -34,6 +35,8 @@ pub fn html(results: &Results) -> String {
          <main>\n{matrix}{runs}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         passed = results.passed,
         failed = results.failed,
+        if_failed = if results.failed == 0 { "none" } else { "failed" },
+        if_skipped = if results.skipped == 0 { "none" } else { "skipped" },
         skipped = results.skipped,
         seconds = results.ms / 1000.0,
         matrix = matrix(results),
@@ -49,18 +52,48 @@ fn matrix(results: &Results) -> String {
     let cell = |(place, run): &(usize, &RunResult)| {
         let values: Vec<_> = run.matrix.iter().map(|(_, value)| value.as_str()).collect();
         let text = if values.is_empty() { run.verdict.name().to_owned() } else { values.join(" · ") };
-        let verdict = run.verdict.name();
-        format!("<a class=\"cell {verdict}\" href=\"#run-{place}\" title=\"{verdict}\">{}</a>", escaped(&text))
+        of_cell(*place, run, &text)
     };
     let rows: String = files
         .into_values()
         .map(|runs| {
             let name = runs.first().map(|(_, run)| run.scenario.as_str()).unwrap_or_default();
-            let cells: String = runs.iter().map(cell).collect();
+            let cells = grid(&runs).unwrap_or_else(|| runs.iter().map(cell).collect());
             format!("<tr><th scope=\"row\">{}</th><td>{cells}</td></tr>\n", escaped(name))
         })
         .collect();
     format!("<table class=\"matrix\"><tbody>\n{rows}</tbody></table>\n")
+}
+
+fn of_cell(place: usize, run: &RunResult, text: &str) -> String {
+    let verdict = run.verdict.name();
+    format!("<a class=\"cell {verdict}\" href=\"#run-{place}\" title=\"{verdict}\">{}</a>", escaped(text))
+}
+
+/// Runs of two variables, if they are such: a row for each value of the one, a column for each of the other.
+fn grid(runs: &[(usize, &RunResult)]) -> Option<String> {
+    let values = |run: &'_ RunResult| -> Option<[String; 2]> {
+        let values: Vec<_> = run.matrix.iter().map(|(_, value)| value.clone()).collect();
+        values.try_into().ok()
+    };
+    let (mut rows, mut columns, mut cells) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (place, run) in runs {
+        let [row, column] = values(run)?;
+        for (list, value) in [(&mut rows, &row), (&mut columns, &column)] {
+            if !list.contains(value) {
+                list.push(value.clone());
+            }
+        }
+        cells.insert((row, column), of_cell(*place, run, run.verdict.name()));
+    }
+    let heads: String = columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", escaped(column))).collect();
+    let row = |row: &String| {
+        let cell = |column: &String| cells.get(&(row.clone(), column.clone())).map_or("", String::as_str);
+        let cells: String = columns.iter().map(|column| format!("<td>{}</td>", cell(column))).collect();
+        format!("<tr><th scope=\"row\">{}</th>{cells}</tr>", escaped(row))
+    };
+    let rows: String = rows.iter().map(row).collect();
+    Some(format!("<table class=\"grid\"><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"))
 }
 
 fn of_run(run: &RunResult, place: usize) -> String {
@@ -97,6 +130,36 @@ fn of_run(run: &RunResult, place: usize) -> String {
     )
 }
 
+/// The site's report: what it found of each check, those that refuse first; and as it came, whatever else there may be in it.
+fn of_report(report: &Value) -> String {
+    let checks = report.pointer("/verification/checks").and_then(Value::as_array);
+    let text = |check: &Value, member: &str| escaped(check.get(member).and_then(Value::as_str).unwrap_or_default());
+    let row = |check: &&Value| {
+        let outcome = text(check, "outcome");
+        let advises = check.get("enforced").and_then(Value::as_bool) == Some(false);
+        let note = if advises { ", not enforced" } else { "" };
+        format!(
+            "<tr class=\"{outcome}\"><td>{outcome}{note}</td><th scope=\"row\"><a href=\"{}\">{}</a></th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            text(check, "specification"),
+            text(check, "id"),
+            text(check, "requirement"),
+            text(check, "expected"),
+            text(check, "found"),
+        )
+    };
+    let failed = |check: &&Value| check.get("outcome").and_then(Value::as_str) == Some("fail");
+    let (wrong, right): (Vec<&Value>, Vec<&Value>) = checks.into_iter().flatten().partition(failed);
+    let rows: String = wrong.iter().chain(&right).map(row).collect();
+    let json = escaped(&serde_json::to_string_pretty(report).unwrap_or_default());
+    if rows.is_empty() {
+        return format!("<pre>{json}</pre>");
+    }
+    format!(
+        "<div class=\"checks\"><table><thead><tr><th>outcome</th><th>check</th><th>what has to be</th><th>expected</th><th>found</th></tr></thead>\
+         <tbody>\n{rows}</tbody></table></div><details><summary>as JSON</summary><pre>{json}</pre></details>"
+    )
+}
+
 fn of_step(step: &StepResult) -> String {
     let class = match (&step.skipped, step.ok) {
         (Some(_), _) => "skipped",
@@ -119,8 +182,7 @@ fn of_step(step: &StepResult) -> String {
             escaped(&refused.reason)
         ));
         if let Some(report) = &refused.report {
-            let json = serde_json::to_string_pretty(report).unwrap_or_default();
-            parts.push(format!("<details><summary>the site's report</summary><pre>{}</pre></details>", escaped(&json)));
+            parts.push(format!("<details><summary>the site's report</summary>{}</details>", of_report(report)));
         }
     }
     if let Some(explanation) = &step.explanation {

@@ -2,13 +2,18 @@ const search = document.getElementById("search");
 const wrong = document.getElementById("wrong");
 const runs = [...document.querySelectorAll("details.run")];
 const texts = runs.map((run) => run.textContent.toLowerCase());
+const cells = new Map([...document.querySelectorAll(".cell")].map((cell) => [cell.getAttribute("href"), cell]));
 
 function show() {
     const wanted = search.value.toLowerCase().trim();
     runs.forEach((run, place) => {
         const isWrong = run.classList.contains("failed") || run.classList.contains("broken");
         run.hidden = !texts[place].includes(wanted) || (wrong.checked && !isWrong);
+        cells.get(`#${run.id}`).hidden = run.hidden;
     });
+    for (const row of document.querySelectorAll(".matrix tr")) {
+        row.hidden = [...row.querySelectorAll(".cell")].every((cell) => cell.hidden) && row.querySelector(".cell") !== null;
+    }
 }
 
 search.addEventListener("input", show);

@@ -20,8 +20,9 @@ pub fn transcript(run: &RunResult) -> Vec<u8> {
 }
 
 /// Events in a form.
-pub(super) fn of_events<'e>(format: Format, events: impl IntoIterator<Item = &'e Event>) -> Vec<u8> {
+pub(super) fn of_events<'e>(format: Format, events: impl IntoIterator<Item = &'e Event> + Clone) -> Vec<u8> {
     let mut output = Output::new(format);
+    output.expect(events.clone().into_iter().filter_map(|event| event.key.as_deref()));
     let mut bytes = Vec::new();
     for event in events {
         output.write(event, &mut bytes);

@@ -6,7 +6,7 @@ mod way;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keyrig_client::channel::Cancel;
 use keyrig_client::randomness::Randomness;
@@ -46,6 +46,10 @@ struct Shared {
     attention: Arc<Attention>,
     /// What each key is to be, where the scenario says it.
     wanted: BTreeMap<String, String>,
+    /// The scenario's keys.
+    names: Vec<String>,
+    /// Those that were told of as nobody's.
+    strangers: Mutex<BTreeSet<HidKey>>,
 }
 
 impl Hid {
@@ -58,6 +62,8 @@ impl Hid {
             tap: Tap::new(Secrets::Masked),
             attention: Arc::new(Attention::new(bench.clone())),
             wanted: wanted.collect(),
+            names: plans.iter().map(|plan| plan.specification.name.to_string()).collect(),
+            strangers: Mutex::default(),
         })))
     }
 
@@ -166,6 +172,7 @@ impl Hid {
     /// Waits until a person has inserted a key: one that was not there before.
     async fn inserted(&self, name: &str) -> Result<HidKey, RunError> {
         let before: BTreeSet<_> = HidKey::all()?.into_iter().collect();
+        self.tell_of_strangers(&before);
         let port = self.0.bench.of_lab(name).map(|known| format!("at port {}", known.topology));
         let what: Vec<_> = self.0.wanted.get(name).cloned().into_iter().chain(port).collect();
         let what = (!what.is_empty()).then(|| what.join(", "));
@@ -173,6 +180,21 @@ impl Hid {
         let came = self.came(|found| !before.contains(found), PERSON).await;
         self.0.bench.person.done();
         came.ok_or_else(|| RunError::Cannot(format!("key {name} was not inserted within {} s", PERSON.as_secs())))?
+    }
+
+    /// Says once of each key that is there and that nobody knows that it has to come again: they are told apart by that.
+    fn tell_of_strangers(&self, there: &BTreeSet<HidKey>) {
+        let known: BTreeSet<_> = self.0.names.iter().filter_map(|name| Some(self.0.bench.known(name)?.key)).collect();
+        let mut told = self.0.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        for stranger in there.difference(&known).filter(|key| !told.contains(*key)).cloned().collect::<Vec<_>>() {
+            self.tell(&format!(
+                "{} at {} is plugged in already, and which key that is nobody can tell: if it is to be used, take it out, and insert it when \
+                 it is asked for",
+                stranger.title(),
+                stranger.place()
+            ));
+            told.insert(stranger);
+        }
     }
 
     /// The first key for which something is so; none in time.

@@ -68,7 +68,9 @@ pub(super) fn of_calls(calls: &[Call]) -> Vec<Message> {
             Some(code) => format!("{} {code}", call.status),
             None => call.status.to_string(),
         };
-        let answered = Message { from: Who::Site, to: Who::Browser, text, refuses: call.code.is_some() };
+        // A page asks for the password then, and goes on.
+        let refuses = call.code.as_ref().is_some_and(|code| code != "confirmation_required");
+        let answered = Message { from: Who::Site, to: Who::Browser, text, refuses };
         [asked, answered]
     };
     calls.iter().flat_map(both).collect()

@@ -124,7 +124,16 @@ pub async fn run(scenario: &Scenario, settings: &Settings, watching: &mut impl W
         result.reason = Some(reason);
         return result;
     }
-    let ran = ran(scenario, settings, seed, watching, &mut result).await;
+    let ran = tokio::select! {
+        biased;
+        ran = ran(scenario, settings, seed, watching, &mut result) => ran,
+        // In the middle of a step it has told of that itself.
+        () = settings.stopped() => {
+            result.verdict = Verdict::Interrupted;
+            result.reason.get_or_insert_with(|| "interrupted before a step began".to_owned());
+            Ok(())
+        }
+    };
     if let Err(error) = ran {
         result.verdict = if matches!(error, RunError::NotAllowed(..)) { Verdict::Skipped } else { Verdict::Broken };
         result.reason = Some(error.to_string());
@@ -254,7 +263,19 @@ async fn ran(
     let mut ended = Ok(());
     'steps: for step in &scenario.steps {
         for _ in 0..step.times {
-            match run.step(step).await {
+            let begun = Instant::now();
+            let done = tokio::select! {
+                biased;
+                done = run.step(step) => done,
+                () = settings.stopped() => {
+                    let step = run.interrupted(step, begun);
+                    result.verdict = Verdict::Interrupted;
+                    result.reason = Some(format!("interrupted in line {}: {}", step.line, step.name));
+                    result.steps.push(step);
+                    break 'steps;
+                }
+            };
+            match done {
                 Ok(done) => {
                     watching.step(&done);
                     let ok = done.ok;
@@ -362,6 +383,25 @@ impl Run<'_> {
             events,
             ..self.blank(step)
         })
+    }
+
+    /// The result of a step that was not waited for, with what was said in it until then.
+    fn interrupted(&mut self, step: &StepPlan, begun: Instant) -> StepResult {
+        self.hear_keys();
+        self.hear_site();
+        let difference = Difference {
+            what: "the step".to_owned(),
+            expected: "that it ends".to_owned(),
+            found: "it was interrupted".to_owned(),
+        };
+        StepResult {
+            ok: false,
+            differences: vec![difference],
+            messages: core::mem::take(&mut self.messages),
+            events: core::mem::take(&mut self.of_step),
+            ms: milliseconds(begun.elapsed()),
+            ..self.blank(step)
+        }
     }
 
     /// Whether a person does it in a browser.

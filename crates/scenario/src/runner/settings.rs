@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyrig_rack::seams::Seams;
+use tokio::sync::watch;
 
 #[cfg(target_os = "linux")]
 use crate::hardware::bench::Bench;
@@ -19,7 +20,19 @@ pub struct Settings {
     pub seams: Vec<Arc<dyn Seams>>,
     /// Whether it goes on after a step that did not come to what it was to come to.
     pub goes_on: bool,
+    /// Whether it is to end before it is through: once this is `true`, or its sender is gone.
+    pub stop: Option<watch::Receiver<bool>>,
     /// Who has real keys in hand, for [`On::Hid`].
     #[cfg(target_os = "linux")]
     pub bench: Option<Bench>,
+}
+
+impl Settings {
+    /// Waits until it is to end before it is through.
+    pub(super) async fn stopped(&self) {
+        match self.stop.clone() {
+            Some(mut stop) => drop(stop.wait_for(|stop| *stop).await),
+            None => core::future::pending().await,
+        }
+    }
 }
