@@ -1,5 +1,6 @@
 """What scripts/package makes: what is in it, what Debian's linter says, and that it runs from there."""
 
+import re
 import shutil
 import subprocess
 import tarfile
@@ -54,6 +55,19 @@ def test_the_tarball_has_all_under_one_directory_and_runs_from_there(packages: P
     assert "log in with the backup" in said
 
 
+def test_the_readme_of_a_package_links_to_nothing_that_is_not_in_it(packages: Path, deb: Path, tmp_path: Path) -> None:
+    run(["dpkg-deb", "--extract", deb, tmp_path])
+    (tarball,) = packages.glob("*.tar.gz")
+    run(["tar", "-xzf", tarball, "-C", tmp_path])
+    readmes = sorted(tmp_path.rglob("share/doc/keyrig/README.md"))
+    assert len(readmes) == 2  # noqa: PLR2004
+    for readme in readmes:
+        text = readme.read_text()
+        assert re.findall(r"\]\((?!https://)[^)]*\)", text) == []
+        assert "The book is made by `mdbook build docs`" in text
+        assert "for key in (a, b):" in text
+
+
 def test_its_help_is_what_stands_at_its_head() -> None:
     said = run([TREE / "scripts/package", "--help"], env=bare()).stdout
     assert said.startswith("Makes packages of keyrig: scripts/package [--into DIRECTORY]")
@@ -100,9 +114,9 @@ def test_man_shows_the_pages_and_finds_nothing_wrong_with_them(deb: Path, tmp_pa
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd")
 def test_systemd_finds_nothing_wrong_with_the_unit_and_its_command_is_one(program: Path, tmp_path: Path) -> None:
     unit = (TREE / "scripts/packaging/keyrig.service").read_text()
-    assert "ExecStart=/usr/bin/keyrig serve" in unit
-    # There is no program at /usr/bin here.
-    (tmp_path / "keyrig.service").write_text(unit.replace("/usr/bin/keyrig", str(program)))
+    # There is no such program here where systemd looks.
+    assert "\nExecStart=keyrig serve" in unit
+    (tmp_path / "keyrig.service").write_text(unit.replace("ExecStart=keyrig", f"ExecStart={program}"))
     runtime = {"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
     done = run(
         ["systemd-analyze", "--user", "--man=no", "verify", tmp_path / "keyrig.service"], env={**bare(), **runtime}

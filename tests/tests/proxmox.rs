@@ -133,7 +133,7 @@ async fn automation_adds_changes_and_deletes_realms() {
     );
 }
 
-/// The book's session, as it stands there.
+/// The session of the book and of the README, as it stands there.
 #[tokio::test]
 async fn the_session_of_the_book_does_what_it_says() {
     let python = judge::tree(".cache/proxmox/venv/bin/python");
@@ -144,6 +144,8 @@ async fn the_session_of_the_book_does_what_it_says() {
     let blocks = page.split("```python\n").skip(1).filter_map(|block| block.split("```").next());
     let session = blocks.into_iter().find(|block| block.starts_with("# automation.py")).expect("it is there");
     assert!(session.lines().count() <= 10, "{session}");
+    let readme = std::fs::read_to_string(judge::tree("README.md")).expect("text");
+    assert!(readme.contains(&format!("```python\n{session}```")), "the README has it too");
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("automation.py");
     std::fs::write(&file, session).expect("a file");

@@ -30,7 +30,13 @@ def test_options_are_text_or_a_mapping_with_publickey_around_them_or_not(keyrig:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [("{", "no JSON"), (b"\xff", "no JSON"), ("[]", "a list"), (Site().creation(), "options_to_json")],
+    [
+        ("{", "no JSON"),
+        (b"\xff", "no JSON"),
+        ("[]", "a list"),
+        (Site().creation(), "options_to_json"),
+        ({"challenge": b"abc"}, "JSON has no bytes, and b'abc' is one: WebAuthn's JSON has base64url in its place"),
+    ],
 )
 def test_options_of_another_kind_are_told_before_anything_is_asked(keyrig: Keyrig, options: str, words: str) -> None:
     page = keyrig.client(ORIGIN)

@@ -106,4 +106,7 @@ def _failure(asked: str, status: int, answer: object) -> KeyrigError:
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{value!r} is a {type(value).__name__}, and JSON has none")
+    instead = (
+        ": WebAuthn's JSON has base64url in its place" if isinstance(value, bytes | bytearray | memoryview) else ""
+    )
+    raise TypeError(f"JSON has no {type(value).__name__}, and {value!r} is one{instead}")
