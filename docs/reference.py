@@ -16,7 +16,9 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterable
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = os.environ.get("KEYRIG_PROGRAM") or "keyrig"
 MARK = re.compile(r"^<!-- keyrig: ([a-z-]+) -->$", re.MULTILINE)
 # An option in a text, with its command and what is given to it, or code that is marked already.
@@ -161,16 +163,50 @@ def described(command: list[str], path: str, environment: dict[str, str]) -> dic
     return found
 
 
+def shape(schema: dict[str, object]) -> str:
+    """What a body has in it: its members, those of each of its kinds, or its type."""
+    for several, between in (("allOf", ""), ("oneOf", "or"), ("anyOf", "or")):
+        if any("const" not in one for one in schema.get(several, [])):
+            parts = [(cell(one.get("description")), shape(one)) for one in schema[several] if one.get("type") != "null"]
+            return f"\n{between}\n\n".join(f"{about}\n\n{text}" if about else text for about, text in parts)
+    return members(schema) or f"{kind(schema)}\n"
+
+
+def body(found: dict[str, object], one: dict[str, object]) -> str:
+    """The type of what is in a body, for a table."""
+    of = resolved(found, one).get("content", {})
+    return " or ".join(kind(form["schema"]) if "schema" in form else code(media) for media, form in of.items())
+
+
 def interface(found: dict[str, object]) -> str:
     parts = []
     for path, methods in found["paths"].items():
         for method, one in methods.items():
             about = " ".join(filter(None, [one.get("summary"), one.get("description")]))
-            responses = one.get("responses", {}).items()
-            answers = [[code(status), resolved(found, answer).get("description")] for status, answer in responses]
-            heading = f"## {method.upper()} {path}".replace("{", "\\{")
-            parts.append(f"{heading}\n\n{cell(about)}\n\n{table(['answer', ''], answers)}")
+            parts.append(f"## {method.upper()} {path}".replace("{", "\\{") + f"\n\n{cell(about)}\n")
+            for form in resolved(found, one.get("requestBody", {})).get("content", {}).values():
+                if "$ref" in form["schema"]:
+                    parts.append(f"It is asked with a body, {kind(form['schema'])}.\n")
+                else:
+                    parts.append(f"It is asked with a body:\n\n{shape(form['schema'])}")
+            parts.append("| answer | | body |\n|---|---|---|")
+            for status, answer in one.get("responses", {}).items():
+                about = cell(resolved(found, answer).get("description"))
+                parts.append(f"| {code(status)} | {about} | {body(found, answer)} |")
+            parts.append("")
+    for name, schema in found.get("components", {}).get("schemas", {}).items():
+        parts.append(f"## {name}\n\n{cell(schema.get('description'))}\n\n{shape(schema)}")
     return "\n".join(parts)
+
+
+def proxmox_calls() -> str:
+    """The calls in Proxmox VE's shapes, as the table of routes has them."""
+    source = ROOT / "crates/relying-party/src/http/proxmox/mod.rs"
+    calls = re.findall(r'^    ([A-Z]+) "(/[^"]*)" =>', source.read_text(), re.MULTILINE)
+    paths: dict[str, list[str]] = {}
+    for method, path in calls:
+        paths.setdefault(path, []).append(code(method))
+    return table(["path below /api2/json", "methods"], [[code(path), ", ".join(of)] for path, of in paths.items()])
 
 
 def resolved(found: dict[str, object], one: dict[str, object]) -> dict[str, object]:
@@ -255,6 +291,7 @@ MADE = {
     "scenario-language": scenario_language,
     "http": http,
     "relying-party-http": relying_party_http,
+    "proxmox-calls": proxmox_calls,
     "demo": demo_recorded,
 }
 

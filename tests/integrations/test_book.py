@@ -196,7 +196,8 @@ def test_the_page_on_proxmox_ve_has_its_rows_without_the_tests_that_hold_them(bo
     ("page", "said"),
     [
         ("command-line", ["keyrig rp user tfa delete", "keyrig exec"]),
-        ("http", ["POST /v1/client/create", "DELETE /v1/page-tokens"]),
+        ("http", ["POST /v1/client/create", "DELETE /v1/page-tokens", "<code>ancestors</code>"]),
+        ("relying-party-http", ['<a href="#loginrequest">', "<code>password</code>", "/access/domains/{realm}/sync"]),
         ("scenario-language", ["meanwhile", "refused-by"]),
         ("codes", ["rp-id-foreign", "vhci-no-module", "authentication_failed", "puat-required"]),
         ("faults", ["bad-signature", "ctap-slow"]),
