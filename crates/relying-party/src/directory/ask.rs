@@ -31,6 +31,14 @@ const OF_LOGIN: Limits =
 #[cfg(feature = "tls")]
 const MAX_CERTIFICATE_BYTES: usize = 256 * 1024;
 
+/// What is trusted, of all files together. Mozilla's list, which distributions have, is below 256 KiB.
+#[cfg(feature = "tls")]
+const MAX_ROOTS_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many entries a directory of them may have: Mozilla's list comes to some 300, as each file has a link by its hash.
+#[cfg(feature = "tls")]
+const MAX_ROOTS_FILES: usize = 4096;
+
 /// MS-ADTS, section 2.2.16: `UF_ACCOUNTDISABLE`.
 const ACCOUNT_DISABLED: i64 = 2;
 
@@ -126,7 +134,7 @@ fn read_some(file: &Path, limit: usize, read: &mut Vec<u8>) -> std::io::Result<(
     let left = u64::try_from(limit.saturating_sub(read.len())).unwrap_or(u64::MAX);
     let more = files::open(file, OFlags::empty())?.take(left.saturating_add(1)).read_to_end(read)?;
     if u64::try_from(more).unwrap_or(u64::MAX) > left {
-        return Err(std::io::Error::other(format!("there are more than {limit} bytes")));
+        return Err(std::io::Error::other(format!("there are more than {limit} bytes in all")));
     }
     Ok(())
 }
@@ -144,27 +152,18 @@ fn security(settings: &DirectorySettings) -> Result<Security, DirectoryUnavailab
 /// What is trusted: of a directory the bundle in it, as Debian makes one, or else all files.
 #[cfg(feature = "tls")]
 fn roots(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::fs;
-
-    const MAX_ROOTS_BYTES: usize = 16 * 1024 * 1024;
-
-    let mut files = vec![path.to_owned()];
-    if path.is_dir() {
-        let bundle = path.join("ca-certificates.crt");
-        files = if bundle.is_file() {
-            vec![bundle]
-        } else {
-            let mut files: Vec<_> =
-                fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-            files.sort();
-            files.retain(|file| file.is_file());
-            files
-        };
-    }
+    let bundle = path.join("ca-certificates.crt");
     let mut pem = Vec::new();
-    for file in files {
-        read_some(&file, MAX_ROOTS_BYTES, &mut pem)?;
-        pem.push(b'\n');
+    if !path.is_dir() {
+        read_some(path, MAX_ROOTS_BYTES, &mut pem)?;
+    } else if bundle.is_file() {
+        read_some(&bundle, MAX_ROOTS_BYTES, &mut pem)?;
+    } else {
+        for file in files::in_directory(path, MAX_ROOTS_FILES)? {
+            let read = read_some(&file, MAX_ROOTS_BYTES, &mut pem);
+            read.map_err(|error| std::io::Error::other(format!("{}: {error}", file.display())))?;
+            pem.push(b'\n');
+        }
     }
     Ok(pem)
 }
@@ -410,4 +409,44 @@ async fn entry_of(
         return Ok(Err(DirectoryAnswer::Unknown));
     }
     Ok(if is_disabled(&entry) { Err(DirectoryAnswer::Disabled) } else { Ok(entry) })
+}
+
+#[cfg(feature = "tls")]
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    #[test]
+    fn what_is_trusted_has_a_bound_in_bytes_and_in_files() {
+        // They take no room.
+        let zeros =
+            |file: &Path, bytes: usize| File::create(file).unwrap().set_len(u64::try_from(bytes).unwrap()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let (first, second) = (path.join("a.pem"), path.join("b.pem"));
+        zeros(&first, MAX_ROOTS_BYTES - 1);
+        assert_eq!(roots(path).unwrap().len(), MAX_ROOTS_BYTES);
+        zeros(&second, 1);
+        let too_many = format!("there are more than {MAX_ROOTS_BYTES} bytes in all");
+        assert_eq!(roots(path).unwrap_err().to_string(), format!("{}: {too_many}", second.display()));
+        zeros(&first, MAX_ROOTS_BYTES + 1);
+        assert_eq!(roots(&first).unwrap_err().to_string(), too_many);
+        // Where there is a bundle, it alone is read.
+        let bundle = path.join("ca-certificates.crt");
+        zeros(&bundle, 2);
+        assert_eq!(roots(path).unwrap(), [0, 0]);
+        fs::remove_file(bundle).unwrap();
+        for file in [first, second] {
+            fs::remove_file(file).unwrap();
+        }
+        for number in 0..MAX_ROOTS_FILES {
+            zeros(&path.join(number.to_string()), 0);
+        }
+        roots(path).unwrap();
+        zeros(&path.join("another"), 0);
+        let too_many = format!("there are more than {MAX_ROOTS_FILES} entries in the directory");
+        assert_eq!(roots(path).unwrap_err().to_string(), too_many);
+    }
 }
