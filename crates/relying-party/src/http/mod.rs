@@ -20,8 +20,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use keyrig_http::Server;
 use tokio::net::TcpListener;
 use url::{Host, Url};
@@ -41,11 +41,12 @@ pub fn router(relying_party: Arc<RelyingParty>) -> Router {
     let conformance = relying_party.fido_conformance.then(conformance::routes).unwrap_or_default();
     routes::routes()
         .merge(page::routes())
-        .merge(proxmox::routes())
         .merge(conformance)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(unambiguous))
+        .merge(proxmox::routes(twice))
         .layer(from_fn_with_state(relying_party.clone(), guarded))
         .with_state(relying_party)
 }
@@ -78,14 +79,23 @@ const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=86400");
 /// Headers that are looked at, and are no lists: who sends one twice means one to a proxy and the other one here (RFC 9110, section 5.3).
 const SINGLE: [&str; 5] = ["host", "content-type", "authorization", CSRF_HEADER, proxmox::CSRF_HEADER];
 
+/// Refuses what can be read in two ways.
+async fn unambiguous(request: Request, next: Next) -> Result<Response, Refusal> {
+    match twice(request.headers()) {
+        Some(refusal) => Err(refusal),
+        None => Ok(next.run(request).await),
+    }
+}
+
+fn twice(headers: &HeaderMap) -> Option<Refusal> {
+    let name = SINGLE.into_iter().find(|name| headers.get_all(*name).iter().nth(1).is_some())?;
+    Some(Refusal::BadRequest { reason: format!("the header {name} is there twice") })
+}
+
 /// Nothing here is for caches, or to be taken for anything but what it says it is.
 async fn guarded(State(relying_party): State<Arc<RelyingParty>>, request: Request, next: Next) -> Response {
     let is_strict = relying_party.is_of_real_tls && has_real_name(request.headers());
-    let twice = SINGLE.into_iter().find(|name| request.headers().get_all(*name).iter().nth(1).is_some());
-    let mut response = match twice {
-        Some(name) => Refusal::BadRequest { reason: format!("the header {name} is there twice") }.into_response(),
-        None => next.run(request).await,
-    };
+    let mut response = next.run(request).await;
     if is_strict {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }

@@ -35,6 +35,8 @@ mod proxmox;
 #[cfg(test)]
 mod proxmox_realms;
 #[cfg(test)]
+mod proxmox_shape;
+#[cfg(test)]
 mod proxmox_steps;
 #[cfg(test)]
 mod realms;

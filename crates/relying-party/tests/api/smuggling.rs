@@ -12,7 +12,7 @@ use crate::program::{Program, site, ticket};
 use crate::rig::{PASSWORD, Rig};
 
 /// Sends bytes, and nothing after them; gives what is answered until the server ends the connection.
-async fn answered(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn answered(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();

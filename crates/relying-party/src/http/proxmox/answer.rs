@@ -79,6 +79,11 @@ impl Failure {
         Self::new(StatusCode::NOT_IMPLEMENTED, &format!("Method '{method} {path}' not implemented"))
     }
 
+    /// There is no such format of calls.
+    pub(super) fn no_such_uri() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "no such uri")
+    }
+
     fn new(status: StatusCode, reason: &str) -> Self {
         Self { status, reason: reason.to_owned(), errors: BTreeMap::new() }
     }

@@ -15,17 +15,18 @@ mod ticket;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Uri};
-use axum::middleware::map_response;
-use axum::routing::{MethodFilter, on};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::Response;
+use axum::routing::{MethodFilter, any, on};
 
 pub(crate) use self::caller::CSRF_HEADER;
 pub(crate) use self::ticket::TICKET_KEY_BYTES;
 
 use self::answer::Failure;
 use self::params::MAX_BODY_BYTES;
-use crate::RelyingParty;
+use crate::{Refusal, RelyingParty};
 
 macro_rules! routes {
     ($($method:ident $path:literal => $handler:path,)+) => {
@@ -83,17 +84,40 @@ routes! {
     GET "/nodes/{node}/tasks/{upid}/log" => tasks::log,
 }
 
-/// Both formats of all calls.
-pub(super) fn routes() -> Router<Arc<RelyingParty>> {
-    let calls = || {
+/// What is wrong with a request's head, whatever it asks for.
+type Check = fn(&HeaderMap) -> Option<Refusal>;
+
+/// Both formats of all calls; of what is in none of them, that it is not. A call whose head `check` refuses is not looked at.
+pub(super) fn routes(check: Check) -> Router<Arc<RelyingParty>> {
+    // A prefix with a slash and nothing behind it is no path of what is nested there.
+    let calls = |prefix: &str| {
         let calls = calls().fallback(not_implemented).method_not_allowed_fallback(not_implemented);
-        calls.layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        let calls = Router::new().nest(prefix, calls).route(&format!("{prefix}/"), any(no_call));
+        let checked = from_fn(move |request, next| checked(check, request, next));
+        calls.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).layer(checked)
     };
+    let others = Router::new().nest("/api2", Router::new().route("/", any(no_such_uri)).fallback(no_such_uri));
     Router::new()
-        .nest("/api2/json", calls().layer(map_response(answer::json)))
-        .nest("/api2/extjs", calls().layer(map_response(answer::extjs)))
+        .merge(calls("/api2/json").layer(map_response(answer::json)))
+        .merge(calls("/api2/extjs").layer(map_response(answer::extjs)))
+        .merge(others.route("/api2/", any(no_such_uri)).layer(map_response(answer::json)))
+}
+
+async fn checked(check: Check, request: Request, next: Next) -> Result<Response, Failure> {
+    match check(request.headers()) {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(next.run(request).await),
+    }
 }
 
 async fn not_implemented(method: Method, uri: Uri) -> Failure {
     Failure::not_implemented(method.as_str(), uri.path())
+}
+
+async fn no_call(method: Method) -> Failure {
+    Failure::not_implemented(method.as_str(), "/")
+}
+
+async fn no_such_uri() -> Failure {
+    Failure::no_such_uri()
 }
