@@ -75,6 +75,16 @@ impl Browser {
         }
     }
 
+    /// Its name as its makers spell it, for texts. In options and JSON it is what it displays as.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Chromium => "Chromium",
+            Self::Firefox => "Firefox",
+            Self::Safari => "Safari",
+        }
+    }
+
     pub(crate) fn at_keys(self) -> AtKeys {
         match self {
             Self::Chromium | Self::Safari => AtKeys::Chromium,
@@ -108,6 +118,7 @@ impl Browser {
     }
 }
 
+/// As in options and JSON: for texts there is [`Browser::title`].
 impl fmt::Display for Browser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

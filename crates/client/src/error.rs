@@ -65,7 +65,8 @@ pub enum Refusal {
     },
     /// The page's TLS certificate is bad, and whoever opened it clicked the warning away.
     #[error(
-        "the page came with a bad TLS certificate, and {browser} has no WebAuthn then: use one that the browser trusts"
+        "the page came with a bad TLS certificate, and {} has no WebAuthn then: use one that the browser trusts",
+        .browser.title()
     )]
     CertificateError {
         /// Which browser.
@@ -87,7 +88,8 @@ pub enum Refusal {
     NoUserActivation,
     /// The browser makes no credentials in a frame whose origin is not that of all pages around it.
     #[error(
-        "the page is a frame in a page of another origin, where {browser} makes no credentials: open it at the top"
+        "the page is a frame in a page of another origin, where {} makes no credentials: open it at the top",
+        .browser.title()
     )]
     InFrameOfAnotherOrigin {
         /// Which browser.
@@ -109,7 +111,7 @@ pub enum Refusal {
     #[error("user.id is empty: it has to have 1 to 64 bytes")]
     UserHandleEmpty,
     /// There are more credentials in a list than the browser takes.
-    #[error("{list} has {length} entries: {browser} takes at most {most}")]
+    #[error("{list} has {length} entries: {} takes at most {most}", .browser.title())]
     ListTooLong {
         /// The list.
         list: &'static str,

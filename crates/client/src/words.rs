@@ -369,6 +369,20 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_spells_browsers_as_they_do() {
+        for browser in Browser::ALL {
+            for reason in [
+                Refusal::CertificateError { browser },
+                Refusal::InFrameOfAnotherOrigin { browser },
+                Refusal::ListTooLong { list: "allowCredentials", length: 65, browser, most: 64 },
+            ] {
+                let text = reason.to_string();
+                assert!(text.contains(browser.title()) && !text.contains(&browser.to_string()), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn codes_are_kebab_words() {
         for (refusal, expected) in [
             (status(Status::NoCredentials), "no-credentials"),

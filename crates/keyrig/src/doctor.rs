@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
-use keyrig_client::Origin;
+use keyrig_client::{Browser, Origin};
 use keyrig_relying_party::{Policy, Settings, Written};
 use keyrig_scenario::doctor::{
     self, Change, Diagnosis, Kind, Mend, Passed, Pve, PveUser, Refusal, RelatedOrigins, Site, Verdict, Warning,
@@ -337,11 +337,7 @@ fn tell_of_refusal(refusal: &Refusal, first: bool) -> Result<(), Failure> {
     let then = if first { "" } else { "and then: " };
     print(format!("  {who:<8}  {then}{}{row}", refusal.reason))?;
     for seen in &refusal.seen {
-        let browser = match seen.browser.as_str() {
-            "chromium" => "Chromium",
-            "firefox" => "Firefox",
-            other => other,
-        };
+        let browser = seen.browser.parse::<Browser>().map_or_else(|_| seen.browser.as_str(), |known| known.title());
         let message = seen.message.map(|message| format!(": {message}")).unwrap_or_default();
         print(format!("  {browser:<8}  {}{message}", seen.name))?;
     }

@@ -232,8 +232,8 @@ fn tell_of_row(row: &Row) -> Result<(), Failure> {
     if let Some(caught) = &row.caught {
         print(format!("  here      {}: {}", caught.by.name(), caught.code))?;
     }
-    for (name, browser) in [("Chromium", Browser::Chromium), ("Firefox", Browser::Firefox), ("Safari", Browser::Safari)]
-    {
+    for browser in Browser::ALL {
+        let name = browser.title();
         let outcome = row.expected.in_browser(browser);
         let told = match (&outcome.name, &outcome.message) {
             (Some(name), Some(message)) => format!("{name}: {message}"),
@@ -266,12 +266,8 @@ fn tell_of_code(code: &Code) -> Result<(), Failure> {
 }
 
 fn tell_of_exception(exception: &Exception) -> Result<(), Failure> {
-    let of = match exception.browser.as_deref() {
-        Some("chromium") => ", in Chromium's words",
-        Some("firefox") => ", in Firefox's words",
-        Some("safari") => ", in Safari's words",
-        _ => "",
-    };
+    let browser = exception.browser.as_deref().and_then(|name| name.parse().ok());
+    let of = browser.map(|browser: Browser| format!(", in {}'s words", browser.title())).unwrap_or_default();
     print(format!("{}{of}. The likeliest first:", exception.name))?;
     for (index, Meaning { by, cause, attempt, row }) in exception.meanings.iter().enumerate() {
         let row = row.map(|row| format!(" (row {row})")).unwrap_or_default();

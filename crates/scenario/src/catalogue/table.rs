@@ -2,6 +2,8 @@
 
 use core::fmt::Write;
 
+use keyrig_client::Browser;
+
 use super::row::{Detector, Outcome, Row, Taken};
 
 const HEAD: &str = "\
@@ -31,8 +33,8 @@ pub fn table(found: &[(&Row, String)]) -> String {
     for (row, second) in found {
         let [chromium, firefox, safari] =
             [&row.expected.chromium, &row.expected.firefox, &row.expected.safari].map(told);
-        let with_key = row.expected.real_with_key.iter().map(|browser| format!("{browser} with a key"));
-        let real = row.expected.real.iter().cloned().chain(with_key).collect::<Vec<_>>().join(", ");
+        let with_key = row.expected.real_with_key.iter().map(|name| format!("{} with a key", title_of(name)));
+        let real = row.expected.real.iter().map(|name| title_of(name)).chain(with_key).collect::<Vec<_>>().join(", ");
         let alone = if real.is_empty() && second.is_empty() { "⚠" } else { "" };
         let cells = [
             row.number.to_string(),
@@ -48,6 +50,11 @@ pub fn table(found: &[(&Row, String)]) -> String {
         let _ = writeln!(page, "| {} |", cells.join(" | "));
     }
     page
+}
+
+/// A browser's name as it is spelled in texts.
+fn title_of(name: &str) -> String {
+    name.parse::<Browser>().map_or_else(|_| name.to_owned(), |browser| browser.title().to_owned())
 }
 
 fn title(row: &Row) -> String {

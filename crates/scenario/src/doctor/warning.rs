@@ -49,11 +49,11 @@ pub(super) fn of(site: &Site, working: &[&Address]) -> Vec<Warning> {
     }
     let policy = &settings.policy;
     let timeout = Duration::from_millis(policy.timeout_ms.into());
-    let waiting: Vec<_> = [("Chromium", Browser::Chromium), ("Firefox", Browser::Firefox)]
+    let waiting: Vec<_> = [Browser::Chromium, Browser::Firefox]
         .into_iter()
-        .map(|(name, browser)| (name, browser.waits(Some(timeout))))
+        .map(|browser| (browser, browser.waits(Some(timeout))))
         .filter(|(_, waits)| policy.challenge_lifetime < *waits)
-        .map(|(name, waits)| format!("{name} waits {} s", waits.as_secs()))
+        .map(|(browser, waits)| format!("{} waits {} s", browser.title(), waits.as_secs()))
         .collect();
     if !waiting.is_empty() {
         warn(
