@@ -35,7 +35,7 @@ pub use decode::Secrets;
 pub use event::{Direction, Event, Header, KeyInTrace, Level, Start, Touch, What};
 pub use exchange::{Exchange, Exchanges, Transcript};
 pub use explain::{Explainer, Role};
-pub use explanation::{Explanation, JoinedBy, KeyInCeremony, ObservedPage, RefusedBy};
+pub use explanation::{Explanation, JoinedBy, KeyInCeremony, ObservedPage, Program, RefusedBy};
 pub use followed::{Followed, Follower};
 pub use note::{Answered, Began, Ceremony, Ended, Exception, Note, Options, of_client};
 pub use output::{Format, Output, UnknownFormat};

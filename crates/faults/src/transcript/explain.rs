@@ -4,8 +4,11 @@
 //! PINs, questions whether there is a credential) goes by key and time: a ceremony begins with getInfo, at each of its keys.
 //! Firefox may end one without a key ever hearing its client data.
 
+mod browsers;
 mod ceremony;
 mod page;
+mod programs;
+mod verdict;
 mod words;
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What came of a ceremony that failed, and who said no.
 
+use core::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::note::{Ceremony, Exception};
@@ -14,6 +16,9 @@ pub struct Explanation {
     /// The RP ID, if a key was told one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rp_id: Option<String>,
+    /// The program that asked, if that was no browser by what it asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<Program>,
     /// The hash of the client data that a key was to sign, in hexadecimal: all keys that one ceremony asks have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_data_hash: Option<String>,
@@ -26,7 +31,7 @@ pub struct Explanation {
     /// What the page got, if it was observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<ObservedPage>,
-    /// All of it, and what browsers do then, in one paragraph for people.
+    /// All of it, and what browsers or that program do then, in one paragraph for people.
     pub text: String,
 }
 
@@ -68,6 +73,48 @@ pub enum JoinedBy {
     ClientDataHash,
     /// Kind, RP ID and time are.
     Time,
+}
+
+/// Whoever asks keys and is no browser, as the RP ID is none that a page can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// OpenSSH: RP IDs begin with `ssh:` (OpenSSH's `PROTOCOL.u2f`).
+    #[serde(rename = "openssh")]
+    OpenSsh,
+    /// Yubico's module for PAM, and `pamu2fcfg`: `pam://HOSTNAME`, unless the option `origin` says another (pam_u2f(8)).
+    PamU2f,
+    /// systemd's: `io.systemd.cryptsetup` of disks, `io.systemd.home` of homes.
+    Systemd,
+    /// Another one: what has a colon is no domain, and no AppID either unless it is a URL of the web's.
+    Other,
+}
+
+impl Program {
+    /// Who asks for an RP ID, if that is no browser.
+    #[must_use]
+    pub fn of_rp_id(rp_id: &str) -> Option<Self> {
+        let begins = |with: &str| rp_id.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+        Some(match rp_id {
+            _ if begins("ssh:") => Self::OpenSsh,
+            _ if begins("pam://") => Self::PamU2f,
+            "io.systemd.cryptsetup" | "io.systemd.home" => Self::Systemd,
+            _ if begins("https://") || begins("http://") => return None,
+            _ if rp_id.contains(':') => Self::Other,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenSsh => "OpenSSH",
+            Self::PamU2f => "pam_u2f",
+            Self::Systemd => "systemd",
+            Self::Other => "A program",
+        })
+    }
 }
 
 /// Who said no.

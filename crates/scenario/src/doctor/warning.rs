@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use keyrig_client::{Browser, Origin};
+use keyrig_faults::transcript::Program;
 use keyrig_relying_party::{FramedLogin, SignatureCounter};
 use keyrig_verifier::Recording;
 use serde::Serialize;
@@ -36,6 +37,16 @@ pub(super) fn of(site: &Site, working: &[&Address]) -> Vec<Warning> {
             format!(
                 "the RP ID {rp_id} is the name of one machine: a node that joins the cluster under another name has no \
                  WebAuthn, and an RP ID that is changed later makes every enrolled key useless"
+            ),
+        );
+    }
+    if let Some(program) = Program::of_rp_id(rp_id).filter(|program| *program != Program::Other) {
+        warn(
+            "rp-id-of-a-program",
+            None,
+            format!(
+                "{program} asks keys for RP IDs such as {rp_id}, and no page in a browser can: what is said here is of a site; \
+                 'keyrig exec --explain' tells what a program was refused"
             ),
         );
     }

@@ -27,6 +27,8 @@ const took = (us) => (us < 1000 ? `${us} µs` : us < 1e6 ? `${(us / 1000).toFixe
 // Where browsers want a touch for a credential that nobody wants: Chromium, and Firefox.
 const DUMMIES = ['.dummy', 'make.me.blink'];
 function siteOf(members) {
+  // Who has a key chosen by an empty pinUvAuthParam says no site that counts (libfido2: localhost).
+  if (members?.pinUvAuthParam === '') return null;
   const site = members?.rpId ?? members?.rp?.id ?? null;
   return DUMMIES.includes(site) ? null : site;
 }
@@ -195,9 +197,10 @@ function place() {
   show(find('no-exchange'), list.childElementCount === 0);
 }
 
-// A ceremony that has failed.
-function refuse(at, { ceremony, rp_id: site, refused_by: by, keys, page, text }) {
-  const title = `${ceremony ? `${ceremony}()` : 'A ceremony'}${site ? ` for ${site}` : ''}`;
+// A ceremony that has failed: a page's, or that of a program that is no browser.
+function refuse(at, { ceremony, rp_id: site, asked_by: program, refused_by: by, keys, page, text }) {
+  const ofProgram = { create: 'Registration', get: 'Assertion' }[ceremony] ?? 'Request';
+  const title = `${program ? ofProgram : ceremony ? `${ceremony}()` : 'A ceremony'}${site ? ` for ${site}` : ''}`;
   const list = element('ul', { className: 'rows' }, ...keys.map(({ key, command, status }) => element('li', {},
     element('strong', {}, key), element('small', {}, element('code', {}, `${command}: ${status ?? 'no answer'}`)))));
   const caught = page?.exception ? element('p', {}, element('code', {}, page.exception.name), `: ${page.exception.message}`) : null;

@@ -20,6 +20,16 @@ const BLINK_APPLICATION: [u8; 32] = [
     0xF7, 0xEA, 0x9B, 0xE5, 0x14, 0xFD, 0x4E, 0x0C, 0xA8, 0x27, 0x2B, 0x1D, 0xEB,
 ];
 
+/// SHA-256 of nothing and of `localhost`: libfido2's client data and RP ID where it wants a touch alone, to have a key chosen.
+const NOTHING: [u8; 32] = [
+    0xE3, 0xB0, 0xC4, 0x42, 0x98, 0xFC, 0x1C, 0x14, 0x9A, 0xFB, 0xF4, 0xC8, 0x99, 0x6F, 0xB9, 0x24, 0x27, 0xAE, 0x41,
+    0xE4, 0x64, 0x9B, 0x93, 0x4C, 0xA4, 0x95, 0x99, 0x1B, 0x78, 0x52, 0xB8, 0x55,
+];
+const LOCALHOST: [u8; 32] = [
+    0x49, 0x96, 0x0D, 0xE5, 0x88, 0x0E, 0x8C, 0x68, 0x74, 0x34, 0x17, 0x0F, 0x64, 0x76, 0x60, 0x5B, 0x8F, 0xE4, 0xAE,
+    0xB9, 0xA2, 0x86, 0x32, 0xC7, 0x99, 0x5C, 0xF3, 0xBA, 0x83, 0x1D, 0x97, 0x63,
+];
+
 /// What a request is in a ceremony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -44,6 +54,11 @@ impl Role {
         Self::of(&exchange.command, exchange.subcommand.as_deref(), &exchange.request)
     }
 
+    /// Whether a touch is all that is wanted, and the RP ID nobody's.
+    fn is_for_touch(&self) -> bool {
+        matches!(self, Self::Selection | Self::Dummy)
+    }
+
     pub(super) fn of(command: &str, subcommand: Option<&str>, members: &Members) -> Option<Self> {
         let text = |name: &str| members.get(name).map(ToString::to_string);
         let is_selection = text("pinUvAuthParam").is_some_and(|param| param.is_empty());
@@ -57,6 +72,7 @@ impl Role {
             "authenticatorGetAssertion" if up(members) == Some(false) => Self::Probe,
             "authenticatorGetAssertion" => Self::Real(Ceremony::Get, text("clientDataHash")?),
             "U2F_REGISTER" if members.get("application").is_some_and(is_dummy_application) => Self::Dummy,
+            "U2F_REGISTER" if is_of_libfido2(members) => Self::Dummy,
             "U2F_REGISTER" => Self::Real(Ceremony::Create, text("challenge")?),
             "U2F_AUTHENTICATE" if text("control").as_deref() == Some("check-only") => Self::Probe,
             "U2F_AUTHENTICATE" => Self::Real(Ceremony::Get, text("challenge")?),
@@ -73,6 +89,14 @@ fn is_dummy_application(application: &Value) -> bool {
     // As JSON has it, bytes are text.
     let application = application.to_string();
     [DUMMY_APPLICATION, BLINK_APPLICATION].iter().any(|dummy| Value::bytes(dummy).to_string() == application)
+}
+
+/// Whether libfido2 wants a touch alone.
+pub(super) fn is_of_libfido2(members: &Members) -> bool {
+    let is = |name: &str, bytes: &[u8]| {
+        members.get(name).is_some_and(|value| value.to_string() == Value::bytes(bytes).to_string())
+    };
+    is("clientDataHash", &NOTHING) || (is("challenge", &NOTHING) && is("application", &LOCALHOST))
 }
 
 fn up(members: &Members) -> Option<bool> {
@@ -96,6 +120,11 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn status(&self) -> &str {
         self.exchange.status.as_deref().unwrap_or_default()
+    }
+
+    /// It was given up, or asked again.
+    pub(super) fn is_cancelled(&self) -> bool {
+        matches!(self.status(), "CTAP2_ERR_KEEPALIVE_CANCEL" | "SW_CONDITIONS_NOT_SATISFIED")
     }
 
     /// Whether the key did what a ceremony is for.
@@ -196,7 +225,7 @@ impl Heard {
     /// Whether what a key is asked may belong to it, by the RP ID. An AppID, which is tried beside it, is a URL (WebAuthn Level 3 §10.1.1).
     pub(super) fn may_be_for(&self, role: &Role, exchange: &Exchange) -> bool {
         let (Some(ours), Some(asked)) = (self.rp_id.as_deref(), exchange.rp_id()) else { return true };
-        *role == Role::Dummy || ours == asked || [ours, asked].iter().any(|id| id.contains("://"))
+        role.is_for_touch() || ours == asked || [ours, asked].iter().any(|id| id.contains("://"))
     }
 
     /// A key is asked in another ceremony from now on, and this one is over unless another key is still being asked. What the key was asked
@@ -222,7 +251,7 @@ impl Heard {
             self.ceremony = Some(*ceremony);
             self.hash = Some(hash.clone());
         }
-        if role != Role::Dummy && (self.rp_id.is_none() || matches!(role, Role::Real(..))) {
+        if !role.is_for_touch() && (self.rp_id.is_none() || matches!(role, Role::Real(..))) {
             self.rp_id = exchange.rp_id().map(str::to_owned).or(self.rp_id.take());
         }
         self.is_told = false;

@@ -1,3 +1,5 @@
+mod programs;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -4,8 +4,10 @@ use core::time::Duration;
 
 use super::ceremony::{Heard, Part, Role};
 use super::page::Page;
+use super::verdict::Verdict;
+use super::{browsers, programs};
 use crate::transcript::event::Touch;
-use crate::transcript::explanation::{Explanation, KeyInCeremony, ObservedPage, RefusedBy};
+use crate::transcript::explanation::{Explanation, KeyInCeremony, ObservedPage, Program, RefusedBy};
 use crate::transcript::note::{Answered, Ceremony, Exception, is_of_client};
 use crate::transcript::text::why;
 
@@ -15,20 +17,23 @@ const MAX_SAID: usize = 400;
 pub(super) fn explain(heard: &Heard) -> Explanation {
     let keys: Vec<_> = heard.keys_asked().into_iter().map(|key| of_key(heard, key)).collect();
     let said: Vec<_> = keys.iter().map(|key| format!("key {} {}", key.key.escape_debug(), key.text)).collect();
-    let (page, verdict) = match &heard.page {
-        Some(page) => (Some(observed(page)), of_page(heard, page)),
-        None => (None, of_keys_alone(heard)),
+    let asked_by = programs::who(heard);
+    let (page, verdict) = match (&heard.page, asked_by) {
+        (Some(page), _) => (Some(observed(page)), of_page(heard, page)),
+        (None, Some(program)) => (None, programs::verdict(program, heard)),
+        (None, None) => (None, of_keys_alone(heard)),
     };
     let said = if said.is_empty() { " before any key was asked".to_owned() } else { format!(": {}", said.join("; ")) };
     Explanation {
         ceremony: heard.ceremony().or_else(|| heard.page.as_ref().map(|page| page.began.ceremony)),
         rp_id: heard.rp_id.clone().or_else(|| heard.page.as_ref().map(|page| page.rp_id().to_owned())),
+        asked_by,
         client_data_hash: heard.hash.clone(),
         began_at_us: heard.began_at_us,
         refused_by: verdict.refused_by,
         keys,
         page,
-        text: format!("{}{said}. {}", head(heard), verdict.text),
+        text: format!("{}{said}. {}", head(heard, asked_by), verdict.text),
     }
 }
 
@@ -42,7 +47,7 @@ fn observed(page: &Page) -> ObservedPage {
 }
 
 fn of_keys_alone(heard: &Heard) -> Verdict {
-    let Verdict { refused_by, text } = verdict(heard);
+    let Verdict { refused_by, text } = browsers::verdict(heard);
     Verdict { refused_by, text: format!("{text} What the page was told, keys do not hear.") }
 }
 
@@ -59,7 +64,7 @@ fn of_page(heard: &Heard, page: &Page) -> Verdict {
     let got = format!("After {} the page got {}{reason}.", duration(took_ms), name.escape_debug());
     let is_late = page.began.options.timeout_ms.is_some_and(|timeout| at_least(took_ms, timeout));
     let told = |refused_by, more: &str| Verdict { refused_by, text: format!("{got}{more}") };
-    let verdict = verdict(heard);
+    let verdict = browsers::verdict(heard);
     if name == "AbortError" {
         // It may have been decided before: a browser keeps its page waiting behind a window.
         return match verdict.refused_by {
@@ -110,10 +115,20 @@ fn of_site(answered: &Answered) -> Verdict {
     Verdict { refused_by: RefusedBy::Site, text: if text.ends_with('.') { text } else { format!("{text}.") } }
 }
 
-fn head(heard: &Heard) -> String {
+fn head(heard: &Heard, asked_by: Option<Program>) -> String {
     if let Some(page) = &heard.page {
         let (rp_id, origin) = (page.rp_id().escape_debug(), page.began.origin.escape_debug());
         return format!("{} for {rp_id} at {origin} failed", page.began.ceremony);
+    }
+    if let Some(program) = asked_by {
+        let what = match heard.ceremony() {
+            Some(Ceremony::Create) => "registration",
+            Some(Ceremony::Get) => "assertion",
+            None if heard.parts.iter().any(|part| part.role == Role::Probe) => "assertion",
+            None => "ceremony",
+        };
+        let rp_id = heard.rp_id.as_ref().map(|rp_id| format!(" for {}", rp_id.escape_debug())).unwrap_or_default();
+        return format!("{program}'s {what}{rp_id} failed");
     }
     let ceremony = heard.ceremony().map_or_else(|| "A ceremony".to_owned(), |ceremony| ceremony.to_string());
     let is_u2f = heard.parts.iter().any(|part| part.exchange.command.starts_with("U2F_"));
@@ -208,126 +223,4 @@ fn duration(milliseconds: u64) -> String {
         0..1_000 => format!("{milliseconds} ms"),
         _ => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
     }
-}
-
-/// Who said no, and what browsers do then.
-struct Verdict {
-    refused_by: RefusedBy,
-    text: String,
-}
-
-impl Verdict {
-    fn new(refused_by: RefusedBy, text: &str) -> Self {
-        Self { refused_by, text: text.to_owned() }
-    }
-}
-
-fn verdict(heard: &Heard) -> Verdict {
-    // The first answer that ends a ceremony in a browser is the one that counts; without such a one, the last that is none of success.
-    let said = |part: &&Part| !part.is_open && !part.exchange.is_ok() && part.role != Role::Info;
-    let failed = || heard.parts.iter().filter(said);
-    let decisive = failed().find_map(|part| of_answer(part, true));
-    if let Some(verdict) =
-        decisive.or_else(|| failed().rfind(|part| !is_cancelled(part)).and_then(|part| of_answer(part, false)))
-    {
-        return verdict;
-    }
-    let has_gone = failed().any(|part| part.has_gone);
-    let cancelled = || failed().filter(|part| is_cancelled(part));
-    let is_chosen = heard.parts.iter().any(|part| part.role == Role::Selection && part.exchange.is_ok());
-    if cancelled().next().is_none() && has_gone {
-        return Verdict::new(
-            RefusedBy::User,
-            "Browsers go on with what is still plugged in, and wait for another key.",
-        );
-    }
-    if is_chosen && !heard.parts.iter().any(|part| matches!(part.role, Role::Real(..))) {
-        return Verdict::new(
-            RefusedBy::Unknown,
-            "Chromium does so where it asks for a PIN, or for a first one: for a discoverable credential always, and for what has \
-             userVerification \"required\"; then the user closed its window, or the page gave up.",
-        );
-    }
-    Verdict::new(
-        RefusedBy::Unknown,
-        "Whoever asked wanted it no more: the time of the ceremony was over, its user closed the browser's window, or the page \
-         aborted it. Which of these, a key does not hear.",
-    )
-}
-
-fn is_cancelled(part: &Part) -> bool {
-    part.status() == "CTAP2_ERR_KEEPALIVE_CANCEL" || part.status() == "SW_CONDITIONS_NOT_SATISFIED"
-}
-
-/// What an answer means to browsers: Chromium's `device/fido`, Mozilla's authenticator-rs, and what was observed of Chromium 156 and
-/// Firefox 153. `ends`: of those alone that end a ceremony at all keys.
-fn of_answer(part: &Part, ends: bool) -> Option<Verdict> {
-    let in_time = match part.exchange.touch {
-        Some(Touch::TimedOut) => RefusedBy::User,
-        _ => RefusedBy::Key,
-    };
-    let denied = matches!(part.exchange.touch, Some(Touch::Denied | Touch::TimedOut));
-    let said = match (&part.role, part.status()) {
-        (Role::Real(Ceremony::Get, _), "CTAP2_ERR_NO_CREDENTIALS") => Verdict::new(
-            RefusedBy::Key,
-            "With that Chromium ends the ceremony at all keys, though another may have the credential: it offers to try \
-             another key, and once that window is closed the page gets NotAllowedError. Firefox, where the user has chosen the key, \
-             ends it with NotAllowedError.",
-        ),
-        (Role::Probe, "CTAP2_ERR_NO_CREDENTIALS" | "CTAP2_ERR_INVALID_CREDENTIAL" | "SW_WRONG_DATA")
-        | (Role::Real(Ceremony::Get, _), "CTAP2_ERR_INVALID_CREDENTIAL" | "SW_WRONG_DATA") => Verdict::new(
-            RefusedBy::Key,
-            "A browser has such a key blink all the same, so that only who touches it learns that it is not registered; then it ends \
-             the ceremony, in Chromium behind a window that offers to try another key, and the page gets NotAllowedError.",
-        ),
-        (Role::Real(Ceremony::Create, _), "CTAP2_ERR_CREDENTIAL_EXCLUDED") => Verdict::new(
-            RefusedBy::Key,
-            "With that browsers end the ceremony at all keys, in Chromium behind a window that says so, and the page gets \
-             InvalidStateError: this key is registered already.",
-        ),
-        (Role::Real(..), "CTAP2_ERR_OPERATION_DENIED") => Verdict::new(
-            if denied { RefusedBy::User } else { in_time },
-            "With that browsers end the ceremony at all keys, in Chromium behind a window that says that something went wrong, and the \
-             page gets NotAllowedError.",
-        ),
-        (Role::Real(..), "CTAP2_ERR_PIN_AUTH_INVALID") => Verdict::new(
-            RefusedBy::Key,
-            "With that Chromium ends the ceremony at all keys, and Firefox at the key that was chosen.",
-        ),
-        (Role::Real(Ceremony::Create, _), "CTAP2_ERR_KEY_STORE_FULL") => Verdict::new(
-            RefusedBy::Key,
-            "With that browsers end the ceremony; where residentKey is only \"preferred\", Chromium makes one that is not \
-             discoverable instead.",
-        ),
-        (Role::Real(Ceremony::Get, _), "CTAP2_ERR_PUAT_REQUIRED") => Verdict::new(
-            RefusedBy::Key,
-            "With that Chromium ends the ceremony at all keys; Firefox asks for the PIN, and goes on when it has it.",
-        ),
-        (Role::Real(Ceremony::Create, _), "CTAP2_ERR_UNSUPPORTED_ALGORITHM") if !ends => Verdict::new(
-            RefusedBy::Key,
-            "Chromium has such a key blink, and ends the ceremony when it is touched; Firefox ends it.",
-        ),
-        (Role::Selection, "CTAP2_ERR_OPERATION_DENIED" | "CTAP2_ERR_USER_ACTION_TIMEOUT") if !ends => Verdict::new(
-            RefusedBy::User,
-            "In Firefox a key that is refused while it waits to be chosen is out, and the others go on; with none left it waits until \
-             the time of the ceremony is over.",
-        ),
-        (Role::Pin, "CTAP2_ERR_PIN_INVALID" | "CTAP2_ERR_PIN_AUTH_BLOCKED" | "CTAP2_ERR_PIN_BLOCKED") if !ends => {
-            Verdict::new(
-                RefusedBy::User,
-                "Browsers ask for the PIN again while there are retries, and the user gave up.",
-            )
-        }
-        // It takes no answer to be told that nobody came.
-        (Role::Dummy, _) => return None,
-        (_, "") => return None,
-        _ if ends => return None,
-        (_, status) if is_cancelled(part) && !status.is_empty() => return None,
-        _ => Verdict::new(
-            in_time,
-            "With that a key is out in Chromium, which goes on with the others and waits for another one; Firefox ends the ceremony, \
-             if this key was chosen.",
-        ),
-    };
-    Some(said)
 }
