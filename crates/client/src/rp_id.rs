@@ -39,10 +39,7 @@ pub enum RpIdRefusal {
         domain: String,
     },
     /// The RP ID is neither the page's domain nor above it.
-    #[error(
-        "the RP ID {rp_id:?} is neither {domain} nor a domain above it: set the RP ID to {domain} or to a domain above \
-         it that all addresses of the site share"
-    )]
+    #[error("the RP ID {rp_id:?} is neither {domain} nor a domain above it: {}", of_foreign(.domain))]
     Foreign {
         /// The RP ID that was claimed.
         rp_id: String,
@@ -59,6 +56,13 @@ pub enum RpIdRefusal {
         /// Why the file does not help.
         unrelated: Box<Unrelated>,
     },
+}
+
+fn of_foreign(domain: &str) -> String {
+    if domain.ends_with('.') {
+        return "open the page without the dot at the end of its name".to_owned();
+    }
+    format!("set the RP ID to {domain} or to a domain above it that all addresses of the site share")
 }
 
 /// The RP ID of a request: what the page claims, or the page's own domain if it claims nothing.
@@ -85,7 +89,7 @@ pub fn determine(browser: Browser, origin: &Origin, claimed: Option<&str>) -> Re
     let (rp_id, domain) = (claimed.to_owned(), domain.to_owned());
     Err(if !may_be_a_domain(claimed) {
         RpIdRefusal::NotADomain(rp_id)
-    } else if is_above(claimed, &domain) {
+    } else if is_above(claimed, &domain) && !is_registrable_suffix(claimed, &domain) {
         RpIdRefusal::PublicSuffix { rp_id, domain }
     } else {
         RpIdRefusal::Foreign { rp_id, domain }

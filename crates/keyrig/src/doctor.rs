@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
+use keyrig_client::origin::InvalidUrl;
 use keyrig_client::{Browser, Origin};
 use keyrig_relying_party::{Policy, Settings, Written};
 use keyrig_scenario::doctor::{
@@ -83,7 +84,7 @@ pub(crate) struct Arguments {
     allow_subdomains: bool,
 
     /// An address that people type; again for more. Without any and without --node, the origins
-    #[arg(long = "from", value_name = "URL")]
+    #[arg(long = "from", value_name = "URL", value_parser = page)]
     from: Vec<Origin>,
 
     /// The name of a node that people open; again for more. One without a dot is completed by the domain of the origin
@@ -203,7 +204,9 @@ impl Arguments {
             let mut rp_id = self.rp_id.clone().unwrap_or_default();
             if let Some(file) = &self.options {
                 let options = options_in(file)?;
-                rp_id = rp_id_in(&options).ok_or_else(|| no_rp_id(&file.display().to_string()))?;
+                let of_page = || self.from.first().and_then(Origin::host);
+                let found = rp_id_in(&options).or_else(of_page);
+                rp_id = found.ok_or_else(|| no_rp_id(&file.display().to_string()))?;
                 warnings = doctor::of_options(&options);
             }
             if let Some(options) = self.running.options(&mut fetcher).await? {
@@ -244,7 +247,24 @@ fn rp_id_in(options: &Recording) -> Option<String> {
 }
 
 fn no_rp_id(name: &str) -> Failure {
-    Failure::Usage(format!("{name} has no options with an RP ID: say it with --rp-id, or the page's domain counts"))
+    Failure::Usage(format!(
+        "{name} has no options with an RP ID, and then the page's domain counts: say which with --from"
+    ))
+}
+
+/// Where a page is opened. What a browser opens nothing of is no such address, though there are URLs of the kind.
+fn page(text: &str) -> Result<Origin, String> {
+    let (scheme, rest) = text.split_once(':').unwrap_or((text, text));
+    let host = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
+    if host.trim().contains([',', ';', ' ']) {
+        return Err("these are several addresses: give each with a --from of its own".to_owned());
+    }
+    let origin: Origin = text.parse().map_err(|error: InvalidUrl| error.to_string())?;
+    let is_page = ["file", "data", "about", "blob", "null"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if origin == Origin::Opaque && !is_page {
+        return Err(format!("no browser opens a page at {scheme}: an address begins with https://"));
+    }
+    Ok(origin)
 }
 
 fn node(text: &str) -> Result<String, String> {

@@ -132,8 +132,8 @@ impl Settings {
         {
             let rp_id = &self.rp_id;
             warnings.push(format!(
-                "the RP ID {rp_id} is a public suffix, below which anybody can have a domain: browsers refuse it; use a \
-                 domain below it"
+                "the RP ID {rp_id} is a public suffix, below which anybody can have a domain: browsers refuse it to pages \
+                 there; use a domain below it"
             ));
         }
         let hosts =

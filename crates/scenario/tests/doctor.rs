@@ -6,7 +6,9 @@ use keyrig_client::Origin;
 use keyrig_client::related_origins::Fetched;
 
 use keyrig_relying_party::Settings;
-use keyrig_scenario::doctor::{Address, Diagnosis, Kind, Passed, RelatedOrigins, Site, Verdict, addresses, examine};
+use keyrig_scenario::doctor::{
+    Address, Diagnosis, Files, Kind, Passed, Pve, RelatedOrigins, Site, Verdict, addresses, examine,
+};
 use keyrig_scenario::report::Party::{self, Client, RelyingParty};
 
 fn proxmox(line: &str) -> Site {
@@ -196,6 +198,78 @@ fn one_domain_is_mended_without_a_file() {
     assert_eq!(mend, None);
 }
 
+/// What is not asked about and works today is kept if that costs nothing, and told otherwise.
+#[test]
+fn an_address_of_the_settings_that_works_is_not_broken_unsaid() {
+    let site = proxmox("rp=x,id=pve1.example.com,origin=https://pve1.example.com:8006");
+    let diagnosis = examine(&site, &opened(&site, &["https://pve2.example.com:8006"]));
+    assert_eq!(changed(&diagnosis), [("id", Some("example.com")), ("origin", None)]);
+    assert_eq!(diagnosis.mend.unwrap().notes, [""; 0]);
+    let site = other("example.com", &["https://example.com"]);
+    let mend = examine(&site, &opened(&site, &["https://example.org"])).mend.unwrap();
+    assert!(mend.notes.iter().any(|note| note.starts_with("https://example.com works today")), "{:?}", mend.notes);
+}
+
+/// The RP ID that somebody meant, as far as what is written shows it.
+#[test]
+fn an_rp_id_that_is_none_is_mended_to_what_was_meant() {
+    for rp_id in [
+        "EXAMPLE.com",
+        "example.com.",
+        ".example.com",
+        "*.example.com",
+        " example.com ",
+        "example.com:8443",
+        "https://example.com",
+        "https://example.com:8443/login",
+        "example.com/",
+        "//example.com",
+    ] {
+        let site = other(rp_id, &[]);
+        let diagnosis = examine(&site, &opened(&site, &["https://login.example.com:8443"]));
+        assert_eq!(changed(&diagnosis), [("rp_id", Some("example.com"))], "{rp_id}");
+        assert!(diagnosis.mend.unwrap().mends_all, "{rp_id}");
+    }
+    let site = other("bücher.example", &[]);
+    let diagnosis = examine(&site, &opened(&site, &["https://login.bücher.example"]));
+    assert_eq!(changed(&diagnosis), [("rp_id", Some("xn--bcher-kva.example"))]);
+}
+
+#[test]
+fn several_origins_in_one_text_are_told_apart() {
+    for between in [",", " ", ", ", ";"] {
+        let both = format!("https://a.example.com{between}https://b.example.com");
+        let site = other("example.com", &[&both]);
+        let diagnosis = examine(&site, &addresses(&site, &[], &[], &Passed::default()).unwrap());
+        assert_eq!(met(&diagnosis), [Some((RelyingParty, Some(9))); 2], "{between:?}");
+        let told: Vec<_> = diagnosis.addresses.iter().map(|it| it.address.as_str()).collect();
+        assert_eq!(told, ["https://a.example.com", "https://b.example.com"]);
+        assert_eq!(changed(&diagnosis), [("origins", Some("https://a.example.com, https://b.example.com"))]);
+    }
+}
+
+#[test]
+fn a_page_whose_name_ends_with_a_dot_is_opened_without() {
+    let site = other("example.com", &[]);
+    let diagnosis = examine(&site, &opened(&site, &["https://login.example.com.:8443"]));
+    let [refusal, ..] = &diagnosis.addresses[0].refusals[..] else { panic!("{diagnosis:?}") };
+    assert!(refusal.reason.contains("without the dot"), "{}", refusal.reason);
+    let mend = diagnosis.mend.unwrap();
+    assert_eq!(mend.moved[0].to.as_deref(), Some("https://login.example.com:8443"));
+    assert!(mend.mends_all && mend.changes.is_empty());
+}
+
+#[test]
+fn an_rp_id_of_a_program_is_no_site_s() {
+    let of = |rp_id| {
+        let site = other(rp_id, &[]);
+        let diagnosis = examine(&site, &opened(&site, &["https://login.example.com"]));
+        diagnosis.warnings.iter().any(|warning| warning.code == "rp-id-of-a-program")
+    };
+    assert_eq!(["ssh:", "pam://host", "io.systemd.home"].map(of), [true; 3]);
+    assert_eq!(["example.com", "example.com:8443", "https://example.com"].map(of), [false; 3]);
+}
+
 #[test]
 fn two_domains_with_several_names_need_both_changes() {
     let site = other("login.example.com", &["https://login.example.com"]);
@@ -309,4 +383,38 @@ fn a_challenge_has_to_live_as_long_as_browsers_wait() {
     says(12, 5_000, "and Firefox waits 15 s");
     says(120, 300_000, "and Chromium waits 300 s:");
     assert_eq!(warned(15, 5_000), None);
+}
+
+/// Copies of a node's files that other systems made.
+#[test]
+fn line_ends_and_a_mark_at_the_beginning_hide_nobody() {
+    let text = |name: &str| {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../keyrig/tests/printed/pve");
+        std::fs::read_to_string(directory.join(name)).unwrap()
+    };
+    let read = |change: fn(String) -> String| {
+        let of = |name| Some(change(text(name)));
+        let (corosync_conf, domains_cfg) = (of("corosync.conf"), of("domains.cfg"));
+        Pve::parse(&Files { corosync_conf, domains_cfg, user_cfg: of("user.cfg"), tfa_cfg: of("priv/tfa.cfg") })
+            .unwrap()
+    };
+    let plain = read(|text| text);
+    assert!(plain.users.len() == 5 && plain.nodes.len() > 1 && plain.unseen.is_empty(), "{plain:?}");
+    let plain_but_for_lines: fn(String) -> String = |text| text.replace('\n', "\r\n");
+    let odd: [fn(String) -> String; 3] = [
+        |text| text.replace('\n', "\r"),
+        |text| format!("\u{feff}{text}"),
+        |text| format!("\u{feff}{}", text.replace('\n', "\r\n")),
+    ];
+    for (change, notes) in [(plain_but_for_lines, 0)].into_iter().chain(odd.map(|change| (change, 4))) {
+        let found = read(change);
+        assert_eq!((&found.users, &found.nodes, found.unseen.len()), (&plain.users, &plain.nodes, notes));
+    }
+    // What is no line of the file's is told, and not what stands there.
+    let user_cfg = Some("user:root@pam:1:0:::::\n# a\n\ntoken:root@pam!x:0:0:\nUser:secret@pam:1\n".to_owned());
+    let found = Pve::parse(&Files { user_cfg, ..Files::default() }).unwrap();
+    assert_eq!(
+        (found.users.len(), found.unseen),
+        (1, vec!["user.cfg:5: the line is of no kind that is known".to_owned()])
+    );
 }

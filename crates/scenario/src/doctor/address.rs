@@ -34,7 +34,13 @@ impl Address {
     }
 
     pub(super) fn over_tls(&self) -> bool {
-        self.passed.over_tls.unwrap_or(matches!(&self.origin, Origin::Tuple { scheme, .. } if scheme == "https"))
+        // An app or an extension asks a site over TLS, as its own pages do.
+        let is_tls = match &self.origin {
+            Origin::Tuple { scheme, .. } => scheme == "https",
+            Origin::App(_) => true,
+            Origin::Opaque => false,
+        };
+        self.passed.over_tls.unwrap_or(is_tls)
     }
 
     /// The same address at another origin.
@@ -64,7 +70,7 @@ pub fn addresses(
         all.push(Address { node: Some(node.clone()), ..address(origin) });
     }
     if all.is_empty() {
-        all.extend(site.settings.origins.iter().filter_map(|origin| origin.parse().ok()).map(address));
+        all.extend(origins_of(site).map(address));
     }
     if all.is_empty() {
         all.extend(format!("https://{}{}", site.settings.rp_id, port(site)).parse().ok().map(address));
@@ -72,9 +78,18 @@ pub fn addresses(
     Ok(all)
 }
 
+/// The origins that the settings name; of a text that has several, each.
+pub(super) fn origins_of(site: &Site) -> impl Iterator<Item = Origin> {
+    let parts = site.settings.origins.iter().flat_map(|text| match text.matches("://").count() {
+        0 | 1 => vec![text.as_str()],
+        _ => text.split([',', ';', ' ']).map(str::trim).filter(|part| !part.is_empty()).collect(),
+    });
+    parts.filter_map(|origin| origin.parse().ok())
+}
+
 /// `:PORT` of the first origin; without one, of Proxmox VE's pages.
 fn port(site: &Site) -> String {
-    let first = site.settings.origins.iter().find_map(|origin| origin.parse::<Origin>().ok());
+    let first = origins_of(site).next();
     match (first, site.kind) {
         (Some(Origin::Tuple { port: 443, .. }), _) | (None | Some(Origin::App(_) | Origin::Opaque), Kind::Other) => {
             String::new()
@@ -86,7 +101,7 @@ fn port(site: &Site) -> String {
 
 fn domain_of_nodes(site: &Site, nodes: &[String]) -> String {
     let rp_id = &site.settings.rp_id;
-    let first = site.settings.origins.iter().find_map(|origin| origin.parse::<Origin>().ok()?.host());
+    let first = origins_of(site).find_map(|origin| origin.host());
     let host = first.unwrap_or_else(|| rp_id.clone());
     match host.split_once('.') {
         Some((label, domain)) if nodes.iter().any(|node| node == label) => domain.to_owned(),

@@ -7,7 +7,7 @@ use keyrig_client::Origin;
 use keyrig_relying_party::Settings;
 use serde::Serialize;
 
-use super::address::Address;
+use super::address::{self, Address};
 use super::related;
 use super::site::{Kind, Site};
 use super::verdict::{self, Verdict};
@@ -56,8 +56,8 @@ pub struct Moved {
 }
 
 /// How much a candidate costs: the cheapest mends most addresses, then does without a file for browsers, then changes fewest
-/// settings.
-type Cost = (usize, bool, usize, usize, Reverse<usize>, String);
+/// settings, then breaks fewest of the addresses that the settings name and nobody asked about, then keeps the RP ID that was meant.
+type Cost = (usize, bool, usize, usize, usize, bool, Reverse<usize>, String);
 
 /// The smallest change; `None` if nothing that can be changed here mends anything.
 pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
@@ -74,20 +74,26 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
         }
     }
     let listed = related::listed(site);
-    let failing = |settings: &Settings| {
+    let failing_of = |settings: &Settings, addresses: &[Address]| {
         let file = related::file_under(site, &listed, settings);
-        let verdicts = reachable.iter().map(|address| verdict::of(settings, &file, address));
+        let verdicts = addresses.iter().map(|address| verdict::of(settings, &file, address));
         verdicts.filter(|verdict| !verdict.works).collect::<Vec<_>>()
     };
+    let failing = |settings: &Settings| failing_of(settings, &reachable);
+    let working = working(site, &reachable);
+    let meant = meant(&site.settings.rp_id);
     let mut best: Option<(Cost, Settings)> = None;
-    for rp_id in rp_ids(site, &reachable) {
+    for rp_id in rp_ids(site, meant.as_ref(), &reachable) {
         let base = Settings { rp_id: rp_id.clone(), ..site.settings.clone() };
         let with_file = related::added(site, &base, &listed, &reachable);
         for (needs_file, base) in [(false, Some(base)), (true, with_file)] {
             let Some(base) = base else { continue };
             for (preference, settings) in origins(site, &base, &reachable).into_iter().enumerate() {
                 let (fails, changed) = (failing(&settings).len(), changes(site, &listed, &settings).len());
-                let cost = (fails, needs_file, changed, preference, Reverse(rp_id.len()), rp_id.clone());
+                let broken = failing_of(&settings, &working).len();
+                let is_other = meant.as_ref() != Some(&rp_id);
+                let length = Reverse(rp_id.len());
+                let cost = (fails, needs_file, changed, broken, preference, is_other, length, rp_id.clone());
                 if best.as_ref().is_none_or(|(cheapest, _)| cost < *cheapest) {
                     best = Some((cost, settings));
                 }
@@ -101,7 +107,13 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
     // A change that mends nothing is none.
     let changes = if left.len() < was_failing { changes } else { Vec::new() };
     let is_listed = changes.iter().any(|change| change.setting == related::SETTING);
-    let notes = related::notes(site, is_listed, &settings, &reachable, &left);
+    let mut notes = related::notes(site, is_listed, &settings, &reachable, &left);
+    if !changes.is_empty() {
+        let broken = failing_of(&settings, &working);
+        notes.extend(broken.iter().map(|verdict| {
+            format!("{} works today, and would not then: name it with --from if people open it", verdict.address)
+        }));
+    }
     if changes.is_empty() && moved.is_empty() && notes.is_empty() {
         return None;
     }
@@ -114,6 +126,25 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
         left,
         notes,
     })
+}
+
+/// The addresses that the settings name and that work today, beside those that are asked about.
+fn working(site: &Site, asked: &[Address]) -> Vec<Address> {
+    let is_new = |origin: &Origin| asked.iter().all(|address| address.origin != *origin);
+    let passed = asked.first().map(|address| address.passed.clone()).unwrap_or_default();
+    address::origins_of(site)
+        .filter(is_new)
+        .map(|origin| Address { origin, node: None, passed: passed.clone() })
+        .filter(|address| verdict::of(&site.settings, &site.related_origins, address).works)
+        .collect()
+}
+
+/// What an RP ID is meant to be that is written as none: without scheme, port, path and dots around it, in lower case and ASCII.
+fn meant(rp_id: &str) -> Option<String> {
+    let text = rp_id.trim();
+    let text = text.split_once("://").map_or(text, |(_, host)| host).trim_start_matches('/');
+    let host = text.split(['/', ':']).next().unwrap_or_default().trim_start_matches("*.").trim_matches('.');
+    format!("https://{host}").parse::<Origin>().ok()?.domain().map(str::to_owned)
 }
 
 /// Where to open a page instead that has no WebAuthn whatever the settings are, and why.
@@ -135,6 +166,14 @@ fn elsewhere(origin: &Origin) -> Option<(Option<Origin>, &'static str)> {
             (None, "browsers have no WebAuthn at an IP address: give the machine a name, and open that")
         });
     }
+    if let Some(name) = origin.domain().and_then(|name| name.strip_suffix('.')) {
+        let port = *port;
+        let scheme = if origin.is_secure_context() { scheme } else { "https" };
+        return Some((
+            at(format!("{scheme}://{name}:{port}")),
+            "with a dot at its end the name is another one to browsers and sites",
+        ));
+    }
     if !origin.is_secure_context() {
         let port = if *port == 80 { 443 } else { *port };
         return Some((at(format!("https://{host}:{port}")), "browsers have no WebAuthn over plain http"));
@@ -142,9 +181,10 @@ fn elsewhere(origin: &Origin) -> Option<(Option<Origin>, &'static str)> {
     None
 }
 
-/// The RP IDs that any of the addresses may claim, and the one that is set.
-fn rp_ids(site: &Site, addresses: &[Address]) -> BTreeSet<String> {
+/// The RP IDs that any of the addresses may claim, the one that is set, and what that is meant to be.
+fn rp_ids(site: &Site, meant: Option<&String>, addresses: &[Address]) -> BTreeSet<String> {
     let mut rp_ids = BTreeSet::from([site.settings.rp_id.clone()]);
+    rp_ids.extend(meant.cloned());
     for address in addresses {
         let mut name = address.origin.domain().map(str::to_owned);
         while let Some(rp_id) = name {

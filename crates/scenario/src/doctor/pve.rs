@@ -151,6 +151,7 @@ impl Pve {
             line,
             problem,
         })?;
+        unseen.extend(parsed.unseen);
         Ok(Self { unseen, ..parsed })
     }
 
@@ -159,15 +160,23 @@ impl Pve {
     /// # Errors
     /// The file, the line and what is wrong there.
     pub fn parse(files: &Files) -> Result<Self, (&'static str, usize, String)> {
-        let realms = files.domains_cfg.as_deref().map(realms).unwrap_or_default();
-        let factors = files.tfa_cfg.as_deref().map(factors).transpose();
+        let mut unseen = Vec::new();
+        let mut plain = |name: &str, file: &Option<String>| {
+            let (text, odd) = plain(file.as_deref()?);
+            unseen.extend(odd.map(|odd| format!("{name}: {odd}, which Proxmox VE does not read: it was passed over")));
+            Some(text)
+        };
+        let corosync_conf = plain("corosync.conf", &files.corosync_conf);
+        let domains_cfg = plain("domains.cfg", &files.domains_cfg);
+        let user_cfg = plain("user.cfg", &files.user_cfg);
+        let tfa_cfg = plain("priv/tfa.cfg", &files.tfa_cfg);
+        let realms = domains_cfg.as_deref().map(realms).unwrap_or_default();
+        let factors = tfa_cfg.as_deref().map(factors).transpose();
         let factors = factors.map_err(|(line, problem)| ("priv/tfa.cfg", line, problem))?;
-        let users = users(files.user_cfg.as_deref().unwrap_or_default(), &realms, factors.as_ref());
-        Ok(Self {
-            nodes: files.corosync_conf.as_deref().map(nodes).unwrap_or_default(),
-            users: users.map_err(|(line, problem)| ("user.cfg", line, problem))?,
-            unseen: Vec::new(),
-        })
+        let users = users(user_cfg.as_deref().unwrap_or_default(), &realms, factors.as_ref());
+        let (users, unknown) = users.map_err(|(line, problem)| ("user.cfg", line, problem))?;
+        unseen.extend(unknown.iter().map(|line| format!("user.cfg:{line}: the line is of no kind that is known")));
+        Ok(Self { nodes: corosync_conf.as_deref().map(nodes).unwrap_or_default(), users, unseen })
     }
 
     /// How many WebAuthn keys of whom no browser uses any more if the RP ID changes.
@@ -182,12 +191,26 @@ fn read(file: &Path) -> Result<String, PveError> {
     let unreadable = |error| PveError::Unreadable { file: file.to_owned(), error };
     let mut text = String::new();
     let opened = fs::File::open(file).map_err(unreadable)?;
-    let length = opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    let length = opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| {
+        let is_no_text = error.kind() == io::ErrorKind::InvalidData;
+        unreadable(if is_no_text { io::Error::other("it is no text in UTF-8") } else { error })
+    })?;
     if u64::try_from(length).is_ok_and(|length| length <= MAX_FILE_BYTES) {
         Ok(text)
     } else {
         Err(PveError::TooLong(file.to_owned()))
     }
+}
+
+/// A text without what copies made elsewhere have: a byte order mark, and lines that CR alone ends; and which of these it had.
+fn plain(text: &str) -> (String, Option<&'static str>) {
+    let without_mark = text.strip_prefix('\u{feff}');
+    let text = without_mark.unwrap_or(text).replace("\r\n", "\n");
+    let odd = match without_mark {
+        Some(_) => Some("a byte order mark stands at its beginning"),
+        None => text.contains('\r').then_some("CR alone ends its lines"),
+    };
+    (text.replace('\r', "\n"), odd)
 }
 
 /// `name:` of each `node { … }` (corosync.conf(5)).
@@ -244,17 +267,25 @@ fn factors(text: &str) -> Result<BTreeMap<String, Factors>, Wrong> {
     Ok(tfa.users)
 }
 
-/// `user:NAME@REALM:ENABLE:…` of each line; groups, pools and rights are others.
+/// `user:NAME@REALM:ENABLE:…` of each line; groups, pools and rights are others. Beside them, the lines that are of no kind.
 fn users(
     text: &str,
     realms: &BTreeMap<String, String>,
     factors: Option<&BTreeMap<String, Factors>>,
-) -> Result<Vec<PveUser>, Wrong> {
-    let mut users = Vec::new();
+) -> Result<(Vec<PveUser>, Vec<usize>), Wrong> {
+    const OTHERS: [&str; 5] = ["group", "role", "acl", "pool", "token"];
+
+    let (mut users, mut unknown) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
-        let mut fields = line.trim().split(':');
-        if fields.next() != Some("user") {
-            continue;
+        let line = line.trim();
+        let mut fields = line.split(':');
+        match fields.next() {
+            Some("user") => {}
+            Some(kind) if line.is_empty() || line.starts_with('#') || OTHERS.contains(&kind) => continue,
+            _ => {
+                unknown.push(index + 1);
+                continue;
+            }
         }
         let wrong = |problem: &str| (index + 1, problem.to_owned());
         let name = fields.next().unwrap_or_default();
@@ -268,7 +299,7 @@ fn users(
         users.push(user(name, enabled, realms.get(realm).map(String::as_str), of_user));
     }
     users.sort_by(|left, right| left.user.cmp(&right.user));
-    Ok(users)
+    Ok((users, unknown))
 }
 
 /// `factors` is `None` if nobody's are known.

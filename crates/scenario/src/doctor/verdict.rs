@@ -61,7 +61,12 @@ pub(super) fn of(settings: &Settings, file: &RelatedOrigins, address: &Address) 
 /// Who refuses, in the order in which they are met.
 fn refusals(settings: &Settings, file: &RelatedOrigins, address: &Address) -> Vec<Refusal> {
     let origin = address.origin.to_string();
-    let judged = settings.judge_origin(&origin, &address.host(), address.over_tls());
+    // An app's origin is no host's: it asks the site by the site's.
+    let host = match address.origin {
+        Origin::App(_) => address.passed.host.clone().unwrap_or_else(|| settings.rp_id.clone()),
+        _ => address.host(),
+    };
+    let judged = settings.judge_origin(&origin, &host, address.over_tls());
     let of_settings = judged.as_ref().err().map(|error| Refusal {
         by: Party::RelyingParty,
         code: "settings-refused".to_owned(),
@@ -75,7 +80,14 @@ fn refusals(settings: &Settings, file: &RelatedOrigins, address: &Address) -> Ve
         by: Party::RelyingParty,
         code: "origin".to_owned(),
         row: if is_related { Some(35) } else { row_of_origin(settings, address) },
-        reason: format!("the origin is {origin}, and {} is expected: {}", refused.expected, refused.explanation),
+        reason: match address.origin {
+            Origin::App(_) => format!(
+                "the origin is {origin}, and {} is expected: an app's or an extension's origin has to be among those that the \
+                 site lists",
+                refused.expected
+            ),
+            _ => format!("the origin is {origin}, and {} is expected: {}", refused.expected, refused.explanation),
+        },
         seen: Vec::new(),
     });
     [of_settings, of_client, of_origin].into_iter().flatten().collect()
@@ -174,7 +186,7 @@ fn row_of_client(error: &ClientError, rp_id: &str, address: &Address) -> Option<
 
 fn row_of_foreign(rp_id: &str, domain: &str) -> Option<u8> {
     let is_below = |name: &str, parent: &str| name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'));
-    if rp_id.ends_with('.') || rp_id.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if rp_id.starts_with('.') || rp_id.ends_with('.') || rp_id.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Some(22)
     } else if !rp_id.is_ascii() {
         Some(23)
