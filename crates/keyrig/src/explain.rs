@@ -35,10 +35,10 @@ const FOUND_SHOWN: usize = 42;
 #[command(after_help = "\
 A recording is JSON or text that has JSON in it: options and response, or the
 response alone, as toJSON() has them and as servers' libraries do, bytes in
-base64url, base64, hexadecimal or arrays; a HAR file; what a console printed: up
-to 16 MiB, and of a HAR file 256 MiB.
-A structure alone is decoded, and an exception's name and message are told what
-they can mean.
+base64url, base64, hexadecimal or arrays; a HAR file; what a console printed, of
+Node.js and Python too: up to 16 MiB, and of a HAR file 256 MiB.
+A structure alone is decoded, and an exception's name and message, or a status
+of CTAP in any library's words, are told what they can mean.
 
 Exit status: 0 nothing is refused, 1 something is, 2 there is nothing to
 explain.
@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         Err(error) => {
             let words = String::from_utf8_lossy(&recorded);
-            arguments.tell_of_word(&words, || Failure::Unexplained(arguments.what.clone(), error))
+            arguments.tell_of_word(&words, || Failure::Unexplained(arguments.source().to_owned(), error))
         }
     }
 }
@@ -135,8 +135,11 @@ impl Arguments {
         if let Some(code) = explain::code(words.trim()) {
             return self.tell(&code, || tell_of_code(&code), true);
         }
-        let exception = explain::exception(words).ok_or_else(unknown)?;
-        self.tell(&exception, || tell_of_exception(&exception), true)
+        if let Some(exception) = explain::exception(words) {
+            return self.tell(&exception, || tell_of_exception(&exception), true);
+        }
+        let status = explain::status_in(words).ok_or_else(unknown)?;
+        self.tell(&status, || tell_of_code(&status), true)
     }
 
     fn tell(
@@ -181,9 +184,13 @@ impl Arguments {
         } else {
             File::open(&self.what).and_then(|file| file.take(most).read_to_end(&mut recorded))
         };
-        let name = if self.what == "-" { "standard input" } else { &self.what };
-        read.map_err(|error| Failure::Read(PathBuf::from(name), error))?;
+        read.map_err(|error| Failure::Read(PathBuf::from(self.source()), error))?;
         Ok(recorded)
+    }
+
+    /// What is read, for people.
+    fn source(&self) -> &str {
+        if self.what == "-" { "standard input" } else { &self.what }
     }
 }
 
@@ -295,7 +302,11 @@ fn tell_of_recording(explained: &Explained, hex: bool) -> Result<(), Failure> {
     if explained.ceremonies.is_empty() && explained.structures.is_empty() {
         print("options alone: nothing was answered, so that there is nothing to check")?;
     }
-    explained.notes.iter().try_for_each(|note| print_marked(YELLOW, "note", format!("  {note}")))
+    explained.notes.iter().try_for_each(|note| print_marked(YELLOW, "note", format!("  {note}")))?;
+    explained.exception.iter().try_for_each(|exception| {
+        print("")?;
+        tell_of_exception(exception)
+    })
 }
 
 fn tell_of_ceremony(it: &Explanation, hex: bool) -> Result<(), Failure> {

@@ -232,6 +232,9 @@ impl Failure {
                 _ => return None,
             },
             Self::AndTrace(failure, _) => return failure.what_to_do(),
+            Self::Unexplained(_, InvalidRecording::Nothing) => {
+                "give options and response as JSON, or a browser's exception as its console has it: NAME: MESSAGE"
+            }
             Self::NotAToken(_) => "remove it, or name another socket with --control",
             Self::IsThere(_) | Self::ScenarioIsThere(_) => "name another file, or remove it",
             Self::Bind(EndpointError::InUse(_)) => "stop it, or choose another address with --ctaphid",

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 #[cfg(target_os = "linux")]
 pub(crate) use self::codes::of_status;
-pub use self::codes::{Code, code, codes, nearest};
+pub use self::codes::{Code, code, codes, nearest, status_in};
 pub use self::exceptions::{Exception, Meaning, exception};
 
 /// What is known of the relying party beside the recording.
@@ -48,6 +48,9 @@ pub struct Explained {
     pub structures: Vec<Named>,
     /// How many options have no response.
     pub unanswered: usize,
+    /// What the text says beside options that have no response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<Exception>,
 }
 
 /// A response with what is said of it.
@@ -118,7 +121,9 @@ pub fn explain(recorded: &[u8], known: &Known, now: SystemTime) -> Result<Explai
         Scrap::AuthenticatorData(bytes) => Named::authenticator_data(bytes),
     });
     let options = recording.creations.len() + recording.requests.len();
+    let is_unanswered = options > 0 && ceremonies.is_empty();
     Ok(Explained {
+        exception: if is_unanswered { exception(&String::from_utf8_lossy(recorded)) } else { None },
         structures: structures.collect(),
         unanswered: options.saturating_sub(ceremonies.len()),
         ceremonies,

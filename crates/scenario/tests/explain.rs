@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_ctap::Status;
 use keyrig_relying_party::Policy;
-use keyrig_scenario::explain::{Known, code, codes, exception, explain};
+use keyrig_scenario::explain::{Known, code, codes, exception, explain, status_in};
 use keyrig_scenario::verifier::{Check, GivenPublicKey, OriginRule, Outcome, Verdict};
 use serde_json::{Value, json};
 
@@ -178,7 +178,47 @@ fn exceptions_are_told_apart_by_their_words() {
         assert_eq!((found.name.as_str(), found.browser.as_deref()), (name, browser), "{text}");
         assert_eq!(found.meanings[0].row, row, "{text}");
     }
-    for text in ["", "hello", "ReferenceError: x is not defined", "{\"name\":\"x\"}"] {
+    // A console that leaves the name out, or has it elsewhere; what makes JSON of it; a sentence.
+    for (text, name, browser) in [
+        (
+            "Uncaught (in promise) DOMException: The operation either timed out or was not allowed. See: …",
+            "NotAllowedError",
+            Some("chromium"),
+        ),
+        ("DOMException: The operation is insecure. <anonymous code>:1:145535", "SecurityError", Some("firefox")),
+        (
+            "DOMException: The operation is insecure.\n  code: 18\n  name: \"SecurityError\"",
+            "SecurityError",
+            Some("firefox"),
+        ),
+        ("DOMException [NotAllowedError]: foo", "NotAllowedError", None),
+        ("I get a NotAllowedError, when I touch it", "NotAllowedError", None),
+        (
+            r#"{"exception":{"values":[{"type":"NotAllowedError","value":"CredentialsContainer request is not allowed."}]}}"#,
+            "NotAllowedError",
+            Some("firefox"),
+        ),
+        (r#"{"code":4,"error":"SecurityError: This is an invalid domain."}"#, "SecurityError", Some("chromium")),
+        (
+            "Unhandled Promise Rejection: NotAllowedError: This request has been cancelled by the user.",
+            "NotAllowedError",
+            Some("safari"),
+        ),
+        (
+            "Failed to execute 'get' on 'CredentialsContainer': Required member is undefined.",
+            "TypeError",
+            Some("chromium"),
+        ),
+        ("Error: The RP ID \"localhost\" is invalid for this domain", "SecurityError", None),
+        ("Error: 127.0.0.1 is an invalid domain", "SecurityError", None),
+        ("[object DOMException]", "DOMException", None),
+        ("Couldn't sign message: incorrect passphrase supplied to decrypt private key", "OpenSSH", None),
+    ] {
+        let found = exception(text).unwrap_or_else(|| panic!("{text}"));
+        assert_eq!((found.name.as_str(), found.browser.as_deref()), (name, browser), "{text}");
+        assert!(!found.meanings.is_empty());
+    }
+    for text in ["", "hello", "ReferenceError: x is not defined", "{\"name\":\"x\"}", "MyTypeErrors", "{\"type\":1}"] {
         assert_eq!(exception(text), None, "{text}");
     }
 }
@@ -220,6 +260,39 @@ fn every_status_of_ctap_has_its_page_under_both_of_its_names() {
         let page = code(&spelled).unwrap_or_else(|| panic!("{spelled} has no page"));
         let (_, word) = spelled.split_once("_ERR_").expect("CTAP's statuses are called so");
         assert_eq!(page.code, word.to_lowercase().replace('_', "-"));
+    }
+}
+
+/// A report of somebody's, who has options and what came of them.
+#[test]
+fn an_exception_beside_options_is_told() {
+    let [registration, _] = recorded();
+    let options = &registration["options"];
+    let report = format!("Options:\n{options}\nand Firefox says\nSecurityError: The operation is insecure.");
+    let explained = explain(report.as_bytes(), &Known::default(), now()).unwrap();
+    assert_eq!((explained.unanswered, explained.ceremonies.len()), (1, 0));
+    assert_eq!(explained.exception.unwrap().browser.as_deref(), Some("firefox"));
+    for text in [options.to_string(), registration.to_string()] {
+        assert_eq!(explain(text.as_bytes(), &Known::default(), now()).unwrap().exception, None);
+    }
+}
+
+#[test]
+fn a_status_is_known_by_others_names_and_within_a_text() {
+    for (text, expected) in [
+        ("error: fido_dev_make_cred (39) FIDO_ERR_OPERATION_DENIED", Some("operation-denied")),
+        ("FIDO_ERR_PIN_REQUIRED", Some("puat-required")),
+        ("CTAP2_ERR_PIN_REQUIRED (0x36)", Some("puat-required")),
+        ("FIDO_ERR_LARGEBLOB_STORAGE_FULL", Some("large-blob-storage-full")),
+        ("FIDO_ERR_UNAUTHORIZED_PERM", Some("unauthorized-permission")),
+        ("FIDO_ERR_ERR_OTHER", Some("other")),
+        ("fido2.ctap.CtapError: CTAP error: 0x2E - NO_CREDENTIALS", Some("no-credentials")),
+        ("CTAP error: 0x", None),
+        ("CTAP error: 0xzz", None),
+        ("X_ERR_Y", None),
+        ("", None),
+    ] {
+        assert_eq!(status_in(text).map(|found| found.code).as_deref(), expected, "{text}");
     }
 }
 

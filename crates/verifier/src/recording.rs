@@ -13,7 +13,9 @@ use thiserror::Error;
 
 use crate::credential::{AuthenticationResponse, RegistrationResponse};
 
+mod form;
 mod har;
+mod literal;
 
 /// The longest recording that is read, bytes, unless it is a HAR file.
 pub const MAX_RECORDING_BYTES: usize = 16 << 20;
@@ -140,6 +142,8 @@ impl Recording {
             return Err(InvalidRecording::HarTooLong);
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let of_utf16 = utf16(bytes);
+        let bytes = of_utf16.as_deref().map_or(bytes, str::as_bytes);
         let text =
             str::from_utf8(bytes).map_err(|error| InvalidRecording::NotText { offset: error.valid_up_to() })?.trim();
         let mut finding = Finding::default();
@@ -173,6 +177,17 @@ impl Recording {
             && authentications.is_empty()
             && scraps.is_empty()
     }
+}
+
+/// Text in UTF-16 that says so by a byte order mark, as Windows' PowerShell writes it.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let (unit, bytes): (fn([u8; 2]) -> u16, _) = match bytes {
+        [0xFF, 0xFE, rest @ ..] => (u16::from_le_bytes, rest),
+        [0xFE, 0xFF, rest @ ..] => (u16::from_be_bytes, rest),
+        _ => return None,
+    };
+    let units: Vec<_> = bytes.chunks_exact(2).filter_map(|pair| Some(unit(*pair.first_chunk()?))).collect();
+    String::from_utf16(&units).ok()
 }
 
 #[derive(Default)]
@@ -209,6 +224,8 @@ impl Finding {
     /// JSON between other text, or a structure alone.
     fn look_between_lines(&mut self, text: &str) {
         let mut rest = text;
+        // Literals that break are read in vain, some of them within others: no more of that than the text is long.
+        let mut in_vain = 0;
         while let Some(start) = rest.find(['{', '[']) {
             let candidate = rest.get(start..).unwrap_or_default();
             let mut values = serde_json::Deserializer::from_str(candidate).into_iter::<Value>();
@@ -217,16 +234,39 @@ impl Finding {
                     self.look(&value, 0);
                     values.byte_offset()
                 }
+                _ if in_vain <= text.len() => match literal::read(candidate) {
+                    Ok((value, length)) => {
+                        let before = self.count();
+                        self.look(&value, 0);
+                        if self.count() > before {
+                            self.note("it is no JSON: it was read as JavaScript and Python print objects");
+                        }
+                        length
+                    }
+                    Err(length) => {
+                        in_vain += length;
+                        1
+                    }
+                },
                 // The rest of its line begins nothing either: otherwise a text of brackets would be read over and over.
                 _ => candidate.find('\n').unwrap_or(candidate.len()),
             };
             rest = candidate.get(next.max(1)..).unwrap_or_default();
         }
         if self.recording.is_empty() {
+            text.lines().flat_map(form::values).for_each(|value| self.look(&Value::String(value), 0));
+        }
+        if self.recording.is_empty() {
             for line in text.lines() {
                 self.scrap(line.trim().trim_matches(['"', '\'', ',']));
             }
         }
+    }
+
+    /// How many options and responses there are by now.
+    fn count(&self) -> usize {
+        let found = &self.recording;
+        found.creations.len() + found.requests.len() + found.registrations.len() + found.authentications.len()
     }
 
     fn scrap(&mut self, text: &str) {
@@ -246,11 +286,15 @@ impl Finding {
             Value::Object(members) => self.look_at(&Members(members), texts),
             Value::Array(elements) => elements.iter().for_each(|element| self.look(element, texts)),
             Value::String(text) if texts < MAX_NESTED_TEXTS => {
+                // As Proxmox VE has an answer in the place of a password.
                 let text = text.trim();
-                if text.starts_with('{')
-                    && let Ok(inner) = serde_json::from_str::<Value>(text)
-                {
-                    self.look(&inner, texts + 1);
+                let text = text.strip_prefix("webauthn:").unwrap_or(text);
+                if text.starts_with('{') {
+                    if let Ok(inner) = serde_json::from_str::<Value>(text) {
+                        self.look(&inner, texts + 1);
+                    }
+                } else {
+                    form::values(text).for_each(|value| self.look(&Value::String(value), texts + 1));
                 }
             }
             _ => {}
@@ -258,10 +302,7 @@ impl Finding {
     }
 
     fn look_at(&mut self, members: &Members<'_>, texts: usize) {
-        let found = &self.recording;
-        let count =
-            found.creations.len() + found.requests.len() + found.registrations.len() + found.authentications.len();
-        if count >= MAX_FOUND {
+        if self.count() >= MAX_FOUND {
             return;
         }
         let read = if members.get("rp").is_some() && members.get("challenge").is_some() {

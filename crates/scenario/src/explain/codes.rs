@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use keyrig_ctap::Status;
 use keyrig_verifier::Check;
 use serde::{Deserialize, Serialize};
 
@@ -71,14 +72,39 @@ pub(crate) fn of_status(spelled: &str) -> Option<String> {
     Some(status.to_lowercase().replace('_', "-"))
 }
 
+/// What others call statuses: libfido2, and CTAP 2.0 what CTAP 2.1 has another word for.
+const OTHER_NAMES: [(&str, &str); 4] = [
+    ("pin-required", "puat-required"),
+    ("largeblob-storage-full", "large-blob-storage-full"),
+    ("unauthorized-perm", "unauthorized-permission"),
+    ("err-other", "other"),
+];
+
 /// What a code stands for: a check of the relying party, a refusal, or an error. A status of CTAP may be spelled as there
-/// (`CTAP2_ERR_NO_CREDENTIALS`). `None` if it is no code.
+/// (`CTAP2_ERR_NO_CREDENTIALS`), or by libfido2 (`FIDO_ERR_NO_CREDENTIALS`). `None` if it is no code.
 #[must_use]
 pub fn code(wanted: &str) -> Option<Code> {
-    let wanted = &of_status(wanted).unwrap_or_else(|| wanted.to_owned());
+    let of_libfido2 = |status: &str| status.strip_prefix("FIDO_ERR_").map(|it| format!("CTAP2_ERR_{it}"));
+    let status = of_status(&of_libfido2(wanted).unwrap_or_else(|| wanted.to_owned())).map(|status| {
+        let other = OTHER_NAMES.into_iter().find(|(other, _)| *other == status);
+        other.map_or(status, |(_, known)| known.to_owned())
+    });
+    let wanted = &status.unwrap_or_else(|| wanted.to_owned());
     let check = Check::REGISTRATION.iter().chain(Check::AUTHENTICATION).find(|check| check.id() == wanted);
     let entry = || ENTRIES.iter().find(|entry| entry.code == *wanted);
     check.map(Code::from).or_else(|| entry().map(Code::from))
+}
+
+/// The status of CTAP that a text speaks of, by its name or as python-fido2 writes it (`CTAP error: 0x2E`).
+#[must_use]
+pub fn status_in(text: &str) -> Option<Code> {
+    let by_number = || {
+        let (_, behind) = text.split_once("CTAP error: 0x")?;
+        let number = u8::from_str_radix(behind.get(..2)?, 16).ok()?;
+        code(&Status::from(number).to_string())
+    };
+    let words = text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+    words.filter(|word| word.contains("_ERR_")).find_map(code).or_else(by_number)
 }
 
 /// The code that is most like a word that is none, if any is like it.

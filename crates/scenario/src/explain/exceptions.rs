@@ -3,9 +3,13 @@
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What exceptions can mean, from what was observed of browsers and is in their sources.
 const EXCEPTIONS: &str = include_str!("exceptions.toml");
+
+/// What all of them are, as far as nothing else is said.
+const UNNAMED: &str = "DOMException";
 
 /// An exception, and what it can mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,16 +61,18 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     file.exception
 });
 
-/// Finds an exception in a text, as a console prints it or as JSON, and says what it can mean; `None` if there is none.
+/// Finds an exception in a text, as a console prints it or as JSON, and says what it can mean; `None` if there is none. Words of a browser
+/// are known without the exception's name, which some consoles leave out.
 #[must_use]
 pub fn exception(text: &str) -> Option<Exception> {
-    let (name, message) = from_json(text).or_else(|| from_console(text))?;
+    let unnamed = || text.contains(UNNAMED).then(|| (UNNAMED.to_owned(), None));
+    let said = from_json(text).or_else(|| from_console(text)).or_else(|| from_words(text));
+    let (name, message) = said.or_else(unnamed)?;
     let of_name = || ENTRIES.iter().filter(|entry| entry.name == name);
-    let is_said = |entry: &&Entry| {
-        entry.message.as_deref().is_some_and(|words| message.as_deref().is_some_and(|message| message.contains(words)))
-    };
-    // The last one: some messages begin as others do, and go on.
-    let said = of_name().rfind(is_said);
+    let is_in = |entry: &&Entry, text: &str| entry.message.as_deref().is_some_and(|words| text.contains(words));
+    // The last one: some messages begin as others do, and go on. Some consoles have it on another line.
+    let said = of_name().rfind(|entry| message.as_deref().is_some_and(|message| is_in(entry, message)));
+    let said = said.or_else(|| of_name().rfind(|entry| is_in(entry, text)));
     let entry = said.or_else(|| of_name().find(|entry| entry.message.is_none()))?;
     Some(Exception {
         meanings: entry.meaning.clone(),
@@ -76,24 +82,67 @@ pub fn exception(text: &str) -> Option<Exception> {
     })
 }
 
-fn from_json(text: &str) -> Option<(String, Option<String>)> {
-    let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    let object = value.get("error").filter(|error| error.is_object()).unwrap_or(&value);
-    let member = |name: &str| object.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-    let name = member("name")?;
-    ENTRIES.iter().any(|entry| entry.name == name).then(|| (name, member("message")))
+/// A name, and a message if there is one.
+type Said = (String, Option<String>);
+
+fn from_json(text: &str) -> Option<Said> {
+    said_in(&serde_json::from_str(text).ok()?)
 }
 
-/// `NotAllowedError: The operation …`, wherever it stands in a line; a name alone only if there is nothing else.
-fn from_console(text: &str) -> Option<(String, Option<String>)> {
-    for line in text.lines() {
-        for entry in ENTRIES.iter() {
-            if let Some((_, rest)) = line.split_once(&format!("{}:", entry.name)) {
-                let message = rest.trim();
-                return Some((entry.name.clone(), (!message.is_empty()).then(|| message.to_owned())));
+/// An object with a name, wherever it is, or a text that has one. serde_json bounds how deep that is.
+fn said_in(value: &Value) -> Option<Said> {
+    match value {
+        Value::Object(members) => {
+            let texts = |names: &[&str]| {
+                let found = names.iter().filter_map(|name| members.get(*name)?.as_str());
+                found.map(str::to_owned).collect::<Vec<_>>()
+            };
+            let mut names = texts(&["name", "type", "error"]).into_iter();
+            match names.find(|name| ENTRIES.iter().any(|entry| entry.name == *name)) {
+                Some(name) => Some((name, texts(&["message", "value", "description", "reason"]).into_iter().next())),
+                None => members.values().find_map(said_in),
             }
         }
+        Value::Array(elements) => elements.iter().find_map(said_in),
+        Value::String(text) => from_console(text),
+        _ => None,
     }
-    let text = text.trim();
-    ENTRIES.iter().find(|entry| entry.name == text).map(|entry| (entry.name.clone(), None))
+}
+
+/// `NotAllowedError: The operation …`, wherever it stands in a line; without that, a name that something else stands behind.
+fn from_console(text: &str) -> Option<Said> {
+    let named = |is_end: fn(&str) -> bool| {
+        text.lines().find_map(|line| {
+            ENTRIES
+                .iter()
+                .filter(|entry| entry.name != UNNAMED)
+                .find_map(|entry| Some((entry.name.clone(), behind(line, &entry.name, is_end)?)))
+        })
+    };
+    let (name, message) = named(|rest| rest.starts_with(':')).or_else(|| named(|_| true))?;
+    Some((name, Some(message).filter(|message| !message.is_empty())))
+}
+
+/// What stands behind a name in a line, if that is a word of its own.
+fn behind(line: &str, name: &str, is_end: fn(&str) -> bool) -> Option<String> {
+    let is_of_word = |character: char| character.is_alphanumeric() || character == '_';
+    line.match_indices(name).find_map(|(at, _)| {
+        let (before, rest) = (line.get(..at)?, line.get(at + name.len()..)?);
+        let is_word = !before.ends_with(is_of_word) && !rest.starts_with(is_of_word);
+        (is_word && is_end(rest)).then(|| {
+            rest.trim_matches(|character: char| character.is_whitespace() || ":]\"',;-–(".contains(character))
+                .to_owned()
+        })
+    })
+}
+
+/// A message that is known, without a name.
+fn from_words(text: &str) -> Option<Said> {
+    let is_in = |line: &&str, words: &str| line.contains(words);
+    let known = ENTRIES.iter().rev().find_map(|entry| {
+        let words = entry.message.as_deref()?;
+        let line = text.lines().find(|line| is_in(line, words))?;
+        Some((entry.name.clone(), line.get(line.find(words)?..)?.trim().to_owned()))
+    });
+    known.map(|(name, message)| (name, Some(message)))
 }

@@ -75,6 +75,104 @@ fn assert_is_the_vector(recording: &Recording, what: &str) {
     assert_eq!((&authentication.user_handle, authentication.client_data_json.is_empty()), (&None, false), "{what}");
 }
 
+/// A value as node's console.log prints it with all of its depth, and as Python's print does: bytes are written as `bytes` has them.
+fn printed(value: &Value, is_python: bool, bytes: Written) -> String {
+    let nested = |value: &Value| printed(value, is_python, bytes);
+    match value {
+        Value::Object(members) => {
+            let name = |name: &str| if is_python { format!("'{name}'") } else { name.to_owned() };
+            let members: Vec<_> =
+                members.iter().map(|(it, value)| format!("{}: {}", name(it), nested(value))).collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+        Value::Array(elements) if elements.len() > 3 && elements.iter().all(Value::is_u64) => {
+            bytes(&elements.iter().map(|byte| u8::try_from(byte.as_u64().unwrap()).unwrap()).collect::<Vec<_>>())
+        }
+        Value::Array(elements) => format!("[ {} ]", elements.iter().map(nested).collect::<Vec<_>>().join(", ")),
+        Value::String(text) => format!("'{text}'"),
+        Value::Null if is_python => "None".to_owned(),
+        Value::Null => "undefined".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// How bytes are written.
+type Written = fn(&[u8]) -> String;
+
+#[test]
+fn what_node_and_python_print_is_read_between_lines_of_a_log() {
+    let forms: [(bool, Written); 4] = [
+        (false, |bytes| {
+            let numbers: Vec<_> = bytes.iter().map(u8::to_string).collect();
+            format!("Uint8Array({}) [\n  {}\n]", bytes.len(), numbers.join(", "))
+        }),
+        (false, |bytes| {
+            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("<Buffer {}>", digits.join(" "))
+        }),
+        (false, |bytes| {
+            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("ArrayBuffer {{ [Uint8Contents]: <{}>, byteLength: {} }}", digits.join(" "), bytes.len())
+        }),
+        (true, |bytes| {
+            let shown = |byte: u8| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(byte)),
+                b' '..=b'~' => char::from(byte).to_string(),
+                _ => format!("\\x{byte:02x}"),
+            };
+            format!("b'{}'", bytes.iter().copied().map(shown).collect::<String>())
+        }),
+    ];
+    for (is_python, bytes) in forms {
+        let printed = ceremonies(|bytes| json!(bytes)).map(|it| printed(&it, is_python, bytes));
+        let log = format!("12:00:00 [info] options {}\n", printed.join("\n{ not of it\nresponse "));
+        let recording = Recording::read(log.as_bytes()).unwrap();
+        assert_is_the_vector(&recording, &log);
+        assert!(recording.notes.iter().any(|note| note.contains("no JSON")), "{:?}", recording.notes);
+    }
+    // As py_webauthn's dataclasses print themselves.
+    let options = "PublicKeyCredentialRequestOptions(challenge=b'\\x01\\x02\\x03\\x04', timeout=60000, rp_id='example.com', \
+                   allow_credentials=[PublicKeyCredentialDescriptor(id=b'abcd', type=<PublicKeyCredentialType.PUBLIC_KEY: \
+                   'public-key'>, transports=None)], user_verification=<UserVerificationRequirement.REQUIRED: 'required'>)";
+    let recording = Recording::read(format!("[{options}]").as_bytes()).unwrap();
+    let [request] = &recording.requests[..] else { panic!("{recording:?}") };
+    assert_eq!((&request.challenge[..], request.rp_id.as_deref()), (&[1, 2, 3, 4][..], Some("example.com")));
+    assert_eq!((&request.allow_credentials[..], request.user_verification), (&[b"abcd".to_vec()][..], true));
+}
+
+/// Every byte but letters is escaped, as a form may.
+#[test]
+fn answers_in_fields_of_forms_are_read() {
+    let escaped = |value: &Value| {
+        let text = value.to_string();
+        text.bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+                byte => format!("%{byte:02X}"),
+            })
+            .collect::<String>()
+    };
+    let [creation, registration, request, authentication] = ceremonies(base64url);
+    let form = format!("a=1&credential={}&b=%zz+%", escaped(&registration));
+    // Proxmox VE's, in the place of a password.
+    let login = format!("username=root%40pam&password=webauthn%3A{}", escaped(&authentication));
+    let har = json!({ "log": { "entries": [creation, { "request": { "postData": { "text": form } } }, request, {
+        "request": { "postData": { "params": [{ "name": "password", "value": format!("webauthn:{authentication}") }] } } }] } });
+    assert_is_the_vector(&Recording::read(har.to_string().as_bytes()).unwrap(), "HAR");
+    // As it is copied out of a browser's tools.
+    let read = Recording::read(login.as_bytes()).unwrap();
+    assert_eq!(read.authentications.len(), 1);
+}
+
+#[test]
+fn utf_16_with_its_mark_is_text() {
+    let text = json!(ceremonies(base64url)).to_string();
+    for (mark, bytes) in [([0xFF, 0xFE], u16::to_le_bytes as fn(u16) -> [u8; 2]), ([0xFE, 0xFF], u16::to_be_bytes)] {
+        let written: Vec<u8> = mark.into_iter().chain(text.encode_utf16().flat_map(bytes)).collect();
+        assert_is_the_vector(&Recording::read(&written).unwrap(), "UTF-16");
+    }
+}
+
 #[test]
 fn bytes_are_read_in_every_form_and_what_is_not_base64url_is_told() {
     for (form, write, told) in [
