@@ -3,11 +3,15 @@
 
 A line `<!-- keyrig: NAME -->` becomes what the function of that name makes. The program is the one that KEYRIG_PROGRAM
 names, or keyrig on PATH.
+
+A page that is another document of the repository says which, and includes it. Who reads the book where it lies follows
+links to that document, in the book they lead to its page.
 """
 
 import html
 import json
 import os
+import posixpath
 import pty
 import re
 import signal
@@ -23,6 +27,8 @@ PROGRAM = os.environ.get("KEYRIG_PROGRAM") or "keyrig"
 MARK = re.compile(r"^<!-- keyrig: ([a-z-]+) -->$", re.MULTILINE)
 # An option in a text, with its command and what is given to it, or code that is marked already.
 OPTION = re.compile(r"`[^`]*`|(?<![\w-])(?:keyrig (?!with )(?:[a-z]+ )*)?--[a-z][a-z-]*(?: [A-Z]{2,}[A-Z=]*)?")
+IS_ANOTHER = re.compile(r"\AThis page is \[[^\]]+\]\(([^)]+)\)\.\n\n")
+LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
 def keyrig(*arguments: str) -> str:
@@ -302,13 +308,30 @@ def without_tests(page: str) -> str:
     return re.sub(r" The last column\s+names the tests that hold a row\.", "", rows)
 
 
-def fill(items: list[dict[str, object]]) -> None:
+def others(pages: Path) -> dict[str, str]:
+    """Documents of the repository, each with the page that it is; by their paths from where pages are."""
+    found = {}
+    for page in pages.rglob("*.md"):
+        if is_another := IS_ANOTHER.match(page.read_text()):
+            path = page.relative_to(pages).as_posix()
+            found[posixpath.normpath(posixpath.join(posixpath.dirname(path), is_another[1]))] = path
+    return found
+
+
+def fill(items: list[dict[str, object]], documents: dict[str, str]) -> None:
     for item in items:
         if isinstance(item, dict) and (chapter := item.get("Chapter")):
-            chapter["content"] = MARK.sub(lambda found: MADE[found[1]](), chapter["content"])
+            folder = posixpath.dirname(chapter["path"] or "")
+
+            def within(link: re.Match[str], folder: str = folder) -> str:
+                page = documents.get(posixpath.normpath(posixpath.join(folder, link[1])))
+                return f"]({posixpath.relpath(page, folder or '.')}{link[2] or ''})" if page else link[0]
+
+            content = LINK.sub(within, IS_ANOTHER.sub("", chapter["content"]))
+            chapter["content"] = MARK.sub(lambda found: MADE[found[1]](), content)
             if chapter["path"] == "reference/proxmox.md":
                 chapter["content"] = without_tests(chapter["content"])
-            fill(chapter["sub_items"])
+            fill(chapter["sub_items"], documents)
 
 
 def main() -> None:
@@ -316,7 +339,7 @@ def main() -> None:
         return
     _, book = json.load(sys.stdin)
     try:
-        fill(book["items"])
+        fill(book["items"], others(Path(__file__).parent / "src"))
     except FileNotFoundError as error:
         sys.exit(f"{error.filename} is not there: install keyrig, or name the program in KEYRIG_PROGRAM")
     json.dump(book, sys.stdout)

@@ -126,6 +126,31 @@ def test_includes_are_there_and_bring_no_links_of_their_own(page: Path) -> None:
             assert re.findall(r"\]\((?![a-z]+:|#)([^)]*)\)", file.read_text()) == []
 
 
+# A page that is another document: which, and that.
+IS_ANOTHER = re.compile(r"\AThis page is \[([^\]]+)\]\(([^)]+)\)\.\n\n\{\{#include \2\}\}\n\Z")
+
+
+def test_a_page_that_is_another_document_leads_there_and_no_link_leads_to_such_a_page() -> None:
+    """Who reads without mdBook sees what a page says of itself, and not what it includes."""
+    others = {}
+    for page in PAGES:
+        text = page.read_text()
+        if not re.sub(r"\{\{#include [^}]+\.md\}\}", "", text).strip() or text.startswith("This page is ["):
+            found = IS_ANOTHER.match(text)
+            assert found, page
+            others[page] = (page.parent / found[2]).resolve()
+            assert others[page] == TREE / found[1], page
+    assert len(others) == sum(1 for page in PAGES if re.search(r"\{\{#include [^}]+\.md\}\}", page.read_text()))
+    documents = [TREE / file for file in run(["git", "ls-files", "*.md"]).stdout.split()]
+    led_astray = []
+    for document in {*documents, *PAGES} - {BOOK / "SUMMARY.md", *others}:
+        text = document.read_text()
+        for link in re.findall(r"\]\(([^)#:\s]+\.md)(?:#[^)\s]*)?\)", text):
+            to = (document.parent / link).resolve()
+            led_astray += [f"{document.relative_to(TREE)}: {link}"] if to in others or not to.is_file() else []
+    assert led_astray == []
+
+
 def test_examples_that_are_shown_are_of_one_screen() -> None:
     for example in (TREE / "docs/examples").iterdir():
         assert len(example.read_text().splitlines()) <= 100, example  # noqa: PLR2004
@@ -157,6 +182,13 @@ class Page(HTMLParser):
                 self.links.append(value)
             elif name in ("id", "name") and value:
                 self.names.add(value)
+
+
+def test_a_link_to_a_document_that_is_a_page_leads_to_that_page(book: Path) -> None:
+    container = Page((book / "how-to/container.html").read_text())
+    assert "ci.html" in container.links
+    text = (book / "how-to/ci.html").read_text()
+    assert "This page is" not in text and "<h1" in text
 
 
 def test_no_link_of_the_book_as_it_is_built_leads_nowhere(book: Path) -> None:
