@@ -151,26 +151,6 @@ impl Store {
         self.read(|connection| to_sync(connection, realm))
     }
 
-    /// Adds a realm of a directory. `bind_password` goes to a file of its own, for its owner alone.
-    ///
-    /// # Errors
-    /// [`RealmError`] if there is one of that name, or it cannot be as it is asked for.
-    pub fn add_directory_realm(
-        &self,
-        name: &str,
-        settings: &DirectorySettings,
-        comment: &str,
-        bind_password: Option<&str>,
-        by: &By,
-    ) -> Result<Realm, RealmError> {
-        self.write(|transaction| {
-            let realm = add(transaction, name, settings, comment, by)?;
-            // A file that is left of another realm of this name is not this one's.
-            self.keep_bind_password(name, bind_password, bind_password.is_none())?;
-            Ok(realm)
-        })
-    }
-
     /// What a directory is to be tried with before a realm has it. Without a password that was given it is the one that is kept.
     pub(crate) fn trial(
         &self,

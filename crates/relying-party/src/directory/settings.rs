@@ -19,6 +19,17 @@ pub enum DirectoryKind {
     Ad,
 }
 
+impl DirectoryKind {
+    /// The type of its realm, as Proxmox VE calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ldap => "ldap",
+            Self::Ad => "ad",
+        }
+    }
+}
+
 /// How the directory is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {

@@ -8,6 +8,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::administration::{Changed, Deleted};
 use super::body::{Body, InPath};
 use crate::api_tokens::{ApiToken, TokenWish};
 use crate::groups::{self, Group};
@@ -75,19 +76,13 @@ pub(super) struct GroupChange {
     roles: Option<Vec<String>>,
 }
 
-/// A group was changed.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ChangedGroup {
-    changed: String,
-}
-
 pub(super) async fn change_group(
     State(relying_party): Shared,
     claim: Claim<ChangeOthers>,
     InPath(name): InPath<String>,
     Body(GroupChange { comment, roles }): Body<GroupChange>,
-) -> Result<Json<ChangedGroup>, Refusal> {
-    let changed = ChangedGroup { changed: name.clone() };
+) -> Result<Json<Changed>, Refusal> {
+    let changed = Changed { changed: name.clone() };
     let change = move |connection: &crate::store::Transaction<'_>, by: &crate::By| {
         groups::known(connection, &name)?;
         if let Some(comment) = comment {
@@ -97,13 +92,6 @@ pub(super) async fn change_group(
     };
     relying_party.change_roles(claim, change).await?;
     Ok(Json(changed))
-}
-
-/// A group or a token was deleted.
-#[derive(Serialize, ToSchema)]
-#[schema(as = DeletedByName)]
-pub(super) struct Deleted {
-    deleted: String,
 }
 
 pub(super) async fn delete_group(

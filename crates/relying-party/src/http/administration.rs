@@ -115,10 +115,11 @@ pub(super) async fn change_user(
     relying_party.change_user(claim, user.parse()?, change).await.map(Json)
 }
 
-/// A user was deleted.
+/// A user, a group or a token was deleted.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Deleted {
-    deleted: UserName,
+    /// What it was called.
+    pub(super) deleted: String,
 }
 
 pub(super) async fn delete_user(
@@ -128,7 +129,7 @@ pub(super) async fn delete_user(
 ) -> Result<Json<Deleted>, Refusal> {
     let name: UserName = user.parse()?;
     relying_party.delete_user(claim, name.clone()).await?;
-    Ok(Json(Deleted { deleted: name }))
+    Ok(Json(Deleted { deleted: name.to_string() }))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -140,10 +141,11 @@ pub(super) struct NewPassword {
     password: Zeroizing<String>,
 }
 
-/// A user's password was set.
+/// A user's password was set, or a group changed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Changed {
-    changed: UserName,
+    /// What it is called.
+    pub(super) changed: String,
 }
 
 pub(super) async fn set_password(
@@ -154,7 +156,7 @@ pub(super) async fn set_password(
 ) -> Result<Json<Changed>, Refusal> {
     let name: UserName = user.parse()?;
     relying_party.set_password(claim, name.clone(), password).await?;
-    Ok(Json(Changed { changed: name }))
+    Ok(Json(Changed { changed: name.to_string() }))
 }
 
 /// A user's locks were released.

@@ -117,13 +117,13 @@ routes! {
     POST "/api/users/{user}/tokens" => access::add_token: gives::<access::AddedToken>(
         "Make a token for programs, whose secret is told this once.",
     ).taking::<access::NewToken>().refusing(UNKNOWN_OR_IN_CONFLICT);
-    DELETE "/api/users/{user}/tokens/{token}" => access::delete_token: gives::<access::Deleted>("Delete a token.").refusing(UNKNOWN);
+    DELETE "/api/users/{user}/tokens/{token}" => access::delete_token: gives::<administration::Deleted>("Delete a token.").refusing(UNKNOWN);
     GET "/api/groups" => access::groups: lists::<access::GroupWithRoles>("Groups, who is in each, and what these may do.");
     POST "/api/groups" => access::add_group: gives::<access::AddedGroup>("Add a group.")
         .taking::<access::NewGroup>().refusing(&[409]);
-    PATCH "/api/groups/{group}" => access::change_group: gives::<access::ChangedGroup>("Change a group, and what its members may do.")
+    PATCH "/api/groups/{group}" => access::change_group: gives::<administration::Changed>("Change a group, and what its members may do.")
         .taking::<access::GroupChange>().refusing(UNKNOWN_OR_IN_CONFLICT);
-    DELETE "/api/groups/{group}" => access::delete_group: gives::<access::Deleted>("Delete a group. Its users stay.")
+    DELETE "/api/groups/{group}" => access::delete_group: gives::<administration::Deleted>("Delete a group. Its users stay.")
         .refusing(UNKNOWN_OR_IN_CONFLICT);
     GET "/api/roles" => access::roles: lists::<NamedRole>("Roles by their names.");
     GET "/api/realms" => administration::realms: lists::<Realm>("The realms.").for_anybody();

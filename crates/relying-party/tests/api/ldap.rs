@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use keyrig_relying_party::{
-    By, DirectoryKind, DirectorySettings, Options, PasswordCost, RealmError, RemoveVanished, Role, Settings, Store,
+    By, DirectoryKind, Options, PasswordCost, RealmChange, RealmError, RemoveVanished, Role, Settings, Store,
     SyncOptions, SyncScope, UserChange,
 };
 use serde_json::json;
@@ -130,23 +130,21 @@ struct World {
 
 impl World {
     /// A realm `corp` of this directory, with alice in it.
-    fn of(server: &Server, kind: DirectoryKind, options: &[(&str, &str)]) -> Self {
+    async fn of(server: &Server, kind: DirectoryKind, options: &[(&'static str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         let options_of_site = Options { password_cost: PasswordCost::DangerNone, explain: true, ..Options::new(store) };
         let settings = Settings { passkey_login: true, ..Settings::new(RP_ID, ORIGIN) };
         let rig = Rig::with_options(Ok(settings), options_of_site);
-        let mut settings = DirectorySettings::new(kind);
-        settings.set("server1", "127.0.0.1").unwrap();
-        settings.set("port", &server.address.port().to_string()).unwrap();
-        settings.set("base_dn", BASE).unwrap();
-        settings.set("user_attr", "uid").unwrap();
-        for (name, value) in options {
-            settings.set(name, value).unwrap();
-        }
-        let by = By::command_line(rig.now());
-        let password = settings.bind_dn.is_some().then_some("right of the reader");
-        rig.store().add_directory_realm("corp", &settings, "", password, &by).unwrap();
+        let port = server.address.port().to_string();
+        let all = [("server1", "127.0.0.1"), ("port", &port), ("base_dn", BASE), ("user_attr", "uid")];
+        let is_bound = options.iter().any(|(name, _)| *name == "bind_dn");
+        let new = RealmChange {
+            options: all.iter().chain(options).map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            bind_password: is_bound.then(|| "right of the reader".to_owned().into()),
+            ..RealmChange::default()
+        };
+        rig.store().add_realm("corp", kind.name(), &new, &By::command_line(rig.now())).await.unwrap();
         let world = Self { rig, _directory: directory };
         world.add("alice");
         world
@@ -185,7 +183,7 @@ async fn no_directory_hears_of_a_login_without_a_password() {
         BIND => result(request.id, 0x61, 0),
         _ => sound(request),
     });
-    let world = World::of(&server, DirectoryKind::Ldap, &[]);
+    let world = World::of(&server, DirectoryKind::Ldap, &[]).await;
     assert_eq!(world.log_in("alice", "").await, "wrong_password");
     assert_eq!(server.asked(), []);
     assert_eq!(world.log_in("alice", "right").await, "logged_in");
@@ -195,7 +193,7 @@ async fn no_directory_hears_of_a_login_without_a_password() {
 #[tokio::test]
 async fn a_directory_is_asked_for_one_entry_and_the_password_by_its_name_alone() {
     let server = Server::start(sound);
-    let world = World::of(&server, DirectoryKind::Ldap, &[]);
+    let world = World::of(&server, DirectoryKind::Ldap, &[]).await;
     assert_eq!(world.log_in("alice", "right").await, "logged_in");
     let [search, bind] = <[Request; 2]>::try_from(server.asked()).unwrap();
     assert_eq!((search.operation, bind.operation), (SEARCH, BIND));
@@ -260,7 +258,7 @@ async fn whatever_else_a_directory_answers_lets_nobody_in() {
     ];
     for (number, (cause, answer)) in cases.into_iter().enumerate() {
         let server = Server::start(answer);
-        let world = World::of(&server, DirectoryKind::Ldap, &[]);
+        let world = World::of(&server, DirectoryKind::Ldap, &[]).await;
         assert_eq!(world.log_in("alice", "right").await, cause, "case {number}");
     }
 }
@@ -269,7 +267,7 @@ async fn whatever_else_a_directory_answers_lets_nobody_in() {
 #[tokio::test(start_paused = true)]
 async fn a_directory_that_is_silent_is_waited_for_no_longer_than_is_said() {
     let server = Server::start(|_| Vec::new());
-    let world = World::of(&server, DirectoryKind::Ldap, &[]);
+    let world = World::of(&server, DirectoryKind::Ldap, &[]).await;
     let began = tokio::time::Instant::now();
     assert_eq!(world.log_in("alice", "right").await, "directory_unavailable");
     assert!(began.elapsed() <= Duration::from_secs(10), "{:?}", began.elapsed());
@@ -280,9 +278,9 @@ async fn a_directory_that_is_silent_is_waited_for_no_longer_than_is_said() {
 #[tokio::test]
 async fn the_second_server_is_asked_where_the_first_is_away() {
     let server = Server::start(sound);
-    let world = World::of(&server, DirectoryKind::Ldap, &[("server1", "127.0.0.2"), ("server2", "127.0.0.1")]);
+    let world = World::of(&server, DirectoryKind::Ldap, &[("server1", "127.0.0.2"), ("server2", "127.0.0.1")]).await;
     assert_eq!(world.log_in("alice", "right").await, "logged_in");
-    let none = World::of(&server, DirectoryKind::Ldap, &[("server1", "127.0.0.2")]);
+    let none = World::of(&server, DirectoryKind::Ldap, &[("server1", "127.0.0.2")]).await;
     assert_eq!(none.log_in("alice", "right").await, "directory_unavailable");
 }
 
@@ -300,7 +298,7 @@ async fn what_is_said_between_starttls_and_tls_counts_as_an_attack() {
     for answer in answers {
         let server = Server::start(answer);
         let options = [("mode", "ldap+starttls"), ("verify", "0")];
-        let world = World::of(&server, DirectoryKind::Ldap, &options);
+        let world = World::of(&server, DirectoryKind::Ldap, &options).await;
         assert_eq!(world.log_in("alice", "right").await, "directory_unavailable");
         let asked: Vec<_> = server.asked().iter().map(|request| request.operation).collect();
         assert_eq!(asked, [EXTENDED]);
@@ -311,7 +309,7 @@ async fn what_is_said_between_starttls_and_tls_counts_as_an_attack() {
 #[tokio::test]
 async fn users_of_active_directory_bind_as_themselves_where_nobody_searches() {
     let server = Server::start(sound);
-    let world = World::of(&server, DirectoryKind::Ad, &[("domain", "corp.example.com")]);
+    let world = World::of(&server, DirectoryKind::Ad, &[("domain", "corp.example.com")]).await;
     assert_eq!(world.log_in("alice", "right").await, "logged_in");
     let [bind, search] = <[Request; 2]>::try_from(server.asked()).unwrap();
     assert_eq!((bind.operation, search.operation), (BIND, SEARCH));
@@ -349,7 +347,7 @@ async fn groups_whose_members_come_in_parts_are_put_together() {
         [entries, result(id, 0x65, 0)].concat()
     });
     let options = [("domain", "corp.example.com"), ("bind_dn", "reader@corp.example.com")];
-    let world = World::of(&server, DirectoryKind::Ad, &options);
+    let world = World::of(&server, DirectoryKind::Ad, &options).await;
     world.sync().await.unwrap();
     let groups = world.rig.store().groups().unwrap();
     let members: Vec<_> = groups.iter().flat_map(|group| &group.members).map(ToString::to_string).collect();
@@ -366,7 +364,7 @@ async fn a_search_without_an_end_has_one() {
         let controls = element(0xa0, &element(0x30, &control));
         message(request.id, &element(0x65, &[10, 1, 0, 4, 0, 4, 0]), &controls)
     });
-    let world = World::of(&server, DirectoryKind::Ldap, &[]);
+    let world = World::of(&server, DirectoryKind::Ldap, &[]).await;
     assert!(matches!(world.sync().await, Err(RealmError::Unavailable { .. })));
     assert_eq!(server.asked().len(), 1);
 }
@@ -375,7 +373,7 @@ async fn a_search_without_an_end_has_one() {
 #[tokio::test]
 async fn a_passkey_alone_does_not_stand_for_the_directory() {
     let server = Server::start(sound);
-    let world = World::of(&server, DirectoryKind::Ldap, &[]);
+    let world = World::of(&server, DirectoryKind::Ldap, &[]).await;
     let mut alice = world.rig.browser();
     alice.post("/api/login", json!({ "user": "alice@corp", "password": "right" })).await;
     alice.post("/api/session/confirm", json!({ "password": "right" })).await;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use keyrig_relying_party::{By, DirectoryKind, DirectorySettings, Role, UserChange};
+use keyrig_relying_party::{By, RealmChange, Role, UserChange};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -32,14 +32,13 @@ fn people(request: &Request) -> Vec<u8> {
 }
 
 /// The site of [`site`], with the realm `corp` of a directory.
-fn site_of(server: &Server) -> Rig {
+async fn site_of(server: &Server) -> Rig {
     let rig = site();
-    let mut settings = DirectorySettings::new(DirectoryKind::Ldap);
     let port = server.address.port().to_string();
-    for (option, value) in [("server1", "127.0.0.1"), ("port", &port), ("base_dn", BASE), ("user_attr", "uid")] {
-        settings.set(option, value).unwrap();
-    }
-    rig.store().add_directory_realm("corp", &settings, "", None, &By::command_line(rig.now())).unwrap();
+    let options = [("server1", "127.0.0.1"), ("port", &port), ("base_dn", BASE), ("user_attr", "uid")];
+    let options = options.map(|(option, value)| (option, value.to_owned())).into();
+    let new = RealmChange { options, ..RealmChange::default() };
+    rig.store().add_realm("corp", "ldap", &new, &By::command_line(rig.now())).await.unwrap();
     rig
 }
 
@@ -87,7 +86,7 @@ fn users(rig: &Rig) -> Vec<String> {
 #[tokio::test]
 async fn a_sync_is_a_task_that_goes_on_after_the_answer() {
     let (server, let_go) = held();
-    let rig = site_of(&server);
+    let rig = site_of(&server).await;
     let root = ticket(&rig, "root@pam").await;
     let upid = begin(&root, &rig, &[("scope", "both")]).await;
     // UPID:NODE:PID:PSTART:STARTTIME:TYPE:ID:USER:, and the node is the one that was asked.
@@ -135,7 +134,7 @@ async fn a_sync_is_a_task_that_goes_on_after_the_answer() {
 #[tokio::test]
 async fn what_is_taken_away_and_a_dry_run_are_asked_for_in_proxmox_ve_s_words() {
     let server = Server::start(people);
-    let rig = site_of(&server);
+    let rig = site_of(&server).await;
     let root = ticket(&rig, "root@pam").await;
     let upid = begin(&root, &rig, &[("scope", "users"), ("dry-run", "1")]).await;
     assert!(upid.contains(":auth-realm-sync-test:corp:"), "{upid}");
@@ -170,7 +169,7 @@ async fn what_is_taken_away_and_a_dry_run_are_asked_for_in_proxmox_ve_s_words() 
 #[tokio::test]
 async fn a_sync_that_cannot_be_is_refused_with_the_parameter() {
     let server = Server::start(people);
-    let rig = site_of(&server);
+    let rig = site_of(&server).await;
     let root = ticket(&rig, "root@pam").await;
     let sync = async |realm: &str, parameters: &[(&str, &str)]| {
         root.call(&rig, "POST", &format!("/access/domains/{realm}/sync"), parameters).await
@@ -199,7 +198,7 @@ async fn a_sync_that_cannot_be_is_refused_with_the_parameter() {
 #[tokio::test]
 async fn a_task_is_for_its_user_and_for_who_sees_others() {
     let server = Server::start(people);
-    let rig = site_of(&server);
+    let rig = site_of(&server).await;
     rig.add_user("admin@pve", Role::Administrator);
     let (root, admin) = (ticket(&rig, "root@pam").await, ticket(&rig, "admin@pve").await);
     let (auditor, alice) = (ticket(&rig, "auditor@pve").await, ticket(&rig, "alice@pve").await);
@@ -241,7 +240,7 @@ async fn a_task_is_for_its_user_and_for_who_sees_others() {
 #[tokio::test]
 async fn who_loses_the_right_while_a_directory_answers_changes_nothing() {
     let (server, let_go) = held();
-    let rig = site_of(&server);
+    let rig = site_of(&server).await;
     rig.add_user("admin@pve", Role::Administrator);
     let (root, admin) = (ticket(&rig, "root@pam").await, ticket(&rig, "admin@pve").await);
     let upid = begin(&admin, &rig, &[("scope", "both")]).await;
@@ -257,7 +256,7 @@ async fn who_loses_the_right_while_a_directory_answers_changes_nothing() {
 async fn a_directory_that_gives_no_answer_ends_the_task_with_the_reason() {
     // Section 4.1.9 of RFC 4511: unwillingToPerform.
     let server = Server::start(|request| result(request.id, 0x65, 53));
-    let rig = site_of(&server);
+    let rig = site_of(&server).await;
     let root = ticket(&rig, "root@pam").await;
     let upid = begin(&root, &rig, &[("scope", "both")]).await;
     let status = ended(&root, &rig, &upid).await;
@@ -269,7 +268,7 @@ async fn a_directory_that_gives_no_answer_ends_the_task_with_the_reason() {
 #[tokio::test]
 async fn only_so_many_syncs_go_on_at_once() {
     let (server, let_go) = held();
-    let rig = site_of(&server);
+    let rig = site_of(&server).await;
     let root = ticket(&rig, "root@pam").await;
     let mut begun = Vec::new();
     for _ in 0..4 {

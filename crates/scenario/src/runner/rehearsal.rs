@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use keyrig_ctap::cose::PublicKey;
 use keyrig_relying_party::{
-    Attestation, By, Clock, DangerSeeded, Event, EventFilter, Options, PasswordCost, PasswordHash, Realm, RealmError,
-    RelyingParty, Requirement, Server, Settings, Store, SyncWish, Totp, User, UserChange, UserName, Which, router,
-    serve,
+    Attestation, By, Clock, DangerSeeded, Event, EventFilter, Options, PasswordCost, PasswordHash, Realm, RealmChange,
+    RealmError, RelyingParty, Requirement, Server, Settings, Store, SyncWish, Totp, User, UserChange, UserName, Which,
+    router, serve,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -90,7 +90,8 @@ impl Rehearsal {
             possessions: BTreeMap::new(),
         };
         for (realm, settings) in &plan.directories {
-            rehearsal.store.add_directory_realm(realm, settings, "", None, &rehearsal.by())?;
+            let new = RealmChange { options: settings.options(), ..RealmChange::default() };
+            rehearsal.store.add_realm(realm, settings.kind.name(), &new, &rehearsal.by()).await?;
         }
         for user in users.iter().filter(|user| !is_elsewhere && !user.is_of_directory) {
             let hash = PasswordHash::new(&user.password, PasswordCost::DangerNone, &*rehearsal.random)?;
