@@ -81,7 +81,7 @@ fn files_have_at_most_600_lines() {
 }
 
 #[test]
-fn nothing_is_allowed_that_the_lints_deny_but_unsafe_code_in_one_module() {
+fn nothing_is_allowed_that_the_lints_deny_but_unsafe_code_in_one_member() {
     let mut excepted = Vec::new();
     for Source { path, text } in sources() {
         for attribute in text.replace("#![", "#[").split("#[").skip(1) {
@@ -94,7 +94,9 @@ fn nothing_is_allowed_that_the_lints_deny_but_unsafe_code_in_one_module() {
             }
         }
     }
-    assert_eq!(excepted, [(PathBuf::from("attach/src/exec.rs"), "unsafe_code".to_owned())]);
+    excepted.sort();
+    let unsafe_code = |path: &str| (PathBuf::from(path), "unsafe_code".to_owned());
+    assert_eq!(excepted, ["attach/src/exec.rs", "attach/src/usbmon.rs"].map(unsafe_code));
 }
 
 #[test]

@@ -113,6 +113,34 @@ fn a_capture_of_the_kernels_usbmon_and_ours_of_the_same_session_agree() {
     assert_eq!(reports(&theirs), reports(&ours));
 }
 
+/// Its ring has room for some 300 KiB (Linux, drivers/usb/mon/mon_bin.c, `BUFF_DFL`); 4,000 PINGs are 16,000 packets of 128 bytes.
+#[test]
+fn what_usbmon_has_dropped_is_told_where_it_is_missing() {
+    let program = env!("CARGO_BIN_EXE_ctaphid");
+    kernel_case::run(&format!(
+        "mkfifo captured
+        \"$keyrig\" trace --usbmon 0 --json >captured 2>capturing &
+        capturing=$!
+        exec 6<captured
+        attach_a
+        # It listens, and is held up.
+        '{program}' ping 1 $node >pinged
+        read -r line <&6
+        kill -STOP $capturing
+        '{program}' ping 4000 $node >pinged
+        kill -CONT $capturing
+        gap=
+        while test -z \"$gap\" && read -r line <&6; do
+            case \"$line\" in *'\"event\":\"gap\"'*) gap=$line;; esac
+        done
+        kill -TERM $capturing
+        exec 6<&-
+        wait $capturing || true
+        stop
+        case \"$gap\" in *'\"missed\":0'*|'') fail \"$gap\";; esac"
+    ));
+}
+
 /// A credential whose id the relying party keeps.
 fn non_discoverable(algorithm: &str) {
     kernel_case::run(&format!(

@@ -5,6 +5,7 @@
 //!   keys of a rack, as they come and go.
 //! - [`exec`] plugs keys into one tree of processes, without privileges and without a kernel module.
 //! - [`host`] says which of them this machine can do.
+//! - [`usbmon`] hears keys on this machine's USB, real ones too.
 //!
 //! All but the endpoints is for Linux alone.
 
@@ -20,5 +21,7 @@ pub mod kernel;
 mod nodes;
 #[cfg(target_os = "linux")]
 pub mod uhid;
+#[cfg(target_os = "linux")]
+pub mod usbmon;
 #[cfg(target_os = "linux")]
 pub mod vhci;

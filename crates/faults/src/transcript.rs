@@ -39,7 +39,7 @@ pub use explanation::{Explanation, JoinedBy, KeyInCeremony, ObservedPage, Progra
 pub use followed::{Followed, Follower};
 pub use note::{Answered, Began, Ceremony, Ended, Exception, Note, Options, of_client};
 pub use output::{Format, Output, UnknownFormat};
-pub use reading::{NotATranscript, Reader, read};
+pub use reading::{NotATranscript, Reader, TellingGaps, read};
 pub use recorder::{Recorder, Unwritten};
 pub use tap::Tap;
 pub use value::{Members, Value};

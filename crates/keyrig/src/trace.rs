@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
+#[cfg(target_os = "linux")]
+use keyrig_attach::usbmon::Bus;
 use keyrig_faults::Faults;
 use keyrig_faults::transcript::{
     Event, Explainer, Explanation, Format, Level, NotATranscript, Output, Reader, Recorder, Secrets, What,
@@ -383,6 +385,9 @@ fn explain(
     ended.map(|()| ExitCode::SUCCESS)
 }
 
+/// What is read, one event after the other.
+type Events = Box<dyn Iterator<Item = Result<Event, NotATranscript>>>;
+
 /// The keys that a transcript is of.
 #[derive(Default)]
 struct Keys(BTreeSet<String>);
@@ -424,6 +429,30 @@ fn following(_: File, _: &Path) -> Result<Box<dyn io::BufRead>, Failure> {
     Err(Failure::Usage("--follow waits for a file by inotify, which is Linux's".to_owned()))
 }
 
+/// What the kernel hears on a bus, and how much of that was lost.
+#[cfg(target_os = "linux")]
+fn listening(bus: u16, name: &Path, secrets: Secrets) -> Result<Events, Failure> {
+    let bus = Arc::new(Bus::open(bus).map_err(|error| Failure::Read(name.to_owned(), error))?);
+    say(format!("listens to {}; Ctrl-C ends it", name.display()));
+    let heard = Reader::of_usbmon(BufReader::new(Heard(bus.clone())), secrets);
+    Ok(Box::new(heard.telling_gaps(move || bus.dropped().map(u64::from))))
+}
+
+#[cfg(target_os = "linux")]
+struct Heard(Arc<Bus>);
+
+#[cfg(target_os = "linux")]
+impl io::Read for Heard {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &*self.0, buffer)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn listening(_: u16, _: &Path, _: Secrets) -> Result<Events, Failure> {
+    Err(Failure::Usage("--usbmon listens by the kernel's usbmon, which is Linux's".to_owned()))
+}
+
 impl Arguments {
     fn name(&self) -> PathBuf {
         match (&self.file, self.usbmon) {
@@ -433,22 +462,22 @@ impl Arguments {
         }
     }
 
-    fn open(&self) -> Result<Reader<Box<dyn io::BufRead>>, Failure> {
+    fn open(&self) -> Result<Events, Failure> {
         let name = self.name();
         let secrets = secrets(self.secrets);
+        let read = |input| Reader::new(input, secrets).map_err(|error| Failure::NotATranscript(name.clone(), error));
+        if let Some(bus) = self.usbmon {
+            return listening(bus, &name, secrets);
+        }
         if self.file.as_deref() == Some(Path::new("-")) {
             let input: Box<dyn io::BufRead> = Box::new(io::stdin().lock());
-            return Reader::new(input, secrets).map_err(|error| Failure::NotATranscript(name, error));
+            return Ok(Box::new(read(input)?));
         }
         let file = File::open(&name).map_err(|error| Failure::Read(name.clone(), error))?;
-        if self.usbmon.is_some() {
-            say(format!("listens to {}; Ctrl-C ends it", name.display()));
-            return Ok(Reader::of_usbmon(Box::new(BufReader::new(file)), secrets));
-        }
         let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
         // A pipe's end is one.
         let input = if self.follow && is_file { following(file, &name)? } else { Box::new(BufReader::new(file)) };
-        Reader::new(input, secrets).map_err(|error| Failure::NotATranscript(name, error))
+        Ok(Box::new(read(input)?))
     }
 
     /// Whether a file is the one that is read, by whatever name.

@@ -104,6 +104,47 @@ impl<R: BufRead> Reader<R> {
     pub fn of_usbmon(input: R, secrets: Secrets) -> Self {
         Self(Kind::Capture(Box::new(Capture::live(input, secrets))))
     }
+
+    /// Tells by [`What::Gap`] what the source has lost: `missed` says how much, since it was last asked. It is asked behind each event and at
+    /// the end, so that a gap is told before the event that was read when it was known.
+    pub fn telling_gaps<M: FnMut() -> io::Result<u64>>(self, missed: M) -> TellingGaps<R, M> {
+        TellingGaps { reader: self, missed, next: None, last_at_us: 0 }
+    }
+}
+
+/// Events of a source that may lose some: see [`Reader::telling_gaps`].
+pub struct TellingGaps<R, M> {
+    reader: Reader<R>,
+    missed: M,
+    /// The event behind a gap, or the error.
+    next: Option<Result<Event, NotATranscript>>,
+    last_at_us: u64,
+}
+
+impl<R: BufRead, M: FnMut() -> io::Result<u64>> Iterator for TellingGaps<R, M> {
+    type Item = Result<Event, NotATranscript>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        let next = self.reader.next();
+        if let Some(Ok(event)) = &next {
+            self.last_at_us = event.at_us;
+            // Nothing comes before a header.
+            if matches!(event.what, What::Trace(_)) {
+                return next;
+            }
+        }
+        match (self.missed)() {
+            Ok(0) => next,
+            Ok(missed) => {
+                self.next = next;
+                Some(Ok(Event { at_us: self.last_at_us, key: None, what: What::Gap { missed } }))
+            }
+            Err(error) => Some(Err(error.into())),
+        }
+    }
 }
 
 impl<R: BufRead> Iterator for Reader<R> {

@@ -68,6 +68,12 @@ impl Tap {
         self.hear(key, Sound::Became(Box::new(what)));
     }
 
+    /// So much passed unheard.
+    pub fn missed(&self, missed: u64) {
+        let at_us = microseconds(self.0.started.elapsed());
+        self.kept().events.push(Event { at_us, key: None, what: What::Gap { missed } });
+    }
+
     /// What was heard since this was last asked.
     #[must_use]
     pub fn take(&self) -> Vec<Event> {

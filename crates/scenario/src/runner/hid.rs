@@ -2,12 +2,14 @@
 
 mod attention;
 mod guard;
+mod hearing;
 mod way;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use keyrig_attach::usbmon::Bus;
 use keyrig_client::channel::Cancel;
 use keyrig_client::randomness::Randomness;
 use keyrig_client::{Key, OptionId, Pin};
@@ -25,7 +27,7 @@ use crate::hardware::identity::{CannotIdentify, Identity};
 use crate::hardware::lab::NotTheKey;
 use crate::hardware::person::Ask;
 use crate::hardware::power;
-use crate::hardware::usbmon::{CannotListen, Listening};
+use crate::hardware::usbmon::CannotListen;
 use crate::language::KeyPlan;
 use crate::results::KeyResult;
 
@@ -323,18 +325,8 @@ impl Hid {
         for name in names {
             keys.extend(self.there(name)?.map(|key| (name.clone(), key)));
         }
-        let listening = Listening::to(&keys, &self.0.tap)?;
-        let over = self.0.bench.person.until_over(ask).await;
-        listening.finish().await?;
-        over.map_err(RunError::Cannot)?;
-        for name in keys.keys() {
-            if self.there(name)?.is_none() {
-                return Err(RunError::Cannot(format!(
-                    "key {name} was taken out meanwhile, or plugged in again: what a browser asked it after that was not heard"
-                )));
-            }
-        }
-        Ok(())
+        let until_over = self.0.bench.person.until_over(ask);
+        hearing::hear(&keys, &self.0.tap, Bus::open, HidKey::all, until_over).await?.map_err(RunError::Cannot)
     }
 
     /// Tells the person something.
