@@ -21,6 +21,15 @@ function program() {
   return named;
 }
 
+/** Why a browser was not launched: what keyrig says, if it is that. */
+function notLaunched(error) {
+  const [, said] = /\berror: (keys cannot be plugged .*)/.exec(error.message) ?? [];
+  if (!said) return error;
+  if (!said.includes("'keyrig exec' around")) return new KeyrigError({ code: 'exec-no-view', message: said });
+  const message = "these tests run under a 'keyrig exec', and each worker's browser has one of its own, which cannot be within another: run them without it";
+  return new KeyrigError({ code: 'exec-no-view', message });
+}
+
 export const test = base.extend({
   /** What the finger does: auto, manual, deny, every or after=MILLISECONDS. */
   touch: ['auto', { option: true }],
@@ -51,7 +60,8 @@ export const test = base.extend({
 
   browser: [
     async ({ playwright, launchOptions, headless, rackOfWorker }, use) => {
-      const browser = await playwright.chromium.launch({ headless, ...launchOptions, executablePath: rackOfWorker.wrapper });
+      const launched = playwright.chromium.launch({ headless, ...launchOptions, executablePath: rackOfWorker.wrapper });
+      const browser = await launched.catch((error) => { throw notLaunched(error); });
       await use(browser);
       await browser.close();
     },

@@ -101,6 +101,17 @@ def test_the_tutorial_comes_to_green_as_it_is_typed(
     do_what_it_says(page, tmp_path, {**bare(), "HOME": str(tmp_path), "PATH": path, "npm_config_offline": "true"})
 
 
+def test_under_another_keyrig_exec_they_say_that_it_is_to_be_left_out(project: Path, site: str, program: Path) -> None:
+    environment = {**bare(), "HOME": str(project), "KEYRIG": str(program), "SITE": site}
+    cli = [shutil.which("node") or "node", CACHE / "node_modules/@playwright/test/cli.js", "test", "two-keys"]
+    command = [program, "exec", "--quiet", "--", *cli]
+    done = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=180
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "KeyrigError: these tests run under a 'keyrig exec'" in done.stdout, done.stdout
+
+
 def test_a_browser_that_is_not_there_is_told_with_how_to_get_one(project: Path, site: str, program: Path) -> None:
     config = CONFIG.format(chromium="/nowhere/chromium")
     (project / "nowhere.config.mjs").write_text(config)

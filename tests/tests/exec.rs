@@ -417,6 +417,10 @@ async fn where_no_key_can_be_plugged_in_the_reason_is_said() {
         assert_eq!(output.code, Some(125), "{place:?}: {output}");
         assert_eq!(bench.left(), Vec::<String>::new(), "{place:?}");
         assert!(output.stderr.contains("a 'keyrig exec' around it"), "{place:?}: {output}");
+        assert!(output.stderr.contains("leave out the inner 'keyrig exec'"), "{place:?}: {output}");
+        // That one has no view.
+        let output = bench.run(place, &[], "$keyrig exec --plug none -- test -c /dev/hidraw0").await;
+        assert!(output.success, "{place:?}: {output}");
     }
 }
 

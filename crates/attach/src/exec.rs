@@ -80,7 +80,10 @@ impl Refused {
     #[must_use]
     pub fn what_to_do(&self) -> &'static str {
         match (self.step, self.error) {
-            (Step::Filter, Errno::BUSY) => "use the outer 'keyrig exec', or leave the sandbox",
+            (Step::Filter, Errno::BUSY) => {
+                "leave out the inner 'keyrig exec', as what runs under the outer one finds its keys, to which 'keyrig key create' adds; or \
+                 leave the sandbox"
+            }
             (Step::Filter, _) => {
                 "use Linux 5.14 or later, and allow the system call seccomp in the container's profile"
             }
@@ -101,8 +104,8 @@ impl fmt::Display for Refused {
         let what = match (step, *error) {
             (Step::Filter, Errno::BUSY) => {
                 return f.write_str(
-                    "another program answers this one's system calls already: a 'keyrig exec' around it, or a sandbox that works \
-                     the same way",
+                    "another program answers this one's system calls already, and Linux allows one alone: a 'keyrig exec' around it, \
+                     or a sandbox that works the same way",
                 );
             }
             (Step::Filter, Errno::INVAL | Errno::NOSYS) => {

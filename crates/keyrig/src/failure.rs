@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use keyrig_attach::ctaphid_endpoint::EndpointError;
 #[cfg(target_os = "linux")]
-use keyrig_attach::exec::ExecError;
+use keyrig_attach::exec::{ExecError, Refused, Step};
 #[cfg(target_os = "linux")]
 use keyrig_attach::kernel::AttachError;
 use keyrig_attach::uhid::UhidError;
@@ -239,6 +239,11 @@ impl Failure {
             Self::IsThere(_) | Self::ScenarioIsThere(_) => "name another file, or remove it",
             Self::Bind(EndpointError::InUse(_)) => "stop it, or choose another address with --ctaphid",
             Self::Bind(EndpointError::NotASocket { .. }) => "name another with --ctaphid unix:PATH",
+            #[cfg(target_os = "linux")]
+            Self::Exec(ExecError::NoView(refused)) => match refused.last()? {
+                refused @ Refused { step: Step::Fork | Step::Filter, .. } => refused.what_to_do(),
+                _ => "leave --view out, and calls by path are answered instead",
+            },
             #[cfg(target_os = "linux")]
             Self::Attach(AttachError::Vhci(VhciError::NoRights { .. })) => "run it as root: sudo keyrig attach",
             #[cfg(target_os = "linux")]
