@@ -21,6 +21,16 @@ function program() {
   return named;
 }
 
+/** What keys are asked for a credential by. */
+const ASKS = /^(authenticatorMakeCredential|authenticatorGetAssertion|U2F_)/;
+
+// Reporters show the first 300 characters.
+const NO_KEY_WAS_ASKED = `In this test no key was asked for a credential:
+the page did not get as far (look at what it shows: a dialog of its own?),
+or its browser refused by itself (the page has its exception),
+or waits for a PIN in a window, which a headless one does not show.
+`;
+
 /** Why a browser was not launched: what keyrig says, if it is that. */
 function notLaunched(error) {
   const [, said] = /\berror: (keys cannot be plugged .*)/.exec(error.message) ?? [];
@@ -78,9 +88,13 @@ export const test = base.extend({
     };
     await empty();
     await keyrig.touchPolicy(touch);
+    const begun = Date.now();
     await use(keyrig);
     if (testInfo.status !== testInfo.expectedStatus) {
-      await testInfo.attach('what the keys were asked', { body: await keyrig.traceText(), contentType: 'text/plain' });
+      const [began, ...events] = await keyrig.trace();
+      const asked = events.some(({ event, command, at_us }) => event === 'request' && ASKS.test(command) && began.started_unix_us + at_us >= begun * 1000);
+      const body = `${asked ? '' : NO_KEY_WAS_ASKED}${await keyrig.traceText()}`;
+      await testInfo.attach('what the keys were asked', { body, contentType: 'text/plain' });
     }
     await empty();
   },

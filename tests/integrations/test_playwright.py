@@ -69,7 +69,10 @@ def playwright(project: Path, site: str, keyrig: Path, *words: str) -> subproces
 
 @pytest.mark.parametrize(
     ("words", "passed"),
-    [(["two-keys"], 2), (["keyrig.spec", "shows", "--grep-invert", "@fails", "--workers", "2"], 8)],
+    [
+        (["two-keys"], 2),
+        (["keyrig.spec", "shows", "--grep-invert", "@fails|@none|@pin", "--workers", "2"], 8),
+    ],
     ids=["example", "own tests"],
 )
 def test_they_pass_in_chromium(project: Path, site: str, program: Path, words: list[str], passed: int) -> None:
@@ -87,18 +90,21 @@ def test_a_test_that_fails_has_what_the_keys_were_asked(project: Path, site: str
     assert re.search(r"asked +authenticatorMakeCredential +localhost +CTAP2_OK", text), text
 
 
-def test_the_tutorial_comes_to_green_as_it_is_typed(
-    project: Path, chromium: str, program: Path, tmp_path: Path
-) -> None:
-    """With the packages that are there, at a port that is free."""
-    (tmp_path / "node_modules").symlink_to(project / "node_modules")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    page = tmp_path / "frontend.md"
-    page.write_text(FRONTEND.read_text().replace("8006", str(port)).replace("/usr/bin/chromium", chromium))
-    path = f"{program.parent}:/usr/bin:/bin"
-    do_what_it_says(page, tmp_path, {**bare(), "HOME": str(tmp_path), "PATH": path, "npm_config_offline": "true"})
+def test_a_test_in_which_no_key_is_asked_says_so_first(project: Path, site: str, program: Path) -> None:
+    done = playwright(project, site, program, "keyrig.spec", "--grep", "@none")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "In this test no key was asked for a credential:" in done.stdout
+
+
+def test_who_waits_for_a_pin_in_a_window_that_is_not_shown_is_told(project: Path, site: str, program: Path) -> None:
+    done = playwright(project, site, program, "keyrig.spec", "--grep", "@pin", "--reporter", "json")
+    assert done.returncode == 1, done.stdout + done.stderr
+    [suite] = json.loads(done.stdout)["suites"]
+    [result] = suite["specs"][0]["tests"][0]["results"]
+    [attached] = [one for one in result["attachments"] if one["name"] == "what the keys were asked"]
+    text = base64.b64decode(attached["body"]).decode()
+    assert "answered getPINRetries, and was asked nothing more" in " ".join(text.split()), text
+    assert "A headless browser has no such window" in " ".join(text.split()), text
 
 
 def test_under_another_keyrig_exec_they_say_that_it_is_to_be_left_out(project: Path, site: str, program: Path) -> None:
@@ -110,6 +116,27 @@ def test_under_another_keyrig_exec_they_say_that_it_is_to_be_left_out(project: P
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "KeyrigError: these tests run under a 'keyrig exec'" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("policy", ["proxmox-9", "strict-l3"])
+def test_the_tutorial_comes_to_green_as_it_is_typed(
+    project: Path, chromium: str, program: Path, tmp_path: Path, policy: str
+) -> None:
+    """With the packages that are there, at a free port; under another policy with what the page says of such."""
+    (tmp_path / "node_modules").symlink_to(project / "node_modules")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = FRONTEND.read_text()
+    [confirmed] = re.findall(r"^```js\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    click = "  await page.getByRole('button', { name: 'Security key' }).click();\n"
+    assert text.count(click) == 1
+    if policy != "proxmox-9":
+        text = text.replace(click, click + confirmed).replace("proxmox-9", policy)
+    page = tmp_path / "frontend.md"
+    page.write_text(text.replace("8006", str(port)).replace("/usr/bin/chromium", chromium))
+    path = f"{program.parent}:/usr/bin:/bin"
+    do_what_it_says(page, tmp_path, {**bare(), "HOME": str(tmp_path), "PATH": path, "npm_config_offline": "true"})
 
 
 def test_a_browser_that_is_not_there_is_told_with_how_to_get_one(project: Path, site: str, program: Path) -> None:

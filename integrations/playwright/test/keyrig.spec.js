@@ -80,3 +80,24 @@ test('fails on purpose @fails', async ({ page, keyrig }) => {
   await page.goto(site);
   expect(await page.evaluate(() => register())).toBe('refused');
 });
+
+test('fails before a key is asked @none', async ({ page, keyrig }) => {
+  await keyrig.key();
+  await page.goto(site);
+  await expect(page.getByText('registered')).toBeVisible({ timeout: 100 });
+});
+
+test('fails as the browser waits for a PIN @pin', async ({ page, keyrig }) => {
+  const key = await keyrig.key('yubikey-5.7', { pin: '1234' });
+  await page.goto(site);
+  await page.evaluate((creation) => {
+    const buffer = new Uint8Array([1, 2, 3]);
+    const authenticatorSelection = { userVerification: 'required' };
+    void navigator.credentials.create({
+      publicKey: { ...creation, rp: { name: 'Example' }, user: { ...creation.user, id: buffer }, challenge: buffer, authenticatorSelection },
+    });
+  }, creation);
+  await expect.poll(async () => (await keyrig.trace()).some((event) => event.subcommand === 'getPINRetries')).toBe(true);
+  // So long a silence is a wait.
+  await key.wait('touch', { timeout: 1500 });
+});

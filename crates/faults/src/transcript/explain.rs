@@ -17,6 +17,7 @@ mod tests;
 use std::collections::VecDeque;
 
 pub use self::ceremony::Role;
+pub(crate) use self::ceremony::SILENCE_US;
 
 use self::ceremony::Heard;
 use self::page::Page;
@@ -24,9 +25,6 @@ use super::event::{Event, What};
 use super::exchange::{Exchange, Exchanges};
 use super::explanation::{Explanation, JoinedBy};
 use super::note::Note;
-
-/// How long a ceremony is silent until it counts as over, if nobody can be typing a PIN: microseconds. CTAP1/U2F is asked again each 200 ms.
-pub(crate) const SILENCE_US: u64 = 1_000_000;
 
 /// How many ceremonies are remembered, to know which of them an answer or a request belongs to.
 const MAX_CEREMONIES: usize = 64;
@@ -38,12 +36,15 @@ pub struct Explainer {
     ceremonies: VecDeque<Heard>,
     /// What pages noted, as far as it is not known to have failed: the latest last.
     pages: VecDeque<Page>,
+    /// When the latest event was.
+    last_at_us: u64,
 }
 
 impl Explainer {
     /// Takes an event, and returns what of it explains: ceremonies that are over with it, and have failed. Explanations among the
     /// events are ignored.
     pub fn take(&mut self, event: &Event) -> Vec<Event> {
+        self.last_at_us = self.last_at_us.max(event.at_us);
         let mut told = self.tell_where(|heard| {
             !heard.may_wait_for_user() && heard.last_at_us.saturating_add(SILENCE_US) < event.at_us
         });
@@ -52,9 +53,10 @@ impl Explainer {
             self.end(ended, event.at_us, has_gone);
         }
         if let Some(key) = event.key.as_deref().filter(|_| has_gone) {
-            for heard in &mut self.ceremonies {
-                heard.keys.remove(key);
-            }
+            self.ceremonies.iter_mut().for_each(|heard| heard.leave(key, event.at_us));
+        }
+        if let (Some(key), What::Disconnected { peer }) = (event.key.as_deref(), &event.what) {
+            self.ceremonies.iter_mut().for_each(|heard| heard.disconnect(key, peer, event.at_us));
         }
         if let What::Observed(note) = &event.what {
             self.observe(note, event.at_us);
@@ -85,6 +87,9 @@ impl Explainer {
         for left in core::mem::take(&mut self.exchanges).end() {
             let at_us = left.at_us;
             self.end(left, at_us, false);
+        }
+        for heard in &mut self.ceremonies {
+            heard.keys.clone().iter().for_each(|key| heard.leave(key, self.last_at_us));
         }
         self.tell(true, |_| true)
     }
@@ -138,7 +143,7 @@ impl Explainer {
             _ => current.filter(fits).or_else(|| self.beginning_elsewhere(&role, &exchange)),
         };
         let moved = current.filter(|current| joined != Some(*current)).and_then(|left| self.ceremonies.get_mut(left));
-        let moved = moved.map(|left| left.let_go(key, role != Role::Info)).unwrap_or_default();
+        let moved = moved.map(|left| left.let_go(key, role != Role::Info, exchange.at_us)).unwrap_or_default();
         let heard = match joined {
             Some(joined) => self.ceremonies.get_mut(joined),
             None => self.begin(moved.first().map_or(exchange.at_us, |part| part.exchange.at_us)),

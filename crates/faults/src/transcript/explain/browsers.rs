@@ -20,6 +20,14 @@ pub(super) fn verdict(heard: &Heard) -> Verdict {
     if let Some(verdict) = decisive.or_else(last) {
         return verdict;
     }
+    if heard.waited_for_pin {
+        return Verdict::new(
+            RefusedBy::Unknown,
+            "So it is where a browser waits in a window of its own for its user to type the PIN. A headless browser has no such window, \
+             and waits in vain: give it a key that verifies its user by a touch, as keyrig-uv does, or, unless the page requires user \
+             verification, a key without a PIN.",
+        );
+    }
     let has_gone = failed().any(|part| part.has_gone);
     let cancelled = || failed().filter(|part| part.is_cancelled());
     let is_chosen = heard.parts.iter().any(|part| part.role == Role::Selection && part.exchange.is_ok());

@@ -7,6 +7,9 @@ use crate::transcript::exchange::Exchange;
 use crate::transcript::note::Ceremony;
 use crate::transcript::value::{Members, Value};
 
+/// How long a ceremony is silent until it counts as over, if nobody can be typing a PIN: microseconds. CTAP1/U2F is asked again each 200 ms.
+pub(crate) const SILENCE_US: u64 = 1_000_000;
+
 /// How many exchanges of a ceremony are kept. What is asked again and answered in the same way counts once.
 const MAX_EXCHANGES: usize = 256;
 
@@ -132,6 +135,12 @@ impl Part {
         matches!(self.role, Role::Real(..)) && self.exchange.is_ok()
     }
 
+    /// Whether it was asked what is asked before a PIN is typed, and told it.
+    fn is_before_pin(&self) -> bool {
+        let subcommand = self.exchange.subcommand.as_deref();
+        self.role == Role::Pin && self.exchange.is_ok() && subcommand.is_some_and(|name| !name.contains("Token"))
+    }
+
     /// The same as another, for who looks at what was asked and answered: U2F is asked again and again.
     fn repeats(&self, other: &Self) -> bool {
         !self.is_open
@@ -157,6 +166,10 @@ pub(super) struct Heard {
     pub(super) keys: BTreeSet<String>,
     /// Another began.
     pub(super) is_over: bool,
+    /// Whoever asked waited for a PIN until nothing could come of it any more.
+    pub(super) waited_for_pin: bool,
+    /// Whoever asked what is asked before a PIN has gone at once.
+    has_left_before_pin: bool,
     /// It was explained.
     pub(super) is_told: bool,
     /// What its page noted.
@@ -174,6 +187,8 @@ impl Heard {
             parts: Vec::new(),
             keys: BTreeSet::new(),
             is_over: false,
+            waited_for_pin: false,
+            has_left_before_pin: false,
             is_told: false,
             page: None,
         }
@@ -230,8 +245,8 @@ impl Heard {
 
     /// A key is asked in another ceremony from now on, and this one is over unless another key is still being asked. What the key was asked
     /// here is returned, if it `begins_there`: where it was asked for nothing of this ceremony's, it was taken to be in it because others were.
-    pub(super) fn let_go(&mut self, key: &str, begins_there: bool) -> Vec<Part> {
-        self.keys.remove(key);
+    pub(super) fn let_go(&mut self, key: &str, begins_there: bool, at_us: u64) -> Vec<Part> {
+        self.leave(key, at_us);
         let is_tentative = !self.of(key).any(|part| matches!(part.role, Role::Real(..)));
         let has_others = self.parts.iter().any(|part| part.exchange.key != key);
         let moved = if begins_there && is_tentative && has_others {
@@ -241,6 +256,37 @@ impl Heard {
         };
         self.is_over = !self.parts.iter().any(|part| part.is_open && part.exchange.key != key);
         moved
+    }
+
+    /// A key is asked nothing more of this ceremony. If whoever asked it waited for a PIN all the time, it has failed.
+    pub(super) fn leave(&mut self, key: &str, at_us: u64) {
+        if self.keys.remove(key) && !self.has_left_before_pin {
+            self.look_for_pin(key, at_us);
+        }
+    }
+
+    /// A program has closed a key. One that only looks how many tries at the PIN there are does not stay.
+    pub(super) fn disconnect(&mut self, key: &str, peer: &str, at_us: u64) {
+        if self.keys.contains(key) && self.last_asked().is_some_and(|part| part.exchange.peer == peer) {
+            self.look_for_pin(key, at_us);
+            self.has_left_before_pin = !self.waited_for_pin;
+        }
+    }
+
+    fn look_for_pin(&mut self, key: &str, at_us: u64) {
+        // Whether a program closes a key on USB nobody hears.
+        let is_before_pin =
+            |part: &Part| part.exchange.key == key && part.exchange.peer != "usb" && part.is_before_pin();
+        let has_waited = self.last_at_us.saturating_add(SILENCE_US) <= at_us;
+        if has_waited && !self.has_succeeded() && self.last_asked().is_some_and(is_before_pin) {
+            self.waited_for_pin = true;
+            self.is_over = true;
+        }
+    }
+
+    /// The last that any key was asked beyond what it is.
+    fn last_asked(&self) -> Option<&Part> {
+        self.parts.iter().rfind(|part| part.role != Role::Info)
     }
 
     /// A key is asked.
@@ -255,6 +301,7 @@ impl Heard {
             self.rp_id = exchange.rp_id().map(str::to_owned).or(self.rp_id.take());
         }
         self.is_told = false;
+        self.has_left_before_pin = false;
         if self.parts.len() < MAX_EXCHANGES {
             self.parts.push(Part { role, exchange, is_open: true, has_gone: false });
         }
@@ -287,7 +334,7 @@ impl Heard {
         }
         let is_real = |part: &Part| matches!(part.role, Role::Real(..) | Role::Selection | Role::Dummy);
         let fails = |part: &Part| matches!(part.role, Role::Probe | Role::Pin) && !part.exchange.is_ok();
-        !self.has_succeeded() && self.parts.iter().any(|part| is_real(part) || fails(part))
+        self.waited_for_pin || !self.has_succeeded() && self.parts.iter().any(|part| is_real(part) || fails(part))
     }
 
     /// Whether whoever asks may be waiting for its user, who types a PIN or chooses one: silence means nothing then.

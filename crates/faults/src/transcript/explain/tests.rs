@@ -236,6 +236,59 @@ fn silence_ends_a_ceremony_unless_its_user_may_be_typing() {
     }
 }
 
+/// As Chromium 156 asks a key with a PIN before it opens its window for that, and libfido2's `fido2-token -I` one that it looks at.
+#[test]
+fn who_asks_before_a_pin_and_then_nothing_waits_for_somebody_to_type_it_if_it_stays() {
+    let asked = |peer: &str, and_then: &dyn Fn(&mut Script)| {
+        let mut script = Script::default();
+        script.info(1, "a");
+        script.exchange(2, "a", "authenticatorClientPIN", json!({}), "CTAP2_OK");
+        for event in &mut script.events {
+            if let What::Request { peer: asks, subcommand, command, .. } = &mut event.what {
+                peer.clone_into(asks);
+                *subcommand = (command == "authenticatorClientPIN").then(|| "getPINRetries".to_owned());
+            }
+        }
+        and_then(&mut script);
+        explain(&script.events)
+    };
+    let gone = |at_ms| move |script: &mut Script| script.push(at_ms, "a", json!({"event": "unplugged"}));
+    let closed = |at_ms| {
+        move |script: &mut Script| script.push(at_ms, "a", json!({"event": "disconnected", "peer": "program-1"}))
+    };
+    let another = |script: &mut Script| script.info(5_000, "a");
+    // A script's end, of which something later tells how long it was.
+    let noted = |script: &mut Script| script.began(5_000, "1", "other.example", json!({}));
+    for (how, explained) in [
+        ("gone", asked("program-1", &gone(5_000))),
+        ("closed", asked("program-1", &closed(5_000))),
+        ("another", asked("program-1", &another)),
+        ("the end", asked("program-1", &noted)),
+    ] {
+        let [only] = explained.as_slice() else { panic!("{how}: {explained:?}") };
+        assert_eq!(only.refused_by, RefusedBy::Unknown, "{how}");
+        assert!(only.text.contains("answered getPINRetries, and was asked nothing more. "), "{}", only.text);
+        assert!(only.text.contains("A headless browser has no such window"), "{}", only.text);
+    }
+    assert_eq!(asked("program-1", &gone(500)), []);
+    assert_eq!(
+        asked("program-1", &|script| {
+            closed(3)(script);
+            gone(5_000)(script);
+        }),
+        [],
+        "it has only looked"
+    );
+    assert_eq!(asked("usb", &gone(5_000)), [], "whether it stays nobody knows");
+    assert_eq!(
+        asked("program-1", &|script| {
+            script.exchange(4_000, "a", GET, assertion("example.com", "01"), "CTAP2_OK");
+            gone(5_000)(script);
+        }),
+        []
+    );
+}
+
 #[test]
 fn what_was_asked_and_never_answered_is_told_at_the_end() {
     let mut script = Script::default();
