@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::address::AddressOrNone;
 use crate::failure::Failure;
 use crate::http::{Http, TOKEN_VARIABLE, URL_VARIABLE};
+use crate::identity;
 use crate::interruption;
 use crate::key::ControlArgument;
 use crate::output::{Lines, YELLOW, say_failure};
@@ -198,6 +199,12 @@ impl Report {
         let Some(file) = arguments.junit.take() else { return Ok(None) };
         let opened = OpenOptions::new().append(true).create(true).open(&file);
         opened.map_err(|error| Failure::Write(file.clone(), error))?;
+        // A name without a slash is looked for elsewhere.
+        let program = arguments.program.first().map(Path::new).filter(|program| program.components().count() > 1);
+        if program.into_iter().chain(arguments.rack.trace.file()).any(|other| identity::are_one(&file, other)) {
+            let why = "is the program, or the transcript: a report goes to a file of its own";
+            return Err(Failure::Usage(format!("{} {why}", file.display())));
+        }
         arguments.rack.trace.keeps_explanations = true;
         Ok(Some(Self {
             file,

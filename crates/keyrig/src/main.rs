@@ -22,6 +22,7 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod hid;
 mod http;
+mod identity;
 mod interruption;
 mod key;
 mod log;

@@ -14,6 +14,7 @@ use keyrig_rack::published::{Publication, UnknownVariant, Variant, built_in, pem
 use keyrig_rack::{Options, attestation_root, certified};
 
 use crate::failure::Failure;
+use crate::identity;
 
 /// Where certified keys are looked up.
 #[derive(Args)]
@@ -30,6 +31,11 @@ pub(crate) struct MdsArguments {
 impl MdsArguments {
     pub(crate) fn is_given(&self) -> bool {
         self.mds.is_some()
+    }
+
+    /// Whether it is read from this file.
+    fn is_from(&self, file: &Path) -> bool {
+        self.mds.as_deref().is_some_and(|read| identity::are_one(read, file))
     }
 
     /// The metadata, if it was given: read once.
@@ -128,6 +134,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let made = made.map_err(keyrig_rack::RackError::from)?;
     match &arguments.out {
+        Some(path) if arguments.mds.is_from(path) => {
+            return Err(Failure::Usage(format!("{} is what is read: name another file with --out", path.display())));
+        }
         Some(path) => fs::write(path, made).map_err(|error| Failure::Write(path.clone(), error))?,
         None => {
             let mut out = io::stdout().lock();

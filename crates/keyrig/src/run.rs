@@ -27,7 +27,7 @@ use self::progress::Progress;
 use self::reports::Reports;
 use crate::failure::Failure;
 use crate::interruption;
-use crate::output::print;
+use crate::output::{print, say};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -122,11 +122,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     if !arguments.compare.is_empty() {
         return compare::run(&arguments, scenarios).await;
     }
-    arguments.reports.check()?;
+    let read = scenarios.iter().map(|scenario| scenario.file.as_path());
+    #[cfg(target_os = "linux")]
+    let read = read.chain(arguments.hands.lab());
+    arguments.reports.check(&read.collect::<Vec<_>>())?;
     let mut results = arguments.run_all(scenarios, arguments.on).await?;
-    arguments.reports.write(&mut results)?;
+    let written = arguments.reports.write(&mut results);
     print(summary(&results))?;
     left_on_keys(&results).into_iter().try_for_each(print)?;
+    written?;
     Ok(match &results {
         Results { partial: true, .. } => ExitCode::from(130),
         Results { ok: true, .. } => ExitCode::SUCCESS,
@@ -138,6 +142,7 @@ impl Arguments {
     /// What is to run; nothing if a file is wrong, which was told.
     fn chosen(&self) -> Result<Option<Vec<Scenario>>, Failure> {
         let Some(mut scenarios) = chosen::load_all(&self.paths, &self.variables)? else { return Ok(None) };
+        chosen::are_used(&scenarios, &self.variables)?;
         chosen::only_cells(&mut scenarios, &self.matrix)?;
         if let Some(text) = &self.filter {
             scenarios.retain(|scenario| scenario.title().contains(text.as_str()));
@@ -147,7 +152,11 @@ impl Arguments {
             return Err(Failure::Usage(format!("of no scenario there name and cell have {filter:?}")));
         }
         if let Some(shard) = &self.shard {
+            let all = scenarios.len();
             scenarios = shard.of(scenarios);
+            if scenarios.is_empty() {
+                say(format!("note: of {all} runs none is in part {shard}"));
+            }
         }
         Ok(Some(scenarios))
     }

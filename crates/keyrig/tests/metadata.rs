@@ -114,3 +114,15 @@ fn what_is_wrong_with_metadata_or_its_key_is_said() {
         assert!(said.contains(says), "{arguments:?}: {said}");
     }
 }
+
+#[test]
+fn metadata_that_is_read_is_not_written_over() {
+    let files = Files::new(BLOB);
+    let output = run(&mut keyrig(&["mds", "--seed", "1", "--mds", files.blob(), "--out", files.blob()]), "");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(2) && told.contains("is what is read: name another file with --out"),
+        "{told}"
+    );
+    assert_eq!(fs::read_to_string(files.blob()).expect("text"), BLOB);
+}

@@ -116,6 +116,95 @@ fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
     assert!(error.contains("cannot write nowhere/out.json"), "{error}");
 }
 
+/// A report of what was read there would be all that is left of it.
+#[test]
+fn a_report_goes_over_no_scenario_and_no_other_report() {
+    let folder = folder(PASSES);
+    std::os::unix::fs::symlink("s.toml", folder.path().join("link")).unwrap();
+    for arguments in [
+        &["--junit", "s.toml"][..],
+        &["--html", "./s.toml"],
+        &["--json", "link"],
+        &["--junit", "out", "--html", "out"],
+        &["--json", "out", "--junit", "./out"],
+    ] {
+        let (code, out, error) = texts(&keyrig(folder.path(), &[&["run", "s.toml"], arguments].concat()));
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(error.contains("is a scenario or a lab that is read, or another report"), "{arguments:?}: {error}");
+        assert_eq!(fs::read_to_string(folder.path().join("s.toml")).unwrap(), PASSES, "{arguments:?}");
+    }
+    // Where nothing is kept, several can go.
+    let (code, out, error) =
+        texts(&keyrig(folder.path(), &["run", "s.toml", "--junit", "/dev/null", "--html", "/dev/null"]));
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
+}
+
+/// `/dev/full` opens, and takes nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_came_of_runs_is_told_and_other_reports_are_written_where_one_cannot_be() {
+    let folder = folder(PASSES);
+    let arguments = ["run", "s.toml", "--json", "/dev/full", "--junit", "out.xml", "--html", "out.html"];
+    let (code, out, error) = texts(&keyrig(folder.path(), &arguments));
+    assert!(out.contains("1 passed in "), "{out}");
+    assert!(code == Some(1) && error.contains("cannot write /dev/full"), "{error}");
+    assert!(fs::read_to_string(folder.path().join("out.xml")).unwrap().contains("<testsuites"));
+    assert!(fs::read_to_string(folder.path().join("out.html")).unwrap().contains("<html"));
+}
+
+#[test]
+fn a_scenario_runs_once_by_whichever_paths_it_is_found() {
+    let folder = folder(PASSES);
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    for (to, name) in [("..", "deep/up"), (".", "here"), ("s.toml", "again.toml")] {
+        std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+    }
+    for paths in [&["."][..], &["s.toml", "./s.toml"], &[".", "s.toml", "deep/up"]] {
+        let (code, out, error) = texts(&keyrig(folder.path(), &[&["run", "--list"], paths].concat()));
+        assert_eq!((code, out.lines().count(), error.as_str()), (Some(0), 1, ""), "{paths:?}: {out}");
+    }
+}
+
+#[test]
+fn a_part_in_which_nothing_is_is_a_good_end() {
+    let folder = folder(PASSES);
+    let (code, out, error) = texts(&keyrig(folder.path(), &["run", ".", "--shard", "2/2", "--json", "out.json"]));
+    assert_eq!((code, error.as_str()), (Some(0), "note: of 1 runs none is in part 2/2\n"));
+    assert!(out.contains("0 passed in "), "{out}");
+    let written: Value = serde_json::from_str(&fs::read_to_string(folder.path().join("out.json")).unwrap()).unwrap();
+    assert_eq!((&written["ok"], &written["runs"]), (&true.into(), &serde_json::json!([])));
+}
+
+#[test]
+fn a_variable_that_nothing_has_is_told_and_one_that_is_given_is_in_what_repeats_a_run() {
+    let text = "[matrix]\nbrowser = [\"chromium\"]\n[variables]\npassword = \"correct horse\"\n[[key]]\nname = \"a\"\n\n[[client]]\n\
+                name = \"page\"\nbrowser = \"${browser}\"\n\n[[step]]\nlogin = \"a\"\npassword = \"${password}\"\n";
+    let folder = folder(text);
+    for (variable, said) in [
+        ("pasword=x", "--variable pasword=…: no scenario there has ${pasword}, but ${password}"),
+        (
+            "browser=firefox",
+            "--variable browser=…: a matrix goes through browser: --matrix browser=firefox keeps one of its cells",
+        ),
+    ] {
+        let (code, out, error) = texts(&keyrig(folder.path(), &["run", ".", "--variable", variable]));
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{variable}");
+        assert!(error.contains(said), "{variable}: {error}");
+    }
+    let (code, out, _) = texts(&keyrig(folder.path(), &["run", ".", "--variable", "password=a secret"]));
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("--matrix browser=chromium --variable 'password=…'\n") && !out.contains("a secret"), "{out}");
+}
+
+#[test]
+fn settings_that_no_browser_can_be_served_with_are_told() {
+    let folder = folder(&format!("[site]\nrp-id = \"https://login.example.com\"\n{PASSES}"));
+    let (code, out, _) = texts(&keyrig(folder.path(), &["run", "."]));
+    assert_eq!(code, Some(1));
+    let told = "ask an administrator: the RP ID \"https://login.example.com\"";
+    assert!(out.replace("\n     ", " ").contains(told), "{out}");
+}
+
 #[test]
 fn the_first_failure_can_be_the_last_thing() {
     let folder = folder("[[key]]\nname = \"a\"\n\n[[step]]\nlogin = \"a\"\n");
@@ -173,23 +262,34 @@ fn ctrl_c_leaves_a_partial_report_that_says_so() {
 }
 
 #[test]
-fn a_site_that_answers_a_page_for_people_is_told_with_what_it_said() {
-    let site = TcpListener::bind("127.0.0.1:0").unwrap();
-    let folder = elsewhere(&format!("http://{}", site.local_addr().unwrap()));
-    let answering = thread::spawn(move || {
-        let (mut asked, _) = site.accept().unwrap();
-        let mut request = [0; 4096];
-        let read = asked.read(&mut request).unwrap();
-        asked.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<html>no</html>").unwrap();
-        String::from_utf8_lossy(&request[..read]).into_owned()
-    });
-    let (code, out, _) = texts(&keyrig(folder.path(), &["run", "."]));
-    assert!(answering.join().unwrap().starts_with("POST /attestation/options HTTP/1.1\r\n"));
-    assert_eq!(code, Some(1));
-    assert!(
-        out.contains("the site answered POST /attestation/options with what is not JSON: \"<html>no</html>\""),
-        "{out}"
-    );
+fn a_site_that_answers_something_else_than_options_is_told_with_what_it_said() {
+    for (status, headers, body, said) in [
+        ("200 OK", "", "<html>no</html>", "with what is not JSON: \"<html>no</html>\""),
+        (
+            "302 Found",
+            "Location: /login?next=/x\r\n",
+            "",
+            "with a redirect to \"/login?next=/x\" (HTTP 302): if that is where",
+        ),
+        ("204 No Content", "", "", "with nothing (HTTP 204)"),
+        ("200 OK", "", "[]", "is no options, which are an object: []"),
+    ] {
+        let site = TcpListener::bind("127.0.0.1:0").unwrap();
+        let folder = elsewhere(&format!("http://{}", site.local_addr().unwrap()));
+        let answer =
+            format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let answering = thread::spawn(move || {
+            let (mut asked, _) = site.accept().unwrap();
+            let mut request = [0; 4096];
+            let read = asked.read(&mut request).unwrap();
+            asked.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let (code, out, _) = texts(&keyrig(folder.path(), &["run", "."]));
+        assert!(answering.join().unwrap().starts_with("POST /attestation/options HTTP/1.1\r\n"));
+        assert_eq!(code, Some(1));
+        assert!(out.contains("POST /attestation/options ") && out.contains(said), "{said}: {out}");
+    }
 }
 
 /// The scenario that is shipped, at a site that speaks FIDO's shapes: ours, as a process of its own.
@@ -230,6 +330,7 @@ fn nobody_is_there() {
     let (code, out, _) = texts(&keyrig(folder.path(), &["run", "."]));
     assert_eq!(code, Some(1));
     assert!(out.contains("ERR ") && out.contains("cannot reach the relying party"), "{out}");
+    assert!(out.contains("Connection refused"), "{out}");
 }
 
 #[test]

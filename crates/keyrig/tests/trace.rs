@@ -101,6 +101,22 @@ fn a_program_that_failed_has_failed_whatever_became_of_its_report() {
 }
 
 #[test]
+fn a_report_of_a_program_goes_over_neither_the_program_nor_its_transcript() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = directory.path().join("program.sh");
+    fs::write(&program, "#!/bin/sh\n").expect("a file");
+    let trace = directory.path().join("out.txt");
+    for report in [&program, &trace] {
+        let written = ["--junit", text(report), "--trace", text(&trace)];
+        let ended =
+            run(&mut keyrig(&[&["exec", "--plug", "none"], &written[..], &["--", text(&program)]].concat()), "");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.code() == Some(125) && told.contains("a report goes to a file of its own"), "{told}");
+    }
+    assert_eq!(fs::read_to_string(&program).expect("text"), "#!/bin/sh\n");
+}
+
+#[test]
 fn a_report_of_a_program_says_how_it_ended_and_who_refused_what_it_asked() {
     let directory = tempfile::tempdir().expect("a directory");
     let (report, trace) = (directory.path().join("out.xml"), directory.path().join("out.jsonl"));

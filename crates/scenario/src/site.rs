@@ -69,7 +69,7 @@ struct Heard(Arc<Mutex<Vec<Call>>>);
 #[derive(Debug, Error)]
 pub enum SiteError {
     /// HTTP failed.
-    #[error("cannot reach the relying party: {0}")]
+    #[error("cannot reach the relying party: {}", with_cause(.0))]
     Http(#[from] reqwest::Error),
     /// A request cannot be made of what was written.
     #[error("there can be no such request: {0}")]
@@ -98,6 +98,15 @@ pub enum SiteError {
     /// The options are not WebAuthn's.
     #[error("the relying party's options are not WebAuthn's: {0}")]
     Options(#[from] InvalidJson),
+}
+
+/// What HTTP failed by: what the error says, and what lies under it, which it keeps to itself.
+fn with_cause(error: &reqwest::Error) -> String {
+    let mut cause = core::error::Error::source(error);
+    while let Some(below) = cause.and_then(core::error::Error::source) {
+        cause = Some(below);
+    }
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// A relying party's refusal.

@@ -262,3 +262,20 @@ fn without_times(event: &keyrig_faults::transcript::Event) -> String {
     }
     json.to_string()
 }
+
+/// Its time is over at once, as the clock is paused and nothing else is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_site_elsewhere_that_is_silent_is_told_with_what_it_was_asked() {
+    let site = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "[elsewhere]\nurl = \"http://{}\"\nadapter = \"fido-conformance\"\n[[key]]\nname = \"a\"\n[[step]]\nregister = \"a\"\n",
+        site.local_addr().unwrap()
+    );
+    let scenario = parse(Path::new("silent.toml"), text, &[]).unwrap().remove(0);
+    let result = run(&scenario, &Settings::default(), &mut ()).await;
+    let (_, found) = failed(&result);
+    assert!(
+        found.ends_with("it did not end within 60 s: the site has not answered POST /attestation/options"),
+        "{found}"
+    );
+}

@@ -149,6 +149,53 @@ fn an_earlier_step_that_is_looked_at_has_to_be_one_that_can_be() {
     assert_eq!(parse(Path::new("s.toml"), asked, &[]).unwrap().len(), 1, "who refused is known of others' sites too");
 }
 
+/// What is misspelt in a step that says what is not to be so would be so always.
+#[test]
+fn what_keys_were_asked_is_looked_up_and_an_assertion_looks_at_something() {
+    for (assert, said) in [
+        (
+            "{ never-asked = { a = \"authenticatorGetAsertion\" } }",
+            "s.toml:4:32: no command is called \"authenticatorGetAsertion\": did you mean \"authenticatorGetAssertion\"?",
+        ),
+        ("{ never-asked = { a = \"getPINRetries\" } }", "no command is called \"getPINRetries\""),
+        ("{ asked = { a = [\"U2F_REGISTER\", \"CTAPHID_INIT\"] } }", "no command is called \"CTAPHID_INIT\""),
+        ("{ asked = { a = \"vendor(0xZZ)\" } }", "no command is called \"vendor(0xZZ)\""),
+        ("{}", "s.toml:4:10: the step looks at nothing: say what has to be so"),
+    ] {
+        let found = problems(&format!("{KEY}[[step]]\nassert = {assert}"));
+        assert!(found.contains(said), "{assert}\n{found}");
+    }
+    let known =
+        ["authenticatorCredentialManagement(0x41)", "vendor(0xC1)", "U2F_VERSION"].map(|name| format!("{name:?}"));
+    let known = format!("{KEY}[[step]]\nassert = {{ never-asked = {{ a = [{}] }} }}", known.join(", "));
+    assert_eq!(parse(Path::new("s.toml"), known, &[]).unwrap().len(), 1);
+}
+
+#[test]
+fn where_a_site_elsewhere_is_has_to_be_an_address() {
+    let at = |url: &str| {
+        format!("[elsewhere]\nurl = \"{url}\"\nadapter = \"fido-conformance\"\n{KEY}[[step]]\nregister = \"a\"")
+    };
+    for url in [
+        "",
+        "localhost:8000",
+        "http://",
+        "http://127.0.0.1:99999",
+        "ftp://example.com",
+        "http://example.com/?next=/",
+        "http://a b",
+    ] {
+        let found = problems(&at(url));
+        assert!(
+            found.starts_with(&format!("s.toml:2:7: {url:?} is no address of a site: write http://HOST:PORT")),
+            "{found}"
+        );
+    }
+    for url in ["http://127.0.0.1:8000/", "https://example.com/auth"] {
+        assert!(parse(Path::new("s.toml"), at(url), &[]).is_ok(), "{url}");
+    }
+}
+
 #[test]
 fn what_a_site_has_for_old_keys_and_pages_elsewhere_goes_with_the_rest_of_it() {
     let found = problems(&format!("{KEY}[[step]]\nregister = \"a\"\nkind = \"u2f\""));
@@ -195,7 +242,7 @@ fn what_nothing_stands_for_is_said() {
     let found = problems("[matrix]\nbrowser = [\"chromium\"]\n[[key]]\nname = \"${brwser}\"");
     assert_eq!(found, "s.toml:4:8: nothing is called \"brwser\": did you mean \"browser\"?");
     let found = problems("[[key]]\nname = \"${x}\"");
-    assert!(found.starts_with("s.toml:2:8: nothing is called \"x\": [matrix] and [variables]"), "{found}");
+    assert!(found.starts_with("s.toml:2:8: nothing is called \"x\": [matrix], [variables] and --variable"), "{found}");
     let found = problems("[variables]\na = { b = 1 }\n[[key]]\nname = \"${a.c}\"");
     assert_eq!(found, "s.toml:4:8: \"a\" has no member \"c\": known are b");
     let found = problems("[variables]\na = \"${b}\"\nb = \"${a}\"");

@@ -1,8 +1,10 @@
 //! Which scenarios are to run.
 
+use core::fmt;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -66,19 +68,25 @@ impl Shard {
     }
 }
 
-/// Reads all scenarios that paths name; nothing if one is wrong, which is told with its place.
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.part, self.parts)
+    }
+}
+
+/// Reads all scenarios that paths name, each once; nothing if one is wrong, which is told with its place.
 pub(super) fn load_all(paths: &[PathBuf], given: &Given) -> Result<Option<Vec<Scenario>>, Failure> {
+    let mut seen = Seen::default();
     let mut files = Vec::new();
     for path in paths {
-        let found = files_of(path, MAX_DEPTH)
-            .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
-        if found.is_empty() {
+        let before = (files.len(), seen.again);
+        seen.files_of(path, MAX_DEPTH, &mut files)?;
+        if before == (files.len(), seen.again) {
             return Err(Failure::Usage(format!(
                 "{} has no scenario: those are files that end in .toml",
                 path.display()
             )));
         }
-        files.extend(found);
     }
     let (mut scenarios, mut is_wrong) = (Vec::new(), false);
     for file in files {
@@ -94,22 +102,56 @@ pub(super) fn load_all(paths: &[PathBuf], given: &Given) -> Result<Option<Vec<Sc
     Ok((!is_wrong).then_some(scenarios))
 }
 
-/// A file itself; of a folder, the files that end in `.toml`, by name.
-fn files_of(path: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
-    if !fs::metadata(path)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut paths = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
-    paths.sort();
-    let mut files = Vec::new();
-    for path in paths {
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            files.push(path);
-        } else if depth > 0 && path.is_dir() {
-            files.extend(files_of(&path, depth - 1)?);
+/// What was found, by whichever path and link.
+#[derive(Default)]
+struct Seen {
+    /// Device and number there.
+    known: BTreeSet<(u64, u64)>,
+    /// How many files and folders were found again.
+    again: usize,
+}
+
+impl Seen {
+    /// A file itself; of a folder, the files that end in `.toml`, by name.
+    fn files_of(&mut self, path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+        let unreadable = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        if !self.known.insert((metadata.dev(), metadata.ino())) {
+            self.again += 1;
+            return Ok(());
         }
+        if !metadata.is_dir() {
+            files.push(path.to_owned());
+            return Ok(());
+        }
+        let entries = fs::read_dir(path).map_err(unreadable)?.map(|entry| entry.map(|entry| entry.path()));
+        let mut paths = entries.collect::<io::Result<Vec<_>>>().map_err(unreadable)?;
+        paths.sort();
+        for path in paths {
+            let is_scenario = path.extension().is_some_and(|extension| extension == "toml");
+            if is_scenario || (depth > 0 && path.is_dir()) {
+                self.files_of(&path, depth.saturating_sub(1), files)?;
+            }
+        }
+        Ok(())
     }
-    Ok(files)
+}
+
+/// Whether each variable that is given stands for something in a scenario.
+pub(super) fn are_used(scenarios: &[Scenario], given: &Given) -> Result<(), Failure> {
+    let is_used = |name: &String| scenarios.iter().any(|scenario| scenario.given.contains(name));
+    let Some((name, value)) = given.iter().find(|(name, _)| !is_used(name)) else { return Ok(()) };
+    let is_axis = |name: &str| scenarios.iter().flat_map(|scenario| &scenario.cell).any(|(axis, _)| axis == name);
+    if is_axis(name) {
+        let why = format!(
+            "--variable {name}=…: a matrix goes through {name}: --matrix {name}={value} keeps one of its cells"
+        );
+        return Err(Failure::Usage(why));
+    }
+    let known: BTreeSet<_> = scenarios.iter().flat_map(Scenario::variables).filter(|name| !is_axis(name)).collect();
+    let known: Vec<_> = known.into_iter().map(|name| format!("${{{name}}}")).collect();
+    let but = if known.is_empty() { String::new() } else { format!(", but {}", known.join(", ")) };
+    Err(Failure::Usage(format!("--variable {name}=…: no scenario there has ${{{name}}}{but}")))
 }
 
 /// Keeps those that have all of this in their cell.

@@ -1,6 +1,6 @@
 //! Whose hands real keys are in, and what may be done to them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -26,6 +26,11 @@ impl HandArguments {
     /// Whether anything was said of real keys.
     pub(super) fn are_given(&self) -> bool {
         self.lab.is_some() || !self.allow_destructive.is_empty()
+    }
+
+    /// The lab file that was named.
+    pub(super) fn lab(&self) -> Option<&Path> {
+        self.lab.as_deref()
     }
 
     /// Who has the keys, and what may be done to them.

@@ -10,6 +10,7 @@ use keyrig_scenario::reports::{file_name, html, junit, summary, transcript};
 use keyrig_scenario::results::Results;
 
 use crate::failure::Failure;
+use crate::identity;
 use crate::output::say;
 
 /// Where GitHub wants what is shown beside a job.
@@ -40,11 +41,19 @@ impl Reports {
         [&self.junit, &self.html, &self.json, &self.trace].into_iter().any(Option::is_some)
     }
 
-    /// Whether they can be written, before anything runs.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    /// Whether they can be written, before anything runs, and over nothing that is read, or that is another one.
+    pub(super) fn check(&self, read: &[&Path]) -> Result<(), Failure> {
+        let mut others: Vec<_> = read.iter().filter_map(|file| identity::at(file)).collect();
         for file in [&self.junit, &self.html, &self.json].into_iter().flatten() {
             let opened = OpenOptions::new().append(true).create(true).open(file);
-            opened.map_err(|error| Failure::Write(file.clone(), error))?;
+            let metadata = opened.and_then(|opened| opened.metadata());
+            let metadata = metadata.map_err(|error| Failure::Write(file.clone(), error))?;
+            let Some(identity) = identity::of(&metadata) else { continue };
+            if others.contains(&identity) {
+                let why = "is a scenario or a lab that is read, or another report: a report goes to a file of its own";
+                return Err(Failure::Usage(format!("{} {why}", file.display())));
+            }
+            others.push(identity);
         }
         if let Some(folder) = &self.trace {
             fs::create_dir_all(folder).map_err(|error| Failure::Write(folder.clone(), error))?;
@@ -52,25 +61,28 @@ impl Reports {
         Ok(())
     }
 
-    /// Writes them; transcripts first, which the others name.
+    /// Writes them; transcripts first, which the others name. All that can be are written, and the first that cannot be is told.
     pub(super) fn write(&self, results: &mut Results) -> Result<(), Failure> {
+        let mut ended = Ok(());
         if let Some(folder) = &self.trace {
             for (place, run) in results.runs.iter_mut().enumerate().filter(|(_, run)| !run.before.is_empty()) {
                 let file = folder.join(file_name(run, place));
-                write(&file, &transcript(run))?;
-                run.transcript = Some(file);
+                match write(&file, &transcript(run)) {
+                    Ok(()) => run.transcript = Some(file),
+                    failed => ended = ended.and(failed),
+                }
             }
         }
         if let Some(file) = &self.json {
-            let json = serde_json::to_string_pretty(results).map_err(|error| Failure::Print(error.into()))?;
-            write(file, (json + "\n").as_bytes())?;
+            let json = serde_json::to_string_pretty(results).map_err(|error| Failure::Print(error.into()));
+            ended = ended.and(json.and_then(|json| write(file, (json + "\n").as_bytes())));
         }
         if let Some(file) = &self.junit {
-            let xml = junit(results).map_err(|error| Failure::Write(file.clone(), std::io::Error::other(error)))?;
-            write(file, xml.as_bytes())?;
+            let xml = junit(results).map_err(|error| Failure::Write(file.clone(), std::io::Error::other(error)));
+            ended = ended.and(xml.and_then(|xml| write(file, xml.as_bytes())));
         }
         if let Some(file) = &self.html {
-            write(file, html(results).as_bytes())?;
+            ended = ended.and(write(file, html(results).as_bytes()));
         }
         if let Some(file) = env::var_os(STEP_SUMMARY).filter(|file| !file.is_empty()) {
             let appended = OpenOptions::new().append(true).create(true).open(&file);
@@ -80,7 +92,7 @@ impl Reports {
                 say(format!("note: ${STEP_SUMMARY} was not written: {error}"));
             }
         }
-        Ok(())
+        ended
     }
 }
 

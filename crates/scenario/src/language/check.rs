@@ -9,7 +9,7 @@ use std::sync::Arc;
 use keyrig_authenticator::Profile;
 use keyrig_authenticator::profile::Quirk;
 use keyrig_client::{Browser, Origin, Rules};
-use keyrig_faults::Fault;
+use keyrig_faults::{COMMANDS, Fault};
 use keyrig_rack::{KeyName, KeySpecification, MAX_KEYS};
 use keyrig_relying_party::{EventKind, Role, UserName};
 use keyrig_verifier::Check;
@@ -102,6 +102,7 @@ pub(super) fn scenario(file: &Path, text: &Arc<str>, cell: Cell, read: File) -> 
         name,
         description: read.description.map(|text| text.trim().to_owned()),
         cell,
+        given: Vec::new(),
         on: read.on,
         seed: read.seed,
         keys,
@@ -344,6 +345,10 @@ fn step(At { value: table, at }: &At<StepTable>, known: &mut Known) -> Result<St
             admin = Some(command);
         }
         Verb::Call(call) => is_call(call)?,
+        Verb::Assert(assert) if **assert == AssertTable::default() => {
+            let problem = Problem::new(at, "the step looks at nothing");
+            return Err(problem.with_help("say what has to be so, such as assert = { log = [\"logged_in\"] }"));
+        }
         Verb::Assert(assert) => {
             asserted(assert, known)?;
             looked_at(assert, &at, known)?;
@@ -418,11 +423,26 @@ fn asserted(assert: &AssertTable, known: &Known) -> Result<(), Problem> {
     for (key, at) in keys {
         Known::is(&known.keys, "key", key, &at)?;
     }
+    for command in assert.asked.values().chain(assert.never_asked.values()).flat_map(|commands| &commands.0) {
+        one_of(command, "command", commands(), |name| is_command(name).then_some(()))?;
+    }
     for kind in assert.log.iter().flatten() {
         let names = EventKind::ALL.iter().map(|kind| kind.name());
         one_of(kind, "kind of event", names, |name| EventKind::ALL.iter().find(|kind| kind.name() == name))?;
     }
     Ok(())
+}
+
+/// The commands that transcripts know, by their names there. CTAPHID's own are in no exchange.
+fn commands() -> impl Iterator<Item = &'static str> {
+    let prototypes = ["authenticatorBioEnrollment(0x40)", "authenticatorCredentialManagement(0x41)"];
+    COMMANDS.into_iter().filter(|command| !command.starts_with("CTAPHID_")).chain(prototypes)
+}
+
+/// Whether a transcript may have a command of this name: also one that nobody knows, by its byte.
+fn is_command(name: &str) -> bool {
+    let by_byte = ["vendor(0x", "command(0x"].iter().find_map(|kind| name.strip_prefix(kind)?.strip_suffix(')'));
+    commands().any(|known| known == name) || by_byte.is_some_and(|byte| u8::from_str_radix(byte, 16).is_ok())
 }
 
 /// Whether there is an earlier step as one looks at.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -78,7 +79,13 @@ pub struct ElsewherePlan {
 impl ElsewhereTable {
     pub(super) fn plan(&self) -> Result<ElsewherePlan, Problem> {
         let url = self.url.value.trim_end_matches('/').to_owned();
-        if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+        let is_address = |url: Url| {
+            ["http", "https"].contains(&url.scheme())
+                && url.host().is_some()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        };
+        if !Url::parse(&url).is_ok_and(is_address) {
             let problem = Problem::new(self.url.at.clone(), format!("{:?} is no address of a site", self.url.value));
             return Err(problem.with_help("write http://HOST:PORT or https://HOST"));
         }

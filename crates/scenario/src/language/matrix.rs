@@ -152,6 +152,11 @@ fn places(text: &str) -> Vec<(Range<usize>, &str)> {
     found
 }
 
+/// The names of all variables in a text.
+pub(crate) fn names(text: &str) -> impl Iterator<Item = &str> {
+    places(text).into_iter().map(|(_, name)| name.split('.').next().unwrap_or(name))
+}
+
 /// About how many bytes a value takes.
 fn weight(value: &DeValue<'_>) -> usize {
     let inner: usize = match value {
@@ -223,7 +228,7 @@ fn variable<'v, 'i>(name: &str, variables: &'v Variables<'i>, at: &Range<usize>)
         let problem = Problem::new(at.clone(), format!("nothing is called {first:?}"));
         if variables.is_empty() {
             return Err(
-                problem.with_help("[matrix] and [variables] give names to what ${…} stands for, and there are none")
+                problem.with_help("[matrix], [variables] and --variable NAME=VALUE give names to what ${…} stands for, and there are none")
             );
         }
         return Err(problem.with_nearest(first, variables.iter().map(|(name, _)| name.as_str())));

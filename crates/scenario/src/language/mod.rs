@@ -145,7 +145,12 @@ pub fn parse(file: &Path, text: impl Into<Arc<str>>, given: &Given) -> Result<Ve
         matrix::substitute_all(&mut table, &variables).map_err(|problem| wrong(vec![problem]))?;
         let read = File::deserialize(Deserializer::from(Spanned::new(span.clone(), table)));
         let read = read.map_err(|error| of_toml(&error))?;
-        check::scenario(file, &text, cell, read).map_err(wrong)
+        let mut scenario = check::scenario(file, &text, cell, read).map_err(wrong)?;
+        let is_given = |name: &&String| {
+            scenario.variables().contains(name.as_str()) && !scenario.cell.iter().any(|(axis, _)| axis == *name)
+        };
+        scenario.given = given.iter().map(|(name, _)| name).filter(is_given).cloned().collect();
+        Ok(scenario)
     };
     cells.into_iter().map(in_cell).collect()
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::ops::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::admin::AdminCommand;
 use super::at::At;
 use super::elsewhere::ElsewherePlan;
 use super::expectation::Expected;
-use super::matrix::Cell;
+use super::matrix::{self, Cell};
 use super::on::On;
 use super::problem::{Problem, line_and_column};
 use super::site::{AcceptedAttestation, AttestationRoot, AttestationTable};
@@ -38,6 +38,8 @@ pub struct Scenario {
     pub description: Option<String>,
     /// Which cell of the matrix it is.
     pub cell: Cell,
+    /// The variables that it has from outside of its file, by their names: what they are may be secret.
+    pub given: Vec<String>,
     /// On what it can run; without any, on everything.
     pub on: Vec<On>,
     /// The seed from which everything random follows, if the file has one.
@@ -65,6 +67,12 @@ impl Scenario {
         }
         let cell: Vec<_> = self.cell.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("{} [{}]", self.name, cell.join(" "))
+    }
+
+    /// The names of what `${…}` stands for in its file.
+    #[must_use]
+    pub fn variables(&self) -> BTreeSet<&str> {
+        matrix::names(&self.text).collect()
     }
 
     /// Line and column of a place in its file.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use keyrig_client::json::InvalidJson;
-use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, redirect};
 use serde_json::Value;
 
@@ -34,6 +34,18 @@ pub(super) struct Elsewhere {
     /// Each user's.
     browsers: BTreeMap<String, Browser>,
     calls: Vec<Call>,
+    /// What is being asked, as it is written.
+    asking: Option<String>,
+}
+
+/// What it answered.
+struct Answered {
+    status: u16,
+    /// As JSON; the beginning of what is none, as text.
+    body: Value,
+    is_empty: bool,
+    /// Where a redirect leads.
+    location: Option<String>,
 }
 
 /// What stands for what in a request.
@@ -49,11 +61,17 @@ impl Elsewhere {
         // A redirect is an answer: to a page for people, after which nothing more is to come.
         let http = Client::builder().no_proxy().redirect(redirect::Policy::none()).build();
         let http = http.map_err(crate::site::SiteError::Http)?;
-        Ok(Self { plan: plan.clone(), http, browsers: BTreeMap::new(), calls: Vec::new() })
+        Ok(Self { plan: plan.clone(), http, browsers: BTreeMap::new(), calls: Vec::new(), asking: None })
     }
 
     pub(super) fn take_calls(&mut self) -> Vec<Call> {
+        self.asking = None;
         core::mem::take(&mut self.calls)
+    }
+
+    /// The request that is not answered yet.
+    pub(super) fn asking(&self) -> Option<&str> {
+        self.asking.as_deref()
     }
 
     /// The first request of a ceremony: its options, and all of the answer.
@@ -64,21 +82,17 @@ impl Elsewhere {
         parse: fn(&str) -> Result<O, InvalidJson>,
     ) -> Result<Result<(Begun<O>, Value), Box<Outcome>>, RunError> {
         let body = ceremony.begin_body.as_ref().map(json);
-        let (status, answer) = self.ask(user, &ceremony.begin.value, body, &Value::Null, &Value::Null).await?;
-        if let Some(refused) = self.refused(status, &answer, false) {
+        let answered = self.ask(user, &ceremony.begin.value, body, &Value::Null, &Value::Null).await?;
+        if let Some(refused) = self.refused(answered.status, &answered.body, false) {
             return Ok(Err(Box::new(Outcome::refused(refused))));
         }
-        let Some(options) = answer.pointer(&ceremony.options).filter(|options| options.is_object()) else {
-            let (call, pointer) = (&ceremony.begin.value, &ceremony.options);
-            return Err(RunError::Cannot(match &answer {
-                Value::String(text) => format!("the site answered {call} with what is not JSON: {text:?}"),
-                _ => format!("the site's answer to {call} has no options at {pointer:?}"),
-            }));
+        let Some(options) = answered.body.pointer(&ceremony.options).filter(|options| options.is_object()) else {
+            return Err(RunError::Cannot(no_options(&ceremony.begin.value, &ceremony.options, &answered)));
         };
         // Some have them as they are for the browser, in publicKey.
         let json = options.get("publicKey").unwrap_or(options).clone();
         Ok(match parse(&json.to_string()) {
-            Ok(options) => Ok((Begun { challenge: String::new(), options, json }, answer)),
+            Ok(options) => Ok((Begun { challenge: String::new(), options, json }, answered.body)),
             Err(error) => Err(Box::new(Outcome::refused(&keyrig_client::ClientError::from(error)))),
         })
     }
@@ -92,13 +106,14 @@ impl Elsewhere {
         credential: &Value,
     ) -> Result<Option<Refused>, RunError> {
         let body = ceremony.finish_body.as_ref().map_or_else(|| credential.clone(), json);
-        let (status, answer) = self.ask(user, &ceremony.finish.value, Some(body), begun, credential).await?;
-        Ok(self.refused(status, &answer, true))
+        let answered = self.ask(user, &ceremony.finish.value, Some(body), begun, credential).await?;
+        Ok(self.refused(answered.status, &answered.body, true))
     }
 
     /// Any other request.
     pub(super) async fn call(&mut self, user: &str, call: &str, body: Option<Value>) -> Result<(u16, Value), RunError> {
-        self.ask(user, call, body, &Value::Null, &Value::Null).await
+        let answered = self.ask(user, call, body, &Value::Null, &Value::Null).await?;
+        Ok((answered.status, answered.body))
     }
 
     /// Keeps what is at a pointer of an answer, for later requests of a user.
@@ -120,7 +135,7 @@ impl Elsewhere {
         mut body: Option<Value>,
         begun: &Value,
         credential: &Value,
-    ) -> Result<(u16, Value), RunError> {
+    ) -> Result<Answered, RunError> {
         let (method, path) = call.split_once(' ').unwrap_or(("GET", call));
         let browser = self.browsers.entry(user.to_owned()).or_default().clone();
         let known = Known { user, browser: &browser, begun, credential };
@@ -142,8 +157,12 @@ impl Elsewhere {
             known.put(body)?;
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
+        self.asking = Some(call.to_owned());
         let mut response = request.send().await.map_err(crate::site::SiteError::Http)?;
         let status = response.status().as_u16();
+        let location = response.headers().get(LOCATION).filter(|_| (300..400).contains(&status));
+        let location =
+            location.map(|location| String::from_utf8_lossy(location.as_bytes()).chars().take(SHOWN).collect());
         let set: Vec<_> = response.headers().get_all(SET_COOKIE).iter().cloned().collect();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(crate::site::SiteError::Http)? {
@@ -163,11 +182,11 @@ impl Elsewhere {
             }
         }
         let text = || Value::String(String::from_utf8_lossy(&bytes).chars().take(SHOWN).collect());
-        let answer =
+        let body =
             if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) };
-        let code = (status >= 400).then(|| code_of(&answer));
+        let code = (status >= 400).then(|| code_of(&body));
         self.calls.push(Call { method: method.to_owned(), path: path.to_owned(), status, code });
-        Ok((status, answer))
+        Ok(Answered { status, body, is_empty: bytes.is_empty(), location })
     }
 
     /// A refusal, if an answer is one.
@@ -190,6 +209,24 @@ impl Elsewhere {
         });
         let (cause, checks, report) = (None, Vec::new(), None);
         Some(Refused { by: Party::RelyingParty, code: code_of(answer), cause, checks, reason, report })
+    }
+}
+
+/// Why there are no options in an answer, where they are looked for at a pointer.
+fn no_options(call: &str, pointer: &str, answered: &Answered) -> String {
+    let Answered { status, body, is_empty, location } = answered;
+    let shown = || body.to_string().chars().take(SHOWN).collect::<String>();
+    match (location, body) {
+        (Some(location), _) => format!(
+            "the site answered {call} with a redirect to {location:?} (HTTP {status}): if that is where people log in, something is to be \
+             called before that does"
+        ),
+        (None, _) if *is_empty => format!("the site answered {call} with nothing (HTTP {status})"),
+        (None, Value::String(text)) => format!("the site answered {call} with what is not JSON: {text:?}"),
+        (None, _) if pointer.is_empty() => {
+            format!("the site's answer to {call} is no options, which are an object: {}", shown())
+        }
+        (None, _) => format!("the site's answer to {call} has no options at {pointer:?}: {}", shown()),
     }
 }
 

@@ -189,6 +189,11 @@ fn repeat(scenario: &Scenario, on: On, seed: u64) -> String {
         line.push_str(" --matrix ");
         line.push_str(&quoted(&cell.join(",")));
     }
+    // What they are may be secret, and reports are read by others.
+    for name in &scenario.given {
+        line.push_str(" --variable ");
+        line.push_str(&quoted(&format!("{name}=…")));
+    }
     line
 }
 
@@ -333,9 +338,11 @@ impl Run<'_> {
             Err(_) => {
                 // A step in a browser lets go of them.
                 self.keys.look().await?;
-                let why = match self.is_in_browser(step) {
-                    true => "nobody said that it is over",
-                    false => "nobody touches a key that waits, or the site is silent",
+                let asking = self.elsewhere.as_ref().and_then(Elsewhere::asking);
+                let why = match (self.is_in_browser(step), asking) {
+                    (true, _) => "nobody said that it is over".to_owned(),
+                    (false, Some(call)) => format!("the site has not answered {call}"),
+                    (false, None) => "nobody touches a key that waits, or the site is silent".to_owned(),
                 };
                 Outcome::problem(format!("it did not end within {} s: {why}", patience.as_secs()))
             }
@@ -367,7 +374,13 @@ impl Run<'_> {
         if let Verb::Assert(assert) = &step.verb {
             differences.extend(self.assert_of_keys(assert).await?);
         }
-        let refused = outcome.refused;
+        let mut refused = outcome.refused;
+        // What a page is not told, as it is an administrator's matter.
+        if let (Some(refused), None, Some(problem)) = (&mut refused, &self.elsewhere, self.site.webauthn_problem())
+            && refused.code == "webauthn_unavailable"
+        {
+            refused.reason = format!("{}: {problem}", refused.reason);
+        }
         let away = self.keys.away();
         let what_keys_did = || messages::what_keys_did(&events, &away).filter(|_| step.verb.is_ceremony());
         Ok(StepResult {

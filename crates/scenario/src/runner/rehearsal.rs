@@ -47,6 +47,8 @@ pub(super) struct Rehearsal {
     /// What it is by now.
     plan: SitePlan,
     origin: String,
+    /// What is wrong with its settings.
+    webauthn_problem: Option<String>,
     /// A browser without a session, of which others are made.
     fresh: Site,
     port: Option<Port>,
@@ -82,6 +84,7 @@ impl Rehearsal {
             roots,
             plan: plan.clone(),
             origin: String::new(),
+            webauthn_problem: None,
             fresh: Site::direct("", axum::Router::new()),
             port,
             users: users.to_vec(),
@@ -121,6 +124,7 @@ impl Rehearsal {
             Options { explain: true, password_cost: PasswordCost::DangerNone, ..Options::new(self.store.clone()) };
         let relying_party = Arc::new(RelyingParty::new(Ok(settings), options, Arc::new(self.time.clone())));
         relying_party.settle_in()?;
+        self.webauthn_problem = relying_party.webauthn_problem().map(str::to_owned);
         let calls = self.fresh.clone();
         self.fresh = match &mut self.port {
             None => Site::direct(&self.origin, router(relying_party)),
@@ -193,6 +197,11 @@ impl Rehearsal {
             &self.by(),
         );
         Ok(added.map(drop).map_err(told))
+    }
+
+    /// Which of its settings no browser can be served with, if one is so.
+    pub(super) fn webauthn_problem(&self) -> Option<&str> {
+        self.webauthn_problem.as_deref()
     }
 
     /// Where its pages are.
