@@ -15,7 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 use keyrig_client::origin::InvalidUrl;
 use keyrig_client::{Browser, Origin};
-use keyrig_relying_party::{Policy, Settings, Written};
+use keyrig_relying_party::{Settings, Written};
 use keyrig_scenario::doctor::{
     self, Change, Diagnosis, Kind, Mend, Passed, Pve, PveUser, Refusal, RelatedOrigins, Site, Verdict, Warning,
 };
@@ -26,9 +26,6 @@ use serde::Serialize;
 use self::running::{Fetcher, Running};
 use crate::failure::Failure;
 use crate::output::{GREEN, RED, YELLOW, print, print_json, print_marked};
-
-/// The policy whose settings a `datacenter.cfg` has.
-const PROXMOX_VE: &str = "proxmox-9";
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -220,10 +217,7 @@ impl Arguments {
             let settings = Settings { origins, allow_subdomains, ..Settings::new(rp_id, "") };
             (Written { settings, problems: Vec::new() }, Kind::Other)
         };
-        let mut settings = written.settings;
-        if kind == Kind::ProxmoxVe {
-            settings.policy = Policy::built_in(PROXMOX_VE)?;
-        }
+        let settings = written.settings;
         let problems = written.problems.iter().map(ToString::to_string).collect();
         let site = Site { settings, kind, related_origins: RelatedOrigins::OfSettings };
         Ok(Asked { site, problems, warnings, pve, fetcher, of_site, contacted: Vec::new() })

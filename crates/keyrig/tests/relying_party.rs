@@ -409,6 +409,46 @@ fn a_site_on_a_loopback_address_is_opened_by_the_name() {
     assert_eq!(line, format!("site     http://localhost:{port}, at 127.0.0.1:{port} alone\n"));
 }
 
+/// The policy that `rp serve` says it has.
+fn policy_of(site: &Site, arguments: &[&str]) -> String {
+    let mut serving = keyrig(&["rp", "serve", "--listen", "localhost:0", "--json", "--state"])
+        .arg(site.0.path().join("state"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    BufReader::new(serving.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    serving.kill().expect("it is ours");
+    serving.wait().expect("it ends");
+    let listening: Value = serde_json::from_str(&line).expect("JSON");
+    listening["policy"].as_str().expect("text").to_owned()
+}
+
+#[test]
+fn a_datacenter_cfg_has_proxmox_ve_s_rules_unless_a_policy_is_named() {
+    let site = Site::new();
+    let file = |name: &str, text: &str| {
+        let path = site.0.path().join(name);
+        std::fs::write(&path, text).expect("it is written");
+        path.to_str().expect("text").to_owned()
+    };
+    let of_proxmox = file("datacenter.cfg", "webauthn: rp=x,id=localhost,origin=http://localhost:8006\n");
+    let ours = file("site.toml", "rp_id = \"localhost\"\npolicy = \"post-quantum\"\n");
+    for (arguments, expected) in [
+        (vec!["--config", &of_proxmox], "proxmox-9"),
+        (vec!["--config", &of_proxmox, "--policy", "pve-8.0.3"], "pve-8.0.3"),
+        (vec!["--config", &ours], "post-quantum"),
+        (vec!["--config", &ours, "--policy", "strict-l3"], "strict-l3"),
+        (vec![], "strict-l3"),
+        (vec!["--policy", "proxmox-9"], "proxmox-9"),
+    ] {
+        assert_eq!(policy_of(&site, &arguments), expected, "{arguments:?}");
+    }
+    let error = site.failed(&["serve", "--listen", "localhost:0", "--policy", "proxmox"], 2);
+    assert!(error.contains("proxmox-9"), "{error}");
+}
+
 /// What `rp serve` prints with these settings before it serves.
 fn at_the_start(site: &Site, settings: &str) -> Vec<String> {
     at_the_start_with(site, settings, &["--listen", "localhost:0"])

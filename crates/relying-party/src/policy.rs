@@ -192,6 +192,12 @@ impl Policy {
         Self::parse(name, text).expect("a policy that comes with keyrig is valid: a test reads them all")
     }
 
+    /// What a server with a `datacenter.cfg` is.
+    pub(crate) fn proxmox_ve() -> Self {
+        let [_, (name, text), ..] = BUILT_IN;
+        Self::parse(name, text).expect("a policy that comes with keyrig is valid: a test reads them all")
+    }
+
     /// The policy that comes with keyrig under this name.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use crate::output::{print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-The file that 'keyrig rp serve --config FILE.toml' reads chooses a policy:
-policy = \"proxmox-9\".")]
+'keyrig rp serve --policy NAME' chooses one, or the file of --config:
+policy = \"proxmox-9\" in a TOML file; a datacenter.cfg has proxmox-9.")]
 pub(crate) struct Arguments {
     /// The policy to show
     name: Option<String>,

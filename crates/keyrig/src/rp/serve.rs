@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use clap::Args;
 use keyrig_client::Origin;
 use keyrig_relying_party::{
-    By, Options, RelyingParty, Role, Server, Settings, SystemClock, Transport, UserError, UserName,
+    By, Options, Policy, RelyingParty, Role, Server, Settings, SystemClock, Transport, UserError, UserName,
 };
 use keyrig_scenario::doctor::{self, Kind, Passed, RelatedOrigins, Site};
 use serde::Serialize;
@@ -35,7 +35,8 @@ Examples:
                                             on this machine
   keyrig rp serve --explain --state ./site  tells users why a login was refused
   keyrig rp serve --config datacenter.cfg   name, RP ID and origin as Proxmox VE
-                                            has them
+                                            has them, and its rules
+  keyrig rp serve --policy proxmox-9        its rules at http://localhost:8006
   keyrig rp serve --config site.toml        several origins, a policy,
                                             attestation, …
 
@@ -76,9 +77,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     trust_proxy: Vec<IpAddr>,
 
-    /// Settings: a datacenter.cfg of Proxmox VE, or a TOML file
+    /// Settings: a datacenter.cfg of Proxmox VE, which has the policy proxmox-9, or a TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// The rules that it goes by, instead of those of --config: see 'keyrig rp policies'
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
 
     /// Tell users why a login was refused. Attackers learn it too: for rehearsals only
     #[arg(long)]
@@ -131,16 +136,18 @@ struct Place {
 
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     check_reach(&arguments)?;
+    let policy = arguments.policy.as_deref().map(Policy::built_in).transpose()?;
     let (listeners, missing) = bind(arguments.listen, &arguments.node).await?;
     let mut listen = Vec::new();
     for (_, listener) in &listeners {
         listen.push(listener.local_addr().map_err(Failure::Runtime)?);
     }
     let port = listen.first().map_or(0, SocketAddr::port);
-    let settings = match &arguments.config {
+    let mut settings = match &arguments.config {
         Some(file) => Settings::load(file)?,
         None => tried_out(&arguments, port)?,
     };
+    settings.policy = policy.unwrap_or(settings.policy);
     let store = arguments.state.open_or_make()?;
     let hosts: Vec<String> = listeners.iter().map(|(host, _)| host.clone()).collect();
     let security = Security::of(&arguments, &settings, &hosts)?;

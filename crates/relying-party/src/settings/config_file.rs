@@ -1,4 +1,4 @@
-//! Settings from a file: a `datacenter.cfg` of Proxmox VE as it is, or, if the name ends in `.toml`, our own.
+//! Settings from a file: a `datacenter.cfg` of Proxmox VE as it is, with the policy `proxmox-9`, or, if the name ends in `.toml`, our own.
 //!
 //! ```toml
 //! datacenter_cfg = "datacenter.cfg"      # name, RP ID, origin and allow-subdomains from there; what follows goes before
@@ -13,7 +13,7 @@
 //! allow_subdomains = false
 //! passkey_login = true
 //!
-//! policy = "proxmox-9"                   # or "mine.toml"
+//! policy = "proxmox-9"                   # or "mine.toml"; "strict-l3" unless it is written, with a datacenter_cfg too
 //! challenge_lifetime_s = 60              # these four change the policy
 //! user_verification = "required"
 //! resident_key = "required"

@@ -1,4 +1,5 @@
-//! The `webauthn:` line of Proxmox VE's `datacenter.cfg`, read as it is: `webauthn: rp=NAME,id=DOMAIN,origin=URL`.
+//! The `webauthn:` line of Proxmox VE's `datacenter.cfg`, read as it is: `webauthn: rp=NAME,id=DOMAIN,origin=URL`. The policy is Proxmox
+//! VE's too.
 //!
 //! Other lines are none of our business. One that was meant to be this one and is not would leave a relying party
 //! without its settings, so it is an error.
@@ -136,7 +137,7 @@ pub(super) fn read_line(line: &str) -> Result<(Settings, Vec<Wrong>), Wrong> {
         passkey_login: false,
         attestation: Attestation::None,
         enterprise_attestation: false,
-        policy: Policy::strict(),
+        policy: Policy::proxmox_ve(),
         limits: Limits::default(),
         notes,
     };
