@@ -52,7 +52,7 @@ refused(lambda: log_in(password="wrong"), AuthenticationError, "Couldn't authent
 pve.access.users.post(userid="ci@pve", password="a password of ci", comment="by automation")
 pve.access.acl.put(path="/", users="ci@pve", roles="PVEAuditor")
 assert pve.access.users("ci@pve").get()["comment"] == "by automation"
-refused(lambda: pve.access.users("nobody@pve").get(), ResourceException, "there is no user nobody@pve")
+refused(lambda: pve.access.users("nobody@pve").get(), ResourceException, "no such user ('nobody@pve')")
 refused(lambda: pve.access.users.post(userid="x"), ResourceException, "Parameter verification failed.")
 print("password, users, roles")
 

@@ -69,7 +69,7 @@
 //!
 //! The same decisions are under `/api2/json` and `/api2/extjs` in Proxmox VE's shapes ([`PROXMOX_ROUTES`]): `POST /access/ticket` gives
 //! a ticket for the cookie `PVEAuthCookie` and a token for the header `CSRFPreventionToken`, answers are `{"data": ..}`, and the cause of a
-//! failure is the reason phrase. Realms are added by `POST /access/domains`; `GET`, `PUT` and `DELETE /access/domains/{realm}` tell, change and
+//! failure is the reason phrase, and `message` in the body. Realms are added by `POST /access/domains`; `GET`, `PUT` and `DELETE /access/domains/{realm}` tell, change and
 //! delete one. `POST /access/domains/{realm}/sync` begins a task, and answers its UPID; `/nodes/{node}/tasks/{upid}/status` and `/log` say how it
 //! stands with it.
 //!

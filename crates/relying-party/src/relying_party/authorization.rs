@@ -60,6 +60,9 @@ pub(crate) struct Enrol;
 #[derive(Debug)]
 pub(crate) struct Own;
 
+/// What [`OwnInPerson`] needs of an API token, and it does not have.
+pub(crate) const IN_PERSON: &str = "of its user: an API token will not do";
+
 /// What concerns the user alone and takes a session: a token for programs makes no other tokens, which could do more than it may.
 #[derive(Debug)]
 pub(crate) struct OwnInPerson;
@@ -109,11 +112,7 @@ impl Right for Own {
 impl Right for OwnInPerson {
     fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
         Own::check(session, now, policy)?;
-        if session.is_api_token {
-            Err(Refusal::Forbidden { needed: "of its user: an API token will not do" })
-        } else {
-            Ok(())
-        }
+        if session.is_api_token { Err(Refusal::Forbidden { needed: IN_PERSON }) } else { Ok(()) }
     }
 }
 

@@ -15,8 +15,8 @@ mod syncing;
 mod tickets;
 
 pub(crate) use self::authorization::{
-    Administer, Audit, ChangeOthers, ChangeOthersFactors, ChangeOwn, Claim, Credential, Enrol, Own, OwnInPerson,
-    Present, Right, SessionTicket,
+    Administer, Audit, ChangeOthers, ChangeOthersFactors, ChangeOwn, Claim, Credential, Enrol, IN_PERSON, Own,
+    OwnInPerson, Present, Right, SessionTicket,
 };
 pub(crate) use self::enrolment::{Added, RegistrationWish, TotpOffer, TotpWish};
 pub(crate) use self::login::{Answer, Ceremony, LOGIN_LIFETIME, LoggedIn, Offer, Step};

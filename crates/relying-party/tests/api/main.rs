@@ -38,6 +38,7 @@ mod proxmox_realms;
 mod proxmox_shape;
 #[cfg(test)]
 mod proxmox_steps;
+mod proxmox_words;
 #[cfg(test)]
 mod realms;
 #[cfg(test)]

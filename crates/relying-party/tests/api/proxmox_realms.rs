@@ -511,7 +511,7 @@ async fn a_realm_is_for_administrators_to_change_and_for_auditors_to_see() {
             world
                 .call(other, method, path, parameters)
                 .await
-                .refused(403, "Permission check failed (this needs the role administrator)");
+                .refused(403, "Permission check failed (/access/realm, Realm.Allocate)");
         }
     }
     assert_eq!(world.stored(), stored);
@@ -535,7 +535,7 @@ async fn a_realm_is_for_administrators_to_change_and_for_auditors_to_see() {
         world
             .call(other, "GET", "/pve", &[])
             .await
-            .refused(403, "Permission check failed (this needs the role administrator or auditor)");
+            .refused(403, "Permission check failed (/access/realm, Realm.Allocate|Sys.Audit)");
     }
 }
 
@@ -649,7 +649,7 @@ async fn a_directory_is_tried_where_that_is_asked_for_and_nothing_is_written_if_
     // Nor is any asked for whom it is not to be asked.
     let auditor = ticket(&world.rig, "auditor@pve").await;
     let answer = world.call(&auditor, "PUT", "/corp", &[("comment", "y"), ("check-connection", "1")]).await;
-    answer.refused(403, "Permission check failed (this needs the role administrator)");
+    answer.refused(403, "Permission check failed (/access/realm, Realm.Allocate)");
     assert_eq!(other.asked(), []);
 }
 
@@ -802,7 +802,7 @@ async fn what_changes_while_a_directory_is_tried_counts() {
         };
         let (answer, stored) = tokio::join!(call, meanwhile);
         match is_demoted {
-            true => answer.refused(403, "Permission check failed (this needs the role administrator)"),
+            true => answer.refused(403, "Permission check failed (/access/realm, Realm.Allocate)"),
             false => answer.refused(
                 500,
                 "update auth server failed: detected modified configuration - file changed by other user? Try again.",

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::answer::{Answer, Data, Failure};
 use super::caller::{Caller, csrf_token, moment};
 use super::params::{NoParams, Params};
+use super::permission;
 use super::ticket::{MAX_TICKET_BYTES, TICKET_KEY_BYTES, Ticket};
 use crate::http::login::counted;
 use crate::relying_party::{
@@ -29,8 +30,17 @@ type Shared = State<Arc<RelyingParty>>;
 /// The release whose API this is.
 const RELEASE: &str = "9.0";
 
+/// Of which commit it is built, there: 8 to 64 hexadecimal digits. These are the bytes of `keyrig`.
+const REPOID: &str = "6b6579726967";
+
 pub(super) async fn version(_: Caller<Present>, _: NoParams) -> Answer {
-    Ok(Data(json!({ "version": RELEASE, "release": RELEASE, "repoid": concat!("keyrig-", env!("CARGO_PKG_VERSION")) })))
+    Ok(Data(json!({ "version": RELEASE, "release": RELEASE, "repoid": REPOID })))
+}
+
+/// What there is below `/access`.
+pub(super) async fn index(_: Caller<Present>, _: NoParams) -> Answer {
+    let below = ["users", "groups", "roles", "acl", "domains", "tfa", "ticket", "permissions", "password"];
+    Ok(Data(below.iter().map(|name| json!({ "subdir": name })).collect()))
 }
 
 /// Clients ask whether there is anybody.
@@ -272,7 +282,9 @@ pub(super) async fn change_password(
         relying_party.change_password(claim, confirmation, new).await?;
     } else {
         confirmed(&relying_party, &claim, confirmation).await?;
-        relying_party.set_password(claim.for_right(), user, new).await?;
+        let lacking = permission::to_allocate(&user);
+        let set = relying_party.set_password(claim.for_right(), user, new).await;
+        set.map_err(|refusal| Failure::from(refusal).lacking(&lacking))?;
     }
     Ok(Data(Value::Null))
 }

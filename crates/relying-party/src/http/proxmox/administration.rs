@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
 use super::params::{InPath, NoParams, Params};
+use super::permission;
 use crate::api_tokens::{ApiToken, TokenWish};
 use crate::groups::Group;
 use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own, OwnInPerson};
@@ -143,16 +144,15 @@ fn change_of(params: &mut Params) -> UserChange {
     UserChange { role: None, enabled, comment, email, firstname, lastname, expire, groups, append }
 }
 
-pub(super) async fn add_user(
-    State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
-    mut params: Params,
-) -> Answer {
+pub(super) async fn add_user(State(relying_party): Shared, Caller(claim): Caller<Own>, mut params: Params) -> Answer {
     let user = params.required("userid");
     let password = params.required("password");
     let change = change_of(&mut params);
     params.finish()?;
     let name = user_name(&user)?;
+    // What is lacking depends on who is to be added; it is looked at before the password is hashed.
+    let foreseen = relying_party.foresee(claim.for_right::<ChangeOthers>()).await;
+    let claim = foreseen.map_err(|refusal| Failure::from(refusal).lacking(&permission::to_allocate(&name)))?;
     relying_party.add_user(claim, name, Role::User, password, change).await?;
     Ok(Data(Value::Null))
 }

@@ -10,6 +10,9 @@ use hyper::ext::ReasonPhrase;
 use serde_json::{Map, Value, json};
 
 use crate::Refusal;
+use crate::factors::FactorError;
+use crate::relying_party::IN_PERSON;
+use crate::users::UserError;
 
 /// To the letter: a client refuses anything else.
 const MEDIA_TYPE: &str = "application/json;charset=UTF-8";
@@ -31,6 +34,8 @@ pub(super) struct Failure {
     status: StatusCode,
     reason: String,
     errors: BTreeMap<String, String>,
+    /// Whether it is refused for what the caller may not, and is not said yet what that is.
+    lacks: bool,
 }
 
 impl Failure {
@@ -85,7 +90,17 @@ impl Failure {
     }
 
     fn new(status: StatusCode, reason: &str) -> Self {
-        Self { status, reason: reason.to_owned(), errors: BTreeMap::new() }
+        Self { status, reason: reason.to_owned(), errors: BTreeMap::new(), lacks: false }
+    }
+
+    /// If it is refused for what the caller may not, says what that is: a path and a privilege.
+    pub(super) fn lacking(self, permission: &str) -> Self {
+        if self.lacks { Self { reason: format!("{} ({permission})", self.reason), lacks: false, ..self } } else { self }
+    }
+
+    /// The same as the text that the body has: a line, as what dies there has it.
+    fn message(&self) -> String {
+        format!("{}\n", self.reason)
     }
 }
 
@@ -99,9 +114,21 @@ impl From<Refusal> for Failure {
             | Refusal::UnknownLogin => Self::authentication(),
             Refusal::NotLoggedIn => Self::invalid_ticket(),
             Refusal::BadCsrfToken => Self::new(StatusCode::UNAUTHORIZED, "Permission denied - invalid csrf token"),
-            Refusal::Forbidden { needed } => {
-                Self::new(StatusCode::FORBIDDEN, &format!("Permission check failed (this needs the role {needed})"))
+            Refusal::Forbidden { needed: IN_PERSON } => {
+                Self::new(StatusCode::FORBIDDEN, &format!("Permission check failed ({refusal})"))
             }
+            Refusal::Forbidden { .. } => {
+                Self { lacks: true, ..Self::new(StatusCode::FORBIDDEN, "Permission check failed") }
+            }
+            Refusal::User(UserError::Unknown(user)) | Refusal::Factor(FactorError::UnknownUser(user)) => {
+                Self::died(format!("no such user ('{user}')"))
+            }
+            Refusal::Factor(FactorError::RecoveryKeysExist(_)) => Self::died("user already has recovery keys"),
+            Refusal::BadContentType => Self::new(
+                refusal.status(),
+                "the body is no form and no JSON: send it with Content-Type: \
+                     application/x-www-form-urlencoded or application/json",
+            ),
             Refusal::User(_)
             | Refusal::Group(_)
             | Refusal::Role(_)
@@ -131,12 +158,21 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Writes an answer as `/api2/json` has it.
+/// Names what was lacking, in a refusal for that.
+pub(super) fn name_lacking(response: &mut Response, permission: &str) {
+    if let Some(Err(failure)) = response.extensions_mut().get_mut::<Answer>() {
+        *failure = failure.clone().lacking(permission);
+    }
+}
+
+/// Writes an answer as `/api2/json` has it: in the body of a failure there is its cause too since libpve-http-server-perl 5.2.0 (January
+/// 2025, Proxmox VE 8.3), `PVE::APIServer::Formatter::Standard`. Before it was in the status line alone.
 pub(super) async fn json(mut response: Response) -> Response {
     match response.extensions_mut().remove::<Answer>() {
         Some(Ok(Data(data))) => succeeded(&response, json!({ "data": data })),
         Some(Err(failure)) => {
-            let mut body = Map::from_iter([("data".to_owned(), Value::Null)]);
+            let mut body =
+                Map::from_iter([("data".to_owned(), Value::Null), ("message".to_owned(), failure.message().into())]);
             if !failure.errors.is_empty() {
                 body.insert("errors".to_owned(), json!(failure.errors));
             }
@@ -154,7 +190,7 @@ pub(super) async fn extjs(mut response: Response) -> Response {
             written(failure.status, Some(&failure.reason), &json!({ "data": null, "success": 0 }))
         }
         Some(Err(failure)) => {
-            let (status, message) = (failure.status.as_u16(), format!("{}\n", failure.reason));
+            let (status, message) = (failure.status.as_u16(), failure.message());
             let mut body = json!({ "data": null, "success": 0, "status": status, "message": message });
             if let Some(members) = body.as_object_mut().filter(|_| !failure.errors.is_empty()) {
                 members.insert("errors".to_owned(), json!(failure.errors));

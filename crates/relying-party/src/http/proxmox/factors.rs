@@ -12,7 +12,7 @@ use super::access::{confirmed, with_type};
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
 use super::params::{InPath, NoParams, Params};
-use crate::factors::{Factor, FactorChange, FactorError};
+use crate::factors::{Factor, FactorChange, FactorDetail, FactorError};
 use crate::relying_party::{Added, Audit, Claim, Own, Present, RegistrationWish};
 use crate::store::seconds;
 use crate::totp::Totp;
@@ -26,11 +26,34 @@ type Shared = State<Arc<RelyingParty>>;
 /// The most users whose factors are listed in one part.
 const PART: u32 = 200;
 
+/// The identifier of recovery keys, of which a user has one set (proxmox-tfa, `api/methods`).
+const RECOVERY: &str = "recovery";
+
+/// The identifier of a factor here.
+fn id_of(factor: &Factor) -> &str {
+    if matches!(factor.detail, FactorDetail::Recovery { .. }) { RECOVERY } else { &factor.id }
+}
+
+/// The identifier that a user's factor has elsewhere.
+async fn kept_id(
+    relying_party: &Arc<RelyingParty>,
+    claim: &Claim<Own>,
+    user: &str,
+    id: String,
+) -> Result<String, Failure> {
+    if id != RECOVERY {
+        return Ok(id);
+    }
+    let factors = relying_party.factors(claim.for_right(), user.parse().map_err(Refusal::from)?).await?;
+    let found = factors.into_iter().find(|factor| id_of(factor) == RECOVERY);
+    Ok(found.map_or(id, |factor| factor.id))
+}
+
 /// A factor as it is listed. That it is enabled is not said.
 fn entry(factor: &Factor) -> Value {
     let mut entry = json!({
         "type": factor.kind(),
-        "id": factor.id,
+        "id": id_of(factor),
         "description": factor.description,
         "created": seconds(factor.created),
     });
@@ -98,7 +121,7 @@ pub(super) async fn one(
 ) -> Answer {
     let user: UserName = user.parse().map_err(Refusal::from)?;
     let factors = relying_party.factors(claim, user.clone()).await?;
-    let factor = factors.iter().find(|factor| factor.id == id);
+    let factor = factors.iter().find(|factor| id_of(factor) == id);
     let factor = factor.ok_or(Refusal::Factor(FactorError::Unknown { user, id }))?;
     Ok(Data(entry(factor)))
 }
@@ -172,9 +195,9 @@ pub(super) async fn add(
             Ok(id(&added))
         }
         ("recovery", None, None, None) => {
-            let (added, set) = relying_party.add_recovery_keys(claim.for_right(), Some(user), description).await?;
+            let (_, set) = relying_party.add_recovery_keys(claim.for_right(), Some(user), description).await?;
             let keys: Vec<String> = set.keys.iter().map(ToString::to_string).collect();
-            Ok(Data(json!({ "id": added.factor.id, "recovery": keys })))
+            Ok(Data(json!({ "id": RECOVERY, "recovery": keys })))
         }
         ("totp", ..) => {
             Err(Failure::of_parameter("totp", "TOTP takes its otpauth URI in 'totp' and a code in 'value'"))
@@ -207,7 +230,9 @@ pub(super) async fn change(
     let password = params.optional("password");
     params.finish()?;
     let change = FactorChange { description, enabled };
-    if is_own(&relying_party, &claim, &user, password).await? {
+    let is_own = is_own(&relying_party, &claim, &user, password).await?;
+    let id = kept_id(&relying_party, &claim, &user, id).await?;
+    if is_own {
         relying_party.change_own_factor(claim.for_right(), id, change).await?;
     } else {
         let user = user.parse().map_err(Refusal::from)?;
@@ -224,7 +249,9 @@ pub(super) async fn delete(
 ) -> Answer {
     let password = params.optional("password");
     params.finish()?;
-    if is_own(&relying_party, &claim, &user, password).await? {
+    let is_own = is_own(&relying_party, &claim, &user, password).await?;
+    let id = kept_id(&relying_party, &claim, &user, id).await?;
+    if is_own {
         relying_party.delete_own_factor(claim.for_right(), id).await?;
     } else {
         let user = user.parse().map_err(Refusal::from)?;

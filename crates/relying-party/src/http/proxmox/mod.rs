@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 mod factors;
 mod params;
+mod permission;
 mod realms;
 mod tasks;
 mod ticket;
@@ -41,6 +42,7 @@ macro_rules! routes {
 
 routes! {
     GET "/version" => access::version,
+    GET "/access" => access::index,
     GET "/access/ticket" => access::no_ticket,
     POST "/access/ticket" => access::ticket,
     GET "/access/domains" => realms::domains,
@@ -91,7 +93,8 @@ type Check = fn(&HeaderMap) -> Option<Refusal>;
 pub(super) fn routes(check: Check) -> Router<Arc<RelyingParty>> {
     // A prefix with a slash and nothing behind it is no path of what is nested there.
     let calls = |prefix: &str| {
-        let calls = calls().fallback(not_implemented).method_not_allowed_fallback(not_implemented);
+        let calls = calls().layer(from_fn(permission::named));
+        let calls = calls.fallback(not_implemented).method_not_allowed_fallback(not_implemented);
         let calls = Router::new().nest(prefix, calls).route(&format!("{prefix}/"), any(no_call));
         let checked = from_fn(move |request, next| checked(check, request, next));
         calls.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).layer(checked)
