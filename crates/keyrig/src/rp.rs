@@ -13,6 +13,7 @@ mod session;
 mod state;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
 mod totp;
 mod user;
 mod values;
@@ -47,7 +48,7 @@ pub(crate) struct Arguments {
 enum Action {
     /// Serve the relying party and its page until interrupted
     Serve(serve::Arguments),
-    /// List, add, change and delete users and their factors
+    /// List, add, change and delete users, their factors and API tokens
     User(user::Arguments),
     /// Set a user's password
     Passwd(user::Password),

@@ -15,7 +15,7 @@ use crate::program::{keyrig, run};
 use crate::support::schema::assert_is;
 
 /// Every command with `--json`. Each is run by a test of this file; `attach`, which needs a kernel's rights, by a test beside it.
-const COMMANDS: [&str; 65] = [
+const COMMANDS: [&str; 69] = [
     "attach",
     "client create",
     "client get",
@@ -78,6 +78,10 @@ const COMMANDS: [&str; 65] = [
     "rp user list",
     "rp user permissions",
     "rp user tfa list",
+    "rp user token add",
+    "rp user token list",
+    "rp user token modify",
+    "rp user token permissions",
     "run",
     "serve",
     "trace",
@@ -612,12 +616,22 @@ fn a_relying_party_and_its_users() {
         let command: Vec<&str> = command.into_iter().filter(|word| !word.is_empty()).collect();
         assert_is(schema, &value(&rp(&state, &command)));
     }
+    for (schema, words) in [
+        ("token", &["add", "alice@pve", "ci", "--privsep", "0"][..]),
+        ("token", &["modify", "alice@pve", "ci", "--regenerate"]),
+        ("token", &["modify", "alice@pve", "ci", "--expire", "4102444800"]),
+        ("tokens", &["list"]),
+        ("token-permissions", &["permissions", "alice@pve", "ci"]),
+    ] {
+        assert_is(schema, &value(&rp(&state, &[&["user", "token"], words].concat())));
+    }
+    assert_is("audit", &value(&rp(&state, &["audit"])));
     let given = directory.path().join("given");
     std::fs::write(&given, "correct horse battery\n").expect("it is written");
     let given = ["--password", given.to_str().expect("text")];
     let set = value(&rp(&state, &[&["passwd", "alice@pve"], &given[..]].concat()));
     assert_is("password-set", &set);
-    assert_eq!(set, json!({ "user": "alice@pve" }), "a password that was given is not shown");
+    assert_eq!(set, json!({ "user": "alice@pve", "tokens": ["ci"] }), "a password that was given is not shown");
     assert_is("password-set", &value(&rp(&state, &["passwd", "alice@pve"])));
 
     let report = refused_login(serving.line["listen"][0].as_str().expect("an address"));

@@ -77,6 +77,13 @@ impl Serving {
         self.directory.path().join("password")
     }
 
+    /// How a program with this token for programs is answered.
+    async fn asked_by(&self, token: &str) -> u16 {
+        let url = format!("http://localhost:{}/api2/json/access/users", self.port);
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        client.get(url).header("Authorization", token).send().await.expect("an answer").status().as_u16()
+    }
+
     /// A browser that asks for this host, and gets here whatever it is.
     fn browser(&self, host: &str) -> Site {
         let address = ([127, 0, 0, 1], self.port).into();
@@ -277,7 +284,14 @@ async fn the_document_leads_back_in() {
     root.add_key("primary").await;
     assert!(root.log_in_by_key("primary").await);
 
+    // What somebody else made meanwhile, and what is good for as much as she is.
+    let token =
+        run(&["rp", "user", "token", "add", "alice@pve", "backup", "--privsep", "0", "--json"], &serving.state());
+    let token: Value = serde_json::from_str(&token).expect("JSON");
+    let token = format!("PVEAPIToken=alice@pve!backup={}", token["secret"].as_str().expect("it is told"));
+
     let audit = procedure.rest("Before it happens");
+    assert!(audit.contains("api token backup") && audit.contains("1 with API tokens"), "{audit}");
     let (_, of_alice) = audit.split_once("alice@pve").expect("she is there");
     assert!(!of_alice.contains("  ! "), "nothing is to be said of her: {audit}");
     assert!(audit.contains("is an administrator with only one security key"), "{audit}");
@@ -322,17 +336,24 @@ async fn the_document_leads_back_in() {
     // Everything is lost.
     let printed = procedure.next("Everything is lost", "") + &procedure.next("Everything is lost", "");
     assert!(printed.contains("every factor of alice@pve is deleted: 3 factors") && printed.contains("no factor left"));
+    let lives_on = "1 API token of alice@pve lives on";
+    assert!(printed.contains(lives_on), "{printed}");
     procedure.next("Everything is lost", "");
     let printed = procedure.next("Everything is lost", "");
+    assert!(printed.contains(lives_on), "{printed}");
     alice.site.factors().await.expect("an answer").expect_err("her sessions are over");
     alice.password = printed.lines().find_map(|line| line.strip_prefix("password: ")).expect("printed").to_owned();
+    assert_eq!(serving.asked_by(&token).await, 200, "no factor and no password was its own");
+    assert!(procedure.next("Everything is lost", "").contains("api token backup"));
+    assert_eq!(procedure.next("Everything is lost", "backup"), "deleted alice@pve!backup\n");
+    assert_eq!(serving.asked_by(&token).await, 401);
     assert!(matches!(alice.give_password().await, PasswordStep::EnrolmentRequired), "not in before she has a factor");
     alice.add_key("new").await;
     alice.add_key("spare").await;
     alice.add_recovery_keys().await;
     assert!(alice.log_in_by_key("spare").await);
     let looked = procedure.rest("Everything is lost");
-    let (audit, events) = looked.split_once("locked out of TOTP\n").expect("the audit, then the events");
+    let (audit, events) = looked.split_once("with API tokens\n").expect("the audit, then the events");
     let (_, of_alice) = audit.split_once("alice@pve").expect("she is there");
     assert!(!of_alice.contains("  ! ") && of_alice.contains("\"new\"") && of_alice.contains("\"spare\""), "{audit}");
     for kind in ["factor_deleted", "unlocked", "password_changed", "factor_added", "logged_in"] {
@@ -355,7 +376,14 @@ async fn the_document_leads_back_in() {
     let id = line.rsplit_once("(report ").and_then(|(_, rest)| rest.strip_suffix(')')).expect("a report").to_owned();
     let report: Value = serde_json::from_str(&procedure.next(ATTACKED, &id)).expect("JSON");
     assert_eq!(report["event"]["kind"], "login_refused");
+    let token = run(&["rp", "user", "token", "add", "alice@pve", "evil", "--json"], &serving.state());
+    let token: Value = serde_json::from_str(&token).expect("JSON");
+    let token = format!("PVEAPIToken=alice@pve!evil={}", token["secret"].as_str().expect("it is told"));
+    assert_eq!(serving.asked_by(&token).await, 401, "while its user is disabled");
+    assert!(procedure.next(ATTACKED, "").contains("api token evil"));
+    assert_eq!(procedure.next(ATTACKED, "evil"), "deleted alice@pve!evil\n");
     assert_eq!(procedure.next(ATTACKED, ""), "alice@pve is user, enabled\n");
+    assert_eq!(serving.asked_by(&token).await, 401, "it is gone, and does not come back with its user");
     assert!(alice.log_in_by_key("new").await);
 
     assert_eq!(procedure.done, procedure.commands.len(), "every command of the document was run");

@@ -78,7 +78,9 @@ fn users_come_change_and_go() {
     assert!(text(&short.stderr).contains("a password has 8 to 512 bytes"), "{}", text(&short.stderr));
     let asked = site.run(&["user", "delete", "alice@pve"]);
     assert_eq!(asked.status.code(), Some(2), "nobody is there to answer");
-    assert!(text(&asked.stdout).contains("alice@pve and no factor") && text(&asked.stderr).contains("--yes"));
+    assert!(
+        text(&asked.stdout).contains("alice@pve, no factor and no API token") && text(&asked.stderr).contains("--yes")
+    );
     site.done(&["user", "delete", "alice@pve", "--yes"]);
     assert_eq!(site.done(&["user", "list"]), "root@pam  administrator\n");
 }
@@ -269,6 +271,71 @@ fn what_guides_get_wrong_is_answered_with_the_right_form() {
     }
 }
 
+/// As `pveum user token` has it, and as nobody forgets a token whose user has lost everything.
+#[test]
+fn tokens_are_seen_changed_and_deleted_and_said_to_live_on() {
+    let site = Site::new();
+    site.done(&["user", "add", "root@pam", "--role", "administrator"]);
+    site.done(&["user", "add", "alice@pve", "--role", "auditor"]);
+    let added = site.done(&["user", "token", "add", "alice@pve", "ci", "--comment", "builds", "--privsep", "0"]);
+    let (done, secret) = added.split_once("\nsecret: ").expect("a secret");
+    let secret = secret.lines().next().expect("it is on the line");
+    assert_eq!(done, "added alice@pve!ci");
+    assert!(added.ends_with(&format!("  Authorization: PVEAPIToken=alice@pve!ci={secret}\n")), "{added}");
+    assert!(
+        site.failed(&["user", "token", "add", "alice@pve", "ci"], 1).contains("alice@pve has a token \"ci\" already")
+    );
+
+    let listed = site.done(&["user", "token", "list", "alice@pve"]);
+    assert!(listed.starts_with("alice@pve\n  api token ci  \"builds\"  added "), "{listed}");
+    assert!(listed.ends_with("; may do what its user may, never expires\n") && !listed.contains(secret), "{listed}");
+    let everybody = site.done(&["user", "token", "list"]);
+    assert_eq!(everybody, format!("root@pam\n  no API token\n{listed}"));
+    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "alice@pve!ci  /  Sys.Audit\n");
+    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci", "--path", "/vms"]), "");
+    let audit = site.done(&["audit"]);
+    assert!(
+        audit.contains("    api token ci  \"builds\"  added ") && audit.ends_with(", 1 with API tokens\n"),
+        "{audit}"
+    );
+    assert!(site.done(&["audit", "--csv"]).contains(",api_token,ci,builds,"));
+
+    let note = "note: 1 API token of alice@pve lives on, good without password and second factor: ci\n\
+                keyrig rp user token delete alice@pve TOKEN deletes one\n";
+    for arguments in [
+        &["user", "tfa", "delete", "alice@pve", "--yes", "--force"][..],
+        &["passwd", "alice@pve"],
+        &["session", "end", "alice@pve"],
+        &["user", "modify", "alice@pve", "--enable", "1"],
+    ] {
+        let printed = site.done(arguments);
+        assert!(printed.ends_with(note), "{arguments:?}: {printed}");
+    }
+    assert!(!site.done(&["user", "modify", "alice@pve", "--enable", "0"]).contains("note:"), "it is good for nothing");
+    assert_eq!(site.json(&["passwd", "alice@pve", "--json"])["tokens"], serde_json::json!(["ci"]));
+
+    assert!(site.failed(&["user", "token", "modify", "alice@pve", "ci"], 2).contains("nothing to change"));
+    let changed = site.done(&["user", "token", "modify", "alice@pve", "ci", "--privsep", "1", "--comment", ""]);
+    assert!(changed.contains("may do what any user may, never expires") && !changed.contains("builds"), "{changed}");
+    assert!(!changed.contains("secret"), "it keeps the one that it has: {changed}");
+    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "");
+    let changed = site.done(&["user", "token", "modify", "alice@pve", "ci", "--regenerate"]);
+    assert!(changed.contains("secret: ") && !changed.contains(secret), "{changed}");
+    // One that is over is listed, and lets nobody in.
+    let changed = site.done(&["user", "token", "modify", "alice@pve", "ci", "--expire", "1795557600"]);
+    assert!(changed.ends_with("expires 2026-11-24T22:00:00Z\n"), "{changed}");
+    assert!(!site.done(&["passwd", "alice@pve"]).contains("note:"));
+
+    assert!(site.failed(&["user", "token", "delete", "alice@pve", "cd"], 1).contains("alice@pve has no token \"cd\""));
+    assert_eq!(site.done(&["user", "token", "remove", "alice@pve", "ci"]), "deleted alice@pve!ci\n");
+    assert_eq!(site.done(&["user", "token", "list", "alice@pve"]), "alice@pve\n  no API token\n");
+    let events = site.done(&["events", "--user", "alice@pve"]);
+    for event in ["token_added", "token_changed", "token_deleted"] {
+        assert!(events.contains(&format!(" {event} alice@pve by command line: ci")), "{event} in {events}");
+    }
+    assert!(site.failed(&["user", "token", "list", "bob@pve"], 1).contains("there is no user bob@pve"));
+}
+
 #[test]
 fn a_directory_that_is_misspelt_does_not_look_empty() {
     let site = Site::new();
@@ -297,7 +364,9 @@ fn users_without_factors_are_told_apart() {
 
     let audit = site.done(&["audit"]);
     assert!(
-        audit.ends_with("2 users: 2 without a second factor, 0 with only one, 0 locked, 0 locked out of TOTP\n"),
+        audit.ends_with(
+            "2 users: 2 without a second factor, 0 with only one, 0 locked, 0 locked out of TOTP, 0 with API tokens\n"
+        ),
         "{audit}"
     );
     assert_eq!(site.json(&["audit", "--json"])["users"][0]["findings"][0], "no_factor");

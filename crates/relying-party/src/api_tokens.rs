@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::random;
-use crate::store::{StoreError, Transaction, milliseconds, moment, unix_time};
+use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
 use crate::user_name::{UserId, UserName};
 use crate::users::{self, MAX_TOKENS_PER_USER, UserError};
 
@@ -32,25 +32,96 @@ pub(crate) struct FoundToken {
 }
 
 /// A token as its user sees it: the secret was told once.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct ApiToken {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ApiToken {
     /// The part after the `!`.
-    pub(crate) name: String,
-    pub(crate) comment: String,
+    pub name: String,
+    /// For people.
+    pub comment: String,
     /// Whether it may do only what any user may, whatever its user may do.
-    pub(crate) privilege_separated: bool,
+    pub privilege_separated: bool,
+    /// From when on it is good no more.
     #[serde(serialize_with = "unix_time::option::serialize")]
     #[schema(value_type = Option<u64>)]
-    pub(crate) expires: Option<SystemTime>,
+    pub expires: Option<SystemTime>,
+    /// When it was added.
+    #[serde(serialize_with = "unix_time::serialize")]
+    #[schema(value_type = u64)]
+    pub created: SystemTime,
+}
+
+impl ApiToken {
+    /// Whether the moment has come from which on it is good no more.
+    #[must_use]
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
 }
 
 /// What a token is to be.
-pub(crate) struct TokenWish {
-    pub(crate) name: String,
-    pub(crate) comment: String,
-    pub(crate) privilege_separated: bool,
-    /// In seconds since 1970.
-    pub(crate) expires: Option<SystemTime>,
+#[derive(Clone, Debug)]
+pub struct TokenWish {
+    /// The part after the `!`: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    pub name: String,
+    /// For people, at most 256 bytes.
+    pub comment: String,
+    /// Whether it may do only what any user may.
+    pub privilege_separated: bool,
+    /// From when on it is good no more.
+    pub expires: Option<SystemTime>,
+}
+
+/// What to change of a token; `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenChange {
+    /// For people, at most 256 bytes.
+    pub comment: Option<String>,
+    /// Whether it may do only what any user may.
+    pub privilege_separated: Option<bool>,
+    /// From when on it is good no more; within, `None` for never.
+    pub expires: Option<Option<SystemTime>>,
+    /// Whether it gets another secret.
+    pub regenerate: bool,
+}
+
+impl Store {
+    /// A user's tokens for programs, by name.
+    ///
+    /// # Errors
+    /// [`UserError`] if there is no such user.
+    pub fn api_tokens(&self, user: &UserName) -> Result<Vec<ApiToken>, UserError> {
+        self.read(|connection| all(connection, user))
+    }
+
+    /// Adds a token, and returns its secret, which is told once.
+    ///
+    /// # Errors
+    /// [`UserError`] if there is no such user, the user has a token of that name or as many as there can be, or a text cannot be.
+    pub fn add_api_token(&self, user: &UserName, wish: &TokenWish, by: &By) -> Result<String, UserError> {
+        self.write(|transaction| add(transaction, user, wish, by))
+    }
+
+    /// Changes a token, and returns it, and its new secret if it has got one.
+    ///
+    /// # Errors
+    /// [`UserError`] if there is no such user or token, or the comment cannot be.
+    pub fn change_api_token(
+        &self,
+        user: &UserName,
+        name: &str,
+        change: &TokenChange,
+        by: &By,
+    ) -> Result<(ApiToken, Option<String>), UserError> {
+        self.write(|transaction| self::change(transaction, user, name, change, by))
+    }
+
+    /// Deletes a token: it is good for nothing from then on.
+    ///
+    /// # Errors
+    /// [`UserError`] if there is no such user or token.
+    pub fn delete_api_token(&self, user: &UserName, name: &str, by: &By) -> Result<(), UserError> {
+        self.write(|transaction| delete(transaction, user, name, by))
+    }
 }
 
 /// The token that is presented, if it is there, not over, and the secret is right.
@@ -118,11 +189,15 @@ pub(crate) fn add(
 
 /// A user's tokens, by name.
 pub(crate) fn all(connection: &Connection, user: &UserName) -> Result<Vec<ApiToken>, UserError> {
-    let id = users::known(connection, user)?.id;
+    Ok(of(connection, users::known(connection, user)?.id)?)
+}
+
+/// The tokens of a user who is there, by name.
+pub(crate) fn of(connection: &Connection, user: UserId) -> Result<Vec<ApiToken>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, comment, privilege_separated, expires FROM api_tokens WHERE user = ? ORDER BY name",
+        "SELECT name, comment, privilege_separated, expires, created FROM api_tokens WHERE user = ? ORDER BY name",
     )?;
-    let tokens = statement.query_map([id], read)?.collect::<Result<_, _>>()?;
+    let tokens = statement.query_map([user], read)?.collect::<Result<_, _>>()?;
     Ok(tokens)
 }
 
@@ -132,7 +207,43 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
         comment: row.get(1)?,
         privilege_separated: row.get(2)?,
         expires: row.get::<_, Option<i64>>(3)?.map(moment),
+        created: moment(row.get(4)?),
     })
+}
+
+/// Changes a token, and returns it, and its new secret if it has got one.
+pub(crate) fn change(
+    connection: &Transaction<'_>,
+    user: &UserName,
+    name: &str,
+    change: &TokenChange,
+    by: &By,
+) -> Result<(ApiToken, Option<String>), UserError> {
+    let id = users::known(connection, user)?.id;
+    let found = of(connection, id)?.into_iter().find(|token| token.name == name);
+    let mut token = found.ok_or_else(|| UserError::UnknownToken { user: user.clone(), name: name.to_owned() })?;
+    if let Some(comment) = &change.comment {
+        users::check_comment(comment)?;
+        token.comment.clone_from(comment);
+    }
+    token.privilege_separated = change.privilege_separated.unwrap_or(token.privilege_separated);
+    token.expires = change.expires.unwrap_or(token.expires);
+    connection
+        .prepare_cached(
+            "UPDATE api_tokens SET comment = ?, privilege_separated = ?, expires = ? WHERE user = ? AND name = ?",
+        )?
+        .execute(params![token.comment, token.privilege_separated, token.expires.map(milliseconds), id, name])?;
+    let secret = change.regenerate.then(|| random::uuid(connection.random));
+    if let Some(secret) = &secret {
+        connection.prepare_cached("UPDATE api_tokens SET secret = ? WHERE user = ? AND name = ?")?.execute(params![
+            random::stored(secret),
+            id,
+            name
+        ])?;
+    }
+    let detail = if secret.is_some() { format!("{name}, a new secret") } else { name.to_owned() };
+    audit_log::record(connection, by, EventKind::TokenChanged, &user.to_string(), &detail)?;
+    Ok((token, secret))
 }
 
 /// Deletes a token.

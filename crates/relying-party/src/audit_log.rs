@@ -87,6 +87,8 @@ event_kinds! {
     PasswordChanged = "password_changed",
     /// A token for programs was added.
     TokenAdded = "token_added",
+    /// A token for programs was changed.
+    TokenChanged = "token_changed",
     /// A token for programs was deleted.
     TokenDeleted = "token_deleted",
     /// A realm was added.

@@ -9,6 +9,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 use x509_cert::der::DateTime;
 
+use crate::api_tokens::{self, ApiToken};
 use crate::audit_log::Event;
 use crate::factors::{self, Factor, FactorDetail};
 use crate::printable::printable;
@@ -39,6 +40,8 @@ pub struct AuditedUser {
     pub requirement: Requirement,
     /// The factors, the oldest first.
     pub factors: Vec<Factor>,
+    /// The tokens for programs, by name: good without password and factor, whatever becomes of these.
+    pub tokens: Vec<ApiToken>,
     /// What there is to say, the gravest first.
     pub findings: Vec<Finding>,
 }
@@ -138,14 +141,15 @@ pub(crate) fn audited(
 ) -> Result<Vec<AuditedUser>, StoreError> {
     let realms = realms::all(connection)?;
     let excludes_keys = site::find(connection)?.is_some_and(|site| site.oath_realm_excludes_webauthn);
-    let users = factors::of_users(connection, users)?.into_iter().map(|(user, factors)| {
+    let audited = |(user, factors): (User, Vec<Factor>)| {
         let realm = realms.iter().find(|realm| realm.name == user.name.realm());
         let requirement = realm.map_or(Requirement::None, |realm| realm.requirement);
         let keys_count = !(excludes_keys && matches!(requirement, Requirement::Oath { .. }));
         let findings = findings(&user, requirement, keys_count, &factors, now);
-        AuditedUser { user, requirement, factors, findings }
-    });
-    Ok(users.collect())
+        let tokens = api_tokens::of(connection, user.id)?;
+        Ok(AuditedUser { user, requirement, factors, tokens, findings })
+    };
+    factors::of_users(connection, users)?.into_iter().map(audited).collect()
 }
 
 /// `keys_count` is whether a security key is what the realm requires.
@@ -218,7 +222,7 @@ impl AuditReport {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for audited in &self.users {
-            let AuditedUser { user, requirement, factors, findings } = audited;
+            let AuditedUser { user, requirement, factors, tokens, findings } = audited;
             let login = user.last_login.map_or("never logged in".to_owned(), |at| format!("last login {}", date(at)));
             line(&mut text, format_args!("{}  {}, {login}", user.name, user.role.name()));
             if *requirement != Requirement::None {
@@ -226,6 +230,9 @@ impl AuditReport {
             }
             for factor in factors {
                 line(&mut text, format_args!("    {}", factor_text(factor)));
+            }
+            for token in tokens {
+                line(&mut text, format_args!("    {}", token.text()));
             }
             if let Some(until) = user.locked_until.filter(|_| user.is_locked(self.time)) {
                 line(&mut text, format_args!("  ! is locked until {}", date(until)));
@@ -239,23 +246,24 @@ impl AuditReport {
         line(
             &mut text,
             format_args!(
-                "{} user{}: {} without a second factor, {} with only one, {} locked, {} locked out of TOTP",
+                "{} user{}: {} without a second factor, {} with only one, {} locked, {} locked out of TOTP, {} with API tokens",
                 self.users.len(),
                 if self.users.len() == 1 { "" } else { "s" },
                 with(Finding::NoFactor),
                 with(Finding::OnlyOneFactor),
                 with(Finding::Locked),
-                with(Finding::TotpLocked)
+                with(Finding::TotpLocked),
+                self.users.iter().filter(|user| !user.tokens.is_empty()).count()
             ),
         );
         text
     }
 
-    /// For spreadsheets (RFC 4180): a line per factor, and one for a user who has none. What a spreadsheet would take for
-    /// a formula has a `'` before it.
+    /// For spreadsheets (RFC 4180): a line per factor and token, and one for a user who has none. What a spreadsheet would take
+    /// for a formula has a `'` before it.
     pub fn csv(&self) -> String {
         let mut text = "user,role,user_enabled,last_login,locked_until,totp_locked,realm_requires,findings,factor,id,description,created,last_used,enabled,detail\r\n".to_owned();
-        for AuditedUser { user, requirement, factors, findings } in &self.users {
+        for AuditedUser { user, requirement, factors, tokens, findings } in &self.users {
             let findings: Vec<_> = findings.iter().map(|finding| finding.name()).collect();
             let of_user = [
                 user.name.to_string(),
@@ -281,7 +289,19 @@ impl AuditReport {
             for factor in factors {
                 record(&mut text, of_user.iter().chain(&of_factor(factor)));
             }
-            if factors.is_empty() {
+            for token in tokens {
+                let of_token = [
+                    "api_token".to_owned(),
+                    token.name.clone(),
+                    token.comment.clone(),
+                    date(token.created),
+                    String::new(),
+                    (!token.is_over(self.time)).to_string(),
+                    token_detail(token),
+                ];
+                record(&mut text, of_user.iter().chain(&of_token));
+            }
+            if factors.is_empty() && tokens.is_empty() {
                 record(&mut text, of_user.iter().chain(&<[String; 7]>::default()));
             }
         }
@@ -310,6 +330,22 @@ impl Factor {
     pub fn text(&self) -> String {
         factor_text(self)
     }
+}
+
+impl ApiToken {
+    /// A line about it, for people: name, comment, since when, until when, what it may do.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let comment = if self.comment.is_empty() { String::new() } else { format!("  {:?}", self.comment) };
+        let (created, detail) = (date(self.created), token_detail(self));
+        printable(&format!("api token {}{comment}  added {created}; {detail}", self.name)).into_owned()
+    }
+}
+
+fn token_detail(token: &ApiToken) -> String {
+    let may = if token.privilege_separated { "what any user may" } else { "what its user may" };
+    let end = token.expires.map_or("never expires".to_owned(), |at| format!("expires {}", date(at)));
+    format!("may do {may}, {end}")
 }
 
 impl SessionEntry {

@@ -1,15 +1,18 @@
-//! `keyrig rp user`: users and their factors, as `pveum user` has them.
+//! `keyrig rp user`: users, their factors and tokens, as `pveum user` has them.
 
 use std::io::{BufRead, IsTerminal, stdin};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{By, Factor, FactorError, Finding, Role, Standing, UserChange, UserName, Which, privileges};
+use keyrig_relying_party::{
+    By, Factor, FactorError, Finding, Role, Standing, User, UserChange, UserName, Which, privileges,
+};
 use serde::Serialize;
 
 use super::password::{PasswordSource, password};
 use super::state::State;
+use super::token;
 use crate::failure::Failure;
 use crate::output::{print, print_json, prompt};
 
@@ -46,6 +49,11 @@ enum Action {
     Tfa {
         #[command(subcommand)]
         action: Tfa,
+    },
+    /// List, add, change and delete users' API tokens
+    Token {
+        #[command(subcommand)]
+        action: token::Action,
     },
 }
 
@@ -238,14 +246,19 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                     "nothing to change: give --role, --enable, --comment or another".to_owned(),
                 ));
             }
-            let changed = state.open()?.change_user(&user, &change, &By::command_line(now))?;
+            let store = state.open()?;
+            let changed = store.change_user(&user, &change, &By::command_line(now))?;
             let enabled = if changed.enabled { "enabled" } else { "disabled" };
             print(format!("{user} is {}, {enabled}", changed.role.name()))?;
+            if change.enabled == Some(true) {
+                token::warn(&store, &user)?;
+            }
         }
         Action::Delete(Delete { user, yes, state }) => {
             let store = state.open()?;
             let factors = store.factors(&user)?;
-            print(format!("{user} and {}", all_of(&factors)))?;
+            let tokens = store.api_tokens(&user)?;
+            print(format!("{user}, {} and {}", all_of(&factors), counted(tokens.len(), "API token")))?;
             if !yes && !confirm("Delete the user?")? {
                 return Err(Failure::NotConfirmed);
             }
@@ -254,6 +267,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Action::Permissions { user, path, json, state } => permissions(user.as_ref(), path.as_deref(), json, &state)?,
         Action::Tfa { action } => tfa(action, now)?,
+        Action::Token { action } => return token::run(action, now),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -321,7 +335,8 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
             };
             if id.is_none() {
                 if factors.is_empty() {
-                    return print(format!("{user} has no factor"));
+                    print(format!("{user} has no factor"))?;
+                    return token::warn(&store, &user);
                 }
                 print(format!("without --id every factor of {user} is deleted: {}", all_of(&factors)))?;
                 for factor in &factors {
@@ -339,7 +354,8 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
                 print(format!("deleted {} {} {:?} of {user}", factor.kind(), factor.id, factor.description))?;
             }
             let left = store.factors(&user)?;
-            print(if left.is_empty() { format!("{user} has no factor left") } else { format!("left: {}", all_of(&left)) })
+            print(if left.is_empty() { format!("{user} has no factor left") } else { format!("left: {}", all_of(&left)) })?;
+            token::warn(&store, &user)
         }
         Tfa::Unlock { user, state } => {
             let was_locked = state.open()?.unlock(&user, &By::command_line(now))?;
@@ -384,10 +400,14 @@ fn list_factors(user: Option<&UserName>, list: &Listing) -> Result<(), Failure> 
 }
 
 fn all_of(factors: &[Factor]) -> String {
-    match factors.len() {
-        0 => "no factor".to_owned(),
-        1 => "1 factor".to_owned(),
-        number => format!("{number} factors"),
+    counted(factors.len(), "factor")
+}
+
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        0 => format!("no {what}"),
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
     }
 }
 
@@ -397,7 +417,8 @@ pub(super) fn set_password(arguments: &Password) -> Result<ExitCode, Failure> {
     let (hash, made_up) = password(arguments.password.as_ref())?;
     store.set_password(&arguments.user, &hash, &By::command_line(SystemTime::now()))?;
     if arguments.json {
-        print_json(&WithPassword { user: &arguments.user, password: made_up })?;
+        let tokens = token::alive(&store, &arguments.user)?;
+        print_json(&PasswordSet { user: &arguments.user, password: made_up, tokens })?;
         return Ok(ExitCode::SUCCESS);
     }
     print(format!("{} has a new password; all sessions are over", arguments.user))?;
@@ -407,15 +428,25 @@ pub(super) fn set_password(arguments: &Password) -> Result<ExitCode, Failure> {
         arguments.user
     ))?;
     show_password(made_up)?;
+    token::warn(&store, &arguments.user)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A user, and a password that was made up.
 #[derive(Serialize)]
-struct WithPassword<U> {
-    user: U,
+struct WithPassword {
+    user: User,
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
+}
+
+/// Who has a new password, one that was made up, and the names of the API tokens that live on.
+#[derive(Serialize)]
+struct PasswordSet<'a> {
+    user: &'a UserName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+    tokens: Vec<String>,
 }
 
 /// Asks on the terminal. Where nobody can answer it is a mistake not to have said `--yes`.

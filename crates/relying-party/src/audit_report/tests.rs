@@ -150,12 +150,20 @@ fn report() -> AuditReport {
     let evil = Factor { description: "=cmd|' /C calc'!A0, \"x\"".to_owned(), ..key("k1") };
     let audited = |user: User, requirement, factors: Vec<Factor>| {
         let findings = findings(&user, requirement, true, &factors, at(NOW));
-        AuditedUser { user, requirement, factors, findings }
+        AuditedUser { user, requirement, factors, tokens: Vec::new(), findings }
     };
-    AuditReport {
-        time: at(NOW),
-        users: vec![audited(bob, Requirement::None, vec![]), audited(alice, OATH, vec![evil, app(6), paper(2)])],
-    }
+    let token = |name: &str, privilege_separated, expires: Option<u64>| ApiToken {
+        name: name.to_owned(),
+        comment: if privilege_separated { String::new() } else { "=backup".to_owned() },
+        privilege_separated,
+        expires: expires.map(at),
+        created: at(NOW - 60),
+    };
+    let bob = AuditedUser {
+        tokens: vec![token("ci", false, None), token("old", true, Some(NOW))],
+        ..audited(bob, Requirement::None, vec![])
+    };
+    AuditReport { time: at(NOW), users: vec![bob, audited(alice, OATH, vec![evil, app(6), paper(2)])] }
 }
 
 #[test]
@@ -163,6 +171,8 @@ fn the_text_is_for_people() {
     assert_eq!(
         report().text(),
         "bob@pam  user, never logged in
+    api token ci  \"=backup\"  added 2026-11-24T21:59:00Z; may do what its user may, never expires
+    api token old  added 2026-11-24T21:59:00Z; may do what any user may, expires 2026-11-24T22:00:00Z
   ! is locked until 2026-11-24T23:00:00Z
   ! has no second factor
   ! is disabled
@@ -174,7 +184,7 @@ alice@pve  administrator, last login 2026-11-24T22:00:00Z
   ! is an administrator with only one security key
   ! has few recovery keys left
 
-2 users: 1 without a second factor, 0 with only one, 1 locked, 0 locked out of TOTP
+2 users: 1 without a second factor, 0 with only one, 1 locked, 0 locked out of TOTP, 1 with API tokens
 "
     );
 }
@@ -183,11 +193,9 @@ alice@pve  administrator, last login 2026-11-24T22:00:00Z
 fn one_user_is_not_several() {
     let mut report = report();
     report.users.pop();
-    assert!(
-        report
-            .text()
-            .ends_with("\n1 user: 1 without a second factor, 0 with only one, 1 locked, 0 locked out of TOTP\n")
-    );
+    assert!(report.text().ends_with(
+        "\n1 user: 1 without a second factor, 0 with only one, 1 locked, 0 locked out of TOTP, 1 with API tokens\n"
+    ));
 }
 
 /// RFC 4180: commas and quotes in quotes, quotes doubled, CRLF; and no formula.
@@ -195,14 +203,29 @@ fn one_user_is_not_several() {
 fn the_csv_is_one_that_spreadsheets_read_as_text() {
     let csv = report().csv();
     let lines: Vec<_> = csv.split("\r\n").collect();
-    assert_eq!(lines[1], "bob@pam,user,false,,2026-11-24T23:00:00Z,false,,locked no_factor user_disabled,,,,,,,");
+    let bob = "bob@pam,user,false,,2026-11-24T23:00:00Z,false,,locked no_factor user_disabled";
+    assert_eq!(
+        lines[1],
+        format!("{bob},api_token,ci,'=backup,2026-11-24T21:59:00Z,,true,\"may do what its user may, never expires\"")
+    );
     assert_eq!(
         lines[2],
+        format!(
+            "{bob},api_token,old,,2026-11-24T21:59:00Z,,false,\"may do what any user may, expires 2026-11-24T22:00:00Z\""
+        )
+    );
+    assert_eq!(
+        lines[3],
         "alice@pve,administrator,true,2026-11-24T22:00:00Z,,false,\"type=oath,digits=6,step=30\",\
          only_one_security_key few_recovery_keys,webauthn,k1,\"'=cmd|' /C calc'!A0, \"\"x\"\"\",2026-11-24T21:59:00Z,\
          2026-11-24T22:00:00Z,true,\"for localhost, counter 7\""
     );
-    assert_eq!(lines.len(), 6, "a heading, one line for bob, three for alice, and the end");
+    assert_eq!(lines.len(), 7, "a heading, two lines for bob, three for alice, and the end");
+    let nobody =
+        AuditReport { users: vec![AuditedUser { tokens: Vec::new(), ..report().users.remove(0) }], ..report() };
+    let csv = nobody.csv();
+    let lines: Vec<_> = csv.split("\r\n").collect();
+    assert_eq!(lines[1], format!("{bob},,,,,,,"));
     assert_eq!(lines[0].split(',').count(), lines[1].split(',').count());
 }
 
@@ -212,6 +235,10 @@ fn the_json_has_the_findings_by_name() {
     assert_eq!(json["time"], NOW);
     assert_eq!(json["users"][0]["name"], "bob@pam");
     assert_eq!(json["users"][0]["findings"], serde_json::json!(["locked", "no_factor", "user_disabled"]));
+    let token = serde_json::json!({
+        "name": "ci", "comment": "=backup", "privilege_separated": false, "expires": null, "created": NOW - 60
+    });
+    assert_eq!(json["users"][0]["tokens"][0], token);
     assert_eq!(json["users"][1]["factors"][1]["type"], "totp");
     assert_eq!(json["users"][1]["requirement"]["type"], "oath");
     for user in report().users {

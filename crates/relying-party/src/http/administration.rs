@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::body::{Body, InPath, InQuery, secret};
 use super::session::Ended;
+use crate::api_tokens::ApiToken;
 use crate::audit_log::{Event, EventFilter, EventKind, InvalidEventKind};
 use crate::audit_report::{AuditedUser, Finding};
 use crate::factors::{Factor, FactorChange};
@@ -273,7 +274,7 @@ pub(super) async fn change_realm(
     relying_party.change_realm(claim, realm, change).await.map(Json)
 }
 
-/// A user with all factors, and what there is to say of them.
+/// A user with all factors and tokens for programs, and what there is to say of them.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditedUser)]
 pub(super) struct AuditedView {
@@ -281,6 +282,7 @@ pub(super) struct AuditedView {
     user: User,
     requirement: Requirement,
     factors: Vec<Factor>,
+    tokens: Vec<ApiToken>,
     findings: Vec<FindingView>,
 }
 
@@ -301,10 +303,11 @@ pub(super) async fn audit(
     let after = after.map(|after| after.parse::<UserName>()).transpose()?;
     let limit = limit.unwrap_or(MAX_USERS).clamp(1, MAX_USERS);
     let audited = relying_party.audit(claim, after, limit + 1).await?.into_iter();
-    let audited = audited.map(|AuditedUser { user, requirement, factors, findings }| AuditedView {
+    let audited = audited.map(|AuditedUser { user, requirement, factors, tokens, findings }| AuditedView {
         user,
         requirement,
         factors,
+        tokens,
         findings: findings.into_iter().map(|code| FindingView { code, text: code.words() }).collect(),
     });
     Ok(page("/api/audit", audited.collect(), limit, |last| {

@@ -6,8 +6,8 @@ import { button, call, element, factorText, find, on, pairs, part, reported, sta
 const KINDS = [
   'logged_in', 'login_refused', 'login_blocked', 'logged_out', 'session_ended', 'sessions_ended', 'factor_added', 'enrolment_refused',
   'factor_changed', 'factor_deleted', 'recovery_key_used', 'totp_locked', 'account_locked', 'unlocked', 'clone_suspected',
-  'confirmation_failed', 'user_added', 'user_changed', 'user_deleted', 'password_changed', 'token_added', 'token_deleted', 'realm_added', 'realm_changed',
-  'access_changed', 'realm_synced', 'realm_deleted',
+  'confirmation_failed', 'user_added', 'user_changed', 'user_deleted', 'password_changed', 'token_added', 'token_changed', 'token_deleted',
+  'realm_added', 'realm_changed', 'access_changed', 'realm_synced', 'realm_deleted',
 ];
 
 const SHOWN_AT_ONCE = 100;
@@ -85,10 +85,12 @@ function auditCard(user, isOld) {
   const findings = [...user.findings.map(({ text }) => text),
     ...user.factors.filter(isOld).map(({ description, last_used: used }) => `has ${description}, ${used === null ? 'which was never used' : `last used ${stamp(used)}`}`)];
   const factors = user.factors.map((factor) => `${factor.description}: ${factorText(factor)}${factor.enabled ? '' : ' (disabled)'}`);
+  const tokens = user.tokens.map(({ name, comment }) => (comment ? `${name} (${comment})` : name));
   return element('li', {},
     element('h3', {}, user.name, ' ', ...badges(user)),
     element('ul', { className: 'notices' }, ...findings.map((text) => element('li', {}, text))),
-    pairs([['Role', user.role], ['Last login', stamp(user.last_login)], ['Factors', factors.length ? factors.join('; ') : 'none']]));
+    pairs([['Role', user.role], ['Last login', stamp(user.last_login)], ['Factors', factors.length ? factors.join('; ') : 'none'],
+      ['API tokens', tokens.length ? tokens.join('; ') : null]]));
 }
 
 export function forget() {
