@@ -48,6 +48,7 @@ mod webdriver;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing_subscriber::filter::LevelFilter;
@@ -210,6 +211,12 @@ fn asks_for_json() -> bool {
 /// Says how the command line is wrong, or what it asked to be told of itself.
 fn not_run(error: &clap::Error) -> ExitCode {
     let json = asks_for_json();
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(option) =
+            with_one_dash(std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok()))
+    {
+        return failed(&Failure::Usage(format!("an option has two dashes here: --{option}")), json);
+    }
     if json && error.use_stderr() {
         // The first paragraph: how it is used is in the others, for people.
         let text = error.to_string();
@@ -227,6 +234,18 @@ fn not_run(error: &clap::Error) -> ExitCode {
         return ExitCode::from(exec::FAILED);
     }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// An option of `keyrig rp` as guides write those of `pveum`, which takes them with one dash.
+fn with_one_dash(mut arguments: impl Iterator<Item = String>) -> Option<String> {
+    if arguments.next().as_deref() != Some("rp") {
+        return None;
+    }
+    let option = |argument: String| {
+        let name = argument.strip_prefix('-')?.split('=').next()?.to_owned();
+        (name.len() > 1 && name.starts_with(|character: char| character.is_ascii_alphabetic())).then_some(name)
+    };
+    arguments.take_while(|argument| argument != "--").find_map(option)
 }
 
 fn failed(failure: &Failure, json: bool) -> ExitCode {

@@ -43,13 +43,13 @@ struct Change {
     #[arg(value_parser = root)]
     path: String,
     /// The roles, with commas between
-    #[arg(long, value_name = "ROLE,…", value_delimiter = ',', required = true)]
+    #[arg(long, alias = "role", value_name = "ROLE,…", value_delimiter = ',', required = true)]
     roles: Vec<String>,
     /// Users, with commas between
-    #[arg(long, value_name = "USER,…", value_delimiter = ',')]
+    #[arg(long, alias = "user", value_name = "USER,…", value_delimiter = ',')]
     users: Vec<UserName>,
     /// Groups, with commas between
-    #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
+    #[arg(long, alias = "group", value_name = "GROUP,…", value_delimiter = ',')]
     groups: Vec<String>,
     /// Whether it holds below the path too: 1, as everything does here
     #[arg(long, value_name = "1", value_parser = super::values::one_or_zero)]
