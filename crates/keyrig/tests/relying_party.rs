@@ -161,13 +161,16 @@ fn what_pveum_takes_and_cannot_be_had_here_is_refused_by_name() {
         (&["group", "add", "admins"], 1, "there is a group \"admins\" already"),
         (&["group", "add", "a b"], 1, "no group's name"),
         (&["group", "delete", "none"], 1, "there is no group \"none\""),
-        (&["role", "add", "x", "--privs", "VM.Audit"], 1, "there is no privilege \"VM.Audit\" here"),
-        (&["role", "add", "x", "--privs", "User.Modify"], 1, "needs all of them"),
+        (&["role", "add", "x", "--privs", "VM.Audit,VM.Everything"], 1, "invalid privilege 'VM.Everything'"),
         (&["role", "modify", "PVEAuditor", "--privs", ""], 1, "is built in"),
         (&["role", "delete", "Administrator"], 1, "is built in"),
         (&["acl", "modify", "/vms", "--users", "root@pam", "--roles", "NoAccess"], 2, "there is the path / alone"),
         (&["acl", "modify", "/", "--roles", "NoAccess"], 2, "--users"),
-        (&["acl", "modify", "/", "--users", "root@pam", "--roles", "PVEAdmin"], 1, "there is no role \"PVEAdmin\""),
+        (
+            &["acl", "modify", "/", "--users", "root@pam", "--roles", "PVEEverything"],
+            1,
+            "there is no role \"PVEEverything\"",
+        ),
         (&["acl", "modify", "/", "--tokens", "root@pam!x", "--roles", "NoAccess"], 2, "a token may what its user may"),
         (
             &["acl", "modify", "/", "--groups", "admins", "--roles", "NoAccess", "--propagate", "0"],
@@ -240,6 +243,59 @@ fn a_realm_that_is_added_has_users_of_its_own() {
 }
 
 /// What guides say, and what is right.
+/// The roles of Proxmox VE 9, of which guides name some, and privileges that are about something else.
+#[test]
+fn roles_of_guides_are_there_and_what_they_come_to_is_said() {
+    let site = Site::new();
+    site.done(&["user", "add", "root@pam", "--role", "administrator"]);
+    site.done(&["user", "add", "alice@pve"]);
+    let roles = site.json(&["role", "list", "--json"]);
+    let special: Vec<_> = roles.as_array().expect("a list").iter().filter(|role| role["special"] == true).collect();
+    let named = |name: &str| *special.iter().find(|role| role["name"] == name).unwrap_or_else(|| panic!("{name}"));
+    assert_eq!(special.len(), 17);
+    for (name, grants, privileges) in [
+        ("Administrator", "administrator", 47),
+        ("NoAccess", "user", 0),
+        ("PVEAdmin", "administrator", 40),
+        ("PVEAuditor", "auditor", 7),
+        ("PVEDatastoreAdmin", "user", 4),
+        ("PVEDatastoreUser", "user", 2),
+        ("PVEMappingAdmin", "user", 3),
+        ("PVEMappingUser", "user", 2),
+        ("PVEPoolAdmin", "user", 2),
+        ("PVEPoolUser", "user", 1),
+        ("PVESDNAdmin", "user", 3),
+        ("PVESDNUser", "user", 2),
+        ("PVESysAdmin", "auditor", 3),
+        ("PVETemplateUser", "user", 2),
+        ("PVEUserAdmin", "administrator", 3),
+        ("PVEVMAdmin", "user", 23),
+        ("PVEVMUser", "user", 10),
+    ] {
+        let found = named(name);
+        assert_eq!(found["grants"], grants, "{name}");
+        assert_eq!(found["privileges"].as_array().map(Vec::len), Some(privileges), "{found}");
+    }
+    assert_eq!(
+        site.done(&["acl", "modify", "/", "--user", "alice@pve", "--role", "PVEUserAdmin"]),
+        "/  alice@pve  PVEUserAdmin\n"
+    );
+    assert!(site.done(&["user", "permissions", "alice@pve"]).contains("User.Modify"));
+    site.done(&["acl", "delete", "/", "--users", "alice@pve", "--roles", "PVEUserAdmin"]);
+    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "");
+
+    // As a provider of Terraform asks for it, of Proxmox VE 8 and 9.
+    let provider = "VM.Allocate VM.Monitor VM.GuestAgent.Audit Datastore.Audit Pool.Allocate SDN.Use Sys.Modify";
+    assert_eq!(
+        site.done(&["role", "add", "TerraformProv", "--privs", provider]),
+        "TerraformProv  user: Datastore.Audit, Pool.Allocate, SDN.Use, Sys.Modify, VM.Allocate, VM.GuestAgent.Audit, VM.Monitor\n"
+    );
+    let changed = site.done(&["role", "modify", "TerraformProv", "--privs", "Sys.Audit", "--append"]);
+    assert!(changed.starts_with("TerraformProv  auditor: "), "{changed}");
+    let changed = site.done(&["role", "modify", "TerraformProv", "--privs", "User.Modify", "--append"]);
+    assert!(changed.starts_with("TerraformProv  administrator: "), "{changed}");
+}
+
 #[test]
 fn what_guides_get_wrong_is_answered_with_the_right_form() {
     let site = Site::new();
@@ -256,6 +312,8 @@ fn what_guides_get_wrong_is_answered_with_the_right_form() {
         (&["user", "tfa", "list", "root"], "a user is NAME@REALM, such as root@pam"),
         (&["user", "tfa", "unlok", "root@pam"], "'unlock'"),
         (&["user", "modify", "root@pam"], "nothing to change"),
+        (&["role", "add", "x", "-privs", "Sys.Audit"], "an option has two dashes here: --privs"),
+        (&["acl", "modify", "/", "-user", "root@pam", "-role", "NoAccess"], "an option has two dashes here: --user"),
         (&["policies", "proxmox-8"], "the policies are strict-l3, proxmox-9, pve-8.0.3, webauthn-rs, post-quantum"),
     ];
     for (arguments, expected) in cases {

@@ -101,6 +101,7 @@ mod place;
 mod policy;
 mod printable;
 mod property_string;
+mod proxmox_roles;
 mod qr;
 mod random;
 mod realm_change;

@@ -282,7 +282,7 @@ impl Refusal {
                 RoleError::Name(_) => ("bad_role_name", StatusCode::BAD_REQUEST),
                 RoleError::BuiltIn(_) => ("role_is_built_in", StatusCode::CONFLICT),
                 RoleError::InUse(_) => ("role_is_in_use", StatusCode::CONFLICT),
-                RoleError::Privilege(_) | RoleError::Part => ("bad_privileges", StatusCode::BAD_REQUEST),
+                RoleError::Privilege(_) => ("bad_privileges", StatusCode::BAD_REQUEST),
                 RoleError::TooMany => ("too_many_roles", StatusCode::CONFLICT),
                 RoleError::NoAdministrator => ("last_administrator", StatusCode::CONFLICT),
                 RoleError::User(_) => ("unknown_user", StatusCode::NOT_FOUND),

@@ -1,7 +1,8 @@
 //! Roles by Proxmox VE's names, and who has which: its access control list, for the one path that there is, `/`.
 //!
-//! What somebody may do is one of three things here ([`Role`]). A role is a set of Proxmox VE's privileges that comes to exactly one of them:
-//! one that would come to a part of what administrators may is refused, as nobody can have a part of it.
+//! What somebody may do is one of three things here ([`Role`]). A role is a set of Proxmox VE's privileges that comes to one of them: whoever may
+//! change users, realms or rights can become one who may change everything, and may here; whoever sees the system audits; all else is about what
+//! is not here, and is kept without effect.
 
 use rusqlite::{Connection, ErrorCode, params};
 use serde::Serialize;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::groups::{self, GroupError};
+use crate::proxmox_roles;
 use crate::store::{Store, StoreError, Transaction};
 use crate::user_name::UserName;
 use crate::users::{self, Role, UserChange, UserError};
@@ -17,14 +19,16 @@ use crate::users::{self, Role, UserChange, UserError};
 /// How many roles there can be.
 const MAX_ROLES: u32 = 1000;
 
-/// Those that are built in, and what each is here.
-const BUILT_IN: [(&str, Role); 3] =
+/// Those that a user can have as such.
+const AS_SUCH: [(&str, Role); 3] =
     [("Administrator", Role::Administrator), ("NoAccess", Role::User), ("PVEAuditor", Role::Auditor)];
 
 /// What administrators may below `/access`, by Proxmox VE's names.
 const OF_ADMINISTRATORS: [&str; 6] =
     ["Permissions.Modify", "Realm.Allocate", "Realm.AllocateUser", "Sys.Audit", "Sys.Modify", "User.Modify"];
 const OF_AUDITORS: [&str; 1] = ["Sys.Audit"];
+/// With any of which one can become an administrator.
+const CHANGING: [&str; 3] = ["Permissions.Modify", "Realm.Allocate", "User.Modify"];
 
 /// A role by a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -79,15 +83,9 @@ pub enum RoleError {
     /// Somebody has it.
     #[error("somebody has the role {0}: take it from them first ('acl delete')")]
     InUse(String),
-    /// There is no such privilege here.
-    #[error("there is no privilege {0:?} here; there are {all}", all = OF_ADMINISTRATORS.join(", "))]
+    /// Proxmox VE has no such privilege.
+    #[error("invalid privilege '{0}'")]
     Privilege(String),
-    /// A part of what administrators may.
-    #[error(
-        "a role that may change something may change everything here: with any of {} it needs all of them and Sys.Audit",
-        changing().collect::<Vec<_>>().join(", ")
-    )]
-    Part,
     /// There are as many as there can be.
     #[error("there are as many roles as there can be ({MAX_ROLES})")]
     TooMany,
@@ -185,26 +183,24 @@ pub fn privileges(role: Role) -> &'static [&'static str] {
     }
 }
 
-fn changing() -> impl Iterator<Item = &'static str> {
-    OF_ADMINISTRATORS.into_iter().filter(|name| !OF_AUDITORS.contains(name))
-}
-
 /// What a set of privileges comes to.
 fn worth(privileges: &[String]) -> Result<Role, RoleError> {
-    if let Some(unknown) = privileges.iter().find(|name| !OF_ADMINISTRATORS.contains(&name.as_str())) {
+    if let Some(unknown) = privileges.iter().find(|name| !proxmox_roles::is_known(name)) {
         return Err(RoleError::Privilege(unknown.clone()));
     }
     let has = |name: &str| privileges.iter().any(|found| found == name);
-    match (OF_ADMINISTRATORS.into_iter().all(has), changing().any(has), OF_AUDITORS.into_iter().all(has)) {
-        (true, ..) => Ok(Role::Administrator),
-        (_, true, _) => Err(RoleError::Part),
-        (_, _, true) => Ok(Role::Auditor),
-        _ => Ok(Role::User),
-    }
+    Ok(if CHANGING.into_iter().any(has) {
+        Role::Administrator
+    } else if OF_AUDITORS.into_iter().all(has) {
+        Role::Auditor
+    } else {
+        Role::User
+    })
 }
 
+/// The one that a user has as such is one of these by name.
 fn built_in(name: &str) -> Option<Role> {
-    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
+    AS_SUCH.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<NamedRole>, StoreError> {
@@ -213,10 +209,10 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<NamedRole>, StoreError>
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, Role::of_rank(row.get(2)?))))?
         .collect::<Result<_, _>>()?;
     let roles = found.into_iter().map(|(name, text, grants)| {
-        let special = built_in(&name).is_some();
+        let built_in = proxmox_roles::of_role(&name);
+        let special = built_in.is_some();
         let own = || text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        let privileges =
-            if special { privileges(grants).iter().map(|name| (*name).to_owned()).collect() } else { own() };
+        let privileges = built_in.unwrap_or_else(own);
         NamedRole { name, privileges, grants, special }
     });
     Ok(roles.collect())
@@ -299,7 +295,7 @@ fn changeable(connection: &Connection, name: &str) -> Result<NamedRole, RoleErro
 
 pub(crate) fn acl(connection: &Connection) -> Result<Vec<AclEntry>, StoreError> {
     let as_such = users::all(connection)?.into_iter().filter_map(|user| {
-        let role = BUILT_IN.iter().find(|(_, role)| *role == user.own_role && *role != Role::User)?;
+        let role = AS_SUCH.iter().find(|(_, role)| *role == user.own_role && *role != Role::User)?;
         Some(AclEntry { path: "/", subject: Subject::User(user.name), role: role.0.to_owned() })
     });
     let mut entries: Vec<AclEntry> = as_such.collect();

@@ -13,9 +13,9 @@ use crate::output::{print, print_json};
 #[derive(Args)]
 #[command(after_help = "\
 A role comes to one of the three that keyrig has: with Permissions.Modify,
-Realm.Allocate, Realm.AllocateUser, Sys.Modify, User.Modify and Sys.Audit to an
-administrator's, with Sys.Audit alone to an auditor's, with none to a user's.
-Administrator, PVEAuditor and NoAccess are built in.")]
+Realm.Allocate or User.Modify to an administrator's, with Sys.Audit to an
+auditor's, otherwise to a user's. Other privileges of Proxmox VE's are kept, and
+give nothing here. Proxmox VE's own roles are built in.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
