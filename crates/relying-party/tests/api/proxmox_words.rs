@@ -5,6 +5,9 @@ use serde_json::json;
 use crate::program::{site, ticket};
 use crate::rig::PASSWORD;
 
+/// A method, a path, parameters, and what is named.
+type Call<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)], &'c str);
+
 /// Each call's `permissions` in pve-access-control, read by `PVE::RPCEnvironment`: where there is a choice, nothing is named.
 #[tokio::test]
 async fn who_may_not_is_told_path_and_privilege_as_proxmox_ve_tells_them() {
@@ -13,7 +16,7 @@ async fn who_may_not_is_told_path_and_privilege_as_proxmox_ve_tells_them() {
     let user = [("userid", "bob@pve"), ("password", PASSWORD)];
     let role = [("roleid", "helpdesk"), ("privs", "Sys.Audit")];
     let password = [("userid", "root@pam"), ("password", PASSWORD), ("confirmation-password", PASSWORD)];
-    let calls: [(&str, &str, &[(&str, &str)], &str); 14] = [
+    let calls: [Call<'_>; 14] = [
         ("POST", "/access/users", &user, " (/access/realm/pve, Realm.AllocateUser)"),
         ("PUT", "/access/users/root@pam", &[("comment", "x")], " (/access/groups, User.Modify)"),
         ("DELETE", "/access/users/root%40pam", &[], " (/access/realm/pam, Realm.AllocateUser)"),
