@@ -82,7 +82,7 @@ const meanings = {
     } else if (operation === 'get') {
       often.push(`no passkey for ${asked.rpId} is on the key that was touched`);
     }
-    return `Browsers do not tell which it was: ${often.join('; or ')}. What keys heard tells it: keyrig explain.`;
+    return `Browsers do not tell which it was: ${often.join('; or ')}. Of keyrig's keys, keyrig exec --explain tells what they heard.`;
   },
   NotSupportedError(operation, asked) {
     if (operation !== 'create') return '';

@@ -142,8 +142,9 @@ export function fail(error) {
   }
   const { code, reason, report_id: id, report } = error.body;
   if (code === 'not_logged_in') ended();
-  // What the command line tells of each check that refused.
-  const explained = (report?.verification?.refused_by ?? []).map((check) => `keyrig explain ${check}`);
+  // What the command line tells of each check that refused, or of the refusal.
+  const checks = report?.verification?.refused_by ?? [];
+  const explained = (checks.length ? checks : [code]).map((it) => `keyrig explain ${it}`);
   say(`Refused (${code}): ${reason}${id ? ` (report ${id})` : ''}`, false, report, explained);
 }
 
