@@ -231,7 +231,7 @@ fn options_in(file: &Path) -> Result<Recording, Failure> {
     let most = u64::try_from(MAX_RECORDING_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut text = Vec::new();
     let read = File::open(file).and_then(|opened| opened.take(most).read_to_end(&mut text));
-    read.map_err(|error| Failure::Read(file.to_owned(), error))?;
+    read.map_err(|error| Failure::Input(file.to_owned(), error))?;
     Recording::read(&text).map_err(|error| Failure::Unexplained(file.display().to_string(), error))
 }
 

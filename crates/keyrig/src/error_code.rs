@@ -47,7 +47,7 @@ pub(crate) fn of(failure: &Failure) -> &str {
             "cannot-write"
         }
         Failure::Print(_) => "cannot-print",
-        Failure::Read(..) => "cannot-read",
+        Failure::Read(..) | Failure::Input(..) => "cannot-read",
         Failure::NotATranscript(..) => "not-a-transcript",
         Failure::NotReplayable(_, error) => match **error {
             NotReplayable::Transcript(_) => "not-a-transcript",

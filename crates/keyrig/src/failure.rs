@@ -84,6 +84,9 @@ pub(crate) enum Failure {
     Print(#[source] io::Error),
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
+    /// What a command is to judge, whose exit status 1 is its verdict.
+    #[error("cannot read {0}: {1}")]
+    Input(PathBuf, #[source] io::Error),
     #[error("{0}: {1}")]
     NotATranscript(PathBuf, #[source] NotATranscript),
     #[error("{0}: {1}")]
@@ -268,6 +271,7 @@ impl Failure {
             #[cfg(target_os = "linux")]
             Self::Lab(LabError::Invalid { .. } | LabError::TooLong(_)) => ExitCode::from(2),
             Self::Usage(_)
+            | Self::Input(..)
             | Self::Specification(_)
             | Self::Unreadable(_)
             | Self::Unexplained(..)

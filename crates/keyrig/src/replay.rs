@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let input: Box<dyn BufRead> = if arguments.file == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
-        let file = File::open(&arguments.file).map_err(|error| Failure::Read(arguments.file.clone(), error))?;
+        let file = File::open(&arguments.file).map_err(|error| Failure::Input(arguments.file.clone(), error))?;
         Box::new(BufReader::new(file))
     };
     let replayed = transcript::read(input).map_err(NotReplayable::from).and_then(|reader| {

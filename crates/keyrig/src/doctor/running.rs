@@ -71,7 +71,7 @@ impl Running {
         let hosts = pages.iter().cloned().chain(of_origins).filter_map(|origin| origin.host());
         let named = hosts.chain(self.host().map(str::to_owned)).chain(self.fetched.iter().cloned());
         let ca = match &self.ca {
-            Some(file) => Some(std::fs::read(file).map_err(|error| Failure::Read(file.clone(), error))?),
+            Some(file) => Some(std::fs::read(file).map_err(|error| Failure::Input(file.clone(), error))?),
             None => None,
         };
         let named = named.collect();
