@@ -47,9 +47,15 @@ pub(crate) const OBJECT_DEPTH: usize = 5;
 
 /// Reads exactly one item.
 pub(crate) fn read(bytes: &[u8], form: Deviation) -> Result<Read<'_>, String> {
-    if let Ok(item) = Item::parse_within(bytes, OBJECT_DEPTH) {
-        let written = item.encoded();
-        return Ok(Read { written, canonical: written.into(), rest: &[], deviation: None });
+    let problem = match Item::parse_within(bytes, OBJECT_DEPTH) {
+        Ok(item) => {
+            let written = item.encoded();
+            return Ok(Read { written, canonical: written.into(), rest: &[], deviation: None });
+        }
+        Err(problem) => problem,
+    };
+    if form.refuses() && Item::parse_prefix(bytes).is_err() {
+        return Err(format!("not canonical CBOR: {problem}"));
     }
     let read = read_prefix(bytes, form)?;
     if read.rest.is_empty() { Ok(read) } else { Err(format!("{} bytes follow the item", read.rest.len())) }

@@ -11,7 +11,7 @@ use crate::check::Check;
 use crate::expectations::Framing;
 use crate::origin::{self, OriginRule};
 use crate::report::{Ceremony, Findings, Outcome, Text};
-use crate::shown::shown;
+use crate::shown::{json_problem, shown};
 use crate::strictness::{ClientDataDecoding, Deviation, Strictness};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -48,17 +48,18 @@ pub(crate) fn check(findings: &mut Findings, client_data_json: &[u8], expected: 
 /// UTF-8 decode (Encoding Standard, §6) strips a byte-order mark and replaces what is not UTF-8; then JSON, where the last
 /// of several members of one name counts, as in a browser's `JSON.parse`.
 fn parse(client_data_json: &[u8], decoding: ClientDataDecoding) -> Result<Map<String, Value>, String> {
+    let json = client_data_json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(client_data_json);
     let parsed = match decoding {
-        ClientDataDecoding::Utf8Decode => {
-            let bytes = client_data_json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(client_data_json);
-            serde_json::from_str(&String::from_utf8_lossy(bytes))
-        }
+        ClientDataDecoding::Utf8Decode => serde_json::from_str(&String::from_utf8_lossy(json)),
         ClientDataDecoding::Json if client_data_json.starts_with(BYTE_ORDER_MARK) => {
             return Err("a byte-order mark before the JSON, which UTF-8 decode would strip".to_owned());
         }
         ClientDataDecoding::Json => serde_json::from_slice::<Once>(client_data_json).map(|Once(members)| members),
     };
-    parsed.map_err(|error| format!("not a JSON object: {error}"))
+    parsed.map_err(|error| {
+        let (offset, reason) = json_problem(json, &error);
+        format!("not a JSON object: {reason} at byte {}", client_data_json.len() - json.len() + offset)
+    })
 }
 
 /// An object with each of its members once.

@@ -27,3 +27,12 @@ pub(crate) fn shown(text: &str) -> Text {
         None => text.to_owned().into(),
     }
 }
+
+/// Where JSON breaks, in bytes from its beginning, and why.
+pub(crate) fn json_problem(json: &[u8], error: &serde_json::Error) -> (usize, String) {
+    let lines = json.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+    let before: usize = lines.map(|line| line.len() + 1).sum();
+    let words = error.to_string();
+    let reason = words.split(" at line ").next().unwrap_or_default().to_owned();
+    ((before + error.column().saturating_sub(1)).min(json.len()), reason)
+}

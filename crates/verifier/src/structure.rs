@@ -1,15 +1,17 @@
 //! The binary structures of WebAuthn for people: each field with where it is, and where one that is broken breaks.
 
+mod inside;
+
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use keyrig_ctap::Aaguid;
 use keyrig_ctap::cbor::{Item, Malformed};
 use serde::Serialize;
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
+use serde_json::value::RawValue;
 
 use crate::cbor::OBJECT_DEPTH;
-use crate::shown::{hex, shown};
+use crate::shown::{hex, json_problem, shown};
 
 /// A structure, read as far as it can be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -68,32 +70,28 @@ impl Structure {
         reading.structure
     }
 
-    /// clientDataJSON (WebAuthn Level 3, §5.8.1): its members. They have no fixed places; one that is not JSON has where it breaks.
+    /// clientDataJSON (WebAuthn Level 3, §5.8.1): the values of its members; one that is not JSON has where it breaks.
     #[must_use]
     pub fn of_client_data_json(bytes: &[u8]) -> Self {
         let mut reading = Reading::of(bytes);
         let json = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json) {
             Ok(members) => {
+                let places: BTreeMap<String, &RawValue> = serde_json::from_slice(json).unwrap_or_default();
                 for (name, value) in members {
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    reading.push(bytes, 0, &name, shown(&text));
+                    let place = places.get(&name).map_or(bytes, |place| place.get().as_bytes());
+                    reading.push(place, 0, &name, shown(&text));
                 }
+                reading.structure.fields.sort_by_key(|field| field.offset);
             }
             Err(error) => {
-                let offset = (bytes.len() - json.len()) + offset_of(json, error.line(), error.column());
-                reading.broken(offset, format!("not a JSON object: {error}"));
+                let (offset, reason) = json_problem(json, &error);
+                reading.broken(bytes.len() - json.len() + offset, format!("not a JSON object: {reason}"));
             }
         }
         reading.structure
     }
-}
-
-/// The byte at a line and a column, both from 1, as serde_json counts them.
-fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
-    let before: usize =
-        bytes.split(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(|line| line.len() + 1).sum();
-    (before + column.saturating_sub(1)).min(bytes.len())
 }
 
 struct Reading<'a> {
@@ -211,8 +209,30 @@ impl<'a> Reading<'a> {
             for (index, element) in elements.into_iter().enumerate() {
                 self.item(element, depth + 1, &format!("[{index}]"), |_| None);
             }
+        } else if let Ok(bytes) = item.bytes() {
+            self.byte_string(bytes, depth, name);
         } else {
             self.push(whole, depth, name, value_of(item, name));
+        }
+    }
+
+    /// The bytes without the head that says how many there are, and what they hold if that is known.
+    fn byte_string(&mut self, bytes: &'a [u8], depth: usize, name: &str) {
+        let length = bytes.len();
+        let (value, (parts, broken)) = match name {
+            "pubArea" => (format!("{length} bytes"), inside::public_area(bytes)),
+            "certInfo" => (format!("{length} bytes"), inside::attested(bytes)),
+            _ => match inside::certificate(bytes) {
+                Some((told, parts)) => (format!("{length} bytes: {told}"), (parts, None)),
+                None => (hex(bytes), (Vec::new(), None)),
+            },
+        };
+        self.push(bytes, depth, name, value);
+        for part in parts {
+            self.push(part.bytes, depth + 1 + part.depth, &part.name, part.value);
+        }
+        if let Some(broken) = broken {
+            self.broken(self.offset(broken.at), format!("{name}: {}", broken.reason));
         }
     }
 }
@@ -229,13 +249,6 @@ fn value_of(item: Item<'_>, name: &str) -> String {
     if let Ok(number) = item.integer() {
         let algorithm = if name.starts_with("alg") { name_of_algorithm(number) } else { None };
         return algorithm.map_or_else(|| number.to_string(), |algorithm| format!("{number}, {algorithm}"));
-    }
-    if let Ok(bytes) = item.bytes() {
-        let certificate = Certificate::from_der(bytes).ok().map(|certificate| {
-            let tbs = certificate.tbs_certificate();
-            format!("{} bytes: a certificate of {}, issued by {}", bytes.len(), tbs.subject(), tbs.issuer())
-        });
-        return certificate.unwrap_or_else(|| hex(bytes));
     }
     if let Ok(text) = item.text() {
         return shown(text).into_owned();

@@ -3,28 +3,28 @@
 
 /// One element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Element<'a> {
+pub(crate) struct Element<'a> {
     /// The tag: class and form in the upper three bits of the first octet.
-    pub(super) class: u8,
-    pub(super) number: u32,
-    pub(super) content: &'a [u8],
+    pub(crate) class: u8,
+    pub(crate) number: u32,
+    pub(crate) content: &'a [u8],
 }
 
 /// Context-specific and constructed.
-pub(super) const CONTEXT: u8 = 0xa0;
+pub(crate) const CONTEXT: u8 = 0xa0;
 
 impl<'a> Element<'a> {
-    pub(super) fn is_universal(&self, number: u32) -> bool {
+    pub(crate) fn is_universal(&self, number: u32) -> bool {
         matches!(self.class, 0x00 | 0x20) && self.number == number
     }
 
     /// What is in a constructed element, until something is no element.
-    pub(super) fn children(&self) -> Elements<'a> {
+    pub(crate) fn children(&self) -> Elements<'a> {
         Elements(self.content)
     }
 
     /// A small number, of INTEGER or ENUMERATED.
-    pub(super) fn number(&self) -> Option<u32> {
+    pub(crate) fn number(&self) -> Option<u32> {
         if !self.is_universal(2) && !self.is_universal(10) {
             return None;
         }
@@ -39,11 +39,11 @@ impl<'a> Element<'a> {
 
 /// Elements one after the other.
 #[derive(Clone, Debug)]
-pub(super) struct Elements<'a>(&'a [u8]);
+pub(crate) struct Elements<'a>(&'a [u8]);
 
 impl<'a> Elements<'a> {
     /// Whether all was read.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -59,7 +59,7 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 /// The one element that bytes are.
-pub(super) fn whole(bytes: &[u8]) -> Option<Element<'_>> {
+pub(crate) fn whole(bytes: &[u8]) -> Option<Element<'_>> {
     read(bytes).and_then(|(element, rest)| rest.is_empty().then_some(element))
 }
 

@@ -2,7 +2,7 @@
 
 mod bound;
 mod certificate;
-mod der;
+pub(crate) mod der;
 mod kinds;
 pub(crate) mod metadata;
 mod statement;
