@@ -9,10 +9,11 @@ use std::time::SystemTime;
 
 use clap::Args;
 use keyrig_client::Browser;
+use keyrig_faults::transcript;
 use keyrig_relying_party::Policy;
 use keyrig_scenario::catalogue::{self, Detector, Row};
-use keyrig_scenario::explain::{self, Code, Exception, Explained, Explanation, Known, Meaning, Named};
-use keyrig_scenario::verifier::{Field, Finding, GivenPublicKey, MAX_HAR_BYTES, OriginRule, Outcome};
+use keyrig_scenario::explain::{self, Code, Exception, Explained, Explanation, Known, Meaning, Named, Seen};
+use keyrig_scenario::verifier::{Field, Finding, GivenPublicKey, MAX_HAR_BYTES, OriginRule, Outcome, Verdict};
 
 use serde::Serialize;
 
@@ -40,8 +41,8 @@ Node.js and Python too: up to 16 MiB, and of a HAR file 256 MiB.
 A structure alone is decoded, and an exception's name and message, or a status
 of CTAP in any library's words, are told what they can mean.
 
-Exit status: 0 nothing is refused, 1 something is, 2 there is nothing to
-explain.
+Exit status: 0 nothing is refused, 1 something is, or a login's signature could
+not be checked, 2 there is nothing to explain.
 
 Examples:
   keyrig explain ./login.har
@@ -112,13 +113,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Ok(explained) => {
             let accepted = explained.ceremonies.iter().all(|it| it.report.is_accepted() && it.browser.is_none());
             let whole = explained.structures.iter().all(|it| it.structure.broken.is_none());
-            arguments.tell(&explained, || tell_of_recording(&explained, arguments.hex), accepted && whole)
+            let read = explained.unreadable.is_empty();
+            arguments.tell(&explained, || tell_of_recording(&explained, arguments.hex), accepted && whole && read)
         }
+        Err(_) if is_transcript(&recorded) => Err(Failure::Usage(format!(
+            "{} is what keys heard, and no page's: 'keyrig trace --explain {}' explains it",
+            arguments.source(),
+            arguments.what
+        ))),
         Err(error) => {
             let words = String::from_utf8_lossy(&recorded);
             arguments.tell_of_word(&words, || Failure::Unexplained(arguments.source().to_owned(), error))
         }
     }
+}
+
+/// Whether that is what `--trace` writes, or a capture of USB.
+fn is_transcript(recorded: &[u8]) -> bool {
+    transcript::read(recorded).is_ok_and(|mut reader| matches!(reader.next(), Some(Ok(_))))
 }
 
 /// What is wrong with a word that is known to nobody.
@@ -133,7 +145,8 @@ impl Arguments {
     /// What a code stands for, or what an exception in a browser's words can mean.
     fn tell_of_word(&self, words: &str, unknown: impl FnOnce() -> Failure) -> Result<ExitCode, Failure> {
         if let Some(code) = explain::code(words.trim()) {
-            return self.tell(&code, || tell_of_code(&code), true);
+            let told = ToldCode { seen: Seen::of(&code.code), code: &code };
+            return self.tell(&told, || tell_of_code(&code).and_then(|()| tell_where_seen(&told.seen)), true);
         }
         if let Some(exception) = explain::exception(words) {
             return self.tell(&exception, || tell_of_exception(&exception), true);
@@ -162,7 +175,7 @@ impl Arguments {
             Some(path) if path.starts_with(['.', '/']) => {
                 let mut bytes = Vec::new();
                 let read = File::open(path).and_then(|file| file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut bytes));
-                read.map_err(|error| Failure::Read(PathBuf::from(path), error))?;
+                read.map_err(|error| Failure::Input(PathBuf::from(path), error))?;
                 Some((path, GivenPublicKey::read(&bytes)))
             }
             Some(text) => Some(("--public-key", GivenPublicKey::read(text.as_bytes()))),
@@ -184,7 +197,7 @@ impl Arguments {
         } else {
             File::open(&self.what).and_then(|file| file.take(most).read_to_end(&mut recorded))
         };
-        read.map_err(|error| Failure::Read(PathBuf::from(self.source()), error))?;
+        read.map_err(|error| Failure::Input(PathBuf::from(self.source()), error))?;
         Ok(recorded)
     }
 
@@ -192,6 +205,15 @@ impl Arguments {
     fn source(&self) -> &str {
         if self.what == "-" { "standard input" } else { &self.what }
     }
+}
+
+/// A code, and where the catalogue has it, for programs.
+#[derive(Serialize)]
+struct ToldCode<'a> {
+    #[serde(flatten)]
+    code: &'a Code,
+    #[serde(flatten)]
+    seen: Seen,
 }
 
 /// A row of the catalogue, for programs.
@@ -272,6 +294,14 @@ fn tell_of_code(code: &Code) -> Result<(), Failure> {
     code.specification.iter().try_for_each(|link| print(format!("  see  {link}")))
 }
 
+fn tell_where_seen(seen: &Seen) -> Result<(), Failure> {
+    for browser in Browser::ALL {
+        let words = seen.words.get(&browser.to_string()).into_iter().flatten();
+        words.into_iter().try_for_each(|told| print(format!("  {:<8}  {told}", browser.title())))?;
+    }
+    seen.rows.iter().try_for_each(|(row, title)| print(format!("  {:<8}  {title}", format!("row {row}"))))
+}
+
 fn tell_of_exception(exception: &Exception) -> Result<(), Failure> {
     let browser = exception.browser.as_deref().and_then(|name| name.parse().ok());
     let of = browser.map(|browser: Browser| format!(", in {}'s words", browser.title())).unwrap_or_default();
@@ -299,7 +329,11 @@ fn tell_of_recording(explained: &Explained, hex: bool) -> Result<(), Failure> {
     for named in &explained.structures {
         tell_of_structure(named, true)?;
     }
-    if explained.ceremonies.is_empty() && explained.structures.is_empty() {
+    for reason in &explained.unreadable {
+        print_marked(RED, "FAIL", format!("  a credential that no server can read: {reason}"))?;
+    }
+    let has_answers = !explained.ceremonies.is_empty() || !explained.unreadable.is_empty();
+    if !has_answers && explained.structures.is_empty() {
         print("options alone: nothing was answered, so that there is nothing to check")?;
     }
     explained.notes.iter().try_for_each(|note| print_marked(YELLOW, "note", format!("  {note}")))?;
@@ -329,11 +363,17 @@ fn tell_of_ceremony(it: &Explanation, hex: bool) -> Result<(), Failure> {
             Some(refusal) => print(format!("\nrefused by {}, which decides here: {refusal}", decision.verifier))?,
             None => print(format!("\naccepted by {}, which decides here{known}", decision.verifier))?,
         }
-    } else if refused.is_empty() {
-        print(format!("\naccepted{known}"))?;
     } else {
-        let ids: Vec<_> = refused.iter().map(|finding| finding.check.id()).collect();
-        print(format!("\nrefused by the relying party: {}", ids.join(", ")))?;
+        let ids = |findings: &[&Finding]| findings.iter().map(|it| it.check.id()).collect::<Vec<_>>().join(", ");
+        match it.report.verdict() {
+            Verdict::Accepted => print(format!("\naccepted{known}"))?,
+            Verdict::Refused => print(format!("\nrefused by the relying party: {}", ids(&refused)))?,
+            Verdict::Undecided => {
+                let unseen: Vec<_> = it.report.not_evaluated().collect();
+                print(format!("\nundecided: nothing refuses it{known}; not checked: {}", ids(&unseen)))?;
+                print("try  record the registration with it, or give its public key by --public-key")?;
+            }
+        }
     }
     let shown = it.structures.iter().filter(|named| hex || named.structure.broken.is_some());
     shown.into_iter().try_for_each(|named| tell_of_structure(named, hex))
@@ -372,7 +412,9 @@ fn tell_of_structure(named: &Named, hex: bool) -> Result<(), Failure> {
     let fields = &named.structure.fields;
     for (index, field) in fields.iter().enumerate() {
         let is_whole = fields.get(index + 1).is_none_or(|next| next.depth <= field.depth);
-        if hex && named.name != "clientDataJSON" {
+        if hex && named.name == "clientDataJSON" {
+            print(format!("{:>5}  {}: {}", field.offset, field.name, field.value))?;
+        } else if hex {
             tell_of_bytes(field, named, is_whole)?;
         } else {
             print(format!("{}{}: {}", "  ".repeat(field.depth + 1), field.name, field.value))?;

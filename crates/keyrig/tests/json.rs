@@ -216,6 +216,8 @@ fn explanations() {
     for (what, input) in [
         ("registration-and-login.json", ""),
         ("cut-off.json", ""),
+        ("login-without-pin.json", ""),
+        ("broken-credential.json", ""),
         ("-", "NotAllowedError: The operation either timed out or was not allowed."),
         ("-", "AbortError"),
         ("-", "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0"),

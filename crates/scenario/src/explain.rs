@@ -21,7 +21,7 @@ use serde_json::Value;
 
 #[cfg(target_os = "linux")]
 pub(crate) use self::codes::of_status;
-pub use self::codes::{Code, code, codes, nearest, status_in};
+pub use self::codes::{Code, Seen, code, codes, nearest, status_in};
 pub use self::exceptions::{Exception, Meaning, exception};
 
 /// What is known of the relying party beside the recording.
@@ -44,6 +44,9 @@ pub struct Explained {
     pub notes: Vec<String>,
     /// Each response that was found.
     pub ceremonies: Vec<Explanation>,
+    /// Why further responses cannot be read, by a server neither.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
     /// Structures without a ceremony.
     pub structures: Vec<Named>,
     /// How many options have no response.
@@ -121,12 +124,15 @@ pub fn explain(recorded: &[u8], known: &Known, now: SystemTime) -> Result<Explai
         Scrap::AuthenticatorData(bytes) => Named::authenticator_data(bytes),
     });
     let options = recording.creations.len() + recording.requests.len();
-    let is_unanswered = options > 0 && ceremonies.is_empty();
+    let unreadable: Vec<_> = recording.unreadable.iter().map(ToString::to_string).collect();
+    let answers = ceremonies.len() + unreadable.len();
+    let is_unanswered = options > 0 && answers == 0;
     Ok(Explained {
         exception: if is_unanswered { exception(&String::from_utf8_lossy(recorded)) } else { None },
         structures: structures.collect(),
-        unanswered: options.saturating_sub(ceremonies.len()),
+        unanswered: options.saturating_sub(answers),
         ceremonies,
+        unreadable,
         notes: recording.notes.clone(),
     })
 }

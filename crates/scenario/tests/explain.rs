@@ -53,6 +53,7 @@ fn a_registration_gives_the_key_for_the_login_that_follows() {
     let [_, login] = recorded();
     let explained = explain(login.to_string().as_bytes(), &Known::default(), now()).unwrap();
     let [it] = &explained.ceremonies[..] else { panic!("{explained:?}") };
+    assert_eq!((it.report.verdict(), it.report.is_accepted()), (Verdict::Undecided, false));
     let signature = it.report.finding(Check::Signature).unwrap();
     assert!(matches!(signature.outcome, Outcome::NotEvaluated { because: Check::CredentialRecord }), "{signature:?}");
     assert!(it.assumed.iter().any(|text| text.contains("registration is not there")), "{:?}", it.assumed);

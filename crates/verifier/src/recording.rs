@@ -6,13 +6,15 @@
 //! in [`Recording::notes`].
 
 use base64::Engine;
-use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub(crate) use self::bytes::decode_text;
+use self::bytes::{add, bytes};
 use crate::credential::{AuthenticationResponse, RegistrationResponse};
 
+mod bytes;
 mod form;
 mod har;
 mod literal;
@@ -42,8 +44,10 @@ pub struct Recording {
     pub authentications: Vec<AuthenticationResponse>,
     /// A structure alone: clientDataJSON, an attestation object, or authenticator data.
     pub scraps: Vec<Scrap>,
-    /// What is written otherwise than WebAuthn's JSON has it.
+    /// What is written otherwise than WebAuthn's JSON has it, and options that cannot be read.
     pub notes: Vec<String>,
+    /// Why responses are not read that are there beside: a server could not either.
+    pub unreadable: Vec<InvalidRecording>,
 }
 
 /// `PublicKeyCredentialCreationOptions` (WebAuthn Level 3, §5.4), as far as a relying party checks against them.
@@ -113,7 +117,10 @@ pub enum InvalidRecording {
     /// There is nothing of WebAuthn in it.
     #[error("there are neither options nor a credential in it, nor a structure of one")]
     Nothing,
-    /// A member that a response cannot be without cannot be read.
+    /// A member that options or a response cannot be without is missing.
+    #[error("{0} is not there")]
+    Missing(&'static str),
+    /// Such a member cannot be read.
     #[error("{member} is no {expected}")]
     Member {
         /// The member.
@@ -161,16 +168,27 @@ impl Recording {
                 }
             }
         }
-        let Finding { recording, failed } = finding;
-        match failed.or(problem) {
-            _ if !recording.is_empty() => Ok(recording),
+        let Finding { mut recording, failed } = finding;
+        if !recording.is_empty() {
+            for (what, error) in failed {
+                match what {
+                    What::Response if recording.unreadable.len() < MAX_FOUND => recording.unreadable.push(error),
+                    What::Response => {}
+                    What::Options => {
+                        add(&mut recording.notes, format!("options are there too that cannot be read: {error}"));
+                    }
+                }
+            }
+            return Ok(recording);
+        }
+        match failed.into_iter().map(|(_, error)| error).next().or(problem) {
             Some(error) => Err(error),
             None => Err(InvalidRecording::Nothing),
         }
     }
 
     fn is_empty(&self) -> bool {
-        let Self { creations, requests, registrations, authentications, scraps, notes: _ } = self;
+        let Self { creations, requests, registrations, authentications, scraps, notes: _, unreadable: _ } = self;
         creations.is_empty()
             && requests.is_empty()
             && registrations.is_empty()
@@ -193,8 +211,15 @@ fn utf16(bytes: &[u8]) -> Option<String> {
 #[derive(Default)]
 struct Finding {
     recording: Recording,
-    /// The first thing that is meant to be something and is not.
-    failed: Option<InvalidRecording>,
+    /// What is meant to be something and is not.
+    failed: Vec<(What, InvalidRecording)>,
+}
+
+/// What something is meant to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Options,
+    Response,
 }
 
 impl Finding {
@@ -293,6 +318,10 @@ impl Finding {
                     if let Ok(inner) = serde_json::from_str::<Value>(text) {
                         self.look(&inner, texts + 1);
                     }
+                } else if text.starts_with("--") {
+                    // multipart/form-data (RFC 7578): fields between boundaries.
+                    let fields = text.lines().filter(|line| line.starts_with('{'));
+                    fields.for_each(|field| self.look(&Value::from(field), texts + 1));
                 } else {
                     form::values(text).for_each(|value| self.look(&Value::String(value), texts + 1));
                 }
@@ -305,28 +334,40 @@ impl Finding {
         if self.count() >= MAX_FOUND {
             return;
         }
-        let read = if members.get("rp").is_some() && members.get("challenge").is_some() {
-            self.creation(members)
+        let (what, read) = if members.get("rp").is_some() && members.get("challenge").is_some() {
+            (What::Options, self.creation(members))
         } else if members.get("challenge").is_some() && is_request(members) {
-            self.request(members)
+            (What::Options, self.request(members))
         } else if let Some(response) = response_of(members) {
-            self.response(members, &response)
+            (What::Response, self.response(members, &response))
         } else {
-            for value in members.0.values() {
+            let before = self.count();
+            for (_, value) in members.0.iter().filter(|(name, _)| *name != "params") {
                 self.look(value, texts);
+            }
+            // The fields of a form in a HAR file, whose text may have been it already.
+            if self.count() == before
+                && let Some(fields) = members.get("params")
+            {
+                self.look(fields, texts);
             }
             // A body in a HAR file that is in base64.
             if let (Some("base64"), Some(text)) = (members.text("encoding"), members.text("text"))
                 && let Some((body, _)) = decode_text(text)
-                && let Ok(value) = serde_json::from_slice::<Value>(&body)
                 && texts < MAX_NESTED_TEXTS
             {
-                self.look(&value, texts + 1);
+                match serde_json::from_slice::<Value>(&body) {
+                    Ok(value) => self.look(&value, texts + 1),
+                    Err(_) => self.look(&Value::from(String::from_utf8_lossy(&body)), texts + 1),
+                }
             }
             return;
         };
-        if let Err(error) = read {
-            self.failed.get_or_insert(error);
+        if let Err(error) = read
+            && self.failed.len() < MAX_FOUND
+            && !self.failed.contains(&(what, error.clone()))
+        {
+            self.failed.push((what, error));
         }
     }
 
@@ -368,7 +409,7 @@ impl Finding {
 
     fn response(&mut self, credential: &Members<'_>, response: &Members<'_>) -> Result<(), InvalidRecording> {
         let client_data_json = self.required(response, "clientDataJSON")?;
-        let id = credential.text("id").map(str::to_owned);
+        let id = self.id(credential)?;
         let raw_id = match (credential.get("rawId"), &id) {
             (Some(raw_id), _) => self.bytes(raw_id, "rawId")?,
             (None, Some(id)) => {
@@ -389,16 +430,20 @@ impl Finding {
         if response.get("attestationObject").is_some() {
             let transports = response.get("transports").and_then(Value::as_array);
             let transports = transports.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned));
+            let attestation_object = self.required(response, "attestationObject")?;
             self.recording.registrations.push(RegistrationResponse {
                 id,
                 raw_id,
                 credential_type,
                 client_data_json,
-                attestation_object: self_bytes(&mut self.recording.notes, response, "attestationObject")?,
+                attestation_object,
                 transports: transports.collect(),
                 client_extension_results: results,
             });
             return Ok(());
+        }
+        if client_data_json.windows(15).any(|window| window == b"webauthn.create") {
+            return Err(InvalidRecording::Missing("attestationObject"));
         }
         let user_handle = match response.get("userHandle") {
             Some(handle) => Some(self.bytes(handle, "userHandle")?),
@@ -418,8 +463,20 @@ impl Finding {
         Ok(())
     }
 
-    fn required(&mut self, members: &Members<'_>, name: &str) -> Result<Vec<u8>, InvalidRecording> {
-        self_bytes(&mut self.recording.notes, members, name)
+    /// `id`, which is text in base64url. That one who printed the bytes wrote others is told, and no mistake of the page.
+    fn id(&mut self, credential: &Members<'_>) -> Result<Option<String>, InvalidRecording> {
+        match credential.get("id") {
+            Some(Value::String(text)) if !matches!(decode_text(text), Some((_, Some("hexadecimal")))) => {
+                Ok(Some(text.clone()))
+            }
+            Some(other) => Ok(Some(URL_SAFE_NO_PAD.encode(self.bytes(other, "id")?))),
+            None => Ok(None),
+        }
+    }
+
+    fn required(&mut self, members: &Members<'_>, name: &'static str) -> Result<Vec<u8>, InvalidRecording> {
+        let value = members.get(name).ok_or(InvalidRecording::Missing(name))?;
+        self.bytes(value, name)
     }
 
     fn bytes(&mut self, value: &Value, member: &str) -> Result<Vec<u8>, InvalidRecording> {
@@ -429,29 +486,6 @@ impl Finding {
     fn note(&mut self, note: &str) {
         add(&mut self.recording.notes, note.to_owned());
     }
-}
-
-fn add(notes: &mut Vec<String>, note: String) {
-    if !notes.contains(&note) && notes.len() < MAX_FOUND {
-        notes.push(note);
-    }
-}
-
-fn self_bytes(notes: &mut Vec<String>, members: &Members<'_>, name: &str) -> Result<Vec<u8>, InvalidRecording> {
-    let missing = || InvalidRecording::Member { member: name.to_owned(), expected: "member of it" };
-    bytes(notes, members.get(name).ok_or_else(missing)?, name)
-}
-
-fn bytes(notes: &mut Vec<String>, value: &Value, member: &str) -> Result<Vec<u8>, InvalidRecording> {
-    let wrong = || InvalidRecording::Member {
-        member: member.to_owned(),
-        expected: "base64url, base64, hexadecimal or array of bytes",
-    };
-    let (bytes, form) = decode(value).ok_or_else(wrong)?;
-    if let Some(form) = form {
-        add(notes, format!("{member} is written in {form}, where toJSON() has base64url without padding"));
-    }
-    Ok(bytes)
 }
 
 /// Members of an object, under the names that WebAuthn has for them or in snake case.
@@ -488,11 +522,11 @@ fn is_request(members: &Members<'_>) -> bool {
         && members.get("type").is_none()
 }
 
-/// The response in a credential, or the credential itself if the response alone was recorded.
+/// The response in a credential, or the credential itself if the response alone was recorded. One that lacks a member is one too.
 fn response_of<'a>(members: &Members<'a>) -> Option<Members<'a>> {
     let has = |it: &Members<'_>| {
-        it.get("clientDataJSON").is_some()
-            && (it.get("attestationObject").is_some() || it.get("authenticatorData").is_some())
+        let names = ["clientDataJSON", "attestationObject", "authenticatorData", "signature"];
+        names.into_iter().filter(|name| it.get(name).is_some()).count() >= 2
     };
     if let Some(response) = members.get("response").and_then(Value::as_object).map(Members)
         && has(&response)
@@ -500,52 +534,6 @@ fn response_of<'a>(members: &Members<'a>) -> Option<Members<'a>> {
         return Some(response);
     }
     Some(Members(members.0)).filter(has)
-}
-
-/// Bytes in any form, and what the form is if it is not base64url without padding.
-fn decode(value: &Value) -> Option<(Vec<u8>, Option<&'static str>)> {
-    let byte = |value: &Value| {
-        let number = value.as_i64()?;
-        // Java has bytes with a sign.
-        u8::try_from(number).ok().or_else(|| i8::try_from(number).ok().map(i8::cast_unsigned))
-    };
-    let numbers = |values: &mut dyn Iterator<Item = &Value>| values.map(byte).collect::<Option<Vec<u8>>>();
-    match value {
-        Value::String(text) => decode_text(text),
-        Value::Array(values) => Some((numbers(&mut values.iter())?, Some("an array of numbers"))),
-        Value::Object(members) => {
-            if let Some(Value::Array(values)) = members.get("data") {
-                return Some((numbers(&mut values.iter())?, Some("an array of numbers")));
-            }
-            // What JSON.stringify makes of a Uint8Array.
-            let indexed =
-                (0..members.len()).map(|index| members.get(&index.to_string())).collect::<Option<Vec<_>>>()?;
-            Some((
-                numbers(&mut indexed.into_iter())?,
-                Some("an object of numbers, as JSON.stringify makes of a Uint8Array"),
-            ))
-        }
-        _ => None,
-    }
-}
-
-pub(crate) fn decode_text(text: &str) -> Option<(Vec<u8>, Option<&'static str>)> {
-    const MIN_HEX_DIGITS: usize = 32;
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    if text.len() >= MIN_HEX_DIGITS && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-    {
-        let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let pairs = text.as_bytes().chunks_exact(2).map(|pair| match pair {
-            [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
-            _ => None,
-        });
-        return Some((pairs.collect::<Option<_>>()?, Some("hexadecimal")));
-    }
-    if let Ok(bytes) = GeneralPurpose::new(&URL_SAFE, config).decode(text) {
-        return Some((bytes, text.ends_with('=').then_some("base64url with padding")));
-    }
-    let bytes = GeneralPurpose::new(&STANDARD, config).decode(text).ok()?;
-    Some((bytes, Some("base64")))
 }
 
 fn is_client_data(bytes: &[u8]) -> bool {

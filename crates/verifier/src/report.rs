@@ -113,6 +113,8 @@ pub enum Verdict {
     Accepted,
     /// Something does.
     Refused,
+    /// Nothing refuses the login, and nobody looked at its signature (WebAuthn Level 3, §7.2): it proves nothing.
+    Undecided,
 }
 
 /// What another verifier leaves to its caller, and what a verdict of its therefore does not outweigh.
@@ -145,11 +147,13 @@ impl Report {
     /// The verdict: refused if any enforced check failed, unless somebody else decides.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let refused = match &self.decided_by {
-            Some(decision) => decision.refusal.is_some(),
-            None => self.findings.iter().any(Finding::refuses),
-        };
-        if refused { Verdict::Refused } else { Verdict::Accepted }
+        match &self.decided_by {
+            Some(Decision { refusal: Some(_), .. }) => Verdict::Refused,
+            Some(_) => Verdict::Accepted,
+            None if self.findings.iter().any(Finding::refuses) => Verdict::Refused,
+            None if self.not_evaluated().any(|finding| finding.check == Check::Signature) => Verdict::Undecided,
+            None => Verdict::Accepted,
+        }
     }
 
     /// Whether the verdict is [`Verdict::Accepted`].
@@ -175,6 +179,11 @@ impl Report {
     /// Every failed check, enforced or not, in the order of the report.
     pub fn failed(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.outcome == Outcome::Fail)
+    }
+
+    /// Every check that could not look at anything, in the order of the report.
+    pub fn not_evaluated(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| matches!(finding.outcome, Outcome::NotEvaluated { .. }))
     }
 
     /// What became of a check; `None` if the ceremony does not have it.

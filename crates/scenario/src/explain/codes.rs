@@ -1,11 +1,14 @@
 //! What a code of ours stands for.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use keyrig_client::Browser;
 use keyrig_ctap::Status;
 use keyrig_verifier::Check;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::{self, Row};
 use crate::language::nearest_name;
 
 const CODES: [&str; 2] = [include_str!("codes.toml"), include_str!("other_codes.toml")];
@@ -48,13 +51,80 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     CODES.into_iter().flat_map(read).collect()
 });
 
+/// Where a code comes up in the catalogue of misconfigurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// The rows in which a browser, a key or the relying party refuses with it: number and what is wrong.
+    pub rows: BTreeMap<u8, String>,
+    /// What pages see then, by browser: each exception's name and message.
+    pub words: BTreeMap<String, Vec<String>>,
+}
+
+impl Seen {
+    /// Where a code comes up.
+    #[must_use]
+    pub fn of(code: &str) -> Self {
+        let mut seen = Self::default();
+        for row in catalogue::rows() {
+            for it in [&row].into_iter().chain(&row.variants) {
+                seen.look_at(it, &row, code);
+            }
+        }
+        seen
+    }
+
+    fn look_at(&mut self, it: &Row, row: &Row, code: &str) {
+        let mut is_there = it.caught.as_ref().is_some_and(|caught| caught.code == code);
+        for browser in Browser::ALL {
+            let outcome = it.expected.in_browser(browser);
+            if outcome.code.as_deref() != Some(code) {
+                continue;
+            }
+            is_there = true;
+            if let (Some(name), Some(message)) = (&outcome.name, &outcome.message) {
+                let (told, words) = (format!("{name}: {message}"), self.words.entry(browser.to_string()).or_default());
+                if !words.contains(&told) {
+                    words.push(told);
+                }
+            }
+        }
+        if is_there {
+            self.rows.insert(row.number, row.title.clone());
+        }
+    }
+}
+
+/// What to try where a check of the relying party refuses, where one thing is the likeliest.
+fn attempt_of(check: Check) -> Option<&'static str> {
+    Some(match check {
+        Check::Origin => {
+            "add the origin that was found, with scheme and port, to those that the site expects, if the page is yours"
+        }
+        Check::RpIdHash => "use the RP ID of the options in the check; a changed RP ID needs every key enrolled again",
+        Check::Challenge => "keep the challenge of the options until their answer is there, for each session its own",
+        Check::ClientDataType => "check a registration as one, and a login as one: the two were mixed up",
+        Check::CrossOrigin => "allow frames of other origins in the settings, if the page is meant to be in one",
+        Check::CredentialIdEncoding => "take id and rawId as toJSON() has them: base64url without padding",
+        Check::UserVerified => "set a PIN or a finger on the key, or ask for \"preferred\"",
+        Check::Algorithm => "offer the algorithm in pubKeyCredParams: -7, -8 and -257 are what keys have",
+        Check::CredentialRecord => {
+            "enrol the key, or look whether the account's credentials were lost or are another's"
+        }
+        Check::UserHandle => "keep user.id of an account as it was when the key was enrolled",
+        Check::SignatureCounter => {
+            "look whether the key was restored or copied, or two logins were answered at once; then report it only"
+        }
+        _ => return None,
+    })
+}
+
 impl From<&Check> for Code {
     fn from(check: &Check) -> Self {
         Self {
             code: check.id().to_owned(),
             by: "relying_party".to_owned(),
             text: check.requirement().to_owned(),
-            attempt: None,
+            attempt: attempt_of(*check).map(str::to_owned),
             specification: Some(check.link()),
         }
     }

@@ -1,10 +1,14 @@
 //! Fields of forms, as they are sent (`application/x-www-form-urlencoded`): what a browser's tools show as the source of a request.
 
-/// The values of a form in which JSON is escaped; none if a text is no such form.
+/// The values of a form in which JSON is escaped, or one such value alone; none if a text is no such form.
 pub(super) fn values(text: &str) -> impl Iterator<Item = String> {
-    let is_form = text.contains('=') && (text.contains("%7B") || text.contains("%7b"));
+    let is_form = text.contains("%7B") || text.contains("%7b");
     let fields = if is_form { text } else { "" }.trim().split('&');
-    fields.filter_map(|field| String::from_utf8(unescaped(field.split_once('=')?.1)).ok())
+    let values = fields.filter_map(|field| match field.split_once('=') {
+        Some((_, value)) => Some(value),
+        None => Some(field).filter(|field| field.starts_with('%')),
+    });
+    values.filter_map(|value| String::from_utf8(unescaped(value)).ok())
 }
 
 fn unescaped(value: &str) -> Vec<u8> {

@@ -164,6 +164,29 @@ fn answers_in_fields_of_forms_are_read() {
     assert_eq!(read.authentications.len(), 1);
 }
 
+/// HAR 1.2, `postData`: a form has its text and its fields, some browsers' escaped. It is one answer.
+#[test]
+fn forms_in_har_files_are_read_once() {
+    let [.., login] = ceremonies(base64url);
+    let escaped: String = login.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let text = format!("csrf=x&credential={escaped}");
+    let multipart =
+        format!("------a\r\nContent-Disposition: form-data; name=\"credential\"\r\n\r\n{login}\r\n------a--\r\n");
+    for data in [
+        json!({ "mimeType": "application/x-www-form-urlencoded", "text": text }),
+        json!({ "params": [{ "name": "credential", "value": escaped }] }),
+        json!({ "params": [{ "name": "credential", "value": login.to_string() }] }),
+        json!({ "text": text, "params": [{ "name": "credential", "value": escaped }] }),
+        json!({ "text": text, "params": [{ "name": "credential", "value": login.to_string() }] }),
+        json!({ "text": multipart }),
+        json!({ "encoding": "base64", "text": STANDARD.encode(&text) }),
+    ] {
+        let har = json!({ "log": { "entries": [{ "request": { "postData": data } }] } });
+        let recording = Recording::read(har.to_string().as_bytes()).unwrap();
+        assert_eq!(recording.authentications.len(), 1, "{har}");
+    }
+}
+
 #[test]
 fn utf_16_with_its_mark_is_text() {
     let text = json!(ceremonies(base64url)).to_string();
@@ -312,6 +335,51 @@ fn what_is_no_recording_is_told_where_it_is_none() {
     assert!(matches!(&found, InvalidRecording::Member { member, .. } if member == "clientDataJSON"), "{found:?}");
 }
 
+/// A response that a server cannot read is no answer that nobody gave.
+#[test]
+fn a_response_that_breaks_is_told_beside_sound_options() {
+    let [.., options, login] = ceremonies(base64url);
+    let told = |change: fn(&mut Value)| {
+        let mut login = login.clone();
+        change(&mut login["response"]);
+        let recording = Recording::read(json!([options, login]).to_string().as_bytes()).unwrap();
+        assert_eq!((recording.requests.len(), recording.authentications.len()), (1, 0));
+        recording.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let expected = "base64url, base64, hexadecimal or array of bytes";
+    assert_eq!(told(|it| it["signature"] = "!!!".into()), [format!("signature is no {expected}")]);
+    assert_eq!(told(|it| it["clientDataJSON"] = "***".into()), [format!("clientDataJSON is no {expected}")]);
+    for missing in [
+        told(|it| it["signature"] = Value::Null),
+        told(|it| it["authenticatorData"] = Value::Null),
+        told(|it| it["clientDataJSON"] = Value::Null),
+    ] {
+        assert!(matches!(&missing[..], [only] if only.ends_with(" is not there")), "{missing:?}");
+    }
+    // Options that break keep the sound response, and are told.
+    let mut broken = options.clone();
+    broken["challenge"] = "!!!".into();
+    let recording = Recording::read(json!([broken, login]).to_string().as_bytes()).unwrap();
+    assert_eq!((recording.authentications.len(), recording.unreadable.len()), (1, 0));
+    assert!(recording.notes[0].contains("cannot be read: challenge is no"), "{:?}", recording.notes);
+}
+
+/// `id` is the bytes of rawId, however somebody printed both.
+#[test]
+fn an_id_that_is_no_text_in_base64url_is_read_as_the_others_are() {
+    let vector = vector();
+    let raw_id = bytes(&vector, "/credential_id");
+    for id in [json!(raw_id), json!(hex::encode(&raw_id))] {
+        let [.., mut login] = ceremonies(base64url);
+        login["id"] = id.clone();
+        login["rawId"] = id;
+        let recording = Recording::read(login.to_string().as_bytes()).unwrap();
+        let [authentication] = &recording.authentications[..] else { panic!("{recording:?}") };
+        assert_eq!(authentication.id, URL_SAFE_NO_PAD.encode(&raw_id));
+        assert!(recording.notes.iter().any(|note| note.starts_with("id is written in")), "{:?}", recording.notes);
+    }
+}
+
 /// WebAuthn Level 3, §6.1 and §16: each field is where the specification has it.
 #[test]
 fn authenticator_data_is_taken_apart() {
@@ -351,12 +419,51 @@ fn authenticator_data_is_taken_apart() {
     }
 }
 
+/// WebAuthn Level 3, §16.12, with the places counted by hand: TPM 2.0 Library, Part 2, has the structures, and X.690 the certificate's.
+#[test]
+fn what_a_tpm_says_and_certificates_are_taken_apart() {
+    let file: Value = serde_json::from_str(include_str!("webauthn-level-3.json")).unwrap();
+    let vectors = file["vectors"].as_array().unwrap();
+    let vector = vectors.iter().find(|vector| vector["name"] == "tpm-es256").unwrap();
+    let object = bytes(vector, "/registration/attestation_object");
+    let structure = Structure::of_attestation_object(&object);
+    assert_eq!(structure.broken, None);
+    for (name, offset, length, value) in [
+        ("sig", 29, 70, "3044"),
+        ("[0]", 115, 570, "570 bytes: a certificate of nobody who is named, issued by "),
+        ("version", 125, 3, "V3"),
+        ("serialNumber", 130, 16, "311fc42da0ab10c43a9b1bf3a75e34e2"),
+        ("subject", 294, 0, "nobody who is named"),
+        ("pubArea", 695, 86, "86 bytes"),
+        ("objectAttributes", 699, 4, "0x00040000 sign"),
+        ("curveID", 709, 2, "0x0003 TPM_ECC_NIST_P256"),
+        ("unique.x", 715, 32, "41202698c9d9753f"),
+        ("unique.y", 749, 32, "d8735115cdb330a6"),
+        ("certInfo", 792, 105, "105 bytes"),
+        ("extraData", 802, 32, "277d0e05579dd013"),
+        ("restartCount", 846, 4, "572662306"),
+        ("attested.name", 861, 34, "000b9c42d8aad593"),
+        ("x (-2)", 1005, 32, "41202698c9d9753f"),
+    ] {
+        let field = structure.fields.iter().find(|field| field.name == name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!((field.offset, field.length), (offset, length), "{name}");
+        assert!(field.value.starts_with(value), "{field:?}");
+    }
+    // A length of 32 becomes 33, and what follows is a byte short.
+    let mut longer = object.clone();
+    longer[748] = 33;
+    let broken = Structure::of_attestation_object(&longer).broken.unwrap();
+    assert_eq!((broken.offset, broken.reason.split_once(':').unwrap().0), (781, "pubArea"), "{broken:?}");
+}
+
 #[test]
 fn client_data_that_is_no_json_has_the_byte() {
     let broken = Structure::of_client_data_json(b"{\"type\":\"webauthn.get\",\n\"challenge\":}").broken.unwrap();
     assert_eq!(broken.offset, 36);
     let whole = Structure::of_client_data_json(br#"{"type":"webauthn.get","crossOrigin":false}"#);
-    assert_eq!((whole.broken, whole.fields.len()), (None, 2));
+    assert_eq!(whole.broken, None);
+    let places: Vec<_> = whole.fields.iter().map(|field| (field.name.as_str(), field.offset, field.length)).collect();
+    assert_eq!(places, [("type", 8, 14), ("crossOrigin", 37, 5)]);
 }
 
 /// HAR 1.2: a log with entries, of which a video in one is more than is read of anything.
