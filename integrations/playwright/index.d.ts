@@ -1,4 +1,4 @@
-import type { PlaywrightTestArgs, PlaywrightTestOptions, PlaywrightWorkerArgs, PlaywrightWorkerOptions, TestType } from '@playwright/test';
+import type { BrowserContext, PlaywrightTestArgs, PlaywrightTestOptions, PlaywrightWorkerArgs, PlaywrightWorkerOptions, TestType } from '@playwright/test';
 
 export { expect } from '@playwright/test';
 
@@ -31,6 +31,8 @@ export class Keyrig {
     get(options: Options): Promise<Credential>;
   };
   finger(key?: Key): Promise<void>;
+  /** For a context that the test made, where the project's `webauthn` is 'page': before its first page. */
+  askFrom(context: BrowserContext): Promise<void>;
   touchPolicy(policy: string): Promise<void>;
   events(after?: number, how?: { timeout?: number }): Promise<Record<string, unknown>[]>;
   trace(): Promise<Record<string, unknown>[]>;
@@ -59,5 +61,5 @@ export class Key {
 
 export const test: TestType<
   PlaywrightTestArgs & PlaywrightTestOptions & { keyrig: Keyrig; touch: string },
-  PlaywrightWorkerArgs & PlaywrightWorkerOptions
+  PlaywrightWorkerArgs & PlaywrightWorkerOptions & { webauthn?: 'hid' | 'page' }
 >;

@@ -60,6 +60,40 @@ export class Keyrig {
     return new Key(this, name ?? free, profile);
   }
 
+  /**
+   * Gives documents of a context, from the next on, a script in the place of `navigator.credentials`, which asks this rack: where no key reaches
+   * the browser. Of which page a frame is, Playwright says, not the page.
+   */
+  async askFrom(context) {
+    const script = await this.text('page.js');
+    const under = new Map();
+    await context.exposeBinding('askKeyrig', async ({ frame }, text) => {
+      const { id, ceremony, ...asked } = JSON.parse(text);
+      if (ceremony === 'abort') {
+        under.get(id)?.abort();
+        return 'null';
+      }
+      const chain = [];
+      for (let at = frame; at; at = at.parentFrame()) chain.push(new URL(at.url()).origin);
+      const [origin, ...above] = chain;
+      const place = above.length === 0 ? { origin } : { origin, top_origin: above.at(-1), ancestors: above.slice(0, -1) };
+      const giveUp = new AbortController();
+      under.set(id, giveUp);
+      try {
+        const body = ceremony === 'capabilities' ? {} : { ...place, ...asked };
+        return await this.text(`client/${ceremony}`, { method: 'POST', signal: giveUp.signal, body: JSON.stringify(body) });
+      } finally {
+        under.delete(id);
+      }
+    });
+    await context.addInitScript(`${script}({ ask: globalThis.askKeyrig })`);
+  }
+
+  async text(path, asked = {}) {
+    const headers = { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' };
+    return (await fetch(`${this.url}/v1/${path}`, { headers, ...asked })).text();
+  }
+
   async keys() {
     return (await this.ask('GET', 'keys')).keys.map(({ name, profile }) => new Key(this, name, profile));
   }

@@ -80,6 +80,17 @@ def test_they_pass_in_chromium(project: Path, site: str, program: Path, words: l
     assert done.returncode == 0 and f"{passed} passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_the_example_and_the_own_tests_pass_by_the_page_script(
+    project: Path, chromium: str, site: str, program: Path
+) -> None:
+    """In Chromium, which finds no key itself. Other engines get the same script, in Playwright's builds."""
+    config = CONFIG.format(chromium=chromium).replace("use: {", "use: { webauthn: 'page',")
+    (project / "page.config.mjs").write_text(config)
+    words = ["two-keys", "keyrig.spec", "--grep-invert", "@fails", "--config", "page.config.mjs"]
+    done = playwright(project, site, program, *words)
+    assert done.returncode == 0 and "8 passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_test_that_fails_has_what_the_keys_were_asked(project: Path, site: str, program: Path) -> None:
     done = playwright(project, site, program, "keyrig.spec", "--grep", "@fails", "--reporter", "json")
     assert done.returncode == 1, done.stdout + done.stderr
@@ -145,6 +156,23 @@ def test_a_browser_that_is_not_there_is_told_with_how_to_get_one(project: Path, 
     done = playwright(project, site, program, "two-keys", "--config", "nowhere.config.mjs")
     assert done.returncode == 1
     assert "there is no browser at /nowhere/chromium: 'npx playwright install chromium' fetches" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("browser", "words"),
+    [
+        ("browserName: 'firefox'", "there is no browser at /nowhere/firefox: 'npx playwright install firefox' fetches"),
+        ("browserName: 'webkit', webauthn: 'hid'", "'page', or in Chromium 'hid': this project has hid, and webkit"),
+    ],
+)
+def test_a_browser_that_finds_no_keys_as_on_usb_has_the_script_alone(
+    project: Path, site: str, program: Path, browser: str, words: str
+) -> None:
+    config = CONFIG.format(chromium="/nowhere/firefox").replace("use: {", f"use: {{ {browser},")
+    (project / "other.config.mjs").write_text(config)
+    done = playwright(project, site, program, "two-keys", "--config", "other.config.mjs")
+    assert done.returncode == 1
+    assert words in done.stdout
 
 
 def test_a_program_that_is_not_there_is_told(project: Path, site: str) -> None:

@@ -2,6 +2,9 @@
 import { type Key, type Keyrig, type Refused, expect, test } from '@keyrig/playwright';
 
 test.use({ touch: 'manual' });
+test.use({ webauthn: 'page' });
+// @ts-expect-error: there is no such way.
+test.use({ webauthn: 'usb' });
 test('typed', async ({ page, keyrig }) => {
   const rack: Keyrig = keyrig;
   await rack.touchPolicy('deny');

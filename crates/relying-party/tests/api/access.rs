@@ -97,9 +97,10 @@ async fn a_token_made_on_the_pages_is_good_for_programs() {
         assert_eq!(program.get(&rig, "/access/permissions").await != json!({}), may, "{made}");
         assert!(!root.get(path).await.to_string().contains(&text(&made["secret"])), "it is told once");
     }
+    let created = rig.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let listed = json!([
-        { "name": "separate", "comment": "", "privilege_separated": true, "expires": null },
-        { "name": "whole", "comment": "of CI", "privilege_separated": false, "expires": u32::MAX },
+        { "name": "separate", "comment": "", "privilege_separated": true, "expires": null, "created": created },
+        { "name": "whole", "comment": "of CI", "privilege_separated": false, "expires": u32::MAX, "created": created },
     ]);
     assert_eq!(root.get(path).await, listed);
     root.accepted("DELETE", &format!("{path}/whole"), None).await;

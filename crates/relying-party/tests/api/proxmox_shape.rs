@@ -49,7 +49,7 @@ async fn each_error_has_the_shape_of_its_format() {
             "400 the request cannot be read: Invalid URL: Invalid UTF-8 in `userid`".to_owned(),
         ),
         ("POST", "/access/users", format!("{in_}Content-Type: text/plain\r\n{}", length(1)), b"x".to_vec(), {
-            "415 the request has no JSON body; send it with Content-Type: application/json".to_owned()
+            "415 the body is no form and no JSON".to_owned()
         }),
         ("POST", "/access/users", format!("{in_}{json_type}{}", length(3)), b"\"\xff\"".to_vec(), {
             "400 the body is not an object in JSON (line 1, column 2)".to_owned()
@@ -111,7 +111,7 @@ async fn a_format_that_is_not_there_is_refused_in_the_same_shape() {
         for method in ["GET", "POST", "BREW"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             let answer = answered(server.local_addr(), request.as_bytes()).await;
-            assert_eq!(read(&answer), ("501 no such uri".to_owned(), json!({ "data": null })), "{method} {path}");
+            assert_eq!(read(&answer), ("501 no such uri".to_owned(), json!({ "data": null, "message": "no such uri\n" })), "{method} {path}");
         }
     }
 }
