@@ -282,3 +282,28 @@ def test_selenium_with_keyrigs_driver_passes_as_the_page_shows_it(program: Path,
         done = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"], cwd=tmp_path, env=environment)
         process.stdin.close()
     assert "1 passed" in done.stdout
+
+
+def test_selenium_in_javascript_passes_as_the_page_shows_it(program: Path, tmp_path: Path) -> None:
+    installed = TREE / ".cache/drivers/node_modules"
+    if not shutil.which("chromedriver") or not installed.exists():
+        pytest.skip("there is no chromedriver, or tests/drivers/install was not run")
+    example = (TREE / "docs/examples/selenium.test.mjs").read_text()
+    assert len(example.splitlines()) <= 25  # noqa: PLR2004
+    # A machine's administrator has no sandbox.
+    (tmp_path / "selenium.test.mjs").write_text(example.replace("'--headless=new'", "'--headless=new', '--no-sandbox'"))
+    (tmp_path / "node_modules").symlink_to(installed.resolve())
+    site = [sys.executable, TREE / "tests/integrations/page_site.py"]
+    with subprocess.Popen(site, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin and process.stdout
+        url = process.stdout.readline().decode().strip()
+        environment = {
+            **bare(),
+            "HOME": str(tmp_path),
+            "SITE": url,
+            "DRIVER": str(program.parent / "keyrig-chromedriver"),
+        }
+        node = shutil.which("node") or "node"
+        done = run([node, "--test", "selenium.test.mjs"], cwd=tmp_path, env=environment)
+        process.stdin.close()
+    assert "pass 1" in done.stdout
