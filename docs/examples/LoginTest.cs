@@ -1,5 +1,5 @@
-// A login by security keys, with xUnit and what .NET has. KEYRIG_URL and KEYRIG_TOKEN are those of 'keyrig exec', SITE is the site under
-// test.
+// A login by security keys, with xUnit and what .NET has.
+// KEYRIG_URL and KEYRIG_TOKEN are those of 'keyrig exec', SITE is the site under test.
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;

@@ -1,6 +1,6 @@
 <?php
-// php LoginTest.php: a login by security keys, with PHP alone. KEYRIG_URL and KEYRIG_TOKEN are those of 'keyrig exec', SITE is the site
-// under test. In PHPUnit each of the two functions at the end is a test.
+// php LoginTest.php: a login by security keys, with PHP alone. KEYRIG_URL and KEYRIG_TOKEN are those of
+// 'keyrig exec', SITE is the site under test. In PHPUnit each of the two functions at the end is a test.
 declare(strict_types=1);
 
 const ORIGIN = 'https://login.example.com';

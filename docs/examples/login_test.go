@@ -1,4 +1,5 @@
-// go test login_test.go: a login by security keys. KEYRIG_URL and KEYRIG_TOKEN are those of 'keyrig exec', SITE is the site under test.
+// go test login_test.go: a login by security keys.
+// KEYRIG_URL and KEYRIG_TOKEN are those of 'keyrig exec', SITE is the site under test.
 package login
 
 import (

@@ -1,5 +1,5 @@
-// java LoginTest.java: a login by security keys, tested with what the JDK has. KEYRIG_URL and KEYRIG_TOKEN are those of 'keyrig exec',
-// SITE is the site under test.
+// java LoginTest.java: a login by security keys, tested with what the JDK has.
+// KEYRIG_URL and KEYRIG_TOKEN are those of 'keyrig exec', SITE is the site under test.
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
