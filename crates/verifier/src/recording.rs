@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use self::bytes::decode;
 pub(crate) use self::bytes::decode_text;
-use self::bytes::{add, bytes};
 use crate::credential::{AuthenticationResponse, RegistrationResponse};
 
 mod bytes;
@@ -486,6 +486,24 @@ impl Finding {
     fn note(&mut self, note: &str) {
         add(&mut self.recording.notes, note.to_owned());
     }
+}
+
+fn add(notes: &mut Vec<String>, note: String) {
+    if !notes.contains(&note) && notes.len() < MAX_FOUND {
+        notes.push(note);
+    }
+}
+
+fn bytes(notes: &mut Vec<String>, value: &Value, member: &str) -> Result<Vec<u8>, InvalidRecording> {
+    let wrong = || InvalidRecording::Member {
+        member: member.to_owned(),
+        expected: "base64url, base64, hexadecimal or array of bytes",
+    };
+    let (bytes, form) = decode(value).ok_or_else(wrong)?;
+    if let Some(form) = form {
+        add(notes, format!("{member} is written in {form}, where toJSON() has base64url without padding"));
+    }
+    Ok(bytes)
 }
 
 /// Members of an object, under the names that WebAuthn has for them or in snake case.

@@ -144,7 +144,9 @@ export function fail(error) {
   if (code === 'not_logged_in') ended();
   // What the command line tells of each check that refused, or of the refusal.
   const checks = report?.verification?.refused_by ?? [];
-  const explained = (checks.length ? checks : [code]).map((it) => `keyrig explain ${it}`);
+  // Without a body, the code is the status of HTTP, as of a proxy.
+  const told = checks.length ? checks : [code].filter((it) => /^[a-z]/.test(it));
+  const explained = told.map((it) => `keyrig explain ${it}`);
   say(`Refused (${code}): ${reason}${id ? ` (report ${id})` : ''}`, false, report, explained);
 }
 

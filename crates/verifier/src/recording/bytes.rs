@@ -5,30 +5,8 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
-use super::{InvalidRecording, MAX_FOUND};
-
-/// Notes something once.
-pub(super) fn add(notes: &mut Vec<String>, note: String) {
-    if !notes.contains(&note) && notes.len() < MAX_FOUND {
-        notes.push(note);
-    }
-}
-
-/// The bytes of a member, in whatever form.
-pub(super) fn bytes(notes: &mut Vec<String>, value: &Value, member: &str) -> Result<Vec<u8>, InvalidRecording> {
-    let wrong = || InvalidRecording::Member {
-        member: member.to_owned(),
-        expected: "base64url, base64, hexadecimal or array of bytes",
-    };
-    let (bytes, form) = decode(value).ok_or_else(wrong)?;
-    if let Some(form) = form {
-        add(notes, format!("{member} is written in {form}, where toJSON() has base64url without padding"));
-    }
-    Ok(bytes)
-}
-
 /// Bytes in any form, and what the form is if it is not base64url without padding.
-fn decode(value: &Value) -> Option<(Vec<u8>, Option<&'static str>)> {
+pub(super) fn decode(value: &Value) -> Option<(Vec<u8>, Option<&'static str>)> {
     let byte = |value: &Value| {
         let number = value.as_i64()?;
         // Java has bytes with a sign.
