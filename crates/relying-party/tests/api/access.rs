@@ -1,5 +1,7 @@
 //! Groups, what they may, and tokens for programs, as the pages change them.
 
+use std::time::SystemTime;
+
 use keyrig_relying_party::{EventKind, Role};
 use serde_json::{Value, json};
 

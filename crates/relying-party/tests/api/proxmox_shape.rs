@@ -111,7 +111,11 @@ async fn a_format_that_is_not_there_is_refused_in_the_same_shape() {
         for method in ["GET", "POST", "BREW"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             let answer = answered(server.local_addr(), request.as_bytes()).await;
-            assert_eq!(read(&answer), ("501 no such uri".to_owned(), json!({ "data": null, "message": "no such uri\n" })), "{method} {path}");
+            assert_eq!(
+                read(&answer),
+                ("501 no such uri".to_owned(), json!({ "data": null, "message": "no such uri\n" })),
+                "{method} {path}"
+            );
         }
     }
 }
