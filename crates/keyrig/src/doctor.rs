@@ -15,9 +15,10 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 use keyrig_client::origin::InvalidUrl;
 use keyrig_client::{Browser, Origin};
-use keyrig_relying_party::{Settings, Written};
+use keyrig_relying_party::{ConfigError, ConfigProblem, Policy, Settings, Written};
 use keyrig_scenario::doctor::{
-    self, Change, Diagnosis, Kind, Mend, Passed, Pve, PveUser, Refusal, RelatedOrigins, Site, Verdict, Warning,
+    self, Change, Diagnosis, Kind, Mend, Passed, Proposed, Pve, PveUser, Refusal, RelatedOrigins, Site, Verdict,
+    Warning,
 };
 use keyrig_scenario::report::Party;
 use keyrig_scenario::verifier::{MAX_RECORDING_BYTES, Recording};
@@ -110,6 +111,9 @@ struct Shown<'a> {
     diagnosis: &'a Diagnosis,
     /// What is wrong with the settings, each with its place.
     problems: Vec<String>,
+    /// The line that was judged, where there is none; of Proxmox VE alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposed: Option<&'a str>,
     /// Who has which factors; of Proxmox VE alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     users: Option<&'a [PveUser]>,
@@ -136,6 +140,8 @@ struct Asked {
     /// What is risky in it at sight.
     warnings: Vec<Warning>,
     pve: Option<Pve>,
+    /// What is known of a node without settings of WebAuthn.
+    off: Option<Off>,
     /// Whoever may ask a running site.
     fetcher: Option<Fetcher>,
     /// Whether nothing is known of its settings but what a site sends.
@@ -144,18 +150,27 @@ struct Asked {
     contacted: Vec<Contacted>,
 }
 
+/// A node without settings of WebAuthn.
+struct Off {
+    problem: String,
+    /// What they could be, if an address says so.
+    proposed: Option<Proposed>,
+}
+
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let asked = arguments.asked().await?;
-    let over_tls = arguments.proxy_hides_tls.then_some(false);
-    let passed = Passed { host: arguments.proxy_host.clone(), over_tls };
-    let of_cluster = asked.pve.as_ref().map(|pve| pve.nodes.clone()).unwrap_or_default();
-    let nodes: Vec<_> = arguments.nodes.iter().cloned().chain(of_cluster).collect();
-    let addresses = doctor::addresses(&asked.site, &arguments.pages(), &nodes, &passed)
+    let nodes = match &asked.off {
+        None => arguments.nodes(asked.pve.as_ref()),
+        Some(off) => off.proposed.as_ref().map(|it| it.nodes.clone()).unwrap_or_default(),
+    };
+    let is_judged = asked.off.as_ref().is_none_or(|off| off.proposed.is_some());
+    let pages = if is_judged { arguments.pages() } else { Vec::new() };
+    let addresses = doctor::addresses(&asked.site, &pages, &nodes, &arguments.passed())
         .map_err(|error| Failure::Usage(error.to_string()))?;
-    if addresses.is_empty() {
+    if addresses.is_empty() && is_judged {
         return Err(Failure::Usage("the settings name no address that a page could have: name one with --from".into()));
     }
-    let Asked { site, problems, warnings, pve, contacted, .. } = arguments.running.look(asked, &addresses).await;
+    let Asked { site, problems, warnings, pve, off, contacted, .. } = arguments.running.look(asked, &addresses).await;
     let mut diagnosis = doctor::examine(&site, &addresses);
     diagnosis.ok &= problems.is_empty();
     diagnosis.warnings.extend(warnings);
@@ -163,9 +178,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.json {
         let users = pve.as_ref().map(|pve| &pve.users[..]);
         let unseen = pve.as_ref().map(|pve| &pve.unseen[..]);
-        print_json(&Shown { diagnosis: &diagnosis, problems, users, unseen, asked: &contacted })?;
+        let proposed = off.as_ref().and_then(|off| off.proposed.as_ref()).map(|it| &it.line[..]);
+        print_json(&Shown { diagnosis: &diagnosis, problems, proposed, users, unseen, asked: &contacted })?;
     } else {
-        tell(&diagnosis, site.kind, &problems, &contacted)?;
+        match off {
+            None => tell(&diagnosis, site.kind, &problems, &contacted)?,
+            Some(off) => tell_of_none(&off, &diagnosis)?,
+        }
         if let Some(pve) = &pve {
             let changes = diagnosis.mend.as_ref().is_some_and(|mend| mend.enrolled_keys_become_useless);
             tell_of_users(pve, changes)?;
@@ -181,18 +200,49 @@ impl Arguments {
         if self.from.is_empty() { of_site().into_iter().collect() } else { self.from.clone() }
     }
 
+    fn passed(&self) -> Passed {
+        Passed { host: self.proxy_host.clone(), over_tls: self.proxy_hides_tls.then_some(false) }
+    }
+
+    /// The nodes that are named, and those of the cluster.
+    fn nodes(&self, pve: Option<&Pve>) -> Vec<String> {
+        let of_cluster = pve.map(|pve| pve.nodes.clone()).unwrap_or_default();
+        self.nodes.iter().cloned().chain(of_cluster).collect()
+    }
+
+    /// What is in a node's directory; its settings are empty if it has none and none can be proposed.
+    fn node(&self, directory: &Path) -> Result<(Written, Pve, Option<Off>), Failure> {
+        let pve = Pve::read(directory)?;
+        let file = directory.join("datacenter.cfg");
+        let error = match Settings::read(&file) {
+            Ok(written) => return Ok((written, pve, None)),
+            Err(error) => error,
+        };
+        if !is_off(&error, &pve) {
+            return Err(Failure::Unreadable(error));
+        }
+        let proposed = doctor::proposed(&self.from, &self.nodes(Some(&pve)), &self.passed());
+        let none = || Settings { origins: Vec::new(), ..Settings::new("", "") };
+        let settings = proposed.as_ref().map_or_else(none, |it| it.settings.clone());
+        let settings = Settings { policy: Policy::proxmox_ve(), ..settings };
+        let file = file.display();
+        let problem = format!("{file} has no webauthn line: WebAuthn is off, and no key can be registered or log in");
+        Ok((Written { settings, problems: Vec::new() }, pve, Some(Off { problem, proposed })))
+    }
+
     async fn asked(&self) -> Result<Asked, Failure> {
-        let (mut warnings, mut pve) = (Vec::new(), None);
+        let (mut warnings, mut pve, mut off) = (Vec::new(), None, None);
         let may_ask = self.running.names_any() || self.options.is_some();
+        self.running.check(may_ask)?;
         let mut fetcher = may_ask.then(|| self.running.fetcher(&self.from, &self.origins)).transpose()?;
         let mut of_site = false;
         let (written, kind) = if let Some(line) = &self.webauthn {
             let line = line.strip_prefix("webauthn:").unwrap_or(line).trim();
             (Settings::read_webauthn_line("--webauthn", line).map_err(Failure::Unreadable)?, Kind::ProxmoxVe)
         } else if let Some(directory) = &self.pve {
-            pve = Some(Pve::read(directory)?);
-            let file = directory.join("datacenter.cfg");
-            (Settings::read(&file).map_err(Failure::Unreadable)?, Kind::ProxmoxVe)
+            let (written, read, without) = self.node(directory)?;
+            (pve, off) = (Some(read), without);
+            (written, Kind::ProxmoxVe)
         } else if let Some(file) = &self.config {
             let is_ours = file.extension().is_some_and(|extension| extension == "toml");
             let kind = if is_ours { Kind::Other } else { Kind::ProxmoxVe };
@@ -218,11 +268,21 @@ impl Arguments {
             (Written { settings, problems: Vec::new() }, Kind::Other)
         };
         let settings = written.settings;
-        let problems = written.problems.iter().map(ToString::to_string).collect();
+        let mut problems: Vec<_> = written.problems.iter().map(ToString::to_string).collect();
+        problems.extend(off.as_ref().map(|off| off.problem.clone()));
         let site = Site { settings, kind, related_origins: RelatedOrigins::OfSettings };
-        Ok(Asked { site, problems, warnings, pve, fetcher, of_site, contacted: Vec::new() })
+        Ok(Asked { site, problems, warnings, pve, off, fetcher, of_site, contacted: Vec::new() })
     }
 }
+
+/// Whether a node has no settings of WebAuthn: without any of its data center, Proxmox VE has no such file.
+fn is_off(error: &ConfigError, pve: &Pve) -> bool {
+    let is_node = !pve.users.is_empty() || !pve.nodes.is_empty();
+    error.problem == ConfigProblem::NoWebauthnLine || (is_node && matches!(error.file.try_exists(), Ok(false)))
+}
+
+/// The warnings of what a policy does: Proxmox VE's is no setting of its own.
+const OF_POLICY: [&str; 3] = ["challenge-lifetime", "counter-unsaved", "framed-login"];
 
 const NO_CHANGE: &str = "\nNo change of the RP ID or the origins mends this.";
 
@@ -254,9 +314,12 @@ fn page(text: &str) -> Result<Origin, String> {
         return Err("these are several addresses: give each with a --from of its own".to_owned());
     }
     let origin: Origin = text.parse().map_err(|error: InvalidUrl| error.to_string())?;
-    let is_page = ["file", "data", "about", "blob", "null"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    if origin == Origin::Opaque && !is_page {
-        return Err(format!("no browser opens a page at {scheme}: an address begins with https://"));
+    if origin == Origin::Opaque && text != "null" {
+        let why = match scheme.to_ascii_lowercase().as_str() {
+            "file" | "data" | "about" | "blob" => "a page there has the origin null, which has no RP ID",
+            _ => "no browser opens a page there",
+        };
+        return Err(format!("{why}: an address of a site begins with https:// (null stands for a sandboxed frame)"));
     }
     Ok(origin)
 }
@@ -273,8 +336,11 @@ fn tell_of_users(pve: &Pve, rp_id_changes: bool) -> Result<(), Failure> {
         print("\nSecond factors:")?;
     }
     for user in &pve.users {
-        let factors: Vec<_> = user.factors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let factors = if factors.is_empty() { "none".to_owned() } else { factors.join(", ") };
+        let factors = match &user.factors {
+            None => "unknown".to_owned(),
+            Some(none) if none.is_empty() => "none".to_owned(),
+            Some(some) => some.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", "),
+        };
         let disabled = if user.enabled { "" } else { " (disabled)" };
         print(format!("  {:<18}  {factors}{disabled}", user.user))?;
         for finding in &user.findings {
@@ -286,6 +352,17 @@ fn tell_of_users(pve: &Pve, rp_id_changes: bool) -> Result<(), Failure> {
         print_marked(YELLOW, "warning", format!("  keys that another RP ID makes useless: {}", keys.join(", ")))?;
     }
     pve.unseen.iter().try_for_each(|unseen| print_marked(YELLOW, "unseen", format!("   {unseen}")))
+}
+
+/// A node without settings of WebAuthn, and what is proposed.
+fn tell_of_none(Off { problem, proposed }: &Off, diagnosis: &Diagnosis) -> Result<(), Failure> {
+    print_marked(RED, "wrong", format!("    {problem}"))?;
+    let Some(Proposed { line, .. }) = proposed else {
+        return print("propose  a line needs an address: name one, as --from https://pve1.example.com:8006");
+    };
+    print(format!("propose  {line}"))?;
+    print("\nUnder the line that is proposed:")?;
+    tell(diagnosis, Kind::ProxmoxVe, &[], &[])
 }
 
 fn tell(diagnosis: &Diagnosis, kind: Kind, problems: &[String], asked: &[Contacted]) -> Result<(), Failure> {
@@ -310,11 +387,19 @@ fn tell(diagnosis: &Diagnosis, kind: Kind, problems: &[String], asked: &[Contact
     } else if diagnosis.addresses.iter().any(|verdict| !verdict.works) {
         print(NO_CHANGE)?;
     }
-    for (index, Warning { text, .. }) in diagnosis.warnings.iter().enumerate() {
+    let is_of_the_product = |warning: &&Warning| kind == Kind::ProxmoxVe && OF_POLICY.contains(&warning.code);
+    let (of_the_product, own): (Vec<_>, Vec<_>) = diagnosis.warnings.iter().partition(is_of_the_product);
+    for (index, Warning { text, .. }) in own.into_iter().enumerate() {
         if index == 0 {
             print("")?;
         }
         print_marked(YELLOW, "warning", format!("  {text}"))?;
+    }
+    for (index, Warning { text, .. }) in of_the_product.into_iter().enumerate() {
+        if index == 0 {
+            print("\nOf Proxmox VE itself, whatever is written in datacenter.cfg:")?;
+        }
+        print(format!("  note     {text}"))?;
     }
     Ok(())
 }

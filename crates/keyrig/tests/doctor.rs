@@ -63,6 +63,20 @@ fn a_node_has_a_name_and_nothing_else() {
     }
 }
 
+/// What has no origin but null is no address of a site, and is shown as it was typed.
+#[test]
+fn what_is_no_address_of_a_site_is_refused() {
+    for text in ["htp:/foo", "file:///srv/login.html", "data:text/html,x", "about:blank"] {
+        let output = run(&mut keyrig(&["doctor", "--rp-id", "example.com", "--from", text]), "");
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        let told = String::from_utf8(output.stderr).expect("text");
+        assert!(told.contains(&format!("'{text}'")) && told.contains("begins with https://"), "{told}");
+    }
+    let output = run(&mut keyrig(&["doctor", "--rp-id", "example.com", "--from", "null"]), "");
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.code() == Some(1) && !told.contains("plain http") && told.contains("row 28"), "{told}");
+}
+
 /// What the doctor says works is what the relying party takes: the line that it proposes is read by it.
 #[test]
 fn the_proposed_line_is_a_good_one() {

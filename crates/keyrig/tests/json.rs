@@ -204,6 +204,13 @@ fn the_doctor() {
         &["--rp-id", "example.com", "--from", "http://example.com", "--from", "https://example.org"],
         &["--rp-id", "example.com"],
         &["--pve", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/printed/pve")],
+        &[
+            "--pve",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/printed/pve-off"),
+            "--from",
+            "https://pve1.example.com:8006",
+        ],
+        &["--pve", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/printed/pve-off")],
         &["--options", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/printed/registration.json")],
     ] {
         assert_is("doctor", &site(words));

@@ -193,7 +193,7 @@ impl Policy {
     }
 
     /// What a server with a `datacenter.cfg` is.
-    pub(crate) fn proxmox_ve() -> Self {
+    pub fn proxmox_ve() -> Self {
         let [_, (name, text), ..] = BUILT_IN;
         Self::parse(name, text).expect("a policy that comes with keyrig is valid: a test reads them all")
     }

@@ -127,15 +127,7 @@ impl Settings {
         if self.name.contains("://") {
             warnings.push(format!("the name {:?} is what users are shown, not an origin", self.name));
         }
-        if psl::suffix_str(&self.rp_id).is_some_and(|suffix| suffix == self.rp_id)
-            && psl::suffix(self.rp_id.as_bytes()).is_some_and(|suffix| suffix.is_known())
-        {
-            let rp_id = &self.rp_id;
-            warnings.push(format!(
-                "the RP ID {rp_id} is a public suffix, below which anybody can have a domain: browsers refuse it to pages \
-                 there; use a domain below it"
-            ));
-        }
+        warnings.extend(self.warning_of_public_suffix());
         let hosts =
             self.related_origins.iter().filter_map(|origin| Some(Url::parse(origin).ok()?.host_str()?.to_owned()));
         let names: BTreeSet<_> =
@@ -153,6 +145,19 @@ impl Settings {
             ));
         }
         warnings
+    }
+
+    /// The one of [`Self::warnings`] that says that the RP ID is a public suffix.
+    #[must_use]
+    pub fn warning_of_public_suffix(&self) -> Option<String> {
+        let rp_id = &self.rp_id;
+        let is_known = psl::suffix(rp_id.as_bytes()).is_some_and(|suffix| suffix.is_known());
+        (is_known && psl::suffix_str(rp_id) == Some(rp_id)).then(|| {
+            format!(
+                "the RP ID {rp_id} is a public suffix, below which anybody can have a domain: browsers refuse it to pages \
+                 there; use a domain below it"
+            )
+        })
     }
 
     /// What is served as `/.well-known/webauthn` (WebAuthn Level 3, §5.11): JSON, as a page at a related origin finds it; `None`

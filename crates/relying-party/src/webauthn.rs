@@ -128,7 +128,7 @@ impl Webauthn {
     pub(crate) fn judge_origin(&self, origin: &str, page: &Page) -> Result<(), OriginRefusal> {
         let Err(mismatch) = judge_origin(origin, &self.origins(page)) else { return Ok(()) };
         let (mut expected, mut explanation) = (mismatch.expected, mismatch.explanation);
-        if let Some(explained) = self.explained_host(page) {
+        if let Some(explained) = self.explained_host(origin, page) {
             expected = explained.expected.unwrap_or(expected);
             explanation = explained.explanation;
         }
@@ -228,7 +228,7 @@ impl Webauthn {
     fn explain_host(&self, report: &mut Report, page: &Page) {
         let is_origin = |finding: &&mut Finding| finding.check == Check::Origin && finding.outcome == Outcome::Fail;
         let Some(finding) = report.findings.iter_mut().find(is_origin) else { return };
-        let Some(explained) = self.explained_host(page) else { return };
+        let Some(explained) = self.explained_host(&finding.found, page) else { return };
         if let Some(expected) = explained.expected {
             finding.expected = expected;
         }
@@ -236,7 +236,7 @@ impl Webauthn {
     }
 
     /// What the request's host has to do with an origin that is not allowed; `None` if the settings name origins.
-    fn explained_host(&self, page: &Page) -> Option<OfHost> {
+    fn explained_host(&self, origin: &str, page: &Page) -> Option<OfHost> {
         if !self.settings.origins.is_empty() {
             return None;
         }
@@ -245,6 +245,10 @@ impl Webauthn {
             Err(SettingsError::Origin { problem: OriginProblem::InsecureScheme, .. }) => (
                 format!("the request for {host} came in plain http"),
                 "if a proxy ends TLS in front, start with --behind-tls",
+            ),
+            Err(_) if origin.split_once("://").is_some_and(|(_, of_page)| of_page == host) => (
+                format!("the page and the request are at {host}, which is not {rp_id} or below it"),
+                "open the site by a name that is",
             ),
             Err(_) => (
                 format!("the request's Host was {host}, which is not {rp_id} or below it"),

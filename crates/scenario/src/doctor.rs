@@ -8,6 +8,7 @@ mod address;
 #[cfg(feature = "tls")]
 mod fetch;
 mod mend;
+mod proposed;
 mod pve;
 mod related;
 #[cfg(feature = "tls")]
@@ -22,6 +23,7 @@ pub use self::address::{Address, Passed, addresses};
 #[cfg(feature = "tls")]
 pub use self::fetch::{Answer, FetchError, Fetcher, InvalidPinned, MAX_REDIRECTS, Pinned, Resolve, TIME, TrustError};
 pub use self::mend::{Change, Mend, Moved};
+pub use self::proposed::{Proposed, proposed};
 pub use self::pve::{Files, Pve, PveError, PveUser};
 #[cfg(feature = "tls")]
 pub use self::running::{FoundFile, OptionsError};
@@ -54,7 +56,12 @@ pub fn examine(site: &Site, addresses: &[Address]) -> Diagnosis {
     let verdicts: Vec<_> =
         addresses.iter().map(|address| verdict::of(&site.settings, &site.related_origins, address)).collect();
     let works = addresses.iter().zip(&verdicts).filter(|(_, verdict)| verdict.works).map(|(address, _)| address);
-    let warnings = warning::of(site, &works.collect::<Vec<_>>());
+    let mut warnings = warning::of(site, &works.collect::<Vec<_>>());
+    // Who was refused for it knows.
+    let is_told = verdicts.iter().flat_map(|verdict| &verdict.refusals).any(|refusal| refusal.row == Some(20));
+    if let Some(known) = site.settings.warning_of_public_suffix().filter(|_| is_told) {
+        warnings.retain(|warning| warning.text != known);
+    }
     let ok = verdicts.iter().all(|verdict| verdict.works);
     Diagnosis {
         ok,

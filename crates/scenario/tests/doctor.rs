@@ -7,7 +7,7 @@ use keyrig_client::related_origins::Fetched;
 
 use keyrig_relying_party::Settings;
 use keyrig_scenario::doctor::{
-    Address, Diagnosis, Files, Kind, Passed, Pve, RelatedOrigins, Site, Verdict, addresses, examine,
+    Address, Diagnosis, Files, Kind, Passed, Pve, RelatedOrigins, Site, Verdict, addresses, examine, proposed,
 };
 use keyrig_scenario::report::Party::{self, Client, RelyingParty};
 
@@ -23,6 +23,14 @@ fn other(rp_id: &str, origins: &[&str]) -> Site {
         kind: Kind::Other,
         related_origins: RelatedOrigins::OfSettings,
     }
+}
+
+/// A site that was seen to serve a file of related origins.
+fn with_file(body: &str, origins: &[&str]) -> Site {
+    let content_type = Some("application/json".to_owned());
+    let answer = Fetched::Answer { status: 200, content_type, body: body.as_bytes().to_vec() };
+    let address = "https://example.com/.well-known/webauthn".to_owned();
+    Site { related_origins: RelatedOrigins::Fetched([(address, answer)].into()), ..other("example.com", origins) }
 }
 
 fn opened(site: &Site, urls: &[&str]) -> Vec<Address> {
@@ -188,10 +196,15 @@ fn one_domain_is_mended_without_a_file() {
     let site = other("pve1.example.com", &["https://pve1.example.com"]);
     let diagnosis = examine(&site, &opened(&site, &["https://pve1.example.com", "https://pve2.example.com"]));
     assert_eq!(changed(&diagnosis)[0], ("rp_id", Some("example.com")));
-    // Nobody opens the RP ID's own domain.
+    // Nobody opens the RP ID's own domain, which is what is behind a proxy.
     let site = other("backend.example.org", &["https://backend.example.org"]);
-    let diagnosis = examine(&site, &opened(&site, &["https://app.example.com"]));
-    assert_eq!(changed(&diagnosis)[0], ("rp_id", Some("app.example.com")));
+    let passed = Passed { host: Some("backend.example.org".to_owned()), over_tls: None };
+    let behind = addresses(&site, &["https://app.example.com".parse().unwrap()], &[], &passed).unwrap();
+    let diagnosis = examine(&site, &behind);
+    assert_eq!(
+        (met(&diagnosis), changed(&diagnosis)[0]),
+        (vec![Some((Client, Some(5)))], ("rp_id", Some("app.example.com")))
+    );
     // What is not https is in no such file.
     let site = other("example.com", &["https://example.com"]);
     let mend = examine(&site, &opened(&site, &["https://example.com", "http://localhost:8080"])).mend;
@@ -205,9 +218,102 @@ fn an_address_of_the_settings_that_works_is_not_broken_unsaid() {
     let diagnosis = examine(&site, &opened(&site, &["https://pve2.example.com:8006"]));
     assert_eq!(changed(&diagnosis), [("id", Some("example.com")), ("origin", None)]);
     assert_eq!(diagnosis.mend.unwrap().notes, [""; 0]);
-    let site = other("example.com", &["https://example.com"]);
+    // No setting relates another domain to it.
+    let site = proxmox("rp=x,id=example.com,origin=https://example.com");
     let mend = examine(&site, &opened(&site, &["https://example.org"])).mend.unwrap();
+    assert!(!mend.mends_all, "{mend:?}");
     assert!(mend.notes.iter().any(|note| note.starts_with("https://example.com works today")), "{:?}", mend.notes);
+}
+
+/// WebAuthn Level 3 §5.11: keys stay with their RP ID, and pages elsewhere are related to it.
+#[test]
+fn an_rp_id_with_enrolled_keys_is_kept() {
+    for origins in [&["https://login.example.com"][..], &[]] {
+        let mut site = other("example.com", origins);
+        let diagnosis = examine(&site, &opened(&site, &["https://other.test"]));
+        assert_eq!(changed(&diagnosis), [("related_origins", Some("https://other.test"))], "{origins:?}");
+        let mend = diagnosis.mend.unwrap();
+        assert!(mend.mends_all && !mend.enrolled_keys_become_useless, "{mend:?}");
+        site.settings.related_origins = vec!["https://other.test".to_owned()];
+        assert!(examine(&site, &opened(&site, &["https://other.test", "https://login.example.com"])).ok);
+    }
+    // Below a label of an intranet nothing is shared: the machine that the settings name keeps its name, and the other is related.
+    let site = other("lan", &["https://pve1.lan:8006"]);
+    let diagnosis = examine(&site, &nodes(&site, &["pve2"]));
+    assert_eq!(changed(&diagnosis), [("rp_id", Some("pve1.lan")), ("related_origins", Some("https://pve2.lan:8006"))]);
+}
+
+/// Row 35: what the RP ID's own file lists, the site need not take.
+#[test]
+fn a_list_of_the_site_s_own_is_added_to() {
+    let site = with_file(r#"{"origins":["https://other.test"]}"#, &["https://login.example.com"]);
+    let diagnosis = examine(&site, &opened(&site, &["https://other.test"]));
+    assert_eq!(met(&diagnosis), [Some((RelyingParty, Some(35)))]);
+    assert_eq!(changed(&diagnosis), [("related_origins", Some("https://other.test"))]);
+    let mend = diagnosis.mend.unwrap();
+    assert!(mend.mends_all && mend.changes[0].from.is_empty(), "{mend:?}");
+    assert!(mend.notes[0].contains("lists them: what is missing"), "{:?}", mend.notes);
+}
+
+/// Rows 3 and 4 are of proxies: where the site gets the host that the browser sent there is none to blame.
+#[test]
+fn a_proxy_is_not_blamed_where_none_changes_anything() {
+    let site = other("example.com", &[]);
+    let diagnosis = examine(&site, &opened(&site, &["https://other.test"]));
+    let [_, of_site] = &diagnosis.addresses[0].refusals[..] else { panic!("{diagnosis:?}") };
+    assert_eq!((of_site.by, of_site.row), (RelyingParty, None));
+    assert!(!of_site.reason.contains("proxy") && of_site.reason.contains("other.test"), "{}", of_site.reason);
+    // A sandboxed frame asks the site by its own name, and over TLS.
+    let diagnosis = examine(&site, &opened(&site, &["null"]));
+    let reasons: Vec<_> = diagnosis.addresses[0].refusals.iter().map(|refusal| &refusal.reason).collect();
+    assert!(reasons.iter().all(|reason| !reason.contains("plain http")), "{reasons:?}");
+}
+
+/// Row 11: addresses of nodes that are known by their IP address, or by names of one label.
+#[test]
+fn nodes_without_a_domain_keep_their_names() {
+    let site = proxmox("rp=x,id=10.0.0.1,origin=https://10.0.0.1:8006");
+    let diagnosis = examine(&site, &nodes(&site, &["pve1", "pve2"]));
+    assert_eq!(diagnosis.addresses[0].address, "https://pve1:8006");
+    assert_eq!(met(&diagnosis), [Some((RelyingParty, Some(11))); 2]);
+    for (rp_id, origin, expected) in [
+        ("pve1", "https://pve1:8006", "https://pve2:8006"),
+        ("lan", "https://pve1.lan:8006", "https://pve2.lan:8006"),
+        ("https://pve1.example.com:8006", "https://pve1.example.com:8006", "https://pve2.example.com:8006"),
+    ] {
+        let site = other(rp_id, &[origin]);
+        assert_eq!(nodes(&site, &["pve2"])[0].origin.to_string(), expected);
+    }
+}
+
+/// The name that is missing is no second mistake, and a mistake that browsers tell of is told once.
+#[test]
+fn a_name_that_is_missing_becomes_no_public_suffix() {
+    let settings = Settings::read_webauthn_line("test", "id=co.uk,origin=https://pve1.example.co.uk:8006").unwrap();
+    let site = Site { settings: settings.settings, ..proxmox("rp=x,id=co.uk") };
+    let diagnosis = examine(&site, &opened(&site, &["https://pve1.example.co.uk:8006"]));
+    let line = diagnosis.mend.unwrap().line.unwrap();
+    assert_eq!(line, "webauthn: rp=pve1.example.co.uk,id=pve1.example.co.uk,origin=https://pve1.example.co.uk:8006");
+    assert!(diagnosis.warnings.iter().all(|warning| !warning.text.contains("public suffix")));
+}
+
+/// A node without WebAuthn: the widest RP ID that is no public suffix is not needed where a narrower one does.
+#[test]
+fn a_line_is_proposed_that_all_addresses_share() {
+    for (opened, nodes, expected, last) in [
+        (&["https://pve1.dc.example.com:8006"][..], &["pve1", "pve2"][..], "dc.example.com", "pve2.dc.example.com"),
+        (&["https://example.com"], &["pve1"], "example.com", "pve1.example.com"),
+        (&[], &["pve1.a.example.com", "pve2.b.example.com"], "example.com", "pve2.b.example.com"),
+        (&["https://pve1.example.co.uk:8006"], &["pve1"], "example.co.uk", "pve1.example.co.uk"),
+        (&["https://pve1.lan:8006"], &["pve2"], "pve1.lan", "pve2.lan"),
+    ] {
+        let opened: Vec<Origin> = opened.iter().map(|url| url.parse().unwrap()).collect();
+        let nodes: Vec<_> = nodes.iter().map(|name| (*name).to_owned()).collect();
+        let found = proposed(&opened, &nodes, &Passed::default()).unwrap();
+        assert_eq!((&found.settings.rp_id[..], found.nodes.last().map(String::as_str)), (expected, Some(last)));
+        assert_eq!(found.line, format!("webauthn: rp={expected},id={expected}"));
+    }
+    assert!(proposed(&["https://10.0.0.1:8006".parse().unwrap()], &["pve1".to_owned()], &Passed::default()).is_none());
 }
 
 /// The RP ID that somebody meant, as far as what is written shows it.
@@ -300,23 +406,11 @@ fn more_names_than_browsers_look_at_are_left() {
 /// What a site serves already is kept, and what it serves wrongly counts as nothing.
 #[test]
 fn a_file_that_was_found_is_added_to() {
-    let found = |body: &str| {
-        let answer = Fetched::Answer {
-            status: 200,
-            content_type: Some("application/json".to_owned()),
-            body: body.as_bytes().to_vec(),
-        };
-        let address = "https://example.com/.well-known/webauthn".to_owned();
-        Site {
-            related_origins: RelatedOrigins::Fetched([(address, answer)].into()),
-            ..other("example.com", &["https://example.com"])
-        }
-    };
     for (body, from, to) in [
         (r#"{"origins":["https://example.org"]}"#, "https://example.org", "https://example.org, https://example.net"),
         ("<html>", "", "https://example.net"),
     ] {
-        let site = found(body);
+        let site = with_file(body, &["https://example.com"]);
         let diagnosis = examine(&site, &opened(&site, &["https://example.com", "https://example.net"]));
         let mend = diagnosis.mend.unwrap();
         assert!(mend.mends_all, "{mend:?}");
@@ -410,6 +504,15 @@ fn line_ends_and_a_mark_at_the_beginning_hide_nobody() {
         let found = read(change);
         assert_eq!((&found.users, &found.nodes, found.unseen.len()), (&plain.users, &plain.nodes, notes));
     }
+    // Nobody's factors are known without the file.
+    let found = Pve::parse(&Files { user_cfg: Some(text("user.cfg")), ..Files::default() }).unwrap();
+    assert!(
+        found.users.len() == 5 && found.users.iter().all(|user| user.factors.is_none() && user.findings.is_empty())
+    );
+    let tfa_cfg = Some("{\"users\":{\n".to_owned());
+    let (file, line, problem) = Pve::parse(&Files { tfa_cfg, ..Files::default() }).unwrap_err();
+    assert_eq!((file, line), ("priv/tfa.cfg", 1));
+    assert!(problem.contains("it ends before"), "{problem}");
     // What is no line of the file's is told, and not what stands there.
     let user_cfg = Some("user:root@pam:1:0:::::\n# a\n\ntoken:root@pam!x:0:0:\nUser:secret@pam:1\n".to_owned());
     let found = Pve::parse(&Files { user_cfg, ..Files::default() }).unwrap();

@@ -79,6 +79,14 @@ impl Running {
             .map_err(|error| Failure::Trust(self.ca.clone().unwrap_or_default(), error))
     }
 
+    /// Looks at what is said of asking where nobody is asked, too.
+    pub(super) fn check(&self, may_ask: bool) -> Result<(), Failure> {
+        if !may_ask && self.ca.is_some() {
+            self.fetcher(&[], &[])?;
+        }
+        Ok(())
+    }
+
     /// Whether a site was named that runs.
     pub(super) fn names_any(&self) -> bool {
         self.options_url.is_some() || !self.fetched.is_empty()

@@ -34,13 +34,17 @@ impl Address {
     }
 
     pub(super) fn over_tls(&self) -> bool {
-        // An app or an extension asks a site over TLS, as its own pages do.
+        // An app, an extension or a sandboxed frame asks a site over TLS, as its own pages do.
         let is_tls = match &self.origin {
             Origin::Tuple { scheme, .. } => scheme == "https",
-            Origin::App(_) => true,
-            Origin::Opaque => false,
+            Origin::App(_) | Origin::Opaque => true,
         };
         self.passed.over_tls.unwrap_or(is_tls)
+    }
+
+    /// Whether a proxy passes requests on as ones to a host of this name.
+    pub(super) fn is_passed_to(&self, name: &str) -> bool {
+        self.passed.host.as_ref().is_some_and(|host| host.split(':').next() == Some(name))
     }
 
     /// The same address at another origin.
@@ -51,7 +55,8 @@ impl Address {
 
 /// The addresses of a site: those that people open, and one for each node. Without any, those that the settings name.
 ///
-/// A node's name without a dot is completed by the domain of the others: what the first origin's host is in, or the RP ID.
+/// A node's name without a dot is completed by the domain of the others: what the first origin's host is in, or the RP ID; where
+/// these are an IP address or one label it stays as it is.
 ///
 /// # Errors
 /// [`InvalidUrl`], if a node's name is not one that a host could have.
@@ -65,9 +70,15 @@ pub fn addresses(
     let mut all: Vec<_> = opened.iter().cloned().map(address).collect();
     let domain = domain_of_nodes(site, nodes);
     for node in nodes {
-        let host = if node.contains('.') { node.clone() } else { format!("{node}.{domain}") };
+        let host = match &domain {
+            Some(domain) if !node.contains('.') => format!("{node}.{domain}"),
+            _ => node.clone(),
+        };
         let origin: Origin = format!("https://{host}{}", port(site)).parse()?;
-        all.push(Address { node: Some(node.clone()), ..address(origin) });
+        match all.iter_mut().find(|known| known.origin == origin) {
+            Some(known) => known.node = Some(node.clone()),
+            None => all.push(Address { node: Some(node.clone()), ..address(origin) }),
+        }
     }
     if all.is_empty() {
         all.extend(origins_of(site).map(address));
@@ -99,14 +110,24 @@ fn port(site: &Site) -> String {
     }
 }
 
-fn domain_of_nodes(site: &Site, nodes: &[String]) -> String {
-    let rp_id = &site.settings.rp_id;
-    let first = origins_of(site).find_map(|origin| origin.host());
-    let host = first.unwrap_or_else(|| rp_id.clone());
+/// The domain that nodes are in; `None` if an address or a name of one label says nothing of it.
+fn domain_of_nodes(site: &Site, nodes: &[String]) -> Option<String> {
+    let rp_id = meant(&site.settings.rp_id)?;
+    let of_page = origins_of(site).find_map(|origin| origin.domain().map(str::to_owned));
+    let host = of_page.as_ref().unwrap_or(&rp_id);
     match host.split_once('.') {
-        Some((label, domain)) if nodes.iter().any(|node| node == label) => domain.to_owned(),
+        Some((label, domain)) if nodes.iter().any(|node| node == label) => Some(domain.to_owned()),
         // The host of one machine, if what is above it is still a site's.
-        Some((_, domain)) if host == *rp_id && psl::domain_str(domain).is_some() => domain.to_owned(),
-        _ => rp_id.clone(),
+        Some((_, domain)) if *host == rp_id && psl::domain_str(domain).is_some() => Some(domain.to_owned()),
+        None if of_page.is_some() || nodes.contains(&rp_id) => None,
+        _ => Some(rp_id),
     }
+}
+
+/// What an RP ID is meant to be that is written as none: without scheme, port, path and dots around it, in lower case and ASCII.
+pub(super) fn meant(rp_id: &str) -> Option<String> {
+    let text = rp_id.trim();
+    let text = text.split_once("://").map_or(text, |(_, host)| host).trim_start_matches('/');
+    let host = text.split(['/', ':']).next().unwrap_or_default().trim_start_matches("*.").trim_matches('.');
+    format!("https://{host}").parse::<Origin>().ok()?.domain().map(str::to_owned)
 }

@@ -19,7 +19,7 @@ pub struct Mend {
     pub changes: Vec<Change>,
     /// The addresses that no settings mend, and what to open in their place.
     pub moved: Vec<Moved>,
-    /// Whether every address works then, those that were moved at their new place.
+    /// Whether every address works then, those that were moved at their new place, and nothing breaks that the settings name.
     pub mends_all: bool,
     /// The addresses that do not work even then, and why.
     pub left: Vec<Verdict>,
@@ -55,9 +55,26 @@ pub struct Moved {
     pub why: &'static str,
 }
 
-/// How much a candidate costs: the cheapest mends most addresses, then does without a file for browsers, then changes fewest
-/// settings, then breaks fewest of the addresses that the settings name and nobody asked about, then keeps the RP ID that was meant.
-type Cost = (usize, bool, usize, usize, usize, bool, Reverse<usize>, String);
+/// How much a candidate costs, what weighs most first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Cost {
+    /// How many of the addresses fail then.
+    fails: usize,
+    /// How many of those that the settings name, nobody asked about and that work today.
+    breaks: usize,
+    /// Whether another RP ID makes enrolled keys useless.
+    changes_rp_id: bool,
+    /// How many of those that the settings name and nobody asked about.
+    drops: usize,
+    /// Whether it takes a file for browsers.
+    needs_file: bool,
+    changes: usize,
+    preference: usize,
+    /// Whether the RP ID is another than what was meant.
+    is_other: bool,
+    length: Reverse<usize>,
+    rp_id: String,
+}
 
 /// The smallest change; `None` if nothing that can be changed here mends anything.
 pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
@@ -80,20 +97,31 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
         verdicts.filter(|verdict| !verdict.works).collect::<Vec<_>>()
     };
     let failing = |settings: &Settings| failing_of(settings, &reachable);
-    let working = working(site, &reachable);
-    let meant = meant(&site.settings.rp_id);
+    let named = named(site, &reachable);
+    let works_today = |address: &&Address| verdict::of(&site.settings, &site.related_origins, address).works;
+    let working: Vec<_> = named.iter().filter(works_today).cloned().collect();
+    let home = home(site, &named, &reachable);
+    let all: Vec<_> = reachable.iter().chain(&named).cloned().collect();
+    let meant = address::meant(&site.settings.rp_id);
     let mut best: Option<(Cost, Settings)> = None;
-    for rp_id in rp_ids(site, meant.as_ref(), &reachable) {
+    for rp_id in rp_ids(site, meant.as_ref(), &all) {
         let base = Settings { rp_id: rp_id.clone(), ..site.settings.clone() };
-        let with_file = related::added(site, &base, &listed, &reachable);
+        let with_file = related::added(site, &base, &listed, &reachable, &home);
         for (needs_file, base) in [(false, Some(base)), (true, with_file)] {
             let Some(base) = base else { continue };
             for (preference, settings) in origins(site, &base, &reachable).into_iter().enumerate() {
-                let (fails, changed) = (failing(&settings).len(), changes(site, &listed, &settings).len());
-                let broken = failing_of(&settings, &working).len();
-                let is_other = meant.as_ref() != Some(&rp_id);
-                let length = Reverse(rp_id.len());
-                let cost = (fails, needs_file, changed, broken, preference, is_other, length, rp_id.clone());
+                let cost = Cost {
+                    fails: failing(&settings).len(),
+                    breaks: failing_of(&settings, &working).len(),
+                    changes_rp_id: rp_id != site.settings.rp_id,
+                    drops: failing_of(&settings, &named).len(),
+                    needs_file,
+                    changes: changes(site, &listed, &settings).len(),
+                    preference,
+                    is_other: meant.as_ref() != Some(&rp_id),
+                    length: Reverse(rp_id.len()),
+                    rp_id: rp_id.clone(),
+                };
                 if best.as_ref().is_none_or(|(cheapest, _)| cost < *cheapest) {
                     best = Some((cost, settings));
                 }
@@ -108,8 +136,8 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
     let changes = if left.len() < was_failing { changes } else { Vec::new() };
     let is_listed = changes.iter().any(|change| change.setting == related::SETTING);
     let mut notes = related::notes(site, is_listed, &settings, &reachable, &left);
+    let broken = if changes.is_empty() { Vec::new() } else { failing_of(&settings, &working) };
     if !changes.is_empty() {
-        let broken = failing_of(&settings, &working);
         notes.extend(broken.iter().map(|verdict| {
             format!("{} works today, and would not then: name it with --from if people open it", verdict.address)
         }));
@@ -118,9 +146,10 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
         return None;
     }
     Some(Mend {
-        mends_all: left.is_empty() && moved.iter().all(|moved| moved.to.is_some()),
+        mends_all: left.is_empty() && broken.is_empty() && moved.iter().all(|moved| moved.to.is_some()),
         enrolled_keys_become_useless: !changes.is_empty() && settings.rp_id != site.settings.rp_id,
-        line: (site.kind == Kind::ProxmoxVe && !changes.is_empty()).then(|| line(&settings)),
+        line: (site.kind == Kind::ProxmoxVe && !changes.is_empty())
+            .then(|| line(&named_after(&site.settings, settings))),
         changes,
         moved,
         left,
@@ -128,23 +157,22 @@ pub(super) fn smallest(site: &Site, addresses: &[Address]) -> Option<Mend> {
     })
 }
 
-/// The addresses that the settings name and that work today, beside those that are asked about.
-fn working(site: &Site, asked: &[Address]) -> Vec<Address> {
+/// The addresses that the settings name, beside those that are asked about.
+fn named(site: &Site, asked: &[Address]) -> Vec<Address> {
     let is_new = |origin: &Origin| asked.iter().all(|address| address.origin != *origin);
     let passed = asked.first().map(|address| address.passed.clone()).unwrap_or_default();
-    address::origins_of(site)
-        .filter(is_new)
-        .map(|origin| Address { origin, node: None, passed: passed.clone() })
-        .filter(|address| verdict::of(&site.settings, &site.related_origins, address).works)
-        .collect()
+    let address = |origin| Address { origin, node: None, passed: passed.clone() };
+    address::origins_of(site).filter(is_new).map(address).collect()
 }
 
-/// What an RP ID is meant to be that is written as none: without scheme, port, path and dots around it, in lower case and ASCII.
-fn meant(rp_id: &str) -> Option<String> {
-    let text = rp_id.trim();
-    let text = text.split_once("://").map_or(text, |(_, host)| host).trim_start_matches('/');
-    let host = text.split(['/', ':']).next().unwrap_or_default().trim_start_matches("*.").trim_matches('.');
-    format!("https://{host}").parse::<Origin>().ok()?.domain().map(str::to_owned)
+/// Where the site is, beside the addresses that are asked about: as the settings name it, or at its RP ID, and not if that is the
+/// name of what is behind a proxy.
+fn home(site: &Site, named: &[Address], asked: &[Address]) -> Vec<Address> {
+    let Some(first) = asked.first().filter(|first| !first.is_passed_to(&site.settings.rp_id)) else {
+        return Vec::new();
+    };
+    let of_rp_id = || format!("https://{}", site.settings.rp_id).parse().ok().map(|origin| first.at(origin));
+    if site.settings.origins.is_empty() { of_rp_id().into_iter().collect() } else { named.to_vec() }
 }
 
 /// Where to open a page instead that has no WebAuthn whatever the settings are, and why.
@@ -255,14 +283,22 @@ fn changes(site: &Site, related: &[String], to: &Settings) -> Vec<Change> {
         changes.push(Change { setting: subdomains, from: is(from.allow_subdomains), to });
     }
     if from.related_origins != to.related_origins {
-        let was = listed(related).unwrap_or_default();
+        // Where only the site's own list changes, that is what it was.
+        let was = if to.related_origins == related { &from.related_origins[..] } else { related };
+        let was = listed(was).unwrap_or_default();
         changes.push(Change { setting: related::SETTING, from: was, to: listed(&to.related_origins) });
     }
     changes
 }
 
+/// A name that was only the RP ID follows it.
+fn named_after(from: &Settings, to: Settings) -> Settings {
+    let name = if from.name == from.rp_id { to.rp_id.clone() } else { to.name.clone() };
+    Settings { name, ..to }
+}
+
 /// The line of a `datacenter.cfg`.
-fn line(settings: &Settings) -> String {
+pub(super) fn line(settings: &Settings) -> String {
     let origin = settings.origins.first().map(|origin| format!(",origin={origin}")).unwrap_or_default();
     let subdomains = if settings.allow_subdomains { "" } else { ",allow-subdomains=0" };
     format!("webauthn: rp={},id={}{origin}{subdomains}", settings.name, settings.rp_id)

@@ -30,8 +30,9 @@ pub struct PveUser {
     pub user: String,
     /// Whether the account is enabled.
     pub enabled: bool,
-    /// How many factors of each kind are enabled: `totp`, `webauthn`, `u2f`, `yubico`; of `recovery`, how many keys are left.
-    pub factors: BTreeMap<&'static str, usize>,
+    /// How many factors of each kind are enabled: `totp`, `webauthn`, `u2f`, `yubico`; of `recovery`, how many keys are left. `None` if
+    /// nobody's are known.
+    pub factors: Option<BTreeMap<&'static str, usize>>,
     /// What is wrong or risky, for people.
     pub findings: Vec<String>,
 }
@@ -182,24 +183,26 @@ impl Pve {
     /// How many WebAuthn keys of whom no browser uses any more if the RP ID changes.
     #[must_use]
     pub fn keys(&self) -> Vec<(&str, usize)> {
-        let keys = self.users.iter().filter_map(|user| Some((user.user.as_str(), *user.factors.get("webauthn")?)));
+        let keys =
+            self.users.iter().filter_map(|user| Some((user.user.as_str(), *user.factors.as_ref()?.get("webauthn")?)));
         keys.filter(|(_, count)| *count > 0).collect()
     }
 }
 
 fn read(file: &Path) -> Result<String, PveError> {
     let unreadable = |error| PveError::Unreadable { file: file.to_owned(), error };
-    let mut text = String::new();
+    let mut read = Vec::new();
     let opened = fs::File::open(file).map_err(unreadable)?;
-    let length = opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| {
-        let is_no_text = error.kind() == io::ErrorKind::InvalidData;
-        unreadable(if is_no_text { io::Error::other("it is no text in UTF-8") } else { error })
-    })?;
-    if u64::try_from(length).is_ok_and(|length| length <= MAX_FILE_BYTES) {
-        Ok(text)
-    } else {
-        Err(PveError::TooLong(file.to_owned()))
+    let length = opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut read).map_err(unreadable)?;
+    if u64::try_from(length).is_ok_and(|length| length > MAX_FILE_BYTES) {
+        return Err(PveError::TooLong(file.to_owned()));
     }
+    String::from_utf8(read).map_err(|error| {
+        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = good.split(|byte| *byte == b'\n').count();
+        let column = good.rsplit(|byte| *byte == b'\n').next().map_or(1, |begun| begun.len() + 1);
+        PveError::Line { file: file.to_owned(), line, problem: format!("byte {column} of the line is no UTF-8") }
+    })
 }
 
 /// A text without what copies made elsewhere have: a byte order mark, and lines that CR alone ends; and which of these it had.
@@ -261,8 +264,13 @@ fn factors(text: &str) -> Result<BTreeMap<String, Factors>, Wrong> {
         return Ok(BTreeMap::new());
     }
     // Not the parser's words, which can have a value in them.
-    let wrong =
-        |error: serde_json::Error| (error.line(), format!("column {} is not as Proxmox VE writes it", error.column()));
+    let wrong = |error: serde_json::Error| {
+        let problem = match error.classify() {
+            serde_json::error::Category::Eof => "it ends before what was begun in it is over".to_owned(),
+            _ => format!("column {} is not as Proxmox VE writes it", error.column()),
+        };
+        (error.line().min(text.lines().count()), problem)
+    };
     let tfa: Tfa = serde_json::from_str(text).map_err(wrong)?;
     Ok(tfa.users)
 }
@@ -304,27 +312,24 @@ fn users(
 
 /// `factors` is `None` if nobody's are known.
 fn user(name: &str, enabled: bool, realm: Option<&str>, factors: Option<Option<&Factors>>) -> PveUser {
-    let mut counts = BTreeMap::new();
     let mut findings = Vec::new();
-    if let Some(factors) = factors {
+    let counts = factors.map(|factors| {
         let none = Factors::default();
         let factors = factors.unwrap_or(&none);
         let enabled_of = |entries: &[Entry]| entries.iter().filter(|entry| entry.info.enable).count();
-        for (kind, count) in [
+        let kinds = [
             ("totp", enabled_of(&factors.totp)),
             ("webauthn", enabled_of(&factors.webauthn)),
             ("u2f", enabled_of(&factors.u2f)),
             ("yubico", enabled_of(&factors.yubico)),
             ("recovery", factors.recovery.as_ref().map_or(0, |it| it.entries.iter().flatten().count())),
-        ] {
-            if count > 0 {
-                counts.insert(kind, count);
-            }
-        }
+        ];
+        let counts: BTreeMap<_, _> = kinds.into_iter().filter(|(_, count)| *count > 0).collect();
         if enabled {
             findings = find(&counts, realm, factors.totp_is_locked);
         }
-    }
+        counts
+    });
     PveUser { user: name.to_owned(), enabled, factors: counts, findings }
 }
 

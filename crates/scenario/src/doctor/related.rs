@@ -31,22 +31,34 @@ pub(super) fn file_under(site: &Site, listed: &[String], settings: &Settings) ->
     if is_as_found { site.related_origins.clone() } else { RelatedOrigins::OfSettings }
 }
 
-/// Settings that list the addresses on other registrable domains, too; `None` if there is none, if nobody opens the site on the
+/// Settings that list the addresses on other registrable domains, too; `None` if all are listed, if the site is nowhere on the
 /// RP ID's own domain, where the file is, or if there is no such setting.
-pub(super) fn added(site: &Site, base: &Settings, listed: &[String], addresses: &[Address]) -> Option<Settings> {
-    if site.kind == Kind::ProxmoxVe || !addresses.iter().any(|address| verdict::is_let_by_domain(base, address)) {
+pub(super) fn added(
+    site: &Site,
+    base: &Settings,
+    listed: &[String],
+    addresses: &[Address],
+    home: &[Address],
+) -> Option<Settings> {
+    let is_home = |address: &Address| verdict::is_let_by_domain(base, address);
+    if site.kind == Kind::ProxmoxVe || !addresses.iter().chain(home).any(is_home) {
         return None;
     }
     let mut related_origins: Vec<_> =
         listed.iter().filter(|origin| is_elsewhere(&base.rp_id, origin)).cloned().collect();
-    let before = related_origins.len();
-    for address in addresses.iter().filter(|address| is_related(&base.rp_id, &address.origin)) {
-        let origin = address.origin.to_string();
+    let related = addresses.iter().filter(|address| is_related(&base.rp_id, &address.origin));
+    let related: Vec<_> = related.map(|address| address.origin.to_string()).collect();
+    // Of what browsers find listed, the site need not know.
+    let is_new = |origin: &String| !listed.contains(origin) || !base.related_origins.contains(origin);
+    if !related.iter().any(is_new) {
+        return None;
+    }
+    for origin in related {
         if !related_origins.contains(&origin) {
             related_origins.push(origin);
         }
     }
-    (related_origins.len() > before).then(|| Settings { related_origins, ..base.clone() })
+    Some(Settings { related_origins, ..base.clone() })
 }
 
 /// Whether an origin is good where only what is outside of the RP ID is.
@@ -73,7 +85,15 @@ pub(super) fn notes(
     left: &[Verdict],
 ) -> Vec<String> {
     if is_changed {
-        return of_file(settings);
+        let mut notes = of_file(site, settings);
+        if !addresses.iter().any(|address| verdict::is_let_by_domain(settings, address)) {
+            notes.push(format!(
+                "another RP ID needs no such file and makes every enrolled key useless: take one that these addresses share \
+                 only if nobody enrolled a key with {} yet",
+                settings.rp_id
+            ));
+        }
+        return notes;
     }
     let is_left = |address: &&Address| left.iter().any(|verdict| verdict.address == address.origin.to_string());
     let is_related = |address: &&Address| is_related(&settings.rp_id, &address.origin);
@@ -89,7 +109,7 @@ pub(super) fn notes(
     Vec::new()
 }
 
-fn of_file(settings: &Settings) -> Vec<String> {
+fn of_file(site: &Site, settings: &Settings) -> Vec<String> {
     let mut labels: Vec<_> = settings
         .related_origins
         .iter()
@@ -98,6 +118,9 @@ fn of_file(settings: &Settings) -> Vec<String> {
     labels.sort();
     labels.dedup();
     let address = related_origins::address(&settings.rp_id);
+    if settings.rp_id == site.settings.rp_id && listed(site) == settings.related_origins {
+        return vec![format!("{address} lists them: what is missing is that the site takes answers from there, too")];
+    }
     let file = settings.related_origins_file().unwrap_or_default();
     vec![
         format!(

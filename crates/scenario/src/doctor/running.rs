@@ -15,7 +15,7 @@ use super::fetch::{FetchError, Fetcher, MAX_REDIRECTS, TIME};
 #[derive(Debug, Error)]
 pub enum OptionsError {
     /// It cannot be fetched.
-    #[error("{address}: {error}")]
+    #[error("{}", once(.address, .error))]
     NotFetched {
         /// The address.
         address: String,
@@ -77,6 +77,12 @@ impl OptionsError {
             _ => None,
         }
     }
+}
+
+/// An error behind the address that it is of, which it may begin with itself.
+fn once(address: &str, error: &FetchError) -> String {
+    let error = error.to_string();
+    if error.starts_with(address) { error } else { format!("{address}: {error}") }
 }
 
 /// The beginning of what somebody said, in one line.

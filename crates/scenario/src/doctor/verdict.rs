@@ -7,7 +7,7 @@ use keyrig_client::{Browser, Client, ClientError, Origin};
 use keyrig_relying_party::{OriginProblem, RpIdProblem, Settings, SettingsError};
 use serde::Serialize;
 
-use super::address::Address;
+use super::address::{Address, Passed};
 use super::site::{RelatedOrigins, Site};
 use crate::report::Party;
 
@@ -61,9 +61,9 @@ pub(super) fn of(settings: &Settings, file: &RelatedOrigins, address: &Address) 
 /// Who refuses, in the order in which they are met.
 fn refusals(settings: &Settings, file: &RelatedOrigins, address: &Address) -> Vec<Refusal> {
     let origin = address.origin.to_string();
-    // An app's origin is no host's: it asks the site by the site's.
+    // The origin of an app or of a sandboxed frame is no host's: it asks the site by the site's.
     let host = match address.origin {
-        Origin::App(_) => address.passed.host.clone().unwrap_or_else(|| settings.rp_id.clone()),
+        Origin::App(_) | Origin::Opaque => address.passed.host.clone().unwrap_or_else(|| settings.rp_id.clone()),
         _ => address.host(),
     };
     let judged = settings.judge_origin(&origin, &host, address.over_tls());
@@ -160,7 +160,6 @@ pub fn is_let(site: &Site, address: &Address) -> bool {
 
 fn row_of_client(error: &ClientError, rp_id: &str, address: &Address) -> Option<u8> {
     let origin = &address.origin;
-    let of_the_backend = |host: &String| host.split(':').next() == Some(rp_id);
     Some(match &error.reason {
         ClientRefusal::InsecureContext { .. } => 10,
         ClientRefusal::RpId(RpIdRefusal::OpaqueOrigin) => 28,
@@ -174,11 +173,7 @@ fn row_of_client(error: &ClientError, rp_id: &str, address: &Address) -> Option<
         ClientRefusal::RpId(RpIdRefusal::NotADomain(_)) if rp_id.contains(':') => 13,
         ClientRefusal::RpId(RpIdRefusal::NotADomain(_)) => 14,
         ClientRefusal::RpId(RpIdRefusal::Unrelated { .. }) => 34,
-        ClientRefusal::RpId(RpIdRefusal::Foreign { .. })
-            if address.passed.host.as_ref().is_some_and(of_the_backend) =>
-        {
-            5
-        }
+        ClientRefusal::RpId(RpIdRefusal::Foreign { .. }) if address.is_passed_to(rp_id) => 5,
         ClientRefusal::RpId(RpIdRefusal::Foreign { domain, .. }) => return row_of_foreign(rp_id, domain),
         _ => return None,
     })
@@ -240,8 +235,12 @@ fn row_of_origin(settings: &Settings, address: &Address) -> Option<u8> {
         (other_host == host) == same_host && (other_scheme == scheme) == same_scheme
     };
     if settings.origins.is_empty() {
-        // What a proxy passes on decides.
-        return Some(if address.passed.over_tls == Some(false) && scheme == "https" { 4 } else { 3 });
+        // What a proxy passes on decides, if it changes anything.
+        return match &address.passed {
+            Passed { over_tls: Some(false), .. } if scheme == "https" => Some(4),
+            Passed { host: Some(_), .. } => Some(3),
+            _ => None,
+        };
     }
     if expected.iter().any(|wanted| is_of(wanted, true, false)) {
         return Some(4);
