@@ -193,6 +193,7 @@ impl Policy {
     }
 
     /// What a server with a `datacenter.cfg` is.
+    #[must_use]
     pub fn proxmox_ve() -> Self {
         let [_, (name, text), ..] = BUILT_IN;
         Self::parse(name, text).expect("a policy that comes with keyrig is valid: a test reads them all")
