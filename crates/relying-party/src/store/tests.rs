@@ -173,7 +173,7 @@ fn a_database_that_cannot_be_written_can_be_read() {
     drop(store);
     Connection::open(&file).unwrap().pragma_update(None, "user_version", 1).unwrap();
     let error = Store::open_read_only(&file).unwrap_err();
-    assert!(matches!(error, StoreError::OlderReadOnly { found: 1, known: 9 }), "{error}");
+    assert!(matches!(error, StoreError::OlderReadOnly { found: 1, known: 10 }), "{error}");
 }
 
 /// Waiting would take ten seconds, and end in an error.
@@ -215,7 +215,25 @@ fn a_newer_format_is_refused_and_not_changed() {
     let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
     raw.pragma_update(None, "user_version", 1000).unwrap();
     let error = Store::open(directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 1000, known: 9 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 1000, known: 10 }), "{error}");
+}
+
+#[test]
+fn a_role_by_a_name_that_is_built_in_now_gives_no_more_than_before() {
+    let directory = TempDir::new().unwrap();
+    with_user(&Store::open(directory.path()).unwrap(), "alice@pve").unwrap();
+    let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    raw.execute_batch(
+        "DELETE FROM roles WHERE name NOT IN ('Administrator', 'PVEAuditor', 'NoAccess');
+         INSERT INTO roles VALUES ('PVEAdmin', 'Sys.Audit', 1);
+         INSERT INTO acl SELECT 'PVEAdmin', id, NULL FROM users;
+         PRAGMA user_version = 9;",
+    )
+    .unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.user(&name("alice@pve")).unwrap().role, Role::Auditor);
+    assert_eq!(store.acl().unwrap().last().unwrap().role, "PVEAdmin.before");
+    assert_eq!(store.roles().unwrap().iter().filter(|role| role.special).count(), 17);
 }
 
 #[test]
