@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::authorization::{Authorized, ChangeOthers, Claim, Own, OwnInPerson, Right};
 use super::state::RelyingParty;
-use crate::api_tokens::{self, ApiToken, TokenWish};
+use crate::api_tokens::{self, ApiToken, TokenChange, TokenWish};
 use crate::refusal::Refusal;
 use crate::user_name::UserName;
 
@@ -34,6 +34,24 @@ impl RelyingParty {
                 ChangeOthers::check(&session, by.now, &this.policy)?;
             }
             Ok(api_tokens::add(connection, &user, &wish, &by)?)
+        })
+        .await
+    }
+
+    /// Changes a token, and returns it.
+    pub(crate) async fn change_api_token(
+        self: &Arc<Self>,
+        claim: Claim<OwnInPerson>,
+        user: UserName,
+        name: String,
+        change: TokenChange,
+    ) -> Result<ApiToken, Refusal> {
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            if session.user.name != user {
+                ChangeOthers::check(&session, by.now, &this.policy)?;
+            }
+            let (changed, _) = api_tokens::change(connection, &user, &name, &change, &by)?;
+            Ok(changed)
         })
         .await
     }

@@ -443,6 +443,15 @@ async fn an_api_token_does_what_its_user_may_but_for_factors_and_tokens() {
 
     let made = root.call(&rig, "POST", &format!("{path}/separate"), &[]).await.data();
     let token = format!("root@pam!separate={}", made["value"].as_str().unwrap());
+    let changed = [("comment", "of CI"), ("expire", "4294967295")];
+    let changed = root.call(&rig, "PUT", &format!("{path}/separate"), &changed).await.data();
+    assert_eq!(changed, json!({ "privsep": 1, "expire": u32::MAX, "comment": "of CI" }));
+    assert_eq!(root.get(&rig, &format!("{path}/separate")).await, changed);
+    let never = root.call(&rig, "PUT", &format!("{path}/separate"), &[("expire", "0"), ("comment", "")]).await.data();
+    assert_eq!(never, json!({ "privsep": 1, "expire": 0 }));
+    assert_eq!(root.call(&rig, "PUT", &format!("{path}/none"), &[]).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let alice = ticket(&rig, "alice@pve").await;
+    assert_eq!(alice.call(&rig, "PUT", &format!("{path}/separate"), &[]).await.status, StatusCode::FORBIDDEN);
     let separate = Program { token: Some(token), ..Program::default() };
     assert_eq!(separate.get(&rig, "/access/permissions").await, json!({}));
     assert_eq!(separate.call(&rig, "PUT", "/access/users/alice@pve", &[]).await.status, StatusCode::FORBIDDEN);

@@ -10,7 +10,7 @@ use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
 use super::params::{InPath, NoParams, Params};
 use super::permission;
-use crate::api_tokens::{ApiToken, TokenWish};
+use crate::api_tokens::{ApiToken, TokenChange, TokenWish};
 use crate::groups::Group;
 use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own, OwnInPerson};
 use crate::store::seconds;
@@ -232,6 +232,19 @@ pub(super) async fn token(
     Ok(Data(token_details(token.ok_or(Refusal::User(UserError::UnknownToken { user, name }))?)))
 }
 
+/// From when on a token is good no more, if that is said; `None` within is never.
+fn expires(params: &mut Params) -> Option<Option<SystemTime>> {
+    let text = params.non_empty("expire")?;
+    match text.parse::<u32>() {
+        Ok(0) => Some(None),
+        Ok(seconds) => Some(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()))),
+        Err(_) => {
+            params.refuse("expire", "type check ('integer') failed: it is in seconds since 1970, 0 for never");
+            None
+        }
+    }
+}
+
 /// Makes a token; its secret is told here and never again.
 pub(super) async fn add_token(
     State(relying_party): Shared,
@@ -241,14 +254,7 @@ pub(super) async fn add_token(
 ) -> Answer {
     let comment = params.optional("comment").map_or_else(String::new, |text| text.to_string());
     let privilege_separated = params.boolean("privsep").unwrap_or(true);
-    let expires = params.non_empty("expire").and_then(|text| match text.parse::<u32>() {
-        Ok(0) => None,
-        Ok(seconds) => Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into())),
-        Err(_) => {
-            params.refuse("expire", "type check ('integer') failed: it is in seconds since 1970, 0 for never");
-            None
-        }
-    });
+    let expires = expires(&mut params).flatten();
     params.finish()?;
     let user = user_name(&user)?;
     let full_id = format!("{user}!{name}");
@@ -258,6 +264,22 @@ pub(super) async fn add_token(
     });
     let secret = relying_party.add_api_token(claim, user, wish).await?;
     Ok(Data(json!({ "full-tokenid": full_id, "value": secret, "info": info })))
+}
+
+/// Changes a token, and answers what it is then.
+pub(super) async fn change_token(
+    State(relying_party): Shared,
+    Caller(claim): Caller<OwnInPerson>,
+    InPath((user, name)): InPath<(String, String)>,
+    mut params: Params,
+) -> Answer {
+    let comment = params.optional("comment").map(|text| text.to_string());
+    let privilege_separated = params.boolean("privsep");
+    let expires = expires(&mut params);
+    params.finish()?;
+    let change = TokenChange { comment, privilege_separated, expires, regenerate: false };
+    let changed = relying_party.change_api_token(claim, user_name(&user)?, name, change).await?;
+    Ok(Data(token_details(&changed)))
 }
 
 pub(super) async fn delete_token(

@@ -69,6 +69,7 @@ routes! {
     GET "/access/users/{userid}/token" => administration::tokens,
     GET "/access/users/{userid}/token/{tokenid}" => administration::token,
     POST "/access/users/{userid}/token/{tokenid}" => administration::add_token,
+    PUT "/access/users/{userid}/token/{tokenid}" => administration::change_token,
     DELETE "/access/users/{userid}/token/{tokenid}" => administration::delete_token,
     GET "/access/groups" => access_control::groups,
     POST "/access/groups" => access_control::add_group,
