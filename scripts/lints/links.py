@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """Follows the links in all Markdown of the tree: to files that are not there, and to headings that no page has.
 
-Pages of the book link to pages of the book alone, as it is built without the rest of the tree. Addresses elsewhere are
-not looked at: nothing here needs a network.
+Pages of the book link to pages of the book alone, or to documents that such a page is: there the book leads to the
+page. Addresses elsewhere are not looked at: nothing here needs a network.
 """
 
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
 FENCE = re.compile(r"^ *(```|~~~).*?^ *\1 *$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)(?:\s+\"[^\"]*\")?\)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
+IS_ANOTHER = re.compile(r"\AThis page is \[[^\]]+\]\(([^)]+)\)\.\n")
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*\s*$", re.MULTILINE)
 
 
@@ -31,6 +33,13 @@ def anchors(text: str) -> set[str]:
     return found
 
 
+@cache
+def documents(book: Path) -> frozenset[Path]:
+    """What is a page of the book, and stands elsewhere."""
+    found = ((page, IS_ANOTHER.match(page.read_text())) for page in book.rglob("*.md"))
+    return frozenset((page.parent / match[1]).resolve() for page, match in found if match)
+
+
 def broken(page: Path) -> list[str]:
     text = page.read_text()
     links = LINK.findall(CODE.sub("", FENCE.sub("", text)))
@@ -43,7 +52,7 @@ def broken(page: Path) -> list[str]:
         to = (page.parent / unquote(path)).resolve() if path else page.resolve()
         if not to.exists():
             problems.append(f"{page}: {target}: there is no {path}")
-        elif book and not to.is_relative_to(book):
+        elif book and not to.is_relative_to(book) and to not in documents(book):
             problems.append(f"{page}: {target}: {path} is no page of the book")
         elif fragment and to.suffix == ".md" and fragment not in anchors(to.read_text()):
             problems.append(f"{page}: {target}: no heading of {path or page} is #{fragment}")

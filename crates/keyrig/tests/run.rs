@@ -181,7 +181,7 @@ fn a_variable_that_nothing_has_is_told_and_one_that_is_given_is_in_what_repeats_
                 name = \"page\"\nbrowser = \"${browser}\"\n\n[[step]]\nlogin = \"a\"\npassword = \"${password}\"\n";
     let folder = folder(text);
     for (variable, said) in [
-        ("pasword=x", "--variable pasword=…: no scenario there has ${pasword}, but ${password}"),
+        ("passwrd=x", "--variable passwrd=…: no scenario there has ${passwrd}, but ${password}"),
         (
             "browser=firefox",
             "--variable browser=…: a matrix goes through browser: --matrix browser=firefox keeps one of its cells",

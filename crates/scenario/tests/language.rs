@@ -154,8 +154,8 @@ fn an_earlier_step_that_is_looked_at_has_to_be_one_that_can_be() {
 fn what_keys_were_asked_is_looked_up_and_an_assertion_looks_at_something() {
     for (assert, said) in [
         (
-            "{ never-asked = { a = \"authenticatorGetAsertion\" } }",
-            "s.toml:4:32: no command is called \"authenticatorGetAsertion\": did you mean \"authenticatorGetAssertion\"?",
+            "{ never-asked = { a = \"authenticatorGetAssert\" } }",
+            "s.toml:4:32: no command is called \"authenticatorGetAssert\": did you mean \"authenticatorGetAssertion\"?",
         ),
         ("{ never-asked = { a = \"getPINRetries\" } }", "no command is called \"getPINRetries\""),
         ("{ asked = { a = [\"U2F_REGISTER\", \"CTAPHID_INIT\"] } }", "no command is called \"CTAPHID_INIT\""),
