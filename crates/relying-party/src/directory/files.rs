@@ -3,7 +3,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 
 use rustix::fs::OFlags;
 
@@ -23,6 +25,7 @@ pub(super) fn open(file: &Path, flags: OFlags) -> io::Result<File> {
 
 /// The regular files in a directory by name, links to such among them. A directory of more entries than `most` is an error before any of
 /// them is looked at.
+#[cfg(feature = "tls")]
 pub(super) fn in_directory(directory: &Path, most: usize) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -36,7 +39,7 @@ pub(super) fn in_directory(directory: &Path, most: usize) -> io::Result<Vec<Path
     Ok(files)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tls"))]
 mod tests {
     use super::*;
 
