@@ -19,6 +19,12 @@ async fn changed(name: &str, from: &str, to: &str) -> RunResult {
     run(&scenario, &Settings::default(), &mut ()).await
 }
 
+/// A scenario through CTAPHID.
+async fn by_ctaphid(text: &str) -> RunResult {
+    let scenario = parse(Path::new("s.toml"), text.to_owned(), &[]).unwrap().remove(0);
+    run(&scenario, &Settings { on: On::Ctaphid, ..Settings::default() }, &mut ()).await
+}
+
 /// The step that failed, and what was found there instead of what was expected.
 fn failed(result: &RunResult) -> (String, String) {
     assert_eq!(result.verdict, Verdict::Failed, "{result:#?}");
@@ -195,9 +201,7 @@ async fn what_could_not_be_done_meanwhile_tells_how_the_ceremony_ended() {
         login = "primary"
         meanwhile = [{ touch = "primary" }, { touch = "primary" }]
     "#;
-    let scenario = parse(Path::new("early.toml"), text.to_owned(), &[]).unwrap().remove(0);
-    let settings = Settings { on: On::Ctaphid, ..Settings::default() };
-    let result = run(&scenario, &settings, &mut ()).await;
+    let result = by_ctaphid(text).await;
     let (_, found) = failed(&result);
     assert!(found.contains("ERR_MSG_TIMEOUT"), "{found}");
     let said: Vec<_> = result.steps.iter().flat_map(|step| &step.messages).map(|message| &message.text).collect();
@@ -224,9 +228,7 @@ async fn what_is_done_meanwhile_waits_for_all_keys_that_are_to_blink() {
         meanwhile = [{ deny = "other" }]
         expect = { refused-by = "authenticator", blinked = ["late", "other"], touched = [] }
     "#;
-    let scenario = parse(Path::new("late.toml"), text.to_owned(), &[]).unwrap().remove(0);
-    let settings = Settings { on: On::Ctaphid, ..Settings::default() };
-    let result = run(&scenario, &settings, &mut ()).await;
+    let result = by_ctaphid(text).await;
     assert_eq!(result.verdict, Verdict::Passed, "{result:#?}");
 }
 

@@ -54,6 +54,51 @@ async fn names_are_names_in_html_and_it_is_whole_in_itself() {
     }
 }
 
+/// Two variables are a row for each value of the one and a column for each of the other. The checks of a refusal are a table, those that
+/// failed first.
+#[tokio::test]
+async fn a_page_has_a_grid_of_two_variables_and_the_checks_of_a_refusal() {
+    let text = r#"
+        [matrix]
+        profile = ["yubikey-5.4", "yubikey-5.7"]
+        policy = ["proxmox-9", "strict-l3"]
+
+        [site]
+        policy = "${policy}"
+
+        [[key]]
+        name = "a"
+        profile = "${profile}"
+        faults = ["bad-signature,command=getAssertion"]
+
+        [[step]]
+        register = "a"
+
+        [[step]]
+        login = "a"
+    "#;
+    let mut runs = Vec::new();
+    for scenario in parse(Path::new("grid.toml"), text, &[]).unwrap() {
+        runs.push(run(&scenario, &Settings::default(), &mut ()).await);
+    }
+    let page = html(&Results::new(runs, false, 1.0));
+    let (_, grid) = page.split_once("<table class=\"grid\">").expect("a grid");
+    let (grid, rest) = grid.split_once("</table>").unwrap();
+    for head in ["col\">proxmox-9", "col\">strict-l3", "row\">yubikey-5.4", "row\">yubikey-5.7"] {
+        assert_eq!(grid.matches(&format!("<th scope=\"{head}</th>")).count(), 1, "{head}: {grid}");
+    }
+    assert_eq!((grid.matches("<tr>").count(), grid.matches("class=\"cell failed\"").count()), (3, 4), "{grid}");
+    let checks: Vec<_> = rest.split("<div class=\"checks\">").skip(1).collect();
+    assert_eq!(checks.len(), 4);
+    for table in checks {
+        let (_, first) = table.split_once("<tbody>\n").unwrap();
+        assert!(
+            first.starts_with("<tr class=\"fail\"><td>fail</td>") && first.contains(">signature</a>"),
+            "{first:.300}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn names_are_names_in_markdown() {
     let text = summary(&results().await);

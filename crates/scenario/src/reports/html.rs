@@ -72,24 +72,20 @@ fn of_cell(place: usize, run: &RunResult, text: &str) -> String {
 
 /// Runs of two variables, if they are such: a row for each value of the one, a column for each of the other.
 fn grid(runs: &[(usize, &RunResult)]) -> Option<String> {
-    let values = |run: &'_ RunResult| -> Option<[String; 2]> {
-        let values: Vec<_> = run.matrix.iter().map(|(_, value)| value.clone()).collect();
-        values.try_into().ok()
-    };
     let (mut rows, mut columns, mut cells) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (place, run) in runs {
-        let [row, column] = values(run)?;
-        for (list, value) in [(&mut rows, &row), (&mut columns, &column)] {
-            if !list.contains(value) {
-                list.push(value.clone());
+        let [(_, row), (_, column)] = run.matrix.as_slice() else { return None };
+        for (list, value) in [(&mut rows, row), (&mut columns, column)] {
+            if !list.contains(&value) {
+                list.push(value);
             }
         }
         cells.insert((row, column), of_cell(*place, run, run.verdict.name()));
     }
     let heads: String = columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", escaped(column))).collect();
-    let row = |row: &String| {
-        let cell = |column: &String| cells.get(&(row.clone(), column.clone())).map_or("", String::as_str);
-        let cells: String = columns.iter().map(|column| format!("<td>{}</td>", cell(column))).collect();
+    let row = |row: &&String| {
+        let cells = columns.iter().map(|column| cells.get(&(*row, *column)).map_or("", String::as_str));
+        let cells: String = cells.map(|cell| format!("<td>{cell}</td>")).collect();
         format!("<tr><th scope=\"row\">{}</th>{cells}</tr>", escaped(row))
     };
     let rows: String = rows.iter().map(row).collect();
@@ -138,10 +134,11 @@ fn of_report(report: &Value) -> String {
         let outcome = text(check, "outcome");
         let advises = check.get("enforced").and_then(Value::as_bool) == Some(false);
         let note = if advises { ", not enforced" } else { "" };
+        let (id, specification) = (text(check, "id"), text(check, "specification"));
+        let is_web = specification.starts_with("https://");
+        let id = if is_web { format!("<a href=\"{specification}\">{id}</a>") } else { id };
         format!(
-            "<tr class=\"{outcome}\"><td>{outcome}{note}</td><th scope=\"row\"><a href=\"{}\">{}</a></th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-            text(check, "specification"),
-            text(check, "id"),
+            "<tr class=\"{outcome}\"><td>{outcome}{note}</td><th scope=\"row\">{id}</th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
             text(check, "requirement"),
             text(check, "expected"),
             text(check, "found"),

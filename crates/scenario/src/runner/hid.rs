@@ -188,14 +188,13 @@ impl Hid {
     fn tell_of_strangers(&self, there: &BTreeSet<HidKey>) {
         let known: BTreeSet<_> = self.0.names.iter().filter_map(|name| Some(self.0.bench.known(name)?.key)).collect();
         let mut told = self.0.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        for stranger in there.difference(&known).filter(|key| !told.contains(*key)).cloned().collect::<Vec<_>>() {
+        for stranger in there.difference(&known).filter(|key| told.insert((*key).clone())) {
             self.tell(&format!(
                 "{} at {} is plugged in already, and which key that is nobody can tell: if it is to be used, take it out, and insert it when \
                  it is asked for",
                 stranger.title(),
                 stranger.place()
             ));
-            told.insert(stranger);
         }
     }
 
