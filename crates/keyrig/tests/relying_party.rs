@@ -358,8 +358,11 @@ fn tokens_are_seen_changed_and_deleted_and_said_to_live_on() {
     );
     assert!(site.done(&["audit", "--csv"]).contains(",api_token,ci,builds,"));
 
-    let note = "note: 1 API token of alice@pve lives on, good without password and second factor: ci\n\
-                keyrig rp user token delete alice@pve TOKEN deletes one\n";
+    let note = format!(
+        "note: 1 API token of alice@pve lives on, good without password and second factor: ci\n\
+         keyrig rp user token delete --state {} alice@pve TOKEN deletes one\n",
+        site.0.path().display()
+    );
     for arguments in [
         &["user", "tfa", "delete", "alice@pve", "--yes", "--force"][..],
         &["passwd", "alice@pve"],
@@ -367,7 +370,7 @@ fn tokens_are_seen_changed_and_deleted_and_said_to_live_on() {
         &["user", "modify", "alice@pve", "--enable", "1"],
     ] {
         let printed = site.done(arguments);
-        assert!(printed.ends_with(note), "{arguments:?}: {printed}");
+        assert!(printed.ends_with(&note), "{arguments:?}: {printed}");
     }
     assert!(!site.done(&["user", "modify", "alice@pve", "--enable", "0"]).contains("note:"), "it is good for nothing");
     assert_eq!(site.json(&["passwd", "alice@pve", "--json"])["tokens"], serde_json::json!(["ci"]));
@@ -647,6 +650,16 @@ fn a_site_says_at_its_start_what_its_own_address_is_good_for() {
         let trust = format!("keyrig rp tls trust --state {}", site.0.path().display());
         assert!(lines.contains(&trust), "{lines}");
     }
+    // hosts(5): an address, and then all names that lead to it.
+    let lines = at_the_start_with(
+        &site,
+        "rp_id = \"pve1.example.com\"\n",
+        &["--tls", "self", "--node", node, "--node", "pve2.pve1.example.com=127.0.0.1:0"],
+    );
+    let lines = lines.join("\n");
+    assert!(lines.contains("\"127.0.0.1 pve1.example.com pve2.pve1.example.com\" in /etc/hosts"), "{lines}");
+    let rules = "\"MAP pve1.example.com 127.0.0.1, MAP pve2.pve1.example.com 127.0.0.1\"";
+    assert!(lines.contains(rules), "{lines}");
     let lines = at_the_start(&site, "rp_id = \"example.com\"\npolicy = \"proxmox-9\"\n").join("\n");
     assert!(lines.contains("nobody can use WebAuthn at http://localhost:"), "{lines}");
     assert!(lines.contains("120 s"), "{lines}");

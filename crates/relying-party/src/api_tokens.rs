@@ -1,7 +1,7 @@
 //! Tokens for programs, as Proxmox VE has them: `USER@REALM!NAME` and a secret, instead of a session. A token cannot give a
 //! password again, so it changes no factors.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
@@ -69,6 +69,14 @@ pub struct TokenWish {
     pub privilege_separated: bool,
     /// From when on it is good no more.
     pub expires: Option<SystemTime>,
+}
+
+impl TokenWish {
+    /// From when on a token is good no more that has this `expire`, as Proxmox VE has it: seconds since 1970, and 0 for never.
+    #[must_use]
+    pub fn expiry(expire: u32) -> Option<SystemTime> {
+        (expire != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(expire.into()))
+    }
 }
 
 /// What to change of a token; `None` leaves a thing as it is.

@@ -1,5 +1,6 @@
 //! `keyrig rp serve`: the relying party and its page.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -336,13 +337,18 @@ fn led_here(opened: &[Origin], scheme: &str, listen: &[SocketAddr]) -> Option<St
         let at = leads_to(origin, scheme, listen).filter(|at| at.ip().is_loopback())?;
         Some((origin.domain()?.to_owned(), at.ip()))
     };
-    let names: Vec<_> = names.filter_map(leads).collect();
-    let hosts: Vec<_> = names.iter().map(|(name, at)| format!("{at} {name}")).collect();
-    let rules: Vec<_> = names.iter().map(|(name, at)| format!("MAP {name} {at}")).collect();
+    let names: BTreeSet<_> = names.filter_map(leads).collect();
+    let mut hosts: BTreeMap<_, String> = BTreeMap::new();
+    for (name, at) in &names {
+        hosts.entry(at).or_insert_with(|| at.to_string()).push_str(&format!(" {name}"));
+    }
+    let hosts: Vec<_> = hosts.values().map(|line| format!("{line:?}")).collect();
+    let host = |at: &IpAddr| if at.is_ipv6() { format!("[{at}]") } else { at.to_string() };
+    let rules: Vec<_> = names.iter().map(|(name, at)| format!("MAP {name} {}", host(at))).collect();
     (!names.is_empty()).then(|| {
         format!(
-            "a browser on this machine gets here by these names with {:?} in /etc/hosts, or as Chromium with --host-resolver-rules={:?}",
-            hosts.join(", "),
+            "a browser on this machine gets here by these names with {} in /etc/hosts, or as Chromium with --host-resolver-rules={:?}",
+            hosts.join(" and "),
             rules.join(", ")
         )
     })

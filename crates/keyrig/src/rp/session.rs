@@ -80,7 +80,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 None => {
                     let ended = store.end_sessions(&user, &by)?;
                     print(format!("ended {ended} session{} of {user}", if ended == 1 { "" } else { "s" }))?;
-                    super::token::warn(&store, &user)?;
+                    super::token::warn(&store, &state, &user)?;
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! `keyrig rp user token`: users' tokens for programs, as `pveum user token` has them.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::Subcommand;
 use keyrig_relying_party::{ApiToken, By, Role, Store, TokenChange, TokenWish, UserError, UserName, privileges};
@@ -123,7 +123,8 @@ pub(super) fn run(action: Action, now: SystemTime) -> Result<ExitCode, Failure> 
         Action::List { user, json, state } => list(user, json, &state)?,
         Action::Add { user, token, comment, expire, privsep, json, state } => {
             let id = full_id(&user, &token);
-            let wish = TokenWish { name: token, comment, privilege_separated: privsep, expires: moment(expire) };
+            let wish =
+                TokenWish { name: token, comment, privilege_separated: privsep, expires: TokenWish::expiry(expire) };
             let secret = state.open()?.add_api_token(&user, &wish, &by)?;
             tell(&format!("added {id}"), WithSecret { id, secret: Some(secret) }, json)?;
         }
@@ -131,7 +132,7 @@ pub(super) fn run(action: Action, now: SystemTime) -> Result<ExitCode, Failure> 
             let change = TokenChange {
                 comment,
                 privilege_separated: privsep,
-                expires: expire.map(moment),
+                expires: expire.map(TokenWish::expiry),
                 regenerate: regenerate.unwrap_or(false),
             };
             if change == TokenChange::default() {
@@ -213,10 +214,6 @@ fn full_id(user: &UserName, token: &str) -> String {
     format!("{user}!{token}")
 }
 
-fn moment(expire: u32) -> Option<SystemTime> {
-    (expire != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(expire.into()))
-}
-
 /// The names of the tokens that are good yet, whatever becomes of the password and the factors.
 pub(super) fn alive(store: &Store, user: &UserName) -> Result<Vec<String>, Failure> {
     let now = SystemTime::now();
@@ -225,7 +222,7 @@ pub(super) fn alive(store: &Store, user: &UserName) -> Result<Vec<String>, Failu
 }
 
 /// Says that tokens live on, to whoever may think that nobody comes in by what the user had.
-pub(super) fn warn(store: &Store, user: &UserName) -> Result<(), Failure> {
+pub(super) fn warn(store: &Store, state: &State, user: &UserName) -> Result<(), Failure> {
     let alive = alive(store, user)?;
     let (tokens, lives) = match alive.len() {
         0 => return Ok(()),
@@ -234,7 +231,8 @@ pub(super) fn warn(store: &Store, user: &UserName) -> Result<(), Failure> {
     };
     print(format!(
         "note: {tokens} of {user} {lives} on, good without password and second factor: {}\n\
-         keyrig rp user token delete {user} TOKEN deletes one",
-        alive.join(", ")
+         keyrig rp user token delete{} {user} TOKEN deletes one",
+        alive.join(", "),
+        state.option()
     ))
 }

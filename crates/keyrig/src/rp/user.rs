@@ -251,7 +251,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let enabled = if changed.enabled { "enabled" } else { "disabled" };
             print(format!("{user} is {}, {enabled}", changed.role.name()))?;
             if change.enabled == Some(true) {
-                token::warn(&store, &user)?;
+                token::warn(&store, &state, &user)?;
             }
         }
         Action::Delete(Delete { user, yes, state }) => {
@@ -336,7 +336,7 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
             if id.is_none() {
                 if factors.is_empty() {
                     print(format!("{user} has no factor"))?;
-                    return token::warn(&store, &user);
+                    return token::warn(&store, &state, &user);
                 }
                 print(format!("without --id every factor of {user} is deleted: {}", all_of(&factors)))?;
                 for factor in &factors {
@@ -355,7 +355,7 @@ fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {
             }
             let left = store.factors(&user)?;
             print(if left.is_empty() { format!("{user} has no factor left") } else { format!("left: {}", all_of(&left)) })?;
-            token::warn(&store, &user)
+            token::warn(&store, &state, &user)
         }
         Tfa::Unlock { user, state } => {
             let was_locked = state.open()?.unlock(&user, &By::command_line(now))?;
@@ -428,7 +428,7 @@ pub(super) fn set_password(arguments: &Password) -> Result<ExitCode, Failure> {
         arguments.user
     ))?;
     show_password(made_up)?;
-    token::warn(&store, &arguments.user)?;
+    token::warn(&store, &arguments.state, &arguments.user)?;
     Ok(ExitCode::SUCCESS)
 }
 

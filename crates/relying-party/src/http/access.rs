@@ -1,7 +1,6 @@
 //! Groups and what they may do, roles, and tokens for programs.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
@@ -154,8 +153,7 @@ pub(super) async fn add_token(
 ) -> Result<Json<AddedToken>, Refusal> {
     let user: UserName = user.parse()?;
     let id = format!("{user}!{name}");
-    let expires = (expire != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(expire.into()));
-    let wish = TokenWish { name, comment, privilege_separated, expires };
+    let wish = TokenWish { name, comment, privilege_separated, expires: TokenWish::expiry(expire) };
     let secret = relying_party.add_api_token(claim, user, wish).await?;
     Ok(Json(AddedToken { id, secret }))
 }

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use super::authorization::{Authorized, ChangeOthers, Claim, Own, OwnInPerson, Right};
+use super::authorization::{Authorized, ChangeOthers, Claim, Own, OwnInPerson, Right, Session};
 use super::state::RelyingParty;
 use crate::api_tokens::{self, ApiToken, TokenChange, TokenWish};
+use crate::audit_log::By;
 use crate::refusal::Refusal;
 use crate::user_name::UserName;
 
 impl RelyingParty {
+    fn may_change_tokens(&self, session: &Session, user: &UserName, by: &By) -> Result<(), Refusal> {
+        if session.user.name == *user { Ok(()) } else { ChangeOthers::check(session, by.now, &self.policy) }
+    }
+
     /// A user's tokens.
     pub(crate) async fn api_tokens(
         self: &Arc<Self>,
@@ -30,9 +35,7 @@ impl RelyingParty {
         wish: TokenWish,
     ) -> Result<String, Refusal> {
         self.write_as(claim, move |this, Authorized { connection, session, by }| {
-            if session.user.name != user {
-                ChangeOthers::check(&session, by.now, &this.policy)?;
-            }
+            this.may_change_tokens(&session, &user, &by)?;
             Ok(api_tokens::add(connection, &user, &wish, &by)?)
         })
         .await
@@ -47,9 +50,7 @@ impl RelyingParty {
         change: TokenChange,
     ) -> Result<ApiToken, Refusal> {
         self.write_as(claim, move |this, Authorized { connection, session, by }| {
-            if session.user.name != user {
-                ChangeOthers::check(&session, by.now, &this.policy)?;
-            }
+            this.may_change_tokens(&session, &user, &by)?;
             let (changed, _) = api_tokens::change(connection, &user, &name, &change, &by)?;
             Ok(changed)
         })
@@ -64,9 +65,7 @@ impl RelyingParty {
         name: String,
     ) -> Result<(), Refusal> {
         self.write_as(claim, move |this, Authorized { connection, session, by }| {
-            if session.user.name != user {
-                ChangeOthers::check(&session, by.now, &this.policy)?;
-            }
+            this.may_change_tokens(&session, &user, &by)?;
             Ok(api_tokens::delete(connection, &user, &name, &by)?)
         })
         .await

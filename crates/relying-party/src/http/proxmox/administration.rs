@@ -1,7 +1,7 @@
 //! Users and their tokens, in the shapes of Proxmox VE's `/access`.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::extract::State;
 use serde_json::{Map, Value, json};
@@ -235,14 +235,11 @@ pub(super) async fn token(
 /// From when on a token is good no more, if that is said; `None` within is never.
 fn expires(params: &mut Params) -> Option<Option<SystemTime>> {
     let text = params.non_empty("expire")?;
-    match text.parse::<u32>() {
-        Ok(0) => Some(None),
-        Ok(seconds) => Some(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()))),
-        Err(_) => {
-            params.refuse("expire", "type check ('integer') failed: it is in seconds since 1970, 0 for never");
-            None
-        }
+    let expire = text.parse();
+    if expire.is_err() {
+        params.refuse("expire", "type check ('integer') failed: it is in seconds since 1970, 0 for never");
     }
+    expire.ok().map(TokenWish::expiry)
 }
 
 /// Makes a token; its secret is told here and never again.
