@@ -254,6 +254,18 @@ fn every_code_that_a_rack_http_a_command_or_the_relying_party_says_has_its_page(
     }
 }
 
+/// What a runner makes of a site's answer.
+#[test]
+fn every_code_that_a_step_of_a_scenario_is_refused_with_has_its_page() {
+    let runner = [include_str!("../src/runner/ceremony.rs"), include_str!("../src/runner/steps.rs")];
+    let codes = runner.iter().flat_map(|source| source.split("by_the_site(\"").skip(1));
+    let codes: Vec<_> = codes.filter_map(|rest| rest.split('"').next()).chain(["refused"]).collect();
+    assert!(codes.len() >= 4, "the codes are elsewhere: {codes:?}");
+    for found in codes {
+        assert!(code(found).is_some(), "{found} has no page in other_codes.toml");
+    }
+}
+
 #[test]
 fn every_status_of_ctap_has_its_page_under_both_of_its_names() {
     for status in (1..=0xFF).map(Status::from).filter(|status| !matches!(status, Status::Other(_))) {

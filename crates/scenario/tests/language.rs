@@ -101,6 +101,16 @@ fn expectations_are_looked_up_too() {
             "no check is called \"origins\": did you mean \"origin\"?",
         ),
         ("{ refused-by = \"server\" }", "there is no \"server\" here"),
+        (
+            "{ refused-by = \"client\", code = \"origin-ip-adress\" }",
+            "no code is called \"origin-ip-adress\": did you mean \"origin-ip-address\"?",
+        ),
+        (
+            "{ refused-by = \"relying-party\", code = \"rp-id-hash\" }",
+            "no code is called \"rp-id-hash\": it is a check: write check = \"rp-id-hash\"",
+        ),
+        ("{ refused-by = \"authenticator\", code = \"xyzzy\" }", "no code is called \"xyzzy\": a run without it"),
+        ("{ refused-by = \"authenticator\", code = \"status-0xgg\" }", "no code is called \"status-0xgg\""),
         ("\"refused\"", "\"refused\" is not \"accepted\", or a table"),
         ("{ code = \"pin-invalid\" }", "this is about a refusal, and nobody is to refuse"),
         ("{ touched = \"b\" }", "no key is called \"b\": known are a"),
@@ -127,6 +137,7 @@ fn an_earlier_step_that_is_looked_at_has_to_be_one_that_can_be() {
         (login, "{ failed = \"counter\" }", "no check is called \"counter\""),
         (login, "{ found = { certificate = \"a serial number\" } }", "no check is called \"certificate\""),
         (login, "{ refused-by = \"server\" }", "there is no \"server\" here"),
+        (login, "{ code = \"pin-invald\" }", "no code is called \"pin-invald\": did you mean \"pin-invalid\"?"),
         (
             "",
             "{ failed = [] }",
@@ -147,6 +158,16 @@ fn an_earlier_step_that_is_looked_at_has_to_be_one_that_can_be() {
     assert!(found.contains("assert is done at a site of ours"), "{found}");
     let asked = format!("{elsewhere}{KEY}{login}[[step]]\nassert = {{ refused-by = \"client\" }}");
     assert_eq!(parse(Path::new("s.toml"), asked, &[]).unwrap().len(), 1, "who refused is known of others' sites too");
+    // What a site elsewhere calls its refusals is its own; what a key calls them is not.
+    let refused = |by: &str| {
+        format!("{elsewhere}{KEY}[[step]]\nregister = \"a\"\nexpect = {{ refused-by = \"{by}\", code = \"E_17\" }}")
+    };
+    assert_eq!(parse(Path::new("s.toml"), refused("relying-party"), &[]).unwrap().len(), 1);
+    assert!(problems(&refused("authenticator")).contains("no code is called \"E_17\""));
+    let by_number = format!(
+        "{KEY}[[step]]\nregister = \"a\"\nexpect = {{ refused-by = \"authenticator\", code = \"status-0xf3\" }}"
+    );
+    assert_eq!(parse(Path::new("s.toml"), by_number, &[]).unwrap().len(), 1);
 }
 
 /// What is misspelt in a step that says what is not to be so would be so always.

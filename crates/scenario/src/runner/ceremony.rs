@@ -22,7 +22,6 @@ use super::outcome::Outcome;
 use super::steps::by_the_site;
 use super::time::RunTime;
 use crate::language::{Act, CeremonyTable, ClientPlan, CredentialKind, StepPlan};
-use crate::results::Refused;
 use crate::site::{Begun, PasswordStep, Site};
 
 /// What a page got: a credential in JSON, or who refused.
@@ -311,14 +310,8 @@ impl Run<'_> {
             Err(outcome) => return Ok(outcome),
         };
         let Some(begun) = offered.webauthn else {
-            return Ok(Outcome::refused(Refused {
-                by: crate::report::Party::RelyingParty,
-                code: "no_security_key_offered".to_owned(),
-                cause: None,
-                checks: Vec::new(),
-                reason: "it offers no security key".to_owned(),
-                report: None,
-            }));
+            let reason = "it offers no security key".to_owned();
+            return Ok(Outcome::refused(by_the_site("no_security_key_offered", reason)));
         };
         let credential = match self.get(step, key, &begun).await? {
             Ok(credential) => credential,
