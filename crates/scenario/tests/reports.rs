@@ -88,7 +88,7 @@ async fn a_page_has_a_grid_of_two_variables_and_the_checks_of_a_refusal() {
         assert_eq!(grid.matches(&format!("<th scope=\"{head}</th>")).count(), 1, "{head}: {grid}");
     }
     assert_eq!((grid.matches("<tr>").count(), grid.matches("class=\"cell failed\"").count()), (3, 4), "{grid}");
-    let checks: Vec<_> = rest.split("<div class=\"checks\">").skip(1).collect();
+    let checks: Vec<_> = rest.split("<div class=\"checks\"").skip(1).collect();
     assert_eq!(checks.len(), 4);
     for table in checks {
         let (_, first) = table.split_once("<tbody>\n").unwrap();

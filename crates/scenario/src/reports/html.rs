@@ -107,8 +107,11 @@ fn of_run(run: &RunResult, place: usize) -> String {
         run.seed,
         escaped(&run.repeat)
     );
-    let drawing =
-        if run.steps.is_empty() { String::new() } else { format!("<div class=\"diagram\">{}</div>\n", diagram(run)) };
+    let drawing = if run.steps.is_empty() {
+        String::new()
+    } else {
+        format!("<div class=\"diagram\" tabindex=\"0\">{}</div>\n", diagram(run))
+    };
     let steps: String = run.steps.iter().map(of_step).collect();
     let mark = if run.verdict == Verdict::Passed {
         "✓"
@@ -149,11 +152,11 @@ fn of_report(report: &Value) -> String {
     let rows: String = wrong.iter().chain(&right).map(row).collect();
     let json = escaped(&serde_json::to_string_pretty(report).unwrap_or_default());
     if rows.is_empty() {
-        return format!("<pre>{json}</pre>");
+        return format!("<pre tabindex=\"0\">{json}</pre>");
     }
     format!(
-        "<div class=\"checks\"><table><thead><tr><th>outcome</th><th>check</th><th>what has to be</th><th>expected</th><th>found</th></tr></thead>\
-         <tbody>\n{rows}</tbody></table></div><details><summary>as JSON</summary><pre>{json}</pre></details>"
+        "<div class=\"checks\" tabindex=\"0\"><table><thead><tr><th>outcome</th><th>check</th><th>what has to be</th><th>expected</th><th>found</th></tr></thead>\
+         <tbody>\n{rows}</tbody></table></div><details><summary>as JSON</summary><pre tabindex=\"0\">{json}</pre></details>"
     )
 }
 
@@ -193,7 +196,10 @@ fn of_step(step: &StepResult) -> String {
         let end = text.floor_char_boundary(MAX_TRANSCRIPT);
         let cut = if end < text.len() { "\n… and more: --trace DIR has all of it" } else { "" };
         let shown = text.get(..end).unwrap_or_default();
-        parts.push(format!("<details><summary>transcript</summary><pre>{}{cut}</pre></details>", escaped(shown)));
+        parts.push(format!(
+            "<details><summary>transcript</summary><pre tabindex=\"0\">{}{cut}</pre></details>",
+            escaped(shown)
+        ));
     }
     format!("<li class=\"{class}\">{}</li>\n", parts.join("\n"))
 }
