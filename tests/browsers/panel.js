@@ -26,9 +26,11 @@ window.at ??= (() => {
     return until(() => !find('message').hidden && find('message').textContent.includes(value) && value);
   }
 
-  // What a key's card says that it waits for, once the site is known.
-  const asks = (name, site) => until(() => card(name)?.classList.contains('asks')
-    && card(name).querySelector('.why').textContent.includes(site) && card(name).querySelector('.why').textContent);
+  // What a key's card says that it waits for, once the site is known: before that it is the only page that asks, probably.
+  const asks = (name, site) => until(() => {
+    const why = card(name)?.classList.contains('asks') && card(name).querySelector('.why').textContent;
+    return why && why.endsWith(` at ${site}`) && !why.includes('probably') && why;
+  });
   const rests = (name) => until(() => card(name) && !card(name).classList.contains('asks') && 'rests');
   async function touch(name) {
     card(name).querySelector('.key').click();

@@ -11,7 +11,7 @@ from looking import ENTER, HOSTILE, Looking, expect
 
 SITE, OTHER_SITE = "login.example.com", "shop.example.net"
 # The most that the panel may be told of a key that blinks, till it rests, and the most changes of the document by that.
-MOST_TOLD, MOST_CHANGED = 24, 80
+MOST_TOLD, MOST_CHANGED = 24, 160
 
 
 class Service:
