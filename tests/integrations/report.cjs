@@ -44,7 +44,7 @@ const seen = () => {
       found.wide = await look.evaluate(() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth);
       if (found.wide > 0) found.violations.push(`${colorScheme}, ${width}: ${found.wide} pixels too wide`);
       // The page's own rules for scripts are for others'.
-      await look.evaluate(require('fs').readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+      await look.evaluate(require('node:fs').readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
       const { violations } = await look.evaluate(() => globalThis.axe.run());
       const tell = ({ id, nodes }) => `${colorScheme}, ${width}: ${id}: ${nodes[0].html.slice(0, 200)} ${nodes[0].failureSummary}`;
       found.violations.push(...violations.map(tell));

@@ -1,5 +1,5 @@
-//! What automation written for Proxmox VE does at `keyrig rp serve`: proxmoxer and curl, which nobody here wrote, log in, by password,
-//! code, recovery key, ticket and token, and administer.
+//! What automation written for Proxmox VE does at `keyrig rp serve`: proxmoxer, curl, a client made of Proxmox VE's own description of its
+//! API, and npm's two, none of which anybody here wrote, log in, by password, code, recovery key, ticket and token, and administer.
 
 #![cfg(test)]
 
@@ -53,6 +53,58 @@ async fn automation_written_for_proxmox_logs_in_here() {
             "recovery key: once",
             "curl: cookie, token, reason phrases",
         ]
+    );
+}
+
+/// Answers are read by a client that is made of Proxmox VE's own description of them.
+#[tokio::test]
+async fn answers_are_as_proxmox_ve_describes_them() {
+    let python = judge::tree(".cache/proxmox/venv/bin/python");
+    if !python.exists() {
+        return judge::skip("clientapi_pve is not installed: run tests/proxmox/install");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
+    let mut described = Command::new(python);
+    described
+        .arg(judge::tree("tests/proxmox/described.py"))
+        .arg(site.address())
+        .arg(site.listening["ca"].as_str().expect("a CA"));
+    let output = judge::run(&mut described, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
+    assert!(output.success, "{output}");
+    assert_eq!(
+        output.stdout.lines().collect::<Vec<_>>(),
+        [
+            "ticket, version, what is below /access",
+            "users and groups",
+            "roles and rights",
+            "realms",
+            "second factors",
+            "API tokens",
+            "a password, and everything is gone",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn automation_in_javascript_logs_in_here() {
+    let modules = judge::tree(".cache/proxmox/node_modules");
+    if !modules.exists() {
+        return judge::skip("npm's clients are not installed: run tests/proxmox/install");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
+    let mut session = Command::new("node");
+    session
+        .env("NODE_PATH", modules)
+        .env("NODE_EXTRA_CA_CERTS", site.listening["ca"].as_str().expect("a CA"))
+        .arg(judge::tree("tests/proxmox/session.cjs"))
+        .arg(site.address());
+    let output = judge::run(&mut session, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
+    assert!(output.success, "{output}");
+    assert_eq!(
+        output.stdout.lines().collect::<Vec<_>>(),
+        ["proxmox-api: password, users, rights", "proxmox-api: API token", "cv4pve: password, TOTP"]
     );
 }
 

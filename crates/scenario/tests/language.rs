@@ -102,8 +102,8 @@ fn expectations_are_looked_up_too() {
         ),
         ("{ refused-by = \"server\" }", "there is no \"server\" here"),
         (
-            "{ refused-by = \"client\", code = \"origin-ip-adress\" }",
-            "no code is called \"origin-ip-adress\": did you mean \"origin-ip-address\"?",
+            "{ refused-by = \"client\", code = \"origins-ip-address\" }",
+            "no code is called \"origins-ip-address\": did you mean \"origin-ip-address\"?",
         ),
         (
             "{ refused-by = \"relying-party\", code = \"rp-id-hash\" }",
@@ -137,7 +137,7 @@ fn an_earlier_step_that_is_looked_at_has_to_be_one_that_can_be() {
         (login, "{ failed = \"counter\" }", "no check is called \"counter\""),
         (login, "{ found = { certificate = \"a serial number\" } }", "no check is called \"certificate\""),
         (login, "{ refused-by = \"server\" }", "there is no \"server\" here"),
-        (login, "{ code = \"pin-invald\" }", "no code is called \"pin-invald\": did you mean \"pin-invalid\"?"),
+        (login, "{ code = \"pins-invalid\" }", "no code is called \"pins-invalid\": did you mean \"pin-invalid\"?"),
         (
             "",
             "{ failed = [] }",
