@@ -12,6 +12,7 @@ pub mod explain;
 #[cfg(target_os = "linux")]
 pub mod hardware;
 pub mod language;
+mod nearest;
 pub mod report;
 pub mod reports;
 pub mod results;

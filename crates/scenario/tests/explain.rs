@@ -254,6 +254,28 @@ fn every_code_that_a_rack_http_a_command_or_the_relying_party_says_has_its_page(
     }
 }
 
+/// Causes of refusals, notices, and findings of the audit.
+#[test]
+fn every_word_that_the_relying_party_reports_by_has_its_page() {
+    let cause = include_str!("../../relying-party/src/relying_party/login/cause.rs");
+    let audit = include_str!("../../relying-party/src/audit_report.rs");
+    for (source, at_least) in [(cause, 30), (audit, 10)] {
+        let (_, names) = source.split_once("Its stable name").expect("names are elsewhere");
+        let (names, _) = names.split_once("\n    }\n").expect("the function's end");
+        let names: Vec<_> = names.split('"').skip(1).step_by(2).collect();
+        assert!(names.len() >= at_least, "the names are elsewhere: {names:?}");
+        for name in names {
+            assert!(code(name).is_some(), "{name} has no page in reported_codes.toml");
+        }
+    }
+    let notices = include_str!("../../relying-party/src/notices.rs").split("tell(").skip(1);
+    let notices: Vec<_> = notices.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next()).collect();
+    assert!(notices.len() >= 5, "the notices are elsewhere: {notices:?}");
+    for notice in notices {
+        assert!(code(notice).is_some(), "{notice} has no page in reported_codes.toml");
+    }
+}
+
 /// What a runner makes of a site's answer.
 #[test]
 fn every_code_that_a_step_of_a_scenario_is_refused_with_has_its_page() {

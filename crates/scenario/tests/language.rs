@@ -109,6 +109,10 @@ fn expectations_are_looked_up_too() {
             "{ refused-by = \"relying-party\", code = \"rp-id-hash\" }",
             "no code is called \"rp-id-hash\": it is a check: write check = \"rp-id-hash\"",
         ),
+        (
+            "{ refused-by = \"relying-party\", cause = \"wrong_passwords\" }",
+            "no cause is called \"wrong_passwords\": did you mean \"wrong_password\"?",
+        ),
         ("{ refused-by = \"authenticator\", code = \"xyzzy\" }", "no code is called \"xyzzy\": a run without it"),
         ("{ refused-by = \"authenticator\", code = \"status-0xgg\" }", "no code is called \"status-0xgg\""),
         ("\"refused\"", "\"refused\" is not \"accepted\", or a table"),

@@ -9,9 +9,10 @@ use keyrig_verifier::Check;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{self, Row};
-use crate::language::nearest_name;
+use crate::nearest;
 
-const CODES: [&str; 2] = [include_str!("codes.toml"), include_str!("other_codes.toml")];
+const CODES: [&str; 3] =
+    [include_str!("codes.toml"), include_str!("other_codes.toml"), include_str!("reported_codes.toml")];
 
 /// A code, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -182,7 +183,7 @@ pub fn status_in(text: &str) -> Option<Code> {
 pub fn nearest(word: &str) -> Option<String> {
     let all = codes();
     let all: Vec<_> = all.iter().map(|code| code.code.as_str()).collect();
-    nearest_name(word, &all).map(str::to_owned)
+    nearest::nearest(word, &all).map(str::to_owned)
 }
 
 /// All codes, those of one who says them together.

@@ -23,11 +23,12 @@ use super::file::File;
 use super::key::KeyTable;
 use super::matrix::Cell;
 use super::plan::{Act, ClientPlan, KeyPlan, Scenario, SitePlan, StepPlan, UserPlan};
-use super::problem::{Problem, nearest};
+use super::problem::Problem;
 use super::site::UserTable;
 use super::step::{ActTable, AssertTable, CredentialKind, StepTable, Verb};
 use super::words::{one_of, word};
 use crate::explain;
+use crate::nearest::nearest;
 
 /// The user of a scenario that names none.
 const USER: &str = "root@pam";
@@ -391,8 +392,8 @@ fn checks<'a>(written: impl IntoIterator<Item = &'a At<String>>) -> Result<(), P
     })
 }
 
-/// Whether it is one of our codes: a site elsewhere has its own.
-fn refusal_code(written: Option<&At<String>>, by: Option<Refuser>, known: &Known) -> Result<(), Problem> {
+/// Whether it is one of our codes, as causes are too: a site elsewhere has its own.
+fn refusal_code(what: &str, written: Option<&At<String>>, by: Option<Refuser>, known: &Known) -> Result<(), Problem> {
     let Some(written) = written else { return Ok(()) };
     if known.is_elsewhere && by.is_none_or(|by| by == Refuser::RelyingParty) {
         return Ok(());
@@ -405,7 +406,7 @@ fn refusal_code(written: Option<&At<String>>, by: Option<Refuser>, known: &Known
     if names.contains(&written.value.as_str()) || number(&written.value).is_some() {
         return Ok(());
     }
-    let problem = Problem::new(written.at.clone(), format!("no code is called {:?}", written.value));
+    let problem = Problem::new(written.at.clone(), format!("no {what} is called {:?}", written.value));
     Err(if Check::ALL.iter().any(|check| check.id() == written.value) {
         problem.with_help(format!("it is a check: write check = {:?}", written.value))
     } else if let Some(near) = nearest(&written.value, &names) {
@@ -418,7 +419,8 @@ fn refusal_code(written: Option<&At<String>>, by: Option<Refuser>, known: &Known
 
 fn expectation(expected: &Expected, verb: &Verb, known: &Known) -> Result<(), Problem> {
     checks(expected.check.iter().flat_map(|checks| &checks.0))?;
-    refusal_code(expected.code.as_ref(), expected.refused_by, known)?;
+    refusal_code("code", expected.code.as_ref(), expected.refused_by, known)?;
+    refusal_code("cause", expected.cause.as_ref(), expected.refused_by, known)?;
     known.keys(expected.blinked.iter().flatten())?;
     known.keys(expected.touched.iter().flat_map(|keys| &keys.0))?;
     let about_a_refusal = expected.code.as_ref().or(expected.cause.as_ref());
@@ -478,7 +480,7 @@ fn looked_at(assert: &AssertTable, at: &Range<usize>, known: &Known) -> Result<(
         let at = words.0.first().map_or_else(|| at.clone(), |word| word.at.clone());
         At { value: check.clone(), at }
     };
-    refusal_code(assert.code.as_ref(), assert.refused_by, known)?;
+    refusal_code("code", assert.code.as_ref(), assert.refused_by, known)?;
     let found: Vec<_> = assert.found.iter().map(at_words).collect();
     checks(assert.passed.0.iter().chain(assert.failed.iter().flat_map(|checks| &checks.0)).chain(&found))?;
     let what_it_is = "it has to be a registration or a login, and stand before this one";

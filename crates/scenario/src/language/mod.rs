@@ -76,7 +76,6 @@ pub use self::step::{ActTable, AssertTable, CredentialKind, Doer, FactorAct, Ste
 pub(crate) use self::check::PASSWORD;
 use self::file::File;
 use self::problem::invalid;
-pub(crate) use self::problem::nearest as nearest_name;
 
 /// The longest file that is read, bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use keyrig_faults::plainly;
 use thiserror::Error;
 
-/// How alike two names have to be for one to be proposed for the other, of 1.
-const ALIKE: f64 = 0.7;
+use crate::nearest::nearest;
 
 /// Something that is wrong at a place of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,13 +84,6 @@ impl Problem {
     }
 }
 
-/// The name that is most like another one, if any is like it.
-pub(crate) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
-    let likeness = |name: &str| strsim::jaro_winkler(&found.to_lowercase().replace('_', "-"), &name.to_lowercase());
-    let nearest = known.iter().map(|name| (likeness(name), *name)).max_by(|(one, _), (other, _)| one.total_cmp(other));
-    nearest.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, name)| name)
-}
-
 /// Line and column of a byte, both from 1; columns are characters.
 #[must_use]
 pub fn line_and_column(text: &str, at: usize) -> (usize, usize) {
@@ -108,14 +100,6 @@ pub(crate) fn invalid(file: &Path, text: &Arc<str>, problems: Vec<Problem>) -> I
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_name_is_proposed_if_it_is_near() {
-        assert_eq!(nearest("profil", &["name", "profile", "pin"]), Some("profile"));
-        assert_eq!(nearest("rp_id", &["rp-id", "origins"]), Some("rp-id"));
-        assert_eq!(nearest("zzz", &["name", "profile"]), None);
-        assert_eq!(nearest("a", &[]), None);
-    }
 
     #[test]
     fn places_are_counted_in_characters_from_one() {
