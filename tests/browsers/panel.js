@@ -86,6 +86,8 @@ window.at ??= (() => {
     elements.name.value = name;
     choose(elements.profile, profile);
     find('new-key').querySelector('[value=ok]').click();
+    // The service may tell of the key before it answers.
+    await says(`${name} has come`);
     return until(() => card(name)?.querySelector('.kind').textContent);
   }
   async function remove(name) {
@@ -136,6 +138,9 @@ window.at ??= (() => {
   // The keys that the latest refusal is told of.
   const refusedKeys = () => [...find('refusals').firstElementChild.querySelectorAll('.rows strong')].map((one) => one.textContent);
 
+  // What the panel says, once it has these words.
+  const says = (words) => until(() => window.looking.message() && find('message').textContent.includes(words) && find('message').textContent);
+
   // How much the panel is told, how often it draws, and how much of the document that changes, since this was asked first.
   let counted = null;
   function count() {
@@ -154,6 +159,6 @@ window.at ??= (() => {
 
   return {
     ...window.looking, inside, forget, give, policy, asks, rests, touch, focus, press, isOut, refused, refusals, refusedKeys, open, holds, faultOn,
-    faultOff, faults, add, remove, asking, resting, gone, row, openRow, close, openDialog, pin, pinState, count, markup,
+    faultOff, faults, add, remove, asking, resting, gone, row, openRow, close, openDialog, pin, pinState, says, count, markup,
   };
 })();

@@ -134,7 +134,7 @@ class Panel(Looking):
         kind = self.do("add", "added", "yubikey-bio-5.7")
         expect(self.keys.run("list"), "added")
         self.do("touch", "added")
-        refused = expect(self.do("said"), "does not wait for a touch")
+        refused = self.do("says", "does not wait for a touch")
         return f"out, in, added: {kind}, {self.do('remove', 'added')}; {refused}"
 
     def hostile(self):
