@@ -18,7 +18,7 @@ use crate::recovery_keys::FEW_RECOVERY_KEYS;
 use crate::sessions::{SessionEntry, SessionKind};
 use crate::site;
 use crate::store::{Store, StoreError, unix_time};
-use crate::users::{self, Role, User};
+use crate::users::{self, User};
 
 /// Everybody, and what there is to say about each.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,7 +66,7 @@ pub enum Finding {
     LacksRequiredFactor,
     /// One factor and nothing to fall back on.
     OnlyOneFactor,
-    /// An administrator with one security key.
+    /// An administrator with one security key: somebody who may change others, their rights, or realms.
     OnlyOneSecurityKey,
     /// Factors, and no recovery keys that are left.
     NoRecoveryKeys,
@@ -194,7 +194,7 @@ fn findings(
         (Finding::NoFactor, !has_any),
         (Finding::LacksRequiredFactor, lacks),
         (Finding::OnlyOneFactor, proper == 1 && recovery_keys == 0),
-        (Finding::OnlyOneSecurityKey, user.role == Role::Administrator && security_keys == 1),
+        (Finding::OnlyOneSecurityKey, user.privileges.may_change_others() && security_keys == 1),
         (Finding::NoRecoveryKeys, has_any && recovery_keys == 0),
         (Finding::FewRecoveryKeys, (1..=FEW_RECOVERY_KEYS).contains(&recovery_keys)),
         (Finding::FactorDisabled, factors.iter().any(|factor| !factor.enabled)),
@@ -224,7 +224,7 @@ impl AuditReport {
         for audited in &self.users {
             let AuditedUser { user, requirement, factors, tokens, findings } = audited;
             let login = user.last_login.map_or("never logged in".to_owned(), |at| format!("last login {}", date(at)));
-            line(&mut text, format_args!("{}  {}, {login}", user.name, user.role.name()));
+            line(&mut text, format_args!("{}  {}, {login}", user.name, user.privileges.words()));
             if *requirement != Requirement::None {
                 line(&mut text, format_args!("    realm {} requires {requirement}", user.name.realm()));
             }

@@ -110,11 +110,12 @@ fn check_text(comment: &str) -> Result<(), GroupError> {
     if is_text(comment) { Ok(()) } else { Err(GroupError::Comment) }
 }
 
-/// Whether anybody who may log in is an administrator, as such or by a group or another role.
+/// Whether anybody who may log in is an administrator, as such or by a group or another role: has `Permissions.Modify`, the bit 2, and by it
+/// comes to everything.
 pub(crate) fn has_administrator(connection: &Connection, now: SystemTime) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM users WHERE enabled = 1 AND standing IS NULL AND (expires IS NULL OR expires > ?)
-         AND (role = 'administrator' OR id IN (SELECT user FROM granted WHERE grants = 2)))",
+         AND (role = 'administrator' OR id IN (SELECT user FROM granted WHERE grants & 2)))",
     )?;
     Ok(statement.query_row([milliseconds(now)], |row| row.get(0))?)
 }

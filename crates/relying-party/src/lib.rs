@@ -25,7 +25,7 @@
 //! | `POST /api/login/webauthn` | `{"login", "challenge", "credential"}` | a session |
 //! | `POST /api/login/passkey/begin` | `{}` | `{"login", "challenge", "options"}` |
 //! | `POST /api/login/passkey` | `{"login", "challenge", "credential"}` | a session |
-//! | `GET /api/session` | | `{"user", "role", "kind", "csrf_token", "expires", "notices"}` |
+//! | `GET /api/session` | | `{"user", "role", "privileges", "kind", "csrf_token", "expires", "notices"}` |
 //! | `GET /api/sessions` | | the user's [`SessionEntry`]s, each with `"current"`: whether it is this one |
 //! | `DELETE /api/session`, `/api/sessions`, `/api/sessions/{id}` | | this session, all of the user's, or one of them, are over |
 //! | `POST /api/session/confirm` | `{"password"}` | factors can be changed for [`CONFIRMATION_LIFETIME`] |
@@ -80,7 +80,7 @@
 //!
 //! `GET /.well-known/webauthn` is the file of [related origins](Settings::related_origins), for browsers.
 //!
-//! Users see and change what is theirs, auditors see everything, administrators change everything. Changing factors, users
+//! Users see and change what is theirs, and of others what [their privileges](Privilege) allow. Changing factors, users
 //! and realms takes a session in which the password was given again.
 
 mod api_tokens;
@@ -94,12 +94,14 @@ mod groups;
 mod http;
 mod limits;
 mod locks;
+mod needed;
 mod notices;
 mod page;
 mod password;
 mod place;
 mod policy;
 mod printable;
+mod privileges;
 mod property_string;
 mod proxmox_roles;
 mod qr;
@@ -147,6 +149,7 @@ pub use self::http::serve_tls;
 pub use self::http::{CONFORMANCE_ROUTES, CSRF_HEADER, MAX_BODY_BYTES, PROXMOX_ROUTES, ROUTES, router, serve};
 pub use self::limits::{EventRetention, Limits};
 pub use self::locks::{FAILURES, LOCK_TIME, TOTP_FAILURES};
+pub use self::needed::{AccessPath, Need, Needed};
 pub use self::notices::Notice;
 pub use self::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordCost, PasswordHash};
 pub use self::place::Place;
@@ -155,6 +158,7 @@ pub use self::policy::{
     UnknownPolicy, UserHandle,
 };
 pub use self::printable::printable;
+pub use self::privileges::{Privilege, Privileges};
 pub use self::property_string::PropertyProblem;
 pub use self::qr::{TooLongForQr, qr_svg, qr_terminal};
 pub use self::random::{DangerSeeded, Randomness, SystemRandomness, random_password};
@@ -165,7 +169,7 @@ pub use self::recovery_keys::{
 };
 pub use self::refusal::{Refusal, ReportForUser};
 pub use self::relying_party::{Options, RelyingParty, Transport};
-pub use self::roles::{AclEntry, NamedRole, RoleError, Subject, privileges};
+pub use self::roles::{AclEntry, NamedRole, RoleError, Subject};
 pub use self::sessions::{
     CONFIRMATION_FAILURES, CONFIRMATION_LIFETIME, ENROLMENT_LIFETIME, MAX_SESSIONS_PER_USER, SESSION_LIFETIME,
     SessionEntry, SessionKind,

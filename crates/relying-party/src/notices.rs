@@ -7,7 +7,7 @@ use crate::factors::webauthn::StoredCredential;
 use crate::factors::{Stored, StoredFactor};
 use crate::recovery_keys::FEW_RECOVERY_KEYS;
 use crate::site;
-use crate::users::{Role, User};
+use crate::users::User;
 
 /// Something to tell a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -37,7 +37,7 @@ pub(crate) fn of(user: &User, factors: &[StoredFactor], rp_id: Option<&str>) -> 
     if let Some(sentence) = elsewhere {
         tell("keys_unusable", format!("{sentence}; add your keys anew, and delete what they were"));
     }
-    if user.role == Role::Administrator && security_keys == 1 {
+    if user.privileges.may_change_others() && security_keys == 1 {
         let text =
             "this administrator has a single security key: enrol a second one as a backup, and keep it elsewhere";
         tell("backup_key_missing", text.to_owned());

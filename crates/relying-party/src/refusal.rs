@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use crate::challenges::ChallengeGone;
 use crate::factors::FactorError;
 use crate::groups::GroupError;
+use crate::needed::Needed;
 use crate::password::{InvalidPassword, MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
 use crate::realms::{RealmError, Requirement};
 use crate::roles::RoleError;
@@ -119,11 +120,11 @@ pub enum Refusal {
     /// The token against cross-site requests is missing or another session's.
     #[error("the X-CSRF-Token header is not that of this session")]
     BadCsrfToken,
-    /// The role does not allow it.
-    #[error("this needs the role {needed}")]
+    /// The user's privileges do not allow it.
+    #[error("this needs {needed}")]
     Forbidden {
-        /// The roles that may.
-        needed: &'static str,
+        /// What is lacking.
+        needed: Needed,
     },
     /// The password has to be given again first.
     #[error("confirm your password first: what you ask for needs that, and it is good for {} s", crate::CONFIRMATION_LIFETIME.as_secs())]

@@ -1,4 +1,4 @@
-//! What a user may do: one of three things.
+//! What a user is in a word: as such, and by what all roles come to.
 
 use std::str::FromStr;
 
@@ -7,37 +7,19 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-/// What a user may do.
+/// What a user is in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything, also to others' factors.
+    /// Everything, also to others' factors: as such, or because they may give themselves rights.
     Administrator,
-    /// What concerns the user alone.
+    /// What concerns the user alone, and what single privileges give.
     User,
     /// Like a user, and sees who has which factors, and the events.
     Auditor,
 }
 
 impl Role {
-    /// How much it is: more than all below it.
-    pub(crate) fn rank(self) -> u8 {
-        match self {
-            Self::User => 0,
-            Self::Auditor => 1,
-            Self::Administrator => 2,
-        }
-    }
-
-    /// The role of a rank.
-    pub(crate) fn of_rank(rank: u8) -> Self {
-        match rank {
-            0 => Self::User,
-            1 => Self::Auditor,
-            _ => Self::Administrator,
-        }
-    }
-
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -1,8 +1,7 @@
 //! Roles by Proxmox VE's names, and who has which: its access control list, for the one path that there is, `/`.
 //!
-//! What somebody may do is one of three things here ([`Role`]). A role is a set of Proxmox VE's privileges that comes to one of them: whoever may
-//! change users, realms or rights can become one who may change everything, and may here; whoever sees the system audits; all else is about what
-//! is not here, and is kept without effect.
+//! What somebody may do is all that their roles give. A role is a set of Proxmox VE's privileges, of which some are taken by something here
+//! ([`Privileges`]); the others are about what is not here, and are kept without effect.
 
 use rusqlite::{Connection, ErrorCode, params};
 use serde::Serialize;
@@ -11,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
 use crate::groups::{self, GroupError};
+use crate::privileges::{Privilege, Privileges};
 use crate::proxmox_roles;
 use crate::store::{Store, StoreError, Transaction};
 use crate::user_name::UserName;
@@ -23,13 +23,6 @@ const MAX_ROLES: u32 = 1000;
 const AS_SUCH: [(&str, Role); 3] =
     [("Administrator", Role::Administrator), ("NoAccess", Role::User), ("PVEAuditor", Role::Auditor)];
 
-/// What administrators may below `/access`, by Proxmox VE's names.
-const OF_ADMINISTRATORS: [&str; 6] =
-    ["Permissions.Modify", "Realm.Allocate", "Realm.AllocateUser", "Sys.Audit", "Sys.Modify", "User.Modify"];
-const OF_AUDITORS: [&str; 1] = ["Sys.Audit"];
-/// With any of which one can become an administrator.
-const CHANGING: [&str; 3] = ["Permissions.Modify", "Realm.Allocate", "User.Modify"];
-
 /// A role by a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct NamedRole {
@@ -37,8 +30,9 @@ pub struct NamedRole {
     pub name: String,
     /// Proxmox VE's privileges in it, in order.
     pub privileges: Vec<String>,
-    /// What it comes to here.
-    pub grants: Role,
+    /// Those of them that something here takes.
+    #[schema(value_type = Vec<Privilege>)]
+    pub grants: Privileges,
     /// Whether it is one of those that are always there.
     pub special: bool,
 }
@@ -121,7 +115,7 @@ impl Store {
     /// Adds a role of these privileges.
     ///
     /// # Errors
-    /// [`RoleError`] if there is one of that name, that is none, or they come to no role here.
+    /// [`RoleError`] if there is one of that name, that is none, or one is no privilege.
     pub fn add_role(&self, name: &str, privileges: &[String], by: &By) -> Result<NamedRole, RoleError> {
         self.write(|transaction| add(transaction, name, privileges, by))
     }
@@ -129,7 +123,7 @@ impl Store {
     /// Changes the privileges of a role, or with `append` adds some.
     ///
     /// # Errors
-    /// [`RoleError`] if there is none of that name, it is built in, or they come to no role here.
+    /// [`RoleError`] if there is none of that name, it is built in, or one is no privilege.
     pub fn change_role(
         &self,
         name: &str,
@@ -173,31 +167,6 @@ impl Store {
     }
 }
 
-/// Proxmox VE's privileges that a role here is worth.
-#[must_use]
-pub fn privileges(role: Role) -> &'static [&'static str] {
-    match role {
-        Role::Administrator => &OF_ADMINISTRATORS,
-        Role::Auditor => &OF_AUDITORS,
-        Role::User => &[],
-    }
-}
-
-/// What a set of privileges comes to.
-fn worth(privileges: &[String]) -> Result<Role, RoleError> {
-    if let Some(unknown) = privileges.iter().find(|name| !proxmox_roles::is_known(name)) {
-        return Err(RoleError::Privilege(unknown.clone()));
-    }
-    let has = |name: &str| privileges.iter().any(|found| found == name);
-    Ok(if CHANGING.into_iter().any(has) {
-        Role::Administrator
-    } else if OF_AUDITORS.into_iter().all(has) {
-        Role::Auditor
-    } else {
-        Role::User
-    })
-}
-
 /// The one that a user has as such is one of these by name.
 fn built_in(name: &str) -> Option<Role> {
     AS_SUCH.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
@@ -205,8 +174,8 @@ fn built_in(name: &str) -> Option<Role> {
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<NamedRole>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT name, privileges, grants FROM roles ORDER BY name")?;
-    let found: Vec<(String, String, Role)> = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, Role::of_rank(row.get(2)?))))?
+    let found: Vec<(String, String, Privileges)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, Privileges::from_store(row.get(2)?))))?
         .collect::<Result<_, _>>()?;
     let roles = found.into_iter().map(|(name, text, grants)| {
         let built_in = proxmox_roles::of_role(&name);
@@ -232,23 +201,31 @@ pub(crate) fn add(connection: &Connection, name: &str, privileges: &[String], by
         return Err(RoleError::TooMany);
     }
     let (text, grants) = written(privileges)?;
-    match connection.prepare_cached("INSERT INTO roles VALUES (?, ?, ?)")?.execute(params![name, text, grants.rank()]) {
+    match connection.prepare_cached("INSERT INTO roles VALUES (?, ?, ?)")?.execute(params![name, text, grants.bits()]) {
         Ok(_) => {}
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             return Err(RoleError::Exists(name.to_owned()));
         }
         Err(error) => return Err(error.into()),
     }
-    record(connection, by, &format!("role {name} added: {}", grants.name()))?;
+    record(connection, by, &format!("role {name} added: {}", said(grants)))?;
     known(connection, name)
 }
 
-fn written(privileges: &[String]) -> Result<(String, Role), RoleError> {
-    let grants = worth(privileges)?;
+/// As the database has it: all names, and those that something here takes.
+fn written(privileges: &[String]) -> Result<(String, Privileges), RoleError> {
+    if let Some(unknown) = privileges.iter().find(|name| !proxmox_roles::is_known(name)) {
+        return Err(RoleError::Privilege(unknown.clone()));
+    }
     let mut names = privileges.to_vec();
     names.sort();
     names.dedup();
-    Ok((names.join(","), grants))
+    Ok((names.join(","), Privileges::named(&names)))
+}
+
+fn said(privileges: Privileges) -> String {
+    let names = privileges.names();
+    if names.is_empty() { "no privilege that something here takes".to_owned() } else { names.join(", ") }
 }
 
 pub(crate) fn change(
@@ -267,12 +244,12 @@ pub(crate) fn change(
     keeping_an_administrator(connection, by, || {
         connection.prepare_cached("UPDATE roles SET privileges = ?, grants = ? WHERE name = ?")?.execute(params![
             text,
-            grants.rank(),
+            grants.bits(),
             name
         ])?;
         Ok(())
     })?;
-    record(connection, by, &format!("role {name} changed: {}", grants.name()))?;
+    record(connection, by, &format!("role {name} changed: {}", said(grants)))?;
     known(connection, name)
 }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::audit_log::{self, By, EventKind};
 use crate::groups::{self, GroupError};
 use crate::password::PasswordHash;
+use crate::privileges::{Privilege, Privileges};
 use crate::random;
 use crate::realms;
 use crate::sessions::{self, SessionEntry};
@@ -37,8 +38,11 @@ pub struct User {
     /// WebAuthn's user handle: random, never anything personal (Level 3, §14.6.1).
     #[serde(skip)]
     pub handle: Vec<u8>,
-    /// What the user may do: as such, by a group, or by another role.
+    /// What the user is in a word: as such, by a group, or by another role.
     pub role: Role,
+    /// What the user may do: all that these roles give.
+    #[schema(value_type = Vec<Privilege>)]
+    pub privileges: Privileges,
     /// What the user may do as such.
     #[serde(skip)]
     pub own_role: Role,
@@ -504,7 +508,8 @@ fn write_password(
 const SELECT: &str =
     "SELECT id, name, realm, handle, role, enabled AND standing IS NULL, comment, created, last_login, failures,
     locked_until, totp_failures, totp_locked, email, firstname, lastname, expires,
-    coalesce((SELECT max(grants) FROM granted WHERE granted.user = users.id), 0), standing FROM users";
+    coalesce((SELECT max(grants & 1) | max(grants & 2) | max(grants & 4) | max(grants & 8) | max(grants & 16) | max(grants & 32)
+    | max(grants & 64) | max(grants & 128) FROM granted WHERE granted.user = users.id), 0), standing FROM users";
 
 pub(crate) fn known(connection: &Connection, name: &UserName) -> Result<User, UserError> {
     find(connection, name)?.ok_or_else(|| UserError::Unknown(name.clone()))
@@ -560,12 +565,13 @@ pub(crate) fn local_password(connection: &Connection, user: UserId) -> Result<Op
 
 fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
     let own_role: Role = row.get(4)?;
-    let granted = Role::of_rank(row.get(17)?);
+    let privileges = Privileges::of(own_role).and(Privileges::from_store(row.get(17)?));
     Ok(User {
         id: row.get(0)?,
         name: UserName::from_store(row.get(1)?, row.get(2)?),
         handle: row.get(3)?,
-        role: if granted.rank() > own_role.rank() { granted } else { own_role },
+        role: privileges.role(),
+        privileges,
         own_role,
         enabled: row.get(5)?,
         standing: row.get(18)?,

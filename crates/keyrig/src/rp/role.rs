@@ -12,10 +12,18 @@ use crate::output::{print, print_json};
 
 #[derive(Args)]
 #[command(after_help = "\
-A role comes to one of the three that keyrig has: with Permissions.Modify,
-Realm.Allocate or User.Modify to an administrator's, with Sys.Audit to an
-auditor's, otherwise to a user's. Other privileges of Proxmox VE's are kept, and
-give nothing here. Proxmox VE's own roles are built in.")]
+Privileges that give something here:
+  Group.Allocate      adding, changing and deleting groups
+  Permissions.Modify  giving roles, and so everything
+  Realm.Allocate      adding, changing and deleting realms
+  Realm.AllocateUser  with User.Modify: adding and deleting users, their
+                      passwords, syncing a realm
+  Sys.Audit           seeing users, rights, realms, events and tasks
+  Sys.Modify          changing roles
+  Sys.Syslog          seeing why a login was refused
+  User.Modify         users, their groups, second factors, locks and tokens
+Other privileges of Proxmox VE's are kept, and give nothing here. Proxmox VE's
+own roles are built in.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -88,6 +96,9 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn text(NamedRole { name, privileges, grants, .. }: &NamedRole) -> String {
-    let privileges = if privileges.is_empty() { "no privilege".to_owned() } else { privileges.join(", ") };
-    format!("{name}  {}: {privileges}", grants.name())
+    let grants = grants.names();
+    let given = if grants.is_empty() { "nothing here".to_owned() } else { grants.join(", ") };
+    let others: Vec<&str> = privileges.iter().map(String::as_str).filter(|name| !grants.contains(name)).collect();
+    let others = if others.is_empty() { String::new() } else { format!("; without effect: {}", others.join(", ")) };
+    format!("{name}  {given}{others}")
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Subcommand;
-use keyrig_relying_party::{ApiToken, By, Role, Store, TokenChange, TokenWish, UserError, UserName, privileges};
+use keyrig_relying_party::{ApiToken, By, Privileges, Store, TokenChange, TokenWish, UserError, UserName};
 use serde::Serialize;
 
 use super::state::State;
@@ -114,7 +114,7 @@ struct WithSecret {
 struct Permissions {
     token: String,
     path: &'static str,
-    privileges: &'static [&'static str],
+    privileges: Privileges,
 }
 
 pub(super) fn run(action: Action, now: SystemTime) -> Result<ExitCode, Failure> {
@@ -183,20 +183,20 @@ fn permissions(user: &UserName, name: String, path: Option<&str>, json: bool, st
     let Some(token) = store.api_tokens(user)?.into_iter().find(|token| token.name == name) else {
         return Err(UserError::UnknownToken { user: user.clone(), name }.into());
     };
-    let role = if token.privilege_separated { Role::User } else { store.user(user)?.role };
-    let found = Permissions { token: full_id(user, &name), path: "/", privileges: privileges(role) };
+    let privileges = if token.privilege_separated { Privileges::default() } else { store.user(user)?.privileges };
+    let found = Permissions { token: full_id(user, &name), path: "/", privileges };
     let found: Vec<_> = path
         .is_none_or(|path| path == "/")
         .then_some(found)
         .into_iter()
-        .filter(|found| !found.privileges.is_empty())
+        .filter(|found| found.privileges != Privileges::default())
         .collect();
     if json {
         return print_json(&found);
     }
-    found
-        .iter()
-        .try_for_each(|found| print(format!("{}  {}  {}", found.token, found.path, found.privileges.join(", "))))
+    found.iter().try_for_each(|found| {
+        print(format!("{}  {}  {}", found.token, found.path, found.privileges.names().join(", ")))
+    })
 }
 
 fn tell(done: &str, token: WithSecret, json: bool) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use keyrig_relying_party::{
-    By, Factor, FactorError, Finding, Role, Standing, User, UserChange, UserName, Which, privileges,
+    By, Factor, FactorError, Finding, Privileges, Role, Standing, User, UserChange, UserName, Which,
 };
 use serde::Serialize;
 
@@ -249,7 +249,7 @@ pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let store = state.open()?;
             let changed = store.change_user(&user, &change, &By::command_line(now))?;
             let enabled = if changed.enabled { "enabled" } else { "disabled" };
-            print(format!("{user} is {}, {enabled}", changed.role.name()))?;
+            print(format!("{user} is {}, {enabled}", changed.privileges.words()))?;
             if change.enabled == Some(true) {
                 token::warn(&store, &state, &user)?;
             }
@@ -288,7 +288,7 @@ fn list_users(list: &Listing) -> Result<(), Failure> {
         let over = if user.is_over(SystemTime::now()) { ", expired" } else { "" };
         let locked = if user.is_locked(SystemTime::now()) { ", locked" } else { "" };
         let totp = if user.totp_locked { ", locked out of TOTP" } else { "" };
-        print(format!("{}  {}{enabled}{over}{locked}{totp}", user.name, user.role.name()))?;
+        print(format!("{}  {}{enabled}{over}{locked}{totp}", user.name, user.privileges.words()))?;
     }
     Ok(())
 }
@@ -298,7 +298,7 @@ fn list_users(list: &Listing) -> Result<(), Failure> {
 struct Permissions {
     user: UserName,
     path: &'static str,
-    privileges: &'static [&'static str],
+    privileges: Privileges,
 }
 
 fn permissions(user: Option<&UserName>, path: Option<&str>, json: bool, state: &State) -> Result<(), Failure> {
@@ -309,13 +309,15 @@ fn permissions(user: Option<&UserName>, path: Option<&str>, json: bool, state: &
     };
     let users = users.into_iter().filter(|_| path.is_none_or(|path| path == "/"));
     let found: Vec<Permissions> = users
-        .map(|user| Permissions { privileges: privileges(user.role), user: user.name, path: "/" })
-        .filter(|found| !found.privileges.is_empty())
+        .map(|user| Permissions { privileges: user.privileges, user: user.name, path: "/" })
+        .filter(|found| found.privileges != Privileges::default())
         .collect();
     if json {
         return print_json(&found);
     }
-    found.iter().try_for_each(|found| print(format!("{}  {}  {}", found.user, found.path, found.privileges.join(", "))))
+    found
+        .iter()
+        .try_for_each(|found| print(format!("{}  {}  {}", found.user, found.path, found.privileges.names().join(", "))))
 }
 
 fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {

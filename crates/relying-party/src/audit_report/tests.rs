@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::privileges::Privileges;
+use crate::role::Role;
 use crate::user_name::UserId;
 
 fn at(seconds: u64) -> SystemTime {
@@ -17,6 +19,7 @@ fn user(name: &str, role: Role) -> User {
         handle: Vec::new(),
         role,
         own_role: role,
+        privileges: Privileges::of(role),
         enabled: true,
         standing: None,
         comment: String::new(),
@@ -66,6 +69,20 @@ fn paper(remaining: usize) -> Factor {
 }
 
 const OATH: Requirement = Requirement::Oath { digits: 6, step: 30 };
+
+/// Whoever may change others is looked at as an administrator is.
+#[test]
+fn who_may_change_others_needs_a_second_key() {
+    let found = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let user = User { privileges: Privileges::named(&names), ..user("alice@pve", Role::User) };
+        findings(&user, Requirement::None, true, &[key("a"), paper(10)], at(NOW))
+    };
+    assert_eq!(found(&["Sys.Audit", "Group.Allocate", "Sys.Syslog", "VM.Allocate"]), []);
+    for privilege in ["Permissions.Modify", "Realm.Allocate", "Sys.Modify", "User.Modify"] {
+        assert_eq!(found(&[privilege]), [Finding::OnlyOneSecurityKey], "{privilege}");
+    }
+}
 
 #[test]
 fn who_needs_looking_after_is_found() {

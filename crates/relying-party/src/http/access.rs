@@ -11,8 +11,8 @@ use super::administration::{Changed, Deleted};
 use super::body::{Body, InPath};
 use crate::api_tokens::{ApiToken, TokenWish};
 use crate::groups::{self, Group};
-use crate::relying_party::{ChangeOthers, Claim, Own, OwnInPerson};
-use crate::roles::{self, NamedRole, Subject};
+use crate::relying_party::{ChangeGroups, Claim, Own, OwnInPerson};
+use crate::roles::{NamedRole, Subject};
 use crate::user_name::UserName;
 use crate::{Refusal, RelyingParty, whole};
 
@@ -58,7 +58,7 @@ pub(super) struct AddedGroup {
 
 pub(super) async fn add_group(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<ChangeGroups>,
     Body(NewGroup { name, comment }): Body<NewGroup>,
 ) -> Result<Json<AddedGroup>, Refusal> {
     let added = AddedGroup { added: name.clone() };
@@ -77,25 +77,18 @@ pub(super) struct GroupChange {
 
 pub(super) async fn change_group(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<Own>,
     InPath(name): InPath<String>,
     Body(GroupChange { comment, roles }): Body<GroupChange>,
 ) -> Result<Json<Changed>, Refusal> {
     let changed = Changed { changed: name.clone() };
-    let change = move |connection: &crate::store::Transaction<'_>, by: &crate::By| {
-        groups::known(connection, &name)?;
-        if let Some(comment) = comment {
-            groups::change(connection, &name, &comment, by)?;
-        }
-        roles.map_or(Ok(()), |roles| roles::put(connection, &roles, &Subject::Group(name), by))
-    };
-    relying_party.change_roles(claim, change).await?;
+    relying_party.change_group_and_roles(claim, name, comment, roles).await?;
     Ok(Json(changed))
 }
 
 pub(super) async fn delete_group(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<ChangeGroups>,
     InPath(name): InPath<String>,
 ) -> Result<Json<Deleted>, Refusal> {
     let deleted = Deleted { deleted: name.clone() };

@@ -1,4 +1,4 @@
-//! What administrators do over HTTP, and what auditors see.
+//! What is done to others over HTTP, and seen of them, by whose privileges allow it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,9 @@ use crate::audit_report::{AuditedUser, Finding};
 use crate::factors::{Factor, FactorChange};
 use crate::realm_change;
 use crate::realms::{Realm, Requirement};
-use crate::relying_party::{Administer, Audit, ChangeOthers, ChangeOthersFactors, Claim, Own};
+use crate::relying_party::{
+    AddUsers, Audit, ChangeOthersFactors, ChangeRealms, Claim, HelpUsers, Own, ReplaceUsers, SeeReports, SeeUsers,
+};
 use crate::sessions::SessionEntry;
 use crate::user_name::UserName;
 use crate::users::{Role, User, UserChange};
@@ -74,7 +76,7 @@ pub(super) struct UserQuery {
 
 pub(super) async fn users(
     State(relying_party): Shared,
-    claim: Claim<Audit>,
+    claim: Claim<SeeUsers>,
     InQuery(UserQuery { after, limit }): InQuery<UserQuery>,
 ) -> Result<Page<UserWithFactors>, Refusal> {
     let after = after.map(|after| after.parse::<UserName>()).transpose()?;
@@ -100,7 +102,7 @@ pub(super) struct NewUser {
 
 pub(super) async fn add_user(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<AddUsers>,
     Body(NewUser { user, role, password }): Body<NewUser>,
 ) -> Result<Json<User>, Refusal> {
     let name: UserName = user.parse()?;
@@ -109,7 +111,7 @@ pub(super) async fn add_user(
 
 pub(super) async fn change_user(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<Own>,
     InPath(user): InPath<String>,
     Body(change): Body<UserChange>,
 ) -> Result<Json<User>, Refusal> {
@@ -125,7 +127,7 @@ pub(super) struct Deleted {
 
 pub(super) async fn delete_user(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<ReplaceUsers>,
     InPath(user): InPath<String>,
 ) -> Result<Json<Deleted>, Refusal> {
     let name: UserName = user.parse()?;
@@ -151,7 +153,7 @@ pub(super) struct Changed {
 
 pub(super) async fn set_password(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<ReplaceUsers>,
     InPath(user): InPath<String>,
     Body(NewPassword { password }): Body<NewPassword>,
 ) -> Result<Json<Changed>, Refusal> {
@@ -169,7 +171,7 @@ pub(super) struct Unlocked {
 
 pub(super) async fn unlock(
     State(relying_party): Shared,
-    claim: Claim<Administer>,
+    claim: Claim<HelpUsers>,
     InPath(user): InPath<String>,
 ) -> Result<Json<Unlocked>, Refusal> {
     let was_locked = relying_party.unlock(claim, user.parse()?).await?;
@@ -187,7 +189,7 @@ pub(super) async fn sessions(
 
 pub(super) async fn end_session(
     State(relying_party): Shared,
-    claim: Claim<Administer>,
+    claim: Claim<HelpUsers>,
     InPath((user, id)): InPath<(String, String)>,
 ) -> Result<Json<Ended>, Refusal> {
     relying_party.end_session(claim, user.parse()?, id.clone()).await?;
@@ -203,7 +205,7 @@ pub(super) struct EndedSessions {
 
 pub(super) async fn end_sessions(
     State(relying_party): Shared,
-    claim: Claim<Administer>,
+    claim: Claim<HelpUsers>,
     InPath(user): InPath<String>,
 ) -> Result<Json<EndedSessions>, Refusal> {
     let ended = relying_party.end_sessions(claim, user.parse()?).await?;
@@ -266,7 +268,7 @@ pub(super) struct RealmChange {
 
 pub(super) async fn change_realm(
     State(relying_party): Shared,
-    claim: Claim<ChangeOthers>,
+    claim: Claim<ChangeRealms>,
     InPath(realm): InPath<String>,
     Body(RealmChange { requirement }): Body<RealmChange>,
 ) -> Result<Json<Realm>, Refusal> {
@@ -379,7 +381,7 @@ pub(super) struct Report {
 
 pub(super) async fn report(
     State(relying_party): Shared,
-    claim: Claim<Administer>,
+    claim: Claim<SeeReports>,
     InPath(id): InPath<String>,
 ) -> Result<Json<Report>, Refusal> {
     let (event, report) = relying_party.report(claim, id).await?;

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::body::{Body, InPath, secret};
 use super::source;
 use crate::notices::Notice;
+use crate::privileges::{Privilege, Privileges};
 use crate::relying_party::{Claim, Credential, LoggedIn, Own, Present, Right};
 use crate::sessions::{self, NewSession, SessionEntry, SessionKind};
 use crate::store::seconds;
@@ -116,6 +117,9 @@ impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Claim<R> {
 pub(super) struct SessionView {
     user: UserName,
     role: Role,
+    /// What the user may do beside what concerns the user alone.
+    #[schema(value_type = Vec<Privilege>)]
+    privileges: Privileges,
     kind: SessionKind,
     /// What every request that changes something carries in a header.
     csrf_token: String,
@@ -129,6 +133,7 @@ impl SessionView {
         Self {
             user: user.name.clone(),
             role: user.role,
+            privileges: user.privileges,
             kind: session.kind,
             csrf_token: session.csrf_token.clone(),
             expires: seconds(session.expires),
@@ -149,6 +154,7 @@ pub(super) async fn show(
     Ok(Json(SessionView {
         user: session.user.name,
         role: session.user.role,
+        privileges: session.user.privileges,
         kind: session.kind,
         csrf_token: session.csrf_token,
         expires: seconds(session.expires),

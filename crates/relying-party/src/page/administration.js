@@ -1,13 +1,18 @@
-// Users and realms: administrators change them, auditors see them.
+// Users and realms, for whose privileges allow to see or to change them.
 
 import { sessionCard } from '/account.js';
-import { button, call, confirmed, element, factorText, find, on, pairs, part, question, Refused, requirementText, say, stamp, state } from '/core.js';
+import { button, call, confirmed, element, factorText, find, may, on, pairs, part, question, Refused, requirementText, say, stamp, state } from '/core.js';
 import * as tokens from '/tokens.js';
 
 let more = null;
 
 const pathOf = (user, ...rest) => ['/api/users', encodeURIComponent(user), ...rest].join('/');
-const mayChange = () => state.session.role === 'administrator';
+const mayReplace = () => may('Realm.AllocateUser', 'User.Modify');
+const isRoot = () => state.session.user === 'root@pam';
+// The factors of root@pam are root@pam's alone.
+const mayChangeFactorsOf = (name) => may('User.Modify') && (name !== 'root@pam' || isRoot());
+// So are the passwords of the machine.
+const maySetPasswordOf = (name) => mayReplace() && (!name.endsWith('@pam') || isRoot());
 
 export async function users() {
   find('user-list').replaceChildren();
@@ -62,7 +67,7 @@ function userItem(user) {
 function userBody(item, user) {
   const isLocked = user.locked_until !== null && user.locked_until * 1000 > Date.now();
   const facts = pairs([
-    ['Role', user.role], ['May log in', user.enabled ? 'yes' : 'no'], ['Comment', user.comment || null], ['Added', stamp(user.created)],
+    ['Role', user.role], ['Privileges', user.privileges.join(', ') || null], ['May log in', user.enabled ? 'yes' : 'no'], ['Comment', user.comment || null], ['Added', stamp(user.created)],
     ['Last login', stamp(user.last_login)], ['Failures in a row', user.failures || null],
     ['Locked until', isLocked ? stamp(user.locked_until) : null], ['Wrong codes', user.totp_failures || null],
     ['Codes', user.totp_locked ? 'locked: a recovery key or Unlock lifts it' : null],
@@ -71,7 +76,7 @@ function userBody(item, user) {
   const [sessions, tokenList] = [element('ul', { className: 'cards' }), element('ul', { className: 'cards' })];
   return [
     facts,
-    mayChange() ? actions(item, user) : '',
+    actions(item, user),
     element('h3', {}, user.factors.length ? 'Factors' : 'No second factor'), factors,
     element('h3', {}, 'API tokens'), tokenButtons(user, tokenList), tokenList,
     element('h3', {}, 'Sessions'), sessionButtons(user, sessions), sessions,
@@ -103,21 +108,22 @@ function actions(item, user) {
   const { name } = user;
   const role = element('select', { ariaLabel: `New role of ${name}` },
     ...['user', 'auditor', 'administrator'].map((value) => element('option', { value, selected: value === user.role }, value)));
-  const made = element('div', { className: 'buttons' }, role);
-  const add = (text, action) => made.append(change(item, user, text, action));
-  add('Change role', async () => {
+  const made = element('div', { className: 'buttons' });
+  const add = (isAllowed, text, action) => { if (isAllowed) made.append(change(item, user, text, action)); };
+  if (may('Permissions.Modify')) made.append(role);
+  add(may('Permissions.Modify'), 'Change role', async () => {
     const { role: is } = await confirmed('PATCH', pathOf(name), { role: role.value });
     return `${name} has the role ${role.value}${is === role.value ? '' : `, and is ${is} by a group or another role`}.`;
   });
-  add(user.enabled ? 'Disable' : 'Enable', async () => {
+  add(may('User.Modify'), user.enabled ? 'Disable' : 'Enable', async () => {
     await confirmed('PATCH', pathOf(name), { enabled: !user.enabled });
     return `${name} is ${user.enabled ? 'disabled, and their sessions are over' : 'enabled'}.`;
   });
-  add('Unlock', async () => {
+  add(may('User.Modify'), 'Unlock', async () => {
     const { was_locked: was } = await call('POST', pathOf(name, 'unlock'));
     return was ? `${name} is unlocked.` : `${name} was not locked; failures count from zero again.`;
   });
-  add('Groups', async () => {
+  add(may('User.Modify'), 'Groups', async () => {
     const list = await call('GET', '/api/groups');
     const had = list.filter(({ members }) => members.includes(name)).map((group) => group.name).join(', ');
     const text = list.length ? `There are ${list.map((group) => group.name).join(', ')}.` : 'There is none yet: add one on the page Groups.';
@@ -127,13 +133,13 @@ function actions(item, user) {
     await confirmed('PATCH', pathOf(name), { groups });
     return `${name} is in ${groups.length ? groups.join(', ') : 'no group'}.`;
   });
-  add('Comment', async () => {
+  add(may('User.Modify'), 'Comment', async () => {
     const comment = await question({ title: `Comment on ${name}`, label: 'Comment', value: user.comment, go: 'Save', mayBeEmpty: true });
     if (comment === null) return null;
     await confirmed('PATCH', pathOf(name), { comment });
     return `The comment on ${name} is changed.`;
   });
-  add('Set password', async () => {
+  add(maySetPasswordOf(name), 'Set password', async () => {
     const title = `A new password for ${name}`;
     const text = 'It ends all sessions of this user. Hand it over; the user changes it after logging in.';
     const password = await question({ title, text, label: 'New password', value: madeUp(), go: 'Set it' });
@@ -141,13 +147,13 @@ function actions(item, user) {
     await confirmed('PUT', pathOf(name, 'password'), { password });
     return `${name} has a new password, and no session.`;
   });
-  add('Delete all factors', async () => {
+  add(mayChangeFactorsOf(name), 'Delete all factors', async () => {
     const text = `Make sure that it is really ${name} who asks: after this, a password is enough.`;
     if (await question({ title: `Delete all factors of ${name}?`, text, go: 'Delete' }) === null) return null;
     const gone = await forced('DELETE', pathOf(name, 'factors'), `Leave ${name} without what the realm requires?`);
     return gone && `${gone.length} ${gone.length === 1 ? 'factor' : 'factors'} of ${name} deleted.`;
   });
-  add('Delete the user', async () => {
+  add(mayReplace(), 'Delete the user', async () => {
     const text = 'Factors and sessions go too; the events stay.';
     if (await question({ title: `Delete ${name}?`, text, go: 'Delete' }) === null) return null;
     await confirmed('DELETE', pathOf(name));
@@ -167,7 +173,7 @@ function factorCard(item, user, factor) {
   const made = element('li', { className: factor.enabled ? '' : 'off' },
     element('h4', {}, factor.description, factor.enabled ? '' : ' (disabled)'),
     pairs([['Kind', factorText(factor)], ['Added', stamp(factor.created)], ['Last used', stamp(factor.last_used)]]));
-  if (!mayChange()) return made;
+  if (!mayChangeFactorsOf(name)) return made;
   const path = pathOf(name, 'factors', encodeURIComponent(factor.id));
   const about = `${factor.description} of ${name}`;
   made.append(element('div', { className: 'buttons' },
@@ -193,8 +199,8 @@ function factorCard(item, user, factor) {
 function tokenButtons({ name }, list) {
   const made = element('div', { className: 'buttons' });
   made.append(button('Show tokens', name, async () => {
-    await tokens.show(name, list, mayChange());
-    if (mayChange() && list.nextElementSibling?.tagName !== 'FORM') list.after(tokens.adding(name, list));
+    await tokens.show(name, list, may('User.Modify'));
+    if (may('User.Modify') && list.nextElementSibling?.tagName !== 'FORM') list.after(tokens.adding(name, list));
   }));
   return made;
 }
@@ -205,13 +211,13 @@ function sessionButtons(user, list) {
     const sessions = await call('GET', pathOf(name, 'sessions'));
     list.replaceChildren(...sessions.map((session) => {
       const end = async () => { await call('DELETE', pathOf(name, 'sessions', encodeURIComponent(session.id))); await show(); };
-      return sessionCard({ ...session, current: session.current || !mayChange() }, end);
+      return sessionCard({ ...session, current: session.current || !may('User.Modify') }, end);
     }));
     if (!sessions.length) list.replaceChildren(element('li', {}, 'None.'));
   };
   const made = element('div', { className: 'buttons' });
   // Auditors see their own sessions alone.
-  if (mayChange()) {
+  if (may('User.Modify')) {
     made.append(button('Show sessions', name, show), button('End all sessions', name, async () => {
       const { sessions } = await call('DELETE', pathOf(name, 'sessions'));
       await show();
@@ -222,7 +228,7 @@ function sessionButtons(user, list) {
 }
 
 export async function realms() {
-  const [list, audited] = await Promise.all([call('GET', '/api/realms'), everybody()]);
+  const [list, audited] = await Promise.all([call('GET', '/api/realms'), may('Sys.Audit') ? everybody() : []]);
   find('policy').textContent = state.site
     ? `Under the policy ${state.site.policy} a realm can require: ${['none', ...state.site.realm_types].join(', ')}. Who has a factor is asked for one in every case.`
     : '';
@@ -246,7 +252,7 @@ function realmCard(realm, audited) {
     : audited.filter(({ name, enabled, findings }) => enabled && name.endsWith(`@${realm.name}`) && findings.some(lacks)).map(({ name }) => name);
   const made = element('li', {}, element('h3', {}, realm.name),
     pairs([['For', realm.comment], ['Requires', requirementText(realm.requirement)], ['These lack it', lacking.length ? lacking.join(', ') : null]]));
-  if (!mayChange()) return made;
+  if (!may('Realm.Allocate')) return made;
   const { type: now, digits = 6, step = 30 } = realm.requirement;
   const types = [...new Set(['none', now, ...(state.site?.realm_types ?? [])])];
   const type = element('select', { name: 'type' }, ...types.map((value) => element('option', { value, selected: value === now }, value)));

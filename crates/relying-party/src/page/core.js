@@ -5,6 +5,12 @@ export const find = (id) => document.getElementById(id);
 // `era` changes with whoever is in: what was asked for before is not shown after.
 export const state = { session: null, login: null, site: null, trouble: null, era: 0 };
 
+// Whether who is in has all of these privileges.
+export function may(...privileges) {
+  const { session } = state;
+  return session?.kind === 'full' && privileges.every((privilege) => session.privileges.includes(privilege));
+}
+
 export class Refused extends Error {
   constructor(body) {
     super(body.reason);

@@ -1,9 +1,8 @@
-// Groups: who is in them, and what their members may. Administrators change them, auditors see them.
+// Groups: who is in them, and what their members may, for whose privileges allow to see or to change them.
 
-import { button, call, confirmed, element, find, on, pairs, printable, question, say, state } from '/core.js';
+import { button, call, confirmed, element, find, may, on, pairs, printable, question, say } from '/core.js';
 
 const pathOf = (name) => `/api/groups/${encodeURIComponent(name)}`;
-const mayChange = () => state.session.role === 'administrator';
 
 export async function groups() {
   const [list, roles] = await Promise.all([call('GET', '/api/groups'), call('GET', '/api/roles')]);
@@ -11,8 +10,8 @@ export async function groups() {
   find('group-list').replaceChildren(...list.map((group) => card(group, roles)));
 }
 
-// What a role comes to, which its name need not say.
-const worth = ({ grants }) => ({ administrator: 'everything', auditor: 'seeing everything', user: 'what any user may' })[grants];
+// What a role gives here, which its name need not say.
+const worth = ({ grants }) => grants.join(', ') || 'nothing here';
 
 function card(group, roles) {
   const { name, comment, realm, members } = group;
@@ -20,8 +19,8 @@ function card(group, roles) {
     ['For', comment || null], ['From', realm && `the directory of ${realm}`], ['Members', members.length ? members.join(', ') : 'nobody'],
     ['They may, beside what each may as such', group.roles.length ? group.roles.join(', ') : 'nothing'],
   ]));
-  if (!mayChange()) return made;
-  made.append(actions(group), roleForm(group, roles));
+  made.append(actions(group));
+  if (may('Permissions.Modify')) made.append(roleForm(group, roles));
   return made;
 }
 
@@ -37,25 +36,27 @@ function change(group, text, action) {
 
 function actions(group) {
   const { name, comment } = group;
-  return element('div', { className: 'buttons' },
-    change(group, 'Put somebody in', async () => {
+  const buttons = [
+    may('User.Modify') && change(group, 'Put somebody in', async () => {
       const user = await question({ title: `Who is to be in ${name}?`, label: 'User', go: 'Put in' });
       if (user === null) return null;
       await confirmed('PATCH', `/api/users/${encodeURIComponent(user)}`, { groups: [name], append: true });
       return `${user} is in ${name}.`;
     }),
-    change(group, 'Comment', async () => {
+    may('Group.Allocate') && change(group, 'Comment', async () => {
       const text = await question({ title: `Comment on ${name}`, label: 'Comment', value: comment, go: 'Save', mayBeEmpty: true });
       if (text === null) return null;
       await confirmed('PATCH', pathOf(name), { comment: text });
       return `The comment on ${name} is changed.`;
     }),
-    change(group, 'Delete', async () => {
+    may('Group.Allocate') && change(group, 'Delete', async () => {
       const text = 'Its members stay, and may what each may as such.';
       if (await question({ title: `Delete the group ${name}?`, text, go: 'Delete' }) === null) return null;
       await confirmed('DELETE', pathOf(name));
       return `The group ${name} is deleted.`;
-    }));
+    }),
+  ];
+  return element('div', { className: 'buttons' }, ...buttons.filter(Boolean));
 }
 
 function roleForm({ name, roles: had }, roles) {

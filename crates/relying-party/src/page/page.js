@@ -2,7 +2,7 @@
 
 import * as account from '/account.js';
 import * as administration from '/administration.js';
-import { call, element, fail, find, on, printable, Refused, requirementText, restore, say, state, whenOver } from '/core.js';
+import { call, element, fail, find, may, on, printable, Refused, requirementText, restore, say, state, whenOver } from '/core.js';
 import { credential, trouble } from '/ceremony.js';
 import * as groups from '/groups.js';
 import * as records from '/records.js';
@@ -69,17 +69,17 @@ async function enter(view) {
   if (left > 0) over = setTimeout(() => { leave(); say('Your session is over: log in again.', false); }, left);
   find('who').textContent = printable(`${view.user}, ${view.role}`);
   find('log-out').hidden = false;
-  const isFull = view.kind === 'full';
-  const may = { audit: isFull && view.role !== 'user', administration: isFull && view.role === 'administrator' };
-  for (const part of document.querySelectorAll('[data-needs]')) part.hidden = !may[part.dataset.needs];
-  find('nav').hidden = !may.audit;
+  // All of what has a space between, any of what has a bar.
+  const meets = (needs) => needs.split(' ').every((any) => any.split('|').some((privilege) => may(privilege)));
+  for (const part of document.querySelectorAll('[data-needs]')) part.hidden = !meets(part.dataset.needs);
+  find('nav').hidden = !find('nav').querySelector('a[data-needs]:not([hidden])');
   await open();
 }
 
 // The page that the address names, if it is one for who is in. The last one that was opened says when all of it is there.
 async function open() {
   const asked = location.hash.slice(1);
-  const link = find('nav').hidden ? null : find('nav').querySelector(`a[href="#${CSS.escape(asked)}"]`);
+  const link = find('nav').hidden ? null : find('nav').querySelector(`a[href="#${CSS.escape(asked)}"]:not([hidden])`);
   const id = link ? asked : 'account';
   begin(id);
   opened += 1;

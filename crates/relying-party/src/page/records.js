@@ -1,7 +1,7 @@
 // What was done and what is the case: events, the reports of refusals, and the audit.
 
 import { badges, everybody } from '/administration.js';
-import { button, call, element, factorText, find, on, pairs, part, reported, stamp, state } from '/core.js';
+import { button, call, element, factorText, find, may, on, pairs, part, reported, stamp } from '/core.js';
 
 const KINDS = [
   'logged_in', 'login_refused', 'login_blocked', 'logged_out', 'session_ended', 'sessions_ended', 'factor_added', 'enrolment_refused',
@@ -44,7 +44,7 @@ function eventLine(event) {
     element('strong', {}, words(kind)),
     element('span', {}, user ?? ''),
     element('span', {}, [by, address && `from ${address}`, detail].filter(Boolean).join(' · ')));
-  if (report && state.session.role === 'administrator') made.append(button('Report', `event ${id}, ${words(kind)}`, () => showReport(report)));
+  if (report && may('Sys.Syslog')) made.append(button('Report', `event ${id}, ${words(kind)}`, () => showReport(report)));
   else if (report) made.append(element('span', {}, `report ${report}`));
   return made;
 }
@@ -89,7 +89,7 @@ function auditCard(user, isOld) {
   return element('li', {},
     element('h3', {}, user.name, ' ', ...badges(user)),
     element('ul', { className: 'notices' }, ...findings.map((text) => element('li', {}, text))),
-    pairs([['Role', user.role], ['Last login', stamp(user.last_login)], ['Factors', factors.length ? factors.join('; ') : 'none'],
+    pairs([['Role', user.role], ['Privileges', user.privileges.join(', ') || null], ['Last login', stamp(user.last_login)], ['Factors', factors.length ? factors.join('; ') : 'none'],
       ['API tokens', tokens.length ? tokens.join('; ') : null]]));
 }
 

@@ -1,4 +1,4 @@
-//! What administrators do, and what auditors see.
+//! What is done to others, and seen of them, by whose privileges allow it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,11 @@ use rusqlite::Connection;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::authorization::{Administer, Audit, Authorized, ChangeOthers, ChangeOthersFactors, Claim, Own};
+use super::authorization::{Authorized, Claim, Own, Right};
+use super::rights::{
+    AddUsers, Audit, ChangeAcl, ChangeGroups, ChangeOthersFactors, ChangeRoles, ChangeUsers, HelpUsers, ReplaceUsers,
+    SeeReports, SeeUsers,
+};
 use super::state::RelyingParty;
 use crate::audit_log::{self, By, Event, EventFilter};
 use crate::audit_report::{self, AuditedUser};
@@ -22,7 +26,7 @@ use crate::users::{self, Role, User, UserChange};
 impl RelyingParty {
     pub(crate) async fn users(
         self: &Arc<Self>,
-        claim: Claim<Audit>,
+        claim: Claim<SeeUsers>,
         after: Option<UserName>,
         limit: u32,
     ) -> Result<Vec<(User, Vec<Factor>)>, Refusal> {
@@ -49,26 +53,36 @@ impl RelyingParty {
 
     pub(crate) async fn add_user(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<AddUsers>,
         name: UserName,
         role: Role,
         password: Zeroizing<String>,
         change: UserChange,
     ) -> Result<User, Refusal> {
         let hash = self.hash(&name, password).await?;
-        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            if role != Role::User {
+                ChangeAcl::check(&session, by.now, &this.policy)?;
+            }
             Ok(users::add_with(connection, &name, role, &hash, &change, &by)?)
         })
         .await
     }
 
+    /// Changes a user. What the user is in a word is a matter of roles, all else of users.
     pub(crate) async fn change_user(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<Own>,
         name: UserName,
         change: UserChange,
     ) -> Result<User, Refusal> {
-        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            if change.role.is_some() {
+                ChangeAcl::check(&session, by.now, &this.policy)?;
+            }
+            if change.role.is_none() || change != (UserChange { role: change.role, ..UserChange::default() }) {
+                ChangeUsers::check(&session, by.now, &this.policy)?;
+            }
             Ok(users::change(connection, &name, &change, &by)?)
         })
         .await
@@ -76,7 +90,7 @@ impl RelyingParty {
 
     pub(crate) async fn delete_user(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ReplaceUsers>,
         name: UserName,
     ) -> Result<(), Refusal> {
         self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(users::delete(connection, &name, &by)?))
@@ -85,12 +99,13 @@ impl RelyingParty {
 
     pub(crate) async fn set_password(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ReplaceUsers>,
         name: UserName,
         password: Zeroizing<String>,
     ) -> Result<(), Refusal> {
         let hash = self.hash(&name, password).await?;
-        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+        self.write_as(claim, move |_, Authorized { connection, session, by }| {
+            session.may_set_password_of(&name)?;
             Ok(users::set_password(connection, &name, &hash, &by)?)
         })
         .await
@@ -98,8 +113,8 @@ impl RelyingParty {
 
     /// The groups; their members for who may see them, otherwise the caller alone.
     pub(crate) async fn groups(self: &Arc<Self>, claim: Claim<Own>) -> Result<Vec<Group>, Refusal> {
-        self.read_as(claim, move |this, Authorized { connection, session, by }| {
-            let sees = |name: &UserName| session.may_see(name, by.now, &this.policy).is_ok();
+        self.read_as(claim, move |_, Authorized { connection, session, .. }| {
+            let sees = |name: &UserName| session.user.name == *name || session.may_see_members();
             let mut found = groups::all(connection)?;
             found.iter_mut().for_each(|group| group.members.retain(sees));
             Ok(found)
@@ -110,7 +125,7 @@ impl RelyingParty {
     /// Adds, changes or deletes a group.
     pub(crate) async fn change_groups(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ChangeGroups>,
         change: impl FnOnce(&Connection, &By) -> Result<(), GroupError> + Send + 'static,
     ) -> Result<(), Refusal> {
         self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(change(connection, &by)?)).await
@@ -122,28 +137,62 @@ impl RelyingParty {
 
     /// Who has which role; for who may not see others, what is the caller's own.
     pub(crate) async fn acl(self: &Arc<Self>, claim: Claim<Own>) -> Result<Vec<AclEntry>, Refusal> {
-        self.read_as(claim, move |this, Authorized { connection, session, by }| {
+        self.read_as(claim, move |_, Authorized { connection, session, .. }| {
             let own = groups::of_user(connection, session.user.id)?;
             let sees = |entry: &AclEntry| match &entry.subject {
-                Subject::User(name) => session.may_see(name, by.now, &this.policy).is_ok(),
-                Subject::Group(name) => own.contains(name) || session.may_see_others(by.now, &this.policy),
+                Subject::User(name) => *name == session.user.name,
+                Subject::Group(name) => own.contains(name),
             };
-            Ok(roles::acl(connection)?.into_iter().filter(sees).collect())
+            let all = session.may_see_acl();
+            Ok(roles::acl(connection)?.into_iter().filter(|entry| all || sees(entry)).collect())
         })
         .await
     }
 
-    /// Adds, changes or deletes a role, or gives or takes one.
+    /// Adds, changes or deletes a role.
     pub(crate) async fn change_roles(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ChangeRoles>,
         change: impl FnOnce(&Transaction<'_>, &By) -> Result<(), RoleError> + Send + 'static,
     ) -> Result<(), Refusal> {
         self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(change(connection, &by)?)).await
     }
 
+    /// Gives roles, or takes them.
+    pub(crate) async fn change_acl(
+        self: &Arc<Self>,
+        claim: Claim<ChangeAcl>,
+        change: impl FnOnce(&Transaction<'_>, &By) -> Result<(), RoleError> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(change(connection, &by)?)).await
+    }
+
+    /// Changes what is said of a group, and which roles it has: each is a matter of its own.
+    pub(crate) async fn change_group_and_roles(
+        self: &Arc<Self>,
+        claim: Claim<Own>,
+        name: String,
+        comment: Option<String>,
+        roles: Option<Vec<String>>,
+    ) -> Result<(), Refusal> {
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            if roles.is_some() {
+                ChangeAcl::check(&session, by.now, &this.policy)?;
+            }
+            if comment.is_some() || roles.is_none() {
+                ChangeGroups::check(&session, by.now, &this.policy)?;
+            }
+            groups::known(connection, &name)?;
+            if let Some(comment) = comment {
+                groups::change(connection, &name, &comment, &by)?;
+            }
+            roles.map_or(Ok(()), |roles| Ok(roles::put(connection, &roles, &Subject::Group(name), &by)?))
+        })
+        .await
+    }
+
     /// Whether anything was locked.
-    pub(crate) async fn unlock(self: &Arc<Self>, claim: Claim<Administer>, name: UserName) -> Result<bool, Refusal> {
+    pub(crate) async fn unlock(self: &Arc<Self>, claim: Claim<HelpUsers>, name: UserName) -> Result<bool, Refusal> {
         self.write_as(claim, move |_, Authorized { connection, by, .. }| Ok(locks::unlock(connection, &name, &by)?))
             .await
     }
@@ -151,7 +200,7 @@ impl RelyingParty {
     /// Ends one session of a user, by what it is called.
     pub(crate) async fn end_session(
         self: &Arc<Self>,
-        claim: Claim<Administer>,
+        claim: Claim<HelpUsers>,
         name: UserName,
         id: String,
     ) -> Result<(), Refusal> {
@@ -164,7 +213,7 @@ impl RelyingParty {
     /// How many sessions there were.
     pub(crate) async fn end_sessions(
         self: &Arc<Self>,
-        claim: Claim<Administer>,
+        claim: Claim<HelpUsers>,
         name: UserName,
     ) -> Result<usize, Refusal> {
         self.write_as(claim, move |_, Authorized { connection, by, .. }| {
@@ -181,7 +230,8 @@ impl RelyingParty {
         change: FactorChange,
         force: bool,
     ) -> Result<Factor, Refusal> {
-        self.write_as(claim, move |_, Authorized { connection, by, .. }| {
+        self.write_as(claim, move |_, Authorized { connection, session, by }| {
+            session.may_change_factors_of(&user)?;
             Ok(factors::change(connection, &user, &id, &change, force, &by)?)
         })
         .await
@@ -196,6 +246,7 @@ impl RelyingParty {
         force: bool,
     ) -> Result<Vec<Factor>, Refusal> {
         self.write_as(claim, move |_, Authorized { connection, session, by }| {
+            session.may_change_factors_of(&user)?;
             let which = id.as_deref().map_or(Which::All, Which::One);
             Ok(factors::delete(connection, &user, which, force, Some(&session.id), &by)?)
         })
@@ -212,7 +263,7 @@ impl RelyingParty {
 
     pub(crate) async fn report(
         self: &Arc<Self>,
-        claim: Claim<Administer>,
+        claim: Claim<SeeReports>,
         id: String,
     ) -> Result<(Event, Value), Refusal> {
         self.read_as(claim, move |_, authorized| {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::authorization::{Authorized, ChangeOthers, Claim, Own, OwnInPerson, Right, Session};
+use super::authorization::{Authorized, Claim, Own, OwnInPerson, Right, Session};
+use super::rights::{ChangeOthersTokens, SeeOthersTokens};
 use super::state::RelyingParty;
 use crate::api_tokens::{self, ApiToken, TokenChange, TokenWish};
 use crate::audit_log::By;
@@ -11,7 +12,7 @@ use crate::user_name::UserName;
 
 impl RelyingParty {
     fn may_change_tokens(&self, session: &Session, user: &UserName, by: &By) -> Result<(), Refusal> {
-        if session.user.name == *user { Ok(()) } else { ChangeOthers::check(session, by.now, &self.policy) }
+        if session.user.name == *user { Ok(()) } else { ChangeOthersTokens::check(session, by.now, &self.policy) }
     }
 
     /// A user's tokens.
@@ -20,8 +21,23 @@ impl RelyingParty {
         claim: Claim<Own>,
         user: UserName,
     ) -> Result<Vec<ApiToken>, Refusal> {
+        self.read_as(claim, move |_, Authorized { connection, session, .. }| {
+            session.may_see(&user)?;
+            Ok(api_tokens::all(connection, &user)?)
+        })
+        .await
+    }
+
+    /// The same by themselves: Proxmox VE has auditors see them with their user alone.
+    pub(crate) async fn tokens_alone(
+        self: &Arc<Self>,
+        claim: Claim<Own>,
+        user: UserName,
+    ) -> Result<Vec<ApiToken>, Refusal> {
         self.read_as(claim, move |this, Authorized { connection, session, by }| {
-            session.may_see(&user, by.now, &this.policy)?;
+            if session.user.name != user {
+                SeeOthersTokens::check(&session, by.now, &this.policy)?;
+            }
             Ok(api_tokens::all(connection, &user)?)
         })
         .await

@@ -16,14 +16,16 @@ use super::state::RelyingParty;
 use crate::api_tokens::{self, PresentedToken};
 use crate::audit_log::{By, Occasion};
 use crate::factors;
+use crate::needed::Needed;
 use crate::policy::{Confirmation, Policy};
+use crate::privileges::Privileges;
 use crate::random;
 use crate::realms;
 use crate::refusal::{Committed, Refusal};
 use crate::sessions::{self, CONFIRMATION_LIFETIME, SESSION_LIFETIME, SessionKind, StoredSession};
 use crate::store::{StoreError, Transaction};
 use crate::user_name::UserName;
-use crate::users::{self, Role, User};
+use crate::users::{self, User};
 
 /// A session that was presented, is there and not over, of a user who may log in.
 #[derive(Debug)]
@@ -60,9 +62,6 @@ pub(crate) struct Enrol;
 #[derive(Debug)]
 pub(crate) struct Own;
 
-/// What [`OwnInPerson`] needs of an API token, and it does not have.
-pub(crate) const IN_PERSON: &str = "of its user: an API token will not do";
-
 /// What concerns the user alone and takes a session: a token for programs makes no other tokens, which could do more than it may.
 #[derive(Debug)]
 pub(crate) struct OwnInPerson;
@@ -70,22 +69,6 @@ pub(crate) struct OwnInPerson;
 /// Changing what concerns the user alone: the password was given again lately.
 #[derive(Debug)]
 pub(crate) struct ChangeOwn;
-
-/// Seeing what concerns others.
-#[derive(Debug)]
-pub(crate) struct Audit;
-
-/// Seeing and doing what is for administrators and changes neither users, nor factors, nor realms.
-#[derive(Debug)]
-pub(crate) struct Administer;
-
-/// Changing users and realms: the password was given again lately, unless the policy asks for that with factors alone.
-#[derive(Debug)]
-pub(crate) struct ChangeOthers;
-
-/// Changing others' factors: the password was given again lately.
-#[derive(Debug)]
-pub(crate) struct ChangeOthersFactors;
 
 impl Right for Present {
     fn check(_: &Session, _: SystemTime, _: &Policy) -> Result<(), Refusal> {
@@ -112,50 +95,13 @@ impl Right for Own {
 impl Right for OwnInPerson {
     fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
         Own::check(session, now, policy)?;
-        if session.is_api_token { Err(Refusal::Forbidden { needed: IN_PERSON }) } else { Ok(()) }
+        if session.is_api_token { Err(Refusal::Forbidden { needed: Needed::InPerson }) } else { Ok(()) }
     }
 }
 
 impl Right for ChangeOwn {
     fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
         Own::check(session, now, policy)?;
-        Enrol::check(session, now, policy)
-    }
-}
-
-impl Right for Audit {
-    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
-        Own::check(session, now, policy)?;
-        match session.user.role {
-            Role::Administrator | Role::Auditor => Ok(()),
-            Role::User => Err(Refusal::Forbidden { needed: "administrator or auditor" }),
-        }
-    }
-}
-
-impl Right for Administer {
-    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
-        Own::check(session, now, policy)?;
-        match session.user.role {
-            Role::Administrator => Ok(()),
-            Role::Auditor | Role::User => Err(Refusal::Forbidden { needed: "administrator" }),
-        }
-    }
-}
-
-impl Right for ChangeOthers {
-    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
-        Administer::check(session, now, policy)?;
-        match policy.confirmation {
-            Confirmation::EveryChange => Enrol::check(session, now, policy),
-            Confirmation::FactorsExceptByRoot => Ok(()),
-        }
-    }
-}
-
-impl Right for ChangeOthersFactors {
-    fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
-        Administer::check(session, now, policy)?;
         Enrol::check(session, now, policy)
     }
 }
@@ -323,7 +269,7 @@ impl Session {
         let user = users::by_id(connection, found.user)?.filter(|user| user.may_log_in(now));
         Ok(user.map(|user| Self {
             id: found.secret,
-            user: if found.privilege_separated { User { role: Role::User, ..user } } else { user },
+            user: if found.privilege_separated { User { privileges: Privileges::default(), ..user } } else { user },
             kind: SessionKind::Full,
             csrf_token: String::new(),
             expires: found.expires.unwrap_or(now + SESSION_LIFETIME),
@@ -334,24 +280,13 @@ impl Session {
     }
 
     /// Whether the machine's superuser began it.
-    fn is_of_root(&self) -> bool {
+    pub(super) fn is_of_root(&self) -> bool {
         !self.is_api_token && (self.user.name.name(), self.user.name.realm()) == ("root", "pam")
     }
 
     /// Whether the password was given again lately enough to change factors.
     fn is_confirmed(&self, now: SystemTime) -> bool {
         self.confirmed.is_some_and(|at| now < at + CONFIRMATION_LIFETIME)
-    }
-
-    /// Whether the session may see what concerns others.
-    pub(crate) fn may_see_others(&self, now: SystemTime, policy: &Policy) -> bool {
-        Audit::check(self, now, policy).is_ok()
-    }
-
-    /// # Errors
-    /// If `user` is another one than the session's, and the session may not see what concerns others.
-    pub(crate) fn may_see(&self, user: &UserName, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
-        if self.user.name == *user { Ok(()) } else { Audit::check(self, now, policy) }
     }
 }
 

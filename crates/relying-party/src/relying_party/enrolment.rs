@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::authorization::{Authorized, ChangeOthersFactors, ChangeOwn, Claim, Enrol, Right};
+use super::authorization::{Authorized, ChangeOwn, Claim, Enrol, Right};
 use super::login::{Cause, Ceremony};
+use super::rights::ChangeOthersFactors;
 use super::state::RelyingParty;
 use crate::audit_log::{self, EventKind};
 use crate::challenges::{self, Purpose};
@@ -138,6 +139,7 @@ impl RelyingParty {
             None => Ok(session.user.clone()),
             Some(name) => {
                 ChangeOthersFactors::check(session, by.now, &self.policy)?;
+                session.may_change_factors_of(name)?;
                 Ok(users::known(connection, name)?)
             }
         }

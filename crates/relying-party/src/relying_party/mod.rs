@@ -9,16 +9,20 @@ mod enrolment;
 mod login;
 mod named;
 mod realms;
+mod rights;
 mod settling_in;
 mod state;
 mod syncing;
 mod tickets;
 
 pub(crate) use self::authorization::{
-    Administer, Audit, ChangeOthers, ChangeOthersFactors, ChangeOwn, Claim, Credential, Enrol, IN_PERSON, Own,
-    OwnInPerson, Present, Right, SessionTicket,
+    ChangeOwn, Claim, Credential, Enrol, Own, OwnInPerson, Present, Right, SessionTicket,
 };
 pub(crate) use self::enrolment::{Added, RegistrationWish, TotpOffer, TotpWish};
 pub(crate) use self::login::{Answer, Ceremony, LOGIN_LIFETIME, LoggedIn, Offer, Step};
 pub(crate) use self::named::{CONFORMANCE_REALM, NamedRegistration};
+pub(crate) use self::rights::{
+    AddUsers, Audit, ChangeAcl, ChangeGroups, ChangeOthersFactors, ChangeRealms, ChangeRoles, ChangeUsers, HelpUsers,
+    ReplaceUsers, SeeGroups, SeeRealms, SeeReports, SeeUsers, SyncRealms,
+};
 pub use self::state::{Options, RelyingParty, Transport};

@@ -1,8 +1,9 @@
-//! Realms, which everybody may see, as a login form has to; what their directories are asked by is for administrators and auditors.
+//! Realms, which everybody may see, as a login form has to; what their directories are asked by is for who may change them, and auditors.
 
 use std::sync::Arc;
 
-use super::authorization::{Audit, Authorized, ChangeOthers, Claim};
+use super::authorization::{Authorized, Claim};
+use super::rights::{ChangeRealms, SeeRealms};
 use super::state::RelyingParty;
 use crate::directory::{self, DirectorySettings, Trial};
 use crate::realm_change::{self, RealmChange};
@@ -22,7 +23,7 @@ impl RelyingParty {
         self.work(|this| Ok(this.store.realms()?)).await
     }
 
-    pub(crate) async fn realm(self: &Arc<Self>, claim: Claim<Audit>, name: String) -> Result<SeenRealm, Refusal> {
+    pub(crate) async fn realm(self: &Arc<Self>, claim: Claim<SeeRealms>, name: String) -> Result<SeenRealm, Refusal> {
         self.read_as(claim, move |_, Authorized { connection, .. }| {
             let directory = directory::find(connection, &name)?;
             let realm = realms::find(connection, &name)?.ok_or(RealmError::Unknown(name))?;
@@ -34,7 +35,7 @@ impl RelyingParty {
     /// Adds a realm. Whoever may not add any has no directory asked either.
     pub(crate) async fn add_realm(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ChangeRealms>,
         name: String,
         kind: String,
         change: RealmChange,
@@ -53,7 +54,7 @@ impl RelyingParty {
 
     pub(crate) async fn change_realm(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ChangeRealms>,
         name: String,
         change: RealmChange,
     ) -> Result<Realm, Refusal> {
@@ -72,7 +73,7 @@ impl RelyingParty {
     /// How many users it had.
     pub(crate) async fn delete_realm(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<ChangeRealms>,
         name: String,
     ) -> Result<usize, Refusal> {
         self.write_as(claim, move |this, Authorized { connection, by, .. }| {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::authorization::{Administer, Authorized, ChangeOthers, Claim, Own};
+use super::authorization::{Authorized, Claim, Own};
+use super::rights::{EndSync, SyncRealms};
 use super::state::RelyingParty;
 use crate::directory::{self, StoredDirectory, SyncOptions, SyncWish};
 use crate::refusal::Refusal;
@@ -12,7 +13,7 @@ impl RelyingParty {
     /// Begins to sync a realm, and says what that is called. The claim is looked at again when there is something to write.
     pub(crate) async fn begin_sync(
         self: &Arc<Self>,
-        claim: Claim<ChangeOthers>,
+        claim: Claim<SyncRealms>,
         realm: String,
         wish: SyncWish,
         node: String,
@@ -20,7 +21,7 @@ impl RelyingParty {
         let turn = self.syncs.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let token = claim.api_token().map(|name| format!("!{name}")).unwrap_or_default();
         // Whoever has confirmed the password for this has done so: the directory may take longer than that is good for.
-        let later = claim.for_right::<Administer>();
+        let later = claim.for_right::<EndSync>();
         let begun = self.write_as(claim, move |this, Authorized { connection, session, by }| {
             let settings = directory::to_sync(connection, &realm)?;
             let options = wish.completed_by(&settings)?;
@@ -46,7 +47,7 @@ impl RelyingParty {
     /// Does it. What is written, and that the task is over, are one.
     async fn sync(
         self: &Arc<Self>,
-        claim: Claim<Administer>,
+        claim: Claim<EndSync>,
         number: u32,
         directory: StoredDirectory,
         options: SyncOptions,
@@ -77,9 +78,9 @@ impl RelyingParty {
 
     /// What became of a task, for its user and for who may see others'.
     pub(crate) async fn task(self: &Arc<Self>, claim: Claim<Own>, upid: Upid) -> Result<Option<Task>, Refusal> {
-        self.read_as(claim, move |this, Authorized { connection, session, by }| {
-            if !upid.is_of(&session.user.name) && !session.may_see_others(by.now, &this.policy) {
-                return Err(Refusal::Forbidden { needed: "administrator or auditor" });
+        self.read_as(claim, move |_, Authorized { connection, session, by }| {
+            if !upid.is_of(&session.user.name) {
+                session.may_see_tasks()?;
             }
             Ok(tasks::find(connection, &upid, by.now)?)
         })

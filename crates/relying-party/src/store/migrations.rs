@@ -9,7 +9,7 @@ use super::StoreError;
 /// `krrp`: marks the file as ours (SQLite's `application_id`).
 const APPLICATION_ID: i32 = 0x6b72_7270;
 
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     include_str!("001_accounts.sql"),
     include_str!("002_passkeys.sql"),
     include_str!("003_limits.sql"),
@@ -20,6 +20,7 @@ const STEPS: [&str; 10] = [
     include_str!("008_directories.sql"),
     include_str!("009_tasks.sql"),
     include_str!("010_roles.sql"),
+    include_str!("011_privileges.sql"),
 ];
 
 /// The format of a database of ours.

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::audit_log::{By, EventFilter, EventKind};
 use crate::password::{PasswordCost, PasswordHash};
+use crate::privileges::Privileges;
 use crate::user_name::UserName;
 use crate::users::{Role, UserChange, UserError};
 
@@ -173,7 +174,7 @@ fn a_database_that_cannot_be_written_can_be_read() {
     drop(store);
     Connection::open(&file).unwrap().pragma_update(None, "user_version", 1).unwrap();
     let error = Store::open_read_only(&file).unwrap_err();
-    assert!(matches!(error, StoreError::OlderReadOnly { found: 1, known: 10 }), "{error}");
+    assert!(matches!(error, StoreError::OlderReadOnly { found: 1, known: 11 }), "{error}");
 }
 
 /// Waiting would take ten seconds, and end in an error.
@@ -215,7 +216,7 @@ fn a_newer_format_is_refused_and_not_changed() {
     let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
     raw.pragma_update(None, "user_version", 1000).unwrap();
     let error = Store::open(directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 1000, known: 10 }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 1000, known: 11 }), "{error}");
 }
 
 #[test]
@@ -234,6 +235,46 @@ fn a_role_by_a_name_that_is_built_in_now_gives_no_more_than_before() {
     assert_eq!(store.user(&name("alice@pve")).unwrap().role, Role::Auditor);
     assert_eq!(store.acl().unwrap().last().unwrap().role, "PVEAdmin.before");
     assert_eq!(store.roles().unwrap().iter().filter(|role| role.special).count(), 17);
+}
+
+/// What roles gave by one of three ranks, they give by their privileges: nobody more than before, and `User.Modify` no longer everything.
+#[test]
+fn roles_of_the_format_before_give_what_their_privileges_give() {
+    let directory = TempDir::new().unwrap();
+    let users = ["auditor@pve", "helper@pve", "keeper@pve", "own@pve", "machines@pve"];
+    let store = Store::open(directory.path()).unwrap();
+    users.iter().for_each(|user| with_user(&store, user).unwrap());
+    drop(store);
+    let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    raw.execute_batch(
+        "UPDATE roles SET grants = 0;
+         UPDATE roles SET grants = 1 WHERE name IN ('PVEAuditor', 'PVESysAdmin');
+         UPDATE roles SET grants = 2 WHERE name IN ('Administrator', 'PVEAdmin', 'PVEUserAdmin');
+         INSERT INTO roles VALUES ('Own', 'Realm.AllocateUser,Sys.Audit,Sys.Modify,User.Modify,VM.Audit', 2),
+             ('Machines', 'VM.Allocate,VM.Audit', 0);
+         INSERT INTO acl SELECT 'PVEAuditor', id, NULL FROM users WHERE name = 'auditor';
+         INSERT INTO acl SELECT 'PVEUserAdmin', id, NULL FROM users WHERE name = 'helper';
+         INSERT INTO acl SELECT 'Administrator', id, NULL FROM users WHERE name = 'keeper';
+         INSERT INTO acl SELECT 'Own', id, NULL FROM users WHERE name = 'own';
+         INSERT INTO acl SELECT 'PVESysAdmin', id, NULL FROM users WHERE name = 'own';
+         INSERT INTO acl SELECT 'Machines', id, NULL FROM users WHERE name = 'machines';
+         PRAGMA user_version = 10;",
+    )
+    .unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let found = users.map(|user| store.user(&name(user)).unwrap().privileges.names().join(" "));
+    let expected = [
+        "Sys.Audit",
+        "Group.Allocate Realm.AllocateUser User.Modify",
+        "Group.Allocate Permissions.Modify Realm.Allocate Realm.AllocateUser Sys.Audit Sys.Modify Sys.Syslog User.Modify",
+        "Realm.AllocateUser Sys.Audit Sys.Modify Sys.Syslog User.Modify",
+        "",
+    ];
+    assert_eq!(found, expected);
+    // Each role as it would be made today.
+    for role in store.roles().unwrap() {
+        assert_eq!(role.grants, Privileges::named(&role.privileges), "{}", role.name);
+    }
 }
 
 #[test]

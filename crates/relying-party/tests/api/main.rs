@@ -29,6 +29,8 @@ mod page;
 #[cfg(test)]
 mod passkey;
 #[cfg(test)]
+mod privileges;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod proxmox;
@@ -38,6 +40,7 @@ mod proxmox_realms;
 mod proxmox_shape;
 #[cfg(test)]
 mod proxmox_steps;
+#[cfg(test)]
 mod proxmox_words;
 #[cfg(test)]
 mod realms;

@@ -244,9 +244,15 @@ async fn who_loses_the_right_while_a_directory_answers_changes_nothing() {
     let demoted = UserChange { role: Some(Role::User), ..UserChange::default() };
     rig.store().change_user(&"admin@pve".parse().unwrap(), &demoted, &By::command_line(rig.now())).unwrap();
     drop(let_go);
-    assert_eq!(ended(&root, &rig, &upid).await["exitstatus"], "this needs the role administrator");
+    assert_eq!(
+        ended(&root, &rig, &upid).await["exitstatus"],
+        "this needs the privileges Realm.AllocateUser and User.Modify"
+    );
     assert_eq!(users(&rig), Vec::<String>::new());
-    assert_eq!(log(&root, &rig, &upid).await[1..], ["TASK ERROR: this needs the role administrator"]);
+    assert_eq!(
+        log(&root, &rig, &upid).await[1..],
+        ["TASK ERROR: this needs the privileges Realm.AllocateUser and User.Modify"]
+    );
 }
 
 #[tokio::test]

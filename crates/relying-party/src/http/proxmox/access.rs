@@ -10,17 +10,15 @@ use zeroize::Zeroizing;
 use super::answer::{Answer, Data, Failure};
 use super::caller::{Caller, csrf_token, moment};
 use super::params::{NoParams, Params};
-use super::permission;
 use super::ticket::{MAX_TICKET_BYTES, TICKET_KEY_BYTES, Ticket};
 use crate::http::login::counted;
+use crate::privileges::Privileges;
 use crate::relying_party::{
     self as decided, Claim, Credential, LoggedIn, Offer, Own, Present, Right, SessionTicket, Step,
 };
-use crate::roles::privileges;
 use crate::store::seconds;
 use crate::turns::Asker;
 use crate::user_name::UserName;
-use crate::users::Role;
 use crate::webauthn::Page;
 use crate::{Refusal, RelyingParty};
 use keyrig_verifier::AuthenticationResponse;
@@ -239,7 +237,7 @@ fn full(key: &[u8; TICKET_KEY_BYTES], logged_in: &LoggedIn) -> Answer {
         "username": name,
         "ticket": ticket,
         "CSRFPreventionToken": csrf,
-        "cap": { "access": granted(user.role) },
+        "cap": { "access": granted(user.privileges) },
         "clustername": Value::Null,
     })))
 }
@@ -252,14 +250,14 @@ fn issued(now: SystemTime) -> u32 {
     u32::try_from(seconds(now)).unwrap_or(u32::MAX)
 }
 
-/// What a role may do below `/access`, as `{"NAME": 1, …}`.
-fn granted(role: Role) -> Map<String, Value> {
-    privileges(role).iter().map(|name| ((*name).to_owned(), 1.into())).collect()
+/// Privileges as `{"NAME": 1, …}`.
+fn granted(privileges: Privileges) -> Map<String, Value> {
+    privileges.names().into_iter().map(|name| (name.to_owned(), 1.into())).collect()
 }
 
 pub(super) async fn permissions(State(relying_party): Shared, Caller(claim): Caller<Present>, _: NoParams) -> Answer {
     let (session, _) = relying_party.session(claim).await?;
-    let granted = granted(session.user.role);
+    let granted = granted(session.user.privileges);
     Ok(Data(if granted.is_empty() { json!({}) } else { json!({ "/": granted, "/access": granted }) }))
 }
 
@@ -282,9 +280,9 @@ pub(super) async fn change_password(
         relying_party.change_password(claim, confirmation, new).await?;
     } else {
         confirmed(&relying_party, &claim, confirmation).await?;
-        let lacking = permission::to_allocate(&user);
+        let realm = user.realm().to_owned();
         let set = relying_party.set_password(claim.for_right(), user, new).await;
-        set.map_err(|refusal| Failure::from(refusal).lacking(&lacking))?;
+        set.map_err(|refusal| Failure::from(refusal).in_realm(&realm))?;
     }
     Ok(Data(Value::Null))
 }

@@ -10,7 +10,7 @@ use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
 use super::params::{InPath, NoParams, Params};
 use crate::groups::{self, Group, GroupError};
-use crate::relying_party::{ChangeOthers, Own};
+use crate::relying_party::{ChangeAcl, ChangeGroups, ChangeRoles, Own, SeeGroups};
 use crate::roles::{self, AclEntry, NamedRole, RoleError, Subject};
 use crate::{Refusal, RelyingParty};
 
@@ -26,11 +26,11 @@ pub(super) async fn groups(State(relying_party): Shared, Caller(claim): Caller<O
 
 pub(super) async fn group(
     State(relying_party): Shared,
-    Caller(claim): Caller<Own>,
+    Caller(claim): Caller<SeeGroups>,
     InPath(name): InPath<String>,
     _: NoParams,
 ) -> Answer {
-    let found = relying_party.groups(claim).await?.into_iter().find(|group| group.name == name);
+    let found = relying_party.groups(claim.for_right()).await?.into_iter().find(|group| group.name == name);
     let Group { comment, members, .. } = found.ok_or(Refusal::Group(GroupError::Unknown(name)))?;
     Ok(Data(json!({ "comment": comment, "members": members })))
 }
@@ -41,7 +41,7 @@ fn comment(params: &mut Params) -> String {
 
 pub(super) async fn add_group(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeGroups>,
     mut params: Params,
 ) -> Answer {
     let (name, comment) = (params.required("groupid").to_string(), comment(&mut params));
@@ -52,7 +52,7 @@ pub(super) async fn add_group(
 
 pub(super) async fn change_group(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeGroups>,
     InPath(name): InPath<String>,
     mut params: Params,
 ) -> Answer {
@@ -64,7 +64,7 @@ pub(super) async fn change_group(
 
 pub(super) async fn delete_group(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeGroups>,
     InPath(name): InPath<String>,
     params: Params,
 ) -> Answer {
@@ -96,7 +96,7 @@ fn privileges(params: &mut Params) -> Vec<String> {
 
 pub(super) async fn add_role(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeRoles>,
     mut params: Params,
 ) -> Answer {
     let (name, privileges) = (params.required("roleid").to_string(), privileges(&mut params));
@@ -110,7 +110,7 @@ pub(super) async fn add_role(
 
 pub(super) async fn change_role(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeRoles>,
     InPath(name): InPath<String>,
     mut params: Params,
 ) -> Answer {
@@ -126,7 +126,7 @@ pub(super) async fn change_role(
 
 pub(super) async fn delete_role(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeRoles>,
     InPath(name): InPath<String>,
     params: Params,
 ) -> Answer {
@@ -149,7 +149,7 @@ pub(super) async fn acl(State(relying_party): Shared, Caller(claim): Caller<Own>
 /// Gives users and groups roles, or with `delete` takes them.
 pub(super) async fn change_acl(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeAcl>,
     mut params: Params,
 ) -> Answer {
     let path = params.required("path");
@@ -177,6 +177,6 @@ pub(super) async fn change_acl(
         let change = if delete { roles::revoke } else { roles::grant };
         change(connection, &roles, &subjects, by)
     };
-    relying_party.change_roles(claim, change).await?;
+    relying_party.change_acl(claim, change).await?;
     Ok(Data(Value::Null))
 }

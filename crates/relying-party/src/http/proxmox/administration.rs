@@ -9,10 +9,9 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
 use super::params::{InPath, NoParams, Params};
-use super::permission;
 use crate::api_tokens::{ApiToken, TokenChange, TokenWish};
 use crate::groups::Group;
-use crate::relying_party::{Administer, Audit, ChangeOthers, Claim, Own, OwnInPerson};
+use crate::relying_party::{AddUsers, ChangeUsers, Claim, HelpUsers, Own, OwnInPerson, ReplaceUsers, SeeUsers};
 use crate::store::seconds;
 use crate::user_name::UserName;
 use crate::users::{Role, User, UserChange, UserError};
@@ -63,7 +62,7 @@ async fn visible(relying_party: &Arc<RelyingParty>, claim: &Claim<Own>) -> Resul
     let mut found = Vec::new();
     loop {
         let after = found.last().map(|user: &User| user.name.clone());
-        match relying_party.users(claim.for_right::<Audit>(), after, PART).await {
+        match relying_party.users(claim.for_right::<SeeUsers>(), after, PART).await {
             Err(Refusal::Forbidden { .. }) => {
                 let (session, _) = relying_party.session(claim.for_right()).await?;
                 return Ok(vec![session.user]);
@@ -108,7 +107,11 @@ pub(super) async fn user(
 ) -> Answer {
     let name = user_name(&user)?;
     let found = visible(&relying_party, &claim).await?.into_iter().find(|user| user.name == name);
-    let found = found.ok_or_else(|| Refusal::User(UserError::Unknown(name)))?;
+    let Some(found) = found else {
+        // Who may not see others is not told whether there is one.
+        relying_party.foresee(claim.for_right::<SeeUsers>()).await?;
+        return Err(Refusal::User(UserError::Unknown(name)).into());
+    };
     let mut entry = entry(&found);
     if let Some(members) = entry.as_object_mut() {
         members.remove("userid");
@@ -151,27 +154,27 @@ pub(super) async fn add_user(State(relying_party): Shared, Caller(claim): Caller
     params.finish()?;
     let name = user_name(&user)?;
     // What is lacking depends on who is to be added; it is looked at before the password is hashed.
-    let foreseen = relying_party.foresee(claim.for_right::<ChangeOthers>()).await;
-    let claim = foreseen.map_err(|refusal| Failure::from(refusal).lacking(&permission::to_allocate(&name)))?;
+    let foreseen = relying_party.foresee(claim.for_right::<AddUsers>()).await;
+    let claim = foreseen.map_err(|refusal| Failure::from(refusal).in_realm(name.realm()))?;
     relying_party.add_user(claim, name, Role::User, password, change).await?;
     Ok(Data(Value::Null))
 }
 
 pub(super) async fn change_user(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeUsers>,
     InPath(user): InPath<String>,
     mut params: Params,
 ) -> Answer {
     let change = change_of(&mut params);
     params.finish()?;
-    relying_party.change_user(claim, user_name(&user)?, change).await?;
+    relying_party.change_user(claim.for_right(), user_name(&user)?, change).await?;
     Ok(Data(Value::Null))
 }
 
 pub(super) async fn delete_user(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ReplaceUsers>,
     InPath(user): InPath<String>,
     params: Params,
 ) -> Answer {
@@ -183,7 +186,7 @@ pub(super) async fn delete_user(
 /// Whether anything was locked.
 pub(super) async fn unlock(
     State(relying_party): Shared,
-    Caller(claim): Caller<Administer>,
+    Caller(claim): Caller<HelpUsers>,
     InPath(user): InPath<String>,
     params: Params,
 ) -> Answer {
@@ -216,7 +219,7 @@ pub(super) async fn tokens(
     InPath(user): InPath<String>,
     _: NoParams,
 ) -> Answer {
-    let tokens = relying_party.api_tokens(claim, user_name(&user)?).await?;
+    let tokens = relying_party.tokens_alone(claim, user_name(&user)?).await?;
     Ok(Data(tokens.iter().map(token_entry).collect()))
 }
 
@@ -227,7 +230,7 @@ pub(super) async fn token(
     _: NoParams,
 ) -> Answer {
     let user = user_name(&user)?;
-    let tokens = relying_party.api_tokens(claim, user.clone()).await?;
+    let tokens = relying_party.tokens_alone(claim, user.clone()).await?;
     let token = tokens.iter().find(|token| token.name == name);
     Ok(Data(token_details(token.ok_or(Refusal::User(UserError::UnknownToken { user, name }))?)))
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Refusal;
 use crate::factors::FactorError;
-use crate::relying_party::IN_PERSON;
+use crate::needed::{AccessPath, Need, Needed};
 use crate::users::UserError;
 
 /// To the letter: a client refuses anything else.
@@ -34,8 +34,8 @@ pub(super) struct Failure {
     status: StatusCode,
     reason: String,
     errors: BTreeMap<String, String>,
-    /// Whether it is refused for what the caller may not, and is not said yet what that is.
-    lacks: bool,
+    /// What the caller lacks, where that is not said yet.
+    lacking: Option<Need>,
 }
 
 impl Failure {
@@ -90,12 +90,18 @@ impl Failure {
     }
 
     fn new(status: StatusCode, reason: &str) -> Self {
-        Self { status, reason: reason.to_owned(), errors: BTreeMap::new(), lacks: false }
+        Self { status, reason: reason.to_owned(), errors: BTreeMap::new(), lacking: None }
     }
 
-    /// If it is refused for what the caller may not, says what that is: a path and a privilege.
-    pub(super) fn lacking(self, permission: &str) -> Self {
-        if self.lacks { Self { reason: format!("{} ({permission})", self.reason), lacks: false, ..self } } else { self }
+    /// Says what the caller lacks, if it is refused for that: a privilege, and the path that is named for it, if one is.
+    pub(super) fn lacking_at(self, path: impl FnOnce(AccessPath) -> Option<String>) -> Self {
+        let Some((need, path)) = self.lacking.and_then(|need| Some((need, path(need.at)?))) else { return self };
+        Self { reason: format!("{} ({path}, {})", self.reason, need.names("|")), lacking: None, ..self }
+    }
+
+    /// The same of a call that does not name the realm in its path.
+    pub(super) fn in_realm(self, realm: &str) -> Self {
+        self.lacking_at(|path| path.named(Some(realm), None))
     }
 
     /// The same as the text that the body has: a line, as what dies there has it.
@@ -114,12 +120,14 @@ impl From<Refusal> for Failure {
             | Refusal::UnknownLogin => Self::authentication(),
             Refusal::NotLoggedIn => Self::invalid_ticket(),
             Refusal::BadCsrfToken => Self::new(StatusCode::UNAUTHORIZED, "Permission denied - invalid csrf token"),
-            Refusal::Forbidden { needed: IN_PERSON } => {
-                Self::new(StatusCode::FORBIDDEN, &format!("Permission check failed ({refusal})"))
-            }
-            Refusal::Forbidden { .. } => {
-                Self { lacks: true, ..Self::new(StatusCode::FORBIDDEN, "Permission check failed") }
-            }
+            Refusal::Forbidden { needed } => match needed {
+                Needed::InPerson => Self::new(StatusCode::FORBIDDEN, &format!("Permission check failed ({refusal})")),
+                Needed::Root => Self::new(StatusCode::FORBIDDEN, "Permission check failed"),
+                Needed::Privileges(lacking) => Self {
+                    lacking: lacking.first().copied(),
+                    ..Self::new(StatusCode::FORBIDDEN, "Permission check failed")
+                },
+            },
             Refusal::User(UserError::Unknown(user)) | Refusal::Factor(FactorError::UnknownUser(user)) => {
                 Self::died(format!("no such user ('{user}')"))
             }
@@ -159,9 +167,9 @@ impl IntoResponse for Failure {
 }
 
 /// Names what was lacking, in a refusal for that.
-pub(super) fn name_lacking(response: &mut Response, permission: &str) {
+pub(super) fn name_lacking(response: &mut Response, path: impl FnOnce(AccessPath) -> Option<String>) {
     if let Some(Err(failure)) = response.extensions_mut().get_mut::<Answer>() {
-        *failure = failure.clone().lacking(permission);
+        *failure = failure.clone().lacking_at(path);
     }
 }
 

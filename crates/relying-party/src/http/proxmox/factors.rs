@@ -13,7 +13,7 @@ use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
 use super::params::{InPath, NoParams, Params};
 use crate::factors::{Factor, FactorChange, FactorDetail, FactorError};
-use crate::relying_party::{Added, Audit, Claim, Own, Present, RegistrationWish};
+use crate::relying_party::{Added, Claim, Own, Present, RegistrationWish, SeeUsers};
 use crate::store::seconds;
 use crate::totp::Totp;
 use crate::user_name::UserName;
@@ -87,7 +87,7 @@ pub(super) async fn of_all(State(relying_party): Shared, Caller(claim): Caller<O
     let mut listed = Vec::new();
     let mut after = None;
     loop {
-        let users = match relying_party.users(claim.for_right::<Audit>(), after.take(), PART).await {
+        let users = match relying_party.users(claim.for_right::<SeeUsers>(), after.take(), PART).await {
             Err(Refusal::Forbidden { .. }) => {
                 let (session, _) = relying_party.session(claim.for_right()).await?;
                 let factors = relying_party.own_factors(claim.for_right()).await?;

@@ -11,7 +11,7 @@ use super::params::{InPath, NoParams, Params};
 use crate::directory::{DIRECTORY_OPTIONS, DirectoryOptionError};
 use crate::realm_change::RealmChange;
 use crate::realms::{RealmError, Requirement};
-use crate::relying_party::{Audit, ChangeOthers};
+use crate::relying_party::{ChangeRealms, SeeRealms};
 use crate::tfa_option::TfaOptionProblem;
 use crate::{Refusal, RelyingParty};
 
@@ -43,7 +43,7 @@ pub(super) async fn domains(State(relying_party): Shared, _: NoParams) -> Answer
 /// A realm as it was added: never with its bind password.
 pub(super) async fn domain(
     State(relying_party): Shared,
-    Caller(claim): Caller<Audit>,
+    Caller(claim): Caller<SeeRealms>,
     InPath(name): InPath<String>,
     _: NoParams,
 ) -> Answer {
@@ -106,7 +106,7 @@ fn change_of(params: &mut Params) -> RealmChange {
 
 pub(super) async fn add(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeRealms>,
     mut params: Params,
 ) -> Answer {
     let (name, kind) = (params.required("realm").to_string(), params.required("type").to_string());
@@ -118,7 +118,7 @@ pub(super) async fn add(
 
 pub(super) async fn change(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeRealms>,
     InPath(name): InPath<String>,
     mut params: Params,
 ) -> Answer {
@@ -135,7 +135,7 @@ pub(super) async fn change(
 /// Deletes a realm, and one of a directory with its users.
 pub(super) async fn delete(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<ChangeRealms>,
     InPath(name): InPath<String>,
     params: Params,
 ) -> Answer {

@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::params::{InPath, NoParams, Params};
 use crate::directory::{RemoveVanished, SyncWish};
 use crate::realms::RealmError;
-use crate::relying_party::{ChangeOthers, Claim, Own};
+use crate::relying_party::{Claim, Own, SyncRealms};
 use crate::tasks::{Task, Upid, is_node};
 use crate::{Refusal, RelyingParty};
 
@@ -41,7 +41,7 @@ impl<S: Sync> FromRequestParts<S> for Node {
 /// Begins to sync a realm: what the task is called.
 pub(super) async fn sync(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeOthers>,
+    Caller(claim): Caller<SyncRealms>,
     InPath(realm): InPath<String>,
     Node(node): Node,
     mut params: Params,
