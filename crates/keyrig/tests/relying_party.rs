@@ -174,7 +174,8 @@ fn what_pveum_takes_and_cannot_be_had_here_is_refused_by_name() {
             1,
             "there is no role \"PVEEverything\"",
         ),
-        (&["acl", "modify", "/", "--tokens", "root@pam!x", "--roles", "NoAccess"], 2, "a token may what its user may"),
+        (&["acl", "modify", "/", "--tokens", "root@pam!x", "--roles", "NoAccess"], 1, "root@pam has no token \"x\""),
+        (&["acl", "modify", "/", "--tokens", "root@pam", "--roles", "NoAccess"], 2, "a token is USER@REALM!NAME"),
         (
             &["acl", "modify", "/", "--groups", "admins", "--roles", "NoAccess", "--propagate", "0"],
             2,
@@ -390,6 +391,17 @@ fn tokens_are_seen_changed_and_deleted_and_said_to_live_on() {
     assert!(changed.contains("may do what any user may, never expires") && !changed.contains("builds"), "{changed}");
     assert!(!changed.contains("secret"), "it keeps the one that it has: {changed}");
     assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "");
+    // Of what its user may, what roles of its own allow: they go with it.
+    let roles = ["/", "--tokens", "alice@pve!ci", "--roles", "PVESysAdmin"];
+    let line = "/  alice@pve!ci  PVESysAdmin\n";
+    assert_eq!(site.done(&[&["acl", "modify"][..], &roles].concat()), line);
+    assert!(site.done(&["acl", "list"]).ends_with(line));
+    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "alice@pve!ci  /  Sys.Audit\n");
+    let listed = site.done(&["user", "token", "list", "alice@pve"]);
+    assert!(listed.contains("; may do what any user may, and Sys.Audit, never expires"), "{listed}");
+    site.done(&[&["acl", "delete"][..], &roles].concat());
+    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "");
+    site.done(&[&["acl", "modify"][..], &roles].concat());
     let changed = site.done(&["user", "token", "modify", "alice@pve", "ci", "--regenerate"]);
     assert!(changed.contains("secret: ") && !changed.contains(secret), "{changed}");
     // One that is over is listed, and lets nobody in.
@@ -399,6 +411,7 @@ fn tokens_are_seen_changed_and_deleted_and_said_to_live_on() {
 
     assert!(site.failed(&["user", "token", "delete", "alice@pve", "cd"], 1).contains("alice@pve has no token \"cd\""));
     assert_eq!(site.done(&["user", "token", "remove", "alice@pve", "ci"]), "deleted alice@pve!ci\n");
+    assert!(!site.done(&["acl", "list"]).contains("alice@pve!ci"), "its roles go with it");
     assert_eq!(site.done(&["user", "token", "list", "alice@pve"]), "alice@pve\n  no API token\n");
     let events = site.done(&["events", "--user", "alice@pve"]);
     for event in ["token_added", "token_changed", "token_deleted"] {

@@ -1,18 +1,22 @@
 //! Tokens for programs, as Proxmox VE has them: `USER@REALM!NAME` and a secret, instead of a session. A token cannot give a
 //! password again, so it changes no factors.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use subtle::ConstantTimeEq;
+use thiserror::Error;
 use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
+use crate::privileges::{Privilege, Privileges};
 use crate::random;
 use crate::store::{Store, StoreError, Transaction, milliseconds, moment, unix_time};
 use crate::user_name::{UserId, UserName};
-use crate::users::{self, MAX_TOKENS_PER_USER, UserError};
+use crate::users::{self, MAX_TOKENS_PER_USER, User, UserError};
 
 /// A token as a request presents it.
 #[derive(Clone)]
@@ -25,10 +29,61 @@ pub(crate) struct PresentedToken {
 /// A token that is good.
 pub(crate) struct FoundToken {
     pub(crate) user: UserId,
+    pub(crate) name: String,
     /// What the store knows of its secret.
     pub(crate) secret: [u8; 32],
     pub(crate) privilege_separated: bool,
+    /// What roles of its own allow.
+    pub(crate) own: Privileges,
     pub(crate) expires: Option<SystemTime>,
+}
+
+impl FoundToken {
+    /// What it may of what its user may.
+    pub(crate) fn privileges(&self, of_user: Privileges) -> Privileges {
+        allowed(of_user, self.own, self.privilege_separated)
+    }
+}
+
+/// What a token may of what its user may: if it is separated, what roles of its own allow too. So does
+/// `PVE::RPCEnvironment::permissions`.
+fn allowed(of_user: Privileges, own: Privileges, privilege_separated: bool) -> Privileges {
+    if privilege_separated { of_user.common_with(own) } else { of_user }
+}
+
+/// A token by its whole name, `USER@REALM!NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenId {
+    /// Whose it is.
+    pub user: UserName,
+    /// The part after the `!`.
+    pub name: String,
+}
+
+/// A text is no token's whole name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a token is USER@REALM!NAME, such as root@pam!ci")]
+pub struct InvalidTokenId;
+
+impl FromStr for TokenId {
+    type Err = InvalidTokenId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTokenId> {
+        let (user, name) = text.rsplit_once('!').filter(|(_, name)| is_name(name)).ok_or(InvalidTokenId)?;
+        Ok(Self { user: user.parse().map_err(|_| InvalidTokenId)?, name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}!{}", self.user, self.name)
+    }
+}
+
+impl Serialize for TokenId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// A token as its user sees it: the secret was told once.
@@ -38,8 +93,11 @@ pub struct ApiToken {
     pub name: String,
     /// For people.
     pub comment: String,
-    /// Whether it may do only what any user may, whatever its user may do.
+    /// Whether it may do only what roles of its own allow too, beside what any user may.
     pub privilege_separated: bool,
+    /// What it may of what its user may.
+    #[schema(value_type = Vec<Privilege>)]
+    pub privileges: Privileges,
     /// From when on it is good no more.
     #[serde(serialize_with = "unix_time::option::serialize")]
     #[schema(value_type = Option<u64>)]
@@ -65,7 +123,7 @@ pub struct TokenWish {
     pub name: String,
     /// For people, at most 256 bytes.
     pub comment: String,
-    /// Whether it may do only what any user may.
+    /// Whether it may do only what roles of its own allow too, beside what any user may.
     pub privilege_separated: bool,
     /// From when on it is good no more.
     pub expires: Option<SystemTime>,
@@ -84,7 +142,7 @@ impl TokenWish {
 pub struct TokenChange {
     /// For people, at most 256 bytes.
     pub comment: Option<String>,
-    /// Whether it may do only what any user may.
+    /// Whether it may do only what roles of its own allow too, beside what any user may.
     pub privilege_separated: Option<bool>,
     /// From when on it is good no more; within, `None` for never.
     pub expires: Option<Option<SystemTime>>,
@@ -139,7 +197,8 @@ pub(crate) fn find(
     now: SystemTime,
 ) -> Result<Option<FoundToken>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT user, secret, privilege_separated, expires FROM api_tokens
+        "SELECT user, secret, privilege_separated, expires, name, coalesce((SELECT grants FROM granted_to_token
+         WHERE granted_to_token.user = api_tokens.user AND token = api_tokens.name), 0) FROM api_tokens
          WHERE name = ? AND user = (SELECT id FROM users WHERE realm = ? AND name = ?)",
     )?;
     let found = statement
@@ -149,6 +208,8 @@ pub(crate) fn find(
                 secret: row.get(1)?,
                 privilege_separated: row.get(2)?,
                 expires: row.get::<_, Option<i64>>(3)?.map(moment),
+                name: row.get(4)?,
+                own: Privileges::from_store(row.get(5)?),
             })
         })
         .optional()?;
@@ -169,10 +230,7 @@ pub(crate) fn add(
     if all(connection, user)?.len() >= MAX_TOKENS_PER_USER {
         return Err(UserError::TooManyTokens(user.clone()));
     }
-    if wish.name.is_empty()
-        || wish.name.len() > 64
-        || !wish.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    {
+    if !is_name(&wish.name) {
         return Err(UserError::TokenName);
     }
     users::check_comment(&wish.comment)?;
@@ -195,25 +253,42 @@ pub(crate) fn add(
     Ok(secret)
 }
 
+fn is_name(name: &str) -> bool {
+    let is_in_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_in_a_name)
+}
+
 /// A user's tokens, by name.
 pub(crate) fn all(connection: &Connection, user: &UserName) -> Result<Vec<ApiToken>, UserError> {
-    Ok(of(connection, users::known(connection, user)?.id)?)
+    Ok(of(connection, &users::known(connection, user)?)?)
+}
+
+/// A token that is there, and the row of its user.
+pub(crate) fn known(connection: &Connection, id: &TokenId) -> Result<(UserId, ApiToken), UserError> {
+    let user = users::known(connection, &id.user)?;
+    let found = of(connection, &user)?.into_iter().find(|token| token.name == id.name);
+    let unknown = || UserError::UnknownToken { user: id.user.clone(), name: id.name.clone() };
+    Ok((user.id, found.ok_or_else(unknown)?))
 }
 
 /// The tokens of a user who is there, by name.
-pub(crate) fn of(connection: &Connection, user: UserId) -> Result<Vec<ApiToken>, StoreError> {
+pub(crate) fn of(connection: &Connection, user: &User) -> Result<Vec<ApiToken>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, comment, privilege_separated, expires, created FROM api_tokens WHERE user = ? ORDER BY name",
+        "SELECT name, comment, privilege_separated, expires, created, coalesce((SELECT grants FROM granted_to_token
+         WHERE granted_to_token.user = api_tokens.user AND token = api_tokens.name), 0)
+         FROM api_tokens WHERE user = ? ORDER BY name",
     )?;
-    let tokens = statement.query_map([user], read)?.collect::<Result<_, _>>()?;
+    let tokens = statement.query_map([user.id], |row| read(row, user.privileges))?.collect::<Result<_, _>>()?;
     Ok(tokens)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
+fn read(row: &Row<'_>, of_user: Privileges) -> rusqlite::Result<ApiToken> {
+    let privilege_separated = row.get(2)?;
     Ok(ApiToken {
         name: row.get(0)?,
         comment: row.get(1)?,
-        privilege_separated: row.get(2)?,
+        privilege_separated,
+        privileges: allowed(of_user, Privileges::from_store(row.get(5)?), privilege_separated),
         expires: row.get::<_, Option<i64>>(3)?.map(moment),
         created: moment(row.get(4)?),
     })
@@ -227,9 +302,7 @@ pub(crate) fn change(
     change: &TokenChange,
     by: &By,
 ) -> Result<(ApiToken, Option<String>), UserError> {
-    let id = users::known(connection, user)?.id;
-    let found = of(connection, id)?.into_iter().find(|token| token.name == name);
-    let mut token = found.ok_or_else(|| UserError::UnknownToken { user: user.clone(), name: name.to_owned() })?;
+    let (id, mut token) = known(connection, &TokenId { user: user.clone(), name: name.to_owned() })?;
     if let Some(comment) = &change.comment {
         users::check_comment(comment)?;
         token.comment.clone_from(comment);
@@ -251,6 +324,7 @@ pub(crate) fn change(
     }
     let detail = if secret.is_some() { format!("{name}, a new secret") } else { name.to_owned() };
     audit_log::record(connection, by, EventKind::TokenChanged, &user.to_string(), &detail)?;
+    let (_, token) = known(connection, &TokenId { user: user.clone(), name: name.to_owned() })?;
     Ok((token, secret))
 }
 

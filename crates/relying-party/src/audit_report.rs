@@ -146,7 +146,7 @@ pub(crate) fn audited(
         let requirement = realm.map_or(Requirement::None, |realm| realm.requirement);
         let keys_count = !(excludes_keys && matches!(requirement, Requirement::Oath { .. }));
         let findings = findings(&user, requirement, keys_count, &factors, now);
-        let tokens = api_tokens::of(connection, user.id)?;
+        let tokens = api_tokens::of(connection, &user)?;
         Ok(AuditedUser { user, requirement, factors, tokens, findings })
     };
     factors::of_users(connection, users)?.into_iter().map(audited).collect()
@@ -343,7 +343,12 @@ impl ApiToken {
 }
 
 fn token_detail(token: &ApiToken) -> String {
-    let may = if token.privilege_separated { "what any user may" } else { "what its user may" };
+    let own = token.privileges.names();
+    let may = match (token.privilege_separated, own.as_slice()) {
+        (false, _) => "what its user may".to_owned(),
+        (true, []) => "what any user may".to_owned(),
+        (true, own) => format!("what any user may, and {}", own.join(", ")),
+    };
     let end = token.expires.map_or("never expires".to_owned(), |at| format!("expires {}", date(at)));
     format!("may do {may}, {end}")
 }

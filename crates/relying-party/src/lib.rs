@@ -133,7 +133,7 @@ pub use keyrig_http::{SHUTDOWN_GRACE, Server};
 #[cfg(feature = "tls")]
 pub use keyrig_http::{Tls, TlsError};
 
-pub use self::api_tokens::{ApiToken, TokenChange, TokenWish};
+pub use self::api_tokens::{ApiToken, InvalidTokenId, TokenChange, TokenId, TokenWish};
 pub use self::audit_log::{Actor, By, Event, EventFilter, EventKind, InvalidEventKind, REFUSED_LOGINS};
 pub use self::audit_report::{AuditReport, AuditedUser, Finding, InvalidMoment, read_moment};
 pub use self::challenges::{ChallengeGone, MAX_CHALLENGES_PER_SESSION, MAX_CHALLENGES_PER_USER, MAX_LOGINS_PER_USER};

@@ -152,6 +152,11 @@ impl Privileges {
         Privilege::ALL.into_iter().filter(move |privilege| self.has(*privilege))
     }
 
+    /// Those that are here and there.
+    pub(crate) fn common_with(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
     /// Their names, in order.
     #[must_use]
     pub fn names(self) -> Vec<&'static str> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use crate::api_tokens::{self, TokenId};
 use crate::audit_log::{self, By, EventKind};
 use crate::groups::{self, GroupError};
 use crate::privileges::{Privilege, Privileges};
@@ -45,6 +46,8 @@ pub enum Subject {
     User(UserName),
     /// All of a group.
     Group(String),
+    /// A token for programs, which is no more than its user.
+    Token(TokenId),
 }
 
 /// A line of the access control list.
@@ -142,7 +145,7 @@ impl Store {
         self.write(|transaction| delete(transaction, name, by))
     }
 
-    /// Who has which role, users before groups. What a user has as such is there by the name of a built-in role.
+    /// Who has which role, users before groups, and these before tokens. What a user has as such is there by the name of a built-in role.
     ///
     /// # Errors
     /// [`StoreError`] if the store fails.
@@ -150,10 +153,10 @@ impl Store {
         self.read(|connection| acl(connection))
     }
 
-    /// Gives roles to users and groups.
+    /// Gives roles to users, groups and tokens.
     ///
     /// # Errors
-    /// [`RoleError`] if there is no such role, user or group, or no administrator would be left.
+    /// [`RoleError`] if there is no such role, user, group or token, or no administrator would be left.
     pub fn grant(&self, roles: &[String], subjects: &[Subject], by: &By) -> Result<(), RoleError> {
         self.write(|transaction| grant(transaction, roles, subjects, by))
     }
@@ -288,6 +291,15 @@ pub(crate) fn acl(connection: &Connection) -> Result<Vec<AclEntry>, StoreError> 
         Ok(AclEntry { path: "/", subject, role: row.get(0)? })
     })?;
     entries.extend(found.collect::<Result<Vec<_>, _>>()?);
+    let mut statement = connection.prepare_cached(
+        "SELECT token_roles.role, users.name, users.realm, token FROM token_roles JOIN users ON users.id = token_roles.user
+         ORDER BY users.realm, users.name, token, token_roles.role",
+    )?;
+    let of_tokens = statement.query_map([], |row| {
+        let user = UserName::from_store(row.get(1)?, row.get(2)?);
+        Ok(AclEntry { path: "/", subject: Subject::Token(TokenId { user, name: row.get(3)? }), role: row.get(0)? })
+    })?;
+    entries.extend(of_tokens.collect::<Result<Vec<_>, _>>()?);
     Ok(entries)
 }
 
@@ -315,6 +327,11 @@ pub(crate) fn grant(
                 groups::known(connection, group)?;
                 let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO acl VALUES (?, NULL, ?)")?;
                 statement.execute([role, group])?
+            }
+            (Subject::Token(id), _) => {
+                let (user, _) = api_tokens::known(connection, id)?;
+                let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO token_roles VALUES (?, ?, ?)")?;
+                statement.execute(params![role, user, id.name])?
             }
         };
         if given > 0 {
@@ -347,6 +364,11 @@ pub(crate) fn revoke(
                     groups::known(connection, group)?;
                     let sql = "DELETE FROM acl WHERE role = ? AND group_name = ?";
                     connection.prepare_cached(sql)?.execute([role, group])?
+                }
+                Subject::Token(id) => {
+                    let (user, _) = api_tokens::known(connection, id)?;
+                    let sql = "DELETE FROM token_roles WHERE role = ? AND user = ? AND token = ?";
+                    connection.prepare_cached(sql)?.execute(params![role, user, id.name])?
                 }
             };
             if taken > 0 {
@@ -390,6 +412,7 @@ impl Subject {
         match self {
             Self::User(name) => format!("the user {name}"),
             Self::Group(name) => format!("the group {name}"),
+            Self::Token(id) => format!("the token {id}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use keyrig_relying_party::{AclEntry, By, Subject, UserName};
+use keyrig_relying_party::{AclEntry, By, Subject, TokenId, UserName};
 
 use super::state::State;
 use crate::failure::Failure;
@@ -15,6 +15,7 @@ use crate::output::{print, print_json};
 Examples:
   keyrig rp acl modify / --users alice@pve --roles PVEAuditor
   keyrig rp acl modify / --groups admins --roles Administrator
+  keyrig rp acl modify / --tokens alice@pve!ci --roles PVEAuditor
   keyrig rp acl delete / --groups admins --roles Administrator")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -31,9 +32,9 @@ enum Action {
         #[command(flatten)]
         state: State,
     },
-    /// Give roles to users and groups
+    /// Give roles to users, groups and API tokens
     Modify(Change),
-    /// Take roles from users and groups
+    /// Take roles from users, groups and API tokens
     Delete(Change),
 }
 
@@ -54,9 +55,9 @@ struct Change {
     /// Whether it holds below the path too: 1, as everything does here
     #[arg(long, value_name = "1", value_parser = super::values::one_or_zero)]
     propagate: Option<bool>,
-    // As guides have it: to be told what is right.
-    #[arg(long, hide = true)]
-    tokens: Option<String>,
+    /// API tokens, with commas between: what these may, their user has to be allowed too
+    #[arg(long, alias = "token", value_name = "USER!TOKEN,…", value_delimiter = ',')]
+    tokens: Vec<TokenId>,
     #[command(flatten)]
     state: State,
 }
@@ -67,20 +68,16 @@ fn root(path: &str) -> Result<String, String> {
 
 impl Change {
     fn subjects(&self) -> Result<Vec<Subject>, Failure> {
-        if self.tokens.is_some() {
-            return Err(Failure::Usage(
-                "a token may what its user may, or with privsep what any user may: roles are for users and groups"
-                    .to_owned(),
-            ));
-        }
         if self.propagate == Some(false) {
             return Err(Failure::Usage("a role at / is one below it too here: leave out --propagate".to_owned()));
         }
-        if self.users.is_empty() && self.groups.is_empty() {
-            return Err(Failure::Usage("say whom it is about: --users USER or --groups GROUP".to_owned()));
+        if self.users.is_empty() && self.groups.is_empty() && self.tokens.is_empty() {
+            let whom = "say whom it is about: --users USER, --groups GROUP or --tokens USER!TOKEN";
+            return Err(Failure::Usage(whom.to_owned()));
         }
         let users = self.users.iter().cloned().map(Subject::User);
-        Ok(users.chain(self.groups.iter().cloned().map(Subject::Group)).collect())
+        let groups = self.groups.iter().cloned().map(Subject::Group);
+        Ok(users.chain(groups).chain(self.tokens.iter().cloned().map(Subject::Token)).collect())
     }
 }
 
@@ -113,5 +110,6 @@ fn text(AclEntry { path, subject, role }: &AclEntry) -> String {
     match subject {
         Subject::User(name) => format!("{path}  {name}  {role}"),
         Subject::Group(name) => format!("{path}  @{name}  {role}"),
+        Subject::Token(id) => format!("{path}  {id}  {role}"),
     }
 }

@@ -35,7 +35,7 @@ pub(super) enum Action {
         /// From when on it is good no more, in seconds since 1970; 0 for never
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         expire: u32,
-        /// Whether it may do only what any user may, whatever its user may do: 1 or 0
+        /// Whether it may do only what roles of its own allow too ("acl modify --tokens"): 1 or 0
         #[arg(long, value_name = "1|0", default_value = "1", action = clap::ArgAction::Set, value_parser = super::values::one_or_zero)]
         privsep: bool,
         /// Print JSON
@@ -56,7 +56,7 @@ pub(super) enum Action {
         /// From when on it is good no more, in seconds since 1970; 0 for never
         #[arg(long, value_name = "SECONDS")]
         expire: Option<u32>,
-        /// Whether it may do only what any user may, whatever its user may do: 1 or 0
+        /// Whether it may do only what roles of its own allow too ("acl modify --tokens"): 1 or 0
         #[arg(long, value_name = "1|0", value_parser = super::values::one_or_zero)]
         privsep: Option<bool>,
         /// Give it another secret and print that: the one that it had is good no more
@@ -183,8 +183,7 @@ fn permissions(user: &UserName, name: String, path: Option<&str>, json: bool, st
     let Some(token) = store.api_tokens(user)?.into_iter().find(|token| token.name == name) else {
         return Err(UserError::UnknownToken { user: user.clone(), name }.into());
     };
-    let privileges = if token.privilege_separated { Privileges::default() } else { store.user(user)?.privileges };
-    let found = Permissions { token: full_id(user, &name), path: "/", privileges };
+    let found = Permissions { token: full_id(user, &name), path: "/", privileges: token.privileges };
     let found: Vec<_> = path
         .is_none_or(|path| path == "/")
         .then_some(found)

@@ -173,6 +173,7 @@ fn report() -> AuditReport {
         name: name.to_owned(),
         comment: if privilege_separated { String::new() } else { "=backup".to_owned() },
         privilege_separated,
+        privileges: Privileges::default(),
         expires: expires.map(at),
         created: at(NOW - 60),
     };

@@ -413,6 +413,7 @@ fn execute(connection: &Connection, sql: &str, name: &str) -> Result<bool, Store
 /// Takes all roles of a user's own. Whether there was one.
 fn take_roles(connection: &Connection, user: &User) -> Result<bool, StoreError> {
     let taken = connection.prepare_cached("DELETE FROM acl WHERE user = ?")?.execute([user.id])?;
+    connection.prepare_cached("DELETE FROM token_roles WHERE user = ?")?.execute([user.id])?;
     connection.prepare_cached("UPDATE users SET role = ? WHERE id = ?")?.execute(params![Role::User, user.id])?;
     Ok(taken > 0 || user.own_role != Role::User)
 }

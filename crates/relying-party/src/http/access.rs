@@ -116,7 +116,7 @@ pub(super) struct NewToken {
     #[serde(default)]
     #[schema(max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     comment: String,
-    /// Whether it may do only what any user may.
+    /// Whether it may do only what roles of its own allow too, beside what any user may.
     #[serde(default = "separated")]
     privilege_separated: bool,
     /// From when on it is good no more, in seconds since 1970; 0 for never.

@@ -12,7 +12,9 @@ use utoipa::ToSchema;
 use super::routes;
 use super::schemas::part_of_path;
 use super::session::{CSRF_HEADER, SessionCookie};
+use crate::needed::{Need, Needed};
 use crate::refusal::RefusalBody;
+use crate::relying_party::Right;
 
 /// What a route takes and answers, and to whom.
 pub(super) struct Description {
@@ -21,6 +23,7 @@ pub(super) struct Description {
     query: Option<fn(Operation) -> Operation>,
     body: Option<fn(Operation) -> Operation>,
     is_open: bool,
+    needs: &'static [Need],
     refused: &'static [u16],
 }
 
@@ -32,6 +35,7 @@ pub(super) fn gives<Answer: ToSchema>(summary: &'static str) -> Description {
         query: None,
         body: None,
         is_open: false,
+        needs: &[],
         refused: &[],
     }
 }
@@ -44,6 +48,11 @@ pub(super) fn lists<Item: ToSchema>(summary: &'static str) -> Description {
 impl Description {
     pub(super) fn for_anybody(self) -> Self {
         Self { is_open: true, ..self }
+    }
+
+    /// To whom this right's privileges are given.
+    pub(super) fn needing<R: Right>(self) -> Self {
+        Self { needs: R::NEEDS, ..self }
     }
 
     pub(super) fn asking<Query: ToSchema>(self) -> Self {
@@ -65,7 +74,11 @@ impl Description {
             let last = in_path(path).last().unwrap_or_default();
             id = format!("{id}_by_{last}");
         }
-        let mut operation = (self.answer)(&id, self.summary);
+        let summary = match self.needs {
+            [] => self.summary.to_owned(),
+            needs => format!("{} It takes {}.", self.summary, Needed::Privileges(needs.to_vec())),
+        };
+        let mut operation = (self.answer)(&id, &summary);
         for part in in_path(path) {
             operation = operation.with_part_of_path(part, part_of_path(part));
         }
@@ -99,7 +112,7 @@ const REFUSALS: [(u16, &str); 11] = [
     (401, "There is no session, the login is refused, or the login under way is over."),
     (
         403,
-        "The session does not allow it: it lacks the role, the token against cross-site requests, or the password given again; or what \
+        "The session does not allow it: it lacks a privilege, the token against cross-site requests, or the password given again; or what \
            was to be proved is not.",
     ),
     (404, "There is nobody, or nothing, of that name."),

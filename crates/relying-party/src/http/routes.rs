@@ -12,7 +12,10 @@ use crate::api_tokens::ApiToken;
 use crate::audit_log::Event;
 use crate::factors::{Factor, FactorChange};
 use crate::realms::Realm;
-use crate::relying_party::{Ceremony, RegistrationWish, TotpOffer, TotpWish};
+use crate::relying_party::{
+    AddUsers, Audit, Ceremony, ChangeGroups, ChangeOthersFactors, ChangeRealms, ChangeUsers, HelpUsers,
+    RegistrationWish, ReplaceUsers, SeeReports, SeeUsers, TotpOffer, TotpWish,
+};
 use crate::roles::NamedRole;
 use crate::sessions::SessionEntry;
 use crate::users::{User, UserChange};
@@ -86,33 +89,33 @@ routes! {
     DELETE "/api/factors/{id}" => factors::delete: lists::<Factor>("Delete one of the user's own factors, which is answered.")
         .refusing(UNKNOWN_OR_IN_CONFLICT);
     GET "/api/users" => administration::users: lists::<administration::UserWithFactors>("Users with their factors, by realm and name.")
-        .asking::<administration::UserQuery>();
-    POST "/api/users" => administration::add_user: gives::<User>("Add a user.")
-        .taking::<administration::NewUser>().refusing(OF_PASSWORD);
-    PATCH "/api/users/{user}" => administration::change_user: gives::<User>("Change a user.")
-        .taking::<UserChange>().refusing(UNKNOWN_OR_IN_CONFLICT);
+        .asking::<administration::UserQuery>().needing::<SeeUsers>();
+    POST "/api/users" => administration::add_user: gives::<User>("Add a user; with a role as such it takes Permissions.Modify too.")
+        .taking::<administration::NewUser>().refusing(OF_PASSWORD).needing::<AddUsers>();
+    PATCH "/api/users/{user}" => administration::change_user: gives::<User>("Change a user; the role takes Permissions.Modify, and that alone.")
+        .taking::<UserChange>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeUsers>();
     DELETE "/api/users/{user}" => administration::delete_user: gives::<administration::Deleted>("Delete a user.")
-        .refusing(UNKNOWN_OR_IN_CONFLICT);
+        .refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ReplaceUsers>();
     PUT "/api/users/{user}/password" => administration::set_password: gives::<administration::Changed>(
         "Set a user's password, which ends the user's sessions.",
-    ).taking::<administration::NewPassword>().refusing(OF_PASSWORD);
+    ).taking::<administration::NewPassword>().refusing(OF_PASSWORD).needing::<ReplaceUsers>();
     POST "/api/users/{user}/unlock" => administration::unlock: gives::<administration::Unlocked>("Release a user's locks.")
-        .refusing(UNKNOWN);
+        .refusing(UNKNOWN).needing::<HelpUsers>();
     GET "/api/users/{user}/sessions" => administration::sessions: lists::<SessionEntry>("A user's sessions.").refusing(UNKNOWN);
     DELETE "/api/users/{user}/sessions" => administration::end_sessions: gives::<administration::EndedSessions>(
         "End all of a user's sessions.",
-    ).refusing(UNKNOWN);
+    ).refusing(UNKNOWN).needing::<HelpUsers>();
     DELETE "/api/users/{user}/sessions/{id}" => administration::end_session: gives::<session::Ended>("End one of a user's sessions.")
-        .refusing(UNKNOWN);
+        .refusing(UNKNOWN).needing::<HelpUsers>();
     GET "/api/users/{user}/factors" => administration::factors: lists::<Factor>("A user's factors.").refusing(UNKNOWN);
     DELETE "/api/users/{user}/factors" => administration::delete_factors: lists::<Factor>(
         "Delete all of a user's factors, which are answered.",
-    ).asking::<administration::Forced>().refusing(UNKNOWN_OR_IN_CONFLICT);
+    ).asking::<administration::Forced>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeOthersFactors>();
     PATCH "/api/users/{user}/factors/{id}" => administration::change_factor: gives::<Factor>("Change one of a user's factors.")
-        .asking::<administration::Forced>().taking::<FactorChange>().refusing(UNKNOWN_OR_IN_CONFLICT);
+        .asking::<administration::Forced>().taking::<FactorChange>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeOthersFactors>();
     DELETE "/api/users/{user}/factors/{id}" => administration::delete_factor: lists::<Factor>(
         "Delete one of a user's factors, which is answered.",
-    ).asking::<administration::Forced>().refusing(UNKNOWN_OR_IN_CONFLICT);
+    ).asking::<administration::Forced>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeOthersFactors>();
     GET "/api/users/{user}/tokens" => access::tokens: lists::<ApiToken>("A user's tokens for programs.").refusing(UNKNOWN);
     POST "/api/users/{user}/tokens" => access::add_token: gives::<access::AddedToken>(
         "Make a token for programs, whose secret is told this once.",
@@ -120,19 +123,19 @@ routes! {
     DELETE "/api/users/{user}/tokens/{token}" => access::delete_token: gives::<administration::Deleted>("Delete a token.").refusing(UNKNOWN);
     GET "/api/groups" => access::groups: lists::<access::GroupWithRoles>("Groups, who is in each, and what these may do.");
     POST "/api/groups" => access::add_group: gives::<access::AddedGroup>("Add a group.")
-        .taking::<access::NewGroup>().refusing(&[409]);
-    PATCH "/api/groups/{group}" => access::change_group: gives::<administration::Changed>("Change a group, and what its members may do.")
-        .taking::<access::GroupChange>().refusing(UNKNOWN_OR_IN_CONFLICT);
+        .taking::<access::NewGroup>().refusing(&[409]).needing::<ChangeGroups>();
+    PATCH "/api/groups/{group}" => access::change_group: gives::<administration::Changed>("Change a group; its roles take Permissions.Modify, and that alone.")
+        .taking::<access::GroupChange>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeGroups>();
     DELETE "/api/groups/{group}" => access::delete_group: gives::<administration::Deleted>("Delete a group. Its users stay.")
-        .refusing(UNKNOWN_OR_IN_CONFLICT);
+        .refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeGroups>();
     GET "/api/roles" => access::roles: lists::<NamedRole>("Roles by their names.");
     GET "/api/realms" => administration::realms: lists::<Realm>("The realms.").for_anybody();
     PUT "/api/realms/{realm}" => administration::change_realm: gives::<Realm>("Set which second factor a realm requires.")
-        .taking::<administration::RealmChange>().refusing(UNKNOWN_OR_IN_CONFLICT);
+        .taking::<administration::RealmChange>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeRealms>();
     GET "/api/audit" => administration::audit: lists::<administration::AuditedView>(
         "Users with their factors, and what there is to say of each.",
-    ).asking::<administration::UserQuery>();
-    GET "/api/events" => administration::events: lists::<Event>("Events, the latest first.").asking::<administration::EventQuery>();
+    ).asking::<administration::UserQuery>().needing::<Audit>();
+    GET "/api/events" => administration::events: lists::<Event>("Events, the latest first.").asking::<administration::EventQuery>().needing::<Audit>();
     GET "/api/reports/{id}" => administration::report: gives::<administration::Report>("The report that a refusal named, with its event.")
-        .refusing(UNKNOWN);
+        .refusing(UNKNOWN).needing::<SeeReports>();
 }

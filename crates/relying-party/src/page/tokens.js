@@ -9,9 +9,9 @@ export async function show(user, list, mayChange) {
   const tokens = await call('GET', pathOf(user));
   // Below the title of who has them, where that is one of many.
   const title = list.closest('li') ? 'h4' : 'h3';
-  const card = ({ name, comment, privilege_separated: isSeparated, expires }) => {
+  const card = ({ name, comment, privilege_separated: isSeparated, privileges, expires }) => {
     const made = element('li', {}, element(title, {}, `${user}!${name}`), pairs([
-      ['For', comment || null], ['May', isSeparated ? 'what any user may' : 'all that its user may, but change factors and tokens'],
+      ['For', comment || null], ['May', isSeparated ? ['what any user may', ...privileges].join(', ') : 'all that its user may, but change factors and tokens'],
       ['Good until', expires === null ? 'it is deleted' : stamp(expires)],
     ]));
     if (mayChange) made.append(element('div', { className: 'buttons' }, button('Delete', `token ${user}!${name}`, async () => {

@@ -142,6 +142,7 @@ impl RelyingParty {
             let sees = |entry: &AclEntry| match &entry.subject {
                 Subject::User(name) => *name == session.user.name,
                 Subject::Group(name) => own.contains(name),
+                Subject::Token(id) => id.user == session.user.name,
             };
             let all = session.may_see_acl();
             Ok(roles::acl(connection)?.into_iter().filter(|entry| all || sees(entry)).collect())

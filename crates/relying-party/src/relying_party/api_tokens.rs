@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::authorization::{Authorized, Claim, Own, OwnInPerson, Right, Session};
-use super::rights::{ChangeOthersTokens, SeeOthersTokens};
+use super::authorization::{Authorized, Claim, Own, OwnInPerson, Present, Right, Session};
+use super::rights::{Audit, ChangeOthersTokens, SeeOthersTokens};
 use super::state::RelyingParty;
-use crate::api_tokens::{self, ApiToken, TokenChange, TokenWish};
+use crate::api_tokens::{self, ApiToken, TokenChange, TokenId, TokenWish};
 use crate::audit_log::By;
+use crate::privileges::Privileges;
 use crate::refusal::Refusal;
 use crate::user_name::UserName;
+use crate::users;
 
 impl RelyingParty {
     fn may_change_tokens(&self, session: &Session, user: &UserName, by: &By) -> Result<(), Refusal> {
@@ -39,6 +41,26 @@ impl RelyingParty {
                 SeeOthersTokens::check(&session, by.now, &this.policy)?;
             }
             Ok(api_tokens::all(connection, &user)?)
+        })
+        .await
+    }
+
+    /// What a user or a token may, or who asks: others' for auditors, one's own tokens' for their user.
+    pub(crate) async fn permissions(
+        self: &Arc<Self>,
+        claim: Claim<Present>,
+        of: Option<String>,
+    ) -> Result<Privileges, Refusal> {
+        self.read_as(claim, move |this, Authorized { connection, session, by }| {
+            let Some(of) = of.filter(|of| !session.is_of(of)) else { return Ok(session.user.privileges) };
+            let token = of.parse::<TokenId>().ok();
+            if !token.as_ref().is_some_and(|token| session.is_of(&token.user.to_string())) {
+                Audit::check(&session, by.now, &this.policy)?;
+            }
+            match token {
+                Some(token) => Ok(api_tokens::known(connection, &token)?.1.privileges),
+                None => Ok(users::known(connection, &of.parse()?)?.privileges),
+            }
         })
         .await
     }

@@ -16,9 +16,8 @@ use super::state::RelyingParty;
 use crate::api_tokens::{self, PresentedToken};
 use crate::audit_log::{By, Occasion};
 use crate::factors;
-use crate::needed::Needed;
+use crate::needed::{Need, Needed};
 use crate::policy::{Confirmation, Policy};
-use crate::privileges::Privileges;
 use crate::random;
 use crate::realms;
 use crate::refusal::{Committed, Refusal};
@@ -39,12 +38,15 @@ pub(crate) struct Session {
     /// The factor that it was begun by.
     pub(crate) factor: Option<String>,
     confirmed: Option<SystemTime>,
-    /// Whether it is none, but a token for programs.
-    is_api_token: bool,
+    /// The name of the token for programs, if it is one and no session.
+    api_token: Option<String>,
 }
 
 /// What a session has to be good for.
 pub(crate) trait Right: Send + 'static {
+    /// The privileges that it takes: each of these.
+    const NEEDS: &'static [Need] = &[];
+
     /// # Errors
     /// What the session lacks.
     fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal>;
@@ -95,7 +97,7 @@ impl Right for Own {
 impl Right for OwnInPerson {
     fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
         Own::check(session, now, policy)?;
-        if session.is_api_token { Err(Refusal::Forbidden { needed: Needed::InPerson }) } else { Ok(()) }
+        if session.api_token.is_some() { Err(Refusal::Forbidden { needed: Needed::InPerson }) } else { Ok(()) }
     }
 }
 
@@ -227,7 +229,7 @@ impl Session {
     pub(crate) fn of_login(id: [u8; 32], user: User, now: SystemTime) -> Self {
         let (kind, confirmed) = (SessionKind::Full, Some(now));
         let csrf_token = String::new();
-        Self { id, user, kind, csrf_token, expires: now, factor: None, confirmed, is_api_token: false }
+        Self { id, user, kind, csrf_token, expires: now, factor: None, confirmed, api_token: None }
     }
 
     /// The session of a token, of a user who may log in.
@@ -235,7 +237,7 @@ impl Session {
         let Some(found) = sessions::find(connection, token, now)? else { return Ok(None) };
         let StoredSession { id, user, kind, csrf_token, expires, factor, confirmed } = found;
         let user = users::by_id(connection, user)?.filter(|user| user.may_log_in(now));
-        Ok(user.map(|user| Self { id, user, kind, csrf_token, expires, factor, confirmed, is_api_token: false }))
+        Ok(user.map(|user| Self { id, user, kind, csrf_token, expires, factor, confirmed, api_token: None }))
     }
 
     /// What a ticket is good for by itself, when the store has its session no more.
@@ -255,11 +257,11 @@ impl Session {
             expires,
             factor: None,
             confirmed: None,
-            is_api_token: false,
+            api_token: None,
         }))
     }
 
-    /// What a token for programs is good for: what its user may do, or only what any user may.
+    /// What a token for programs is good for: what its user may do, or of that only what roles of its own allow too.
     fn of_api_token(
         connection: &Connection,
         token: &PresentedToken,
@@ -267,21 +269,30 @@ impl Session {
     ) -> Result<Option<Self>, StoreError> {
         let Some(found) = api_tokens::find(connection, token, now)? else { return Ok(None) };
         let user = users::by_id(connection, found.user)?.filter(|user| user.may_log_in(now));
-        Ok(user.map(|user| Self {
-            id: found.secret,
-            user: if found.privilege_separated { User { privileges: Privileges::default(), ..user } } else { user },
-            kind: SessionKind::Full,
-            csrf_token: String::new(),
-            expires: found.expires.unwrap_or(now + SESSION_LIFETIME),
-            factor: None,
-            confirmed: None,
-            is_api_token: true,
+        Ok(user.map(|user| {
+            let privileges = found.privileges(user.privileges);
+            Self {
+                id: found.secret,
+                user: User { privileges, role: privileges.role(), ..user },
+                kind: SessionKind::Full,
+                csrf_token: String::new(),
+                expires: found.expires.unwrap_or(now + SESSION_LIFETIME),
+                factor: None,
+                confirmed: None,
+                api_token: Some(found.name),
+            }
         }))
+    }
+
+    /// What Proxmox VE calls who asks: a user, or a token by its whole name.
+    pub(super) fn is_of(&self, id: &str) -> bool {
+        let user = self.user.name.to_string();
+        self.api_token.as_ref().map_or(id == user, |name| id == format!("{user}!{name}"))
     }
 
     /// Whether the machine's superuser began it.
     pub(super) fn is_of_root(&self) -> bool {
-        !self.is_api_token && (self.user.name.name(), self.user.name.realm()) == ("root", "pam")
+        self.api_token.is_none() && (self.user.name.name(), self.user.name.realm()) == ("root", "pam")
     }
 
     /// Whether the password was given again lately enough to change factors.

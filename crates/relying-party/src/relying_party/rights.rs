@@ -45,9 +45,11 @@ macro_rules! rights {
         pub(crate) struct $name;
 
         impl Right for $name {
+            const NEEDS: &'static [Need] = &$needs;
+
             fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
                 Own::check(session, now, policy)?;
-                session.need(&$needs)?;
+                session.need(Self::NEEDS)?;
                 Again::$again.check(session, now, policy)
             }
         }

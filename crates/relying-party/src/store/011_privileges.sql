@@ -16,3 +16,18 @@ UPDATE roles SET grants = CASE name
         | 64 * (instr(',' || privileges || ',', ',Sys.Syslog,') > 0)
         | 128 * (instr(',' || privileges || ',', ',User.Modify,') > 0)
     END;
+
+-- Which roles a token for programs has at / of its own: it may what these and its user's allow both, if it is separated.
+CREATE TABLE token_roles (
+    role TEXT NOT NULL REFERENCES roles (name),
+    user INTEGER NOT NULL,
+    token TEXT NOT NULL,
+    PRIMARY KEY (user, token, role),
+    FOREIGN KEY (user, token) REFERENCES api_tokens (user, name) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW granted_to_token AS
+    SELECT token_roles.user AS user, token_roles.token AS token, max(roles.grants & 1) | max(roles.grants & 2)
+        | max(roles.grants & 4) | max(roles.grants & 8) | max(roles.grants & 16) | max(roles.grants & 32)
+        | max(roles.grants & 64) | max(roles.grants & 128) AS grants
+    FROM token_roles JOIN roles ON roles.name = token_roles.role GROUP BY token_roles.user, token_roles.token;

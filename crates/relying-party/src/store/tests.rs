@@ -225,7 +225,8 @@ fn a_role_by_a_name_that_is_built_in_now_gives_no_more_than_before() {
     with_user(&Store::open(directory.path()).unwrap(), "alice@pve").unwrap();
     let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
     raw.execute_batch(
-        "DELETE FROM roles WHERE name NOT IN ('Administrator', 'PVEAuditor', 'NoAccess');
+        "DROP VIEW granted_to_token; DROP TABLE token_roles;
+         DELETE FROM roles WHERE name NOT IN ('Administrator', 'PVEAuditor', 'NoAccess');
          INSERT INTO roles VALUES ('PVEAdmin', 'Sys.Audit', 1);
          INSERT INTO acl SELECT 'PVEAdmin', id, NULL FROM users;
          PRAGMA user_version = 9;",
@@ -247,7 +248,8 @@ fn roles_of_the_format_before_give_what_their_privileges_give() {
     drop(store);
     let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
     raw.execute_batch(
-        "UPDATE roles SET grants = 0;
+        "DROP VIEW granted_to_token; DROP TABLE token_roles;
+         UPDATE roles SET grants = 0;
          UPDATE roles SET grants = 1 WHERE name IN ('PVEAuditor', 'PVESysAdmin');
          UPDATE roles SET grants = 2 WHERE name IN ('Administrator', 'PVEAdmin', 'PVEUserAdmin');
          INSERT INTO roles VALUES ('Own', 'Realm.AllocateUser,Sys.Audit,Sys.Modify,User.Modify,VM.Audit', 2),

@@ -83,7 +83,7 @@ async fn a_group_that_cannot_be_so_stays_as_it_is() {
     assert_eq!(root.get("/api/session").await["role"], "administrator");
 }
 
-/// Made here, used where programs ask: with its user's rights, or with those of any user.
+/// Made here, used where programs ask: with its user's rights, or with those of any user as long as it has no role.
 #[tokio::test]
 async fn a_token_made_on_the_pages_is_good_for_programs() {
     let rig = Rig::new();
@@ -100,9 +100,10 @@ async fn a_token_made_on_the_pages_is_good_for_programs() {
         assert!(!root.get(path).await.to_string().contains(&text(&made["secret"])), "it is told once");
     }
     let created = rig.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let everything = root.get("/api/session").await["privileges"].clone();
     let listed = json!([
-        { "name": "separate", "comment": "", "privilege_separated": true, "expires": null, "created": created },
-        { "name": "whole", "comment": "of CI", "privilege_separated": false, "expires": u32::MAX, "created": created },
+        { "name": "separate", "comment": "", "privilege_separated": true, "privileges": [], "expires": null, "created": created },
+        { "name": "whole", "comment": "of CI", "privilege_separated": false, "privileges": everything, "expires": u32::MAX, "created": created },
     ]);
     assert_eq!(root.get(path).await, listed);
     root.accepted("DELETE", &format!("{path}/whole"), None).await;

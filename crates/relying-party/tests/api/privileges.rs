@@ -331,3 +331,106 @@ async fn who_may_give_rights_is_an_administrator_and_the_last_one_stays() {
     keeper.accepted("PATCH", "/api/users/keeper@pve", Some(json!({ "role": "administrator" }))).await;
     keeper.get("/api/users").await;
 }
+
+async fn token(rig: &Rig, program: &Program, id: &str, privsep: &str) -> Program {
+    let (user, name) = id.split_once('!').unwrap();
+    let path = format!("/access/users/{user}/token/{name}");
+    let made = program.call(rig, "POST", &path, &[("privsep", privsep)]).await.data();
+    assert_eq!(made["full-tokenid"], id);
+    Program { token: Some(format!("{id}={}", text(&made["value"]))), ..Program::default() }
+}
+
+/// `PVE::RPCEnvironment::permissions`: a token that is separated may what both its user and its own roles allow, any other what its user may.
+#[tokio::test]
+async fn a_separated_token_may_what_its_user_and_its_own_roles_allow() {
+    let rig = site();
+    rig.add_user("admin@pve", Role::User);
+    rig.store().grant(&names(&["PVEAdmin"]), &[Subject::User("admin@pve".parse().unwrap())], &by(&rig)).unwrap();
+    let (root, admin) = (ticket(&rig, "root@pam").await, ticket(&rig, "admin@pve").await);
+    let separate = token(&rig, &admin, "admin@pve!separate", "1").await;
+    let whole = token(&rig, &admin, "admin@pve!whole", "0").await;
+    let of = async |program: &Program| program.get(&rig, "/access/permissions").await["/"].clone();
+    let of_admin =
+        json!({ "Group.Allocate": 1, "Realm.AllocateUser": 1, "Sys.Audit": 1, "Sys.Syslog": 1, "User.Modify": 1 });
+    assert_eq!((of(&separate).await, of(&whole).await), (Value::Null, of_admin.clone()));
+    let group =
+        async |program: &Program, name: &str| program.call(&rig, "POST", "/access/groups", &[("groupid", name)]).await;
+    group(&separate, "staff").await.refused(403, "Permission check failed (/access/groups, Group.Allocate)");
+    group(&whole, "staff").await.data();
+    let acl = async |roles: &str, delete: &str| {
+        let of_token = [("path", "/"), ("tokens", "admin@pve!separate"), ("roles", roles), ("delete", delete)];
+        root.call(&rig, "PUT", "/access/acl", &of_token).await.data()
+    };
+    // More than its user has is nothing to it.
+    acl("Administrator,PVEVMAdmin", "0").await;
+    assert_eq!(of(&separate).await, of_admin);
+    let role = [("path", "/"), ("roles", "Administrator"), ("users", "admin@pve")];
+    separate
+        .call(&rig, "PUT", "/access/acl", &role)
+        .await
+        .refused(403, "Permission check failed (/, Permissions.Modify)");
+    acl("Administrator", "1").await;
+    assert_eq!(of(&separate).await, Value::Null);
+    acl("PVEUserAdmin", "0").await;
+    group(&separate, "others").await.data();
+    separate.call(&rig, "GET", "/access/users/alice@pve", &[]).await.data();
+    separate.call(&rig, "GET", "/access/groups/staff", &[]).await.data();
+    separate
+        .call(&rig, "GET", "/access/domains/pve", &[])
+        .await
+        .refused(403, "Permission check failed (/access/realm, Realm.Allocate|Sys.Audit)");
+    // What its user has no more, it has no more.
+    rig.store().revoke(&names(&["PVEAdmin"]), &[Subject::User("admin@pve".parse().unwrap())], &by(&rig)).unwrap();
+    assert_eq!((of(&separate).await, of(&whole).await), (Value::Null, Value::Null));
+}
+
+/// `PVE::API2::ACL` and `PVE::API2::AccessControl`: what tokens have is listed, asked for by name, and goes with them.
+#[tokio::test]
+async fn roles_of_tokens_are_listed_asked_for_by_name_and_go_with_the_token() {
+    let rig = site();
+    let (root, auditor) = (ticket(&rig, "root@pam").await, ticket(&rig, "auditor@pve").await);
+    let alice = ticket(&rig, "alice@pve").await;
+    let program = token(&rig, &auditor, "auditor@pve!ci", "1").await;
+    token(&rig, &alice, "alice@pve!ci", "1").await;
+    let give = async |ids: &str| {
+        let parameters = [("path", "/"), ("tokens", ids), ("roles", "PVEAuditor")];
+        root.call(&rig, "PUT", "/access/acl", &parameters).await
+    };
+    give("auditor@pve!ci,alice@pve!ci").await.data();
+    let entry = |id: &str| json!({ "path": "/", "type": "token", "ugid": id, "roleid": "PVEAuditor", "propagate": 1 });
+    let of_tokens = async |program: &Program| {
+        let listed = program.get(&rig, "/access/acl").await.as_array().unwrap().clone();
+        listed.into_iter().filter(|entry| entry["type"] == "token").collect::<Vec<_>>()
+    };
+    assert_eq!(of_tokens(&root).await, [entry("alice@pve!ci"), entry("auditor@pve!ci")]);
+    assert_eq!(of_tokens(&alice).await, [entry("alice@pve!ci")]);
+    let audit = json!({ "Sys.Audit": 1 });
+    let of = async |program: &Program, id: &str| {
+        program.call(&rig, "GET", "/access/permissions", &[("userid", id), ("path", "/access")]).await
+    };
+    for (asker, id, expected) in [
+        (&auditor, "auditor@pve!ci", json!({ "/access": audit })),
+        (&auditor, "root@pam", root.get(&rig, "/access/permissions").await),
+        (&program, "auditor@pve!ci", json!({ "/access": audit })),
+        (&program, "auditor@pve", json!({ "/access": audit })),
+        (&alice, "alice@pve!ci", json!({ "/access": {} })),
+        (&alice, "alice@pve", json!({ "/access": {} })),
+    ] {
+        assert_eq!(of(asker, id).await.data()["/access"], expected["/access"], "{id}");
+    }
+    for id in ["auditor@pve", "auditor@pve!ci", "nobody@pve"] {
+        of(&alice, id).await.refused(403, "Permission check failed (/access, Sys.Audit)");
+    }
+    let wrong = give("alice@pve").await;
+    assert_eq!(wrong.body["errors"]["tokens"], "a token is USER@REALM!NAME, such as root@pam!ci", "{wrong:?}");
+    assert_eq!(give("alice@pve!none").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let nobody = root.call(&rig, "PUT", "/access/acl", &[("path", "/"), ("roles", "PVEAuditor")]).await;
+    assert_eq!(nobody.body["errors"]["tokens"], "either 'users', 'groups' or 'tokens' is required.");
+
+    root.call(&rig, "DELETE", "/access/users/alice@pve/token/ci", &[]).await.data();
+    assert_eq!(of_tokens(&root).await, [entry("auditor@pve!ci")]);
+    token(&rig, &alice, "alice@pve!ci", "1").await;
+    assert_eq!(of_tokens(&root).await, [entry("auditor@pve!ci")]);
+    root.call(&rig, "DELETE", "/access/users/auditor@pve", &[]).await.data();
+    assert_eq!(of_tokens(&root).await, Vec::<Value>::new());
+}

@@ -255,10 +255,21 @@ fn granted(privileges: Privileges) -> Map<String, Value> {
     privileges.names().into_iter().map(|name| (name.to_owned(), 1.into())).collect()
 }
 
-pub(super) async fn permissions(State(relying_party): Shared, Caller(claim): Caller<Present>, _: NoParams) -> Answer {
-    let (session, _) = relying_party.session(claim).await?;
-    let granted = granted(session.user.privileges);
-    Ok(Data(if granted.is_empty() { json!({}) } else { json!({ "/": granted, "/access": granted }) }))
+/// What who asks may, or a user or token of that name: what holds at `/` holds below it.
+pub(super) async fn permissions(
+    State(relying_party): Shared,
+    Caller(claim): Caller<Present>,
+    mut params: Params,
+) -> Answer {
+    let of = params.non_empty("userid").map(|of| of.to_string());
+    let path = params.non_empty("path").map(|path| path.to_string());
+    params.finish()?;
+    let granted = granted(relying_party.permissions(claim, of).await?);
+    Ok(Data(match path {
+        Some(path) => json!({ path: granted }),
+        None if granted.is_empty() => json!({}),
+        None => json!({ "/": granted, "/access": granted }),
+    }))
 }
 
 /// One's own password with the one until now, or another's as an administrator.

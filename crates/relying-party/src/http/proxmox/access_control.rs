@@ -9,6 +9,7 @@ use super::administration::user_name;
 use super::answer::{Answer, Data, Failure};
 use super::caller::Caller;
 use super::params::{InPath, NoParams, Params};
+use crate::api_tokens::InvalidTokenId;
 use crate::groups::{self, Group, GroupError};
 use crate::relying_party::{ChangeAcl, ChangeGroups, ChangeRoles, Own, SeeGroups};
 use crate::roles::{self, AclEntry, NamedRole, RoleError, Subject};
@@ -140,13 +141,14 @@ pub(super) async fn acl(State(relying_party): Shared, Caller(claim): Caller<Own>
         let (kind, name) = match subject {
             Subject::User(name) => ("user", name.to_string()),
             Subject::Group(name) => ("group", name.clone()),
+            Subject::Token(id) => ("token", id.to_string()),
         };
         json!({ "path": path, "type": kind, "ugid": name, "roleid": role, "propagate": 1 })
     };
     Ok(Data(relying_party.acl(claim).await?.iter().map(entry).collect()))
 }
 
-/// Gives users and groups roles, or with `delete` takes them.
+/// Gives users, groups and tokens roles, or with `delete` takes them.
 pub(super) async fn change_acl(
     State(relying_party): Shared,
     Caller(claim): Caller<ChangeAcl>,
@@ -156,23 +158,28 @@ pub(super) async fn change_acl(
     let roles = params.required_list("roles");
     let users = params.list("users").unwrap_or_default();
     let groups = params.list("groups").unwrap_or_default();
+    let tokens = params.list("tokens").unwrap_or_default();
     let delete = params.boolean("delete").unwrap_or(false);
     if params.boolean("propagate") == Some(false) {
         params.refuse("propagate", "a role at / is one below it too here");
     }
-    if params.non_empty("tokens").is_some() {
-        params.refuse("tokens", "a token may what its user may, or with privsep what any user may");
-    }
     if *path != "/" {
         params.refuse("path", "there is the path / alone");
     }
-    if users.is_empty() && groups.is_empty() {
-        params.refuse("users", "either 'users' or 'groups' has to name somebody");
+    if users.is_empty() && groups.is_empty() && tokens.is_empty() {
+        for name in ["users", "groups", "tokens"] {
+            params.refuse(name, "either 'users', 'groups' or 'tokens' is required.");
+        }
+    }
+    let parsed: Vec<Result<Subject, InvalidTokenId>> = tokens.iter().map(|id| id.parse().map(Subject::Token)).collect();
+    if let Some(Err(error)) = parsed.iter().find(|parsed| parsed.is_err()) {
+        params.refuse("tokens", error);
     }
     params.finish()?;
     let users: Vec<Subject> =
         users.iter().map(|name| user_name(name).map(Subject::User)).collect::<Result<_, Failure>>()?;
-    let subjects: Vec<Subject> = users.into_iter().chain(groups.into_iter().map(Subject::Group)).collect();
+    let subjects: Vec<Subject> =
+        users.into_iter().chain(groups.into_iter().map(Subject::Group)).chain(parsed.into_iter().flatten()).collect();
     let change = move |connection: &crate::store::Transaction<'_>, by: &crate::By| {
         let change = if delete { roles::revoke } else { roles::grant };
         change(connection, &roles, &subjects, by)
