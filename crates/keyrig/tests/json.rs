@@ -634,6 +634,9 @@ fn a_relying_party_and_its_users() {
     ] {
         assert_is(schema, &value(&rp(&state, &[&["user", "token"], words].concat())));
     }
+    let of_token = ["rp", "acl", "modify", "/", "--tokens", "alice@pve!ci", "--roles", "Helpdesk"];
+    printed(&[&of_token[..], &state_of].concat(), "");
+    assert_is("acl", &value(&rp(&state, &["acl", "list"])));
     assert_is("audit", &value(&rp(&state, &["audit"])));
     let given = directory.path().join("given");
     std::fs::write(&given, "correct horse battery\n").expect("it is written");

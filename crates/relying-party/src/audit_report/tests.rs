@@ -254,7 +254,7 @@ fn the_json_has_the_findings_by_name() {
     assert_eq!(json["users"][0]["name"], "bob@pam");
     assert_eq!(json["users"][0]["findings"], serde_json::json!(["locked", "no_factor", "user_disabled"]));
     let token = serde_json::json!({
-        "name": "ci", "comment": "=backup", "privilege_separated": false, "expires": null, "created": NOW - 60
+        "name": "ci", "comment": "=backup", "privilege_separated": false, "privileges": [], "expires": null, "created": NOW - 60
     });
     assert_eq!(json["users"][0]["tokens"][0], token);
     assert_eq!(json["users"][1]["factors"][1]["type"], "totp");
