@@ -100,6 +100,12 @@ window.at ??= (() => {
     return window.looking.opened();
   }
 
+  // The pages that whoever is in can open, and what they can do to a user.
+  function mayDo(name) {
+    const named = (selector, within) => [...within.querySelectorAll(selector)].filter(seen).map((one) => one.textContent).join(', ');
+    return `${named('#nav a', document)}; ${named('.buttons button', entry(name))}`;
+  }
+
   // What members of a group may.
   async function roles(group, wanted, password) {
     const card = await until(() => [...document.querySelectorAll('#group-list > li')].find((one) => one.querySelector('h3').textContent === group));
@@ -177,6 +183,6 @@ window.at ??= (() => {
   const markup = () => document.images.length - 1 + document.querySelectorAll('b, iframe').length + Number(/[\u202e\u200b]/.test(document.body.textContent));
   return {
     ...window.looking, start, beginAgain, isClosed, open, isOpen, isIn, isUnfolded, answered, send, give, addApp, paper, user: async (name) => Boolean(await user(name)), press,
-    pressAtFactor, begin, roles, addToken, require, lacking, offered, rename, eventsOf, openReport, lastReport, held, needing, areLocked, trouble, markup,
+    pressAtFactor, begin, mayDo, roles, addToken, require, lacking, offered, rename, eventsOf, openReport, lastReport, held, needing, areLocked, trouble, markup,
   };
 })();

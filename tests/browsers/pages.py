@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import struct
+import subprocess
 import tempfile
 import time
 import urllib.request
@@ -12,7 +13,7 @@ import urllib.request
 from looking import ENTER, ESCAPE, HOSTILE, SPACE, Looking, expect
 from own import PASSWORD, Own
 
-ROOT, ALICE, BOB = "root@pam", "alice@pve", "bob@pve"
+ROOT, ALICE, BOB, HELPER = "root@pam", "alice@pve", "bob@pve", "helper@pve"
 ANOTHER_PASSWORD = "another battery, another horse"
 # Pages, and what is there once each of them is shown.
 PAGES = {
@@ -188,6 +189,21 @@ class Pages(Looking):
         self.also("leave")
         return f"{who}; the token may {token or 'what any user may'}"
 
+    def limited(self):
+        """Who administers users and nothing else: the pages that there are, and what can be done to somebody."""
+        other = Own(self.keyrig, [ALICE, HELPER])
+        command = [self.keyrig, "rp", "acl", "modify", "/", "--users", HELPER, "--roles", "PVEUserAdmin"]
+        subprocess.run([*command, "--state", other.state], check=True, capture_output=True, close_fds=False)
+        self.page(other.url)
+        expect(self.also("enter", HELPER, PASSWORD), "in")
+        self.do("open", "users", PAGES["users"])
+        expect(self.do("press", ALICE, "Unlock", PASSWORD), f"{ALICE} was not locked")
+        self.do("user", ALICE)
+        found = self.do("mayDo", ALICE)
+        self.also("leave")
+        other.close()
+        return found
+
     def by_keyboard(self):
         """In and out with Tab, Enter, Space and Escape: Tab comes to everything, and what has the focus is seen."""
         self.page()
@@ -326,6 +342,7 @@ FLOWS = {
     "its pages: RECOVERY.md, from the first to the last step": Pages.recovery,
     "its pages: a realm comes to require keys": Pages.enforcement,
     "its pages: a group, a token, and a factor of another": Pages.access,
+    "its pages: who administers users alone": Pages.limited,
     "its pages: by keyboard alone": Pages.by_keyboard,
     "its pages: a hostile name": Pages.hostile,
     "its pages: what axe-core finds, or is too wide": Pages.audited,
