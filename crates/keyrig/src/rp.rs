@@ -58,7 +58,7 @@ enum Action {
     Group(group::Arguments),
     /// List, add, change and delete roles
     Role(role::Arguments),
-    /// List, give and take roles of users and groups
+    /// List, give and take roles of users, groups and API tokens
     Acl(acl::Arguments),
     /// List, add, change and delete realms, and sync those of directories
     Realm(realm::Arguments),

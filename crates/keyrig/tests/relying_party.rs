@@ -106,7 +106,7 @@ fn groups_roles_and_rights_are_given_as_pveum_gives_them() {
         ["--firstname", "Alice", "--lastname", "Example", "--email", "alice@example.com", "--groups", "admins"];
     site.done(&[&["user", "add", "alice@pve"], &attributes[..]].concat());
     assert_eq!(site.done(&["group", "list"]), "admins (System Admins)  alice@pve\n");
-    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "");
+    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "alice@pve  /  nothing\n");
     site.done(&["acl", "modify", "/", "--groups", "admins", "--roles", "Administrator"]);
     assert!(
         site.done(&["user", "permissions", "alice@pve"])
@@ -120,13 +120,14 @@ fn groups_roles_and_rights_are_given_as_pveum_gives_them() {
     site.done(&["user", "add", "bob@pve"]);
     site.done(&["acl", "modify", "/", "--users", "bob@pve", "--roles", "Watch"]);
     assert_eq!(site.done(&["user", "permissions", "bob@pve", "--path", "/"]), "bob@pve  /  Sys.Audit\n");
+    assert_eq!(site.done(&["user", "permissions", "bob@pve", "--path", "/access"]), "bob@pve  /access  Sys.Audit\n");
     assert!(site.failed(&["role", "delete", "Watch"], 1).contains("somebody has the role Watch"));
     site.done(&["role", "modify", "Watch", "--privs", ""]);
-    assert_eq!(site.done(&["user", "permissions", "bob@pve"]), "");
+    assert_eq!(site.done(&["user", "permissions", "bob@pve"]), "bob@pve  /  nothing\n");
     site.done(&["role", "modify", "Watch", "--privs", "Sys.Audit", "--append"]);
     assert_eq!(site.done(&["user", "permissions", "bob@pve"]), "bob@pve  /  Sys.Audit\n");
     site.done(&["acl", "delete", "/", "--users", "bob@pve", "--roles", "Watch"]);
-    assert_eq!(site.done(&["user", "permissions", "bob@pve"]), "");
+    assert_eq!(site.done(&["user", "permissions", "bob@pve"]), "bob@pve  /  nothing\n");
     site.done(&["role", "delete", "Watch"]);
 
     // A list of groups is the whole list, unless it comes to the others.
@@ -135,7 +136,7 @@ fn groups_roles_and_rights_are_given_as_pveum_gives_them() {
     assert_eq!(site.done(&["group", "list"]), "admins (System Admins)  alice@pve\nstaff  alice@pve\n");
     site.done(&["user", "modify", "alice@pve", "--groups", "staff"]);
     assert_eq!(site.done(&["group", "list"]), "admins (System Admins)  nobody\nstaff  alice@pve\n");
-    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "");
+    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "alice@pve  /  nothing\n");
     site.done(&["group", "modify", "staff", "--comment", "All"]);
     site.done(&["group", "delete", "admins"]);
     assert_eq!(site.done(&["group", "list"]), "staff (All)  alice@pve\n");
@@ -293,7 +294,7 @@ fn roles_of_guides_are_there_and_what_they_come_to_is_said() {
     let listed = site.done(&["user", "list"]);
     assert!(listed.contains("alice@pve  user with Group.Allocate, Realm.AllocateUser, User.Modify\n"), "{listed}");
     site.done(&["acl", "delete", "/", "--users", "alice@pve", "--roles", "PVEUserAdmin"]);
-    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "");
+    assert_eq!(site.done(&["user", "permissions", "alice@pve"]), "alice@pve  /  nothing\n");
 
     // As a provider of Terraform asks for it, of Proxmox VE 8 and 9.
     let provider = "VM.Allocate VM.Monitor VM.GuestAgent.Audit Datastore.Audit Pool.Allocate SDN.Use Sys.Modify";
@@ -361,7 +362,10 @@ fn tokens_are_seen_changed_and_deleted_and_said_to_live_on() {
     let everybody = site.done(&["user", "token", "list"]);
     assert_eq!(everybody, format!("root@pam\n  no API token\n{listed}"));
     assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "alice@pve!ci  /  Sys.Audit\n");
-    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci", "--path", "/vms"]), "");
+    assert_eq!(
+        site.done(&["user", "token", "permissions", "alice@pve", "ci", "--path", "/vms"]),
+        "alice@pve!ci  /vms  Sys.Audit\n"
+    );
     let audit = site.done(&["audit"]);
     assert!(
         audit.contains("    api token ci  \"builds\"  added ") && audit.ends_with(", 1 with API tokens\n"),
@@ -390,7 +394,7 @@ fn tokens_are_seen_changed_and_deleted_and_said_to_live_on() {
     let changed = site.done(&["user", "token", "modify", "alice@pve", "ci", "--privsep", "1", "--comment", ""]);
     assert!(changed.contains("may do what any user may, never expires") && !changed.contains("builds"), "{changed}");
     assert!(!changed.contains("secret"), "it keeps the one that it has: {changed}");
-    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "");
+    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "alice@pve!ci  /  nothing\n");
     // Of what its user may, what roles of its own allow: they go with it.
     let roles = ["/", "--tokens", "alice@pve!ci", "--roles", "PVESysAdmin"];
     let line = "/  alice@pve!ci  PVESysAdmin\n";
@@ -400,7 +404,7 @@ fn tokens_are_seen_changed_and_deleted_and_said_to_live_on() {
     let listed = site.done(&["user", "token", "list", "alice@pve"]);
     assert!(listed.contains("; may do what any user may, and Sys.Audit, never expires"), "{listed}");
     site.done(&[&["acl", "delete"][..], &roles].concat());
-    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "");
+    assert_eq!(site.done(&["user", "token", "permissions", "alice@pve", "ci"]), "alice@pve!ci  /  nothing\n");
     site.done(&[&["acl", "modify"][..], &roles].concat());
     let changed = site.done(&["user", "token", "modify", "alice@pve", "ci", "--regenerate"]);
     assert!(changed.contains("secret: ") && !changed.contains(secret), "{changed}");

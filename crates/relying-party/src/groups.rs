@@ -48,7 +48,7 @@ pub enum GroupError {
     #[error("there are as many groups as there can be ({MAX_GROUPS})")]
     TooMany,
     /// Nobody could administer what is left.
-    #[error("nobody who is enabled would be an administrator then; make somebody one first")]
+    #[error("nobody who stays enabled would be an administrator then; make somebody one first")]
     NoAdministrator,
     /// The store failed.
     #[error(transparent)]
@@ -110,14 +110,27 @@ fn check_text(comment: &str) -> Result<(), GroupError> {
     if is_text(comment) { Ok(()) } else { Err(GroupError::Comment) }
 }
 
+/// Whether anybody who may log in is an administrator, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Administered {
+    ByNobody,
+    /// By those alone who expire.
+    ForATime,
+    Lastingly,
+}
+
 /// Whether anybody who may log in is an administrator, as such or by a group or another role: has `Permissions.Modify`, the bit 2, and by it
 /// comes to everything.
-pub(crate) fn has_administrator(connection: &Connection, now: SystemTime) -> Result<bool, StoreError> {
+pub(crate) fn administered(connection: &Connection, now: SystemTime) -> Result<Administered, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM users WHERE enabled = 1 AND standing IS NULL AND (expires IS NULL OR expires > ?)
-         AND (role = 'administrator' OR id IN (SELECT user FROM granted WHERE grants & 2)))",
+        "SELECT max(expires IS NULL) FROM users WHERE enabled = 1 AND standing IS NULL AND (expires IS NULL OR expires > ?)
+         AND (role = 'administrator' OR id IN (SELECT user FROM granted WHERE grants & 2))",
     )?;
-    Ok(statement.query_row([milliseconds(now)], |row| row.get(0))?)
+    Ok(match statement.query_row([milliseconds(now)], |row| row.get::<_, Option<bool>>(0))? {
+        None => Administered::ByNobody,
+        Some(false) => Administered::ForATime,
+        Some(true) => Administered::Lastingly,
+    })
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<Group>, StoreError> {
@@ -173,9 +186,9 @@ pub(crate) fn change(connection: &Connection, name: &str, comment: &str, by: &By
 
 pub(crate) fn delete(connection: &Connection, name: &str, by: &By) -> Result<(), GroupError> {
     known(connection, name)?;
-    let had = has_administrator(connection, by.now)?;
+    let had = administered(connection, by.now)?;
     connection.prepare_cached("DELETE FROM user_groups WHERE name = ?")?.execute([name])?;
-    if had && !has_administrator(connection, by.now)? {
+    if administered(connection, by.now)? < had {
         return Err(GroupError::NoAdministrator);
     }
     audit_log::record(connection, by, EventKind::AccessChanged, "", &format!("group {name} deleted"))?;

@@ -164,6 +164,16 @@ pub enum Confirmation {
     EveryChange,
     /// Changing factors, unless `root@pam` does it.
     FactorsExceptByRoot,
+    /// Changing factors and setting others' passwords, unless `root@pam` does it.
+    FactorsAndPasswordsExceptByRoot,
+}
+
+impl Confirmation {
+    /// Whether `root@pam` never has to.
+    #[must_use]
+    pub fn is_not_of_root(self) -> bool {
+        self != Self::EveryChange
+    }
 }
 
 /// Why a text is not a policy.

@@ -162,6 +162,12 @@ impl Privileges {
     pub fn names(self) -> Vec<&'static str> {
         self.each().map(Privilege::name).collect()
     }
+
+    /// Their names with commas between, or that there is none.
+    #[must_use]
+    pub fn text(self) -> String {
+        if self == Self::default() { "nothing".to_owned() } else { self.names().join(", ") }
+    }
 }
 
 impl FromIterator<Privilege> for Privileges {

@@ -87,7 +87,7 @@ pub enum RoleError {
     #[error("there are as many roles as there can be ({MAX_ROLES})")]
     TooMany,
     /// Nobody could administer what is left.
-    #[error("nobody who is enabled would be an administrator then; make somebody one first")]
+    #[error("nobody who stays enabled would be an administrator then; make somebody one first")]
     NoAdministrator,
     /// Of a user.
     #[error(transparent)]
@@ -312,16 +312,23 @@ pub(crate) fn grant(
     for (role, subject) in pairs(roles, subjects) {
         known(connection, role)?;
         let given = match (subject, built_in(role)) {
-            // What a user has as such is one of the built-in roles.
-            (Subject::User(name), Some(role)) => {
-                let change = UserChange { role: Some(role), ..UserChange::default() };
-                users::change(connection, name, &change, by)?;
-                continue;
-            }
-            (Subject::User(name), None) => {
-                let user = users::known(connection, name)?.id;
-                let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO acl VALUES (?, ?, NULL)")?;
-                statement.execute(params![role, user])?
+            (Subject::User(name), built_in) => {
+                let user = users::known(connection, name)?;
+                match built_in.filter(|role| *role != Role::User) {
+                    Some(role) if role == user.own_role => 0,
+                    // What a user has as such is one of the built-in roles.
+                    Some(role) if user.own_role == Role::User => {
+                        let change = UserChange { role: Some(role), ..UserChange::default() };
+                        users::change(connection, name, &change, by)?;
+                        continue;
+                    }
+                    // And others are beside it.
+                    _ => {
+                        let mut statement =
+                            connection.prepare_cached("INSERT OR IGNORE INTO acl VALUES (?, ?, NULL)")?;
+                        statement.execute(params![role, user.id])?
+                    }
+                }
             }
             (Subject::Group(group), _) => {
                 groups::known(connection, group)?;
@@ -397,9 +404,9 @@ fn keeping_an_administrator(
     by: &By,
     change: impl FnOnce() -> Result<(), RoleError>,
 ) -> Result<(), RoleError> {
-    let had = groups::has_administrator(connection, by.now)?;
+    let had = groups::administered(connection, by.now)?;
     change()?;
-    if had && !groups::has_administrator(connection, by.now)? { Err(RoleError::NoAdministrator) } else { Ok(()) }
+    if groups::administered(connection, by.now)? < had { Err(RoleError::NoAdministrator) } else { Ok(()) }
 }
 
 fn record(connection: &Connection, by: &By, detail: &str) -> Result<(), RoleError> {

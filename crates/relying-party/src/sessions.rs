@@ -240,11 +240,28 @@ pub(crate) fn end_all(connection: &Connection, user: UserId) -> Result<usize, St
     Ok(connection.prepare_cached("DELETE FROM sessions WHERE user = ?")?.execute([user])?)
 }
 
-/// Notes that the password was given again.
-pub(crate) fn confirm(connection: &Connection, id: &[u8; 32], now: SystemTime) -> Result<(), StoreError> {
+/// Notes that the password was given again. A session that the store has no more, and whose ticket is still good, is there again.
+pub(crate) fn confirm(
+    connection: &Transaction<'_>,
+    id: &[u8; 32],
+    user: UserId,
+    expires: SystemTime,
+    now: SystemTime,
+) -> Result<(), StoreError> {
     connection
-        .prepare_cached("UPDATE sessions SET confirmed = ?, confirmation_failures = 0 WHERE id = ?")?
-        .execute(params![milliseconds(now), id])?;
+        .prepare_cached(
+            "INSERT INTO sessions (id, user, kind, csrf_token, created, expires, confirmed) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET confirmed = excluded.confirmed, confirmation_failures = 0",
+        )?
+        .execute(params![
+            id,
+            user,
+            SessionKind::Full.name(),
+            random::token(connection.random),
+            milliseconds(now),
+            milliseconds(expires),
+            milliseconds(now)
+        ])?;
     Ok(())
 }
 

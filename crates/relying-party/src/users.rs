@@ -8,7 +8,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use crate::audit_log::{self, By, EventKind};
-use crate::groups::{self, GroupError};
+use crate::groups::{self, Administered, GroupError};
 use crate::password::PasswordHash;
 use crate::privileges::{Privilege, Privileges};
 use crate::random;
@@ -195,7 +195,7 @@ pub enum UserError {
     #[error("{0} has as many tokens as a user can have ({MAX_TOKENS_PER_USER})")]
     TooManyTokens(UserName),
     /// Nobody could administer what is left.
-    #[error("{0} is the only administrator who is enabled; make another one first")]
+    #[error("{0} is the only administrator who stays enabled; make another one first")]
     LastAdministrator(UserName),
     /// The store failed.
     #[error(transparent)]
@@ -372,7 +372,7 @@ pub(crate) fn change(
 ) -> Result<User, UserError> {
     check_texts(change)?;
     let user = known(connection, name)?;
-    let had = groups::has_administrator(connection, by.now)?;
+    let had = groups::administered(connection, by.now)?;
     let expires = change.expire.filter(|seconds| *seconds != 0).map(|seconds| i64::from(seconds) * 1000);
     connection
         .prepare_cached(
@@ -437,9 +437,15 @@ fn check_texts(change: &UserChange) -> Result<(), UserError> {
     }
 }
 
+/// Whether there are users of a realm.
+pub(crate) fn has_realm_any(connection: &Connection, realm: &str) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM users WHERE realm = ?)")?;
+    Ok(statement.query_row([realm], |row| row.get(0))?)
+}
+
 pub(crate) fn delete(connection: &Connection, name: &UserName, by: &By) -> Result<(), UserError> {
     let user = known(connection, name)?;
-    let had = groups::has_administrator(connection, by.now)?;
+    let had = groups::administered(connection, by.now)?;
     connection.prepare_cached("DELETE FROM users WHERE id = ?")?.execute([user.id])?;
     check_an_administrator_is_left(connection, had, &user, by)?;
     audit_log::record(connection, by, EventKind::UserDeleted, &name.to_string(), "")?;
@@ -480,11 +486,11 @@ pub(crate) fn end_sessions(connection: &Connection, name: &UserName, by: &By) ->
 /// There was none before the first: only who takes one away has to leave another.
 fn check_an_administrator_is_left(
     connection: &Connection,
-    had: bool,
+    had: Administered,
     changed: &User,
     by: &By,
 ) -> Result<(), UserError> {
-    if had && !groups::has_administrator(connection, by.now)? {
+    if groups::administered(connection, by.now)? < had {
         Err(UserError::LastAdministrator(changed.name.clone()))
     } else {
         Ok(())

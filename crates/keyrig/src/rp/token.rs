@@ -113,7 +113,7 @@ struct WithSecret {
 #[derive(Serialize)]
 struct Permissions {
     token: String,
-    path: &'static str,
+    path: String,
     privileges: Privileges,
 }
 
@@ -183,19 +183,12 @@ fn permissions(user: &UserName, name: String, path: Option<&str>, json: bool, st
     let Some(token) = store.api_tokens(user)?.into_iter().find(|token| token.name == name) else {
         return Err(UserError::UnknownToken { user: user.clone(), name }.into());
     };
-    let found = Permissions { token: full_id(user, &name), path: "/", privileges: token.privileges };
-    let found: Vec<_> = path
-        .is_none_or(|path| path == "/")
-        .then_some(found)
-        .into_iter()
-        .filter(|found| found.privileges != Privileges::default())
-        .collect();
+    let token =
+        Permissions { token: full_id(user, &name), path: path.unwrap_or("/").to_owned(), privileges: token.privileges };
     if json {
-        return print_json(&found);
+        return print_json(&[token]);
     }
-    found.iter().try_for_each(|found| {
-        print(format!("{}  {}  {}", found.token, found.path, found.privileges.names().join(", ")))
-    })
+    print(format!("{}  {}  {}", token.token, token.path, token.privileges.text()))
 }
 
 fn tell(done: &str, token: WithSecret, json: bool) -> Result<(), Failure> {

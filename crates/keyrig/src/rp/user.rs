@@ -28,7 +28,7 @@ enum Action {
     List(Listing),
     /// Add a user
     Add(Add),
-    /// Change a user's role, or enable or disable the user
+    /// Change a user: role, whether they may log in and until when, groups, and what is kept about them
     Modify(Modify),
     /// Delete a user, and all that belongs to the user
     Delete(Delete),
@@ -36,7 +36,7 @@ enum Action {
     Permissions {
         /// NAME@REALM
         user: Option<UserName>,
-        /// Only what is at this path: there is /
+        /// The path, such as /access: what is given at / holds at each
         #[arg(long)]
         path: Option<String>,
         /// Print JSON
@@ -295,29 +295,29 @@ fn list_users(list: &Listing) -> Result<(), Failure> {
 
 /// What a user may do at a path.
 #[derive(Serialize)]
-struct Permissions {
+struct Permissions<'p> {
     user: UserName,
-    path: &'static str,
+    path: &'p str,
     privileges: Privileges,
 }
 
+/// What is given at `/` holds at every path.
 fn permissions(user: Option<&UserName>, path: Option<&str>, json: bool, state: &State) -> Result<(), Failure> {
     let store = state.open_to_read()?;
     let users = match user {
         Some(name) => vec![store.user(name)?],
         None => store.users()?,
     };
-    let users = users.into_iter().filter(|_| path.is_none_or(|path| path == "/"));
-    let found: Vec<Permissions> = users
-        .map(|user| Permissions { privileges: user.privileges, user: user.name, path: "/" })
-        .filter(|found| found.privileges != Privileges::default())
+    let path = path.unwrap_or("/");
+    let found: Vec<Permissions<'_>> = users
+        .into_iter()
+        .map(|user| Permissions { privileges: user.privileges, user: user.name, path })
+        .filter(|found| user.is_some() || found.privileges != Privileges::default())
         .collect();
     if json {
         return print_json(&found);
     }
-    found
-        .iter()
-        .try_for_each(|found| print(format!("{}  {}  {}", found.user, found.path, found.privileges.names().join(", "))))
+    found.iter().try_for_each(|found| print(format!("{}  {}  {}", found.user, found.path, found.privileges.text())))
 }
 
 fn tfa(action: Tfa, now: SystemTime) -> Result<(), Failure> {

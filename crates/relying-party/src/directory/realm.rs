@@ -12,7 +12,7 @@ use super::fetch::{Fetched, fetch};
 use super::settings::{DirectoryKind, DirectorySettings, Mode};
 use super::stored::StoredDirectory;
 use crate::audit_log::{self, By, EventKind};
-use crate::groups::has_administrator;
+use crate::groups::administered;
 use crate::realms::{self, Realm, RealmError, RealmKind};
 use crate::store::{Store, StoreError};
 use crate::user_name::UserName;
@@ -103,11 +103,11 @@ pub(crate) fn change(
 
 /// Deletes a realm of a directory with its users, their factors and sessions, and its groups. How many users there were.
 pub(crate) fn delete(store: &Store, connection: &Connection, name: &str, by: &By) -> Result<usize, RealmError> {
-    let had_administrator = has_administrator(connection, by.now)?;
+    let had = administered(connection, by.now)?;
     let execute = |sql: &str| connection.execute(sql, [name]).map_err(StoreError::from);
     let users = execute("DELETE FROM users WHERE realm = ?")?;
     execute("DELETE FROM realms WHERE name = ?")?;
-    if had_administrator && !has_administrator(connection, by.now)? {
+    if administered(connection, by.now)? < had {
         return Err(RealmError::LastAdministrator(name.to_owned()));
     }
     let detail = format!("realm {name} deleted, with {users} users");

@@ -204,14 +204,14 @@ fn sync_all(
         dry_run: options.dry_run,
         ..SyncReport::default()
     };
-    let had_administrator = groups::has_administrator(transaction, by.now)?;
+    let had = groups::administered(transaction, by.now)?;
     if options.scope != SyncScope::Groups {
         sync_users(transaction, realm, &fetched.users, options, by, &mut report)?;
     }
     if options.scope != SyncScope::Users {
         sync_groups(transaction, realm, &fetched.groups, options.remove_vanished, &mut report)?;
     }
-    if had_administrator && !groups::has_administrator(transaction, by.now)? {
+    if groups::administered(transaction, by.now)? < had {
         report.notes.push("there is no administrator left who can log in: 'keyrig rp user add NAME@pam --role administrator' makes one".to_owned());
     }
     let mut counts = HashMap::<SyncChange, usize>::new();

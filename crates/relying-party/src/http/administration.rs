@@ -21,6 +21,7 @@ use crate::realm_change;
 use crate::realms::{Realm, Requirement};
 use crate::relying_party::{
     AddUsers, Audit, ChangeOthersFactors, ChangeRealms, Claim, HelpUsers, Own, ReplaceUsers, SeeReports, SeeUsers,
+    SetPasswords,
 };
 use crate::sessions::SessionEntry;
 use crate::user_name::UserName;
@@ -153,7 +154,7 @@ pub(super) struct Changed {
 
 pub(super) async fn set_password(
     State(relying_party): Shared,
-    claim: Claim<ReplaceUsers>,
+    claim: Claim<SetPasswords>,
     InPath(user): InPath<String>,
     Body(NewPassword { password }): Body<NewPassword>,
 ) -> Result<Json<Changed>, Refusal> {

@@ -14,7 +14,7 @@ use crate::factors::{Factor, FactorChange};
 use crate::realms::Realm;
 use crate::relying_party::{
     AddUsers, Audit, Ceremony, ChangeGroups, ChangeOthersFactors, ChangeRealms, ChangeUsers, HelpUsers,
-    RegistrationWish, ReplaceUsers, SeeReports, SeeUsers, TotpOffer, TotpWish,
+    RegistrationWish, ReplaceUsers, SeeReports, SeeUsers, SetPasswords, TotpOffer, TotpWish,
 };
 use crate::roles::NamedRole;
 use crate::sessions::SessionEntry;
@@ -98,7 +98,7 @@ routes! {
         .refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ReplaceUsers>();
     PUT "/api/users/{user}/password" => administration::set_password: gives::<administration::Changed>(
         "Set a user's password, which ends the user's sessions.",
-    ).taking::<administration::NewPassword>().refusing(OF_PASSWORD).needing::<ReplaceUsers>();
+    ).taking::<administration::NewPassword>().refusing(OF_PASSWORD).needing::<SetPasswords>();
     POST "/api/users/{user}/unlock" => administration::unlock: gives::<administration::Unlocked>("Release a user's locks.")
         .refusing(UNKNOWN).needing::<HelpUsers>();
     GET "/api/users/{user}/sessions" => administration::sessions: lists::<SessionEntry>("A user's sessions.").refusing(UNKNOWN);

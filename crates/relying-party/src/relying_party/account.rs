@@ -80,7 +80,7 @@ impl RelyingParty {
                 return Ok(Err(refusal));
             }
             let Authorized { connection, session, by } = authorized;
-            Ok(Ok(sessions::confirm(connection, &session.id, by.now)?))
+            Ok(Ok(sessions::confirm(connection, &session.id, session.user.id, session.expires, by.now)?))
         })
         .await
     }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::authorization::{Authorized, Claim, Own, Right};
 use super::rights::{
     AddUsers, Audit, ChangeAcl, ChangeGroups, ChangeOthersFactors, ChangeRoles, ChangeUsers, HelpUsers, ReplaceUsers,
-    SeeReports, SeeUsers,
+    SeeReports, SeeUsers, SetPasswords,
 };
 use super::state::RelyingParty;
 use crate::audit_log::{self, By, Event, EventFilter};
@@ -99,7 +99,7 @@ impl RelyingParty {
 
     pub(crate) async fn set_password(
         self: &Arc<Self>,
-        claim: Claim<ReplaceUsers>,
+        claim: Claim<SetPasswords>,
         name: UserName,
         password: Zeroizing<String>,
     ) -> Result<(), Refusal> {

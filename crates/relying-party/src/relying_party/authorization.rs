@@ -17,7 +17,7 @@ use crate::api_tokens::{self, PresentedToken};
 use crate::audit_log::{By, Occasion};
 use crate::factors;
 use crate::needed::{Need, Needed};
-use crate::policy::{Confirmation, Policy};
+use crate::policy::Policy;
 use crate::random;
 use crate::realms;
 use crate::refusal::{Committed, Refusal};
@@ -80,7 +80,7 @@ impl Right for Present {
 
 impl Right for Enrol {
     fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
-        let is_exempt = policy.confirmation == Confirmation::FactorsExceptByRoot && session.is_of_root();
+        let is_exempt = policy.confirmation.is_not_of_root() && session.is_of_root();
         if is_exempt || session.is_confirmed(now) { Ok(()) } else { Err(Refusal::ConfirmationRequired) }
     }
 }
@@ -291,7 +291,7 @@ impl Session {
     }
 
     /// Whether the machine's superuser began it.
-    pub(super) fn is_of_root(&self) -> bool {
+    pub(crate) fn is_of_root(&self) -> bool {
         self.api_token.is_none() && (self.user.name.name(), self.user.name.realm()) == ("root", "pam")
     }
 

@@ -23,6 +23,6 @@ pub(crate) use self::login::{Answer, Ceremony, LOGIN_LIFETIME, LoggedIn, Offer, 
 pub(crate) use self::named::{CONFORMANCE_REALM, NamedRegistration};
 pub(crate) use self::rights::{
     AddUsers, Audit, ChangeAcl, ChangeGroups, ChangeOthersFactors, ChangeRealms, ChangeRoles, ChangeUsers, HelpUsers,
-    ReplaceUsers, SeeGroups, SeeRealms, SeeReports, SeeUsers, SyncRealms,
+    ReplaceUsers, SeeGroups, SeeRealms, SeeReports, SeeUsers, SetPasswords, SyncRealms,
 };
 pub use self::state::{Options, RelyingParty, Transport};

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::authorization::{Authorized, Claim};
-use super::rights::{ChangeRealms, SeeRealms};
+use super::authorization::{Authorized, Claim, Right};
+use super::rights::{ChangeRealms, ReplaceUsers, SeeRealms};
 use super::state::RelyingParty;
 use crate::directory::{self, DirectorySettings, Trial};
 use crate::realm_change::{self, RealmChange};
 use crate::realms::{self, Realm, RealmError};
 use crate::refusal::Refusal;
 use crate::turns::Asker;
+use crate::users;
 
 /// A realm, what its directory is asked by if it has one, and the [`digest`](realm_change::digest) of all realms.
 pub(crate) struct SeenRealm {
@@ -70,13 +71,16 @@ impl RelyingParty {
         .await
     }
 
-    /// How many users it had.
+    /// How many users it had. They go along, so that with users it takes what deleting users does.
     pub(crate) async fn delete_realm(
         self: &Arc<Self>,
         claim: Claim<ChangeRealms>,
         name: String,
     ) -> Result<usize, Refusal> {
-        self.write_as(claim, move |this, Authorized { connection, by, .. }| {
+        self.write_as(claim, move |this, Authorized { connection, session, by }| {
+            if users::has_realm_any(connection, &name)? {
+                ReplaceUsers::check(&session, by.now, &this.policy)?;
+            }
             Ok(realm_change::delete(&this.store, connection, &name, &by)?)
         })
         .await

@@ -14,16 +14,23 @@ use crate::user_name::UserName;
 #[derive(Clone, Copy)]
 enum Again {
     Never,
-    /// Unless the policy asks for that with factors alone.
+    /// Unless the policy asks for that with what one logs in by alone.
     Changes,
+    /// Unless it asks for that with factors alone.
+    Passwords,
     Factors,
 }
 
 impl Again {
     fn check(self, session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
+        use Confirmation::{EveryChange, FactorsAndPasswordsExceptByRoot, FactorsExceptByRoot};
         match (self, policy.confirmation) {
-            (Self::Never, _) | (Self::Changes, Confirmation::FactorsExceptByRoot) => Ok(()),
-            (Self::Factors, _) | (Self::Changes, Confirmation::EveryChange) => Enrol::check(session, now, policy),
+            (Self::Never, _)
+            | (Self::Changes, FactorsExceptByRoot | FactorsAndPasswordsExceptByRoot)
+            | (Self::Passwords, FactorsExceptByRoot) => Ok(()),
+            (Self::Factors, _)
+            | (Self::Passwords, FactorsAndPasswordsExceptByRoot)
+            | (Self::Changes | Self::Passwords, EveryChange) => Enrol::check(session, now, policy),
         }
     }
 }
@@ -71,8 +78,10 @@ rights! {
     AddUsers: [TO_ALLOCATE_USERS, TO_CHANGE_USERS_OF_GROUPS], Changes;
     /// Changing users, and which groups they are in.
     ChangeUsers: [TO_CHANGE_USERS_OF_GROUPS], Changes;
-    /// Deleting users, and setting their passwords.
+    /// Deleting users.
     ReplaceUsers: [TO_ALLOCATE_USERS, TO_CHANGE_USERS], Changes;
+    /// Setting others' passwords.
+    SetPasswords: [TO_ALLOCATE_USERS, TO_CHANGE_USERS], Passwords;
     /// Releasing users' locks, and ending their sessions.
     HelpUsers: [TO_CHANGE_USERS], Never;
     /// Changing others' factors.

@@ -1,5 +1,7 @@
 -- What a role gives is a bit for each privilege that something here takes, where it was one of three ranks: 1 Group.Allocate,
 -- 2 Permissions.Modify, 4 Realm.Allocate, 8 Realm.AllocateUser, 16 Sys.Audit, 32 Sys.Modify, 64 Sys.Syslog, 128 User.Modify.
+CREATE TEMP TABLE administrators AS
+    SELECT id FROM users WHERE enabled = 1 AND id IN (SELECT user FROM granted WHERE grants = 2);
 UPDATE roles SET grants = CASE name
     WHEN 'Administrator' THEN 255
     WHEN 'PVEAdmin' THEN 1 | 8 | 16 | 64 | 128
@@ -16,6 +18,12 @@ UPDATE roles SET grants = CASE name
         | 64 * (instr(',' || privileges || ',', ',Sys.Syslog,') > 0)
         | 128 * (instr(',' || privileges || ',', ',User.Modify,') > 0)
     END;
+
+-- Who was an administrator by a role that gives less now stays one, where nobody else would be.
+UPDATE users SET role = 'administrator' WHERE id IN (SELECT id FROM administrators) AND NOT EXISTS (
+    SELECT 1 FROM users WHERE enabled = 1 AND expires IS NULL AND standing IS NULL
+        AND (role = 'administrator' OR id IN (SELECT user FROM granted WHERE grants & 2)));
+DROP TABLE administrators;
 
 -- Which roles a token for programs has at / of its own: it may what these and its user's allow both, if it is separated.
 CREATE TABLE token_roles (

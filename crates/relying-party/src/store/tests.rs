@@ -238,6 +238,28 @@ fn a_role_by_a_name_that_is_built_in_now_gives_no_more_than_before() {
     assert_eq!(store.roles().unwrap().iter().filter(|role| role.special).count(), 17);
 }
 
+/// Who could change everything by a role that gives less now would otherwise leave a site that nobody administers.
+#[test]
+fn the_only_administrator_of_the_format_before_stays_one() {
+    let directory = TempDir::new().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    ["helper@pve", "out@pve", "alice@pve"].iter().for_each(|user| with_user(&store, user).unwrap());
+    drop(store);
+    let raw = Connection::open(directory.path().join(DATABASE_FILE)).unwrap();
+    raw.execute_batch(
+        "DROP VIEW granted_to_token; DROP TABLE token_roles;
+         UPDATE roles SET grants = 0;
+         UPDATE roles SET grants = 2 WHERE name IN ('Administrator', 'PVEAdmin', 'PVEUserAdmin');
+         INSERT INTO acl SELECT 'PVEUserAdmin', id, NULL FROM users WHERE name IN ('helper', 'out');
+         UPDATE users SET enabled = 0 WHERE name = 'out';
+         PRAGMA user_version = 10;",
+    )
+    .unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let found = ["helper@pve", "out@pve", "alice@pve"].map(|user| store.user(&name(user)).unwrap().role);
+    assert_eq!(found, [Role::Administrator, Role::User, Role::User]);
+}
+
 /// What roles gave by one of three ranks, they give by their privileges: nobody more than before, and `User.Modify` no longer everything.
 #[test]
 fn roles_of_the_format_before_give_what_their_privileges_give() {

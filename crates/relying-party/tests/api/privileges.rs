@@ -434,3 +434,118 @@ async fn roles_of_tokens_are_listed_asked_for_by_name_and_go_with_the_token() {
     root.call(&rig, "DELETE", "/access/users/auditor@pve", &[]).await.data();
     assert_eq!(of_tokens(&root).await, Vec::<Value>::new());
 }
+
+/// What has `allowtoken => 0` there (`PVE::API2::AccessControl`, `PVE::API2::TFA`) takes a ticket, as `PVE::HTTPServer` says: no token sets a
+/// password or changes factors, and none can try passwords so.
+#[tokio::test]
+async fn no_api_token_sets_passwords_or_changes_factors() {
+    let rig = site();
+    let root = ticket(&rig, "root@pam").await;
+    let program = token(&rig, &root, "root@pam!ci", "0").await;
+    let password = [("userid", "root@pam"), ("password", "another password"), ("confirmation-password", PASSWORD)];
+    let other = [("userid", "alice@pve"), ("password", "another password")];
+    let paper = [("type", "recovery"), ("password", PASSWORD)];
+    for (method, path, parameters) in [
+        ("PUT", "/access/password", password.as_slice()),
+        ("PUT", "/access/password", other.as_slice()),
+        ("POST", "/access/tfa/root@pam", paper.as_slice()),
+        ("POST", "/access/tfa/alice@pve", paper.as_slice()),
+        ("PUT", "/access/tfa/root@pam/recovery", &[("enable", "0")]),
+        ("DELETE", "/access/tfa/alice@pve/recovery", &[]),
+    ] {
+        let answer = program.call(&rig, method, path, parameters).await;
+        let what =
+            format!("Permission check failed (URI '{path}' not available with API token, need proper ticket.\n)\n");
+        assert_eq!((answer.status, &answer.body["message"]), (StatusCode::FORBIDDEN, &json!(what)), "{method}");
+    }
+    program.get(&rig, "/access/tfa").await;
+}
+
+/// `PVE::API2::ACL` adds an entry beside those that there are.
+#[tokio::test]
+async fn a_role_is_given_beside_those_that_are_there() {
+    let rig = site();
+    rig.add_user("admin@pve", Role::Administrator);
+    let root = ticket(&rig, "root@pam").await;
+    let acl = async |roles: &str, delete: &str| {
+        let parameters = [("path", "/"), ("users", "admin@pve"), ("roles", roles), ("delete", delete)];
+        root.call(&rig, "PUT", "/access/acl", &parameters).await.data()
+    };
+    let of_admin = || {
+        let acl = rig.store().acl().unwrap().into_iter();
+        let own = acl.filter(|entry| entry.subject == Subject::User("admin@pve".parse().unwrap()));
+        own.map(|entry| entry.role).collect::<Vec<_>>()
+    };
+    for (roles, delete, expected) in [
+        ("PVEAuditor", "0", &["Administrator", "PVEAuditor"][..]),
+        ("NoAccess", "0", &["Administrator", "NoAccess", "PVEAuditor"]),
+        ("Administrator,PVEAuditor", "0", &["Administrator", "NoAccess", "PVEAuditor"]),
+        ("Administrator", "1", &["NoAccess", "PVEAuditor"]),
+        ("NoAccess,PVEAuditor", "1", &[]),
+        ("PVEAuditor,Administrator", "0", &["PVEAuditor", "Administrator"]),
+    ] {
+        acl(roles, delete).await;
+        assert_eq!(of_admin(), expected, "{roles} {delete}");
+    }
+}
+
+/// pve-access-control 8.1.3: whoever sets a password gives their own again, but for root@pam, whose own takes none either.
+#[tokio::test]
+async fn to_set_a_password_one_gives_one_s_own_and_root_none() {
+    const AGAIN: &str = "confirm your password first: what you ask for needs that, and it is good for 300 s";
+    let rig = site();
+    rig.add_user("helper@pve", Role::User);
+    rig.store().grant(&names(&["PVEUserAdmin"]), &[Subject::User("helper@pve".parse().unwrap())], &by(&rig)).unwrap();
+    let (root, helper) = (ticket(&rig, "root@pam").await, ticket(&rig, "helper@pve").await);
+    let set = async |program: &Program, user: &str, own: &str| {
+        let password = [("userid", user), ("password", "another password"), ("confirmation-password", own)];
+        program.call(&rig, "PUT", "/access/password", if own.is_empty() { &password[..2] } else { &password }).await
+    };
+    set(&helper, "alice@pve", "").await.refused(403, AGAIN);
+    assert_eq!(set(&helper, "alice@pve", "wrong").await.status, StatusCode::FORBIDDEN);
+    set(&helper, "alice@pve", PASSWORD).await.data();
+    set(&helper, "helper@pve", "").await.refused(403, AGAIN);
+    set(&root, "alice@pve", "").await.data();
+    set(&root, "root@pam", "").await.data();
+}
+
+/// Tickets outlive a new password there, and with the new one its user goes on.
+#[tokio::test]
+async fn a_ticket_that_outlives_its_session_takes_the_new_password() {
+    let rig = site();
+    let alice = ticket(&rig, "alice@pve").await;
+    let password = [("userid", "alice@pve"), ("password", "another password"), ("confirmation-password", PASSWORD)];
+    alice.call(&rig, "PUT", "/access/password", &password).await.data();
+    let paper = |password| [("type", "recovery"), ("password", password)];
+    assert_eq!(alice.call(&rig, "POST", "/access/tfa/alice@pve", &paper(PASSWORD)).await.status, StatusCode::FORBIDDEN);
+    alice.call(&rig, "POST", "/access/tfa/alice@pve", &paper("another password")).await.data();
+}
+
+#[tokio::test]
+async fn the_last_administrator_neither_expires_nor_is_left_to_who_does() {
+    let rig = site();
+    let root = ticket(&rig, "root@pam").await;
+    let expire = [("expire", "4000000000")];
+    root.call(&rig, "PUT", "/access/users/root@pam", &expire)
+        .await
+        .refused(500, "root@pam is the only administrator who stays enabled; make another one first");
+    rig.add_user("guest@pve", Role::Administrator);
+    root.call(&rig, "PUT", "/access/users/guest@pve", &expire).await.data();
+    root.call(&rig, "PUT", "/access/users/root@pam", &[("enable", "0")])
+        .await
+        .refused(500, "root@pam is the only administrator who stays enabled; make another one first");
+    root.call(&rig, "PUT", "/access/users/guest@pve", &[("expire", "0")]).await.data();
+    root.call(&rig, "PUT", "/access/users/root@pam", &expire).await.data();
+}
+
+/// A realm's users go with it, which in Proxmox VE they do not.
+#[tokio::test]
+async fn a_realm_that_has_users_is_deleted_by_who_may_delete_these() {
+    let rig = site();
+    rig.add_user("realms@pve", Role::User);
+    give(&rig, "realms@pve", &["Realm.Allocate"]);
+    let realms = ticket(&rig, "realms@pve").await;
+    let delete = async || realms.call(&rig, "DELETE", "/access/domains/pve", &[]).await;
+    delete().await.refused(403, "Permission check failed (/access/realm/pve, Realm.AllocateUser)");
+    rig.store().user(&"alice@pve".parse().unwrap()).unwrap();
+}

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Data, Failure};
-use super::caller::{Caller, csrf_token, moment};
+use super::caller::{Caller, InPerson, csrf_token, moment};
 use super::params::{NoParams, Params};
 use super::ticket::{MAX_TICKET_BYTES, TICKET_KEY_BYTES, Ticket};
 use crate::http::login::counted;
@@ -275,7 +275,7 @@ pub(super) async fn permissions(
 /// One's own password with the one until now, or another's as an administrator.
 pub(super) async fn change_password(
     State(relying_party): Shared,
-    Caller(claim): Caller<Own>,
+    InPerson(claim): InPerson<Own>,
     mut params: Params,
 ) -> Answer {
     let user = params.required("userid");
@@ -284,7 +284,7 @@ pub(super) async fn change_password(
     params.finish()?;
     let user: UserName = user.parse().map_err(Refusal::from)?;
     let (session, _) = relying_party.session(claim.for_right()).await?;
-    if session.user.name == user {
+    if session.user.name == user && (confirmation.is_some() || !session.is_of_root()) {
         let Some(confirmation) = confirmation else {
             return Err(Refusal::ConfirmationRequired.into());
         };

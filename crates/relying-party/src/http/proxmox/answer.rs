@@ -79,6 +79,12 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
 
+    /// An API token calls what takes a ticket, `PVE::HTTPServer::rest_handler`: the line break within is there too.
+    pub(super) fn of_token(path: &str) -> Self {
+        let what = format!("URI '{path}' not available with API token, need proper ticket.\n");
+        Self::new(StatusCode::FORBIDDEN, &format!("Permission check failed ({what})"))
+    }
+
     /// There is no such call.
     pub(super) fn not_implemented(method: &str, path: &str) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, &format!("Method '{method} {path}' not implemented"))
@@ -221,7 +227,7 @@ fn written(status: StatusCode, reason: Option<&str>, body: &Value) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     if let Some(reason) = reason {
-        add_reason(response.extensions_mut(), reason);
+        add_reason(response.extensions_mut(), &reason.replace('\n', " "));
     }
     response
 }

@@ -62,6 +62,18 @@ impl<R: Right> FromRequestParts<Arc<RelyingParty>> for Caller<R> {
     }
 }
 
+/// What somebody who calls by a ticket claims: what has `allowtoken => 0` there takes no API token, whatever that may.
+pub(super) struct InPerson<R>(pub(super) Claim<R>);
+
+impl<R: Right> FromRequestParts<Arc<RelyingParty>> for InPerson<R> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<RelyingParty>) -> Result<Self, Failure> {
+        let Caller(claim) = Caller::from_request_parts(parts, state).await?;
+        if claim.api_token().is_some() { Err(Failure::of_token(parts.uri.path())) } else { Ok(Self(claim)) }
+    }
+}
+
 /// When a ticket was made.
 pub(super) fn moment(issued: u32) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(issued.into())

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::access::{confirmed, with_type};
 use super::answer::{Answer, Data, Failure};
-use super::caller::Caller;
+use super::caller::{Caller, InPerson};
 use super::params::{InPath, NoParams, Params};
 use crate::factors::{Factor, FactorChange, FactorDetail, FactorError};
 use crate::relying_party::{Added, Claim, Own, Present, RegistrationWish, SeeUsers};
@@ -156,7 +156,7 @@ pub(super) async fn types(
 /// that challenge and the answer of the key.
 pub(super) async fn add(
     State(relying_party): Shared,
-    Caller(claim): Caller<Present>,
+    InPerson(claim): InPerson<Present>,
     InPath(user): InPath<String>,
     page: Page,
     mut params: Params,
@@ -221,7 +221,7 @@ fn id(added: &Added) -> Data {
 
 pub(super) async fn change(
     State(relying_party): Shared,
-    Caller(claim): Caller<Own>,
+    InPerson(claim): InPerson<Own>,
     InPath((user, id)): InPath<(String, String)>,
     mut params: Params,
 ) -> Answer {
@@ -243,7 +243,7 @@ pub(super) async fn change(
 
 pub(super) async fn delete(
     State(relying_party): Shared,
-    Caller(claim): Caller<Own>,
+    InPerson(claim): InPerson<Own>,
     InPath((user, id)): InPath<(String, String)>,
     mut params: Params,
 ) -> Answer {
