@@ -1,5 +1,6 @@
 //! `keyrig doctor`: what a site's settings and addresses come to.
 
+mod datacenter_cfg;
 #[cfg(not(feature = "tls"))]
 #[path = "doctor/alone.rs"]
 mod running;
@@ -15,7 +16,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 use keyrig_client::origin::InvalidUrl;
 use keyrig_client::{Browser, Origin};
-use keyrig_relying_party::{ConfigError, ConfigProblem, Policy, Settings, Written};
+use keyrig_relying_party::{Policy, Settings, Written};
 use keyrig_scenario::doctor::{
     self, Change, Diagnosis, Kind, Mend, Passed, Proposed, Pve, PveUser, Refusal, RelatedOrigins, Site, Verdict,
     Warning,
@@ -24,6 +25,7 @@ use keyrig_scenario::report::Party;
 use keyrig_scenario::verifier::{MAX_RECORDING_BYTES, Recording};
 use serde::Serialize;
 
+use self::datacenter_cfg::NoSettings;
 use self::running::{Fetcher, Running};
 use crate::failure::Failure;
 use crate::output::{GREEN, RED, YELLOW, print, print_json, print_marked};
@@ -36,8 +38,8 @@ sent anywhere, but to what --options-url and --fetch name, and, for options of a
 site, to the RP ID's host if that is, or is above, the host of --from or
 --origin: https alone, 3 redirects, 256 KiB, 5 seconds.
 
-Exit status: 0 every address works, 1 some do not, 2 the settings or the
-command line cannot be read.
+Exit status: 0 every address works, 1 some do not or the settings are wrong,
+2 a file or the command line cannot be read.
 
 Examples:
   keyrig doctor --pve /etc/pve
@@ -117,7 +119,7 @@ struct Shown<'a> {
     /// Who has which factors; of Proxmox VE alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     users: Option<&'a [PveUser]>,
-    /// What was not looked at, and why; of Proxmox VE alone.
+    /// What was not looked at, or not as it is, and why; of Proxmox VE alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     unseen: Option<&'a [String]>,
     /// Which addresses were asked for the file of related origins, and what came of it.
@@ -140,6 +142,8 @@ struct Asked {
     /// What is risky in it at sight.
     warnings: Vec<Warning>,
     pve: Option<Pve>,
+    /// What was not looked at, or not as it is.
+    unseen: Vec<String>,
     /// What is known of a node without settings of WebAuthn.
     off: Option<Off>,
     /// Whoever may ask a running site.
@@ -150,9 +154,11 @@ struct Asked {
     contacted: Vec<Contacted>,
 }
 
-/// A node without settings of WebAuthn.
+/// A node without settings of WebAuthn, or with some that cannot be read.
 struct Off {
     problem: String,
+    /// Where pages are opened.
+    opened: Vec<Origin>,
     /// What they could be, if an address says so.
     proposed: Option<Proposed>,
 }
@@ -164,20 +170,25 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some(off) => off.proposed.as_ref().map(|it| it.nodes.clone()).unwrap_or_default(),
     };
     let is_judged = asked.off.as_ref().is_none_or(|off| off.proposed.is_some());
-    let pages = if is_judged { arguments.pages() } else { Vec::new() };
+    let pages = match &asked.off {
+        None => arguments.pages(),
+        Some(off) if is_judged => off.opened.clone(),
+        Some(_) => Vec::new(),
+    };
     let addresses = doctor::addresses(&asked.site, &pages, &nodes, &arguments.passed())
         .map_err(|error| Failure::Usage(error.to_string()))?;
     if addresses.is_empty() && is_judged {
         return Err(Failure::Usage("the settings name no address that a page could have: name one with --from".into()));
     }
-    let Asked { site, problems, warnings, pve, off, contacted, .. } = arguments.running.look(asked, &addresses).await;
+    let Asked { site, problems, warnings, pve, unseen, off, contacted, .. } =
+        arguments.running.look(asked, &addresses).await;
     let mut diagnosis = doctor::examine(&site, &addresses);
     diagnosis.ok &= problems.is_empty();
     diagnosis.warnings.extend(warnings);
     let ok = diagnosis.ok;
     if arguments.json {
         let users = pve.as_ref().map(|pve| &pve.users[..]);
-        let unseen = pve.as_ref().map(|pve| &pve.unseen[..]);
+        let unseen = (pve.is_some() || !unseen.is_empty()).then_some(&unseen[..]);
         let proposed = off.as_ref().and_then(|off| off.proposed.as_ref()).map(|it| &it.line[..]);
         print_json(&Shown { diagnosis: &diagnosis, problems, proposed, users, unseen, asked: &contacted })?;
     } else {
@@ -189,6 +200,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let changes = diagnosis.mend.as_ref().is_some_and(|mend| mend.enrolled_keys_become_useless);
             tell_of_users(pve, changes)?;
         }
+        unseen.iter().try_for_each(|unseen| print_marked(YELLOW, "unseen", format!("   {unseen}")))?;
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -210,28 +222,30 @@ impl Arguments {
         self.nodes.iter().cloned().chain(of_cluster).collect()
     }
 
-    /// What is in a node's directory; its settings are empty if it has none and none can be proposed.
-    fn node(&self, directory: &Path) -> Result<(Written, Pve, Option<Off>), Failure> {
-        let pve = Pve::read(directory)?;
-        let file = directory.join("datacenter.cfg");
-        let error = match Settings::read(&file) {
-            Ok(written) => return Ok((written, pve, None)),
-            Err(error) => error,
+    /// The settings of a datacenter.cfg, of a node's directory or alone; they are empty if there are none and none can be proposed.
+    fn datacenter_cfg(
+        &self,
+        file: &Path,
+        pve: Option<&Pve>,
+        unseen: &mut Vec<String>,
+    ) -> Result<(Written, Option<Off>), Failure> {
+        let is_in_a_node = pve.is_some_and(|pve| !pve.users.is_empty() || !pve.nodes.is_empty());
+        let read = datacenter_cfg::read(file, is_in_a_node)?;
+        unseen.extend(read.odd);
+        let NoSettings { problem, origins } = match read.settings {
+            Ok(written) => return Ok((written, None)),
+            Err(none) => none,
         };
-        if !is_off(&error, &pve) {
-            return Err(Failure::Unreadable(error));
-        }
-        let proposed = doctor::proposed(&self.from, &self.nodes(Some(&pve)), &self.passed());
+        let opened = if self.from.is_empty() { origins } else { self.from.clone() };
+        let proposed = doctor::proposed(&opened, &self.nodes(pve), &self.passed());
         let none = || Settings { origins: Vec::new(), ..Settings::new("", "") };
         let settings = proposed.as_ref().map_or_else(none, |it| it.settings.clone());
         let settings = Settings { policy: Policy::proxmox_ve(), ..settings };
-        let file = file.display();
-        let problem = format!("{file} has no webauthn line: WebAuthn is off, and no key can be registered or log in");
-        Ok((Written { settings, problems: Vec::new() }, pve, Some(Off { problem, proposed })))
+        Ok((Written { settings, problems: Vec::new() }, Some(Off { problem, opened, proposed })))
     }
 
     async fn asked(&self) -> Result<Asked, Failure> {
-        let (mut warnings, mut pve, mut off) = (Vec::new(), None, None);
+        let (mut warnings, mut pve, mut unseen, mut off) = (Vec::new(), None, Vec::new(), None);
         let may_ask = self.running.names_any() || self.options.is_some();
         self.running.check(may_ask)?;
         let mut fetcher = may_ask.then(|| self.running.fetcher(&self.from, &self.origins)).transpose()?;
@@ -240,13 +254,20 @@ impl Arguments {
             let line = line.strip_prefix("webauthn:").unwrap_or(line).trim();
             (Settings::read_webauthn_line("--webauthn", line).map_err(Failure::Unreadable)?, Kind::ProxmoxVe)
         } else if let Some(directory) = &self.pve {
-            let (written, read, without) = self.node(directory)?;
+            let read = Pve::read(directory)?;
+            unseen.extend_from_slice(&read.unseen);
+            let file = directory.join("datacenter.cfg");
+            let (written, without) = self.datacenter_cfg(&file, Some(&read), &mut unseen)?;
             (pve, off) = (Some(read), without);
             (written, Kind::ProxmoxVe)
         } else if let Some(file) = &self.config {
-            let is_ours = file.extension().is_some_and(|extension| extension == "toml");
-            let kind = if is_ours { Kind::Other } else { Kind::ProxmoxVe };
-            (Settings::read(file).map_err(Failure::Unreadable)?, kind)
+            if file.extension().is_some_and(|extension| extension == "toml") {
+                (Settings::read(file).map_err(Failure::Unreadable)?, Kind::Other)
+            } else {
+                let (written, without) = self.datacenter_cfg(file, None, &mut unseen)?;
+                off = without;
+                (written, Kind::ProxmoxVe)
+            }
         } else {
             let mut rp_id = self.rp_id.clone().unwrap_or_default();
             if let Some(file) = &self.options {
@@ -271,14 +292,8 @@ impl Arguments {
         let mut problems: Vec<_> = written.problems.iter().map(ToString::to_string).collect();
         problems.extend(off.as_ref().map(|off| off.problem.clone()));
         let site = Site { settings, kind, related_origins: RelatedOrigins::OfSettings };
-        Ok(Asked { site, problems, warnings, pve, off, fetcher, of_site, contacted: Vec::new() })
+        Ok(Asked { site, problems, warnings, pve, unseen, off, fetcher, of_site, contacted: Vec::new() })
     }
-}
-
-/// Whether a node has no settings of WebAuthn: without any of its data center, Proxmox VE has no such file.
-fn is_off(error: &ConfigError, pve: &Pve) -> bool {
-    let is_node = !pve.users.is_empty() || !pve.nodes.is_empty();
-    error.problem == ConfigProblem::NoWebauthnLine || (is_node && matches!(error.file.try_exists(), Ok(false)))
 }
 
 /// The warnings of what a policy does: Proxmox VE's is no setting of its own.
@@ -351,11 +366,11 @@ fn tell_of_users(pve: &Pve, rp_id_changes: bool) -> Result<(), Failure> {
         let keys: Vec<_> = pve.keys().iter().map(|(user, count)| format!("{user} ({count})")).collect();
         print_marked(YELLOW, "warning", format!("  keys that another RP ID makes useless: {}", keys.join(", ")))?;
     }
-    pve.unseen.iter().try_for_each(|unseen| print_marked(YELLOW, "unseen", format!("   {unseen}")))
+    Ok(())
 }
 
 /// A node without settings of WebAuthn, and what is proposed.
-fn tell_of_none(Off { problem, proposed }: &Off, diagnosis: &Diagnosis) -> Result<(), Failure> {
+fn tell_of_none(Off { problem, proposed, .. }: &Off, diagnosis: &Diagnosis) -> Result<(), Failure> {
     print_marked(RED, "wrong", format!("    {problem}"))?;
     let Some(Proposed { line, .. }) = proposed else {
         return print("propose  a line needs an address: name one, as --from https://pve1.example.com:8006");
@@ -437,7 +452,7 @@ fn tell_of_refusal(refusal: &Refusal, first: bool) -> Result<(), Failure> {
     print(format!("  {who:<8}  {then}{}{row}", refusal.reason))?;
     for seen in &refusal.seen {
         let browser = seen.browser.parse::<Browser>().map_or_else(|_| seen.browser.as_str(), |known| known.title());
-        let message = seen.message.map(|message| format!(": {message}")).unwrap_or_default();
+        let message = seen.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
         print(format!("  {browser:<8}  {}{message}", seen.name))?;
     }
     Ok(())

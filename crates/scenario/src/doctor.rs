@@ -24,7 +24,7 @@ pub use self::address::{Address, Passed, addresses};
 pub use self::fetch::{Answer, FetchError, Fetcher, InvalidPinned, MAX_REDIRECTS, Pinned, Resolve, TIME, TrustError};
 pub use self::mend::{Change, Mend, Moved};
 pub use self::proposed::{Proposed, proposed};
-pub use self::pve::{Files, Pve, PveError, PveUser};
+pub use self::pve::{Files, Pve, PveError, PveUser, passed_over, plain};
 #[cfg(feature = "tls")]
 pub use self::running::{FoundFile, OptionsError};
 pub use self::site::{Kind, RelatedOrigins, Site};

@@ -164,7 +164,7 @@ impl Pve {
         let mut unseen = Vec::new();
         let mut plain = |name: &str, file: &Option<String>| {
             let (text, odd) = plain(file.as_deref()?);
-            unseen.extend(odd.map(|odd| format!("{name}: {odd}, which Proxmox VE does not read: it was passed over")));
+            unseen.extend(odd.map(|odd| passed_over(name, odd)));
             Some(text)
         };
         let corosync_conf = plain("corosync.conf", &files.corosync_conf);
@@ -206,7 +206,8 @@ fn read(file: &Path) -> Result<String, PveError> {
 }
 
 /// A text without what copies made elsewhere have: a byte order mark, and lines that CR alone ends; and which of these it had.
-fn plain(text: &str) -> (String, Option<&'static str>) {
+#[must_use]
+pub fn plain(text: &str) -> (String, Option<&'static str>) {
     let without_mark = text.strip_prefix('\u{feff}');
     let text = without_mark.unwrap_or(text).replace("\r\n", "\n");
     let odd = match without_mark {
@@ -214,6 +215,12 @@ fn plain(text: &str) -> (String, Option<&'static str>) {
         None => text.contains('\r').then_some("CR alone ends its lines"),
     };
     (text.replace('\r', "\n"), odd)
+}
+
+/// What is said of a file that had such a thing.
+#[must_use]
+pub fn passed_over(file: &str, odd: &str) -> String {
+    format!("{file}: {odd}, which Proxmox VE does not read: it was passed over")
 }
 
 /// `name:` of each `node { … }` (corosync.conf(5)).
