@@ -290,7 +290,7 @@ fn tell_of_code(code: &Code) -> Result<(), Failure> {
     };
     print(format!("{}, {who}", code.code))?;
     print(format!("  {}", code.text))?;
-    code.attempt.iter().try_for_each(|attempt| print(format!("  try  {attempt}")))?;
+    print(format!("  try  {}", code.attempt))?;
     code.specification.iter().try_for_each(|link| print(format!("  see  {link}")))
 }
 

@@ -379,6 +379,12 @@ impl Finding {
             Some(id) => self.bytes(id, "user.id")?,
             None => Vec::new(),
         };
+        // No check asks for them, and pages are refused all the same.
+        for entry in members.get("excludeCredentials").and_then(Value::as_array).into_iter().flatten() {
+            if let Some((_, Some(form))) = entry.get("id").and_then(decode) {
+                self.note(&told("excludeCredentials[].id", form));
+            }
+        }
         let selection = object("authenticatorSelection");
         let creation = RecordedCreation {
             challenge: self.required(members, "challenge")?,
@@ -501,9 +507,28 @@ fn bytes(notes: &mut Vec<String>, value: &Value, member: &str) -> Result<Vec<u8>
     };
     let (bytes, form) = decode(value).ok_or_else(wrong)?;
     if let Some(form) = form {
-        add(notes, format!("{member} is written in {form}, where toJSON() has base64url without padding"));
+        add(notes, told(member, form));
     }
     Ok(bytes)
+}
+
+/// What is said of bytes that are written otherwise: of those of options, what becomes of them in pages (as observed).
+fn told(member: &str, form: &str) -> String {
+    let is_of_options = ["challenge", "user.id"].contains(&member) || member.ends_with("[].id");
+    let parsers = "parseCreationOptionsFromJSON() and parseRequestOptionsFromJSON()";
+    match form {
+        "base64url with padding" if is_of_options => {
+            format!(
+                "{member} is written in {form}, where options have it without: Firefox's {parsers} take that, other browsers' refuse it"
+            )
+        }
+        "base64" if is_of_options => {
+            format!(
+                "{member} is written in {form}, where options have base64url without padding: browsers' {parsers} refuse that"
+            )
+        }
+        _ => format!("{member} is written in {form}, where toJSON() has base64url without padding"),
+    }
 }
 
 /// Members of an object, under the names that WebAuthn has for them or in snake case.

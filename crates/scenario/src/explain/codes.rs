@@ -24,8 +24,8 @@ pub struct Code {
     /// What it is about.
     pub text: String,
     /// What to try.
-    #[serde(rename = "try", skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<String>,
+    #[serde(rename = "try")]
+    pub attempt: String,
     /// Where the specification has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub specification: Option<String>,
@@ -44,7 +44,7 @@ struct Entry {
     by: String,
     text: String,
     #[serde(rename = "try")]
-    attempt: Option<String>,
+    attempt: String,
 }
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
@@ -95,28 +95,71 @@ impl Seen {
     }
 }
 
-/// What to try where a check of the relying party refuses, where one thing is the likeliest.
-fn attempt_of(check: Check) -> Option<&'static str> {
-    Some(match check {
-        Check::Origin => {
-            "add the origin that was found, with scheme and port, to those that the site expects, if the page is yours"
-        }
-        Check::RpIdHash => "use the RP ID of the options in the check; a changed RP ID needs every key enrolled again",
-        Check::Challenge => "keep the challenge of the options until their answer is there, for each session its own",
-        Check::ClientDataType => "check a registration as one, and a login as one: the two were mixed up",
-        Check::CrossOrigin => "allow frames of other origins in the settings, if the page is meant to be in one",
+/// What to try where a check of the relying party refuses: the likeliest thing.
+fn attempt_of(check: Check) -> &'static str {
+    match check {
+        Check::CredentialType => "send the credential as the browser made it: toJSON() writes its type",
         Check::CredentialIdEncoding => "take id and rawId as toJSON() has them: base64url without padding",
-        Check::UserVerified => "set a PIN or a finger on the key, or ask for \"preferred\"",
-        Check::Algorithm => "offer the algorithm in pubKeyCredParams: -7, -8 and -257 are what keys have",
+        Check::AllowCredentials => {
+            "use a key of the account, or send the ids of all of them: one was used that the options do not have"
+        }
         Check::CredentialRecord => {
             "enrol the key, or look whether the account's credentials were lost or are another's"
         }
         Check::UserHandle => "keep user.id of an account as it was when the key was enrolled",
+        Check::ClientDataJson => "pass on clientDataJSON byte by byte, in base64url, and encode it once",
+        Check::ClientDataType => "check a registration as one, and a login as one: the two were mixed up",
+        Check::Challenge => "keep the challenge of the options until their answer is there, for each session its own",
+        Check::Origin => {
+            "add the origin that was found, with scheme and port, to those that the site expects, if the page is yours"
+        }
+        Check::CrossOrigin => "allow frames of other origins in the settings, if the page is meant to be in one",
+        Check::TopOrigin => "list the page around the frame in the settings, if it may have yours in one",
+        Check::AttestationObject => "pass on attestationObject byte by byte, in base64url, and encode it once",
+        Check::AuthenticatorData => "pass on the bytes as the key made them: --hex names the one that is wrong",
+        Check::RpIdHash => "use the RP ID of the options in the check; a changed RP ID needs every key enrolled again",
+        Check::UserPresent => "touch the key; an answer without a touch is good for nothing but a preflight",
+        Check::UserVerified => "set a PIN or a finger on the key, or ask for \"preferred\"",
+        Check::BackupStateConsistent => "use another key: this one says what none may, or something changed its answer",
+        Check::BackupEligibilityUnchanged => {
+            "enrol the credential again: it is another one than before, or something changed the key's answer"
+        }
+        Check::BackupEligibility => "enrol a key that the policy takes, or have the policy take synchronised passkeys",
+        Check::BackupState => "back the passkey up, or have the policy take those that are not",
+        Check::AttestedCredentialData => {
+            "check a registration as one, and a login as one: attested credential data belongs to the first alone"
+        }
+        Check::CredentialIdMatch => "send rawId and attestationObject of one credential: these are of two",
+        Check::CredentialIdLength => "use a key with shorter credential ids: no site has to take longer ones",
+        Check::PublicKey => {
+            "offer an algorithm in pubKeyCredParams that the site can verify: --hex has the key's bytes"
+        }
+        Check::Algorithm => "offer the algorithm in pubKeyCredParams: -7, -8 and -257 are what keys have",
+        Check::AttestationFormat => "ask for attestation \"none\", if nothing depends on it",
+        Check::AttestationStatement | Check::AttestationSignature => {
+            "ask for attestation \"none\", if nothing depends on it; otherwise look at what changed the key's answer"
+        }
+        Check::AttestationCertificate | Check::AttestationCertificateAaguid => {
+            "ask the maker of the key, whose certificate is not as it has to be; or ask for attestation \"none\""
+        }
+        Check::AttestationType => {
+            "ask for attestation \"direct\" and have the user permit it, or accept what comes without"
+        }
+        Check::AttestationMetadata => "fetch FIDO's metadata anew, and look at what it reports of the model",
+        Check::AttestationTrust => "add the root of the key's maker to those that the site trusts, if it is one",
+        Check::AttestationAaguid => "enrol a key of a model that the policy lists, or add the AAGUID to it",
+        Check::CredentialIdUnregistered => {
+            "send excludeCredentials, so that browsers say so before: the key is registered already"
+        }
+        Check::Signature => {
+            "verify by the public key of this credential, over the bytes as they were sent: keyrig explain --public-key"
+        }
         Check::SignatureCounter => {
             "look whether the key was restored or copied, or two logins were answered at once; then report it only"
         }
-        _ => return None,
-    })
+        Check::ClientExtensions => "ask for the extensions whose outputs the site wants, and no others",
+        Check::AuthenticatorExtensions => "ask for the extensions whose outputs the site wants, of a key that has them",
+    }
 }
 
 impl From<&Check> for Code {
@@ -125,7 +168,7 @@ impl From<&Check> for Code {
             code: check.id().to_owned(),
             by: "relying_party".to_owned(),
             text: check.requirement().to_owned(),
-            attempt: attempt_of(*check).map(str::to_owned),
+            attempt: attempt_of(*check).to_owned(),
             specification: Some(check.link()),
         }
     }

@@ -500,3 +500,26 @@ fn a_har_file_of_tens_of_megabytes_is_read_entry_by_entry() {
         );
     }
 }
+
+/// What browsers' own parsers make of options was observed: padding is taken by Firefox alone, the other alphabet by none.
+#[test]
+fn options_in_another_form_are_told_with_what_pages_get() {
+    let read = |bytes: &str| {
+        let options = json!({
+            "rp": {"id": "example.org", "name": "site"},
+            "user": {"id": bytes, "name": "alice", "displayName": "Alice"},
+            "challenge": bytes,
+            "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+            "excludeCredentials": [{"type": "public-key", "id": bytes}],
+        });
+        Recording::read(options.to_string().as_bytes()).unwrap().notes
+    };
+    for (bytes, told) in [("q83vEjRWeJo=", "Firefox's parse"), ("q83v+RI/Rnia", "browsers' parse")] {
+        let notes = read(bytes);
+        for member in ["user.id", "excludeCredentials[].id", "challenge"] {
+            let is_told = notes.iter().any(|note| note.starts_with(member) && note.contains(told));
+            assert!(is_told, "{member}: {notes:?}");
+        }
+    }
+    assert_eq!(read("q83vEjRWeJo"), Vec::<String>::new());
+}
