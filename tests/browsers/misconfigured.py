@@ -208,14 +208,15 @@ def told(browser):
 
 
 def merged(table, differs):
-    """A table with what differs in it, and in the tables in it."""
+    """A table with what differs in it, and in the tables in it. An outcome is another one as a whole."""
     both = {name: merged(table[name], differs[name]) for name in table if is_table(table, differs, name)}
     return table | differs | both
 
 
 def is_table(table, differs, name):
     """Whether a name is a table's in both."""
-    return isinstance(table[name], dict) and isinstance(differs.get(name), dict)
+    both = isinstance(table[name], dict) and isinstance(differs.get(name), dict)
+    return both and "by" not in differs[name]
 
 
 def chosen(catalogue, name, field):

@@ -57,11 +57,13 @@ fn compare(output: &Output, browser: Browser, chosen: impl Fn(&Expected) -> &[St
         let expected = ways[way].expected.in_browser(browser);
         let told = &line["told"];
         // Where nobody refuses, or the relying party does, the page gets a credential.
-        let expected_name = expected.name.as_deref().unwrap_or("none");
+        let (expected_name, message) = match (&expected.name, &expected.message) {
+            (None, _) => ("none", ""),
+            (Some(expected_name), Some(message)) => (expected_name.as_str(), message.as_str()),
+            (Some(_), None) => panic!("{name}: row {way:?} has no message to compare"),
+        };
         assert_eq!(told["name"].as_str(), Some(expected_name), "{name}: {line}");
-        if let Some(message) = &expected.message {
-            assert_eq!(told["message"].as_str(), Some(message.as_str()), "{name}: {line}");
-        }
+        assert_eq!(told["message"].as_str(), Some(message), "{name}: {line}");
     }
 }
 

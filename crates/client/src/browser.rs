@@ -32,6 +32,7 @@ use thiserror::Error;
 ///
 /// | | Chromium | Firefox | Safari |
 /// |---|---|---|---|
+/// | padding in the base64url of options | EncodingError | passes | nobody has looked: EncodingError, as WebAuthn has it |
 /// | RP ID with a leading dot | passes, and is hashed with it | SecurityError | SecurityError |
 /// | RP ID in upper case | SecurityError | SecurityError | passes, and is hashed as it is |
 /// | single label above the page's domain (`lan`) | SecurityError | SecurityError | passes, as it is in no list of public suffixes |

@@ -77,7 +77,7 @@ impl Client {
         keys: &mut [Key<C>],
         abort: Cancel,
     ) -> Result<RegistrationCredential, ClientError> {
-        self.check_secure_context()?;
+        self.check_secure_context(Some("create"))?;
         self.check_permission(Ceremony::Create)?;
         self.check_user_handle(options.user.id.len())?;
         self.check_length("excludeCredentials", options.exclude_credentials.len())?;

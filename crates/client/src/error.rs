@@ -62,6 +62,8 @@ pub enum Refusal {
     InsecureContext {
         /// The page's origin.
         origin: String,
+        /// What the page's script called of `navigator.credentials`, if it was a ceremony.
+        called: Option<&'static str>,
     },
     /// The page's TLS certificate is bad, and whoever opened it clicked the warning away.
     #[error(

@@ -79,7 +79,7 @@ impl Client {
         keys: &mut [Key<C>],
         abort: Cancel,
     ) -> Result<AuthenticationCredential, ClientError> {
-        self.check_secure_context()?;
+        self.check_secure_context(Some("get"))?;
         self.check_permission(Ceremony::Get)?;
         self.check_length(ALLOW, options.allow_credentials.len())?;
         // WebKit takes an empty one for none.

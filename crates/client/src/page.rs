@@ -22,7 +22,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`], as from [`create`](Self::create) and [`get`](Self::get).
     pub fn check_page(&self, claimed: Option<&str>) -> Result<String, ClientError> {
-        self.check_secure_context()?;
+        self.check_secure_context(None)?;
         self.rp_id(claimed)
     }
 
@@ -68,12 +68,12 @@ impl Client {
 
     /// Outside of a secure context there is nothing that a script could call. One is made by all pages that a frame is in (Secure
     /// Contexts §3.1).
-    pub(crate) fn check_secure_context(&self) -> Result<(), ClientError> {
+    pub(crate) fn check_secure_context(&self, called: Option<&'static str>) -> Result<(), ClientError> {
         let insecure = [&self.origin].into_iter().chain(&self.ancestors).find(|origin| !origin.is_secure_context());
         match insecure.filter(|_| self.rules == Rules::Enforced) {
             Some(origin) => {
                 let origin = origin.to_string();
-                Err(Refusal::InsecureContext { origin }.named(DomException::TypeError))
+                Err(Refusal::InsecureContext { origin, called }.named(DomException::TypeError))
             }
             None => Ok(()),
         }

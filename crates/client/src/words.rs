@@ -1,5 +1,7 @@
 //! A refusal in the words of others: the text that a page sees in a browser, and a name for programs.
 
+use std::borrow::Cow;
+
 use keyrig_ctap::Status;
 
 use crate::app_id::AppIdRefusal;
@@ -11,6 +13,8 @@ use crate::page::ALLOW;
 use crate::pin::PinProblem;
 use crate::related_origins::Unrelated;
 use crate::rp_id::RpIdRefusal;
+
+mod options;
 
 const NOT_A_SUFFIX: &str =
     "The relying party ID is not a registrable domain suffix of, nor equal to the current domain.";
@@ -36,12 +40,19 @@ impl ClientError {
     /// The exception's message in a browser, as observed in Chromium 156 and Firefox 153, and of Safari as WebKit's source has
     /// it; `None` where nobody has looked.
     #[must_use]
-    pub fn observed_message(&self, browser: Browser) -> Option<&'static str> {
-        match browser {
+    pub fn observed_message(&self, browser: Browser) -> Option<Cow<'static, str>> {
+        if let Refusal::InsecureContext { called, .. } = &self.reason {
+            return options::no_credentials(browser, (*called)?);
+        }
+        if let Refusal::InvalidJson(InvalidJson::Base64Url { member, parser, .. }) = &self.reason {
+            return options::no_base64url(browser, member, *parser);
+        }
+        let fixed = match browser {
             Browser::Chromium => self.in_chromium(),
             Browser::Firefox => self.in_firefox(),
             Browser::Safari => self.in_safari(),
-        }
+        };
+        fixed.map(Cow::Borrowed)
     }
 
     fn in_chromium(&self) -> Option<&'static str> {
@@ -135,10 +146,10 @@ impl ClientError {
         })
     }
 
-    /// What helps, where that is one thing.
+    /// What helps: the likeliest thing.
     #[must_use]
-    pub fn what_to_do(&self) -> Option<&'static str> {
-        Some(match &self.reason {
+    pub fn what_to_do(&self) -> &'static str {
+        match &self.reason {
             Refusal::InsecureContext { .. } => "serve the page, and all pages that it is a frame in, over https",
             Refusal::RpId(RpIdRefusal::OpaqueOrigin) => "give the page an origin that is not opaque",
             Refusal::RpId(RpIdRefusal::IpAddress(_)) => "reach the site by a domain",
@@ -153,7 +164,7 @@ impl ClientError {
                 "list the page's origin in the RP ID's .well-known/webauthn"
             }
             Refusal::RpId(_) => "set the RP ID to the page's domain, or to one above it that the site owns",
-            Refusal::InvalidJson(_) => "send the options as the site's server makes them",
+            Refusal::InvalidJson(invalid) => of_options(invalid),
             Refusal::NoKeys => "plug a key in",
             Refusal::TimedOut(_) => "touch a key in time, or have the finger do it",
             Refusal::NoSuchAccount { .. } => {
@@ -161,9 +172,20 @@ impl ClientError {
             }
             Refusal::AccountNamesUntold { accounts: 1 } => "choose by user handle",
             Refusal::AccountNamesUntold { .. } => "choose by user handle, or give the key's PIN",
-            Refusal::Key(KeyFailure { cause, .. }) => return help(cause),
-            _ => return None,
-        })
+            Refusal::Key(KeyFailure { cause, .. }) => help(cause),
+            Refusal::EveryKey(_) => "mend what the reason says of the key that was to be used, or plug in another",
+            Refusal::ListTooLong { .. } => "send fewer: those of this user",
+            Refusal::NoPublicKeyParameters | Refusal::UnknownParameters(_) => {
+                "send pubKeyCredParams of type \"public-key\", with alg -7 and -257"
+            }
+            Refusal::AppId(_) => "send the AppID that keys were registered under, of the page's own site and in https",
+            Refusal::Extension(_) => "ask for the extension as the reason says, or leave it out",
+            Refusal::Replaced => "begin the conditional ceremony again, after the other one",
+            Refusal::ConditionalCreation => "leave mediation out: a key makes a credential when it is touched",
+            Refusal::SilentMediation => "leave mediation out, or make it \"conditional\"",
+            Refusal::Aborted => "look for who called abort(): a timeout of the page's own, or its leaving",
+            Refusal::NoAccountChosen => "choose one of the accounts, or send allowCredentials",
+        }
     }
 
     /// The cause as a word for programs, which stays the same where texts are bettered: `rp-id-foreign`,
@@ -244,8 +266,20 @@ fn of_unrelated(unrelated: &Unrelated) -> &'static str {
     }
 }
 
-fn help(cause: &Cause) -> Option<&'static str> {
-    Some(match cause {
+/// Who sends options is the site's server, and who passes them on a script of its page.
+fn of_options(invalid: &InvalidJson) -> &'static str {
+    match invalid {
+        InvalidJson::Syntax(_) => "have the site's server send options in JSON, and its page pass them on as they are",
+        InvalidJson::Missing { .. } => "have the site's server send the member, which WebAuthn requires",
+        InvalidJson::WrongType { .. } => "have the site's server send the member as WebAuthn has it",
+        InvalidJson::Base64Url { .. } => {
+            "have the site's server encode bytes once, in base64url without padding: it made these options wrongly"
+        }
+    }
+}
+
+fn help(cause: &Cause) -> &'static str {
+    match cause {
         Cause::Status { status: Status::CredentialExcluded, .. } | Cause::Unsuitable(Unsuitable::Excluded) => {
             "use another key: this one is registered with the site"
         }
@@ -264,8 +298,19 @@ fn help(cause: &Cause) -> Option<&'static str> {
         Cause::Pin(PinProblem::NotGiven) => "give the key's PIN: a key that has none is given it",
         Cause::Pin(PinProblem::Mistake(_)) => "give another PIN",
         Cause::Unsuitable(Unsuitable::UserVerification | Unsuitable::NoPin) => "set a PIN on the key, and give it",
-        _ => return None,
-    })
+        Cause::Status { status: Status::OperationDenied, .. } => "touch the key in time, and do not refuse",
+        Cause::Status { status: Status::UserActionTimeout | Status::ActionTimeout, .. } => "touch the key in time",
+        Cause::Status { status: Status::PinInvalid, .. } => "give the key's PIN: it was another one",
+        Cause::Status { status: Status::PuatRequired, .. } => "give the key's PIN",
+        Cause::Status { .. } => "keyrig explain says what keys mean by this code",
+        Cause::Channel(_) => "unplug the key and plug it in again",
+        Cause::Pin(_) => "give a PIN that the key takes",
+        Cause::Unsuitable(_) => "use a key that can do it, or have the site ask for less",
+        Cause::U2f { .. } => "keyrig explain says what keys mean by this code",
+        Cause::InvalidResponse { .. } | Cause::InvalidU2fResponse(_) => {
+            "use another key, or switch off the fault that this one has: browsers throw such an answer away"
+        }
+    }
 }
 
 fn of_key(failure: &KeyFailure) -> String {
@@ -363,7 +408,8 @@ mod tests {
             for (browser, expected) in [(Browser::Chromium, chromium), (Browser::Firefox, firefox)] {
                 let message = error.observed_message(browser);
                 assert_eq!(message.is_some(), expected.is_some(), "{browser} {error}");
-                assert!(message.unwrap_or_default().ends_with(expected.unwrap_or_default()), "{browser} {message:?}");
+                let message = message.unwrap_or_default();
+                assert!(message.ends_with(expected.unwrap_or_default()), "{browser} {message:?}");
             }
         }
     }

@@ -71,7 +71,7 @@ impl Client {
     /// # Errors
     /// [`Refused`]: what the page sees, who said no, and why.
     pub async fn create(&self, options: impl fmt::Display) -> Result<String, Refused> {
-        let options = CreationOptions::from_json(&options.to_string()).map_err(refused_json)?;
+        let options = CreationOptions::from_json_in(&options.to_string(), self.browser).map_err(refused_json)?;
         let mut keys = self.rig.plugged().await.map_err(stopped)?;
         let made = self.page().create(&options, &mut keys, Cancel::never()).await?;
         Ok(made.to_json())
@@ -83,7 +83,7 @@ impl Client {
     /// # Errors
     /// [`Refused`]: what the page sees, who said no, and why.
     pub async fn get(&self, options: impl fmt::Display) -> Result<String, Refused> {
-        let options = RequestOptions::from_json(&options.to_string()).map_err(refused_json)?;
+        let options = RequestOptions::from_json_in(&options.to_string(), self.browser).map_err(refused_json)?;
         let mut keys = self.rig.plugged().await.map_err(stopped)?;
         let signed = self.page().get(&options, &mut keys, Cancel::never()).await?;
         Ok(signed.to_json())

@@ -148,7 +148,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Get(page) => (page, Ceremony::Get),
     };
     let page = arguments.page()?;
-    let asked = match Asked::from_json(ceremony, &read_options()?) {
+    let asked = match Asked::from_json(ceremony, &read_options()?, page.browser) {
         Ok(asked) => asked,
         Err(error) => {
             return arguments.tell(Outcome { credential: Err(error), blinked: Vec::new(), touched: Vec::new() });

@@ -4,6 +4,7 @@
 //!
 //! The numbers are names that stay the same: [`doctor`](crate::doctor) and reports speak of them.
 
+mod dropping;
 mod reading;
 mod row;
 mod run;

@@ -95,7 +95,7 @@ impl Local {
             pin: None,
             user: None,
         };
-        let asked = Asked::from_json(ceremony, &options.to_string()).unwrap();
+        let asked = Asked::from_json(ceremony, &options.to_string(), page.browser).unwrap();
         let outcome = page.carry_out(&asked, &mut [Key::new("a", InProcess(key))], Cancel::never()).await;
         outcome.credential.unwrap()
     }

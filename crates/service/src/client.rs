@@ -84,15 +84,15 @@ enum AskedOptions {
 }
 
 impl Asked {
-    /// Reads options, with or without `{"publicKey": …}` around them.
+    /// Reads options as this browser does, with or without `{"publicKey": …}` around them.
     ///
     /// # Errors
     /// [`ClientError`], as a page sees it.
-    pub fn from_value(ceremony: Ceremony, options: &Value) -> Result<Self, ClientError> {
+    pub fn from_value(ceremony: Ceremony, options: &Value, browser: Browser) -> Result<Self, ClientError> {
         let mediation = Mediation::from_value(options)?;
         let options = match ceremony {
-            Ceremony::Create => AskedOptions::Create(CreationOptions::from_value(options)?.into()),
-            Ceremony::Get => AskedOptions::Get(RequestOptions::from_value(options)?.into()),
+            Ceremony::Create => AskedOptions::Create(CreationOptions::from_value_in(options, browser)?.into()),
+            Ceremony::Get => AskedOptions::Get(RequestOptions::from_value_in(options, browser)?.into()),
         };
         Ok(Self { options, mediation })
     }
@@ -101,9 +101,9 @@ impl Asked {
     ///
     /// # Errors
     /// Likewise.
-    pub fn from_json(ceremony: Ceremony, text: &str) -> Result<Self, ClientError> {
+    pub fn from_json(ceremony: Ceremony, text: &str, browser: Browser) -> Result<Self, ClientError> {
         let options: Value = serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))?;
-        Self::from_value(ceremony, &options)
+        Self::from_value(ceremony, &options, browser)
     }
 }
 
@@ -287,7 +287,7 @@ impl Request {
             service.rack.known(name)?;
         }
         let noted = Noted::begin(service, ceremony.into(), (&page.origin, &page.ancestors), &self.options);
-        let outcome = match Asked::from_value(ceremony, &Value::Object(self.options)) {
+        let outcome = match Asked::from_value(ceremony, &Value::Object(self.options), browser) {
             Ok(asked) => page.carry_out_among_others(&asked, &self.on, service).await?,
             Err(error) => Outcome { credential: Err(error), blinked: Vec::new(), touched: Vec::new() },
         };

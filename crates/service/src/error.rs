@@ -1,5 +1,7 @@
 //! What is not a success, in one shape.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -49,13 +51,13 @@ impl Error {
         Self {
             code: error.code(),
             name: Some(error.name.to_string()),
-            message: error.observed_message(browser).map_or_else(|| reason.clone(), str::to_owned),
+            message: error.observed_message(browser).map_or_else(|| reason.clone(), Cow::into_owned),
             refused_by: Some(match error.refused_by() {
                 RefusedBy::Client => "client",
                 RefusedBy::Authenticator => "authenticator",
             }),
             reason: Some(reason),
-            what_to_do: error.what_to_do().map(str::to_owned),
+            what_to_do: Some(error.what_to_do().to_owned()),
         }
     }
 

@@ -54,10 +54,28 @@ impl WebauthnRs<'_> {
     /// Whether webauthn-rs accepts a registration. What it could not be asked about is refused.
     #[must_use]
     pub fn judge_registration(&self, response: &RegistrationResponse, challenge: &[u8]) -> Decision {
-        decision(self.try_registration(response, challenge))
+        decision(self.webauthn().and_then(|webauthn| self.try_registration(&webauthn, response, challenge)))
     }
 
-    fn try_registration(&self, response: &RegistrationResponse, challenge: &[u8]) -> Result<(), String> {
+    /// The same at a server whose one origin is this text, as somebody wrote it into its settings; [`origins`](Self::origins) do not count.
+    #[must_use]
+    pub fn judge_registration_at(&self, origin: &str, response: &RegistrationResponse, challenge: &[u8]) -> Decision {
+        let webauthn = self.webauthn_at(origin);
+        decision(webauthn.and_then(|webauthn| self.try_registration(&webauthn, response, challenge)))
+    }
+
+    /// Whether webauthn-rs takes settings at all: its RP ID, with this text for an origin.
+    #[must_use]
+    pub fn judge_settings(&self, origin: &str) -> Decision {
+        decision(self.webauthn_at(origin).map(|_| ()))
+    }
+
+    fn try_registration(
+        &self,
+        webauthn: &Webauthn,
+        response: &RegistrationResponse,
+        challenge: &[u8],
+    ) -> Result<(), String> {
         let credential = json!({
             "id": response.id,
             "rawId": URL_SAFE_NO_PAD.encode(&response.raw_id),
@@ -69,7 +87,7 @@ impl WebauthnRs<'_> {
             },
             "clientExtensionResults": response.client_extension_results,
         });
-        self.register(&self.webauthn()?, credential, challenge).map(|_| ())
+        self.register(webauthn, credential, challenge).map(|_| ())
     }
 
     /// Whether webauthn-rs accepts an authentication with a credential of which this is the record. One whose registration
@@ -124,7 +142,16 @@ impl WebauthnRs<'_> {
     }
 
     fn webauthn(&self) -> Result<Webauthn, String> {
-        let origins = self.origins.iter().map(|rule| Url::parse(rule.origin()).map_err(|error| error.to_string()));
+        self.with_origins(self.origins.iter().map(OriginRule::origin))
+    }
+
+    /// With the rules' subdomains and ports off, which no rule is there for.
+    fn webauthn_at(&self, origin: &str) -> Result<Webauthn, String> {
+        WebauthnRs { origins: &[], ..*self }.with_origins([origin])
+    }
+
+    fn with_origins<'a>(&self, origins: impl IntoIterator<Item = &'a str>) -> Result<Webauthn, String> {
+        let origins = origins.into_iter().map(|origin| Url::parse(origin).map_err(|error| format!("{error:?}")));
         let origins: Vec<_> = origins.collect::<Result<_, _>>()?;
         let (first, others) = origins.split_first().ok_or("no origin is allowed")?;
         let builder = WebauthnBuilder::new(self.rp_id, first)

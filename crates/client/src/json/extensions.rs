@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use keyrig_ctap::extensions::CredentialProtection;
 
-use super::InvalidJson;
+use super::invalid::InvalidJson;
 use super::reader::Members;
 
 /// `AuthenticationExtensionsClientInputsJSON`, for create().
@@ -92,11 +92,11 @@ impl CreationExtensions {
             app_id: members.optional_text("appid")?.is_some(),
             app_id_exclude: members.optional_text("appidExclude")?,
             cred_props: members.optional_boolean("credProps")?.unwrap_or(false),
-            prf: members.optional_dictionary("prf")?.map(|prf| PrfInputs::read(&prf)).transpose()?,
             large_blob: members
                 .optional_dictionary("largeBlob")?
                 .map(|blob| LargeBlobInputs::read(&blob))
                 .transpose()?,
+            prf: members.optional_dictionary("prf")?.map(|prf| PrfInputs::read(&prf)).transpose()?,
             credential_protection_policy: match members.optional_text("credentialProtectionPolicy")? {
                 None => None,
                 Some(text) => Some(policy(&text).ok_or_else(|| {
@@ -117,11 +117,11 @@ impl RequestExtensions {
     pub(super) fn read(members: &Members<'_>) -> Result<Self, InvalidJson> {
         Ok(Self {
             app_id: members.optional_text("appid")?,
-            prf: members.optional_dictionary("prf")?.map(|prf| PrfInputs::read(&prf)).transpose()?,
             large_blob: members
                 .optional_dictionary("largeBlob")?
                 .map(|blob| LargeBlobInputs::read(&blob))
                 .transpose()?,
+            prf: members.optional_dictionary("prf")?.map(|prf| PrfInputs::read(&prf)).transpose()?,
             get_cred_blob: members.optional_boolean("getCredBlob")?.unwrap_or(false),
         })
     }

@@ -4,6 +4,7 @@
 //! does not know. Credentials are plain public structs, so that a rig can alter them before they are written.
 
 mod extensions;
+mod invalid;
 mod options;
 mod reader;
 mod response;
@@ -11,12 +12,9 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-use thiserror::Error;
-
-use crate::dom_exception::DomException;
-
 pub use crate::base64url::Base64Url;
 pub use extensions::{CreationExtensions, LargeBlobInputs, LargeBlobSupport, PrfInputs, PrfValues, RequestExtensions};
+pub use invalid::{InvalidJson, NoBase64Url, Parser};
 pub use options::{
     Attachment, Attestation, AuthenticatorSelection, CreationOptions, Mediation, RelyingPartyEntity, RequestOptions,
     Requirement, UnknownMediation, UserEntity,
@@ -24,44 +22,3 @@ pub use options::{
 pub use response::{
     AssertionResponse, AttestationResponse, AuthenticationCredential, PublicKeyCredential, RegistrationCredential,
 };
-
-/// Why options are refused before anything else is looked at. Members are named by their path, such as
-/// `excludeCredentials[1].id`.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InvalidJson {
-    /// The text is not JSON.
-    #[error("the options are not JSON: {0}")]
-    Syntax(String),
-    /// A member that must be there is not.
-    #[error("the options lack {member}, which is required")]
-    Missing {
-        /// The member.
-        member: String,
-    },
-    /// A member has another type than it must have.
-    #[error("{member} is not {expected}")]
-    WrongType {
-        /// The member.
-        member: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// A member is not base64url.
-    #[error("{member} contains invalid base64url data: use the alphabet with - and _, without padding")]
-    Base64Url {
-        /// The member.
-        member: String,
-    },
-}
-
-impl InvalidJson {
-    /// What the page sees of it.
-    #[must_use]
-    pub fn name(&self) -> DomException {
-        match self {
-            Self::Syntax(_) => DomException::SyntaxError,
-            Self::Missing { .. } | Self::WrongType { .. } => DomException::TypeError,
-            Self::Base64Url { .. } => DomException::EncodingError,
-        }
-    }
-}

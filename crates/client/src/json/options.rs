@@ -7,9 +7,10 @@ use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::InvalidJson;
 use super::extensions::{CreationExtensions, RequestExtensions};
-use super::reader::{Members, parsed};
+use super::invalid::{InvalidJson, Parser};
+use super::reader::{Members, Reading, parsed};
+use crate::browser::Browser;
 
 /// The options of create() (WebAuthn Level 3 §5.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,15 +224,31 @@ impl CreationOptions {
     /// # Errors
     /// [`InvalidJson`] names the member.
     pub fn from_json(text: &str) -> Result<Self, InvalidJson> {
-        Self::from_value(&parsed(text)?)
+        Self::from_json_in(text, Browser::default())
     }
 
-    /// The same of what was a text.
+    /// The same in this browser, as not every one takes all texts for base64url.
+    ///
+    /// # Errors
+    /// [`InvalidJson`] names the member.
+    pub fn from_json_in(text: &str, browser: Browser) -> Result<Self, InvalidJson> {
+        Self::from_value_in(&parsed(text)?, browser)
+    }
+
+    /// [`from_json`](Self::from_json) of what was a text.
     ///
     /// # Errors
     /// [`InvalidJson`] names the member.
     pub fn from_value(options: &Value) -> Result<Self, InvalidJson> {
-        Members::of_the_whole(options, |members| {
+        Self::from_value_in(options, Browser::default())
+    }
+
+    /// [`from_json_in`](Self::from_json_in) of what was a text.
+    ///
+    /// # Errors
+    /// [`InvalidJson`] names the member.
+    pub fn from_value_in(options: &Value, browser: Browser) -> Result<Self, InvalidJson> {
+        Members::of_the_whole(options, Reading::new(browser, Parser::CreationOptions), |members| {
             let (rp, user) = (members.dictionary("rp")?, members.dictionary("user")?);
             let attestation = members.optional_text("attestation")?;
             Ok(Self {
@@ -268,15 +285,31 @@ impl RequestOptions {
     /// # Errors
     /// [`InvalidJson`] names the member.
     pub fn from_json(text: &str) -> Result<Self, InvalidJson> {
-        Self::from_value(&parsed(text)?)
+        Self::from_json_in(text, Browser::default())
     }
 
-    /// The same of what was a text.
+    /// The same in this browser, as not every one takes all texts for base64url.
+    ///
+    /// # Errors
+    /// [`InvalidJson`] names the member.
+    pub fn from_json_in(text: &str, browser: Browser) -> Result<Self, InvalidJson> {
+        Self::from_value_in(&parsed(text)?, browser)
+    }
+
+    /// [`from_json`](Self::from_json) of what was a text.
     ///
     /// # Errors
     /// [`InvalidJson`] names the member.
     pub fn from_value(options: &Value) -> Result<Self, InvalidJson> {
-        Members::of_the_whole(options, |members| {
+        Self::from_value_in(options, Browser::default())
+    }
+
+    /// [`from_json_in`](Self::from_json_in) of what was a text.
+    ///
+    /// # Errors
+    /// [`InvalidJson`] names the member.
+    pub fn from_value_in(options: &Value, browser: Browser) -> Result<Self, InvalidJson> {
+        Members::of_the_whole(options, Reading::new(browser, Parser::RequestOptions), |members| {
             Ok(Self {
                 challenge: members.bytes("challenge")?,
                 timeout: timeout(members)?,

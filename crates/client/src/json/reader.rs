@@ -3,34 +3,57 @@
 //! Where a script would turn an object or an array into a text such as `[object Object]`, this is a type error: it never
 //! is what anybody meant.
 
+use core::cell::OnceCell;
 use core::fmt;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::{Base64Url, InvalidJson};
+use super::invalid::{InvalidJson, NoBase64Url, Parser};
+use crate::base64url::Base64Url;
+use crate::browser::Browser;
 
 /// What a text in JSON holds.
 pub(super) fn parsed(text: &str) -> Result<Value, InvalidJson> {
     serde_json::from_str(text).map_err(|error| InvalidJson::Syntax(error.to_string()))
 }
 
+/// Who reads, and what was found so far.
+#[derive(Clone)]
+pub(super) struct Reading {
+    browser: Browser,
+    parser: Parser,
+    /// The first member that is not base64url. As observed in Chromium and Firefox, what is missing or of another type counts before.
+    undecoded: Rc<OnceCell<InvalidJson>>,
+}
+
+impl Reading {
+    pub(super) fn new(browser: Browser, parser: Parser) -> Self {
+        Self { browser, parser, undecoded: Rc::default() }
+    }
+}
+
 /// A dictionary and the way to it.
 pub(super) struct Members<'a> {
     path: String,
     members: &'a Map<String, Value>,
+    reading: Reading,
 }
 
 impl<'a> Members<'a> {
     pub(super) fn of_the_whole<T>(
         value: &Value,
+        reading: Reading,
         read: impl FnOnce(&Members<'_>) -> Result<T, InvalidJson>,
     ) -> Result<T, InvalidJson> {
-        let members = Members::of("the whole", value)?.at_the_top();
-        match members.publicly_keyed() {
-            Some(options) => read(&Members::of("publicKey", options)?),
+        let undecoded = reading.undecoded.clone();
+        let members = Members::of("the whole", value, reading.clone())?.at_the_top();
+        let found = match members.publicly_keyed() {
+            Some(options) => read(&Members::of("publicKey", options, reading)?),
             None => read(&members),
-        }
+        }?;
+        undecoded.get().cloned().map_or(Ok(found), Err)
     }
 
     /// What is around the options, if they are in the form in which a page hands them over; otherwise nothing is there.
@@ -38,11 +61,13 @@ impl<'a> Members<'a> {
         value: &Value,
         read: impl FnOnce(&Members<'_>) -> Result<T, InvalidJson>,
     ) -> Result<T, InvalidJson> {
-        let members = Members::of("the whole", value)?.at_the_top();
+        // There are no bytes in it, which browsers would read each in its way.
+        let reading = Reading::new(Browser::default(), Parser::RequestOptions);
+        let members = Members::of("the whole", value, reading.clone())?.at_the_top();
         let nothing = Map::new();
         match members.publicly_keyed() {
             Some(_) => read(&members),
-            None => read(&Members { path: String::new(), members: &nothing }),
+            None => read(&Members { path: String::new(), members: &nothing, reading }),
         }
     }
 
@@ -51,10 +76,10 @@ impl<'a> Members<'a> {
         self.members.get("publicKey").filter(|_| !self.members.contains_key("challenge"))
     }
 
-    fn of(path: impl fmt::Display, value: &'a Value) -> Result<Self, InvalidJson> {
+    fn of(path: impl fmt::Display, value: &'a Value, reading: Reading) -> Result<Self, InvalidJson> {
         let path = path.to_string();
         match value {
-            Value::Object(members) => Ok(Self { path, members }),
+            Value::Object(members) => Ok(Self { path, members, reading }),
             _ => Err(InvalidJson::WrongType { member: path, expected: "a dictionary" }),
         }
     }
@@ -88,11 +113,16 @@ impl<'a> Members<'a> {
         self.optional_bytes(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// A `Base64URLString` that stands for bytes.
+    /// A `Base64URLString` that stands for bytes. What is none is noted, and read on.
     pub(super) fn optional_bytes(&self, name: &str) -> Result<Option<Vec<u8>>, InvalidJson> {
         let Some(text) = self.optional_text(name)? else { return Ok(None) };
-        let decoded = Base64Url::decode(&text);
-        decoded.map(|bytes| Some(bytes.0)).ok_or_else(|| InvalidJson::Base64Url { member: self.path(name) })
+        let Reading { browser, parser, undecoded } = &self.reading;
+        let decoded = Base64Url::decode_in(&text, *browser).map(|bytes| bytes.0);
+        Ok(Some(decoded.unwrap_or_else(|| {
+            let (member, wrong, parser) = (self.path(name), wrong(&text), *parser);
+            undecoded.get_or_init(|| InvalidJson::Base64Url { member, wrong, parser });
+            Vec::new()
+        })))
     }
 
     /// A `long`.
@@ -117,7 +147,7 @@ impl<'a> Members<'a> {
     pub(super) fn optional_dictionary(&self, name: &str) -> Result<Option<Members<'a>>, InvalidJson> {
         // To Web IDL, null is an empty dictionary, and so is a member that is not there.
         let value = self.members.get(name).filter(|value| !value.is_null());
-        value.map(|value| Members::of(self.path(name), value)).transpose()
+        value.map(|value| Members::of(self.path(name), value, self.reading.clone())).transpose()
     }
 
     pub(super) fn dictionary(&self, name: &str) -> Result<Members<'a>, InvalidJson> {
@@ -138,7 +168,7 @@ impl<'a> Members<'a> {
         let path = self.path(name);
         let elements = elements.iter().enumerate();
         elements
-            .map(|(index, value)| read(&Members::of(format_args!("{path}[{index}]"), value)?))
+            .map(|(index, value)| read(&Members::of(format_args!("{path}[{index}]"), value, self.reading.clone())?))
             .collect::<Result<_, _>>()
             .map(Some)
     }
@@ -151,10 +181,13 @@ impl<'a> Members<'a> {
     ) -> Result<Option<BTreeMap<String, T>>, InvalidJson> {
         let Some(value) = self.members.get(name) else { return Ok(None) };
         let path = self.path(name);
-        let record = Members::of(&path, value)?;
+        let record = Members::of(&path, value, self.reading.clone())?;
         let entries = record.members.iter();
         entries
-            .map(|(key, value)| Ok((key.clone(), read(&Members::of(format_args!("{path}[{key:?}]"), value)?)?)))
+            .map(|(key, value)| {
+                let members = Members::of(format_args!("{path}[{key:?}]"), value, self.reading.clone())?;
+                Ok((key.clone(), read(&members)?))
+            })
             .collect::<Result<_, _>>()
             .map(Some)
     }
@@ -171,6 +204,17 @@ impl<'a> Members<'a> {
         let Some(elements) = self.optional_array(name)? else { return Ok(None) };
         let texts = elements.iter().map(text).collect::<Option<_>>();
         texts.map(Some).ok_or_else(|| self.wrong_type(name, "a sequence of strings"))
+    }
+}
+
+/// What is wrong with a text that is not base64url.
+fn wrong(text: &str) -> NoBase64Url {
+    if text.contains(['+', '/']) {
+        NoBase64Url::OtherAlphabet
+    } else if Base64Url::decode_in(text, Browser::Firefox).is_some() {
+        NoBase64Url::Padded
+    } else {
+        NoBase64Url::Other
     }
 }
 

@@ -4,6 +4,7 @@ use keyrig_ctap::entities::{CredentialDescriptor, CredentialParameters};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::dom_exception::DomException;
 
 fn creation() -> Value {
     json!({

@@ -80,10 +80,10 @@ async fn frames_of_another_origin_need_a_permission_and_a_click() {
         let client = if clicked { client } else { client.without_user_activation() };
         let options = if ceremony == Create { CREATE } else { GET };
         let found = refused(&client, ceremony, options).await;
-        let told = found.as_ref().map(|error| (error.code(), error.observed_message(browser).unwrap()));
+        let told = found.as_ref().map(|error| (error.code(), error.observed_message(browser).unwrap().into_owned()));
         assert_eq!(
             told,
-            expected.map(|(code, text)| (code.to_owned(), text)),
+            expected.map(|(code, text)| (code.to_owned(), text.to_owned())),
             "{browser} {ceremony:?} {permissions:?}"
         );
         assert!(found.is_none_or(|error| error.name == DomException::NotAllowedError));
@@ -148,12 +148,12 @@ async fn browsers_differ_in_what_they_take_of_options() {
 fn a_bad_certificate_is_as_bad_as_a_foreign_page() {
     let behind = |address: &str, browser| {
         let page = Client::new(address.parse().unwrap()).in_browser(browser).with_certificate_error();
-        page.check_page(None).err().map(|error| (error.name, error.observed_message(browser)))
+        page.check_page(None).err().map(|error| (error.name, error.observed_message(browser).map(|it| it.to_string())))
     };
     let chromium = "WebAuthn is not supported on sites with TLS certificate errors.";
-    assert_eq!(behind(ORIGIN, Browser::Chromium), Some((DomException::NotAllowedError, Some(chromium))));
+    assert_eq!(behind(ORIGIN, Browser::Chromium), Some((DomException::NotAllowedError, Some(chromium.to_owned()))));
     assert_eq!(behind("https://localhost:8006", Browser::Chromium), None);
-    let firefox = (DomException::SecurityError, Some("The operation is insecure."));
+    let firefox = (DomException::SecurityError, Some("The operation is insecure.".to_owned()));
     assert_eq!(behind(ORIGIN, Browser::Firefox), Some(firefox));
     assert_eq!(behind(ORIGIN, Browser::Safari), None);
 }

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyrig_client::ClientError;
 use keyrig_client::json::{CreationOptions, RequestOptions};
+use keyrig_client::{Browser, ClientError};
 use keyrig_verifier::OriginRule;
 use serde_json::{Value, json};
 
@@ -60,12 +60,12 @@ pub(super) fn rule(address: &str) -> Result<OriginRule, Broken> {
     OriginRule::exact(address).map_err(|error| Broken::new(error.to_string()))
 }
 
-pub(super) fn creation(options: &Value) -> Result<CreationOptions, ClientError> {
-    Ok(CreationOptions::from_value(options)?)
+pub(super) fn creation(options: &Value, browser: Browser) -> Result<CreationOptions, ClientError> {
+    Ok(CreationOptions::from_value_in(options, browser)?)
 }
 
-pub(super) fn request(options: &Value) -> Result<RequestOptions, ClientError> {
-    Ok(RequestOptions::from_value(options)?)
+pub(super) fn request(options: &Value, browser: Browser) -> Result<RequestOptions, ClientError> {
+    Ok(RequestOptions::from_value_in(options, browser)?)
 }
 
 /// Of a site that does not look at its settings.
@@ -77,5 +77,5 @@ pub(super) fn registration_options(rp_id: &str) -> Result<CreationOptions, Broke
         "pubKeyCredParams": [{ "type": "public-key", "alg": -7 }],
         "authenticatorSelection": { "userVerification": "discouraged" },
     });
-    creation(&options).map_err(|error| Broken::new(error.to_string()))
+    creation(&options, Browser::default()).map_err(|error| Broken::new(error.to_string()))
 }

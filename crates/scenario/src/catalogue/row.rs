@@ -248,6 +248,8 @@ pub(super) enum Ceremony {
 pub(super) enum Act {
     FinishTwice,
     FinishElsewhere,
+    /// There is none: the page logs in at a server that drops factors.
+    DropUnservable,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -300,11 +302,13 @@ fn parse(number: u8, text: &str) -> Result<Row, toml::de::Error> {
     Ok(Row { variants, ..row(table)? })
 }
 
-/// Puts what differs into a table, and into the tables in it.
+/// Puts what differs into a table, and into the tables in it. An outcome is another one as a whole.
 fn merge(table: &mut Table, differs: Table) {
     for (name, value) in differs {
         match (table.get_mut(&name), value) {
-            (Some(toml::Value::Table(inner)), toml::Value::Table(differs)) => merge(inner, differs),
+            (Some(toml::Value::Table(inner)), toml::Value::Table(differs)) if !differs.contains_key("by") => {
+                merge(inner, differs);
+            }
             (_, value) => {
                 table.insert(name, value);
             }

@@ -1,6 +1,7 @@
 //! Carries a row out: a relying party with its settings, a key of a rack, a client in a browser.
 
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -8,7 +9,6 @@ use axum::Router;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrig_client::channel::Cancel;
-use keyrig_client::json::RequestOptions;
 use keyrig_client::related_origins::Fetched;
 use keyrig_client::{Browser, Client, ClientError, Key, Origin, PagePermissions, Pin, RefusedBy, Rules};
 use keyrig_faults::{Absent, Fault, Faults};
@@ -20,18 +20,23 @@ use keyrig_relying_party::{
 };
 use keyrig_verifier::{
     AuthenticationExpectations, AuthenticationResponse, CredentialRecord, RegistrationExpectations,
-    RegistrationResponse, StoredRegistration, UserVerification, WebauthnRs, verify_authentication, verify_registration,
+    RegistrationResponse, verify_authentication, verify_registration,
 };
 use keyrig_ways::InProcess;
 use serde_json::{Value, json};
 use toml::Table;
 
+use super::dropping::Dropping;
 use super::reading::{
     CHALLENGE, accepted, creation, id_of, merge, parsed, public_key, registration_options, request, rule, second_factor,
 };
 use super::row::{Act, Before, Ceremony, Detector, Outcome, RealmOf, Row};
 use super::site::{Broken, Refused, Site};
 use crate::doctor;
+
+mod webauthn_rs;
+
+pub use self::webauthn_rs::in_the_words_of_webauthn_rs;
 
 const USER: &str = "alice@pve";
 const PASSWORD: &str = "correct horse battery staple";
@@ -88,19 +93,6 @@ pub async fn execute_caught(row: &Row) -> Result<Option<Outcome>, Broken> {
     let mut stage = Stage::new(row, Browser::Chromium, &site, options).await?;
     stage.caught = true;
     stage.carry_out().await.map(Some)
-}
-
-/// What webauthn-rs says where it decides in place of the relying party; `None` if it accepts, or is not asked, as somebody else
-/// refuses before.
-///
-/// # Errors
-/// [`Broken`].
-pub async fn in_the_words_of_webauthn_rs(row: &Row) -> Result<Option<String>, Broken> {
-    let policy = Table::from_iter([("policy".to_owned(), toml::Value::String("webauthn-rs".to_owned()))]);
-    let site = merged(&row.site, &policy);
-    let mut stage = Stage::new(row, Browser::Chromium, &site, &row.options).await?;
-    stage.carry_out().await?;
-    Ok(stage.decided)
 }
 
 fn merged(site: &Table, over: &Table) -> Table {
@@ -218,7 +210,7 @@ impl<'a> Stage<'a> {
         let is_alone = !self.is_sound || enrolled.as_ref().is_some_and(|enrolled| enrolled.record.is_some());
         let mut site = self.site(session.as_ref())?;
         match self.row.ceremony {
-            Ceremony::Password => self.log_in_by_password(&mut site.without_session()).await,
+            Ceremony::Password => self.log_in_by_password(&mut site.without_session(), enrolled.as_ref()).await,
             Ceremony::Totp => self.log_in_by_code(&mut site).await,
             Ceremony::Register if is_alone => self.register_alone(&site).await,
             Ceremony::Register => self.register(&mut site).await,
@@ -298,7 +290,7 @@ impl<'a> Stage<'a> {
         let client = self.at(&before.address)?;
         let begun = site.post("/api/factors/webauthn/begin", json!({ "passkey": before.passkey })).await?;
         let begun = accepted("registration", begun)?;
-        let options = creation(public_key(&begun)?).map_err(|error| Broken::new(error.to_string()))?;
+        let options = creation(public_key(&begun)?, self.browser).map_err(|error| Broken::new(error.to_string()))?;
         let made = client.create(&options, &mut self.keys, Cancel::never()).await;
         let made = parsed(&made.map_err(|error| Broken::new(format!("enrolment: {error}")))?.to_json())?;
         let finish = json!({ "challenge": begun.get("challenge"), "description": "key", "credential": &made });
@@ -311,7 +303,8 @@ impl<'a> Stage<'a> {
             let mut another = site.without_session();
             let begun = accepted("login", another.log_in(USER, PASSWORD).await?)?;
             let (login, ceremony) = second_factor(&begun)?;
-            let options = request(public_key(ceremony)?).map_err(|error| Broken::new(error.to_string()))?;
+            let options =
+                request(public_key(ceremony)?, self.browser).map_err(|error| Broken::new(error.to_string()))?;
             let signed = client.get(&options, &mut self.keys, Cancel::never()).await;
             let signed = parsed(&signed.map_err(|error| Broken::new(format!("login: {error}")))?.to_json())?;
             let finish = json!({ "login": login, "challenge": ceremony.get("challenge"), "credential": signed });
@@ -357,7 +350,7 @@ impl<'a> Stage<'a> {
             Ok(begun) => begun,
             Err(refused) => return Ok(self.refused(refused)),
         };
-        let options = match creation(&self.patched(public_key(&begun)?, None)) {
+        let options = match creation(&self.patched(public_key(&begun)?, None), self.browser) {
             Ok(options) => options,
             Err(error) => return Ok(self.by_client(&error)),
         };
@@ -395,7 +388,7 @@ impl<'a> Stage<'a> {
             Err(refused) => return Ok(self.refused(refused)),
         };
         let (login, ceremony) = second_factor(&begun)?;
-        let options = match request(&self.patched(public_key(ceremony)?, enrolled)) {
+        let options = match request(&self.patched(public_key(ceremony)?, enrolled), self.browser) {
             Ok(options) => options,
             Err(error) => return Ok(self.by_client(&error)),
         };
@@ -417,41 +410,12 @@ impl<'a> Stage<'a> {
         Ok(self.answered(answer))
     }
 
-    /// webauthn-rs alone, whose caller keeps the state.
-    fn judge_twice(&self, signed: &Value, options: &RequestOptions, enrolled: &Enrolled) -> Result<Outcome, Broken> {
-        let registered = RegistrationResponse::from_value(&enrolled.credential);
-        let registered = registered.map_err(|error| Broken::new(error.to_string()))?;
-        let origins = [rule(&self.row.visit.address)?];
-        let (rp_id, now) = (&self.settings.rp_id, self.clock.now());
-        // Its challenge was another one; what is kept of it is right all the same.
-        let expected = RegistrationExpectations::new(&[], rp_id, &origins, &[1], now);
-        let client_data: Value = parsed(&String::from_utf8_lossy(&registered.client_data_json))?;
-        let challenge = client_data.get("challenge").and_then(Value::as_str).unwrap_or_default();
-        let challenge = URL_SAFE_NO_PAD.decode(challenge).map_err(|error| Broken::new(error.to_string()))?;
-        let expected = RegistrationExpectations { challenge: &challenge, ..expected };
-        let record = verify_registration(&registered, &expected).record;
-        let record = record.ok_or_else(|| Broken::new("the registration does not verify"))?;
-        let judge = WebauthnRs { rp_id, origins: &origins, user_verification: UserVerification::Discouraged };
-        let response = AuthenticationResponse::from_value(signed).map_err(|error| Broken::new(error.to_string()))?;
-        for _ in 0..2 {
-            let stored = StoredRegistration {
-                client_data_json: &registered.client_data_json,
-                attestation_object: &registered.attestation_object,
-            };
-            let decision = judge.judge_authentication(&response, &options.challenge, &record, stored);
-            if let Some(refusal) = decision.refusal {
-                return Ok(Outcome { by: Detector::Site, code: Some(refusal), name: None, message: None });
-            }
-        }
-        Ok(nobody())
-    }
-
     async fn log_in_by_passkey(&mut self, site: &mut Site, enrolled: Option<&Enrolled>) -> Result<Outcome, Broken> {
         let begun = match site.post("/api/login/passkey/begin", json!({})).await? {
             Ok(begun) => begun,
             Err(refused) => return Ok(self.refused(refused)),
         };
-        let options = match request(&self.patched(public_key(&begun)?, enrolled)) {
+        let options = match request(&self.patched(public_key(&begun)?, enrolled), self.browser) {
             Ok(options) => options,
             Err(error) => return Ok(self.by_client(&error)),
         };
@@ -476,8 +440,8 @@ impl<'a> Stage<'a> {
             "userVerification": "discouraged",
             "allowCredentials": [{ "type": "public-key", "id": enrolled.id }],
         });
-        let options =
-            request(&self.patched(&options, Some(enrolled))).map_err(|error| Broken::new(error.to_string()))?;
+        let options = request(&self.patched(&options, Some(enrolled)), self.browser)
+            .map_err(|error| Broken::new(error.to_string()))?;
         let client = self.client(site).await?;
         let signed = match client.get(&options, &mut self.keys, Cancel::never()).await {
             Ok(signed) => parsed(&signed.to_json())?,
@@ -496,9 +460,28 @@ impl<'a> Stage<'a> {
         })
     }
 
-    async fn log_in_by_password(&mut self, site: &mut Site) -> Result<Outcome, Broken> {
+    async fn log_in_by_password(&mut self, site: &mut Site, enrolled: Option<&Enrolled>) -> Result<Outcome, Broken> {
+        if let (Some(Act::DropUnservable), false) = (self.row.act, self.caught) {
+            let server = Dropping {
+                rp_id: self.settings.rp_id.clone(),
+                origin: self.written_origin()?.to_owned(),
+                user: USER.to_owned(),
+                password: PASSWORD.to_owned(),
+                credential: enrolled.map(|enrolled| enrolled.id.clone()),
+            };
+            *site = site.at(server.router(), &self.host(&self.row.visit.address));
+        }
         let answer = site.log_in(USER, PASSWORD).await?;
-        Ok(self.answered(answer))
+        match answer.as_ref().ok().and_then(|answer| answer.get("state")?.as_str()) {
+            Some("logged_in") | None => Ok(self.answered(answer)),
+            Some(state) => Err(Broken::new(format!("the password alone does not decide: {state}"))),
+        }
+    }
+
+    /// The first origin of the settings, as somebody wrote it.
+    fn written_origin(&self) -> Result<&str, Broken> {
+        let first = self.table.get("origins").and_then(toml::Value::as_array).and_then(|origins| origins.first());
+        first.and_then(toml::Value::as_str).ok_or_else(|| Broken::new("the settings have no origin"))
     }
 
     async fn log_in_by_code(&mut self, site: &mut Site) -> Result<Outcome, Broken> {
@@ -538,7 +521,7 @@ impl<'a> Stage<'a> {
             },
             code: Some(error.code()),
             name: Some(error.name.to_string()),
-            message: error.observed_message(self.browser).map(str::to_owned),
+            message: error.observed_message(self.browser).map(Cow::into_owned),
         }
     }
 }

@@ -17,9 +17,10 @@ test carries each out, with the client, a key and the relying party, and this pa
 - **Chromium**, **Firefox**, **Safari**: what comes of it. *site*: the relying party refuses, by the check that is named. *ok*: nobody
   does. Of Safari there is WebKit's source, and nobody has looked.
 - **Doctor**: the row that `keyrig doctor` names, or what it warns of. *settings*: the relying party refuses its settings before.
-- **Second opinion**: what passkey's `RpIdVerifier` says of the RP ID, or webauthn-rs of the answer.
-- **Real**: the browsers in which the test of real browsers has the same name and message, or lets the page go on where the relying party
-  is the one who refuses; *with a key*: the test that asks one, which is run by whoever asks for it. **⚠** in place of that and of a second opinion: only
+- **Second opinion**: what passkey's `RpIdVerifier` says of the RP ID, or webauthn-rs of the answer, or of settings that the relying party
+  refuses.
+- **Real**: the browsers in which the test of real browsers has the same name and message, to the letter, or lets the page go on where the relying party
+  is the one who refuses, or nobody; *with a key*: the test that asks one, which is run by whoever asks for it. **⚠** in place of that and of a second opinion: only
   what is ours agrees.
 ";
 

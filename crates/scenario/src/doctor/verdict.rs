@@ -1,5 +1,7 @@
 //! What one address comes to under settings.
 
+use std::borrow::Cow;
+
 use keyrig_client::error::Refusal as ClientRefusal;
 use keyrig_client::related_origins::Fetched;
 use keyrig_client::rp_id::RpIdRefusal;
@@ -49,7 +51,7 @@ pub struct Seen {
     /// The exception's name.
     pub name: String,
     /// Its message; `None` where nobody has looked.
-    pub message: Option<&'static str>,
+    pub message: Option<Cow<'static, str>>,
 }
 
 /// Judges an address under settings.
