@@ -1,4 +1,5 @@
-//! What the book shows of keyrig in the tests of others, run as it stands there: in Python, in a shell, in JavaScript and in Java. Beside it, what the same test passes with that has no rules of a browser.
+//! What the book shows of keyrig in the tests of others, run as it stands there: in Python, in a shell, in JavaScript and in Java. Beside it, what the
+//! same test passes with that has no rules of a browser.
 
 #![cfg(test)]
 
@@ -22,13 +23,21 @@ fn installed() -> Option<PathBuf> {
     None
 }
 
-/// The example that the page on HTTP includes, in a directory of its own.
-fn example(name: &str) -> tempfile::TempDir {
-    let page = std::fs::read_to_string(judge::tree("docs/src/languages/http.md")).expect("text");
-    assert!(page.contains(&format!("{{{{#include ../../examples/{name}}}}}")), "the page shows no {name}");
+/// What a page of the book shows of docs/examples, in a directory of its own.
+fn shown(page: &str, names: &[&str]) -> tempfile::TempDir {
+    let page = std::fs::read_to_string(judge::tree("docs/src/languages").join(page)).expect("text");
     let directory = tempfile::tempdir().expect("a directory");
-    std::fs::copy(judge::tree("docs/examples").join(name), directory.path().join(name)).expect("copied");
+    for name in names {
+        assert!(page.contains(&format!("{{{{#include ../../examples/{name}}}}}")), "the page shows no {name}");
+        let from = judge::tree("docs/examples").join(name);
+        std::fs::copy(&from, directory.path().join(from.file_name().expect("a file"))).expect("copied");
+    }
     directory
+}
+
+/// A command that runs another with a site on PyPI's webauthn beside it, whose address is in SITE.
+fn site_on_webauthn(cache: &Path) -> [PathBuf; 2] {
+    [cache.join("venv/bin/python"), judge::tree("tests/service/site.py").canonicalize().expect("there")]
 }
 
 /// Runs a command line in a directory, under `keyrig exec` with two keys.
@@ -42,18 +51,18 @@ async fn with_keys(words: &[&Path], directory: &Path) -> Output {
 #[tokio::test]
 async fn in_python_with_pytest() {
     let Some(cache) = installed() else { return };
-    let directory = example("test_login.py");
-    let pytest = cache.join("venv/bin/pytest");
-    let output = with_keys(&[&pytest, Path::new("-q"), Path::new("test_login.py")], directory.path()).await;
-    assert!(output.success && output.stdout.contains("2 passed"), "{output}");
+    let directory = shown("http.md", &["test_login.py"]);
+    let ([python, site], pytest) = (site_on_webauthn(&cache), cache.join("venv/bin/pytest"));
+    let words = [&python, &site, &pytest, Path::new("-q"), Path::new("test_login.py")];
+    let output = with_keys(&words, directory.path()).await;
+    assert!(output.success && output.stdout.contains("1 passed"), "{output}");
 }
 
-/// The site is a program of its own here.
 #[tokio::test]
 async fn in_a_shell_with_curl_and_jq() {
     let Some(cache) = installed() else { return };
-    let directory = example("test_login.sh");
-    let (python, site) = (cache.join("venv/bin/python"), judge::tree("tests/service/site.py"));
+    let directory = shown("http.md", &["test_login.sh"]);
+    let [python, site] = site_on_webauthn(&cache);
     let output = with_keys(&[&python, &site, Path::new("bash"), Path::new("test_login.sh")], directory.path()).await;
     assert!(output.success, "{output}");
 }
@@ -61,22 +70,32 @@ async fn in_a_shell_with_curl_and_jq() {
 #[tokio::test]
 async fn in_javascript_with_node() {
     let Some(cache) = installed() else { return };
-    let directory = example("login.test.mjs");
-    // Where modules look for others: beside them.
+    let directory = shown("javascript.md", &["javascript/keyrig.mjs", "javascript/login.test.mjs"]);
+    // Modules look for others beside them.
+    std::fs::copy(judge::tree("tests/service/site.mjs"), directory.path().join("site.mjs")).expect("copied");
     std::os::unix::fs::symlink(cache.join("node_modules"), directory.path().join("node_modules")).expect("a link");
-    let words = ["node", "--test", "login.test.mjs"].map(Path::new);
+    let words = ["node", "site.mjs", "node", "--test", "login.test.mjs"].map(Path::new);
     let output = with_keys(&words, directory.path()).await;
-    assert!(output.success, "{output}");
+    assert!(output.success && output.stdout.contains("pass 2"), "{output}");
 }
 
 #[tokio::test]
-async fn in_java_by_a_single_file() {
+async fn in_java_with_junit() {
     let Some(cache) = installed() else { return };
-    let (python, site) = (cache.join("venv/bin/python"), judge::tree("tests/service/site.py"));
-    let (site, test) = (site.canonicalize(), judge::tree("tests/service/LoginTest.java").canonicalize());
-    let words = [&python, &site.expect("there"), Path::new("java"), &test.expect("there")];
-    let output = with_keys(&words, Path::new("/")).await;
-    assert!(output.success && output.stdout.contains("all passed"), "{output}");
+    let junit = Path::new("/usr/share/java/junit-platform-console-standalone.jar");
+    if !junit.exists() {
+        return judge::skip("there is no JUnit: apt-get install junit5");
+    }
+    let directory = shown("java.md", &["java/Keyrig.java", "java/LoginTest.java"]);
+    let mut compiler = Command::new("javac");
+    compiler.args(["-Werror", "-Xlint:all,-serial", "-d", "built", "Keyrig.java", "LoginTest.java"]);
+    compiler.arg("-cp").arg(junit).current_dir(directory.path());
+    let compiled = judge::run(&mut compiler, b"", LIMIT).await;
+    assert!(compiled.success, "{compiled}");
+    let [python, site] = site_on_webauthn(&cache);
+    let [java, jar, path, built, scan] = ["java", "-jar", "-cp", "built", "--scan-class-path"].map(Path::new);
+    let output = with_keys(&[&python, &site, java, jar, junit, path, built, scan], directory.path()).await;
+    assert!(output.success && output.stdout.contains("2 tests successful"), "{output}");
 }
 
 /// A page of localhost asks for a credential of example.com. Playwright's authenticator makes one, so that a test of the refusal
