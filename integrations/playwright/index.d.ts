@@ -36,7 +36,7 @@ export class Keyrig {
   touchPolicy(policy: string): Promise<void>;
   events(after?: number, how?: { timeout?: number }): Promise<Record<string, unknown>[]>;
   trace(): Promise<Record<string, unknown>[]>;
-  traceText(): Promise<string>;
+  traceText(since?: number): Promise<string>;
 }
 
 /** What waits does so for `timeout` milliseconds, 30,000 unless told otherwise; with 0 it does not. */

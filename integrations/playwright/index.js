@@ -126,7 +126,7 @@ export const test = base.extend({
     if (testInfo.status !== testInfo.expectedStatus) {
       const [began, ...events] = await keyrig.trace();
       const asked = events.some(({ event, command, at_us }) => event === 'request' && ASKS.test(command) && began.started_unix_us + at_us >= begun * 1000);
-      const body = `${asked ? '' : NO_KEY_WAS_ASKED}${await keyrig.traceText()}`;
+      const body = `${asked ? '' : NO_KEY_WAS_ASKED}${await keyrig.traceText(begun)}`;
       await testInfo.attach('what the keys were asked', { body, contentType: 'text/plain' });
     }
     await empty();

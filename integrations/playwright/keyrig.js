@@ -142,11 +142,16 @@ export class Keyrig {
     }
   }
 
-  /** The same for people, and of each ceremony that failed who said no. */
-  async traceText() {
-    await this.trace();
+  /**
+   * The same for people, behind who said no in each ceremony that failed since then (in milliseconds, as of Date.now()): reporters show the
+   * first characters alone.
+   */
+  async traceText(since = 0) {
+    const [{ started_unix_us: started }] = await this.trace();
     const show = async (...how) => (await promisify(execFile)(this.program, ['trace', this.traceFile, ...how])).stdout;
-    return `${await show()}${await show('--explain')}`;
+    const told = (await show('--explain', '--json')).split('\n').filter((line) => line).map((line) => JSON.parse(line));
+    const said = told.filter(({ began_at_us: at }) => started + at >= since * 1000).map(({ text }) => `${text}\n`);
+    return `${said.join('')}${await show()}`;
   }
 }
 

@@ -71,7 +71,7 @@ def playwright(project: Path, site: str, keyrig: Path, *words: str) -> subproces
     ("words", "passed"),
     [
         (["two-keys"], 2),
-        (["keyrig.spec", "shows", "--grep-invert", "@fails|@none|@pin", "--workers", "2"], 8),
+        (["keyrig.spec", "shows", "--grep-invert", "@fails|@denied|@none|@pin", "--workers", "2"], 8),
     ],
     ids=["example", "own tests"],
 )
@@ -86,7 +86,7 @@ def test_the_example_and_the_own_tests_pass_by_the_page_script(
     """In Chromium, which finds no key itself. Other engines get the same script, in Playwright's builds."""
     config = CONFIG.format(chromium=chromium).replace("use: {", "use: { webauthn: 'page',")
     (project / "page.config.mjs").write_text(config)
-    words = ["two-keys", "keyrig.spec", "--grep-invert", "@fails|@none|@pin", "--config", "page.config.mjs"]
+    words = ["two-keys", "keyrig.spec", "--grep-invert", "@fails|@denied|@none|@pin", "--config", "page.config.mjs"]
     done = playwright(project, site, program, *words)
     assert done.returncode == 0 and "8 passed" in done.stdout, done.stdout + done.stderr
 
@@ -99,6 +99,19 @@ def test_a_test_that_fails_has_what_the_keys_were_asked(project: Path, site: str
     [attached] = [one for one in result["attachments"] if one["name"] == "what the keys were asked"]
     text = base64.b64decode(attached["body"]).decode()
     assert re.search(r"asked +authenticatorMakeCredential +localhost +CTAP2_OK", text), text
+
+
+def test_a_test_that_fails_has_who_said_no_where_reporters_cut_the_rest_off(
+    project: Path, site: str, program: Path
+) -> None:
+    """And nothing of what went wrong, as it was to, in a test before it."""
+    done = playwright(project, site, program, "keyrig.spec", "--grep", "@denied", "--workers", "1")
+    assert done.returncode == 1 and "1 passed" in done.stdout, done.stdout + done.stderr
+    shown = done.stdout.split("what the keys were asked (text/plain)")[1].split("...")[0]
+    assert re.match(
+        r"[ \u2500]+create\(\) for localhost failed: key lost blinked .* its user refused", " ".join(shown.split())
+    )
+    assert "key first" not in shown, shown
 
 
 def test_a_test_in_which_no_key_is_asked_says_so_first(project: Path, site: str, program: Path) -> None:

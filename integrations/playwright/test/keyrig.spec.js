@@ -81,6 +81,18 @@ test('fails on purpose @fails', async ({ page, keyrig }) => {
   expect(await page.evaluate(() => register())).toBe('refused');
 });
 
+for (const name of ['first', 'lost']) {
+  test(`its user refuses at ${name} @denied`, async ({ page, keyrig }) => {
+    const key = await keyrig.key('keyrig', { name });
+    await keyrig.touchPolicy('manual');
+    await page.goto(site);
+    // The browser tells its user in a window, and waits.
+    await page.evaluate(() => { void register(); });
+    await key.deny();
+    expect(name).toBe('first');
+  });
+}
+
 test('fails before a key is asked @none', async ({ page, keyrig }) => {
   await keyrig.key();
   await page.goto(site);
