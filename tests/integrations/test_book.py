@@ -277,7 +277,7 @@ def test_axe_finds_nothing_on_the_first_page_of_the_book(book: Path, chromium: s
 
 
 def test_no_code_and_no_table_of_the_book_is_wider_than_its_column(book: Path, chromium: str) -> None:
-    """At 1280 px, beside the sidebar; and no page has to be pushed about on a telephone."""
+    """At 1280 px, where no option is broken behind its dashes either. No page is wider than a telephone."""
     pages = [file for file in sorted(book.rglob("*.html")) if file.name not in ("print.html", "404.html", "toc.html")]
     assert in_chromium("wide.cjs", chromium, *pages) == []
 
