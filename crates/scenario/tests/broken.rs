@@ -187,6 +187,25 @@ async fn a_broken_key_is_refused_by_whom_it_concerns() {
 
 /// Everything random follows from the seed: the same messages, codes and credentials again.
 /// A key that is not asked for its touch any more cannot be touched: why it was not, and what passed below CTAP, says more than that.
+/// Firefox's `parseCreationOptionsFromJSON` takes right padding, Chromium's refuses it (measured in Firefox 153 and Chromium 156).
+#[tokio::test]
+async fn options_are_read_as_the_steps_browser_reads_them() {
+    let scenario = |browser: &str| {
+        let expect = match browser {
+            "firefox" => "\"accepted\"",
+            _ => "{ refused-by = \"client\", code = \"options-no-base64url\" }",
+        };
+        format!(
+            "[[key]]\nname = \"a\"\n\n[[client]]\nname = \"page\"\nbrowser = \"{browser}\"\n\n[[step]]\nregister = \"a\"\n\
+             options = {{ user = {{ id = \"YWxpY2U=\" }} }}\nexpect = {expect}\n"
+        )
+    };
+    for browser in ["chromium", "firefox"] {
+        let result = by_ctaphid(&scenario(browser)).await;
+        assert_eq!(result.verdict, Verdict::Passed, "{browser}: {result:#?}");
+    }
+}
+
 #[tokio::test]
 async fn what_could_not_be_done_meanwhile_tells_how_the_ceremony_ended() {
     let text = r#"

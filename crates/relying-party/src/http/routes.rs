@@ -92,7 +92,7 @@ routes! {
         .asking::<administration::UserQuery>().needing::<SeeUsers>();
     POST "/api/users" => administration::add_user: gives::<User>("Add a user; with a role as such it takes Permissions.Modify too.")
         .taking::<administration::NewUser>().refusing(OF_PASSWORD).needing::<AddUsers>();
-    PATCH "/api/users/{user}" => administration::change_user: gives::<User>("Change a user; the role takes Permissions.Modify, and that alone.")
+    PATCH "/api/users/{user}" => administration::change_user: gives::<User>("Change a user; to change the role alone, Permissions.Modify in its place.")
         .taking::<UserChange>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeUsers>();
     DELETE "/api/users/{user}" => administration::delete_user: gives::<administration::Deleted>("Delete a user.")
         .refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ReplaceUsers>();
@@ -101,13 +101,13 @@ routes! {
     ).taking::<administration::NewPassword>().refusing(OF_PASSWORD).needing::<SetPasswords>();
     POST "/api/users/{user}/unlock" => administration::unlock: gives::<administration::Unlocked>("Release a user's locks.")
         .refusing(UNKNOWN).needing::<HelpUsers>();
-    GET "/api/users/{user}/sessions" => administration::sessions: lists::<SessionEntry>("A user's sessions.").refusing(UNKNOWN);
+    GET "/api/users/{user}/sessions" => administration::sessions: lists::<SessionEntry>("A user's sessions; of others with User.Modify or Sys.Audit.").refusing(UNKNOWN);
     DELETE "/api/users/{user}/sessions" => administration::end_sessions: gives::<administration::EndedSessions>(
         "End all of a user's sessions.",
     ).refusing(UNKNOWN).needing::<HelpUsers>();
     DELETE "/api/users/{user}/sessions/{id}" => administration::end_session: gives::<session::Ended>("End one of a user's sessions.")
         .refusing(UNKNOWN).needing::<HelpUsers>();
-    GET "/api/users/{user}/factors" => administration::factors: lists::<Factor>("A user's factors.").refusing(UNKNOWN);
+    GET "/api/users/{user}/factors" => administration::factors: lists::<Factor>("A user's factors; of others with User.Modify or Sys.Audit.").refusing(UNKNOWN);
     DELETE "/api/users/{user}/factors" => administration::delete_factors: lists::<Factor>(
         "Delete all of a user's factors, which are answered.",
     ).asking::<administration::Forced>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeOthersFactors>();
@@ -116,15 +116,15 @@ routes! {
     DELETE "/api/users/{user}/factors/{id}" => administration::delete_factor: lists::<Factor>(
         "Delete one of a user's factors, which is answered.",
     ).asking::<administration::Forced>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeOthersFactors>();
-    GET "/api/users/{user}/tokens" => access::tokens: lists::<ApiToken>("A user's tokens for programs.").refusing(UNKNOWN);
+    GET "/api/users/{user}/tokens" => access::tokens: lists::<ApiToken>("A user's tokens for programs; of others with User.Modify or Sys.Audit.").refusing(UNKNOWN);
     POST "/api/users/{user}/tokens" => access::add_token: gives::<access::AddedToken>(
-        "Make a token for programs, whose secret is told this once.",
+        "Make a token for programs, whose secret is told this once; for others with User.Modify.",
     ).taking::<access::NewToken>().refusing(UNKNOWN_OR_IN_CONFLICT);
-    DELETE "/api/users/{user}/tokens/{token}" => access::delete_token: gives::<administration::Deleted>("Delete a token.").refusing(UNKNOWN);
+    DELETE "/api/users/{user}/tokens/{token}" => access::delete_token: gives::<administration::Deleted>("Delete a token; of others with User.Modify.").refusing(UNKNOWN);
     GET "/api/groups" => access::groups: lists::<access::GroupWithRoles>("Groups, who is in each, and what these may do.");
     POST "/api/groups" => access::add_group: gives::<access::AddedGroup>("Add a group.")
         .taking::<access::NewGroup>().refusing(&[409]).needing::<ChangeGroups>();
-    PATCH "/api/groups/{group}" => access::change_group: gives::<administration::Changed>("Change a group; its roles take Permissions.Modify, and that alone.")
+    PATCH "/api/groups/{group}" => access::change_group: gives::<administration::Changed>("Change a group; to change its roles alone, Permissions.Modify in its place.")
         .taking::<access::GroupChange>().refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeGroups>();
     DELETE "/api/groups/{group}" => access::delete_group: gives::<administration::Deleted>("Delete a group. Its users stay.")
         .refusing(UNKNOWN_OR_IN_CONFLICT).needing::<ChangeGroups>();

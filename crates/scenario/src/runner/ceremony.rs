@@ -21,7 +21,7 @@ use super::hands::Hands;
 use super::outcome::Outcome;
 use super::steps::by_the_site;
 use super::time::RunTime;
-use crate::language::{Act, CeremonyTable, ClientPlan, CredentialKind, StepPlan};
+use crate::language::{Act, CeremonyTable, ClientPlan, CredentialKind, Scenario, StepPlan};
 use crate::site::{Begun, PasswordStep, Site};
 
 /// What a page got: a credential in JSON, or who refused.
@@ -35,11 +35,7 @@ impl Run<'_> {
 
     /// The page of a step.
     async fn page(&mut self, step: &StepPlan) -> Result<Client, RunError> {
-        let clients = &self.scenario.clients;
-        let named = step.with.client.as_ref().and_then(|name| clients.iter().find(|client| client.name == name.value));
-        let Some(plan) = named.or(clients.first()) else {
-            return Err(RunError::Cannot("there is no client".to_owned()));
-        };
+        let plan = client(self.scenario, step)?;
         let ClientPlan { browser, origin, ancestors, rules, types_pins, .. } = plan;
         let origin = match origin {
             Some(origin) => origin.clone(),
@@ -148,8 +144,8 @@ impl Run<'_> {
         key: &str,
         begun: &Begun<CreationOptions>,
     ) -> Result<Credential, RunError> {
-        let page = self.page(step).await?;
-        let options = match changed(begun, step, CreationOptions::from_json) {
+        let (page, browser) = (self.page(step).await?, client(self.scenario, step)?.browser);
+        let options = match changed(begun, step, |text| CreationOptions::from_json_in(text, browser)) {
             Ok(options) => options,
             Err(error) => return Ok(Err(Box::new(Outcome::refused(&ClientError::from(error))))),
         };
@@ -163,8 +159,8 @@ impl Run<'_> {
 
     /// `navigator.credentials.get()` likewise.
     async fn get(&mut self, step: &StepPlan, key: &str, begun: &Begun<RequestOptions>) -> Result<Credential, RunError> {
-        let page = self.page(step).await?;
-        let options = match changed(begun, step, RequestOptions::from_json) {
+        let (page, browser) = (self.page(step).await?, client(self.scenario, step)?.browser);
+        let options = match changed(begun, step, |text| RequestOptions::from_json_in(text, browser)) {
             Ok(options) => options,
             Err(error) => return Ok(Err(Box::new(Outcome::refused(&ClientError::from(error))))),
         };
@@ -217,7 +213,8 @@ impl Run<'_> {
         let user = self.user(step);
         if let Some(ceremony) = self.elsewhere.as_ref().map(|elsewhere| elsewhere.plan.register.clone()) {
             let ask = async |run: &mut Self, begun: &Begun<CreationOptions>| run.create(step, key, begun).await;
-            return self.elsewhere(&user, &ceremony, CreationOptions::from_json, ask).await;
+            let browser = client(self.scenario, step)?.browser;
+            return self.elsewhere(&user, &ceremony, |text| CreationOptions::from_json_in(text, browser), ask).await;
         }
         let kind = step.with.kind.as_ref().map_or(CredentialKind::SecondFactor, |kind| kind.value);
         if kind == CredentialKind::U2f {
@@ -360,7 +357,7 @@ impl Run<'_> {
         &mut self,
         user: &str,
         ceremony: &CeremonyTable,
-        parse: fn(&str) -> Result<O, InvalidJson>,
+        parse: impl FnOnce(&str) -> Result<O, InvalidJson>,
         ask: impl AsyncFnOnce(&mut Self, &Begun<O>) -> Result<Credential, RunError>,
     ) -> Result<Outcome, RunError> {
         let Some(site) = &mut self.elsewhere else { return Ok(Outcome::default()) };
@@ -388,7 +385,8 @@ impl Run<'_> {
         ceremony: &CeremonyTable,
     ) -> Result<Outcome, RunError> {
         let ask = async |run: &mut Self, begun: &Begun<RequestOptions>| run.get(step, key, begun).await;
-        self.elsewhere(user, ceremony, RequestOptions::from_json, ask).await
+        let browser = client(self.scenario, step)?.browser;
+        self.elsewhere(user, ceremony, |text| RequestOptions::from_json_in(text, browser), ask).await
     }
 
     /// Gives a password, where a second factor is asked for behind it.
@@ -455,12 +453,19 @@ async fn meanwhile(
 fn changed<O: Clone>(
     begun: &Begun<O>,
     step: &StepPlan,
-    parse: fn(&str) -> Result<O, InvalidJson>,
+    parse: impl FnOnce(&str) -> Result<O, InvalidJson>,
 ) -> Result<O, InvalidJson> {
     let Some(patch) = &step.with.options else { return Ok(begun.options.clone()) };
     let mut json = begun.json.clone();
     merge(&mut json, &serde_json::to_value(&patch.value).unwrap_or_default());
     parse(&json.to_string())
+}
+
+/// The client of a step.
+fn client<'s>(scenario: &'s Scenario, step: &StepPlan) -> Result<&'s ClientPlan, RunError> {
+    let clients = &scenario.clients;
+    let named = step.with.client.as_ref().and_then(|name| clients.iter().find(|client| client.name == name.value));
+    named.or(clients.first()).ok_or_else(|| RunError::Cannot("there is no client".to_owned()))
 }
 
 /// JSON Merge Patch (RFC 7396, section 2), but that TOML has no null: what is to go is an empty list.

@@ -79,7 +79,7 @@ impl Elsewhere {
         &mut self,
         user: &str,
         ceremony: &CeremonyTable,
-        parse: fn(&str) -> Result<O, InvalidJson>,
+        parse: impl FnOnce(&str) -> Result<O, InvalidJson>,
     ) -> Result<Result<(Begun<O>, Value), Box<Outcome>>, RunError> {
         let body = ceremony.begin_body.as_ref().map(json);
         let answered = self.ask(user, &ceremony.begin.value, body, &Value::Null, &Value::Null).await?;
