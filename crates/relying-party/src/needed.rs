@@ -26,6 +26,9 @@ pub enum AccessPath {
     OfNode,
 }
 
+/// Where groups are, and users in them.
+pub(crate) const GROUPS: AccessPath = AccessPath::Fixed("/access/groups");
+
 /// What somebody who may not lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Needed {

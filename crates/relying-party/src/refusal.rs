@@ -280,7 +280,7 @@ impl Refusal {
             Self::Role(error) => match error {
                 RoleError::Unknown(_) => ("unknown_role", StatusCode::NOT_FOUND),
                 RoleError::Exists(_) => ("role_exists", StatusCode::CONFLICT),
-                RoleError::Name(_) => ("bad_role_name", StatusCode::BAD_REQUEST),
+                RoleError::Name(_) | RoleError::Reserved => ("bad_role_name", StatusCode::BAD_REQUEST),
                 RoleError::BuiltIn(_) => ("role_is_built_in", StatusCode::CONFLICT),
                 RoleError::InUse(_) => ("role_is_in_use", StatusCode::CONFLICT),
                 RoleError::Privilege(_) => ("bad_privileges", StatusCode::BAD_REQUEST),

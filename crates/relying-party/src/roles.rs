@@ -74,6 +74,9 @@ pub enum RoleError {
     /// A text is not a role's name.
     #[error("{0:?} is no role's name: that is 1 to 64 of A-Z a-z 0-9 . _ -")]
     Name(String),
+    /// Names that begin so are those of built-in roles.
+    #[error("cannot use role ID starting with the (case-insensitive) 'PVE' namespace")]
+    Reserved,
     /// It is always there.
     #[error("the role {0} is built in: it is neither changed nor deleted")]
     BuiltIn(String),
@@ -198,6 +201,9 @@ fn known(connection: &Connection, name: &str) -> Result<NamedRole, RoleError> {
 pub(crate) fn add(connection: &Connection, name: &str, privileges: &[String], by: &By) -> Result<NamedRole, RoleError> {
     if !groups::is_name(name) {
         return Err(RoleError::Name(name.to_owned()));
+    }
+    if name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("PVE")) {
+        return Err(RoleError::Reserved);
     }
     let count: u32 = connection.prepare_cached("SELECT count(*) FROM roles")?.query_row([], |row| row.get(0))?;
     if count >= MAX_ROLES {

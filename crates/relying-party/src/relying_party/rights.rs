@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use super::authorization::{Enrol, Own, Right, Session};
-use crate::needed::{AccessPath, Need, Needed};
+use crate::needed::{AccessPath, GROUPS, Need, Needed};
 use crate::policy::{Confirmation, Policy};
 use crate::privileges::Privilege;
 use crate::refusal::Refusal;
@@ -35,7 +35,6 @@ impl Again {
     }
 }
 
-const GROUPS: AccessPath = AccessPath::Fixed("/access/groups");
 const REALMS: AccessPath = AccessPath::Fixed("/access/realm");
 
 const TO_CHANGE_USERS: Need = Need::new(&[Privilege::UserModify], AccessPath::Unnamed);

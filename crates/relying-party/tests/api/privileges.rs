@@ -526,14 +526,16 @@ async fn the_last_administrator_neither_expires_nor_is_left_to_who_does() {
     let rig = site();
     let root = ticket(&rig, "root@pam").await;
     let expire = [("expire", "4000000000")];
-    root.call(&rig, "PUT", "/access/users/root@pam", &expire)
-        .await
-        .refused(500, "root@pam is the only administrator who stays enabled; make another one first");
+    root.call(&rig, "PUT", "/access/users/root@pam", &expire).await.refused(
+        500,
+        "update user failed: root@pam is the only administrator who stays enabled; make another one first",
+    );
     rig.add_user("guest@pve", Role::Administrator);
     root.call(&rig, "PUT", "/access/users/guest@pve", &expire).await.data();
-    root.call(&rig, "PUT", "/access/users/root@pam", &[("enable", "0")])
-        .await
-        .refused(500, "root@pam is the only administrator who stays enabled; make another one first");
+    root.call(&rig, "PUT", "/access/users/root@pam", &[("enable", "0")]).await.refused(
+        500,
+        "update user failed: root@pam is the only administrator who stays enabled; make another one first",
+    );
     root.call(&rig, "PUT", "/access/users/guest@pve", &[("expire", "0")]).await.data();
     root.call(&rig, "PUT", "/access/users/root@pam", &expire).await.data();
 }

@@ -13,6 +13,7 @@ use crate::api_tokens::InvalidTokenId;
 use crate::groups::{self, Group, GroupError};
 use crate::relying_party::{ChangeAcl, ChangeGroups, ChangeRoles, Own, SeeGroups};
 use crate::roles::{self, AclEntry, NamedRole, RoleError, Subject};
+use crate::users::UserError;
 use crate::{Refusal, RelyingParty};
 
 type Shared = State<Arc<RelyingParty>>;
@@ -47,7 +48,10 @@ pub(super) async fn add_group(
 ) -> Answer {
     let (name, comment) = (params.required("groupid").to_string(), comment(&mut params));
     params.finish()?;
-    relying_party.change_groups(claim, move |connection, by| groups::add(connection, &name, &comment, by)).await?;
+    relying_party
+        .change_groups(claim, move |connection, by| groups::add(connection, &name, &comment, by))
+        .await
+        .map_err(Failure::of_change("create group failed"))?;
     Ok(Data(Value::Null))
 }
 
@@ -59,7 +63,10 @@ pub(super) async fn change_group(
 ) -> Answer {
     let comment = comment(&mut params);
     params.finish()?;
-    relying_party.change_groups(claim, move |connection, by| groups::change(connection, &name, &comment, by)).await?;
+    relying_party
+        .change_groups(claim, move |connection, by| groups::change(connection, &name, &comment, by))
+        .await
+        .map_err(Failure::of_change("update group failed"))?;
     Ok(Data(Value::Null))
 }
 
@@ -70,7 +77,10 @@ pub(super) async fn delete_group(
     params: Params,
 ) -> Answer {
     params.finish()?;
-    relying_party.change_groups(claim, move |connection, by| groups::delete(connection, &name, by)).await?;
+    relying_party
+        .change_groups(claim, move |connection, by| groups::delete(connection, &name, by))
+        .await
+        .map_err(Failure::of_change("delete group failed"))?;
     Ok(Data(Value::Null))
 }
 
@@ -105,7 +115,7 @@ pub(super) async fn add_role(
     let add = move |connection: &crate::store::Transaction<'_>, by: &crate::By| {
         roles::add(connection, &name, &privileges, by).map(drop)
     };
-    relying_party.change_roles(claim, add).await?;
+    relying_party.change_roles(claim, add).await.map_err(Failure::of_change("create role failed"))?;
     Ok(Data(Value::Null))
 }
 
@@ -121,8 +131,21 @@ pub(super) async fn change_role(
     let change = move |connection: &crate::store::Transaction<'_>, by: &crate::By| {
         roles::change(connection, &name, &privileges, append, by).map(drop)
     };
-    relying_party.change_roles(claim, change).await?;
+    relying_party
+        .change_roles(claim, change)
+        .await
+        .map_err(|refusal| of_role(refusal, "modified", "update role failed"))?;
     Ok(Data(Value::Null))
+}
+
+/// One that is built in is not looked for in `user.cfg`.
+fn of_role(refusal: Refusal, done: &str, failed: &'static str) -> Failure {
+    match refusal {
+        Refusal::Role(RoleError::BuiltIn(role)) => {
+            Failure::died(format!("auto-generated role '{role}' cannot be {done}"))
+        }
+        other => Failure::of_change(failed)(other),
+    }
 }
 
 pub(super) async fn delete_role(
@@ -132,7 +155,8 @@ pub(super) async fn delete_role(
     params: Params,
 ) -> Answer {
     params.finish()?;
-    relying_party.change_roles(claim, move |connection, by| roles::delete(connection, &name, by)).await?;
+    let deleted = relying_party.change_roles(claim, move |connection, by| roles::delete(connection, &name, by)).await;
+    deleted.map_err(|refusal| of_role(refusal, "deleted", "delete role failed"))?;
     Ok(Data(Value::Null))
 }
 
@@ -178,12 +202,19 @@ pub(super) async fn change_acl(
     params.finish()?;
     let users: Vec<Subject> =
         users.iter().map(|name| user_name(name).map(Subject::User)).collect::<Result<_, Failure>>()?;
+    let named = users.clone();
     let subjects: Vec<Subject> =
         users.into_iter().chain(groups.into_iter().map(Subject::Group)).chain(parsed.into_iter().flatten()).collect();
     let change = move |connection: &crate::store::Transaction<'_>, by: &crate::By| {
         let change = if delete { roles::revoke } else { roles::grant };
         change(connection, &roles, &subjects, by)
     };
-    relying_party.change_acl(claim, change).await?;
+    relying_party.change_acl(claim, change).await.map_err(|refusal| match refusal {
+        // Of a user by name it has other words than elsewhere, and than of a token's.
+        Refusal::User(UserError::Unknown(user)) if named.contains(&Subject::User(user.clone())) => {
+            Failure::died(format!("ACL update failed: user '{user}' does not exist"))
+        }
+        other => Failure::of_change("ACL update failed")(other),
+    })?;
     Ok(Data(Value::Null))
 }

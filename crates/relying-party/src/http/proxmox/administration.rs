@@ -153,22 +153,27 @@ pub(super) async fn add_user(State(relying_party): Shared, Caller(claim): Caller
     let change = change_of(&mut params);
     params.finish()?;
     let name = user_name(&user)?;
-    // What is lacking depends on who is to be added; it is looked at before the password is hashed.
+    // What is lacking depends on who is to be added, and to which groups; it is looked at before the password is hashed.
     let foreseen = relying_party.foresee(claim.for_right::<AddUsers>()).await;
-    let claim = foreseen.map_err(|refusal| Failure::from(refusal).in_realm(name.realm()))?;
-    relying_party.add_user(claim, name, Role::User, password, change).await?;
+    let claim = foreseen.map_err(|refusal| Failure::from(refusal).in_groups(change.groups.as_deref(), name.realm()))?;
+    let added = relying_party.add_user(claim, name, Role::User, password, change).await;
+    added.map_err(Failure::of_change("create user failed"))?;
     Ok(Data(Value::Null))
 }
 
 pub(super) async fn change_user(
     State(relying_party): Shared,
-    Caller(claim): Caller<ChangeUsers>,
+    Caller(claim): Caller<Own>,
     InPath(user): InPath<String>,
     mut params: Params,
 ) -> Answer {
     let change = change_of(&mut params);
+    // What is lacking depends on the groups, and counts before what is wrong otherwise.
+    let foreseen = relying_party.foresee(claim.for_right::<ChangeUsers>()).await;
+    foreseen.map_err(|refusal| Failure::from(refusal).in_groups(change.groups.as_deref(), ""))?;
     params.finish()?;
-    relying_party.change_user(claim.for_right(), user_name(&user)?, change).await?;
+    let changed = relying_party.change_user(claim.for_right(), user_name(&user)?, change).await;
+    changed.map_err(Failure::of_change("update user failed"))?;
     Ok(Data(Value::Null))
 }
 

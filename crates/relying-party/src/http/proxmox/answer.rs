@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Refusal;
 use crate::factors::FactorError;
-use crate::needed::{AccessPath, Need, Needed};
+use crate::groups::GroupError;
+use crate::needed::{AccessPath, GROUPS, Need, Needed};
+use crate::roles::RoleError;
 use crate::users::UserError;
 
 /// To the letter: a client refuses anything else.
@@ -74,6 +76,14 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason.as_ref())
     }
 
+    /// What goes wrong under the lock of `user.cfg` is told with what was to be done, `PVE::AccessControl::lock_user_config`.
+    pub(super) fn of_change(failed: &'static str) -> impl FnOnce(Refusal) -> Self {
+        move |refusal| match Self::from(refusal) {
+            Self { status: StatusCode::INTERNAL_SERVER_ERROR, reason, .. } => Self::died(format!("{failed}: {reason}")),
+            other => other,
+        }
+    }
+
     /// The body cannot be read.
     pub(super) fn of_body(reason: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
@@ -103,6 +113,15 @@ impl Failure {
     pub(super) fn lacking_at(self, path: impl FnOnce(AccessPath) -> Option<String>) -> Self {
         let Some((need, path)) = self.lacking.and_then(|need| Some((need, path(need.at)?))) else { return self };
         Self { reason: format!("{} ({path}, {})", self.reason, need.names("|")), lacking: None, ..self }
+    }
+
+    /// The same of a call that is about users of groups, of which the first is named, and of a realm.
+    pub(super) fn in_groups(self, groups: Option<&[String]>, realm: &str) -> Self {
+        let first = groups.and_then(|groups| groups.first());
+        self.lacking_at(|path| match first.filter(|_| path == GROUPS) {
+            Some(group) => Some(format!("/access/groups/{group}")),
+            None => path.named(Some(realm), None),
+        })
     }
 
     /// The same of a call that does not name the realm in its path.
@@ -137,6 +156,19 @@ impl From<Refusal> for Failure {
             Refusal::User(UserError::Unknown(user)) | Refusal::Factor(FactorError::UnknownUser(user)) => {
                 Self::died(format!("no such user ('{user}')"))
             }
+            Refusal::User(UserError::Exists(user)) => Self::died(format!("user '{user}' already exists")),
+            Refusal::User(UserError::Group(GroupError::Unknown(group))) => {
+                Self::died(format!("no such group '{group}'"))
+            }
+            Refusal::User(UserError::TokenExists { .. }) => Self::of_parameter("tokenid", "Token already exists."),
+            Refusal::User(UserError::UnknownToken { user, name }) => {
+                Self::died(format!("no such token '{name}' for user '{user}'"))
+            }
+            Refusal::Group(GroupError::Unknown(group)) => Self::died(format!("group '{group}' does not exist")),
+            Refusal::Group(GroupError::Exists(group)) => Self::died(format!("group '{group}' already exists")),
+            Refusal::Role(RoleError::Unknown(role)) => Self::died(format!("role '{role}' does not exist")),
+            Refusal::Role(RoleError::Exists(role)) => Self::died(format!("role '{role}' already exists")),
+            Refusal::Role(RoleError::Reserved) => Self::of_parameter("roleid", &refusal.to_string()),
             Refusal::Factor(FactorError::RecoveryKeysExist(_)) => Self::died("user already has recovery keys"),
             Refusal::BadContentType => Self::new(
                 refusal.status(),
