@@ -91,8 +91,12 @@ fn a_token_is_given_or_is_in_a_file_of_its_owner() {
 
 #[test]
 fn others_reach_it_only_if_that_is_meant_and_their_token_was_told_to_them() {
+    // A rack of its own, whatever else this user serves.
+    let directory = tempfile::tempdir().expect("a directory");
+    let control = format!("unix:{}/rack.sock", directory.path().display());
     let serve = |more: &[&str], token: Option<&str>| {
-        let mut command = keyrig(&[&["serve", "--usbip", "127.0.0.1:0", "--http", "0.0.0.0:0"], more].concat());
+        let own = ["serve", "--usbip", "127.0.0.1:0", "--http", "0.0.0.0:0", "--control", &control];
+        let mut command = keyrig(&[&own, more].concat());
         wrongly_called(&run(command.envs(token.map(|token| ("KEYRIG_TOKEN", token))), ""))
     };
     assert!(serve(&[], Some("mine")).contains("--open-to-network"));
