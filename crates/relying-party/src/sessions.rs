@@ -109,6 +109,18 @@ pub(crate) struct NewSession {
     pub(crate) expires: SystemTime,
 }
 
+/// Ends what is over, and the oldest sessions of a user who has as many as there can be.
+fn make_room(connection: &Connection, user: UserId, now: SystemTime) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM sessions WHERE expires <= ?")?.execute([milliseconds(now)])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM sessions WHERE id IN
+             (SELECT id FROM sessions WHERE user = ? ORDER BY created DESC LIMIT -1 OFFSET ?)",
+        )?
+        .execute(params![user, MAX_SESSIONS_PER_USER - 1])?;
+    Ok(())
+}
+
 /// Begins a session, by a factor if it was by one. `confirmed` if the password was given just now and factors may be changed without
 /// giving it again.
 pub(crate) fn begin(
@@ -119,13 +131,7 @@ pub(crate) fn begin(
     factor: Option<&str>,
     Occasion { now, address }: Occasion,
 ) -> Result<NewSession, StoreError> {
-    connection.prepare_cached("DELETE FROM sessions WHERE expires <= ?")?.execute([milliseconds(now)])?;
-    connection
-        .prepare_cached(
-            "DELETE FROM sessions WHERE id IN
-             (SELECT id FROM sessions WHERE user = ? ORDER BY created DESC LIMIT -1 OFFSET ?)",
-        )?
-        .execute(params![user, MAX_SESSIONS_PER_USER - 1])?;
+    make_room(connection, user, now)?;
     let (token, csrf_token) = (random::token(connection.random), random::token(connection.random));
     let lifetime = match kind {
         SessionKind::Full => SESSION_LIFETIME,
@@ -248,10 +254,16 @@ pub(crate) fn confirm(
     expires: SystemTime,
     now: SystemTime,
 ) -> Result<(), StoreError> {
+    let changed = connection
+        .prepare_cached("UPDATE sessions SET confirmed = ?, confirmation_failures = 0 WHERE id = ?")?
+        .execute(params![milliseconds(now), id])?;
+    if changed > 0 {
+        return Ok(());
+    }
+    make_room(connection, user, now)?;
     connection
         .prepare_cached(
-            "INSERT INTO sessions (id, user, kind, csrf_token, created, expires, confirmed) VALUES (?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET confirmed = excluded.confirmed, confirmation_failures = 0",
+            "INSERT INTO sessions (id, user, kind, csrf_token, created, expires, confirmed) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             id,

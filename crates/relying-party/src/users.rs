@@ -438,7 +438,7 @@ fn check_texts(change: &UserChange) -> Result<(), UserError> {
 }
 
 /// Whether there are users of a realm.
-pub(crate) fn has_realm_any(connection: &Connection, realm: &str) -> Result<bool, StoreError> {
+pub(crate) fn are_in_realm(connection: &Connection, realm: &str) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM users WHERE realm = ?)")?;
     Ok(statement.query_row([realm], |row| row.get(0))?)
 }

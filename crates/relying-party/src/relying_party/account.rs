@@ -119,6 +119,7 @@ impl RelyingParty {
     ) -> Result<(Claim<R>, UserName, Compared), Refusal> {
         let (claim, (user, kept)) = self
             .read_for_later(claim, |_, Authorized { connection, session, .. }| {
+                session.in_person()?;
                 let hash = users::local_password(connection, session.user.id)?;
                 let directory = directory::find(connection, session.user.name.realm())?;
                 Ok((session.user.name, Kept { hash, directory }))

@@ -105,6 +105,7 @@ impl RelyingParty {
     ) -> Result<(), Refusal> {
         let hash = self.hash(&name, password).await?;
         self.write_as(claim, move |_, Authorized { connection, session, by }| {
+            session.in_person()?;
             session.may_set_password_of(&name)?;
             Ok(users::set_password(connection, &name, &hash, &by)?)
         })

@@ -97,7 +97,7 @@ impl Right for Own {
 impl Right for OwnInPerson {
     fn check(session: &Session, now: SystemTime, policy: &Policy) -> Result<(), Refusal> {
         Own::check(session, now, policy)?;
-        if session.api_token.is_some() { Err(Refusal::Forbidden { needed: Needed::InPerson }) } else { Ok(()) }
+        session.in_person()
     }
 }
 
@@ -288,6 +288,12 @@ impl Session {
     pub(super) fn is_of(&self, id: &str) -> bool {
         let user = self.user.name.to_string();
         self.api_token.as_ref().map_or(id == user, |name| id == format!("{user}!{name}"))
+    }
+
+    /// # Errors
+    /// If it is a token for programs: none gives a password, or sets one, whichever face it comes by.
+    pub(super) fn in_person(&self) -> Result<(), Refusal> {
+        if self.api_token.is_some() { Err(Refusal::Forbidden { needed: Needed::InPerson }) } else { Ok(()) }
     }
 
     /// Whether the machine's superuser began it.

@@ -78,7 +78,7 @@ impl RelyingParty {
         name: String,
     ) -> Result<usize, Refusal> {
         self.write_as(claim, move |this, Authorized { connection, session, by }| {
-            if users::has_realm_any(connection, &name)? {
+            if users::are_in_realm(connection, &name)? {
                 ReplaceUsers::check(&session, by.now, &this.policy)?;
             }
             Ok(realm_change::delete(&this.store, connection, &name, &by)?)
