@@ -24,6 +24,18 @@ async fn site(directory: &TempDir, arguments: &[&str], log: impl Into<Stdio>) ->
     Site::start(directory, &[&config, arguments].concat(), log).await
 }
 
+/// What a program prints of what its script did at a site over TLS, a line each.
+async fn done(mut program: Command, script: &str, site: &Site) -> Vec<String> {
+    program.arg(judge::tree(script)).arg(site.address()).arg(ca(site));
+    let output = judge::run(&mut program, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
+    assert!(output.success, "{output}");
+    output.stdout.lines().map(str::to_owned).collect()
+}
+
+fn ca(site: &Site) -> &str {
+    site.listening["ca"].as_str().expect("a CA")
+}
+
 #[tokio::test]
 async fn automation_written_for_proxmox_logs_in_here() {
     let python = judge::tree(".cache/proxmox/venv/bin/python");
@@ -36,15 +48,8 @@ async fn automation_written_for_proxmox_logs_in_here() {
     let directory = tempfile::tempdir().expect("a directory");
     // proxmoxer speaks TLS alone.
     let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
-    let mut session = Command::new(python);
-    session
-        .arg(judge::tree("tests/proxmox/session.py"))
-        .arg(site.address())
-        .arg(site.listening["ca"].as_str().expect("a CA"));
-    let output = judge::run(&mut session, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
-    assert!(output.success, "{output}");
     assert_eq!(
-        output.stdout.lines().collect::<Vec<_>>(),
+        done(Command::new(python), "tests/proxmox/session.py", &site).await,
         [
             "password, users, roles",
             "TOTP: refused without a code and with a used one, let in by the next",
@@ -65,15 +70,8 @@ async fn answers_are_as_proxmox_ve_describes_them() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
-    let mut described = Command::new(python);
-    described
-        .arg(judge::tree("tests/proxmox/described.py"))
-        .arg(site.address())
-        .arg(site.listening["ca"].as_str().expect("a CA"));
-    let output = judge::run(&mut described, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
-    assert!(output.success, "{output}");
     assert_eq!(
-        output.stdout.lines().collect::<Vec<_>>(),
+        done(Command::new(python), "tests/proxmox/described.py", &site).await,
         [
             "ticket, version, what is below /access",
             "users and groups",
@@ -94,16 +92,10 @@ async fn automation_in_javascript_logs_in_here() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let site = site(&directory, &["--tls", "self", "--listen", "127.0.0.1:0"], Stdio::inherit()).await;
-    let mut session = Command::new("node");
-    session
-        .env("NODE_PATH", modules)
-        .env("NODE_EXTRA_CA_CERTS", site.listening["ca"].as_str().expect("a CA"))
-        .arg(judge::tree("tests/proxmox/session.cjs"))
-        .arg(site.address());
-    let output = judge::run(&mut session, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
-    assert!(output.success, "{output}");
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", modules).env("NODE_EXTRA_CA_CERTS", ca(&site));
     assert_eq!(
-        output.stdout.lines().collect::<Vec<_>>(),
+        done(node, "tests/proxmox/session.cjs", &site).await,
         ["proxmox-api: password, users, rights", "proxmox-api: API token", "cv4pve: password, TOTP"]
     );
 }
@@ -133,14 +125,8 @@ async fn automation_syncs_a_realm_and_waits_for_the_task() {
         .arg(directory.path().join("state"));
     let added = judge::run(&mut add, b"", LIMIT).await;
     assert!(added.success, "{added}");
-    let mut sync = Command::new(python);
-    sync.arg(judge::tree("tests/proxmox/sync.py"))
-        .arg(site.address())
-        .arg(site.listening["ca"].as_str().expect("a CA"));
-    let output = judge::run(&mut sync, format!("{PASSWORD}\n").as_bytes(), LIMIT).await;
-    assert!(output.success, "{output}");
     assert_eq!(
-        output.stdout.lines().collect::<Vec<_>>(),
+        done(Command::new(python), "tests/proxmox/sync.py", &site).await,
         ["dry run: nothing", "sync: users, groups", "by a token", "refused without a scope"]
     );
 }
@@ -167,7 +153,7 @@ async fn automation_adds_changes_and_deletes_realms() {
     realms
         .arg(judge::tree("tests/proxmox/realms.py"))
         .arg(site.address())
-        .arg(site.listening["ca"].as_str().expect("a CA"))
+        .arg(ca(&site))
         .arg(slapd.tls_port.to_string())
         .arg(slapd.ca())
         .args([READER.0, READER.1]);
